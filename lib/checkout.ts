@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** Which OpenShell checkout the tasks work on. */
+
+import { readFileSync, realpathSync, statSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import type { Environment } from './environment.ts';
+import { textOf } from './environment.ts';
+import { shown, usageError } from './errors.ts';
+import { PRODUCT } from './product.ts';
+
+/** The suite's own folder: the parent of `lib/`. */
+export const SUITE_ROOT = dirname(import.meta.dirname);
+
+/**
+ * The absolute, real path of the checkout: `OPENSHELL_ROOT` if set, else the folder that the
+ * suite lives in when that is a checkout, else the nearest parent of `startDirectory` that is one.
+ *
+ * @throws usageError when the variable names no checkout, or none is found
+ */
+export function findCheckout(env: Environment, startDirectory: string, suiteRoot: string = SUITE_ROOT): string {
+  const named = textOf(env, PRODUCT.rootVariable);
+  if (named !== undefined) {
+    const root = resolve(startDirectory, named);
+    if (isCheckout(root)) return realpathSync(root);
+    throw usageError(
+      `${PRODUCT.rootVariable} is ${shown(named)}, which is not an ${PRODUCT.name} checkout ` +
+        `(it needs a Cargo.toml with [workspace] and ${PRODUCT.landmark}); set it to one or unset it`,
+    );
+  }
+  if (isCheckout(suiteRoot)) return realpathSync(suiteRoot);
+  for (let at = resolve(startDirectory); ; at = dirname(at)) {
+    if (isCheckout(at)) return realpathSync(at);
+    if (at === dirname(at)) break;
+  }
+  throw usageError(
+    `no ${PRODUCT.name} checkout at or above ${shown(startDirectory)}; ` +
+      `start the task inside one, or set ${PRODUCT.rootVariable} to its path`,
+  );
+}
+
+/** Whether the folder has what every checkout has (neither `.git` nor `Cargo.lock` is needed). */
+export function isCheckout(folder: string): boolean {
+  if (statSync(join(folder, PRODUCT.landmark), { throwIfNoEntry: false })?.isDirectory() !== true) return false;
+  try {
+    return /^[ \t]*\[workspace\]/m.test(readFileSync(join(folder, 'Cargo.toml'), 'utf8'));
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** Extra cargo features, each for the components that declare it. */
+
+import { shown, usageError } from './errors.ts';
+import type { Component } from './product.ts';
+import type { PackageFacts } from './workspace.ts';
+
+/** The features of a list that blanks or commas separate, each once, in their order. */
+export function splitFeatures(text: string | undefined): string[] {
+  return [...new Set((text ?? '').split(/[\s,]+/).filter((feature) => feature !== ''))];
+}
+
+/**
+ * Distributes features over the components of a run.
+ *
+ * @param source the variable that the features come from, for the error
+ * @returns for each component's name the features that it gets, in their order
+ * @throws usageError for a feature that none of the components declares
+ */
+export function featuresByComponent(
+  source: string,
+  features: readonly string[],
+  components: readonly Component[],
+  packages: readonly PackageFacts[],
+): Map<Component['name'], string[]> {
+  const result = new Map<Component['name'], string[]>(components.map((component) => [component.name, []]));
+  for (const feature of features) {
+    const takers = components.filter((component) => declares(packages, component.package, feature));
+    if (takers.length === 0) {
+      const names = components.map((component) => component.package);
+      const known = packages.filter((entry) => names.includes(entry.name)).flatMap((entry) => [...entry.features]);
+      throw usageError(
+        `${source} has ${shown(feature)}, which ${names.join(' and ')} ${names.length > 1 ? 'do' : 'does'} not declare; ` +
+          `allowed are ${[...new Set(known)].sort().join(', ') || 'none'}; change it or unset it`,
+      );
+    }
+    for (const component of takers) result.get(component.name)?.push(feature);
+  }
+  return result;
+}
+
+/** Whether a package can be built with a feature: its own, or `dependency/feature` (also `dependency?/feature`). */
+function declares(packages: readonly PackageFacts[], name: string, feature: string): boolean {
+  const facts = packages.find((entry) => entry.name === name);
+  if (facts === undefined) return false;
+  const [, dependency, inner] = /^([^/?]+)\??\/(.+)$/.exec(feature) ?? [];
+  if (dependency === undefined || inner === undefined) return facts.features.has(feature);
+  if (dependency === name) return facts.features.has(inner);
+  const other = packages.find((entry) => entry.name === dependency);
+  return facts.dependencies.has(dependency) && (other === undefined || other.features.has(inner));
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/**
+ * The open-file limits of this machine, as read.
+ *
+ * Node raises its own soft limit to the hard one before our first line runs
+ * (https://github.com/nodejs/node/issues/51072), and children inherit that.
+ * So a child's limit is not the one of the person's shell; that one stands at the nearest
+ * ancestor that is neither Node nor npm (npm is a Node program).
+ */
+
+import { readFileSync, readlinkSync } from 'node:fs';
+import { basename } from 'node:path';
+
+/** Counts of open files; `Infinity` is unlimited, `undefined` not readable. */
+export interface Limits {
+  readonly soft: number | undefined;
+  readonly hard: number | undefined;
+}
+
+const ANCESTORS_MAX = 64;
+
+/** The limits of this process, which a child inherits. */
+export function ownLimits(platform: NodeJS.Platform = process.platform): Limits {
+  if (platform === 'linux') return limitsOfProcess('self');
+  // The report asks the name servers for the names of open connections unless told not to.
+  Object.assign(process.report, { excludeNetwork: true });
+  const report = process.report.getReport() as { userLimits?: { open_files?: { soft?: unknown; hard?: unknown } } };
+  const { soft, hard } = report.userLimits?.open_files ?? {};
+  return { soft: limitOf(String(soft)), hard: limitOf(String(hard)) };
+}
+
+/**
+ * The soft limit of the person's shell: that of the nearest ancestor whose program is not Node.
+ * `undefined` where `/proc` does not tell (macOS).
+ */
+export function personSoftLimit(proc = '/proc', pid: number = process.ppid): number | undefined {
+  for (let at = pid, steps = 0; at > 0 && steps < ANCESTORS_MAX; steps++) {
+    try {
+      const program = basename(readlinkSync(`${proc}/${at}/exe`));
+      if (!/^node/.test(program)) return limitsOfProcess(String(at), proc).soft;
+      at = parentOf(readFileSync(`${proc}/${at}/stat`, 'utf8'));
+    } catch {
+      return undefined;
+    }
+  }
+  return undefined;
+}
+
+/** The parent's pid in a `/proc/PID/stat` line; the name in it may hold blanks and parentheses. */
+export function parentOf(stat: string): number {
+  return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1] ?? 0);
+}
+
+function limitsOfProcess(pid: string, proc = '/proc'): Limits {
+  try {
+    const line = /^Max open files +(\S+) +(\S+)/m.exec(readFileSync(`${proc}/${pid}/limits`, 'utf8'));
+    return { soft: limitOf(line?.[1] ?? ''), hard: limitOf(line?.[2] ?? '') };
+  } catch {
+    return { soft: undefined, hard: undefined };
+  }
+}
+
+function limitOf(text: string): number | undefined {
+  if (text === 'unlimited') return Number.POSITIVE_INFINITY;
+  return /^[0-9]+$/.test(text) ? Number(text) : undefined;
+}

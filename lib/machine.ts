@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** What the machine is, as a value: a test passes another machine in. */
+
+import type { Environment } from './environment.ts';
+import { wholeNumberOf } from './environment.ts';
+import { type Limits, ownLimits, personSoftLimit } from './limits.ts';
+import { GUARD_VARIABLES } from './product.ts';
+
+export interface Machine {
+  readonly platform: NodeJS.Platform;
+  /** The limits that a child inherits. */
+  readonly limits: Limits;
+  /** The soft open-file limit of the person's shell, where it is known. */
+  readonly personLimit: number | undefined;
+  /** Replaces this process; absent where the platform has no such call. */
+  readonly execve: typeof process.execve | undefined;
+}
+
+/**
+ * Reads this machine.
+ *
+ * @throws usageError for a wrong limit handed over by a launcher
+ */
+export function thisMachine(env: Environment): Machine {
+  return {
+    platform: process.platform,
+    limits: ownLimits(),
+    personLimit: wholeNumberOf(env, GUARD_VARIABLES.personLimit, 1) ?? personSoftLimit(),
+    execve: process.execve,
+  };
+}

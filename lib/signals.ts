@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/**
+ * Signals to the task: SIGINT, SIGTERM and SIGHUP end it, but only after what it started has ended.
+ *
+ * A child runs in a process group of its own, so the signal goes to the whole group once; a
+ * repeated signal kills the group. The task then unwinds through its `finally` blocks and exits 128+n.
+ */
+
+import { constants } from 'node:os';
+import { EXIT, TaskError } from './errors.ts';
+
+const ENDING = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+/** How long the rest of a group may take to end after its leader has. */
+const GROUP_GRACE_MS = 2000;
+const GROUP_POLL_MS = 20;
+
+export class Signals {
+  #received: NodeJS.Signals | undefined;
+  readonly #groups = new Set<number>();
+  readonly #controller = new AbortController();
+  readonly #handlers = new Map<NodeJS.Signals, () => void>();
+
+  /** Aborts when the first signal arrives: for waits that are not a child. */
+  get aborted(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** Starts listening; until `stop`, the default action of the signals is off. */
+  listen(): void {
+    for (const signal of ENDING) this.#on(signal, () => this.#receive(signal));
+    // Ctrl-Z reaches only this process, because the children have groups of their own.
+    this.#on('SIGTSTP', () => {
+      this.#forward('SIGSTOP');
+      process.kill(process.pid, 'SIGSTOP');
+    });
+    this.#on('SIGCONT', () => this.#forward('SIGCONT'));
+  }
+
+  /** Stops listening: the signals have their default action again. */
+  stop(): void {
+    for (const [signal, handler] of this.#handlers) process.off(signal, handler);
+    this.#handlers.clear();
+  }
+
+  /** Ends the task here if a signal has arrived. */
+  throwIfReceived(): void {
+    if (this.#received !== undefined) throw interrupted(this.#received);
+  }
+
+  /**
+   * Waits for a group's leader while signals go to the group.
+   *
+   * @param group the process group, which is the leader's pid
+   * @param ended resolves when the leader has ended and its output is read
+   * @throws TaskError with exit 128+n when a signal arrived meanwhile; the group is gone by then
+   */
+  async during<T>(group: number, ended: Promise<T>): Promise<T> {
+    this.#groups.add(group);
+    try {
+      const result = await ended;
+      if (this.#received !== undefined) await endGroup(group);
+      this.throwIfReceived();
+      return result;
+    } finally {
+      this.#groups.delete(group);
+    }
+  }
+
+  #on(signal: NodeJS.Signals, handler: () => void): void {
+    this.#handlers.set(signal, handler);
+    process.on(signal, handler);
+  }
+
+  #receive(signal: NodeJS.Signals): void {
+    this.#forward(this.#received === undefined ? signal : 'SIGKILL');
+    this.#received ??= signal;
+    this.#controller.abort(interrupted(this.#received));
+  }
+
+  #forward(signal: NodeJS.Signals): void {
+    for (const group of this.#groups) killGroup(group, signal);
+  }
+}
+
+/** The error that a signal ends the task with. */
+export function interrupted(signal: NodeJS.Signals): TaskError {
+  return new TaskError(`stopped by ${signal}`, statusOfSignal(signal));
+}
+
+/** The exit status that stands for a signal: 128+n. */
+export function statusOfSignal(signal: NodeJS.Signals): number {
+  return EXIT.signalled + constants.signals[signal];
+}
+
+/**
+ * Sends a signal to a process group of our own; `false` when the group is gone.
+ * A group of which only zombies are left answers EPERM on macOS.
+ */
+export function killGroup(group: number, signal: NodeJS.Signals | 0): boolean {
+  try {
+    process.kill(-group, signal);
+    return true;
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code === 'ESRCH' || code === 'EPERM') return false;
+    throw error;
+  }
+}
+
+/** Waits until a group is empty, and kills what is left of it after the grace. */
+async function endGroup(group: number): Promise<void> {
+  const deadline = Date.now() + GROUP_GRACE_MS;
+  while (killGroup(group, Date.now() > deadline ? 'SIGKILL' : 0)) {
+    await new Promise((resolve) => setTimeout(resolve, GROUP_POLL_MS));
+  }
+}

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/**
+ * The plan of a staging, pure: which cargo runs, with which files before and which artefacts after.
+ * A dry run prints it, a run carries it out.
+ */
+
+import { join } from 'node:path';
+import { MESSAGE_FORMAT } from '../cargo-messages.ts';
+import { type Command, command } from '../command.ts';
+import type { Environment } from '../environment.ts';
+import { usageError } from '../errors.ts';
+import { type Arch, linuxTriple } from '../platform.ts';
+import { type Component, PRODUCT } from '../product.ts';
+import type { Toolchain } from '../toolchain.ts';
+import type { Overlay } from '../version-overlay.ts';
+import { type ZigWrapper, zigWrapper } from '../zig-wrapper.ts';
+import { STAGE_VARIABLES, type StageConfig, wrapperFolder } from './config.ts';
+
+/** The oldest glibc that the gateway runs on (RHEL 8, Debian 10). */
+export const GLIBC_FLOOR = { major: 2, minor: 28 } as const;
+
+/** A binary that will be staged. */
+export interface Artefact {
+  readonly component: Component;
+  readonly arch: Arch;
+  /** The Rust target, without a glibc version. */
+  readonly triple: string;
+  /** What is verified before it is staged. */
+  readonly check: 'static' | 'glibc-floor';
+  /** Where it is staged, absolute. */
+  readonly path: string;
+}
+
+/** One cargo run: one component for all its architectures. */
+export interface CargoRun {
+  readonly component: Component;
+  readonly command: Command;
+  readonly artefacts: readonly Artefact[];
+  readonly wrappers: readonly ZigWrapper[];
+}
+
+export interface StagePlan {
+  readonly config: StageConfig;
+  /** The folder that carries the stamped version; `undefined` to build in the checkout. */
+  readonly overlay: Overlay | undefined;
+  readonly runs: readonly CargoRun[];
+}
+
+/**
+ * Plans a staging.
+ *
+ * @param features the extra features of each component, by its name
+ * @throws usageError where this machine and its tools cannot build what was asked for
+ */
+export function planStage(
+  config: StageConfig,
+  toolchain: Toolchain,
+  features: ReadonlyMap<Component['name'], readonly string[]>,
+  overlay: Overlay | undefined,
+): StagePlan {
+  const runs = config.components.map((component) =>
+    component.name === 'gateway'
+      ? planGateway(config, toolchain, component, features.get(component.name) ?? [], overlay)
+      : planSupervisor(config, toolchain, component, features.get(component.name) ?? [], overlay),
+  );
+  return { config, overlay, runs };
+}
+
+/** The Rust targets of a plan, each once. */
+export function triplesOf(plan: StagePlan): string[] {
+  return [...new Set(plan.runs.flatMap((run) => run.artefacts.map((artefact) => artefact.triple)))];
+}
+
+/** Always zigbuild, natively too: only zig can link for an older glibc than this machine's. */
+function planGateway(
+  config: StageConfig,
+  toolchain: Toolchain,
+  component: Component,
+  features: readonly string[],
+  overlay: Overlay | undefined,
+): CargoRun {
+  const { zig } = toolchain;
+  const floor = `${GLIBC_FLOOR.major}.${GLIBC_FLOOR.minor}`;
+  if (!toolchain.hasZigbuild || zig === undefined) {
+    const lack = toolchain.hasZigbuild ? 'zig' : 'cargo-zigbuild';
+    throw usageError(
+      `the gateway needs ${lack} to link for glibc ${floor}; install it (mise install, or pip install cargo-zigbuild) ` +
+        `${lack === 'zig' ? 'or set ZIG to its path' : 'and put it on PATH'}`,
+    );
+  }
+  const artefacts = config.arches.map((arch) => artefact(config, component, arch, 'gnu', 'glibc-floor'));
+  const targets = artefacts.map(({ triple }) => `${triple}.${floor}`);
+  const wrappers = artefacts.map(({ arch }, index) =>
+    zigWrapper(targets[index] ?? '', targets[index] ?? '', wrapperFolder(config, arch), zig),
+  );
+  const env = Object.fromEntries(wrappers.flatMap((wrapper) => wrapper.variables));
+  const all = [...new Set([...features, 'bundled-z3'])];
+  return {
+    component,
+    artefacts,
+    wrappers,
+    command: cargoCommand(config, toolchain, overlay, component, 'zigbuild', targets, all, env),
+  };
+}
+
+function planSupervisor(
+  config: StageConfig,
+  toolchain: Toolchain,
+  component: Component,
+  features: readonly string[],
+  overlay: Overlay | undefined,
+): CargoRun {
+  const isStaticGlibc = config.libc === 'glibc-static';
+  const foreign = config.arches.find((arch) => config.host.platform !== 'linux' || arch !== config.host.arch);
+  if (foreign !== undefined && isStaticGlibc) {
+    throw usageError(
+      `${STAGE_VARIABLES.libc}=glibc-static cannot be built for ${foreign} here: zig does not link glibc statically; ` +
+        `use musl, or build on Linux ${foreign}`,
+    );
+  }
+  if (foreign !== undefined && !toolchain.hasZigbuild) {
+    throw usageError(
+      `the supervisor for ${foreign} cannot be built here without cargo-zigbuild and zig; install them ` +
+        `(mise install, or pip install cargo-zigbuild), or build on Linux ${foreign}`,
+    );
+  }
+  const libc = isStaticGlibc ? 'gnu' : 'musl';
+  const artefacts = config.arches.map((arch) => artefact(config, component, arch, libc, 'static'));
+  const targets = artefacts.map(({ triple }) => triple);
+  const subcommand = toolchain.hasZigbuild && !isStaticGlibc ? 'zigbuild' : 'build';
+  const env = isStaticGlibc ? staticGlibcFlags(config) : {};
+  return {
+    component,
+    artefacts,
+    wrappers: [],
+    command: cargoCommand(config, toolchain, overlay, component, subcommand, targets, features, env),
+  };
+}
+
+function artefact(
+  config: StageConfig,
+  component: Component,
+  arch: Arch,
+  libc: 'musl' | 'gnu',
+  check: Artefact['check'],
+): Artefact {
+  const path = join(config.root, PRODUCT.prebuiltFolder, arch, component.binary);
+  return { component, arch, triple: linuxTriple(arch, libc), check, path };
+}
+
+/** The person's flags, and the one that links libc in. The encoded variable would win over the plain one. */
+function staticGlibcFlags(config: StageConfig): Environment {
+  const { encodedRustflags, rustflags } = config;
+  if (encodedRustflags !== undefined) {
+    return { CARGO_ENCODED_RUSTFLAGS: `${encodedRustflags}\u001f-C\u001ftarget-feature=+crt-static` };
+  }
+  return { RUSTFLAGS: `${rustflags === undefined ? '' : `${rustflags} `}-C target-feature=+crt-static` };
+}
+
+function cargoCommand(
+  config: StageConfig,
+  toolchain: Toolchain,
+  overlay: Overlay | undefined,
+  component: Component,
+  subcommand: 'build' | 'zigbuild',
+  targets: readonly string[],
+  features: readonly string[],
+  env: Environment,
+): Command {
+  const words = [
+    ...toolchain.prefix,
+    'cargo',
+    subcommand,
+    '--release',
+    ...targets.flatMap((target) => ['--target', target]),
+    '-p',
+    component.package,
+    '--bin',
+    component.binary,
+    ...(features.length > 0 ? ['--features', features.join(' ')] : []),
+    MESSAGE_FORMAT,
+  ];
+  return command(words, {
+    cwd: overlay?.folder ?? config.root,
+    env: {
+      CARGO_INCREMENTAL: '0',
+      // With a stamped version, `git describe` must not win over it.
+      ...(overlay === undefined ? {} : { GIT_DIR: '/nonexistent', CARGO_TARGET_DIR: overlay.targetDirectory }),
+      ...(overlay === undefined && config.targetDirectory !== undefined
+        ? { CARGO_TARGET_DIR: config.targetDirectory }
+        : {}),
+      ...env,
+    },
+  });
+}

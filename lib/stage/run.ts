@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** Staging: asks what the plan needs to know, prints it or carries it out, and reports. */
+
+import { join } from 'node:path';
+import type { Door } from '../build-env.ts';
+import { readCargoMessages } from '../cargo-messages.ts';
+import { findCheckout } from '../checkout.ts';
+import type { Environment } from '../environment.ts';
+import { failure } from '../errors.ts';
+import { featuresByComponent } from '../features.ts';
+import { copyWhole, sweepTemporary } from '../files.ts';
+import { thisHost } from '../platform.ts';
+import { COMPONENTS } from '../product.ts';
+import { addTargets, installTargets, missingTargets } from '../rust-targets.ts';
+import type { Signals } from '../signals.ts';
+import type { Terminal } from '../terminal.ts';
+import { findToolchain, type Toolchain } from '../toolchain.ts';
+import type { Verdict } from '../verify-binary.ts';
+import { makeOverlay, planOverlay } from '../version-overlay.ts';
+import { readWorkspace } from '../workspace.ts';
+import { writeZigWrapper } from '../zig-wrapper.ts';
+import { resolveStageConfig, STAGE_VARIABLES, type StageConfig } from './config.ts';
+import { type Artefact, type CargoRun, planStage, type StagePlan, triplesOf } from './plan.ts';
+import { dryRunLines, reportLines, type Staged } from './report.ts';
+
+/** What staging acts through. */
+export interface StageContext {
+  readonly env: Environment;
+  readonly startDirectory: string;
+  readonly terminal: Terminal;
+  readonly signals: Signals;
+  readonly door: Door;
+}
+
+/**
+ * Stages what `target` names, or prints the plan.
+ *
+ * @param target one of `STAGE_TARGETS`
+ * @returns what was staged; empty for a dry run
+ * @throws TaskError: 2 before anything is built, cargo's own status, or 1 for a binary that fails verification
+ */
+export async function stage(context: StageContext, target: string, isDryRun: boolean): Promise<readonly Staged[]> {
+  const { door, env, startDirectory, terminal } = context;
+  const root = findCheckout(env, startDirectory);
+  const config = resolveStageConfig(target, env, root, startDirectory, thisHost());
+  const needsZig = config.components.includes(COMPONENTS.gateway);
+  const toolchain = await findToolchain(door, env, root, startDirectory, needsZig);
+  const plan = await makePlan(door, config, toolchain);
+  const missing = await missingTargets(door, toolchain, root, triplesOf(plan));
+  if (isDryRun) {
+    for (const line of dryRunLines(door, plan, toolchain, missing)) terminal.result(line);
+    return [];
+  }
+  const staged = await carryOut(context, plan, toolchain, missing);
+  for (const line of reportLines(staged, terminal.timings())) terminal.say(line);
+  for (const { artefact } of staged) terminal.result(artefact.path);
+  return staged;
+}
+
+/** Cargo is asked about the workspace only where the plan depends on the answer. */
+async function makePlan(door: Door, config: StageConfig, toolchain: Toolchain): Promise<StagePlan> {
+  if (config.features.length === 0 && config.version === undefined) {
+    return planStage(config, toolchain, new Map(), undefined);
+  }
+  const env = config.targetDirectory === undefined ? {} : { CARGO_TARGET_DIR: config.targetDirectory };
+  const workspace = await readWorkspace(door, toolchain, config.root, env);
+  return planStage(
+    config,
+    toolchain,
+    featuresByComponent(STAGE_VARIABLES.features, config.features, config.components, workspace.packages),
+    config.version === undefined ? undefined : planOverlay(config.root, workspace.targetDirectory, config.version),
+  );
+}
+
+async function carryOut(
+  context: StageContext,
+  plan: StagePlan,
+  toolchain: Toolchain,
+  missing: readonly string[],
+): Promise<Staged[]> {
+  const { door, signals, terminal } = context;
+  const { holderText, waitForLock } = await import('../lock.ts');
+  const lockPath = join(plan.config.root, 'deploy/docker/.build/.stage.lock');
+  const task = `stage ${plan.config.components.map(({ name }) => name).join(' ')}`;
+  const lock = await waitForLock(lockPath, task, signals, (holder) =>
+    terminal.say(`waiting for another staging in this checkout: ${holderText(holder)}`),
+  );
+  try {
+    if (missing.length > 0) {
+      const add = addTargets(toolchain, plan.config.root, missing);
+      await terminal.section('Rust targets', () => installTargets(door, add));
+    }
+    if (plan.overlay !== undefined) await makeOverlay(plan.overlay);
+    const built: Staged[] = [];
+    // Everything is built and verified before anything is staged: `all` never leaves one new and one old.
+    for (const run of plan.runs) built.push(...(await build(context, plan, run)));
+    return await terminal.section('staging', async () => built.map(putInPlace));
+  } finally {
+    await lock.release();
+  }
+}
+
+/** One cargo run, and the verification of what it made. */
+async function build(context: StageContext, plan: StagePlan, run: CargoRun): Promise<Staged[]> {
+  const { door, terminal } = context;
+  const targets = run.artefacts.map(({ arch, triple }) => `linux/${arch} (${triple})`).join(', ');
+  return terminal.section(`${run.component.binary} for ${targets}`, async () => {
+    await prepare(plan.config, run, terminal);
+    const report = readCargoMessages(await door.cargo(run.command), run.component.binary);
+    const { inspectExecutable } = await import('../verify-binary.ts');
+    const found = report.executables.map((path) => ({ path, machine: inspectExecutable(path).facts?.machine }));
+    const results: Staged[] = [];
+    for (const artefact of run.artefacts) {
+      const source = found.find(({ machine }) => machine === MACHINES[artefact.arch])?.path;
+      if (source === undefined) throw nothingFor(artefact, found);
+      results.push({ ...(await verify(artefact, source)), compiled: report.compiled, total: report.total });
+    }
+    return results;
+  });
+}
+
+const MACHINES = { amd64: 'x86-64', arm64: 'aarch64' } as const;
+
+async function prepare(config: StageConfig, run: CargoRun, terminal: Terminal): Promise<void> {
+  for (const wrapper of run.wrappers) writeZigWrapper(wrapper);
+  if (run.wrappers.length === 0) return;
+  const { removeStaleCmakeCaches } = await import('../stale-cmake-cache.ts');
+  for (const { triple } of run.artefacts) {
+    const target = config.targetDirectory ?? join(config.root, 'target');
+    for (const folder of removeStaleCmakeCaches(target, triple)) terminal.say(`removed a stale cmake cache: ${folder}`);
+  }
+}
+
+async function verify(artefact: Artefact, source: string): Promise<Omit<Staged, 'compiled' | 'total'>> {
+  const { inspectExecutable, inspectGlibc, inspectStatic } = await import('../verify-binary.ts');
+  const machine = artefact.arch;
+  if (artefact.check === 'static') {
+    const facts = accepted(inspectStatic(source, { machine }));
+    return {
+      artefact,
+      source,
+      size: facts.size,
+      verified: `${facts.machine}, ${facts.kind}, complete`,
+      change: 'unchanged',
+    };
+  }
+  accepted(inspectExecutable(source, { machine }));
+  const { GLIBC_FLOOR } = await import('./plan.ts');
+  const facts = accepted(inspectGlibc(source, { machine, max: GLIBC_FLOOR }));
+  const verified = `${facts.machine}, complete, highest GLIBC symbol: ${facts.highest}`;
+  return { artefact, source, size: facts.size, verified, change: 'unchanged' };
+}
+
+function accepted<F>(verdict: Verdict<F>): F {
+  if (verdict.ok) return verdict.facts;
+  throw failure(`nothing was staged: ${verdict.reasons.join('; ')}`);
+}
+
+function nothingFor(artefact: Artefact, found: readonly { path: string; machine: string | undefined }[]) {
+  const made =
+    found.map(({ path, machine }) => `${path} (${machine ?? 'no executable'})`).join(', ') || 'no executable';
+  return failure(
+    `nothing was staged: cargo made ${made}, but ${artefact.component.binary} for ${artefact.triple} ` +
+      `has to be an ${MACHINES[artefact.arch]} executable; check cargo's configuration and RUSTFLAGS`,
+  );
+}
+
+function putInPlace(staged: Staged): Staged {
+  sweepTemporary(staged.artefact.path);
+  return { ...staged, change: copyWhole(staged.source, staged.artefact.path, 0o755) };
+}
