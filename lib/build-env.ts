@@ -46,7 +46,7 @@ export class Door {
   readonly #terminal: Terminal;
   readonly #signals: Signals;
   readonly #guard: Guard;
-  readonly #execve: Machine['execve'];
+  readonly #machine: Machine;
   readonly #bash: string;
   #announced = false;
 
@@ -56,7 +56,7 @@ export class Door {
     this.#terminal = terminal;
     this.#signals = signals;
     this.#guard = new Guard(env, machine);
-    this.#execve = machine.execve;
+    this.#machine = machine;
     const bash = findProgram('bash', env) ?? findProgram('/bin/bash', env);
     if (bash === undefined) throw usageError('bash is not on PATH; install it or add its folder to PATH');
     this.#bash = bash;
@@ -124,9 +124,9 @@ export class Door {
     const text = await this.#shellText(value, this.#guard.successorLimit);
     this.#signals.throwIfReceived();
     this.#signals.stop();
-    if (this.#execve !== undefined) {
+    if (this.#machine.canReplace && process.execve !== undefined) {
       process.chdir(value.cwd);
-      this.#execve(this.#bash, ['bash', '-p', '-c', text], definedOnly(this.#envOf(value)));
+      process.execve(this.#bash, ['bash', '-p', '-c', text], definedOnly(this.#envOf(value)));
     }
     this.#signals.listen();
     const child = spawn(this.#bash, ['-p', '-c', text], {

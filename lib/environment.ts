@@ -25,16 +25,22 @@ export function textOf(env: Environment, name: string): string | undefined {
 /**
  * A boolean: 1/true/yes/on or 0/false/no/off, in any case.
  *
+ * @param alsoAllowed words that the caller has looked for before, for the error
  * @throws usageError for any other word
  */
-export function booleanOf(env: Environment, name: string, fallback: boolean): boolean {
+export function booleanOf(
+  env: Environment,
+  name: string,
+  fallback: boolean,
+  alsoAllowed: readonly string[] = [],
+): boolean {
   const value = textOf(env, name);
   if (value === undefined) return fallback;
   const word = value.toLowerCase();
   if (TRUE.includes(word)) return true;
   if (FALSE.includes(word)) return false;
   throw usageError(
-    `${name} is ${shown(value)}; allowed are ${TRUE.join('/')} and ${FALSE.join('/')}; change it or unset it`,
+    `${name} is ${shown(value)}; allowed are ${[...alsoAllowed, TRUE.join('/'), FALSE.join('/')].join(', ')}; change it or unset it`,
   );
 }
 

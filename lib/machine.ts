@@ -13,8 +13,8 @@ export interface Machine {
   readonly limits: Limits;
   /** The soft open-file limit of the person's shell, where it is known. */
   readonly personLimit: number | undefined;
-  /** Replaces this process; absent where the platform has no such call. */
-  readonly execve: typeof process.execve | undefined;
+  /** Whether a process can be replaced by another program; where it cannot, `become` runs it as a child. */
+  readonly canReplace: boolean;
 }
 
 /**
@@ -27,6 +27,6 @@ export function thisMachine(env: Environment): Machine {
     platform: process.platform,
     limits: ownLimits(),
     personLimit: wholeNumberOf(env, GUARD_VARIABLES.personLimit, 1) ?? personSoftLimit(),
-    execve: process.execve,
+    canReplace: process.platform !== 'win32',
   };
 }

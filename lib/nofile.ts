@@ -11,7 +11,7 @@
  */
 
 import type { Environment } from './environment.ts';
-import { choiceOf, wholeNumberOf } from './environment.ts';
+import { booleanOf, textOf, wholeNumberOf } from './environment.ts';
 import { GUARD_VARIABLES } from './product.ts';
 
 /** What is raised to when nobody asks for another number. */
@@ -19,11 +19,9 @@ export const WANTED_DEFAULT = 8192;
 /** Below this a build is refused: its link is known to fail. */
 export const REQUIRED_MIN = 1024;
 
-const MODES = ['auto', 'on', 'off'] as const;
-
 /** What the person asked for. */
 export interface NofileRequest {
-  readonly mode: (typeof MODES)[number];
+  readonly mode: 'auto' | 'on' | 'off';
   /** The soft limit to build under, a count of open files, 1 or more. */
   readonly wanted: number;
   /** The variable that `wanted` comes from; `undefined` for the default. */
@@ -54,7 +52,8 @@ export type NofilePlan =
  * @throws usageError naming the variable
  */
 export function nofileRequest(env: Environment): NofileRequest {
-  const mode = choiceOf(env, GUARD_VARIABLES.mode, MODES) ?? 'auto';
+  const isAuto = (textOf(env, GUARD_VARIABLES.mode) ?? 'auto').toLowerCase() === 'auto';
+  const mode = isAuto ? 'auto' : booleanOf(env, GUARD_VARIABLES.mode, true, ['auto']) ? 'on' : 'off';
   const current = wholeNumberOf(env, GUARD_VARIABLES.limit, 1);
   const legacy = wholeNumberOf(env, GUARD_VARIABLES.legacyLimit, 1);
   if (current !== undefined) return { mode, wanted: current, source: GUARD_VARIABLES.limit };

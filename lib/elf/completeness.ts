@@ -13,6 +13,7 @@ import { hex } from './source.ts';
 export function checkExtents(tables: Tables, size: number, report: Report): void {
   for (const segment of tables.segments) checkSegment(segment, size, report);
   for (const section of tables.sections) checkSection(section, size, report);
+  if (tables.complete) checkLinks(tables.sections, report);
 }
 
 function checkSegment(segment: Segment, size: number, report: Report): void {
@@ -34,6 +35,15 @@ function checkSection(section: Section, size: number, report: Report): void {
   if (!isInFile || end <= size) return;
   const where = `section header ${section.index} at offset ${hex(section.headerOffset)}`;
   report(`${where}: section ends at ${hex(end)} but the file has ${size} bytes`);
+}
+
+/** A link (to the strings of a symbol table, say) is the index of another section. */
+function checkLinks(sections: Section[], report: Report): void {
+  for (const { index, headerOffset, link } of sections) {
+    if (link < sections.length) continue;
+    const where = `section header ${index} at offset ${hex(headerOffset)}`;
+    report(`${where}: it is linked to section ${link} but there are ${sections.length} section headers`);
+  }
 }
 
 /**

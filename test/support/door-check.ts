@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/**
+ * Nobody but the door starts a program. This reads the syntax tree of every file below `lib/` and
+ * `tasks/` and names each other way out: imports (static, dynamic, through require), and the calls
+ * of `process` that replace it or reach Node's inside. Modules are allowed by name, not banned by
+ * name, so a new one has to be looked at before it can be used.
+ */
+
+import { readdirSync, readFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+// The parser of vitest's own bundler: it reads TypeScript and is installed wherever the tests are.
+import { parseAst } from 'rolldown/parseAst';
+
+/** The files with a way out of their own, and why. */
+const EXCEPTIONS: Readonly<Record<string, readonly string[]>> = {
+  'lib/build-env.ts': ['node:child_process', 'zx/core', 'execve'],
+};
+
+/** Modules that cannot start a program. */
+const ALLOWED_MODULES = [
+  ...['crypto', 'fs', 'fs/promises', 'net', 'os', 'path', 'sqlite', 'timers/promises', 'url', 'util', 'zlib'].map(
+    (name) => `node:${name}`,
+  ),
+  'minimist',
+  'smol-toml',
+];
+
+/** Of these modules only the names given. */
+const ALLOWED_NAMES: Readonly<Record<string, readonly string[]>> = { 'node:module': ['enableCompileCache'] };
+
+/** Names that lead to a program by whatever object they are reached. */
+const BANNED_NAMES = [
+  'execve',
+  'getBuiltinModule',
+  '_linkedBinding',
+  'binding',
+  'createRequire',
+  'require',
+  'eval',
+  'mainModule',
+  'dlopen',
+  'Function',
+];
+
+const ADVICE = 'only lib/build-env.ts starts programs; use door.run, read, probe, cargo or become';
+
+interface Node {
+  readonly type: string;
+  readonly start: number;
+  readonly [key: string]: unknown;
+}
+
+/** Looks through `lib/` and `tasks/` below a folder; returns `path:line: what is banned; what to use`. */
+export function checkDoor(root: string): string[] {
+  return ['lib', 'tasks'].flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => relative(root, join(entry.parentPath, entry.name)))
+      .sort()
+      .flatMap((path) => checkFile(path, readFileSync(join(root, path), 'utf8'))),
+  );
+}
+
+/** Looks through one file. */
+export function checkFile(path: string, text: string): string[] {
+  if (!path.endsWith('.ts')) return [`${path}:1: only TypeScript can be checked here; ${ADVICE}`];
+  const allowed = EXCEPTIONS[path] ?? [];
+  const found: string[] = [];
+  const ban = (node: Node, what: string, name: string) => {
+    if (allowed.includes(name)) return;
+    found.push(`${path}:${text.slice(0, node.start).split('\n').length}: ${what} is banned; ${ADVICE}`);
+  };
+  walk(parseAst(text, { lang: 'ts' }) as unknown as Node, undefined, (node, parent) => judge(node, parent, ban));
+  return found;
+}
+
+type Ban = (node: Node, what: string, name: string) => void;
+
+function judge(node: Node, parent: Node | undefined, ban: Ban): void {
+  if (
+    node.type === 'ImportDeclaration' ||
+    node.type === 'ExportNamedDeclaration' ||
+    node.type === 'ExportAllDeclaration'
+  ) {
+    judgeImport(node, ban);
+  } else if (node.type === 'ImportExpression') {
+    const source = node.source as Node;
+    if (typeof source.value !== 'string') ban(node, 'import() of a computed path', 'import()');
+    else judgeModule(node, source.value, ban);
+  } else if (node.type === 'Identifier' && !isTypeOnly(parent)) {
+    judgeName(node, parent, ban);
+  } else if (
+    node.type === 'Literal' &&
+    typeof node.value === 'string' &&
+    BANNED_NAMES.includes(node.value) &&
+    isKey(node, parent)
+  ) {
+    ban(node, `'${node.value}'`, node.value);
+  }
+}
+
+function judgeImport(node: Node, ban: Ban): void {
+  const source = node.source as Node | null;
+  if (source === null || source === undefined || node.importKind === 'type' || node.exportKind === 'type') return;
+  const module = String(source.value);
+  const names = Object.hasOwn(ALLOWED_NAMES, module) ? ALLOWED_NAMES[module] : undefined;
+  if (names === undefined) {
+    judgeModule(node, module, ban);
+    return;
+  }
+  for (const specifier of node.specifiers as Node[]) {
+    const name = String((specifier.imported as Node | undefined)?.name ?? specifier.type);
+    if (!names.includes(name)) ban(node, `${name} of '${module}'`, `${module}#${name}`);
+  }
+}
+
+function judgeModule(node: Node, module: string, ban: Ban): void {
+  if (!module.startsWith('./') && !module.startsWith('../') && !ALLOWED_MODULES.includes(module)) {
+    ban(node, `import of '${module}'`, module);
+  }
+}
+
+function judgeName(node: Node, parent: Node | undefined, ban: Ban): void {
+  const name = String(node.name);
+  if (BANNED_NAMES.includes(name)) ban(node, `'${name}'`, name);
+  // `process` may be named only to reach one of its members by name.
+  if (['process', 'globalThis', 'global'].includes(name)) {
+    const isPlainAccess = parent?.type === 'MemberExpression' && parent.object === node && parent.computed !== true;
+    if (!isPlainAccess && !isKey(node, parent)) ban(node, `'${name}' as a value`, name);
+    if (isPlainAccess && name !== 'process') ban(node, `'${name}'`, name);
+  }
+}
+
+/** Whether a node is the written name of a property, as in `{ process: 1 }` or `x['execve']`. */
+function isKey(node: Node, parent: Node | undefined): boolean {
+  if (parent?.type === 'Property' || parent?.type === 'PropertyDefinition') return parent.key === node;
+  return parent?.type === 'MemberExpression' && parent.property === node;
+}
+
+function isTypeOnly(parent: Node | undefined): boolean {
+  return (
+    parent !== undefined &&
+    (/^TS(?!As|Non|Satisfies|Instantiation)/.test(parent.type) || parent.type === 'ImportSpecifier')
+  );
+}
+
+function walk(node: Node, parent: Node | undefined, visit: (node: Node, parent: Node | undefined) => void): void {
+  visit(node, parent);
+  for (const value of Object.values(node)) {
+    for (const child of Array.isArray(value) ? value : [value]) {
+      if (typeof child === 'object' && child !== null && typeof (child as Node).type === 'string') {
+        walk(child as Node, node, visit);
+      }
+    }
+  }
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/**
+ * Fake programs for argv, limits and failure cases: small bash scripts in a folder that is the
+ * whole PATH, so that no real tool can win. Every call is logged. A call that no case of a fake
+ * expects makes the fake fail and `verify()` throw.
+ */
+
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+/** One expected call: the words it begins with, and what the fake does then (bash). */
+export interface FakeCase {
+  /** The leading words; an empty list takes any call. */
+  readonly words: readonly string[];
+  readonly script: string;
+}
+
+/** A logged call. */
+export interface FakeCall {
+  readonly tool: string;
+  readonly words: readonly string[];
+  readonly cwd: string;
+  /** The soft open-file limit that the program had. */
+  readonly softLimit: string;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+const BASH = existsSync('/bin/bash') ? '/bin/bash' : '/usr/bin/bash';
+
+export class FakeTools {
+  /** The folder of everything below; the caller removes it. */
+  readonly folder: string;
+  readonly bin: string;
+
+  constructor(folder: string = mkdtempSync(join(realpathSync(tmpdir()), 'fake-tools-'))) {
+    this.folder = folder;
+    this.bin = join(folder, 'bin');
+    mkdirSync(this.bin);
+    mkdirSync(join(folder, 'home'));
+    mkdirSync(join(folder, 'calls'));
+    symlinkSync(BASH, join(this.bin, 'bash'));
+  }
+
+  /** Adds a program; the first case that fits a call answers it. */
+  add(name: string, cases: readonly FakeCase[]): this {
+    const arms = cases.map(({ words, script }) => {
+      const lead = words.map((word) => `${bashQuote(word)}$'\\x1f'`).join('');
+      return `  ${lead}*)\n${script}\n  ;;`;
+    });
+    const text = `#!${BASH}
+n=0
+until (set -o noclobber; : > ${bashQuote(join(this.folder, 'calls'))}/$n) 2>/dev/null; do n=$((n + 1)); done
+FAKE_CALL=${bashQuote(join(this.folder, 'calls'))}/$n
+printf '%s\\0' ${bashQuote(name)} "$PWD" "$(ulimit -Sn)" "$@" > "$FAKE_CALL.words"
+declare -px > "$FAKE_CALL.env"
+line=
+for word in "$@"; do line+=$word$'\\x1f'; done
+case $line in
+${arms.join('\n')}
+  *)
+  printf '%s' ${bashQuote(name)}" $*" >> ${bashQuote(join(this.folder, 'unexpected'))}
+  echo "fake ${name}: unexpected call: $*" >&2
+  exit 97
+  ;;
+esac
+`;
+    writeFileSync(join(this.bin, name), text, { mode: 0o755 });
+    return this;
+  }
+
+  /** A program that is there and answers every call with success and nothing. */
+  addSilent(...names: readonly string[]): this {
+    for (const name of names) this.add(name, [{ words: [], script: ':' }]);
+    return this;
+  }
+
+  /** A clean environment in which only the fakes are found. */
+  env(extra: Readonly<Record<string, string>> = {}): Record<string, string> {
+    return { PATH: this.bin, HOME: join(this.folder, 'home'), USER: 'dev', ...extra };
+  }
+
+  /** The calls in the order in which they began. */
+  calls(): FakeCall[] {
+    const calls: FakeCall[] = [];
+    for (let n = 0; existsSync(join(this.folder, 'calls', String(n))); n++) {
+      const path = join(this.folder, 'calls', String(n));
+      const [tool = '', cwd = '', softLimit = '', ...words] = readFileSync(`${path}.words`, 'utf8')
+        .split('\0')
+        .slice(0, -1);
+      calls.push({ tool, cwd, softLimit, words, env: parseDeclarations(readFileSync(`${path}.env`, 'utf8')) });
+    }
+    return calls;
+  }
+
+  /** The calls as lines: `cargo zigbuild --release`. */
+  lines(): string[] {
+    return this.calls().map(({ tool, words }) => [tool, ...words].join(' '));
+  }
+
+  /** @throws Error when a fake met a call that it did not expect */
+  verify(): void {
+    const path = join(this.folder, 'unexpected');
+    if (existsSync(path)) throw new Error(`unexpected call of a fake tool: ${readFileSync(path, 'utf8')}`);
+  }
+}
+
+/** The variables of `declare -px`, which writes `declare -x NAME="value"` with four characters escaped. */
+function parseDeclarations(text: string): Record<string, string> {
+  const env: Record<string, string> = {};
+  for (const [, name, quoted, ansi] of text.matchAll(
+    /^declare -\S* ([A-Za-z_]\w*)=(?:"((?:[^"\\]|\\[\s\S])*)"|\$'((?:[^'\\]|\\[\s\S])*)')$/gm,
+  )) {
+    if (name === undefined) continue;
+    env[name] = quoted !== undefined ? quoted.replaceAll(/\\([\s\S])/g, '$1') : ansiText(ansi ?? '');
+  }
+  return env;
+}
+
+function ansiText(text: string): string {
+  const named: Record<string, string> = { n: '\n', t: '\t', r: '\r', E: '\u001b' };
+  return text.replaceAll(/\\([0-7]{3}|[\s\S])/g, (_, code: string) =>
+    code.length === 3 ? String.fromCharCode(Number.parseInt(code, 8)) : (named[code] ?? code),
+  );
+}
+
+/** A word in single quotes, for the scripts of fakes. */
+export function bashQuote(word: string): string {
+  return `'${word.replaceAll("'", "'\\''")}'`;
+}

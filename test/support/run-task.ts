@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** Starting a task as a person would: as a process of its own, with a given environment. */
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { join } from 'node:path';
+
+export const SUITE_ROOT = join(import.meta.dirname, '..', '..');
+/** Keeps Node's compile cache between the many starts of a test run. */
+const COMPILE_CACHE = join(SUITE_ROOT, 'node_modules', '.cache', 'openshell-tasks');
+
+export interface TaskResult {
+  readonly status: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface TaskOptions {
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string>>;
+  /** Called with the process as soon as it runs. */
+  readonly onStart?: (child: ChildProcess) => void;
+}
+
+/** Runs `node tasks/NAME.ts WORDS` and gives how it ended. */
+export function runTaskFile(name: string, words: readonly string[], options: TaskOptions): Promise<TaskResult> {
+  return runProcess(process.execPath, [join(SUITE_ROOT, 'tasks', `${name}.ts`), ...words], options);
+}
+
+/** Runs a program and gives how it ended. */
+export async function runProcess(program: string, words: readonly string[], options: TaskOptions): Promise<TaskResult> {
+  const child = spawn(program, words, {
+    cwd: options.cwd,
+    env: { NODE_COMPILE_CACHE: COMPILE_CACHE, ...options.env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const output = { stdout: '', stderr: '' };
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (output.stdout += text));
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (output.stderr += text));
+  options.onStart?.(child);
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (status, signal) => resolve({ status, signal, ...output }));
+  });
+}
