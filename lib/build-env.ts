@@ -15,7 +15,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { statSync } from 'node:fs';
 import { basename } from 'node:path';
-import { argvText, type Command, command, commandText } from './command.ts';
+import { argvText, type Command, command, commandText, echoText } from './command.ts';
 import { definedOnly, type Environment, textOf } from './environment.ts';
 import { EXIT, failure, oneLine, usageError } from './errors.ts';
 import { Guard, wrapperOf } from './guard.ts';
@@ -69,7 +69,7 @@ export class Door {
    */
   async run(value: Command): Promise<void> {
     this.#refuseCargo(value);
-    this.#terminal.echo(commandText(value));
+    this.#terminal.echo(echoText(value));
     const outcome = await this.#launch(value, { stdio: [2, 2] });
     if (outcome.status !== 0) throw commandFailed(value, outcome);
   }
@@ -135,7 +135,7 @@ export class Door {
       stdio: 'inherit',
       detached: true,
     });
-    return this.#signals.during(child.pid ?? 0, exitStatus(child));
+    return child.pid === undefined ? exitStatus(child) : this.#signals.relay(child.pid, exitStatus(child));
   }
 
   /**
@@ -243,7 +243,7 @@ export class Door {
 
   /** Cargo's stderr is the terminal itself; with a wrapper it is watched, and looks the same. */
   #startCargo(value: Command, watch: WrapperWatch | undefined): Promise<Outcome> {
-    this.#terminal.echo(commandText(value));
+    this.#terminal.echo(echoText(value));
     if (watch === undefined) return this.#launch(value, { stdio: ['pipe', 2] });
     const decoder = new TextDecoder();
     const onStderr = (bytes: Buffer) => {

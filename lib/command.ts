@@ -4,6 +4,8 @@
 
 import type { Environment } from './environment.ts';
 
+const ECHOED_VARIABLES_MAX = 3;
+
 /** A program with its arguments, where it runs, and what it changes in the environment. */
 export interface Command {
   readonly argv: readonly [string, ...string[]];
@@ -50,6 +52,12 @@ export function commandText(value: Command): string {
   const added = changes.flatMap(([name, text]) => (text === undefined ? [] : [`${name}=${shellQuote(text)}`]));
   const lead = removed.length > 0 ? ['env', ...removed, ...added] : added;
   return [...lead, ...value.argv.map(shellQuote)].join(' ');
+}
+
+/** The command as it is echoed: one line; many variables are left to the dry run. */
+export function echoText(value: Command): string {
+  const count = Object.keys(value.env).length;
+  return count <= ECHOED_VARIABLES_MAX ? commandText(value) : `${argvText(value)} # and ${count} variables: --dry-run`;
 }
 
 /** The command without the variables, for messages: `cargo zigbuild --release`. */

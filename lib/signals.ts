@@ -53,18 +53,26 @@ export class Signals {
    *
    * @param group the process group, which is the leader's pid
    * @param ended resolves when the leader has ended and its output is read
-   * @throws TaskError with exit 128+n when a signal arrived meanwhile; the group is gone by then
    */
-  async during<T>(group: number, ended: Promise<T>): Promise<T> {
+  async relay<T>(group: number, ended: Promise<T>): Promise<T> {
     this.#groups.add(group);
     try {
-      const result = await ended;
-      if (this.#received !== undefined) await endGroup(group);
-      this.throwIfReceived();
-      return result;
+      return await ended;
     } finally {
       this.#groups.delete(group);
     }
+  }
+
+  /**
+   * The same for a child that is part of the task: a signal ends the task with it.
+   *
+   * @throws TaskError with exit 128+n when a signal arrived meanwhile; the group is gone by then
+   */
+  async during<T>(group: number, ended: Promise<T>): Promise<T> {
+    const result = await this.relay(group, ended);
+    if (this.#received !== undefined) await endGroup(group);
+    this.throwIfReceived();
+    return result;
   }
 
   #on(signal: NodeJS.Signals, handler: () => void): void {

@@ -70,8 +70,8 @@ export class Terminal {
   }
 
   /** Runs a part of the task under a heading and keeps its time for `timings`. */
-  async section<T>(title: string, body: () => Promise<T>): Promise<T> {
-    this.say(this.#paint('1', `==> ${title}`));
+  async section<T>(title: string, body: () => Promise<T>, heading: string = title): Promise<T> {
+    this.say(this.#paint('1', `==> ${heading}`));
     const start = performance.now();
     try {
       return await body();

@@ -2,6 +2,7 @@
 
 /** What staging tells people: the plan of a dry run, and the closing report. */
 
+import { relative } from 'node:path';
 import type { Door } from '../build-env.ts';
 import type { Change } from '../files.ts';
 import { addTargets } from '../rust-targets.ts';
@@ -42,11 +43,12 @@ const CHECKS = {
 } as const;
 
 /** The closing report: a line for each artefact, then what took how long. */
-export function reportLines(staged: readonly Staged[], timings: string): string[] {
+export function reportLines(root: string, staged: readonly Staged[], timings: string): string[] {
   return [
     ...staged.map(({ artefact, size, verified, change, compiled, total }) => {
       const crates = `${compiled} of ${total} crates compiled`;
-      return `${change === 'written' ? 'staged' : 'unchanged'}: ${artefact.path} (${megabytes(size)}, ${artefact.triple}; ${verified}; ${crates})`;
+      const path = relative(root, artefact.path);
+      return `${change === 'written' ? 'staged' : 'unchanged'}: ${path} (${megabytes(size)}, ${artefact.triple}; ${verified}; ${crates})`;
     }),
     `done: ${timings}`,
   ];

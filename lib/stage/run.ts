@@ -53,7 +53,7 @@ export async function stage(context: StageContext, target: string, isDryRun: boo
     return [];
   }
   const staged = await carryOut(context, plan, toolchain, missing);
-  for (const line of reportLines(staged, terminal.timings())) terminal.say(line);
+  for (const line of reportLines(root, staged, terminal.timings())) terminal.say(line);
   for (const { artefact } of staged) terminal.result(artefact.path);
   return staged;
 }
@@ -105,19 +105,22 @@ async function carryOut(
 async function build(context: StageContext, plan: StagePlan, run: CargoRun): Promise<Staged[]> {
   const { door, terminal } = context;
   const targets = run.artefacts.map(({ arch, triple }) => `linux/${arch} (${triple})`).join(', ');
-  return terminal.section(`${run.component.binary} for ${targets}`, async () => {
-    await prepare(plan.config, run, terminal);
-    const report = readCargoMessages(await door.cargo(run.command), run.component.binary);
-    const { inspectExecutable } = await import('../verify-binary.ts');
-    const found = report.executables.map((path) => ({ path, machine: inspectExecutable(path).facts?.machine }));
-    const results: Staged[] = [];
-    for (const artefact of run.artefacts) {
-      const source = found.find(({ machine }) => machine === MACHINES[artefact.arch])?.path;
-      if (source === undefined) throw nothingFor(artefact, found);
-      results.push({ ...(await verify(artefact, source)), compiled: report.compiled, total: report.total });
-    }
-    return results;
-  });
+  const heading = `${run.component.binary} for ${targets}`;
+  return terminal.section(run.component.name, () => buildAndVerify(door, terminal, plan, run), heading);
+}
+
+async function buildAndVerify(door: Door, terminal: Terminal, plan: StagePlan, run: CargoRun): Promise<Staged[]> {
+  await prepare(plan.config, run, terminal);
+  const report = readCargoMessages(await door.cargo(run.command), run.component.binary);
+  const { inspectExecutable } = await import('../verify-binary.ts');
+  const found = report.executables.map((path) => ({ path, machine: inspectExecutable(path).facts?.machine }));
+  const results: Staged[] = [];
+  for (const artefact of run.artefacts) {
+    const source = found.find(({ machine }) => machine === MACHINES[artefact.arch])?.path;
+    if (source === undefined) throw nothingFor(artefact, found);
+    results.push({ ...(await verify(artefact, source)), compiled: report.compiled, total: report.total });
+  }
+  return results;
 }
 
 const MACHINES = { amd64: 'x86-64', arm64: 'aarch64' } as const;

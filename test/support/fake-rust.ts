@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/**
+ * Fake Rust tools that drop a binary where cargo would and say so in cargo's words, and a folder
+ * that passes for an OpenShell checkout.
+ */
+
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { buildElf, DYNAMIC_RECIPE, type Recipe } from './elf-builder.ts';
+import { FakeTools } from './fake-tools.ts';
+import { runTaskFile, type TaskOptions, type TaskResult } from './run-task.ts';
+import { temporaryFolder } from './temporary.ts';
+
+const X86_64 = 62;
+const AARCH64 = 183;
+
+/** What a fake cargo does, in bash, before and instead of building. */
+export interface FakeCargo {
+  /** Runs before the binary is made; `exit N` here is a failing build. */
+  readonly before?: string;
+  /** Extra cases, looked at first. */
+  readonly metadata?: object;
+}
+
+/** A fake checkout with fake tools beside it. */
+export class FakeCheckout {
+  readonly root: string;
+  readonly tools: FakeTools;
+  /** The binaries that the fake cargo "builds": by the first word of the target triple. */
+  readonly apps: string;
+
+  /** @param name the name of the checkout's folder; hostile ones are welcome */
+  constructor(cargo: FakeCargo = {}, name = 'checkout') {
+    const folder = temporaryFolder();
+    this.root = join(folder, name);
+    this.apps = join(folder, 'apps');
+    mkdirSync(this.apps);
+    mkdirSync(join(this.root, 'crates/openshell-server'), { recursive: true });
+    writeFileSync(
+      join(this.root, 'Cargo.toml'),
+      '[workspace]\nmembers = []\n\n[workspace.package]\nversion = "0.0.0"\n',
+    );
+    this.setApp('x86_64', {});
+    this.setApp('aarch64', { machine: AARCH64 });
+    mkdirSync(join(folder, 'fakes'));
+    this.tools = new FakeTools(join(folder, 'fakes'));
+    this.setCargo(cargo);
+    this.tools.addSilent('cargo-zigbuild', 'zig');
+    this.tools.add('rustup', [
+      { words: ['target', 'list', '--installed'], script: `printf '%s\\n' {x86_64,aarch64}-unknown-linux-{musl,gnu}` },
+    ]);
+  }
+
+  /** Replaces the binary that is "built" for a CPU. */
+  setApp(cpu: 'x86_64' | 'aarch64', recipe: Recipe | 'dynamic' | Buffer): void {
+    const bytes = Buffer.isBuffer(recipe)
+      ? recipe
+      : buildElf({ machine: X86_64, ...(recipe === 'dynamic' ? DYNAMIC_RECIPE : recipe) }).bytes;
+    writeFileSync(join(this.apps, cpu), bytes, { mode: 0o755 });
+  }
+
+  setCargo(cargo: FakeCargo): void {
+    const build = { script: buildScript(cargo.before ?? '') };
+    this.tools.add('cargo', [
+      { words: ['zigbuild'], ...build },
+      { words: ['build'], ...build },
+      {
+        words: ['metadata'],
+        script: `cat <<'END'\n${JSON.stringify(cargo.metadata ?? this.metadata())}\nEND`.replace('cat', '/bin/cat'),
+      },
+    ]);
+  }
+
+  /** The path of a staged binary. */
+  staged(arch: 'amd64' | 'arm64', binary: string): string {
+    return join(this.root, 'deploy/docker/.build/prebuilt-binaries', arch, binary);
+  }
+
+  env(extra: Readonly<Record<string, string>> = {}): Record<string, string> {
+    return this.tools.env({ OPENSHELL_ROOT: this.root, FAKE_APPS: this.apps, ...extra });
+  }
+
+  /** Runs `tasks/stage.ts`. */
+  stage(
+    words: readonly string[],
+    extra: Readonly<Record<string, string>> = {},
+    options: Partial<TaskOptions> = {},
+  ): Promise<TaskResult> {
+    return runTaskFile('stage', words, { cwd: this.root, env: this.env(extra), ...options });
+  }
+
+  /** The calls of cargo that build, as lines. */
+  builds(): string[] {
+    return this.tools.lines().filter((line) => /^cargo (zig)?build/.test(line));
+  }
+
+  private metadata(): object {
+    return {
+      target_directory: join(this.root, 'target'),
+      packages: [
+        { name: 'openshell-server', features: { default: [], 'bundled-z3': [], telemetry: [] }, dependencies: [] },
+        {
+          name: 'openshell-sandbox',
+          features: { default: [], 'bundled-ca-roots': [], telemetry: [] },
+          dependencies: [{ name: 'openshell-core', rename: null }],
+        },
+        { name: 'openshell-core', features: { telemetry: [] }, dependencies: [] },
+      ],
+    };
+  }
+}
+
+/** Makes a binary for each `--target` and prints cargo's message about it. */
+function buildScript(before: string): string {
+  return `
+targets=() binary= json=
+words=("$@")
+for ((i = 0; i < \${#words[@]}; i++)); do
+  case \${words[i]} in
+    --target) targets+=("\${words[i + 1]%.2.28}") ;;
+    --bin) binary=\${words[i + 1]} ;;
+    --message-format=json*) json=1 ;;
+  esac
+done
+${before}
+folder=\${CARGO_TARGET_DIR:-$PWD/target}
+for target in "\${targets[@]}"; do
+  /bin/mkdir -p "$folder/$target/release"
+  path=$folder/$target/release/$binary
+  /bin/rm -f "$path"
+  /bin/cp "$FAKE_APPS/\${target%%-*}" "$path"
+  [[ -n $json ]] || continue
+  escaped=\${path//\\\\/\\\\\\\\}
+  escaped=\${escaped//\\"/\\\\\\"}
+  escaped=\${escaped//$'\\n'/\\\\n}
+  printf '{"reason":"compiler-artifact","target":{"kind":["bin"],"name":"%s"},"fresh":false,"executable":"%s"}\\n' "$binary" "$escaped"
+done
+`;
+}
