@@ -64,15 +64,11 @@ export interface Arguments<D extends Declaration> {
 export function parseArguments<D extends Declaration>(declaration: D, words: readonly string[]): Arguments<D> {
   const flags: Readonly<Record<string, FlagSpec>> = declaration.flags ?? {};
   const [own, rest] = splitAtDashes(words);
-  const seen = checkFlags(declaration, flags, own);
+  const { seen, explicit } = checkFlags(declaration, flags, own);
   const valued = Object.keys(flags).filter((name) => flags[name]?.value !== undefined);
-  const switches = ['h', 'help', ...Object.keys(flags).filter((name) => !valued.includes(name))];
-  // minimist takes a word `true` or `false` behind a switch for its value; written out, the word stays a word.
-  const explicit = own.map((word) =>
-    switches.includes(word.replace(/^--?/, '')) && word !== word.replace(/^--?/, '') ? `${word}=true` : word,
-  );
+  const switches = ['help', ...Object.keys(flags).filter((name) => !valued.includes(name))];
   const parsed = minimist(explicit, { string: ['_', ...valued], boolean: switches });
-  const help = parsed.help === true || parsed.h === true;
+  const help = parsed.help === true;
   const values: Record<string, string | boolean | undefined> = {};
   for (const name of Object.keys(flags)) {
     if (flags[name]?.value === undefined) values[name] = parsed[name] === true;
@@ -89,17 +85,29 @@ function splitAtDashes(words: readonly string[]): [readonly string[], readonly s
   return at < 0 ? [words, []] : [words.slice(0, at), words.slice(at + 1)];
 }
 
-/** Checks every word that starts with a dash; returns the flags that were given. */
+/**
+ * Checks every word that starts with a dash.
+ *
+ * @returns the flags that were given, and the words with every flag as `--name=value`: minimist would
+ *   take a word `true` behind a switch for its value, and `--no-x` for the opposite of a flag `x`
+ */
 function checkFlags(
   declaration: Declaration,
   flags: Readonly<Record<string, FlagSpec>>,
   words: readonly string[],
-): Set<string> {
+): { seen: Set<string>; explicit: string[] } {
   const seen = new Set<string>();
+  const explicit: string[] = [];
   for (let at = 0; at < words.length; at++) {
     const word = words[at] as string;
-    if (!word.startsWith('-') || word === '-') continue;
-    if (word === '-h' || word === '--help') continue;
+    if (!word.startsWith('-') || word === '-') {
+      explicit.push(word);
+      continue;
+    }
+    if (word === '-h' || word === '--help') {
+      explicit.push('--help=true');
+      continue;
+    }
     const [, name = '', assigned] = /^--([^=]+)(?:=([\s\S]*))?$/.exec(word) ?? [];
     const spec = Object.hasOwn(flags, name) ? flags[name] : undefined;
     if (spec === undefined) throw wrong(declaration, `unknown option ${shown(word)}; ${allowedFlags(flags)}`);
@@ -107,17 +115,22 @@ function checkFlags(
     seen.add(name);
     if (spec.value === undefined) {
       if (assigned !== undefined) throw wrong(declaration, `--${name} takes no value (got ${shown(assigned)})`);
+      explicit.push(`--${name}=true`);
       continue;
     }
     const value = assigned ?? words[++at];
-    if (value === undefined || value === '' || (assigned === undefined && value.startsWith('-'))) {
+    if (value === undefined || value === '') {
       throw wrong(declaration, `--${name} needs a value: --${name} ${spec.value}`);
+    }
+    if (assigned === undefined && value.startsWith('-')) {
+      throw wrong(declaration, `--${name} needs a value, ${shown(value)} follows; one with a dash: --${name}=-...`);
     }
     if (spec.choices !== undefined && !spec.choices.includes(value)) {
       throw wrong(declaration, `--${name} is ${shown(value)}; allowed are ${spec.choices.join(', ')}`);
     }
+    explicit.push(`--${name}=${value}`);
   }
-  return seen;
+  return { seen, explicit };
 }
 
 function checkWords(declaration: Declaration, words: readonly string[]): void {

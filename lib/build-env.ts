@@ -135,7 +135,7 @@ export class Door {
       stdio: 'inherit',
       detached: true,
     });
-    return child.pid === undefined ? exitStatus(child) : this.#signals.relay(child.pid, exitStatus(child));
+    return this.#signals.relay(child, exitStatus(child));
   }
 
   /**
@@ -202,19 +202,16 @@ export class Door {
   }
 
   async #settle(running: import('zx/core').ProcessPromise, options: LaunchOptions): Promise<Outcome> {
-    const { onStderr } = options;
-    if (onStderr !== undefined) running.child?.stderr?.on('data', onStderr);
-    const group = running.pid;
+    const { child } = running;
+    if (options.onStderr !== undefined) child?.stderr?.on('data', options.onStderr);
     let timedOut = false;
-    const timer =
-      options.timeoutMs === undefined
-        ? undefined
-        : setTimeout(() => {
-            timedOut = true;
-            if (group !== undefined) killGroup(group, 'SIGKILL');
-          }, options.timeoutMs);
+    const kill = () => {
+      timedOut = true;
+      if (child !== undefined) killGroup(child, 'SIGKILL');
+    };
+    const timer = options.timeoutMs === undefined ? undefined : setTimeout(kill, options.timeoutMs);
     try {
-      const output = group === undefined ? await running : await this.#signals.during(group, running);
+      const output = child === undefined ? await running : await this.#signals.during(child, running);
       if (output.cause instanceof Error) throw failure(`${this.#bash} could not be started`, EXIT.failed, output);
       const signal = output.signal ?? undefined;
       const status = output.exitCode ?? (signal === undefined ? EXIT.failed : statusOfSignal(signal));

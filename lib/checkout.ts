@@ -41,8 +41,8 @@ export function findCheckout(env: Environment, startDirectory: string, suiteRoot
 
 /** Whether the folder has what every checkout has (neither `.git` nor `Cargo.lock` is needed). */
 export function isCheckout(folder: string): boolean {
-  if (statSync(join(folder, PRODUCT.landmark), { throwIfNoEntry: false })?.isDirectory() !== true) return false;
   try {
+    if (!statSync(join(folder, PRODUCT.landmark)).isDirectory()) return false;
     return /^[ \t]*\[workspace\]/m.test(readFileSync(join(folder, 'Cargo.toml'), 'utf8'));
   } catch {
     return false;

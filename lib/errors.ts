@@ -48,7 +48,10 @@ export function failure(message: string, exitCode: number = EXIT.failed, options
  */
 export function describeError(error: unknown): string {
   const parts: string[] = [];
+  const seen = new Set<unknown>();
   for (let at: unknown = error; at !== undefined && at !== null; at = at instanceof Error ? at.cause : undefined) {
+    if (seen.has(at)) break;
+    seen.add(at);
     const text = at instanceof Error ? at.message : String(at);
     if (!parts.some((part) => part.includes(text))) parts.push(text);
   }

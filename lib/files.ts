@@ -11,6 +11,7 @@ import {
   constants,
   copyFileSync,
   fsyncSync,
+  lstatSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -22,6 +23,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { EXIT, failure } from './errors.ts';
 
 const CHUNK_BYTES = 1024 * 1024;
 
@@ -34,12 +36,17 @@ export function writeWhole(path: string, text: string, mode: number): Change {
   return replace(path, mode, (temporary) => writeFileSync(temporary, text, { flag: 'wx', mode }));
 }
 
-/** Copies a file whole, with these permissions; the destination's folder is created. */
-export function copyWhole(source: string, path: string, mode: number): Change {
+/**
+ * Copies a file whole, with these permissions; the destination's folder is created.
+ *
+ * @param verifyCopy looks at the copy before anybody else can; when it throws, nothing has changed
+ */
+export function copyWhole(source: string, path: string, mode: number, verifyCopy?: (copy: string) => void): Change {
   if (isFile(path) && hasSameContent(source, path)) return keepWithMode(path, mode);
-  return replace(path, mode, (temporary) =>
-    copyFileSync(source, temporary, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE),
-  );
+  return replace(path, mode, (temporary) => {
+    copyFileSync(source, temporary, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+    verifyCopy?.(temporary);
+  });
 }
 
 /** Whether two files have the same bytes. */
@@ -62,29 +69,40 @@ export function hasSameContent(left: string, right: string): boolean {
 /** Removes what interrupted writes of this file have left. Call it only where nobody else writes the file. */
 export function sweepTemporary(path: string): void {
   const folder = dirname(path);
+  const lead = `.${basename(path)}.`;
   if (statSync(folder, { throwIfNoEntry: false }) === undefined) return;
   for (const name of readdirSync(folder)) {
-    if (name.startsWith(`.${basename(path)}.`) && name.endsWith('.tmp')) rmSync(join(folder, name));
+    // A pid and nothing else: `.a.b.1.tmp` belongs to the file `a.b`.
+    if (name.startsWith(lead) && /^\d+\.tmp$/.test(name.slice(lead.length))) rmSync(join(folder, name));
   }
 }
 
+/** @throws TaskError with the system's reason: no space, no permission, a folder in the way */
 function replace(path: string, mode: number, fill: (temporary: string) => void): Change {
   const folder = dirname(path);
-  mkdirSync(folder, { recursive: true });
   const temporary = join(folder, `.${basename(path)}.${process.pid}.tmp`);
-  rmSync(temporary, { force: true });
   try {
+    mkdirSync(folder, { recursive: true });
+    rmSync(temporary, { force: true });
     fill(temporary);
     // The umask has narrowed the mode that the file was created with.
     chmodSync(temporary, mode);
     flush(temporary);
     renameSync(temporary, path);
   } catch (error) {
-    rmSync(temporary, { force: true });
-    throw error;
+    discard(temporary);
+    if ((error as NodeJS.ErrnoException).syscall === undefined) throw error;
+    throw failure(`${path} cannot be written`, EXIT.failed, { cause: error });
   }
   flush(folder);
   return 'written';
+}
+
+/** Removes a temporary file; where its folder cannot be used at all, the first error is the one to tell. */
+function discard(temporary: string): void {
+  try {
+    rmSync(temporary, { force: true });
+  } catch {}
 }
 
 function flush(path: string): void {
@@ -101,6 +119,7 @@ function keepWithMode(path: string, mode: number): Change {
   return 'unchanged';
 }
 
+/** A link is not the file: it is replaced, so that what it points at is neither read for ours nor changed. */
 function isFile(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isFile() === true;
+  return lstatSync(path, { throwIfNoEntry: false })?.isFile() === true;
 }

@@ -81,7 +81,9 @@ export function holderText(holder: Holder): string {
 function readHolder(path: string): Holder | undefined {
   try {
     const holder = JSON.parse(readFileSync(path, 'utf8')) as Partial<Holder>;
-    return Number.isSafeInteger(holder.pid) ? (holder as Holder) : undefined;
+    // Signal 0 to the pids 0 and below asks about groups, and succeeds: such a record would be held for ever.
+    const isRecord = Number.isSafeInteger(holder.pid) && Number(holder.pid) > 0 && typeof holder.task === 'string';
+    return isRecord ? (holder as Holder) : undefined;
   } catch {
     return undefined;
   }

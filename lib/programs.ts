@@ -22,11 +22,11 @@ export function findProgram(name: string, env: Environment): string | undefined 
 
 /** Whether the path is a regular file that this user may execute. */
 export function isExecutable(path: string): boolean {
-  if (statSync(path, { throwIfNoEntry: false })?.isFile() !== true) return false;
   try {
     accessSync(path, constants.X_OK);
-    return true;
+    return statSync(path).isFile();
   } catch {
+    // Not there, not allowed, or behind a folder of PATH that this user may not enter.
     return false;
   }
 }

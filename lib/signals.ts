@@ -15,9 +15,17 @@ const ENDING = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 const GROUP_GRACE_MS = 2000;
 const GROUP_POLL_MS = 20;
 
+/** What is needed of a child process, which leads a group of its own. */
+export interface RunningChild {
+  readonly pid?: number | undefined;
+  readonly exitCode: number | null;
+  readonly signalCode: NodeJS.Signals | null;
+  once(event: 'exit', listener: () => void): unknown;
+}
+
 export class Signals {
   #received: NodeJS.Signals | undefined;
-  readonly #groups = new Set<number>();
+  readonly #children = new Set<RunningChild>();
   readonly #controller = new AbortController();
   readonly #handlers = new Map<NodeJS.Signals, () => void>();
 
@@ -49,17 +57,18 @@ export class Signals {
   }
 
   /**
-   * Waits for a group's leader while signals go to the group.
+   * Waits for a child while signals go to its group.
    *
-   * @param group the process group, which is the leader's pid
-   * @param ended resolves when the leader has ended and its output is read
+   * @param ended resolves when the child has ended and its output is read
    */
-  async relay<T>(group: number, ended: Promise<T>): Promise<T> {
-    this.#groups.add(group);
+  async relay<T>(child: RunningChild, ended: Promise<T>): Promise<T> {
+    this.#children.add(child);
+    // What is left of the group may hold the output open, and would be waited for without an end.
+    child.once('exit', () => this.#received !== undefined && endGroup(child));
     try {
       return await ended;
     } finally {
-      this.#groups.delete(group);
+      this.#children.delete(child);
     }
   }
 
@@ -68,9 +77,9 @@ export class Signals {
    *
    * @throws TaskError with exit 128+n when a signal arrived meanwhile; the group is gone by then
    */
-  async during<T>(group: number, ended: Promise<T>): Promise<T> {
-    const result = await this.relay(group, ended);
-    if (this.#received !== undefined) await endGroup(group);
+  async during<T>(child: RunningChild, ended: Promise<T>): Promise<T> {
+    const result = await this.relay(child, ended);
+    if (this.#received !== undefined) await endGroup(child);
     this.throwIfReceived();
     return result;
   }
@@ -84,10 +93,11 @@ export class Signals {
     this.#forward(this.#received === undefined ? signal : 'SIGKILL');
     this.#received ??= signal;
     this.#controller.abort(interrupted(this.#received));
+    for (const child of this.#children) if (hasExited(child)) void endGroup(child);
   }
 
   #forward(signal: NodeJS.Signals): void {
-    for (const group of this.#groups) killGroup(group, signal);
+    for (const child of this.#children) killGroup(child, signal);
   }
 }
 
@@ -102,12 +112,13 @@ export function statusOfSignal(signal: NodeJS.Signals): number {
 }
 
 /**
- * Sends a signal to a process group of our own; `false` when the group is gone.
+ * Sends a signal to the process group that a child leads; `false` when the group is gone.
  * A group of which only zombies are left answers EPERM on macOS.
  */
-export function killGroup(group: number, signal: NodeJS.Signals | 0): boolean {
+export function killGroup(child: RunningChild, signal: NodeJS.Signals | 0): boolean {
+  if (child.pid === undefined) return false;
   try {
-    process.kill(-group, signal);
+    process.kill(-child.pid, signal);
     return true;
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
@@ -116,10 +127,14 @@ export function killGroup(group: number, signal: NodeJS.Signals | 0): boolean {
   }
 }
 
+function hasExited(child: RunningChild): boolean {
+  return child.exitCode !== null || child.signalCode !== null;
+}
+
 /** Waits until a group is empty, and kills what is left of it after the grace. */
-async function endGroup(group: number): Promise<void> {
+async function endGroup(child: RunningChild): Promise<void> {
   const deadline = Date.now() + GROUP_GRACE_MS;
-  while (killGroup(group, Date.now() > deadline ? 'SIGKILL' : 0)) {
+  while (killGroup(child, Date.now() > deadline ? 'SIGKILL' : 0)) {
     await new Promise((resolve) => setTimeout(resolve, GROUP_POLL_MS));
   }
 }

@@ -36,9 +36,9 @@ export class Terminal {
     return this.#coloured;
   }
 
-  /** The width of the terminal in columns; 80 where it is unknown. */
+  /** The width of the terminal in columns; 80 where it is unknown (some terminals say 0). */
   get columns(): number {
-    return this.#err.columns ?? 80;
+    return this.#err.columns || 80;
   }
 
   /** A line of the result, on stdout. */

@@ -51,14 +51,15 @@ export function verifyVersion(source: string, version: string): string {
  */
 export async function stampedManifest(text: string, version: string): Promise<string> {
   const { parse, stringify } = await import('smol-toml');
-  const manifest = parseOr(() => parse(text));
+  // Otherwise a float such as 1.0 would come back as a whole number, and a long whole number not at all.
+  const manifest = parseOr(() => parse(text, { integersAsBigInt: true }));
   const workspace = manifest.workspace;
   const shared = isTable(workspace) ? workspace.package : undefined;
   if (!isTable(shared) || typeof shared.version !== 'string') {
     throw usageError('Cargo.toml has no version in [workspace.package] to stamp; unset OPENSHELL_CARGO_VERSION');
   }
   shared.version = version;
-  return stringify(manifest);
+  return stringify(manifest, { numbersAsFloat: true });
 }
 
 /** What an overlay is made of; a dry run shows it. */
@@ -103,9 +104,9 @@ export async function makeOverlay(overlay: Overlay): Promise<void> {
  */
 function isLinked(overlay: Overlay, name: string): boolean {
   if (['Cargo.toml', 'Cargo.lock', '.git', 'target'].includes(name)) return false;
-  const inside = relative(overlay.root, overlay.folder);
-  if (inside.startsWith('..')) return true;
-  return name !== '.cargo' && name !== inside.split('/')[0];
+  const output = relative(overlay.root, overlay.targetDirectory);
+  if (output === '..' || output.startsWith('../')) return true;
+  return name !== '.cargo' && name !== output;
 }
 
 function link(target: string, path: string): void {

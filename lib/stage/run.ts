@@ -16,13 +16,14 @@ import { addTargets, installTargets, missingTargets } from '../rust-targets.ts';
 import type { Signals } from '../signals.ts';
 import type { Terminal } from '../terminal.ts';
 import { findToolchain, type Toolchain } from '../toolchain.ts';
-import type { Verdict } from '../verify-binary.ts';
+import { inspectExecutable } from '../verify-binary.ts';
 import { makeOverlay, planOverlay } from '../version-overlay.ts';
 import { readWorkspace } from '../workspace.ts';
 import { writeZigWrapper } from '../zig-wrapper.ts';
 import { resolveStageConfig, STAGE_VARIABLES, type StageConfig } from './config.ts';
 import { type Artefact, type CargoRun, planStage, type StagePlan, triplesOf } from './plan.ts';
 import { dryRunLines, reportLines, type Staged } from './report.ts';
+import { verifyArtefact } from './verify.ts';
 
 /** What staging acts through. */
 export interface StageContext {
@@ -111,16 +112,13 @@ async function build(context: StageContext, plan: StagePlan, run: CargoRun): Pro
 
 async function buildAndVerify(door: Door, terminal: Terminal, plan: StagePlan, run: CargoRun): Promise<Staged[]> {
   await prepare(plan.config, run, terminal);
-  const report = readCargoMessages(await door.cargo(run.command), run.component.binary);
-  const { inspectExecutable } = await import('../verify-binary.ts');
-  const found = report.executables.map((path) => ({ path, machine: inspectExecutable(path).facts?.machine }));
-  const results: Staged[] = [];
-  for (const artefact of run.artefacts) {
-    const source = found.find(({ machine }) => machine === MACHINES[artefact.arch])?.path;
-    if (source === undefined) throw nothingFor(artefact, found);
-    results.push({ ...(await verify(artefact, source)), compiled: report.compiled, total: report.total });
-  }
-  return results;
+  const { executables, compiled, total } = readCargoMessages(await door.cargo(run.command), run.component.binary);
+  const made = executables.map((path) => ({ path, machine: inspectExecutable(path).facts?.machine }));
+  return run.artefacts.map((artefact) => {
+    const source = made.find(({ machine }) => machine === MACHINES[artefact.arch])?.path;
+    if (source === undefined) throw nothingFor(artefact, made);
+    return { artefact, source, ...verifyArtefact(artefact, source), compiled, total, change: 'unchanged' };
+  });
 }
 
 const MACHINES = { amd64: 'x86-64', arm64: 'aarch64' } as const;
@@ -135,31 +133,6 @@ async function prepare(config: StageConfig, run: CargoRun, terminal: Terminal): 
   }
 }
 
-async function verify(artefact: Artefact, source: string): Promise<Omit<Staged, 'compiled' | 'total'>> {
-  const { inspectExecutable, inspectGlibc, inspectStatic } = await import('../verify-binary.ts');
-  const machine = artefact.arch;
-  if (artefact.check === 'static') {
-    const facts = accepted(inspectStatic(source, { machine }));
-    return {
-      artefact,
-      source,
-      size: facts.size,
-      verified: `${facts.machine}, ${facts.kind}, complete`,
-      change: 'unchanged',
-    };
-  }
-  accepted(inspectExecutable(source, { machine }));
-  const { GLIBC_FLOOR } = await import('./plan.ts');
-  const facts = accepted(inspectGlibc(source, { machine, max: GLIBC_FLOOR }));
-  const verified = `${facts.machine}, complete, highest GLIBC symbol: ${facts.highest}`;
-  return { artefact, source, size: facts.size, verified, change: 'unchanged' };
-}
-
-function accepted<F>(verdict: Verdict<F>): F {
-  if (verdict.ok) return verdict.facts;
-  throw failure(`nothing was staged: ${verdict.reasons.join('; ')}`);
-}
-
 function nothingFor(artefact: Artefact, found: readonly { path: string; machine: string | undefined }[]) {
   const made =
     found.map(({ path, machine }) => `${path} (${machine ?? 'no executable'})`).join(', ') || 'no executable';
@@ -169,7 +142,9 @@ function nothingFor(artefact: Artefact, found: readonly { path: string; machine:
   );
 }
 
+/** The copy is verified once more: between cargo's end and now another cargo may have run. */
 function putInPlace(staged: Staged): Staged {
-  sweepTemporary(staged.artefact.path);
-  return { ...staged, change: copyWhole(staged.source, staged.artefact.path, 0o755) };
+  const { artefact, source } = staged;
+  sweepTemporary(artefact.path);
+  return { ...staged, change: copyWhole(source, artefact.path, 0o755, (copy) => verifyArtefact(artefact, copy)) };
 }

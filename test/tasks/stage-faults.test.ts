@@ -1,0 +1,383 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/**
+ * The verified faults of the bash script that this task replaces, by their number. Each test
+ * fails for the behaviour that bash had.
+ */
+
+import { existsSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, test } from 'vitest';
+import { FakeCheckout } from '../support/fake-rust.ts';
+import { runProcess, SUITE_ROOT, type TaskResult } from '../support/run-task.ts';
+import { temporaryFolder } from '../support/temporary.ts';
+
+const AMD64 = { DOCKER_PLATFORM: 'linux/amd64' };
+
+function stagedBytes(checkout: FakeCheckout, binary = 'openshell-sandbox', arch: 'amd64' | 'arm64' = 'amd64') {
+  return readFileSync(checkout.staged(arch, binary));
+}
+
+function expectRefused(result: TaskResult, checkout: FakeCheckout): void {
+  expect(result).toMatchObject({ status: 2, stdout: '' });
+  expect(result.stderr).toMatch(/^error: [^\n]+\n$/);
+  expect(checkout.builds()).toEqual([]);
+}
+
+describe('C6: the binary of an earlier run is never staged', () => {
+  test.each([
+    ['CARGO_TARGET_DIR, absolute', (folder: string) => ({ CARGO_TARGET_DIR: folder })],
+    ['CARGO_TARGET_DIR, relative to where the task was started', () => ({ CARGO_TARGET_DIR: 'elsewhere' })],
+  ])('%s', async (_, extra) => {
+    const checkout = new FakeCheckout();
+    await checkout.stage(['supervisor'], AMD64);
+    checkout.setApp('x86_64', { payload: 64 });
+    const cwd = join(checkout.root, 'crates');
+    const result = await checkout.stage(['supervisor'], { ...AMD64, ...extra(temporaryFolder()) }, { cwd });
+    expect(result.status).toBe(0);
+    expect(stagedBytes(checkout)).toEqual(readFileSync(join(checkout.apps, 'x86_64')));
+    const expected = extra('').CARGO_TARGET_DIR === 'elsewhere' ? join(cwd, 'elsewhere') : expect.any(String);
+    expect(checkout.tools.calls().at(-1)?.env.CARGO_TARGET_DIR).toEqual(expected);
+  });
+
+  test('a build that makes nothing stages nothing, although an old binary is there', async () => {
+    const checkout = new FakeCheckout();
+    await checkout.stage(['supervisor'], AMD64);
+    const old = stagedBytes(checkout);
+    checkout.setCargo({ before: 'exit 0' });
+    const result = await checkout.stage(['supervisor'], AMD64);
+    expect(result.status).toBe(1);
+    expect(result.stderr).toContain('error: nothing was staged: cargo made no executable');
+    expect(stagedBytes(checkout)).toEqual(old);
+  });
+});
+
+test.each([
+  [['supervisor'], { DOCKER_PLATFORM: 'linux/386' }],
+  [['bogus'], {}],
+  [['supervisor'], { DOCKER_PLATFORM: ',' }],
+  [['supervisor'], { DOCKER_PLATFORM: 'linux/amd64,linux/386' }],
+])('C9, X4: a rejected value stops everything: %j %j', async (words, extra) => {
+  const checkout = new FakeCheckout();
+  expectRefused(await checkout.stage(words, extra), checkout);
+});
+
+describe('the version is stamped without touching the checkout', () => {
+  const STAMPED = '1.2.3-rc.1+build.5';
+  /** Writes down the version that the compiler would see, and the checkout's. */
+  const spy = `/bin/cat Cargo.toml > "$FAKE_APPS/seen.$OPENSHELL_CARGO_VERSION"; /bin/cat "$OPENSHELL_ROOT/Cargo.toml" >> "$FAKE_APPS/checkout"`;
+
+  test('C10: two runs at once, each with its own version; the checkout is never anything but itself', async () => {
+    const checkout = new FakeCheckout({ before: `${spy}; /bin/sleep 0.4` });
+    const before = readFileSync(join(checkout.root, 'Cargo.toml'), 'utf8');
+    const results = await Promise.all([
+      checkout.stage(['gateway'], { ...AMD64, OPENSHELL_CARGO_VERSION: STAMPED }),
+      checkout.stage(['supervisor'], { ...AMD64, OPENSHELL_CARGO_VERSION: '2.0.0' }),
+    ]);
+    expect(results.map((result) => result.status)).toEqual([0, 0]);
+    expect(readFileSync(join(checkout.apps, `seen.${STAMPED}`), 'utf8')).toContain(`version = "${STAMPED}"`);
+    expect(readFileSync(join(checkout.apps, 'seen.2.0.0'), 'utf8')).toContain('version = "2.0.0"');
+    expect(readFileSync(join(checkout.apps, 'checkout'), 'utf8')).toBe(before.repeat(2));
+    expect(readFileSync(join(checkout.root, 'Cargo.toml'), 'utf8')).toBe(before);
+  });
+
+  test('C11: an edit made during the build stays', async () => {
+    const checkout = new FakeCheckout({ before: '/bin/sleep 0.5' });
+    const run = checkout.stage(['supervisor'], { ...AMD64, OPENSHELL_CARGO_VERSION: STAMPED });
+    await sleep(350);
+    const path = join(checkout.root, 'Cargo.toml');
+    writeFileSync(path, `${readFileSync(path, 'utf8')}# edit\n`);
+    expect((await run).status).toBe(0);
+    expect(readFileSync(path, 'utf8')).toMatch(/# edit\n$/);
+  });
+
+  test('C12: Cargo.lock is copied, and what cargo writes goes into the copy', async () => {
+    const checkout = new FakeCheckout({ before: 'echo "# moved" >> Cargo.lock' });
+    writeFileSync(join(checkout.root, 'Cargo.lock'), 'version = 4\n');
+    await checkout.stage(['supervisor'], { ...AMD64, OPENSHELL_CARGO_VERSION: STAMPED });
+    expect(readFileSync(join(checkout.root, 'Cargo.lock'), 'utf8')).toBe('version = 4\n');
+    const copy = join(checkout.root, 'target/openshell-version', STAMPED, 'Cargo.lock');
+    expect(readFileSync(copy, 'utf8')).toBe('version = 4\n# moved\n');
+  });
+
+  test('SIGKILL in the middle leaves the checkout as it was, and the next run works', async () => {
+    const checkout = new FakeCheckout({ before: '/bin/sleep 3' });
+    const before = readFileSync(join(checkout.root, 'Cargo.toml'), 'utf8');
+    const killed = await checkout.stage(
+      ['supervisor'],
+      { ...AMD64, OPENSHELL_CARGO_VERSION: STAMPED },
+      {
+        onStart: (child) => {
+          child.stderr?.on('data', (text) => {
+            if (String(text).includes('cargo zigbuild')) setTimeout(() => child.kill('SIGKILL'), 200);
+          });
+        },
+      },
+    );
+    expect(killed.signal).toBe('SIGKILL');
+    expect(readFileSync(join(checkout.root, 'Cargo.toml'), 'utf8')).toBe(before);
+    checkout.setCargo({});
+    const next = await checkout.stage(['supervisor'], { ...AMD64, OPENSHELL_CARGO_VERSION: STAMPED });
+    expect(next.status).toBe(0);
+    expect(next.stderr).not.toContain('waiting');
+  });
+
+  test.each(['1.2.3+a&b', '1.2.3"\nedition = "2015', 'feature/x', '1.2.3\\1', '1.2.3\n', ' 1.2.3'])(
+    'C13: %j is refused',
+    async (version) => {
+      const checkout = new FakeCheckout();
+      expectRefused(await checkout.stage(['supervisor'], { OPENSHELL_CARGO_VERSION: version }), checkout);
+    },
+  );
+
+  test('X1: nothing of it needs sed, so it works the same on a Mac', async () => {
+    const checkout = new FakeCheckout();
+    await checkout.stage(['supervisor'], { ...AMD64, OPENSHELL_CARGO_VERSION: STAMPED });
+    expect(checkout.tools.lines().filter((line) => !/^(cargo|rustup) /.test(line))).toEqual([]);
+  });
+});
+
+describe('the zig wrappers', () => {
+  test.each(['x;touch PWNED;#', 'a b', `it's "quoted" $HOME`, 'two\nlines'])(
+    'C14: a checkout called %j',
+    async (name) => {
+      const checkout = new FakeCheckout({}, name);
+      const result = await checkout.stage(['gateway'], AMD64);
+      expect(result.status).toBe(0);
+      const build = checkout.tools.calls().find((call) => call.words[0] === 'zigbuild');
+      expect(build?.env.CC_x86_64_unknown_linux_gnu).toBe(join(checkout.root, 'target/zig-gnu-wrapper/amd64/cc'));
+      for (const folder of [checkout.root, SUITE_ROOT, process.cwd()])
+        expect(existsSync(join(folder, 'PWNED'))).toBe(false);
+    },
+  );
+
+  test('C15: without zig cargo is not started', async () => {
+    const checkout = new FakeCheckout();
+    expectRefused(await checkout.stage(['gateway'], { ...AMD64, ZIG: '/no/zig' }), checkout);
+  });
+
+  test('C15: wrappers that cannot be written fail the task', async () => {
+    const checkout = new FakeCheckout();
+    writeFileSync(join(checkout.root, 'target'), 'a file in the way');
+    const result = await checkout.stage(['gateway'], AMD64);
+    expect(result.status).toBe(1);
+    expect(checkout.builds()).toEqual([]);
+  });
+
+  test('C16: with GITHUB_ENV set the build in this step has the compilers, and the file is not touched', async () => {
+    const checkout = new FakeCheckout();
+    const workflow = join(temporaryFolder(), 'env');
+    writeFileSync(workflow, 'A=1\n');
+    await checkout.stage(['gateway'], { ...AMD64, GITHUB_ENV: workflow });
+    const build = checkout.tools.calls().find((call) => call.words[0] === 'zigbuild');
+    expect(
+      Object.keys(build?.env ?? {}).filter((name) => /^(CC|CXX|AR|RANLIB|CMAKE_TOOLCHAIN_FILE)_/.test(name)),
+    ).toHaveLength(10);
+    expect(readFileSync(workflow, 'utf8')).toBe('A=1\n');
+  });
+});
+
+describe('verification before anything is staged', () => {
+  test('C20: a binary for another machine', async () => {
+    const checkout = new FakeCheckout();
+    checkout.setApp('aarch64', {});
+    const result = await checkout.stage(['supervisor'], { PREBUILT_ARCH: 'arm64' });
+    expect(result).toMatchObject({ status: 1, stdout: '' });
+    expect(result.stderr).toMatch(
+      /error: nothing was staged: cargo made .*\(x86-64\), but openshell-sandbox for aarch64-unknown-linux-musl has to be an aarch64 executable/,
+    );
+    expect(existsSync(checkout.staged('arm64', 'openshell-sandbox'))).toBe(false);
+  });
+
+  test('C18: a dynamic supervisor', async () => {
+    const checkout = new FakeCheckout();
+    checkout.setApp('x86_64', 'dynamic');
+    const result = await checkout.stage(['supervisor'], AMD64);
+    expect(result.status).toBe(1);
+    expect(result.stderr).toMatch(/error: nothing was staged: .*dynamically linked/);
+    expect(existsSync(checkout.staged('amd64', 'openshell-sandbox'))).toBe(false);
+  });
+
+  test('C21: a truncated gateway', async () => {
+    const checkout = new FakeCheckout();
+    checkout.setApp('x86_64', readFileSync(process.execPath).subarray(0, 3000));
+    const result = await checkout.stage(['gateway'], AMD64);
+    expect(result.status).toBe(1);
+    expect(existsSync(checkout.staged('amd64', 'openshell-gateway'))).toBe(false);
+  });
+
+  test('a gateway that needs a newer glibc than the floor', async () => {
+    const checkout = new FakeCheckout();
+    checkout.setApp('x86_64', {
+      type: 3,
+      pie: true,
+      interpreter: '/lib64/ld-linux-x86-64.so.2',
+      needed: ['libc.so.6'],
+      versions: [{ library: 'libc.so.6', names: ['GLIBC_2.2.5', 'GLIBC_2.34'] }],
+    });
+    const result = await checkout.stage(['gateway'], AMD64);
+    expect(result.status).toBe(1);
+    expect(result.stderr).toContain('GLIBC_2.34');
+  });
+
+  test('all: when the second fails, the first is not staged either', async () => {
+    const checkout = new FakeCheckout({ before: '[[ $binary != openshell-sandbox ]] || FAKE_APPS=$FAKE_APPS/bad' });
+    checkout.setApp('x86_64', {});
+    writeFileSync(join(checkout.apps, 'keep'), '');
+    const { mkdirSync } = await import('node:fs');
+    mkdirSync(join(checkout.apps, 'bad'));
+    writeFileSync(join(checkout.apps, 'bad/x86_64'), 'not a binary', { mode: 0o755 });
+    const result = await checkout.stage(['all'], AMD64);
+    expect(result.status).toBe(1);
+    expect(checkout.builds()).toHaveLength(2);
+    expect(existsSync(checkout.staged('amd64', 'openshell-gateway'))).toBe(false);
+  });
+});
+
+test("a failed build gives cargo's own status, and stages nothing", async () => {
+  const checkout = new FakeCheckout({ before: 'echo "error[E0308]: mismatched types" >&2; exit 101' });
+  const result = await checkout.stage(['supervisor'], AMD64);
+  expect(result).toMatchObject({ status: 101, stdout: '' });
+  expect(result.stderr).toContain('error[E0308]: mismatched types\n');
+  expect(result.stderr).toMatch(/error: cargo zigbuild .* failed with status 101 in [^\n]+\n$/);
+  expect(existsSync(checkout.staged('amd64', 'openshell-sandbox'))).toBe(false);
+});
+
+describe('H4: signals during the build', () => {
+  test.each([
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+    ['SIGHUP', 129],
+  ] as const)('%s: cargo is gone, nothing half-written is left, the next run works', async (signal, status) => {
+    const marker = `31.${Math.floor(Math.random() * 1e6)}`;
+    const checkout = new FakeCheckout({ before: `/bin/sleep ${marker} & wait` });
+    const result = await checkout.stage(['supervisor'], AMD64, {
+      onStart: (child) => {
+        child.stderr?.on('data', (text) => {
+          if (String(text).includes('cargo zigbuild')) setTimeout(() => child.kill(signal), 200);
+        });
+      },
+    });
+    expect(result.status).toBe(status);
+    const left = await runProcess('pgrep', ['-f', `sleep ${marker}`], {
+      cwd: '/',
+      env: { PATH: process.env.PATH ?? '' },
+    });
+    expect(left.stdout).toBe('');
+    expect(readdirSync(join(checkout.root, 'deploy/docker/.build')).filter((name) => !name.endsWith('.db'))).toEqual(
+      [],
+    );
+    checkout.setCargo({});
+    expect((await checkout.stage(['supervisor'], AMD64)).status).toBe(0);
+  });
+});
+
+test('H3: image builds that read meanwhile see the old file or the new one, whole', async () => {
+  const checkout = new FakeCheckout();
+  await checkout.stage(['supervisor'], AMD64);
+  const sizes = new Set<number>();
+  const path = checkout.staged('amd64', 'openshell-sandbox');
+  const small = statSync(path).size;
+  checkout.setApp('x86_64', { payload: 3_000_000 });
+  const run = checkout.stage(['supervisor'], AMD64);
+  let done = false;
+  const watch = (async () => {
+    while (!done) {
+      sizes.add(statSync(path).size);
+      await sleep(0);
+    }
+  })();
+  await run;
+  done = true;
+  await watch;
+  sizes.add(statSync(path).size);
+  expect([...sizes].sort((left, right) => left - right)).toEqual([small, statSync(join(checkout.apps, 'x86_64')).size]);
+});
+
+test('H18: a target that cannot be installed is reported, by name, before cargo', async () => {
+  const checkout = new FakeCheckout();
+  checkout.tools.add('rustup', [
+    { words: ['target', 'list', '--installed'], script: 'echo x86_64-unknown-linux-gnu' },
+    { words: ['target', 'add'], script: 'echo "error: no network" >&2; exit 1' },
+  ]);
+  const result = await checkout.stage(['supervisor'], AMD64);
+  expect(result.status).toBe(2);
+  expect(result.stderr).toContain(
+    'error: a Rust target that the build needs could not be installed (rustup target add x86_64-unknown-linux-musl failed with status 1',
+  );
+  expect(checkout.builds()).toEqual([]);
+});
+
+test('H27: the recovery from a failing wrapper is there, as for every cargo call', async () => {
+  const checkout = new FakeCheckout({
+    before: '[[ -z $RUSTC_WRAPPER ]] || { echo "sccache: error: failed to execute compile" >&2; exit 101; }',
+  });
+  checkout.tools.add('sccache', [{ words: [], script: ':' }]);
+  const result = await checkout.stage(['supervisor'], { ...AMD64, RUSTC_WRAPPER: 'sccache' });
+  expect(result.status).toBe(0);
+  expect(
+    checkout.tools
+      .lines()
+      .slice(1)
+      .map((line) => line.split(' ').slice(0, 2).join(' ')),
+  ).toEqual(['cargo zigbuild', 'sccache --stop-server', 'sccache --start-server', 'cargo zigbuild', 'cargo zigbuild']);
+});
+
+test('H28, H29: started anywhere, through a symlink, with CDPATH exported', async () => {
+  const checkout = new FakeCheckout();
+  const elsewhere = temporaryFolder();
+  symlinkSync(join(SUITE_ROOT, 'tasks'), join(elsewhere, 'tasks'));
+  const env = checkout.env({ ...AMD64, CDPATH: '.' });
+  const result = await runProcess(process.execPath, ['tasks/stage.ts', 'supervisor'], { cwd: elsewhere, env });
+  expect(result.status).toBe(0);
+  expect(new Set(checkout.tools.calls().map((call) => call.cwd))).toEqual(new Set([checkout.root]));
+});
+
+test('H31: a feature goes to the components that declare it', async () => {
+  const checkout = new FakeCheckout();
+  const result = await checkout.stage(['all'], {
+    ...AMD64,
+    EXTRA_CARGO_FEATURES: 'bundled-z3, bundled-ca-roots telemetry,telemetry',
+  });
+  expect(result.status).toBe(0);
+  const features = checkout.tools
+    .calls()
+    .filter((call) => call.words[0] === 'zigbuild')
+    .map((call) => call.words[call.words.indexOf('--features') + 1]);
+  expect(features).toEqual(['bundled-z3 telemetry', 'bundled-ca-roots telemetry']);
+});
+
+test('L1: CI=false and friends mean what they say', async () => {
+  const checkout = new FakeCheckout();
+  expect((await checkout.stage(['supervisor'], { ...AMD64, OPENSHELL_BUILD_NOFILE_GUARD: 'False' })).status).toBe(0);
+  expect((await checkout.stage(['supervisor'], { ...AMD64, OPENSHELL_BUILD_NOFILE_GUARD: 'nope' })).status).toBe(2);
+});
+
+describe('L19: without mise, and with it', () => {
+  test('cargo-zigbuild on PATH needs no mise', async () => {
+    const checkout = new FakeCheckout();
+    expect((await checkout.stage(['supervisor'], AMD64)).status).toBe(0);
+    expect(checkout.tools.lines().join('\n')).not.toContain('mise');
+  });
+
+  test('cargo-zigbuild that only mise has is used through mise, with the recovery', async () => {
+    const checkout = new FakeCheckout();
+    const { renameSync, mkdirSync } = await import('node:fs');
+    const shims = join(checkout.tools.folder, 'mise-tools');
+    mkdirSync(shims);
+    renameSync(join(checkout.tools.bin, 'cargo-zigbuild'), join(shims, 'cargo-zigbuild'));
+    checkout.tools.add('mise', [
+      { words: ['which', 'cargo-zigbuild'], script: `echo ${shims}/cargo-zigbuild` },
+      { words: ['x', '--'], script: 'shift 2; exec "$@"' },
+    ]);
+    const result = await checkout.stage(['supervisor'], AMD64);
+    expect(result.status).toBe(0);
+    expect(checkout.tools.lines().filter((line) => line.startsWith('mise'))).toEqual([
+      'mise which cargo-zigbuild',
+      'mise x -- rustup target list --installed',
+      expect.stringMatching(/^mise x -- cargo zigbuild --release/),
+    ]);
+    checkout.tools.verify();
+  });
+});
