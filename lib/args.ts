@@ -138,8 +138,12 @@ function checkWords(declaration: Declaration, words: readonly string[]): void {
   let at = 0;
   for (const [index, spec] of specs.entries()) {
     const reserved = specs.slice(index + 1).reduce((sum, later) => sum + later.min, 0);
-    const taken = words.slice(at, at + Math.max(0, Math.min(spec.max, words.length - at - reserved)));
-    if (taken.length < spec.min) throw wrong(declaration, `<${spec.name}> is missing: ${spec.help}`);
+    // A word that must be there comes before those that may be.
+    const count = Math.max(spec.min, Math.min(spec.max, words.length - at - reserved));
+    const taken = words.slice(at, at + count);
+    if (taken.length < spec.min) {
+      throw wrong(declaration, `<${spec.name}> is missing: ${spec.help.replace(/\.$/, '')}`);
+    }
     for (const word of taken) {
       if (spec.choices !== undefined && !spec.choices.includes(word)) {
         throw wrong(declaration, `${spec.name} is ${shown(word)}; allowed are ${spec.choices.join(', ')}`);

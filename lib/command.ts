@@ -51,7 +51,7 @@ export function commandText(value: Command): string {
   const removed = changes.filter(([, text]) => text === undefined).map(([name]) => `-u ${name}`);
   const added = changes.flatMap(([name, text]) => (text === undefined ? [] : [`${name}=${shellQuote(text)}`]));
   const lead = removed.length > 0 ? ['env', ...removed, ...added] : added;
-  return [...lead, ...value.argv.map(shellQuote)].join(' ');
+  return [...lead, argvWords(value)].join(' ');
 }
 
 /** The command as it is echoed: one line; many variables are left to the dry run. */
@@ -62,7 +62,13 @@ export function echoText(value: Command): string {
 
 /** The command without the variables, for messages: `cargo zigbuild --release`. */
 export function argvText(value: Command): string {
-  return value.secret ? commandText(value) : value.argv.map(shellQuote).join(' ');
+  return value.secret ? commandText(value) : argvWords(value);
+}
+
+/** The quoted words; a program whose name looks like an assignment must not be taken for one. */
+function argvWords({ argv: [program, ...rest] }: Command): string {
+  const name = /^\w+\+?=/.test(program) ? `''${shellQuote(program)}` : shellQuote(program);
+  return [name, ...rest.map(shellQuote)].join(' ');
 }
 
 /**

@@ -17,7 +17,7 @@ export function helpText(declaration: Declaration): string {
     withChoices(spec.help, spec.choices),
   ]);
   const blocks = [
-    `${declaration.summary}\n\nUsage: ${usage}\n`,
+    `${wrap(declaration.summary, LINE_WIDTH).join('\n')}\n\nUsage: ${usage}\n`,
     block(
       'Arguments',
       words.map((word) => [wordUsage(word), withChoices(word.help, word.choices)]),

@@ -2,6 +2,8 @@
 
 /** What a staging was asked for: arguments and environment, checked, as one value. */
 
+import { createHash } from 'node:crypto';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { choiceOf, type Environment, textOf } from '../environment.ts';
 import { shown, usageError } from '../errors.ts';
@@ -61,7 +63,6 @@ export function resolveStageConfig(
 ): StageConfig {
   verifyJobs(env);
   const version = textOf(env, STAGE_VARIABLES.version);
-  const targetDirectory = textOf(env, STAGE_VARIABLES.targetDirectory);
   return {
     root,
     components: componentsOf(target),
@@ -70,7 +71,7 @@ export function resolveStageConfig(
     libc: choiceOf(env, STAGE_VARIABLES.libc, SUPERVISOR_LIBCS) ?? 'musl',
     features: splitFeatures(textOf(env, STAGE_VARIABLES.features)),
     version: version === undefined ? undefined : verifyVersion(STAGE_VARIABLES.version, version),
-    targetDirectory: targetDirectory === undefined ? undefined : absolutePath(startDirectory, targetDirectory),
+    targetDirectory: resolveTargetDirectory(env, root, startDirectory),
     rustflags: textOf(env, 'RUSTFLAGS'),
     encodedRustflags: textOf(env, 'CARGO_ENCODED_RUSTFLAGS'),
   };
@@ -104,6 +105,19 @@ function resolveArches(env: Environment, host: Host): readonly Arch[] {
   throw usageError(
     `this machine is neither amd64 nor arm64; set ${STAGE_VARIABLES.platforms} to linux/amd64 or linux/arm64`,
   );
+}
+
+/**
+ * Build scripts talk to cargo in lines (`cargo::rustc-link-search=PATH`), so a path with a line
+ * break cannot pass. A checkout in such a place builds into the person's cache folder.
+ */
+function resolveTargetDirectory(env: Environment, root: string, startDirectory: string): string | undefined {
+  const named = textOf(env, STAGE_VARIABLES.targetDirectory);
+  if (named !== undefined) return absolutePath(startDirectory, named);
+  if (!/[\r\n]/.test(root)) return undefined;
+  const cache = textOf(env, 'XDG_CACHE_HOME') ?? join(textOf(env, 'HOME') ?? tmpdir(), '.cache');
+  const key = createHash('sha256').update(root).digest('hex').slice(0, 16);
+  return join(absolutePath(startDirectory, cache), 'openshell-tasks', `target-${key}`);
 }
 
 /** Cargo takes any whole number but 0, and `default`; it would find the mistake only when it starts. */
