@@ -10,6 +10,7 @@ import {
   closeSync,
   constants,
   copyFileSync,
+  existsSync,
   fsyncSync,
   lstatSync,
   mkdirSync,
@@ -70,8 +71,7 @@ export function hasSameContent(left: string, right: string): boolean {
 export function sweepTemporary(path: string): void {
   const folder = dirname(path);
   const lead = `.${basename(path)}.`;
-  if (statSync(folder, { throwIfNoEntry: false }) === undefined) return;
-  for (const name of readdirSync(folder)) {
+  for (const name of existsSync(folder) ? readdirSync(folder) : []) {
     // A pid and nothing else: `.a.b.1.tmp` belongs to the file `a.b`.
     if (name.startsWith(lead) && /^\d+\.tmp$/.test(name.slice(lead.length))) rmSync(join(folder, name));
   }
@@ -121,5 +121,10 @@ function keepWithMode(path: string, mode: number): Change {
 
 /** A link is not the file: it is replaced, so that what it points at is neither read for ours nor changed. */
 function isFile(path: string): boolean {
-  return lstatSync(path, { throwIfNoEntry: false })?.isFile() === true;
+  try {
+    return lstatSync(path).isFile();
+  } catch {
+    // Whatever is wrong with the path, writing tells it better.
+    return false;
+  }
 }

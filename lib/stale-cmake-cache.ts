@@ -5,7 +5,7 @@
  * cargo-zigbuild's own wrappers cannot be used with ours, and is removed.
  */
 
-import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 
 const FOREIGN_COMPILER = /cargo-zigbuild|zigc(?:c|xx)-[^\s"]*unknown-linux-gnu\.\d+\.\d+/;
@@ -28,17 +28,20 @@ export function removeStaleCmakeCaches(targetDirectory: string, triple: string):
 }
 
 function namesForeignCompiler(folder: string): boolean {
-  const below = statSync(join(folder, 'CMakeFiles'), { throwIfNoEntry: false })?.isDirectory()
+  const below = isFolder(join(folder, 'CMakeFiles'))
     ? readdirSync(join(folder, 'CMakeFiles'), { recursive: true, withFileTypes: true })
         .filter((entry) => entry.isFile())
         .map((entry) => join(entry.parentPath, entry.name))
     : [];
   return [join(folder, 'CMakeCache.txt'), ...below].some(
-    (path) =>
-      statSync(path, { throwIfNoEntry: false })?.isFile() && FOREIGN_COMPILER.test(readFileSync(path, 'latin1')),
+    (path) => existsSync(path) && statSync(path).isFile() && FOREIGN_COMPILER.test(readFileSync(path, 'latin1')),
   );
 }
 
 function names(folder: string): string[] {
-  return statSync(folder, { throwIfNoEntry: false })?.isDirectory() ? readdirSync(folder) : [];
+  return isFolder(folder) ? readdirSync(folder) : [];
+}
+
+function isFolder(path: string): boolean {
+  return existsSync(path) && statSync(path).isDirectory();
 }

@@ -17,6 +17,8 @@ export interface Sink {
 export class Terminal {
   readonly #out: Sink;
   readonly #err: Sink;
+  /** Whether escape sequences are understood. */
+  readonly #isAnsi: boolean;
   readonly #coloured: boolean;
   readonly #sections: { title: string; ms: number }[] = [];
 
@@ -24,7 +26,8 @@ export class Terminal {
   constructor(out: Sink, err: Sink, env: Environment) {
     this.#out = out;
     this.#err = err;
-    this.#coloured = err.isTTY === true && (env.NO_COLOR ?? '') === '' && env.TERM !== 'dumb';
+    this.#isAnsi = err.isTTY === true && env.TERM !== 'dumb';
+    this.#coloured = this.#isAnsi && (env.NO_COLOR ?? '') === '';
   }
 
   /** Whether progress is for a person at a terminal. */
@@ -61,7 +64,9 @@ export class Terminal {
   }
 
   error(text: string): void {
-    this.say(`${this.#paint('1;31', 'error:')} ${text}`);
+    // The progress bar of a program that was stopped may still stand on this line.
+    const fresh = this.#isAnsi ? '\r\u001b[K' : '';
+    this.say(`${fresh}${this.#paint('1;31', 'error:')} ${text}`);
   }
 
   /** Bytes of a child, as they come. */

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** The wiring: every mise task points at a file that is there, and every task file can be reached. */
+
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { parse } from 'smol-toml';
+import { describe, expect, test } from 'vitest';
+import { FakeCheckout } from './support/fake-rust.ts';
+import { runProcess, SUITE_ROOT } from './support/run-task.ts';
+
+interface MiseTask {
+  readonly run?: string;
+  readonly hide?: boolean;
+  readonly dir?: string;
+}
+
+const mise = parse(readFileSync(join(SUITE_ROOT, 'mise.toml'), 'utf8')) as unknown as {
+  tasks: Record<string, MiseTask>;
+  tools: Record<string, string>;
+};
+
+/** Used by path, from workflows and scripts; bash has no mise task for them either. */
+const USED_BY_PATH = [
+  'tasks/setup-zig-cc-wrapper.ts',
+  'tasks/verify-glibc-symbols.ts',
+  'tasks/verify-static-binary.ts',
+];
+
+function taskFiles(): string[] {
+  return readdirSync(join(SUITE_ROOT, 'tasks'), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts'))
+    .map((name) => `tasks/${name}`)
+    .sort();
+}
+
+function filesNamedBy(task: MiseTask): string[] {
+  return [...(task.run ?? '').matchAll(/(?:tasks|test)\/[\w./-]+\.ts/g)].map(([name]) => name);
+}
+
+test('every file that a mise task names is there', () => {
+  for (const [name, task] of Object.entries(mise.tasks)) {
+    expect(filesNamedBy(task).length, name).toBeGreaterThan(0);
+    for (const file of filesNamedBy(task))
+      expect(statSync(join(SUITE_ROOT, file)).isFile(), `${name}: ${file}`).toBe(true);
+  }
+});
+
+test('every task file is named by a mise task, or is used by path', () => {
+  const wired = Object.values(mise.tasks).flatMap(filesNamedBy);
+  expect(taskFiles().filter((file) => !wired.includes(file))).toEqual(USED_BY_PATH);
+});
+
+test('every task file can be executed, says what it is, and fits on a screen', () => {
+  for (const file of taskFiles()) {
+    const text = readFileSync(join(SUITE_ROOT, file), 'utf8');
+    expect(text.split('\n').slice(0, 2), file).toEqual([
+      '#!/usr/bin/env node',
+      '// SPDX-License-Identifier: Apache-2.0',
+    ]);
+    expect(statSync(join(SUITE_ROOT, file)).mode & 0o111, file).toBe(0o111);
+    expect(text.split('\n').length, file).toBeLessThan(90);
+  }
+});
+
+test('every source file names its licence, and none of lib has outgrown its concern', () => {
+  for (const folder of ['lib', 'test', 'tasks']) {
+    for (const name of readdirSync(join(SUITE_ROOT, folder), { recursive: true, encoding: 'utf8' })) {
+      if (!name.endsWith('.ts') || name.startsWith('fixtures/')) continue;
+      const lines = readFileSync(join(SUITE_ROOT, folder, name), 'utf8').split('\n');
+      expect(lines.slice(0, 2).join('\n'), `${folder}/${name}`).toContain('// SPDX-License-Identifier: Apache-2.0');
+      if (folder === 'lib') expect(lines.length, `lib/${name}`).toBeLessThanOrEqual(301);
+    }
+  }
+});
+
+describe('real mise', () => {
+  /** Without a network mise cannot install its tools; the tasks need only Node, which is on PATH. */
+  function runMise(words: readonly string[], cwd: string, extra: Record<string, string>) {
+    const bin = join(SUITE_ROOT, 'node_modules/.bin');
+    const env = {
+      ...extra,
+      PATH: `${extra.PATH ?? ''}:${bin}:${dirname(process.execPath)}:/usr/bin:/bin`,
+      MISE_TRUSTED_CONFIG_PATHS: SUITE_ROOT,
+      MISE_TASK_RUN_AUTO_INSTALL: 'false',
+      MISE_OFFLINE: '1',
+      MISE_QUIET: '1',
+      MISE_DATA_DIR: join(extra.HOME ?? '/nowhere', 'mise'),
+      MISE_CACHE_DIR: join(extra.HOME ?? '/nowhere', 'mise-cache'),
+      MISE_CONFIG_DIR: join(extra.HOME ?? '/nowhere', 'mise-config'),
+    };
+    return runProcess(join(bin, 'mise'), words, { cwd, env });
+  }
+
+  test('mise run build:docker:prebuilt stages both binaries, and words behind it are passed on', async () => {
+    const checkout = new FakeCheckout();
+    const extra = checkout.env({ DOCKER_PLATFORM: 'linux/amd64' });
+    const all = await runMise(['run', 'build:docker:prebuilt'], SUITE_ROOT, extra);
+    expect(all.stdout).toBe(
+      `${checkout.staged('amd64', 'openshell-gateway')}\n${checkout.staged('amd64', 'openshell-sandbox')}\n`,
+    );
+    const one = await runMise(['run', 'build:docker:prebuilt', '--', 'supervisor', '--dry-run'], SUITE_ROOT, extra);
+    expect(one.stdout).toContain('cargo zigbuild --release --target x86_64-unknown-linux-musl');
+    expect(one.stdout).not.toContain('openshell-server');
+  });
+
+  test('the exit status passes through', async () => {
+    const checkout = new FakeCheckout();
+    expect((await runMise(['run', 'build:docker:prebuilt', 'bogus'], SUITE_ROOT, checkout.env())).status).toBe(2);
+    checkout.setCargo({ before: 'exit 101' });
+    expect((await runMise(['run', 'build:docker:prebuilt'], SUITE_ROOT, checkout.env())).status).toBe(101);
+  });
+
+  test('mise knows the tasks', async () => {
+    const listed = await runMise(['tasks', '--hidden', '--json'], SUITE_ROOT, new FakeCheckout().env());
+    const names = (JSON.parse(listed.stdout) as { name: string }[]).map(({ name }) => name);
+    expect(names).toEqual(Object.keys(mise.tasks).sort());
+  });
+});
