@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** Which process a pid means: pids are used again, a pid with its start time is not. */
+/** Which process a pid means, and whether it runs: pids are used again, a pid with its start time is not. */
 
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 
 export interface ProcessIdentity {
   readonly pid: number;
@@ -19,8 +19,7 @@ export function thisProcess(): ProcessIdentity {
 export function isSameProcess(recorded: ProcessIdentity): boolean {
   const now = statOf(recorded.pid);
   if (now === undefined) return isAlive(recorded.pid);
-  const hasEnded = now.state === 'Z' || now.state === 'X';
-  return !hasEnded && (recorded.startTicks === undefined || recorded.startTicks === now.startTicks);
+  return !now.hasEnded && (recorded.startTicks === undefined || recorded.startTicks === now.startTicks);
 }
 
 /** Whether a process with this pid exists. */
@@ -34,12 +33,47 @@ export function isAlive(pid: number): boolean {
   }
 }
 
-function statOf(pid: number): { state: string | undefined; startTicks: string | undefined } | undefined {
+/** Whether a process group has a member that runs; a zombie, which waits for its parent to look, does not. */
+export function isGroupAlive(group: number): boolean {
+  try {
+    process.kill(-group, 0);
+  } catch {
+    // ESRCH: nobody is left. EPERM is what macOS answers for our own group when only zombies are.
+    return false;
+  }
+  const pids = namesIn('/proc').filter((name) => /^[0-9]+$/.test(name));
+  // Without /proc the kernel's word has to do.
+  if (pids.length === 0) return true;
+  return pids.some((pid) => {
+    const stat = statOf(Number(pid));
+    return stat?.group === group && !stat.hasEnded;
+  });
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}
+
+interface ProcessStat {
+  readonly hasEnded: boolean;
+  readonly group: number;
+  readonly startTicks: string | undefined;
+}
+
+/** A line of `/proc/PID/stat`: the name in parentheses may hold blanks, so fields count from behind it. */
+function statOf(pid: number): ProcessStat | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // The name in parentheses may hold blanks; the state is the first field behind it, the start the 20th.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return { state: fields[0], startTicks: fields[19] };
+    return {
+      hasEnded: fields[0] === 'Z' || fields[0] === 'X',
+      group: Number(fields[2]),
+      startTicks: fields[19],
+    };
   } catch {
     return undefined;
   }

@@ -9,6 +9,7 @@
 
 import { constants } from 'node:os';
 import { EXIT, TaskError } from './errors.ts';
+import { isGroupAlive } from './process-identity.ts';
 
 const ENDING = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 /** How long the rest of a group may take to end after its leader has. */
@@ -115,7 +116,7 @@ export function statusOfSignal(signal: NodeJS.Signals): number {
  * Sends a signal to the process group that a child leads; `false` when the group is gone.
  * A group of which only zombies are left answers EPERM on macOS.
  */
-export function killGroup(child: RunningChild, signal: NodeJS.Signals | 0): boolean {
+export function killGroup(child: RunningChild, signal: NodeJS.Signals): boolean {
   if (child.pid === undefined) return false;
   try {
     process.kill(-child.pid, signal);
@@ -131,10 +132,13 @@ function hasExited(child: RunningChild): boolean {
   return child.exitCode !== null || child.signalCode !== null;
 }
 
-/** Waits until a group is empty, and kills what is left of it after the grace. */
+/** Waits until nothing of a group runs any more, and kills what is left of it after the grace. */
 async function endGroup(child: RunningChild): Promise<void> {
-  const deadline = Date.now() + GROUP_GRACE_MS;
-  while (killGroup(child, Date.now() > deadline ? 'SIGKILL' : 0)) {
+  const start = Date.now();
+  while (child.pid !== undefined && isGroupAlive(child.pid)) {
+    const waited = Date.now() - start;
+    if (waited > 2 * GROUP_GRACE_MS) return;
+    if (waited > GROUP_GRACE_MS) killGroup(child, 'SIGKILL');
     await new Promise((resolve) => setTimeout(resolve, GROUP_POLL_MS));
   }
 }

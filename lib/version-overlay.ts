@@ -30,6 +30,8 @@ const SEMVER =
 
 /** A version is part of a folder's name, which may have 255 bytes. */
 const VERSION_LENGTH_MAX = 128;
+/** Cargo keeps the three numbers in 64 bits. */
+const VERSION_NUMBER_MAX = 2n ** 64n - 1n;
 
 /**
  * Checks a version.
@@ -38,7 +40,8 @@ const VERSION_LENGTH_MAX = 128;
  * @throws usageError unless it is a semantic version of at most 128 characters
  */
 export function verifyVersion(source: string, version: string): string {
-  if (SEMVER.test(version) && version.length <= VERSION_LENGTH_MAX) return version;
+  const numbers = version.length <= VERSION_LENGTH_MAX ? SEMVER.exec(version)?.slice(1, 4) : undefined;
+  if (numbers?.every((number) => BigInt(number) <= VERSION_NUMBER_MAX)) return version;
   throw usageError(
     `${source} is ${shown(version)}; allowed is a semantic version such as 1.2.3 or 1.2.3-rc.1+build.5; change it or unset it`,
   );

@@ -19,6 +19,8 @@ export interface TaskResult {
 export interface TaskOptions {
   readonly cwd: string;
   readonly env: Readonly<Record<string, string>>;
+  /** Start it as the leader of a process group of its own, as a shell does. */
+  readonly isGroup?: boolean;
   /** Called with the process as soon as it runs. */
   readonly onStart?: (child: ChildProcess) => void;
 }
@@ -34,6 +36,7 @@ export async function runProcess(program: string, words: readonly string[], opti
     cwd: options.cwd,
     env: { NODE_COMPILE_CACHE: COMPILE_CACHE, ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
+    detached: options.isGroup ?? false,
   });
   const output = { stdout: '', stderr: '' };
   child.stdout.setEncoding('utf8').on('data', (text: string) => (output.stdout += text));
