@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** What is measured: one record for each case. A new task gets its row by a record here. */
+
+/** The names that the fake tool knows; a case gets those that it lists, and no others. */
+export type FakeTool = 'cargo' | 'cargo-zigbuild' | 'rustup' | 'mise' | 'zig';
+
+export interface BenchCase {
+  readonly name: string;
+  /** Our task: a file of `tasks/`, without its ending. */
+  readonly task: string;
+  readonly words: readonly string[];
+  /** The bash script that does the same, a path in its checkout, and its words; none where bash cannot do it. */
+  readonly bash?: { readonly script: string; readonly words: readonly string[] };
+  readonly tools: readonly FakeTool[];
+  /** Paths in the checkout that are removed before each run; without them a run finds what the last one left. */
+  readonly removed?: readonly string[];
+  readonly limits?: Limits;
+}
+
+/** What a case should keep to. It is told whether it does, and nothing fails: the machines are noisy. */
+export interface Limits {
+  /** Programs started, our own Node included: successful execve calls. */
+  readonly programs?: number;
+  /** Times the median of a bare `node -e 0`, of the same run. */
+  readonly timesNode?: number;
+  /** Times the median of the bash task, of the same run. */
+  readonly timesBash?: number;
+}
+
+/** Words that stand for a path: a static executable, and a dynamic one that glibc 2.28 is enough for. */
+export const FILES = { static: 'STATIC_FILE', dynamic: 'DYNAMIC_FILE' } as const;
+
+const RUST: readonly FakeTool[] = ['cargo', 'cargo-zigbuild', 'rustup', 'mise'];
+const STAGE = 'tasks/scripts/stage-prebuilt-binaries.sh';
+const ZIG_WORDS = ['x86_64-unknown-linux-gnu.2.28', 'x86_64-unknown-linux-gnu.2.28', 'target/zig-gnu-wrapper/amd64'];
+
+export const CASES: readonly BenchCase[] = [
+  {
+    name: 'stage supervisor',
+    task: 'stage',
+    words: ['supervisor'],
+    bash: { script: STAGE, words: ['supervisor'] },
+    tools: RUST,
+    limits: { programs: 14, timesBash: 1 },
+  },
+  {
+    name: 'stage supervisor, nothing staged yet',
+    task: 'stage',
+    words: ['supervisor'],
+    bash: { script: STAGE, words: ['supervisor'] },
+    tools: RUST,
+    removed: ['deploy'],
+  },
+  {
+    name: 'stage gateway',
+    task: 'stage',
+    words: ['gateway'],
+    bash: { script: STAGE, words: ['gateway'] },
+    tools: [...RUST, 'zig'],
+  },
+  { name: 'stage supervisor --dry-run', task: 'stage', words: ['supervisor', '--dry-run'], tools: RUST },
+  { name: 'stage --help', task: 'stage', words: ['--help'], tools: [], limits: { timesNode: 1.6 } },
+  {
+    name: 'verify-static-binary',
+    task: 'verify-static-binary',
+    words: [FILES.static],
+    bash: { script: 'tasks/scripts/verify-static-binary.sh', words: [FILES.static] },
+    tools: [],
+  },
+  {
+    name: 'verify-glibc-symbols',
+    task: 'verify-glibc-symbols',
+    words: ['2.28', FILES.dynamic],
+    bash: { script: 'tasks/scripts/verify-glibc-symbols.sh', words: ['2.28', FILES.dynamic] },
+    tools: [],
+  },
+  {
+    name: 'setup-zig-cc-wrapper',
+    task: 'setup-zig-cc-wrapper',
+    words: ZIG_WORDS,
+    bash: { script: 'tasks/scripts/setup-zig-cc-wrapper.sh', words: ZIG_WORDS },
+    tools: ['mise', 'zig'],
+  },
+];

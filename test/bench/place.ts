@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/**
+ * Where the benchmark runs: a temporary folder with the fake tools and, for each contestant, a
+ * checkout of its own, so that nobody finds what another one left. The bash checkout is never
+ * written to: its scripts are copied.
+ */
+
+import {
+  chmodSync,
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  realpathSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { inspectGlibc } from '../../lib/verify-binary.ts';
+import { buildElf } from '../support/elf-builder.ts';
+import { SUITE_ROOT } from '../support/run-task.ts';
+import { type BenchCase, FILES } from './cases.ts';
+import type { Contestant } from './measure.ts';
+
+/** Where `mise.toml` has Node keep compiled code. */
+export const COMPILE_CACHE = join(SUITE_ROOT, 'node_modules', '.cache', 'openshell-tasks');
+
+const SYSTEM_PATH = '/usr/bin:/bin';
+/** Enough for reading and copying to be seen; a real supervisor has 26 MB. */
+const BINARY_BYTES = 700_000;
+/** e_machine of the ELF files. */
+const MACHINES = { x86_64: 62, aarch64: 183 } as const;
+
+/** Who can run a case. */
+export type Way = 'bash' | 'mise' | 'direct';
+
+export const WAYS: Readonly<Record<Way, string>> = {
+  bash: "OpenShell's bash task",
+  mise: 'node tasks/X.ts with NODE_COMPILE_CACHE, as mise.toml sets it',
+  direct: 'node tasks/X.ts, the variable not set',
+};
+
+export class Place {
+  readonly root: string;
+  readonly #bashCheckout: string | undefined;
+  readonly #files: Readonly<Record<string, string>>;
+
+  /** @param bashCheckout an OpenShell checkout with the bash tasks */
+  constructor(bashCheckout: string | undefined) {
+    this.root = mkdtempSync(join(realpathSync(tmpdir()), 'openshell-bench-'));
+    this.#bashCheckout = bashCheckout;
+    for (const folder of ['binaries', 'home']) mkdirSync(join(this.root, folder));
+    copyFileSync(join(import.meta.dirname, 'fake-tool.sh'), join(this.root, 'fake-tool'));
+    chmodSync(join(this.root, 'fake-tool'), 0o755);
+    for (const [cpu, machine] of Object.entries(MACHINES)) {
+      const { bytes } = buildElf({ machine, payload: BINARY_BYTES });
+      writeFileSync(join(this.root, 'binaries', cpu), bytes, { mode: 0o755 });
+    }
+    this.#files = { [FILES.static]: join(this.root, 'binaries', 'x86_64'), [FILES.dynamic]: this.#dynamicBinary() };
+  }
+
+  /** The bare starts that everything is compared with. */
+  baselines(): { node: Contestant; bash: Contestant } {
+    const env = this.#env([]);
+    return {
+      node: { name: 'node -e 0', argv: [process.execPath, '-e', '0'], cwd: this.root, env, removed: [] },
+      bash: { name: 'bash -c :', argv: ['bash', '-c', ':'], cwd: this.root, env, removed: [] },
+    };
+  }
+
+  /** The case as one way runs it, in a checkout made for it; `undefined` where that way cannot run it. */
+  contestant(record: BenchCase, way: Way): Contestant | undefined {
+    const name = `${record.name} [${way}]`;
+    const env = this.#env(record.tools);
+    const removed = record.removed ?? [];
+    if (way === 'bash') {
+      if (record.bash === undefined || this.#bashCheckout === undefined) return undefined;
+      const cwd = this.#checkout(name);
+      this.copyBashTasks(cwd);
+      const argv = ['bash', join(cwd, record.bash.script), ...this.#words(record.bash.words)] as const;
+      return { name, argv, cwd, env, removed };
+    }
+    const cwd = this.#checkout(name);
+    const task = join(SUITE_ROOT, 'tasks', `${record.task}.ts`);
+    const argv = [process.execPath, task, ...this.#words(record.words)] as const;
+    const cache: Record<string, string> = way === 'mise' ? { NODE_COMPILE_CACHE: COMPILE_CACHE } : {};
+    return { name, argv, cwd, env: { ...env, ...cache, OPENSHELL_ROOT: cwd }, removed };
+  }
+
+  /** Puts a copy of the bash tasks into a checkout, which they then work on. @returns whether there are any */
+  copyBashTasks(root: string): boolean {
+    if (this.#bashCheckout === undefined) return false;
+    cpSync(join(this.#bashCheckout, 'tasks'), join(root, 'tasks'), { recursive: true });
+    return true;
+  }
+
+  #words(words: readonly string[]): readonly string[] {
+    return words.map((word) => this.#files[word] ?? word);
+  }
+
+  /** What the tasks need to see in a checkout; the fake cargo reads nothing of it. */
+  #checkout(name: string): string {
+    const root = join(this.root, 'checkouts', name.replaceAll(/[^a-z0-9]+/gi, '-'));
+    mkdirSync(join(root, 'crates', 'openshell-server'), { recursive: true });
+    writeFileSync(join(root, 'Cargo.toml'), '[workspace]\n\n[workspace.package]\nversion = "0.0.0"\n');
+    return root;
+  }
+
+  /** Node's own builds for Linux need no more than glibc 2.28; another Node gives way to the static file. */
+  #dynamicBinary(): string {
+    const isSuitable = inspectGlibc(process.execPath, { max: { major: 2, minor: 28 } }).ok;
+    return isSuitable ? process.execPath : join(this.root, 'binaries', 'x86_64');
+  }
+
+  /** A clean environment: the fake tools of a case first on PATH, then the system's own programs. */
+  #env(tools: readonly string[]): Record<string, string> {
+    const bin = join(this.root, ['bin', ...tools].join('-'));
+    if (!existsSync(bin)) {
+      mkdirSync(bin);
+      for (const tool of tools) symlinkSync(join(this.root, 'fake-tool'), join(bin, tool));
+    }
+    return { PATH: `${bin}:${SYSTEM_PATH}`, HOME: join(this.root, 'home'), USER: 'dev', LANG: 'C.UTF-8' };
+  }
+}
