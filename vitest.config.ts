@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import { defineConfig } from 'vitest/config';
+import SkipReporter from './test/support/skip-reporter.ts';
 
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     testTimeout: 30_000,
+    // The second one closes the run: what was skipped for want of which tool, and the counts alone on the last line.
+    reporters: ['default', new SkipReporter()],
   },
 });

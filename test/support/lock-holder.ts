@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/**
+ * A process that takes a lock ROUNDS times, holds it for PAUSE milliseconds (or until the file PAUSE
+ * is there), and says what happens.
+ * With GUARDED (a path) it makes that file while it holds the lock, and fails where the file is there.
+ */
+
+import { existsSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { TaskError } from '../../lib/errors.ts';
+import { waitForLock } from '../../lib/lock.ts';
+import { Signals } from '../../lib/signals.ts';
+
+const [path = '', task = '', rounds = '1', pause = '0', guarded = ''] = process.argv.slice(2);
+const say = (text: string) => writeSync(1, `${text}\n`);
+const signals = new Signals();
+signals.listen();
+try {
+  for (let round = 0; round < Number(rounds); round++) {
+    const lock = await waitForLock(path, task, signals, (holder) => say(`waiting for ${holder.pid} ${holder.task}`));
+    try {
+      say('held');
+      if (guarded !== '') writeFileSync(guarded, '', { flag: 'wx' });
+      if (pause.startsWith('/')) while (!existsSync(pause)) await sleep(5);
+      else await sleep(Number(pause));
+      if (guarded !== '') rmSync(guarded);
+    } finally {
+      await lock.release();
+    }
+  }
+  say('done');
+} catch (error) {
+  if (!(error instanceof TaskError)) throw error;
+  say(error.message);
+  process.exitCode = error.exitCode;
+} finally {
+  signals.stop();
+}

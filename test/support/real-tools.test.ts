@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import { findTool, isOlder, requireTools, toolEnvironment } from './real-tools.ts';
+import { temporaryFolder } from './temporary.ts';
+import { toolsFolder } from './tool-table.ts';
+
+/** A folder with programs that answer every question with one text. */
+function programs(answers: Readonly<Record<string, string>>): string {
+  const folder = temporaryFolder();
+  for (const [name, answer] of Object.entries(answers)) {
+    writeFileSync(join(folder, name), `#!/bin/sh\necho '${answer}'\n`, { mode: 0o755 });
+  }
+  return folder;
+}
+
+afterEach(() => vi.unstubAllEnvs());
+
+describe('finding', () => {
+  const nowhere = { OPENSHELL_TASKS_TOOLS: '/nonexistent' };
+
+  test('a pinned tool behind another version of it', () => {
+    const [wrong, right] = [programs({ zig: '0.13.0' }), programs({ zig: '0.14.1' })];
+    expect(findTool('zig', { ...nowhere, PATH: `${wrong}:${right}` })).toEqual({
+      ok: true,
+      path: join(right, 'zig'),
+      version: '0.14.1',
+    });
+  });
+
+  test('only another version: what is here is said, and how to get it', () => {
+    const wrong = programs({ 'cargo-zigbuild': 'cargo-zigbuild 0.19.0' });
+    expect(findTool('zigbuild', { ...nowhere, PATH: wrong })).toEqual({
+      ok: false,
+      name: 'cargo-zigbuild 0.22.3',
+      reason: `cargo-zigbuild 0.22.3 is not here (${wrong}/cargo-zigbuild is 0.19.0); to get it: npm run tools`,
+    });
+  });
+
+  test('the fetched one before PATH', () => {
+    const folder = temporaryFolder();
+    mkdirSync(join(folder, 'bin'));
+    writeFileSync(join(folder, 'bin/sccache'), "#!/bin/sh\necho 'sccache 0.16.0'\n", { mode: 0o755 });
+    const env = { OPENSHELL_TASKS_TOOLS: folder, PATH: programs({ sccache: 'sccache 0.16.0' }) };
+    expect(findTool('sccache', env)).toMatchObject({ ok: true, path: join(folder, 'bin/sccache') });
+    expect(toolEnvironment(env).PATH?.split(':')[0]).toBe(join(folder, 'bin'));
+  });
+
+  test.each([
+    ['cargo 1.84.1 (66221abde 2024-11-19)', 'cargo 1.84.1 is too old, 1.85.0 or newer is needed; run: rustup update'],
+    ['no version', expect.stringMatching(/cargo does not work; check: cargo --version$/)],
+  ])('cargo that answers %s', (answer, reason) => {
+    expect(findTool('cargo', { ...nowhere, PATH: programs({ cargo: answer }) })).toMatchObject({ ok: false, reason });
+  });
+
+  test('a Rust target is one with its folder in the sysroot of rustc', () => {
+    const sysroot = temporaryFolder();
+    const folder = join(sysroot, 'lib/rustlib/aarch64-unknown-linux-musl/lib');
+    mkdirSync(folder, { recursive: true });
+    const env = { ...nowhere, PATH: programs({ rustc: sysroot }) };
+    expect(findTool('musl-aarch64', env)).toMatchObject({ ok: true, path: folder });
+    expect(findTool('musl-x86_64', env)).toMatchObject({ ok: false, name: 'Rust target x86_64-unknown-linux-musl' });
+  });
+
+  test('libc.a is there when the compiler knows its path', () => {
+    expect(findTool('glibc-static', { ...nowhere, PATH: programs({ cc: 'libc.a' }) })).toMatchObject({ ok: false });
+    expect(findTool('glibc-static', { ...nowhere, PATH: programs({ cc: '/usr/lib/libc.a' }) })).toMatchObject({
+      ok: true,
+      path: '/usr/lib/libc.a',
+    });
+  });
+});
+
+describe('what a test asks for', () => {
+  test('is a reason to skip where it is missing', () => {
+    vi.stubEnv('CI', '');
+    vi.stubEnv('PATH', programs({ strace: '' }));
+    const tools = requireTools('strace', 'busybox');
+    expect(tools).toMatchObject({
+      ok: false,
+      reason: 'busybox is not on PATH',
+      options: { skip: true, meta: { missingTools: ['busybox'] } },
+    });
+    expect(tools.path('strace')).toMatch(/\/strace$/);
+    expect(() => tools.path('busybox')).toThrow('busybox is not on PATH');
+  });
+
+  test('is an error in CI where it is missing', () => {
+    vi.stubEnv('PATH', '/nonexistent');
+    vi.stubEnv('CI', 'yes');
+    expect(() => requireTools('busybox')).toThrow('CI is set, so every tool has to be here: busybox is not on PATH');
+    vi.stubEnv('CI', 'off');
+    expect(requireTools('busybox').ok).toBe(false);
+  });
+
+  test('gives an environment without what would make tests differ', () => {
+    vi.stubEnv('RUSTFLAGS', '-C debuginfo=2');
+    vi.stubEnv('RUSTC_WRAPPER', 'sccache');
+    vi.stubEnv('CARGO_HOME', '/somewhere/cargo');
+    const { env } = requireTools();
+    expect(env).toMatchObject({ CARGO_HOME: '/somewhere/cargo', PATH: expect.stringContaining('node_modules/.bin') });
+    expect(env).not.toHaveProperty('RUSTFLAGS');
+    expect(env).not.toHaveProperty('RUSTC_WRAPPER');
+  });
+});
+
+test('the folder of tools is in the clone unless it is named', () => {
+  expect(toolsFolder({})).toBe(join(import.meta.dirname, '../../.tools'));
+  expect(toolsFolder({ OPENSHELL_TASKS_TOOLS: '/shared/tools' })).toBe('/shared/tools');
+});
+
+test.each([
+  ['1.84.9', '1.85.0', true],
+  ['1.85.0', '1.85.0', false],
+  ['1.100.0', '1.85.0', false],
+  ['0.99.99', '1.85.0', true],
+  ['1.85.1', '1.85.0', false],
+])('%s is older than %s: %s', (a, b, expected) => {
+  expect(isOlder(a, b)).toBe(expected);
+});
