@@ -37,6 +37,8 @@ export interface Declaration {
   /** One sentence: what the task does. */
   readonly summary: string;
   readonly words?: readonly WordSpec[];
+  /** Words behind the first that are handed to another program as they are; then `words` is the first one. */
+  readonly passedOn?: { readonly name: string; readonly help: string };
   readonly flags?: Readonly<Record<string, FlagSpec>>;
   /** Environment variables that the task reads, with their meaning and default. */
   readonly variables?: Readonly<Record<string, string>>;
@@ -53,6 +55,8 @@ export interface Arguments<D extends Declaration> {
   readonly flags: D extends { readonly flags: infer F } ? FlagValues<F> : Readonly<Record<string, never>>;
   /** The words in their order, within the numbers and choices of the declaration. */
   readonly words: readonly string[];
+  /** The words for the other program; empty where the declaration has none. */
+  readonly passedOn: readonly string[];
 }
 
 /**
@@ -63,7 +67,8 @@ export interface Arguments<D extends Declaration> {
  */
 export function parseArguments<D extends Declaration>(declaration: D, words: readonly string[]): Arguments<D> {
   const flags: Readonly<Record<string, FlagSpec>> = declaration.flags ?? {};
-  const [own, rest] = splitAtDashes(words);
+  const [own, rest] =
+    declaration.passedOn === undefined ? splitAtDashes(words) : splitPassedOn(declaration, flags, words);
   const { seen, explicit } = checkFlags(declaration, flags, own);
   const valued = Object.keys(flags).filter((name) => flags[name]?.value !== undefined);
   const switches = ['help', ...Object.keys(flags).filter((name) => !valued.includes(name))];
@@ -75,8 +80,30 @@ export function parseArguments<D extends Declaration>(declaration: D, words: rea
     else values[name] = seen.has(name) ? String(parsed[name]) : undefined;
   }
   const positional = [...parsed._, ...rest];
+  if (declaration.passedOn !== undefined) {
+    if (!help) checkWords(declaration, parsed._);
+    return { help, flags: values, words: parsed._, passedOn: rest } as unknown as Arguments<D>;
+  }
   if (!help) checkWords(declaration, positional);
-  return { help, flags: values, words: positional } as unknown as Arguments<D>;
+  return { help, flags: values, words: positional, passedOn: [] } as unknown as Arguments<D>;
+}
+
+/**
+ * Behind the first word everything but the task's own switches belongs to the other program, in
+ * its order; behind a lone `--` the switches do, too.
+ */
+function splitPassedOn(
+  declaration: Declaration,
+  flags: Readonly<Record<string, FlagSpec>>,
+  words: readonly string[],
+): [readonly string[], readonly string[]] {
+  const [before, behind] = splitAtDashes(words);
+  const isOwn = (word: string) =>
+    ['-h', '--help'].includes(word) || Object.hasOwn(flags, /^--([^=]+)/.exec(word)?.[1] ?? '');
+  const takesWord = declaration.words !== undefined && declaration.words.length > 0;
+  const first = takesWord ? before.findIndex((word) => !isOwn(word)) : -1;
+  const own = before.filter((word, index) => index === first || isOwn(word));
+  return [own, [...before.filter((word, index) => index !== first && !isOwn(word)), ...behind]];
 }
 
 /** Everything behind a lone `--` is a word, whatever it looks like. */

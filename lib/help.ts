@@ -11,17 +11,19 @@ const TERM_WIDTH_MAX = 34;
 /** The whole help text of a task, ending in a line break. */
 export function helpText(declaration: Declaration): string {
   const words = declaration.words ?? [];
-  const usage = [declaration.name, '[options]', ...words.map(wordUsage)].join(' ');
+  const { passedOn } = declaration;
+  const behind = passedOn === undefined ? [] : [`[${passedOn.name}]...`];
+  const usage = [declaration.name, '[options]', ...words.map(wordUsage), ...behind].join(' ');
   const flags: [string, string][] = Object.entries(declaration.flags ?? {}).map(([name, spec]) => [
     spec.value === undefined ? `--${name}` : `--${name} ${spec.value}`,
     withChoices(spec.help, spec.choices),
   ]);
   const blocks = [
     `${wrap(declaration.summary, LINE_WIDTH).join('\n')}\n\nUsage: ${usage}\n`,
-    block(
-      'Arguments',
-      words.map((word) => [wordUsage(word), withChoices(word.help, word.choices)]),
-    ),
+    block('Arguments', [
+      ...words.map((word) => [wordUsage(word), withChoices(word.help, word.choices)] as const),
+      ...behind.map((name) => [name, passedOn?.help ?? ''] as const),
+    ]),
     block('Options', [...flags, ['-h, --help', 'Show this help.']]),
     block('Environment', Object.entries(declaration.variables ?? {})),
   ];

@@ -17,15 +17,19 @@ import type { Environment } from './environment.ts';
 import type { Signals } from './signals.ts';
 import type { Terminal } from './terminal.ts';
 
-/** What a task's body gets: everything it may read and act through. */
-export interface TaskContext<D extends Declaration> {
-  readonly args: Arguments<D>;
+/** What a task's body and the rooms that it calls may read and act through. */
+export interface Workbench {
   readonly env: Environment;
   /** The folder that the task was started in; relative values are relative to it. */
   readonly startDirectory: string;
   readonly terminal: Terminal;
   readonly signals: Signals;
   readonly door: Door;
+}
+
+/** What a task's body gets. */
+export interface TaskContext<D extends Declaration> extends Workbench {
+  readonly args: Arguments<D>;
 }
 
 /**

@@ -9,8 +9,8 @@ import { shellQuote } from './command.ts';
 import { textOf } from './environment.ts';
 import { shown, usageError } from './errors.ts';
 import { absolutePath } from './paths.ts';
-import type { StageContext } from './stage/run.ts';
 import { removeStaleCmakeCaches } from './stale-cmake-cache.ts';
+import type { Workbench } from './task.ts';
 import { findZig } from './toolchain.ts';
 import { bareTarget, writeZigWrapper, zigWrapper } from './zig-wrapper.ts';
 
@@ -23,12 +23,12 @@ const TARGET = /^[A-Za-z0-9_]+(?:-[A-Za-z0-9_]+)+(?:\.[0-9]+\.[0-9]+)?$/;
  * @throws usageError for a word that is no target, or where there is no zig
  */
 export async function setUpZigWrapper(
-  context: StageContext,
+  bench: Workbench,
   cargoTarget: string,
   zigTarget: string,
   folder: string,
 ): Promise<void> {
-  const { door, env, startDirectory, terminal } = context;
+  const { door, env, startDirectory, terminal } = bench;
   verifyTarget('cargo-target', cargoTarget);
   verifyTarget('zig-target', zigTarget);
   if (folder === '') throw usageError("wrapper-dir is ''; give the folder to write the wrappers to");

@@ -23,9 +23,9 @@ await runTask(
       GITHUB_ENV: 'Where set, the variables are appended to this file and nothing is printed.',
     },
   },
-  async ({ args, ...context }) => {
+  async ({ args, ...bench }) => {
     const { setUpZigWrapper } = await import('../lib/zig-setup.ts');
     const [cargoTarget = '', zigTarget = '', folder = ''] = args.words;
-    await setUpZigWrapper(context, cargoTarget, zigTarget, folder);
+    await setUpZigWrapper(bench, cargoTarget, zigTarget, folder);
   },
 );

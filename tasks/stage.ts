@@ -37,8 +37,8 @@ await runTask(
         'The limit to raise to (default 8192); OPENSHELL_VM_BUILD_NOFILE_LIMIT is its old name.',
     },
   },
-  async ({ args, ...context }) => {
+  async ({ args, ...bench }) => {
     const { stage } = await import('../lib/stage/run.ts');
-    await stage(context, args.words[0] ?? 'all', args.flags['dry-run']);
+    await stage(bench, args.words[0] ?? 'all', args.flags['dry-run']);
   },
 );

@@ -11,6 +11,7 @@ import { runProcess, SUITE_ROOT } from './support/run-task.ts';
 
 interface MiseTask {
   readonly run?: string;
+  readonly depends?: readonly string[];
   readonly hide?: boolean;
   readonly dir?: string;
 }
@@ -38,9 +39,11 @@ function filesNamedBy(task: MiseTask): string[] {
   return [...(task.run ?? '').matchAll(/(?:tasks|test)\/[\w./-]+\.ts/g)].map(([name]) => name);
 }
 
-test('every file that a mise task names is there', () => {
+test('every file and every task that a mise task names is there', () => {
   for (const [name, task] of Object.entries(mise.tasks)) {
-    expect(filesNamedBy(task).length, name).toBeGreaterThan(0);
+    const depends = task.depends ?? [];
+    expect(filesNamedBy(task).length + depends.length, name).toBeGreaterThan(0);
+    for (const other of depends) expect(Object.keys(mise.tasks), name).toContain(other);
     for (const file of filesNamedBy(task))
       expect(statSync(join(SUITE_ROOT, file)).isFile(), `${name}: ${file}`).toBe(true);
   }

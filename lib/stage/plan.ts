@@ -72,6 +72,16 @@ export function triplesOf(plan: StagePlan): string[] {
   return [...new Set(plan.runs.flatMap((run) => run.artefacts.map((artefact) => artefact.triple)))];
 }
 
+/** What a staging will stage, without the tools that it takes. */
+export function artefactsOf(config: StageConfig): Artefact[] {
+  return config.components.flatMap((component) => {
+    if (component.name === 'gateway')
+      return config.arches.map((arch) => artefact(config, component, arch, 'gnu', 'glibc-floor'));
+    const libc = config.libc === 'musl' ? 'musl' : 'gnu';
+    return config.arches.map((arch) => artefact(config, component, arch, libc, 'static'));
+  });
+}
+
 /** Always zigbuild, natively too: only zig can link for an older glibc than this machine's. */
 function planGateway(
   config: StageConfig,
@@ -89,7 +99,7 @@ function planGateway(
         `${lack === 'zig' ? 'or set ZIG to its path' : 'and put it on PATH'}`,
     );
   }
-  const artefacts = config.arches.map((arch) => artefact(config, component, arch, 'gnu', 'glibc-floor'));
+  const artefacts = artefactsOf({ ...config, components: [component] });
   const targets = artefacts.map(({ triple }) => `${triple}.${floor}`);
   const wrappers = artefacts.map(({ arch }, index) =>
     zigWrapper(targets[index] ?? '', targets[index] ?? '', wrapperFolder(config, arch), zig),
@@ -125,8 +135,7 @@ function planSupervisor(
         `(mise install, or pip install cargo-zigbuild), or build on Linux ${foreign}`,
     );
   }
-  const libc = isStaticGlibc ? 'gnu' : 'musl';
-  const artefacts = config.arches.map((arch) => artefact(config, component, arch, libc, 'static'));
+  const artefacts = artefactsOf({ ...config, components: [component] });
   const targets = artefacts.map(({ triple }) => triple);
   const subcommand = toolchain.hasZigbuild && !isStaticGlibc ? 'zigbuild' : 'build';
   const env = isStaticGlibc ? staticGlibcFlags(config) : {};

@@ -6,8 +6,8 @@ import { relative } from 'node:path';
 import type { Door } from '../build-env.ts';
 import type { Change } from '../files.ts';
 import { addTargets } from '../rust-targets.ts';
-import type { Toolchain } from '../toolchain.ts';
-import type { Artefact, StagePlan } from './plan.ts';
+import type { Artefact } from './plan.ts';
+import type { PreparedStage } from './run.ts';
 
 /** An artefact that was built, verified and staged. */
 export interface Staged {
@@ -25,7 +25,7 @@ export interface Staged {
 }
 
 /** The plan: the folder, the files that are written, and the commands in their order, ready to paste. */
-export function dryRunLines(door: Door, plan: StagePlan, toolchain: Toolchain, missing: readonly string[]): string[] {
+export function dryRunLines(door: Door, { plan, toolchain, missing }: PreparedStage): string[] {
   const { root } = plan.config;
   const add = missing.length > 0 ? [door.describe(addTargets(toolchain, root, missing))] : [];
   const overlay = plan.overlay === undefined ? [] : [`# makes ${plan.overlay.folder}: version ${plan.overlay.version}`];

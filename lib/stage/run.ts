@@ -6,14 +6,13 @@ import { join } from 'node:path';
 import type { Door } from '../build-env.ts';
 import { readCargoMessages } from '../cargo-messages.ts';
 import { findCheckout } from '../checkout.ts';
-import type { Environment } from '../environment.ts';
 import { failure } from '../errors.ts';
 import { featuresByComponent } from '../features.ts';
 import { copyWhole, sweepTemporary } from '../files.ts';
 import { thisHost } from '../platform.ts';
 import { COMPONENTS } from '../product.ts';
 import { addTargets, installTargets, missingTargets } from '../rust-targets.ts';
-import type { Signals } from '../signals.ts';
+import type { Workbench } from '../task.ts';
 import type { Terminal } from '../terminal.ts';
 import { findToolchain, type Toolchain } from '../toolchain.ts';
 import { inspectExecutable } from '../verify-binary.ts';
@@ -25,13 +24,12 @@ import { type Artefact, type CargoRun, planStage, type StagePlan, triplesOf } fr
 import { dryRunLines, reportLines, type Staged } from './report.ts';
 import { verifyArtefact } from './verify.ts';
 
-/** What staging acts through. */
-export interface StageContext {
-  readonly env: Environment;
-  readonly startDirectory: string;
-  readonly terminal: Terminal;
-  readonly signals: Signals;
-  readonly door: Door;
+/** A staging that is planned: nothing but questions has been started. */
+export interface PreparedStage {
+  readonly plan: StagePlan;
+  readonly toolchain: Toolchain;
+  /** Rust targets that are to be installed first. */
+  readonly missing: readonly string[];
 }
 
 /**
@@ -41,22 +39,31 @@ export interface StageContext {
  * @returns what was staged; empty for a dry run
  * @throws TaskError: 2 before anything is built, cargo's own status, or 1 for a binary that fails verification
  */
-export async function stage(context: StageContext, target: string, isDryRun: boolean): Promise<readonly Staged[]> {
-  const { door, env, startDirectory, terminal } = context;
+export async function stage(bench: Workbench, target: string, isDryRun: boolean): Promise<readonly Staged[]> {
+  const { door, env, startDirectory, terminal } = bench;
   const root = findCheckout(env, startDirectory);
-  const config = resolveStageConfig(target, env, root, startDirectory, thisHost());
-  const needsZig = config.components.includes(COMPONENTS.gateway);
-  const toolchain = await findToolchain(door, env, root, startDirectory, needsZig);
-  const plan = await makePlan(door, config, toolchain);
-  const missing = await missingTargets(door, toolchain, root, triplesOf(plan));
+  const prepared = await prepareStage(bench, resolveStageConfig(target, env, root, startDirectory, thisHost()));
   if (isDryRun) {
-    for (const line of dryRunLines(door, plan, toolchain, missing)) terminal.result(line);
+    for (const line of dryRunLines(door, prepared)) terminal.result(line);
     return [];
   }
-  const staged = await carryOut(context, plan, toolchain, missing);
+  const staged = await carryOut(bench, prepared);
   for (const line of reportLines(root, staged, terminal.timings())) terminal.say(line);
   for (const { artefact } of staged) terminal.result(artefact.path);
   return staged;
+}
+
+/**
+ * Asks what the plan depends on, and plans.
+ *
+ * @throws usageError where this machine and its tools cannot build what was asked for
+ */
+export async function prepareStage(bench: Workbench, config: StageConfig): Promise<PreparedStage> {
+  const { door, env, startDirectory } = bench;
+  const needsZig = config.components.includes(COMPONENTS.gateway);
+  const toolchain = await findToolchain(door, env, config.root, startDirectory, needsZig);
+  const plan = await makePlan(door, config, toolchain);
+  return { plan, toolchain, missing: await missingTargets(door, toolchain, config.root, triplesOf(plan)) };
 }
 
 /** Cargo is asked about the workspace only where the plan depends on the answer. */
@@ -74,13 +81,14 @@ async function makePlan(door: Door, config: StageConfig, toolchain: Toolchain): 
   );
 }
 
-async function carryOut(
-  context: StageContext,
-  plan: StagePlan,
-  toolchain: Toolchain,
-  missing: readonly string[],
-): Promise<Staged[]> {
-  const { door, signals, terminal } = context;
+/**
+ * Carries a plan out, one staging at a time in a checkout.
+ *
+ * @throws TaskError: cargo's own status, or 1 for a binary that fails verification
+ */
+export async function carryOut(bench: Workbench, prepared: PreparedStage): Promise<Staged[]> {
+  const { door, signals, terminal } = bench;
+  const { plan, toolchain, missing } = prepared;
   const { holderText, waitForLock } = await import('../lock.ts');
   const lockPath = join(plan.config.root, 'deploy/docker/.build/.stage.lock');
   const task = `stage ${plan.config.components.map(({ name }) => name).join(' ')}`;
@@ -95,7 +103,7 @@ async function carryOut(
     if (plan.overlay !== undefined) await makeOverlay(plan.overlay);
     const built: Staged[] = [];
     // Everything is built and verified before anything is staged: `all` never leaves one new and one old.
-    for (const run of plan.runs) built.push(...(await build(context, plan, run)));
+    for (const run of plan.runs) built.push(...(await build(bench, plan, run)));
     return await terminal.section('staging', async () => built.map(putInPlace));
   } finally {
     await lock.release();
@@ -103,8 +111,8 @@ async function carryOut(
 }
 
 /** One cargo run, and the verification of what it made. */
-async function build(context: StageContext, plan: StagePlan, run: CargoRun): Promise<Staged[]> {
-  const { door, terminal } = context;
+async function build(bench: Workbench, plan: StagePlan, run: CargoRun): Promise<Staged[]> {
+  const { door, terminal } = bench;
   const targets = run.artefacts.map(({ arch, triple }) => `linux/${arch} (${triple})`).join(', ');
   const heading = `${run.component.binary} for ${targets}`;
   return terminal.section(run.component.name, () => buildAndVerify(door, terminal, plan, run), heading);

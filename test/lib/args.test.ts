@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type Arguments, type Declaration, type FlagSpec, parseArguments, type WordSpec } from '../../lib/args.ts';
 import { describeError, shown } from '../../lib/errors.ts';
+import { anyText } from '../support/any-text.ts';
 import { refusalOf, taskErrorOf } from '../support/task-errors.ts';
 
 const DECLARATION = {
@@ -29,6 +30,12 @@ const DEFAULTS = {
   'no-activate': false,
 };
 
+/** What every declaration gives. */
+function parsed(declaration: Declaration, line: readonly string[]) {
+  const { help, flags, words } = parseArguments(declaration, line);
+  return { help, flags, words };
+}
+
 describe('what is taken', () => {
   test.each<[string[], Partial<Record<keyof typeof DEFAULTS, unknown>>, string[]]>([
     [['f'], {}, ['f']],
@@ -52,7 +59,7 @@ describe('what is taken', () => {
     [['gateway'], {}, ['gateway']],
     [['all', 'f', 'g'], {}, ['all', 'f', 'g']],
   ])('%j', (words, flags, expected) => {
-    expect(parseArguments(DECLARATION, words)).toEqual({
+    expect(parsed(DECLARATION, words)).toEqual({
       help: false,
       flags: { ...DEFAULTS, ...flags },
       words: expected,
@@ -125,11 +132,57 @@ describe('what is refused', () => {
 
   test('a word for a task that takes none', () => {
     const bare = { name: 'tasks/bare.ts', summary: 'Does it.' };
-    expect(parseArguments(bare, [])).toEqual({ help: false, flags: {}, words: [] });
+    expect(parsed(bare, [])).toEqual({ help: false, flags: {}, words: [] });
     expect(refusalOf(() => parseArguments(bare, ['word']))).toBe(
       "2: unexpected word 'word'; tasks/bare.ts takes no words; see tasks/bare.ts --help",
     );
     expect(refusalOf(() => parseArguments(bare, ['--flag']))).toContain('allowed are --help;');
+  });
+});
+
+describe('words for another program', () => {
+  const passing = {
+    name: 'tasks/image.ts',
+    summary: 'Builds.',
+    words: [{ name: 'target', help: 'What.', min: 1, max: 1, choices: ['gateway'] }],
+    passedOn: { name: 'build-option', help: 'As they are.' },
+    flags: { 'dry-run': { help: 'Only look.' } },
+  } as const satisfies Declaration;
+  const { words: _, ...wordless } = passing;
+  const given = (declaration: Declaration, line: readonly string[]) => {
+    const { flags, words, passedOn } = parseArguments(declaration, line);
+    return { dryRun: flags['dry-run'], words, passedOn };
+  };
+
+  test.each<[string[], boolean, string[]]>([
+    [['gateway'], false, []],
+    [['gateway', '--no-cache', '--build-arg', 'A=b', ''], false, ['--no-cache', '--build-arg', 'A=b', '']],
+    [['--dry-run', 'gateway', '--no-cache'], true, ['--no-cache']],
+    [['gateway', '--no-cache', '--dry-run', 'x'], true, ['--no-cache', 'x']],
+    [['gateway', '--build-arg', 'dry-run', 'gateway'], false, ['--build-arg', 'dry-run', 'gateway']],
+    [['gateway', '-x', '--', '--dry-run', '--help', '--'], false, ['-x', '--dry-run', '--help', '--']],
+  ])('%j', (line, dryRun, passedOn) => {
+    expect(given(passing, line)).toEqual({ dryRun, words: ['gateway'], passedOn });
+    const behind = line.filter((word, index) => word !== 'gateway' || index !== line.indexOf('gateway'));
+    expect(given(wordless, behind)).toEqual({ dryRun, words: [], passedOn });
+  });
+
+  test.each([
+    [[], '<target> is missing'],
+    [['--no-cache', 'gateway'], "unknown option '--no-cache'"],
+    [['other'], "target is 'other'"],
+    [['gateway', '--dry-run=true'], "--dry-run takes no value (got 'true')"],
+    [['gateway', '--dry-run', 'x', '--dry-run'], '--dry-run is given more than once'],
+  ])('%j is refused', (line, message) => {
+    expect(refusalOf(() => parseArguments(passing, line))).toContain(`2: ${message}`);
+  });
+
+  test('-h is for the task', () => {
+    expect(parseArguments(passing, ['gateway', '--no-cache', '-h']).help).toBe(true);
+  });
+
+  test('a task without another program has none', () => {
+    expect(parseArguments(DECLARATION, ['f']).passedOn).toEqual([]);
   });
 });
 
@@ -138,7 +191,7 @@ const flagName = fc
   .filter((name) => name !== 'h' && name !== 'help');
 const anyWord = fc.oneof(
   fc.string({ unit: 'grapheme', maxLength: 8 }),
-  fc.string({ unit: 'binary', maxLength: 8 }),
+  anyText({ maxLength: 8 }),
   fc.constantFrom(
     '',
     '-',
@@ -240,7 +293,8 @@ describe('for any declaration', () => {
             return;
           }
           taken++;
-          expect(result).toEqual(asTyped(declared, words));
+          const { help, flags, words: plain } = result;
+          expect({ help, flags, words: plain }).toEqual(asTyped(declared, words));
           if (result.help) return;
           const least = declared.words.reduce((sum, { min }) => sum + min, 0);
           const most = declared.words.reduce((sum, { max }) => sum + max, 0);
@@ -256,7 +310,7 @@ describe('for any declaration', () => {
   });
 
   test('what is written by the rules comes back unchanged', () => {
-    const value = fc.string({ unit: 'binary', minLength: 1, maxLength: 12 });
+    const value = anyText({ minLength: 1, maxLength: 12 });
     const given = fc.uniqueArray(fc.tuple(flagName, fc.option(value, { nil: undefined }), fc.boolean()), {
       selector: ([name]) => name,
       maxLength: 5,
@@ -283,7 +337,7 @@ describe('for any declaration', () => {
           line.push(word);
         }
         line.push(...queue.flat(), '--', ...tail);
-        expect(parseArguments(declared, line)).toEqual({
+        expect(parsed(declared, line)).toEqual({
           help: false,
           flags: Object.fromEntries(flags.map(([name, text]) => [name, text ?? true])),
           words: [...before, ...tail],

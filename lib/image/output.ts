@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** An `--output` value of buildx: comma-separated `key=value` pairs, where a pair may be quoted (RFC 4180). */
+
+import { shown, usageError } from '../errors.ts';
+import { absolutePath } from '../paths.ts';
+
+/**
+ * Checks an output, and makes its destination absolute.
+ *
+ * @throws usageError unless it is `key=value` pairs with a `type`
+ */
+export function resolveOutput(source: string, text: string, startDirectory: string): string {
+  const pairs = splitQuoted(text)?.map((field) => /^([a-z][a-z0-9._-]*)=([\s\S]*)$/.exec(field.trim()));
+  if (pairs === undefined || pairs.some((pair) => pair === null) || !pairs.some((pair) => pair?.[1] === 'type')) {
+    throw usageError(
+      `${source} is ${shown(text)}; allowed are key=value pairs with a type, such as type=local,dest=out; change it or unset it`,
+    );
+  }
+  return pairs
+    .map((pair) => {
+      const [, key = '', value = ''] = pair ?? [];
+      const isPath = key === 'dest' && value !== '-';
+      return quoteField(`${key}=${isPath ? absolutePath(startDirectory, value) : value}`);
+    })
+    .join(',');
+}
+
+/** The fields of a line of comma-separated values; `undefined` where a quote does not end. */
+function splitQuoted(text: string): string[] | undefined {
+  const fields: string[] = [];
+  const field = /\s*(?:"((?:[^"]|"")*)"\s*|([^",]*))(,|$)/y;
+  for (let isLast = false; !isLast; ) {
+    const match = field.exec(text);
+    if (match === null) return undefined;
+    fields.push(match[1]?.replaceAll('""', '"') ?? match[2] ?? '');
+    isLast = match[3] === '';
+  }
+  return fields;
+}
+
+function quoteField(field: string): string {
+  return /[",\n]/.test(field) ? `"${field.replaceAll('"', '""')}"` : field;
+}

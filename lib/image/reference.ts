@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** Names of images, by the grammar of https://github.com/distribution/reference. */
+
+import { shown, usageError } from '../errors.ts';
+
+const TAG = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/;
+const COMPONENT = '[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*';
+const HOST =
+  '(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*|\\[[0-9a-fA-F:]+\\])(?::[0-9]{1,5})?';
+const REGISTRY = new RegExp(`^(?:${HOST}|${COMPONENT})(?:/${COMPONENT})*$`);
+
+/** Where images stand when no registry is named. */
+const LOCAL_NAMESPACE = 'openshell';
+
+/**
+ * Checks a tag.
+ *
+ * @throws usageError naming the variable
+ */
+export function verifyTag(source: string, tag: string): string {
+  if (TAG.test(tag)) return tag;
+  throw usageError(
+    `${source} is ${shown(tag)}; allowed are up to 128 letters, digits, '_', '.' and '-', not beginning with '.' or '-'; change it`,
+  );
+}
+
+/**
+ * Checks a registry with an optional path, such as `ghcr.io/org` or `127.0.0.1:5000`.
+ *
+ * @throws usageError naming the variable
+ */
+export function verifyRegistry(source: string, registry: string | undefined): string | undefined {
+  if (registry === undefined || REGISTRY.test(registry)) return registry;
+  throw usageError(
+    `${source} is ${shown(registry)}; allowed is HOST[:PORT][/PATH] in lower case, without a scheme, such as ghcr.io/org; change it or unset it`,
+  );
+}
+
+/** `registry/name:tag`; without a registry the product's own namespace. */
+export function imageReference(registry: string | undefined, name: string, tag: string): string {
+  return `${registry ?? LOCAL_NAMESPACE}/${name}:${tag}`;
+}
+
+/**
+ * The tags of a list that commas and blanks separate, each once.
+ *
+ * @throws usageError for one that is no tag
+ */
+export function splitTags(source: string, text: string | undefined): string[] {
+  const tags = (text ?? '').split(/[\s,]+/).filter((tag) => tag !== '');
+  return [...new Set(tags.map((tag) => verifyTag(source, tag)))];
+}

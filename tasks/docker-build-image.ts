@@ -1,0 +1,45 @@
+#!/usr/bin/env node
+// SPDX-License-Identifier: Apache-2.0
+
+/** `mise run build:docker:gateway` and `build:docker:supervisor`: stages the binary and builds its image. */
+
+import { runTask } from '../lib/task.ts';
+
+await runTask(
+  import.meta.url,
+  {
+    name: 'tasks/docker-build-image.ts',
+    summary: 'Stage the binary that an image holds, and build, load, push or write the image.',
+    words: [
+      {
+        name: 'target',
+        help: 'The image; supervisor-output means supervisor.',
+        min: 1,
+        max: 1,
+        choices: ['gateway', 'supervisor', 'supervisor-output'],
+      },
+    ],
+    passedOn: {
+      name: 'build-option',
+      help: "Options for the engine's build command, such as --cache-from, as they are.",
+    },
+    flags: { 'dry-run': { help: 'Print the plan and start nothing but questions.' } },
+    variables: {
+      IMAGE_REGISTRY: 'Registry and path, such as ghcr.io/org (default: the local name openshell).',
+      IMAGE_TAG: 'Tag (default dev).',
+      DOCKER_PLATFORM: "Comma list of linux/amd64 and linux/arm64 (default: the engine's own).",
+      DOCKER_PUSH: 'Push what is built (default no).',
+      DOCKER_OUTPUT: 'An --output value, such as type=local,dest=out.',
+      DOCKER_BUILDER: 'A buildx builder (default: the one chosen with docker buildx use).',
+      DOCKER_BUILD_CACHE_DIR: 'Build cache for docker-container builders (default .cache/buildkit).',
+      PREBUILT_AUTO_STAGE: 'Whether the binary is compiled and staged first (default yes; never with CI).',
+      CI: 'Stage nothing and keep no local cache.',
+      CONTAINER_ENGINE: 'docker or podman (default: what answers, podman first).',
+      'SUPERVISOR_LIBC, EXTRA_CARGO_FEATURES, OPENSHELL_CARGO_VERSION, ...': 'As in tasks/stage.ts.',
+    },
+  },
+  async ({ args, ...bench }) => {
+    const { buildImage } = await import('../lib/image/run.ts');
+    await buildImage(bench, args.words[0] ?? '', args.passedOn, args.flags['dry-run']);
+  },
+);
