@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { findCheckout, isCheckout, SUITE_ROOT } from '../../lib/checkout.ts';
+import { SUITE_ROOT as TEST_SUITE_ROOT } from '../support/run-task.ts';
+import { refusalOf } from '../support/task-errors.ts';
+import { temporaryFolder } from '../support/temporary.ts';
+
+let folder: string;
+let suite: string;
+beforeEach(() => {
+  folder = temporaryFolder();
+  suite = join(folder, 'suite');
+  mkdirSync(suite);
+});
+
+/** A checkout below the test's folder; gives its path. */
+function checkout(name: string, manifest = '# comment\n[workspace]\nmembers = []\n'): string {
+  const root = join(folder, name);
+  mkdirSync(join(root, 'crates/openshell-server'), { recursive: true });
+  writeFileSync(join(root, 'Cargo.toml'), manifest);
+  return root;
+}
+
+describe('OPENSHELL_ROOT', () => {
+  test('absolute, and relative to where the task was started', () => {
+    const root = checkout('named');
+    expect(findCheckout({ OPENSHELL_ROOT: root }, '/', suite)).toBe(root);
+    expect(findCheckout({ OPENSHELL_ROOT: 'named' }, folder, suite)).toBe(root);
+    expect(findCheckout({ OPENSHELL_ROOT: '../named/.' }, suite, suite)).toBe(root);
+  });
+
+  test('wins over the folder of the suite and over the current one', () => {
+    const root = checkout('named');
+    expect(findCheckout({ OPENSHELL_ROOT: root }, checkout('current'), checkout('suite'))).toBe(root);
+  });
+
+  test('set but empty is unset', () => {
+    const current = checkout('current');
+    expect(findCheckout({ OPENSHELL_ROOT: '' }, current, suite)).toBe(current);
+  });
+
+  test.each(['nowhere', '.', 'Cargo.toml', '/', ' ', '~', 'x'.repeat(300), 'a\nb'])(
+    '%j is no checkout: an error, and no look elsewhere',
+    (value) => {
+      const current = checkout('current');
+      mkdirSync(join(folder, 'start'));
+      expect(refusalOf(() => findCheckout({ OPENSHELL_ROOT: value }, join(folder, 'start'), current))).toMatch(
+        /^2: OPENSHELL_ROOT is '.+', which is not an OpenShell checkout \(it needs a Cargo\.toml with \[workspace\] and crates\/openshell-server\); set it to one or unset it$/,
+      );
+    },
+  );
+
+  test('a link that goes in a circle is no checkout either', () => {
+    symlinkSync(join(folder, 'loop'), join(folder, 'loop'));
+    expect(refusalOf(() => findCheckout({ OPENSHELL_ROOT: 'loop' }, folder, suite))).toMatch(/^2: OPENSHELL_ROOT is/);
+  });
+
+  test.each(['new\nline', "it's", 'quo"te', 'x;touch PWNED;#', '$HOME', 'ü ä', '[brackets]'])(
+    'in a folder %j',
+    (name) => {
+      const root = checkout(name);
+      expect(findCheckout({ OPENSHELL_ROOT: root }, '/', suite)).toBe(root);
+      expect(findCheckout({}, join(root, 'crates'), suite)).toBe(root);
+    },
+  );
+});
+
+describe('without it', () => {
+  test('the folder that the suite lives in, when that is a checkout', () => {
+    const root = checkout('suite');
+    expect(findCheckout({}, checkout('current'), suite)).toBe(root);
+  });
+
+  test('the suite is where lib/ is', () => {
+    expect(SUITE_ROOT).toBe(TEST_SUITE_ROOT);
+  });
+
+  test('else the nearest folder at or above the current one', () => {
+    const outer = checkout('outer');
+    const inner = checkout('outer/crates/inner');
+    mkdirSync(join(inner, 'a/b'), { recursive: true });
+    expect(findCheckout({}, outer, suite)).toBe(outer);
+    expect(findCheckout({}, join(inner, 'a/b'), suite)).toBe(inner);
+    expect(findCheckout({}, inner, suite)).toBe(inner);
+    expect(findCheckout({}, join(outer, 'crates/openshell-server'), suite)).toBe(outer);
+  });
+
+  test('none: one line that says how to name one', () => {
+    mkdirSync(join(folder, 'a\nb'));
+    expect(refusalOf(() => findCheckout({}, join(folder, 'a\nb'), suite))).toBe(
+      `2: no OpenShell checkout at or above '${folder}/a\\nb'; ` +
+        'start the task inside one, or set OPENSHELL_ROOT to its path',
+    );
+  });
+});
+
+test('a link to a checkout gives the real path', () => {
+  const root = checkout('real');
+  symlinkSync(root, join(folder, 'link'));
+  expect(findCheckout({ OPENSHELL_ROOT: 'link' }, folder, suite)).toBe(root);
+  expect(findCheckout({}, join(folder, 'link', 'crates'), suite)).toBe(root);
+  expect(findCheckout({}, folder, join(folder, 'link'))).toBe(root);
+});
+
+describe('what a checkout is', () => {
+  test.each([
+    ['[workspace]\n', true],
+    ['  [workspace] # all\r\n', true],
+    ['[package]\nname = "x"\n\n[workspace]\n', true],
+    ['[workspace.package]\nversion = "0.0.0"\n', false],
+    ['# [workspace]\n', false],
+    ['[package]\nname = "x"\n', false],
+    ['', false],
+  ])('the manifest %j: %j', (manifest, is) => {
+    expect(isCheckout(checkout('x', manifest))).toBe(is);
+  });
+
+  test('neither .git nor Cargo.lock is needed, the server crate and a readable manifest are', () => {
+    const root = checkout('x');
+    expect(isCheckout(root)).toBe(true);
+    rmSync(join(root, 'crates/openshell-server'), { recursive: true });
+    expect(isCheckout(root)).toBe(false);
+    writeFileSync(join(root, 'crates/openshell-server'), 'a file');
+    expect(isCheckout(root)).toBe(false);
+    const other = checkout('y');
+    rmSync(join(other, 'Cargo.toml'));
+    mkdirSync(join(other, 'Cargo.toml'));
+    expect(isCheckout(other)).toBe(false);
+  });
+});
