@@ -9,22 +9,25 @@
  * and SHELLOPTS out of that shell; every zx option that the environment could set is given here.
  *
  * Verbs: `run` (echo, the terminal's), `read` (trimmed output), `probe` (yes, or why not),
- * `cargo` (run, with the wrapper's recovery), `become` (be replaced by the program).
+ * `cargo` (run, with the wrapper's recovery), `start` (leave running behind), `become` (be
+ * replaced by the program).
  */
 
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { statSync } from 'node:fs';
 import { basename } from 'node:path';
+import { cargoColours } from './cargo-colours.ts';
 import { argvText, type Command, command, commandText, echoText } from './command.ts';
-import { definedOnly, type Environment, textOf } from './environment.ts';
+import { definedOnly, type Environment } from './environment.ts';
 import { EXIT, failure, oneLine, usageError } from './errors.ts';
 import { Guard, wrapperOf } from './guard.ts';
 import { type Machine, thisMachine } from './machine.ts';
 import { limitPrefix } from './nofile.ts';
 import { type Answer, commandFailed, type Outcome, outcomeTail, trimmed } from './outcome.ts';
+import type { Invoker } from './ownership.ts';
 import { findProgram } from './programs.ts';
 import { type WrapperWatch, withRecovery } from './recovery.ts';
-import { killGroup, type Signals, statusOfSignal } from './signals.ts';
+import { exitStatus, killGroup, type Signals, statusOfSignal } from './signals.ts';
 import { seconds, type Terminal } from './terminal.ts';
 
 const STRICT_MODE = 'set -euo pipefail;';
@@ -99,15 +102,37 @@ export class Door {
    * @throws TaskError with cargo's own status
    */
   async cargo(value: Command): Promise<string> {
-    const outcome = await withRecovery(value, {
-      wrapperOf: (current) => wrapperOf(this.#envOf(current)),
-      start: (current, watch) => this.#startCargo(current, watch),
-      restartServer: (wrapper, like) => this.#restartServer(wrapper, like),
-      warn: (text) => this.#terminal.warn(text),
-    });
+    // Cargo needs no privilege: under sudo its output stays the person's.
+    const outcome = await withRecovery(
+      { ...value, asInvoker: true },
+      {
+        wrapperOf: (current) => wrapperOf(this.#envOf(current)),
+        start: (current, watch) => this.#startCargo(current, watch),
+        restartServer: (wrapper, like) => this.#restartServer(wrapper, like),
+        warn: (text) => this.#terminal.warn(text),
+      },
+    );
     // Its last lines went to the terminal as they came.
     if (outcome.status !== 0) throw commandFailed(value, { ...outcome, stdout: '', stderr: '' });
     return outcome.stdout;
+  }
+
+  /**
+   * Starts a program that outlives the task and may speak on the terminal's stderr. Nobody waits
+   * for it: bash puts it into the background and ends, so that it becomes no child of a successor.
+   */
+  async start(value: Command): Promise<void> {
+    this.#refuseCargo(value);
+    const words = await this.#words(value);
+    const text = `${STRICT_MODE} ${limitPrefix(this.#guard.successorLimit)} ${words} </dev/null &`;
+    const child = spawn(this.#bash, ['-p', '-c', text], {
+      cwd: value.cwd,
+      env: this.#envOf(value),
+      stdio: ['ignore', 'ignore', 2],
+      detached: true,
+    });
+    const status = await exitStatus(child);
+    if (status !== 0) throw failure(`${argvText(value)} could not be started (status ${status})`, status);
   }
 
   /**
@@ -121,7 +146,7 @@ export class Door {
     this.#refuseCargo(value);
     const program = findProgram(value.argv[0], this.#envOf(value));
     if (program === undefined) throw usageError(`${value.argv[0]} is not an executable program; build it first`);
-    const text = await this.#shellText(value, this.#guard.successorLimit);
+    const text = `${STRICT_MODE} ${limitPrefix(this.#guard.successorLimit)} exec ${await this.#words(value)}`;
     this.#signals.throwIfReceived();
     this.#signals.stop();
     if (this.#machine.canReplace && process.execve !== undefined) {
@@ -163,13 +188,17 @@ export class Door {
   }
 
   #envOf(value: Command): Environment {
-    return { ...this.#env, ...value.env };
+    const invoker = this.#invokerOf(value);
+    return { ...this.#env, ...(invoker === undefined ? {} : { HOME: invoker.home, USER: invoker.user }), ...value.env };
   }
 
-  /** The whole text that bash runs. */
-  async #shellText(value: Command, limit: number | undefined): Promise<string> {
+  #invokerOf(value: Command): Invoker | undefined {
+    return value.asInvoker ? this.#machine.invoker : undefined;
+  }
+
+  async #words(value: Command): Promise<string> {
     const { quote } = await import('zx/core');
-    return `${STRICT_MODE} ${limitPrefix(limit)} exec ${value.argv.map((word) => quote(word)).join(' ')}`;
+    return value.argv.map((word) => quote(word)).join(' ');
   }
 
   async #launch(value: Command, options: LaunchOptions): Promise<Outcome> {
@@ -179,6 +208,8 @@ export class Door {
     if (statSync(value.cwd, { throwIfNoEntry: false })?.isDirectory() !== true) {
       throw usageError(`${argvText(value)} cannot run in ${value.cwd}: there is no such folder`);
     }
+    const invoker = this.#invokerOf(value);
+    const user = invoker === undefined ? {} : { uid: invoker.uid, gid: invoker.gid };
     const running = $({
       // Each option that ZX_* variables or zx's own command line could set is given.
       shell: this.#bash,
@@ -196,7 +227,7 @@ export class Door {
       nothrow: true,
       log: () => undefined,
       spawn: ((text: string, _words: unknown, spawnOptions: object) =>
-        spawn(this.#bash, ['-p', '-c', text], { ...spawnOptions, shell: false })) as never,
+        spawn(this.#bash, ['-p', '-c', text], { ...spawnOptions, ...user, shell: false })) as never,
     })`exec ${[...value.argv]}`;
     return this.#settle(running, options);
   }
@@ -247,18 +278,8 @@ export class Door {
       this.#terminal.pass(bytes);
       watch.add(decoder.decode(bytes, { stream: true }));
     };
-    const coloured = { ...value, env: { ...this.#colourOfCargo(), ...value.env } };
+    const coloured = { ...value, env: { ...cargoColours(this.#terminal, this.#env), ...value.env } };
     return this.#launch(coloured, { stdio: CAPTURED, onStderr });
-  }
-
-  /** Keeps cargo's progress bar and colours although its output goes through a pipe. */
-  #colourOfCargo(): Environment {
-    if (!this.#terminal.isInteractive) return {};
-    return {
-      CARGO_TERM_COLOR: textOf(this.#env, 'CARGO_TERM_COLOR') ?? (this.#terminal.isColoured ? 'always' : 'never'),
-      CARGO_TERM_PROGRESS_WHEN: textOf(this.#env, 'CARGO_TERM_PROGRESS_WHEN') ?? 'always',
-      CARGO_TERM_PROGRESS_WIDTH: textOf(this.#env, 'CARGO_TERM_PROGRESS_WIDTH') ?? String(this.#terminal.columns),
-    };
   }
 
   /** Restarts the sccache server under the wanted limit: a server keeps the limit it was started under. */
@@ -275,11 +296,4 @@ export class Door {
     this.#terminal.warn(`the ${wrapper} server could not be restarted: ${reasons.join('; ')}`);
     return false;
   }
-}
-
-async function exitStatus(child: ChildProcess): Promise<number> {
-  return new Promise((resolve, reject) => {
-    child.once('error', reject);
-    child.once('exit', (code, signal) => resolve(code ?? statusOfSignal(signal ?? 'SIGKILL')));
-  });
 }

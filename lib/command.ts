@@ -15,6 +15,8 @@ export interface Command {
   readonly env: Environment;
   /** Hide the arguments and the added values in echo, plan and errors. */
   readonly secret: boolean;
+  /** Under sudo: run as the person who called it, because it needs no privilege and writes in the person's folders. */
+  readonly asInvoker: boolean;
 }
 
 /**
@@ -25,7 +27,7 @@ export interface Command {
  */
 export function command(
   words: readonly unknown[],
-  options: { cwd: string; env?: Environment; secret?: boolean },
+  options: { cwd: string; env?: Environment; secret?: boolean; asInvoker?: boolean },
 ): Command {
   const argv = words.map((word, index) => {
     if (typeof word === 'number' && Number.isFinite(word)) return String(word);
@@ -36,7 +38,13 @@ export function command(
   });
   const [program, ...rest] = argv;
   if (program === undefined || program === '') throw new TypeError('a command needs the name of a program');
-  return { argv: [program, ...rest], cwd: options.cwd, env: options.env ?? {}, secret: options.secret ?? false };
+  return {
+    argv: [program, ...rest],
+    cwd: options.cwd,
+    env: options.env ?? {},
+    secret: options.secret ?? false,
+    asInvoker: options.asInvoker ?? false,
+  };
 }
 
 function describeType(value: unknown): string {

@@ -13,7 +13,6 @@ import {
   existsSync,
   fsyncSync,
   lstatSync,
-  mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -25,6 +24,7 @@ import {
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { EXIT, failure } from './errors.ts';
+import { makeFolder, takeFolderOwner } from './ownership.ts';
 
 const CHUNK_BYTES = 1024 * 1024;
 
@@ -82,11 +82,12 @@ function replace(path: string, mode: number, fill: (temporary: string) => void):
   const folder = dirname(path);
   const temporary = join(folder, `.${basename(path)}.${process.pid}.tmp`);
   try {
-    mkdirSync(folder, { recursive: true });
+    makeFolder(folder);
     rmSync(temporary, { force: true });
     fill(temporary);
     // The umask has narrowed the mode that the file was created with.
     chmodSync(temporary, mode);
+    takeFolderOwner(temporary);
     flush(temporary);
     renameSync(temporary, path);
   } catch (error) {

@@ -8,11 +8,12 @@
  * serialised by a lock of the kernel, which SQLite takes for us and which ends with its process.
  */
 
-import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { oneLine } from './errors.ts';
 import { writeWhole } from './files.ts';
+import { makeFolder, takeFolderOwner } from './ownership.ts';
 import { isSameProcess, type ProcessIdentity, thisProcess } from './process-identity.ts';
 import type { Signals } from './signals.ts';
 
@@ -54,9 +55,19 @@ export async function waitForLock(
   }
 }
 
-/** Takes the lock, or gives the live process that holds it. */
+/** Takes a lock, or gives the live process that holds it. */
+export async function takeLock(path: string, task: string): Promise<Lock | Holder> {
+  return (await tryLock(path, task)) ?? { release: () => release(path) };
+}
+
+/** The live process that holds a lock; `undefined` where it is free. */
+export function lockHolder(path: string): Holder | undefined {
+  const holder = readHolder(path);
+  return holder !== undefined && isSameProcess(holder) ? holder : undefined;
+}
+
 async function tryLock(path: string, task: string): Promise<Holder | undefined> {
-  mkdirSync(dirname(path), { recursive: true });
+  makeFolder(dirname(path));
   return serialised(path, () => {
     const holder = readHolder(path);
     if (holder !== undefined && isSameProcess(holder)) return holder;
@@ -96,6 +107,7 @@ async function serialised<T>(path: string, body: () => T): Promise<T> {
     const database = new DatabaseSync(`${path}.db`, { timeout: 0 });
     try {
       database.exec('BEGIN EXCLUSIVE');
+      takeFolderOwner(`${path}.db`);
       return body();
     } catch (error) {
       if (!/database is locked/.test((error as Error).message)) throw error;

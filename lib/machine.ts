@@ -5,6 +5,7 @@
 import type { Environment } from './environment.ts';
 import { wholeNumberOf } from './environment.ts';
 import { type Limits, ownLimits, personSoftLimit } from './limits.ts';
+import { type Invoker, invokerOf } from './ownership.ts';
 import { GUARD_VARIABLES } from './product.ts';
 
 export interface Machine {
@@ -15,6 +16,8 @@ export interface Machine {
   readonly personLimit: number | undefined;
   /** Whether a process can be replaced by another program; where it cannot, `become` runs it as a child. */
   readonly canReplace: boolean;
+  /** The person who called sudo. */
+  readonly invoker: Invoker | undefined;
 }
 
 /**
@@ -28,5 +31,6 @@ export function thisMachine(env: Environment): Machine {
     limits: ownLimits(),
     personLimit: wholeNumberOf(env, GUARD_VARIABLES.personLimit, 1) ?? personSoftLimit(),
     canReplace: process.platform !== 'win32',
+    invoker: invokerOf(env),
   };
 }

@@ -21,7 +21,8 @@ export interface RunningChild {
   readonly pid?: number | undefined;
   readonly exitCode: number | null;
   readonly signalCode: NodeJS.Signals | null;
-  once(event: 'exit', listener: () => void): unknown;
+  once(event: 'exit', listener: (code: number | null, signal: NodeJS.Signals | null) => void): unknown;
+  once(event: 'error', listener: (error: Error) => void): unknown;
 }
 
 export class Signals {
@@ -110,6 +111,14 @@ export function interrupted(signal: NodeJS.Signals): TaskError {
 /** The exit status that stands for a signal: 128+n. */
 export function statusOfSignal(signal: NodeJS.Signals): number {
   return EXIT.signalled + constants.signals[signal];
+}
+
+/** The exit status of a child when it ends; 128+n for a signal. */
+export async function exitStatus(child: RunningChild): Promise<number> {
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('exit', (code, signal) => resolve(code ?? statusOfSignal(signal ?? 'SIGKILL')));
+  });
 }
 
 /**

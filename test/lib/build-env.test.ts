@@ -28,6 +28,7 @@ function openDoor(machine: Partial<Machine> = {}, env: Record<string, string | u
     limits: { soft: UNLIMITED, hard: UNLIMITED },
     personLimit: undefined,
     canReplace: true,
+    invoker: undefined,
     ...machine,
   };
   return { door: new Door(env, new Terminal(sink, sink, env), new Signals(), facts), said };

@@ -17,6 +17,7 @@ describe('making a command', () => {
       cwd: '/checkout',
       env: {},
       secret: false,
+      asInvoker: false,
     });
   });
 

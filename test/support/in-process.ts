@@ -57,6 +57,7 @@ export function inProcess(tools: FakeTools, extra: Readonly<Record<string, strin
     limits: { soft: Number.POSITIVE_INFINITY, hard: Number.POSITIVE_INFINITY },
     personLimit: undefined,
     canReplace: false,
+    invoker: undefined,
   } as const;
   return { door: new Door(env, terminal, signals, machine), env, signals, terminal, screen: shown };
 }

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** Who listens on a port, from `/proc` (proc_pid_net(5)); nothing is known on systems without it. */
+
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+
+/** The state `LISTEN` in `/proc/net/tcp`. */
+const LISTENING = '0A';
+
+/**
+ * A listener for people: `python3 (pid 123)`; `undefined` where the system does not tell, as for
+ * another user's process.
+ */
+export function portHolder(port: number, proc = '/proc'): string | undefined {
+  const inodes = listenersOf(port, proc);
+  if (inodes.size === 0) return undefined;
+  for (const pid of entries(proc).filter((name) => /^[0-9]+$/.test(name))) {
+    if (holdsOne(`${proc}/${pid}/fd`, inodes)) return `${nameOf(pid, proc)} (pid ${pid})`;
+  }
+  return undefined;
+}
+
+/** Whether a process listens on a port; `undefined` where the system does not tell. */
+export function isListening(pid: number, port: number, proc = '/proc'): boolean | undefined {
+  const descriptors = `${proc}/${pid}/fd`;
+  if (entries(descriptors).length === 0) return undefined;
+  return holdsOne(descriptors, listenersOf(port, proc));
+}
+
+/** The inodes of the sockets that listen on a port, of both address families. */
+function listenersOf(port: number, proc: string): Set<string> {
+  const hex = port.toString(16).toUpperCase().padStart(4, '0');
+  const lines = ['tcp', 'tcp6'].flatMap((table) => textOf(`${proc}/net/${table}`).split('\n'));
+  const fields = lines.map((line) => line.trim().split(/\s+/));
+  const listeners = fields.filter(([, local, , state]) => state === LISTENING && local?.endsWith(`:${hex}`));
+  return new Set(listeners.map((line) => line[9] ?? ''));
+}
+
+function holdsOne(descriptors: string, inodes: ReadonlySet<string>): boolean {
+  return entries(descriptors).some((name) => {
+    try {
+      const inode = /^socket:\[(\d+)\]$/.exec(readlinkSync(`${descriptors}/${name}`))?.[1];
+      return inode !== undefined && inodes.has(inode);
+    } catch {
+      // Closed between the listing and now.
+      return false;
+    }
+  });
+}
+
+function nameOf(pid: string, proc: string): string {
+  return textOf(`${proc}/${pid}/comm`).trim() || 'a process';
+}
+
+/** Another user's process, or one that has just ended, reads as nothing. */
+function entries(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}
+
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/**
+ * Whether a gateway could listen: the very address is bound and released. A connection is tried
+ * as well, because some systems let a second listener bind beside one on the wildcard address.
+ */
+
+import { connect, createServer } from 'node:net';
+import { usageError } from '../errors.ts';
+import { portHolder } from './port-holder.ts';
+import { httpEndpoint, reachableAddress } from './values.ts';
+
+const CONNECT_TIMEOUT_MS = 500;
+
+/**
+ * Checks that address and port can be listened on now.
+ *
+ * @param source the variable that would name another port
+ * @throws usageError saying who holds it, where the system tells
+ */
+export async function verifyPortFree(source: string, address: string, port: number): Promise<void> {
+  const code = await bindError(address, port);
+  const where = httpEndpoint(address, port).slice('http://'.length);
+  if (code === undefined && !(await canConnect(reachableAddress(address), port))) return;
+  if (code === undefined || code === 'EADDRINUSE') {
+    const holder = portHolder(port);
+    throw usageError(`${where} is in use${holder === undefined ? '' : ` by ${holder}`}; stop it, or set ${source}`);
+  }
+  const reasons: Readonly<Record<string, string>> = {
+    EACCES: `this user may not listen on ${where}; set ${source} to a port of 1024 or more`,
+    EADDRNOTAVAIL: `${address} is no address of this machine; set OPENSHELL_BIND_ADDRESS to one that is`,
+    EAFNOSUPPORT: `this machine has no addresses of the kind of ${address}; set OPENSHELL_BIND_ADDRESS to another`,
+  };
+  throw usageError(reasons[code] ?? `${where} cannot be listened on (${code}); set ${source}`);
+}
+
+/** The error code of binding; `undefined` where it succeeds. The port is released at once. */
+function bindError(address: string, port: number): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
+    server.listen({ host: address, port, exclusive: true }, () => server.close(() => resolve(undefined)));
+  });
+}
+
+/** Whether somebody answers there. */
+export function canConnect(address: string, port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host: address, port });
+    const end = (answer: boolean) => {
+      socket.destroy();
+      resolve(answer);
+    };
+    socket.setTimeout(CONNECT_TIMEOUT_MS, () => end(false));
+    socket.once('connect', () => end(true));
+    socket.once('error', () => end(false));
+  });
+}

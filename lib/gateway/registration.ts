@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/**
+ * The entry in the CLI's registry of gateways (`<config home>/openshell/gateways/<name>/metadata.json`),
+ * and which of them is active. Files 0600 in folders 0700, as the CLI writes them.
+ */
+
+import { chmodSync, readFileSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import { type Environment, textOf } from '../environment.ts';
+import { failure, usageError } from '../errors.ts';
+import { type Change, writeWhole } from '../files.ts';
+import { homeOf, makeFolder } from '../ownership.ts';
+import { absolutePath } from '../paths.ts';
+
+/** The product's folder below the config home. */
+const PRODUCT_FOLDER = 'openshell';
+
+/** What the CLI reads of a gateway; unknown fields are ignored by it. */
+export interface GatewayMetadata {
+  readonly name: string;
+  readonly gateway_endpoint: string;
+  readonly is_remote: false;
+  readonly gateway_port: number;
+  readonly auth_mode: 'plaintext';
+  readonly vm_driver_state_dir?: string;
+}
+
+/**
+ * The config home that the CLI of the person uses. Under sudo that is the home of the person who
+ * called it.
+ *
+ * @param invokerHome the home of the person behind sudo; `undefined` where there is none
+ * @throws usageError without a home
+ */
+export function configHome(env: Environment, startDirectory: string, invokerHome: string | undefined): string {
+  if (invokerHome !== undefined) return join(invokerHome, '.config');
+  const named = textOf(env, 'XDG_CONFIG_HOME');
+  if (named !== undefined) return absolutePath(startDirectory, named);
+  const home = homeOf(env);
+  if (home !== undefined) return join(absolutePath(startDirectory, home), '.config');
+  throw usageError('neither HOME nor XDG_CONFIG_HOME is set, and the CLI keeps its gateways there; set HOME');
+}
+
+/** Where a gateway's entry stands. */
+export function metadataPath(home: string, name: string): string {
+  return join(home, PRODUCT_FOLDER, 'gateways', name, 'metadata.json');
+}
+
+/** Where the CLI finds which gateway is active. */
+export function activeGatewayPath(home: string): string {
+  return join(home, PRODUCT_FOLDER, 'active_gateway');
+}
+
+/**
+ * Writes a gateway's entry, and reads it back.
+ *
+ * @throws failure where a reader would get something else
+ */
+export function register(home: string, metadata: GatewayMetadata): Change {
+  const path = metadataPath(home, metadata.name);
+  closedFolder(dirname(path));
+  const change = writeWhole(path, `${JSON.stringify(metadata, null, 2)}\n`, 0o600);
+  if (!isDeepStrictEqual(JSON.parse(readFileSync(path, 'utf8')), metadata)) {
+    throw failure(`${path} does not read back as it was written; this is a bug of the tasks, please report it`);
+  }
+  return change;
+}
+
+/** Makes a gateway the one that the CLI talks to where none is named. */
+export function activate(home: string, name: string): Change {
+  const path = activeGatewayPath(home);
+  makeFolder(dirname(path), 0o700);
+  return writeWhole(path, name, 0o600);
+}
+
+function closedFolder(path: string): void {
+  makeFolder(path, 0o700);
+  if ((statSync(path).mode & 0o777) !== 0o700) chmodSync(path, 0o700);
+}

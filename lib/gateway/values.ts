@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** Values of a launch that have a grammar: names, ports, addresses, endpoints, pull policies. Pure. */
+
+import { isIP } from 'node:net';
+import { shown, usageError } from '../errors.ts';
+
+const PORT_MAX = 65_535;
+/** It is a folder's name, and part of the names of files in it. */
+const NAME_LENGTH_MAX = 128;
+
+/**
+ * Checks a gateway's name. It is a folder below the CLI's registry, so `.` and `..` are no names.
+ *
+ * @throws usageError naming the variable
+ */
+export function verifyGatewayName(source: string, name: string): string {
+  if (name.length <= NAME_LENGTH_MAX && /^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(name)) return name;
+  throw usageError(
+    `${source} is ${shown(name)}; allowed are up to ${NAME_LENGTH_MAX} letters, digits, '.', '_' and '-', ` +
+      'beginning with a letter or digit; change it or unset it',
+  );
+}
+
+/**
+ * A TCP port, in decimal digits.
+ *
+ * @throws usageError naming the variable
+ */
+export function parsePort(source: string, text: string): number {
+  const port = Number(text);
+  if (/^[0-9]{1,5}$/.test(text) && port >= 1 && port <= PORT_MAX) return port;
+  throw usageError(
+    `${source} is ${shown(text)}; allowed is a whole number from 1 to ${PORT_MAX}; change it or unset it`,
+  );
+}
+
+/**
+ * An IP address to listen on. The gateway takes no host names and no zones.
+ *
+ * @throws usageError naming the variable
+ */
+export function verifyBindAddress(source: string, address: string): string {
+  if (isIP(address) !== 0 && !address.includes('%')) return address;
+  throw usageError(
+    `${source} is ${shown(address)}; allowed is an IP address such as 127.0.0.1, 0.0.0.0 or ::1; change it or unset it`,
+  );
+}
+
+/** The address under which this machine reaches a listener: a wildcard is reached through loopback. */
+export function reachableAddress(bindAddress: string): string {
+  if (bindAddress === '0.0.0.0') return '127.0.0.1';
+  return isIP(bindAddress) === 6 && /^[0:]+$/.test(bindAddress) ? '::1' : bindAddress;
+}
+
+/** `http://host:port`; an IPv6 address in brackets. */
+export function httpEndpoint(host: string, port: number): string {
+  return `http://${isIP(host) === 6 ? `[${host}]` : host}:${port}`;
+}
+
+/**
+ * A URL that sandboxes reach the gateway under.
+ *
+ * @throws usageError naming the variable
+ */
+export function verifyEndpoint(source: string, text: string): string {
+  if (URL.canParse(text) && /^https?:\/\/[^\s/]+/.test(text) && !/\s/.test(text)) return text;
+  throw usageError(
+    `${source} is ${shown(text)}; allowed is a URL such as http://host.openshell.internal:18080; change it or unset it`,
+  );
+}
+
+/** Pull policies in the words of Kubernetes, which docker takes, too. */
+export const PULL_POLICIES = { always: 'Always', ifnotpresent: 'IfNotPresent', never: 'Never' } as const;
+
+/** Podman's words for them; it has one more, and takes its own, too. */
+export const PODMAN_PULL_POLICIES = {
+  always: 'always',
+  ifnotpresent: 'missing',
+  missing: 'missing',
+  never: 'never',
+  newer: 'newer',
+} as const;
+
+/**
+ * A pull policy, in any case.
+ *
+ * @param words the allowed words in lower case, and what each is written as
+ * @throws usageError naming the variable
+ */
+export function parsePullPolicy(source: string, text: string, words: Readonly<Record<string, string>>): string {
+  const lower = text.toLowerCase();
+  const policy = Object.hasOwn(words, lower) ? words[lower] : undefined;
+  if (policy !== undefined) return policy;
+  const allowed = words === PULL_POLICIES ? Object.values(words) : ['Always', 'IfNotPresent', 'Never', 'Newer'];
+  throw usageError(
+    `${source} is ${shown(text)}; allowed are ${allowed.join(', ')}, in any case; change it or unset it`,
+  );
+}
