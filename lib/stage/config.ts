@@ -111,7 +111,7 @@ function resolveArches(env: Environment, host: Host): readonly Arch[] {
  * Build scripts talk to cargo in lines (`cargo::rustc-link-search=PATH`), so a path with a line
  * break cannot pass. A checkout in such a place builds into the person's cache folder.
  */
-function resolveTargetDirectory(env: Environment, root: string, startDirectory: string): string | undefined {
+export function resolveTargetDirectory(env: Environment, root: string, startDirectory: string): string | undefined {
   const named = textOf(env, STAGE_VARIABLES.targetDirectory);
   if (named !== undefined) return absolutePath(startDirectory, named);
   if (!/[\r\n]/.test(root)) return undefined;
@@ -121,7 +121,7 @@ function resolveTargetDirectory(env: Environment, root: string, startDirectory: 
 }
 
 /** Cargo takes any whole number but 0, and `default`; it would find the mistake only when it starts. */
-function verifyJobs(env: Environment): void {
+export function verifyJobs(env: Environment): void {
   const jobs = textOf(env, STAGE_VARIABLES.jobs);
   if (jobs === undefined || jobs === 'default' || (/^-?[0-9]{1,9}$/.test(jobs) && Number(jobs) !== 0)) return;
   throw usageError(
