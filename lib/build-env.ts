@@ -117,6 +117,11 @@ export class Door {
     return outcome.stdout;
   }
 
+  /** Whether `become` gives the program this process; else it runs as a child of it. */
+  get canReplace(): boolean {
+    return this.#machine.canReplace && process.execve !== undefined;
+  }
+
   /**
    * Starts a program that outlives the task and may speak on the terminal's stderr. Nobody waits
    * for it: bash puts it into the background and ends, so that it becomes no child of a successor.
@@ -149,7 +154,7 @@ export class Door {
     const text = `${STRICT_MODE} ${limitPrefix(this.#guard.successorLimit)} exec ${await this.#words(value)}`;
     this.#signals.throwIfReceived();
     this.#signals.stop();
-    if (this.#machine.canReplace && process.execve !== undefined) {
+    if (this.canReplace && process.execve !== undefined) {
       process.chdir(value.cwd);
       process.execve(this.#bash, ['bash', '-p', '-c', text], definedOnly(this.#envOf(value)));
     }

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** The shape of a driver record: what the four launchers have in common, and where they differ. */
+
+import type { Engine } from '../engine/engine.ts';
+import type { Environment } from '../environment.ts';
+import type { LaunchBinary } from '../launch-build/config.ts';
+import type { BuiltSupervisor } from '../launch-build/run.ts';
+import type { Workbench } from '../task.ts';
+import type { Toolchain } from '../toolchain.ts';
+import type { DriverName } from './driver-name.ts';
+import type { DriverTable } from './gateway-toml.ts';
+import type { Settings, SettingsSource } from './settings.ts';
+
+/** What earlier steps of a launch have made, for later ones. */
+export interface Made {
+  /** The path of the gateway. */
+  gateway?: string;
+  /** The static supervisor, where it was built with the gateway. */
+  supervisor?: BuiltSupervisor;
+  /** Paths of what else was built with it, by name. */
+  others?: Readonly<Record<string, string>>;
+}
+
+/** A step of a launch: a dry run prints its lines, a run carries it out. */
+export interface Step {
+  /** A word, for headings, times and dry runs. */
+  readonly name: string;
+  /** What it does, for people. */
+  readonly title: string;
+  readonly lines: readonly string[];
+  run(made: Made): Promise<void>;
+}
+
+/** What a driver adds to a launch, decided: nothing but questions has been started. */
+export interface Preparation {
+  /** Before the gateway is built. */
+  readonly before: readonly Step[];
+  /** What the gateway's cargo run builds besides the gateway. */
+  readonly build: {
+    readonly withSupervisor: boolean;
+    readonly others: readonly LaunchBinary[];
+    readonly env: Environment;
+  };
+  /** Behind the build, before the configuration is written. */
+  readonly after: readonly Step[];
+  /** The driver's table in the configuration, once every step has run. */
+  table(made: Made): DriverTable;
+  /** Lines of the banner: a word and its meaning. */
+  readonly banner: readonly (readonly [word: string, meaning: string])[];
+}
+
+/** A driver whose own settings are resolved. */
+export interface OpenedDriver {
+  /** `default_image` of the gateway's table; `undefined` where the driver keeps it in its own. */
+  readonly defaultImage: string | undefined;
+  /** Changes to the gateway's environment. */
+  readonly gatewayEnv: Environment;
+  /** More fields of the registry's entry. */
+  readonly metadata: { readonly vm_driver_state_dir?: string };
+  /**
+   * Asks what the launch depends on, and decides.
+   *
+   * @throws usageError for what is missing
+   */
+  prepare(bench: Workbench, toolchain: Toolchain): Promise<Preparation>;
+}
+
+export interface DriverRecord {
+  readonly name: DriverName;
+  /** For people. */
+  readonly title: string;
+  readonly port: number;
+  /** Whether its gateway becomes the CLI's active one when nothing is said. */
+  readonly isActivated: boolean;
+  /** Its own variables, which win over those of all launchers. */
+  readonly variables: { readonly name: readonly string[]; readonly stateDirectory: readonly string[] };
+  /** Where it listens when nothing is said, and the host that the CLI is given. */
+  bind(platform: NodeJS.Platform): { readonly address: string; readonly host: string };
+  /**
+   * Resolves its own settings; whatever is wrong becomes one of the problems.
+   *
+   * @param engine the engine that has answered already, where the launcher was chosen by it
+   */
+  open(source: SettingsSource, settings: Settings, engine: Engine | undefined): OpenedDriver;
+}
+
+/** Loopback, for everybody. */
+export function loopback(): { readonly address: string; readonly host: string } {
+  return { address: '127.0.0.1', host: '127.0.0.1' };
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** The gateway whose sandboxes are Docker containers; the supervisor is mounted into them from the state folder. */
+
+import { join } from 'node:path';
+import type { Engine } from '../../engine/engine.ts';
+import { textOf } from '../../environment.ts';
+import { thisHost } from '../../platform.ts';
+import type { Workbench } from '../../task.ts';
+import type { Toolchain } from '../../toolchain.ts';
+import { type DriverRecord, loopback, type Made, type Step } from '../driver.ts';
+import { driverEngine } from '../driver-engine.ts';
+import { installBinary } from '../install-binary.ts';
+import { LAUNCH_VARIABLES, type Settings } from '../settings.ts';
+import { planSupervisor, profileOf, type SupervisorSource } from '../supervisor.ts';
+import { PULL_POLICIES, parsePullPolicy } from '../values.ts';
+
+interface DockerSettings {
+  readonly policy: string;
+  readonly namespace: string;
+  readonly grpcEndpoint: string;
+}
+
+export const DOCKER_DRIVER: DriverRecord = {
+  name: 'docker',
+  title: 'Docker',
+  port: 18_080,
+  // Beside an installed gateway it is for trying things out; the person says when it is the one to use.
+  isActivated: false,
+  variables: { name: ['OPENSHELL_DOCKER_GATEWAY_NAME'], stateDirectory: ['OPENSHELL_DOCKER_GATEWAY_STATE_DIR'] },
+  bind: loopback,
+  open({ env, problems }, settings, engine) {
+    const policy = textOf(env, LAUNCH_VARIABLES.pullPolicy) ?? 'IfNotPresent';
+    problems.attempt(() => profileOf(env), undefined);
+    const own: DockerSettings = {
+      policy: problems.attempt(() => parsePullPolicy(LAUNCH_VARIABLES.pullPolicy, policy, PULL_POLICIES), ''),
+      namespace: textOf(env, LAUNCH_VARIABLES.namespace) ?? 'docker-dev',
+      grpcEndpoint: settings.grpcEndpoint ?? `http://host.openshell.internal:${settings.port}`,
+    };
+    return {
+      defaultImage: undefined,
+      gatewayEnv: {},
+      metadata: {},
+      prepare: (bench, toolchain) => prepare(bench, toolchain, settings, own, engine),
+    };
+  },
+};
+
+async function prepare(
+  bench: Workbench,
+  toolchain: Toolchain,
+  settings: Settings,
+  own: DockerSettings,
+  known: Engine | undefined,
+) {
+  const engine = known ?? (await driverEngine(bench, 'docker', settings.root));
+  const supervisor = await planSupervisor(bench, toolchain, settings.root, thisHost(), engine.arch);
+  // Running sandboxes hold the file that stood here before: it is replaced, never written into.
+  const path = join(settings.stateDirectory, 'supervisor', engine.arch, 'openshell-sandbox');
+  return {
+    before: supervisor.steps,
+    build: { withSupervisor: supervisor.choice.profile === 'dev', others: [], env: {} },
+    after: [installStep(supervisor, path)],
+    table: () => ({
+      default_image: settings.sandboxImage,
+      image_pull_policy: own.policy,
+      sandbox_namespace: own.namespace,
+      grpc_endpoint: own.grpcEndpoint,
+      supervisor_bin: path,
+    }),
+    banner: [
+      ['namespace', own.namespace],
+      ['supervisor', `${supervisor.choice.profile} profile, static (${supervisor.choice.reason})`],
+    ] as const,
+  };
+}
+
+function installStep(supervisor: SupervisorSource, path: string): Step {
+  return {
+    name: 'supervisor',
+    title: `supervisor for linux/${supervisor.arch}`,
+    lines: [`# writes ${path}`],
+    run: async (made: Made) => {
+      installBinary(supervisor.path(made), path);
+    },
+  };
+}

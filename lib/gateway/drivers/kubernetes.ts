@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** The gateway on this machine whose sandboxes run in a Kubernetes cluster. */
+
+import { textOf } from '../../environment.ts';
+import { type DriverRecord, loopback } from '../driver.ts';
+import { LAUNCH_VARIABLES } from '../settings.ts';
+import { PULL_POLICIES, parsePullPolicy } from '../values.ts';
+
+export const KUBERNETES: DriverRecord = {
+  name: 'kubernetes',
+  title: 'Kubernetes',
+  port: 8080,
+  isActivated: true,
+  variables: { name: [], stateDirectory: [] },
+  bind: loopback,
+  open({ env, problems }, settings) {
+    const namespace = textOf(env, LAUNCH_VARIABLES.namespace) ?? 'kubernetes-dev';
+    const policy = problems.attempt(
+      () =>
+        parsePullPolicy(
+          LAUNCH_VARIABLES.pullPolicy,
+          textOf(env, LAUNCH_VARIABLES.pullPolicy) ?? 'IfNotPresent',
+          PULL_POLICIES,
+        ),
+      '',
+    );
+    return {
+      defaultImage: settings.sandboxImage,
+      gatewayEnv: {},
+      metadata: {},
+      prepare: async () => ({
+        before: [],
+        build: { withSupervisor: false, others: [], env: {} },
+        after: [],
+        table: () => ({ namespace, image_pull_policy: policy, grpc_endpoint: settings.grpcEndpoint }),
+        banner: [['namespace', namespace]],
+      }),
+    };
+  },
+};

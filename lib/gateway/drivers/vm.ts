@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** The gateway whose sandboxes are small virtual machines; the driver carries runtime and supervisor inside. */
+
+import { dirname, join } from 'node:path';
+import { command } from '../../command.ts';
+import { booleanOf, type Environment, textOf, wholeNumberOf } from '../../environment.ts';
+import { shown } from '../../errors.ts';
+import { absolutePath } from '../../paths.ts';
+import { thisHost } from '../../platform.ts';
+import type { Workbench } from '../../task.ts';
+import { carryOutBundle, prepareBundle } from '../../vm/bundle.ts';
+import { type BundleConfig, resolveBundleConfig } from '../../vm/bundle-config.ts';
+import { type DriverRecord, loopback, type Made, type Preparation, type Step } from '../driver.ts';
+import { LAUNCH_VARIABLES, type Settings, type SettingsSource } from '../settings.ts';
+import { makePrivateFolder } from '../state-folder.ts';
+import { runtimeStep } from '../vm-runtime.ts';
+import { driverStateFolder, verifySocketPath } from '../vm-state.ts';
+
+const DRIVER = { name: 'driver', package: 'openshell-driver-vm', binary: 'openshell-driver-vm' } as const;
+const ENTITLEMENTS = 'crates/openshell-driver-vm/entitlements.plist';
+
+const VARIABLES = {
+  communityImage: 'COMMUNITY_SANDBOX_IMAGE',
+  bootstrapImage: 'OPENSHELL_VM_BOOTSTRAP_IMAGE',
+  hostGateway: 'OPENSHELL_VM_HOST_GATEWAY',
+  driverFolder: 'OPENSHELL_DRIVER_DIR',
+  gpu: 'OPENSHELL_VM_GPU',
+  gpuMemory: 'OPENSHELL_VM_GPU_MEM_MIB',
+  gpuCpus: 'OPENSHELL_VM_GPU_VCPUS',
+  runtimeFolder: 'OPENSHELL_VM_RUNTIME_COMPRESSED_DIR',
+} as const;
+
+interface VmSettings {
+  readonly image: string;
+  readonly bootstrapImage: string;
+  readonly grpcEndpoint: string;
+  /** Where the gateway looks for the driver; `undefined` for where cargo makes it. */
+  readonly driverFolder: string | undefined;
+  /** The driver's own state, absolute, and what named it. */
+  readonly stateFolder: string;
+  readonly stateSource: string;
+  readonly bundle: BundleConfig | undefined;
+}
+
+export const VM_DRIVER: DriverRecord = {
+  name: 'vm',
+  title: 'VM',
+  port: 18_081,
+  isActivated: true,
+  variables: { name: ['OPENSHELL_VM_GATEWAY_NAME'], stateDirectory: ['OPENSHELL_VM_GATEWAY_STATE_DIR'] },
+  bind: loopback,
+  open(source, settings) {
+    const own = resolve(source, settings);
+    return {
+      defaultImage: undefined,
+      gatewayEnv: gpuEnvironment(source),
+      metadata: { vm_driver_state_dir: own.stateFolder },
+      prepare: (bench) => prepare(bench, settings, own),
+    };
+  },
+};
+
+function resolve(source: SettingsSource, settings: Settings): VmSettings {
+  const { env, startDirectory, root, platform, problems } = source;
+  const [stateSource, stateFolder] = driverStateFolder(env, startDirectory, settings.name);
+  problems.attempt(() => verifySocketPath(stateSource, stateFolder, platform), undefined);
+  const host = textOf(env, VARIABLES.hostGateway) ?? 'host.containers.internal';
+  const folder = textOf(env, VARIABLES.driverFolder);
+  return {
+    image: textOf(env, LAUNCH_VARIABLES.sandboxImage) ?? textOf(env, VARIABLES.communityImage) ?? settings.sandboxImage,
+    // Written even where it is empty: the driver has a rule of its own then.
+    bootstrapImage: env[VARIABLES.bootstrapImage] ?? '',
+    grpcEndpoint: settings.grpcEndpoint ?? `http://${host}:${settings.port}`,
+    driverFolder: folder === undefined ? undefined : absolutePath(startDirectory, folder),
+    stateFolder,
+    stateSource,
+    bundle: problems.attempt(() => resolveBundleConfig(env, root, startDirectory, thisHost()), undefined),
+  };
+}
+
+/** The gateway hands its environment on to the driver, which reads only `true` and whole numbers. */
+function gpuEnvironment({ env, flags, problems }: SettingsSource): Environment {
+  const isOn = flags.gpu === true || problems.attempt(() => booleanOf(env, VARIABLES.gpu, false), false);
+  const number = (variable: string, flag: string, given: string | undefined) =>
+    problems.attempt(
+      () => (given === undefined ? wholeNumberOf(env, variable, 1) : wholeNumberOf({ [flag]: given }, flag, 1)),
+      undefined,
+    );
+  const memory = number(VARIABLES.gpuMemory, '--gpu-mem-mib', flags['gpu-mem-mib']);
+  const cpus = number(VARIABLES.gpuCpus, '--gpu-vcpus', flags['gpu-vcpus']);
+  return {
+    [VARIABLES.gpu]: isOn ? 'true' : undefined,
+    ...(memory === undefined ? {} : { [VARIABLES.gpuMemory]: String(memory) }),
+    ...(cpus === undefined ? {} : { [VARIABLES.gpuCpus]: String(cpus) }),
+  };
+}
+
+async function prepare(bench: Workbench, settings: Settings, own: VmSettings): Promise<Preparation> {
+  const { env, terminal } = bench;
+  for (const name of [LAUNCH_VARIABLES.namespace, LAUNCH_VARIABLES.pullPolicy]) {
+    if (textOf(env, name) !== undefined) terminal.warn(`${name} has no effect: the vm driver does not read it`);
+  }
+  const bundle = own.bundle as BundleConfig;
+  const prepared = await prepareBundle(bench, bundle);
+  const host = thisHost();
+  return {
+    before: [
+      ...runtimeStep(bench, settings.root, bundle.folder, host.platform),
+      {
+        name: 'bundle',
+        title: `supervisor for the guest (linux/${bundle.arch})`,
+        lines: prepared.lines,
+        run: async () => {
+          await carryOutBundle(bench, prepared);
+        },
+      },
+    ],
+    build: {
+      withSupervisor: false,
+      others: [DRIVER],
+      env: { [VARIABLES.runtimeFolder]: bundle.folder },
+    },
+    after: [...signStep(bench, settings, host.platform), stateStep(bench, own)],
+    table: (made) => ({
+      default_image: own.image,
+      bootstrap_image: own.bootstrapImage,
+      grpc_endpoint: own.grpcEndpoint,
+      driver_dir: own.driverFolder ?? dirname(driverPath(made)),
+      state_dir: own.stateFolder,
+    }),
+    banner: [['driver state', own.stateFolder]],
+  };
+}
+
+function driverPath(made: Made): string {
+  return made.others?.[DRIVER.name] ?? '';
+}
+
+/** macOS lets only a signed program with the entitlement use its hypervisor. What was built is signed, wherever it is. */
+function signStep(bench: Workbench, settings: Settings, platform: NodeJS.Platform): Step[] {
+  if (platform !== 'darwin') return [];
+  const sign = (path: string) =>
+    command(['codesign', '--entitlements', join(settings.root, ENTITLEMENTS), '--force', '-s', '-', path], {
+      cwd: settings.root,
+    });
+  return [
+    {
+      name: 'sign',
+      title: 'signature of the driver',
+      lines: [bench.door.describe(sign(`<${DRIVER.binary}>`))],
+      run: (made) => bench.door.run(sign(driverPath(made))),
+    },
+  ];
+}
+
+function stateStep({ terminal }: Workbench, own: VmSettings): Step {
+  return {
+    name: 'driver-state',
+    title: "the driver's state folder",
+    lines: [`# makes ${own.stateFolder} (0700)`],
+    run: async (made) => {
+      // The gateway's user: the driver takes no folder of anybody else.
+      makePrivateFolder(own.stateSource, own.stateFolder, [process.geteuid?.() ?? 0]);
+      const built = dirname(driverPath(made));
+      if (own.driverFolder === undefined || own.driverFolder === built) return;
+      terminal.warn(`${VARIABLES.driverFolder} is ${shown(own.driverFolder)}; the driver of this build is in ${built}`);
+    },
+  };
+}

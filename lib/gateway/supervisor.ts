@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/**
+ * Where the supervisor of a local launch comes from. On native Linux it is built with the gateway,
+ * in one cargo run, static, in the dev profile; for another machine, or where that is asked for, or
+ * where glibc's static archive is missing, it is the staged release build.
+ */
+
+import { choiceOf, type Environment } from '../environment.ts';
+import { resolveLaunchBuildConfig } from '../launch-build/config.ts';
+import { staticLack } from '../launch-build/run.ts';
+import type { Arch, Host } from '../platform.ts';
+import { COMPONENTS } from '../product.ts';
+import { resolveStageConfig } from '../stage/config.ts';
+import { type Artefact, artefactsOf } from '../stage/plan.ts';
+import { dryRunLines } from '../stage/report.ts';
+import { carryOut, type PreparedStage, prepareStage } from '../stage/run.ts';
+import type { Workbench } from '../task.ts';
+import type { Toolchain } from '../toolchain.ts';
+import type { Made, Step } from './driver.ts';
+
+export const PROFILE_VARIABLE = 'OPENSHELL_SUPERVISOR_PROFILE';
+
+export const PROFILES = ['dev', 'release'] as const;
+
+export type Profile = (typeof PROFILES)[number];
+
+/** Where the supervisor comes from, and why, for people. */
+export interface SupervisorChoice {
+  readonly profile: Profile;
+  readonly reason: string;
+  /** Something that the person should know. */
+  readonly advice: string | undefined;
+}
+
+/** A supervisor that is decided on. */
+export interface SupervisorSource {
+  readonly arch: Arch;
+  readonly choice: SupervisorChoice;
+  /** The steps that make it; none where it is built with the gateway. */
+  readonly steps: readonly Step[];
+  /** Its path, once the steps have run. */
+  path(made: Made): string;
+}
+
+/**
+ * Reads the profile.
+ *
+ * @throws usageError for any other word
+ */
+export function profileOf(env: Environment): Profile | undefined {
+  return choiceOf(env, PROFILE_VARIABLE, PROFILES);
+}
+
+/**
+ * Chooses. Pure.
+ *
+ * @param wanted what the person asked for
+ * @param arch the architecture that sandboxes run on
+ * @param lack why glibc cannot be linked statically here; `undefined` where it can
+ */
+export function chooseSupervisor(
+  wanted: Profile | undefined,
+  host: Host,
+  arch: Arch,
+  lack: string | undefined,
+): SupervisorChoice {
+  const staged = { profile: 'release', advice: undefined } as const;
+  if (host.platform !== 'linux' || host.arch !== arch) {
+    const advice = wanted === 'dev' ? `${PROFILE_VARIABLE}=dev has no effect for linux/${arch} here` : undefined;
+    return { ...staged, reason: `cross-built for linux/${arch}`, advice };
+  }
+  if (wanted === 'release') return { ...staged, reason: `${PROFILE_VARIABLE}=release` };
+  if (lack !== undefined) return { ...staged, reason: "glibc's static archive is missing", advice: lack };
+  return { profile: 'dev', reason: 'built with the gateway', advice: undefined };
+}
+
+/**
+ * Chooses, asks what the choice needs to know, and plans.
+ *
+ * @throws usageError where this machine cannot build what was chosen
+ */
+export async function planSupervisor(
+  bench: Workbench,
+  toolchain: Toolchain,
+  root: string,
+  host: Host,
+  arch: Arch,
+): Promise<SupervisorSource> {
+  const { env, startDirectory, terminal } = bench;
+  const wanted = profileOf(env);
+  const isNative = host.platform === 'linux' && host.arch === arch;
+  const joint = () => resolveLaunchBuildConfig(env, root, startDirectory, host, { withSupervisor: true });
+  const lack = isNative && wanted !== 'release' ? await staticLack(bench, joint(), toolchain) : undefined;
+  const choice = chooseSupervisor(wanted, host, arch, lack);
+  if (choice.advice !== undefined) terminal.warn(choice.advice);
+  if (choice.profile === 'dev') {
+    const path = (made: Made) => made.supervisor?.path ?? '';
+    return { arch, choice, steps: [], path };
+  }
+  const config = resolveStageConfig(COMPONENTS.supervisor.name, closedEnvironment(env), root, startDirectory, host);
+  const staging = { ...config, arches: [arch] };
+  const [artefact] = artefactsOf(staging);
+  const prepared = await prepareStage(bench, staging);
+  return { arch, choice, steps: [stageStep(bench, prepared)], path: () => (artefact as Artefact).path };
+}
+
+/** What else staging would read is the business of image builds and releases. */
+function closedEnvironment(env: Environment): Environment {
+  return { ...env, PREBUILT_ARCH: undefined, DOCKER_PLATFORM: undefined, OPENSHELL_CARGO_VERSION: undefined };
+}
+
+function stageStep(bench: Workbench, prepared: PreparedStage): Step {
+  return {
+    name: 'stage',
+    title: 'supervisor, release',
+    lines: dryRunLines(bench.door, prepared),
+    run: async () => {
+      await carryOut(bench, prepared);
+    },
+  };
+}
