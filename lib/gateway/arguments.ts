@@ -31,7 +31,7 @@ const SUPERVISOR_VARIABLES = {
   SUPERVISOR_LIBC: 'musl (default) or glibc-static, for a release supervisor.',
 } as const;
 
-const POLICY = 'Always, IfNotPresent (default) or Never.';
+const POLICY = 'Always, IfNotPresent (default) or Never, in any case.';
 
 function own(driver: string, port: number, name: string): Record<string, string> {
   const upper = driver.toUpperCase();
@@ -62,7 +62,7 @@ export const LAUNCHERS = {
     flags: FLAGS,
     variables: {
       ...own('podman', 18_080, 'podman-dev'),
-      OPENSHELL_SANDBOX_IMAGE_PULL_POLICY: `${POLICY.slice(0, -10)}, Never or Newer.`,
+      OPENSHELL_SANDBOX_IMAGE_PULL_POLICY: 'Always, IfNotPresent (default), Never or Newer, in any case.',
       OPENSHELL_SUPERVISOR_IMAGE: 'An image to use as it is (default: openshell/supervisor:dev is built).',
       'OPENSHELL_SANDBOX_HTTPS_PROXY, ..._NO_PROXY, ..._PROXY_AUTH_FILE': 'Proxy of the sandboxes.',
       'OPENSHELL_SANDBOX_PROXY_AUTH_ALLOW_INSECURE, ..._PROXY_CONNECT_BY_HOSTNAME': 'true or false.',
