@@ -21,6 +21,7 @@ export class Terminal {
   readonly #isAnsi: boolean;
   readonly #coloured: boolean;
   readonly #sections: { title: string; ms: number }[] = [];
+  #depth = 0;
 
   /** @param env `NO_COLOR` (https://no-color.org) and `TERM=dumb` turn colour off */
   constructor(out: Sink, err: Sink, env: Environment) {
@@ -74,14 +75,16 @@ export class Terminal {
     this.#err.write(bytes);
   }
 
-  /** Runs a part of the task under a heading and keeps its time for `timings`. */
+  /** Runs a part of the task under a heading and keeps its time for `timings`, unless it is part of another one. */
   async section<T>(title: string, body: () => Promise<T>, heading: string = title): Promise<T> {
     this.say(this.#paint('1', `==> ${heading}`));
     const start = performance.now();
+    this.#depth++;
     try {
       return await body();
     } finally {
-      this.#sections.push({ title, ms: performance.now() - start });
+      this.#depth--;
+      if (this.#depth === 0) this.#sections.push({ title, ms: performance.now() - start });
     }
   }
 

@@ -3,6 +3,7 @@
 /** Who listens on a port, from `/proc` (proc_pid_net(5)); nothing is known on systems without it. */
 
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { basename } from 'node:path';
 
 /** The state `LISTEN` in `/proc/net/tcp`. */
 const LISTENING = '0A';
@@ -48,8 +49,13 @@ function holdsOne(descriptors: string, inodes: ReadonlySet<string>): boolean {
   });
 }
 
+/** The program's file name; the kernel's own name of a process is cut after 15 characters. */
 function nameOf(pid: string, proc: string): string {
-  return textOf(`${proc}/${pid}/comm`).trim() || 'a process';
+  try {
+    return basename(readlinkSync(`${proc}/${pid}/exe`));
+  } catch {
+    return textOf(`${proc}/${pid}/comm`).trim() || 'a process';
+  }
 }
 
 /** Another user's process, or one that has just ended, reads as nothing. */

@@ -143,18 +143,26 @@ function build(engine: Engine, root: string, context: string, supervisor: Superv
 }
 
 function inspect(engine: Engine, root: string, image: string): Command {
-  return command([engine.program, 'image', 'inspect', '--format', '{{json .}}', image], { cwd: root });
+  return command([engine.program, 'image', 'inspect', image], { cwd: root });
 }
 
 async function askImage(bench: Workbench, engine: Engine, root: string): Promise<ImageFacts | undefined> {
   const answer = await bench.door.probe(inspect(engine, root, SUPERVISOR_IMAGE), QUESTION_TIMEOUT_MS);
-  if (!answer.ok) return undefined;
+  return answer.ok ? parseImage(answer.output) : undefined;
+}
+
+/**
+ * Reads the answer of `image inspect`, a list of one image.
+ *
+ * @returns `undefined` for anything else: such an image cannot be trusted, and is built again
+ */
+export function parseImage(text: string): ImageFacts | undefined {
   try {
-    const facts = JSON.parse(answer.output) as { Id?: string; Labels?: object; Config?: { Labels?: object } };
-    const labels = { ...facts.Config?.Labels, ...facts.Labels };
-    return { id: (facts.Id ?? '').replace(/^sha256:/, ''), labels: labels as Record<string, string> };
+    const [image] = JSON.parse(text) as { Id: string; Labels?: object; Config?: { Labels?: object } }[];
+    if (typeof image?.Id !== 'string') return undefined;
+    const labels = { ...image.Config?.Labels, ...image.Labels } as Record<string, string>;
+    return { id: image.Id.replace(/^sha256:/, ''), labels };
   } catch {
-    // An answer that cannot be read is no image that can be trusted: it is built again.
     return undefined;
   }
 }
