@@ -9,17 +9,19 @@ await runTask(
   import.meta.url,
   {
     name: 'test/fetch-tools.ts',
-    summary: 'Get zig, cargo-zigbuild, sccache and the Rust targets that the tests use.',
+    summary: 'Get zig, cargo-zigbuild, sccache, the Rust targets, buildx and buildkitd that the tests use.',
     variables: { OPENSHELL_TASKS_TOOLS: 'The folder that they are put in (default: .tools in this clone).' },
   },
   async (context) => {
-    const { PINNED, RUST_TARGETS } = await import('./support/tool-table.ts');
+    const { GO_TOOLS, PINNED, RUST_TARGETS } = await import('./support/tool-table.ts');
     const { fetchTools } = await import('./support/fetch-tools.ts');
     const { findTool } = await import('./support/real-tools.ts');
     const names = [
       'cargo',
       ...(Object.keys(PINNED) as (keyof typeof PINNED)[]),
       ...(Object.keys(RUST_TARGETS) as (keyof typeof RUST_TARGETS)[]),
+      // Last: they take longest, and whoever builds no images does without them.
+      ...(Object.keys(GO_TOOLS) as (keyof typeof GO_TOOLS)[]),
     ] as const;
     await fetchTools(context, names);
     for (const name of names) {

@@ -45,6 +45,16 @@ class Machine {
     return this;
   }
 
+  /** Go that makes a program at `-o`. */
+  withGo(): this {
+    this.fakes.add('go', [
+      { words: ['mod', 'init'], script: ': > go.mod' },
+      { words: ['get'], script: 'echo "go: added much" >&2' },
+      { words: ['build'], script: 'printf \'#!/bin/sh\\n\' > "$6"; /bin/chmod 755 "$6"' },
+    ]);
+    return this;
+  }
+
   withoutNetworkForMise(): this {
     this.fakes.add('mise', [{ words: ['install'], script: 'echo "mise ERROR Failed to install: no DNS" >&2; exit 1' }]);
     return this;
@@ -93,12 +103,33 @@ describe('fetching tools', () => {
   });
 
   test('a second time, nothing is fetched and nothing is said', async () => {
-    const machine = new Machine().withMise();
+    const machine = new Machine().withMise().withGo();
     await machine.fetch();
-    const before = machine.fakes.lines().filter((line) => /^(mise|rustup)/.test(line)).length;
-    const again = await machine.fetch();
-    expect(again).toMatchObject({ status: 0, stderr: '' });
-    expect(machine.fakes.lines().filter((line) => /^(mise|rustup)/.test(line))).toHaveLength(before);
+    const fetching = () => machine.fakes.lines().filter((line) => /^(go|mise|rustup)/.test(line)).length;
+    const before = fetching();
+    expect(await machine.fetch()).toMatchObject({ status: 0, stderr: '' });
+    expect(fetching()).toBe(before);
+  });
+
+  test('Go builds buildx and buildkitd from a throw-away module, and says two lines about it', async () => {
+    const machine = new Machine().withMise().withGo();
+    const result = await machine.fetch();
+    expect(result).toMatchObject({ status: 0, stdout: expect.stringContaining(`buildkitd: ${machine.tools}/bin/`) });
+    expect(result.stdout).toContain(`buildx: ${machine.tools}/bin/docker-buildx\n`);
+    expect(machine.fakes.lines()).toContain('go get github.com/docker/buildx/cmd/buildx@v0.30.1');
+    expect(result.stderr.match(/^\$ .*\bgo .*/gm)).toEqual([
+      expect.stringMatching(/go build .*version\.Version=v0\.30\.1'/),
+      expect.stringMatching(/go build .*version\.Version=v0\.26\.2'/),
+    ]);
+    expect(readdirSync(join(machine.tools, 'go'))).toEqual([]);
+  });
+
+  test('without Go there is a warning, and the rest is fetched', async () => {
+    const result = await new Machine().withMise().fetch();
+    expect(result.status).toBe(0);
+    expect(result.stderr).toContain(
+      'warning: docker-buildx v0.30.1, buildkitd v0.26.2: not here, and go is not on PATH',
+    );
   });
 
   test('pip gets them where mise cannot download', async () => {

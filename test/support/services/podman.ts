@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** Podman with storage, logins and registries of its own. It has no daemon, so there is nothing to start. */
+
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { stringify } from 'smol-toml';
+import { pathOfTool, toolEnvironment } from '../real-tools.ts';
+import { serviceFolder } from './service.ts';
+
+export interface PodmanHome {
+  readonly folder: string;
+  /** Variables for a task, podman, buildah or skopeo. */
+  readonly env: Record<string, string>;
+  /** Removes images and folder; a second call does nothing. */
+  remove(): void;
+}
+
+const homes = new Set<() => void>();
+
+/** Removes every home that this process has made. */
+export function removePodmanHomes(): void {
+  for (const remove of homes) remove();
+  homes.clear();
+}
+
+/**
+ * Makes a home for podman.
+ *
+ * @param insecure registries without TLS, `127.0.0.1:PORT`
+ */
+export function makePodmanHome(insecure: readonly string[] = []): PodmanHome {
+  const folder = serviceFolder('podman');
+  const write = (name: string, value: object) => {
+    writeFileSync(join(folder, name), stringify(value));
+    return join(folder, name);
+  };
+  mkdirSync(join(folder, 'tmp'));
+  // Podman refuses to work with a file that is named and not there.
+  writeFileSync(join(folder, 'auth.json'), '{}\n');
+  const env = {
+    CONTAINERS_STORAGE_CONF: write('storage.toml', {
+      storage: { driver: 'overlay', graphroot: join(folder, 'graph'), runroot: join(folder, 'run') },
+    }),
+    CONTAINERS_REGISTRIES_CONF: write('registries.toml', {
+      registry: insecure.map((location) => ({ location, insecure: true })),
+    }),
+    CONTAINERS_CONF: write('containers.toml', { engine: { tmp_dir: join(folder, 'tmp') } }),
+    REGISTRY_AUTH_FILE: join(folder, 'auth.json'),
+  };
+  let isThere = true;
+  const remove = () => {
+    if (!isThere) return;
+    isThere = false;
+    // Mounts below the storage are podman's own to end.
+    execFileSync(pathOfTool('podman'), ['system', 'prune', '--all', '--force'], {
+      env: { ...toolEnvironment(process.env), ...env },
+      stdio: 'ignore',
+    });
+    rmSync(folder, { recursive: true, force: true });
+  };
+  homes.add(remove);
+  return { folder, env, remove };
+}
