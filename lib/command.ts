@@ -82,6 +82,11 @@ export function shellQuote(word: string): string {
   return `$'${[...Buffer.from(word)].map(ansiByte).join('')}'`;
 }
 
+/** A word quoted for any POSIX shell, in single quotes, which carry everything but themselves: for scripts. */
+export function scriptQuote(word: string): string {
+  return /^[A-Za-z0-9_@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}
+
 function ansiByte(byte: number): string {
   if (byte === 0x0a) return '\\n';
   if (byte === 0x27 || byte === 0x5c) return `\\${String.fromCharCode(byte)}`;
