@@ -8,7 +8,6 @@
 import { createHash } from 'node:crypto';
 import { createReadStream, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { writeWhole } from '../files.ts';
 
 /** What changes when a file's content does: writing moves `ctime`, which nobody can set back. */
@@ -24,7 +23,7 @@ export async function digestOf(path: string): Promise<string> {
   const known = knownDigest(memo, before);
   if (known !== undefined) return known;
   const hash = createHash('sha256');
-  await pipeline(createReadStream(path, { highWaterMark: 1024 * 1024 }), hash);
+  for await (const chunk of createReadStream(path, { highWaterMark: 1024 * 1024 })) hash.update(chunk);
   const digest = hash.digest('hex');
   if (stampOf(path) === before) writeWhole(memo, `${digest} ${before}\n`, 0o644);
   return digest;
