@@ -14,6 +14,7 @@ import { join } from 'node:path';
 import { scriptQuote } from '../command.ts';
 import type { Environment } from '../environment.ts';
 import { COMPONENTS, WRAPPER_BEHIND } from '../product.ts';
+import { isSccache } from '../recovery.ts';
 import type { CargoSettings } from './cargo-settings.ts';
 
 /** A script that is written whole before the run. */
@@ -40,7 +41,7 @@ export function compilerScripts(folder: string, settings: Pick<CargoSettings, 'w
   const own = script(folder, 'static-rustc', `${HEAD}${STATIC_PROGRAM}exec ${behind}"$@"\n`);
   const workspace = { RUSTC_WORKSPACE_WRAPPER: own.path };
   if (wrapper === undefined) return { files: [own], env: workspace } satisfies CompilerScripts;
-  const outer = script(folder, 'rustc-wrapper', outerText(own.path, behind));
+  const outer = script(folder, 'rustc-wrapper', outerText(own.path, behind, wrapper));
   const env = { ...workspace, RUSTC_WRAPPER: outer.path, [WRAPPER_BEHIND]: wrapper };
   return { files: [own, outer], env } satisfies CompilerScripts;
 }
@@ -70,14 +71,18 @@ fi
 
 /**
  * Sccache takes the wrapper of the workspace's crates for a compiler that it does not know. So a
- * wrapper of ours stands before it, does that one's work, and shows it the real compiler.
+ * wrapper of ours stands before it, does that one's work, and shows it the real compiler. Only
+ * what compiles goes to sccache: cargo asks the compiler some questions and keeps the answers, a
+ * failure too, which would outlive the restart of a server.
  */
-function outerText(own: string, behind: string): string {
+function outerText(own: string, behind: string, wrapper: string): string {
+  const direct = (word: number) => (isSccache(wrapper) ? `[ "\${${word}-}" = --crate-name ] || exec "$@"\n` : '');
   return `${HEAD}if [ "\${1-}" = ${scriptQuote(own)} ]; then
-  shift
-  ${STATIC_PROGRAM.trimEnd().replaceAll('\n', '\n  ')}
-  exec "$${WRAPPER_BEHIND}" ${behind}"$@"
-fi
-exec "$${WRAPPER_BEHIND}" "$@"
+${indented(`${direct(3)}shift\n${STATIC_PROGRAM}exec "$${WRAPPER_BEHIND}" ${behind}"$@"\n`)}fi
+${direct(2)}exec "$${WRAPPER_BEHIND}" "$@"
 `;
+}
+
+function indented(text: string): string {
+  return text.replaceAll(/^(?=.)/gm, '  ');
 }
