@@ -17,7 +17,7 @@ import { spawn } from 'node:child_process';
 import { statSync } from 'node:fs';
 import { basename } from 'node:path';
 import { cargoColours } from './cargo-colours.ts';
-import { argvText, type Command, command, commandText, echoText } from './command.ts';
+import { argvText, type Command, command, commandText, echoText, insideMise } from './command.ts';
 import { definedOnly, type Environment } from './environment.ts';
 import { EXIT, failure, oneLine, usageError } from './errors.ts';
 import { Guard, wrapperOf } from './guard.ts';
@@ -175,7 +175,8 @@ export class Door {
    */
   describe(value: Command): string {
     const plan = this.#guard.plan(value, this.#envOf(value));
-    return plan.kind === 'raise' ? `${limitPrefix(plan.to)} ${commandText(value)}` : commandText(value);
+    const text = commandText(insideMise(value));
+    return plan.kind === 'raise' ? `${limitPrefix(plan.to)} ${text}` : text;
   }
 
   /** The limit that the guard gives the command; says so the first time. */
@@ -275,7 +276,8 @@ export class Door {
   }
 
   /** Cargo's stderr is the terminal itself; with a wrapper it is watched, and looks the same. */
-  #startCargo(value: Command, watch: WrapperWatch | undefined): Promise<Outcome> {
+  #startCargo(given: Command, watch: WrapperWatch | undefined): Promise<Outcome> {
+    const value = insideMise(given);
     this.#terminal.echo(echoText(value));
     if (watch === undefined) return this.#launch(value, { stdio: ['pipe', 2] });
     const decoder = new TextDecoder();

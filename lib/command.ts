@@ -52,6 +52,19 @@ function describeType(value: unknown): string {
   return Array.isArray(value) ? 'a list' : typeof value;
 }
 
+const COMPILER_WRAPPERS = ['RUSTC_WRAPPER', 'RUSTC_WORKSPACE_WRAPPER'];
+
+/** Behind `mise x --`, which sets variables of its own configuration, compiler wrappers have to be set once more. */
+export function insideMise(value: Command): Command {
+  const [program, verb] = value.argv;
+  const end = value.argv.indexOf('--') + 1;
+  const words = COMPILER_WRAPPERS.flatMap((name) =>
+    value.env[name] === undefined ? [] : [`${name}=${value.env[name]}`],
+  );
+  if (program !== 'mise' || verb !== 'x' || end === 0 || words.length === 0) return value;
+  return { ...value, argv: [program, ...value.argv.slice(1, end), 'env', ...words, ...value.argv.slice(end)] };
+}
+
 /** The command as a line that can be pasted into a shell: added variables, then quoted words. */
 export function commandText(value: Command): string {
   if (value.secret) return `${shellQuote(value.argv[0])} [arguments hidden]`;
@@ -88,6 +101,11 @@ export function shellQuote(word: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
   if (!/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/.test(word)) return `'${word.replaceAll("'", "'\\''")}'`;
   return `$'${[...Buffer.from(word)].map(ansiByte).join('')}'`;
+}
+
+/** A word quoted for any POSIX shell, in single quotes, which carry everything but themselves: for scripts. */
+export function scriptQuote(word: string): string {
+  return /^[A-Za-z0-9_@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
 
 function ansiByte(byte: number): string {

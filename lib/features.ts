@@ -3,12 +3,18 @@
 /** Extra cargo features, each for the components that declare it. */
 
 import { shown, usageError } from './errors.ts';
-import type { Component } from './product.ts';
 import type { PackageFacts } from './workspace.ts';
 
 /** The features of a list that blanks or commas separate, each once, in their order. */
 export function splitFeatures(text: string | undefined): string[] {
   return [...new Set((text ?? '').split(/[\s,]+/).filter((feature) => feature !== ''))];
+}
+
+/** What can get features: a component, or another package of a run. */
+export interface FeatureTaker<N extends string = string> {
+  readonly name: N;
+  /** The cargo package. */
+  readonly package: string;
 }
 
 /**
@@ -18,13 +24,13 @@ export function splitFeatures(text: string | undefined): string[] {
  * @returns for each component's name the features that it gets, in their order
  * @throws usageError for a feature that none of the components declares
  */
-export function featuresByComponent(
+export function featuresByComponent<N extends string>(
   source: string,
   features: readonly string[],
-  components: readonly Component[],
+  components: readonly FeatureTaker<N>[],
   packages: readonly PackageFacts[],
-): Map<Component['name'], string[]> {
-  const result = new Map<Component['name'], string[]>(components.map((component) => [component.name, []]));
+): Map<N, string[]> {
+  const result = new Map<N, string[]>(components.map((component) => [component.name, []]));
   for (const feature of features) {
     const takers = components.filter((component) => declares(packages, component.package, feature));
     if (takers.length === 0) {

@@ -7,6 +7,7 @@ import { type Environment, textOf } from './environment.ts';
 import { usageError } from './errors.ts';
 import type { Machine } from './machine.ts';
 import { type NofilePlan, type NofileRequest, nofileRequest, planNofile } from './nofile.ts';
+import { WRAPPER_BEHIND } from './product.ts';
 import { findProgram } from './programs.ts';
 
 export class Guard {
@@ -51,7 +52,12 @@ export class Guard {
   }
 }
 
-/** The compiler wrapper that cargo takes from an environment; set but empty means none. */
+/**
+ * The compiler wrapper that cargo takes from an environment; set but empty means none. Where that is
+ * one of the suite's own, the wrapper behind it: that is who fails, and whose server is restarted.
+ */
 export function wrapperOf(env: Environment): string | undefined {
-  return env.RUSTC_WRAPPER === undefined ? textOf(env, 'CARGO_BUILD_RUSTC_WRAPPER') : textOf(env, 'RUSTC_WRAPPER');
+  const given =
+    env.RUSTC_WRAPPER === undefined ? textOf(env, 'CARGO_BUILD_RUSTC_WRAPPER') : textOf(env, 'RUSTC_WRAPPER');
+  return given === undefined ? undefined : (textOf(env, WRAPPER_BEHIND) ?? given);
 }

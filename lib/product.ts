@@ -37,3 +37,6 @@ export const GUARD_VARIABLES = {
   /** Set by a launcher that knows the open-file limit of the person's shell. */
   personLimit: 'OPENSHELL_SHELL_NOFILE_LIMIT',
 } as const;
+
+/** Names the compiler wrapper that a `RUSTC_WRAPPER` of the suite's own hands crates on to. */
+export const WRAPPER_BEHIND = 'OPENSHELL_RUSTC_WRAPPER';

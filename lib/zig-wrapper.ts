@@ -6,6 +6,7 @@
  */
 
 import { join } from 'node:path';
+import { scriptQuote } from './command.ts';
 import { type Change, writeWhole } from './files.ts';
 
 export interface ZigWrapper {
@@ -30,7 +31,7 @@ export function zigWrapper(cargoTarget: string, zigTarget: string, folder: strin
     text:
       tool === 'cc' || tool === 'c++'
         ? compilerScript(zig, tool, target)
-        : `#!/bin/sh\nexec ${quoted(zig)} ${tool} "$@"\n`,
+        : `#!/bin/sh\nexec ${scriptQuote(zig)} ${tool} "$@"\n`,
     mode: 0o755,
   }));
   const cmake = join(folder, 'toolchain.cmake');
@@ -83,7 +84,7 @@ while [ "$left" -gt 0 ]; do
     *) set -- "$@" "$word" ;;
   esac
 done
-exec ${quoted(zig)} ${tool} --target=${quoted(target)} "$@"
+exec ${scriptQuote(zig)} ${tool} --target=${scriptQuote(target)} "$@"
 `;
 }
 
@@ -99,11 +100,6 @@ function cmakeToolchain(cpu: string, folder: string): string {
     ['CMAKE_TRY_COMPILE_TARGET_TYPE', 'STATIC_LIBRARY'],
   ] as const;
   return values.map(([name, value]) => `set(${name} ${cmakeQuoted(value)})\n`).join('');
-}
-
-/** A word for sh in single quotes, which carry everything but themselves. */
-function quoted(word: string): string {
-  return /^[A-Za-z0-9_@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
 
 /** A quoted argument of cmake, https://cmake.org/cmake/help/latest/manual/cmake-language.7.html. */

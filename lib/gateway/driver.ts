@@ -5,7 +5,7 @@
 import type { Engine } from '../engine/engine.ts';
 import type { Environment } from '../environment.ts';
 import type { LaunchBinary } from '../launch-build/config.ts';
-import type { BuiltSupervisor } from '../launch-build/run.ts';
+import type { BuiltSupervisor } from '../launch-build/supervisor.ts';
 import type { Workbench } from '../task.ts';
 import type { Toolchain } from '../toolchain.ts';
 import type { DriverName } from './driver-name.ts';
@@ -17,7 +17,7 @@ export interface Made {
   /** The path of the gateway. */
   gateway?: string;
   /** The static supervisor, where it was built with the gateway. */
-  supervisor?: BuiltSupervisor;
+  supervisor?: BuiltSupervisor | undefined;
   /** Paths of what else was built with it, by name. */
   others?: Readonly<Record<string, string>>;
 }

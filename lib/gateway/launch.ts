@@ -12,7 +12,7 @@ import type { Engine } from '../engine/engine.ts';
 import { usageError } from '../errors.ts';
 import { resolveLaunchBuildConfig } from '../launch-build/config.ts';
 import type { LaunchBuildPlan } from '../launch-build/plan.ts';
-import { buildForLaunch, prepareLaunchBuild } from '../launch-build/run.ts';
+import { buildForLaunch, launchBuildLines, prepareLaunchBuild } from '../launch-build/run.ts';
 import { holderText, type Lock, lockHolder, takeLock } from '../lock.ts';
 import { invokerOf } from '../ownership.ts';
 import { thisHost } from '../platform.ts';
@@ -120,7 +120,7 @@ function buildStep(bench: Workbench, plan: LaunchBuildPlan): Step {
   return {
     name: 'build',
     title: plan.config.withSupervisor ? 'gateway and supervisor' : 'gateway',
-    lines: [...plan.scripts.map(({ path }) => `# writes ${path}`), bench.door.describe(plan.command)],
+    lines: launchBuildLines(bench.door, plan),
     run: async (made) => {
       Object.assign(made, await buildForLaunch(bench, plan));
     },

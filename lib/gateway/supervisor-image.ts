@@ -6,10 +6,10 @@
  * the folder of release builds. Labels say what is in it; an image with the right labels is used as it is.
  */
 
-import { createHash } from 'node:crypto';
-import { copyFileSync, linkSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { hash } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { type Command, command } from '../command.ts';
 import type { Engine } from '../engine/engine.ts';
 import { failure, oneLine, usageError } from '../errors.ts';
@@ -71,8 +71,11 @@ async function bringUpToDate(
   made: Made,
 ): Promise<void> {
   const { door, terminal } = bench;
-  const source = supervisor.path(made);
-  const labels = wantedLabels(root, supervisor, source, made);
+  const labels: Labels = {
+    profile: supervisor.choice.profile,
+    binary: await supervisor.digest(made),
+    dockerfile: digestOfText(join(root, DOCKERFILE)),
+  };
   const present = await askImage(bench, engine, root);
   if (
     present !== undefined &&
@@ -83,7 +86,7 @@ async function bringUpToDate(
   }
   const context = mkdtempSync(join(tmpdir(), 'openshell-supervisor-'));
   try {
-    place(source, join(context, copiedPath(supervisor)));
+    await supervisor.install(made, join(context, copiedPath(supervisor)));
     await door.run(build(engine, root, context, supervisor, labels));
     const built = readFileSync(join(context, 'id'), 'utf8')
       .trim()
@@ -103,14 +106,6 @@ interface Labels {
   readonly profile: string;
   readonly binary: string;
   readonly dockerfile: string;
-}
-
-function wantedLabels(root: string, supervisor: SupervisorSource, source: string, made: Made): Labels {
-  return {
-    profile: supervisor.choice.profile,
-    binary: (supervisor.choice.profile === 'dev' ? made.supervisor?.sha256 : undefined) ?? digest(source),
-    dockerfile: digest(join(root, DOCKERFILE)),
-  };
 }
 
 function labelName(key: string): string {
@@ -167,16 +162,6 @@ export function parseImage(text: string): ImageFacts | undefined {
   }
 }
 
-function place(source: string, path: string): void {
-  mkdirSync(dirname(path), { recursive: true });
-  try {
-    linkSync(source, path);
-  } catch {
-    // Another file system than that of the temporary folder.
-    copyFileSync(source, path);
-  }
-}
-
-function digest(path: string): string {
-  return createHash('sha256').update(readFileSync(path)).digest('hex');
+function digestOfText(path: string): string {
+  return hash('sha256', readFileSync(path));
 }

@@ -7,14 +7,18 @@
  */
 
 import { choiceOf, type Environment } from '../environment.ts';
+import { type Change, copyWhole, sweepTemporary } from '../files.ts';
 import { resolveLaunchBuildConfig } from '../launch-build/config.ts';
-import { staticLack } from '../launch-build/run.ts';
+import { digestOf } from '../launch-build/digest.ts';
+import { staticGlibcLack } from '../launch-build/static-glibc.ts';
+import { type BuiltSupervisor, installSupervisor } from '../launch-build/supervisor.ts';
 import type { Arch, Host } from '../platform.ts';
 import { COMPONENTS } from '../product.ts';
 import { resolveStageConfig } from '../stage/config.ts';
 import { type Artefact, artefactsOf } from '../stage/plan.ts';
 import { dryRunLines } from '../stage/report.ts';
 import { carryOut, type PreparedStage, prepareStage } from '../stage/run.ts';
+import { verifyArtefact } from '../stage/verify.ts';
 import type { Workbench } from '../task.ts';
 import type { Toolchain } from '../toolchain.ts';
 import type { Made, Step } from './driver.ts';
@@ -39,8 +43,10 @@ export interface SupervisorSource {
   readonly choice: SupervisorChoice;
   /** The steps that make it; none where it is built with the gateway. */
   readonly steps: readonly Step[];
-  /** Its path, once the steps have run. */
-  path(made: Made): string;
+  /** Puts it where sandboxes get it from, once the steps have run. Running sandboxes keep the file that they have. */
+  install(made: Made, path: string): Promise<Change>;
+  /** Its SHA-256 in hexadecimal. */
+  digest(made: Made): Promise<string>;
 }
 
 /**
@@ -87,22 +93,32 @@ export async function planSupervisor(
   host: Host,
   arch: Arch,
 ): Promise<SupervisorSource> {
-  const { env, startDirectory, terminal } = bench;
+  const { door, env, startDirectory, terminal } = bench;
   const wanted = profileOf(env);
   const isNative = host.platform === 'linux' && host.arch === arch;
   const joint = () => resolveLaunchBuildConfig(env, root, startDirectory, host, { withSupervisor: true });
-  const lack = isNative && wanted !== 'release' ? await staticLack(bench, joint(), toolchain) : undefined;
+  const lack = isNative && wanted !== 'release' ? await staticGlibcLack(door, env, joint()) : undefined;
   const choice = chooseSupervisor(wanted, host, arch, lack);
   if (choice.advice !== undefined) terminal.warn(choice.advice);
   if (choice.profile === 'dev') {
-    const path = (made: Made) => made.supervisor?.path ?? '';
-    return { arch, choice, steps: [], path };
+    const built = (made: Made) => made.supervisor as BuiltSupervisor;
+    const install = (made: Made, path: string) => installSupervisor(built(made), path);
+    return { arch, choice, steps: [], install, digest: async (made) => built(made).sha256 };
   }
   const config = resolveStageConfig(COMPONENTS.supervisor.name, closedEnvironment(env), root, startDirectory, host);
   const staging = { ...config, arches: [arch] };
-  const [artefact] = artefactsOf(staging);
+  const [artefact] = artefactsOf(staging) as [Artefact];
   const prepared = await prepareStage(bench, staging);
-  return { arch, choice, steps: [stageStep(bench, prepared)], path: () => (artefact as Artefact).path };
+  return {
+    arch,
+    choice,
+    steps: [stageStep(bench, prepared)],
+    install: async (_, path) => {
+      sweepTemporary(path);
+      return copyWhole(artefact.path, path, 0o755, (copy) => verifyArtefact(artefact, copy));
+    },
+    digest: () => digestOf(artefact.path),
+  };
 }
 
 /** What else staging would read is the business of image builds and releases. */

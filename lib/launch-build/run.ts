@@ -1,23 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** Building for a launch: asks what the plan needs to know, carries it out, and verifies what cargo made. */
+/**
+ * Building for a launch: asks what the plan needs to know, carries it out, and verifies what cargo made.
+ *
+ *     const config = resolveLaunchBuildConfig(env, root, startDirectory, host, { withSupervisor: true });
+ *     const lack = await staticGlibcLack(door, env, config);       // a reason: take the staged supervisor
+ *     const plan = await prepareLaunchBuild(bench, config, toolchain);
+ *     const built = await buildForLaunch(bench, plan);             // a dry run: launchBuildLines(door, plan)
+ *     await installSupervisor(built.supervisor, path);
+ */
 
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { Door } from '../build-env.ts';
+import { readCargoMessages } from '../cargo-messages.ts';
+import { command } from '../command.ts';
+import { featuresByComponent } from '../features.ts';
+import { writeWhole } from '../files.ts';
+import { COMPONENTS } from '../product.ts';
 import type { Workbench } from '../task.ts';
 import type { Toolchain } from '../toolchain.ts';
-import type { LaunchBuildConfig } from './config.ts';
-import type { LaunchBuildPlan } from './plan.ts';
+import { cargoSettings, readConfigFiles } from './cargo-settings.ts';
+import { binariesOf, LAUNCH_BUILD_VARIABLES, type LaunchBuildConfig } from './config.ts';
+import { type LaunchBuildPlan, planLaunchBuild } from './plan.ts';
+import { type BuiltSupervisor, inspectSupervisor } from './supervisor.ts';
+import { verifyRunnable } from './verify.ts';
 
-/** The static supervisor that a run made. */
-export interface BuiltSupervisor {
-  /** Cargo's own answer; the next run may replace the file, so take it with `installSupervisor`. */
-  readonly path: string;
-  readonly sha256: string;
-  /** In bytes. */
-  readonly size: number;
-  /** What was verified, for people. */
-  readonly verified: string;
-}
+const QUESTION_TIMEOUT_MS = 20_000;
 
+/** What a run made. */
 export interface LaunchBuild {
   /** The gateway's path: cargo's own answer, verified for this machine. */
   readonly gateway: string;
@@ -30,32 +41,76 @@ export interface LaunchBuild {
 }
 
 /**
- * Asks what the plan depends on (cargo's configuration; the workspace's features only where some are wanted), and plans.
+ * Asks what the plan depends on (cargo's configuration; the workspace only where features are wanted), and plans.
  *
  * @throws usageError for a feature that no binary of this run declares, or a target that this machine cannot run
  */
-export type PrepareLaunchBuild = (
-  bench: Workbench,
+export async function prepareLaunchBuild(
+  bench: Pick<Workbench, 'door' | 'env'>,
   config: LaunchBuildConfig,
   toolchain: Toolchain,
-) => Promise<LaunchBuildPlan>;
+): Promise<LaunchBuildPlan> {
+  const { door } = bench;
+  const env = await environmentOfCargo(door, bench.env, config.root, toolchain);
+  const settings = cargoSettings(await readConfigFiles(config.root, env), env, config.root);
+  return planLaunchBuild(config, toolchain, await featuresOf(door, config, toolchain), settings);
+}
 
-/**
- * Why no static supervisor can be built here; `undefined` where one can. The caller then takes the staged one, and
- * says the reason, which ends with how to get the quick way.
- */
-export type StaticLack = (
-  bench: Workbench,
-  config: LaunchBuildConfig,
-  toolchain: Toolchain,
-) => Promise<string | undefined>;
+/** Mise may set a compiler wrapper of its own for what runs through it. */
+async function environmentOfCargo(door: Door, env: Workbench['env'], root: string, toolchain: Toolchain) {
+  if (toolchain.prefix.length === 0) return env;
+  const question = command([...toolchain.prefix, 'printenv', 'RUSTC_WRAPPER'], { cwd: root });
+  const answer = await door.probe(question, QUESTION_TIMEOUT_MS);
+  return answer.ok ? { ...env, RUSTC_WRAPPER: answer.output } : env;
+}
+
+async function featuresOf(door: Door, config: LaunchBuildConfig, toolchain: Toolchain) {
+  if (config.features.length === 0) return new Map<string, string[]>();
+  const { readWorkspace } = await import('../workspace.ts');
+  const { packages } = await readWorkspace(door, toolchain, config.root, {});
+  return featuresByComponent(LAUNCH_BUILD_VARIABLES.features, config.features, binariesOf(config), packages);
+}
+
+/** The plan as a dry run shows it: the scripts that are written, then the command. */
+export function launchBuildLines(door: Door, plan: LaunchBuildPlan): string[] {
+  const check = plan.config.withSupervisor
+    ? [`# checks ${COMPONENTS.supervisor.binary}: machine, complete, static`]
+    : [];
+  return [...plan.scripts.map(({ path }) => `# writes ${path}`), door.describe(plan.command), ...check];
+}
 
 /**
  * Runs cargo once and verifies what it made.
  *
  * @throws TaskError: cargo's own status, or 1 for a binary that fails verification
  */
-export type BuildForLaunch = (bench: Workbench, plan: LaunchBuildPlan) => Promise<LaunchBuild>;
+export async function buildForLaunch(
+  bench: Pick<Workbench, 'door' | 'terminal'>,
+  plan: LaunchBuildPlan,
+): Promise<LaunchBuild> {
+  const { config } = plan;
+  for (const { path, text } of plan.scripts) writeWhole(path, text, 0o755);
+  const stdout = await bench.door.cargo(plan.command);
+  const { compiled, total } = readCargoMessages(stdout, '');
+  const pathOf = (binary: string) => verifyRunnable(binary, readCargoMessages(stdout, binary).executables, config.host);
+  const gateway = pathOf(COMPONENTS.gateway.binary);
+  if (!isShared(plan, gateway)) {
+    bench.terminal.warn(
+      'this cargo is older than 1.91: it shares nothing with other builds and compiles everything twice',
+    );
+  }
+  return {
+    gateway,
+    supervisor: config.withSupervisor
+      ? await inspectSupervisor(pathOf(COMPONENTS.supervisor.binary), config.host.arch)
+      : undefined,
+    others: Object.fromEntries(config.others.map((other) => [other.name, pathOf(other.binary)])),
+    compiled,
+    total,
+  };
+}
 
-/** Copies the supervisor whole to where a sandbox mounts it from; a running one keeps its inode. */
-export type InstallSupervisor = (supervisor: BuiltSupervisor, path: string) => 'written' | 'unchanged';
+/** A cargo that does not know `build.build-dir` leaves the dependencies with the binaries. */
+function isShared(plan: LaunchBuildPlan, gateway: string): boolean {
+  return !plan.command.argv.includes('--config') || !existsSync(join(dirname(gateway), 'deps'));
+}

@@ -10,7 +10,6 @@ import type { Workbench } from '../../task.ts';
 import type { Toolchain } from '../../toolchain.ts';
 import { type DriverRecord, loopback, type Made, type Step } from '../driver.ts';
 import { driverEngine } from '../driver-engine.ts';
-import { installBinary } from '../install-binary.ts';
 import { LAUNCH_VARIABLES, type Settings } from '../settings.ts';
 import { planSupervisor, profileOf, type SupervisorSource } from '../supervisor.ts';
 import { PULL_POLICIES, parsePullPolicy } from '../values.ts';
@@ -81,7 +80,7 @@ function installStep(supervisor: SupervisorSource, path: string): Step {
     title: `supervisor for linux/${supervisor.arch}`,
     lines: [`# writes ${path}`],
     run: async (made: Made) => {
-      installBinary(supervisor.path(made), path);
+      await supervisor.install(made, path);
     },
   };
 }

@@ -20,7 +20,6 @@ import fc from 'fast-check';
 import { parse } from 'smol-toml';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { gatewayConfig, sqliteUrl, writeGatewayConfig } from '../../../lib/gateway/gateway-toml.ts';
-import { installBinary } from '../../../lib/gateway/install-binary.ts';
 import { verifyPortFree } from '../../../lib/gateway/port.ts';
 import { isListening, portHolder } from '../../../lib/gateway/port-holder.ts';
 import { activate, configHome, register } from '../../../lib/gateway/registration.ts';
@@ -182,32 +181,6 @@ describe('C28: state folders', () => {
     mkdirSync(join(place, 'dir'));
     expect(refusalOf(() => verifyPrivateFolder('S', join(place, 'dir'), [foreign]))).toContain('of another user');
     expect(existsSync(join(place, 'nowhere'))).toBe(false);
-  });
-});
-
-describe('installing a binary', () => {
-  test('a running program keeps its file', () => {
-    const place = temporaryFolder();
-    const [source, path] = [join(place, 'source'), join(place, 'state/bin')];
-    for (const text of ['one', 'two']) {
-      writeFileSync(join(place, `source-${text}`), text, { mode: 0o755 });
-    }
-    expect(installBinary(`${source}-one`, path)).toBe('written');
-    const before = lstatSync(path).ino;
-    expect(installBinary(`${source}-one`, path)).toBe('unchanged');
-    expect(installBinary(`${source}-two`, path)).toBe('written');
-    expect(readFileSync(path, 'utf8')).toBe('two');
-    expect(readFileSync(`${source}-one`, 'utf8')).toBe('one');
-    expect(lstatSync(path).ino).not.toBe(before);
-    expect(readdirSync(join(place, 'state'))).toEqual(['bin']);
-  });
-
-  test('a source with another mode is copied, and keeps its mode', () => {
-    const place = temporaryFolder();
-    writeFileSync(join(place, 'source'), 'x', { mode: 0o700 });
-    installBinary(join(place, 'source'), join(place, 'bin'));
-    expect(statSync(join(place, 'bin')).mode & 0o777).toBe(0o755);
-    expect(statSync(join(place, 'source')).mode & 0o777).toBe(0o700);
   });
 });
 
