@@ -7,9 +7,9 @@ import type { Environment } from '../environment.ts';
 import type { LaunchBinary } from '../launch-build/config.ts';
 import type { BuiltSupervisor } from '../launch-build/supervisor.ts';
 import type { Workbench } from '../task.ts';
-import type { Toolchain } from '../toolchain.ts';
 import type { DriverName } from './driver-name.ts';
 import type { DriverTable } from './gateway-toml.ts';
+import type { LaunchFeatures } from './launch-features.ts';
 import type { Settings, SettingsSource } from './settings.ts';
 
 /** What earlier steps of a launch have made, for later ones. */
@@ -54,6 +54,8 @@ export interface Preparation {
 export interface OpenedDriver {
   /** `default_image` of the gateway's table; `undefined` where the driver keeps it in its own. */
   readonly defaultImage: string | undefined;
+  /** The binaries of its launches besides the gateway, in whichever cargo run they are built. */
+  readonly binaries: readonly LaunchBinary[];
   /** Changes to the gateway's environment. */
   readonly gatewayEnv: Environment;
   /** More fields of the registry's entry. */
@@ -61,9 +63,10 @@ export interface OpenedDriver {
   /**
    * Asks what the launch depends on, and decides.
    *
+   * @param features the extra features of each binary
    * @throws usageError for what is missing
    */
-  prepare(bench: Workbench, toolchain: Toolchain): Promise<Preparation>;
+  prepare(bench: Workbench, features: LaunchFeatures): Promise<Preparation>;
 }
 
 export interface DriverRecord {

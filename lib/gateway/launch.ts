@@ -10,19 +10,21 @@ import { findCheckout } from '../checkout.ts';
 import { type Command, command } from '../command.ts';
 import type { Engine } from '../engine/engine.ts';
 import { usageError } from '../errors.ts';
-import { resolveLaunchBuildConfig } from '../launch-build/config.ts';
+import { binariesOf, resolveLaunchBuildConfig } from '../launch-build/config.ts';
 import type { LaunchBuildPlan } from '../launch-build/plan.ts';
 import { buildForLaunch, launchBuildLines, prepareLaunchBuild } from '../launch-build/run.ts';
 import { holderText, type Lock, lockHolder, takeLock } from '../lock.ts';
 import { invokerOf } from '../ownership.ts';
 import { thisHost } from '../platform.ts';
 import { Problems } from '../problems.ts';
+import { COMPONENTS } from '../product.ts';
 import type { Workbench } from '../task.ts';
 import { findToolchain } from '../toolchain.ts';
 import { bannerLines } from './banner.ts';
 import type { DriverRecord, Made, OpenedDriver, Preparation, Step } from './driver.ts';
 import { gatewayConfig, writeGatewayConfig } from './gateway-toml.ts';
 import { configPath, gatewayCommand, gatewayEnvironment, handOver } from './hand-over.ts';
+import { featuresFor, launchFeatures } from './launch-features.ts';
 import { verifyPortFree } from './port.ts';
 import { metadataPath } from './registration.ts';
 import { LAUNCH_VARIABLES, type LaunchFlags, resolveSettings, type Settings } from './settings.ts';
@@ -70,7 +72,7 @@ async function planLaunch(
   flags: LaunchFlags,
   engine: Engine | undefined,
 ): Promise<LaunchPlan> {
-  const { door, env, startDirectory, terminal } = bench;
+  const { env, startDirectory, terminal } = bench;
   const root = findCheckout(env, startDirectory);
   const problems = new Problems();
   const platform = process.platform;
@@ -79,12 +81,7 @@ async function planLaunch(
   const driver = record.open(source, settings, engine);
   problems.attempt(() => refuseHeld(settings), undefined);
   const [preparation] = await Promise.all([
-    problems.ask(async () => {
-      const toolchain = await findToolchain(door, env, root, startDirectory, false);
-      const decided = await driver.prepare(bench, toolchain);
-      const config = resolveLaunchBuildConfig(env, root, startDirectory, thisHost(), decided.build);
-      return { decided, build: await prepareLaunchBuild(bench, config, toolchain) };
-    }),
+    problems.ask(() => prepareBuild(bench, driver, root)),
     problems.ask(() => verifyPortFree(LAUNCH_VARIABLES.port, settings.bindAddress, settings.port)),
   ]);
   problems.throwIfAny(terminal);
@@ -96,6 +93,17 @@ async function planLaunch(
     preparation: decided,
     steps: allSteps(bench, record, settings, driver, decided, build),
   };
+}
+
+/** Asks the tools, the driver's engine and cargo's configuration, in the order in which they need each other. */
+async function prepareBuild(bench: Workbench, driver: OpenedDriver, root: string) {
+  const { door, env, startDirectory } = bench;
+  const toolchain = await findToolchain(door, env, root, startDirectory, false);
+  const features = await launchFeatures(door, env, root, toolchain, [COMPONENTS.gateway, ...driver.binaries]);
+  const decided = await driver.prepare(bench, features);
+  const config = resolveLaunchBuildConfig(env, root, startDirectory, thisHost(), decided.build);
+  const own = { ...config, features: featuresFor(features, binariesOf(config)) };
+  return { decided, build: await prepareLaunchBuild(bench, own, toolchain) };
 }
 
 /** The pipeline: what comes before, the build, credentials, what comes after, the configuration. */

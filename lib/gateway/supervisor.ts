@@ -20,8 +20,8 @@ import { dryRunLines } from '../stage/report.ts';
 import { carryOut, type PreparedStage, prepareStage } from '../stage/run.ts';
 import { verifyArtefact } from '../stage/verify.ts';
 import type { Workbench } from '../task.ts';
-import type { Toolchain } from '../toolchain.ts';
 import type { Made, Step } from './driver.ts';
+import { featuresFor, type LaunchFeatures } from './launch-features.ts';
 
 export const PROFILE_VARIABLE = 'OPENSHELL_SUPERVISOR_PROFILE';
 
@@ -88,7 +88,7 @@ export function chooseSupervisor(
  */
 export async function planSupervisor(
   bench: Workbench,
-  toolchain: Toolchain,
+  features: LaunchFeatures,
   root: string,
   host: Host,
   arch: Arch,
@@ -106,7 +106,7 @@ export async function planSupervisor(
     return { arch, choice, steps: [], install, digest: async (made) => built(made).sha256 };
   }
   const config = resolveStageConfig(COMPONENTS.supervisor.name, closedEnvironment(env), root, startDirectory, host);
-  const staging = { ...config, arches: [arch] };
+  const staging = { ...config, arches: [arch], features: featuresFor(features, [COMPONENTS.supervisor]) };
   const [artefact] = artefactsOf(staging) as [Artefact];
   const prepared = await prepareStage(bench, staging);
   return {

@@ -6,10 +6,11 @@ import { join } from 'node:path';
 import type { Engine } from '../../engine/engine.ts';
 import { textOf } from '../../environment.ts';
 import { thisHost } from '../../platform.ts';
+import { COMPONENTS } from '../../product.ts';
 import type { Workbench } from '../../task.ts';
-import type { Toolchain } from '../../toolchain.ts';
 import { type DriverRecord, loopback, type Made, type Step } from '../driver.ts';
 import { driverEngine } from '../driver-engine.ts';
+import type { LaunchFeatures } from '../launch-features.ts';
 import { LAUNCH_VARIABLES, type Settings } from '../settings.ts';
 import { planSupervisor, profileOf, type SupervisorSource } from '../supervisor.ts';
 import { PULL_POLICIES, parsePullPolicy } from '../values.ts';
@@ -38,22 +39,23 @@ export const DOCKER_DRIVER: DriverRecord = {
     };
     return {
       defaultImage: undefined,
+      binaries: [COMPONENTS.supervisor],
       gatewayEnv: {},
       metadata: {},
-      prepare: (bench, toolchain) => prepare(bench, toolchain, settings, own, engine),
+      prepare: (bench, features) => prepare(bench, features, settings, own, engine),
     };
   },
 };
 
 async function prepare(
   bench: Workbench,
-  toolchain: Toolchain,
+  features: LaunchFeatures,
   settings: Settings,
   own: DockerSettings,
   known: Engine | undefined,
 ) {
   const engine = known ?? (await driverEngine(bench, 'docker', settings.root));
-  const supervisor = await planSupervisor(bench, toolchain, settings.root, thisHost(), engine.arch);
+  const supervisor = await planSupervisor(bench, features, settings.root, thisHost(), engine.arch);
   // Running sandboxes hold the file that stood here before: it is replaced, never written into.
   const path = join(settings.stateDirectory, 'supervisor', engine.arch, 'openshell-sandbox');
   return {

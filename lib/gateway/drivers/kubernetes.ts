@@ -27,6 +27,7 @@ export const KUBERNETES: DriverRecord = {
     );
     return {
       defaultImage: settings.sandboxImage,
+      binaries: [],
       gatewayEnv: {},
       metadata: {},
       prepare: async () => ({

@@ -5,11 +5,12 @@
 import type { Engine } from '../../engine/engine.ts';
 import { type Environment, textOf } from '../../environment.ts';
 import { thisHost } from '../../platform.ts';
+import { COMPONENTS } from '../../product.ts';
 import type { Workbench } from '../../task.ts';
-import type { Toolchain } from '../../toolchain.ts';
 import { type DriverRecord, loopback } from '../driver.ts';
 import { driverEngine } from '../driver-engine.ts';
 import type { DriverTable } from '../gateway-toml.ts';
+import type { LaunchFeatures } from '../launch-features.ts';
 import { LAUNCH_VARIABLES, type Settings } from '../settings.ts';
 import { planSupervisor, profileOf } from '../supervisor.ts';
 import { imageStep, SUPERVISOR_IMAGE, verifyImageExists } from '../supervisor-image.ts';
@@ -49,9 +50,10 @@ export const PODMAN_DRIVER: DriverRecord = {
     const own = { image_pull_policy: policy, grpc_endpoint: settings.grpcEndpoint, ...proxyKeys(env) };
     return {
       defaultImage: settings.sandboxImage,
+      binaries: [COMPONENTS.supervisor],
       gatewayEnv: {},
       metadata: {},
-      prepare: (bench, toolchain) => prepare(bench, toolchain, settings, own, engine),
+      prepare: (bench, features) => prepare(bench, features, settings, own, engine),
     };
   },
 };
@@ -67,7 +69,7 @@ export function proxyKeys(env: Environment): DriverTable {
 
 async function prepare(
   bench: Workbench,
-  toolchain: Toolchain,
+  features: LaunchFeatures,
   settings: Settings,
   own: DriverTable,
   known: Engine | undefined,
@@ -90,7 +92,7 @@ async function prepare(
       banner: [['supervisor', `${image} (${IMAGE_VARIABLE})`]] as const,
     };
   }
-  const supervisor = await planSupervisor(bench, toolchain, settings.root, thisHost(), engine.arch);
+  const supervisor = await planSupervisor(bench, features, settings.root, thisHost(), engine.arch);
   return {
     before: supervisor.steps,
     build: { withSupervisor: supervisor.choice.profile === 'dev', others: [], env: {} },

@@ -8,10 +8,12 @@ import { booleanOf, type Environment, textOf, wholeNumberOf } from '../../enviro
 import { shown } from '../../errors.ts';
 import { absolutePath } from '../../paths.ts';
 import { thisHost } from '../../platform.ts';
+import { COMPONENTS } from '../../product.ts';
 import type { Workbench } from '../../task.ts';
 import { carryOutBundle, prepareBundle } from '../../vm/bundle.ts';
 import { type BundleConfig, resolveBundleConfig } from '../../vm/bundle-config.ts';
 import { type DriverRecord, loopback, type Made, type Preparation, type Step } from '../driver.ts';
+import { featuresFor, type LaunchFeatures } from '../launch-features.ts';
 import { LAUNCH_VARIABLES, type Settings, type SettingsSource } from '../settings.ts';
 import { makePrivateFolder } from '../state-folder.ts';
 import { runtimeStep } from '../vm-runtime.ts';
@@ -54,9 +56,10 @@ export const VM_DRIVER: DriverRecord = {
     const own = resolve(source, settings);
     return {
       defaultImage: undefined,
+      binaries: [COMPONENTS.supervisor, DRIVER],
       gatewayEnv: gpuEnvironment(source),
       metadata: { vm_driver_state_dir: own.stateFolder },
-      prepare: (bench) => prepare(bench, settings, own),
+      prepare: (bench, features) => prepare(bench, features, settings, own),
     };
   },
 };
@@ -96,12 +99,17 @@ function gpuEnvironment({ env, flags, problems }: SettingsSource): Environment {
   };
 }
 
-async function prepare(bench: Workbench, settings: Settings, own: VmSettings): Promise<Preparation> {
+async function prepare(
+  bench: Workbench,
+  features: LaunchFeatures,
+  settings: Settings,
+  own: VmSettings,
+): Promise<Preparation> {
   const { env, terminal } = bench;
   for (const name of [LAUNCH_VARIABLES.namespace, LAUNCH_VARIABLES.pullPolicy]) {
     if (textOf(env, name) !== undefined) terminal.warn(`${name} has no effect: the vm driver does not read it`);
   }
-  const bundle = own.bundle as BundleConfig;
+  const bundle = { ...(own.bundle as BundleConfig), features: featuresFor(features, [COMPONENTS.supervisor]) };
   const prepared = await prepareBundle(bench, bundle);
   const host = thisHost();
   return {
