@@ -111,30 +111,39 @@ export class FakeCheckout {
   }
 }
 
-/** Makes a binary for each `--target` and prints cargo's message about it. */
+/**
+ * Makes each binary for each `--target` (for this machine where there is none) and prints cargo's message about it.
+ * A file with the binary's own name among the apps wins over the one of the CPU.
+ */
 function buildScript(before: string): string {
   return `
-targets=() binary= json=
+targets=() binaries=() binary= json= profile=debug folder=\${CARGO_TARGET_DIR:-$PWD/target}
 words=("$@")
 for ((i = 0; i < \${#words[@]}; i++)); do
   case \${words[i]} in
     --target) targets+=("\${words[i + 1]%.2.28}") ;;
-    --bin) binary=\${words[i + 1]} ;;
+    --target-dir) folder=\${words[i + 1]} ;;
+    --bin) binary=\${words[i + 1]} binaries+=("\${words[i + 1]}") ;;
+    --release) profile=release ;;
     --message-format=json*) json=1 ;;
   esac
 done
 ${before}
-folder=\${CARGO_TARGET_DIR:-$PWD/target}
-for target in "\${targets[@]}"; do
-  /bin/mkdir -p "$folder/$target/release"
-  path=$folder/$target/release/$binary
+((\${#targets[@]})) || targets=(.)
+for target in "\${targets[@]}"; do for binary in "\${binaries[@]}"; do
+  path=$folder/$target/$profile/$binary
+  path=\${path/\\/.\\///}
+  cpu=\${target%%-*}
+  app=$FAKE_APPS/$binary
+  [[ -e $app ]] || app=$FAKE_APPS/\${cpu/./x86_64}
+  /bin/mkdir -p "\${path%/*}"
   /bin/rm -f "$path"
-  /bin/cp "$FAKE_APPS/\${target%%-*}" "$path"
+  /bin/cp "$app" "$path"
   [[ -n $json ]] || continue
   escaped=\${path//\\\\/\\\\\\\\}
   escaped=\${escaped//\\"/\\\\\\"}
   escaped=\${escaped//$'\\n'/\\\\n}
   printf '{"reason":"compiler-artifact","target":{"kind":["bin"],"name":"%s"},"fresh":false,"executable":"%s"}\\n' "$binary" "$escaped"
-done
+done; done
 `;
 }
