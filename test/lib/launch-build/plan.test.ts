@@ -104,7 +104,7 @@ describe('with the supervisor: one run', () => {
 
   test.each([
     ['a "quoted" \\ folder', '--config', `'build.build-dir = "/a \\"quoted\\" \\\\ folder/target"'`],
-    ['a{b}c', '--config', `'build.build-dir = "{workspace-root}/target"'`],
+    ['a{b}c', '--config', `'build.build-dir = "target"'`],
   ])('a checkout in /%s', (name, word, text) => {
     expect(line({ root: `/${name}` })).toContain(`${word} ${text}`);
   });
