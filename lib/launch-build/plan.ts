@@ -10,7 +10,7 @@
  */
 
 import { createHash } from 'node:crypto';
-import { isAbsolute, join, relative } from 'node:path';
+import { join, relative } from 'node:path';
 import { stringify } from 'smol-toml';
 import { MESSAGE_FORMAT } from '../cargo-messages.ts';
 import { type Command, command } from '../command.ts';
@@ -85,14 +85,12 @@ function ownFolders(config: LaunchBuildConfig, settings: CargoSettings) {
 
 /**
  * The words that put everything but the binaries where the person's builds have it. Cargo takes
- * braces in this path for a template; one that it cannot express is not shared, only built again.
+ * braces in this path for a template, which a relative path may have none of (relative to the
+ * folder that cargo runs in); where both have some, nothing is shared, only built again.
  */
 function sharingWords(target: string, root: string): string[] {
-  const inside = relative(root, target);
-  const isInside = !inside.startsWith('..') && !isAbsolute(inside);
-  const text = /[{}]/.test(target) && isInside ? join('{workspace-root}', inside) : target;
-  if (/[{}]/.test(text.replace(/^\{workspace-root\}/, ''))) return [];
-  return ['--config', `build.${stringify({ 'build-dir': text }).trim()}`];
+  const text = [target, relative(root, target)].find((path) => !/[{}]/.test(path));
+  return text === undefined ? [] : ['--config', `build.${stringify({ 'build-dir': text }).trim()}`];
 }
 
 /** A launch runs what it builds. */

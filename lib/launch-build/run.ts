@@ -92,8 +92,10 @@ export async function buildForLaunch(
   for (const { path, text } of plan.scripts) writeWhole(path, text, 0o755);
   const stdout = await bench.door.cargo(plan.command);
   const { compiled, total } = readCargoMessages(stdout, '');
-  const pathOf = (binary: string) => verifyRunnable(binary, readCargoMessages(stdout, binary).executables, config.host);
+  const made = (binary: string) => readCargoMessages(stdout, binary).executables;
+  const pathOf = (binary: string) => verifyRunnable(binary, made(binary), config.host);
   const gateway = pathOf(COMPONENTS.gateway.binary);
+  const supervisor = COMPONENTS.supervisor.binary;
   if (!isShared(plan, gateway)) {
     bench.terminal.warn(
       'this cargo is older than 1.91: it shares nothing with other builds and compiles everything twice',
@@ -102,12 +104,17 @@ export async function buildForLaunch(
   return {
     gateway,
     supervisor: config.withSupervisor
-      ? await inspectSupervisor(pathOf(COMPONENTS.supervisor.binary), config.host.arch)
+      ? await inspectSupervisor(onlyOf(made(supervisor)) ?? pathOf(supervisor), config.host.arch)
       : undefined,
     others: Object.fromEntries(config.others.map((other) => [other.name, pathOf(other.binary)])),
     compiled,
     total,
   };
+}
+
+/** The path where there is one; of several targets the one for this machine has to be found. */
+function onlyOf(paths: readonly string[]): string | undefined {
+  return paths.length === 1 ? paths[0] : undefined;
 }
 
 /** A cargo that does not know `build.build-dir` leaves the dependencies with the binaries. */

@@ -76,13 +76,13 @@ fi
  * failure too, which would outlive the restart of a server.
  */
 function outerText(own: string, behind: string, wrapper: string): string {
-  const direct = (word: number) => (isSccache(wrapper) ? `[ "\${${word}-}" = --crate-name ] || exec "$@"\n` : '');
+  const direct = (word: number) => (isSccache(wrapper) ? `[ "\${${word}-}" = --crate-name ] || exec "$@"` : ':');
   return `${HEAD}if [ "\${1-}" = ${scriptQuote(own)} ]; then
-${indented(`${direct(3)}shift\n${STATIC_PROGRAM}exec "$${WRAPPER_BEHIND}" ${behind}"$@"\n`)}fi
-${direct(2)}exec "$${WRAPPER_BEHIND}" "$@"
+  ${direct(3)}
+  shift
+${STATIC_PROGRAM.replaceAll(/^(?=.)/gm, '  ')}  exec "$${WRAPPER_BEHIND}" ${behind}"$@"
+fi
+${direct(2)}
+exec "$${WRAPPER_BEHIND}" "$@"
 `;
-}
-
-function indented(text: string): string {
-  return text.replaceAll(/^(?=.)/gm, '  ');
 }
