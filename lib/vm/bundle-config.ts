@@ -50,10 +50,7 @@ export function resolveBundleConfig(
   // The platforms of an image build have nothing to do with the guest.
   const own: Environment = { ...env, [STAGE_VARIABLES.arch]: arch, [STAGE_VARIABLES.platforms]: undefined };
   const build = resolveStageConfig('supervisor', own, root, startDirectory, host);
-  const folder = absolutePath(
-    startDirectory,
-    textOf(env, BUNDLE_VARIABLES.folder) ?? join(root, 'target/vm-runtime-compressed'),
-  );
+  const folder = runtimeFolder(env, root, startDirectory);
   return {
     root,
     arch,
@@ -61,6 +58,17 @@ export function resolveBundleConfig(
     path: join(folder, BUNDLE_FILE),
     build: { ...build, libc: choiceOf(env, STAGE_VARIABLES.libc, SUPERVISOR_LIBCS) ?? 'gnu' },
   };
+}
+
+/** The driver's build script tells cargo the folder in a line, so a path with a line break cannot pass. */
+function runtimeFolder(env: Environment, root: string, startDirectory: string): string {
+  const named = textOf(env, BUNDLE_VARIABLES.folder) ?? join(root, 'target/vm-runtime-compressed');
+  const folder = absolutePath(startDirectory, named);
+  if (!/[\r\n]/.test(folder)) return folder;
+  throw usageError(
+    `the folder of the VM runtime is ${shown(folder)}, and cargo cannot be told a path with a line break; ` +
+      `set ${BUNDLE_VARIABLES.folder} to another one`,
+  );
 }
 
 function guestArch(env: Environment, host: Host, archFlag: string | undefined): Arch {

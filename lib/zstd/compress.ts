@@ -79,40 +79,59 @@ async function compressPieces(
   checkpoint: () => void,
 ): Promise<void> {
   const running = new Set<Promise<void>>();
+  const failures: unknown[] = [];
+  const frames = new FramesInOrder(output);
+  // Buffers are used again: garbage outside of the heap is collected late.
   const buffers: Buffer[] = [];
-  const finished = new Map<number, Buffer>();
-  let written = 0;
+  const size = Math.max(...pieces.map(({ length }) => length));
   const work = async (piece: Piece, index: number) => {
-    // Buffers are used again: garbage outside of the heap is collected late.
-    const buffer = buffers.pop() ?? Buffer.allocUnsafeSlow(Math.max(...pieces.map(({ length }) => length)));
+    const buffer = buffers.pop() ?? Buffer.allocUnsafeSlow(size);
     await readFully(input, buffer, piece);
-    finished.set(index, await compressFrame(buffer.subarray(0, piece.length)));
+    frames.add(index, await compressFrame(buffer.subarray(0, piece.length)));
     buffers.push(buffer);
+  };
+  const settle = async () => {
+    await Promise.race(running);
+    if (failures.length > 0) throw failures[0];
+    await frames.write();
   };
   try {
     for (const [index, piece] of pieces.entries()) {
-      while (running.size >= workers || index - written >= workers * WAITING_MAX) {
-        await Promise.race(running);
-        written = await writeFinished(output, finished, written);
-      }
+      while (running.size >= workers || index - frames.written >= workers * WAITING_MAX) await settle();
       checkpoint();
-      const task = work(piece, index).finally(() => running.delete(task));
+      const task = work(piece, index)
+        .catch((error) => void failures.push(error))
+        .finally(() => running.delete(task));
       running.add(task);
     }
-    await Promise.all(running);
-    await writeFinished(output, finished, written);
+    while (running.size > 0) await settle();
   } finally {
-    await Promise.allSettled(running);
+    await Promise.all(running);
   }
 }
 
-/** Writes the frames whose turn it is; gives the number of the next one. */
-async function writeFinished(output: FileHandle, finished: Map<number, Buffer>, next: number): Promise<number> {
-  for (let index = next; ; index++) {
-    const frame = finished.get(index);
-    if (frame === undefined) return index;
-    finished.delete(index);
-    await output.appendFile(frame);
+/** Frames are finished in any order, and written in that of the content. */
+class FramesInOrder {
+  readonly #output: FileHandle;
+  readonly #finished = new Map<number, Buffer>();
+  /** How many are in the file. */
+  written = 0;
+
+  constructor(output: FileHandle) {
+    this.#output = output;
+  }
+
+  add(index: number, frame: Buffer): void {
+    this.#finished.set(index, frame);
+  }
+
+  /** Writes those whose turn it is. */
+  async write(): Promise<void> {
+    for (let frame = this.#finished.get(this.written); frame !== undefined; frame = this.#finished.get(this.written)) {
+      this.#finished.delete(this.written);
+      await this.#output.appendFile(frame);
+      this.written += 1;
+    }
   }
 }
 
