@@ -38,7 +38,12 @@ export interface Declaration {
   readonly summary: string;
   readonly words?: readonly WordSpec[];
   /** Words behind the first that are handed to another program as they are; then `words` is the first one. */
-  readonly passedOn?: { readonly name: string; readonly help: string };
+  readonly passedOn?: {
+    readonly name: string;
+    readonly help: string;
+    /** They are a command: from its first word on, no switch is the task's. Only for tasks with nothing but switches. */
+    readonly isCommand?: boolean;
+  };
   readonly flags?: Readonly<Record<string, FlagSpec>>;
   /** Environment variables that the task reads, with their meaning and default. */
   readonly variables?: Readonly<Record<string, string>>;
@@ -67,8 +72,7 @@ export interface Arguments<D extends Declaration> {
  */
 export function parseArguments<D extends Declaration>(declaration: D, words: readonly string[]): Arguments<D> {
   const flags: Readonly<Record<string, FlagSpec>> = declaration.flags ?? {};
-  const [own, rest] =
-    declaration.passedOn === undefined ? splitAtDashes(words) : splitPassedOn(declaration, flags, words);
+  const [own, rest] = splitWords(declaration, flags, words);
   const { seen, explicit } = checkFlags(declaration, flags, own);
   const valued = Object.keys(flags).filter((name) => flags[name]?.value !== undefined);
   const switches = ['help', ...Object.keys(flags).filter((name) => !valued.includes(name))];
@@ -86,6 +90,24 @@ export function parseArguments<D extends Declaration>(declaration: D, words: rea
   }
   if (!help) checkWords(declaration, positional);
   return { help, flags: values, words: positional, passedOn: [] } as unknown as Arguments<D>;
+}
+
+/** The words that are the task's own, and the rest. */
+function splitWords(
+  declaration: Declaration,
+  flags: Readonly<Record<string, FlagSpec>>,
+  words: readonly string[],
+): [readonly string[], readonly string[]] {
+  if (declaration.passedOn === undefined) return splitAtDashes(words);
+  if (declaration.passedOn.isCommand === true) return splitCommand(words);
+  return splitPassedOn(declaration, flags, words);
+}
+
+/** A command begins with the first word that is no switch, or behind a lone `--` in its place. */
+function splitCommand(words: readonly string[]): [readonly string[], readonly string[]] {
+  const first = words.findIndex((word) => word === '--' || !word.startsWith('-'));
+  if (first < 0) return [words, []];
+  return [words.slice(0, first), words.slice(words[first] === '--' ? first + 1 : first)];
 }
 
 /**

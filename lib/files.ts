@@ -67,36 +67,77 @@ export function hasSameContent(left: string, right: string): boolean {
   }
 }
 
-/** Removes what interrupted writes of this file have left. Call it only where nobody else writes the file. */
-export function sweepTemporary(path: string): void {
+/**
+ * Removes what interrupted writes of this file have left. Call it only where nobody else writes the file,
+ * or say which process is still at it.
+ */
+export function sweepTemporary(path: string, isBusy: (pid: number) => boolean = () => false): void {
   const folder = dirname(path);
   const lead = `.${basename(path)}.`;
   for (const name of existsSync(folder) ? readdirSync(folder) : []) {
     // A pid and nothing else: `.a.b.1.tmp` belongs to the file `a.b`.
-    if (name.startsWith(lead) && /^\d+\.tmp$/.test(name.slice(lead.length))) rmSync(join(folder, name));
+    const [, pid] = name.startsWith(lead) ? (/^(\d+)\.tmp$/.exec(name.slice(lead.length)) ?? []) : [];
+    if (pid !== undefined && !isBusy(Number(pid))) rmSync(join(folder, name));
   }
 }
 
-/** @throws TaskError with the system's reason: no space, no permission, a folder in the way */
-function replace(path: string, mode: number, fill: (temporary: string) => void): Change {
-  const folder = dirname(path);
-  const temporary = join(folder, `.${basename(path)}.${process.pid}.tmp`);
+/**
+ * Makes a new file in the place of `path` and its content, whole, with these permissions.
+ *
+ * @param fill makes the temporary file; when it throws, nothing has changed
+ * @throws TaskError with the system's reason: no space, no permission, a folder in the way; or what `fill` throws
+ */
+export async function replaceWhole(
+  path: string,
+  mode: number,
+  fill: (temporary: string) => Promise<void>,
+): Promise<void> {
+  const temporary = temporaryOf(path);
   try {
-    makeFolder(folder);
-    rmSync(temporary, { force: true });
-    fill(temporary);
-    // The umask has narrowed the mode that the file was created with.
-    chmodSync(temporary, mode);
-    takeFolderOwner(temporary);
-    flush(temporary);
-    renameSync(temporary, path);
+    clear(temporary);
+    await fill(temporary);
+    finish(temporary, path, mode);
   } catch (error) {
-    discard(temporary);
-    if ((error as NodeJS.ErrnoException).syscall === undefined) throw error;
-    throw failure(`${path} cannot be written`, EXIT.failed, { cause: error });
+    throw unwritten(path, temporary, error);
   }
-  flush(folder);
+}
+
+/** The same for a content that is made at once. */
+function replace(path: string, mode: number, fill: (temporary: string) => void): Change {
+  const temporary = temporaryOf(path);
+  try {
+    clear(temporary);
+    fill(temporary);
+    finish(temporary, path, mode);
+  } catch (error) {
+    throw unwritten(path, temporary, error);
+  }
   return 'written';
+}
+
+function temporaryOf(path: string): string {
+  return join(dirname(path), `.${basename(path)}.${process.pid}.tmp`);
+}
+
+function clear(temporary: string): void {
+  makeFolder(dirname(temporary));
+  rmSync(temporary, { force: true });
+}
+
+function finish(temporary: string, path: string, mode: number): void {
+  // The umask has narrowed the mode that the file was created with.
+  chmodSync(temporary, mode);
+  takeFolderOwner(temporary);
+  flush(temporary);
+  renameSync(temporary, path);
+  flush(dirname(path));
+}
+
+/** The error to tell, once the temporary file is gone. */
+function unwritten(path: string, temporary: string, error: unknown): unknown {
+  discard(temporary);
+  if ((error as NodeJS.ErrnoException).syscall === undefined) return error;
+  return failure(`${path} cannot be written`, EXIT.failed, { cause: error });
 }
 
 /** Removes a temporary file; where its folder cannot be used at all, the first error is the one to tell. */
@@ -115,13 +156,14 @@ function flush(path: string): void {
   }
 }
 
-function keepWithMode(path: string, mode: number): Change {
+/** Gives a file that stays as it is these permissions. */
+export function keepWithMode(path: string, mode: number): Change {
   if ((statSync(path).mode & 0o7777) !== mode) chmodSync(path, mode);
   return 'unchanged';
 }
 
 /** A link is not the file: it is replaced, so that what it points at is neither read for ours nor changed. */
-function isFile(path: string): boolean {
+export function isFile(path: string): boolean {
   try {
     return lstatSync(path).isFile();
   } catch {

@@ -5,7 +5,7 @@
 import type { Door } from './build-env.ts';
 import { type Command, command } from './command.ts';
 import { describeError, EXIT, oneLine, TaskError, usageError } from './errors.ts';
-import type { Toolchain } from './toolchain.ts';
+import { MissingTool, type Toolchain } from './toolchain.ts';
 
 const QUESTION_TIMEOUT_MS = 30_000;
 
@@ -39,13 +39,13 @@ export function addTargets(toolchain: Toolchain, root: string, triples: readonly
 /**
  * Installs targets.
  *
- * @throws usageError naming the targets: without them cargo fails later, in other words (E0463); a signal ends the task as it does everywhere
+ * @throws MissingTool naming the targets: without them cargo fails later, in other words (E0463); a signal ends the task as it does everywhere
  */
 export async function installTargets(door: Door, add: Command): Promise<void> {
   try {
     await door.run(add);
   } catch (error) {
     if (error instanceof TaskError && error.exitCode > EXIT.signalled) throw error;
-    throw usageError(`a Rust target that the build needs could not be installed (${describeError(error)})`);
+    throw new MissingTool(`a Rust target that the build needs could not be installed (${describeError(error)})`);
   }
 }

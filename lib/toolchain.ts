@@ -8,11 +8,18 @@
 import type { Door } from './build-env.ts';
 import { command } from './command.ts';
 import { type Environment, textOf } from './environment.ts';
-import { shown, usageError } from './errors.ts';
+import { EXIT, shown, TaskError, usageError } from './errors.ts';
 import { absolutePath } from './paths.ts';
 import { findProgram, isExecutable } from './programs.ts';
 
 const QUESTION_TIMEOUT_MS = 20_000;
+
+/** The error for a tool that a build needs and this machine does not have (exit 2). */
+export class MissingTool extends TaskError {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, EXIT.usage, options);
+  }
+}
 
 export interface Toolchain {
   /** What stands before the words of a cargo or rustup command: nothing, or `mise x --`. */
@@ -29,7 +36,7 @@ export interface Toolchain {
  * @param root the checkout, whose mise configuration counts
  * @param startDirectory what a relative `ZIG` is relative to
  * @param needsZig whether zig itself is needed, and not only through cargo-zigbuild
- * @throws usageError without cargo, or where `ZIG` names no program
+ * @throws MissingTool without cargo; usageError where `ZIG` names no program
  */
 export async function findToolchain(
   door: Door,
@@ -46,7 +53,9 @@ export async function findToolchain(
   const viaMise = await whichByMise(door, env, root, missing);
   const has = (name: string) => findProgram(name, env) !== undefined || viaMise.has(name);
   if (!has('cargo')) {
-    throw usageError('cargo is not on PATH and mise does not have it; install Rust (https://rustup.rs) and try again');
+    throw new MissingTool(
+      'cargo is not on PATH and mise does not have it; install Rust (https://rustup.rs) and try again',
+    );
   }
   return {
     prefix: viaMise.size > 0 ? ['mise', 'x', '--'] : [],

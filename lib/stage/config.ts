@@ -35,8 +35,8 @@ export interface StageConfig {
   readonly components: readonly Component[];
   readonly arches: readonly Arch[];
   readonly host: Host;
-  /** How the supervisor is linked. */
-  readonly libc: (typeof SUPERVISOR_LIBCS)[number];
+  /** How the supervisor is linked; `gnu` (dynamic) only for the VM's bundle. */
+  readonly libc: (typeof SUPERVISOR_LIBCS)[number] | 'gnu';
   readonly features: readonly string[];
   /** The version to stamp; `undefined` for the workspace's own. */
   readonly version: string | undefined;

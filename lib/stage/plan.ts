@@ -12,7 +12,7 @@ import type { Environment } from '../environment.ts';
 import { usageError } from '../errors.ts';
 import { type Arch, linuxTriple } from '../platform.ts';
 import { type Component, PRODUCT } from '../product.ts';
-import type { Toolchain } from '../toolchain.ts';
+import { MissingTool, type Toolchain } from '../toolchain.ts';
 import type { Overlay } from '../version-overlay.ts';
 import { type ZigWrapper, zigWrapper } from '../zig-wrapper.ts';
 import { STAGE_VARIABLES, type StageConfig, wrapperFolder } from './config.ts';
@@ -27,7 +27,7 @@ export interface Artefact {
   /** The Rust target, without a glibc version. */
   readonly triple: string;
   /** What is verified before it is staged. */
-  readonly check: 'static' | 'glibc-floor';
+  readonly check: 'static' | 'glibc-floor' | 'executable';
   /** Where it is staged, absolute. */
   readonly path: string;
 }
@@ -78,7 +78,8 @@ export function artefactsOf(config: StageConfig): Artefact[] {
     if (component.name === 'gateway')
       return config.arches.map((arch) => artefact(config, component, arch, 'gnu', 'glibc-floor'));
     const libc = config.libc === 'musl' ? 'musl' : 'gnu';
-    return config.arches.map((arch) => artefact(config, component, arch, libc, 'static'));
+    const check = config.libc === 'gnu' ? 'executable' : 'static';
+    return config.arches.map((arch) => artefact(config, component, arch, libc, check));
   });
 }
 
@@ -94,7 +95,7 @@ function planGateway(
   const floor = `${GLIBC_FLOOR.major}.${GLIBC_FLOOR.minor}`;
   if (!toolchain.hasZigbuild || zig === undefined) {
     const lack = toolchain.hasZigbuild ? 'zig' : 'cargo-zigbuild';
-    throw usageError(
+    throw new MissingTool(
       `the gateway needs ${lack} to link for glibc ${floor}; install it (mise install, or pip install cargo-zigbuild) ` +
         `${lack === 'zig' ? 'or set ZIG to its path' : 'and put it on PATH'}`,
     );
@@ -130,7 +131,7 @@ function planSupervisor(
     );
   }
   if (foreign !== undefined && !toolchain.hasZigbuild) {
-    throw usageError(
+    throw new MissingTool(
       `the supervisor for ${foreign} cannot be built here without cargo-zigbuild and zig; install them ` +
         `(mise install, or pip install cargo-zigbuild), or build on Linux ${foreign}`,
     );

@@ -9,8 +9,8 @@ import { addTargets } from '../rust-targets.ts';
 import type { Artefact } from './plan.ts';
 import type { PreparedStage } from './run.ts';
 
-/** An artefact that was built, verified and staged. */
-export interface Staged {
+/** An artefact that was built and verified. */
+export interface Built {
   readonly artefact: Artefact;
   /** Where cargo made it. */
   readonly source: string;
@@ -18,26 +18,45 @@ export interface Staged {
   readonly size: number;
   /** What was verified, for people. */
   readonly verified: string;
-  readonly change: Change;
   /** Crates compiled in its cargo run, of all crates in it. */
   readonly compiled: number;
   readonly total: number;
 }
 
-/** The plan: the folder, the files that are written, and the commands in their order, ready to paste. */
-export function dryRunLines(door: Door, { plan, toolchain, missing }: PreparedStage): string[] {
+/** An artefact that stands where image builds find it. */
+export interface Staged extends Built {
+  readonly change: Change;
+}
+
+/** The plan of a staging, see `buildLines`. */
+export function dryRunLines(door: Door, prepared: PreparedStage): string[] {
+  return buildLines(door, prepared, ({ check, path }) => `# stages ${path} (${CHECKS[check]})`);
+}
+
+/**
+ * The plan: the folder, the files that are written, and the commands in their order, ready to paste.
+ *
+ * @param place what is done with an artefact that was built, as a comment
+ */
+export function buildLines(
+  door: Door,
+  { plan, toolchain, missing }: PreparedStage,
+  place: (artefact: Artefact) => string,
+): string[] {
   const { root } = plan.config;
   const add = missing.length > 0 ? [door.describe(addTargets(toolchain, root, missing))] : [];
   const overlay = plan.overlay === undefined ? [] : [`# makes ${plan.overlay.folder}: version ${plan.overlay.version}`];
   const runs = plan.runs.flatMap((run) => [
     ...run.wrappers.flatMap((wrapper) => wrapper.files.map((file) => `# writes ${file.path}`)),
     door.describe(run.command),
-    ...run.artefacts.map(({ check, path }) => `# stages ${path} (${CHECKS[check]})`),
+    ...run.artefacts.map(place),
   ]);
   return [`cd ${plan.overlay?.folder ?? root}`, ...add, ...overlay, ...runs];
 }
 
-const CHECKS = {
+/** What is checked before an artefact is used. */
+export const CHECKS = {
+  executable: 'after checking: machine, complete',
   static: 'after checking: machine, complete, static',
   'glibc-floor': 'after checking: machine, complete, glibc 2.28 at most',
 } as const;
@@ -45,15 +64,19 @@ const CHECKS = {
 /** The closing report: a line for each artefact, then what took how long. */
 export function reportLines(root: string, staged: readonly Staged[], timings: string): string[] {
   return [
-    ...staged.map(({ artefact, size, verified, change, compiled, total }) => {
-      const crates = `${compiled} of ${total} crates compiled`;
-      const path = relative(root, artefact.path);
-      return `${change === 'written' ? 'staged' : 'unchanged'}: ${path} (${megabytes(size)}, ${artefact.triple}; ${verified}; ${crates})`;
+    ...staged.map((one) => {
+      const path = relative(root, one.artefact.path);
+      return `${one.change === 'written' ? 'staged' : 'unchanged'}: ${path} (${megabytes(one.size)}, ${builtText(one)})`;
     }),
     `done: ${timings}`,
   ];
 }
 
-function megabytes(bytes: number): string {
+/** How an artefact was built: `x86_64-unknown-linux-musl; x86-64, complete, static; 3 of 9 crates compiled`. */
+export function builtText({ artefact, verified, compiled, total }: Built): string {
+  return `${artefact.triple}; ${verified}; ${compiled} of ${total} crates compiled`;
+}
+
+export function megabytes(bytes: number): string {
   return `${(bytes / 1_000_000).toFixed(1)} MB`;
 }

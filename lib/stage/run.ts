@@ -21,7 +21,7 @@ import { readWorkspace } from '../workspace.ts';
 import { writeZigWrapper } from '../zig-wrapper.ts';
 import { resolveStageConfig, STAGE_VARIABLES, type StageConfig } from './config.ts';
 import { type Artefact, type CargoRun, planStage, type StagePlan, triplesOf } from './plan.ts';
-import { dryRunLines, reportLines, type Staged } from './report.ts';
+import { type Built, dryRunLines, reportLines, type Staged } from './report.ts';
 import { verifyArtefact } from './verify.ts';
 
 /** A staging that is planned: nothing but questions has been started. */
@@ -87,8 +87,8 @@ async function makePlan(door: Door, config: StageConfig, toolchain: Toolchain): 
  * @throws TaskError: cargo's own status, or 1 for a binary that fails verification
  */
 export async function carryOut(bench: Workbench, prepared: PreparedStage): Promise<Staged[]> {
-  const { door, signals, terminal } = bench;
-  const { plan, toolchain, missing } = prepared;
+  const { signals, terminal } = bench;
+  const { plan } = prepared;
   const { holderText, waitForLock } = await import('../lock.ts');
   const lockPath = join(plan.config.root, 'deploy/docker/.build/.stage.lock');
   const task = `stage ${plan.config.components.map(({ name }) => name).join(' ')}`;
@@ -96,36 +96,47 @@ export async function carryOut(bench: Workbench, prepared: PreparedStage): Promi
     terminal.say(`waiting for another staging in this checkout: ${holderText(holder)}`),
   );
   try {
-    if (missing.length > 0) {
-      const add = addTargets(toolchain, plan.config.root, missing);
-      await terminal.section('Rust targets', () => installTargets(door, add));
-    }
-    if (plan.overlay !== undefined) await makeOverlay(plan.overlay);
-    const built: Staged[] = [];
     // Everything is built and verified before anything is staged: `all` never leaves one new and one old.
-    for (const run of plan.runs) built.push(...(await build(bench, plan, run)));
+    const built = await buildAll(bench, prepared);
     return await terminal.section('staging', async () => built.map(putInPlace));
   } finally {
     await lock.release();
   }
 }
 
+/**
+ * Builds and verifies what a plan names, and stages nothing.
+ *
+ * @throws TaskError: cargo's own status, 1 for a binary that fails verification, `MissingTool` for a Rust target
+ */
+export async function buildAll(bench: Workbench, { plan, toolchain, missing }: PreparedStage): Promise<Built[]> {
+  const { door, terminal } = bench;
+  if (missing.length > 0) {
+    const add = addTargets(toolchain, plan.config.root, missing);
+    await terminal.section('Rust targets', () => installTargets(door, add));
+  }
+  if (plan.overlay !== undefined) await makeOverlay(plan.overlay);
+  const built: Built[] = [];
+  for (const run of plan.runs) built.push(...(await build(bench, plan, run)));
+  return built;
+}
+
 /** One cargo run, and the verification of what it made. */
-async function build(bench: Workbench, plan: StagePlan, run: CargoRun): Promise<Staged[]> {
+async function build(bench: Workbench, plan: StagePlan, run: CargoRun): Promise<Built[]> {
   const { door, terminal } = bench;
   const targets = run.artefacts.map(({ arch, triple }) => `linux/${arch} (${triple})`).join(', ');
   const heading = `${run.component.binary} for ${targets}`;
   return terminal.section(run.component.name, () => buildAndVerify(door, terminal, plan, run), heading);
 }
 
-async function buildAndVerify(door: Door, terminal: Terminal, plan: StagePlan, run: CargoRun): Promise<Staged[]> {
+async function buildAndVerify(door: Door, terminal: Terminal, plan: StagePlan, run: CargoRun): Promise<Built[]> {
   await prepare(plan.config, run, terminal);
   const { executables, compiled, total } = readCargoMessages(await door.cargo(run.command), run.component.binary);
   const made = executables.map((path) => ({ path, machine: inspectExecutable(path).facts?.machine }));
   return run.artefacts.map((artefact) => {
     const source = made.find(({ machine }) => machine === MACHINES[artefact.arch])?.path;
     if (source === undefined) throw nothingFor(artefact, made);
-    return { artefact, source, ...verifyArtefact(artefact, source), compiled, total, change: 'unchanged' };
+    return { artefact, source, ...verifyArtefact(artefact, source), compiled, total };
   });
 }
 
@@ -145,14 +156,14 @@ function nothingFor(artefact: Artefact, found: readonly { path: string; machine:
   const made =
     found.map(({ path, machine }) => `${path} (${machine ?? 'no executable'})`).join(', ') || 'no executable';
   return failure(
-    `nothing was staged: cargo made ${made}, but ${artefact.component.binary} for ${artefact.triple} ` +
+    `nothing was put in place: cargo made ${made}, but ${artefact.component.binary} for ${artefact.triple} ` +
       `has to be an ${MACHINES[artefact.arch]} executable; check cargo's configuration and RUSTFLAGS`,
   );
 }
 
 /** The copy is verified once more: between cargo's end and now another cargo may have run. */
-function putInPlace(staged: Staged): Staged {
-  const { artefact, source } = staged;
+function putInPlace(built: Built): Staged {
+  const { artefact, source } = built;
   sweepTemporary(artefact.path);
-  return { ...staged, change: copyWhole(source, artefact.path, 0o755, (copy) => verifyArtefact(artefact, copy)) };
+  return { ...built, change: copyWhole(source, artefact.path, 0o755, (copy) => verifyArtefact(artefact, copy)) };
 }

@@ -48,7 +48,7 @@ describe('C6: the binary of an earlier run is never staged', () => {
     checkout.setCargo({ before: 'exit 0' });
     const result = await checkout.stage(['supervisor'], AMD64);
     expect(result.status).toBe(1);
-    expect(result.stderr).toContain('error: nothing was staged: cargo made no executable');
+    expect(result.stderr).toContain('error: nothing was put in place: cargo made no executable');
     expect(stagedBytes(checkout)).toEqual(old);
   });
 });
@@ -188,7 +188,7 @@ describe('verification before anything is staged', () => {
     const result = await checkout.stage(['supervisor'], { PREBUILT_ARCH: 'arm64' });
     expect(result).toMatchObject({ status: 1, stdout: '' });
     expect(result.stderr).toMatch(
-      /error: nothing was staged: cargo made .*\(x86-64\), but openshell-sandbox for aarch64-unknown-linux-musl has to be an aarch64 executable/,
+      /error: nothing was put in place: cargo made .*\(x86-64\), but openshell-sandbox for aarch64-unknown-linux-musl has to be an aarch64 executable/,
     );
     expect(existsSync(checkout.staged('arm64', 'openshell-sandbox'))).toBe(false);
   });
@@ -198,7 +198,7 @@ describe('verification before anything is staged', () => {
     checkout.setApp('x86_64', 'dynamic');
     const result = await checkout.stage(['supervisor'], AMD64);
     expect(result.status).toBe(1);
-    expect(result.stderr).toMatch(/error: nothing was staged: .*dynamically linked/);
+    expect(result.stderr).toMatch(/error: nothing was put in place: .*dynamically linked/);
     expect(existsSync(checkout.staged('amd64', 'openshell-sandbox'))).toBe(false);
   });
 

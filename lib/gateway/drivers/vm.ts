@@ -12,6 +12,7 @@ import { COMPONENTS } from '../../product.ts';
 import type { Workbench } from '../../task.ts';
 import { carryOutBundle, prepareBundle } from '../../vm/bundle.ts';
 import { type BundleConfig, resolveBundleConfig } from '../../vm/bundle-config.ts';
+import { bundleDryRunLines } from '../../vm/bundle-plan.ts';
 import { type DriverRecord, loopback, type Made, type Preparation, type Step } from '../driver.ts';
 import { featuresFor, type LaunchFeatures } from '../launch-features.ts';
 import { LAUNCH_VARIABLES, type Settings, type SettingsSource } from '../settings.ts';
@@ -109,7 +110,8 @@ async function prepare(
   for (const name of [LAUNCH_VARIABLES.namespace, LAUNCH_VARIABLES.pullPolicy]) {
     if (textOf(env, name) !== undefined) terminal.warn(`${name} has no effect: the vm driver does not read it`);
   }
-  const bundle = { ...(own.bundle as BundleConfig), features: featuresFor(features, [COMPONENTS.supervisor]) };
+  const config = own.bundle as BundleConfig;
+  const bundle = { ...config, build: { ...config.build, features: featuresFor(features, [COMPONENTS.supervisor]) } };
   const prepared = await prepareBundle(bench, bundle);
   const host = thisHost();
   return {
@@ -118,7 +120,7 @@ async function prepare(
       {
         name: 'bundle',
         title: `supervisor for the guest (linux/${bundle.arch})`,
-        lines: prepared.lines,
+        lines: bundleDryRunLines(bench.door, prepared),
         run: async () => {
           await carryOutBundle(bench, prepared);
         },

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** A bundle that an earlier run left: good enough where nothing can be built? */
+
+import { lstatSync } from 'node:fs';
+import { parseElf } from '../elf/read.ts';
+import { ElfError, memorySource } from '../elf/source.ts';
+import { isFile } from '../files.ts';
+import type { Artefact } from '../stage/plan.ts';
+import { judgeExecutable, judgeStatic } from '../verify-binary.ts';
+import { readContent } from '../zstd/content.ts';
+import { ZstdError } from '../zstd/frames.ts';
+
+/** A bundle that is there already and was looked at. */
+export interface ProvenBundle {
+  /** Of its content, in bytes. */
+  readonly size: number;
+  readonly compressedSize: number;
+  /** What was verified, for people. */
+  readonly verified: string;
+  /** When it was written. */
+  readonly date: Date;
+}
+
+/**
+ * Decompresses the bundle at `path` and verifies its content as `artefact`.
+ *
+ * @returns the bundle, or why it is none, in a few words
+ */
+export async function proveBundle(path: string, artefact: Artefact): Promise<ProvenBundle | string> {
+  if (!isFile(path)) return 'is not there';
+  const { size: compressedSize, mtime: date } = lstatSync(path);
+  try {
+    const content = await wholeContent(path);
+    const judge = artefact.check === 'static' ? judgeStatic : judgeExecutable;
+    const verdict = judge(parseElf(memorySource(content)), 'its content', { machine: artefact.arch });
+    if (!verdict.ok) return `cannot be used (${verdict.reasons.join('; ')})`;
+    const { machine, kind } = verdict.facts;
+    return { size: content.length, compressedSize, verified: `${machine}, complete, ${kind}`, date };
+  } catch (error) {
+    if (error instanceof ZstdError || error instanceof ElfError) return `cannot be used (${error.message})`;
+    throw error;
+  }
+}
+
+async function wholeContent(path: string): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  for await (const piece of readContent(path)) pieces.push(piece);
+  return Buffer.concat(pieces);
+}
