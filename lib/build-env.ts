@@ -19,14 +19,14 @@ import { basename } from 'node:path';
 import { cargoColours } from './cargo-colours.ts';
 import { argvText, type Command, command, commandText, echoText, insideMise } from './command.ts';
 import { definedOnly, type Environment } from './environment.ts';
-import { EXIT, failure, oneLine, usageError } from './errors.ts';
+import { EXIT, failure, usageError } from './errors.ts';
 import { Guard, wrapperOf } from './guard.ts';
 import { type Machine, thisMachine } from './machine.ts';
 import { limitPrefix } from './nofile.ts';
 import { type Answer, commandFailed, type Outcome, outcomeTail, trimmed } from './outcome.ts';
 import type { Invoker } from './ownership.ts';
 import { findProgram } from './programs.ts';
-import { type WrapperWatch, withRecovery } from './recovery.ts';
+import { restartServer, type WrapperWatch, withRecovery } from './recovery.ts';
 import { exitStatus, killGroup, type Signals, statusOfSignal } from './signals.ts';
 import { seconds, type Terminal } from './terminal.ts';
 
@@ -289,18 +289,11 @@ export class Door {
     return this.#launch(coloured, { stdio: CAPTURED, onStderr });
   }
 
-  /** Restarts the sccache server under the wanted limit: a server keeps the limit it was started under. */
-  async #restartServer(wrapper: string, like: Command): Promise<boolean> {
+  /** The server is asked outside the guard: it outlives the task, and gets the wanted limit as it is. */
+  #restartServer(wrapper: string, like: Command): Promise<boolean> {
     const limit = this.#guard.serverLimit;
-    this.#terminal.warn(`${wrapper} failed, not the build; restarting its server under ${limit} open files`);
     const options = { stdio: CAPTURED, limit, timeoutMs: SERVER_TIMEOUT_MS };
-    const server = (flag: string) => this.#probe(command([wrapper, flag], { cwd: like.cwd, env: like.env }), options);
-    // A server that is not running, or too short of files to answer, cannot be stopped; starting tells.
-    const stopped = await server('--stop-server');
-    const started = await server('--start-server');
-    if (started.ok) return true;
-    const reasons = [stopped, started].flatMap((answer) => (answer.ok ? [] : [oneLine(answer.reason)]));
-    this.#terminal.warn(`the ${wrapper} server could not be restarted: ${reasons.join('; ')}`);
-    return false;
+    const ask = (flag: string) => this.#probe(command([wrapper, flag], { cwd: like.cwd, env: like.env }), options);
+    return restartServer(wrapper, limit, ask, (text) => this.#terminal.warn(text));
   }
 }

@@ -7,7 +7,8 @@
 
 import { basename } from 'node:path';
 import type { Command } from './command.ts';
-import type { Outcome } from './outcome.ts';
+import { oneLine } from './errors.ts';
+import type { Answer, Outcome } from './outcome.ts';
 
 const MARKS = [/Too many open files/, /os error 24\b/, /sccache: encountered fatal error/, /^sccache: error:/];
 
@@ -55,6 +56,29 @@ export function nextAttempt(failed: Attempt, wrapper: string): Exclude<Attempt, 
 /** Whether a wrapper is sccache, whose server keeps the limit that it was started under. */
 export function isSccache(wrapper: string): boolean {
   return basename(wrapper).replace(/\.exe$/, '') === 'sccache';
+}
+
+/**
+ * Restarts sccache's server: one keeps the limit that it was started under.
+ *
+ * @param limit the soft limit that `ask` starts it under, for people
+ * @param ask runs the wrapper with one flag
+ * @returns whether a new server runs; why not was said
+ */
+export async function restartServer(
+  wrapper: string,
+  limit: number,
+  ask: (flag: string) => Promise<Answer>,
+  warn: (text: string) => void,
+): Promise<boolean> {
+  warn(`${wrapper} failed, not the build; restarting its server under ${limit} open files`);
+  // A server that is not running, or too short of files to answer, cannot be stopped; starting tells.
+  const stopped = await ask('--stop-server');
+  const started = await ask('--start-server');
+  if (started.ok) return true;
+  const reasons = [stopped, started].flatMap((answer) => (answer.ok ? [] : [oneLine(answer.reason)]));
+  warn(`the ${wrapper} server could not be restarted: ${reasons.join('; ')}`);
+  return false;
 }
 
 /** What the door lends to `withRecovery`. */

@@ -94,7 +94,7 @@ function gpuEnvironment({ env, flags, problems }: SettingsSource): Environment {
   const memory = number(VARIABLES.gpuMemory, '--gpu-mem-mib', flags['gpu-mem-mib']);
   const cpus = number(VARIABLES.gpuCpus, '--gpu-vcpus', flags['gpu-vcpus']);
   return {
-    [VARIABLES.gpu]: isOn ? 'true' : undefined,
+    ...(isOn || env[VARIABLES.gpu] !== undefined ? { [VARIABLES.gpu]: isOn ? 'true' : undefined } : {}),
     ...(memory === undefined ? {} : { [VARIABLES.gpuMemory]: String(memory) }),
     ...(cpus === undefined ? {} : { [VARIABLES.gpuCpus]: String(cpus) }),
   };
