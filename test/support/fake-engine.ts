@@ -5,7 +5,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { FakeCheckout } from './fake-rust.ts';
-import { bashQuote, type FakeTools } from './fake-tools.ts';
+import { bashQuote, type FakeCase, type FakeTools } from './fake-tools.ts';
 
 export interface FakeEngine {
   /** What it says about itself; `undefined` for an engine that does not answer. */
@@ -18,6 +18,8 @@ export interface FakeEngine {
   readonly build?: string;
   /** The answer of `buildx inspect`. */
   readonly builder?: string;
+  /** More calls that it expects, looked at first. */
+  readonly cases?: readonly FakeCase[];
 }
 
 export const DOCKER_INFO = { Architecture: 'x86_64', ServerVersion: '28.0.0' };
@@ -33,6 +35,7 @@ export function addEngine(tools: FakeTools, program: 'docker' | 'podman', engine
       : `echo ${bashQuote(JSON.stringify(info))}`;
   const build = engine.build ?? ':';
   tools.add(program, [
+    ...(engine.cases ?? []),
     { words: ['info', '--format', '{{json .}}'], script: `${wait}${answer}` },
     ...(program === 'docker'
       ? [

@@ -16,7 +16,7 @@ import { bundleDryRunLines } from '../../vm/bundle-plan.ts';
 import { type DriverRecord, loopback, type Made, type Preparation, type Step } from '../driver.ts';
 import { featuresFor, type LaunchFeatures } from '../launch-features.ts';
 import { LAUNCH_VARIABLES, type Settings, type SettingsSource } from '../settings.ts';
-import { makePrivateFolder } from '../state-folder.ts';
+import { makePrivateFolder, ownersOf, verifyPrivateFolder } from '../state-folder.ts';
 import { runtimeStep } from '../vm-runtime.ts';
 import { driverStateFolder, verifySocketPath } from '../vm-state.ts';
 
@@ -69,6 +69,7 @@ function resolve(source: SettingsSource, settings: Settings): VmSettings {
   const { env, startDirectory, root, platform, problems } = source;
   const [stateSource, stateFolder] = driverStateFolder(env, startDirectory, settings.name);
   problems.attempt(() => verifySocketPath(stateSource, stateFolder, platform), undefined);
+  problems.attempt(() => verifyPrivateFolder(stateSource, stateFolder, ownersOf(undefined)), undefined);
   const host = textOf(env, VARIABLES.hostGateway) ?? 'host.containers.internal';
   const folder = textOf(env, VARIABLES.driverFolder);
   return {
@@ -171,7 +172,7 @@ function stateStep({ terminal }: Workbench, own: VmSettings): Step {
     lines: [`# makes ${own.stateFolder} (0700)`],
     run: async (made) => {
       // The gateway's user: the driver takes no folder of anybody else.
-      makePrivateFolder(own.stateSource, own.stateFolder, [process.geteuid?.() ?? 0]);
+      makePrivateFolder(own.stateSource, own.stateFolder, ownersOf(undefined));
       const built = dirname(driverPath(made));
       if (own.driverFolder === undefined || own.driverFolder === built) return;
       terminal.warn(`${VARIABLES.driverFolder} is ${shown(own.driverFolder)}; the driver of this build is in ${built}`);

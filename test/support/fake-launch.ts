@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** A launch with fake tools: a checkout whose cargo "builds" a small real program for a gateway. */
+
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { parse } from 'smol-toml';
+import { addEngine, type FakeEngine } from './fake-engine.ts';
+import { FakeCheckout } from './fake-rust.ts';
+import { bashQuote, type FakeCase } from './fake-tools.ts';
+import { runTaskFile, SUITE_ROOT, type TaskOptions, type TaskResult } from './run-task.ts';
+
+const SOURCE = join(import.meta.dirname, 'fake-gateway.c');
+
+/** A start of the fake gateway. */
+export interface GatewayCall {
+  readonly pid: number;
+  readonly softLimit: number;
+  readonly words: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+}
+
+export class FakeLaunch extends FakeCheckout {
+  readonly log: string;
+  readonly config: string;
+  port = 0;
+
+  /** @param engines fake engines by their program */
+  constructor(engines: Partial<Record<'docker' | 'podman', FakeEngine>> = { docker: {} }, name?: string) {
+    super({}, name);
+    const images = join(this.tools.folder, 'image');
+    this.log = join(this.tools.folder, 'gateway.log');
+    this.config = join(this.tools.folder, 'config');
+    copyFileSync(fakeGateway(), join(this.apps, 'openshell-gateway'));
+    copyFileSync('/bin/true', join(this.apps, 'openshell-driver-vm'));
+    mkdirSync(join(this.root, 'deploy/docker'), { recursive: true });
+    copyFileSync(SOURCE, join(this.root, 'deploy/docker/Dockerfile.supervisor'));
+    for (const [program, engine] of Object.entries(engines)) {
+      const cases = program === 'podman' ? [...(engine.cases ?? []), ...podmanImages(images)] : (engine.cases ?? []);
+      addEngine(this.tools, program as 'docker', { ...engine, cases });
+    }
+    this.tools.add('cc', [{ words: ['-print-file-name=libc.a'], script: 'echo /usr/lib/libc.a' }]);
+  }
+
+  /** Runs `tasks/NAME.ts` on a free port. */
+  async launch(
+    name: string,
+    words: readonly string[] = [],
+    extra: Readonly<Record<string, string>> = {},
+    options: Partial<TaskOptions> = {},
+  ): Promise<TaskResult> {
+    this.port ||= await freePort();
+    const env = this.env({
+      XDG_CONFIG_HOME: this.config,
+      OPENSHELL_SERVER_PORT: String(this.port),
+      FAKE_GATEWAY_LOG: this.log,
+      ...extra,
+    });
+    return runTaskFile(name, words, { cwd: this.root, env, ...options });
+  }
+
+  /** The starts of the gateway, the one for certificates first. */
+  gatewayCalls(): GatewayCall[] {
+    if (!existsSync(this.log)) return [];
+    return readFileSync(this.log, 'utf8')
+      .split('\u001d\0')
+      .slice(0, -1)
+      .map((record) => {
+        const [head = '', tail = ''] = record.split('\u001e\0');
+        const [pid, limit, ...words] = head.split('\0').slice(0, -1);
+        const pairs = tail
+          .split('\0')
+          .slice(0, -1)
+          .map((pair) => [pair.slice(0, pair.indexOf('=')), pair.slice(pair.indexOf('=') + 1)]);
+        return { pid: Number(pid), softLimit: Number(limit), words, env: Object.fromEntries(pairs) };
+      });
+  }
+
+  /** The start that serves; the certificates' one is not it. */
+  served(): GatewayCall | undefined {
+    return this.gatewayCalls().find(({ words }) => words[0] !== 'generate-certs');
+  }
+
+  state(driver: string): string {
+    return join(this.root, '.cache', `gateway-${driver}`);
+  }
+
+  /** The configuration that was written. */
+  // biome-ignore lint/suspicious/noExplicitAny: a test looks at whatever it wants
+  toml(driver: string): any {
+    return parse(readFileSync(join(this.state(driver), 'gateway.toml'), 'utf8'));
+  }
+
+  entry(name: string): unknown {
+    return JSON.parse(readFileSync(join(this.config, 'openshell/gateways', name, 'metadata.json'), 'utf8'));
+  }
+
+  active(): string | undefined {
+    const path = join(this.config, 'openshell/active_gateway');
+    return existsSync(path) ? readFileSync(path, 'utf8') : undefined;
+  }
+}
+
+/** A podman that remembers the one image that was built, with its labels. */
+function podmanImages(memory: string): FakeCase[] {
+  const file = bashQuote(memory);
+  return [
+    {
+      words: ['build'],
+      script: `
+labels= words=("$@")
+for ((i = 0; i < \${#words[@]}; i++)); do
+  case \${words[i]} in
+    --iidfile) idfile=\${words[i + 1]} ;;
+    --label) labels+="\${labels:+,}\\"\${words[i + 1]%%=*}\\":\\"\${words[i + 1]#*=}\\"" ;;
+  esac
+done
+id=$(printf '%s' "$labels" | /usr/bin/sha256sum)
+id=\${id%% *}
+printf 'sha256:%s' "$id" > "$idfile"
+printf '[{"Id":"%s","Labels":{%s}}]' "$id" "$labels" > ${file}`,
+    },
+    { words: ['image', 'inspect', 'openshell/supervisor:dev'], script: `/bin/cat ${file} 2>/dev/null || exit 125` },
+    { words: ['image', 'inspect', 'given:1'], script: `echo '[{"Id":"1"}]'` },
+    { words: ['image', 'inspect'], script: 'echo "no such image" >&2; exit 125' },
+  ];
+}
+
+/** The compiled fake, made once for each version of its source. */
+function fakeGateway(): string {
+  const key = createHash('sha256').update(readFileSync(SOURCE)).digest('hex').slice(0, 16);
+  const folder = join(SUITE_ROOT, 'node_modules/.cache/openshell-tasks');
+  const path = join(folder, `fake-gateway-${key}`);
+  if (existsSync(path)) return path;
+  mkdirSync(folder, { recursive: true });
+  const temporary = `${path}.${process.pid}`;
+  execFileSync('cc', ['-O1', '-o', temporary, SOURCE]);
+  renameSync(temporary, path);
+  return path;
+}
+
+/** A port of loopback that nobody listens on. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen({ host: '127.0.0.1', port: 0 }, resolve));
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
