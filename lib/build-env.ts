@@ -14,12 +14,12 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { statSync } from 'node:fs';
-import { basename } from 'node:path';
 import { argvText, type Command, command, commandText, echoText } from './command.ts';
 import { definedOnly, type Environment, textOf } from './environment.ts';
 import { EXIT, failure, oneLine, usageError } from './errors.ts';
 import { Guard, wrapperOf } from './guard.ts';
 import { type Machine, thisMachine } from './machine.ts';
+import { misePrefixOf, parseMiseEnvironment, programName } from './mise.ts';
 import { limitPrefix } from './nofile.ts';
 import { type Answer, commandFailed, type Outcome, outcomeTail, trimmed } from './outcome.ts';
 import { findProgram } from './programs.ts';
@@ -28,7 +28,8 @@ import { killGroup, type Signals, statusOfSignal } from './signals.ts';
 import { seconds, type Terminal } from './terminal.ts';
 
 const STRICT_MODE = 'set -euo pipefail;';
-const SERVER_TIMEOUT_MS = 15_000;
+/** For a question to mise, and for the sccache server to stop or start. */
+const ANSWER_TIMEOUT_MS = 15_000;
 
 interface LaunchOptions {
   /** For stdout and stderr: captured, or the terminal's stderr. */
@@ -48,6 +49,7 @@ export class Door {
   readonly #guard: Guard;
   readonly #machine: Machine;
   readonly #bash: string;
+  #miseEnvironment: Environment = {};
   #announced = false;
 
   /** @throws usageError for a wrong guard variable, or where there is no bash */
@@ -100,7 +102,7 @@ export class Door {
    */
   async cargo(value: Command): Promise<string> {
     const outcome = await withRecovery(value, {
-      wrapperOf: (current) => wrapperOf(this.#envOf(current)),
+      wrapperOf: (current) => wrapperOf(this.#seenBy(current)),
       start: (current, watch) => this.#startCargo(current, watch),
       restartServer: (wrapper, like) => this.#restartServer(wrapper, like),
       warn: (text) => this.#terminal.warn(text),
@@ -138,19 +140,26 @@ export class Door {
     return this.#signals.relay(child, exitStatus(child));
   }
 
+  /** Asks mise what it sets in a folder: the guard and the recovery decide by what cargo will see. */
+  async learnMise(folder: string): Promise<void> {
+    const answer = await this.probe(command(['mise', 'env', '--json'], { cwd: folder }), ANSWER_TIMEOUT_MS);
+    if (!answer.ok) throw usageError(`mise env --json gives no answer: ${answer.reason}; check: mise doctor`);
+    this.#miseEnvironment = parseMiseEnvironment(answer.output);
+  }
+
   /**
    * The command as a dry run shows it: the limit that it would get, then a line to paste.
    *
    * @throws usageError where the guard would refuse the command
    */
   describe(value: Command): string {
-    const plan = this.#guard.plan(value, this.#envOf(value));
+    const plan = this.#guard.plan(value, this.#seenBy(value));
     return plan.kind === 'raise' ? `${limitPrefix(plan.to)} ${commandText(value)}` : commandText(value);
   }
 
   /** The limit that the guard gives the command; says so the first time. */
   #guardedLimit(value: Command): number | undefined {
-    const plan = this.#guard.plan(value, this.#envOf(value));
+    const plan = this.#guard.plan(value, this.#seenBy(value));
     if (plan.kind === 'leave') return undefined;
     if (!this.#announced) {
       this.#announced = true;
@@ -164,6 +173,11 @@ export class Door {
 
   #envOf(value: Command): Environment {
     return { ...this.#env, ...value.env };
+  }
+
+  /** The environment that the program of a command will see. */
+  #seenBy(value: Command): Environment {
+    return misePrefixOf(value).length > 0 ? { ...this.#envOf(value), ...this.#miseEnvironment } : this.#envOf(value);
   }
 
   /** The whole text that bash runs. */
@@ -232,10 +246,8 @@ export class Door {
 
   /** Cargo has one verb, so that no cargo run can miss the recovery. */
   #refuseCargo(value: Command): void {
-    const words = value.argv.map((word) => basename(word));
-    if (words[0] === 'cargo' || (words[0] === 'mise' && words[words.indexOf('--') + 1] === 'cargo')) {
-      throw new TypeError('cargo is started by the verb cargo(), which carries the recovery');
-    }
+    if (programName(value) !== 'cargo') return;
+    throw new TypeError('cargo is started by the verb cargo(), which carries the recovery');
   }
 
   /** Cargo's stderr is the terminal itself; with a wrapper it is watched, and looks the same. */
@@ -265,8 +277,9 @@ export class Door {
   async #restartServer(wrapper: string, like: Command): Promise<boolean> {
     const limit = this.#guard.serverLimit;
     this.#terminal.warn(`${wrapper} failed, not the build; restarting its server under ${limit} open files`);
-    const options = { stdio: CAPTURED, limit, timeoutMs: SERVER_TIMEOUT_MS };
-    const server = (flag: string) => this.#probe(command([wrapper, flag], { cwd: like.cwd, env: like.env }), options);
+    const options = { stdio: CAPTURED, limit, timeoutMs: ANSWER_TIMEOUT_MS };
+    const server = (flag: string) =>
+      this.#probe(command([...misePrefixOf(like), wrapper, flag], { cwd: like.cwd, env: like.env }), options);
     // A server that is not running, or too short of files to answer, cannot be stopped; starting tells.
     const stopped = await server('--stop-server');
     const started = await server('--start-server');

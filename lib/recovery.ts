@@ -7,6 +7,7 @@
 
 import { basename } from 'node:path';
 import type { Command } from './command.ts';
+import { withVariables } from './mise.ts';
 import type { Outcome } from './outcome.ts';
 
 const MARKS = [/Too many open files/, /os error 24\b/, /sccache: encountered fatal error/, /^sccache: error:/];
@@ -77,7 +78,7 @@ export interface RecoveryEffects {
 export async function withRecovery(value: Command, effects: RecoveryEffects): Promise<Outcome> {
   let current = value;
   for (let attempt: Attempt = 'plain'; ; ) {
-    const wrapper = effects.wrapperOf(current);
+    const wrapper: string | undefined = attempt === 'without-wrapper' ? undefined : effects.wrapperOf(current);
     const watch = wrapper === undefined ? undefined : new WrapperWatch();
     const outcome = await effects.start(current, watch);
     if (outcome.status === 0 || wrapper === undefined || watch?.failed !== true) return outcome;
@@ -87,7 +88,7 @@ export async function withRecovery(value: Command, effects: RecoveryEffects): Pr
     if (attempt === 'without-wrapper') {
       effects.warn(`${wrapper} failed, not the build; trying once more without it`);
       // Empty, unlike absent, also overrides cargo's configuration files.
-      current = { ...current, env: { ...current.env, RUSTC_WRAPPER: '', CARGO_BUILD_RUSTC_WRAPPER: undefined } };
+      current = withVariables(current, { RUSTC_WRAPPER: '', CARGO_BUILD_RUSTC_WRAPPER: undefined });
     }
   }
 }

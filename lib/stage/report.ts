@@ -4,6 +4,8 @@
 
 import { relative } from 'node:path';
 import type { Door } from '../build-env.ts';
+import { shellQuote } from '../command.ts';
+import { oneLine } from '../errors.ts';
 import type { Change } from '../files.ts';
 import { addTargets } from '../rust-targets.ts';
 import type { Artefact } from './plan.ts';
@@ -27,14 +29,19 @@ export interface Staged {
 /** The plan: the folder, the files that are written, and the commands in their order, ready to paste. */
 export function dryRunLines(door: Door, { plan, toolchain, missing }: PreparedStage): string[] {
   const { root } = plan.config;
+  const change = (folder: string) => `cd ${shellQuote(folder)}`;
+  const note = (text: string) => `# ${oneLine(text)}`;
   const add = missing.length > 0 ? [door.describe(addTargets(toolchain, root, missing))] : [];
-  const overlay = plan.overlay === undefined ? [] : [`# makes ${plan.overlay.folder}: version ${plan.overlay.version}`];
+  const overlay =
+    plan.overlay === undefined
+      ? []
+      : [note(`makes ${plan.overlay.folder}: version ${plan.overlay.version}`), change(plan.overlay.folder)];
   const runs = plan.runs.flatMap((run) => [
-    ...run.wrappers.flatMap((wrapper) => wrapper.files.map((file) => `# writes ${file.path}`)),
+    ...run.wrappers.flatMap((wrapper) => wrapper.files.map((file) => note(`writes ${file.path}`))),
     door.describe(run.command),
-    ...run.artefacts.map(({ check, path }) => `# stages ${path} (${CHECKS[check]})`),
+    ...run.artefacts.map(({ check, path }) => note(`stages ${path} (${CHECKS[check]})`)),
   ]);
-  return [`cd ${plan.overlay?.folder ?? root}`, ...add, ...overlay, ...runs];
+  return [change(root), ...add, ...overlay, ...runs];
 }
 
 const CHECKS = {
