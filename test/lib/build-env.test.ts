@@ -157,6 +157,23 @@ describe('nothing outside can weaken the shell', () => {
     expect(result).toMatchObject({ status: 0, stdout: '4096\n' });
   });
 
+  test('a .env file, loaded by zx or only lying there', async () => {
+    const folder = temporaryFolder();
+    writeFileSync(
+      join(folder, '.env'),
+      Object.entries(hostile)
+        .map(([name, value]) => `${name}='${value}'\n`)
+        .join(''),
+    );
+    const zx = join(SUITE_ROOT, 'node_modules/zx/build/cli.js');
+    const env = { PATH: process.env.PATH ?? '', HOME: '/', OPENSHELL_BUILD_NOFILE_GUARD: 'on' };
+    for (const options of [[], ['--env=.env']]) {
+      const words = [zx, ...options, ...driverWords(order)];
+      const result = await runProcess(process.execPath, words, { cwd: folder, env });
+      expect(result).toMatchObject({ status: 0, stdout: '4096\n' });
+    }
+  });
+
   test('BASH_ENV, exported functions, SHELLOPTS', async () => {
     const folder = temporaryFolder();
     writeFileSync(join(folder, 'env.sh'), 'echo weakened; ulimit -S -n 100; exit 3');
