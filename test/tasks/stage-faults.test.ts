@@ -19,6 +19,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { type FakeCargo, FakeCheckout } from '../support/fake-rust.ts';
+import { processesWith } from '../support/processes.ts';
 import { runProcess, SUITE_ROOT, type TaskResult } from '../support/run-task.ts';
 import { temporaryFolder } from '../support/temporary.ts';
 
@@ -279,8 +280,7 @@ describe('H4: signals during the build', () => {
     ['SIGTERM', 143],
     ['SIGHUP', 129],
   ] as const)('%s: cargo is gone, nothing half-written is left, the next run works', async (signal, status) => {
-    const marker = `31.${Math.floor(Math.random() * 1e6)}`;
-    const checkout = new FakeCheckout({ before: `/bin/sleep ${marker} & wait` });
+    const checkout = new FakeCheckout({ before: '/bin/sleep 31 & wait' });
     const result = await checkout.stage(['supervisor'], AMD64, {
       onStart: (child) => {
         child.stderr?.on('data', (text) => {
@@ -289,11 +289,7 @@ describe('H4: signals during the build', () => {
       },
     });
     expect(result.status).toBe(status);
-    const left = await runProcess('pgrep', ['-f', `sleep ${marker}`], {
-      cwd: '/',
-      env: { PATH: process.env.PATH ?? '' },
-    });
-    expect(left.stdout).toBe('');
+    expect(processesWith(`FAKE_APPS=${checkout.apps}`)).toEqual([]);
     expect(readdirSync(join(checkout.root, 'deploy/docker/.build')).filter((name) => !name.endsWith('.db'))).toEqual(
       [],
     );
