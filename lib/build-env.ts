@@ -15,13 +15,13 @@
 
 import { spawn } from 'node:child_process';
 import { statSync } from 'node:fs';
-import { basename } from 'node:path';
 import { cargoColours } from './cargo-colours.ts';
-import { argvText, type Command, command, commandText, echoText, insideMise } from './command.ts';
+import { argvText, type Command, command, commandText, echoText } from './command.ts';
 import { definedOnly, type Environment } from './environment.ts';
 import { EXIT, failure, usageError } from './errors.ts';
 import { Guard, wrapperOf } from './guard.ts';
 import { type Machine, thisMachine } from './machine.ts';
+import { insideMise, misePrefixOf, parseMiseEnvironment, programName } from './mise.ts';
 import { limitPrefix } from './nofile.ts';
 import { type Answer, commandFailed, type Outcome, outcomeTail, trimmed } from './outcome.ts';
 import type { Invoker } from './ownership.ts';
@@ -31,7 +31,8 @@ import { exitStatus, killGroup, type Signals, statusOfSignal } from './signals.t
 import { seconds, type Terminal } from './terminal.ts';
 
 const STRICT_MODE = 'set -euo pipefail;';
-const SERVER_TIMEOUT_MS = 15_000;
+/** For a question to mise, and for the sccache server to stop or start. */
+const ANSWER_TIMEOUT_MS = 15_000;
 
 interface LaunchOptions {
   /** For stdout and stderr: captured, or the terminal's stderr. */
@@ -51,6 +52,7 @@ export class Door {
   readonly #guard: Guard;
   readonly #machine: Machine;
   readonly #bash: string;
+  #miseEnvironment: Environment = {};
   #announced = false;
 
   /** @throws usageError for a wrong guard variable, or where there is no bash */
@@ -106,7 +108,7 @@ export class Door {
     const outcome = await withRecovery(
       { ...value, asInvoker: true },
       {
-        wrapperOf: (current) => wrapperOf(this.#envOf(current)),
+        wrapperOf: (current) => wrapperOf(this.environmentOf(current)),
         start: (current, watch) => this.#startCargo(current, watch),
         restartServer: (wrapper, like) => this.#restartServer(wrapper, like),
         warn: (text) => this.#terminal.warn(text),
@@ -168,20 +170,27 @@ export class Door {
     return this.#signals.relay(child, exitStatus(child));
   }
 
+  /** Asks mise what it sets in a folder: the guard and the recovery decide by what cargo will see. */
+  async learnMise(folder: string): Promise<void> {
+    const answer = await this.probe(command(['mise', 'env', '--json'], { cwd: folder }), ANSWER_TIMEOUT_MS);
+    if (!answer.ok) throw usageError(`mise env --json gives no answer: ${answer.reason}; check: mise doctor`);
+    this.#miseEnvironment = parseMiseEnvironment(answer.output);
+  }
+
   /**
    * The command as a dry run shows it: the limit that it would get, then a line to paste.
    *
    * @throws usageError where the guard would refuse the command
    */
   describe(value: Command): string {
-    const plan = this.#guard.plan(value, this.#envOf(value));
-    const text = commandText(insideMise(value));
+    const plan = this.#guard.plan(value, this.environmentOf(value));
+    const text = commandText(this.#inside(value));
     return plan.kind === 'raise' ? `${limitPrefix(plan.to)} ${text}` : text;
   }
 
   /** The limit that the guard gives the command; says so the first time. */
   #guardedLimit(value: Command): number | undefined {
-    const plan = this.#guard.plan(value, this.#envOf(value));
+    const plan = this.#guard.plan(value, this.environmentOf(value));
     if (plan.kind === 'leave') return undefined;
     if (!this.#announced) {
       this.#announced = true;
@@ -196,6 +205,17 @@ export class Door {
   #envOf(value: Command): Environment {
     const invoker = this.#invokerOf(value);
     return { ...this.#env, ...(invoker === undefined ? {} : { HOME: invoker.home, USER: invoker.user }), ...value.env };
+  }
+
+  /** The environment that the program of a command will see, behind mise too. */
+  environmentOf(value: Command): Environment {
+    const isThroughMise = misePrefixOf(value).length > 0;
+    return isThroughMise ? { ...this.#envOf(value), ...this.#miseEnvironment, ...value.env } : this.#envOf(value);
+  }
+
+  /** The command as it is started: what it sets, mise would set to something else. */
+  #inside(value: Command): Command {
+    return insideMise(value, this.#miseEnvironment);
   }
 
   #invokerOf(value: Command): Invoker | undefined {
@@ -269,15 +289,13 @@ export class Door {
 
   /** Cargo has one verb, so that no cargo run can miss the recovery. */
   #refuseCargo(value: Command): void {
-    const words = value.argv.map((word) => basename(word));
-    if (words[0] === 'cargo' || (words[0] === 'mise' && words[words.indexOf('--') + 1] === 'cargo')) {
-      throw new TypeError('cargo is started by the verb cargo(), which carries the recovery');
-    }
+    if (programName(value) !== 'cargo') return;
+    throw new TypeError('cargo is started by the verb cargo(), which carries the recovery');
   }
 
   /** Cargo's stderr is the terminal itself; with a wrapper it is watched, and looks the same. */
   #startCargo(given: Command, watch: WrapperWatch | undefined): Promise<Outcome> {
-    const value = insideMise(given);
+    const value = this.#inside(given);
     this.#terminal.echo(echoText(value));
     if (watch === undefined) return this.#launch(value, { stdio: ['pipe', 2] });
     const decoder = new TextDecoder();
@@ -292,8 +310,9 @@ export class Door {
   /** The server is asked outside the guard: it outlives the task, and gets the wanted limit as it is. */
   #restartServer(wrapper: string, like: Command): Promise<boolean> {
     const limit = this.#guard.serverLimit;
-    const options = { stdio: CAPTURED, limit, timeoutMs: SERVER_TIMEOUT_MS };
-    const ask = (flag: string) => this.#probe(command([wrapper, flag], { cwd: like.cwd, env: like.env }), options);
+    const options = { stdio: CAPTURED, limit, timeoutMs: ANSWER_TIMEOUT_MS };
+    const ask = (flag: string) =>
+      this.#probe(command([...misePrefixOf(like), wrapper, flag], { cwd: like.cwd, env: like.env }), options);
     return restartServer(wrapper, limit, ask, (text) => this.#terminal.warn(text));
   }
 }

@@ -52,19 +52,6 @@ function describeType(value: unknown): string {
   return Array.isArray(value) ? 'a list' : typeof value;
 }
 
-const COMPILER_WRAPPERS = ['RUSTC_WRAPPER', 'RUSTC_WORKSPACE_WRAPPER'];
-
-/** Behind `mise x --`, which sets variables of its own configuration, compiler wrappers have to be set once more. */
-export function insideMise(value: Command): Command {
-  const [program, verb] = value.argv;
-  const end = value.argv.indexOf('--') + 1;
-  const words = COMPILER_WRAPPERS.flatMap((name) =>
-    value.env[name] === undefined ? [] : [`${name}=${value.env[name]}`],
-  );
-  if (program !== 'mise' || verb !== 'x' || end === 0 || words.length === 0) return value;
-  return { ...value, argv: [program, ...value.argv.slice(1, end), 'env', ...words, ...value.argv.slice(end)] };
-}
-
 /** The command as a line that can be pasted into a shell: added variables, then quoted words. */
 export function commandText(value: Command): string {
   if (value.secret) return `${shellQuote(value.argv[0])} [arguments hidden]`;

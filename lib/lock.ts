@@ -8,11 +8,10 @@
  * serialised by a lock of the kernel, which SQLite takes for us and which ends with its process.
  */
 
-import { readFileSync, rmSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { oneLine } from './errors.ts';
-import { writeWhole } from './files.ts';
 import { makeFolder, takeFolderOwner } from './ownership.ts';
 import { isSameProcess, type ProcessIdentity, thisProcess } from './process-identity.ts';
 import type { Signals } from './signals.ts';
@@ -72,7 +71,9 @@ async function tryLock(path: string, task: string): Promise<Holder | undefined> 
     const holder = readHolder(path);
     if (holder !== undefined && isSameProcess(holder)) return holder;
     const mine: Holder = { ...thisProcess(), task, since: new Date().toISOString() };
-    writeWhole(path, `${JSON.stringify(mine)}\n`, 0o644);
+    // Read and written by nobody outside of `serialised`, and of no use after a power cut: no rename, no fsync.
+    writeFileSync(path, `${JSON.stringify(mine)}\n`);
+    takeFolderOwner(path);
     return undefined;
   });
 }

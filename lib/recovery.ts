@@ -101,7 +101,7 @@ export interface RecoveryEffects {
 export async function withRecovery(value: Command, effects: RecoveryEffects): Promise<Outcome> {
   let current = value;
   for (let attempt: Attempt = 'plain'; ; ) {
-    const wrapper = effects.wrapperOf(current);
+    const wrapper: string | undefined = attempt === 'without-wrapper' ? undefined : effects.wrapperOf(current);
     const watch = wrapper === undefined ? undefined : new WrapperWatch();
     const outcome = await effects.start(current, watch);
     if (outcome.status === 0 || wrapper === undefined || watch?.failed !== true) return outcome;

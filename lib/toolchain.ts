@@ -9,6 +9,7 @@ import type { Door } from './build-env.ts';
 import { command } from './command.ts';
 import { type Environment, textOf } from './environment.ts';
 import { EXIT, shown, TaskError, usageError } from './errors.ts';
+import { MISE_PREFIX } from './mise.ts';
 import { absolutePath } from './paths.ts';
 import { findProgram, isExecutable } from './programs.ts';
 
@@ -57,8 +58,9 @@ export async function findToolchain(
       'cargo is not on PATH and mise does not have it; install Rust (https://rustup.rs) and try again',
     );
   }
+  if (viaMise.size > 0) await door.learnMise(root);
   return {
-    prefix: viaMise.size > 0 ? ['mise', 'x', '--'] : [],
+    prefix: viaMise.size > 0 ? MISE_PREFIX : [],
     hasZigbuild: has('cargo-zigbuild'),
     hasRustup: has('rustup'),
     zig: zigNamed ?? findProgram('zig', env) ?? viaMise.get('zig'),

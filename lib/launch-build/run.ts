@@ -26,8 +26,6 @@ import { type LaunchBuildPlan, planLaunchBuild } from './plan.ts';
 import { type BuiltSupervisor, inspectSupervisor } from './supervisor.ts';
 import { verifyRunnable } from './verify.ts';
 
-const QUESTION_TIMEOUT_MS = 20_000;
-
 /** What a run made. */
 export interface LaunchBuild {
   /** The gateway's path: cargo's own answer, verified for this machine. */
@@ -51,17 +49,10 @@ export async function prepareLaunchBuild(
   toolchain: Toolchain,
 ): Promise<LaunchBuildPlan> {
   const { door } = bench;
-  const env = await environmentOfCargo(door, bench.env, config.root, toolchain);
+  // Mise may set a compiler wrapper of its own for what runs through it.
+  const env = door.environmentOf(command([...toolchain.prefix, 'cargo'], { cwd: config.root }));
   const settings = cargoSettings(await readConfigFiles(config.root, env), env, config.root);
   return planLaunchBuild(config, toolchain, await featuresOf(door, config, toolchain), settings);
-}
-
-/** Mise may set a compiler wrapper of its own for what runs through it. */
-async function environmentOfCargo(door: Door, env: Workbench['env'], root: string, toolchain: Toolchain) {
-  if (toolchain.prefix.length === 0) return env;
-  const question = command([...toolchain.prefix, 'printenv', 'RUSTC_WRAPPER'], { cwd: root });
-  const answer = await door.probe(question, QUESTION_TIMEOUT_MS);
-  return answer.ok ? { ...env, RUSTC_WRAPPER: answer.output } : env;
 }
 
 async function featuresOf(door: Door, config: LaunchBuildConfig, toolchain: Toolchain) {

@@ -2,7 +2,6 @@
 
 /** What a staging was asked for: arguments and environment, checked, as one value. */
 
-import { createHash } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { choiceOf, type Environment, textOf } from '../environment.ts';
@@ -116,8 +115,12 @@ export function resolveTargetDirectory(env: Environment, root: string, startDire
   if (named !== undefined) return absolutePath(startDirectory, named);
   if (!/[\r\n]/.test(root)) return undefined;
   const cache = textOf(env, 'XDG_CACHE_HOME') ?? join(textOf(env, 'HOME') ?? tmpdir(), '.cache');
-  const key = createHash('sha256').update(root).digest('hex').slice(0, 16);
-  return join(absolutePath(startDirectory, cache), 'openshell-tasks', `target-${key}`);
+  return join(absolutePath(startDirectory, cache), 'openshell-tasks', withoutLineBreaks(root), 'target');
+}
+
+/** The path with its line breaks (and the sign that stands for them) as `%0A`: every path has another one. */
+function withoutLineBreaks(path: string): string {
+  return path.replaceAll(/[%\r\n]/g, encodeURIComponent);
 }
 
 /** Cargo takes any whole number but 0, and `default`; it would find the mistake only when it starts. */

@@ -4,6 +4,8 @@
 
 import { relative } from 'node:path';
 import type { Door } from '../build-env.ts';
+import { shellQuote } from '../command.ts';
+import { oneLine } from '../errors.ts';
 import type { Change } from '../files.ts';
 import { addTargets } from '../rust-targets.ts';
 import type { Artefact } from './plan.ts';
@@ -30,13 +32,13 @@ export interface Staged extends Built {
 
 /** The plan of a staging, see `buildLines`. */
 export function dryRunLines(door: Door, prepared: PreparedStage): string[] {
-  return buildLines(door, prepared, ({ check, path }) => `# stages ${path} (${CHECKS[check]})`);
+  return buildLines(door, prepared, ({ check, path }) => `stages ${path} (${CHECKS[check]})`);
 }
 
 /**
  * The plan: the folder, the files that are written, and the commands in their order, ready to paste.
  *
- * @param place what is done with an artefact that was built, as a comment
+ * @param place what is done with an artefact that was built, in words
  */
 export function buildLines(
   door: Door,
@@ -44,14 +46,19 @@ export function buildLines(
   place: (artefact: Artefact) => string,
 ): string[] {
   const { root } = plan.config;
+  const change = (folder: string) => `cd ${shellQuote(folder)}`;
+  const note = (text: string) => `# ${oneLine(text)}`;
   const add = missing.length > 0 ? [door.describe(addTargets(toolchain, root, missing))] : [];
-  const overlay = plan.overlay === undefined ? [] : [`# makes ${plan.overlay.folder}: version ${plan.overlay.version}`];
+  const overlay =
+    plan.overlay === undefined
+      ? []
+      : [note(`makes ${plan.overlay.folder}: version ${plan.overlay.version}`), change(plan.overlay.folder)];
   const runs = plan.runs.flatMap((run) => [
-    ...run.wrappers.flatMap((wrapper) => wrapper.files.map((file) => `# writes ${file.path}`)),
+    ...run.wrappers.flatMap((wrapper) => wrapper.files.map((file) => note(`writes ${file.path}`))),
     door.describe(run.command),
-    ...run.artefacts.map(place),
+    ...run.artefacts.map((artefact) => note(place(artefact))),
   ]);
-  return [`cd ${plan.overlay?.folder ?? root}`, ...add, ...overlay, ...runs];
+  return [change(root), ...add, ...overlay, ...runs];
 }
 
 /** What is checked before an artefact is used. */

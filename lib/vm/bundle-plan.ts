@@ -25,7 +25,7 @@ export function bundleDryRunLines(door: Door, { config, way }: PreparedBundle): 
   return buildLines(
     door,
     way.stage,
-    () => `# compresses it to ${config.path} where its content is new (${CHECKS[check]})`,
+    () => `compresses it to ${config.path} where its content is new (${CHECKS[check]})`,
   );
 }
 

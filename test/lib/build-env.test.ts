@@ -37,7 +37,7 @@ function openDoor(machine: Partial<Machine> = {}, env: Record<string, string | u
 const here = { cwd: process.cwd() };
 
 describe('the limit', () => {
-  test('a guarded command runs under the raised soft limit, and its hard limit stays', async () => {
+  test('X6: a guarded command runs under the raised soft limit, and its hard limit stays', async () => {
     const { door, said } = openDoor(STOCK_MAC, GUARDED.env);
     const limits = await door.read(command(['bash', '-c', 'echo $(ulimit -Sn) $(ulimit -Hn)'], here));
     expect(limits).toBe(`4096 ${ownLimits().hard}`);
@@ -69,6 +69,27 @@ describe('the limit', () => {
     const tools = new FakeTools(temporaryFolder()).addSilent('cargo-zigbuild');
     const withZigbuild = openDoor(STOCK_MAC, tools.env()).door;
     expect(withZigbuild.describe(command(['cargo', 'build'], here))).toBe('ulimit -S -n 4096; cargo build');
+  });
+
+  test('a wrapper that mise sets counts for what is started through mise, and for nothing else', async () => {
+    const tools = new FakeTools(temporaryFolder());
+    tools.add('mise', [
+      { words: ['env', '--json'], script: `echo '{"RUSTC_WRAPPER": "sccache", "PATH": "/nowhere"}'` },
+    ]);
+    const { door } = openDoor(STOCK_MAC, tools.env());
+    const build = command(['mise', 'x', '--', 'cargo', 'build'], here);
+    expect(door.describe(build)).toBe('mise x -- cargo build');
+    await door.learnMise(process.cwd());
+    expect(door.describe(build)).toBe('ulimit -S -n 4096; mise x -- cargo build');
+    expect(door.describe(command(['cargo', 'build'], here))).toBe('cargo build');
+  });
+
+  test('a mise that gives no answer is an error in its own words', async () => {
+    const tools = new FakeTools(temporaryFolder());
+    tools.add('mise', [{ words: ['env'], script: 'echo "mise ERROR not trusted" >&2; exit 1' }]);
+    await expect(openDoor({}, tools.env()).door.learnMise(process.cwd())).rejects.toThrow(
+      'mise env --json gives no answer: mise ERROR not trusted; check: mise doctor',
+    );
   });
 
   test('a machine that cannot carry a build is refused before anything runs', async () => {
@@ -135,6 +156,23 @@ describe('nothing outside can weaken the shell', () => {
       env,
     });
     expect(result).toMatchObject({ status: 0, stdout: '4096\n' });
+  });
+
+  test('a .env file, loaded by zx or only lying there', async () => {
+    const folder = temporaryFolder();
+    writeFileSync(
+      join(folder, '.env'),
+      Object.entries(hostile)
+        .map(([name, value]) => `${name}='${value}'\n`)
+        .join(''),
+    );
+    const zx = join(SUITE_ROOT, 'node_modules/zx/build/cli.js');
+    const env = { PATH: process.env.PATH ?? '', HOME: '/', OPENSHELL_BUILD_NOFILE_GUARD: 'on' };
+    for (const options of [[], ['--env=.env']]) {
+      const words = [zx, ...options, ...driverWords(order)];
+      const result = await runProcess(process.execPath, words, { cwd: folder, env });
+      expect(result).toMatchObject({ status: 0, stdout: '4096\n' });
+    }
   });
 
   test('BASH_ENV, exported functions, SHELLOPTS', async () => {

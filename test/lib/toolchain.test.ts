@@ -23,9 +23,13 @@ function elsewhere(tools: FakeTools, name: string, mode = 0o755): string {
 }
 
 /** A mise that has these programs and says no to every other. */
-function addMise(tools: FakeTools, has: readonly string[]): void {
+function addMise(tools: FakeTools, has: readonly string[], environment = '{"RUSTC_WRAPPER": "sccache"}'): void {
   const known = has.map((name) => ({ words: ['which', name], script: `echo '${elsewhere(tools, name)}'` }));
-  tools.add('mise', [...known, { words: ['which'], script: 'echo "mise ERROR $2 is not installed" >&2; exit 1' }]);
+  tools.add('mise', [
+    ...known,
+    { words: ['which'], script: 'echo "mise ERROR $2 is not installed" >&2; exit 1' },
+    { words: ['env', '--json'], script: `echo '${environment}'` },
+  ]);
 }
 
 function find(tools: FakeTools, extra: Record<string, string> = {}, needsZig = true) {
@@ -54,7 +58,7 @@ describe('where the Rust tools come from', () => {
       hasRustup: true,
       zig: join(tools.bin, 'zig'),
     });
-    expect(tools.lines()).toEqual(['mise which cargo-zigbuild']);
+    expect(tools.lines()).toEqual(['mise which cargo-zigbuild', 'mise env --json']);
     expect(tools.calls()[0]?.cwd).toBe(root(tools));
   });
 
@@ -67,6 +71,14 @@ describe('where the Rust tools come from', () => {
       hasRustup: true,
       zig: elsewhere(tools, 'zig'),
     });
+  });
+
+  test('a mise that cannot tell its environment is an error: the guard and the recovery need it', async () => {
+    const tools = fakeTools().addSilent('cargo', 'rustup', 'zig');
+    addMise(tools, ['cargo-zigbuild'], 'mise is not activated');
+    expect(await refusalFrom(() => find(tools))).toBe(
+      "2: mise env --json answers 'mise is not activated', which is no table of texts; check: mise doctor",
+    );
   });
 
   test('a mise that has none of the missing ones stays out of it', async () => {

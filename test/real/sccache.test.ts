@@ -3,12 +3,13 @@
 /** The recovery from a failing compiler wrapper, with a real sccache whose server was started too small. */
 
 import { spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import { readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { ownLimits } from '../../lib/limits.ts';
 import { makeMiniature } from '../support/miniature.ts';
+import { processesWith } from '../support/processes.ts';
 import { requireTools } from '../support/real-tools.ts';
 import { runProcess, SUITE_ROOT, type TaskResult } from '../support/run-task.ts';
 import { temporaryFolder } from '../support/temporary.ts';
@@ -25,19 +26,10 @@ async function freePort(): Promise<number> {
 }
 
 /** The soft limits of the servers that listen for this test, from `/proc`. */
-function serverLimits(port: string): string[] {
-  return readdirSync('/proc')
-    .filter((name) => /^[0-9]+$/.test(name))
-    .flatMap((pid) => {
-      try {
-        const isServer = /sccache$/.test(readlinkSync(`/proc/${pid}/exe`));
-        const isOurs = readFileSync(`/proc/${pid}/environ`, 'utf8').includes(`SCCACHE_SERVER_PORT=${port}\0`);
-        const soft = /^Max open files +(\S+)/m.exec(readFileSync(`/proc/${pid}/limits`, 'utf8'))?.[1];
-        return isServer && isOurs && soft !== undefined ? [soft] : [];
-      } catch {
-        return [];
-      }
-    });
+function serverLimits(port: string): (string | undefined)[] {
+  return processesWith(`SCCACHE_SERVER_PORT=${port}`)
+    .filter((pid) => /sccache$/.test(readlinkSync(`/proc/${pid}/exe`)))
+    .map((pid) => /^Max open files +(\S+)/m.exec(readFileSync(`/proc/${pid}/limits`, 'utf8'))?.[1]);
 }
 
 describe('a real sccache', tools.options, () => {
@@ -81,6 +73,23 @@ describe('a real sccache', tools.options, () => {
       // Not the limit that Node gave itself.
       expect(String(ownLimits().soft)).not.toBe('4096');
       expect(serverLimits(env.SCCACHE_SERVER_PORT)).toEqual(['4096']);
+    },
+    BUILD_TIMEOUT_MS,
+  );
+
+  test(
+    'a server that fails again under the wanted limit: then the build without it',
+    async () => {
+      const { env, sccache, stage } = await prepare();
+      expect(sccache('--start-server', 'ulimit -n 16;').status).toBe(0);
+      const result = await stage({ OPENSHELL_BUILD_NOFILE_LIMIT: '16' });
+      expect(result.status).toBe(0);
+      expect(result.stderr.match(/^warning: .*/gm)).toEqual([
+        'warning: sccache failed, not the build; restarting its server under 16 open files',
+        'warning: sccache failed, not the build; trying once more without it',
+      ]);
+      expect(result.stderr.match(/^\$ .*cargo zigbuild/gm)).toHaveLength(3);
+      expect(serverLimits(env.SCCACHE_SERVER_PORT)).toEqual(['16']);
     },
     BUILD_TIMEOUT_MS,
   );

@@ -8,7 +8,7 @@
  */
 
 import { readdirSync, readFileSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 // The parser of vitest's own bundler: it reads TypeScript and is installed wherever the tests are.
 import { parseAst } from 'rolldown/parseAst';
 
@@ -71,59 +71,67 @@ export function checkFile(path: string, text: string): string[] {
     if (allowed.includes(name)) return;
     found.push(`${path}:${text.slice(0, node.start).split('\n').length}: ${what} is banned; ${ADVICE}`);
   };
-  walk(parseAst(text, { lang: 'ts' }) as unknown as Node, undefined, (node, parent) => judge(node, parent, ban));
+  const source: Source = { path, ban };
+  walk(parseAst(text, { lang: 'ts' }) as unknown as Node, undefined, (node, parent) => judge(node, parent, source));
   return found;
 }
 
-type Ban = (node: Node, what: string, name: string) => void;
+/** The file that is looked through, and what to say about it. */
+interface Source {
+  readonly path: string;
+  readonly ban: (node: Node, what: string, name: string) => void;
+}
 
-function judge(node: Node, parent: Node | undefined, ban: Ban): void {
+function judge(node: Node, parent: Node | undefined, source: Source): void {
   if (
     node.type === 'ImportDeclaration' ||
     node.type === 'ExportNamedDeclaration' ||
     node.type === 'ExportAllDeclaration'
   ) {
-    judgeImport(node, ban);
+    judgeImport(node, source);
   } else if (node.type === 'ImportExpression') {
-    const source = node.source as Node;
-    if (typeof source.value !== 'string') ban(node, 'import() of a computed path', 'import()');
-    else judgeModule(node, source.value, ban);
+    const { value } = node.source as Node;
+    if (typeof value !== 'string') source.ban(node, 'import() of a computed path', 'import()');
+    else judgeModule(node, value, source);
   } else if (node.type === 'Identifier' && !isTypeOnly(parent)) {
-    judgeName(node, parent, ban);
+    judgeName(node, parent, source);
   } else if (
     node.type === 'Literal' &&
     typeof node.value === 'string' &&
     BANNED_NAMES.includes(node.value) &&
     isKey(node, parent)
   ) {
-    ban(node, `'${node.value}'`, node.value);
+    source.ban(node, `'${node.value}'`, node.value);
   }
 }
 
-function judgeImport(node: Node, ban: Ban): void {
-  const source = node.source as Node | null;
-  if (source === null || source === undefined || node.importKind === 'type' || node.exportKind === 'type') return;
-  const module = String(source.value);
+function judgeImport(node: Node, source: Source): void {
+  const from = node.source as Node | null | undefined;
+  if (from === null || from === undefined || node.importKind === 'type' || node.exportKind === 'type') return;
+  const module = String(from.value);
   const names = Object.hasOwn(ALLOWED_NAMES, module) ? ALLOWED_NAMES[module] : undefined;
   if (names === undefined) {
-    judgeModule(node, module, ban);
+    judgeModule(node, module, source);
     return;
   }
   for (const specifier of node.specifiers as Node[]) {
     const name = String((specifier.imported as Node | undefined)?.name ?? specifier.type);
-    if (!names.includes(name)) ban(node, `${name} of '${module}'`, `${module}#${name}`);
+    if (!names.includes(name)) source.ban(node, `${name} of '${module}'`, `${module}#${name}`);
   }
 }
 
-function judgeModule(node: Node, module: string, ban: Ban): void {
-  if (!module.startsWith('./') && !module.startsWith('../') && !ALLOWED_MODULES.includes(module)) {
-    ban(node, `import of '${module}'`, module);
-  }
+/** A relative import stays inside the folders that are looked through: `../node_modules/zx/…` is zx all the same. */
+function judgeModule(node: Node, module: string, { path, ban }: Source): void {
+  const target = /^\.\.?\//.test(module) ? join(dirname(path), module) : undefined;
+  const isAllowed = target === undefined ? ALLOWED_MODULES.includes(module) : /^(lib|tasks)\//.test(target);
+  if (!isAllowed) ban(node, `import of '${module}'`, module);
 }
 
-function judgeName(node: Node, parent: Node | undefined, ban: Ban): void {
+function judgeName(node: Node, parent: Node | undefined, { ban }: Source): void {
   const name = String(node.name);
   if (BANNED_NAMES.includes(name)) ban(node, `'${name}'`, name);
+  // The constructor of a function makes functions of text.
+  if (name === 'constructor' && parent?.type === 'MemberExpression') ban(node, "'constructor'", name);
   // `process` may be named only to reach one of its members by name.
   if (['process', 'globalThis', 'global'].includes(name)) {
     const isPlainAccess = parent?.type === 'MemberExpression' && parent.object === node && parent.computed !== true;

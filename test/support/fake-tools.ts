@@ -51,7 +51,10 @@ export class FakeTools {
     });
     const text = `#!${BASH}
 n=0
-until (set -o noclobber; : > ${bashQuote(join(this.folder, 'calls'))}/$n) 2>/dev/null; do n=$((n + 1)); done
+until (set -o noclobber; : > ${bashQuote(join(this.folder, 'calls'))}/$n) 2>/dev/null; do
+  [[ -d ${bashQuote(join(this.folder, 'calls'))} ]] || exit 98 # The test is over and its folder gone.
+  n=$((n + 1))
+done
 FAKE_CALL=${bashQuote(join(this.folder, 'calls'))}/$n
 printf '%s\\0' ${bashQuote(name)} "$PWD" "$(ulimit -Sn)" "$@" > "$FAKE_CALL.words"
 declare -px > "$FAKE_CALL.env"

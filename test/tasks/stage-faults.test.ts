@@ -5,15 +5,30 @@
  * fails for the behaviour that bash had.
  */
 
-import { existsSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import { FakeCheckout } from '../support/fake-rust.ts';
+import { type FakeCargo, FakeCheckout } from '../support/fake-rust.ts';
+import { processesWith } from '../support/processes.ts';
 import { runProcess, SUITE_ROOT, type TaskResult } from '../support/run-task.ts';
 import { temporaryFolder } from '../support/temporary.ts';
 
 const AMD64 = { DOCKER_PLATFORM: 'linux/amd64' };
+
+/** A cargo that fails as it does when its compiler wrapper fails. */
+const FAILING_WRAPPER: FakeCargo = {
+  before: '[[ -z $RUSTC_WRAPPER ]] || { echo "sccache: error: failed to execute compile" >&2; exit 101; }',
+};
 
 function stagedBytes(checkout: FakeCheckout, binary = 'openshell-sandbox', arch: 'amd64' | 'arm64' = 'amd64') {
   return readFileSync(checkout.staged(arch, binary));
@@ -155,6 +170,19 @@ describe('the zig wrappers', () => {
     },
   );
 
+  test('C14: the dry run of such a checkout can be pasted, and runs what the task would run', async () => {
+    const checkout = new FakeCheckout({}, "x;touch PWNED;# it's\ntwo");
+    const env = checkout.env(AMD64);
+    const plan = await checkout.stage(['all', '--dry-run'], AMD64);
+    const pasted = await runProcess('/bin/bash', ['-c', plan.stdout], { cwd: temporaryFolder(), env });
+    expect(pasted).toMatchObject({ status: 0, stderr: '' });
+    const runs = checkout.tools.calls().filter((call) => call.words[0] === 'zigbuild');
+    expect(runs.map(({ cwd, env }) => [cwd, env.CC_x86_64_unknown_linux_gnu !== undefined])).toEqual([
+      [checkout.root, true],
+      [checkout.root, false],
+    ]);
+  });
+
   test('C15: without zig cargo is not started', async () => {
     const checkout = new FakeCheckout();
     expectRefused(await checkout.stage(['gateway'], { ...AMD64, ZIG: '/no/zig' }), checkout);
@@ -228,7 +256,6 @@ describe('verification before anything is staged', () => {
     const checkout = new FakeCheckout({ before: '[[ $binary != openshell-sandbox ]] || FAKE_APPS=$FAKE_APPS/bad' });
     checkout.setApp('x86_64', {});
     writeFileSync(join(checkout.apps, 'keep'), '');
-    const { mkdirSync } = await import('node:fs');
     mkdirSync(join(checkout.apps, 'bad'));
     writeFileSync(join(checkout.apps, 'bad/x86_64'), 'not a binary', { mode: 0o755 });
     const result = await checkout.stage(['all'], AMD64);
@@ -253,8 +280,7 @@ describe('H4: signals during the build', () => {
     ['SIGTERM', 143],
     ['SIGHUP', 129],
   ] as const)('%s: cargo is gone, nothing half-written is left, the next run works', async (signal, status) => {
-    const marker = `31.${Math.floor(Math.random() * 1e6)}`;
-    const checkout = new FakeCheckout({ before: `/bin/sleep ${marker} & wait` });
+    const checkout = new FakeCheckout({ before: '/bin/sleep 31 & wait' });
     const result = await checkout.stage(['supervisor'], AMD64, {
       onStart: (child) => {
         child.stderr?.on('data', (text) => {
@@ -263,11 +289,7 @@ describe('H4: signals during the build', () => {
       },
     });
     expect(result.status).toBe(status);
-    const left = await runProcess('pgrep', ['-f', `sleep ${marker}`], {
-      cwd: '/',
-      env: { PATH: process.env.PATH ?? '' },
-    });
-    expect(left.stdout).toBe('');
+    expect(processesWith(`FAKE_APPS=${checkout.apps}`)).toEqual([]);
     expect(readdirSync(join(checkout.root, 'deploy/docker/.build')).filter((name) => !name.endsWith('.db'))).toEqual(
       [],
     );
@@ -313,9 +335,7 @@ test('H18: a target that cannot be installed is reported, by name, before cargo'
 });
 
 test('H27: the recovery from a failing wrapper is there, as for every cargo call', async () => {
-  const checkout = new FakeCheckout({
-    before: '[[ -z $RUSTC_WRAPPER ]] || { echo "sccache: error: failed to execute compile" >&2; exit 101; }',
-  });
+  const checkout = new FakeCheckout(FAILING_WRAPPER);
   checkout.tools.add('sccache', [{ words: [], script: ':' }]);
   const result = await checkout.stage(['supervisor'], { ...AMD64, RUSTC_WRAPPER: 'sccache' });
   expect(result.status).toBe(0);
@@ -364,23 +384,50 @@ describe('L19: without mise, and with it', () => {
     expect(checkout.tools.lines().join('\n')).not.toContain('mise');
   });
 
-  test('cargo-zigbuild that only mise has is used through mise, with the recovery', async () => {
-    const checkout = new FakeCheckout();
-    const { renameSync, mkdirSync } = await import('node:fs');
+  /** A mise that alone has cargo-zigbuild, and sets a compiler wrapper as the checkout's configuration does. */
+  function withMise(cargo: FakeCargo = {}): FakeCheckout {
+    const checkout = new FakeCheckout(cargo);
     const shims = join(checkout.tools.folder, 'mise-tools');
     mkdirSync(shims);
     renameSync(join(checkout.tools.bin, 'cargo-zigbuild'), join(shims, 'cargo-zigbuild'));
     checkout.tools.add('mise', [
       { words: ['which', 'cargo-zigbuild'], script: `echo ${shims}/cargo-zigbuild` },
-      { words: ['x', '--'], script: 'shift 2; exec "$@"' },
+      { words: ['env', '--json'], script: `echo '{"RUSTC_WRAPPER": "sccache"}'` },
+      {
+        words: ['x', '--'],
+        script:
+          'export RUSTC_WRAPPER=sccache; shift 2; [[ $1 != env ]] || shift 3; [[ $1 != RUSTC* ]] || { export "$1"; shift; }; exec "$@"',
+      },
     ]);
+    return checkout;
+  }
+
+  test('cargo-zigbuild that only mise has is used through mise', async () => {
+    const checkout = withMise();
     const result = await checkout.stage(['supervisor'], AMD64);
     expect(result.status).toBe(0);
     expect(checkout.tools.lines().filter((line) => line.startsWith('mise'))).toEqual([
       'mise which cargo-zigbuild',
+      'mise env --json',
       'mise x -- rustup target list --installed',
       expect.stringMatching(/^mise x -- cargo zigbuild --release/),
     ]);
     checkout.tools.verify();
+  });
+
+  test('H27: a wrapper that mise sets, and alone has, gets the recovery too', async () => {
+    const checkout = withMise(FAILING_WRAPPER);
+    checkout.tools.add('sccache', [{ words: [], script: ':' }]);
+    const result = await checkout.stage(['supervisor'], AMD64);
+    expect(result.status).toBe(0);
+    const lines = checkout.tools.lines().filter((line) => line.startsWith('mise x --'));
+    expect(lines.map((line) => line.split(' ').slice(3, 8).join(' '))).toEqual([
+      'rustup target list --installed',
+      'cargo zigbuild --release --target x86_64-unknown-linux-musl',
+      'sccache --stop-server',
+      'sccache --start-server',
+      'cargo zigbuild --release --target x86_64-unknown-linux-musl',
+      'env -u CARGO_BUILD_RUSTC_WRAPPER RUSTC_WRAPPER= cargo',
+    ]);
   });
 });

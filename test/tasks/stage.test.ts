@@ -167,9 +167,10 @@ describe('the dry run', () => {
       'rustup target list --installed',
     ]);
     const overlay = join(checkout.root, 'target/openshell-version/1.2.3');
-    expect(result.stdout).toBe(`cd ${overlay}
+    expect(result.stdout).toBe(`cd ${checkout.root}
 rustup target add x86_64-unknown-linux-musl
 # makes ${overlay}: version 1.2.3
+cd ${overlay}
 CARGO_INCREMENTAL=0 GIT_DIR=/nonexistent CARGO_TARGET_DIR=${checkout.root}/target cargo zigbuild --release --target x86_64-unknown-linux-musl -p openshell-sandbox --bin openshell-sandbox --features telemetry --message-format=json-render-diagnostics
 # stages ${checkout.staged('amd64', 'openshell-sandbox')} (after checking: machine, complete, static)
 `);
@@ -237,7 +238,7 @@ describe('ways to start it', () => {
   });
 });
 
-describe('one line, exit 2, before anything is built', () => {
+describe('L6: one line, exit 2, before anything is built', () => {
   test.each<[string, string[], Record<string, string>, string | RegExp]>([
     [
       'an unknown target',
