@@ -21,13 +21,13 @@ import { definedOnly, type Environment } from './environment.ts';
 import { EXIT, failure, usageError } from './errors.ts';
 import { Guard, wrapperOf } from './guard.ts';
 import { type Machine, thisMachine } from './machine.ts';
-import { insideMise, misePrefixOf, parseMiseEnvironment, programName } from './mise.ts';
+import { misePrefixOf, parseMiseEnvironment, programName } from './mise.ts';
 import { limitPrefix } from './nofile.ts';
 import { type Answer, commandFailed, type Outcome, outcomeTail, trimmed } from './outcome.ts';
-import type { Invoker } from './ownership.ts';
 import { findProgram } from './programs.ts';
 import { restartServer, type WrapperWatch, withRecovery } from './recovery.ts';
 import { exitStatus, killGroup, type Signals, statusOfSignal } from './signals.ts';
+import { Surroundings } from './surroundings.ts';
 import { seconds, type Terminal } from './terminal.ts';
 
 const STRICT_MODE = 'set -euo pipefail;';
@@ -46,22 +46,21 @@ interface LaunchOptions {
 const CAPTURED = ['pipe', 'pipe'] as const;
 
 export class Door {
-  readonly #env: Environment;
   readonly #terminal: Terminal;
   readonly #signals: Signals;
   readonly #guard: Guard;
   readonly #machine: Machine;
+  readonly #surroundings: Surroundings;
   readonly #bash: string;
-  #miseEnvironment: Environment = {};
   #announced = false;
 
   /** @throws usageError for a wrong guard variable, or where there is no bash */
   constructor(env: Environment, terminal: Terminal, signals: Signals, machine: Machine = thisMachine(env)) {
-    this.#env = env;
     this.#terminal = terminal;
     this.#signals = signals;
     this.#guard = new Guard(env, machine);
     this.#machine = machine;
+    this.#surroundings = new Surroundings(env, machine.invoker);
     const bash = findProgram('bash', env) ?? findProgram('/bin/bash', env);
     if (bash === undefined) throw usageError('bash is not on PATH; install it or add its folder to PATH');
     this.#bash = bash;
@@ -108,7 +107,7 @@ export class Door {
     const outcome = await withRecovery(
       { ...value, asInvoker: true },
       {
-        wrapperOf: (current) => wrapperOf(this.environmentOf(current)),
+        wrapperOf: (current) => wrapperOf(this.#surroundings.seenBy(current)),
         start: (current, watch) => this.#startCargo(current, watch),
         restartServer: (wrapper, like) => this.#restartServer(wrapper, like),
         warn: (text) => this.#terminal.warn(text),
@@ -134,7 +133,7 @@ export class Door {
     const text = `${STRICT_MODE} ${limitPrefix(this.#guard.successorLimit)} ${words} </dev/null &`;
     const child = spawn(this.#bash, ['-p', '-c', text], {
       cwd: value.cwd,
-      env: this.#envOf(value),
+      env: this.#surroundings.of(value),
       stdio: ['ignore', 'ignore', 2],
       detached: true,
     });
@@ -151,30 +150,35 @@ export class Door {
    */
   async become(value: Command): Promise<number> {
     this.#refuseCargo(value);
-    const program = findProgram(value.argv[0], this.#envOf(value));
+    const program = findProgram(value.argv[0], this.#surroundings.of(value));
     if (program === undefined) throw usageError(`${value.argv[0]} is not an executable program; build it first`);
     const text = `${STRICT_MODE} ${limitPrefix(this.#guard.successorLimit)} exec ${await this.#words(value)}`;
     this.#signals.throwIfReceived();
     this.#signals.stop();
     if (this.canReplace && process.execve !== undefined) {
       process.chdir(value.cwd);
-      process.execve(this.#bash, ['bash', '-p', '-c', text], definedOnly(this.#envOf(value)));
+      process.execve(this.#bash, ['bash', '-p', '-c', text], definedOnly(this.#surroundings.of(value)));
     }
     this.#signals.listen();
     const child = spawn(this.#bash, ['-p', '-c', text], {
       cwd: value.cwd,
-      env: this.#envOf(value),
+      env: this.#surroundings.of(value),
       stdio: 'inherit',
       detached: true,
     });
     return this.#signals.relay(child, exitStatus(child));
   }
 
+  /** The environment that the program of a command will see, behind mise too. */
+  environmentOf(value: Command): Environment {
+    return this.#surroundings.seenBy(value);
+  }
+
   /** Asks mise what it sets in a folder: the guard and the recovery decide by what cargo will see. */
   async learnMise(folder: string): Promise<void> {
     const answer = await this.probe(command(['mise', 'env', '--json'], { cwd: folder }), ANSWER_TIMEOUT_MS);
     if (!answer.ok) throw usageError(`mise env --json gives no answer: ${answer.reason}; check: mise doctor`);
-    this.#miseEnvironment = parseMiseEnvironment(answer.output);
+    this.#surroundings.learn(parseMiseEnvironment(answer.output));
   }
 
   /**
@@ -183,14 +187,14 @@ export class Door {
    * @throws usageError where the guard would refuse the command
    */
   describe(value: Command): string {
-    const plan = this.#guard.plan(value, this.environmentOf(value));
-    const text = commandText(this.#inside(value));
+    const plan = this.#guard.plan(value, this.#surroundings.seenBy(value));
+    const text = commandText(this.#surroundings.inside(value));
     return plan.kind === 'raise' ? `${limitPrefix(plan.to)} ${text}` : text;
   }
 
   /** The limit that the guard gives the command; says so the first time. */
   #guardedLimit(value: Command): number | undefined {
-    const plan = this.#guard.plan(value, this.environmentOf(value));
+    const plan = this.#guard.plan(value, this.#surroundings.seenBy(value));
     if (plan.kind === 'leave') return undefined;
     if (!this.#announced) {
       this.#announced = true;
@@ -200,26 +204,6 @@ export class Door {
       }
     }
     return plan.to;
-  }
-
-  #envOf(value: Command): Environment {
-    const invoker = this.#invokerOf(value);
-    return { ...this.#env, ...(invoker === undefined ? {} : { HOME: invoker.home, USER: invoker.user }), ...value.env };
-  }
-
-  /** The environment that the program of a command will see, behind mise too. */
-  environmentOf(value: Command): Environment {
-    const isThroughMise = misePrefixOf(value).length > 0;
-    return isThroughMise ? { ...this.#envOf(value), ...this.#miseEnvironment, ...value.env } : this.#envOf(value);
-  }
-
-  /** The command as it is started: what it sets, mise would set to something else. */
-  #inside(value: Command): Command {
-    return insideMise(value, this.#miseEnvironment);
-  }
-
-  #invokerOf(value: Command): Invoker | undefined {
-    return value.asInvoker ? this.#machine.invoker : undefined;
   }
 
   async #words(value: Command): Promise<string> {
@@ -234,8 +218,7 @@ export class Door {
     if (statSync(value.cwd, { throwIfNoEntry: false })?.isDirectory() !== true) {
       throw usageError(`${argvText(value)} cannot run in ${value.cwd}: there is no such folder`);
     }
-    const invoker = this.#invokerOf(value);
-    const user = invoker === undefined ? {} : { uid: invoker.uid, gid: invoker.gid };
+    const user = this.#surroundings.userOf(value);
     const running = $({
       // Each option that ZX_* variables or zx's own command line could set is given.
       shell: this.#bash,
@@ -243,7 +226,7 @@ export class Door {
       postfix: '',
       quote,
       cwd: value.cwd,
-      env: definedOnly(this.#envOf(value)),
+      env: definedOnly(this.#surroundings.of(value)),
       stdio: ['ignore', ...options.stdio],
       detached: true,
       preferLocal: false,
@@ -295,7 +278,7 @@ export class Door {
 
   /** Cargo's stderr is the terminal itself; with a wrapper it is watched, and looks the same. */
   #startCargo(given: Command, watch: WrapperWatch | undefined): Promise<Outcome> {
-    const value = this.#inside(given);
+    const value = this.#surroundings.inside(given);
     this.#terminal.echo(echoText(value));
     if (watch === undefined) return this.#launch(value, { stdio: ['pipe', 2] });
     const decoder = new TextDecoder();
@@ -303,7 +286,7 @@ export class Door {
       this.#terminal.pass(bytes);
       watch.add(decoder.decode(bytes, { stream: true }));
     };
-    const coloured = { ...value, env: { ...cargoColours(this.#terminal, this.#env), ...value.env } };
+    const coloured = { ...value, env: { ...cargoColours(this.#terminal, this.#surroundings.of(value)), ...value.env } };
     return this.#launch(coloured, { stdio: CAPTURED, onStderr });
   }
 

@@ -27,11 +27,6 @@ test('variables reach the program, whatever mise sets', () => {
   ]);
   expect(insideMise(behind, { D: 'x' })).toBe(behind);
 });
-  expect(plain).toMatchObject({ argv: ['cargo', 'build'], env: { A: '1', B: '', C: undefined } });
-  const behind = withVariables(command(['mise', 'x', '--', 'cargo', 'build'], here), { B: '', C: undefined });
-  expect(behind.argv).toEqual(['mise', 'x', '--', 'env', '-u', 'C', 'B=', 'cargo', 'build']);
-  expect(behind.env).toEqual({ A: '1' });
-});
 
 test('the answer of mise is a table of texts, or an error', () => {
   expect(parseMiseEnvironment('{"A": "1", "B": ""}')).toEqual({ A: '1', B: '' });

@@ -268,22 +268,20 @@ describe('behind `mise x --`', () => {
     const root = join(tools.folder, 'checkout');
     mkdirSync(root);
     tools.add('mise', [
-      { words: ['x', '--', 'printenv', 'RUSTC_WRAPPER'], script: 'echo sccache' },
+      { words: ['env', '--json'], script: `echo '{"RUSTC_WRAPPER": "sccache"}'` },
       { words: ['x', '--', 'env'], script: ':' },
     ]);
     const bench = inProcess(tools);
     const config = resolveLaunchBuildConfig(bench.env, root, root, HOST, { withSupervisor: true });
+    await bench.door.learnMise(root);
     const plan = await prepareLaunchBuild(bench, config, { ...TOOLCHAIN, prefix: ['mise', 'x', '--'] });
     expect(plan.command.env.OPENSHELL_RUSTC_WRAPPER).toBe('sccache');
     await bench.door.cargo(plan.command);
     const { RUSTC_WRAPPER, RUSTC_WORKSPACE_WRAPPER } = plan.command.env;
-    expect(tools.calls().at(-1)?.words.slice(2, 7)).toEqual([
-      'env',
-      `RUSTC_WRAPPER=${RUSTC_WRAPPER}`,
-      `RUSTC_WORKSPACE_WRAPPER=${RUSTC_WORKSPACE_WRAPPER}`,
-      'cargo',
-      'build',
-    ]);
+    const call = tools.calls().at(-1);
+    // What mise does not set reaches cargo as it is.
+    expect(call?.words.slice(2, 6)).toEqual(['env', `RUSTC_WRAPPER=${RUSTC_WRAPPER}`, 'cargo', 'build']);
+    expect(call?.env.RUSTC_WORKSPACE_WRAPPER).toBe(RUSTC_WORKSPACE_WRAPPER);
     expect(bench.door.describe(plan.command)).toContain(` mise x -- env RUSTC_WRAPPER=${RUSTC_WRAPPER} `);
   });
 });

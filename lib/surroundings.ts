@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** What surrounds a command: the environment that it gets, what mise makes of it, and whose it is under sudo. */
+
+import type { Command } from './command.ts';
+import type { Environment } from './environment.ts';
+import { insideMise, misePrefixOf } from './mise.ts';
+import type { Invoker } from './ownership.ts';
+
+export class Surroundings {
+  readonly #env: Environment;
+  readonly #invoker: Invoker | undefined;
+  #miseEnvironment: Environment = {};
+
+  constructor(env: Environment, invoker: Invoker | undefined) {
+    this.#env = env;
+    this.#invoker = invoker;
+  }
+
+  /** Takes over what mise says that it sets. */
+  learn(miseEnvironment: Environment): void {
+    this.#miseEnvironment = miseEnvironment;
+  }
+
+  /** The environment that the command is started with. */
+  of(value: Command): Environment {
+    const invoker = this.invokerOf(value);
+    return { ...this.#env, ...(invoker === undefined ? {} : { HOME: invoker.home, USER: invoker.user }), ...value.env };
+  }
+
+  /** The environment that the program of a command will see, behind mise too. */
+  seenBy(value: Command): Environment {
+    const isThroughMise = misePrefixOf(value).length > 0;
+    return isThroughMise ? { ...this.of(value), ...this.#miseEnvironment, ...value.env } : this.of(value);
+  }
+
+  /** The command as it is started: what it sets, mise would set to something else. */
+  inside(value: Command): Command {
+    return insideMise(value, this.#miseEnvironment);
+  }
+
+  /** The person whom the command runs as; `undefined` for the user of this process. */
+  invokerOf(value: Command): Invoker | undefined {
+    return value.asInvoker ? this.#invoker : undefined;
+  }
+
+  /** The user of the child process, for `spawn`. */
+  userOf(value: Command): { uid: number; gid: number } | Record<string, never> {
+    const invoker = this.invokerOf(value);
+    return invoker === undefined ? {} : { uid: invoker.uid, gid: invoker.gid };
+  }
+}
