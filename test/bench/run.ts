@@ -12,6 +12,7 @@ import { cpus, loadavg } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { fakeSection } from './fake-section.ts';
+import { launchSection } from './launch-section.ts';
 import { listenForStop, Stopped } from './measure.ts';
 import { Place, WAYS } from './place.ts';
 import { realSection } from './real-section.ts';
@@ -19,16 +20,19 @@ import { realSection } from './real-section.ts';
 /** A staging with real tools takes longer than one with fakes. */
 const REAL_ROUNDS = 15;
 
-const HELP = `Usage: npm run bench -- [options]
+const HELP = `Usage: npm run bench -- [launch] [options]
+
+  launch           only the last section: what a launch has cargo build, over real crates
 
   --rounds N       counted rounds of the cases with fake tools (default 31)
   --warm-up N      rounds before them that do not count (default 3)
   --only TEXT      only the cases whose name has this text, and no real tools
   --no-real        leave out the section with real tools
-  --cold-rounds N  rounds of the cold builds for two targets (default 1; 0 leaves them out)
+  --cold-rounds N  rounds of the cold builds for two targets, and of a launch's (default 1; 0 leaves them out)
 `;
 
-const { values } = parseArgs({
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
   options: {
     help: { type: 'boolean', short: 'h', default: false },
     rounds: { type: 'string', default: '31' },
@@ -48,22 +52,33 @@ async function main(): Promise<number> {
   const rounds = count('rounds', values.rounds, 1);
   const warmUp = count('warm-up', values['warm-up'], 0);
   const coldRounds = count('cold-rounds', values['cold-rounds'], 0);
+  const isLaunchOnly = positionals[0] === 'launch';
+  if (positionals.length > (isLaunchOnly ? 1 : 0)) throw new RangeError(`'${positionals.at(-1)}' is no section`);
   listenForStop();
   const place = new Place(bashCheckout());
   try {
+    if (isLaunchOnly) return await launchOnly(place, coldRounds);
     process.stdout.write(`${machineText()}\n${waysText()}\n`);
     const fake = await fakeSection(place, { rounds, warmUp, only: values.only });
     process.stdout.write(`Fake tools, ${rounds} rounds in turn after ${warmUp} to warm up\n\n${fake.text}\n`);
     if (!values.real || values.only !== '') return fake.ok ? 0 : 1;
     const real = await realSection(place, { rounds: Math.min(rounds, REAL_ROUNDS), coldRounds });
-    process.stdout.write(`${real.text}\nload average at the end: ${loadText()}\n`);
-    return fake.ok && real.ok ? 0 : 1;
+    const launch = await launchSection(place, coldRounds);
+    process.stdout.write(`${real.text}\n${launch.text}\nload average at the end: ${loadText()}\n`);
+    return fake.ok && real.ok && launch.ok ? 0 : 1;
   } catch (error) {
     if (!(error instanceof Stopped)) throw error;
     return 130;
   } finally {
     rmSync(place.root, { recursive: true, force: true });
   }
+}
+
+async function launchOnly(place: Place, coldRounds: number): Promise<number> {
+  process.stdout.write(`${machineText()}\n`);
+  const { text, ok } = await launchSection(place, coldRounds);
+  process.stdout.write(`${text}\nload average at the end: ${loadText()}\n`);
+  return ok ? 0 : 1;
 }
 
 function count(name: string, text: string, min: number): number {
