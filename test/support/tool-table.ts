@@ -63,6 +63,7 @@ export const SYSTEM_PROGRAMS = [
   'readelf',
   'rustup',
   'strace',
+  'zstd',
 ] as const;
 
 export type SystemName = (typeof SYSTEM_PROGRAMS)[number];
