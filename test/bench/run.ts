@@ -11,6 +11,7 @@ import { existsSync, rmSync } from 'node:fs';
 import { cpus, loadavg } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { compressionSection } from './compression-section.ts';
 import { fakeSection } from './fake-section.ts';
 import { listenForStop, Stopped } from './measure.ts';
 import { Place, WAYS } from './place.ts';
@@ -26,6 +27,7 @@ const HELP = `Usage: npm run bench -- [options]
   --only TEXT      only the cases whose name has this text, and no real tools
   --no-real        leave out the section with real tools
   --cold-rounds N  rounds of the cold builds for two targets (default 1; 0 leaves them out)
+  --compress MB    the size of the file for the bundle's compression (default 200; 0 leaves it out)
 `;
 
 const { values } = parseArgs({
@@ -36,6 +38,7 @@ const { values } = parseArgs({
     only: { type: 'string', default: '' },
     real: { type: 'boolean', default: true },
     'cold-rounds': { type: 'string', default: '1' },
+    compress: { type: 'string', default: '200' },
   },
   allowNegative: true,
 });
@@ -48,6 +51,7 @@ async function main(): Promise<number> {
   const rounds = count('rounds', values.rounds, 1);
   const warmUp = count('warm-up', values['warm-up'], 0);
   const coldRounds = count('cold-rounds', values['cold-rounds'], 0);
+  const megabytes = count('compress', values.compress, 0);
   listenForStop();
   const place = new Place(bashCheckout());
   try {
@@ -56,8 +60,10 @@ async function main(): Promise<number> {
     process.stdout.write(`Fake tools, ${rounds} rounds in turn after ${warmUp} to warm up\n\n${fake.text}\n`);
     if (!values.real || values.only !== '') return fake.ok ? 0 : 1;
     const real = await realSection(place, { rounds: Math.min(rounds, REAL_ROUNDS), coldRounds });
-    process.stdout.write(`${real.text}\nload average at the end: ${loadText()}\n`);
-    return fake.ok && real.ok ? 0 : 1;
+    process.stdout.write(`${real.text}\n`);
+    const compression = megabytes === 0 ? { text: '', ok: true } : await compressionSection(place, megabytes);
+    process.stdout.write(`${compression.text}\nload average at the end: ${loadText()}\n`);
+    return fake.ok && real.ok && compression.ok ? 0 : 1;
   } catch (error) {
     if (!(error instanceof Stopped)) throw error;
     return 130;
