@@ -91,6 +91,8 @@ async function report(error: unknown): Promise<void> {
   if (error instanceof TaskError) {
     terminal.error(describeError(error));
     process.exitCode = error.exitCode;
+    // A person who has pressed Ctrl-C does not wait for what is still in the thread pool.
+    if (error.exitCode > EXIT.signalled) process.exit();
   } else {
     terminal.error('this is a bug of the tasks, please report it:');
     terminal.say(error instanceof Error ? (error.stack ?? error.message) : String(error));

@@ -5,8 +5,8 @@
  * Where nothing can be built, a proven bundle that is there already is used.
  */
 
-import { lstatSync } from 'node:fs';
-import { join } from 'node:path';
+import { accessSync, constants, existsSync, lstatSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { failure, usageError } from '../errors.ts';
 import { type Change, isFile, keepWithMode, replaceWhole, sweepTemporary } from '../files.ts';
 import { isAlive } from '../process-identity.ts';
@@ -17,7 +17,7 @@ import type { Workbench } from '../task.ts';
 import { MissingTool } from '../toolchain.ts';
 import { compressFile, LEVEL } from '../zstd/compress.ts';
 import { contentDifference } from '../zstd/content.ts';
-import type { BundleConfig } from './bundle-config.ts';
+import { BUNDLE_VARIABLES, type BundleConfig } from './bundle-config.ts';
 import { dayOf, supervisorOf } from './bundle-plan.ts';
 import { type ProvenBundle, proveBundle } from './proven.ts';
 
@@ -51,9 +51,10 @@ export interface Bundle {
 /**
  * Asks what the plan depends on, and plans.
  *
- * @throws usageError where nothing can be built here and no proven bundle is there
+ * @throws usageError where nothing can be built here and no proven bundle is there, or the folder cannot be written
  */
 export async function prepareBundle(bench: Workbench, config: BundleConfig): Promise<PreparedBundle> {
+  verifyFolder(config.folder);
   try {
     return { config, way: { kind: 'build', stage: await prepareStage(bench, config.build) } };
   } catch (error) {
@@ -87,6 +88,23 @@ export async function carryOutBundle(bench: Workbench, { config, way }: Prepared
   }
 }
 
+/** A compilation of minutes must not end at a folder that cannot be written. */
+function verifyFolder(folder: string): void {
+  let at = folder;
+  while (!existsSync(at) && at !== dirname(at)) at = dirname(at);
+  try {
+    if (!statSync(at).isDirectory()) throw usageError('it is not a folder');
+    accessSync(at, constants.W_OK | constants.X_OK);
+  } catch (error) {
+    throw usageError(
+      `${folder} cannot be written to, because of ${at}; set ${BUNDLE_VARIABLES.folder} to another folder`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
 /** The bundle that is there, where it is what a build would have to make. */
 async function provenInstead(config: BundleConfig, lack: MissingTool): Promise<ProvenBundle> {
   const proven = await proveBundle(config.path, supervisorOf(config));
@@ -107,10 +125,9 @@ async function bringUpToDate(bench: Workbench, config: BundleConfig, built: Buil
   sweepTemporary(path, isAlive);
   if (isFile(path) && (await contentDifference(path, built.source)) === undefined) return keepWithMode(path, MODE);
   const heading = `compression of ${megabytes(built.size)} (zstd level ${LEVEL})`;
-  const checkpoint = () => signals.throwIfReceived();
   const fill = async (temporary: string) => {
-    await compressFile(built.source, temporary, { checkpoint });
-    checkpoint();
+    await compressFile(built.source, temporary, { signal: signals.aborted });
+    signals.throwIfReceived();
     await verifyCompressed(temporary, built);
   };
   await terminal.section('compression', () => replaceWhole(path, MODE, fill), heading);

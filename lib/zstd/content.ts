@@ -4,7 +4,6 @@
 
 import { createReadStream } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
-import { pipeline } from 'node:stream';
 import { createZstdDecompress } from 'node:zlib';
 import { readFrames, ZstdError } from './frames.ts';
 
@@ -18,12 +17,14 @@ const PIECE_BYTES = 1024 * 1024;
 export async function* readContent(path: string): AsyncGenerator<Buffer> {
   for (const { offset, size } of readFrames(path)) {
     const compressed = createReadStream(path, { start: offset, end: offset + size - 1, highWaterMark: PIECE_BYTES });
-    // Errors of either stream reach the loop below; the callback only keeps them from being thrown twice.
-    const content = pipeline(compressed, createZstdDecompress({ chunkSize: PIECE_BYTES }), () => undefined);
+    const content = createZstdDecompress({ chunkSize: PIECE_BYTES });
+    compressed.on('error', (error) => content.destroy(error)).pipe(content);
     try {
       yield* content as AsyncIterable<Buffer>;
     } catch (error) {
       throw new ZstdError(`damaged in the frame at byte ${offset}: ${(error as Error).message}`);
+    } finally {
+      compressed.destroy();
     }
   }
 }

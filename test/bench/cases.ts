@@ -33,6 +33,7 @@ export const FILES = { static: 'STATIC_FILE', dynamic: 'DYNAMIC_FILE' } as const
 
 const RUST: readonly FakeTool[] = ['cargo', 'cargo-zigbuild', 'rustup', 'mise'];
 const STAGE = 'tasks/scripts/stage-prebuilt-binaries.sh';
+const BUNDLE = 'tasks/scripts/vm/build-supervisor-bundle.sh';
 const ZIG_WORDS = ['x86_64-unknown-linux-gnu.2.28', 'x86_64-unknown-linux-gnu.2.28', 'target/zig-gnu-wrapper/amd64'];
 
 export const CASES: readonly BenchCase[] = [
@@ -58,6 +59,23 @@ export const CASES: readonly BenchCase[] = [
     words: ['gateway'],
     bash: { script: STAGE, words: ['gateway'] },
     tools: [...RUST, 'zig'],
+  },
+  {
+    name: 'vm/build-supervisor-bundle',
+    task: 'vm/build-supervisor-bundle',
+    words: [],
+    bash: { script: BUNDLE, words: [] },
+    tools: RUST,
+    limits: { programs: 7, timesBash: 1 },
+  },
+  {
+    name: 'vm/build-supervisor-bundle, nothing bundled yet',
+    task: 'vm/build-supervisor-bundle',
+    words: [],
+    bash: { script: BUNDLE, words: [] },
+    tools: RUST,
+    removed: ['target/vm-runtime-compressed'],
+    limits: { programs: 7, timesBash: 1 },
   },
   { name: 'stage supervisor --dry-run', task: 'stage', words: ['supervisor', '--dry-run'], tools: RUST },
   { name: 'stage --help', task: 'stage', words: ['--help'], tools: [], limits: { timesNode: 1.6 } },

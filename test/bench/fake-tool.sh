@@ -15,16 +15,18 @@ unexpected() {
 # Cargo's own behaviour where tasks can see it: an up-to-date output is left alone, and cargo says
 # where it is when it is asked to.
 cargo_build() {
-  directory=${CARGO_TARGET_DIR:-$PWD/target} profile=debug targets='' binary='' json=no
+  directory=${CARGO_TARGET_DIR:-$PWD/target} profile=debug targets='' binary='' package='' json=no
   while [ $# -gt 0 ]; do
     case $1 in
       --release) profile=release ;;
       --target) targets="$targets $2" && shift ;;
       --bin) binary=$2 && shift ;;
+      -p) package=$2 && shift ;;
       --message-format=json*) json=yes ;;
     esac
     shift
   done
+  binary=${binary:-$package}
   for target in ${targets:-host}; do
     triple=${target%%.*}
     case $triple in

@@ -11,6 +11,7 @@ import { existsSync, rmSync } from 'node:fs';
 import { cpus, loadavg } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { compressionSection } from './compression-section.ts';
 import { fakeSection } from './fake-section.ts';
 import { launchSection } from './launch-section.ts';
 import { listenForStop, Stopped } from './measure.ts';
@@ -20,15 +21,20 @@ import { realSection } from './real-section.ts';
 /** A staging with real tools takes longer than one with fakes. */
 const REAL_ROUNDS = 15;
 
-const HELP = `Usage: npm run bench -- [launch] [options]
+const SECTIONS = ['fake', 'real', 'launch', 'compression'] as const;
 
-  launch           only the last section: what a launch has cargo build, over real crates
+const HELP = `Usage: npm run bench -- [${SECTIONS.join(' | ')}]... [options]
+
+  fake             every task with fake tools, beside bash's
+  real             stagings with real tools
+  launch           what a launch has cargo build, over real crates
+  compression      the VM bundle's compression, beside the zstd program
 
   --rounds N       counted rounds of the cases with fake tools (default 31)
   --warm-up N      rounds before them that do not count (default 3)
-  --only TEXT      only the cases whose name has this text, and no real tools
-  --no-real        leave out the section with real tools
-  --cold-rounds N  rounds of the cold builds for two targets, and of a launch's (default 1; 0 leaves them out)
+  --only TEXT      only the cases with fake tools whose name has this text
+  --cold-rounds N  rounds of cold builds (default 1; 0 leaves them out)
+  --megabytes N    the size of the file to compress (default 200)
 `;
 
 const { values, positionals } = parseArgs({
@@ -38,34 +44,31 @@ const { values, positionals } = parseArgs({
     rounds: { type: 'string', default: '31' },
     'warm-up': { type: 'string', default: '3' },
     only: { type: 'string', default: '' },
-    real: { type: 'boolean', default: true },
     'cold-rounds': { type: 'string', default: '1' },
+    megabytes: { type: 'string', default: '200' },
   },
-  allowNegative: true,
 });
 
 if (values.help) process.stdout.write(HELP);
 else process.exitCode = await main();
 
+type Section = (place: Place) => Promise<{ readonly text: string; readonly ok: boolean }>;
+
 /** @returns the exit status */
 async function main(): Promise<number> {
-  const rounds = count('rounds', values.rounds, 1);
-  const warmUp = count('warm-up', values['warm-up'], 0);
-  const coldRounds = count('cold-rounds', values['cold-rounds'], 0);
-  const isLaunchOnly = positionals[0] === 'launch';
-  if (positionals.length > (isLaunchOnly ? 1 : 0)) throw new RangeError(`'${positionals.at(-1)}' is no section`);
+  const sections = chosenSections(allSections());
   listenForStop();
   const place = new Place(bashCheckout());
   try {
-    if (isLaunchOnly) return await launchOnly(place, coldRounds);
     process.stdout.write(`${machineText()}\n${waysText()}\n`);
-    const fake = await fakeSection(place, { rounds, warmUp, only: values.only });
-    process.stdout.write(`Fake tools, ${rounds} rounds in turn after ${warmUp} to warm up\n\n${fake.text}\n`);
-    if (!values.real || values.only !== '') return fake.ok ? 0 : 1;
-    const real = await realSection(place, { rounds: Math.min(rounds, REAL_ROUNDS), coldRounds });
-    const launch = await launchSection(place, coldRounds);
-    process.stdout.write(`${real.text}\n${launch.text}\nload average at the end: ${loadText()}\n`);
-    return fake.ok && real.ok && launch.ok ? 0 : 1;
+    let isWhole = true;
+    for (const section of sections) {
+      const { text, ok } = await section(place);
+      process.stdout.write(`${text}\n`);
+      isWhole &&= ok;
+    }
+    process.stdout.write(`load average at the end: ${loadText()}\n`);
+    return isWhole ? 0 : 1;
   } catch (error) {
     if (!(error instanceof Stopped)) throw error;
     return 130;
@@ -74,11 +77,31 @@ async function main(): Promise<number> {
   }
 }
 
-async function launchOnly(place: Place, coldRounds: number): Promise<number> {
-  process.stdout.write(`${machineText()}\n`);
-  const { text, ok } = await launchSection(place, coldRounds);
-  process.stdout.write(`${text}\nload average at the end: ${loadText()}\n`);
-  return ok ? 0 : 1;
+function allSections(): Record<(typeof SECTIONS)[number], Section> {
+  const rounds = count('rounds', values.rounds, 1);
+  const warmUp = count('warm-up', values['warm-up'], 0);
+  const coldRounds = count('cold-rounds', values['cold-rounds'], 0);
+  const megabytes = count('megabytes', values.megabytes, 1);
+  return {
+    fake: async (place) => {
+      const { text, ok } = await fakeSection(place, { rounds, warmUp, only: values.only });
+      return { text: `Fake tools, ${rounds} rounds in turn after ${warmUp} to warm up\n\n${text}`, ok };
+    },
+    real: (place) => realSection(place, { rounds: Math.min(rounds, REAL_ROUNDS), coldRounds }),
+    launch: (place) => launchSection(place, coldRounds),
+    compression: (place) => compressionSection(place, megabytes),
+  };
+}
+
+/** Those that were named, else all; `--only` is about the one with fake tools. */
+function chosenSections(all: Record<(typeof SECTIONS)[number], Section>): Section[] {
+  const unknown = positionals.find((name) => !SECTIONS.some((known) => known === name));
+  if (unknown !== undefined) throw new RangeError(`'${unknown}' is no section; there are ${SECTIONS.join(', ')}`);
+  const names =
+    values.only === ''
+      ? SECTIONS.filter((name) => positionals.length === 0 || positionals.includes(name))
+      : ['fake' as const];
+  return names.map((name) => all[name]);
 }
 
 function count(name: string, text: string, min: number): number {

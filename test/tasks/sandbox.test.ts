@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { isNotFound, verifyConnected } from '../../lib/sandbox/cli.ts';
+import { splitShellWords } from '../../lib/sandbox/shell-words.ts';
+import { anyWord } from '../support/any-text.ts';
+import { type FakeCase, FakeTools } from '../support/fake-tools.ts';
+import { runProcess, runTaskFile, SUITE_ROOT, type TaskResult } from '../support/run-task.ts';
+import { refusalOf } from '../support/task-errors.ts';
+import { temporaryFolder } from '../support/temporary.ts';
+
+const KEY = 'sk-secret-0123456789';
+/** As the real CLI prints it, which breaks long lines. */
+const NOT_FOUND = `printf '%s\\n' "Error:   × code: 'Some requested entity was not found', message:" '  │ "not found"' >&2; exit 1`;
+const UNAVAILABLE = `echo "Error:   × code: 'The service is currently unavailable'" >&2; exit 1`;
+const CREATE = 'openshell sandbox create --name dev';
+
+interface Gateway {
+  /** What `status -o json` prints, or a script. */
+  readonly status?: object | string;
+  readonly sandbox?: string;
+  readonly provider?: string;
+  readonly more?: readonly FakeCase[];
+}
+
+/** A fake CLI on a gateway that by default has neither the sandbox nor the provider. */
+function fakeCli({ status = { status: 'connected' }, sandbox = NOT_FOUND, provider = NOT_FOUND, more = [] }: Gateway) {
+  const tools = new FakeTools(temporaryFolder('fake-tools'));
+  onTestFinished(() => tools.verify());
+  const answer = typeof status === 'string' ? status : `printf '%s\\n' '${JSON.stringify(status)}'`;
+  return tools.add('openshell', [
+    ...more,
+    { words: ['status', '-o', 'json'], script: answer },
+    { words: ['sandbox', 'get', 'dev'], script: sandbox },
+    { words: ['provider', 'get', 'anthropic'], script: provider },
+    { words: ['provider', 'create'], script: ':' },
+    { words: ['sandbox', 'create'], script: ':' },
+    { words: ['sandbox', 'connect', 'dev'], script: ':' },
+  ]);
+}
+
+function run(tools: FakeTools, words: readonly string[] = [], extra: Record<string, string> = {}): Promise<TaskResult> {
+  return runTaskFile('sandbox', words, { cwd: tools.folder, env: tools.env(extra) });
+}
+
+/** The words of the last call. */
+function last(tools: FakeTools): readonly string[] {
+  return tools.calls().at(-1)?.words ?? [];
+}
+
+describe('a new sandbox', () => {
+  test('X3: without words and without a key it runs claude, and has no provider', async () => {
+    const tools = fakeCli({});
+    expect(await run(tools)).toMatchObject({ status: 0, stdout: '' });
+    expect(tools.lines()).toEqual([
+      'openshell status -o json',
+      'openshell sandbox get dev',
+      'openshell provider get anthropic',
+      `${CREATE} --tty -- claude`,
+    ]);
+  });
+
+  test('a provider that is there already is used, key or no key', async () => {
+    for (const extra of [{}, { ANTHROPIC_API_KEY: KEY }]) {
+      const tools = fakeCli({ provider: 'echo Provider:' });
+      await run(tools, [], extra);
+      expect(tools.lines().slice(2)).toEqual([
+        'openshell provider get anthropic',
+        `${CREATE} --provider anthropic --tty -- claude`,
+      ]);
+    }
+  });
+
+  test('C31: the key registers the provider, and is in no argument and in nothing that is shown', async () => {
+    const tools = fakeCli({});
+    const result = await run(tools, ['bash'], { ANTHROPIC_API_KEY: KEY });
+    expect(result.status).toBe(0);
+    expect(tools.lines().slice(3)).toEqual([
+      'openshell provider create --name anthropic --type claude --credential ANTHROPIC_API_KEY',
+      `${CREATE} --provider anthropic --tty -- bash`,
+    ]);
+    expect(`${tools.lines().join('\n')}${result.stdout}${result.stderr}`).not.toContain(KEY);
+    expect(tools.calls().find(({ words }) => words[1] === 'create')?.env.ANTHROPIC_API_KEY).toBe(KEY);
+  });
+
+  test("C31: with the process list in view, the key is nobody's word", async () => {
+    const look = '{ /bin/ps -eo args; } > "$HOME/ps"';
+    const tools = fakeCli({ more: [{ words: ['provider', 'create'], script: look }] });
+    await run(tools, [], { ANTHROPIC_API_KEY: KEY });
+    const listed = execFileSync('cat', [join(tools.folder, 'home/ps')], { encoding: 'utf8' });
+    expect(listed).toContain('provider create --name anthropic');
+    expect(listed).not.toContain(KEY);
+  });
+
+  test('the CLI takes the place of the task: its pid, its exit status, its folder', async () => {
+    const tools = fakeCli({ more: [{ words: ['sandbox', 'create'], script: 'echo "pid $$"; exit 42' }] });
+    let pid: number | undefined;
+    const result = await runTaskFile('sandbox', [], {
+      cwd: tools.folder,
+      env: tools.env(),
+      onStart: (child) => {
+        pid = child.pid;
+      },
+    });
+    expect(result).toMatchObject({ status: 42, stdout: `pid ${pid}\n` });
+    expect(tools.calls().at(-1)?.cwd).toBe(tools.folder);
+  });
+
+  test('a provider that cannot be registered ends it there', async () => {
+    const tools = fakeCli({ more: [{ words: ['provider', 'create'], script: 'echo refused >&2; exit 3' }] });
+    const result = await run(tools, [], { ANTHROPIC_API_KEY: KEY });
+    expect(result.status).toBe(3);
+    expect(result.stderr).toContain('refused');
+    expect(tools.lines().join()).not.toContain('sandbox create');
+  });
+});
+
+describe('words', () => {
+  test.each([
+    [['bash', '-c', 'echo a b']],
+    [['claude', '--help']],
+    [['claude', '--dry-run', '-h']],
+    [['sh', '-c', 'exit $1', '--', "it's"]],
+    [['a', '', ' ', '*', '$HOME', '"', '\n']],
+  ])('H30: %j reaches the sandbox as it is', async (words) => {
+    const tools = fakeCli({});
+    expect((await run(tools, words)).status).toBe(0);
+    expect(last(tools)).toEqual([...CREATE.split(' ').slice(1), '--tty', '--', ...words]);
+    await run(tools, ['--', ...words]);
+    expect(last(tools)).toEqual([...CREATE.split(' ').slice(1), '--tty', '--', ...words]);
+  });
+
+  test('behind a lone --, a command may begin with a dash', async () => {
+    const tools = fakeCli({});
+    await run(tools, ['--', '--help']);
+    expect(last(tools).slice(-2)).toEqual(['--', '--help']);
+    expect(await run(tools, ['--nonsense', 'bash'])).toMatchObject({ status: 2 });
+  });
+
+  test('SB-1, H30: the variable of mise is read as a shell reads it; words win over it', async () => {
+    const tools = fakeCli({});
+    await run(tools, [], { usage_command: "'bash' '-c' 'echo a b'" });
+    expect(last(tools).slice(-3)).toEqual(['bash', '-c', 'echo a b']);
+    await run(tools, ['zsh'], { usage_command: 'bash' });
+    expect(last(tools).slice(-1)).toEqual(['zsh']);
+    const refused = await run(tools, [], { usage_command: "'bash" });
+    expect(refused.status).toBe(2);
+    expect(refused.stderr).toMatch(/^error: usage_command is ''bash', which has a quote that is not closed[^\n]*\n$/);
+  });
+
+  test('any words come back from the quoting of bash', () => {
+    const quoted = (words: string[]) =>
+      execFileSync('bash', ['-c', 'printf "%q " "$@"', 'bash', ...words], { encoding: 'utf8' });
+    const single = (words: string[]) => words.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(' ');
+    fc.assert(
+      fc.property(fc.array(anyWord(12), { minLength: 1, maxLength: 4 }), (words) => {
+        expect(splitShellWords('x', single(words))).toEqual(words);
+      }),
+    );
+    for (const words of [
+      ['a b', 'c'],
+      ['"', "'", '\\'],
+      ['', 'x'],
+      ['$HOME `x` !', '*?['],
+    ]) {
+      expect(splitShellWords('x', quoted(words))).toEqual(words);
+    }
+  });
+
+  test.each([
+    ['', []],
+    ['  \n', []],
+    ['a  b\tc\n', ['a', 'b', 'c']],
+    [`"a \\" \\$x \\y" b'c'd`, ['a " $x \\y', 'bcd']],
+    ['\'\' ""', ['', '']],
+    ['a\\ b', ['a b']],
+    ['a\\\nb "c\\\nd"', ['ab', 'cd']],
+  ])('%j', (text, words) => {
+    expect(splitShellWords('x', text)).toEqual(words);
+  });
+
+  test.each(["'", '"a', 'a\\', '"a\\"'])('%j is not closed', (text) => {
+    expect(refusalOf(() => splitShellWords('x', text))).toMatch(/^2: x is /);
+  });
+});
+
+describe('a sandbox that is there', () => {
+  test('is connected to; the provider is not asked for without a key', async () => {
+    const tools = fakeCli({ sandbox: 'echo Sandbox:' });
+    const result = await run(tools);
+    expect(result.status).toBe(0);
+    expect(tools.lines().slice(2)).toEqual(['openshell sandbox connect dev']);
+    expect(result.stderr).not.toContain('warning');
+  });
+
+  test('with a key, the provider is registered all the same', async () => {
+    const tools = fakeCli({ sandbox: 'echo Sandbox:' });
+    await run(tools, [], { ANTHROPIC_API_KEY: KEY });
+    expect(
+      tools
+        .lines()
+        .slice(3)
+        .map((line) => line.split(' ').slice(0, 3).join(' ')),
+    ).toEqual(['openshell provider create', 'openshell sandbox connect']);
+  });
+
+  test('SB-6, H30: a command for it is not dropped without a word', async () => {
+    const tools = fakeCli({ sandbox: 'echo Sandbox:' });
+    const result = await run(tools, ['bash', '-c', 'echo a b']);
+    expect(result.stderr).toContain(
+      "warning: the sandbox 'dev' is there already, so this command is not run; to run it: " +
+        "openshell sandbox exec --name dev --tty -- bash -c 'echo a b'\n",
+    );
+    expect(last(tools)).toEqual(['sandbox', 'connect', 'dev']);
+  });
+});
+
+describe('no gateway', () => {
+  test.each([
+    [{ status: 'not_configured' }, 'no gateway is configured; start one'],
+    [
+      { status: 'disconnected', gateway: 'g', server: 'http://x', error: 'refused' },
+      'the gateway g (http://x) is not connected, but disconnected: refused',
+    ],
+    [{ status: 'error', gateway: 'g', server: 'http://x' }, 'is not connected, but error; start one'],
+    [{ status: 'new-word' }, 'is not connected, but new-word'],
+    ['echo "Gateway Status"', "openshell status -o json answered 'Gateway Status'; update the CLI"],
+    ['echo []', "answered '[]'"],
+    [
+      'echo "error[E0308]: mismatched types" >&2; exit 101',
+      'openshell status -o json failed: error[E0308]: mismatched types',
+    ],
+  ])('SB-3, SB-5: %j ends it, with the reason', async (status, message) => {
+    const tools = fakeCli({ status });
+    const result = await run(tools);
+    expect(result).toMatchObject({ status: 2, stdout: '' });
+    expect(result.stderr).toMatch(/^error: [^\n]+\n$/);
+    expect(result.stderr).toContain(message);
+    expect(tools.lines()).toHaveLength(1);
+  });
+
+  test.each(['connected', 'connected_http'])('%s is one', (status) => {
+    expect(() => verifyConnected(JSON.stringify({ status }))).not.toThrow();
+  });
+
+  test.each([
+    ['sandbox', { sandbox: UNAVAILABLE }],
+    ['provider', { provider: UNAVAILABLE }],
+  ])('SB-4: a failing question about the %s is no "not found"', async (name, gateway) => {
+    const tools = fakeCli(gateway);
+    const result = await run(tools);
+    expect(result.status).toBe(2);
+    expect(result.stderr).toContain(`openshell ${name} get`);
+    expect(result.stderr).toContain('The service is currently unavailable');
+    expect(tools.lines().join()).not.toContain('create');
+  });
+
+  test('both ways in which the CLI says "not found", wherever it breaks the line', () => {
+    expect(isNotFound('  × code: \'Some requested entity was not found\', message: "sandbox not found"')).toBe(true);
+    expect(isNotFound("  × code: 'Some requested entity was\n  │ not found', message: x")).toBe(true);
+    expect(isNotFound('  × status: NotFound, message: "sandbox not found", details: []')).toBe(true);
+    expect(isNotFound('sh: openshell: not found')).toBe(false);
+    expect(isNotFound('status: Unavailable, message: "host not found"')).toBe(false);
+  });
+
+  test('no CLI is said before anything else', async () => {
+    const tools = new FakeTools(temporaryFolder());
+    const result = await run(tools);
+    expect(result.status).toBe(2);
+    expect(result.stderr).toMatch(/^error: openshell is not on PATH; [^\n]+\n$/);
+  });
+});
+
+test("the checkout's own CLI compiles itself first, in view", async () => {
+  const folder = join(temporaryFolder(), 'scripts');
+  execFileSync('mkdir', [folder]);
+  const tools = new FakeTools(folder);
+  tools.add('openshell', [
+    { words: ['--version'], script: 'echo Recompiling... >&2; exit 101' },
+    { words: [], script: ':' },
+  ]);
+  const result = await runTaskFile('sandbox', [], { cwd: folder, env: tools.env() });
+  expect(result.status).toBe(101);
+  expect(result.stderr).toContain('Recompiling...\n');
+  expect(tools.lines()).toEqual(['openshell --version']);
+});
+
+test('a dry run asks, and prints what would run', async () => {
+  const tools = fakeCli({});
+  const result = await run(tools, ['--dry-run', 'bash', '-c', 'a b'], { ANTHROPIC_API_KEY: KEY });
+  expect(result.stdout).toBe(
+    'openshell provider create --name anthropic --type claude --credential ANTHROPIC_API_KEY\n' +
+      `${CREATE} --provider anthropic --tty -- bash -c 'a b'\n`,
+  );
+  expect(tools.lines()).toHaveLength(3);
+});
+
+test('under real mise, words keep their boundaries and the terminal is the person’s', async () => {
+  const tools = fakeCli({});
+  const bin = join(SUITE_ROOT, 'node_modules/.bin');
+  const home = tools.env().HOME ?? '';
+  const env = {
+    ...tools.env({ MISE_TRUSTED_CONFIG_PATHS: SUITE_ROOT, MISE_TASK_RUN_AUTO_INSTALL: 'false', MISE_OFFLINE: '1' }),
+    PATH: `${tools.bin}:${bin}:/usr/bin:/bin`,
+    ...{
+      MISE_DATA_DIR: join(home, 'mise'),
+      MISE_CACHE_DIR: join(home, 'cache'),
+      MISE_CONFIG_DIR: join(home, 'config'),
+    },
+  };
+  const words = ['run', 'sandbox', '--', 'bash', '-lc', "echo 'a  b' --help"];
+  expect((await runProcess(join(bin, 'mise'), words, { cwd: SUITE_ROOT, env })).status).toBe(0);
+  expect(last(tools).slice(-3)).toEqual(['bash', '-lc', "echo 'a  b' --help"]);
+});
