@@ -8,6 +8,7 @@ import { failure, TaskError, usageError } from '../errors.ts';
 import { PRODUCT } from '../product.ts';
 import type { StageConfig } from '../stage/config.ts';
 import { type Artefact, artefactsOf } from '../stage/plan.ts';
+import { reportLines } from '../stage/report.ts';
 import { carryOut, type PreparedStage } from '../stage/run.ts';
 import { verifyArtefact } from '../stage/verify.ts';
 import type { Workbench } from '../task.ts';
@@ -59,7 +60,9 @@ export async function withStaged(
     terminal.say(`waiting for another build of this image: ${holderText(holder)}`),
   );
   try {
-    await carryOut(bench, prepared);
+    const staged = await carryOut(bench, prepared);
+    // All but the last line, which says that the task is done.
+    for (const line of reportLines(config.root, staged, '').slice(0, -1)) terminal.say(line);
     await whileUnchanged(config, body);
   } finally {
     await lock.release();
