@@ -51,7 +51,10 @@ export async function findEngine(door: Door, env: Environment, root: string, cho
   try {
     for (const name of choice.candidates) {
       const asked = await questions.get(programOf(name, env) ?? '');
-      if (asked?.info?.engine === name) return engineOf(name, asked, reasonWith(choice.reason, refused));
+      if (asked?.info?.engine === name) {
+        const others = refused.filter((one) => one !== asked);
+        return engineOf(name, asked, [choice.reason, ...others.map(saidOf)].join('; '));
+      }
       if (asked !== undefined && !refused.includes(asked)) refused.push(asked);
     }
   } finally {
@@ -109,10 +112,6 @@ function serverArch({ program, info }: Asked): Arch {
 function nameNote({ program, record, info }: Engine): string {
   const name = program === record.name ? '' : ` under the name ${program}`;
   return info?.isPodmanServer === true && record.name === 'docker' ? `${name}, served by podman` : name;
-}
-
-function reasonWith(reason: string, refused: readonly Asked[]): string {
-  return [reason, ...refused.map(saidOf)].join('; ');
 }
 
 function saidOf({ program, answer, info }: Asked): string {
