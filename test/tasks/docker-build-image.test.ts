@@ -468,7 +468,7 @@ describe('what others have staged', () => {
 describe('side by side', () => {
   /** A builder that leaves a mark when it is asked, and cargo's wait for the marks of two tasks. */
   const MARKING = `: > "$PWD/asked-$$"; printf 'Driver: docker\\n'`;
-  const FOR_BOTH = 'until asked=("$PWD"/asked-*); (( ${#asked[@]} > 1 )); do /bin/sleep 0.02; done; /bin/sleep 0.5';
+  const FOR_BOTH = `until asked=("$PWD"/asked-*); ((\${#asked[@]} > 1)); do /bin/sleep 0.02; done; /bin/sleep 0.5`;
 
   test('mise run build:docker builds both, and stages one after the other', async () => {
     const checkout = checkoutWith('docker', { builder: MARKING });
