@@ -23,12 +23,12 @@ import { Guard, wrapperOf } from './guard.ts';
 import { type Machine, thisMachine } from './machine.ts';
 import { misePrefixOf, parseMiseEnvironment, programName } from './mise.ts';
 import { limitPrefix } from './nofile.ts';
-import { type Answer, commandFailed, type Outcome, outcomeTail, trimmed } from './outcome.ts';
+import { type Answer, answerOf, commandFailed, type Outcome, trimmed } from './outcome.ts';
 import { findProgram } from './programs.ts';
 import { restartServer, type WrapperWatch, withRecovery } from './recovery.ts';
 import { exitStatus, killGroup, type Signals, statusOfSignal } from './signals.ts';
 import { Surroundings } from './surroundings.ts';
-import { seconds, type Terminal } from './terminal.ts';
+import type { Terminal } from './terminal.ts';
 
 const STRICT_MODE = 'set -euo pipefail;';
 /** For a question to mise, and for the sccache server to stop or start. */
@@ -110,15 +110,13 @@ export class Door {
    */
   async cargo(value: Command): Promise<string> {
     // Cargo needs no privilege: under sudo its output stays the person's.
-    const outcome = await withRecovery(
-      { ...value, asInvoker: true },
-      {
-        wrapperOf: (current) => wrapperOf(this.#surroundings.seenBy(current)),
-        start: (current, watch) => this.#startCargo(current, watch),
-        restartServer: (wrapper, like) => this.#restartServer(wrapper, like),
-        warn: (text) => this.#terminal.warn(text),
-      },
-    );
+    const asPerson = { ...value, asInvoker: true };
+    const outcome = await withRecovery(asPerson, {
+      wrapperOf: (current) => wrapperOf(this.#surroundings.seenBy(current)),
+      start: (current, watch) => this.#startCargo(current, watch),
+      restartServer: (wrapper, like) => this.#restartServer(wrapper, like),
+      warn: (text) => this.#terminal.warn(text),
+    });
     // Its last lines went to the terminal as they came.
     if (outcome.status !== 0) throw commandFailed(value, { ...outcome, stdout: '', stderr: '' });
     return outcome.stdout;
@@ -176,9 +174,7 @@ export class Door {
   }
 
   /** The environment that the program of a command will see, behind mise too. */
-  environmentOf(value: Command): Environment {
-    return this.#surroundings.seenBy(value);
-  }
+  environmentOf = (value: Command): Environment => this.#surroundings.seenBy(value);
 
   /** Asks mise what it sets in a folder: the guard and the recovery decide by what cargo will see. */
   async learnMise(folder: string): Promise<void> {
@@ -269,12 +265,7 @@ export class Door {
   }
 
   async #probe(value: Command, options: LaunchOptions & { timeoutMs: number }): Promise<Answer> {
-    const outcome = await this.#launch(value, options);
-    if (outcome.timedOut) {
-      return { ok: false, reason: `no answer from ${argvText(value)} within ${seconds(options.timeoutMs)}` };
-    }
-    if (outcome.status === 0) return { ok: true, output: trimmed(outcome.stdout) };
-    return { ok: false, reason: outcomeTail(outcome) || `status ${outcome.status}` };
+    return answerOf(value, await this.#launch(value, options), options.timeoutMs);
   }
 
   /** Cargo has one verb, so that no cargo run can miss the recovery. */

@@ -4,6 +4,7 @@
 
 import { argvText, type Command } from './command.ts';
 import { EXIT, failure, oneLine, type TaskError } from './errors.ts';
+import { seconds } from './terminal.ts';
 
 const TAIL_LINES = 20;
 
@@ -20,6 +21,19 @@ export interface Outcome {
 
 /** The answer of a question: the output without the line breaks at its end, or why there is none. */
 export type Answer = { readonly ok: true; readonly output: string } | { readonly ok: false; readonly reason: string };
+
+/**
+ * What a question was answered.
+ *
+ * @param timeoutMs how long it had
+ */
+export function answerOf(value: Command, outcome: Outcome, timeoutMs: number): Answer {
+  if (outcome.timedOut) {
+    return { ok: false, reason: `no answer from ${argvText(value)} within ${seconds(timeoutMs)}` };
+  }
+  if (outcome.status === 0) return { ok: true, output: trimmed(outcome.stdout) };
+  return { ok: false, reason: outcomeTail(outcome) || `status ${outcome.status}` };
+}
 
 /** The error for a command that failed: what, how, where, and its last lines unless the person has seen them. */
 export function commandFailed(value: Command, outcome: Outcome): TaskError {

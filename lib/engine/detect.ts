@@ -119,13 +119,13 @@ function saidOf({ program, answer, info }: Asked): string {
   return info === undefined ? `${program} is no container engine` : `${program} is really ${info.engine}`;
 }
 
-function nothingAnswers({ candidates, reason }: EngineChoice, asked: readonly Asked[]): string {
+function nothingAnswers({ candidates, reason, remedy }: EngineChoice, asked: readonly Asked[]): string {
   const wanted = candidates.join(' or ');
   // Where both may be taken, nothing has been chosen that could have a reason.
   const why = candidates.length > 1 ? '' : ` (${reason})`;
   if (asked.length === 0) {
-    return `${wanted} is not on PATH${why}; install it, or set ${ENGINE_VARIABLES.explicit} to one that is`;
+    return `${wanted} is not on PATH${why}; ${remedy ?? `install it, or set ${ENGINE_VARIABLES.explicit} to one that is`}`;
   }
   const said = asked.map(saidOf).join('; ');
-  return `no answer from ${wanted}${why}: ${said}; start it, or set ${ENGINE_VARIABLES.explicit} to one that runs`;
+  return `no answer from ${wanted}${why}: ${said}; ${remedy ?? `start it, or set ${ENGINE_VARIABLES.explicit} to one that runs`}`;
 }

@@ -38,6 +38,8 @@ export interface EngineChoice {
   readonly candidates: readonly EngineName[];
   /** Why, for people. */
   readonly reason: string;
+  /** What to do where none answers, for people; by default to start one, or to name another. */
+  readonly remedy?: string;
 }
 
 /**

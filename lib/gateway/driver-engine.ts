@@ -2,18 +2,23 @@
 
 /** The engine of a launcher: its driver names it, whatever the environment says of engines. */
 
-import { detectEngine } from '../engine/detect.ts';
+import { findEngine } from '../engine/detect.ts';
 import type { Engine, EngineName } from '../engine/engine.ts';
-import { ENGINE_VARIABLES } from '../engine/selection.ts';
 import type { Workbench } from '../task.ts';
+
+/** How each is started. Podman is asked through a service; on macOS that runs in a virtual machine. */
+const REMEDIES: Readonly<Record<EngineName, (platform: NodeJS.Platform) => string>> = {
+  docker: () => 'start Docker',
+  podman: (platform) =>
+    `run: ${platform === 'darwin' ? 'podman machine start' : 'systemctl --user start podman.socket'}`,
+};
 
 /**
  * Asks the driver's engine.
  *
  * @throws usageError with the engine's own words where it does not answer
  */
-export function driverEngine(bench: Workbench, name: EngineName, root: string): Promise<Engine> {
-  const others = Object.fromEntries(Object.values(ENGINE_VARIABLES).map((variable) => [variable, undefined]));
-  const env = { ...bench.env, ...others, [ENGINE_VARIABLES.explicit]: name, [ENGINE_VARIABLES.quiet]: '1' };
-  return detectEngine(bench.door, bench.terminal, env, root);
+export function driverEngine({ door, env }: Workbench, name: EngineName, root: string): Promise<Engine> {
+  const remedy = `${REMEDIES[name](process.platform)}, or launch with another driver`;
+  return findEngine(door, env, root, { candidates: [name], reason: `the driver is ${name}`, remedy });
 }
