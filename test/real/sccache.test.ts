@@ -4,10 +4,10 @@
 
 import { spawnSync } from 'node:child_process';
 import { readFileSync, readlinkSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { ownLimits } from '../../lib/limits.ts';
+import { freePort } from '../support/free-port.ts';
 import { makeMiniature } from '../support/miniature.ts';
 import { processesWith } from '../support/processes.ts';
 import { requireTools } from '../support/real-tools.ts';
@@ -16,14 +16,6 @@ import { temporaryFolder } from '../support/temporary.ts';
 
 const BUILD_TIMEOUT_MS = 120_000;
 const tools = requireTools('cargo', 'rustup', 'zigbuild', 'sccache', 'musl-x86_64');
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === 'object' && address !== null ? address.port : 0;
-}
 
 /** The soft limits of the servers that listen for this test, from `/proc`. */
 function serverLimits(port: string): (string | undefined)[] {

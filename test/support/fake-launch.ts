@@ -5,12 +5,12 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { parse } from 'smol-toml';
 import { addEngine, type FakeEngine } from './fake-engine.ts';
 import { FakeCheckout } from './fake-rust.ts';
 import { bashQuote, type FakeCase } from './fake-tools.ts';
+import { freePort } from './free-port.ts';
 import { runTaskFile, SUITE_ROOT, type TaskOptions, type TaskResult } from './run-task.ts';
 
 const SOURCE = join(import.meta.dirname, 'fake-gateway.c');
@@ -52,14 +52,19 @@ export class FakeLaunch extends FakeCheckout {
     extra: Readonly<Record<string, string>> = {},
     options: Partial<TaskOptions> = {},
   ): Promise<TaskResult> {
+    const env = await this.launchEnv(extra);
+    return runTaskFile(name, words, { cwd: this.root, env, ...options });
+  }
+
+  /** The environment of a launch, with a free port that stays the same. */
+  async launchEnv(extra: Readonly<Record<string, string>> = {}): Promise<Record<string, string>> {
     this.port ||= await freePort();
-    const env = this.env({
+    return this.env({
       XDG_CONFIG_HOME: this.config,
       OPENSHELL_SERVER_PORT: String(this.port),
       FAKE_GATEWAY_LOG: this.log,
       ...extra,
     });
-    return runTaskFile(name, words, { cwd: this.root, env, ...options });
   }
 
   /** The starts of the gateway, the one for certificates first. */
@@ -140,13 +145,4 @@ function fakeGateway(): string {
   execFileSync('cc', ['-O1', '-o', temporary, SOURCE]);
   renameSync(temporary, path);
   return path;
-}
-
-/** A port of loopback that nobody listens on. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen({ host: '127.0.0.1', port: 0 }, resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

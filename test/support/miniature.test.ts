@@ -25,6 +25,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { zstdCompressSync } from 'node:zlib';
 import { stringify, type TomlTable } from 'smol-toml';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { freePort } from './free-port.ts';
 import { type Miniature, makeMiniature } from './miniature.ts';
 
 const MINUTES = 60_000;
@@ -181,15 +182,6 @@ describe.skipIf(!hasCargo)('the miniature, built (skipped without cargo)', () =>
       const run = { child, log: '', ended: once(child, 'close') };
       for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (run.log += chunk));
       return run;
-    }
-
-    async function freePort(): Promise<number> {
-      const server = createServer().listen(0, '127.0.0.1');
-      await once(server, 'listening');
-      const { port } = server.address() as { port: number };
-      server.close();
-      await once(server, 'close');
-      return port;
     }
 
     /** The status for a path, as soon as the port answers; fails when the gateway ends before. */

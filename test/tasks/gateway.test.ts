@@ -20,6 +20,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { FakeLaunch } from '../support/fake-launch.ts';
 import { requireTools } from '../support/real-tools.ts';
 import type { TaskResult } from '../support/run-task.ts';
+import { type RunningLaunch, startLaunch } from '../support/running-launch.ts';
 
 const tools = requireTools('cc');
 const LAUNCHERS = ['docker', 'podman', 'vm', 'kubernetes'] as const;
@@ -148,31 +149,33 @@ describe('launching with fake tools', tools.options, () => {
 
     test('a gateway that answers becomes active; docker asks to be told', async () => {
       const launch = newLaunch(driver);
-      const { child, stderr, ended } = startListening(launch, driver);
-      await until(() => stderr().includes(' is up at '));
+      const running = await startListening(launch, driver);
+      await running.said(' is up at ');
       const isActive = launch.active() === `${driver}-dev`;
-      child.kill('SIGINT');
-      expect((await ended).status).toBe(0);
+      running.kill('SIGINT');
+      expect((await running.ended).status).toBe(0);
       expect(isActive).toBe(driver !== 'docker');
-      expect(stderr()).toMatch(new RegExp(`^${driver}-dev is up at http://127.0.0.1:${launch.port} after \\d`, 'm'));
+      expect(running.stderr()).toMatch(
+        new RegExp(`^${driver}-dev is up at http://127.0.0.1:${launch.port} after \\d`, 'm'),
+      );
     });
 
     test('H21: a second one in the same place says who is there, and leaves everything alone', async () => {
       const launch = newLaunch(driver);
-      const { child, stderr, ended } = startListening(launch, driver);
-      await until(() => stderr().includes(' is up at '));
+      const running = await startListening(launch, driver);
+      await running.said(' is up at ');
       const before = readFileSync(join(launch.state(driver), 'gateway.toml'), 'utf8');
       const builds = launch.builds().length;
       const second = await run(launch, driver, [], { OPENSHELL_SANDBOX_IMAGE: 'other' });
-      child.kill('SIGINT');
-      await ended;
+      running.kill('SIGINT');
+      await running.ended;
       expect(second.status).toBe(2);
       expect(second.stderr).toMatch(
-        new RegExp(`^error: \\S+ is in use by pid ${child.pid} \\(gateway ${driver}-dev with ${driver}, since `, 'm'),
+        new RegExp(`^error: \\S+ is in use by pid ${running.pid} \\(gateway ${driver}-dev with ${driver}, since `, 'm'),
       );
       expect(second.stderr).toMatch(
         new RegExp(
-          `^error: 127.0.0.1:${launch.port} is in use by fake-gateway\\S* \\(pid ${child.pid}\\)|is in use by openshell-gateway \\(pid ${child.pid}\\)`,
+          `^error: 127.0.0.1:${launch.port} is in use by fake-gateway\\S* \\(pid ${running.pid}\\)|is in use by openshell-gateway \\(pid ${running.pid}\\)`,
           'm',
         ),
       );
@@ -551,37 +554,10 @@ describe('launching with fake tools', tools.options, () => {
   });
 });
 
-function startListening(launch: FakeLaunch, driver: Launcher) {
-  let child: ChildProcess | undefined;
-  let said = '';
-  const ended = launch.launch(
-    taskOf(driver),
-    wordsOf(driver),
-    { FAKE_GATEWAY: 'listen', OPENSHELL_VM_DRIVER_STATE_ROOT: join(launch.tools.folder, 's') },
-    {
-      onStart: (started) => {
-        child = started;
-        started.stderr?.on('data', (text: string) => (said += text));
-      },
-    },
-  );
-  onTestFinished(() => void child?.kill('SIGKILL'));
-  const running = {
-    get child(): ChildProcess {
-      return child as ChildProcess;
-    },
-    stderr: () => said,
-    ended,
-  };
-  return {
-    ...running,
-    child: {
-      kill: (signal: NodeJS.Signals) => child?.kill(signal),
-      get pid() {
-        return child?.pid;
-      },
-    },
-  };
+async function startListening(launch: FakeLaunch, driver: Launcher): Promise<RunningLaunch> {
+  const extra = { FAKE_GATEWAY: 'listen', OPENSHELL_VM_DRIVER_STATE_ROOT: join(launch.tools.folder, 's') };
+  const env = await launch.launchEnv(extra);
+  return startLaunch(taskOf(driver), wordsOf(driver), { cwd: launch.root, env });
 }
 
 async function until(condition: () => boolean): Promise<void> {
