@@ -104,7 +104,7 @@ describe('real staging', tools.options, () => {
     expect(crates(result)[0]).toBeGreaterThan(2 * WIDTH);
   }, BUILD_TIMEOUT_MS);
 
-  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  afterAll(() => rmSync(folder, { recursive: true, force: true }), BUILD_TIMEOUT_MS);
 
   describe.each([
     ['amd64', 'x86-64'],
