@@ -260,14 +260,14 @@ describe('where the image goes', () => {
 describe('builder and cache', () => {
   test('H1, DBI-4, DBI-5: a builder of the driver docker-container has a local cache for each image', async () => {
     const checkout = checkoutWith('docker', { builder: `${CONTAINER_BUILDER}; /bin/sleep 0.05; echo Nodes:` });
-    const settings = { DOCKER_BUILDER: 'multi', DOCKER_BUILD_CACHE_DIR: 'ca che' };
+    const settings = { DOCKER_BUILDER: 'multi', DOCKER_BUILD_CACHE_DIR: 'ca, che' };
     const away = temporaryFolder();
     expect((await build(checkout, ['supervisor'], settings, { cwd: away })).status).toBe(0);
     expect(callsOf(checkout, 'docker')[1]).toBe('docker buildx inspect multi');
     expect(optionOf(checkout, '--builder')).toBe('multi');
-    const cache = join(away, 'ca che/images/supervisor');
-    expect(optionOf(checkout, '--cache-from')).toBe(`type=local,src=${cache}`);
-    expect(optionOf(checkout, '--cache-to')).toBe(`type=local,dest=${cache},mode=max`);
+    const cache = join(away, 'ca, che/images/supervisor');
+    expect(optionOf(checkout, '--cache-from')).toBe(`type=local,"src=${cache}"`);
+    expect(optionOf(checkout, '--cache-to')).toBe(`type=local,"dest=${cache}",mode=max`);
     expect(existsSync(cache)).toBe(true);
   });
 
