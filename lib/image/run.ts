@@ -80,7 +80,7 @@ function stageConfigOf(bench: Workbench, config: ImageConfig, arches: readonly A
 }
 
 /** What others have staged is held to the same: no image gets an old or a foreign binary unseen. */
-function verifyPrebuilt(config: StageConfig): void {
+export function verifyPrebuilt(config: StageConfig): void {
   const artefacts = artefactsOf(config);
   const missing = artefacts.filter(({ path }) => statSync(path, { throwIfNoEntry: false })?.isFile() !== true);
   if (missing.length > 0) {
