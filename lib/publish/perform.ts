@@ -38,9 +38,11 @@ export async function perform(
     await terminal.section('images', async () => {
       for (const step of plan.builds) await steps.run(step);
     });
-    await terminal.section('content', async () => {
-      for (const reference of plan.platforms) await progress.during(reference, () => steps.run(reference.step));
-    });
+    if (plan.platforms.length > 0) {
+      await terminal.section('content', async () => {
+        for (const reference of plan.platforms) await progress.during(reference, () => steps.run(reference.step));
+      });
+    }
     await terminal.section('tags', () => setTags(plan, steps, progress, before, reader));
     return await terminal.section('read back', () => readBack(references, plan, steps, reader, before));
   } catch (error) {
@@ -57,14 +59,15 @@ async function setTags(
   reader: RegistryReader,
 ): Promise<void> {
   for (const { component } of plan.assemblies) learnDigest(plan, component, steps, before);
-  const assembled = new Set<string>();
+  const isSet = (reference: PlannedReference) => {
+    const digest = steps.valueOf(reference.slot);
+    return digest !== undefined && readingIn(before, reference)?.digest === digest;
+  };
+  const moving = new Set(plan.tags.filter((reference) => !isSet(reference)).map(({ component }) => component));
+  for (const component of moving) await assemble(plan, component, steps, reader);
+  // With podman the first tag of a component tells the digest, and others may turn out to be set.
   for (const reference of plan.tags) {
-    const { component, slot, step } = reference;
-    const digest = steps.valueOf(slot);
-    if (digest !== undefined && readingIn(before, reference)?.digest === digest) continue;
-    if (!assembled.has(component)) await assemble(plan, component, steps, reader);
-    assembled.add(component);
-    await progress.during(reference, () => steps.run(step));
+    if (!isSet(reference)) await progress.during(reference, () => steps.run(reference.step));
   }
 }
 

@@ -66,7 +66,7 @@ export async function publish(bench: Workbench, extra: readonly string[], isDryR
     const rows = await perform(bench, prepared, reader, before);
     for (const line of tableLines(rows)) terminal.result(line);
     const moved = rows.filter(({ state }) => state !== 'unchanged').length;
-    terminal.say(`done: ${moved} of ${rows.length} references moved; ${terminal.timings()}`);
+    terminal.say(`done: ${moved} of ${rows.length} references set, the others were so already; ${terminal.timings()}`);
   } finally {
     rmSync(plan.scratch, { recursive: true, force: true });
     await removeNames(bench, engine, config.root, reader.localNames);
@@ -105,7 +105,7 @@ async function readBefore(
   plan: PublishPlan,
 ): Promise<Map<string, RegistryAnswer>> {
   const references = [...plan.platforms, ...plan.tags].map(({ reference }) => reference);
-  const before = await bench.terminal.section('registry', () => reader.read(references), 'asking the registry');
+  const before = await bench.terminal.section('registry', () => reader.read(references), 'what the registry has');
   for (const [reference, answer] of before) {
     if (answer.kind === 'failed') {
       throw usageError(
