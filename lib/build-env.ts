@@ -36,6 +36,8 @@ interface LaunchOptions {
   /** A soft limit in place of the guard's. */
   readonly limit?: number;
   readonly timeoutMs?: number;
+  /** Aborts when nobody needs the answer any more; the program is killed. */
+  readonly unless?: AbortSignal | undefined;
   readonly onStderr?: (bytes: Buffer) => void;
 }
 
@@ -86,10 +88,14 @@ export class Door {
     return trimmed(outcome.stdout);
   }
 
-  /** Asks a question that may be answered by failing, within a time limit. Not echoed. */
-  async probe(value: Command, timeoutMs: number): Promise<Answer> {
+  /**
+   * Asks a question that may be answered by failing, within a time limit. Not echoed.
+   *
+   * @param unless takes the question back when it aborts
+   */
+  async probe(value: Command, timeoutMs: number, unless?: AbortSignal): Promise<Answer> {
     this.#refuseCargo(value);
-    return this.#probe(value, { stdio: CAPTURED, timeoutMs });
+    return this.#probe(value, { stdio: CAPTURED, timeoutMs, unless });
   }
 
   /**
@@ -210,6 +216,7 @@ export class Door {
       if (child !== undefined) killGroup(child, 'SIGKILL');
     };
     const timer = options.timeoutMs === undefined ? undefined : setTimeout(kill, options.timeoutMs);
+    options.unless?.addEventListener('abort', kill, { once: true });
     try {
       const output = child === undefined ? await running : await this.#signals.during(child, running);
       if (output.cause instanceof Error) throw failure(`${this.#bash} could not be started`, EXIT.failed, output);

@@ -3,11 +3,12 @@
 /** The wiring: every mise task points at a file that is there, and every task file can be reached. */
 
 import { readdirSync, readFileSync, statSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { parse } from 'smol-toml';
 import { describe, expect, test } from 'vitest';
 import { FakeCheckout } from './support/fake-rust.ts';
-import { runProcess, SUITE_ROOT } from './support/run-task.ts';
+import { runMise } from './support/run-mise.ts';
+import { SUITE_ROOT } from './support/run-task.ts';
 
 interface MiseTask {
   readonly run?: string;
@@ -78,23 +79,6 @@ test('every source file names its licence, and none of lib has outgrown its conc
 });
 
 describe('real mise', () => {
-  /** Without a network mise cannot install its tools; the tasks need only Node, which is on PATH. */
-  function runMise(words: readonly string[], cwd: string, extra: Record<string, string>) {
-    const bin = join(SUITE_ROOT, 'node_modules/.bin');
-    const env = {
-      ...extra,
-      PATH: `${extra.PATH ?? ''}:${bin}:${dirname(process.execPath)}:/usr/bin:/bin`,
-      MISE_TRUSTED_CONFIG_PATHS: SUITE_ROOT,
-      MISE_TASK_RUN_AUTO_INSTALL: 'false',
-      MISE_OFFLINE: '1',
-      MISE_QUIET: '1',
-      MISE_DATA_DIR: join(extra.HOME ?? '/nowhere', 'mise'),
-      MISE_CACHE_DIR: join(extra.HOME ?? '/nowhere', 'mise-cache'),
-      MISE_CONFIG_DIR: join(extra.HOME ?? '/nowhere', 'mise-config'),
-    };
-    return runProcess(join(bin, 'mise'), words, { cwd, env });
-  }
-
   test('mise run build:docker:prebuilt stages both binaries, and words behind it are passed on', async () => {
     const checkout = new FakeCheckout();
     const extra = checkout.env({ DOCKER_PLATFORM: 'linux/amd64' });

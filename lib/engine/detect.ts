@@ -3,15 +3,15 @@
 /** Asking the engines: each once in a run, side by side, within a time limit, in their own words where they refuse. */
 
 import type { Door } from '../build-env.ts';
-import { command } from '../command.ts';
 import { booleanOf, type Environment } from '../environment.ts';
 import { oneLine, usageError } from '../errors.ts';
 import type { Answer } from '../outcome.ts';
-import { archOf } from '../platform.ts';
+import { type Arch, archOf } from '../platform.ts';
 import { findProgram } from '../programs.ts';
 import type { Terminal } from '../terminal.ts';
-import { type Engine, type EngineInfo, type EngineName, INFO_WORDS, parseInfo, recordOf } from './engine.ts';
-import { chooseEngine, ENGINE_VARIABLES, engineWishes } from './selection.ts';
+import { type Engine, type EngineInfo, type EngineName, INFO_WORDS, parseInfo, recordOf, refusalIn } from './engine.ts';
+import { question } from './question.ts';
+import { chooseEngine, ENGINE_VARIABLES, type EngineChoice, engineWishes, NO_CONTEXT } from './selection.ts';
 
 /** A daemon on the other side of the world answers well within this; one that hangs does not block the other engine. */
 const INFO_TIMEOUT_MS = 15_000;
@@ -25,25 +25,57 @@ interface Asked {
 }
 
 /**
- * Finds the engine of a task, and says which it is and why.
+ * Finds the engine of a task by the one rule of the suite, and says which it is and why.
  *
  * @throws usageError for wishes that are wrong or contradict, and where no engine that may be taken answers
  */
 export async function detectEngine(door: Door, terminal: Terminal, env: Environment, root: string): Promise<Engine> {
   const wishes = engineWishes(env);
   const isQuiet = booleanOf(env, ENGINE_VARIABLES.quiet, false);
-  const context = wishes.wantsCluster ? await kubeContext(door, env, root) : undefined;
-  const { candidates, reason } = chooseEngine(wishes, context);
-  const programs = candidates.flatMap((name) => programOf(name, env) ?? []);
-  const asked = await Promise.all([...new Set(programs)].map((program) => ask(door, program, root)));
-  for (const name of candidates) {
-    const found = asked.find(({ program, info }) => info?.engine === name && recordOf(name).programs.includes(program));
-    if (found === undefined) continue;
-    const engine = { record: recordOf(name), program: found.program, arch: serverArch(found), reason };
-    if (!isQuiet) terminal.say(`[container-engine] ${name}${nameNote(engine)} (${reason})`);
-    return engine;
+  const cluster = wishes.wantsCluster ? await kubeContext(door, env, root) : undefined;
+  const engine = await findEngine(door, env, root, chooseEngine(wishes, cluster?.context, cluster?.problem));
+  if (!isQuiet) terminal.say(`[container-engine] ${engine.record.name}${nameNote(engine)} (${engine.reason})`);
+  return engine;
+}
+
+/**
+ * The first of the candidates that answers. Says nothing.
+ *
+ * @throws usageError with the words of each where none does
+ */
+export async function findEngine(door: Door, env: Environment, root: string, choice: EngineChoice): Promise<Engine> {
+  const programs = new Set(choice.candidates.flatMap((name) => programOf(name, env) ?? []));
+  const found = new AbortController();
+  const questions = new Map([...programs].map((program) => [program, ask(door, program, root, found.signal)]));
+  const refused: Asked[] = [];
+  try {
+    for (const name of choice.candidates) {
+      const asked = await questions.get(programOf(name, env) ?? '');
+      if (asked?.info?.engine === name) {
+        const others = refused.filter((one) => one !== asked);
+        return engineOf(name, asked, [choice.reason, ...others.map(saidOf)].join('; '));
+      }
+      if (asked !== undefined && !refused.includes(asked)) refused.push(asked);
+    }
+  } finally {
+    // Whoever has not answered yet is not needed any more, and must not outlive the task.
+    found.abort();
+    await Promise.allSettled(questions.values());
   }
-  throw usageError(nothingAnswers(candidates, asked, reason));
+  throw usageError(nothingAnswers(choice, refused));
+}
+
+/** The architecture is looked at when it is needed: with `DOCKER_PLATFORM` set, it is not. */
+function engineOf(name: EngineName, asked: Asked, reason: string): Engine {
+  return {
+    record: recordOf(name),
+    program: asked.program,
+    reason,
+    info: asked.info,
+    get arch() {
+      return serverArch(asked);
+    },
+  };
 }
 
 /** The program that stands for an engine: the usual one, else another name of it. */
@@ -51,40 +83,49 @@ function programOf(name: EngineName, env: Environment): string | undefined {
   return recordOf(name).programs.find((program) => findProgram(program, env) !== undefined);
 }
 
-async function ask(door: Door, program: string, root: string): Promise<Asked> {
-  const answer = await door.probe(command([program, ...INFO_WORDS], { cwd: root }), INFO_TIMEOUT_MS);
+async function ask(door: Door, program: string, root: string, unless: AbortSignal): Promise<Asked> {
+  const answer = await door.probe(question([program, ...INFO_WORDS], root), INFO_TIMEOUT_MS, unless);
+  const refusal = refusalIn(answer.ok ? answer.output : answer.reason);
+  if (refusal !== undefined) return { program, answer: { ok: false, reason: refusal }, info: undefined };
   return { program, answer, info: answer.ok ? parseInfo(answer.output) : undefined };
 }
 
-async function kubeContext(door: Door, env: Environment, root: string): Promise<string> {
-  if (findProgram('kubectl', env) === undefined) return '';
-  const answer = await door.probe(command(['kubectl', 'config', 'current-context'], { cwd: root }), CONTEXT_TIMEOUT_MS);
-  return answer.ok ? answer.output.trim() : '';
+async function kubeContext(door: Door, env: Environment, root: string): Promise<{ context: string; problem: string }> {
+  if (findProgram('kubectl', env) === undefined) return { context: '', problem: 'kubectl is not on PATH' };
+  const answer = await door.probe(question(['kubectl', 'config', 'current-context'], root), CONTEXT_TIMEOUT_MS);
+  if (answer.ok) return { context: answer.output.trim(), problem: NO_CONTEXT };
+  return { context: '', problem: `kubectl says: ${oneLine(answer.reason)}` };
 }
 
 /** Never this machine's architecture in its place: the image would hold a binary for the wrong one. */
-function serverArch(asked: Asked) {
-  const word = asked.info?.arch;
-  const arch = archOf(word ?? '');
+function serverArch({ program, info }: Asked): Arch {
+  const arch = archOf(info?.arch ?? '');
   if (arch !== undefined) return arch;
+  const said =
+    info?.arch === undefined ? 'does not say its architecture' : `is of architecture '${oneLine(info.arch)}'`;
   throw usageError(
-    `${asked.program} info says that its server is ${word === undefined ? 'of no architecture' : `'${oneLine(word)}'`}; ` +
-      'allowed are amd64 and arm64; use another server or set DOCKER_PLATFORM on one that is',
+    `the server of ${program} ${said}; allowed are amd64 and arm64; ` +
+      'set DOCKER_PLATFORM to linux/amd64 or linux/arm64, or use another server',
   );
 }
 
-function nameNote(engine: Engine): string {
-  return engine.program === engine.record.name ? '' : ` under the name ${engine.program}`;
+function nameNote({ program, record, info }: Engine): string {
+  const name = program === record.name ? '' : ` under the name ${program}`;
+  return info?.isPodmanServer === true && record.name === 'docker' ? `${name}, served by podman` : name;
 }
 
-function nothingAnswers(candidates: readonly EngineName[], asked: readonly Asked[], reason: string): string {
+function saidOf({ program, answer, info }: Asked): string {
+  if (!answer.ok) return `${program} info: ${oneLine(answer.reason)}`;
+  return info === undefined ? `${program} is no container engine` : `${program} is really ${info.engine}`;
+}
+
+function nothingAnswers({ candidates, reason }: EngineChoice, asked: readonly Asked[]): string {
   const wanted = candidates.join(' or ');
+  // Where both may be taken, nothing has been chosen that could have a reason.
+  const why = candidates.length > 1 ? '' : ` (${reason})`;
   if (asked.length === 0) {
-    return `${wanted} is not on PATH (${reason}); install it, or set ${ENGINE_VARIABLES.explicit} to one that is`;
+    return `${wanted} is not on PATH${why}; install it, or set ${ENGINE_VARIABLES.explicit} to one that is`;
   }
-  const said = asked.map(({ program, answer, info }) => {
-    if (!answer.ok) return `${program} info: ${oneLine(answer.reason)}`;
-    return info === undefined ? `${program} is no container engine` : `${program} is really ${info.engine}`;
-  });
-  return `no answer from ${wanted} (${reason}): ${said.join('; ')}; start it, or set ${ENGINE_VARIABLES.explicit} to one that runs`;
+  const said = asked.map(saidOf).join('; ');
+  return `no answer from ${wanted}${why}: ${said}; start it, or set ${ENGINE_VARIABLES.explicit} to one that runs`;
 }

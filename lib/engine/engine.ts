@@ -27,6 +27,8 @@ export interface ImageBuild {
   /** The person's own words, behind all others but the output. */
   readonly extra: readonly string[];
   readonly output: ImageOutput;
+  /** The folder that the build can copy from; without it the one that the command runs in. */
+  readonly context?: string;
 }
 
 /** Where the image goes. */
@@ -43,6 +45,10 @@ export interface EngineInfo {
   readonly arch: string | undefined;
   /** The server's version. */
   readonly version: string | undefined;
+  /** Docker's client, but podman on the other end of its socket. */
+  readonly isPodmanServer: boolean;
+  /** Whether images of several platforms fit into its own store (containerd's); podman's lists are another matter. */
+  readonly storesIndexes: boolean;
 }
 
 /** What a task asks of an engine, as words behind the program's name. */
@@ -61,10 +67,12 @@ export interface Engine {
   readonly record: EngineRecord;
   /** The program to start. */
   readonly program: string;
-  /** The architecture of its server. */
+  /** The architecture of its server; reading it throws a usageError where that is neither amd64 nor arm64. */
   readonly arch: Arch;
   /** Why it was chosen, for people. */
   readonly reason: string;
+  /** What it said about itself. */
+  readonly info?: EngineInfo | undefined;
 }
 
 /** The one question that says which engine a program is, whether it answers, and what it runs on. */
@@ -79,10 +87,24 @@ export function parseInfo(text: string): EngineInfo | undefined {
   const info = parseObject(text);
   const host = tableOf(info?.host);
   if (host !== undefined) {
-    return { engine: 'podman', arch: textOf(host.arch), version: textOf(tableOf(info?.version)?.Version) };
+    const version = textOf(tableOf(info?.version)?.Version);
+    return { engine: 'podman', arch: textOf(host.arch), version, isPodmanServer: true, storesIndexes: false };
   }
   if (info === undefined || !('ServerVersion' in info || 'Architecture' in info)) return undefined;
-  return { engine: 'docker', arch: textOf(info.Architecture), version: textOf(info.ServerVersion) };
+  return {
+    engine: 'docker',
+    arch: textOf(info.Architecture),
+    version: textOf(info.ServerVersion),
+    // Podman's service answers as Docker does, but keeps its images where podman does.
+    isPodmanServer: /\/containers\/storage\/?$/.test(textOf(info.DockerRootDir) ?? ''),
+    storesIndexes: JSON.stringify(info.DriverStatus ?? null).includes('io.containerd.snapshotter'),
+  };
+}
+
+/** Why the server did not answer, where the client says so in its answer: docker 20.10 does, and with status 0. */
+export function refusalIn(text: string): string | undefined {
+  const errors = parseObject(text)?.ServerErrors;
+  return Array.isArray(errors) && errors.length > 0 ? errors.map(String).join('; ') : undefined;
 }
 
 /** The record of an engine. */

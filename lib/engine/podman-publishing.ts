@@ -7,7 +7,7 @@
 
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { PODMAN } from './podman.ts';
+import { PODMAN, tlsWords } from './podman.ts';
 import {
   digestText,
   indexSlot,
@@ -94,11 +94,6 @@ function tagReference(image: PublishedImage, tag: string): PublishedReference {
       gives: { file, slot, read: digestText },
     },
   };
-}
-
-/** As docker does by itself: plain HTTP is allowed where nobody can listen in. */
-function tlsWords(reference: string): string[] {
-  return /^(localhost|127(\.\d+){3}|\[::1\])(:\d+)?\//.test(reference) ? ['--tls-verify=false'] : [];
 }
 
 function listName(image: PublishedImage): string {

@@ -10,8 +10,8 @@ export const PODMAN: EngineRecord = {
   // Some systems have podman only under docker's name.
   programs: ['podman', 'docker'],
   buildCommands: (build) => [
-    ['build', ...buildOptions(build), ...withoutDockerOptions(build.extra), '.'],
-    ...(build.output.kind === 'push' ? build.tags.map((tag) => ['push', tag]) : []),
+    ['build', ...buildOptions(build), ...withoutDockerOptions(build.extra), build.context ?? '.'],
+    ...(build.output.kind === 'push' ? build.tags.map((tag) => ['push', ...tlsWords(tag), tag]) : []),
   ],
   builderQuestion: () => undefined,
 };
@@ -20,7 +20,7 @@ function buildOptions(build: ImageBuild): string[] {
   if (build.platforms.length > 1) {
     throw usageError(
       `podman builds one platform at a time, not ${build.platforms.join(',')}; name one in DOCKER_PLATFORM, ` +
-        'or publish several with tasks/docker-publish-multiarch.ts',
+        'take docker, or publish several with tasks/docker-publish-multiarch.ts',
     );
   }
   return [
@@ -32,6 +32,11 @@ function buildOptions(build: ImageBuild): string[] {
     ...build.tags.flatMap((tag) => ['-t', tag]),
     ...(build.output.kind === 'output' ? ['--output', build.output.value] : []),
   ];
+}
+
+/** Plain HTTP is allowed where nobody can listen in, as docker does by itself. */
+export function tlsWords(reference: string): string[] {
+  return /^(localhost|127(\.\d+){3}|\[::1\])(:\d+)?\//.test(reference) ? ['--tls-verify=false'] : [];
 }
 
 /** Options that only buildx knows, each as one word (`--provenance=false`) or two. */

@@ -21,6 +21,9 @@ export const ENGINE_VARIABLES = {
 
 const LOCAL_CLUSTER = 'local-k8s-cluster';
 
+/** What is said where kubectl answers with nothing. */
+export const NO_CONTEXT = 'there is no current kube context';
+
 /** What the environment says. */
 export interface EngineWishes {
   readonly explicit: EngineName | undefined;
@@ -89,9 +92,14 @@ export function engineOfContext(context: string, kindProvider: EngineName | unde
  * Chooses.
  *
  * @param context the kube context; `undefined` where it was not asked for
+ * @param problem why there is no context, where it is empty
  * @throws usageError for wishes that contradict each other, or a cluster that says nothing where nothing else does
  */
-export function chooseEngine(wishes: EngineWishes, context: string | undefined): EngineChoice {
+export function chooseEngine(
+  wishes: EngineWishes,
+  context: string | undefined,
+  problem: string = NO_CONTEXT,
+): EngineChoice {
   const cluster = context === undefined ? undefined : engineOfContext(context, wishes.kindProvider);
   const demands = [
     { engine: wishes.explicit, reason: ENGINE_VARIABLES.explicit },
@@ -106,13 +114,12 @@ export function chooseEngine(wishes: EngineWishes, context: string | undefined):
     );
   }
   if (first !== undefined) return { candidates: [first.engine], reason: first.reason };
-  if (context !== undefined) throw usageError(unclearCluster(context));
+  if (context !== undefined) throw usageError(unclearCluster(context, problem));
   return { candidates: ['podman', 'docker'], reason: 'it answers' };
 }
 
-function unclearCluster(context: string): string {
-  const what =
-    context === '' ? 'there is no current kube context' : `the kube context ${shown(context)} names no engine`;
+function unclearCluster(context: string, problem: string): string {
+  const what = context === '' ? problem : `the kube context ${shown(context)} names no engine`;
   const kind = context.startsWith('kind-') ? ` or ${ENGINE_VARIABLES.kind}` : '';
   return `${ENGINE_VARIABLES.target}=${LOCAL_CLUSTER}, but ${what}; set ${ENGINE_VARIABLES.explicit}${kind} to docker or podman`;
 }

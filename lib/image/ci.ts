@@ -8,37 +8,46 @@
 import { findCheckout } from '../checkout.ts';
 import { detectEngine } from '../engine/detect.ts';
 import type { ImageBuild } from '../engine/engine.ts';
-import { booleanOf, type Environment, textOf } from '../environment.ts';
+import { TOKEN_VARIABLES } from '../engine/question.ts';
+import { type Environment, textOf } from '../environment.ts';
 import { usageError } from '../errors.ts';
-import { platformArches } from '../platform.ts';
 import type { Workbench } from '../task.ts';
-import { IMAGE_VARIABLES, verifyBuilder, verifyExtra } from './config.ts';
-import { imageReference, verifyTag } from './reference.ts';
-import { askBuilder, buildCommands, verifyDockerfile } from './run.ts';
+import { askBuilder, verifyPlatforms } from './builder.ts';
+import {
+  DEFAULT_TAG,
+  dockerfileOf,
+  IMAGE_VARIABLES,
+  resolveArches,
+  resolveBuilder,
+  resolveDestination,
+  resolveDockerfile,
+  verifyDockerfile,
+} from './config.ts';
+import { readExtra } from './extra.ts';
+import { imageReference, verifyReference, verifyTag } from './reference.ts';
+import { commandLines, destinationText } from './report.ts';
+import { buildCommands, runCommands } from './run.ts';
 
-const DOCKERFILE = 'deploy/docker/Dockerfile.ci';
 /** Where the Dockerfile's RUN finds the token. */
-const SECRET_ID = 'MISE_GITHUB_TOKEN';
-/** The variables that may hold it, the first one first. */
-const TOKEN_VARIABLES = [SECRET_ID, 'GITHUB_TOKEN'];
+const SECRET_ID = TOKEN_VARIABLES[0];
 
 /** Builds the CI image, or prints the plan. Stages nothing. */
 export async function buildCiImage(bench: Workbench, extra: readonly string[], isDryRun: boolean): Promise<void> {
   const { door, env, startDirectory, terminal } = bench;
   const root = findCheckout(env, startDirectory);
-  const build = resolveCiBuild(env, extra);
-  verifyDockerfile(root, DOCKERFILE);
+  const build = resolveCiBuild(env, extra, startDirectory);
+  verifyDockerfile(root, build.dockerfile);
   const engine = await detectEngine(door, terminal, env, root);
-  await askBuilder(bench, engine, { root, builder: build.builder });
+  verifyPlatforms(engine, await askBuilder(bench, engine, { root, builder: build.builder }), build.platforms);
   const commands = buildCommands(engine, build, root);
   if (isDryRun) {
-    for (const command of commands) terminal.result(door.describe(command));
+    for (const line of commandLines(door, root, [], commands)) terminal.result(line);
     return;
   }
-  await terminal.section(`image ${build.tags.join(' ')}`, async () => {
-    for (const command of commands) await door.run(command);
-  });
-  terminal.say(`done: ${build.tags.join(' ')}; ${terminal.timings()}`);
+  const [reference = ''] = build.tags;
+  await runCommands(bench, reference, commands);
+  terminal.result(reference);
+  terminal.say(`done: ${reference} ${destinationText(build.output, engine.record.name)}; ${terminal.timings()}`);
 }
 
 /**
@@ -46,27 +55,34 @@ export async function buildCiImage(bench: Workbench, extra: readonly string[], i
  *
  * @throws usageError for any wrong value
  */
-export function resolveCiBuild(env: Environment, extra: readonly string[]): ImageBuild {
-  verifyExtra(extra);
-  const platforms = textOf(env, IMAGE_VARIABLES.platforms);
-  const arches = platforms === undefined ? [] : platformArches(IMAGE_VARIABLES.platforms, platforms);
-  const isPushed = booleanOf(env, IMAGE_VARIABLES.push, false);
-  if (arches.length > 1 && !isPushed) {
-    throw usageError(
-      `${IMAGE_VARIABLES.platforms} names ${arches.length} platforms, which cannot be loaded as one image; ` +
-        `set ${IMAGE_VARIABLES.push}=1 to push them, or name one platform`,
-    );
-  }
+export function resolveCiBuild(env: Environment, extra: readonly string[], startDirectory: string): ImageBuild {
+  verifyNoToken(env, extra);
+  const words = readExtra(extra);
+  const arches = resolveArches(env);
+  const tag = verifyTag(IMAGE_VARIABLES.tag, textOf(env, IMAGE_VARIABLES.tag) ?? DEFAULT_TAG);
   const token = TOKEN_VARIABLES.find((name) => textOf(env, name) !== undefined);
   return {
-    dockerfile: DOCKERFILE,
-    target: undefined,
-    tags: [imageReference(undefined, 'ci', verifyTag(IMAGE_VARIABLES.tag, textOf(env, IMAGE_VARIABLES.tag) ?? 'dev'))],
-    platforms: arches.map((arch) => `linux/${arch}`),
-    builder: verifyBuilder(textOf(env, IMAGE_VARIABLES.builder)),
+    dockerfile: resolveDockerfile(words, startDirectory) ?? dockerfileOf('ci'),
+    target: words.target,
+    tags: [imageReference(undefined, 'ci', tag), ...words.tags.map((reference) => verifyReference('--tag', reference))],
+    platforms: (arches ?? []).map((arch) => `linux/${arch}`),
+    builder: resolveBuilder(env, words),
     caches: [],
     secrets: token === undefined ? [] : [`id=${SECRET_ID},env=${token}`],
-    extra,
-    output: { kind: isPushed ? 'push' : 'load' },
+    extra: words.rest,
+    output: resolveDestination(env, arches, startDirectory, false),
   };
+}
+
+/** A token in a word is seen by everybody on the machine, and in every log. */
+function verifyNoToken(env: Environment, words: readonly string[]): void {
+  const name = TOKEN_VARIABLES.find((variable) => {
+    const token = textOf(env, variable);
+    // Anything shorter is no token, and may stand in a word by chance.
+    return token !== undefined && token.length >= 8 && words.some((word) => word.includes(token));
+  });
+  if (name === undefined) return;
+  throw usageError(
+    `a build option holds the value of ${name}, which everybody could read; leave it out, the build gets it as a secret`,
+  );
 }

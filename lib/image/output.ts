@@ -11,8 +11,9 @@ import { absolutePath } from '../paths.ts';
  * @throws usageError unless it is `key=value` pairs with a `type`
  */
 export function resolveOutput(source: string, text: string, startDirectory: string): string {
-  const pairs = splitQuoted(text)?.map((field) => /^([a-z][a-z0-9._-]*)=([\s\S]*)$/.exec(field.trim()));
-  if (pairs === undefined || pairs.some((pair) => pair === null) || !pairs.some((pair) => pair?.[1] === 'type')) {
+  const pairs = splitQuoted(text)?.map((field) => /^([A-Za-z][^=\s]*)=([\s\S]*)$/.exec(field.trim()));
+  const isKey = (pair: RegExpExecArray | null, key: string) => pair?.[1]?.toLowerCase() === key;
+  if (pairs === undefined || pairs.some((pair) => pair === null) || !pairs.some((pair) => isKey(pair, 'type'))) {
     throw usageError(
       `${source} is ${shown(text)}; allowed are key=value pairs with a type, such as type=local,dest=out; change it or unset it`,
     );
@@ -20,7 +21,7 @@ export function resolveOutput(source: string, text: string, startDirectory: stri
   return pairs
     .map((pair) => {
       const [, key = '', value = ''] = pair ?? [];
-      const isPath = key === 'dest' && value !== '-';
+      const isPath = isKey(pair, 'dest') && value !== '-';
       return quoteField(`${key}=${isPath ? absolutePath(startDirectory, value) : value}`);
     })
     .join(',');

@@ -4,11 +4,13 @@
 
 import { shown, usageError } from '../errors.ts';
 
-const TAG = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/;
+const TAG_TEXT = '[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}';
+const TAG = new RegExp(`^${TAG_TEXT}$`);
 const COMPONENT = '[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*';
 const HOST =
   '(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*|\\[[0-9a-fA-F:]+\\])(?::[0-9]{1,5})?';
 const REGISTRY = new RegExp(`^(?:${HOST}|${COMPONENT})(?:/${COMPONENT})*$`);
+const REFERENCE = new RegExp(`^(?:${HOST}/)?${COMPONENT}(?:/${COMPONENT})*(?::${TAG_TEXT})?$`);
 
 /** Where images stand when no registry is named. */
 const LOCAL_NAMESPACE = 'openshell';
@@ -34,6 +36,18 @@ export function verifyRegistry(source: string, registry: string | undefined): st
   if (registry === undefined || REGISTRY.test(registry)) return registry;
   throw usageError(
     `${source} is ${shown(registry)}; allowed is HOST[:PORT][/PATH] in lower case, without a scheme, such as ghcr.io/org; change it or unset it`,
+  );
+}
+
+/**
+ * Checks a whole reference, such as `ghcr.io/org/name:tag`.
+ *
+ * @throws usageError naming where it comes from
+ */
+export function verifyReference(source: string, reference: string): string {
+  if (REFERENCE.test(reference)) return reference;
+  throw usageError(
+    `${source} is ${shown(reference)}; allowed is [HOST[:PORT]/]NAME[:TAG] with a name in lower case; change it`,
   );
 }
 

@@ -1,26 +1,40 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** Building one image: the engine is asked, the binary staged, and the build command run, from one plan. */
+/**
+ * Building one image: the engine is asked, the binary staged, and the build command run, from one plan.
+ *
+ * Rooms that build an image in passing resolve a config of their own (`localImageConfig`), ask their engine, and use
+ * `prepareImage` and `carryOutImage`; nothing else of the environment reaches the build then.
+ */
 
-import { mkdirSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync } from 'node:fs';
 import { findCheckout } from '../checkout.ts';
 import { type Command, command } from '../command.ts';
 import { detectEngine } from '../engine/detect.ts';
 import type { Engine, ImageBuild } from '../engine/engine.ts';
 import type { Environment } from '../environment.ts';
-import { oneLine, usageError } from '../errors.ts';
-import { type Arch, thisHost } from '../platform.ts';
-import { resolveStageConfig, type StageConfig } from '../stage/config.ts';
-import { artefactsOf } from '../stage/plan.ts';
+import type { Arch } from '../platform.ts';
+import type { StageConfig } from '../stage/config.ts';
 import { dryRunLines } from '../stage/report.ts';
-import { carryOut, prepareStage } from '../stage/run.ts';
-import { verifyArtefact } from '../stage/verify.ts';
+import { type PreparedStage, prepareStage } from '../stage/run.ts';
 import type { Workbench } from '../task.ts';
-import { parseBuilderDriver } from './builder.ts';
-import { type ImageConfig, resolveImageConfig } from './config.ts';
+import { askBuilder, verifyPlatforms } from './builder.ts';
+import { type ImageConfig, resolveImageConfig, verifyDockerfile } from './config.ts';
+import { commandLines, destinationText } from './report.ts';
+import { verifyPrebuilt, withStaged } from './staged.ts';
 
-const BUILDER_TIMEOUT_MS = 20_000;
+/** An image build that is planned: nothing but questions has been started. */
+export interface PreparedImage {
+  readonly config: ImageConfig;
+  readonly engine: Engine;
+  readonly arches: readonly Arch[];
+  /** `undefined` where others have staged. */
+  readonly staging: PreparedStage | undefined;
+  readonly stageConfig: StageConfig;
+  /** Folders that the commands need. */
+  readonly folders: readonly string[];
+  readonly commands: readonly Command[];
+}
 
 /**
  * Builds the image that `target` names, or prints the plan.
@@ -38,113 +52,91 @@ export async function buildImage(
   const { door, env, startDirectory, terminal } = bench;
   const root = findCheckout(env, startDirectory);
   const config = resolveImageConfig(target, extra, env, root, startDirectory);
-  const dockerfile = `deploy/docker/Dockerfile.${config.component.name}`;
-  verifyDockerfile(root, dockerfile);
+  verifyDockerfile(root, config.dockerfile);
   const engine = await detectEngine(door, terminal, env, root);
+  const prepared = await prepareImage(bench, config, engine);
+  if (isDryRun) {
+    for (const line of imageLines(bench, prepared)) terminal.result(line);
+    return;
+  }
+  await carryOutImage(bench, prepared);
+  if (config.output.kind !== 'output') terminal.result(config.reference);
+  const platforms = prepared.arches.map((arch) => `linux/${arch}`).join(', ');
+  const where = destinationText(config.output, engine.record.name);
+  terminal.say(`done: ${config.reference} for ${platforms} ${where}; ${terminal.timings()}`);
+}
+
+/**
+ * Asks what the plan depends on, and plans.
+ *
+ * @throws TaskError where builder, tools or what others have staged cannot give this image
+ */
+export async function prepareImage(bench: Workbench, config: ImageConfig, engine: Engine): Promise<PreparedImage> {
   const arches = config.arches ?? [engine.arch];
-  const stageConfig = stageConfigOf(bench, config, arches);
-  const [driver, prepared] = await Promise.all([
+  const stageConfig = { ...config.stage, arches };
+  if (!config.isStaged) verifyPrebuilt(stageConfig);
+  const [driver, staging] = await Promise.all([
     askBuilder(bench, engine, config),
     config.isStaged ? prepareStage(bench, stageConfig) : undefined,
   ]);
-  const hasLocalCache = driver === 'docker-container' && !config.isCi;
-  const commands = buildCommands(engine, imageBuild(config, dockerfile, arches, hasLocalCache), root);
-  if (isDryRun) {
-    if (prepared !== undefined) for (const line of dryRunLines(door, prepared)) terminal.result(line);
-    for (const build of commands) terminal.result(door.describe(build));
-    return;
-  }
-  if (prepared !== undefined) await carryOut(bench, prepared);
-  else verifyPrebuilt(stageConfig);
-  if (hasLocalCache) mkdirSync(config.cacheFolder, { recursive: true });
-  await terminal.section(`image ${config.reference}`, async () => {
-    for (const build of commands) await door.run(build);
-  });
-  terminal.say(
-    `done: ${config.reference} for ${arches.map((arch) => `linux/${arch}`).join(', ')}; ${terminal.timings()}`,
-  );
-}
-
-/** The staging of this image: its component, for exactly the platforms that are built. */
-function stageConfigOf(bench: Workbench, config: ImageConfig, arches: readonly Arch[]): StageConfig {
-  const { env, startDirectory } = bench;
-  const platforms: Environment = { PREBUILT_ARCH: undefined, DOCKER_PLATFORM: undefined };
-  const resolved = resolveStageConfig(
-    config.component.name,
-    { ...env, ...platforms },
-    config.root,
-    startDirectory,
-    thisHost(),
-  );
-  return { ...resolved, arches };
-}
-
-/** What others have staged is held to the same: no image gets an old or a foreign binary unseen. */
-export function verifyPrebuilt(config: StageConfig): void {
-  const artefacts = artefactsOf(config);
-  const missing = artefacts.filter(({ path }) => statSync(path, { throwIfNoEntry: false })?.isFile() !== true);
-  if (missing.length > 0) {
-    throw usageError(
-      `${missing.map(({ path }) => path).join(' and ')} ${missing.length > 1 ? 'are' : 'is'} not there, and nothing is ` +
-        'staged here (CI or PREBUILT_AUTO_STAGE=0); run tasks/stage.ts first, or unset them',
-    );
-  }
-  for (const artefact of artefacts) verifyArtefact(artefact, artefact.path);
-}
-
-function imageBuild(
-  config: ImageConfig,
-  dockerfile: string,
-  arches: readonly Arch[],
-  hasLocalCache: boolean,
-): ImageBuild {
-  const cache = config.cacheFolder;
+  const folders = driver === 'docker-container' && !config.isCi ? [config.cacheFolder] : [];
+  const build = imageBuild(config, arches, folders[0]);
+  verifyPlatforms(engine, driver, build.platforms);
   return {
-    dockerfile,
-    target: config.component.name,
-    tags: [config.reference],
+    config,
+    engine,
+    arches,
+    staging,
+    stageConfig,
+    folders,
+    commands: buildCommands(engine, build, config.root),
+  };
+}
+
+/** The plan, ready to paste. */
+export function imageLines({ door }: Workbench, { config, staging, folders, commands }: PreparedImage): string[] {
+  const staged = staging === undefined ? [] : dryRunLines(door, staging);
+  return [...staged, ...commandLines(door, config.root, folders, commands)];
+}
+
+/**
+ * Stages and builds.
+ *
+ * @throws TaskError with the status of the program that failed
+ */
+export async function carryOutImage(bench: Workbench, prepared: PreparedImage): Promise<void> {
+  const { config, stageConfig, staging, folders, commands } = prepared;
+  await withStaged(bench, stageConfig, staging, async () => {
+    for (const folder of folders) mkdirSync(folder, { recursive: true });
+    await runCommands(bench, config.reference, commands);
+  });
+}
+
+/** Runs the commands of an image build as a part of the task. */
+export async function runCommands(bench: Workbench, image: string, commands: readonly Command[]): Promise<void> {
+  await bench.terminal.section(`image ${image}`, async () => {
+    for (const build of commands) await bench.door.run(build);
+  });
+}
+
+function imageBuild(config: ImageConfig, arches: readonly Arch[], cache: string | undefined): ImageBuild {
+  return {
+    dockerfile: config.dockerfile,
+    target: config.target,
+    tags: [config.reference, ...config.otherTags],
     platforms: arches.map((arch) => `linux/${arch}`),
     builder: config.builder,
-    caches: hasLocalCache
-      ? ['--cache-from', `type=local,src=${cache}`, '--cache-to', `type=local,dest=${cache},mode=max`]
-      : [],
+    caches:
+      cache === undefined
+        ? []
+        : ['--cache-from', `type=local,src=${cache}`, '--cache-to', `type=local,dest=${cache},mode=max`],
     secrets: [],
     extra: config.extra,
-    output:
-      config.output !== undefined
-        ? { kind: 'output', value: config.output }
-        : { kind: config.isPushed ? 'push' : 'load' },
+    output: config.output,
   };
 }
 
 /** The commands of a build, ready for the door. */
 export function buildCommands(engine: Engine, build: ImageBuild, root: string, env: Environment = {}): Command[] {
-  return engine.record
-    .buildCommands(build)
-    .map((words) => command([engine.program, ...words], { cwd: root, env: { DOCKER_BUILDKIT: '1', ...env } }));
-}
-
-/**
- * The driver of the builder that would build; `undefined` where the engine has no builders.
- *
- * @throws usageError with buildx's own words for a builder that is not there
- */
-export async function askBuilder(
-  bench: Workbench,
-  engine: Engine,
-  config: { readonly root: string; readonly builder: string | undefined },
-): Promise<string | undefined> {
-  const words = engine.record.builderQuestion(config.builder);
-  if (words === undefined) return undefined;
-  const answer = await bench.door.probe(command([engine.program, ...words], { cwd: config.root }), BUILDER_TIMEOUT_MS);
-  if (answer.ok) return parseBuilderDriver(answer.output);
-  const name =
-    config.builder === undefined ? 'the builder chosen with docker buildx use' : `DOCKER_BUILDER '${config.builder}'`;
-  throw usageError(`${name} does not answer: ${oneLine(answer.reason)}; see docker buildx ls, or unset DOCKER_BUILDER`);
-}
-
-/** @throws usageError where the checkout has no such Dockerfile */
-export function verifyDockerfile(root: string, dockerfile: string): void {
-  if (statSync(join(root, dockerfile), { throwIfNoEntry: false })?.isFile() === true) return;
-  throw usageError(`${dockerfile} is not in ${root}; check OPENSHELL_ROOT`);
+  return engine.record.buildCommands(build).map((words) => command([engine.program, ...words], { cwd: root, env }));
 }

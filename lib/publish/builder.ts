@@ -9,6 +9,7 @@
 import { type Command, command } from '../command.ts';
 import type { Engine } from '../engine/engine.ts';
 import { publishingOf } from '../engine/publishing-records.ts';
+import { question } from '../engine/question.ts';
 import { oneLine, usageError } from '../errors.ts';
 import { parseBuilderDriver } from '../image/builder.ts';
 import type { Workbench } from '../task.ts';
@@ -43,7 +44,9 @@ export type BuilderAnswer =
  */
 export async function chooseBuilder(bench: Workbench, engine: Engine, config: PublishConfig): Promise<BuilderChoice> {
   if (engine.record.builderQuestion(undefined) === undefined) {
-    return { name: undefined, driver: undefined, creation: undefined, note: undefined };
+    const note = `${engine.record.name} has no builders; ${PUBLISH_VARIABLES.builder} has no effect`;
+    const told = config.builder === undefined ? undefined : note;
+    return { name: undefined, driver: undefined, creation: undefined, note: told };
   }
   const { builder, root } = config;
   const chosen = builder === undefined ? currentChoice(await askBuilder(bench, engine, undefined, root)) : undefined;
@@ -98,7 +101,7 @@ function creation(engine: Engine, name: string, root: string): Command | undefin
 
 async function askBuilder(bench: Workbench, engine: Engine, name: string | undefined, root: string) {
   const words = engine.record.builderQuestion(name) ?? [];
-  const answer = await bench.door.probe(command([engine.program, ...words], { cwd: root }), BUILDER_TIMEOUT_MS);
+  const answer = await bench.door.probe(question([engine.program, ...words], root), BUILDER_TIMEOUT_MS);
   if (!answer.ok) return parseRefusal(answer.reason);
   return parseBuilder(answer.output);
 }

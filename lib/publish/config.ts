@@ -8,7 +8,8 @@
 import { join } from 'node:path';
 import { booleanOf, type Environment, textOf, wholeNumberOf } from '../environment.ts';
 import { shown, usageError } from '../errors.ts';
-import { IMAGE_VARIABLES, verifyBuilder, verifyExtra } from '../image/config.ts';
+import { DEFAULT_TAG, IMAGE_VARIABLES, resolveBuilder } from '../image/config.ts';
+import { type ExtraWords, readExtra } from '../image/extra.ts';
 import { splitTags, verifyRegistry, verifyTag } from '../image/reference.ts';
 import { absolutePath } from '../paths.ts';
 import { type Arch, platformArches } from '../platform.ts';
@@ -64,14 +65,13 @@ export function resolvePublishConfig(
   root: string,
   startDirectory: string,
 ): PublishConfig {
-  verifyExtra(extra);
-  verifyPlain(extra);
+  const words = readPlain(extra);
   const { epoch, extraTags, latest, platforms, registry, tag } = PUBLISH_VARIABLES;
   const named = verifyRegistry(registry, textOf(env, registry));
   if (named === undefined) {
     throw usageError(`${registry} is not set; set it to the registry and path to publish to, such as ghcr.io/org`);
   }
-  const main = verifyTag(tag, textOf(env, tag) ?? 'dev');
+  const main = verifyTag(tag, textOf(env, tag) ?? DEFAULT_TAG);
   const more = splitTags(extraTags, textOf(env, extraTags));
   const isLatest = booleanOf(env, latest, false);
   const others = new Set([...more, ...(isLatest ? ['latest'] : [])]);
@@ -84,26 +84,25 @@ export function resolvePublishConfig(
     registry: named,
     tags: [main, ...others],
     arches: platformArches(platforms, textOf(env, platforms) ?? 'linux/amd64,linux/arm64'),
-    builder: verifyBuilder(textOf(env, PUBLISH_VARIABLES.builder)),
+    builder: resolveBuilder(env, words),
     epoch: wholeNumberOf(env, epoch, 0) ?? 0,
     cacheFolder: join(cacheRoot, 'images'),
     isStaged: booleanOf(env, IMAGE_VARIABLES.autoStage, true) && !isCi,
     isCi,
-    extra,
+    extra: words.rest,
     ignored: WITHOUT_EFFECT.filter((name) => textOf(env, name) !== undefined),
   };
 }
 
-/** Options of a build that a publish gives itself; given twice, another image would go where nobody looks. */
-const OWN_OPTIONS = ['-t', '--tag', '-f', '--file', '--target', '--platform', '--manifest', '--builder', '--timestamp'];
-
-function verifyPlain(extra: readonly string[]): void {
-  const word = extra.find((candidate) =>
-    OWN_OPTIONS.some((name) => candidate === name || candidate.startsWith(name.startsWith('--') ? `${name}=` : name)),
-  );
-  if (word === undefined) return;
+/** A publish gives these itself; given again, another image would be published, or where nobody looks. */
+function readPlain(extra: readonly string[]): ExtraWords {
+  const words = readExtra(extra);
+  const own = words.rest.find((word) => /^--(manifest|timestamp|rewrite-timestamp)(=|$)/.test(word));
+  const taken = words.tags.length > 0 ? '--tag' : words.target !== undefined ? '--target' : undefined;
+  const refused = own ?? taken ?? (words.dockerfile === undefined ? undefined : '--file');
+  if (refused === undefined) return words;
   throw usageError(
-    `${shown(word)} cannot be passed on; a publish decides tags, files, platforms and builder by its variables; ` +
-      'see tasks/docker-publish-multiarch.ts --help',
+    `${shown(refused)} cannot be passed on; both images are published from their own Dockerfiles, under the tags of ` +
+      `${PUBLISH_VARIABLES.tag} and ${PUBLISH_VARIABLES.extraTags}`,
   );
 }

@@ -8,9 +8,9 @@
 import { randomBytes } from 'node:crypto';
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { command } from '../command.ts';
 import type { Engine } from '../engine/engine.ts';
 import { publishingOf } from '../engine/publishing-records.ts';
+import { question } from '../engine/question.ts';
 import { oneLine } from '../errors.ts';
 import { isSameProcess, thisProcess } from '../process-identity.ts';
 import type { Workbench } from '../task.ts';
@@ -36,9 +36,9 @@ export async function sweep(bench: Workbench, engine: Engine, root: string, temp
   for (const name of readdirSync(temporary)) {
     if (name.startsWith(SCRATCH_PREFIX) && isLeftover(name)) rmSync(join(temporary, name), { recursive: true });
   }
-  const question = publishingOf(engine.record.name).leftovers;
-  if (question === undefined) return;
-  const answer = await bench.door.probe(command([engine.program, ...question], { cwd: root }), QUESTION_TIMEOUT_MS);
+  const words = publishingOf(engine.record.name).leftovers;
+  if (words === undefined) return;
+  const answer = await bench.door.probe(question([engine.program, ...words], root), QUESTION_TIMEOUT_MS);
   if (answer.ok) await removeNames(bench, engine, root, answer.output.split('\n').filter(isLeftover));
   else bench.terminal.warn(`what killed runs may have left cannot be listed: ${oneLine(answer.reason)}`);
 }
@@ -53,6 +53,6 @@ export async function removeNames(
   // A signal has ended this task, and the door is closed: the next publish removes them.
   if (names.length === 0 || bench.signals.aborted.aborted) return;
   const words = publishingOf(engine.record.name).removal(names);
-  const answer = await bench.door.probe(command([engine.program, ...words], { cwd: root }), QUESTION_TIMEOUT_MS);
+  const answer = await bench.door.probe(question([engine.program, ...words], root), QUESTION_TIMEOUT_MS);
   if (!answer.ok) bench.terminal.warn(`${names.join(', ')} cannot be removed: ${oneLine(answer.reason)}`);
 }

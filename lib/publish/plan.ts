@@ -10,6 +10,7 @@ import type { EngineName } from '../engine/engine.ts';
 import type { PublishedImage, PublishedReference, PublishStep } from '../engine/publishing.ts';
 import { publishingOf } from '../engine/publishing-records.ts';
 import { usageError } from '../errors.ts';
+import { dockerfileOf } from '../image/config.ts';
 import { verifyTag } from '../image/reference.ts';
 import { COMPONENTS, type Component } from '../product.ts';
 import type { BuilderChoice } from './builder.ts';
@@ -37,11 +38,6 @@ export interface Assembly {
   readonly component: Component['name'];
   readonly steps: readonly PublishStep[];
   readonly localNames: readonly string[];
-}
-
-/** The Dockerfile of a component, below the checkout. */
-export function dockerfileOf(component: Component): string {
-  return `deploy/docker/Dockerfile.${component.name}`;
 }
 
 /** The components that are published. */
@@ -100,7 +96,7 @@ function imageOf(
     tag: config.tags[0],
     platforms: config.arches.map((arch) => `linux/${arch}`),
     build: {
-      dockerfile: dockerfileOf(component),
+      dockerfile: dockerfileOf(component.name),
       target: component.name,
       builder: builder.name,
       caches: hasLocalCache(config, builder)

@@ -3,10 +3,10 @@
 /** Asking the registry what a reference points at, with the engine's own tools: their logins, mirrors and TLS settings. */
 
 import type { Door } from '../build-env.ts';
-import { command } from '../command.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { PlatformImage, Reading, ReadingFacts } from '../engine/publishing.ts';
 import { publishingOf } from '../engine/publishing-records.ts';
+import { question } from '../engine/question.ts';
 import type { Environment } from '../environment.ts';
 import { shown } from '../errors.ts';
 import type { Answer } from '../outcome.ts';
@@ -70,7 +70,7 @@ export class RegistryReader {
     });
     let answer: Answer = { ok: false, reason: 'nothing was asked' };
     for (const [index, words] of plan.commands.entries()) {
-      answer = await this.#door.probe(command(words, { cwd: this.#root }), READING_TIMEOUT_MS);
+      answer = await this.#door.probe(question(words, this.#root), READING_TIMEOUT_MS);
       if (!answer.ok) break;
       if (index === 0) this.localNames.push(...plan.leaves);
     }

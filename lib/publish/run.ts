@@ -6,20 +6,22 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findCheckout } from '../checkout.ts';
+import { shellQuote } from '../command.ts';
 import { detectEngine } from '../engine/detect.ts';
 import type { Engine } from '../engine/engine.ts';
 import { oneLine, usageError } from '../errors.ts';
-import { verifyDockerfile, verifyPrebuilt } from '../image/run.ts';
+import { dockerfileOf, verifyDockerfile } from '../image/config.ts';
+import { verifyPrebuilt, withStaged } from '../image/staged.ts';
 import { thisHost } from '../platform.ts';
 import { resolveStageConfig, type StageConfig } from '../stage/config.ts';
 import { dryRunLines as stageLines } from '../stage/report.ts';
-import { carryOut, type PreparedStage, prepareStage } from '../stage/run.ts';
+import { type PreparedStage, prepareStage } from '../stage/run.ts';
 import type { Workbench } from '../task.ts';
 import { type BuilderChoice, chooseBuilder } from './builder.ts';
 import { type PublishConfig, resolvePublishConfig } from './config.ts';
 import { removeNames, runWord, sweep } from './leftovers.ts';
-import { perform } from './perform.ts';
-import { dockerfileOf, hasLocalCache, PUBLISHED, type PublishPlan, planPublish } from './plan.ts';
+import { Performance } from './perform.ts';
+import { hasLocalCache, PUBLISHED, type PublishPlan, planPublish } from './plan.ts';
 import { type RegistryAnswer, RegistryReader } from './registry.ts';
 import { tableLines } from './report.ts';
 import { commandOf, stepEnvironment } from './steps.ts';
@@ -60,10 +62,10 @@ export async function publish(bench: Workbench, extra: readonly string[], isDryR
   });
   try {
     const before = await readBefore(bench, reader, plan);
-    if (prepared.stage !== undefined) await carryOut(bench, prepared.stage);
-    else verifyPrebuilt(prepared.stageConfig);
     makeFolders(config, builder, plan);
-    const rows = await perform(bench, prepared, reader, before);
+    const performance = new Performance(bench, prepared, reader, before);
+    await withStaged(bench, prepared.stageConfig, prepared.stage, () => performance.build());
+    const rows = await performance.publish();
     for (const line of tableLines(rows)) terminal.result(line);
     const moved = rows.filter(({ state }) => state !== 'unchanged').length;
     terminal.say(`done: ${moved} of ${rows.length} references set, the others were so already; ${terminal.timings()}`);
@@ -81,8 +83,9 @@ async function prepare(bench: Workbench, extra: readonly string[]): Promise<Prep
   const stageEnv = { ...env, PREBUILT_ARCH: undefined, DOCKER_PLATFORM: undefined };
   const resolved = resolveStageConfig('all', stageEnv, root, startDirectory, thisHost());
   const stageConfig = { ...resolved, components: PUBLISHED, arches: config.arches };
-  for (const component of PUBLISHED) verifyDockerfile(root, dockerfileOf(component));
+  for (const component of PUBLISHED) verifyDockerfile(root, dockerfileOf(component.name));
   if (config.ignored.length > 0) terminal.say(`without effect on a publish: ${config.ignored.join(', ')}`);
+  if (!config.isStaged) verifyPrebuilt(stageConfig);
   const engine = await detectEngine(door, terminal, env, root);
   const [builder, stage] = await Promise.all([
     chooseBuilder(bench, engine, config),
@@ -134,7 +137,7 @@ function planLines(bench: Workbench, { builder, config, engine, plan, stage }: P
   return [
     ...(builder.creation === undefined ? [] : [door.describe(builder.creation)]),
     ...(stage === undefined ? ['# verifies the staged binaries'] : stageLines(door, stage)),
-    `cd ${config.root}`,
+    `cd ${shellQuote(config.root)}`,
     ...describe(plan.builds),
     ...describe(plan.platforms.map(({ step }) => step)),
     '# the following only for tags that point at something else',

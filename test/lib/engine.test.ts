@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'vitest';
 import { DOCKER } from '../../lib/engine/docker.ts';
-import { type ImageBuild, parseInfo } from '../../lib/engine/engine.ts';
+import { type ImageBuild, parseInfo, refusalIn } from '../../lib/engine/engine.ts';
 import { PODMAN } from '../../lib/engine/podman.ts';
 import { chooseEngine, engineWishes } from '../../lib/engine/selection.ts';
 import { parseBuilderDriver } from '../../lib/image/builder.ts';
@@ -97,15 +97,39 @@ describe('which engine', () => {
 });
 
 describe('what an engine says', () => {
+  const own = { isPodmanServer: false, storesIndexes: false };
+
   test.each([
-    ['{"Architecture":"aarch64","ServerVersion":"28"}', { engine: 'docker', arch: 'aarch64', version: '28' }],
-    ['{"host":{"arch":"amd64"},"version":{"Version":"5"}}', { engine: 'podman', arch: 'amd64', version: '5' }],
+    ['{"Architecture":"aarch64","ServerVersion":"28"}', { engine: 'docker', arch: 'aarch64', version: '28', ...own }],
+    [
+      '{"host":{"arch":"amd64"},"version":{"Version":"5"}}',
+      { engine: 'podman', arch: 'amd64', version: '5', isPodmanServer: true, storesIndexes: false },
+    ],
     ['docker version 28', undefined],
     ['[]', undefined],
     ['{}', undefined],
     ['null', undefined],
   ])('%s', (text, info) => {
     expect(parseInfo(text)).toEqual(info);
+  });
+
+  test("docker's client with podman on the other end of its socket", () => {
+    const text = JSON.stringify({ ServerVersion: '4.3.1', DockerRootDir: '/home/me/.local/share/containers/storage' });
+    expect(parseInfo(text)).toMatchObject({ engine: 'docker', isPodmanServer: true });
+  });
+
+  test("a store that takes images of several platforms is containerd's", () => {
+    const driver = [['driver-type', 'io.containerd.snapshotter.v1']];
+    expect(parseInfo(JSON.stringify({ ServerVersion: '29', DriverStatus: driver }))?.storesIndexes).toBe(true);
+  });
+
+  test('C8: docker 20.10 says with status 0 that it has no daemon', () => {
+    const said = '{"ServerErrors":["Cannot connect to the Docker daemon. Is it running?"],"ClientInfo":{}}';
+    expect(refusalIn(said)).toBe('Cannot connect to the Docker daemon. Is it running?');
+    expect(parseInfo(said)).toBeUndefined();
+    for (const text of ['{"ServerVersion":"28"}', '{"ServerErrors":[]}', 'Cannot connect']) {
+      expect(refusalIn(text)).toBeUndefined();
+    }
   });
 
   test('H1: the driver of a builder, however the column is padded', () => {
@@ -169,6 +193,12 @@ describe('build words', () => {
       ['push', 'r/gateway:dev'],
     ]);
     expect(PODMAN.buildCommands(BUILD)).toHaveLength(1);
+    const local = { ...BUILD, tags: ['127.0.0.1:5000/x:1', 'localhost/y:1', '127.0.0.1.example/z:1'] };
+    expect(PODMAN.buildCommands({ ...local, output: { kind: 'push' } }).slice(1)).toEqual([
+      ['push', '--tls-verify=false', '127.0.0.1:5000/x:1'],
+      ['push', '--tls-verify=false', 'localhost/y:1'],
+      ['push', '127.0.0.1.example/z:1'],
+    ]);
   });
 
   test.each([

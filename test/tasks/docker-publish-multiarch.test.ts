@@ -258,6 +258,13 @@ describe('where builders come from', () => {
     for (const line of fake.changes().slice(creations.length)) expect(line).toContain(` --builder ${name} `);
   });
 
+  test('--builder names one, too', async () => {
+    const fake = new FakePublishing({ builders: { mine: builderRow('mine', 'remote') } });
+    const result = await fake.publish({}, ['--builder', 'mine', '--provenance', 'false']);
+    expect(result.status).toBe(0);
+    for (const line of fake.changes()) expect(line.match(/--builder \S+/g)).toEqual(['--builder mine']);
+  });
+
   test.each([
     [
       'its driver cannot publish',
@@ -320,7 +327,6 @@ describe('before a compile', () => {
     ['-tx/y:z'],
     ['--tag=x/y:z'],
     ['--platform=linux/386'],
-    ['--builder', 'b'],
     ['--manifest', 'm'],
     ['-f', 'Dockerfile'],
     ['--metadata-file=x'],
