@@ -39,7 +39,7 @@ await runTask(
     },
   },
   async ({ args, ...bench }) => {
-    const { buildImage } = await import('../lib/image/run.ts');
+    const { buildImage } = await import('../lib/image/build.ts');
     await buildImage(bench, args.words[0] ?? '', args.passedOn, args.flags['dry-run']);
   },
 );

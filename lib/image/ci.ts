@@ -13,6 +13,7 @@ import { type Environment, textOf } from '../environment.ts';
 import { usageError } from '../errors.ts';
 import type { Workbench } from '../task.ts';
 import { askBuilder, verifyPlatforms } from './builder.ts';
+import { buildCommands, runCommands } from './commands.ts';
 import {
   DEFAULT_TAG,
   dockerfileOf,
@@ -26,7 +27,6 @@ import {
 import { readExtra } from './extra.ts';
 import { imageReference, verifyReference, verifyTag } from './reference.ts';
 import { commandLines, destinationText } from './report.ts';
-import { buildCommands, runCommands } from './run.ts';
 
 /** Where the Dockerfile's RUN finds the token. */
 const SECRET_ID = TOKEN_VARIABLES[0];

@@ -1,26 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Building one image: the engine is asked, the binary staged, and the build command run, from one plan.
+ * An image build: what the plan depends on is asked, the binary staged, the build command run.
  *
- * Rooms that build an image in passing resolve a config of their own (`localImageConfig`), ask their engine, and use
- * `prepareImage` and `carryOutImage`; nothing else of the environment reaches the build then.
+ * Rooms that build an image in passing resolve a config of their own (`localImageConfig`), ask their engine
+ * (`findEngine`), and use `prepareImage` and `carryOutImage`; nothing else of the environment reaches the build then.
  */
 
 import { mkdirSync } from 'node:fs';
-import { findCheckout } from '../checkout.ts';
-import { type Command, command } from '../command.ts';
-import { detectEngine } from '../engine/detect.ts';
+import type { Command } from '../command.ts';
 import type { Engine, ImageBuild } from '../engine/engine.ts';
-import type { Environment } from '../environment.ts';
 import type { Arch } from '../platform.ts';
 import type { StageConfig } from '../stage/config.ts';
 import { dryRunLines } from '../stage/report.ts';
 import { type PreparedStage, prepareStage } from '../stage/run.ts';
 import type { Workbench } from '../task.ts';
 import { askBuilder, verifyPlatforms } from './builder.ts';
-import { type ImageConfig, resolveImageConfig, verifyDockerfile } from './config.ts';
-import { commandLines, destinationText } from './report.ts';
+import { buildCommands, runCommands } from './commands.ts';
+import type { ImageConfig } from './config.ts';
+import { commandLines } from './report.ts';
 import { verifyPrebuilt, withStaged } from './staged.ts';
 
 /** An image build that is planned: nothing but questions has been started. */
@@ -34,36 +32,6 @@ export interface PreparedImage {
   /** Folders that the commands need. */
   readonly folders: readonly string[];
   readonly commands: readonly Command[];
-}
-
-/**
- * Builds the image that `target` names, or prints the plan.
- *
- * @param target one of `IMAGE_TARGETS`
- * @param extra words for the engine's build command
- * @throws TaskError: 2 before anything is built, else the failed program's own status
- */
-export async function buildImage(
-  bench: Workbench,
-  target: string,
-  extra: readonly string[],
-  isDryRun: boolean,
-): Promise<void> {
-  const { door, env, startDirectory, terminal } = bench;
-  const root = findCheckout(env, startDirectory);
-  const config = resolveImageConfig(target, extra, env, root, startDirectory);
-  verifyDockerfile(root, config.dockerfile);
-  const engine = await detectEngine(door, terminal, env, root);
-  const prepared = await prepareImage(bench, config, engine);
-  if (isDryRun) {
-    for (const line of imageLines(bench, prepared)) terminal.result(line);
-    return;
-  }
-  await carryOutImage(bench, prepared);
-  if (config.output.kind !== 'output') terminal.result(config.reference);
-  const platforms = prepared.arches.map((arch) => `linux/${arch}`).join(', ');
-  const where = destinationText(config.output, engine.record.name);
-  terminal.say(`done: ${config.reference} for ${platforms} ${where}; ${terminal.timings()}`);
 }
 
 /**
@@ -112,13 +80,6 @@ export async function carryOutImage(bench: Workbench, prepared: PreparedImage): 
   });
 }
 
-/** Runs the commands of an image build as a part of the task. */
-export async function runCommands(bench: Workbench, image: string, commands: readonly Command[]): Promise<void> {
-  await bench.terminal.section(`image ${image}`, async () => {
-    for (const build of commands) await bench.door.run(build);
-  });
-}
-
 function imageBuild(config: ImageConfig, arches: readonly Arch[], cache: string | undefined): ImageBuild {
   return {
     dockerfile: config.dockerfile,
@@ -134,9 +95,4 @@ function imageBuild(config: ImageConfig, arches: readonly Arch[], cache: string 
     extra: config.extra,
     output: config.output,
   };
-}
-
-/** The commands of a build, ready for the door. */
-export function buildCommands(engine: Engine, build: ImageBuild, root: string, env: Environment = {}): Command[] {
-  return engine.record.buildCommands(build).map((words) => command([engine.program, ...words], { cwd: root, env }));
 }

@@ -3,7 +3,7 @@
 /** What is measured: one record for each case. A new task gets its row by a record here. */
 
 /** The names that the fake tool knows; a case gets those that it lists, and no others. */
-export type FakeTool = 'cargo' | 'cargo-zigbuild' | 'rustup' | 'mise' | 'zig';
+export type FakeTool = 'cargo' | 'cargo-zigbuild' | 'docker' | 'rustup' | 'mise' | 'zig';
 
 export interface BenchCase {
   readonly name: string;
@@ -13,6 +13,8 @@ export interface BenchCase {
   /** The bash script that does the same, a path in its checkout, and its words; none where bash cannot do it. */
   readonly bash?: { readonly script: string; readonly words: readonly string[] };
   readonly tools: readonly FakeTool[];
+  /** Variables for both ways. */
+  readonly env?: Readonly<Record<string, string>>;
   /** Paths in the checkout that are removed before each run; without them a run finds what the last one left. */
   readonly removed?: readonly string[];
   readonly limits?: Limits;
@@ -33,6 +35,9 @@ export const FILES = { static: 'STATIC_FILE', dynamic: 'DYNAMIC_FILE' } as const
 
 const RUST: readonly FakeTool[] = ['cargo', 'cargo-zigbuild', 'rustup', 'mise'];
 const STAGE = 'tasks/scripts/stage-prebuilt-binaries.sh';
+const IMAGE = 'tasks/scripts/docker-build-image.sh';
+/** Which of the machine's real engines answers must not matter. */
+const DOCKER = { CONTAINER_ENGINE: 'docker' };
 const ZIG_WORDS = ['x86_64-unknown-linux-gnu.2.28', 'x86_64-unknown-linux-gnu.2.28', 'target/zig-gnu-wrapper/amd64'];
 
 export const CASES: readonly BenchCase[] = [
@@ -50,7 +55,7 @@ export const CASES: readonly BenchCase[] = [
     words: ['supervisor'],
     bash: { script: STAGE, words: ['supervisor'] },
     tools: RUST,
-    removed: ['deploy'],
+    removed: ['deploy/docker/.build'],
   },
   {
     name: 'stage gateway',
@@ -60,6 +65,24 @@ export const CASES: readonly BenchCase[] = [
     tools: [...RUST, 'zig'],
   },
   { name: 'stage supervisor --dry-run', task: 'stage', words: ['supervisor', '--dry-run'], tools: RUST },
+  {
+    name: 'image supervisor',
+    task: 'docker-build-image',
+    words: ['supervisor'],
+    bash: { script: IMAGE, words: ['supervisor'] },
+    tools: [...RUST, 'docker'],
+    env: DOCKER,
+    limits: { programs: 23, timesBash: 1 },
+  },
+  {
+    name: 'image gateway',
+    task: 'docker-build-image',
+    words: ['gateway'],
+    bash: { script: IMAGE, words: ['gateway'] },
+    tools: [...RUST, 'docker', 'zig'],
+    env: DOCKER,
+  },
+  { name: 'image CI', task: 'docker-build-ci', words: [], tools: ['docker'], env: DOCKER },
   { name: 'stage --help', task: 'stage', words: ['--help'], tools: [], limits: { timesNode: 1.6 } },
   {
     name: 'verify-static-binary',

@@ -69,6 +69,17 @@ case ${0##*/} in
       *) unexpected "$@" ;;
     esac
     ;;
+  docker)
+    case "$*" in
+      --version) echo 'Docker version 28.2.2, build e6534b4' ;;
+      'info --format {{.Architecture}}') echo x86_64 ;;
+      'info --format '*) echo '{"Architecture":"x86_64","ServerVersion":"28.2.2"}' ;;
+      'context inspect '*) echo default ;;
+      'buildx inspect'*) printf 'Name:   default\nDriver: docker\n' ;;
+      'buildx build '*) ;;
+      *) unexpected "$@" ;;
+    esac
+    ;;
   cargo-zigbuild | zig) ;;
   *) unexpected "$@" ;;
 esac

@@ -74,7 +74,7 @@ export class Place {
   /** The case as one way runs it, in a checkout made for it; `undefined` where that way cannot run it. */
   contestant(record: BenchCase, way: Way): Contestant | undefined {
     const name = `${record.name} [${way}]`;
-    const env = this.#env(record.tools);
+    const env = { ...this.#env(record.tools), ...record.env };
     const removed = record.removed ?? [];
     if (way === 'bash') {
       if (record.bash === undefined || this.#bashCheckout === undefined) return undefined;
@@ -105,6 +105,10 @@ export class Place {
   #checkout(name: string): string {
     const root = join(this.root, 'checkouts', name.replaceAll(/[^a-z0-9]+/gi, '-'));
     mkdirSync(join(root, 'crates', 'openshell-server'), { recursive: true });
+    mkdirSync(join(root, 'deploy', 'docker'), { recursive: true });
+    for (const image of ['gateway', 'supervisor', 'ci']) {
+      writeFileSync(join(root, 'deploy', 'docker', `Dockerfile.${image}`), 'FROM scratch\n');
+    }
     writeFileSync(join(root, 'Cargo.toml'), '[workspace]\n\n[workspace.package]\nversion = "0.0.0"\n');
     return root;
   }

@@ -18,7 +18,7 @@ const PUBLISHING = {
   IMAGE_REGISTRY: 'ghcr.io/prod',
   IMAGE_TAG: 'release',
   DOCKER_OUTPUT: 'type=local,dest=o',
-  DOCKER_PLATFORM: 'linux/arm64',
+  DOCKER_PLATFORM: 'linux/arm64,linux/386',
   DOCKER_BUILDER: 'far',
   DOCKER_BUILD_CACHE_DIR: '/elsewhere',
   PREBUILT_ARCH: 'arm64',
