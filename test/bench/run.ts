@@ -14,6 +14,7 @@ import { parseArgs } from 'node:util';
 import { fakeSection } from './fake-section.ts';
 import { listenForStop, Stopped } from './measure.ts';
 import { Place, WAYS } from './place.ts';
+import { publishSection } from './publish-section.ts';
 import { realSection } from './real-section.ts';
 
 /** A staging with real tools takes longer than one with fakes. */
@@ -26,6 +27,8 @@ const HELP = `Usage: npm run bench -- [options]
   --only TEXT      only the cases whose name has this text, and no real tools
   --no-real        leave out the section with real tools
   --cold-rounds N  rounds of the cold builds for two targets (default 1; 0 leaves them out)
+  --publish-rounds N  rounds of the cold publish with real engines, as root (default 1; 0 leaves it out)
+  --publish        only the cold publish
 `;
 
 const { values } = parseArgs({
@@ -36,6 +39,8 @@ const { values } = parseArgs({
     only: { type: 'string', default: '' },
     real: { type: 'boolean', default: true },
     'cold-rounds': { type: 'string', default: '1' },
+    'publish-rounds': { type: 'string', default: '1' },
+    publish: { type: 'boolean', default: false },
   },
   allowNegative: true,
 });
@@ -48,22 +53,33 @@ async function main(): Promise<number> {
   const rounds = count('rounds', values.rounds, 1);
   const warmUp = count('warm-up', values['warm-up'], 0);
   const coldRounds = count('cold-rounds', values['cold-rounds'], 0);
+  const publishRounds = count('publish-rounds', values['publish-rounds'], 0);
   listenForStop();
   const place = new Place(bashCheckout());
   try {
-    process.stdout.write(`${machineText()}\n${waysText()}\n`);
+    process.stdout.write(`${machineText()}\n`);
+    if (values.publish) return (await printPublish(place, publishRounds)) ? 0 : 1;
+    process.stdout.write(`${waysText()}\n`);
     const fake = await fakeSection(place, { rounds, warmUp, only: values.only });
     process.stdout.write(`Fake tools, ${rounds} rounds in turn after ${warmUp} to warm up\n\n${fake.text}\n`);
     if (!values.real || values.only !== '') return fake.ok ? 0 : 1;
     const real = await realSection(place, { rounds: Math.min(rounds, REAL_ROUNDS), coldRounds });
-    process.stdout.write(`${real.text}\nload average at the end: ${loadText()}\n`);
-    return fake.ok && real.ok ? 0 : 1;
+    process.stdout.write(`${real.text}\n`);
+    const isPublished = await printPublish(place, publishRounds);
+    return fake.ok && real.ok && isPublished ? 0 : 1;
   } catch (error) {
     if (!(error instanceof Stopped)) throw error;
     return 130;
   } finally {
     rmSync(place.root, { recursive: true, force: true });
   }
+}
+
+/** @returns whether everything that could run did */
+async function printPublish(place: Place, rounds: number): Promise<boolean> {
+  const section = rounds === 0 ? { text: '', ok: true } : await publishSection(place, rounds);
+  process.stdout.write(`${section.text}\nload average at the end: ${loadText()}\n`);
+  return section.ok;
 }
 
 function count(name: string, text: string, min: number): number {

@@ -203,7 +203,8 @@ describe.each(['docker', 'podman'] as const)('publish with %s', (engine) => {
       expect(await Promise.all(COMPONENTS.map(({ name }) => repository(name).digest('v2')))).toEqual(before);
     });
 
-    test('without skopeo it sees the same', { timeout: TIMEOUT_MS }, async () => {
+    const testWithPodman = engine === 'podman' ? test : () => undefined;
+    testWithPodman('without skopeo it sees the same', { timeout: TIMEOUT_MS }, async () => {
       const PATH = pathWithoutSkopeo(world.env.PATH ?? '', folder);
       const result = await publish({ ...STAGED, PATH, EXTRA_DOCKER_TAGS: 'v3' });
       expect(result.stderr).not.toContain('error:');
