@@ -100,6 +100,17 @@ export const CASES: readonly BenchCase[] = [
     tools: [...RUST, 'docker', 'zig'],
     env: DOCKER,
   },
+  {
+    name: 'publish, two platforms',
+    task: 'docker-publish-multiarch',
+    words: [],
+    bash: { script: 'tasks/scripts/docker-publish-multiarch.sh', words: [] },
+    tools: [...RUST, 'docker', 'zig'],
+    env: { ...DOCKER, DOCKER_REGISTRY: 'localhost:1/org' },
+    // The registry of the fake docker: every run publishes something new.
+    removed: ['.fake-registry'],
+    limits: { programs: 60, timesBash: 1 },
+  },
   { name: 'image CI', task: 'docker-build-ci', words: [], tools: ['docker'], env: DOCKER },
   { name: 'stage --help', task: 'stage', words: ['--help'], tools: [], limits: { timesNode: 1.6 } },
   {

@@ -40,6 +40,23 @@ cargo_build() {
   done
 }
 
+index=sha256:0000000000000000000000000000000000000000000000000000000000000001
+image='{"digest":"sha256:2","platform":{"os":"linux","architecture":'
+
+# A pushed image has a digest, which docker writes where it is told to.
+docker_build() {
+  while [ $# -gt 0 ]; do
+    [ "$1" != --metadata-file ] || printf '{"containerimage.digest":"%s"}' "$index" >"$2"
+    shift
+  done
+}
+
+# The registry is a file that the first tag makes.
+docker_inspect() {
+  [ -f .fake-registry ] || { echo 'ERROR: localhost:1/org/x:dev: not found' >&2 && exit 1; }
+  printf '{"digest":"%s","manifests":[%s"amd64"}},%s"arm64"}}]}' "$index" "$image" "$image"
+}
+
 case ${0##*/} in
   cargo)
     case $1 in
@@ -77,8 +94,12 @@ case ${0##*/} in
       'info --format {{.Architecture}}') echo x86_64 ;;
       'info --format '*) echo '{"Architecture":"x86_64","ServerVersion":"28.2.2"}' ;;
       'context inspect '*) echo default ;;
+      'buildx inspect multiarch') printf 'Name:   multiarch\nDriver: docker-container\n' ;;
       'buildx inspect'*) printf 'Name:   default\nDriver: docker\n' ;;
-      'buildx build '*) ;;
+      'buildx use '*) ;;
+      'buildx build '*) docker_build "$@" ;;
+      'buildx imagetools create '*) : >.fake-registry ;;
+      'buildx imagetools inspect '*) docker_inspect ;;
       *) unexpected "$@" ;;
     esac
     ;;

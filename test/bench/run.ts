@@ -16,18 +16,20 @@ import { fakeSection } from './fake-section.ts';
 import { launchSection } from './launch-section.ts';
 import { listenForStop, Stopped } from './measure.ts';
 import { Place, WAYS } from './place.ts';
+import { publishSection } from './publish-section.ts';
 import { realSection } from './real-section.ts';
 
 /** A staging with real tools takes longer than one with fakes. */
 const REAL_ROUNDS = 15;
 
-const SECTIONS = ['fake', 'real', 'launch', 'compression'] as const;
+const SECTIONS = ['fake', 'real', 'launch', 'publish', 'compression'] as const;
 
 const HELP = `Usage: npm run bench -- [${SECTIONS.join(' | ')}]... [options]
 
   fake             every task with fake tools, beside bash's
   real             stagings with real tools
   launch           what a launch has cargo build, over real crates
+  publish          a cold publish of both images for two platforms, with real engines, as root
   compression      the VM bundle's compression, beside the zstd program
 
   --rounds N       counted rounds of the cases with fake tools (default 31)
@@ -89,6 +91,7 @@ function allSections(): Record<(typeof SECTIONS)[number], Section> {
     },
     real: (place) => realSection(place, { rounds: Math.min(rounds, REAL_ROUNDS), coldRounds }),
     launch: (place) => launchSection(place, coldRounds),
+    publish: async (place) => (coldRounds === 0 ? { text: '', ok: true } : publishSection(place, coldRounds)),
     compression: (place) => compressionSection(place, megabytes),
   };
 }

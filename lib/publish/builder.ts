@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/**
+ * Which builder publishes. The one that is named is used as it is, and made where it does not exist; without
+ * a name the person's current one, where it can push several platforms, else one called `multiarch`. The
+ * person's current builder is never changed.
+ */
+
+import { type Command, command } from '../command.ts';
+import type { Engine } from '../engine/engine.ts';
+import { publishingOf } from '../engine/publishing-records.ts';
+import { question } from '../engine/question.ts';
+import { oneLine, usageError } from '../errors.ts';
+import { parseBuilderDriver } from '../image/builder.ts';
+import type { Workbench } from '../task.ts';
+import { PUBLISH_VARIABLES, type PublishConfig } from './config.ts';
+
+const BUILDER_TIMEOUT_MS = 20_000;
+const FALLBACK = 'multiarch';
+/** The driver of the daemon itself: it keeps one platform of an image, and pushes nothing by its digest. */
+const LOCAL_DRIVER = 'docker';
+const NEW_DRIVER = 'docker-container';
+
+export interface BuilderChoice {
+  /** Undefined where the engine has no builders. */
+  readonly name: string | undefined;
+  readonly driver: string | undefined;
+  /** Makes it; undefined where it is there. */
+  readonly creation: Command | undefined;
+  /** Which one and why, for people. */
+  readonly note: string | undefined;
+}
+
+/** What a builder says about itself. */
+export type BuilderAnswer =
+  | { readonly kind: 'there'; readonly name: string; readonly driver: string | undefined; readonly problem?: string }
+  | { readonly kind: 'absent' }
+  | { readonly kind: 'silent'; readonly reason: string };
+
+/**
+ * Asks for the builder and chooses.
+ *
+ * @throws usageError where the named builder, or `multiarch`, is there and cannot publish
+ */
+export async function chooseBuilder(bench: Workbench, engine: Engine, config: PublishConfig): Promise<BuilderChoice> {
+  if (engine.record.builderQuestion(undefined) === undefined) {
+    const note = `${engine.record.name} has no builders; ${PUBLISH_VARIABLES.builder} has no effect`;
+    const told = config.builder === undefined ? undefined : note;
+    return { name: undefined, driver: undefined, creation: undefined, note: told };
+  }
+  const { builder, root } = config;
+  const chosen = builder === undefined ? currentChoice(await askBuilder(bench, engine, undefined, root)) : undefined;
+  if (chosen?.choice !== undefined) return chosen.choice;
+  const name = builder ?? FALLBACK;
+  const why = chosen?.why ?? PUBLISH_VARIABLES.builder;
+  return namedChoice(name, why, await askBuilder(bench, engine, name, root), creation(engine, name, root));
+}
+
+/** The person's current builder where it can publish; else why not. */
+export function currentChoice(answer: BuilderAnswer): { choice?: BuilderChoice; why: string } {
+  if (answer.kind !== 'there') return { why: 'the current builder does not answer' };
+  const { driver, name, problem } = answer;
+  if (problem !== undefined) return { why: `the current builder ${name} does not work` };
+  if (driver === LOCAL_DRIVER)
+    return { why: `the current builder ${name} has the driver docker, which cannot publish` };
+  const why = 'chosen with docker buildx use';
+  return { choice: { name, driver, creation: undefined, note: `[builder] ${name} (${why})` }, why };
+}
+
+/** @throws usageError for a builder that is there and cannot publish */
+export function namedChoice(
+  name: string,
+  why: string,
+  answer: BuilderAnswer,
+  make: Command | undefined,
+): BuilderChoice {
+  if (answer.kind === 'absent') {
+    return { name, driver: NEW_DRIVER, creation: make, note: `[builder] ${name}, which is made first (${why})` };
+  }
+  const problem = answer.kind === 'silent' ? answer.reason : answer.problem;
+  if (problem !== undefined) {
+    throw usageError(
+      `the builder '${name}' (${why}) does not work: ${oneLine(problem)}; see docker buildx inspect ${name}, ` +
+        `or set ${PUBLISH_VARIABLES.builder} to another one`,
+    );
+  }
+  const driver = answer.kind === 'there' ? answer.driver : undefined;
+  if (driver === LOCAL_DRIVER) {
+    throw usageError(
+      `the builder '${name}' (${why}) has the driver docker, which cannot publish; set ${PUBLISH_VARIABLES.builder} to ` +
+        `one with another driver, to a new name, which is then made, or unset it for ${FALLBACK}`,
+    );
+  }
+  return { name, driver, creation: undefined, note: `[builder] ${name} (${why})` };
+}
+
+function creation(engine: Engine, name: string, root: string): Command | undefined {
+  const words = publishingOf(engine.record.name).builderCreation(name);
+  return words && command([engine.program, ...words], { cwd: root });
+}
+
+async function askBuilder(bench: Workbench, engine: Engine, name: string | undefined, root: string) {
+  const words = engine.record.builderQuestion(name) ?? [];
+  const answer = await bench.door.probe(question([engine.program, ...words], root), BUILDER_TIMEOUT_MS);
+  if (!answer.ok) return parseRefusal(answer.reason);
+  return parseBuilder(answer.output);
+}
+
+/** Only a builder that is not there is made; one that is there and broken is not made anew. */
+export function parseRefusal(reason: string): BuilderAnswer {
+  return /no builder ["'].*["'] found/.test(reason) ? { kind: 'absent' } : { kind: 'silent', reason };
+}
+
+/** Reads `buildx inspect`, whose rows are padded as it likes; an error of a node stands in a row of its own. */
+export function parseBuilder(text: string): BuilderAnswer {
+  const name = /^Name:[ \t]+(\S+)/m.exec(text)?.[1];
+  const problem = /^Error:[ \t]+(.+)/m.exec(text)?.[1];
+  if (name === undefined) return { kind: 'silent', reason: text };
+  return { kind: 'there', name, driver: parseBuilderDriver(text), ...(problem === undefined ? {} : { problem }) };
+}

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/**
+ * Docker with buildx, podman and skopeo as publishing sees them, over a registry that is a folder: a file for each
+ * reference. Digests are hashes of the manifests, and images depend on what is staged, so that the same content has the
+ * same digest and other content has another.
+ */
+
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { imageCheckout } from './fake-engine.ts';
+import type { FakeCheckout } from './fake-rust.ts';
+import { runTaskFile, type TaskOptions, type TaskResult } from './run-task.ts';
+
+const DOCKER_INFO = '{"Architecture":"x86_64","ServerVersion":"28.0.0"}';
+const PODMAN_INFO = '{"host":{"arch":"amd64"},"version":{"Version":"5.0.0"}}';
+
+/** Runs first in every fake: helpers, then what a test wants done (`FAKE_DO`, bash) at calls that hold `FAKE_ON`. */
+const PRELUDE = `
+words=("$@")
+last=\${words[$# - 1]}
+value() { for ((i = 0; i < \${#words[@]}; i++)); do [[ \${words[i]} == "$1" ]] && echo "\${words[i + 1]}"; done; return 0; }
+place() { local ref=\${1#docker://}; ref=\${ref//\\//%}; echo "$FAKE_STATE/registry/\${ref//:/=}"; }
+hash() { local sum; sum=$(printf %s "$1" | /usr/bin/sha256sum); echo "sha256:\${sum%% *}"; }
+# The manifest of one platform of a component: it depends on the staged binary and on nothing else.
+image() {
+  local arch=\${2#linux/} binary=openshell-gateway
+  [[ $1 == gateway ]] || binary=openshell-sandbox
+  local sum
+  sum=$(/usr/bin/sha256sum "deploy/docker/.build/prebuilt-binaries/$arch/$binary") || exit 1
+  printf '{"of":"%s","name":"%s","layer":"%s"}' "$2" "$1" "\${sum%% *}"
+}
+store() { printf %s "$2" > "$(place "$1")"; }
+entry() { printf '{"digest":"%s","platform":{"os":"linux","architecture":"%s"}}' "$1" "\${2#linux/}"; }
+index() { local IFS=,; printf '{"manifests":[%s]}' "$*"; }
+component() { local file; file=$(value -f); echo "\${file##*.}"; }
+if [[ -n \${FAKE_ON:-} && "\${0##*/} $*" == *"$FAKE_ON"* ]]; then eval "$FAKE_DO"; fi
+`;
+
+const DOCKER_BUILD = `
+c=$(component)
+output=$(value --output)
+repo=\${output#*name=}; repo=\${repo%%,*}
+entries=()
+IFS=, read -ra platforms <<< "$(value --platform)"
+for p in "\${platforms[@]}"; do
+  m=$(image "$c" "$p") || exit 1
+  [[ $output == *push-by-digest=true* && $output == *push=true* ]] && store "$repo@$(hash "$m")" "$m"
+  entries+=("$(entry "$(hash "$m")" "$p")")
+done
+(( \${#entries[@]} == 1 )) || m=$(index "\${entries[@]}")
+store "$repo@$(hash "$m")" "$m"
+printf '{"containerimage.digest":"%s"}' "$(hash "$m")" > "$(value --metadata-file)"
+`;
+
+const DOCKER_INSPECT = `
+file=$(place "$last")
+[[ -f $file ]] || { echo "ERROR: $last: not found" >&2; exit 1; }
+m=$(< "$file")
+manifest=$(printf '{"digest":"%s",%s' "$(hash "$m")" "\${m#?}")
+arch=\${m#*'"of":"linux/'}
+if [[ $(value --format) == '{{json .}}' ]]; then
+  printf '{"manifest":%s,"image":{"os":"linux","architecture":"%s"}}' "$manifest" "\${arch%%'"'*}"
+else echo "$manifest"; fi
+`;
+
+const PODMAN_BUILD = `
+m=$(image "$(component)" "$(value --platform)") || exit 1
+id=$(hash "$m")
+/bin/mkdir -p "$FAKE_STATE/images"
+printf %s "$m" > "$FAKE_STATE/images/$id"
+printf %s "$id" > "$(value --iidfile)"
+`;
+
+const PODMAN_PUSH = `
+for word in "$@"; do [[ $word == sha256:* ]] && id=$word; done
+m=$(< "$FAKE_STATE/images/$id")
+store "$last" "$m"
+repo=\${last%:*}
+store "$repo@$(hash "$m")" "$m"
+printf %s "$(hash "$m")" > "$(value --digestfile)"
+`;
+
+/** Lists of podman: a file for each, with a line for each image. */
+const PODMAN_MANIFEST = `
+list() { local name=\${1//\\//%}; echo "$FAKE_STATE/lists/\${name//:/=}"; }
+/bin/mkdir -p "$FAKE_STATE/lists"
+shift
+case $1 in
+  create)
+    [[ -e $(list "$last") ]] && { echo "Error: that name is already in use" >&2; exit 125; }
+    : > "$(list "$last")" ;;
+  add)
+    shift; name=
+    for word in "$@"; do
+      case $word in
+        --*) ;;
+        docker://*)
+          file=$(place "$word")
+          [[ -f $file ]] || { echo "Error: reading $word: manifest unknown" >&2; exit 125; }
+          m=$(< "$file")
+          if [[ $m == '{"manifests":['* ]]; then m=\${m#'{"manifests":['}; printf '%s\\n' "\${m%']}'}" >> "$(list "$name")"
+          else of=\${m#*'"of":"'}; printf '%s\\n' "$(entry "$(hash "$m")" "\${of%%'"'*}")" >> "$(list "$name")"; fi ;;
+        *) name=$word ;;
+      esac
+    done ;;
+  push)
+    mapfile -t entries < "$(list "\${words[\${#words[@]} - 2]}")"
+    m=$(index "\${entries[@]}")
+    store "$last" "$m"
+    printf %s "$(hash "$m")" > "$(value --digestfile)" ;;
+  inspect) mapfile -t entries < "$(list "$last")"; index "\${entries[@]}" ;;
+  rm) shift; for name in "$@"; do /bin/rm "$(list "$name")" || exit 1; done ;;
+esac
+`;
+
+const PODMAN_IMAGES = `
+for file in "$FAKE_STATE"/lists/*; do
+  [[ -e $file ]] || continue
+  name=\${file##*/}; name=\${name//%//}; echo "\${name//=/:}"
+done
+`;
+
+const SKOPEO = `
+file=$(place "$last")
+[[ -f $file ]] || { echo "reading $last: manifest unknown" >&2; exit 1; }
+printf %s "$(< "$file")"
+`;
+
+/** The row that buildx gives for a builder. */
+export function builderRow(name: string, driver: string): string {
+  return `printf 'Name:          ${name}\\nDriver:        ${driver}\\nLast Activity: now\\n'`;
+}
+
+export interface FakePublishingOptions {
+  readonly engine?: 'docker' | 'podman';
+  readonly hasSkopeo?: boolean;
+  /** Builders by name; '' is the current one. Others are not there. */
+  readonly builders?: Readonly<Record<string, string>>;
+}
+
+/** A checkout that can be published, with the tools and the registry for it. */
+export class FakePublishing {
+  readonly checkout: FakeCheckout = imageCheckout();
+  readonly #state: string;
+  readonly #engine: 'docker' | 'podman';
+
+  constructor({ engine = 'docker', hasSkopeo = true, builders }: FakePublishingOptions = {}) {
+    this.#engine = engine;
+    this.#state = join(this.checkout.tools.folder, 'state');
+    mkdirSync(join(this.#state, 'registry'), { recursive: true });
+    if (engine === 'docker') this.#addDocker(builders ?? { '': builderRow('far', 'remote') });
+    else this.#addPodman();
+    if (hasSkopeo) this.checkout.tools.add('skopeo', [{ words: ['inspect', '--raw'], script: PRELUDE + SKOPEO }]);
+  }
+
+  #addDocker(builders: Readonly<Record<string, string>>): void {
+    const answers = Object.entries(builders).map(([name, script]) => `  ${name || "''"}) ${script} ;;`);
+    this.checkout.tools.add('docker', [
+      { words: ['info', '--format', '{{json .}}'], script: `${PRELUDE}echo '${DOCKER_INFO}'` },
+      {
+        words: ['buildx', 'inspect'],
+        script: `${PRELUDE}case \${3:-} in\n${answers.join('\n')}\n  *) echo "ERROR: no builder \\"$3\\" found" >&2; exit 1 ;;\nesac`,
+      },
+      { words: ['buildx', 'create', '--name'], script: `${PRELUDE}:` },
+      { words: ['buildx', 'build'], script: PRELUDE + DOCKER_BUILD },
+      {
+        words: ['buildx', 'imagetools', 'create'],
+        script: `${PRELUDE}[[ -f $(place "$last") ]] || exit 1\nstore "$(value -t)" "$(< "$(place "$last")")"`,
+      },
+      { words: ['buildx', 'imagetools', 'inspect'], script: PRELUDE + DOCKER_INSPECT },
+    ]);
+  }
+
+  #addPodman(): void {
+    this.checkout.tools.add('podman', [
+      { words: ['info', '--format', '{{json .}}'], script: `${PRELUDE}echo '${PODMAN_INFO}'` },
+      { words: ['build'], script: PRELUDE + PODMAN_BUILD },
+      { words: ['push'], script: PRELUDE + PODMAN_PUSH },
+      { words: ['manifest'], script: PRELUDE + PODMAN_MANIFEST },
+      { words: ['images', '--filter'], script: PRELUDE + PODMAN_IMAGES },
+    ]);
+  }
+
+  /** Runs the task. */
+  publish(
+    extra: Readonly<Record<string, string>> = {},
+    words: readonly string[] = [],
+    options: Partial<TaskOptions> = {},
+  ): Promise<TaskResult> {
+    const env = this.checkout.env({
+      CONTAINER_ENGINE: this.#engine,
+      DOCKER_REGISTRY: 'ghcr.io/org',
+      FAKE_STATE: this.#state,
+      TMPDIR: this.temporary,
+      ...extra,
+    });
+    return runTaskFile('docker-publish-multiarch', words, { cwd: this.checkout.root, env, ...options });
+  }
+
+  /** The folder for temporary files of the task. */
+  get temporary(): string {
+    const folder = join(this.checkout.tools.folder, 'tmp');
+    mkdirSync(folder, { recursive: true });
+    return folder;
+  }
+
+  /** What the registry has under tags: `ghcr.io/org/gateway:dev` to its manifest. */
+  tags(): Record<string, string> {
+    const folder = join(this.#state, 'registry');
+    const names = readdirSync(folder).filter((name) => !name.includes('@'));
+    return Object.fromEntries(
+      names.map((name) => [name.replaceAll('%', '/').replace('=', ':'), readFileSync(join(folder, name), 'utf8')]),
+    );
+  }
+
+  /** Puts something under a reference of the registry. */
+  setTag(reference: string, manifest: string): void {
+    writeFileSync(join(this.#state, 'registry', reference.replaceAll('/', '%').replace(':', '=')), manifest);
+  }
+
+  /** Names that podman has on this machine. */
+  lists(): string[] {
+    const folder = join(this.#state, 'lists');
+    return existsSync(folder) ? readdirSync(folder) : [];
+  }
+
+  setList(name: string): void {
+    mkdirSync(join(this.#state, 'lists'), { recursive: true });
+    writeFileSync(join(this.#state, 'lists', name.replaceAll('/', '%').replace(':', '=')), '');
+  }
+
+  /** The calls of the engine that build, push or tag, as lines. */
+  changes(): string[] {
+    const changing = /^(docker buildx (build|create|imagetools create)|podman (build|push|manifest (create|add|push)))/;
+    return this.checkout.tools.lines().filter((line) => changing.test(line));
+  }
+
+  /** Whether a call has left this mark: `: > "$FAKE_STATE/NAME"`. */
+  hasMark(name: string): boolean {
+    return existsSync(join(this.#state, name));
+  }
+}

@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** The faults of the bash publish, each under its id: what it did, and that it does not happen here. */
+
+import { readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, test } from 'vitest';
+import { builderRow, FakePublishing } from '../support/fake-publishing.ts';
+
+const ENGINES = ['docker', 'podman'] as const;
+const DIGEST = 'sha256:[0-9a-f]{64}';
+
+describe('C2, DPM-1, DPM-2: an older local image of the same name is not what is published', () => {
+  test('podman: nothing is built, pushed or listed by a name that an image of this machine can have', async () => {
+    const fake = new FakePublishing({ engine: 'podman' });
+    await fake.publish({ EXTRA_DOCKER_TAGS: 'v1' });
+    for (const { tool, words } of fake.checkout.tools.calls()) {
+      if (tool !== 'podman') continue;
+      const local = words.filter((word) => !word.startsWith('docker://'));
+      expect(local.join(' '), words.join(' ')).not.toMatch(/(openshell|org)\/(gateway|supervisor):/);
+      expect(words).not.toContain('-t');
+      expect(words).not.toContain('tag');
+      if (words[0] === 'push') expect(words.at(-2)).toMatch(new RegExp(`^${DIGEST}$`));
+      if (words[1] === 'add') expect(words.slice(-2).join(' ')).toMatch(new RegExp(`@${DIGEST} .*@${DIGEST}$`));
+    }
+  });
+
+  test('docker: builds have no tag, and tags are set from digests', async () => {
+    const fake = new FakePublishing();
+    await fake.publish({ EXTRA_DOCKER_TAGS: 'v1' });
+    for (const line of fake.changes()) {
+      if (line.startsWith('docker buildx build')) expect(line).not.toMatch(/ (-t|--tag)\b/);
+      else expect(line).toMatch(new RegExp(`@${DIGEST}$`));
+    }
+  });
+});
+
+describe("C3: a failed publish is in nobody's way", () => {
+  test.each(['manifest create', 'manifest add', 'manifest push', 'push --digestfile', 'build --platform'])(
+    'podman: `%s` fails, and the next run finishes',
+    async (FAKE_ON) => {
+      const fake = new FakePublishing({ engine: 'podman' });
+      const failed = await fake.publish({ FAKE_ON, FAKE_DO: 'echo "Error: no space left" >&2; exit 125' });
+      expect(failed).toMatchObject({ status: 125, stdout: '' });
+      expect(failed.stderr).toContain('Error: no space left');
+      expect(fake.lists()).toEqual([]);
+      expect(readdirSync(fake.temporary)).toEqual([]);
+      expect((await fake.publish()).status).toBe(0);
+    },
+  );
+
+  test('podman: a list that bash has left under the release name is not in the way', async () => {
+    const fake = new FakePublishing({ engine: 'podman' });
+    fake.setList('ghcr.io/org/gateway:dev');
+    expect((await fake.publish()).status).toBe(0);
+    expect(fake.lists()).toEqual(['ghcr.io%org%gateway=dev']);
+  });
+
+  test('podman: what a killed run has left is removed, what a living one has is not', async () => {
+    const fake = new FakePublishing({ engine: 'podman' });
+    const names = [`gateway:${process.pid}-0-00000000`, 'gateway:999999999-5-0123abcd', 'gateway:v1'];
+    for (const name of names) fake.setList(`localhost/openshell-publish/${name}`);
+    const folder = join(fake.temporary, 'openshell-publish-999999999-5-0123abcd');
+    writeFileSync(folder, '');
+    expect((await fake.publish()).status).toBe(0);
+    expect(fake.lists().map((name) => name.replace(/.*%/, '').replace('=', ':'))).toEqual([names[0], names[2]].sort());
+    expect(readdirSync(fake.temporary)).toEqual([]);
+  });
+});
+
+describe('C4, DPM-5: settings of single builds do not reach a publish', () => {
+  test.each(ENGINES)('%s: the same commands with and without them', async (engine) => {
+    const settings = {
+      DOCKER_OUTPUT: 'type=local,dest=o',
+      DOCKER_PUSH: '0',
+      DOCKER_PLATFORM: 'linux/amd64',
+      IMAGE_REGISTRY: 'ghcr.io/elsewhere',
+      PREBUILT_ARCH: 'arm64',
+    };
+    const shape = (line: string) => line.replaceAll(/\S*openshell-publish\S*/g, 'OURS');
+    const [plain, set] = [new FakePublishing({ engine }), new FakePublishing({ engine })];
+    await plain.publish();
+    const result = await set.publish(settings);
+    expect(result.status).toBe(0);
+    expect(set.changes().map(shape)).toEqual(plain.changes().map(shape));
+    expect(set.checkout.builds()).toEqual(plain.checkout.builds());
+    expect(result.stderr).toContain(
+      'without effect on a publish: IMAGE_REGISTRY, DOCKER_PLATFORM, DOCKER_OUTPUT, DOCKER_PUSH, PREBUILT_ARCH',
+    );
+  });
+});
+
+test.each(ENGINES)('H8, DPM-6: %s: extra tags are not expanded to names of files', async (engine) => {
+  const fake = new FakePublishing({ engine });
+  const result = await fake.publish({ EXTRA_DOCKER_TAGS: 'v1,Cargo*' });
+  expect(result.status).toBe(2);
+  expect(result.stderr).toContain("EXTRA_DOCKER_TAGS is 'Cargo*'");
+  expect(fake.changes()).toEqual([]);
+  await fake.publish({ EXTRA_DOCKER_TAGS: ' v1,  v2 v1, dev,' });
+  const tags = Object.keys(fake.tags()).filter((tag) => tag.includes('gateway') && !tag.includes('linux'));
+  expect(tags.sort()).toEqual(['dev', 'v1', 'v2'].map((tag) => `ghcr.io/org/gateway:${tag}`));
+});
+
+test.each(ENGINES)('H9: %s: blanks around platforms are dropped, and so are duplicates', async (engine) => {
+  const fake = new FakePublishing({ engine });
+  const result = await fake.publish({ DOCKER_PLATFORMS: ' linux/amd64,  linux/arm64 ,linux/amd64' });
+  expect(result.status).toBe(0);
+  const words = fake.checkout.tools.calls().flatMap((call) => (call.tool === engine ? call.words : []));
+  expect(words.filter((word) => /\s/.test(word) && !word.includes('{{'))).toEqual([]);
+  expect(fake.changes().filter((line) => line.includes('Dockerfile.gateway'))).toHaveLength(
+    engine === 'docker' ? 1 : 2,
+  );
+});
+
+test.each([true, false])('H10, DPM-3: podman, skopeo %s: an extra tag, new or there already', async (hasSkopeo) => {
+  const fake = new FakePublishing({ engine: 'podman', hasSkopeo });
+  fake.setTag('ghcr.io/org/gateway:v1', '{"manifests":[]}');
+  const result = await fake.publish({ EXTRA_DOCKER_TAGS: 'v1' });
+  expect(result.status).toBe(0);
+  const tags = fake.tags();
+  expect(tags['ghcr.io/org/gateway:v1']).toBe(tags['ghcr.io/org/gateway:dev']);
+  expect(tags['ghcr.io/org/supervisor:v1']).toBe(tags['ghcr.io/org/supervisor:dev']);
+  expect(result.stdout).toMatch(/gateway:v1 .* moved\n/);
+  expect(result.stdout).toMatch(/supervisor:v1 .* new\n/);
+  expect(fake.lists()).toEqual([]);
+});
+
+test.each([builderRow('default', 'docker'), builderRow('far', 'remote')])(
+  "H11, DPM-4: the person's builder is not switched",
+  async (current) => {
+    const fake = new FakePublishing({ builders: { '': current } });
+    await fake.publish();
+    const words = fake.checkout.tools.calls().flatMap(({ words }) => words);
+    expect(words).not.toContain('use');
+    expect(words).not.toContain('--use');
+  },
+);
+
+describe('H12: not one component new and the other old', () => {
+  test.each(ENGINES)('%s: the second build fails: no reference moves, the next run finishes', async (engine) => {
+    const fake = new FakePublishing({ engine });
+    const failed = await fake.publish({ FAKE_ON: 'Dockerfile.supervisor', FAKE_DO: 'echo "RUN failed" >&2; exit 17' });
+    expect(failed).toMatchObject({ status: 17, stdout: '' });
+    expect(failed.stderr).toContain('RUN failed');
+    expect(failed.stderr).toMatch(
+      /; no reference was set before that; as they were: .*ghcr\.io\/org\/gateway:dev, ghcr/,
+    );
+    expect(fake.tags()).toEqual({});
+    expect((await fake.publish()).status).toBe(0);
+  });
+
+  test('podman: content of the second does not arrive: no tag of the release moves', async () => {
+    const fake = new FakePublishing({ engine: 'podman' });
+    const failed = await fake.publish({ FAKE_ON: 'supervisor:dev-linux-arm64', FAKE_DO: '[[ $1 != push ]] || exit 9' });
+    expect(failed.status).toBe(9);
+    expect(Object.keys(fake.tags()).every((tag) => tag.includes('-linux-'))).toBe(true);
+  });
+
+  test.each([
+    ['docker', 'imagetools create --builder far --prefer-index=false -t ghcr.io/org/supervisor:dev'],
+    ['podman', 'supervisor.digest'],
+  ] as const)(
+    '%s: the second tag fails: it says which moved, and the next run moves the rest',
+    async (engine, FAKE_ON) => {
+      const fake = new FakePublishing({ engine });
+      const failed = await fake.publish({ FAKE_ON, FAKE_DO: 'echo "connection reset" >&2; exit 3', TAG_LATEST: 'on' });
+      expect(failed).toMatchObject({ status: 3, stdout: '' });
+      expect(failed.stderr).toContain('connection reset');
+      const error = failed.stderr.split('\n').find((line) => line.startsWith('error:')) ?? '';
+      expect(error).toMatch(
+        /set before that: .*ghcr\.io\/org\/gateway:dev; ghcr\.io\/org\/supervisor:dev may have been set or not/,
+      );
+      expect(error).toMatch(
+        /as they were: ghcr\.io\/org\/gateway:latest, ghcr\.io\/org\/supervisor:latest; run it again to finish$/,
+      );
+      const before = fake.changes().length;
+      const again = await fake.publish({ TAG_LATEST: 'on' });
+      expect(again.status).toBe(0);
+      expect(again.stdout).toMatch(/gateway:dev .* unchanged\n/);
+      expect(again.stdout).toMatch(/supervisor:dev .* new\n/);
+      if (engine === 'docker') {
+        const tags = fake
+          .changes()
+          .slice(before)
+          .filter((line) => line.includes('imagetools'));
+        expect(tags.map((line) => / -t (\S+)/.exec(line)?.[1])).toEqual([
+          'ghcr.io/org/supervisor:dev',
+          'ghcr.io/org/gateway:latest',
+          'ghcr.io/org/supervisor:latest',
+        ]);
+      }
+    },
+  );
+
+  test('a compile that fails is before everything', async () => {
+    const fake = new FakePublishing();
+    fake.checkout.setCargo({ before: '[[ $binary == *gateway ]] || exit 101' });
+    expect((await fake.publish()).status).toBe(101);
+    expect(fake.changes()).toEqual([]);
+  });
+});
+
+test.each(ENGINES)('X2: %s: no extra tags, and latest alone: all is tagged', async (engine) => {
+  const fake = new FakePublishing({ engine });
+  expect((await fake.publish({ TAG_LATEST: 'true', EXTRA_DOCKER_TAGS: '' })).status).toBe(0);
+  const tags = fake.tags();
+  for (const name of ['gateway', 'supervisor']) {
+    expect(tags[`ghcr.io/org/${name}:latest`]).toBe(tags[`ghcr.io/org/${name}:dev`]);
+  }
+});
+
+test.each([
+  ['1', true],
+  ['Yes', true],
+  ['off', false],
+  ['0', false],
+])('L1: TAG_LATEST=%s', async (TAG_LATEST, isTagged) => {
+  const fake = new FakePublishing();
+  await fake.publish({ TAG_LATEST, CI: 'false' });
+  expect('ghcr.io/org/gateway:latest' in fake.tags()).toBe(isTagged);
+  expect(fake.checkout.builds()).toHaveLength(2);
+});
+
+test('L7: a wrong argument is told without an engine', async () => {
+  const fake = new FakePublishing();
+  const result = await fake.publish({ DOCKER_REGISTRY: '', PATH: `${fake.checkout.root}:/bin` });
+  expect(result.status).toBe(2);
+  expect(result.stderr).toContain('DOCKER_REGISTRY is not set');
+});
+
+test('DPM-6, G-1: it works on the checkout, whatever folder it is started in', async () => {
+  const fake = new FakePublishing();
+  const result = await fake.publish({}, [], { cwd: fake.checkout.tools.folder });
+  expect(result.status).toBe(0);
+  const cwds = fake.checkout.tools.calls().map(({ cwd }) => cwd);
+  expect(new Set(cwds)).toEqual(new Set([fake.checkout.root]));
+});
+
+describe('stopped', () => {
+  test.each([
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const)(
+    '%s: the engine ends first, it says how far it came, and the next run finishes',
+    async (signal, status) => {
+      const fake = new FakePublishing({ engine: 'podman' });
+      const FAKE_DO = ': > "$FAKE_STATE/asleep"; exec /bin/sleep 60';
+      const stopped = await fake.publish({ FAKE_ON: 'supervisor.digest', FAKE_DO }, [], {
+        onStart: async (child) => {
+          while (!fake.hasMark('asleep')) await sleep(10);
+          child.kill(signal);
+        },
+      });
+      expect(stopped).toMatchObject({ status, stdout: '' });
+      expect(stopped.stderr).toMatch(
+        /set before that: .*ghcr\.io\/org\/gateway:dev; ghcr\.io\/org\/supervisor:dev may have been/,
+      );
+      expect(readdirSync(fake.temporary)).toEqual([]);
+      const again = await fake.publish();
+      expect(again.status).toBe(0);
+      expect(fake.lists()).toEqual([]);
+    },
+  );
+
+  test('SIGKILL: what it left is removed by the next run, which finishes', async () => {
+    const fake = new FakePublishing({ engine: 'podman' });
+    const FAKE_DO = ': > "$FAKE_STATE/asleep"; exec /bin/sleep 3';
+    const killed = await fake.publish({ FAKE_ON: 'gateway.digest', FAKE_DO }, [], {
+      onStart: async (child) => {
+        while (!fake.hasMark('asleep')) await sleep(10);
+        child.kill('SIGKILL');
+      },
+    });
+    expect(killed.signal).toBe('SIGKILL');
+    expect(fake.lists().length).toBe(2);
+    expect((await fake.publish()).status).toBe(0);
+    expect(fake.lists()).toEqual([]);
+    expect(readdirSync(fake.temporary)).toEqual([]);
+  });
+});
