@@ -17,12 +17,16 @@ import { tableText } from './table.ts';
 /** Times the program's time, and bytes over its memory. */
 const LIMITS = { time: 1.1, extraBytes: 100e6 } as const;
 const POLL_MS = 20;
+/** Of `/proc`, on every Linux that Node runs on. */
+const TICKS_PER_SECOND = 100;
 
 interface Result {
   readonly name: string;
   readonly seconds: number;
   /** The peak of resident memory; NaN where the system does not tell. */
   readonly memory: number;
+  /** Time on all cores together, which a busy machine stretches less. */
+  readonly cpuSeconds: number;
   readonly size: number;
 }
 
@@ -55,9 +59,10 @@ export async function compressionSection(place: Place, megabytes: number): Promi
 }
 
 function reportText(program: Result, ours: Result, megabytes: number): string {
-  const rows = [program, ours].map(({ name, seconds, memory, size }) => [
+  const rows = [program, ours].map(({ name, seconds, cpuSeconds, memory, size }) => [
     name,
     seconds.toFixed(1),
+    cpuSeconds.toFixed(1),
     (memory / 1e6).toFixed(0),
     (size / 1e6).toFixed(1),
   ]);
@@ -65,7 +70,7 @@ function reportText(program: Result, ours: Result, megabytes: number): string {
   const memory = ours.memory - program.memory;
   return [
     `Compression of ${megabytes} MB of machine code, one run each\n`,
-    tableText([['', 's', 'peak MB', 'output MB'], ...rows], 1),
+    tableText([['', 's', 'CPU s', 'peak MB', 'output MB'], ...rows], 1),
     `Limits: time ${time.toFixed(2)} of the program's, at most ${LIMITS.time}, ${verdict(time <= LIMITS.time)}`,
     `        memory ${(memory / 1e6).toFixed(0)} MB over it, at most ${LIMITS.extraBytes / 1e6}, ${verdict(!(memory > LIMITS.extraBytes))}\n`,
   ].join('\n');
@@ -87,9 +92,9 @@ function writeMachineCode(path: string, size: number): void {
 async function run(name: string, [program = '', ...words]: readonly string[], output: string): Promise<Result> {
   const start = performance.now();
   const child = spawn(program, words, { stdio: ['ignore', 'ignore', 'inherit'] });
-  let memory = Number.NaN;
+  let usage = { memory: Number.NaN, cpuSeconds: Number.NaN };
   const timer = setInterval(() => {
-    memory = peakOf(child.pid) ?? memory;
+    usage = usageOf(child.pid) ?? usage;
   }, POLL_MS);
   const status = await new Promise<number | null>((resolve, reject) =>
     child.once('error', reject).once('exit', resolve),
@@ -97,14 +102,20 @@ async function run(name: string, [program = '', ...words]: readonly string[], ou
   const seconds = (performance.now() - start) / 1000;
   clearInterval(timer);
   if (status !== 0) throw new Error(`${name} ended with status ${status}`);
-  return { name, seconds, memory, size: statSync(output).size };
+  return { name, seconds, ...usage, size: statSync(output).size };
 }
 
-/** The peak of a process's resident memory so far, in bytes, where `/proc` tells. */
-function peakOf(pid: number | undefined): number | undefined {
+/** The peak of a process's resident memory in bytes, and its CPU time, where `/proc` tells. */
+function usageOf(pid: number | undefined): Pick<Result, 'memory' | 'cpuSeconds'> | undefined {
   try {
     const kilobytes = /^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
-    return kilobytes === undefined ? undefined : Number(kilobytes) * 1024;
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    const [user, system] = stat
+      .slice(stat.lastIndexOf(')') + 2)
+      .split(' ')
+      .slice(11, 13);
+    if (kilobytes === undefined) return undefined;
+    return { memory: Number(kilobytes) * 1024, cpuSeconds: (Number(user) + Number(system)) / TICKS_PER_SECOND };
   } catch {
     return undefined;
   }
