@@ -56,7 +56,7 @@ const HEAD = `#!/bin/sh
 # Made by the tasks for their own builds: see lib/launch-build/scripts.ts.
 `;
 
-/** Cargo's words are \`COMPILER --crate-name NAME .. --crate-type TYPE ..\`; the package's library has the same name. */
+/** Cargo says `COMPILER --crate-name NAME .. --crate-type TYPE ..`; the library of the package has the same name. */
 const STATIC_PROGRAM = `if [ "\${2-} \${3-}" = '--crate-name ${COMPONENTS.supervisor.binary.replaceAll('-', '_')}' ]; then
   previous=
   for word do
