@@ -396,7 +396,7 @@ describe('L19: without mise, and with it', () => {
       {
         words: ['x', '--'],
         script:
-          'export RUSTC_WRAPPER=sccache; shift 2; [[ $1 != env ]] || shift 3; [[ $1 != RUSTC* ]] || { export "$1"; shift; }; exec "$@"',
+          'export RUSTC_WRAPPER=sccache; shift 2; [[ $1 != env ]] || shift; [[ $1 != RUSTC* ]] || { export "$1"; shift; }; exec "$@"',
       },
     ]);
     return checkout;
@@ -427,7 +427,7 @@ describe('L19: without mise, and with it', () => {
       'sccache --stop-server',
       'sccache --start-server',
       'cargo zigbuild --release --target x86_64-unknown-linux-musl',
-      'env -u CARGO_BUILD_RUSTC_WRAPPER RUSTC_WRAPPER= cargo',
+      'env RUSTC_WRAPPER= cargo zigbuild --release',
     ]);
   });
 });
