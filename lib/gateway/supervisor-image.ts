@@ -132,9 +132,9 @@ function build(engine: Engine, root: string, context: string, supervisor: Superv
       ...Object.entries(labels).flatMap(([key, value]) => ['--label', `${labelName(key)}=${value}`]),
     ],
     output: { kind: 'load' },
+    context,
   });
-  // The context is the last word: the folder that the command would run in.
-  return command([engine.program, ...words.slice(0, -1), context], { cwd: root });
+  return command([engine.program, ...words], { cwd: root });
 }
 
 function inspect(engine: Engine, root: string, image: string): Command {

@@ -3,7 +3,7 @@
 /** What is measured: one record for each case. A new task gets its row by a record here. */
 
 /** The names that the fake tool knows; a case gets those that it lists, and no others. */
-export type FakeTool = 'cargo' | 'cargo-zigbuild' | 'docker' | 'rustup' | 'mise' | 'zig';
+export type FakeTool = 'cargo' | 'cargo-zigbuild' | 'cc' | 'docker' | 'podman' | 'rustup' | 'mise' | 'zig';
 
 export interface BenchCase {
   readonly name: string;
@@ -40,6 +40,28 @@ const IMAGE = 'tasks/scripts/docker-build-image.sh';
 /** Which of the machine's real engines answers must not matter. */
 const DOCKER = { CONTAINER_ENGINE: 'docker' };
 const ZIG_WORDS = ['x86_64-unknown-linux-gnu.2.28', 'x86_64-unknown-linux-gnu.2.28', 'target/zig-gnu-wrapper/amd64'];
+
+/** The watcher that a launch leaves behind is bash and Node; it does not count. */
+const WATCHER_PROGRAMS = 2;
+
+/** A launch up to the gateway, which ends at once; its port is one that hardly anybody uses. */
+function launchCase(
+  name: string,
+  task: string,
+  engines: readonly FakeTool[],
+  env: Readonly<Record<string, string>>,
+  programs: number,
+): BenchCase {
+  return {
+    name: `gateway with ${name}`,
+    task,
+    words: [],
+    bash: { script: `tasks/scripts/${task}.sh`, words: [] },
+    tools: [...RUST, 'cc', ...engines],
+    env: { OPENSHELL_SERVER_PORT: '48719', ...env },
+    limits: { programs: programs + WATCHER_PROGRAMS, timesBash: 1 },
+  };
+}
 
 export const CASES: readonly BenchCase[] = [
   {
@@ -112,6 +134,11 @@ export const CASES: readonly BenchCase[] = [
     limits: { programs: 60, timesBash: 1 },
   },
   { name: 'image CI', task: 'docker-build-ci', words: [], tools: ['docker'], env: DOCKER },
+  launchCase('docker', 'gateway-docker', ['docker'], {}, 11),
+  launchCase('docker, another architecture', 'gateway-docker', ['docker'], { FAKE_ARCH: 'aarch64' }, 29),
+  launchCase('podman', 'gateway-podman', ['podman'], {}, 29),
+  launchCase('vm', 'gateway-vm', [], {}, 11),
+  { name: 'gateway --help', task: 'gateway', words: ['--help'], tools: [], limits: { timesNode: 1.6 } },
   { name: 'stage --help', task: 'stage', words: ['--help'], tools: [], limits: { timesNode: 1.6 } },
   {
     name: 'verify-static-binary',

@@ -15,29 +15,33 @@ unexpected() {
 # Cargo's own behaviour where tasks can see it: an up-to-date output is left alone, and cargo says
 # where it is when it is asked to.
 cargo_build() {
-  directory=${CARGO_TARGET_DIR:-$PWD/target} profile=debug targets='' binary='' package='' json=no
+  directory=${CARGO_TARGET_DIR:-$PWD/target} profile=debug targets='' binaries='' packages='' json=no
   while [ $# -gt 0 ]; do
     case $1 in
       --release) profile=release ;;
       --target) targets="$targets $2" && shift ;;
-      --bin) binary=$2 && shift ;;
-      -p) package=$2 && shift ;;
+      --target-dir) directory=$2 && shift ;;
+      --bin) binaries="$binaries $2" && shift ;;
+      -p) packages="$packages $2" && shift ;;
       --message-format=json*) json=yes ;;
     esac
     shift
   done
-  binary=${binary:-$package}
-  for target in ${targets:-host}; do
+  # Without names, a package's own binary.
+  for target in ${targets:-host}; do for binary in ${binaries:-$packages}; do
+    [ "$binary" != openshell-server ] || binary=openshell-gateway
     triple=${target%%.*}
     case $triple in
       host) output=$directory/$profile/$binary cpu=x86_64 ;;
       *) output=$directory/$triple/$profile/$binary cpu=${triple%%-*} ;;
     esac
-    [ -f "$output" ] || { mkdir -p "${output%/*}" && cp "$here/../binaries/$cpu" "$output"; } || exit 101
+    app=$here/../binaries/$binary
+    [ -f "$app" ] || app=$here/../binaries/$cpu
+    [ -f "$output" ] || { mkdir -p "${output%/*}" && cp "$app" "$output"; } || exit 101
     [ "$json" = no ] || printf \
       '{"reason":"compiler-artifact","target":{"kind":["bin"],"name":"%s"},"executable":"%s","fresh":true}\n' \
       "$binary" "$output"
-  done
+  done; done
 }
 
 index=sha256:0000000000000000000000000000000000000000000000000000000000000001
@@ -47,8 +51,18 @@ image='{"digest":"sha256:2","platform":{"os":"linux","architecture":'
 docker_build() {
   while [ $# -gt 0 ]; do
     [ "$1" != --metadata-file ] || printf '{"containerimage.digest":"%s"}' "$index" >"$2"
+    case $1 in type=local,dest=*) mkdir -p "${1#*dest=}" && cp "$here/../binaries/aarch64" "${1#*dest=}/openshell-sandbox" ;; esac
     shift
   done
+}
+
+# One image, remembered in the checkout; every build is new.
+podman_build() {
+  while [ $# -gt 0 ]; do
+    [ "$1" != --iidfile ] || printf 'sha256:1' >"$2"
+    shift
+  done
+  printf '[{"Id":"1","Labels":{}}]' >.fake-image
 }
 
 # The registry is a file that the first tag makes.
@@ -85,14 +99,22 @@ case ${0##*/} in
     case $1 in
       x) shift 2 && exec "$@" ;;
       which) [ -x "$here/$2" ] && echo "$here/$2" ;;
+      run)
+        case $2 in
+          build:gateway) exec cargo build -p openshell-server --bin openshell-gateway ;;
+          build:docker:supervisor) exec bash tasks/scripts/docker-build-image.sh supervisor ;;
+          *) unexpected "$@" ;;
+        esac
+        ;;
       *) unexpected "$@" ;;
     esac
     ;;
   docker)
     case "$*" in
       --version) echo 'Docker version 28.2.2, build e6534b4' ;;
-      'info --format {{.Architecture}}') echo x86_64 ;;
-      'info --format '*) echo '{"Architecture":"x86_64","ServerVersion":"28.2.2"}' ;;
+      info) ;;
+      'info --format {{.Architecture}}') echo "${FAKE_ARCH:-x86_64}" ;;
+      'info --format '*) printf '{"Architecture":"%s","ServerVersion":"28.2.2"}\n' "${FAKE_ARCH:-x86_64}" ;;
       'context inspect '*) echo default ;;
       'buildx inspect multiarch') printf 'Name:   multiarch\nDriver: docker-container\n' ;;
       'buildx inspect'*) printf 'Name:   default\nDriver: docker\n' ;;
@@ -103,6 +125,19 @@ case ${0##*/} in
       *) unexpected "$@" ;;
     esac
     ;;
+  podman)
+    case "$*" in
+      --version) echo 'podman version 5.0.0' ;;
+      info) ;;
+      'info --format {{.Host.Arch}}') echo amd64 ;;
+      'info --format '*) echo '{"host":{"arch":"amd64"},"version":{"Version":"5.0.0"}}' ;;
+      'image exists '*) ;;
+      'image inspect '*) [ -f .fake-image ] && cat .fake-image ;;
+      'build '*) podman_build "$@" ;;
+      *) unexpected "$@" ;;
+    esac
+    ;;
+  cc) echo /usr/lib/libc.a ;;
   cargo-zigbuild | zig) ;;
   *) unexpected "$@" ;;
 esac

@@ -13,12 +13,14 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readFileSync,
   realpathSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { zstdCompressSync } from 'node:zlib';
 import { inspectGlibc } from '../../lib/verify-binary.ts';
 import { buildElf } from '../support/elf-builder.ts';
 import { SUITE_ROOT } from '../support/run-task.ts';
@@ -59,6 +61,9 @@ export class Place {
       const { bytes } = buildElf({ machine, payload: BINARY_BYTES });
       writeFileSync(join(this.root, 'binaries', cpu), bytes, { mode: 0o755 });
     }
+    // What a launch starts has to run: here it ends at once.
+    for (const name of ['openshell-gateway', 'openshell-driver-vm'])
+      copyFileSync('/bin/true', join(this.root, 'binaries', name));
     this.#files = { [FILES.static]: join(this.root, 'binaries', 'x86_64'), [FILES.dynamic]: this.#dynamicBinary() };
   }
 
@@ -109,8 +114,19 @@ export class Place {
     for (const image of ['gateway', 'supervisor', 'ci']) {
       writeFileSync(join(root, 'deploy', 'docker', `Dockerfile.${image}`), 'FROM scratch\n');
     }
+    this.#addRuntime(join(root, 'target', 'vm-runtime-compressed'));
     writeFileSync(join(root, 'Cargo.toml'), '[workspace]\n\n[workspace.package]\nversion = "0.0.0"\n');
     return root;
+  }
+
+  /** A complete VM runtime with the supervisor that the fake cargo makes. */
+  #addRuntime(folder: string): void {
+    mkdirSync(folder, { recursive: true });
+    const supervisor = readFileSync(join(this.root, 'binaries', 'x86_64'));
+    for (const name of ['libkrun.so', 'libkrunfw.so.5', 'gvproxy', 'umoci', 'openshell-sandbox']) {
+      const content = name === 'openshell-sandbox' ? supervisor : Buffer.from(name);
+      writeFileSync(join(folder, `${name}.zst`), zstdCompressSync(content));
+    }
   }
 
   /** Node's own builds for Linux need no more than glibc 2.28; another Node gives way to the static file. */
