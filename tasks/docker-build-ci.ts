@@ -19,6 +19,8 @@ await runTask(
       DOCKER_BUILDER: 'A buildx builder (default: the one chosen with docker buildx use).',
       'MISE_GITHUB_TOKEN, GITHUB_TOKEN': 'Token for tool downloads in the build, handed over as a secret.',
       CONTAINER_ENGINE: 'docker or podman (default: what answers, podman first).',
+      'CONTAINER_ENGINE_TARGET, OPENSHELL_E2E_DRIVER': 'Other ways to the engine: local-k8s-cluster; docker, podman.',
+      CONTAINER_ENGINE_QUIET: 'Whether to keep quiet about the engine that was chosen (default no).',
     },
   },
   async ({ args, ...bench }) => {

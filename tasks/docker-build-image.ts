@@ -21,7 +21,7 @@ await runTask(
     ],
     passedOn: {
       name: 'build-option',
-      help: "Options for the engine's build command, such as --cache-from, as they are.",
+      help: "Options for the engine's build command, as they are; --builder, --file, --target and --tag mean the same on each engine.",
     },
     flags: { 'dry-run': { help: 'Print the plan and start nothing but questions.' } },
     variables: {
@@ -35,6 +35,8 @@ await runTask(
       PREBUILT_AUTO_STAGE: 'Whether the binary is compiled and staged first (default yes; never with CI).',
       CI: 'Stage nothing and keep no local cache.',
       CONTAINER_ENGINE: 'docker or podman (default: what answers, podman first).',
+      'CONTAINER_ENGINE_TARGET, OPENSHELL_E2E_DRIVER': 'Other ways to the engine: local-k8s-cluster; docker, podman.',
+      CONTAINER_ENGINE_QUIET: 'Whether to keep quiet about the engine that was chosen (default no).',
       'SUPERVISOR_LIBC, EXTRA_CARGO_FEATURES, OPENSHELL_CARGO_VERSION, ...': 'As in tasks/stage.ts.',
     },
   },

@@ -18,13 +18,13 @@ export function resolveOutput(source: string, text: string, startDirectory: stri
       `${source} is ${shown(text)}; allowed are key=value pairs with a type, such as type=local,dest=out; change it or unset it`,
     );
   }
-  return pairs
-    .map((pair) => {
+  return joinFields(
+    pairs.map((pair) => {
       const [, key = '', value = ''] = pair ?? [];
       const isPath = isKey(pair, 'dest') && value !== '-';
-      return quoteField(`${key}=${isPath ? absolutePath(startDirectory, value) : value}`);
-    })
-    .join(',');
+      return `${key}=${isPath ? absolutePath(startDirectory, value) : value}`;
+    }),
+  );
 }
 
 /** The fields of a line of comma-separated values; `undefined` where a quote does not end. */
@@ -38,6 +38,11 @@ function splitQuoted(text: string): string[] | undefined {
     isLast = match[3] === '';
   }
   return fields;
+}
+
+/** `key=value` pairs as one value of `--output`, `--cache-from` and the like; a path may have a comma in it. */
+export function joinFields(fields: readonly string[]): string {
+  return fields.map(quoteField).join(',');
 }
 
 function quoteField(field: string): string {

@@ -18,6 +18,7 @@ import type { Workbench } from '../task.ts';
 import { askBuilder, verifyPlatforms } from './builder.ts';
 import { buildCommands, runCommands } from './commands.ts';
 import type { ImageConfig } from './config.ts';
+import { joinFields } from './output.ts';
 import { commandLines } from './report.ts';
 import { verifyPrebuilt, withStaged } from './staged.ts';
 
@@ -87,12 +88,19 @@ function imageBuild(config: ImageConfig, arches: readonly Arch[], cache: string 
     tags: [config.reference, ...config.otherTags],
     platforms: arches.map((arch) => `linux/${arch}`),
     builder: config.builder,
-    caches:
-      cache === undefined
-        ? []
-        : ['--cache-from', `type=local,src=${cache}`, '--cache-to', `type=local,dest=${cache},mode=max`],
+    caches: cache === undefined ? [] : cacheWords(cache),
     secrets: [],
     extra: config.extra,
     output: config.output,
   };
+}
+
+/** A cache that is kept in a folder, read before the build and replaced after it. */
+function cacheWords(folder: string): string[] {
+  return [
+    '--cache-from',
+    joinFields(['type=local', `src=${folder}`]),
+    '--cache-to',
+    joinFields(['type=local', `dest=${folder}`, 'mode=max']),
+  ];
 }

@@ -68,6 +68,39 @@ describe('what is run', () => {
     );
   });
 
+  test('contexts, hosts and the builder of the environment reach docker as they are', async () => {
+    const checkout = checkoutWith('docker');
+    const settings = {
+      DOCKER_HOST: 'ssh://far',
+      DOCKER_CONTEXT: 'c',
+      BUILDX_BUILDER: 'b',
+      DOCKER_CONFIG: '/my/docker',
+    };
+    expect((await build(checkout, ['supervisor'], settings)).status).toBe(0);
+    const calls = checkout.tools.calls().filter(({ tool }) => tool === 'docker');
+    expect(calls).toHaveLength(3);
+    for (const { env } of calls) expect(env).toMatchObject(settings);
+  });
+
+  test('a signal in the middle of the build: 128+n, and the next build does not wait', async () => {
+    const checkout = checkoutWith('docker', { build: 'echo building >&2; /bin/sleep 30' });
+    const stopped = await build(
+      checkout,
+      ['supervisor'],
+      {},
+      {
+        onStart: (child) =>
+          child.stderr?.on('data', (text) => /^building$/m.test(String(text)) && child.kill('SIGTERM')),
+      },
+    );
+    expect(stopped).toMatchObject({ status: 143, stdout: '' });
+    expect(stopped.stderr).toMatch(/^error: stopped by SIGTERM$/m);
+    addEngine(checkout.tools, 'docker');
+    const next = await build(checkout);
+    expect(next.status).toBe(0);
+    expect(next.stderr).not.toContain('waiting');
+  });
+
   test('podman: one question, no builders, and no word that only docker knows', async () => {
     const checkout = checkoutWith('podman');
     const result = await build(checkout, ['gateway', '--provenance', 'false', '--pull'], { DOCKER_BUILDER: 'b' });
@@ -260,14 +293,14 @@ describe('where the image goes', () => {
 describe('builder and cache', () => {
   test('H1, DBI-4, DBI-5: a builder of the driver docker-container has a local cache for each image', async () => {
     const checkout = checkoutWith('docker', { builder: `${CONTAINER_BUILDER}; /bin/sleep 0.05; echo Nodes:` });
-    const settings = { DOCKER_BUILDER: 'multi', DOCKER_BUILD_CACHE_DIR: 'ca che' };
+    const settings = { DOCKER_BUILDER: 'multi', DOCKER_BUILD_CACHE_DIR: 'ca, che' };
     const away = temporaryFolder();
     expect((await build(checkout, ['supervisor'], settings, { cwd: away })).status).toBe(0);
     expect(callsOf(checkout, 'docker')[1]).toBe('docker buildx inspect multi');
     expect(optionOf(checkout, '--builder')).toBe('multi');
-    const cache = join(away, 'ca che/images/supervisor');
-    expect(optionOf(checkout, '--cache-from')).toBe(`type=local,src=${cache}`);
-    expect(optionOf(checkout, '--cache-to')).toBe(`type=local,dest=${cache},mode=max`);
+    const cache = join(away, 'ca, che/images/supervisor');
+    expect(optionOf(checkout, '--cache-from')).toBe(`type=local,"src=${cache}"`);
+    expect(optionOf(checkout, '--cache-to')).toBe(`type=local,"dest=${cache}",mode=max`);
     expect(existsSync(cache)).toBe(true);
   });
 
