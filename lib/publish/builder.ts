@@ -25,6 +25,8 @@ export interface BuilderChoice {
   /** Undefined where the engine has no builders. */
   readonly name: string | undefined;
   readonly driver: string | undefined;
+  /** The platforms that its nodes say they run; empty where they do not say. */
+  readonly platforms: readonly string[];
   /** Makes it; undefined where it is there. */
   readonly creation: Command | undefined;
   /** Which one and why, for people. */
@@ -33,7 +35,13 @@ export interface BuilderChoice {
 
 /** What a builder says about itself. */
 export type BuilderAnswer =
-  | { readonly kind: 'there'; readonly name: string; readonly driver: string | undefined; readonly problem?: string }
+  | {
+      readonly kind: 'there';
+      readonly name: string;
+      readonly driver: string | undefined;
+      readonly platforms: readonly string[];
+      readonly problem?: string;
+    }
   | { readonly kind: 'absent' }
   | { readonly kind: 'silent'; readonly reason: string };
 
@@ -46,7 +54,7 @@ export async function chooseBuilder(bench: Workbench, engine: Engine, config: Pu
   if (engine.record.builderQuestion(undefined) === undefined) {
     const note = `${engine.record.name} has no builders; ${PUBLISH_VARIABLES.builder} has no effect`;
     const told = config.builder === undefined ? undefined : note;
-    return { name: undefined, driver: undefined, creation: undefined, note: told };
+    return { name: undefined, driver: undefined, platforms: [], creation: undefined, note: told };
   }
   const { builder, root } = config;
   const chosen = builder === undefined ? currentChoice(await askBuilder(bench, engine, undefined, root)) : undefined;
@@ -59,12 +67,12 @@ export async function chooseBuilder(bench: Workbench, engine: Engine, config: Pu
 /** The person's current builder where it can publish; else why not. */
 export function currentChoice(answer: BuilderAnswer): { choice?: BuilderChoice; why: string } {
   if (answer.kind !== 'there') return { why: 'the current builder does not answer' };
-  const { driver, name, problem } = answer;
+  const { driver, name, platforms, problem } = answer;
   if (problem !== undefined) return { why: `the current builder ${name} does not work` };
   if (driver === LOCAL_DRIVER)
     return { why: `the current builder ${name} has the driver docker, which cannot publish` };
   const why = 'chosen with docker buildx use';
-  return { choice: { name, driver, creation: undefined, note: `[builder] ${name} (${why})` }, why };
+  return { choice: { name, driver, platforms, creation: undefined, note: `[builder] ${name} (${why})` }, why };
 }
 
 /** @throws usageError for a builder that is there and cannot publish */
@@ -75,7 +83,13 @@ export function namedChoice(
   make: Command | undefined,
 ): BuilderChoice {
   if (answer.kind === 'absent') {
-    return { name, driver: NEW_DRIVER, creation: make, note: `[builder] ${name}, which is made first (${why})` };
+    return {
+      name,
+      driver: NEW_DRIVER,
+      platforms: [],
+      creation: make,
+      note: `[builder] ${name}, which is made first (${why})`,
+    };
   }
   const problem = answer.kind === 'silent' ? answer.reason : answer.problem;
   if (problem !== undefined) {
@@ -84,14 +98,14 @@ export function namedChoice(
         `or set ${PUBLISH_VARIABLES.builder} to another one`,
     );
   }
-  const driver = answer.kind === 'there' ? answer.driver : undefined;
+  const { driver, platforms } = answer.kind === 'there' ? answer : { driver: undefined, platforms: [] };
   if (driver === LOCAL_DRIVER) {
     throw usageError(
       `the builder '${name}' (${why}) has the driver docker, which cannot publish; set ${PUBLISH_VARIABLES.builder} to ` +
         `one with another driver, to a new name, which is then made, or unset it for ${FALLBACK}`,
     );
   }
-  return { name, driver, creation: undefined, note: `[builder] ${name} (${why})` };
+  return { name, driver, platforms, creation: undefined, note: `[builder] ${name} (${why})` };
 }
 
 function creation(engine: Engine, name: string, root: string): Command | undefined {
@@ -116,5 +130,17 @@ export function parseBuilder(text: string): BuilderAnswer {
   const name = /^Name:[ \t]+(\S+)/m.exec(text)?.[1];
   const problem = /^Error:[ \t]+(.+)/m.exec(text)?.[1];
   if (name === undefined) return { kind: 'silent', reason: text };
-  return { kind: 'there', name, driver: parseBuilderDriver(text), ...(problem === undefined ? {} : { problem }) };
+  const platforms = [...text.matchAll(/^Platforms:[ \t]+(.+)/gm)].flatMap(([, list = '']) => list.split(/[,\s*]+/));
+  return {
+    kind: 'there',
+    name,
+    driver: parseBuilderDriver(text),
+    platforms,
+    ...(problem === undefined ? {} : { problem }),
+  };
+}
+
+/** What is wanted and not among what the nodes run: they copy files for it, but run no program of it. */
+export function foreignPlatforms(choice: BuilderChoice, wanted: readonly string[]): string[] {
+  return choice.platforms.length === 0 ? [] : wanted.filter((platform) => !choice.platforms.includes(platform));
 }

@@ -2,7 +2,6 @@
 
 /** What a publish tells people: the plan of a dry run, the table of references, and how far a failed one came. */
 
-import type { Command } from '../command.ts';
 import type { Reading } from '../engine/publishing.ts';
 import { describeError, EXIT, failure, TaskError } from '../errors.ts';
 import type { PlannedReference } from './plan.ts';
@@ -80,9 +79,4 @@ export class Progress {
     ];
     return failure(parts.join('; '), error.exitCode === EXIT.usage ? EXIT.failed : error.exitCode, { cause: error });
   }
-}
-
-/** The commands of a dry run, ready to paste but for what is known only then. */
-export function dryRunLines(describe: (value: Command) => string, parts: readonly (string | Command)[]): string[] {
-  return parts.map((part) => (typeof part === 'string' ? part : describe(part)));
 }

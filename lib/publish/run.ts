@@ -17,7 +17,7 @@ import { resolveStageConfig, type StageConfig } from '../stage/config.ts';
 import { dryRunLines as stageLines } from '../stage/report.ts';
 import { type PreparedStage, prepareStage } from '../stage/run.ts';
 import type { Workbench } from '../task.ts';
-import { type BuilderChoice, chooseBuilder } from './builder.ts';
+import { type BuilderChoice, chooseBuilder, foreignPlatforms } from './builder.ts';
 import { type PublishConfig, resolvePublishConfig } from './config.ts';
 import { removeNames, runWord, sweep } from './leftovers.ts';
 import { Performance } from './perform.ts';
@@ -92,6 +92,13 @@ async function prepare(bench: Workbench, extra: readonly string[]): Promise<Prep
     config.isStaged ? prepareStage(bench, stageConfig) : undefined,
   ]);
   if (builder.note !== undefined) terminal.say(builder.note);
+  const foreign = foreignPlatforms(
+    builder,
+    config.arches.map((arch) => `linux/${arch}`),
+  );
+  if (foreign.length > 0) {
+    terminal.warn(`${builder.name} does not list ${foreign.join(', ')}: RUN in a Dockerfile needs emulation there`);
+  }
   const run = runWord();
   const plan = planPublish(config, engine.record.name, builder, run, tmpdir());
   return { config, engine, builder, plan, run, stageConfig, stage };

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { DOCKER_PUBLISHING } from '../../lib/engine/docker-publishing.ts';
 import { PODMAN_PUBLISHING } from '../../lib/engine/podman-publishing.ts';
 import { digestText, listedImages, type PublishedImage, type Reading } from '../../lib/engine/publishing.ts';
-import { currentChoice, namedChoice, parseBuilder, parseRefusal } from '../../lib/publish/builder.ts';
+import { currentChoice, foreignPlatforms, namedChoice, parseBuilder, parseRefusal } from '../../lib/publish/builder.ts';
 import { resolvePublishConfig } from '../../lib/publish/config.ts';
 import { isLeftover, runWord } from '../../lib/publish/leftovers.ts';
 import { planPublish } from '../../lib/publish/plan.ts';
@@ -16,7 +16,7 @@ const A = `sha256:${'a'.repeat(64)}`;
 const B = `sha256:${'b'.repeat(64)}`;
 const AMD = { platform: 'linux/amd64', digest: A };
 const ARM = { platform: 'linux/arm64', digest: B };
-const NO_BUILDER = { name: undefined, driver: undefined, creation: undefined, note: undefined };
+const NO_BUILDER = { name: undefined, driver: undefined, platforms: [], creation: undefined, note: undefined };
 
 function configOf(env: Record<string, string> = {}) {
   return resolvePublishConfig([], { DOCKER_REGISTRY: '127.0.0.1:5000/org', ...env }, '/src', '/src');
@@ -228,11 +228,22 @@ describe('builders', () => {
       kind: 'there',
       name: 'x',
       driver: 'remote',
+      platforms: [],
     });
     expect(parseBuilder('Name: x\nDriver: remote\nNodes:\nName: x0\nError:   refused\n')).toMatchObject({
       problem: 'refused',
     });
     expect(parseBuilder('')).toMatchObject({ kind: 'silent' });
+  });
+
+  test('platforms of all nodes; what none of them runs', () => {
+    const answer = parseBuilder(
+      'Name: x\nDriver: remote\nPlatforms: linux/amd64*, linux/386\nPlatforms:   linux/arm/v7\n',
+    );
+    const choice = namedChoice('x', 'DOCKER_BUILDER', answer, undefined);
+    expect(choice.platforms).toEqual(['linux/amd64', 'linux/386', 'linux/arm/v7']);
+    expect(foreignPlatforms(choice, ['linux/amd64', 'linux/arm64'])).toEqual(['linux/arm64']);
+    expect(foreignPlatforms({ ...choice, platforms: [] }, ['linux/arm64'])).toEqual([]);
   });
 
   test('only one that is not there is made', () => {
@@ -242,7 +253,7 @@ describe('builders', () => {
   });
 
   test.each(['docker-container', 'kubernetes', 'remote', 'cloud'])('the current one with the driver %s', (driver) => {
-    expect(currentChoice({ kind: 'there', name: 'x', driver }).choice?.name).toBe('x');
+    expect(currentChoice({ kind: 'there', name: 'x', driver, platforms: [] }).choice?.name).toBe('x');
   });
 });
 
