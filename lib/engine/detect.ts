@@ -9,8 +9,9 @@ import type { Answer } from '../outcome.ts';
 import { type Arch, archOf } from '../platform.ts';
 import { findProgram } from '../programs.ts';
 import type { Terminal } from '../terminal.ts';
-import { type Engine, type EngineInfo, type EngineName, INFO_WORDS, parseInfo, recordOf, refusalIn } from './engine.ts';
+import { type Engine, type EngineInfo, type EngineName, INFO_WORDS, parseInfo, refusalIn } from './engine.ts';
 import { question } from './question.ts';
+import { recordOf } from './records.ts';
 import { chooseEngine, ENGINE_VARIABLES, type EngineChoice, engineWishes, NO_CONTEXT } from './selection.ts';
 
 /** A daemon on the other side of the world answers well within this; one that hangs does not block the other engine. */

@@ -3,8 +3,6 @@
 /** What docker and podman have in common: two records of one shape. Tasks hold no `if (engine === 'docker')`. */
 
 import type { Arch } from '../platform.ts';
-import { DOCKER } from './docker.ts';
-import { PODMAN } from './podman.ts';
 
 export type EngineName = 'docker' | 'podman';
 
@@ -105,11 +103,6 @@ export function parseInfo(text: string): EngineInfo | undefined {
 export function refusalIn(text: string): string | undefined {
   const errors = parseObject(text)?.ServerErrors;
   return Array.isArray(errors) && errors.length > 0 ? errors.map(String).join('; ') : undefined;
-}
-
-/** The record of an engine. */
-export function recordOf(name: EngineName): EngineRecord {
-  return { docker: DOCKER, podman: PODMAN }[name];
 }
 
 function parseObject(text: string): Record<string, unknown> | undefined {

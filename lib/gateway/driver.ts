@@ -7,10 +7,9 @@ import type { Environment } from '../environment.ts';
 import type { LaunchBinary } from '../launch-build/config.ts';
 import type { BuiltSupervisor } from '../launch-build/supervisor.ts';
 import type { Workbench } from '../task.ts';
-import type { DriverName } from './driver-name.ts';
 import type { DriverTable } from './gateway-toml.ts';
 import type { LaunchFeatures } from './launch-features.ts';
-import type { Settings, SettingsSource } from './settings.ts';
+import type { DriverDefaults, Settings, SettingsSource } from './settings.ts';
 
 /** What earlier steps of a launch have made, for later ones. */
 export interface Made {
@@ -69,17 +68,9 @@ export interface OpenedDriver {
   prepare(bench: Workbench, features: LaunchFeatures): Promise<Preparation>;
 }
 
-export interface DriverRecord {
-  readonly name: DriverName;
+export interface DriverRecord extends DriverDefaults {
   /** For people. */
   readonly title: string;
-  readonly port: number;
-  /** Whether its gateway becomes the CLI's active one when nothing is said. */
-  readonly isActivated: boolean;
-  /** Its own variables, which win over those of all launchers. */
-  readonly variables: { readonly name: readonly string[]; readonly stateDirectory: readonly string[] };
-  /** Where it listens when nothing is said, and the host that the CLI is given. */
-  bind(platform: NodeJS.Platform): { readonly address: string; readonly host: string };
   /**
    * Resolves its own settings; whatever is wrong becomes one of the problems.
    *

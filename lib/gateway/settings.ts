@@ -9,7 +9,7 @@ import { usageError } from '../errors.ts';
 import type { Invoker } from '../ownership.ts';
 import { absolutePath } from '../paths.ts';
 import type { Problems } from '../problems.ts';
-import type { DriverRecord } from './driver.ts';
+import type { DriverName } from './driver-name.ts';
 import { configHome } from './registration.ts';
 import { type Owners, ownersOf, verifyPrivateFolder } from './state-folder.ts';
 import {
@@ -36,6 +36,18 @@ export const LAUNCH_VARIABLES = {
 } as const;
 
 export const SANDBOX_IMAGE_DEFAULT = 'ghcr.io/nvidia/openshell-community/sandboxes/base:latest';
+
+/** What holds for a driver when nothing is said. */
+export interface DriverDefaults {
+  readonly name: DriverName;
+  readonly port: number;
+  /** Whether its gateway becomes the CLI's active one. */
+  readonly isActivated: boolean;
+  /** Its own variables, which win over those of all launchers. */
+  readonly variables: { readonly name: readonly string[]; readonly stateDirectory: readonly string[] };
+  /** Where it listens, and the host that the CLI is given. */
+  bind(platform: NodeJS.Platform): { readonly address: string; readonly host: string };
+}
 
 /** The flags of a launcher, as parsed; a launcher without a flag leaves it out. */
 export interface LaunchFlags {
@@ -82,7 +94,7 @@ export interface Settings {
 }
 
 /** Resolves what all drivers have in common; whatever is wrong becomes one of the problems. */
-export function resolveSettings(record: DriverRecord, source: SettingsSource): Settings {
+export function resolveSettings(record: DriverDefaults, source: SettingsSource): Settings {
   const { env, startDirectory, root, platform, invoker, flags, problems } = source;
   const owners = ownersOf(invoker?.uid);
   const port = problems.attempt(
@@ -118,13 +130,13 @@ export function firstOf(env: Environment, names: readonly string[]): [name: stri
   return [name ?? names[0] ?? '', name === undefined ? undefined : textOf(env, name)];
 }
 
-function resolveName(record: DriverRecord, { env, problems }: SettingsSource): string {
+function resolveName(record: DriverDefaults, { env, problems }: SettingsSource): string {
   const fallback = `${record.name}-dev`;
   const [source, name] = firstOf(env, [...record.variables.name, LAUNCH_VARIABLES.name]);
   return problems.attempt(() => verifyGatewayName(source, name ?? fallback), fallback);
 }
 
-function resolveBind(record: DriverRecord, { env, platform, problems }: SettingsSource) {
+function resolveBind(record: DriverDefaults, { env, platform, problems }: SettingsSource) {
   const fallback = record.bind(platform);
   const named = textOf(env, LAUNCH_VARIABLES.bindAddress);
   if (named === undefined) return fallback;
@@ -149,7 +161,7 @@ function refuseTls(env: Environment): void {
   );
 }
 
-function resolveActivation(record: DriverRecord, flags: LaunchFlags): boolean {
+function resolveActivation(record: DriverDefaults, flags: LaunchFlags): boolean {
   if (flags.activate && flags['no-activate']) {
     throw usageError('--activate and --no-activate contradict each other; give one of them');
   }

@@ -15,9 +15,9 @@ import { type BuiltSupervisor, installSupervisor } from '../launch-build/supervi
 import type { Arch, Host } from '../platform.ts';
 import { COMPONENTS } from '../product.ts';
 import { resolveStageConfig } from '../stage/config.ts';
-import { type Artefact, artefactsOf } from '../stage/plan.ts';
+import { type Artefact, artefactsOf, type PreparedStage } from '../stage/plan.ts';
 import { dryRunLines } from '../stage/report.ts';
-import { carryOut, type PreparedStage, prepareStage } from '../stage/run.ts';
+import { carryOut, prepareStage } from '../stage/run.ts';
 import { verifyArtefact } from '../stage/verify.ts';
 import type { Workbench } from '../task.ts';
 import type { Made, Step } from './driver.ts';

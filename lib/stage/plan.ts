@@ -50,6 +50,14 @@ export interface StagePlan {
   readonly runs: readonly CargoRun[];
 }
 
+/** A staging that is planned: nothing but questions has been started. */
+export interface PreparedStage {
+  readonly plan: StagePlan;
+  readonly toolchain: Toolchain;
+  /** Rust targets that are to be installed first. */
+  readonly missing: readonly string[];
+}
+
 /**
  * Plans a staging.
  *

@@ -8,8 +8,7 @@ import { shellQuote } from '../command.ts';
 import { oneLine } from '../errors.ts';
 import type { Change } from '../files.ts';
 import { addTargets } from '../rust-targets.ts';
-import type { Artefact } from './plan.ts';
-import type { PreparedStage } from './run.ts';
+import type { Artefact, PreparedStage } from './plan.ts';
 
 /** An artefact that was built and verified. */
 export interface Built {

@@ -20,17 +20,9 @@ import { makeOverlay, planOverlay } from '../version-overlay.ts';
 import { readWorkspace } from '../workspace.ts';
 import { writeZigWrapper } from '../zig-wrapper.ts';
 import { resolveStageConfig, STAGE_VARIABLES, type StageConfig } from './config.ts';
-import { type Artefact, type CargoRun, planStage, type StagePlan, triplesOf } from './plan.ts';
+import { type Artefact, type CargoRun, type PreparedStage, planStage, type StagePlan, triplesOf } from './plan.ts';
 import { type Built, dryRunLines, reportLines, type Staged } from './report.ts';
 import { verifyArtefact } from './verify.ts';
-
-/** A staging that is planned: nothing but questions has been started. */
-export interface PreparedStage {
-  readonly plan: StagePlan;
-  readonly toolchain: Toolchain;
-  /** Rust targets that are to be installed first. */
-  readonly missing: readonly string[];
-}
 
 /**
  * Stages what `target` names, or prints the plan.

@@ -4,10 +4,36 @@
 
 import { relative } from 'node:path';
 import type { Door } from '../build-env.ts';
-import { type Artefact, artefactsOf } from '../stage/plan.ts';
-import { buildLines, builtText, CHECKS, megabytes } from '../stage/report.ts';
-import type { Bundle, PreparedBundle } from './bundle.ts';
+import type { Change } from '../files.ts';
+import { type Artefact, artefactsOf, type PreparedStage } from '../stage/plan.ts';
+import { type Built, buildLines, builtText, CHECKS, megabytes } from '../stage/report.ts';
+import type { MissingTool } from '../toolchain.ts';
 import type { BundleConfig } from './bundle-config.ts';
+import type { ProvenBundle } from './proven.ts';
+
+/** A bundle that is planned: nothing but questions has been started. */
+export interface PreparedBundle {
+  readonly config: BundleConfig;
+  /** What builds the supervisor; without a tool-chain the proven bundle that is used instead. */
+  readonly way:
+    | { readonly kind: 'build'; readonly stage: PreparedStage }
+    | { readonly kind: 'proven'; readonly bundle: ProvenBundle; readonly lack: MissingTool };
+}
+
+/** A bundle that is ready to be embedded. */
+export interface Bundle {
+  readonly path: string;
+  readonly change: Change;
+  /** Of its content, in bytes. */
+  readonly size: number;
+  readonly compressedSize: number;
+  /** What was verified, for people. */
+  readonly verified: string;
+  /** How the supervisor was built; `undefined` for a proven bundle. */
+  readonly built?: Built;
+  /** For a proven bundle: when it was written. */
+  readonly fromProven?: Date;
+}
 
 /** The supervisor that goes into the bundle. */
 export function supervisorOf(config: BundleConfig): Artefact {

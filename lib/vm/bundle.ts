@@ -11,42 +11,18 @@ import { failure, usageError } from '../errors.ts';
 import { type Change, isFile, keepWithMode, replaceWhole, sweepTemporary } from '../files.ts';
 import { isAlive } from '../process-identity.ts';
 import { type Built, megabytes } from '../stage/report.ts';
-import { buildAll, type PreparedStage, prepareStage } from '../stage/run.ts';
+import { buildAll, prepareStage } from '../stage/run.ts';
 import { verifyArtefact } from '../stage/verify.ts';
 import type { Workbench } from '../task.ts';
 import { MissingTool } from '../toolchain.ts';
 import { compressFile, LEVEL } from '../zstd/compress.ts';
 import { contentDifference } from '../zstd/content.ts';
 import { BUNDLE_VARIABLES, type BundleConfig } from './bundle-config.ts';
-import { dayOf, supervisorOf } from './bundle-plan.ts';
+import { type Bundle, dayOf, type PreparedBundle, supervisorOf } from './bundle-plan.ts';
 import { type ProvenBundle, proveBundle } from './proven.ts';
 
 /** As the other files of the runtime. */
 const MODE = 0o644;
-
-/** A bundle that is planned: nothing but questions has been started. */
-export interface PreparedBundle {
-  readonly config: BundleConfig;
-  /** What builds the supervisor; without a tool-chain the proven bundle that is used instead. */
-  readonly way:
-    | { readonly kind: 'build'; readonly stage: PreparedStage }
-    | { readonly kind: 'proven'; readonly bundle: ProvenBundle; readonly lack: MissingTool };
-}
-
-/** A bundle that is ready to be embedded. */
-export interface Bundle {
-  readonly path: string;
-  readonly change: Change;
-  /** Of its content, in bytes. */
-  readonly size: number;
-  readonly compressedSize: number;
-  /** What was verified, for people. */
-  readonly verified: string;
-  /** How the supervisor was built; `undefined` for a proven bundle. */
-  readonly built?: Built;
-  /** For a proven bundle: when it was written. */
-  readonly fromProven?: Date;
-}
 
 /**
  * Asks what the plan depends on, and plans.
