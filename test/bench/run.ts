@@ -13,6 +13,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { compressionSection } from './compression-section.ts';
 import { fakeSection } from './fake-section.ts';
+import { gatewaySection } from './gateway-section.ts';
 import { launchSection } from './launch-section.ts';
 import { listenForStop, Stopped } from './measure.ts';
 import { Place, WAYS } from './place.ts';
@@ -22,13 +23,14 @@ import { realSection } from './real-section.ts';
 /** A staging with real tools takes longer than one with fakes. */
 const REAL_ROUNDS = 15;
 
-const SECTIONS = ['fake', 'real', 'launch', 'publish', 'compression'] as const;
+const SECTIONS = ['fake', 'real', 'launch', 'gateway', 'publish', 'compression'] as const;
 
 const HELP = `Usage: npm run bench -- [${SECTIONS.join(' | ')}]... [options]
 
   fake             every task with fake tools, beside bash's
   real             stagings with real tools
   launch           what a launch has cargo build, over real crates
+  gateway          the docker launcher, warm, to the answering port, as root
   publish          a cold publish of both images for two platforms, with real engines, as root
   compression      the VM bundle's compression, beside the zstd program
 
@@ -91,6 +93,7 @@ function allSections(): Record<(typeof SECTIONS)[number], Section> {
     },
     real: (place) => realSection(place, { rounds: Math.min(rounds, REAL_ROUNDS), coldRounds }),
     launch: (place) => launchSection(place, coldRounds),
+    gateway: gatewaySection,
     publish: async (place) => (coldRounds === 0 ? { text: '', ok: true } : publishSection(place, coldRounds)),
     compression: (place) => compressionSection(place, megabytes),
   };
