@@ -82,8 +82,22 @@ export function chooseSupervisor(
 }
 
 /**
- * Chooses, asks what the choice needs to know, and plans.
+ * Why glibc cannot be linked statically here, asked only where the answer could matter. It does not
+ * depend on the engine, which can be asked meanwhile.
+ */
+export async function askStatic({ door, env, startDirectory }: Workbench, root: string, host: Host) {
+  if (host.platform !== 'linux' || profileOf(env) === 'release') return undefined;
+  return staticGlibcLack(
+    door,
+    env,
+    resolveLaunchBuildConfig(env, root, startDirectory, host, { withSupervisor: true }),
+  );
+}
+
+/**
+ * Chooses, and plans.
  *
+ * @param lack the answer of `askStatic`
  * @throws usageError where this machine cannot build what was chosen
  */
 export async function planSupervisor(
@@ -92,13 +106,10 @@ export async function planSupervisor(
   root: string,
   host: Host,
   arch: Arch,
+  lack: string | undefined,
 ): Promise<SupervisorSource> {
-  const { door, env, startDirectory, terminal } = bench;
-  const wanted = profileOf(env);
-  const isNative = host.platform === 'linux' && host.arch === arch;
-  const joint = () => resolveLaunchBuildConfig(env, root, startDirectory, host, { withSupervisor: true });
-  const lack = isNative && wanted !== 'release' ? await staticGlibcLack(door, env, joint()) : undefined;
-  const choice = chooseSupervisor(wanted, host, arch, lack);
+  const { env, startDirectory, terminal } = bench;
+  const choice = chooseSupervisor(profileOf(env), host, arch, lack);
   if (choice.advice !== undefined) terminal.warn(choice.advice);
   if (choice.profile === 'dev') {
     const built = (made: Made) => made.supervisor as BuiltSupervisor;

@@ -12,7 +12,7 @@ import { type DriverRecord, loopback, type Made, type Step } from '../driver.ts'
 import { driverEngine } from '../driver-engine.ts';
 import type { LaunchFeatures } from '../launch-features.ts';
 import { LAUNCH_VARIABLES, type Settings } from '../settings.ts';
-import { planSupervisor, profileOf, type SupervisorSource } from '../supervisor.ts';
+import { askStatic, planSupervisor, profileOf, type SupervisorSource } from '../supervisor.ts';
 import { PULL_POLICIES, parsePullPolicy } from '../values.ts';
 
 interface DockerSettings {
@@ -54,8 +54,12 @@ async function prepare(
   own: DockerSettings,
   known: Engine | undefined,
 ) {
-  const engine = known ?? (await driverEngine(bench, 'docker', settings.root));
-  const supervisor = await planSupervisor(bench, features, settings.root, thisHost(), engine.arch);
+  const host = thisHost();
+  const [engine, lack] = await Promise.all([
+    known ?? driverEngine(bench, 'docker', settings.root),
+    askStatic(bench, settings.root, host),
+  ]);
+  const supervisor = await planSupervisor(bench, features, settings.root, host, engine.arch, lack);
   // Running sandboxes hold the file that stood here before: it is replaced, never written into.
   const path = join(settings.stateDirectory, 'supervisor', engine.arch, 'openshell-sandbox');
   return {

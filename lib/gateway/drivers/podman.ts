@@ -12,7 +12,7 @@ import { driverEngine } from '../driver-engine.ts';
 import type { DriverTable } from '../gateway-toml.ts';
 import type { LaunchFeatures } from '../launch-features.ts';
 import { LAUNCH_VARIABLES, type Settings } from '../settings.ts';
-import { planSupervisor, profileOf } from '../supervisor.ts';
+import { askStatic, planSupervisor, profileOf } from '../supervisor.ts';
 import { imageStep, SUPERVISOR_IMAGE, verifyImageExists } from '../supervisor-image.ts';
 import { PODMAN_PULL_POLICIES, parsePullPolicy } from '../values.ts';
 
@@ -78,8 +78,12 @@ async function prepare(
   if (textOf(env, LAUNCH_VARIABLES.namespace) !== undefined) {
     terminal.warn(`${LAUNCH_VARIABLES.namespace} has no effect: the podman driver has no namespaces`);
   }
-  const engine = known ?? (await driverEngine(bench, 'podman', settings.root));
   const given = textOf(env, IMAGE_VARIABLE);
+  const host = thisHost();
+  const [engine, lack] = await Promise.all([
+    known ?? driverEngine(bench, 'podman', settings.root),
+    given === undefined ? askStatic(bench, settings.root, host) : undefined,
+  ]);
   const image = given ?? SUPERVISOR_IMAGE;
   const table = () => ({ supervisor_image: image, ...own });
   if (given !== undefined) {
@@ -92,7 +96,7 @@ async function prepare(
       banner: [['supervisor', `${image} (${IMAGE_VARIABLE})`]] as const,
     };
   }
-  const supervisor = await planSupervisor(bench, features, settings.root, thisHost(), engine.arch);
+  const supervisor = await planSupervisor(bench, features, settings.root, host, engine.arch, lack);
   return {
     before: supervisor.steps,
     build: { withSupervisor: supervisor.choice.profile === 'dev', others: [], env: {} },
