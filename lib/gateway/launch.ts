@@ -102,7 +102,9 @@ async function prepareBuild(bench: Workbench, driver: OpenedDriver, root: string
   const features = await launchFeatures(door, env, root, toolchain, [COMPONENTS.gateway, ...driver.binaries]);
   const decided = await driver.prepare(bench, features);
   const config = resolveLaunchBuildConfig(env, root, startDirectory, thisHost(), decided.build);
-  const own = { ...config, features: featuresFor(features, binariesOf(config)) };
+  // The tag of an image that is published has nothing to do with a launch, and cargo would bake it in.
+  const closed = env.IMAGE_TAG === undefined ? {} : { IMAGE_TAG: undefined };
+  const own = { ...config, features: featuresFor(features, binariesOf(config)), env: { ...closed, ...config.env } };
   return { decided, build: await prepareLaunchBuild(bench, own, toolchain) };
 }
 

@@ -7,21 +7,14 @@
  */
 
 import { choiceOf, type Environment } from '../environment.ts';
-import { type Change, copyWhole, sweepTemporary } from '../files.ts';
+import type { Change } from '../files.ts';
 import { resolveLaunchBuildConfig } from '../launch-build/config.ts';
-import { digestOf } from '../launch-build/digest.ts';
 import { staticGlibcLack } from '../launch-build/static-glibc.ts';
 import { type BuiltSupervisor, installSupervisor } from '../launch-build/supervisor.ts';
 import type { Arch, Host } from '../platform.ts';
-import { COMPONENTS } from '../product.ts';
-import { resolveStageConfig } from '../stage/config.ts';
-import { type Artefact, artefactsOf, type PreparedStage } from '../stage/plan.ts';
-import { dryRunLines } from '../stage/report.ts';
-import { carryOut, prepareStage } from '../stage/run.ts';
-import { verifyArtefact } from '../stage/verify.ts';
 import type { Workbench } from '../task.ts';
 import type { Made, Step } from './driver.ts';
-import { featuresFor, type LaunchFeatures } from './launch-features.ts';
+import type { LaunchFeatures } from './launch-features.ts';
 
 export const PROFILE_VARIABLE = 'OPENSHELL_SUPERVISOR_PROFILE';
 
@@ -108,42 +101,14 @@ export async function planSupervisor(
   arch: Arch,
   lack: string | undefined,
 ): Promise<SupervisorSource> {
-  const { env, startDirectory, terminal } = bench;
-  const choice = chooseSupervisor(profileOf(env), host, arch, lack);
-  if (choice.advice !== undefined) terminal.warn(choice.advice);
+  const choice = chooseSupervisor(profileOf(bench.env), host, arch, lack);
+  if (choice.advice !== undefined) bench.terminal.warn(choice.advice);
   if (choice.profile === 'dev') {
     const built = (made: Made) => made.supervisor as BuiltSupervisor;
     const install = (made: Made, path: string) => installSupervisor(built(made), path);
     return { arch, choice, steps: [], install, digest: async (made) => built(made).sha256 };
   }
-  const config = resolveStageConfig(COMPONENTS.supervisor.name, closedEnvironment(env), root, startDirectory, host);
-  const staging = { ...config, arches: [arch], features: featuresFor(features, [COMPONENTS.supervisor]) };
-  const [artefact] = artefactsOf(staging) as [Artefact];
-  const prepared = await prepareStage(bench, staging);
-  return {
-    arch,
-    choice,
-    steps: [stageStep(bench, prepared)],
-    install: async (_, path) => {
-      sweepTemporary(path);
-      return copyWhole(artefact.path, path, 0o755, (copy) => verifyArtefact(artefact, copy));
-    },
-    digest: () => digestOf(artefact.path),
-  };
-}
-
-/** What else staging would read is the business of image builds and releases. */
-function closedEnvironment(env: Environment): Environment {
-  return { ...env, PREBUILT_ARCH: undefined, DOCKER_PLATFORM: undefined, OPENSHELL_CARGO_VERSION: undefined };
-}
-
-function stageStep(bench: Workbench, prepared: PreparedStage): Step {
-  return {
-    name: 'stage',
-    title: 'supervisor, release',
-    lines: dryRunLines(bench.door, prepared),
-    run: async () => {
-      await carryOut(bench, prepared);
-    },
-  };
+  // Staging is a whole room, and most launches do not enter it.
+  const { planStaged } = await import('./staged-supervisor.ts');
+  return planStaged(bench, features, root, host, arch, choice);
 }

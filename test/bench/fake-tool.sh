@@ -36,7 +36,8 @@ cargo_build() {
       *) output=$directory/$triple/$profile/$binary cpu=${triple%%-*} ;;
     esac
     app=$here/../binaries/$binary
-    [ -f "$app" ] || app=$here/../binaries/$cpu
+    # What runs here has a file of its own.
+    [ "$triple" = host ] && [ -f "$app" ] || app=$here/../binaries/$cpu
     [ -f "$output" ] || { mkdir -p "${output%/*}" && cp "$app" "$output"; } || exit 101
     [ "$json" = no ] || printf \
       '{"reason":"compiler-artifact","target":{"kind":["bin"],"name":"%s"},"executable":"%s","fresh":true}\n' \

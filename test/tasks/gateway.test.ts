@@ -359,6 +359,8 @@ describe('launching with fake tools', tools.options, () => {
       ]);
       expect(launch.toml('podman').openshell.drivers.podman.supervisor_image).toBe('openshell/supervisor:dev');
       expect(existsSync(join(launch.root, 'deploy/docker/.build'))).toBe(false);
+      const cargo = launch.tools.calls().find(({ tool }) => tool === 'cargo');
+      expect(Object.keys(cargo?.env ?? {})).not.toContain('IMAGE_TAG');
     });
 
     test('podman builds its image again only where something in it is new', async () => {
