@@ -112,7 +112,7 @@ describe('launching with fake tools', tools.options, () => {
       launch.tools.verify();
     });
 
-    test('C29, H19, C27, L7: all that is wrong is listed at once, before anything is built', async () => {
+    test('C29, H19, H24, C27, L6, L7: all that is wrong is listed at once, before anything is built', async () => {
       const launch = newLaunch(driver);
       const result = await run(launch, driver, [], {
         OPENSHELL_GATEWAY_NAME: '..',
@@ -183,7 +183,7 @@ describe('launching with fake tools', tools.options, () => {
       expect(launch.builds()).toHaveLength(builds);
     });
 
-    test('H26: settings that a gateway would stumble over do not reach it', async () => {
+    test('settings that a gateway would stumble over do not reach it', async () => {
       const launch = newLaunch(driver);
       await run(launch, driver, [], {
         OPENSHELL_DISABLE_TLS: 'yes',
@@ -206,7 +206,7 @@ describe('launching with fake tools', tools.options, () => {
       expect(launch.served()?.softLimit).toBe(777);
     });
 
-    test('state folder and name: the variables of all launchers, and paths relative to the start', async () => {
+    test('H28, L11: from another folder; state folder and name by the variables of all launchers, relative to the start', async () => {
       const launch = newLaunch(driver);
       const cwd = join(launch.root, 'crates');
       const result = await launch.launch(
@@ -321,6 +321,28 @@ describe('launching with fake tools', tools.options, () => {
       expect(result.status).toBe(1);
       expect(result.stderr).toMatch(/^error: the supervisor that was built cannot be used: .*libc/m);
       expect(launch.served()).toBeUndefined();
+    });
+
+    test('C6: what this run has built is what runs, wherever cargo puts it', async () => {
+      const launch = newLaunch('docker');
+      expect((await run(launch, 'docker')).status).toBe(0);
+      launch.setApp('x86_64', { payload: 64 });
+      const elsewhere = join(launch.tools.folder, 'elsewhere');
+      expect((await run(launch, 'docker', [], { CARGO_TARGET_DIR: elsewhere })).status).toBe(0);
+      const { supervisor_bin } = launch.toml('docker').openshell.drivers.docker;
+      expect(readFileSync(supervisor_bin)).toEqual(readFileSync(join(launch.apps, 'x86_64')));
+      const pids = launch.gatewayCalls().map(({ pid }) => pid);
+      expect(new Set(pids).size).toBe(pids.length);
+      expect(existsSync(join(elsewhere, 'openshell-tasks/launch/debug/openshell-gateway'))).toBe(true);
+    });
+
+    test('H5: a launch for another machine that is stopped in its build leaves nothing beside the supervisor', async () => {
+      const launch = new FakeLaunch({ docker: { info: { Architecture: 'aarch64', ServerVersion: '1' } } });
+      const mark = join(launch.tools.folder, 'building');
+      launch.setCargo({ before: `: > ${mark}; /bin/sleep 30` });
+      const onStart = (child: ChildProcess) => void until(() => existsSync(mark)).then(() => child.kill('SIGINT'));
+      expect((await launch.launch('gateway-docker', [], {}, { onStart })).status).toBe(130);
+      expect(readdirSync(launch.state('docker')).filter((name) => name !== '.launch.lock.db')).toEqual([]);
     });
 
     test('H6: for another machine it comes from staging, and no image is built', async () => {
@@ -532,7 +554,7 @@ describe('launching with fake tools', tools.options, () => {
     expect((await launch.launch('gateway-docker')).status).toBe(0);
   });
 
-  test('under sudo nothing in the folders of the person becomes root’s', {
+  test('L12: under sudo nothing in the folders of the person becomes root’s', {
     skip: process.geteuid?.() !== 0,
   }, async () => {
     const launch = newLaunch('docker');
