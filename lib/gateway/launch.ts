@@ -7,7 +7,7 @@
 
 import { join } from 'node:path';
 import { findCheckout } from '../checkout.ts';
-import { type Command, command } from '../command.ts';
+import { type Command, command, shellQuote } from '../command.ts';
 import type { Engine } from '../engine/engine.ts';
 import { usageError } from '../errors.ts';
 import { binariesOf, resolveLaunchBuildConfig } from '../launch-build/config.ts';
@@ -198,12 +198,13 @@ function dryRunLines(bench: Workbench, { record, settings, driver, steps }: Laun
   const env = gatewayEnvironment(bench.env, driver);
   const gateway = gatewayCommand('<openshell-gateway>', record, settings, env, bench.startDirectory);
   return [
-    `cd ${settings.root}`,
+    `cd ${shellQuote(settings.root)}`,
     ...steps.flatMap((step) => [`# step ${step.name}`, ...step.lines]),
     '# step hand-over',
     `# writes ${metadataPath(settings.configHome, settings.name)} (0600)`,
     ...(settings.isActivated ? ['# makes it the active gateway once it answers'] : []),
-    `exec ${bench.door.describe(gateway)}`,
+    '# the task becomes the gateway',
+    bench.door.describe(gateway),
   ];
 }
 
