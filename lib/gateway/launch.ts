@@ -81,7 +81,7 @@ async function planLaunch(
   const driver = record.open(source, settings, engine);
   problems.attempt(() => refuseHeld(settings), undefined);
   const [preparation] = await Promise.all([
-    problems.ask(() => prepareBuild(bench, driver, root)),
+    prepareBuild(bench, driver, root, problems),
     problems.ask(() => verifyPortFree(LAUNCH_VARIABLES.port, settings.bindAddress, settings.port)),
   ]);
   problems.throwIfAny(terminal);
@@ -95,17 +95,26 @@ async function planLaunch(
   };
 }
 
-/** Asks the tools, the driver's engine and cargo's configuration, in the order in which they need each other. */
-async function prepareBuild(bench: Workbench, driver: OpenedDriver, root: string) {
+/**
+ * Asks the tools, the driver's engine and cargo's configuration, in the order in which they need
+ * each other; whatever one of them lacks, the next is asked too.
+ *
+ * @returns `undefined` where something is missing
+ */
+async function prepareBuild(bench: Workbench, driver: OpenedDriver, root: string, problems: Problems) {
   const { door, env, startDirectory } = bench;
-  const toolchain = await findToolchain(door, env, root, startDirectory, false);
-  const features = await launchFeatures(door, env, root, toolchain, [COMPONENTS.gateway, ...driver.binaries]);
-  const decided = await driver.prepare(bench, features);
+  const toolchain = await problems.ask(() => findToolchain(door, env, root, startDirectory, false));
+  const binaries = [COMPONENTS.gateway, ...driver.binaries];
+  const known = toolchain && (await problems.ask(() => launchFeatures(door, env, root, toolchain, binaries)));
+  const features = known ?? new Map();
+  const decided = await problems.ask(() => driver.prepare(bench, features));
+  if (toolchain === undefined || decided === undefined) return undefined;
   const config = resolveLaunchBuildConfig(env, root, startDirectory, thisHost(), decided.build);
   // The tag of an image that is published has nothing to do with a launch, and cargo would bake it in.
   const closed = env.IMAGE_TAG === undefined ? {} : { IMAGE_TAG: undefined };
   const own = { ...config, features: featuresFor(features, binariesOf(config)), env: { ...closed, ...config.env } };
-  return { decided, build: await prepareLaunchBuild(bench, own, toolchain) };
+  const build = await problems.ask(() => prepareLaunchBuild(bench, own, toolchain));
+  return build && { decided, build };
 }
 
 /** The pipeline: what comes before, the build, credentials, what comes after, the configuration. */

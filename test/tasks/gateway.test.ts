@@ -9,6 +9,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
@@ -302,6 +303,18 @@ describe('launching with fake tools', tools.options, () => {
   test('H17, C8: an engine that does not answer is reported in its own words', async () => {
     const launch = new FakeLaunch({ docker: { info: undefined, refusal: 'permission denied on the socket' } });
     expectRefused(await run(launch, 'docker'), launch, /permission denied on the socket/);
+  });
+
+  test('no cargo, no engine, a taken port: one line for each', async () => {
+    const launch = new FakeLaunch({ docker: { info: undefined, refusal: 'no daemon' } });
+    const server = createServer();
+    onTestFinished(() => void server.close());
+    await new Promise<void>((resolve) => server.listen({ host: '127.0.0.1', port: 0 }, resolve));
+    launch.port = (server.address() as { port: number }).port;
+    rmSync(join(launch.tools.bin, 'cargo'));
+    const result = await run(launch, 'docker');
+    expectRefused(result, launch, /^error: cargo is not on PATH/m, /^error: .*no daemon/m, /^error: .* is in use by/m);
+    expect(result.stderr.trim().split('\n')).toHaveLength(3);
   });
 
   describe('the supervisor', () => {
