@@ -7,6 +7,7 @@
 
 import { basename } from 'node:path';
 import type { Command } from './command.ts';
+import { isTable, parseJson } from './data.ts';
 import type { Environment } from './environment.ts';
 import { shown, usageError } from './errors.ts';
 
@@ -44,20 +45,8 @@ export function insideMise(value: Command, env: Environment): Command {
  * @throws usageError when it is no table of texts
  */
 export function parseMiseEnvironment(text: string): Environment {
-  const answer = parsed(text);
-  if (
-    typeof answer === 'object' &&
-    answer !== null &&
-    Object.values(answer).every((value) => typeof value === 'string')
-  )
+  const answer = parseJson(text);
+  if (isTable(answer) && Object.values(answer).every((value) => typeof value === 'string'))
     return answer as Environment;
   throw usageError(`mise env --json answers ${shown(text)}, which is no table of texts; check: mise doctor`);
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

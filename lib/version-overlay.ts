@@ -21,6 +21,7 @@ import {
   symlinkSync,
 } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
+import { isTable } from './data.ts';
 import { failure, shown, usageError } from './errors.ts';
 import { copyWhole, writeWhole } from './files.ts';
 
@@ -130,8 +131,4 @@ function parseOr<T>(parse: () => T): T {
   } catch (error) {
     throw usageError('Cargo.toml cannot be read as TOML', { cause: error });
   }
-}
-
-function isTable(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date);
 }

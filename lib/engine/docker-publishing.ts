@@ -3,6 +3,7 @@
 /** Publishing with buildx: one build pushes all platforms by their digest, and imagetools sets tags in the registry. */
 
 import { join } from 'node:path';
+import { parseTable } from '../data.ts';
 import { DOCKER } from './docker.ts';
 import {
   indexSlot,
@@ -11,7 +12,6 @@ import {
   type PublishedReference,
   type Publishing,
   type PublishStep,
-  parseTable,
   platformText,
   type Reading,
 } from './publishing.ts';

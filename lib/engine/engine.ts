@@ -2,6 +2,7 @@
 
 /** What docker and podman have in common: two records of one shape. Tasks hold no `if (engine === 'docker')`. */
 
+import { isTable, parseTable } from '../data.ts';
 import type { Arch } from '../platform.ts';
 
 export type EngineName = 'docker' | 'podman';
@@ -82,7 +83,7 @@ export const INFO_WORDS = ['info', '--format', '{{json .}}'] as const;
  * @returns `undefined` for text that is no engine's answer
  */
 export function parseInfo(text: string): EngineInfo | undefined {
-  const info = parseObject(text);
+  const info = parseTable(text);
   const host = tableOf(info?.host);
   if (host !== undefined) {
     const version = textOf(tableOf(info?.version)?.Version);
@@ -101,22 +102,12 @@ export function parseInfo(text: string): EngineInfo | undefined {
 
 /** Why the server did not answer, where the client says so in its answer: docker 20.10 does, and with status 0. */
 export function refusalIn(text: string): string | undefined {
-  const errors = parseObject(text)?.ServerErrors;
+  const errors = parseTable(text)?.ServerErrors;
   return Array.isArray(errors) && errors.length > 0 ? errors.map(String).join('; ') : undefined;
 }
 
-function parseObject(text: string): Record<string, unknown> | undefined {
-  try {
-    return tableOf(JSON.parse(text));
-  } catch {
-    return undefined;
-  }
-}
-
 function tableOf(value: unknown): Record<string, unknown> | undefined {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-    ? (value as Record<string, unknown>)
-    : undefined;
+  return isTable(value) ? value : undefined;
 }
 
 function textOf(value: unknown): string | undefined {

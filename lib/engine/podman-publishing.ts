@@ -7,6 +7,7 @@
 
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
+import { parseTable } from '../data.ts';
 import { PODMAN, tlsWords } from './podman.ts';
 import {
   digestText,
@@ -16,7 +17,6 @@ import {
   type PublishedReference,
   type Publishing,
   type PublishStep,
-  parseTable,
   type Reading,
 } from './publishing.ts';
 

@@ -131,15 +131,3 @@ export function listedImages(manifests: unknown): PlatformImage[] {
 export function platformText(platform: Readonly<Record<string, unknown>> | undefined): string | undefined {
   return platform?.os === undefined ? undefined : `${platform.os}/${platform.architecture}`;
 }
-
-/** JSON of an object; `undefined` for anything else. */
-export function parseTable(text: string): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null && !Array.isArray(value)
-      ? (value as Record<string, unknown>)
-      : undefined;
-  } catch {
-    return undefined;
-  }
-}

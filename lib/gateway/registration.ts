@@ -5,12 +5,12 @@
  * and which of them is active. Files 0600 in folders 0700, as the CLI writes them.
  */
 
-import { chmodSync, readFileSync, statSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { type Environment, textOf } from '../environment.ts';
 import { failure, usageError } from '../errors.ts';
-import { type Change, writeWhole } from '../files.ts';
+import { type Change, keepWithMode, writeWhole } from '../files.ts';
 import { homeOf, makeFolder } from '../ownership.ts';
 import { absolutePath } from '../paths.ts';
 
@@ -77,5 +77,5 @@ export function activate(home: string, name: string): Change {
 
 function closedFolder(path: string): void {
   makeFolder(path, 0o700);
-  if ((statSync(path).mode & 0o777) !== 0o700) chmodSync(path, 0o700);
+  keepWithMode(path, 0o700);
 }

@@ -5,9 +5,10 @@
  * They are never reached through a link that somebody else could have put there.
  */
 
-import { chmodSync, lstatSync, mkdirSync, type Stats } from 'node:fs';
+import { lstatSync, mkdirSync, type Stats } from 'node:fs';
 import { dirname } from 'node:path';
 import { shown, usageError } from '../errors.ts';
+import { keepWithMode } from '../files.ts';
 import { makeFolder, takeFolderOwner } from '../ownership.ts';
 
 const PRIVATE = 0o700;
@@ -42,9 +43,8 @@ export function makePrivateFolder(source: string, path: string, owners: Owners):
       throw usageError(`${source} is ${shown(path)}, which cannot be made; set it to another folder`, { cause: error });
     }
   }
-  const found = lstatSync(path);
-  verifyFound(source, path, found, owners);
-  if ((found.mode & 0o777) !== PRIVATE) chmodSync(path, PRIVATE);
+  verifyFound(source, path, lstatSync(path), owners);
+  keepWithMode(path, PRIVATE);
 }
 
 function verifyFound(source: string, path: string, found: Stats, owners: Owners): void {

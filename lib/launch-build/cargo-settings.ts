@@ -8,6 +8,7 @@
 
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
+import { isTable } from '../data.ts';
 import { type Environment, textOf } from '../environment.ts';
 import { absolutePath } from '../paths.ts';
 
@@ -116,10 +117,6 @@ function find<T>(
     if (value !== undefined) return { value, base: dirname(dirname(path)) };
   }
   return undefined;
-}
-
-function isTable(value: unknown): value is Table {
-  return typeof value === 'object' && value !== null;
 }
 
 function pathOf({ value, base }: Found<string>): string {

@@ -2,6 +2,7 @@
 
 /** What the `openshell` CLI is asked and told about the sandbox of a developer, and what its answers mean; pure. */
 
+import { parseTable } from '../data.ts';
 import { oneLine, usageError } from '../errors.ts';
 
 export const CLI = 'openshell';
@@ -61,10 +62,8 @@ export function verifyConnected(answer: string): void {
 }
 
 function parseStatus(answer: string): Status {
-  try {
-    const value: unknown = JSON.parse(answer);
-    if (typeof value === 'object' && value !== null && 'status' in value) return value;
-  } catch {}
+  const value = parseTable(answer);
+  if (value !== undefined && 'status' in value) return value as Status;
   throw usageError(`${QUESTIONS.status.join(' ')} answered '${oneLine(answer).slice(0, 200)}'; update the CLI`);
 }
 

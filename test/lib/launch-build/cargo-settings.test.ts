@@ -15,10 +15,10 @@ const NONE = {
   linkers: {},
 };
 
-/** Files by their paths below a folder that has the home `home` and the checkout `home/work/checkout`. */
+/** Files by their paths below a folder that has the home `home` and the checkout `home/code/checkout`. */
 function place(files: Readonly<Record<string, string>> = {}) {
   const folder = temporaryFolder();
-  const root = join(folder, 'home/work/checkout');
+  const root = join(folder, 'home/code/checkout');
   mkdirSync(root, { recursive: true });
   for (const [path, text] of Object.entries(files)) {
     mkdirSync(dirname(join(folder, path)), { recursive: true });
@@ -38,7 +38,7 @@ describe('from files', () => {
 
   test('everything that counts; relative paths are relative to the folder of .cargo', async () => {
     const { root, read } = place({
-      'home/work/checkout/.cargo/config.toml': `
+      'home/code/checkout/.cargo/config.toml': `
         [build]
         target-dir = "out"
         build-dir = "between"
@@ -65,13 +65,13 @@ describe('from files', () => {
 
   test('the nearest file that says something wins; the home of cargo is the last', async () => {
     const { folder, read } = place({
-      'home/work/checkout/.cargo/config.toml': '[build]\nrustc-wrapper = "near"',
-      'home/work/.cargo/config.toml': '[build]\nrustc-wrapper = "far"\ntarget-dir = "of-work"',
+      'home/code/checkout/.cargo/config.toml': '[build]\nrustc-wrapper = "near"',
+      'home/code/.cargo/config.toml': '[build]\nrustc-wrapper = "far"\ntarget-dir = "of-code"',
       'cargo-home/config.toml': '[build]\ntarget-dir = "of-home"\ntarget = "x"',
     });
     expect(await read({ CARGO_HOME: join(folder, 'cargo-home') })).toMatchObject({
       wrapper: 'near',
-      targetDirectory: join(folder, 'home/work/of-work'),
+      targetDirectory: join(folder, 'home/code/of-code'),
       targets: ['x'],
     });
   });
@@ -99,8 +99,8 @@ describe('from files', () => {
 
   test('a file that is no TOML, and values of a wrong type, are left for cargo to refuse', async () => {
     const { read } = place({
-      'home/work/checkout/.cargo/config.toml': 'this is = not TOML',
-      'home/work/.cargo/config.toml': 'build = 3\ntarget = "x"\ninclude = 7',
+      'home/code/checkout/.cargo/config.toml': 'this is = not TOML',
+      'home/code/.cargo/config.toml': 'build = 3\ntarget = "x"\ninclude = 7',
       'home/.cargo/config.toml': '[build]\nrustc-wrapper = 1\ntarget = [2]',
     });
     expect(await read()).toEqual(NONE);

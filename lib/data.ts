@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** Data that somebody else has written, of which nothing is known yet. */
+
+/** Whether a value is a table: an object of JSON, a table of TOML. A list is none, and neither is a date. */
+export function isTable(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date);
+}
+
+/** The value of a text in JSON; `undefined` for text that is none. */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The table that a text in JSON is; `undefined` for anything else. */
+export function parseTable(text: string): Record<string, unknown> | undefined {
+  const value = parseJson(text);
+  return isTable(value) ? value : undefined;
+}
