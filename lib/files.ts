@@ -115,7 +115,8 @@ function replace(path: string, mode: number, fill: (temporary: string) => void):
   return 'written';
 }
 
-function temporaryOf(path: string): string {
+/** The temporary file that stands for `path` until it is renamed; `sweepTemporary` knows the name. */
+export function temporaryOf(path: string): string {
   return join(dirname(path), `.${basename(path)}.${process.pid}.tmp`);
 }
 

@@ -20,10 +20,10 @@ import {
   rmSync,
   symlinkSync,
 } from 'node:fs';
-import { basename, dirname, join, relative } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { isTable } from './data.ts';
 import { failure, shown, usageError } from './errors.ts';
-import { copyWhole, writeWhole } from './files.ts';
+import { copyWhole, temporaryOf, writeWhole } from './files.ts';
 
 /** https://semver.org/spec/v2.0.0.html, the suggested expression. */
 const SEMVER =
@@ -119,7 +119,7 @@ function link(target: string, path: string): void {
   if (current !== undefined && !current.isSymbolicLink()) {
     throw failure(`${path} is in the way of a link; remove ${dirname(path)} and try again`);
   }
-  const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.tmp`);
+  const temporary = temporaryOf(path);
   rmSync(temporary, { force: true });
   symlinkSync(target, temporary);
   renameSync(temporary, path);
