@@ -3,10 +3,10 @@
 /** The static supervisor of a launch: looked at as one unchanged file, and put where sandboxes get it from. */
 
 import { hash } from 'node:crypto';
-import { chmodSync, lstatSync, readFileSync } from 'node:fs';
+import { lstatSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { failure } from '../errors.ts';
-import { type Change, copyWhole, sweepTemporary } from '../files.ts';
+import { type Change, copyWhole, keepWithMode, sweepTemporary } from '../files.ts';
 import type { Arch } from '../platform.ts';
 import { digestOf, stampOf } from './digest.ts';
 import { verifySupervisor } from './verify.ts';
@@ -74,8 +74,8 @@ function stampIfThere(path: string): string | undefined {
 export async function installSupervisor(supervisor: BuiltSupervisor, path: string, mode = 0o755): Promise<Change> {
   sweepTemporary(path);
   if (isOwnFile(path) && (await digestOf(path)) === supervisor.sha256) {
-    chmodSync(path, mode);
-    return 'unchanged';
+    // The digest is remembered by ctime, which every chmod moves.
+    return keepWithMode(path, mode);
   }
   return copyWhole(supervisor.path, path, mode, (copy) => {
     // A changed stamp may only be another name of the same file; then the content tells.

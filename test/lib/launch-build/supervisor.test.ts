@@ -116,6 +116,16 @@ describe('installing', () => {
     expect(statSync(state).ino).toBe(ino);
   });
 
+  test('one that is there is not touched, so that its digest stays remembered', async () => {
+    const { path, state } = place();
+    const built = await inspectSupervisor(path, 'amd64');
+    await installSupervisor(built, state);
+    await installSupervisor(built, state);
+    const { ctimeMs } = statSync(state);
+    expect(await installSupervisor(built, state)).toBe('unchanged');
+    expect(statSync(state).ctimeMs).toBe(ctimeMs);
+  });
+
   test('a running sandbox keeps the file that it has', async () => {
     const { path, state } = place();
     await installSupervisor(await inspectSupervisor(path, 'amd64'), state);
