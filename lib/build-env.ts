@@ -13,8 +13,9 @@
  * replaced by the program).
  */
 
-import { spawn } from 'node:child_process';
+import { type StdioOptions, spawn } from 'node:child_process';
 import { statSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { cargoColours } from './cargo-colours.ts';
 import { argvText, type Command, command, commandText, echoText } from './command.ts';
 import { definedOnly, type Environment } from './environment.ts';
@@ -46,6 +47,9 @@ interface LaunchOptions {
 }
 
 const CAPTURED = ['pipe', 'pipe'] as const;
+
+/** Loaded for the first command, and at once: an `import()` would wait behind modules that are being loaded meanwhile. */
+const zx = (): typeof import('zx/core') => createRequire(import.meta.url)('zx/core');
 
 export class Door {
   readonly #terminal: Terminal;
@@ -133,14 +137,8 @@ export class Door {
    */
   async start(value: Command): Promise<void> {
     this.#refuseCargo(value);
-    const words = await this.#words(value);
-    const text = `${STRICT_MODE} ${limitPrefix(this.#guard.successorLimit)} ${words} </dev/null &`;
-    const child = spawn(this.#bash, ['-p', '-c', text], {
-      cwd: value.cwd,
-      env: this.#surroundings.of(value),
-      stdio: ['ignore', 'ignore', 2],
-      detached: true,
-    });
+    const text = this.#successorText(value, '', ' </dev/null &');
+    const child = this.#spawnSuccessor(value, text, ['ignore', 'ignore', 2]);
     const status = await exitStatus(child);
     if (status !== 0) throw failure(`${argvText(value)} could not be started (status ${status})`, status);
   }
@@ -156,7 +154,7 @@ export class Door {
     this.#refuseCargo(value);
     const program = findProgram(value.argv[0], this.#surroundings.of(value));
     if (program === undefined) throw usageError(`${value.argv[0]} is not an executable program; build it first`);
-    const text = `${STRICT_MODE} ${limitPrefix(this.#guard.successorLimit)} exec ${await this.#words(value)}`;
+    const text = this.#successorText(value, 'exec ');
     this.#signals.throwIfReceived();
     this.#signals.stop();
     if (this.canReplace && process.execve !== undefined) {
@@ -164,12 +162,7 @@ export class Door {
       process.execve(this.#bash, ['bash', '-p', '-c', text], definedOnly(this.#surroundings.of(value)));
     }
     this.#signals.listen();
-    const child = spawn(this.#bash, ['-p', '-c', text], {
-      cwd: value.cwd,
-      env: this.#surroundings.of(value),
-      stdio: 'inherit',
-      detached: true,
-    });
+    const child = this.#spawnSuccessor(value, text, 'inherit');
     return this.#signals.relay(child, exitStatus(child));
   }
 
@@ -208,13 +201,18 @@ export class Door {
     return plan.to;
   }
 
-  async #words(value: Command): Promise<string> {
-    const { quote } = await import('zx/core');
-    return value.argv.map((word) => quote(word)).join(' ');
+  #successorText({ argv }: Command, before: string, behind = ''): string {
+    const words = argv.map((word) => zx().quote(word)).join(' ');
+    return `${STRICT_MODE} ${limitPrefix(this.#guard.successorLimit)} ${before}${words}${behind}`;
+  }
+
+  #spawnSuccessor(value: Command, text: string, stdio: StdioOptions) {
+    const options = { cwd: value.cwd, env: this.#surroundings.of(value), stdio, detached: true } as const;
+    return spawn(this.#bash, ['-p', '-c', text], options);
   }
 
   async #launch(value: Command, options: LaunchOptions): Promise<Outcome> {
-    const { $, quote } = await import('zx/core');
+    const { $, quote } = zx();
     this.#signals.throwIfReceived();
     const limit = options.limit ?? this.#guardedLimit(value);
     if (statSync(value.cwd, { throwIfNoEntry: false })?.isDirectory() !== true) {

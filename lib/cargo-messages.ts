@@ -10,8 +10,8 @@ export const MESSAGE_FORMAT = '--message-format=json-render-diagnostics';
 
 /** What one cargo run made. */
 export interface CargoReport {
-  /** Paths of the executables of the wanted binary, one for each `--target`. */
-  readonly executables: readonly string[];
+  /** Paths of the executables of a binary, one for each `--target`. */
+  executablesOf(binary: string): readonly string[];
   /** Crates compiled in this run, and all crates of the build. */
   readonly compiled: number;
   readonly total: number;
@@ -25,15 +25,13 @@ interface ArtifactMessage {
 }
 
 /** Reads cargo's stdout; lines that are not its messages (a tool before it that talks) are passed over. */
-export function readCargoMessages(stdout: string, binary: string): CargoReport {
+export function readCargoMessages(stdout: string): CargoReport {
   const artifacts = stdout.split('\n').flatMap((line) => artifactOf(line));
-  const executables = artifacts.flatMap((message) =>
-    message.target?.name === binary && message.target.kind?.includes('bin') && typeof message.executable === 'string'
-      ? [message.executable]
-      : [],
-  );
   return {
-    executables,
+    executablesOf: (binary) =>
+      artifacts.flatMap(({ target, executable }) =>
+        target?.name === binary && target.kind?.includes('bin') && typeof executable === 'string' ? [executable] : [],
+      ),
     compiled: artifacts.filter((message) => message.fresh === false).length,
     total: artifacts.length,
   };

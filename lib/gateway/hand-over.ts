@@ -102,14 +102,6 @@ export async function handOver(
   keepDatabaseOwner(databasePath(settings));
   await verifyPortFree(LAUNCH_VARIABLES.port, settings.bindAddress, settings.port);
   bench.signals.throwIfReceived();
-  register(settings.configHome, {
-    name: settings.name,
-    gateway_endpoint: settings.endpoint,
-    is_remote: false,
-    gateway_port: settings.port,
-    auth_mode: 'plaintext',
-    ...driver.metadata,
-  });
   const watched = {
     process: thisProcess(),
     isReplaced: door.canReplace,
@@ -120,7 +112,19 @@ export async function handOver(
     activateIn: settings.isActivated ? settings.configHome : undefined,
     startedAt: Math.round(performance.timeOrigin),
   };
-  await door.start(watchCommand(watched, startDirectory));
+  const metadata = {
+    name: settings.name,
+    gateway_endpoint: settings.endpoint,
+    is_remote: false,
+    gateway_port: settings.port,
+    auth_mode: 'plaintext',
+    ...driver.metadata,
+  } as const;
+  // The watcher does nothing before the port answers, and takes its time to start.
+  await Promise.all([
+    door.start(watchCommand(watched, startDirectory)),
+    Promise.resolve().then(() => register(settings.configHome, metadata)),
+  ]);
   return door.become(gateway);
 }
 

@@ -10,7 +10,7 @@ import { choiceOf, type Environment } from '../environment.ts';
 import type { Change } from '../files.ts';
 import { resolveLaunchBuildConfig } from '../launch-build/config.ts';
 import { staticGlibcLack } from '../launch-build/static-glibc.ts';
-import { type BuiltSupervisor, installSupervisor } from '../launch-build/supervisor.ts';
+import type { BuiltSupervisor } from '../launch-build/supervisor.ts';
 import type { Arch, Host } from '../platform.ts';
 import type { Workbench } from '../task.ts';
 import type { Made, Step } from './driver.ts';
@@ -105,7 +105,10 @@ export async function planSupervisor(
   if (choice.advice !== undefined) bench.terminal.warn(choice.advice);
   if (choice.profile === 'dev') {
     const built = (made: Made) => made.supervisor as BuiltSupervisor;
-    const install = (made: Made, path: string) => installSupervisor(built(made), path);
+    const install = async (made: Made, path: string) => {
+      const { installSupervisor } = await import('../launch-build/supervisor.ts');
+      return installSupervisor(built(made), path);
+    };
     return { arch, choice, steps: [], install, digest: async (made) => built(made).sha256 };
   }
   // Staging is a whole room, and most launches do not enter it.

@@ -4,6 +4,7 @@
 
 import { findCheckout } from '../checkout.ts';
 import { detectEngine } from '../engine/detect.ts';
+import { meanwhile } from '../meanwhile.ts';
 import type { Workbench } from '../task.ts';
 import { resolveImageConfig, verifyDockerfile } from './config.ts';
 import { destinationText } from './report.ts';
@@ -25,10 +26,10 @@ export async function buildImage(
   const root = findCheckout(env, startDirectory);
   const config = resolveImageConfig(target, extra, env, root, startDirectory);
   verifyDockerfile(root, config.dockerfile);
-  // While the engine thinks about its answer, what is needed then is loaded.
-  const loading = import('./run.ts');
-  const engine = await detectEngine(door, terminal, env, root);
-  const { carryOutImage, imageLines, prepareImage } = await loading;
+  const [engine, { carryOutImage, imageLines, prepareImage }] = await Promise.all([
+    detectEngine(door, terminal, env, root),
+    meanwhile(() => import('./run.ts')),
+  ]);
   const prepared = await prepareImage(bench, config, engine);
   if (isDryRun) {
     for (const line of imageLines(bench, prepared)) terminal.result(line);

@@ -6,10 +6,10 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { failure, TaskError, usageError } from '../errors.ts';
 import { PRODUCT } from '../product.ts';
+import { carryOut } from '../stage/carry-out.ts';
 import type { StageConfig } from '../stage/config.ts';
 import { type Artefact, artefactsOf, type PreparedStage } from '../stage/plan.ts';
 import { reportLines } from '../stage/report.ts';
-import { carryOut } from '../stage/run.ts';
 import { verifyArtefact } from '../stage/verify.ts';
 import type { Workbench } from '../task.ts';
 

@@ -8,6 +8,7 @@
 
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
+import { parse } from 'smol-toml';
 import { isTable } from '../data.ts';
 import { type Environment, textOf } from '../environment.ts';
 import { absolutePath } from '../paths.ts';
@@ -67,16 +68,14 @@ export function cargoSettings(files: readonly ConfigFile[], env: Environment, ro
 }
 
 /** The configuration files that count for a run in `root`, the nearest first; one that is broken is cargo's to tell. */
-export async function readConfigFiles(root: string, env: Environment): Promise<ConfigFile[]> {
+export function readConfigFiles(root: string, env: Environment): ConfigFile[] {
   const home = absolutePath(root, textOf(env, 'CARGO_HOME') ?? join(textOf(env, 'HOME') ?? '/', '.cargo'));
   const folders = ancestorsOf(resolve(root)).map((folder) => join(folder, '.cargo'));
   const paths = [...new Set([...folders, home])].flatMap((folder) => {
     const path = [join(folder, 'config'), join(folder, 'config.toml')].find((candidate) => existsSync(candidate));
     return path === undefined ? [] : [path];
   });
-  if (paths.length === 0) return [];
-  const { parse } = await import('smol-toml');
-  return paths.flatMap((path) => readWithIncludes(path, parse, new Set()));
+  return paths.flatMap((path) => readWithIncludes(path, new Set()));
 }
 
 /** The folder, the one that it is in, and so on. */
@@ -86,7 +85,7 @@ function ancestorsOf(folder: string): string[] {
 }
 
 /** A file, then those that it includes, the last one first: that is who wins. */
-function readWithIncludes(path: string, parse: (text: string) => Table, seen: Set<string>): ConfigFile[] {
+function readWithIncludes(path: string, seen: Set<string>): ConfigFile[] {
   if (seen.has(path)) return [];
   seen.add(path);
   let values: Table;
@@ -100,7 +99,7 @@ function readWithIncludes(path: string, parse: (text: string) => Table, seen: Se
     const named = typeof entry === 'string' ? entry : (entry as Table | undefined)?.path;
     return typeof named === 'string' ? [resolve(dirname(path), named)] : [];
   });
-  return [{ path, values }, ...includes.toReversed().flatMap((include) => readWithIncludes(include, parse, seen))];
+  return [{ path, values }, ...includes.toReversed().flatMap((include) => readWithIncludes(include, seen))];
 }
 
 /** The first file that has the key with a fitting value. */

@@ -51,7 +51,7 @@ export async function prepareLaunchBuild(
   const { door } = bench;
   // Mise may set a compiler wrapper of its own for what runs through it.
   const env = door.environmentOf(command([...toolchain.prefix, 'cargo'], { cwd: config.root }));
-  const settings = cargoSettings(await readConfigFiles(config.root, env), env, config.root);
+  const settings = cargoSettings(readConfigFiles(config.root, env), env, config.root);
   return planLaunchBuild(config, toolchain, await featuresOf(door, config, toolchain), settings);
 }
 
@@ -81,10 +81,8 @@ export async function buildForLaunch(
 ): Promise<LaunchBuild> {
   const { config } = plan;
   for (const { path, text } of plan.scripts) writeWhole(path, text, 0o755);
-  const stdout = await bench.door.cargo(plan.command);
-  const { compiled, total } = readCargoMessages(stdout, '');
-  const made = (binary: string) => readCargoMessages(stdout, binary).executables;
-  const pathOf = (binary: string) => verifyRunnable(binary, made(binary), config.host);
+  const { executablesOf, compiled, total } = readCargoMessages(await bench.door.cargo(plan.command));
+  const pathOf = (binary: string) => verifyRunnable(binary, executablesOf(binary), config.host);
   const gateway = pathOf(COMPONENTS.gateway.binary);
   const supervisor = COMPONENTS.supervisor.binary;
   if (!isShared(plan, gateway)) {
@@ -95,7 +93,7 @@ export async function buildForLaunch(
   return {
     gateway,
     supervisor: config.withSupervisor
-      ? await inspectSupervisor(onlyOf(made(supervisor)) ?? pathOf(supervisor), config.host.arch)
+      ? await inspectSupervisor(onlyOf(executablesOf(supervisor)) ?? pathOf(supervisor), config.host.arch)
       : undefined,
     others: Object.fromEntries(config.others.map((other) => [other.name, pathOf(other.binary)])),
     compiled,

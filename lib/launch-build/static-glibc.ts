@@ -25,7 +25,7 @@ export async function staticGlibcLack(
 ): Promise<string | undefined> {
   if (config.host.platform !== 'linux') return 'a static supervisor for Linux comes from staging on this machine';
   if (config.host.arch === undefined) return 'this machine is neither amd64 nor arm64';
-  const settings = cargoSettings(await readConfigFiles(config.root, env), env, config.root);
+  const settings = cargoSettings(readConfigFiles(config.root, env), env, config.root);
   const linker = linkerOf(settings, targetOf(settings, config.host.arch)) ?? 'cc';
   // Without the file, the compiler answers with the bare name.
   const answer = await door.probe(

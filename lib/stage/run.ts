@@ -1,28 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** Staging: asks what the plan needs to know, prints it or carries it out, and reports. */
+/** Staging as a task of its own: the plan is printed, or carried out and reported. */
 
-import { join } from 'node:path';
-import type { Door } from '../build-env.ts';
-import { readCargoMessages } from '../cargo-messages.ts';
 import { findCheckout } from '../checkout.ts';
-import { failure } from '../errors.ts';
-import { featuresByComponent } from '../features.ts';
-import { copyWhole, sweepTemporary } from '../files.ts';
+import { meanwhile } from '../meanwhile.ts';
 import { thisHost } from '../platform.ts';
-import { COMPONENTS } from '../product.ts';
-import { addTargets, installTargets, missingTargets } from '../rust-targets.ts';
 import type { Workbench } from '../task.ts';
-import type { Terminal } from '../terminal.ts';
-import { findToolchain, type Toolchain } from '../toolchain.ts';
-import { inspectExecutable } from '../verify-binary.ts';
-import { makeOverlay, planOverlay } from '../version-overlay.ts';
-import { readWorkspace } from '../workspace.ts';
-import { writeZigWrapper } from '../zig-wrapper.ts';
-import { resolveStageConfig, STAGE_VARIABLES, type StageConfig } from './config.ts';
-import { type Artefact, type CargoRun, type PreparedStage, planStage, type StagePlan, triplesOf } from './plan.ts';
-import { type Built, dryRunLines, reportLines, type Staged } from './report.ts';
-import { verifyArtefact } from './verify.ts';
+import { resolveStageConfig } from './config.ts';
+import { prepareStage } from './prepare.ts';
+import type { Staged } from './report.ts';
 
 /**
  * Stages what `target` names, or prints the plan.
@@ -34,7 +20,12 @@ import { verifyArtefact } from './verify.ts';
 export async function stage(bench: Workbench, target: string, isDryRun: boolean): Promise<readonly Staged[]> {
   const { door, env, startDirectory, terminal } = bench;
   const root = findCheckout(env, startDirectory);
-  const prepared = await prepareStage(bench, resolveStageConfig(target, env, root, startDirectory, thisHost()));
+  const config = resolveStageConfig(target, env, root, startDirectory, thisHost());
+  const [prepared, { carryOut }, { dryRunLines, reportLines }] = await Promise.all([
+    prepareStage(bench, config),
+    meanwhile(() => import('./carry-out.ts')),
+    meanwhile(() => import('./report.ts')),
+  ]);
   if (isDryRun) {
     for (const line of dryRunLines(door, prepared)) terminal.result(line);
     return [];
@@ -43,119 +34,4 @@ export async function stage(bench: Workbench, target: string, isDryRun: boolean)
   for (const line of reportLines(root, staged, terminal.timings())) terminal.say(line);
   for (const { artefact } of staged) terminal.result(artefact.path);
   return staged;
-}
-
-/**
- * Asks what the plan depends on, and plans.
- *
- * @throws usageError where this machine and its tools cannot build what was asked for
- */
-export async function prepareStage(bench: Workbench, config: StageConfig): Promise<PreparedStage> {
-  const { door, env, startDirectory } = bench;
-  const needsZig = config.components.includes(COMPONENTS.gateway);
-  const toolchain = await findToolchain(door, env, config.root, startDirectory, needsZig);
-  const plan = await makePlan(door, config, toolchain);
-  return { plan, toolchain, missing: await missingTargets(door, toolchain, config.root, triplesOf(plan)) };
-}
-
-/** Cargo is asked about the workspace only where the plan depends on the answer. */
-async function makePlan(door: Door, config: StageConfig, toolchain: Toolchain): Promise<StagePlan> {
-  if (config.features.length === 0 && config.version === undefined) {
-    return planStage(config, toolchain, new Map(), undefined);
-  }
-  const env = config.targetDirectory === undefined ? {} : { CARGO_TARGET_DIR: config.targetDirectory };
-  const workspace = await readWorkspace(door, toolchain, config.root, env);
-  return planStage(
-    config,
-    toolchain,
-    featuresByComponent(STAGE_VARIABLES.features, config.features, config.components, workspace.packages),
-    config.version === undefined ? undefined : planOverlay(config.root, workspace.targetDirectory, config.version),
-  );
-}
-
-/**
- * Carries a plan out, one staging at a time in a checkout.
- *
- * @throws TaskError: cargo's own status, or 1 for a binary that fails verification
- */
-export async function carryOut(bench: Workbench, prepared: PreparedStage): Promise<Staged[]> {
-  const { signals, terminal } = bench;
-  const { plan } = prepared;
-  const { holderText, waitForLock } = await import('../lock.ts');
-  const lockPath = join(plan.config.root, 'deploy/docker/.build/.stage.lock');
-  const task = `stage ${plan.config.components.map(({ name }) => name).join(' ')}`;
-  const lock = await waitForLock(lockPath, task, signals, (holder) =>
-    terminal.say(`waiting for another staging in this checkout: ${holderText(holder)}`),
-  );
-  try {
-    // Everything is built and verified before anything is staged: `all` never leaves one new and one old.
-    const built = await buildAll(bench, prepared);
-    return await terminal.section('staging', async () => built.map(putInPlace));
-  } finally {
-    await lock.release();
-  }
-}
-
-/**
- * Builds and verifies what a plan names, and stages nothing.
- *
- * @throws TaskError: cargo's own status, 1 for a binary that fails verification, `MissingTool` for a Rust target
- */
-export async function buildAll(bench: Workbench, { plan, toolchain, missing }: PreparedStage): Promise<Built[]> {
-  const { door, terminal } = bench;
-  if (missing.length > 0) {
-    const add = addTargets(toolchain, plan.config.root, missing);
-    await terminal.section('Rust targets', () => installTargets(door, add));
-  }
-  if (plan.overlay !== undefined) await makeOverlay(plan.overlay);
-  const built: Built[] = [];
-  for (const run of plan.runs) built.push(...(await build(bench, plan, run)));
-  return built;
-}
-
-/** One cargo run, and the verification of what it made. */
-async function build(bench: Workbench, plan: StagePlan, run: CargoRun): Promise<Built[]> {
-  const { door, terminal } = bench;
-  const targets = run.artefacts.map(({ arch, triple }) => `linux/${arch} (${triple})`).join(', ');
-  const heading = `${run.component.binary} for ${targets}`;
-  return terminal.section(run.component.name, () => buildAndVerify(door, terminal, plan, run), heading);
-}
-
-async function buildAndVerify(door: Door, terminal: Terminal, plan: StagePlan, run: CargoRun): Promise<Built[]> {
-  await prepare(plan.config, run, terminal);
-  const { executables, compiled, total } = readCargoMessages(await door.cargo(run.command), run.component.binary);
-  const made = executables.map((path) => ({ path, machine: inspectExecutable(path).facts?.machine }));
-  return run.artefacts.map((artefact) => {
-    const source = made.find(({ machine }) => machine === MACHINES[artefact.arch])?.path;
-    if (source === undefined) throw nothingFor(artefact, made);
-    return { artefact, source, ...verifyArtefact(artefact, source), compiled, total };
-  });
-}
-
-const MACHINES = { amd64: 'x86-64', arm64: 'aarch64' } as const;
-
-async function prepare(config: StageConfig, run: CargoRun, terminal: Terminal): Promise<void> {
-  for (const wrapper of run.wrappers) writeZigWrapper(wrapper);
-  if (run.wrappers.length === 0) return;
-  const { removeStaleCmakeCaches } = await import('../stale-cmake-cache.ts');
-  for (const { triple } of run.artefacts) {
-    const target = config.targetDirectory ?? join(config.root, 'target');
-    for (const folder of removeStaleCmakeCaches(target, triple)) terminal.say(`removed a stale cmake cache: ${folder}`);
-  }
-}
-
-function nothingFor(artefact: Artefact, found: readonly { path: string; machine: string | undefined }[]) {
-  const made =
-    found.map(({ path, machine }) => `${path} (${machine ?? 'no executable'})`).join(', ') || 'no executable';
-  return failure(
-    `nothing was put in place: cargo made ${made}, but ${artefact.component.binary} for ${artefact.triple} ` +
-      `has to be an ${MACHINES[artefact.arch]} executable; check cargo's configuration and RUSTFLAGS`,
-  );
-}
-
-/** The copy is verified once more: between cargo's end and now another cargo may have run. */
-function putInPlace(built: Built): Staged {
-  const { artefact, source } = built;
-  sweepTemporary(artefact.path);
-  return { ...built, change: copyWhole(source, artefact.path, 0o755, (copy) => verifyArtefact(artefact, copy)) };
 }

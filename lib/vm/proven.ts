@@ -5,11 +5,15 @@
 import { lstatSync } from 'node:fs';
 import { parseElf } from '../elf/read.ts';
 import { ElfError, memorySource } from '../elf/source.ts';
+import { usageError } from '../errors.ts';
 import { isFile } from '../files.ts';
 import type { Artefact } from '../stage/plan.ts';
+import type { MissingTool } from '../toolchain.ts';
 import { judgeExecutable, judgeStatic } from '../verify-binary.ts';
 import { readContent } from '../zstd/content.ts';
 import { ZstdError } from '../zstd/frames.ts';
+import type { BundleConfig } from './bundle-config.ts';
+import { supervisorOf } from './bundle-plan.ts';
 
 /** A bundle that is there already and was looked at. */
 export interface ProvenBundle {
@@ -47,4 +51,16 @@ async function wholeContent(path: string): Promise<Buffer> {
   const pieces: Buffer[] = [];
   for await (const piece of readContent(path)) pieces.push(piece);
   return Buffer.concat(pieces);
+}
+
+/**
+ * The bundle that is there, where it is what a build would have to make.
+ *
+ * @param lack why nothing can be built
+ * @throws usageError where it is not there or not that
+ */
+export async function provenInstead(config: BundleConfig, lack: MissingTool): Promise<ProvenBundle> {
+  const proven = await proveBundle(config.path, supervisorOf(config));
+  if (typeof proven !== 'string') return proven;
+  throw usageError(`${lack.message}; an earlier bundle would do, but ${config.path} ${proven}`);
 }

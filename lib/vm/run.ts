@@ -3,11 +3,11 @@
 /** The bundle as a task of its own. */
 
 import { findCheckout } from '../checkout.ts';
+import { meanwhile } from '../meanwhile.ts';
 import { thisHost } from '../platform.ts';
 import type { Workbench } from '../task.ts';
-import { carryOutBundle, prepareBundle } from './bundle.ts';
 import { resolveBundleConfig } from './bundle-config.ts';
-import { bundleDryRunLines, bundleReportLine } from './bundle-plan.ts';
+import { prepareBundle } from './prepare.ts';
 
 /**
  * Brings the bundle up to date, or prints the plan.
@@ -19,7 +19,11 @@ export async function bundle(bench: Workbench, archFlag: string | undefined, isD
   const { door, env, startDirectory, terminal } = bench;
   const root = findCheckout(env, startDirectory);
   const config = resolveBundleConfig(env, root, startDirectory, thisHost(), archFlag);
-  const prepared = await prepareBundle(bench, config);
+  const [prepared, { carryOutBundle }, { bundleDryRunLines, bundleReportLine }] = await Promise.all([
+    prepareBundle(bench, config),
+    meanwhile(() => import('./bundle.ts')),
+    meanwhile(() => import('./bundle-plan.ts')),
+  ]);
   if (isDryRun) {
     for (const line of bundleDryRunLines(door, prepared)) terminal.result(line);
     return;

@@ -36,18 +36,17 @@ test('the executable of the wanted binary, and how many crates were compiled', (
     finished(true),
     '',
   ].join('\n');
-  expect(readCargoMessages(stdout, 'openshell-sandbox')).toEqual({
-    executables: ['/t/release/openshell-sandbox'],
-    compiled: 2,
-    total: 4,
-  });
+  const report = readCargoMessages(stdout);
+  expect(report.executablesOf('openshell-sandbox')).toEqual(['/t/release/openshell-sandbox']);
+  expect(report.executablesOf('openshell-gateway')).toEqual([]);
+  expect(report).toMatchObject({ compiled: 2, total: 4 });
 });
 
 test('one for each target, in the order of cargo', () => {
   const stdout = ['x86_64-unknown-linux-musl', 'aarch64-unknown-linux-musl']
     .map((triple) => `${artifact({ name: 'openshell-sandbox' }, `/t/${triple}/release/openshell-sandbox`)}\n`)
     .join('');
-  expect(readCargoMessages(stdout, 'openshell-sandbox').executables).toEqual([
+  expect(readCargoMessages(stdout).executablesOf('openshell-sandbox')).toEqual([
     '/t/x86_64-unknown-linux-musl/release/openshell-sandbox',
     '/t/aarch64-unknown-linux-musl/release/openshell-sandbox',
   ]);
@@ -67,7 +66,7 @@ test('other binaries, libraries and examples of the same name, and lines without
     JSON.stringify({ reason: 'compiler-artifact', target: null, executable: '/no' }),
     JSON.stringify({ reason: 'compiler-artifact', executable: '/no' }),
   ].join('\n');
-  expect(readCargoMessages(stdout, 'openshell-sandbox').executables).toEqual([]);
+  expect(readCargoMessages(stdout).executablesOf('openshell-sandbox')).toEqual([]);
 });
 
 test('noise between the messages is passed over, odd paths are not', () => {
@@ -83,9 +82,13 @@ test('noise between the messages is passed over, odd paths are not', () => {
     `${artifact({ name: 'openshell-sandbox' }, odd)}\r`,
     '{"reason":"compiler-artifact","target":{"name":"openshell-sandbox","kind":["bin"],"executable":"/cut off',
   ].join('\n');
-  expect(readCargoMessages(stdout, 'openshell-sandbox')).toEqual({ executables: [odd], compiled: 1, total: 1 });
+  const report = readCargoMessages(stdout);
+  expect(report.executablesOf('openshell-sandbox')).toEqual([odd]);
+  expect(report).toMatchObject({ compiled: 1, total: 1 });
 });
 
 test('nothing said, nothing made', () => {
-  expect(readCargoMessages('', 'openshell-sandbox')).toEqual({ executables: [], compiled: 0, total: 0 });
+  const report = readCargoMessages('');
+  expect(report.executablesOf('openshell-sandbox')).toEqual([]);
+  expect(report).toMatchObject({ compiled: 0, total: 0 });
 });

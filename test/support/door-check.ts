@@ -14,7 +14,7 @@ import { parseAst } from 'rolldown/parseAst';
 
 /** The files with a way out of their own, and why. */
 const EXCEPTIONS: Readonly<Record<string, readonly string[]>> = {
-  'lib/build-env.ts': ['node:child_process', 'zx/core', 'execve'],
+  'lib/build-env.ts': ['node:child_process', 'zx/core', 'execve', 'createRequire', 'node:module#createRequire'],
 };
 
 /** Modules that cannot start a program. */

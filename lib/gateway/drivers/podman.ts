@@ -4,6 +4,7 @@
 
 import type { Engine } from '../../engine/engine.ts';
 import { type Environment, textOf } from '../../environment.ts';
+import { meanwhile } from '../../meanwhile.ts';
 import { thisHost } from '../../platform.ts';
 import { COMPONENTS } from '../../product.ts';
 import type { Workbench } from '../../task.ts';
@@ -13,7 +14,6 @@ import type { DriverTable } from '../gateway-toml.ts';
 import type { LaunchFeatures } from '../launch-features.ts';
 import { LAUNCH_VARIABLES, type Settings } from '../settings.ts';
 import { askStatic, planSupervisor, profileOf } from '../supervisor.ts';
-import { imageStep, SUPERVISOR_IMAGE, verifyImageExists } from '../supervisor-image.ts';
 import { PODMAN_PULL_POLICIES, parsePullPolicy } from '../values.ts';
 
 /** Names an image to use instead of building one. */
@@ -80,9 +80,10 @@ async function prepare(
   }
   const given = textOf(env, IMAGE_VARIABLE);
   const host = thisHost();
-  const [engine, lack] = await Promise.all([
+  const [engine, lack, { imageStep, SUPERVISOR_IMAGE, verifyImageExists }] = await Promise.all([
     known ?? driverEngine(bench, 'podman', settings.root),
     given === undefined ? askStatic(bench, settings.root, host) : undefined,
+    meanwhile(() => import('../supervisor-image.ts')),
   ]);
   const image = given ?? SUPERVISOR_IMAGE;
   const table = () => ({ supervisor_image: image, ...own });

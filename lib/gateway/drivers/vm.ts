@@ -6,13 +6,13 @@ import { dirname, join } from 'node:path';
 import { command } from '../../command.ts';
 import { booleanOf, type Environment, textOf, wholeNumberOf } from '../../environment.ts';
 import { shown } from '../../errors.ts';
+import { meanwhile } from '../../meanwhile.ts';
 import { absolutePath } from '../../paths.ts';
 import { thisHost } from '../../platform.ts';
 import { COMPONENTS } from '../../product.ts';
 import type { Workbench } from '../../task.ts';
-import { carryOutBundle, prepareBundle } from '../../vm/bundle.ts';
 import { type BundleConfig, resolveBundleConfig } from '../../vm/bundle-config.ts';
-import { bundleDryRunLines } from '../../vm/bundle-plan.ts';
+import { prepareBundle } from '../../vm/prepare.ts';
 import { type DriverRecord, loopback, type Made, type Preparation, type Step } from '../driver.ts';
 import { featuresFor, type LaunchFeatures } from '../launch-features.ts';
 import { LAUNCH_VARIABLES, type Settings, type SettingsSource } from '../settings.ts';
@@ -113,7 +113,11 @@ async function prepare(
   }
   const config = own.bundle as BundleConfig;
   const bundle = { ...config, build: { ...config.build, features: featuresFor(features, [COMPONENTS.supervisor]) } };
-  const prepared = await prepareBundle(bench, bundle);
+  const [prepared, { carryOutBundle }, { bundleDryRunLines }] = await Promise.all([
+    prepareBundle(bench, bundle),
+    meanwhile(() => import('../../vm/bundle.ts')),
+    meanwhile(() => import('../../vm/bundle-plan.ts')),
+  ]);
   const host = thisHost();
   return {
     before: [
