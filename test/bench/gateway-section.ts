@@ -6,7 +6,7 @@
  */
 
 import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { linuxTriple, thisHost } from '../../lib/platform.ts';
 import { freePort } from '../support/free-port.ts';
 import { makeMiniature } from '../support/miniature.ts';
@@ -16,13 +16,15 @@ import { startDockerd } from '../support/services/dockerd.ts';
 import { stopServices } from '../support/services/service.ts';
 import type { ToolName } from '../support/tool-table.ts';
 import { type Contestant, timeInTurn } from './measure.ts';
-import { ratioText, summarise } from './numbers.ts';
+import { ratioText, type Summary, summarise } from './numbers.ts';
 import { COMPILE_CACHE, type Place } from './place.ts';
 import { tableText } from './table.ts';
 
 /** What the launcher may take of the time of bash's sequence. */
 const TIMES_BASH = 0.5;
 const ROUNDS = 15;
+/** A built checkout of OpenShell, with its bash tasks. */
+const CHECKOUT_VARIABLE = 'OPENSHELL_BENCH_CHECKOUT';
 const NEEDED: readonly ToolName[] = ['cargo', 'rustup', 'gnu-x86_64', 'glibc-static', 'docker', 'dockerd', 'buildx'];
 
 /** @returns what to print, and whether everything that could run did */
@@ -36,56 +38,85 @@ export async function gatewaySection(place: Place): Promise<{ text: string; ok: 
   }
 }
 
+/** A workspace that both ways launch on. */
+interface Ground {
+  readonly title: string;
+  /** A checkout of its own for each way, or one for both. */
+  rootOf(way: string): string;
+  /** What bash does there. */
+  bash(root: string): readonly [string, ...string[]];
+}
+
 async function measureGateway(place: Place): Promise<{ text: string; ok: boolean }> {
   const dockerd = await startDockerd();
+  const parts: { text: string; ok: boolean }[] = [];
+  for (const ground of groundsOf(place)) parts.push(await measureOn(place, ground, dockerd.env));
+  return { text: parts.map(({ text }) => text).join('\n'), ok: parts.every(({ ok }) => ok) };
+}
+
+/** The miniature, and OpenShell itself where a checkout is named that both ways can build. */
+function groundsOf(place: Place): Ground[] {
   const triple = linuxTriple(thisHost().arch ?? 'amd64', 'gnu');
-  const launcher = [process.execPath, join(SUITE_ROOT, 'tasks/gateway-docker.ts')];
+  const miniature: Ground = {
+    title: 'the miniature',
+    rootOf: (way) => makeMiniature({ at: join(place.root, `gateway-${way}`) }).root,
+    bash: (root) => ['bash', writeSequence(root, triple)],
+  };
+  const checkout = process.env[CHECKOUT_VARIABLE];
+  if (checkout === undefined || checkout === '') return [miniature];
+  const root = resolve(checkout);
+  const script = join(root, 'tasks/scripts/gateway-docker.sh');
+  return [miniature, { title: root, rootOf: () => root, bash: () => ['bash', script] }];
+}
+
+async function measureOn(place: Place, ground: Ground, docker: Readonly<Record<string, string>>) {
+  const launcher = [process.execPath, join(SUITE_ROOT, 'tasks/gateway-docker.ts')] as const;
   const entrants = await Promise.all([
-    contestantIn(place, 'bash', dockerd.env, (root) => ['bash', writeSequence(root, triple)]),
-    contestantIn(place, 'ours', dockerd.env, () => launcher),
+    contestantOn(place, ground, 'bash', docker, (root) => ground.bash(root)),
+    contestantOn(place, ground, 'ours', docker, () => launcher),
   ]);
   const { times, failures } = await timeInTurn(entrants, { warmUp: 2, counted: ROUNDS });
   const problems = [...failures].map(([{ name }, why]) => `FAILED TO RUN: gateway, ${name}: ${why}\n`);
-  const [bash, ours] = entrants.map((one) => summarise(times.get(one) ?? []));
-  if (problems.length > 0 || bash === undefined || ours === undefined) return { text: problems.join('\n'), ok: false };
+  if (problems.length > 0) return { text: problems.join('\n'), ok: false };
+  const [bash, ours] = entrants.map((one) => summarise(times.get(one) ?? [])) as [Summary, Summary];
   const cells = [bash, ours].map(({ median }) => median.toFixed(0));
-  const isMet = ours.median <= TIMES_BASH * bash.median;
-  const table = tableText(
-    [
-      ['bash, ms', 'ours, ms', 'ours / bash'],
-      [...cells, ratioText(ours, bash)],
-    ],
-    0,
-  );
+  const verdict = ours.median <= TIMES_BASH * bash.median ? 'met' : 'MISSED';
+  const heading = ['bash, ms', 'ours, ms', 'ours / bash'];
   return {
-    text: `Real gateway, warm: from the command to the answering port, ${ROUNDS} rounds, medians\n\n${table}\n  at most ${TIMES_BASH} of bash: ${isMet ? 'met' : 'MISSED'}\n`,
+    text: [
+      `Real gateway, warm, on ${ground.title}: from the command to the answering port, ${ROUNDS} rounds, medians\n`,
+      tableText([heading, [...cells, ratioText(ours, bash)]], 0),
+      `  at most ${TIMES_BASH} of bash: ${verdict}\n`,
+    ].join('\n'),
     ok: true,
   };
 }
 
-/** A miniature of its own, and what starts its gateway, waits for the port, and stops it. */
-async function contestantIn(
+/** What starts a gateway on a ground, waits for its port, and stops it. */
+async function contestantOn(
   place: Place,
-  name: string,
+  ground: Ground,
+  way: string,
   docker: Readonly<Record<string, string>>,
   words: (root: string) => readonly string[],
 ): Promise<Contestant> {
-  const { root } = makeMiniature({ at: join(place.root, `gateway-${name}`) });
+  const root = ground.rootOf(way);
   const port = String(await freePort());
   const env = {
     ...toolEnvironment(process.env),
     ...docker,
     OPENSHELL_ROOT: root,
     OPENSHELL_SERVER_PORT: port,
-    XDG_CONFIG_HOME: join(place.root, `config-${name}`),
+    OPENSHELL_DOCKER_GATEWAY_STATE_DIR: join(root, '.cache', `bench-${way}`),
+    XDG_CONFIG_HOME: join(place.root, `config-${way}`),
     NODE_COMPILE_CACHE: COMPILE_CACHE,
   };
   // The launcher itself listens for a moment, to see whether the port is free.
   const isUp = `case $(readlink /proc/$pid/exe) in */openshell-gateway) ;; *) false ;; esac && (exec 3<>/dev/tcp/127.0.0.1/${port})`;
   const wait = `"$@" & pid=$!
 until { ${isUp}; } 2>/dev/null; do kill -0 $pid 2>/dev/null || exit 1; sleep 0.005; done
-kill -TERM $pid; wait $pid`;
-  return { name, argv: ['bash', '-c', wait, 'bash', ...words(root)], cwd: root, env, removed: [] };
+kill -TERM $pid; wait $pid || test $? -eq 143`;
+  return { name: way, argv: ['bash', '-c', wait, 'bash', ...words(root)], cwd: root, env, removed: [] };
 }
 
 /** The steps of OpenShell's bash task for docker on native Linux, in their order. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { describe, expect, test } from 'vitest';
-import { ratioText, summarise, verdicts } from './numbers.ts';
+import { leastPart, ratioText, summarise, verdicts } from './numbers.ts';
 
 describe('summarise', () => {
   test('takes the middle of an odd number, and between the two middle ones of an even number', () => {
@@ -20,6 +20,11 @@ const time = { min: 30, median: 60, max: 90 };
 test('a ratio is of medians, and of minima in parentheses', () => {
   expect(ratioText(time, { min: 20, median: 30, max: 31 })).toBe('2.00 (1.50)');
   expect(ratioText(time, undefined)).toBe('-');
+});
+
+test('work that keeps all cores busy cannot be done in less time', () => {
+  expect(leastPart(1000, 2000, 2)).toBe(1);
+  expect(leastPart(1000, 2000, 8)).toBe(0.25);
 });
 
 describe('verdicts', () => {

@@ -29,6 +29,16 @@ export function ratioText(summary: Summary, base: Summary | undefined): string {
   return `${(summary.median / base.median).toFixed(2)} (${(summary.min / base.min).toFixed(2)})`;
 }
 
+/**
+ * The part of its time that no other order of the same work can go under: its processor time, spread evenly over
+ * all cores.
+ *
+ * @param wall and `processor` in milliseconds
+ */
+export function leastPart(wall: number, processor: number, cores: number): number {
+  return processor / cores / wall;
+}
+
 /** What a case's limits are judged by; `undefined` is not measured. */
 export interface Measured {
   readonly programs: number | undefined;

@@ -4,7 +4,8 @@
  * `npm run bench`: what the tasks cost, in wall time and in programs started. It informs: it ends
  * with 1 only when something did not run at all, never because something was slow.
  *
- * `OPENSHELL_BASH_CHECKOUT` names an OpenShell checkout whose bash tasks are measured beside ours.
+ * `OPENSHELL_BASH_CHECKOUT` names an OpenShell checkout whose bash tasks are measured beside ours;
+ * `OPENSHELL_BENCH_CHECKOUT` one that can be built, on which the docker launchers of both are timed.
  */
 
 import { existsSync, rmSync } from 'node:fs';
