@@ -5,6 +5,7 @@
 import type { Door } from './build-env.ts';
 import { type Command, command } from './command.ts';
 import { describeError, EXIT, oneLine, TaskError, usageError } from './errors.ts';
+import { certainlyHasTargets } from './rust-toolchain.ts';
 import { MissingTool, type Toolchain } from './toolchain.ts';
 
 const QUESTION_TIMEOUT_MS = 30_000;
@@ -22,6 +23,8 @@ export async function missingTargets(
   triples: readonly string[],
 ): Promise<string[]> {
   if (!toolchain.hasRustup) return [];
+  const cargo = command([...toolchain.prefix, 'cargo'], { cwd: root, asInvoker: true });
+  if (await certainlyHasTargets(door.environmentOf(cargo), root, triples)) return [];
   const question = command([...toolchain.prefix, 'rustup', 'target', 'list', '--installed'], { cwd: root });
   const answer = await door.probe(question, QUESTION_TIMEOUT_MS);
   if (!answer.ok) {

@@ -10,33 +10,19 @@
  *     await installSupervisor(built.supervisor, path);
  */
 
-import { existsSync } from 'node:fs';
-import { dirname, join } from 'node:path';
 import type { Door } from '../build-env.ts';
 import { readCargoMessages } from '../cargo-messages.ts';
 import { command } from '../command.ts';
 import { featuresByComponent } from '../features.ts';
 import { writeWhole } from '../files.ts';
+import { meanwhile } from '../meanwhile.ts';
 import { COMPONENTS } from '../product.ts';
 import type { Workbench } from '../task.ts';
 import type { Toolchain } from '../toolchain.ts';
 import { cargoSettings, readConfigFiles } from './cargo-settings.ts';
 import { binariesOf, LAUNCH_BUILD_VARIABLES, type LaunchBuildConfig } from './config.ts';
+import type { LaunchBuild } from './made.ts';
 import { type LaunchBuildPlan, planLaunchBuild } from './plan.ts';
-import { type BuiltSupervisor, inspectSupervisor } from './supervisor.ts';
-import { verifyRunnable } from './verify.ts';
-
-/** What a run made. */
-export interface LaunchBuild {
-  /** The gateway's path: cargo's own answer, verified for this machine. */
-  readonly gateway: string;
-  readonly supervisor: BuiltSupervisor | undefined;
-  /** The paths of the other binaries, by their names. */
-  readonly others: Readonly<Record<string, string>>;
-  /** Crates compiled in this run, and all crates of the build. */
-  readonly compiled: number;
-  readonly total: number;
-}
 
 /**
  * Asks what the plan depends on (cargo's configuration; the workspace only where features are wanted), and plans.
@@ -79,34 +65,10 @@ export async function buildForLaunch(
   bench: Pick<Workbench, 'door' | 'terminal'>,
   plan: LaunchBuildPlan,
 ): Promise<LaunchBuild> {
-  const { config } = plan;
   for (const { path, text } of plan.scripts) writeWhole(path, text, 0o755);
-  const { executablesOf, compiled, total } = readCargoMessages(await bench.door.cargo(plan.command));
-  const pathOf = (binary: string) => verifyRunnable(binary, executablesOf(binary), config.host);
-  const gateway = pathOf(COMPONENTS.gateway.binary);
-  const supervisor = COMPONENTS.supervisor.binary;
-  if (!isShared(plan, gateway)) {
-    bench.terminal.warn(
-      'this cargo is older than 1.91: it shares nothing with other builds and compiles everything twice',
-    );
-  }
-  return {
-    gateway,
-    supervisor: config.withSupervisor
-      ? await inspectSupervisor(onlyOf(executablesOf(supervisor)) ?? pathOf(supervisor), config.host.arch)
-      : undefined,
-    others: Object.fromEntries(config.others.map((other) => [other.name, pathOf(other.binary)])),
-    compiled,
-    total,
-  };
-}
-
-/** The path where there is one; of several targets the one for this machine has to be found. */
-function onlyOf(paths: readonly string[]): string | undefined {
-  return paths.length === 1 ? paths[0] : undefined;
-}
-
-/** A cargo that does not know `build.build-dir` leaves the dependencies with the binaries. */
-function isShared(plan: LaunchBuildPlan, gateway: string): boolean {
-  return !plan.command.argv.includes('--config') || !existsSync(join(dirname(gateway), 'deps'));
+  const [stdout, { verifyMade }] = await Promise.all([
+    bench.door.cargo(plan.command),
+    meanwhile(() => import('./made.ts')),
+  ]);
+  return verifyMade(bench.terminal, plan, readCargoMessages(stdout));
 }

@@ -5,19 +5,16 @@
 import { join } from 'node:path';
 import type { Door } from '../build-env.ts';
 import { readCargoMessages } from '../cargo-messages.ts';
-import { failure } from '../errors.ts';
-import { copyWhole, sweepTemporary } from '../files.ts';
 import { holderText, waitForLock } from '../lock.ts';
+import { meanwhile } from '../meanwhile.ts';
 import { addTargets, installTargets } from '../rust-targets.ts';
 import type { Workbench } from '../task.ts';
 import type { Terminal } from '../terminal.ts';
-import { inspectExecutable } from '../verify-binary.ts';
 import { makeOverlay } from '../version-overlay.ts';
 import { writeZigWrapper } from '../zig-wrapper.ts';
 import type { StageConfig } from './config.ts';
-import type { Artefact, CargoRun, PreparedStage, StagePlan } from './plan.ts';
+import type { CargoRun, PreparedStage, StagePlan } from './plan.ts';
 import type { Built, Staged } from './report.ts';
-import { verifyArtefact } from './verify.ts';
 
 /**
  * Carries a plan out, one staging at a time in a checkout.
@@ -35,6 +32,7 @@ export async function carryOut(bench: Workbench, prepared: PreparedStage): Promi
   try {
     // Everything is built and verified before anything is staged: `all` never leaves one new and one old.
     const built = await buildAll(bench, prepared);
+    const { putInPlace } = await import('./made.ts');
     return await terminal.section('staging', async () => built.map(putInPlace));
   } finally {
     await lock.release();
@@ -68,19 +66,9 @@ async function build(bench: Workbench, plan: StagePlan, run: CargoRun): Promise<
 
 async function buildAndVerify(door: Door, terminal: Terminal, plan: StagePlan, run: CargoRun): Promise<Built[]> {
   await prepare(plan.config, run, terminal);
-  const { executablesOf, compiled, total } = readCargoMessages(await door.cargo(run.command));
-  const made = executablesOf(run.component.binary).map((path) => ({
-    path,
-    machine: inspectExecutable(path).facts?.machine,
-  }));
-  return run.artefacts.map((artefact) => {
-    const source = made.find(({ machine }) => machine === MACHINES[artefact.arch])?.path;
-    if (source === undefined) throw nothingFor(artefact, made);
-    return { artefact, source, ...verifyArtefact(artefact, source), compiled, total };
-  });
+  const [stdout, { verifyMade }] = await Promise.all([door.cargo(run.command), meanwhile(() => import('./made.ts'))]);
+  return verifyMade(run, readCargoMessages(stdout));
 }
-
-const MACHINES = { amd64: 'x86-64', arm64: 'aarch64' } as const;
 
 async function prepare(config: StageConfig, run: CargoRun, terminal: Terminal): Promise<void> {
   for (const wrapper of run.wrappers) writeZigWrapper(wrapper);
@@ -90,20 +78,4 @@ async function prepare(config: StageConfig, run: CargoRun, terminal: Terminal): 
     const target = config.targetDirectory ?? join(config.root, 'target');
     for (const folder of removeStaleCmakeCaches(target, triple)) terminal.say(`removed a stale cmake cache: ${folder}`);
   }
-}
-
-function nothingFor(artefact: Artefact, found: readonly { path: string; machine: string | undefined }[]) {
-  const made =
-    found.map(({ path, machine }) => `${path} (${machine ?? 'no executable'})`).join(', ') || 'no executable';
-  return failure(
-    `nothing was put in place: cargo made ${made}, but ${artefact.component.binary} for ${artefact.triple} ` +
-      `has to be an ${MACHINES[artefact.arch]} executable; check cargo's configuration and RUSTFLAGS`,
-  );
-}
-
-/** The copy is verified once more: between cargo's end and now another cargo may have run. */
-function putInPlace(built: Built): Staged {
-  const { artefact, source } = built;
-  sweepTemporary(artefact.path);
-  return { ...built, change: copyWhole(source, artefact.path, 0o755, (copy) => verifyArtefact(artefact, copy)) };
 }

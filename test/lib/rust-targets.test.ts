@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { addTargets, installTargets, missingTargets } from '../../lib/rust-targets.ts';
 import type { Toolchain } from '../../lib/toolchain.ts';
@@ -27,6 +29,18 @@ describe('which targets are missing', () => {
     ]);
     expect(tools.calls()).toMatchObject([{ words: LIST, cwd: tools.folder }]);
     expect(screen.stderr()).toBe('');
+  });
+
+  test('rustup is not even asked where its folders tell that all are there', async () => {
+    const tools = fakeTools().add('rustup', [{ words: LIST, script: `echo ${MUSL}` }]);
+    const home = join(tools.folder, 'rustup');
+    const library = join(home, 'toolchains', `stable-${GNU}`, 'lib/rustlib', MUSL, 'lib');
+    mkdirSync(library, { recursive: true });
+    writeFileSync(join(library, 'libstd-0123.rlib'), '');
+    const { door } = inProcess(tools, { RUSTUP_HOME: home, RUSTUP_TOOLCHAIN: 'stable' });
+    expect(await missingTargets(door, toolchain(), tools.folder, [MUSL])).toEqual([]);
+    expect(tools.calls()).toEqual([]);
+    expect(await missingTargets(door, toolchain(), tools.folder, [MUSL, GNU])).toEqual([GNU]);
   });
 
   test('through mise where the tools come from there', async () => {

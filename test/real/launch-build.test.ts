@@ -9,7 +9,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import type { LaunchBuild } from '../../lib/launch-build/run.ts';
+import type { LaunchBuild } from '../../lib/launch-build/made.ts';
 import { linuxTriple, thisHost } from '../../lib/platform.ts';
 import { inspectExecutable, inspectStatic } from '../../lib/verify-binary.ts';
 import type { LaunchOrder } from '../support/launch-driver.ts';
