@@ -5,7 +5,7 @@
 import { type BenchCase, CASES } from './cases.ts';
 import { type Contestant, countPrograms, type Failures, timeInTurn, tryAll, whyNoCounting } from './measure.ts';
 import { ratioText, type Summary, summarise, verdicts } from './numbers.ts';
-import { type Place, WAYS, type Way } from './place.ts';
+import { type Baselines, type Place, WAYS, type Way } from './place.ts';
 import { tableText } from './table.ts';
 
 /** How much is measured. */
@@ -33,7 +33,9 @@ interface Findings {
 export async function fakeSection(place: Place, options: FakeOptions): Promise<{ text: string; ok: boolean }> {
   const entries = entriesOf(place, options.only);
   const baselines = place.baselines();
-  const contestants = [baselines.node, baselines.bash, ...entries.map(({ contestant }) => contestant)];
+  const chains = chainsOf(entries, baselines);
+  const starts = [baselines.node, baselines.bash, baselines.script, ...chains.values()];
+  const contestants = [...starts, ...entries.map(({ contestant }) => contestant)];
   const tried = await tryAll(contestants);
   const running = contestants.filter((contestant) => !tried.has(contestant));
   const noCounting = whyNoCounting();
@@ -46,8 +48,8 @@ export async function fakeSection(place: Place, options: FakeOptions): Promise<{
   const findings = { times, programs, failures };
   const text = [
     ...(noCounting === undefined ? [] : [`programs are not counted: ${noCounting}\n`]),
-    tableOf(entries, baselines, findings),
-    limitsOf(entries, baselines.node, findings),
+    tableOf(entries, baselines, starts, findings),
+    limitsOf(entries, baselines, chains, findings),
     ...[...failures].map(([{ name }, why]) => `FAILED TO RUN: ${name}: ${why}\n`),
   ].join('\n');
   return { text, ok: failures.size === 0 };
@@ -60,6 +62,12 @@ function entriesOf(place: Place, only: string): Entry[] {
       return contestant === undefined ? [] : [{ record, way, contestant }];
     }),
   );
+}
+
+/** A start for each length of chain that a case has. */
+function chainsOf(entries: readonly Entry[], baselines: Baselines): Map<number, Contestant> {
+  const lengths = [...new Set(entries.flatMap(({ record }) => record.limits?.chain ?? []))].toSorted((a, b) => a - b);
+  return new Map(lengths.map((length) => [length, baselines.chain(length)]));
 }
 
 async function countAll(contestants: readonly Contestant[], folder: string): Promise<Map<Contestant, number>> {
@@ -85,7 +93,8 @@ const HEADING = [
 
 function tableOf(
   entries: readonly Entry[],
-  baselines: { node: Contestant; bash: Contestant },
+  baselines: Baselines,
+  starts: readonly Contestant[],
   found: Findings,
 ): string {
   const node = found.times.get(baselines.node);
@@ -100,7 +109,7 @@ function tableOf(
   return tableText(
     [
       HEADING,
-      ...[baselines.node, baselines.bash].map((one) => row(one.name, '', one, undefined)),
+      ...starts.map((one) => row(one.name, '', one, undefined)),
       ...entries.map(({ record, way, contestant }) => {
         const bash = way === 'bash' ? undefined : bashOf(entries, record, found);
         return row(record.name, way, contestant, bash);
@@ -115,12 +124,20 @@ function bashOf(entries: readonly Entry[], record: BenchCase, found: Findings): 
   return entry && found.times.get(entry.contestant);
 }
 
-function limitsOf(entries: readonly Entry[], nodeStart: Contestant, found: Findings): string {
-  const node = found.times.get(nodeStart);
+function limitsOf(
+  entries: readonly Entry[],
+  baselines: Baselines,
+  chains: ReadonlyMap<number, Contestant>,
+  found: Findings,
+): string {
+  const [node, script] = [baselines.node, baselines.script].map((one) => found.times.get(one));
   const lines = entries.flatMap(({ record, way, contestant }) => {
     const time = found.times.get(contestant);
     if (way === 'bash' || record.limits === undefined || time === undefined || node === undefined) return [];
-    const measured = { programs: found.programs.get(contestant), time, node, bash: bashOf(entries, record, found) };
+    const chain = chains.get(record.limits.chain ?? 0);
+    const least = { chain: chain && found.times.get(chain), script: way === 'direct' ? script : undefined };
+    const bash = bashOf(entries, record, found);
+    const measured = { programs: found.programs.get(contestant), time, node, bash, least };
     return verdicts(record.limits, measured).map((verdict) => `  ${record.name} [${way}]: ${verdict}\n`);
   });
   return lines.length === 0 ? '' : `Limits (of medians):\n${lines.join('')}`;

@@ -38,6 +38,15 @@ describe('verdicts', () => {
     ]);
   });
 
+  test('tells beside a miss what is the least that could be', () => {
+    const least = { chain: { min: 1, median: 40, max: 1 }, script: { min: 1, median: 66, max: 1 } };
+    expect(verdicts({ timesNode: 1.6, timesBash: 1 }, { ...measured, least })).toEqual([
+      'times node -e 0: 2.00 of at most 1.6, MISSED (an empty .ts file: 2.20)',
+      'times bash: 1.20 of at most 1, MISSED (Node, zx/core and its chain of programs, and nothing else: 0.80)',
+    ]);
+    expect(verdicts({ timesBash: 2 }, { ...measured, least })).toEqual(['times bash: 1.20 of at most 2, met']);
+  });
+
   test('does not call met what was not measured', () => {
     expect(verdicts({ programs: 14, timesBash: 1 }, { ...measured, programs: undefined, bash: undefined })).toEqual([
       'programs: not measured (at most 14)',

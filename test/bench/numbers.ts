@@ -45,18 +45,28 @@ export interface Measured {
   readonly time: Summary;
   readonly node: Summary;
   readonly bash: Summary | undefined;
+  /** What no task can go under: Node, zx and the chain of its programs; an empty .ts file without the compile cache. */
+  readonly least?: { readonly chain: Summary | undefined; readonly script: Summary | undefined };
 }
 
-/** A line for each limit: what was found, what is allowed, met or missed. */
-export function verdicts(limits: Limits, { programs, time, node, bash }: Measured): string[] {
-  const rows: [string, number | undefined, number | undefined, number][] = [
-    ['programs', limits.programs, programs, 0],
-    ['times node -e 0', limits.timesNode, time.median / node.median, 2],
-    ['times bash', limits.timesBash, bash && time.median / bash.median, 2],
+/** A line for each limit: what was found, what is allowed, met or missed, and then what is the least that could be. */
+export function verdicts(limits: Limits, { programs, time, node, bash, least }: Measured): string[] {
+  const empty = leastText('an empty .ts file', least?.script, node);
+  const loaded = leastText('Node, zx/core and its chain of programs, and nothing else', least?.chain, bash);
+  const rows: [string, number | undefined, number | undefined, number, string][] = [
+    ['programs', limits.programs, programs, 0, ''],
+    ['times node -e 0', limits.timesNode, time.median / node.median, 2, empty],
+    ['times bash', limits.timesBash, bash && time.median / bash.median, 2, loaded],
   ];
-  return rows.flatMap(([what, limit, found, digits]) => {
+  return rows.flatMap(([what, limit, found, digits, note]) => {
     if (limit === undefined) return [];
     if (found === undefined) return [`${what}: not measured (at most ${limit})`];
-    return [`${what}: ${found.toFixed(digits)} of at most ${limit}, ${found <= limit ? 'met' : 'MISSED'}`];
+    const verdict = found <= limit ? 'met' : `MISSED${note}`;
+    return [`${what}: ${found.toFixed(digits)} of at most ${limit}, ${verdict}`];
   });
+}
+
+function leastText(what: string, summary: Summary | undefined, base: Summary | undefined): string {
+  if (summary === undefined || base === undefined) return '';
+  return ` (${what}: ${(summary.median / base.median).toFixed(2)})`;
 }

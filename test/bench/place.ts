@@ -18,6 +18,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { zstdCompressSync } from 'node:zlib';
@@ -35,6 +36,25 @@ const SYSTEM_PATH = '/usr/bin:/bin';
 const BINARY_BYTES = 700_000;
 /** e_machine of the ELF files. */
 const MACHINES = { x86_64: 62, aarch64: 183 } as const;
+
+/** Starts that do nothing else. */
+export interface Baselines {
+  readonly node: Contestant;
+  readonly bash: Contestant;
+  /** What a task does at the least that starts so many programs one after the other, with the compile cache. */
+  readonly chain: (programs: number) => Contestant;
+  /** What every task does that is started without the compile cache. */
+  readonly script: Contestant;
+}
+
+/** A script that loads zx/core and starts `true` as often as it is told, each through bash as the door does it. */
+function chainText(): string {
+  const zx = JSON.stringify(createRequire(import.meta.url).resolve('zx/core'));
+  return `const { $, quote } = require(${zx});
+const run = $({ shell: 'bash', prefix: 'set -euo pipefail; ', postfix: '', quote, stdio: 'pipe', detached: true });
+(async () => { for (let left = Number(process.argv[2]); left > 0; left--) await run\`exec true\`; })();
+`;
+}
 
 /** Who can run a case. */
 export type Way = 'bash' | 'mise' | 'direct';
@@ -68,11 +88,23 @@ export class Place {
   }
 
   /** The bare starts that everything is compared with. */
-  baselines(): { node: Contestant; bash: Contestant } {
-    const env = this.#env([]);
+  baselines(): Baselines {
+    const start = (name: string, argv: Contestant['argv'], more: Readonly<Record<string, string>> = {}): Contestant => {
+      return { name, argv, cwd: this.root, env: { ...this.#env([]), ...more }, removed: [] };
+    };
+    const script = (name: string, text: string): string => {
+      writeFileSync(join(this.root, name), text);
+      return join(this.root, name);
+    };
+    const zx = script('chain.cjs', chainText());
     return {
-      node: { name: 'node -e 0', argv: [process.execPath, '-e', '0'], cwd: this.root, env, removed: [] },
-      bash: { name: 'bash -c :', argv: ['bash', '-c', ':'], cwd: this.root, env, removed: [] },
+      node: start('node -e 0', [process.execPath, '-e', '0']),
+      bash: start('bash -c :', ['bash', '-c', ':']),
+      chain: (programs) =>
+        start(`node, zx/core, ${programs} programs`, [process.execPath, zx, String(programs)], {
+          NODE_COMPILE_CACHE: COMPILE_CACHE,
+        }),
+      script: start('node, an empty .ts', [process.execPath, script('empty.ts', '')]),
     };
   }
 
