@@ -113,6 +113,7 @@ export class Door {
    * @throws TaskError with cargo's own status
    */
   async cargo(value: Command): Promise<string> {
+    await this.learnCargo(value.cwd);
     // Cargo needs no privilege: under sudo its output stays the person's.
     const asPerson = { ...value, asInvoker: true };
     const outcome = await withRecovery(asPerson, {
@@ -138,8 +139,7 @@ export class Door {
   async start(value: Command): Promise<void> {
     this.#refuseCargo(value);
     const text = this.#successorText(value, '', ' </dev/null &');
-    const child = this.#spawnSuccessor(value, text, ['ignore', 'ignore', 2]);
-    const status = await exitStatus(child);
+    const status = await exitStatus(this.#spawnSuccessor(value, text, ['ignore', 'ignore', 2]));
     if (status !== 0) throw failure(`${argvText(value)} could not be started (status ${status})`, status);
   }
 
@@ -168,6 +168,9 @@ export class Door {
 
   /** The environment that the program of a command will see, behind mise too. */
   environmentOf = (value: Command): Environment => this.#surroundings.seenBy(value);
+
+  /** Reads which compiler wrapper cargo's files name in a folder, for the guard and the recovery. */
+  learnCargo = (folder: string): Promise<void> => this.#surroundings.learnCargo(folder);
 
   /** Asks mise what it sets in a folder: the guard and the recovery decide by what cargo will see. */
   async learnMise(folder: string): Promise<void> {

@@ -2,7 +2,8 @@
 
 /** What surrounds a command: the environment that it gets, what mise makes of it, and whose it is under sudo. */
 
-import type { Command } from './command.ts';
+import { configFilePaths } from './cargo-config-files.ts';
+import { type Command, command } from './command.ts';
 import type { Environment } from './environment.ts';
 import { insideMise, misePrefixOf } from './mise.ts';
 import type { Invoker } from './ownership.ts';
@@ -11,6 +12,7 @@ export class Surroundings {
   readonly #env: Environment;
   readonly #invoker: Invoker | undefined;
   #miseEnvironment: Environment = {};
+  #cargoWrapper: string | undefined;
 
   constructor(env: Environment, invoker: Invoker | undefined) {
     this.#env = env;
@@ -22,6 +24,17 @@ export class Surroundings {
     this.#miseEnvironment = miseEnvironment;
   }
 
+  /**
+   * Reads which compiler wrapper cargo's configuration files name for a run in a folder. Cargo takes it from there by
+   * itself; who decides by the wrapper has to know it too.
+   */
+  async learnCargo(folder: string): Promise<void> {
+    const env = this.of(command(['cargo'], { cwd: folder, asInvoker: true }));
+    if (configFilePaths(folder, env).length === 0) return;
+    const { cargoSettings, readConfigFiles } = await import('./cargo-settings.ts');
+    this.#cargoWrapper = cargoSettings(readConfigFiles(folder, env), {}, folder).wrapper;
+  }
+
   /** The environment that the command is started with. */
   of(value: Command): Environment {
     const invoker = this.invokerOf(value);
@@ -31,7 +44,9 @@ export class Surroundings {
   /** The environment that the program of a command will see, behind mise too. */
   seenBy(value: Command): Environment {
     const isThroughMise = misePrefixOf(value).length > 0;
-    return isThroughMise ? { ...this.of(value), ...this.#miseEnvironment, ...value.env } : this.of(value);
+    const env = isThroughMise ? { ...this.of(value), ...this.#miseEnvironment, ...value.env } : this.of(value);
+    // To cargo a file is as good as this variable, and both variables win over it.
+    return { CARGO_BUILD_RUSTC_WRAPPER: this.#cargoWrapper, ...env };
   }
 
   /** The command as it is started: what it sets, mise would set to something else. */

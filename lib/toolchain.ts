@@ -59,6 +59,7 @@ export async function findToolchain(
     );
   }
   if (viaMise.size > 0) await door.learnMise(root);
+  await door.learnCargo(root);
   return {
     prefix: viaMise.size > 0 ? MISE_PREFIX : [],
     hasZigbuild: has('cargo-zigbuild'),

@@ -13,11 +13,11 @@ import { createHash } from 'node:crypto';
 import { join, relative } from 'node:path';
 import { stringify } from 'smol-toml';
 import { MESSAGE_FORMAT } from '../cargo-messages.ts';
+import type { CargoSettings } from '../cargo-settings.ts';
 import { type Command, command } from '../command.ts';
 import { shown, usageError } from '../errors.ts';
 import { type Host, linuxTriple } from '../platform.ts';
 import type { Toolchain } from '../toolchain.ts';
-import type { CargoSettings } from './cargo-settings.ts';
 import { binariesOf, type LaunchBinary, type LaunchBuildConfig } from './config.ts';
 import { compilerScripts, type ScriptFile } from './scripts.ts';
 

@@ -12,6 +12,7 @@
 
 import type { Door } from '../build-env.ts';
 import { readCargoMessages } from '../cargo-messages.ts';
+import { cargoSettings, readConfigFiles } from '../cargo-settings.ts';
 import { command } from '../command.ts';
 import { featuresByComponent } from '../features.ts';
 import { writeWhole } from '../files.ts';
@@ -19,7 +20,6 @@ import { meanwhile } from '../meanwhile.ts';
 import { COMPONENTS } from '../product.ts';
 import type { Workbench } from '../task.ts';
 import type { Toolchain } from '../toolchain.ts';
-import { cargoSettings, readConfigFiles } from './cargo-settings.ts';
 import { binariesOf, LAUNCH_BUILD_VARIABLES, type LaunchBuildConfig } from './config.ts';
 import type { LaunchBuild } from './made.ts';
 import { type LaunchBuildPlan, planLaunchBuild } from './plan.ts';

@@ -11,11 +11,11 @@
 
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
+import type { CargoSettings } from '../cargo-settings.ts';
 import { scriptQuote } from '../command.ts';
 import type { Environment } from '../environment.ts';
 import { COMPONENTS, WRAPPER_BEHIND } from '../product.ts';
 import { isSccache } from '../recovery.ts';
-import type { CargoSettings } from './cargo-settings.ts';
 
 /** A script that is written whole before the run. */
 export interface ScriptFile {

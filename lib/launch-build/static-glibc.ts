@@ -4,11 +4,11 @@
 
 import { isAbsolute } from 'node:path';
 import type { Door } from '../build-env.ts';
+import { type CargoSettings, cargoSettings, linkerOf, readConfigFiles } from '../cargo-settings.ts';
 import { command } from '../command.ts';
 import type { Environment } from '../environment.ts';
 import { oneLine, shown } from '../errors.ts';
 import { linuxTriple } from '../platform.ts';
-import { type CargoSettings, cargoSettings, linkerOf, readConfigFiles } from './cargo-settings.ts';
 import type { LaunchBuildConfig } from './config.ts';
 
 const QUESTION_TIMEOUT_MS = 20_000;

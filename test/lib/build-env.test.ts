@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -35,6 +35,8 @@ function openDoor(machine: Partial<Machine> = {}, env: Record<string, string | u
 }
 
 const here = { cwd: process.cwd() };
+/** What a wrapper says that is short of files. */
+const FAILURE = `echo 'error: Too many open files (os error 24)' >&2; exit 1`;
 
 describe('the limit', () => {
   test('X6: a guarded command runs under the raised soft limit, and its hard limit stays', async () => {
@@ -82,6 +84,34 @@ describe('the limit', () => {
     await door.learnMise(process.cwd());
     expect(door.describe(build)).toBe('ulimit -S -n 4096; mise x -- cargo build');
     expect(door.describe(command(['cargo', 'build'], here))).toBe('cargo build');
+  });
+
+  test('a wrapper that only a file of cargo names counts as one of the environment, which wins over it', async () => {
+    const tools = new FakeTools(temporaryFolder());
+    const root = temporaryFolder();
+    mkdirSync(join(root, '.cargo'));
+    writeFileSync(join(root, '.cargo/config.toml'), '[build]\nrustc-wrapper = "sccache"\n');
+    const build = command(['cargo', 'build'], { cwd: root });
+    const { door } = openDoor(STOCK_MAC, tools.env());
+    expect(door.describe(build)).toBe('cargo build');
+    await door.learnCargo(root);
+    expect(door.describe(build)).toBe('ulimit -S -n 4096; cargo build');
+    const without = openDoor(STOCK_MAC, tools.env({ RUSTC_WRAPPER: '' })).door;
+    await without.learnCargo(root);
+    expect(without.describe(build)).toBe('cargo build');
+  });
+
+  test('a wrapper of a file is recovered like any other, although nobody has asked for it', async () => {
+    const tools = new FakeTools(temporaryFolder());
+    // Set but empty, the variable switches the file's wrapper off.
+    tools.add('cargo', [{ words: ['build'], script: `[ "\${RUSTC_WRAPPER-unset}" = '' ] || { ${FAILURE}; }` }]);
+    const root = temporaryFolder();
+    mkdirSync(join(root, '.cargo'));
+    writeFileSync(join(root, '.cargo/config.toml'), '[build]\nrustc-wrapper = "./wrap"\n');
+    const { door, said } = openDoor({}, tools.env());
+    await door.cargo(command(['cargo', 'build'], { cwd: root }));
+    expect(tools.calls()).toHaveLength(2);
+    expect(said.join('')).toContain(`${join(root, 'wrap')} failed, not the build; trying once more without it`);
   });
 
   test('a mise that gives no answer is an error in its own words', async () => {

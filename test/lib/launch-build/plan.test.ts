@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, test } from 'vitest';
+import type { CargoSettings } from '../../../lib/cargo-settings.ts';
 import { commandText } from '../../../lib/command.ts';
 import type { Environment } from '../../../lib/environment.ts';
-import type { CargoSettings } from '../../../lib/launch-build/cargo-settings.ts';
 import { type LaunchBuildOptions, resolveLaunchBuildConfig } from '../../../lib/launch-build/config.ts';
 import { planLaunchBuild } from '../../../lib/launch-build/plan.ts';
 import type { Host } from '../../../lib/platform.ts';

@@ -6,12 +6,13 @@
  * (https://doc.rust-lang.org/cargo/reference/config.html): a variable wins, then the nearest file.
  */
 
-import { existsSync, readFileSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { readFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import { parse } from 'smol-toml';
-import { isTable } from '../data.ts';
-import { type Environment, textOf } from '../environment.ts';
-import { absolutePath } from '../paths.ts';
+import { configFilePaths } from './cargo-config-files.ts';
+import { isTable } from './data.ts';
+import { type Environment, textOf } from './environment.ts';
+import { absolutePath } from './paths.ts';
 
 export interface CargoSettings {
   /** Where binaries appear, absolute, unless `CARGO_TARGET_DIR` says something else; `undefined` for cargo's default. */
@@ -69,19 +70,7 @@ export function cargoSettings(files: readonly ConfigFile[], env: Environment, ro
 
 /** The configuration files that count for a run in `root`, the nearest first; one that is broken is cargo's to tell. */
 export function readConfigFiles(root: string, env: Environment): ConfigFile[] {
-  const home = absolutePath(root, textOf(env, 'CARGO_HOME') ?? join(textOf(env, 'HOME') ?? '/', '.cargo'));
-  const folders = ancestorsOf(resolve(root)).map((folder) => join(folder, '.cargo'));
-  const paths = [...new Set([...folders, home])].flatMap((folder) => {
-    const path = [join(folder, 'config'), join(folder, 'config.toml')].find((candidate) => existsSync(candidate));
-    return path === undefined ? [] : [path];
-  });
-  return paths.flatMap((path) => readWithIncludes(path, new Set()));
-}
-
-/** The folder, the one that it is in, and so on. */
-function ancestorsOf(folder: string): string[] {
-  const parent = dirname(folder);
-  return parent === folder ? [folder] : [folder, ...ancestorsOf(parent)];
+  return configFilePaths(root, env).flatMap((path) => readWithIncludes(path, new Set()));
 }
 
 /** A file, then those that it includes, the last one first: that is who wins. */

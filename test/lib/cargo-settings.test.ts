@@ -2,9 +2,9 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import type { Environment } from '../../../lib/environment.ts';
-import { cargoSettings, linkerOf, readConfigFiles } from '../../../lib/launch-build/cargo-settings.ts';
-import { temporaryFolder } from '../../support/temporary.ts';
+import { cargoSettings, linkerOf, readConfigFiles } from '../../lib/cargo-settings.ts';
+import type { Environment } from '../../lib/environment.ts';
+import { temporaryFolder } from '../support/temporary.ts';
 
 const NONE = {
   targetDirectory: undefined,
