@@ -475,6 +475,14 @@ describe('launching with fake tools', tools.options, () => {
       expect((await run(launch, 'vm')).status).toBe(0);
     });
 
+    test('a runtime that cannot be set up does not hide a folder that cannot be written', async () => {
+      const launch = new FakeLaunch({});
+      const file = join(launch.root, 'file');
+      writeFileSync(file, '');
+      const result = await run(launch, 'vm', [], { OPENSHELL_VM_RUNTIME_COMPRESSED_DIR: join(file, 'x') });
+      expectRefused(result, launch, /lacks .*, and mise, which sets it up, is not on PATH/, /cannot be written to/);
+    });
+
     test('C22: the bundle is brought up to date at every start', async () => {
       const launch = newLaunch('vm');
       expect((await run(launch, 'vm')).status).toBe(0);

@@ -9,6 +9,7 @@ import { shown } from '../../errors.ts';
 import { meanwhile } from '../../meanwhile.ts';
 import { absolutePath } from '../../paths.ts';
 import { thisHost } from '../../platform.ts';
+import type { Problems } from '../../problems.ts';
 import { COMPONENTS } from '../../product.ts';
 import type { Workbench } from '../../task.ts';
 import { type BundleConfig, resolveBundleConfig } from '../../vm/bundle-config.ts';
@@ -60,7 +61,7 @@ export const VM_DRIVER: DriverRecord = {
       binaries: [COMPONENTS.supervisor, DRIVER],
       gatewayEnv: gpuEnvironment(source),
       metadata: { vm_driver_state_dir: own.stateFolder },
-      prepare: (bench, features) => prepare(bench, features, settings, own),
+      prepare: (bench, features) => prepare(bench, features, settings, own, source.problems),
     };
   },
 };
@@ -106,6 +107,7 @@ async function prepare(
   features: LaunchFeatures,
   settings: Settings,
   own: VmSettings,
+  problems: Problems,
 ): Promise<Preparation> {
   const { env, terminal } = bench;
   for (const name of [LAUNCH_VARIABLES.namespace, LAUNCH_VARIABLES.pullPolicy]) {
@@ -113,15 +115,16 @@ async function prepare(
   }
   const config = own.bundle as BundleConfig;
   const bundle = { ...config, build: { ...config.build, features: featuresFor(features, [COMPONENTS.supervisor]) } };
+  const host = thisHost();
+  const runtime = problems.attempt(() => runtimeStep(bench, settings.root, bundle.folder, host.platform), []);
   const [prepared, { carryOutBundle }, { bundleDryRunLines }] = await Promise.all([
     prepareBundle(bench, bundle),
     meanwhile(() => import('../../vm/bundle.ts')),
     meanwhile(() => import('../../vm/bundle-plan.ts')),
   ]);
-  const host = thisHost();
   return {
     before: [
-      ...runtimeStep(bench, settings.root, bundle.folder, host.platform),
+      ...runtime,
       {
         name: 'bundle',
         title: `supervisor for the guest (linux/${bundle.arch})`,
