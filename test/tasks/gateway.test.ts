@@ -475,6 +475,17 @@ describe('launching with fake tools', tools.options, () => {
       expect((await run(launch, 'vm')).status).toBe(0);
     });
 
+    test('a wrong value for the bundle is one of the problems, each with its line', async () => {
+      const launch = newLaunch('vm');
+      const env = { SUPERVISOR_LIBC: 'bogus', OPENSHELL_SERVER_PORT: '0x50' };
+      expectRefused(
+        await run(launch, 'vm', [], env),
+        launch,
+        /^error: SUPERVISOR_LIBC is 'bogus'/m,
+        /SERVER_PORT is '0x50'/,
+      );
+    });
+
     test('a runtime that cannot be set up does not hide a folder that cannot be written', async () => {
       const launch = new FakeLaunch({});
       const file = join(launch.root, 'file');

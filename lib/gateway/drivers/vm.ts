@@ -12,7 +12,7 @@ import { thisHost } from '../../platform.ts';
 import type { Problems } from '../../problems.ts';
 import { COMPONENTS } from '../../product.ts';
 import type { Workbench } from '../../task.ts';
-import { type BundleConfig, resolveBundleConfig } from '../../vm/bundle-config.ts';
+import { resolveBundleConfig } from '../../vm/bundle-config.ts';
 import { prepareBundle } from '../../vm/prepare.ts';
 import { type DriverRecord, loopback, type Made, type Preparation, type Step } from '../driver.ts';
 import { featuresFor, type LaunchFeatures } from '../launch-features.ts';
@@ -44,7 +44,6 @@ interface VmSettings {
   /** The driver's own state, absolute, and what named it. */
   readonly stateFolder: string;
   readonly stateSource: string;
-  readonly bundle: BundleConfig | undefined;
 }
 
 export const VM_DRIVER: DriverRecord = {
@@ -67,7 +66,7 @@ export const VM_DRIVER: DriverRecord = {
 };
 
 function resolve(source: SettingsSource, settings: Settings): VmSettings {
-  const { env, startDirectory, root, platform, problems } = source;
+  const { env, startDirectory, platform, problems } = source;
   const [stateSource, stateFolder] = driverStateFolder(env, startDirectory, settings.name);
   problems.attempt(() => verifySocketPath(stateSource, stateFolder, platform), undefined);
   problems.attempt(() => verifyPrivateFolder(stateSource, stateFolder, ownersOf(undefined)), undefined);
@@ -81,7 +80,6 @@ function resolve(source: SettingsSource, settings: Settings): VmSettings {
     driverFolder: folder === undefined ? undefined : absolutePath(startDirectory, folder),
     stateFolder,
     stateSource,
-    bundle: problems.attempt(() => resolveBundleConfig(env, root, startDirectory, thisHost()), undefined),
   };
 }
 
@@ -109,13 +107,13 @@ async function prepare(
   own: VmSettings,
   problems: Problems,
 ): Promise<Preparation> {
-  const { env, terminal } = bench;
+  const { env, startDirectory, terminal } = bench;
   for (const name of [LAUNCH_VARIABLES.namespace, LAUNCH_VARIABLES.pullPolicy]) {
     if (textOf(env, name) !== undefined) terminal.warn(`${name} has no effect: the vm driver does not read it`);
   }
-  const config = own.bundle as BundleConfig;
-  const bundle = { ...config, build: { ...config.build, features: featuresFor(features, [COMPONENTS.supervisor]) } };
   const host = thisHost();
+  const config = resolveBundleConfig(env, settings.root, startDirectory, host);
+  const bundle = { ...config, build: { ...config.build, features: featuresFor(features, [COMPONENTS.supervisor]) } };
   const runtime = problems.attempt(() => runtimeStep(bench, settings.root, bundle.folder, host.platform), []);
   const [prepared, { carryOutBundle }, { bundleDryRunLines }] = await Promise.all([
     prepareBundle(bench, bundle),
