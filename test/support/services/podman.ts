@@ -46,7 +46,8 @@ export function makePodmanHome(insecure: readonly string[] = []): PodmanHome {
     CONTAINERS_REGISTRIES_CONF: write('registries.toml', {
       registry: insecure.map((location) => ({ location, insecure: true })),
     }),
-    CONTAINERS_CONF: write('containers.toml', { engine: { tmp_dir: join(folder, 'tmp') } }),
+    // Crun, which podman takes where it is installed, does not run under the cgroups of every test machine.
+    CONTAINERS_CONF: write('containers.toml', { engine: { tmp_dir: join(folder, 'tmp'), runtime: 'runc' } }),
     REGISTRY_AUTH_FILE: join(folder, 'auth.json'),
   };
   let isThere = true;
