@@ -20,10 +20,10 @@ export type Owners = readonly number[];
  * Checks a folder that is there already; one that is not there is fine.
  *
  * @param source what named the folder, for the error
- * @throws usageError for a link, a file, or a folder of another user
+ * @throws usageError for a link, a file, a folder of another user, or a path that cannot be looked at
  */
 export function verifyPrivateFolder(source: string, path: string, owners: Owners): void {
-  const found = lstatSync(path, { throwIfNoEntry: false });
+  const found = look(source, path);
   if (found !== undefined) verifyFound(source, path, found, owners);
 }
 
@@ -33,18 +33,31 @@ export function verifyPrivateFolder(source: string, path: string, owners: Owners
  * @throws usageError as `verifyPrivateFolder` does
  */
 export function makePrivateFolder(source: string, path: string, owners: Owners): void {
-  makeFolder(dirname(path));
   try {
+    makeFolder(dirname(path));
     // Exclusive: between looking and making, somebody could have put a link here.
     mkdirSync(path, { mode: PRIVATE });
     takeFolderOwner(path);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') {
-      throw usageError(`${source} is ${shown(path)}, which cannot be made; set it to another folder`, { cause: error });
-    }
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw unusable(source, path, error);
   }
-  verifyFound(source, path, lstatSync(path), owners);
+  const found = look(source, path);
+  if (found === undefined) throw unusable(source, path);
+  verifyFound(source, path, found, owners);
   keepWithMode(path, PRIVATE);
+}
+
+function look(source: string, path: string): Stats | undefined {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false });
+  } catch (error) {
+    // It is below a file, too long, or nobody may look.
+    throw unusable(source, path, error);
+  }
+}
+
+function unusable(source: string, path: string, cause?: unknown) {
+  return usageError(`${source} is ${shown(path)}, which cannot be used; set it to another folder`, { cause });
 }
 
 function verifyFound(source: string, path: string, found: Stats, owners: Owners): void {

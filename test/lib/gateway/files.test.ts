@@ -170,6 +170,20 @@ describe('C28: state folders', () => {
     expect(statSync(victim).mode & 0o777).toBe(0o755);
   });
 
+  test.each([
+    ['below a file', 'file/state'],
+    ['far below a file', 'file/a/b/state'],
+    ['too long', 'x'.repeat(300)],
+  ])('a path that is %s is refused in one line', (_, name) => {
+    const place = temporaryFolder();
+    writeFileSync(join(place, 'file'), '');
+    for (const check of [verifyPrivateFolder, makePrivateFolder]) {
+      expect(refusalOf(() => check('S', join(place, name), own))).toMatch(
+        /^2: S is .* cannot be used; set it to another folder/,
+      );
+    }
+  });
+
   test('no file, no dangling link, nobody else', () => {
     const place = temporaryFolder();
     writeFileSync(join(place, 'file'), '');
