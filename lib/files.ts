@@ -6,6 +6,7 @@
  */
 
 import {
+  accessSync,
   chmodSync,
   closeSync,
   constants,
@@ -23,7 +24,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { EXIT, failure } from './errors.ts';
+import { EXIT, failure, usageError } from './errors.ts';
 import { makeFolder, takeFolderOwner } from './ownership.ts';
 
 const CHUNK_BYTES = 1024 * 1024;
@@ -154,6 +155,23 @@ function flush(path: string): void {
     fsyncSync(handle);
   } finally {
     closeSync(handle);
+  }
+}
+
+/**
+ * Checks that a folder can be written to, or made: a compilation of minutes must not end at one that cannot.
+ *
+ * @param remedy what the person can do about it
+ * @throws usageError naming the folder that is in the way
+ */
+export function verifyWritable(folder: string, remedy: string): void {
+  let at = folder;
+  while (!existsSync(at) && at !== dirname(at)) at = dirname(at);
+  try {
+    if (!statSync(at).isDirectory()) throw usageError('it is not a folder');
+    accessSync(at, constants.W_OK | constants.X_OK);
+  } catch (cause) {
+    throw usageError(`${folder} cannot be written to, because of ${at}; ${remedy}`, { cause });
   }
 }
 

@@ -5,10 +5,11 @@
  * somebody else belongs to that one, and commands that need no privilege run as the person.
  */
 
-import { lchownSync, lstatSync, mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, lchownSync, lstatSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname } from 'node:path';
 import { type Environment, textOf } from './environment.ts';
+import { EXIT, failure } from './errors.ts';
 
 /** The person who called sudo. */
 export interface Invoker {
@@ -71,13 +72,37 @@ export function takeFolderOwner(path: string): void {
   if (own.uid === 0 && folder.uid !== 0) lchownSync(path, folder.uid, folder.gid);
 }
 
-/** Makes a folder and those above it, each with the owner of the one that it is in. */
+/**
+ * Makes a folder and those above it, each with the owner of the one that it is in. One by one: Node's
+ * own recursion does not end where a folder can neither be found nor made, as below /proc.
+ *
+ * @throws failure with the system's reason
+ */
 export function makeFolder(path: string, mode?: number): void {
-  const first = mkdirSync(path, { recursive: true, ...(mode === undefined ? {} : { mode }) });
-  if (first === undefined) return;
-  const made: string[] = [];
-  for (let at = path; at.length >= first.length; at = dirname(at)) made.unshift(at);
-  for (const folder of made) takeFolderOwner(folder);
+  try {
+    for (const folder of missingFolders(path)) makeOne(folder, mode);
+    if (!statSync(path).isDirectory()) throw new Error('it is no folder');
+  } catch (cause) {
+    throw failure(`the folder ${path} cannot be made`, EXIT.failed, { cause });
+  }
+}
+
+/** The folders on the way to a path that are not there, the outermost first. */
+function missingFolders(path: string): string[] {
+  const missing: string[] = [];
+  for (let at = path; !existsSync(at) && at !== dirname(at); at = dirname(at)) missing.unshift(at);
+  return missing;
+}
+
+function makeOne(folder: string, mode: number | undefined): void {
+  try {
+    mkdirSync(folder, mode === undefined ? {} : { mode });
+  } catch (error) {
+    // Another process may have made it meanwhile; then its owner is that one's business.
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return;
+    throw error;
+  }
+  takeFolderOwner(folder);
 }
 
 /** The home folder that the tasks' registration and caches belong in; `undefined` where there is none. */

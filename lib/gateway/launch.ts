@@ -5,10 +5,11 @@
  * driver. A dry run prints the steps that a run would carry out.
  */
 
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { findCheckout } from '../checkout.ts';
 import type { Engine } from '../engine/engine.ts';
 import { usageError } from '../errors.ts';
+import { verifyWritable } from '../files.ts';
 import { binariesOf, type LaunchBuildConfig, resolveLaunchBuildConfig } from '../launch-build/config.ts';
 import { holderText, type Lock, lockHolder, takeLock } from '../lock.ts';
 import { meanwhile } from '../meanwhile.ts';
@@ -22,6 +23,7 @@ import type { DriverRecord, OpenedDriver, Preparation } from './driver.ts';
 import { featuresFor, type LaunchFeatures, launchFeatures } from './launch-features.ts';
 import type { LaunchPlan } from './pipeline.ts';
 import { verifyPortFree } from './port.ts';
+import { metadataPath } from './registration.ts';
 import { LAUNCH_VARIABLES, type LaunchFlags, resolveSettings, type Settings } from './settings.ts';
 import { makePrivateFolder } from './state-folder.ts';
 
@@ -67,6 +69,7 @@ async function planLaunch(
   const settings = resolveSettings(record, source);
   const driver = record.open(source, settings, engine);
   problems.attempt(() => refuseHeld(settings), undefined);
+  problems.attempt(() => verifyRegistry(settings), undefined);
   const [preparation] = await Promise.all([
     prepareBuild(bench, driver, root, problems),
     problems.ask(() => verifyPortFree(LAUNCH_VARIABLES.port, settings.bindAddress, settings.port)),
@@ -112,6 +115,12 @@ function buildConfig(
   // The tag of an image that is published has nothing to do with a launch, and cargo would bake it in.
   const closed = env.IMAGE_TAG === undefined ? {} : { IMAGE_TAG: undefined };
   return { ...config, features: featuresFor(features, binariesOf(config)), env: { ...closed, ...config.env } };
+}
+
+/** The gateway is registered when everything else is done, which must not be the end of it. */
+function verifyRegistry(settings: Settings): void {
+  const folder = dirname(metadataPath(settings.configHome, settings.name));
+  verifyWritable(folder, 'set XDG_CONFIG_HOME to another folder');
 }
 
 function lockPath(settings: Settings): string {

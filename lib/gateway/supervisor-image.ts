@@ -8,13 +8,13 @@
 
 import { hash } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Command, command } from '../command.ts';
 import type { Engine } from '../engine/engine.ts';
 import { failure, oneLine, usageError } from '../errors.ts';
 import { COMPONENTS, PRODUCT } from '../product.ts';
 import type { Workbench } from '../task.ts';
+import { temporaryRoot } from '../temporary-root.ts';
 import type { Made, Step } from './driver.ts';
 import type { SupervisorSource } from './supervisor.ts';
 
@@ -52,6 +52,7 @@ export async function verifyImageExists(
 
 /** The step that brings the image up to date. */
 export function imageStep(bench: Workbench, engine: Engine, root: string, supervisor: SupervisorSource): Step {
+  const temporary = temporaryRoot();
   return {
     name: 'image',
     title: `image ${SUPERVISOR_IMAGE}`,
@@ -59,7 +60,7 @@ export function imageStep(bench: Workbench, engine: Engine, root: string, superv
       `# makes a build context with ${copiedPath(supervisor)} in it`,
       bench.door.describe(build(engine, root, '<context>', supervisor, { profile: '…', binary: '…', dockerfile: '…' })),
     ],
-    run: (made) => bringUpToDate(bench, engine, root, supervisor, made),
+    run: (made) => bringUpToDate(bench, engine, root, supervisor, made, temporary),
   };
 }
 
@@ -69,6 +70,7 @@ async function bringUpToDate(
   root: string,
   supervisor: SupervisorSource,
   made: Made,
+  temporary: string,
 ): Promise<void> {
   const { door, terminal } = bench;
   const labels: Labels = {
@@ -84,7 +86,7 @@ async function bringUpToDate(
     terminal.say(`${SUPERVISOR_IMAGE} holds this supervisor already (${present.id.slice(0, 12)})`);
     return;
   }
-  const context = mkdtempSync(join(tmpdir(), 'openshell-supervisor-'));
+  const context = mkdtempSync(join(temporary, 'openshell-supervisor-'));
   try {
     await supervisor.install(made, join(context, copiedPath(supervisor)));
     await door.run(build(engine, root, context, supervisor, labels));

@@ -3,7 +3,6 @@
 /** Publishing both images: everything is checked, compiled, built, pushed and tagged, and then read back from the registry. */
 
 import { mkdirSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findCheckout } from '../checkout.ts';
 import { shellQuote } from '../command.ts';
@@ -18,6 +17,7 @@ import type { PreparedStage } from '../stage/plan.ts';
 import { prepareStage } from '../stage/prepare.ts';
 import { dryRunLines as stageLines } from '../stage/report.ts';
 import type { Workbench } from '../task.ts';
+import { temporaryRoot } from '../temporary-root.ts';
 import { type BuilderChoice, chooseBuilder, foreignPlatforms } from './builder.ts';
 import { type PublishConfig, resolvePublishConfig } from './config.ts';
 import { removeNames, runWord, sweep } from './leftovers.ts';
@@ -53,7 +53,7 @@ export async function publish(bench: Workbench, extra: readonly string[], isDryR
     return;
   }
   const { config, engine, builder, plan } = prepared;
-  await sweep(bench, engine, config.root, tmpdir());
+  await sweep(bench, engine, config.root, temporaryRoot());
   if (builder.creation !== undefined) await bench.door.run(builder.creation);
   const reader = new RegistryReader(bench.door, engine, bench.env, {
     root: config.root,
@@ -101,7 +101,7 @@ async function prepare(bench: Workbench, extra: readonly string[]): Promise<Prep
     terminal.warn(`${builder.name} does not list ${foreign.join(', ')}: RUN in a Dockerfile needs emulation there`);
   }
   const run = runWord();
-  const plan = planPublish(config, engine.record.name, builder, run, tmpdir());
+  const plan = planPublish(config, engine.record.name, builder, run, temporaryRoot());
   return { config, engine, builder, plan, run, stageConfig, stage };
 }
 
