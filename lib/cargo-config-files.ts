@@ -3,9 +3,9 @@
 /** Where cargo looks for its configuration (https://doc.rust-lang.org/cargo/reference/config.html#hierarchical-structure). */
 
 import { existsSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { type Environment, textOf } from './environment.ts';
-import { absolutePath } from './paths.ts';
+import { absolutePath, ancestorsOf } from './paths.ts';
 
 /** The files that count for a run in `root` and that are there, the nearest first. */
 export function configFilePaths(root: string, env: Environment): string[] {
@@ -15,10 +15,4 @@ export function configFilePaths(root: string, env: Environment): string[] {
     const path = [join(folder, 'config'), join(folder, 'config.toml')].find((candidate) => existsSync(candidate));
     return path === undefined ? [] : [path];
   });
-}
-
-/** The folder, the one that it is in, and so on. */
-function ancestorsOf(folder: string): string[] {
-  const parent = dirname(folder);
-  return parent === folder ? [folder] : [folder, ...ancestorsOf(parent)];
 }

@@ -7,6 +7,7 @@ import { dirname, join, resolve } from 'node:path';
 import type { Environment } from './environment.ts';
 import { textOf } from './environment.ts';
 import { shown, usageError } from './errors.ts';
+import { ancestorsOf } from './paths.ts';
 import { PRODUCT } from './product.ts';
 
 /** The suite's own folder: the parent of `lib/`. */
@@ -29,10 +30,8 @@ export function findCheckout(env: Environment, startDirectory: string, suiteRoot
     );
   }
   if (isCheckout(suiteRoot)) return realpathSync(suiteRoot);
-  for (let at = resolve(startDirectory); ; at = dirname(at)) {
-    if (isCheckout(at)) return realpathSync(at);
-    if (at === dirname(at)) break;
-  }
+  const above = ancestorsOf(resolve(startDirectory)).find(isCheckout);
+  if (above !== undefined) return realpathSync(above);
   throw usageError(
     `no ${PRODUCT.name} checkout at or above ${shown(startDirectory)}; ` +
       `start the task inside one, or set ${PRODUCT.rootVariable} to its path`,

@@ -26,6 +26,7 @@ import {
 import { basename, dirname, join } from 'node:path';
 import { EXIT, failure, usageError } from './errors.ts';
 import { makeFolder, takeFolderOwner } from './ownership.ts';
+import { ancestorsOf } from './paths.ts';
 
 const CHUNK_BYTES = 1024 * 1024;
 
@@ -165,8 +166,7 @@ function flush(path: string): void {
  * @throws usageError naming the folder that is in the way
  */
 export function verifyWritable(folder: string, remedy: string): void {
-  let at = folder;
-  while (!existsSync(at) && at !== dirname(at)) at = dirname(at);
+  const at = ancestorsOf(folder).find((path) => existsSync(path)) ?? folder;
   try {
     if (!statSync(at).isDirectory()) throw usageError('it is not a folder');
     accessSync(at, constants.W_OK | constants.X_OK);

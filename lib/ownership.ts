@@ -10,6 +10,7 @@ import { homedir } from 'node:os';
 import { dirname } from 'node:path';
 import { type Environment, textOf } from './environment.ts';
 import { EXIT, failure } from './errors.ts';
+import { ancestorsOf } from './paths.ts';
 
 /** The person who called sudo. */
 export interface Invoker {
@@ -89,9 +90,9 @@ export function makeFolder(path: string, mode?: number): void {
 
 /** The folders on the way to a path that are not there, the outermost first. */
 function missingFolders(path: string): string[] {
-  const missing: string[] = [];
-  for (let at = path; !existsSync(at) && at !== dirname(at); at = dirname(at)) missing.unshift(at);
-  return missing;
+  const all = ancestorsOf(path);
+  const there = all.findIndex((folder) => existsSync(folder));
+  return all.slice(0, there).reverse();
 }
 
 function makeOne(folder: string, mode: number | undefined): void {

@@ -8,9 +8,10 @@
  */
 
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { isTable } from './data.ts';
 import { type Environment, textOf } from './environment.ts';
+import { ancestorsOf } from './paths.ts';
 
 /** A name of a channel, as toolchain folders begin with; a path of a toolchain is none. */
 const CHANNEL = /^[\w.-]+$/;
@@ -52,12 +53,11 @@ async function channelOf(home: string, root: string): Promise<string | undefined
   return isTable(named) && isTable(named.toolchain) ? textIn(named.toolchain, 'channel') : undefined;
 }
 
-function nearestFile(folder: string): string | undefined {
-  const paths = ['rust-toolchain', 'rust-toolchain.toml'].map((name) => join(folder, name));
-  const found = paths.find((path) => existsSync(path));
-  if (found !== undefined) return found;
-  const parent = dirname(folder);
-  return parent === folder ? undefined : nearestFile(parent);
+function nearestFile(root: string): string | undefined {
+  const names = ['rust-toolchain', 'rust-toolchain.toml'];
+  return ancestorsOf(root)
+    .flatMap((folder) => names.map((name) => join(folder, name)))
+    .find((path) => existsSync(path));
 }
 
 function hasLibrary(toolchains: string, name: string, triple: string): boolean {
