@@ -24,19 +24,19 @@ function place(files: Readonly<Record<string, string>> = {}) {
     mkdirSync(dirname(join(folder, path)), { recursive: true });
     writeFileSync(join(folder, path), text);
   }
-  const read = async (env: Environment = {}) => {
+  const read = (env: Environment = {}) => {
     const all = { HOME: join(folder, 'home'), ...env };
-    return cargoSettings(await readConfigFiles(root, all), all, root);
+    return cargoSettings(readConfigFiles(root, all), all, root);
   };
   return { folder, root, read };
 }
 
 describe('from files', () => {
-  test('none: cargo decides all of it', async () => {
-    expect(await place().read()).toEqual(NONE);
+  test('none: cargo decides all of it', () => {
+    expect(place().read()).toEqual(NONE);
   });
 
-  test('everything that counts; relative paths are relative to the folder of .cargo', async () => {
+  test('everything that counts; relative paths are relative to the folder of .cargo', () => {
     const { root, read } = place({
       'home/code/checkout/.cargo/config.toml': `
         [build]
@@ -50,7 +50,7 @@ describe('from files', () => {
         [target.aarch64-unknown-linux-gnu]
         linker = "bin/ld"`,
     });
-    const settings = await read();
+    const settings = read();
     expect(settings).toMatchObject({
       targetDirectory: join(root, 'out'),
       hasBuildDirectory: true,
@@ -63,47 +63,47 @@ describe('from files', () => {
     expect(linkerOf(settings, 'x86_64-unknown-linux-musl')).toBeUndefined();
   });
 
-  test('the nearest file that says something wins; the home of cargo is the last', async () => {
+  test('the nearest file that says something wins; the home of cargo is the last', () => {
     const { folder, read } = place({
       'home/code/checkout/.cargo/config.toml': '[build]\nrustc-wrapper = "near"',
       'home/code/.cargo/config.toml': '[build]\nrustc-wrapper = "far"\ntarget-dir = "of-code"',
       'cargo-home/config.toml': '[build]\ntarget-dir = "of-home"\ntarget = "x"',
     });
-    expect(await read({ CARGO_HOME: join(folder, 'cargo-home') })).toMatchObject({
+    expect(read({ CARGO_HOME: join(folder, 'cargo-home') })).toMatchObject({
       wrapper: 'near',
       targetDirectory: join(folder, 'home/code/of-code'),
       targets: ['x'],
     });
   });
 
-  test('the old name without an ending is preferred, as cargo does', async () => {
+  test('the old name without an ending is preferred, as cargo does', () => {
     const { read } = place({
       'home/.cargo/config': '[build]\nrustc-wrapper = "old"',
       'home/.cargo/config.toml': '[build]\nrustc-wrapper = "new"',
     });
-    expect((await read()).wrapper).toBe('old');
+    expect(read().wrapper).toBe('old');
   });
 
-  test('included files count, behind the file that includes them; a circle ends', async () => {
+  test('included files count, behind the file that includes them; a circle ends', () => {
     const { read } = place({
       'home/.cargo/config.toml': 'include = ["a.toml", { path = "b.toml" }]\n[build]\ntarget-dir = "own"',
       'home/.cargo/a.toml':
         'include = "config.toml"\n[build]\nrustc-wrapper = "of-a"\ntarget-dir = "of-a"\ntarget = "a"',
       'home/.cargo/b.toml': '[build]\nrustc-wrapper = "of-b"',
     });
-    const settings = await read();
+    const settings = read();
     expect(settings.wrapper).toBe('of-b');
     expect(settings.targets).toEqual(['a']);
     expect(settings.targetDirectory).toMatch(/\/home\/own$/);
   });
 
-  test('a file that is no TOML, and values of a wrong type, are left for cargo to refuse', async () => {
+  test('a file that is no TOML, and values of a wrong type, are left for cargo to refuse', () => {
     const { read } = place({
       'home/code/checkout/.cargo/config.toml': 'this is = not TOML',
       'home/code/.cargo/config.toml': 'build = 3\ntarget = "x"\ninclude = 7',
       'home/.cargo/config.toml': '[build]\nrustc-wrapper = 1\ntarget = [2]',
     });
-    expect(await read()).toEqual(NONE);
+    expect(read()).toEqual(NONE);
   });
 });
 
@@ -118,9 +118,9 @@ describe('from variables, which win', () => {
       linker = "file"`,
   };
 
-  test('each of them; relative paths are relative to the folder that cargo runs in', async () => {
+  test('each of them; relative paths are relative to the folder that cargo runs in', () => {
     const { root, read } = place(FILE);
-    const settings = await read({
+    const settings = read({
       CARGO_BUILD_TARGET_DIR: 'out',
       CARGO_BUILD_BUILD_DIR: 'between',
       CARGO_BUILD_RUSTC_WRAPPER: './wrap',
@@ -138,11 +138,11 @@ describe('from variables, which win', () => {
     });
   });
 
-  test('RUSTC_WRAPPER wins over the other name, and an empty one over all', async () => {
+  test('RUSTC_WRAPPER wins over the other name, and an empty one over all', () => {
     const { read } = place(FILE);
-    expect((await read({ RUSTC_WRAPPER: 'one', CARGO_BUILD_RUSTC_WRAPPER: 'two' })).wrapper).toBe('one');
-    expect((await read({ RUSTC_WRAPPER: '', CARGO_BUILD_RUSTC_WRAPPER: 'two' })).wrapper).toBeUndefined();
-    expect((await read({ CARGO_BUILD_RUSTC_WRAPPER: 'two' })).wrapper).toBe('two');
-    expect((await read()).wrapper).toBe('file');
+    expect(read({ RUSTC_WRAPPER: 'one', CARGO_BUILD_RUSTC_WRAPPER: 'two' }).wrapper).toBe('one');
+    expect(read({ RUSTC_WRAPPER: '', CARGO_BUILD_RUSTC_WRAPPER: 'two' }).wrapper).toBeUndefined();
+    expect(read({ CARGO_BUILD_RUSTC_WRAPPER: 'two' }).wrapper).toBe('two');
+    expect(read().wrapper).toBe('file');
   });
 });

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, test } from 'vitest';
-import type { CargoSettings } from '../../../lib/cargo-settings.ts';
+import { type CargoSettings, cargoSettings } from '../../../lib/cargo-settings.ts';
 import { commandText } from '../../../lib/command.ts';
 import type { Environment } from '../../../lib/environment.ts';
 import { type LaunchBuildOptions, resolveLaunchBuildConfig } from '../../../lib/launch-build/config.ts';
@@ -11,14 +11,8 @@ import { refusalOf } from '../../support/task-errors.ts';
 const LINUX: Host = { platform: 'linux', arch: 'amd64' };
 const MAC: Host = { platform: 'darwin', arch: 'arm64' };
 const TOOLCHAIN = { prefix: [], hasZigbuild: false, hasRustup: true, zig: undefined };
-const SETTINGS: CargoSettings = {
-  targetDirectory: undefined,
-  hasBuildDirectory: false,
-  wrapper: undefined,
-  workspaceWrapper: undefined,
-  targets: [],
-  linkers: {},
-};
+/** Where nothing is set. */
+const SETTINGS = cargoSettings([], {}, '/c');
 
 interface Situation {
   readonly options?: LaunchBuildOptions;
