@@ -49,7 +49,7 @@ interface LaunchOptions {
 const CAPTURED = ['pipe', 'pipe'] as const;
 
 /** Loaded for the first command, and at once: an `import()` would wait behind modules that are being loaded meanwhile. */
-const zx = (): typeof import('zx/core') => createRequire(import.meta.url)('zx/core');
+const load: (name: 'zx/core') => typeof import('zx/core') = createRequire(import.meta.url);
 
 export class Door {
   readonly #terminal: Terminal;
@@ -205,7 +205,7 @@ export class Door {
   }
 
   #successorText({ argv }: Command, before: string, behind = ''): string {
-    const words = argv.map((word) => zx().quote(word)).join(' ');
+    const words = argv.map((word) => load('zx/core').quote(word)).join(' ');
     return `${STRICT_MODE} ${limitPrefix(this.#guard.successorLimit)} ${before}${words}${behind}`;
   }
 
@@ -215,7 +215,7 @@ export class Door {
   }
 
   async #launch(value: Command, options: LaunchOptions): Promise<Outcome> {
-    const { $, quote } = zx();
+    const { $, quote } = load('zx/core');
     this.#signals.throwIfReceived();
     const limit = options.limit ?? this.#guardedLimit(value);
     if (statSync(value.cwd, { throwIfNoEntry: false })?.isDirectory() !== true) {

@@ -13,6 +13,7 @@ export class Surroundings {
   readonly #invoker: Invoker | undefined;
   #miseEnvironment: Environment = {};
   #cargoWrapper: string | undefined;
+  #cargoFolder: string | undefined;
 
   constructor(env: Environment, invoker: Invoker | undefined) {
     this.#env = env;
@@ -26,9 +27,12 @@ export class Surroundings {
 
   /**
    * Reads which compiler wrapper cargo's configuration files name for a run in a folder. Cargo takes it from there by
-   * itself; who decides by the wrapper has to know it too.
+   * itself; who decides by the wrapper has to know it too. A task reads them once for a folder.
    */
   async learnCargo(folder: string): Promise<void> {
+    if (folder === this.#cargoFolder) return;
+    this.#cargoFolder = folder;
+    this.#cargoWrapper = undefined;
     const env = this.of(command(['cargo'], { cwd: folder, asInvoker: true }));
     if (configFilePaths(folder, env).length === 0) return;
     const { cargoSettings, readConfigFiles } = await import('./cargo-settings.ts');

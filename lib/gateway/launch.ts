@@ -40,16 +40,17 @@ export async function launch(
   engine?: Engine,
 ): Promise<void> {
   const plan = await planLaunch(bench, record, flags, engine);
-  const { carryOut, dryRunLines } = await import('./pipeline.ts');
+  const { carryOut, dryRunLines, launchSteps } = await import('./pipeline.ts');
+  const steps = launchSteps(bench, plan);
   if (flags['dry-run']) {
-    for (const line of dryRunLines(bench, plan)) bench.terminal.result(line);
+    for (const line of dryRunLines(bench, plan, steps)) bench.terminal.result(line);
     return;
   }
   const { settings } = plan;
   makePrivateFolder(settings.stateSource, settings.stateDirectory, settings.owners);
   const lock = await lockState(settings, record);
   try {
-    process.exitCode = await carryOut(bench, plan);
+    process.exitCode = await carryOut(bench, plan, steps);
   } finally {
     await lock.release();
   }
@@ -75,10 +76,8 @@ async function planLaunch(
     problems.ask(() => verifyPortFree(LAUNCH_VARIABLES.port, settings.bindAddress, settings.port)),
   ]);
   problems.throwIfAny(terminal);
-  const { launchSteps } = await import('./pipeline.ts');
   const { decided, build } = preparation as NonNullable<typeof preparation>;
-  const steps = launchSteps(bench, record, settings, driver, decided, build);
-  return { record, settings, driver, preparation: decided, steps };
+  return { record, settings, driver, preparation: decided, build };
 }
 
 /**

@@ -23,18 +23,12 @@ export interface LaunchPlan {
   readonly settings: Settings;
   readonly driver: OpenedDriver;
   readonly preparation: Preparation;
-  readonly steps: readonly Step[];
+  readonly build: LaunchBuildPlan;
 }
 
 /** The steps in their order. */
-export function launchSteps(
-  bench: Workbench,
-  record: DriverRecord,
-  settings: Settings,
-  driver: OpenedDriver,
-  preparation: Preparation,
-  build: LaunchBuildPlan,
-): Step[] {
+export function launchSteps(bench: Workbench, plan: LaunchPlan): Step[] {
+  const { record, settings, driver, preparation, build } = plan;
   return [
     ...preparation.before,
     buildStep(bench, build),
@@ -107,18 +101,19 @@ function tlsFolder(settings: Settings): string {
  *
  * @returns the gateway's exit status, where the process could not be replaced
  */
-export async function carryOut(bench: Workbench, plan: LaunchPlan): Promise<number> {
+export async function carryOut(bench: Workbench, plan: LaunchPlan, steps: readonly Step[]): Promise<number> {
   const { terminal, env, startDirectory } = bench;
   const { record, settings, driver, preparation } = plan;
   const made: Made = {};
-  for (const step of plan.steps) await terminal.section(step.name, () => step.run(made), step.title);
+  for (const step of steps) await terminal.section(step.name, () => step.run(made), step.title);
   const gateway = gatewayCommand(made.gateway ?? '', record, settings, gatewayEnvironment(env, driver), startDirectory);
   for (const line of bannerLines(record, settings, preparation, terminal.timings())) terminal.say(line);
   return handOver(bench, settings, driver, gateway);
 }
 
 /** The steps, ready to paste. */
-export function dryRunLines(bench: Workbench, { record, settings, driver, steps }: LaunchPlan): string[] {
+export function dryRunLines(bench: Workbench, plan: LaunchPlan, steps: readonly Step[]): string[] {
+  const { record, settings, driver } = plan;
   const env = gatewayEnvironment(bench.env, driver);
   const gateway = gatewayCommand('<openshell-gateway>', record, settings, env, bench.startDirectory);
   return [

@@ -5,6 +5,7 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { failure, TaskError, usageError } from '../errors.ts';
+import { holderText, waitForLock } from '../lock.ts';
 import { PRODUCT } from '../product.ts';
 import { carryOut } from '../stage/carry-out.ts';
 import type { StageConfig } from '../stage/config.ts';
@@ -53,7 +54,6 @@ export async function withStaged(
 ): Promise<void> {
   if (prepared === undefined) return whileUnchanged(config, body);
   const { signals, terminal } = bench;
-  const { holderText, waitForLock } = await import('../lock.ts');
   const names = config.components.map(({ name }) => name).join(' ');
   const path = join(config.root, PRODUCT.prebuiltFolder, '..', `.image-${names.replaceAll(' ', '-')}.lock`);
   const lock = await waitForLock(path, `image ${names}`, signals, (holder) =>

@@ -8,7 +8,7 @@ import { thisHost } from '../platform.ts';
 import type { Workbench } from '../task.ts';
 import { resolveStageConfig } from './config.ts';
 import { prepareStage } from './prepare.ts';
-import type { Staged } from './report.ts';
+import { dryRunLines, reportLines, type Staged } from './report.ts';
 
 /**
  * Stages what `target` names, or prints the plan.
@@ -21,10 +21,9 @@ export async function stage(bench: Workbench, target: string, isDryRun: boolean)
   const { door, env, startDirectory, terminal } = bench;
   const root = findCheckout(env, startDirectory);
   const config = resolveStageConfig(target, env, root, startDirectory, thisHost());
-  const [prepared, { carryOut }, { dryRunLines, reportLines }] = await Promise.all([
+  const [prepared, { carryOut }] = await Promise.all([
     prepareStage(bench, config),
     meanwhile(() => import('./carry-out.ts')),
-    meanwhile(() => import('./report.ts')),
   ]);
   if (isDryRun) {
     for (const line of dryRunLines(door, prepared)) terminal.result(line);

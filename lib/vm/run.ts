@@ -7,6 +7,7 @@ import { meanwhile } from '../meanwhile.ts';
 import { thisHost } from '../platform.ts';
 import type { Workbench } from '../task.ts';
 import { resolveBundleConfig } from './bundle-config.ts';
+import { bundleDryRunLines, bundleReportLine } from './bundle-plan.ts';
 import { prepareBundle } from './prepare.ts';
 
 /**
@@ -19,10 +20,9 @@ export async function bundle(bench: Workbench, archFlag: string | undefined, isD
   const { door, env, startDirectory, terminal } = bench;
   const root = findCheckout(env, startDirectory);
   const config = resolveBundleConfig(env, root, startDirectory, thisHost(), archFlag);
-  const [prepared, { carryOutBundle }, { bundleDryRunLines, bundleReportLine }] = await Promise.all([
+  const [prepared, { carryOutBundle }] = await Promise.all([
     prepareBundle(bench, config),
     meanwhile(() => import('./bundle.ts')),
-    meanwhile(() => import('./bundle-plan.ts')),
   ]);
   if (isDryRun) {
     for (const line of bundleDryRunLines(door, prepared)) terminal.result(line);

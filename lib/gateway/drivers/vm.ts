@@ -13,6 +13,7 @@ import type { Problems } from '../../problems.ts';
 import { COMPONENTS } from '../../product.ts';
 import type { Workbench } from '../../task.ts';
 import { resolveBundleConfig } from '../../vm/bundle-config.ts';
+import { bundleDryRunLines } from '../../vm/bundle-plan.ts';
 import { prepareBundle } from '../../vm/prepare.ts';
 import { type DriverRecord, loopback, type Made, type Preparation, type Step } from '../driver.ts';
 import { featuresFor, type LaunchFeatures } from '../launch-features.ts';
@@ -115,10 +116,9 @@ async function prepare(
   const config = resolveBundleConfig(env, settings.root, startDirectory, host);
   const bundle = { ...config, build: { ...config.build, features: featuresFor(features, [COMPONENTS.supervisor]) } };
   const runtime = problems.attempt(() => runtimeStep(bench, settings.root, bundle.folder, host.platform), []);
-  const [prepared, { carryOutBundle }, { bundleDryRunLines }] = await Promise.all([
+  const [prepared, { carryOutBundle }] = await Promise.all([
     prepareBundle(bench, bundle),
     meanwhile(() => import('../../vm/bundle.ts')),
-    meanwhile(() => import('../../vm/bundle-plan.ts')),
   ]);
   return {
     before: [
