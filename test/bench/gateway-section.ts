@@ -5,7 +5,7 @@
  * beside the same steps as bash runs them, one after the other. Nothing has changed since the last start.
  */
 
-import { writeFileSync } from 'node:fs';
+import { mkdtempSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { linuxTriple, thisHost } from '../../lib/platform.ts';
 import { freePort } from '../support/free-port.ts';
@@ -107,7 +107,8 @@ async function contestantOn(
     ...docker,
     OPENSHELL_ROOT: root,
     OPENSHELL_SERVER_PORT: port,
-    OPENSHELL_DOCKER_GATEWAY_STATE_DIR: join(root, '.cache', `bench-${way}`),
+    // Nothing of it stays behind in a checkout of somebody's.
+    OPENSHELL_DOCKER_GATEWAY_STATE_DIR: mkdtempSync(join(place.root, `state-${way}-`)),
     XDG_CONFIG_HOME: join(place.root, `config-${way}`),
     NODE_COMPILE_CACHE: COMPILE_CACHE,
   };
