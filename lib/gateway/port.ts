@@ -6,11 +6,18 @@
  */
 
 import { connect, createServer } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { usageError } from '../errors.ts';
 import { portHolder } from './port-holder.ts';
 import { httpEndpoint, reachableAddress } from './values.ts';
 
+const IN_USE = 'EADDRINUSE';
+
 const CONNECT_TIMEOUT_MS = 500;
+
+/** Another launch that tries the port, as this one does, holds it for a millisecond: it is not in the way. */
+const RELEASE_TIMEOUT_MS = 200;
+const RELEASE_POLL_MS = 20;
 
 /**
  * Checks that address and port can be listened on now.
@@ -19,10 +26,10 @@ const CONNECT_TIMEOUT_MS = 500;
  * @throws usageError saying who holds it, where the system tells
  */
 export async function verifyPortFree(source: string, address: string, port: number): Promise<void> {
-  const code = await bindError(address, port);
+  const code = await lastingObstacle(address, port);
+  if (code === undefined) return;
   const where = httpEndpoint(address, port).slice('http://'.length);
-  if (code === undefined && !(await canConnect(reachableAddress(address), port))) return;
-  if (code === undefined || code === 'EADDRINUSE') {
+  if (code === IN_USE) {
     const holder = portHolder(port);
     throw usageError(`${where} is in use${holder === undefined ? '' : ` by ${holder}`}; stop it, or set ${source}`);
   }
@@ -32,6 +39,22 @@ export async function verifyPortFree(source: string, address: string, port: numb
     EAFNOSUPPORT: `this machine has no addresses of the kind of ${address}; set OPENSHELL_BIND_ADDRESS to another`,
   };
   throw usageError(reasons[code] ?? `${where} cannot be listened on (${code}); set ${source}`);
+}
+
+/** Why the port cannot be had; in use it is only where it stays so. */
+async function lastingObstacle(address: string, port: number): Promise<string | undefined> {
+  const end = performance.now() + RELEASE_TIMEOUT_MS;
+  for (;;) {
+    const code = await obstacle(address, port);
+    if (code !== IN_USE || performance.now() > end) return code;
+    await sleep(RELEASE_POLL_MS);
+  }
+}
+
+async function obstacle(address: string, port: number): Promise<string | undefined> {
+  const code = await bindError(address, port);
+  if (code !== undefined) return code;
+  return (await canConnect(reachableAddress(address), port)) ? IN_USE : undefined;
 }
 
 /** The error code of binding; `undefined` where it succeeds. The port is released at once. */

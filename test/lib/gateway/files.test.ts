@@ -26,6 +26,7 @@ import { makePrivateFolder, ownersOf, verifyPrivateFolder } from '../../../lib/g
 import { watch } from '../../../lib/gateway/watch.ts';
 import { thisProcess } from '../../../lib/process-identity.ts';
 import { anyText } from '../../support/any-text.ts';
+import { freePort } from '../../support/free-port.ts';
 import { refusalFrom, refusalOf } from '../../support/task-errors.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
 
@@ -227,6 +228,13 @@ describe('H20: ports', () => {
     await new Promise((resolve) => server.close(resolve));
     await verifyPortFree('P', '127.0.0.1', port);
     await verifyPortFree('P', '127.0.0.1', port);
+  });
+
+  test("launches that try one at once are not in each other's way", async () => {
+    const port = await freePort();
+    for (let round = 0; round < 20; round += 1) {
+      await Promise.all(Array.from({ length: 4 }, () => verifyPortFree('P', '127.0.0.1', port)));
+    }
   });
 
   test('an address of another machine', async () => {
