@@ -13,7 +13,7 @@ export class Surroundings {
   readonly #invoker: Invoker | undefined;
   #miseEnvironment: Environment = {};
   #cargoWrapper: string | undefined;
-  #cargoFolder: string | undefined;
+  #cargoReading: { readonly folder: string; readonly end: Promise<void> } | undefined;
 
   constructor(env: Environment, invoker: Invoker | undefined) {
     this.#env = env;
@@ -27,11 +27,15 @@ export class Surroundings {
 
   /**
    * Reads which compiler wrapper cargo's configuration files name for a run in a folder. Cargo takes it from there by
-   * itself; who decides by the wrapper has to know it too. A task reads them once for a folder.
+   * itself; who decides by the wrapper has to know it too. A task reads them once for a folder, and whoever asks
+   * meanwhile waits for that.
    */
-  async learnCargo(folder: string): Promise<void> {
-    if (folder === this.#cargoFolder) return;
-    this.#cargoFolder = folder;
+  learnCargo(folder: string): Promise<void> {
+    if (this.#cargoReading?.folder !== folder) this.#cargoReading = { folder, end: this.#readCargo(folder) };
+    return this.#cargoReading.end;
+  }
+
+  async #readCargo(folder: string): Promise<void> {
     this.#cargoWrapper = undefined;
     const env = this.of(command(['cargo'], { cwd: folder, asInvoker: true }));
     if (configFilePaths(folder, env).length === 0) return;

@@ -99,6 +99,11 @@ describe('the limit', () => {
     const without = openDoor(STOCK_MAC, tools.env({ RUSTC_WRAPPER: '' })).door;
     await without.learnCargo(root);
     expect(without.describe(build)).toBe('cargo build');
+    const twice = openDoor(STOCK_MAC, tools.env()).door;
+    const first = twice.learnCargo(root);
+    await twice.learnCargo(root);
+    expect(twice.describe(build), 'while another one reads them').toBe('ulimit -S -n 4096; cargo build');
+    await first;
   });
 
   test('a wrapper of a file is recovered like any other, although nobody has asked for it', async () => {
