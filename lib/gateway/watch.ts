@@ -7,6 +7,7 @@
  */
 
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Command, command } from '../command.ts';
 import { isSameProcess, type ProcessIdentity } from '../process-identity.ts';
 import { seconds } from '../terminal.ts';
@@ -53,7 +54,7 @@ export async function watch(watched: Watched, say: (text: string) => void): Prom
       say(`warning: ${watched.name} does not answer at ${watched.endpoint} after ${seconds(WATCH_MAX_MS)}`);
       return;
     }
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    await sleep(POLL_MS);
   }
 }
 
