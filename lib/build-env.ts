@@ -16,20 +16,19 @@
 import { type StdioOptions, spawn } from 'node:child_process';
 import { statSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { cargoColours } from './cargo-colours.ts';
-import { argvText, type Command, command, commandText, echoText } from './command.ts';
-import { definedOnly, type Environment } from './environment.ts';
+import { restartServer, type WrapperWatch, withRecovery } from './cargo/sccache-recovery.ts';
+import { cargoColours } from './cargo/term-env.ts';
+import { definedOnly, type Environment } from './cli/env.ts';
+import type { Terminal } from './cli/terminal.ts';
 import { EXIT, failure, usageError } from './errors.ts';
-import { Guard, wrapperOf } from './guard.ts';
-import { type Machine, thisMachine } from './machine.ts';
-import { misePrefixOf, parseMiseEnvironment, programName } from './mise.ts';
-import { limitPrefix } from './nofile.ts';
-import { type Answer, answerOf, commandFailed, type Outcome, trimmed } from './outcome.ts';
-import { findProgram } from './programs.ts';
-import { restartServer, type WrapperWatch, withRecovery } from './recovery.ts';
-import { exitStatus, killGroup, type Signals, statusOfSignal } from './signals.ts';
-import { Surroundings } from './surroundings.ts';
-import type { Terminal } from './terminal.ts';
+import { type Machine, thisMachine } from './host.ts';
+import { Guard, wrapperOf } from './nofile/guard.ts';
+import { limitPrefix } from './nofile/policy.ts';
+import { misePrefixOf, parseMiseEnvironment, programName, Surroundings } from './process/child-env.ts';
+import { argvText, type Command, command, commandText, echoText } from './process/command.ts';
+import { type Answer, answerOf, commandFailed, type Outcome, trimmed } from './process/result.ts';
+import { exitStatus, killGroup, type Signals, statusOfSignal } from './process/signals.ts';
+import { findProgram } from './process/which.ts';
 
 const STRICT_MODE = 'set -euo pipefail;';
 /** For a question to mise, and for the sccache server to stop or start. */

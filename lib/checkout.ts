@@ -4,10 +4,9 @@
 
 import { readFileSync, realpathSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import type { Environment } from './environment.ts';
-import { textOf } from './environment.ts';
+import { type Environment, textOf } from './cli/env.ts';
 import { shown, usageError } from './errors.ts';
-import { ancestorsOf } from './paths.ts';
+import { ancestorsOf } from './fs/paths.ts';
 import { PRODUCT } from './product.ts';
 
 /** The suite's own folder: the parent of `lib/`. */

@@ -9,9 +9,9 @@
 
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { isTable } from './data.ts';
-import { type Environment, textOf } from './environment.ts';
-import { ancestorsOf } from './paths.ts';
+import { type Environment, textOf } from './cli/env.ts';
+import { isTable } from './fs/json.ts';
+import { ancestorsOf } from './fs/paths.ts';
 
 /** A name of a channel, as toolchain folders begin with; a path of a toolchain is none. */
 const CHANNEL = /^[\w.-]+$/;

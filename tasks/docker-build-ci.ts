@@ -3,7 +3,7 @@
 
 /** `mise run build:docker:ci`: builds the image that CI runs in. */
 
-import { runTask } from '../lib/task.ts';
+import { runTask } from '../lib/cli/task.ts';
 
 await runTask(
   import.meta.url,

@@ -3,7 +3,7 @@
 
 /** `mise run build:docker:gateway` and `build:docker:supervisor`: stages the binary and builds its image. */
 
-import { runTask } from '../lib/task.ts';
+import { runTask } from '../lib/cli/task.ts';
 
 await runTask(
   import.meta.url,
@@ -41,7 +41,7 @@ await runTask(
     },
   },
   async ({ args, ...bench }) => {
-    const { buildImage } = await import('../lib/image/build.ts');
+    const { buildImage } = await import('../lib/image/execute.ts');
     await buildImage(bench, args.words[0] ?? '', args.passedOn, args.flags['dry-run']);
   },
 );

@@ -3,7 +3,7 @@
 
 /** `mise run build:docker:multiarch`: publishes the gateway and supervisor images for several platforms. */
 
-import { runTask } from '../lib/task.ts';
+import { runTask } from '../lib/cli/task.ts';
 
 await runTask(
   import.meta.url,
@@ -29,7 +29,7 @@ await runTask(
     },
   },
   async ({ args, ...bench }) => {
-    const { publish } = await import('../lib/publish/run.ts');
+    const { publish } = await import('../lib/publish/execute.ts');
     await publish(bench, args.passedOn, args.flags['dry-run']);
   },
 );

@@ -1,14 +1,15 @@
 #!/usr/bin/env node
+
 // SPDX-License-Identifier: Apache-2.0
 
 /** `mise run gateway:podman`: a gateway whose sandboxes are Podman containers. */
 
-import { LAUNCHERS } from '../lib/gateway/arguments.ts';
-import { runTask } from '../lib/task.ts';
+import { runTask } from '../lib/cli/task.ts';
+import { LAUNCHERS } from '../lib/gateway/flags.ts';
 
 await runTask(import.meta.url, LAUNCHERS.podman, async ({ args, ...bench }) => {
   const [{ launch }, { PODMAN_DRIVER }] = await Promise.all([
-    import('../lib/gateway/launch.ts'),
+    import('../lib/gateway/execute.ts'),
     import('../lib/gateway/drivers/podman.ts'),
   ]);
   await launch(bench, PODMAN_DRIVER, args.flags);

@@ -1,12 +1,13 @@
 #!/usr/bin/env node
+
 // SPDX-License-Identifier: Apache-2.0
 
 /** `mise run gateway`: a gateway with the driver that fits this machine. */
 
-import { GATEWAY } from '../lib/gateway/arguments.ts';
-import { runTask } from '../lib/task.ts';
+import { runTask } from '../lib/cli/task.ts';
+import { GATEWAY } from '../lib/gateway/flags.ts';
 
 await runTask(import.meta.url, GATEWAY, async ({ args, ...bench }) => {
-  const { launchChosen } = await import('../lib/gateway/dispatch.ts');
+  const { launchChosen } = await import('../lib/gateway/select-driver.ts');
   await launchChosen(bench, args.flags, args.words);
 });

@@ -3,7 +3,7 @@
 
 /** `mise run sandbox`: creates the developer's sandbox on the active gateway, or reconnects to it. */
 
-import { runTask } from '../lib/task.ts';
+import { runTask } from '../lib/cli/task.ts';
 
 await runTask(
   import.meta.url,
@@ -19,7 +19,7 @@ await runTask(
     },
   },
   async ({ args, ...bench }) => {
-    const { sandbox } = await import('../lib/sandbox/run.ts');
+    const { sandbox } = await import('../lib/sandbox/execute.ts');
     process.exitCode = await sandbox(bench, args.passedOn, args.flags['dry-run']);
   },
 );

@@ -6,7 +6,7 @@
  * lines, or appends to `GITHUB_ENV` where that is set.
  */
 
-import { runTask } from '../lib/task.ts';
+import { runTask } from '../lib/cli/task.ts';
 
 await runTask(
   import.meta.url,
@@ -24,7 +24,7 @@ await runTask(
     },
   },
   async ({ args, ...bench }) => {
-    const { setUpZigWrapper } = await import('../lib/zig-setup.ts');
+    const { setUpZigWrapper } = await import('../lib/cargo/zig-cc-task.ts');
     const [cargoTarget = '', zigTarget = '', folder = ''] = args.words;
     await setUpZigWrapper(bench, cargoTarget, zigTarget, folder);
   },

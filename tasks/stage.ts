@@ -6,7 +6,7 @@
  * host, and stages them below `deploy/docker/.build/prebuilt-binaries/<arch>/`.
  */
 
-import { runTask } from '../lib/task.ts';
+import { runTask } from '../lib/cli/task.ts';
 
 await runTask(
   import.meta.url,
@@ -38,7 +38,7 @@ await runTask(
     },
   },
   async ({ args, ...bench }) => {
-    const { stage } = await import('../lib/stage/run.ts');
+    const { stage } = await import('../lib/stage/execute.ts');
     await stage(bench, args.words[0] ?? 'all', args.flags['dry-run']);
   },
 );

@@ -3,7 +3,7 @@
 
 /** Fails if a binary needs a newer glibc than a limit. Needs no binutils. */
 
-import { runTask } from '../lib/task.ts';
+import { runTask } from '../lib/cli/task.ts';
 
 await runTask(
   import.meta.url,
@@ -18,10 +18,10 @@ await runTask(
   },
   async ({ args, startDirectory, terminal }) => {
     const [{ inspectGlibc, parseGlibcLimit }, { absolutePath }, { reportVerdicts }, { archOf }] = await Promise.all([
-      import('../lib/verify-binary.ts'),
-      import('../lib/paths.ts'),
-      import('../lib/verdicts.ts'),
-      import('../lib/platform.ts'),
+      import('../lib/elf/verify.ts'),
+      import('../lib/fs/paths.ts'),
+      import('../lib/elf/print-verdicts.ts'),
+      import('../lib/host.ts'),
     ]);
     const max = parseGlibcLimit(args.words[0] ?? '');
     const machine = archOf(args.flags.arch ?? '');

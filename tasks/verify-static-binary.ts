@@ -3,7 +3,7 @@
 
 /** Fails unless each file is a complete, fully static ELF executable (classic or static-PIE). Needs no binutils. */
 
-import { runTask } from '../lib/task.ts';
+import { runTask } from '../lib/cli/task.ts';
 
 await runTask(
   import.meta.url,
@@ -15,10 +15,10 @@ await runTask(
   },
   async ({ args, startDirectory, terminal }) => {
     const [{ inspectStatic }, { absolutePath }, { reportVerdicts }, { archOf }] = await Promise.all([
-      import('../lib/verify-binary.ts'),
-      import('../lib/paths.ts'),
-      import('../lib/verdicts.ts'),
-      import('../lib/platform.ts'),
+      import('../lib/elf/verify.ts'),
+      import('../lib/fs/paths.ts'),
+      import('../lib/elf/print-verdicts.ts'),
+      import('../lib/host.ts'),
     ]);
     const machine = archOf(args.flags.arch ?? '');
     reportVerdicts(terminal, args.words, (binary) => {

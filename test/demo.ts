@@ -10,7 +10,7 @@
 import { mkdtempSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { runTask, type TaskContext } from '../lib/task.ts';
+import { runTask, type TaskContext } from '../lib/cli/task.ts';
 import type { Ended } from './support/demo/run.ts';
 import type { Linked } from './support/demo/scenes.ts';
 import type { ToolName } from './support/tool-table.ts';
@@ -73,8 +73,8 @@ async function report(
   ms: number,
 ): Promise<void> {
   const [{ seconds }, { describeBinary }, { FAULT }, { LOW_LIMIT }] = await Promise.all([
-    import('../lib/terminal.ts'),
-    import('../lib/verify-binary.ts'),
+    import('../lib/cli/terminal.ts'),
+    import('../lib/elf/verify.ts'),
     import('./support/demo/scenes.ts'),
     import('./support/demo/run.ts'),
   ]);

@@ -3,7 +3,7 @@
 
 /** `npm run tools`: gets every real tool that the tests can use and that needs no change of the system. */
 
-import { runTask } from '../lib/task.ts';
+import { runTask } from '../lib/cli/task.ts';
 
 await runTask(
   import.meta.url,

@@ -1,18 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /** Asking the engines: each once in a run, side by side, within a time limit, in their own words where they refuse. */
+/** Questions to engines, builders and clusters: commands that no token of the person goes with. */
+/** The record of each engine. */
 
 import type { Door } from '../build-env.ts';
-import { booleanOf, type Environment } from '../environment.ts';
+import { booleanOf, type Environment } from '../cli/env.ts';
+import type { Terminal } from '../cli/terminal.ts';
 import { oneLine, usageError } from '../errors.ts';
-import type { Answer } from '../outcome.ts';
-import { type Arch, archOf } from '../platform.ts';
-import { findProgram } from '../programs.ts';
-import type { Terminal } from '../terminal.ts';
-import { type Engine, type EngineInfo, type EngineName, INFO_WORDS, parseInfo, refusalIn } from './engine.ts';
-import { question } from './question.ts';
-import { recordOf } from './records.ts';
-import { chooseEngine, ENGINE_VARIABLES, type EngineChoice, engineWishes, NO_CONTEXT } from './selection.ts';
+import { type Arch, archOf } from '../host.ts';
+import { type Command, command } from '../process/command.ts';
+import type { Answer } from '../process/result.ts';
+import { findProgram } from '../process/which.ts';
+import { DOCKER } from './docker.ts';
+import { PODMAN } from './podman.ts';
+import { chooseEngine, ENGINE_VARIABLES, type EngineChoice, engineWishes, NO_CONTEXT } from './select.ts';
+import {
+  type Engine,
+  type EngineInfo,
+  type EngineName,
+  type EngineRecord,
+  INFO_WORDS,
+  parseInfo,
+  refusalIn,
+} from './types.ts';
 
 /** A daemon on the other side of the world answers well within this; one that hangs does not block the other engine. */
 const INFO_TIMEOUT_MS = 15_000;
@@ -129,4 +140,18 @@ function nothingAnswers({ candidates, reason, remedy }: EngineChoice, asked: rea
   }
   const said = asked.map(saidOf).join('; ');
   return `no answer from ${wanted}${why}: ${said}; ${remedy ?? `start it, or set ${ENGINE_VARIABLES.explicit} to one that runs`}`;
+}
+
+/** The variables that may hold a GitHub token for an image build, the first one first. */
+export const TOKEN_VARIABLES = ['MISE_GITHUB_TOKEN', 'GITHUB_TOKEN'] as const;
+
+/** A question. What is said about it, and what it says itself, cannot hold a token that it never had. */
+export function question(words: readonly string[], root: string): Command {
+  return command(words, { cwd: root, env: Object.fromEntries(TOKEN_VARIABLES.map((name) => [name, undefined])) });
+}
+
+const RECORDS: Readonly<Record<EngineName, EngineRecord>> = { docker: DOCKER, podman: PODMAN };
+
+export function recordOf(name: EngineName): EngineRecord {
+  return RECORDS[name];
 }

@@ -2,7 +2,7 @@
 
 /** Docker, through buildx. */
 
-import type { EngineRecord, ImageBuild, ImageOutput } from './engine.ts';
+import type { EngineRecord, ImageBuild, ImageOutput } from './types.ts';
 
 export const DOCKER: EngineRecord = {
   name: 'docker',

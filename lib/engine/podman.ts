@@ -3,7 +3,7 @@
 /** Podman. It has no builders, keeps what it builds without being asked, and pushes with a command of its own. */
 
 import { usageError } from '../errors.ts';
-import type { EngineRecord, ImageBuild } from './engine.ts';
+import type { EngineRecord, ImageBuild } from './types.ts';
 
 export const PODMAN: EngineRecord = {
   name: 'podman',

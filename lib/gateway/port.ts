@@ -8,8 +8,8 @@
 import { connect, createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { usageError } from '../errors.ts';
-import { portHolder } from './port-holder.ts';
-import { httpEndpoint, reachableAddress } from './values.ts';
+import { portHolder } from './port-owner.ts';
+import { httpEndpoint, reachableAddress } from './validate.ts';
 
 const IN_USE = 'EADDRINUSE';
 

@@ -8,11 +8,11 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { type Environment, textOf } from '../environment.ts';
+import { type Environment, textOf } from '../cli/env.ts';
 import { failure, usageError } from '../errors.ts';
-import { type Change, keepWithMode, writeWhole } from '../files.ts';
-import { homeOf, makeFolder } from '../ownership.ts';
-import { absolutePath } from '../paths.ts';
+import { type Change, keepWithMode, writeWhole } from '../fs/atomic-write.ts';
+import { homeOf, makeFolder } from '../fs/ownership.ts';
+import { absolutePath } from '../fs/paths.ts';
 
 /** The product's folder below the config home. */
 const PRODUCT_FOLDER = 'openshell';

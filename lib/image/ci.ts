@@ -6,14 +6,13 @@
  */
 
 import { findCheckout } from '../checkout.ts';
-import { detectEngine } from '../engine/detect.ts';
-import type { ImageBuild } from '../engine/engine.ts';
-import { TOKEN_VARIABLES } from '../engine/question.ts';
-import { type Environment, textOf } from '../environment.ts';
+import { type Environment, textOf } from '../cli/env.ts';
+import type { Workbench } from '../cli/task.ts';
+import { askBuilder, verifyPlatforms } from '../engine/buildx-builder.ts';
+import { detectEngine, TOKEN_VARIABLES } from '../engine/detect.ts';
+import type { ImageBuild } from '../engine/types.ts';
 import { usageError } from '../errors.ts';
-import type { Workbench } from '../task.ts';
-import { askBuilder, verifyPlatforms } from './builder.ts';
-import { buildCommands, runCommands } from './commands.ts';
+import { readExtra } from './build-options.ts';
 import {
   DEFAULT_TAG,
   dockerfileOf,
@@ -24,7 +23,7 @@ import {
   resolveDockerfile,
   verifyDockerfile,
 } from './config.ts';
-import { readExtra } from './extra.ts';
+import { buildCommands, runCommands } from './execute.ts';
 import { imageReference, verifyReference, verifyTag } from './reference.ts';
 import { commandLines, destinationText } from './report.ts';
 

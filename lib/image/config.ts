@@ -4,18 +4,18 @@
 
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import type { ImageOutput } from '../engine/engine.ts';
-import { booleanOf, type Environment, textOf } from '../environment.ts';
+import { booleanOf, type Environment, textOf } from '../cli/env.ts';
+import type { ImageOutput } from '../engine/types.ts';
 import { shown, usageError } from '../errors.ts';
-import { absolutePath } from '../paths.ts';
-import { type Arch, platformArches, thisHost } from '../platform.ts';
+import { absolutePath } from '../fs/paths.ts';
+import { type Arch, platformArches, thisHost } from '../host.ts';
 import { COMPONENTS, type Component } from '../product.ts';
 import { resolveStageConfig, STAGE_VARIABLES, type StageConfig } from '../stage/config.ts';
-import { type ExtraWords, readExtra } from './extra.ts';
+import { type ExtraWords, readExtra } from './build-options.ts';
 import { resolveOutput } from './output.ts';
 import { imageReference, verifyReference, verifyRegistry, verifyTag } from './reference.ts';
 
-export { verifyExtra } from './extra.ts';
+export { verifyExtra } from './build-options.ts';
 
 /** The words that name an image; `supervisor-output` is an old name. */
 export const IMAGE_TARGETS = ['gateway', 'supervisor', 'supervisor-output'] as const;

@@ -3,7 +3,7 @@
 /** An `--output` value of buildx: comma-separated `key=value` pairs, where a pair may be quoted (RFC 4180). */
 
 import { shown, usageError } from '../errors.ts';
-import { absolutePath } from '../paths.ts';
+import { absolutePath } from '../fs/paths.ts';
 
 /**
  * Checks an output, and makes its destination absolute.

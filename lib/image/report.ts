@@ -3,9 +3,9 @@
 /** What an image build tells people: the plan of a dry run, and what came of it. */
 
 import type { Door } from '../build-env.ts';
-import { type Command, shellQuote } from '../command.ts';
-import type { ImageOutput } from '../engine/engine.ts';
+import type { ImageOutput } from '../engine/types.ts';
 import { oneLine } from '../errors.ts';
+import { type Command, shellQuote } from '../process/command.ts';
 
 /**
  * The engine's part of a plan, ready to paste.

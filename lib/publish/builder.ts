@@ -6,14 +6,14 @@
  * person's current builder is never changed.
  */
 
-import { type Command, command } from '../command.ts';
-import type { Engine } from '../engine/engine.ts';
-import { publishingOf } from '../engine/publishing-records.ts';
-import { question } from '../engine/question.ts';
+import type { Workbench } from '../cli/task.ts';
+import { parseBuilderDriver } from '../engine/buildx-builder.ts';
+import { question } from '../engine/detect.ts';
+import type { Engine } from '../engine/types.ts';
 import { oneLine, usageError } from '../errors.ts';
-import { parseBuilderDriver } from '../image/builder.ts';
-import type { Workbench } from '../task.ts';
+import { type Command, command } from '../process/command.ts';
 import { PUBLISH_VARIABLES, type PublishConfig } from './config.ts';
+import { publishingOf } from './engines/index.ts';
 
 const BUILDER_TIMEOUT_MS = 20_000;
 const FALLBACK = 'multiarch';

@@ -6,13 +6,13 @@
  */
 
 import { join } from 'node:path';
-import { booleanOf, type Environment, textOf, wholeNumberOf } from '../environment.ts';
+import { booleanOf, type Environment, textOf, wholeNumberOf } from '../cli/env.ts';
 import { shown, usageError } from '../errors.ts';
+import { absolutePath } from '../fs/paths.ts';
+import { type Arch, platformArches } from '../host.ts';
+import { type ExtraWords, readExtra } from '../image/build-options.ts';
 import { DEFAULT_TAG, IMAGE_VARIABLES, resolveBuilder } from '../image/config.ts';
-import { type ExtraWords, readExtra } from '../image/extra.ts';
 import { splitTags, verifyRegistry, verifyTag } from '../image/reference.ts';
-import { absolutePath } from '../paths.ts';
-import { type Arch, platformArches } from '../platform.ts';
 
 export const PUBLISH_VARIABLES = {
   registry: 'DOCKER_REGISTRY',

@@ -6,15 +6,15 @@
  */
 
 import { join } from 'node:path';
-import type { EngineName } from '../engine/engine.ts';
-import type { PublishedImage, PublishedReference, PublishStep } from '../engine/publishing.ts';
-import { publishingOf } from '../engine/publishing-records.ts';
+import type { EngineName } from '../engine/types.ts';
 import { usageError } from '../errors.ts';
 import { dockerfileOf } from '../image/config.ts';
 import { verifyTag } from '../image/reference.ts';
 import { COMPONENTS, type Component } from '../product.ts';
 import type { BuilderChoice } from './builder.ts';
 import { PUBLISH_VARIABLES, type PublishConfig } from './config.ts';
+import { publishingOf } from './engines/index.ts';
+import type { PublishedImage, PublishedReference, PublishStep } from './engines/types.ts';
 
 /** A reference of the registry that the publish answers for. */
 export interface PlannedReference extends PublishedReference {

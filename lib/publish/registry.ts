@@ -3,14 +3,14 @@
 /** Asking the registry what a reference points at, with the engine's own tools: their logins, mirrors and TLS settings. */
 
 import type { Door } from '../build-env.ts';
-import type { Engine } from '../engine/engine.ts';
-import type { PlatformImage, Reading, ReadingFacts } from '../engine/publishing.ts';
-import { publishingOf } from '../engine/publishing-records.ts';
-import { question } from '../engine/question.ts';
-import type { Environment } from '../environment.ts';
+import type { Environment } from '../cli/env.ts';
+import { question } from '../engine/detect.ts';
+import type { Engine } from '../engine/types.ts';
 import { shown } from '../errors.ts';
-import type { Answer } from '../outcome.ts';
-import { findProgram } from '../programs.ts';
+import type { Answer } from '../process/result.ts';
+import { findProgram } from '../process/which.ts';
+import { publishingOf } from './engines/index.ts';
+import type { PlatformImage, Reading, ReadingFacts } from './engines/types.ts';
 
 const READING_TIMEOUT_MS = 60_000;
 /** Questions under way at once. */

@@ -2,8 +2,8 @@
 
 /** What a publish tells people: the plan of a dry run, the table of references, and how far a failed one came. */
 
-import type { Reading } from '../engine/publishing.ts';
 import { describeError, EXIT, failure, TaskError } from '../errors.ts';
+import type { Reading } from './engines/types.ts';
 import type { PlannedReference } from './plan.ts';
 import { isAt, type RegistryAnswer } from './registry.ts';
 

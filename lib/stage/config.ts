@@ -4,13 +4,13 @@
 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { choiceOf, type Environment, textOf } from '../environment.ts';
+import { splitFeatures } from '../cargo/features.ts';
+import { verifyVersion } from '../cargo/version-overlay.ts';
+import { choiceOf, type Environment, textOf } from '../cli/env.ts';
 import { shown, usageError } from '../errors.ts';
-import { splitFeatures } from '../features.ts';
-import { absolutePath } from '../paths.ts';
-import { type Arch, archOf, type Host, platformArches } from '../platform.ts';
+import { absolutePath } from '../fs/paths.ts';
+import { type Arch, archOf, type Host, platformArches } from '../host.ts';
 import { COMPONENTS, type Component } from '../product.ts';
-import { verifyVersion } from '../version-overlay.ts';
 
 /** The words that name what to stage; `sandbox` and `supervisor-output` are old names of the supervisor. */
 export const STAGE_TARGETS = ['all', 'gateway', 'supervisor', 'sandbox', 'supervisor-output'] as const;

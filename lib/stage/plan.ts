@@ -6,15 +6,15 @@
  */
 
 import { join } from 'node:path';
-import { MESSAGE_FORMAT } from '../cargo-messages.ts';
-import { type Command, command } from '../command.ts';
-import type { Environment } from '../environment.ts';
+import { MESSAGE_FORMAT } from '../cargo/messages.ts';
+import { MissingTool, type Toolchain } from '../cargo/toolchain.ts';
+import type { Overlay } from '../cargo/version-overlay.ts';
+import { type ZigWrapper, zigWrapper } from '../cargo/zig-cc.ts';
+import type { Environment } from '../cli/env.ts';
 import { usageError } from '../errors.ts';
-import { type Arch, linuxTriple } from '../platform.ts';
+import { type Arch, linuxTriple } from '../host.ts';
+import { type Command, command } from '../process/command.ts';
 import { type Component, PRODUCT } from '../product.ts';
-import { MissingTool, type Toolchain } from '../toolchain.ts';
-import type { Overlay } from '../version-overlay.ts';
-import { type ZigWrapper, zigWrapper } from '../zig-wrapper.ts';
 import { STAGE_VARIABLES, type StageConfig, wrapperFolder } from './config.ts';
 
 /** The oldest glibc that the gateway runs on (RHEL 8, Debian 10). */

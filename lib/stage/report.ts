@@ -4,10 +4,10 @@
 
 import { relative } from 'node:path';
 import type { Door } from '../build-env.ts';
-import { shellQuote } from '../command.ts';
+import { addTargets } from '../cargo/targets.ts';
 import { oneLine } from '../errors.ts';
-import type { Change } from '../files.ts';
-import { addTargets } from '../rust-targets.ts';
+import type { Change } from '../fs/atomic-write.ts';
+import { shellQuote } from '../process/command.ts';
 import type { Artefact, PreparedStage } from './plan.ts';
 
 /** An artefact that was built and verified. */

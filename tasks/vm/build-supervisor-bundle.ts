@@ -3,7 +3,7 @@
 
 /** `mise run vm:supervisor`: builds the guest's supervisor and compresses it for the VM driver to embed. */
 
-import { runTask } from '../../lib/task.ts';
+import { runTask } from '../../lib/cli/task.ts';
 
 await runTask(
   import.meta.url,
@@ -30,7 +30,7 @@ await runTask(
     },
   },
   async ({ args, ...bench }) => {
-    const { bundle } = await import('../../lib/vm/run.ts');
+    const { bundle } = await import('../../lib/vm/execute.ts');
     await bundle(bench, args.flags.arch, args.flags['dry-run']);
   },
 );

@@ -8,9 +8,9 @@
 import { spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync, rmSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { findProgram } from '../../lib/programs.ts';
+import { findProgram } from '../../lib/process/which.ts';
 import { LEVEL } from '../../lib/zstd/compress.ts';
-import { contentDifference } from '../../lib/zstd/content.ts';
+import { contentDifference } from '../../lib/zstd/decompress.ts';
 import type { Place } from './place.ts';
 import { tableText } from './table.ts';
 

@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { inspectStatic } from '../../lib/verify-binary.ts';
+import { inspectStatic } from '../../lib/elf/verify.ts';
 import { CASES } from './cases.ts';
 import { Place } from './place.ts';
 

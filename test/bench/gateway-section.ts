@@ -7,7 +7,7 @@
 
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { linuxTriple, thisHost } from '../../lib/platform.ts';
+import { linuxTriple, thisHost } from '../../lib/host.ts';
 import { freePort } from '../support/free-port.ts';
 import { makeMiniature } from '../support/miniature.ts';
 import { findTool, toolEnvironment } from '../support/real-tools.ts';

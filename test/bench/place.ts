@@ -22,7 +22,7 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { zstdCompressSync } from 'node:zlib';
-import { inspectGlibc } from '../../lib/verify-binary.ts';
+import { inspectGlibc } from '../../lib/elf/verify.ts';
 import { buildElf } from '../support/elf-builder.ts';
 import { SUITE_ROOT } from '../support/run-task.ts';
 import { type BenchCase, FILES } from './cases.ts';

@@ -7,7 +7,7 @@
 
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
-import { findProgram } from '../../lib/programs.ts';
+import { findProgram } from '../../lib/process/which.ts';
 import { makeMiniature } from '../support/miniature.ts';
 import { SUITE_ROOT } from '../support/run-task.ts';
 import { type Contestant, timeInTurn, tryAll } from './measure.ts';

@@ -7,8 +7,8 @@
 
 import { mkdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { command } from '../../lib/command.ts';
-import { findProgram } from '../../lib/programs.ts';
+import { command } from '../../lib/process/command.ts';
+import { findProgram } from '../../lib/process/which.ts';
 import type { FetchContext } from './fetch-tools.ts';
 import { GO_TOOLS, type GoTool, type GoToolName, toolsFolder } from './tool-table.ts';
 

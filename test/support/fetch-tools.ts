@@ -9,11 +9,11 @@
 import { mkdirSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Door } from '../../lib/build-env.ts';
-import { command } from '../../lib/command.ts';
-import type { Environment } from '../../lib/environment.ts';
+import type { Environment } from '../../lib/cli/env.ts';
+import type { Terminal } from '../../lib/cli/terminal.ts';
 import { oneLine, TaskError, usageError } from '../../lib/errors.ts';
-import { findProgram, isExecutable } from '../../lib/programs.ts';
-import type { Terminal } from '../../lib/terminal.ts';
+import { command } from '../../lib/process/command.ts';
+import { findProgram, isExecutable } from '../../lib/process/which.ts';
 import { fetchGoTools } from './fetch-go-tools.ts';
 import { findTool, forgetFindings } from './real-tools.ts';
 import {

@@ -4,9 +4,9 @@
 
 import { onTestFinished } from 'vitest';
 import { Door } from '../../lib/build-env.ts';
-import type { Environment } from '../../lib/environment.ts';
-import { Signals } from '../../lib/signals.ts';
-import { type Sink, Terminal } from '../../lib/terminal.ts';
+import type { Environment } from '../../lib/cli/env.ts';
+import { type Sink, Terminal } from '../../lib/cli/terminal.ts';
+import { Signals } from '../../lib/process/signals.ts';
 import { FakeTools } from './fake-tools.ts';
 import { temporaryFolder } from './temporary.ts';
 

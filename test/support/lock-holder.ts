@@ -9,8 +9,8 @@
 import { existsSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TaskError } from '../../lib/errors.ts';
-import { waitForLock } from '../../lib/lock.ts';
-import { Signals } from '../../lib/signals.ts';
+import { waitForLock } from '../../lib/fs/lock.ts';
+import { Signals } from '../../lib/process/signals.ts';
 
 const [path = '', task = '', rounds = '1', pause = '0', guarded = ''] = process.argv.slice(2);
 const say = (text: string) => writeSync(1, `${text}\n`);

@@ -15,8 +15,8 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
-import { booleanOf, definedOnly, type Environment } from '../../lib/environment.ts';
-import { findProgram } from '../../lib/programs.ts';
+import { booleanOf, definedOnly, type Environment } from '../../lib/cli/env.ts';
+import { findProgram } from '../../lib/process/which.ts';
 import {
   CARGO_MIN,
   dockerPluginFolders,

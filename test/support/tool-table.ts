@@ -6,7 +6,7 @@
  */
 
 import { resolve } from 'node:path';
-import { type Environment, textOf } from '../../lib/environment.ts';
+import { type Environment, textOf } from '../../lib/cli/env.ts';
 
 /** A tool that is fetched in exactly this version, which is the one that OpenShell pins. */
 export interface PinnedTool {

@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { isNotFound, verifyConnected } from '../../lib/sandbox/cli.ts';
+import { isNotFound, verifyConnected } from '../../lib/sandbox/plan.ts';
 import { splitShellWords } from '../../lib/sandbox/shell-words.ts';
 import { anyWord } from '../support/any-text.ts';
 import { type FakeCase, FakeTools } from '../support/fake-tools.ts';

@@ -3,17 +3,17 @@
 /** The gateway whose sandboxes are Docker containers; the supervisor is mounted into them from the state folder. */
 
 import { join } from 'node:path';
-import type { Engine } from '../../engine/engine.ts';
-import { textOf } from '../../environment.ts';
-import { thisHost } from '../../platform.ts';
+import type { LaunchFeatures } from '../../cargo/features.ts';
+import { textOf } from '../../cli/env.ts';
+import type { Workbench } from '../../cli/task.ts';
+import type { Engine } from '../../engine/types.ts';
+import { thisHost } from '../../host.ts';
 import { COMPONENTS } from '../../product.ts';
-import type { Workbench } from '../../task.ts';
-import { type DriverRecord, loopback, type Made, type Step } from '../driver.ts';
-import { driverEngine } from '../driver-engine.ts';
-import type { LaunchFeatures } from '../launch-features.ts';
-import { LAUNCH_VARIABLES, type Settings } from '../settings.ts';
-import { askStatic, planSupervisor, profileOf, type SupervisorSource } from '../supervisor.ts';
-import { PULL_POLICIES, parsePullPolicy } from '../values.ts';
+import { LAUNCH_VARIABLES, type Settings } from '../config.ts';
+import { askStatic, planSupervisor, profileOf, type SupervisorSource } from '../supervisor/source.ts';
+import { PULL_POLICIES, parsePullPolicy } from '../validate.ts';
+import { driverEngine } from './engine.ts';
+import { type DriverRecord, loopback, type Made, type Step } from './types.ts';
 
 interface DockerSettings {
   readonly policy: string;

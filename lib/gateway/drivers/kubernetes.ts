@@ -2,10 +2,10 @@
 
 /** The gateway on this machine whose sandboxes run in a Kubernetes cluster. */
 
-import { textOf } from '../../environment.ts';
-import { type DriverRecord, loopback } from '../driver.ts';
-import { LAUNCH_VARIABLES } from '../settings.ts';
-import { PULL_POLICIES, parsePullPolicy } from '../values.ts';
+import { textOf } from '../../cli/env.ts';
+import { LAUNCH_VARIABLES } from '../config.ts';
+import { PULL_POLICIES, parsePullPolicy } from '../validate.ts';
+import { type DriverRecord, loopback } from './types.ts';
 
 export const KUBERNETES: DriverRecord = {
   name: 'kubernetes',

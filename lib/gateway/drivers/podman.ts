@@ -2,19 +2,19 @@
 
 /** The gateway whose sandboxes are Podman containers; the supervisor is an image that they mount. */
 
-import type { Engine } from '../../engine/engine.ts';
-import { type Environment, textOf } from '../../environment.ts';
+import type { LaunchFeatures } from '../../cargo/features.ts';
+import { type Environment, textOf } from '../../cli/env.ts';
+import type { Workbench } from '../../cli/task.ts';
+import type { Engine } from '../../engine/types.ts';
+import { thisHost } from '../../host.ts';
 import { meanwhile } from '../../meanwhile.ts';
-import { thisHost } from '../../platform.ts';
 import { COMPONENTS } from '../../product.ts';
-import type { Workbench } from '../../task.ts';
-import { type DriverRecord, loopback } from '../driver.ts';
-import { driverEngine } from '../driver-engine.ts';
-import type { DriverTable } from '../gateway-toml.ts';
-import type { LaunchFeatures } from '../launch-features.ts';
-import { LAUNCH_VARIABLES, type Settings } from '../settings.ts';
-import { askStatic, planSupervisor, profileOf } from '../supervisor.ts';
-import { PODMAN_PULL_POLICIES, parsePullPolicy } from '../values.ts';
+import { LAUNCH_VARIABLES, type Settings } from '../config.ts';
+import type { DriverTable } from '../config-file.ts';
+import { askStatic, planSupervisor, profileOf } from '../supervisor/source.ts';
+import { PODMAN_PULL_POLICIES, parsePullPolicy } from '../validate.ts';
+import { driverEngine } from './engine.ts';
+import { type DriverRecord, loopback } from './types.ts';
 
 /** Names an image to use instead of building one. */
 const IMAGE_VARIABLE = 'OPENSHELL_SUPERVISOR_IMAGE';
@@ -83,7 +83,7 @@ async function prepare(
   const [engine, lack, { imageStep, SUPERVISOR_IMAGE, verifyImageExists }] = await Promise.all([
     known ?? driverEngine(bench, 'podman', settings.root),
     given === undefined ? askStatic(bench, settings.root, host) : undefined,
-    meanwhile(() => import('../supervisor-image.ts')),
+    meanwhile(() => import('../supervisor/image.ts')),
   ]);
   const image = given ?? SUPERVISOR_IMAGE;
   const table = () => ({ supervisor_image: image, ...own });

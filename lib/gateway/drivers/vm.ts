@@ -3,24 +3,24 @@
 /** The gateway whose sandboxes are small virtual machines; the driver carries runtime and supervisor inside. */
 
 import { dirname, join } from 'node:path';
-import { command } from '../../command.ts';
-import { booleanOf, type Environment, textOf, wholeNumberOf } from '../../environment.ts';
+import { featuresFor, type LaunchFeatures } from '../../cargo/features.ts';
+import { booleanOf, type Environment, textOf, wholeNumberOf } from '../../cli/env.ts';
+import type { Workbench } from '../../cli/task.ts';
+import type { Problems } from '../../cli/validation.ts';
 import { shown } from '../../errors.ts';
+import { absolutePath } from '../../fs/paths.ts';
+import { makePrivateFolder, ownersOf, verifyPrivateFolder } from '../../fs/private-directory.ts';
+import { thisHost } from '../../host.ts';
 import { meanwhile } from '../../meanwhile.ts';
-import { absolutePath } from '../../paths.ts';
-import { thisHost } from '../../platform.ts';
-import type { Problems } from '../../problems.ts';
+import { command } from '../../process/command.ts';
 import { COMPONENTS } from '../../product.ts';
-import type { Workbench } from '../../task.ts';
-import { resolveBundleConfig } from '../../vm/bundle-config.ts';
-import { bundleDryRunLines } from '../../vm/bundle-plan.ts';
-import { prepareBundle } from '../../vm/prepare.ts';
-import { type DriverRecord, loopback, type Made, type Preparation, type Step } from '../driver.ts';
-import { featuresFor, type LaunchFeatures } from '../launch-features.ts';
-import { LAUNCH_VARIABLES, type Settings, type SettingsSource } from '../settings.ts';
-import { makePrivateFolder, ownersOf, verifyPrivateFolder } from '../state-folder.ts';
-import { runtimeStep } from '../vm-runtime.ts';
-import { driverStateFolder, verifySocketPath } from '../vm-state.ts';
+import { resolveBundleConfig } from '../../vm/config.ts';
+import { prepareBundle } from '../../vm/execute.ts';
+import { bundleDryRunLines } from '../../vm/plan.ts';
+import { LAUNCH_VARIABLES, type Settings, type SettingsSource } from '../config.ts';
+import { type DriverRecord, loopback, type Made, type Preparation, type Step } from './types.ts';
+import { runtimeStep } from './vm-runtime.ts';
+import { driverStateFolder, verifySocketPath } from './vm-state.ts';
 
 const DRIVER = { name: 'driver', package: 'openshell-driver-vm', binary: 'openshell-driver-vm' } as const;
 const ENTITLEMENTS = 'crates/openshell-driver-vm/entitlements.plist';
@@ -118,7 +118,7 @@ async function prepare(
   const runtime = problems.attempt(() => runtimeStep(bench, settings.root, bundle.folder, host.platform), []);
   const [prepared, { carryOutBundle }] = await Promise.all([
     prepareBundle(bench, bundle),
-    meanwhile(() => import('../../vm/bundle.ts')),
+    meanwhile(() => import('../../vm/execute.ts')),
   ]);
   return {
     before: [

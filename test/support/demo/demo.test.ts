@@ -2,8 +2,8 @@
 
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { Signals } from '../../../lib/signals.ts';
-import { Terminal } from '../../../lib/terminal.ts';
+import { Terminal } from '../../../lib/cli/terminal.ts';
+import { Signals } from '../../../lib/process/signals.ts';
 import { makeMiniature } from '../miniature.ts';
 import { requireTools } from '../real-tools.ts';
 import { temporaryFolder } from '../temporary.ts';

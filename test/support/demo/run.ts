@@ -5,8 +5,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
-import { killGroup, type Signals, statusOfSignal } from '../../../lib/signals.ts';
-import type { Terminal } from '../../../lib/terminal.ts';
+import type { Terminal } from '../../../lib/cli/terminal.ts';
+import { killGroup, type Signals, statusOfSignal } from '../../../lib/process/signals.ts';
 
 /** The soft limit of open files in a stock macOS shell. */
 export const LOW_LIMIT = 256;

@@ -5,11 +5,11 @@
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { isAbsolute, join, relative } from 'node:path';
+import type { Terminal } from '../../../lib/cli/terminal.ts';
+import { type BinaryFacts, verifyStatic } from '../../../lib/elf/verify.ts';
 import { failure, type TaskError } from '../../../lib/errors.ts';
-import { findProgram } from '../../../lib/programs.ts';
-import type { Signals } from '../../../lib/signals.ts';
-import type { Terminal } from '../../../lib/terminal.ts';
-import { type BinaryFacts, verifyStatic } from '../../../lib/verify-binary.ts';
+import type { Signals } from '../../../lib/process/signals.ts';
+import { findProgram } from '../../../lib/process/which.ts';
 import type { Miniature } from '../miniature.ts';
 import { type Ended, LOW_LIMIT, runShown } from './run.ts';
 

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/**
+ * Building under another version without touching the checkout.
+ *
+ * The overlay is a folder below the target directory: a stamped `Cargo.toml`, a copy of
+ * `Cargo.lock` (cargo writes the members' version into it), and links to everything else. Cargo
+ * keys crates by the path of their package, so workspace members are compiled apart from the plain
+ * build, and crates from registries are shared with it. One folder for each version: a second run
+ * with that version finds its crates compiled.
+ */
+
+import {
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { failure, shown, usageError } from '../errors.ts';
+import { copyWhole, temporaryOf, writeWhole } from '../fs/atomic-write.ts';
+import { isTable } from '../fs/json.ts';
+
+/** https://semver.org/spec/v2.0.0.html, the suggested expression. */
+const SEMVER =
+  /^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(?:-((?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*)(?:\.(?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*))*))?(?:\+([0-9a-zA-Z-]+(?:\.[0-9a-zA-Z-]+)*))?$/;
+
+/** A version is part of a folder's name, which may have 255 bytes. */
+const VERSION_LENGTH_MAX = 128;
+/** Cargo keeps the three numbers in 64 bits. */
+const VERSION_NUMBER_MAX = 2n ** 64n - 1n;
+
+/**
+ * Checks a version.
+ *
+ * @param source the variable that it comes from, for the error
+ * @throws usageError unless it is a semantic version of at most 128 characters
+ */
+export function verifyVersion(source: string, version: string): string {
+  const numbers = version.length <= VERSION_LENGTH_MAX ? SEMVER.exec(version)?.slice(1, 4) : undefined;
+  if (numbers?.every((number) => BigInt(number) <= VERSION_NUMBER_MAX)) return version;
+  throw usageError(
+    `${source} is ${shown(version)}; allowed is a semantic version such as 1.2.3 or 1.2.3-rc.1+build.5; change it or unset it`,
+  );
+}
+
+/**
+ * The manifest with another `[workspace.package]` version, everything else as it was in meaning.
+ *
+ * @throws usageError for a manifest that is not TOML or has no such version
+ */
+export async function stampedManifest(text: string, version: string): Promise<string> {
+  const { parse, stringify } = await import('smol-toml');
+  // Otherwise a float such as 1.0 would come back as a whole number, and a long whole number not at all.
+  const manifest = parseOr(() => parse(text, { integersAsBigInt: true }));
+  const workspace = manifest.workspace;
+  const shared = isTable(workspace) ? workspace.package : undefined;
+  if (!isTable(shared) || typeof shared.version !== 'string') {
+    throw usageError('Cargo.toml has no version in [workspace.package] to stamp; unset OPENSHELL_CARGO_VERSION');
+  }
+  shared.version = version;
+  return stringify(manifest, { numbersAsFloat: true });
+}
+
+/** What an overlay is made of; a dry run shows it. */
+export interface Overlay {
+  readonly root: string;
+  /** The target directory of the plain build, which the overlay's build shares. */
+  readonly targetDirectory: string;
+  /** The folder to run cargo in. */
+  readonly folder: string;
+  readonly version: string;
+}
+
+/** The overlay of a version: `<target directory>/openshell-version/<version>`. */
+export function planOverlay(root: string, targetDirectory: string, version: string): Overlay {
+  return { root, targetDirectory, folder: join(targetDirectory, 'openshell-version', version), version };
+}
+
+/**
+ * Makes the overlay, or brings it up to date: the manifest as it is now, a link for each entry.
+ * Call it where no other run makes the same overlay.
+ */
+export async function makeOverlay(overlay: Overlay): Promise<void> {
+  const manifest = await stampedManifest(readFileSync(join(overlay.root, 'Cargo.toml'), 'utf8'), overlay.version);
+  mkdirSync(overlay.folder, { recursive: true });
+  const names = readdirSync(overlay.root).filter((name) => isLinked(overlay, name));
+  for (const name of names) link(join(overlay.root, name), join(overlay.folder, name));
+  for (const name of readdirSync(overlay.folder)) {
+    const path = join(overlay.folder, name);
+    if (!names.includes(name) && lstatSync(path).isSymbolicLink()) rmSync(path);
+  }
+  writeWhole(join(overlay.folder, 'Cargo.toml'), manifest, 0o644);
+  const lock = join(overlay.root, 'Cargo.lock');
+  if (lstatSync(lock, { throwIfNoEntry: false }) !== undefined) {
+    copyWhole(lock, join(overlay.folder, 'Cargo.lock'), 0o644);
+  }
+}
+
+/**
+ * Everything but the two files that differ, the repository, and build output. Cargo and rustup find
+ * `.cargo` and the toolchain file of the checkout by themselves where the overlay lies inside it;
+ * linked as well, `.cargo` would be read twice, and its lists would double.
+ */
+function isLinked(overlay: Overlay, name: string): boolean {
+  if (['Cargo.toml', 'Cargo.lock', '.git', 'target'].includes(name)) return false;
+  const output = relative(overlay.root, overlay.targetDirectory);
+  if (output === '..' || output.startsWith('../')) return true;
+  return name !== '.cargo' && name !== output;
+}
+
+function link(target: string, path: string): void {
+  const current = lstatSync(path, { throwIfNoEntry: false });
+  if (current?.isSymbolicLink() && readlinkSync(path) === target) return;
+  if (current !== undefined && !current.isSymbolicLink()) {
+    throw failure(`${path} is in the way of a link; remove ${dirname(path)} and try again`);
+  }
+  const temporary = temporaryOf(path);
+  rmSync(temporary, { force: true });
+  symlinkSync(target, temporary);
+  renameSync(temporary, path);
+}
+
+function parseOr<T>(parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    throw usageError('Cargo.toml cannot be read as TOML', { cause: error });
+  }
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** The zig wrappers for callers outside the suite: shell scripts that eval, and GitHub workflows. */
+
+import { appendFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { findCheckout } from '../checkout.ts';
+import { textOf } from '../cli/env.ts';
+import type { Workbench } from '../cli/task.ts';
+import { shown, usageError } from '../errors.ts';
+import { absolutePath } from '../fs/paths.ts';
+import { shellQuote } from '../process/command.ts';
+import { removeStaleCmakeCaches } from './cmake-cache.ts';
+import { findZig } from './toolchain.ts';
+import { bareTarget, writeZigWrapper, zigWrapper } from './zig-cc.ts';
+
+/** A target triple, with or without a glibc version. It becomes part of file names and scripts. */
+const TARGET = /^[A-Za-z0-9_]+(?:-[A-Za-z0-9_]+)+(?:\.[0-9]+\.[0-9]+)?$/;
+
+/**
+ * Writes the wrappers, removes cmake caches that other wrappers made, and prints or appends the variables.
+ *
+ * @throws usageError for a word that is no target, or where there is no zig
+ */
+export async function setUpZigWrapper(
+  bench: Workbench,
+  cargoTarget: string,
+  zigTarget: string,
+  folder: string,
+): Promise<void> {
+  const { door, env, startDirectory, terminal } = bench;
+  verifyTarget('cargo-target', cargoTarget);
+  verifyTarget('zig-target', zigTarget);
+  if (folder === '') throw usageError("wrapper-dir is ''; give the folder to write the wrappers to");
+  const root = findCheckout(env, startDirectory);
+  const zig = await findZig(door, env, root, startDirectory);
+  const wrapper = zigWrapper(cargoTarget, zigTarget, absolutePath(startDirectory, folder), zig);
+  writeZigWrapper(wrapper);
+  const target = absolutePath(startDirectory, textOf(env, 'CARGO_TARGET_DIR') ?? join(root, 'target'));
+  for (const stale of removeStaleCmakeCaches(target, bareTarget(cargoTarget))) {
+    terminal.say(`removed a stale cmake cache: ${stale}`);
+  }
+  const workflowFile = textOf(env, 'GITHUB_ENV');
+  if (workflowFile === undefined) {
+    for (const [name, value] of wrapper.variables) terminal.result(`export ${name}=${shellQuote(value)}`);
+  } else {
+    const lines = wrapper.variables.map(([name, value]) => workflowLine(name, value));
+    appendFileSync(absolutePath(startDirectory, workflowFile), lines.join(''));
+  }
+}
+
+function verifyTarget(word: string, target: string): void {
+  if (TARGET.test(target)) return;
+  throw usageError(`${word} is ${shown(target)}; allowed is a target such as x86_64-unknown-linux-gnu.2.28`);
+}
+
+/** A line of a workflow's environment file; the delimiter form carries line breaks. */
+function workflowLine(name: string, value: string): string {
+  if (!/[\r\n]/.test(value)) return `${name}=${value}\n`;
+  let delimiter = 'END_OF_VALUE';
+  while (value.includes(delimiter)) delimiter += '_';
+  return `${name}<<${delimiter}\n${value}\n${delimiter}\n`;
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/**
+ * What the person sees: results on stdout; progress, echo and reports on stderr, about one
+ * line per command. All colour of the suite is here.
+ */
+
+import type { Environment } from './env.ts';
+
+/** A stream that text is written to. */
+export interface Sink {
+  readonly isTTY?: boolean;
+  readonly columns?: number;
+  write(text: string | Uint8Array): unknown;
+}
+
+export class Terminal {
+  readonly #out: Sink;
+  readonly #err: Sink;
+  /** Whether escape sequences are understood. */
+  readonly #isAnsi: boolean;
+  readonly #coloured: boolean;
+  readonly #sections: { title: string; ms: number }[] = [];
+  #depth = 0;
+
+  /** @param env `NO_COLOR` (https://no-color.org) and `TERM=dumb` turn colour off */
+  constructor(out: Sink, err: Sink, env: Environment) {
+    this.#out = out;
+    this.#err = err;
+    this.#isAnsi = err.isTTY === true && env.TERM !== 'dumb';
+    this.#coloured = this.#isAnsi && (env.NO_COLOR ?? '') === '';
+  }
+
+  /** Whether progress is for a person at a terminal. */
+  get isInteractive(): boolean {
+    return this.#err.isTTY === true;
+  }
+
+  get isColoured(): boolean {
+    return this.#coloured;
+  }
+
+  /** The width of the terminal in columns; 80 where it is unknown (some terminals say 0). */
+  get columns(): number {
+    return this.#err.columns || 80;
+  }
+
+  /** A line of the result, on stdout. */
+  result(text: string): void {
+    this.#out.write(`${text}\n`);
+  }
+
+  /** A line of progress. */
+  say(text: string): void {
+    this.#err.write(`${text}\n`);
+  }
+
+  /** A command that is about to run. */
+  echo(text: string): void {
+    this.say(this.#paint('2', `$ ${text}`));
+  }
+
+  warn(text: string): void {
+    this.say(`${this.#paint('1;33', 'warning:')} ${text}`);
+  }
+
+  error(text: string): void {
+    // The progress bar of a program that was stopped may still stand on this line.
+    const fresh = this.#isAnsi ? '\r\u001b[K' : '';
+    this.say(`${fresh}${this.#paint('1;31', 'error:')} ${text}`);
+  }
+
+  /** Bytes of a child, as they come. */
+  pass(bytes: Uint8Array): void {
+    this.#err.write(bytes);
+  }
+
+  /** Runs a part of the task under a heading and keeps its time for `timings`, unless it is part of another one. */
+  async section<T>(title: string, body: () => Promise<T>, heading: string = title): Promise<T> {
+    this.say(this.#paint('1', `==> ${heading}`));
+    const start = performance.now();
+    this.#depth++;
+    try {
+      return await body();
+    } finally {
+      this.#depth--;
+      if (this.#depth === 0) this.#sections.push({ title, ms: performance.now() - start });
+    }
+  }
+
+  /** What took how long: `targets 0.02 s, cargo 12.3 s`. */
+  timings(): string {
+    return this.#sections.map(({ title, ms }) => `${title} ${seconds(ms)}`).join(', ');
+  }
+
+  #paint(code: string, text: string): string {
+    return this.#coloured ? `\u001b[${code}m${text}\u001b[0m` : text;
+  }
+}
+
+/** A duration in milliseconds as seconds for people: `0.03 s`, `12.3 s`, `2 min 5 s`. */
+export function seconds(ms: number): string {
+  if (ms < 10_000) return `${(ms / 1000).toFixed(2)} s`;
+  if (ms < 60_000) return `${(ms / 1000).toFixed(1)} s`;
+  const whole = Math.round(ms / 1000);
+  return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** What docker and podman have in common: two records of one shape. Tasks hold no `if (engine === 'docker')`. */
+
+import { isTable, parseTable } from '../fs/json.ts';
+import type { Arch } from '../host.ts';
+
+export type EngineName = 'docker' | 'podman';
+
+/** What an image build is asked for, in no engine's words. */
+export interface ImageBuild {
+  /** The Dockerfile, relative to the build context. */
+  readonly dockerfile: string;
+  /** The stage to build; `undefined` for the last one. */
+  readonly target: string | undefined;
+  /** Whole references, `registry/name:tag`. */
+  readonly tags: readonly string[];
+  /** `linux/amd64` and the like; empty for the engine's own. */
+  readonly platforms: readonly string[];
+  /** The buildx builder; podman has none. */
+  readonly builder: string | undefined;
+  /** Cache options, in docker's words; podman has its own cache. */
+  readonly caches: readonly string[];
+  /** Secrets as `id=NAME,env=VARIABLE`: values never stand in words. */
+  readonly secrets: readonly string[];
+  /** The person's own words, behind all others but the output. */
+  readonly extra: readonly string[];
+  readonly output: ImageOutput;
+  /** The folder that the build can copy from; without it the one that the command runs in. */
+  readonly context?: string;
+}
+
+/** Where the image goes. */
+export type ImageOutput =
+  | { readonly kind: 'load' }
+  | { readonly kind: 'push' }
+  | { readonly kind: 'output'; readonly value: string };
+
+/** What an engine says about itself. */
+export interface EngineInfo {
+  /** Which engine answered, whatever the program is called. */
+  readonly engine: EngineName;
+  /** In the engine's word, such as `x86_64`; undefined where it did not say. */
+  readonly arch: string | undefined;
+  /** The server's version. */
+  readonly version: string | undefined;
+  /** Docker's client, but podman on the other end of its socket. */
+  readonly isPodmanServer: boolean;
+  /** Whether images of several platforms fit into its own store (containerd's); podman's lists are another matter. */
+  readonly storesIndexes: boolean;
+}
+
+/** What a task asks of an engine, as words behind the program's name. */
+export interface EngineRecord {
+  readonly name: EngineName;
+  /** The programs that may stand for it, the usual one first. */
+  readonly programs: readonly string[];
+  /** The commands of an image build, in their order. */
+  buildCommands(build: ImageBuild): readonly (readonly string[])[];
+  /** The question about the builder that would build; `undefined` where there are no builders. */
+  builderQuestion(builder: string | undefined): readonly string[] | undefined;
+}
+
+/** An engine that was chosen and has answered. */
+export interface Engine {
+  readonly record: EngineRecord;
+  /** The program to start. */
+  readonly program: string;
+  /** The architecture of its server; reading it throws a usageError where that is neither amd64 nor arm64. */
+  readonly arch: Arch;
+  /** Why it was chosen, for people. */
+  readonly reason: string;
+  /** What it said about itself. */
+  readonly info?: EngineInfo | undefined;
+}
+
+/** The one question that says which engine a program is, whether it answers, and what it runs on. */
+export const INFO_WORDS = ['info', '--format', '{{json .}}'] as const;
+
+/**
+ * Reads the answer of `info`.
+ *
+ * @returns `undefined` for text that is no engine's answer
+ */
+export function parseInfo(text: string): EngineInfo | undefined {
+  const info = parseTable(text);
+  const host = tableOf(info?.host);
+  if (host !== undefined) {
+    const version = textOf(tableOf(info?.version)?.Version);
+    return { engine: 'podman', arch: textOf(host.arch), version, isPodmanServer: true, storesIndexes: false };
+  }
+  if (info === undefined || !('ServerVersion' in info || 'Architecture' in info)) return undefined;
+  return {
+    engine: 'docker',
+    arch: textOf(info.Architecture),
+    version: textOf(info.ServerVersion),
+    // Podman's service answers as Docker does, but keeps its images where podman does.
+    isPodmanServer: /\/containers\/storage\/?$/.test(textOf(info.DockerRootDir) ?? ''),
+    storesIndexes: JSON.stringify(info.DriverStatus ?? null).includes('io.containerd.snapshotter'),
+  };
+}
+
+/** Why the server did not answer, where the client says so in its answer: docker 20.10 does, and with status 0. */
+export function refusalIn(text: string): string | undefined {
+  const errors = parseTable(text)?.ServerErrors;
+  return Array.isArray(errors) && errors.length > 0 ? errors.map(String).join('; ') : undefined;
+}
+
+function tableOf(value: unknown): Record<string, unknown> | undefined {
+  return isTable(value) ? value : undefined;
+}
+
+function textOf(value: unknown): string | undefined {
+  return typeof value === 'string' && value !== '' ? value : undefined;
+}

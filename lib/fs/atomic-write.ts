@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/**
+ * Files that others read appear whole: written to a temporary file in the same folder, flushed,
+ * renamed. Unchanged content is left alone, so that caches keyed by it stay warm.
+ */
+
+import {
+  accessSync,
+  chmodSync,
+  closeSync,
+  constants,
+  copyFileSync,
+  existsSync,
+  fsyncSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { EXIT, failure, usageError } from '../errors.ts';
+import { makeFolder, takeFolderOwner } from './ownership.ts';
+import { ancestorsOf } from './paths.ts';
+
+const CHUNK_BYTES = 1024 * 1024;
+
+/** Whether a file was written, or had the content already. */
+export type Change = 'written' | 'unchanged';
+
+/** Writes a text file whole, with these permissions; its folder is created. */
+export function writeWhole(path: string, text: string, mode: number): Change {
+  if (isFile(path) && readFileSync(path, 'utf8') === text) return keepWithMode(path, mode);
+  return replace(path, mode, (temporary) => writeFileSync(temporary, text, { flag: 'wx', mode }));
+}
+
+/**
+ * Copies a file whole, with these permissions; the destination's folder is created.
+ *
+ * @param verifyCopy looks at the copy before anybody else can; when it throws, nothing has changed
+ */
+export function copyWhole(source: string, path: string, mode: number, verifyCopy?: (copy: string) => void): Change {
+  if (isFile(path) && hasSameContent(source, path)) return keepWithMode(path, mode);
+  return replace(path, mode, (temporary) => {
+    copyFileSync(source, temporary, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+    verifyCopy?.(temporary);
+  });
+}
+
+/** Whether two files have the same bytes. */
+export function hasSameContent(left: string, right: string): boolean {
+  if (statSync(left).size !== statSync(right).size) return false;
+  const handles = [openSync(left, 'r'), openSync(right, 'r')] as const;
+  const chunks = [Buffer.allocUnsafe(CHUNK_BYTES), Buffer.allocUnsafe(CHUNK_BYTES)] as const;
+  try {
+    for (;;) {
+      const count = readSync(handles[0], chunks[0]);
+      if (count !== readSync(handles[1], chunks[1])) return false;
+      if (count === 0) return true;
+      if (chunks[0].compare(chunks[1], 0, count, 0, count) !== 0) return false;
+    }
+  } finally {
+    for (const handle of handles) closeSync(handle);
+  }
+}
+
+/**
+ * Removes what interrupted writes of this file have left. Call it only where nobody else writes the file,
+ * or say which process is still at it.
+ */
+export function sweepTemporary(path: string, isBusy: (pid: number) => boolean = () => false): void {
+  const folder = dirname(path);
+  const lead = `.${basename(path)}.`;
+  for (const name of existsSync(folder) ? readdirSync(folder) : []) {
+    // A pid and nothing else: `.a.b.1.tmp` belongs to the file `a.b`.
+    const [, pid] = name.startsWith(lead) ? (/^(\d+)\.tmp$/.exec(name.slice(lead.length)) ?? []) : [];
+    if (pid !== undefined && !isBusy(Number(pid))) rmSync(join(folder, name));
+  }
+}
+
+/**
+ * Makes a new file in the place of `path` and its content, whole, with these permissions.
+ *
+ * @param fill makes the temporary file; when it throws, nothing has changed
+ * @throws TaskError with the system's reason: no space, no permission, a folder in the way; or what `fill` throws
+ */
+export async function replaceWhole(
+  path: string,
+  mode: number,
+  fill: (temporary: string) => Promise<void>,
+): Promise<void> {
+  const temporary = temporaryOf(path);
+  try {
+    clear(temporary);
+    await fill(temporary);
+    finish(temporary, path, mode);
+  } catch (error) {
+    throw unwritten(path, temporary, error);
+  }
+}
+
+/** The same for a content that is made at once. */
+function replace(path: string, mode: number, fill: (temporary: string) => void): Change {
+  const temporary = temporaryOf(path);
+  try {
+    clear(temporary);
+    fill(temporary);
+    finish(temporary, path, mode);
+  } catch (error) {
+    throw unwritten(path, temporary, error);
+  }
+  return 'written';
+}
+
+/** The temporary file that stands for `path` until it is renamed; `sweepTemporary` knows the name. */
+export function temporaryOf(path: string): string {
+  return join(dirname(path), `.${basename(path)}.${process.pid}.tmp`);
+}
+
+function clear(temporary: string): void {
+  makeFolder(dirname(temporary));
+  rmSync(temporary, { force: true });
+}
+
+function finish(temporary: string, path: string, mode: number): void {
+  // The umask has narrowed the mode that the file was created with.
+  chmodSync(temporary, mode);
+  takeFolderOwner(temporary);
+  flush(temporary);
+  renameSync(temporary, path);
+  flush(dirname(path));
+}
+
+/** The error to tell, once the temporary file is gone. */
+function unwritten(path: string, temporary: string, error: unknown): unknown {
+  discard(temporary);
+  if ((error as NodeJS.ErrnoException).syscall === undefined) return error;
+  return failure(`${path} cannot be written`, EXIT.failed, { cause: error });
+}
+
+/** Removes a temporary file; where its folder cannot be used at all, the first error is the one to tell. */
+function discard(temporary: string): void {
+  try {
+    rmSync(temporary, { force: true });
+  } catch {}
+}
+
+function flush(path: string): void {
+  const handle = openSync(path, 'r');
+  try {
+    fsyncSync(handle);
+  } finally {
+    closeSync(handle);
+  }
+}
+
+/**
+ * Checks that a folder can be written to, or made: a compilation of minutes must not end at one that cannot.
+ *
+ * @param remedy what the person can do about it
+ * @throws usageError naming the folder that is in the way
+ */
+export function verifyWritable(folder: string, remedy: string): void {
+  const at = ancestorsOf(folder).find((path) => existsSync(path)) ?? folder;
+  try {
+    if (!statSync(at).isDirectory()) throw usageError('it is not a folder');
+    accessSync(at, constants.W_OK | constants.X_OK);
+  } catch (cause) {
+    throw usageError(`${folder} cannot be written to, because of ${at}; ${remedy}`, { cause });
+  }
+}
+
+/** Gives a file that stays as it is these permissions. */
+export function keepWithMode(path: string, mode: number): Change {
+  if ((statSync(path).mode & 0o7777) !== mode) chmodSync(path, mode);
+  return 'unchanged';
+}
+
+/** A link is not the file: it is replaced, so that what it points at is neither read for ours nor changed. */
+export function isFile(path: string): boolean {
+  try {
+    return lstatSync(path).isFile();
+  } catch {
+    // Whatever is wrong with the path, writing tells it better.
+    return false;
+  }
+}

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** The watcher as a program: `node watch-main.ts WATCHED`, started by the hand-over. */
+
+import { describeError } from '../errors.ts';
+import { type Watched, watch } from './readiness.ts';
+
+const say = (text: string) => process.stderr.write(`${text}\n`);
+// The terminal may be gone by now, and then nobody reads it.
+process.stderr.on('error', () => undefined);
+try {
+  await watch(JSON.parse(process.argv[2] ?? '') as Watched, say);
+} catch (error) {
+  say(`warning: the gateway could not be made the active one: ${describeError(error)}`);
+  process.exitCode = 1;
+}

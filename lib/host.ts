@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** Architectures, operating systems and Rust target triples: facts as values, so that any host can be tested. */
+/** What the machine is, as a value: a test passes another machine in. */
+
+import { type Environment, wholeNumberOf } from './cli/env.ts';
+import { shown, usageError } from './errors.ts';
+import { type Invoker, invokerOf } from './fs/ownership.ts';
+import { type Limits, ownLimits, personSoftLimit } from './nofile/limits.ts';
+import { GUARD_VARIABLES } from './product.ts';
+
+/** An architecture in the words of image builds; staged paths and Dockerfiles use these two. */
+export type Arch = 'amd64' | 'arm64';
+
+export const ARCHES: readonly Arch[] = ['amd64', 'arm64'];
+
+/** The machine that a task runs on. */
+export interface Host {
+  readonly platform: NodeJS.Platform;
+  /** `undefined` on a machine that is neither amd64 nor arm64. */
+  readonly arch: Arch | undefined;
+}
+
+const ARCH_WORDS: Readonly<Record<string, Arch>> = {
+  x86_64: 'amd64',
+  amd64: 'amd64',
+  x64: 'amd64',
+  aarch64: 'arm64',
+  arm64: 'arm64',
+};
+
+/** The architecture that a word of uname, docker, podman or Node means; `undefined` for any other. */
+export function archOf(word: string): Arch | undefined {
+  return Object.hasOwn(ARCH_WORDS, word) ? ARCH_WORDS[word] : undefined;
+}
+
+/** This machine. */
+export function thisHost(): Host {
+  return { platform: process.platform, arch: archOf(process.arch) };
+}
+
+/**
+ * The architectures of a platform list (`linux/amd64, linux/arm64`), each once, in their order.
+ * Blanks around an entry are dropped.
+ *
+ * @param source the variable or flag that the text comes from, for the error
+ * @throws usageError for an empty list, an empty entry, or any platform but the two
+ */
+export function platformArches(source: string, text: string): Arch[] {
+  const arches = text.split(',').map((entry) => {
+    const platform = entry.trim();
+    const arch = ARCHES.find((known) => platform === `linux/${known}`);
+    if (arch !== undefined) return arch;
+    throw usageError(
+      `${source} is ${shown(text)}: ${platform === '' ? 'an entry is empty' : `${shown(platform)} is not supported`}; ` +
+        'allowed is a comma list of linux/amd64 and linux/arm64; change it or unset it',
+    );
+  });
+  return [...new Set(arches)];
+}
+
+const CPU: Readonly<Record<Arch, string>> = { amd64: 'x86_64', arm64: 'aarch64' };
+
+/** The Rust target triple for Linux: `x86_64-unknown-linux-musl`. */
+export function linuxTriple(arch: Arch, libc: 'musl' | 'gnu'): string {
+  return `${CPU[arch]}-unknown-linux-${libc}`;
+}
+
+export interface Machine {
+  readonly platform: NodeJS.Platform;
+  /** The limits that a child inherits. */
+  readonly limits: Limits;
+  /** The soft open-file limit of the person's shell, where it is known. */
+  readonly personLimit: number | undefined;
+  /** Whether a process can be replaced by another program; where it cannot, `become` runs it as a child. */
+  readonly canReplace: boolean;
+  /** The person who called sudo. */
+  readonly invoker: Invoker | undefined;
+}
+
+/**
+ * Reads this machine.
+ *
+ * @throws usageError for a wrong limit handed over by a launcher
+ */
+export function thisMachine(env: Environment): Machine {
+  return {
+    platform: process.platform,
+    limits: ownLimits(),
+    personLimit: wholeNumberOf(env, GUARD_VARIABLES.personLimit, 1) ?? personSoftLimit(),
+    canReplace: process.platform !== 'win32',
+    invoker: invokerOf(env),
+  };
+}

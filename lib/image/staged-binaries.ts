@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** The binaries that an image copies: put there by us or by others, verified, and the same while the engine reads them. */
+
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Workbench } from '../cli/task.ts';
+import { failure, TaskError, usageError } from '../errors.ts';
+import { holderText, waitForLock } from '../fs/lock.ts';
+import { PRODUCT } from '../product.ts';
+import { verifyArtefact } from '../stage/artifacts.ts';
+import type { StageConfig } from '../stage/config.ts';
+import { carryOut } from '../stage/execute.ts';
+import { type Artefact, artefactsOf, type PreparedStage } from '../stage/plan.ts';
+import { reportLines } from '../stage/report.ts';
+
+/**
+ * What others have staged is held to the same as what we stage: no image gets a foreign binary unseen.
+ *
+ * @throws TaskError: 2 for one that is not there, 1 for one that is not what it has to be
+ */
+export function verifyPrebuilt(config: StageConfig): void {
+  const artefacts = artefactsOf(config);
+  const missing = artefacts.filter(({ path }) => statSync(path, { throwIfNoEntry: false })?.isFile() !== true);
+  if (missing.length > 0) {
+    throw usageError(
+      `${missing.map(({ path }) => path).join(' and ')} ${missing.length > 1 ? 'are' : 'is'} not there, and nothing is ` +
+        'staged here (CI or PREBUILT_AUTO_STAGE=0); run tasks/stage.ts first, or unset them',
+    );
+  }
+  for (const artefact of artefacts) verifyStaged(artefact);
+}
+
+function verifyStaged(artefact: Artefact): void {
+  try {
+    verifyArtefact(artefact, artefact.path);
+  } catch (cause) {
+    if (!(cause instanceof TaskError)) throw cause;
+    throw failure(`no image was built from ${artefact.path}`, cause.exitCode, { cause });
+  }
+}
+
+/**
+ * Stages where that is planned, and runs a body that builds from it. Two builds of one component wait for each other,
+ * so that none copies the binary of the other, which may have another version.
+ *
+ * @throws TaskError (1) when the binaries were replaced meanwhile by a staging that builds no image
+ */
+export async function withStaged(
+  bench: Workbench,
+  config: StageConfig,
+  prepared: PreparedStage | undefined,
+  body: () => Promise<void>,
+): Promise<void> {
+  if (prepared === undefined) return whileUnchanged(config, body);
+  const { signals, terminal } = bench;
+  const names = config.components.map(({ name }) => name).join(' ');
+  const path = join(config.root, PRODUCT.prebuiltFolder, '..', `.image-${names.replaceAll(' ', '-')}.lock`);
+  const lock = await waitForLock(path, `image ${names}`, signals, (holder) =>
+    terminal.say(`waiting for another build of this image: ${holderText(holder)}`),
+  );
+  try {
+    const staged = await carryOut(bench, prepared);
+    // All but the last line, which says that the task is done.
+    for (const line of reportLines(config.root, staged, '').slice(0, -1)) terminal.say(line);
+    await whileUnchanged(config, body);
+  } finally {
+    await lock.release();
+  }
+}
+
+async function whileUnchanged(config: StageConfig, body: () => Promise<void>): Promise<void> {
+  const paths = artefactsOf(config).map(({ path }) => path);
+  const before = paths.map(identity);
+  await body();
+  const changed = paths.find((path, index) => identity(path) !== before[index]);
+  if (changed === undefined) return;
+  throw failure(`${changed} was replaced while the image was built, which may hold either; build it again`);
+}
+
+/** A staged file is replaced by another one, never written to. */
+function identity(path: string): string | undefined {
+  const stats = statSync(path, { bigint: true, throwIfNoEntry: false });
+  return stats && `${stats.dev} ${stats.ino} ${stats.mtimeNs}`;
+}

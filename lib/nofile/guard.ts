@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** The open-file guard of one task: what `nofile.ts` decides, for this machine and each command. */
+
+import { type Environment, textOf } from '../cli/env.ts';
+import { usageError } from '../errors.ts';
+import type { Machine } from '../host.ts';
+import type { Command } from '../process/command.ts';
+import { findProgram } from '../process/which.ts';
+import { WRAPPER_BEHIND } from '../product.ts';
+import { type NofilePlan, type NofileRequest, nofileRequest, planNofile } from './policy.ts';
+
+export class Guard {
+  readonly #request: NofileRequest;
+  readonly #machine: Machine;
+
+  /** @throws usageError for a wrong guard variable */
+  constructor(env: Environment, machine: Machine) {
+    this.#request = nofileRequest(env);
+    this.#machine = machine;
+  }
+
+  /**
+   * What is done before a command runs.
+   *
+   * @param env the whole environment that the command gets
+   * @throws usageError where the machine's limits cannot carry a build, with the command that mends it
+   */
+  plan(value: Command, env: Environment): Exclude<NofilePlan, { kind: 'refuse' }> {
+    const plan = planNofile(this.#request, {
+      platform: this.#machine.platform,
+      zigbuild: value.argv.includes('zigbuild') || findProgram('cargo-zigbuild', env) !== undefined,
+      wrapper: wrapperOf(env) !== undefined,
+      ...this.#machine.limits,
+    });
+    if (plan.kind === 'refuse') throw usageError(plan.message);
+    return plan;
+  }
+
+  /** The soft limit for a server that outlives the task and serves builds. */
+  get serverLimit(): number {
+    return this.#clamped(this.#request.wanted);
+  }
+
+  /** The soft limit for a program that takes the task's place: the person's own, not the one that Node made. */
+  get successorLimit(): number {
+    return this.#clamped(this.#machine.personLimit ?? this.#request.wanted);
+  }
+
+  #clamped(limit: number): number {
+    return Math.min(limit, this.#machine.limits.hard ?? Number.POSITIVE_INFINITY);
+  }
+}
+
+/**
+ * The compiler wrapper that cargo takes from an environment; set but empty means none. Where that is
+ * one of the suite's own, the wrapper behind it: that is who fails, and whose server is restarted.
+ */
+export function wrapperOf(env: Environment): string | undefined {
+  const given =
+    env.RUSTC_WRAPPER === undefined ? textOf(env, 'CARGO_BUILD_RUSTC_WRAPPER') : textOf(env, 'RUSTC_WRAPPER');
+  return given === undefined ? undefined : (textOf(env, WRAPPER_BEHIND) ?? given);
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** How a command ended, and the one line that says so. */
+
+import { seconds } from '../cli/terminal.ts';
+import { EXIT, failure, oneLine, type TaskError } from '../errors.ts';
+import { argvText, type Command } from './command.ts';
+
+const TAIL_LINES = 20;
+
+export interface Outcome {
+  /** The exit status; 128+n for signal n. */
+  readonly status: number;
+  readonly signal: NodeJS.Signals | undefined;
+  /** What was captured; empty where the terminal had it. */
+  readonly stdout: string;
+  readonly stderr: string;
+  /** The time limit was over, and the command was killed. */
+  readonly timedOut: boolean;
+}
+
+/** The answer of a question: the output without the line breaks at its end, or why there is none. */
+export type Answer = { readonly ok: true; readonly output: string } | { readonly ok: false; readonly reason: string };
+
+/**
+ * What a question was answered.
+ *
+ * @param timeoutMs how long it had
+ */
+export function answerOf(value: Command, outcome: Outcome, timeoutMs: number): Answer {
+  if (outcome.timedOut) {
+    return { ok: false, reason: `no answer from ${argvText(value)} within ${seconds(timeoutMs)}` };
+  }
+  if (outcome.status === 0) return { ok: true, output: trimmed(outcome.stdout) };
+  return { ok: false, reason: outcomeTail(outcome) || `status ${outcome.status}` };
+}
+
+/** The error for a command that failed: what, how, where, and its last lines unless the person has seen them. */
+export function commandFailed(value: Command, outcome: Outcome): TaskError {
+  const said = outcomeTail(outcome);
+  const detail = said === '' || value.secret ? '' : `: ${oneLine(said)}`;
+  return failure(`${argvText(value)} ${howItEnded(value, outcome)} in ${value.cwd}${detail}`, outcome.status);
+}
+
+function howItEnded(value: Command, outcome: Outcome): string {
+  if (outcome.signal !== undefined) return `was ended by ${outcome.signal}`;
+  if (outcome.status === EXIT.vanished) return `was not found (${value.argv[0]})`;
+  return `failed with status ${outcome.status}`;
+}
+
+/** Output without the line breaks at its end, as `$(...)` gives it. */
+export function trimmed(output: string): string {
+  return output.replace(/\n+$/, '');
+}
+
+/** The last lines that a command said, on stderr where there is any. */
+export function outcomeTail(outcome: Outcome): string {
+  const text = outcome.stderr.trim() || outcome.stdout.trim();
+  return text.split('\n').slice(-TAIL_LINES).join('\n');
+}

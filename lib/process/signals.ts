@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/**
+ * Signals to the task: SIGINT, SIGTERM and SIGHUP end it, but only after what it started has ended.
+ *
+ * A child runs in a process group of its own, so the signal goes to the whole group once; a
+ * repeated signal kills the group. The task then unwinds through its `finally` blocks and exits 128+n.
+ */
+
+import { constants } from 'node:os';
+import { EXIT, TaskError } from '../errors.ts';
+import { isGroupAlive } from './identity.ts';
+
+const ENDING = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+/** How long the rest of a group may take to end after its leader has. */
+const GROUP_GRACE_MS = 2000;
+const GROUP_POLL_MS = 20;
+
+/** What is needed of a child process, which leads a group of its own. */
+export interface RunningChild {
+  readonly pid?: number | undefined;
+  readonly exitCode: number | null;
+  readonly signalCode: NodeJS.Signals | null;
+  once(event: 'exit', listener: (code: number | null, signal: NodeJS.Signals | null) => void): unknown;
+  once(event: 'error', listener: (error: Error) => void): unknown;
+}
+
+export class Signals {
+  #received: NodeJS.Signals | undefined;
+  readonly #children = new Set<RunningChild>();
+  readonly #controller = new AbortController();
+  readonly #handlers = new Map<NodeJS.Signals, () => void>();
+
+  /** Aborts when the first signal arrives: for waits that are not a child. */
+  get aborted(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** Starts listening; until `stop`, the default action of the signals is off. */
+  listen(): void {
+    for (const signal of ENDING) this.#on(signal, () => this.#receive(signal));
+    // Ctrl-Z reaches only this process, because the children have groups of their own.
+    this.#on('SIGTSTP', () => {
+      this.#forward('SIGSTOP');
+      process.kill(process.pid, 'SIGSTOP');
+    });
+    this.#on('SIGCONT', () => this.#forward('SIGCONT'));
+  }
+
+  /** Stops listening: the signals have their default action again. */
+  stop(): void {
+    for (const [signal, handler] of this.#handlers) process.off(signal, handler);
+    this.#handlers.clear();
+  }
+
+  /** Ends the task here if a signal has arrived. */
+  throwIfReceived(): void {
+    if (this.#received !== undefined) throw interrupted(this.#received);
+  }
+
+  /**
+   * Waits for a child while signals go to its group.
+   *
+   * @param ended resolves when the child has ended and its output is read
+   */
+  async relay<T>(child: RunningChild, ended: Promise<T>): Promise<T> {
+    this.#children.add(child);
+    // What is left of the group may hold the output open, and would be waited for without an end.
+    child.once('exit', () => this.#received !== undefined && endGroup(child));
+    try {
+      return await ended;
+    } finally {
+      this.#children.delete(child);
+    }
+  }
+
+  /**
+   * The same for a child that is part of the task: a signal ends the task with it.
+   *
+   * @throws TaskError with exit 128+n when a signal arrived meanwhile; the group is gone by then
+   */
+  async during<T>(child: RunningChild, ended: Promise<T>): Promise<T> {
+    const result = await this.relay(child, ended);
+    if (this.#received !== undefined) await endGroup(child);
+    this.throwIfReceived();
+    return result;
+  }
+
+  #on(signal: NodeJS.Signals, handler: () => void): void {
+    this.#handlers.set(signal, handler);
+    process.on(signal, handler);
+  }
+
+  #receive(signal: NodeJS.Signals): void {
+    this.#forward(this.#received === undefined ? signal : 'SIGKILL');
+    this.#received ??= signal;
+    this.#controller.abort(interrupted(this.#received));
+    for (const child of this.#children) if (hasExited(child)) void endGroup(child);
+  }
+
+  #forward(signal: NodeJS.Signals): void {
+    for (const child of this.#children) killGroup(child, signal);
+  }
+}
+
+/** The error that a signal ends the task with. */
+export function interrupted(signal: NodeJS.Signals): TaskError {
+  return new TaskError(`stopped by ${signal}`, statusOfSignal(signal));
+}
+
+/** The exit status that stands for a signal: 128+n. */
+export function statusOfSignal(signal: NodeJS.Signals): number {
+  return EXIT.signalled + constants.signals[signal];
+}
+
+/** The exit status of a child when it ends; 128+n for a signal. */
+export async function exitStatus(child: RunningChild): Promise<number> {
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('exit', (code, signal) => resolve(code ?? statusOfSignal(signal ?? 'SIGKILL')));
+  });
+}
+
+/**
+ * Sends a signal to the process group that a child leads; `false` when the group is gone.
+ * A group of which only zombies are left answers EPERM on macOS.
+ */
+export function killGroup(child: RunningChild, signal: NodeJS.Signals): boolean {
+  if (child.pid === undefined) return false;
+  try {
+    process.kill(-child.pid, signal);
+    return true;
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code === 'ESRCH' || code === 'EPERM') return false;
+    throw error;
+  }
+}
+
+function hasExited(child: RunningChild): boolean {
+  return child.exitCode !== null || child.signalCode !== null;
+}
+
+/** Waits until nothing of a group runs any more, and kills what is left of it after the grace. */
+async function endGroup(child: RunningChild): Promise<void> {
+  const start = Date.now();
+  while (child.pid !== undefined && isGroupAlive(child.pid)) {
+    const waited = Date.now() - start;
+    if (waited > 2 * GROUP_GRACE_MS) return;
+    if (waited > GROUP_GRACE_MS) killGroup(child, 'SIGKILL');
+    await new Promise((resolve) => setTimeout(resolve, GROUP_POLL_MS));
+  }
+}

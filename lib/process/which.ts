@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** Finding programs on a PATH, without starting anything. */
+
+import { accessSync, constants, statSync } from 'node:fs';
+import { delimiter, isAbsolute, join } from 'node:path';
+import type { Environment } from '../cli/env.ts';
+
+/**
+ * The absolute path of a program on the environment's PATH; `undefined` where there is none.
+ * Relative and empty entries of PATH are skipped: they would mean another program in each folder.
+ */
+export function findProgram(name: string, env: Environment): string | undefined {
+  if (name.includes('/')) return isExecutable(name) ? name : undefined;
+  for (const folder of (env.PATH ?? '').split(delimiter)) {
+    if (!isAbsolute(folder)) continue;
+    const path = join(folder, name);
+    if (isExecutable(path)) return path;
+  }
+  return undefined;
+}
+
+/** Whether the path is a regular file that this user may execute. */
+export function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return statSync(path).isFile();
+  } catch {
+    // Not there, not allowed, or behind a folder of PATH that this user may not enter.
+    return false;
+  }
+}

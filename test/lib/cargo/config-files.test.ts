@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { cargoSettings, linkerOf, readConfigFiles } from '../../../lib/cargo/config-files.ts';
+import type { Environment } from '../../../lib/cli/env.ts';
+import { temporaryFolder } from '../../support/temporary.ts';
+
+const NONE = {
+  targetDirectory: undefined,
+  hasBuildDirectory: false,
+  wrapper: undefined,
+  workspaceWrapper: undefined,
+  targets: [],
+  linkers: {},
+};
+
+/** Files by their paths below a folder that has the home `home` and the checkout `home/code/checkout`. */
+function place(files: Readonly<Record<string, string>> = {}) {
+  const folder = temporaryFolder();
+  const root = join(folder, 'home/code/checkout');
+  mkdirSync(root, { recursive: true });
+  for (const [path, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(folder, path)), { recursive: true });
+    writeFileSync(join(folder, path), text);
+  }
+  const read = (env: Environment = {}) => {
+    const all = { HOME: join(folder, 'home'), ...env };
+    return cargoSettings(readConfigFiles(root, all), all, root);
+  };
+  return { folder, root, read };
+}
+
+describe('from files', () => {
+  test('none: cargo decides all of it', () => {
+    expect(place().read()).toEqual(NONE);
+  });
+
+  test('everything that counts; relative paths are relative to the folder of .cargo', () => {
+    const { root, read } = place({
+      'home/code/checkout/.cargo/config.toml': `
+        [build]
+        target-dir = "out"
+        build-dir = "between"
+        rustc-wrapper = "sccache"
+        rustc-workspace-wrapper = "tools/wrap"
+        target = ["x86_64-unknown-linux-gnu", "host-tuple"]
+        [target.x86_64-unknown-linux-gnu]
+        linker = "clang"
+        [target.aarch64-unknown-linux-gnu]
+        linker = "bin/ld"`,
+    });
+    const settings = read();
+    expect(settings).toMatchObject({
+      targetDirectory: join(root, 'out'),
+      hasBuildDirectory: true,
+      wrapper: 'sccache',
+      workspaceWrapper: join(root, 'tools/wrap'),
+      targets: ['x86_64-unknown-linux-gnu', 'host-tuple'],
+    });
+    expect(linkerOf(settings, 'x86_64-unknown-linux-gnu')).toBe('clang');
+    expect(linkerOf(settings, 'aarch64-unknown-linux-gnu')).toBe(join(root, 'bin/ld'));
+    expect(linkerOf(settings, 'x86_64-unknown-linux-musl')).toBeUndefined();
+  });
+
+  test('the nearest file that says something wins; the home of cargo is the last', () => {
+    const { folder, read } = place({
+      'home/code/checkout/.cargo/config.toml': '[build]\nrustc-wrapper = "near"',
+      'home/code/.cargo/config.toml': '[build]\nrustc-wrapper = "far"\ntarget-dir = "of-code"',
+      'cargo-home/config.toml': '[build]\ntarget-dir = "of-home"\ntarget = "x"',
+    });
+    expect(read({ CARGO_HOME: join(folder, 'cargo-home') })).toMatchObject({
+      wrapper: 'near',
+      targetDirectory: join(folder, 'home/code/of-code'),
+      targets: ['x'],
+    });
+  });
+
+  test('the old name without an ending is preferred, as cargo does', () => {
+    const { read } = place({
+      'home/.cargo/config': '[build]\nrustc-wrapper = "old"',
+      'home/.cargo/config.toml': '[build]\nrustc-wrapper = "new"',
+    });
+    expect(read().wrapper).toBe('old');
+  });
+
+  test('included files count, behind the file that includes them; a circle ends', () => {
+    const { read } = place({
+      'home/.cargo/config.toml': 'include = ["a.toml", { path = "b.toml" }]\n[build]\ntarget-dir = "own"',
+      'home/.cargo/a.toml':
+        'include = "config.toml"\n[build]\nrustc-wrapper = "of-a"\ntarget-dir = "of-a"\ntarget = "a"',
+      'home/.cargo/b.toml': '[build]\nrustc-wrapper = "of-b"',
+    });
+    const settings = read();
+    expect(settings.wrapper).toBe('of-b');
+    expect(settings.targets).toEqual(['a']);
+    expect(settings.targetDirectory).toMatch(/\/home\/own$/);
+  });
+
+  test('a file that is no TOML, and values of a wrong type, are left for cargo to refuse', () => {
+    const { read } = place({
+      'home/code/checkout/.cargo/config.toml': 'this is = not TOML',
+      'home/code/.cargo/config.toml': 'build = 3\ntarget = "x"\ninclude = 7',
+      'home/.cargo/config.toml': '[build]\nrustc-wrapper = 1\ntarget = [2]',
+    });
+    expect(read()).toEqual(NONE);
+  });
+});
+
+describe('from variables, which win', () => {
+  const FILE = {
+    'home/.cargo/config.toml': `[build]
+      target-dir = "/file"
+      rustc-wrapper = "file"
+      rustc-workspace-wrapper = "file"
+      target = "file"
+      [target.x86_64-unknown-linux-gnu]
+      linker = "file"`,
+  };
+
+  test('each of them; relative paths are relative to the folder that cargo runs in', () => {
+    const { root, read } = place(FILE);
+    const settings = read({
+      CARGO_BUILD_TARGET_DIR: 'out',
+      CARGO_BUILD_BUILD_DIR: 'between',
+      CARGO_BUILD_RUSTC_WRAPPER: './wrap',
+      RUSTC_WORKSPACE_WRAPPER: 'clippy-driver',
+      CARGO_BUILD_TARGET: 'x86_64-unknown-linux-musl',
+      CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER: 'gcc-14',
+    });
+    expect(settings).toEqual({
+      targetDirectory: join(root, 'out'),
+      hasBuildDirectory: true,
+      wrapper: join(root, 'wrap'),
+      workspaceWrapper: 'clippy-driver',
+      targets: ['x86_64-unknown-linux-musl'],
+      linkers: { CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER: 'gcc-14' },
+    });
+  });
+
+  test('RUSTC_WRAPPER wins over the other name, and an empty one over all', () => {
+    const { read } = place(FILE);
+    expect(read({ RUSTC_WRAPPER: 'one', CARGO_BUILD_RUSTC_WRAPPER: 'two' }).wrapper).toBe('one');
+    expect(read({ RUSTC_WRAPPER: '', CARGO_BUILD_RUSTC_WRAPPER: 'two' }).wrapper).toBeUndefined();
+    expect(read({ CARGO_BUILD_RUSTC_WRAPPER: 'two' }).wrapper).toBe('two');
+    expect(read().wrapper).toBe('file');
+  });
+});

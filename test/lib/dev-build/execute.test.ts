@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** What is made of cargo's answers, with fake tools; `test/real/launch-build.test.ts` has the real ones. */
+
+import { existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { type LaunchBuildOptions, resolveLaunchBuildConfig } from '../../../lib/dev-build/config.ts';
+import { buildForLaunch, launchBuildLines, prepareLaunchBuild } from '../../../lib/dev-build/execute.ts';
+import { staticGlibcLack } from '../../../lib/dev-build/static-libc.ts';
+import type { Host } from '../../../lib/host.ts';
+import { buildElf, DYNAMIC_RECIPE, type Recipe } from '../../support/elf-builder.ts';
+import type { FakeTools } from '../../support/fake-tools.ts';
+import { fakeTools, inProcess } from '../../support/in-process.ts';
+import { refusalFrom } from '../../support/task-errors.ts';
+
+const HOST: Host = { platform: 'linux', arch: 'amd64' };
+const MAC: Host = { platform: 'darwin', arch: 'arm64' };
+const X86_64 = 62;
+const AARCH64 = 183;
+const DYNAMIC = { machine: X86_64, ...DYNAMIC_RECIPE };
+const STATIC = { machine: X86_64 };
+const PLAIN = ['-p', 'openshell-server', '--bin', 'openshell-gateway'];
+const JOINT = [...PLAIN, '-p', 'openshell-sandbox', '--bin', 'openshell-sandbox'];
+
+class Fake {
+  readonly tools: FakeTools = fakeTools();
+  readonly root = join(this.tools.folder, 'checkout');
+  /** What cargo says, a line for each executable. */
+  readonly #messages: object[] = [];
+
+  constructor() {
+    mkdirSync(this.root);
+  }
+
+  /** A binary that cargo "makes" at a path of its choosing. */
+  makes(binary: string, recipe: Recipe | Buffer | undefined, path = `made/${binary}`, isFresh = false): this {
+    const executable = join(this.root, path);
+    mkdirSync(join(executable, '..'), { recursive: true });
+    if (recipe !== undefined) {
+      writeFileSync(executable, Buffer.isBuffer(recipe) ? recipe : buildElf(recipe).bytes, { mode: 0o755 });
+    }
+    const target = { kind: ['bin'], name: binary };
+    this.#messages.push({ reason: 'compiler-artifact', target, fresh: isFresh, executable });
+    return this;
+  }
+
+  /** @param before bash that runs first; `exit N` is a failing build */
+  async build(
+    options: LaunchBuildOptions = { withSupervisor: true },
+    extra: Readonly<Record<string, string>> = {},
+    before = '',
+    host = HOST,
+  ) {
+    const text = this.#messages.map((message) => JSON.stringify(message)).join('\n');
+    this.tools.add('cargo', [
+      { words: ['build'], script: `${before}\n/bin/cat <<'END'\n${text}\nEND` },
+      { words: ['metadata'], script: `/bin/cat <<'END'\n${JSON.stringify(METADATA)}\nEND` },
+    ]);
+    const bench = inProcess(this.tools, extra);
+    const config = resolveLaunchBuildConfig(bench.env, this.root, this.root, host, options);
+    const plan = await prepareLaunchBuild(bench, config, TOOLCHAIN);
+    return { plan, bench, built: await buildForLaunch(bench, plan) };
+  }
+}
+
+const TOOLCHAIN = { prefix: [], hasZigbuild: false, hasRustup: false, zig: undefined };
+const METADATA = {
+  target_directory: '/nowhere',
+  packages: [
+    { name: 'openshell-server', features: { telemetry: [], 'bundled-z3': [] }, dependencies: [] },
+    { name: 'openshell-sandbox', features: { telemetry: [] }, dependencies: [] },
+    { name: 'openshell-driver-vm', features: { kvm: [] }, dependencies: [] },
+  ],
+};
+
+function good(): Fake {
+  return new Fake().makes('openshell-gateway', DYNAMIC).makes('openshell-sandbox', STATIC);
+}
+
+describe('one cargo run', () => {
+  test('with the supervisor: both, verified, with their counts; nothing else is started', async () => {
+    const fake = good();
+    const { built, plan } = await fake.build();
+    expect(built).toMatchObject({
+      gateway: join(fake.root, 'made/openshell-gateway'),
+      supervisor: {
+        path: join(fake.root, 'made/openshell-sandbox'),
+        sha256: expect.stringMatching(/^[0-9a-f]{64}$/),
+        size: statSync(join(fake.root, 'made/openshell-sandbox')).size,
+        verified: 'x86-64, complete, static',
+      },
+      others: {},
+      compiled: 2,
+      total: 2,
+    });
+    const calls = fake.tools.calls();
+    expect(calls.map(({ words }) => words.slice(0, 9))).toEqual([['build', ...JOINT]]);
+    expect(calls[0]?.cwd).toBe(fake.root);
+    expect(plan.scripts.map(({ path }) => statSync(path).mode & 0o777)).toEqual([0o755]);
+  });
+
+  test('without it: a plain build, no script, no folder of ours', async () => {
+    const fake = new Fake().makes('openshell-gateway', DYNAMIC, 'target/debug/openshell-gateway', true);
+    const { built } = await fake.build({ withSupervisor: false });
+    expect(built).toMatchObject({ supervisor: undefined, compiled: 0, total: 1 });
+    expect(fake.tools.calls()[0]?.words).toEqual(['build', ...PLAIN, '--message-format=json-render-diagnostics']);
+    expect(fake.tools.calls()[0]?.env).not.toHaveProperty('RUSTC_WORKSPACE_WRAPPER');
+    expect(existsSync(join(fake.root, 'target/openshell-tasks'))).toBe(false);
+  });
+
+  test('others, by their names', async () => {
+    const driver = { name: 'vm-driver', package: 'openshell-driver-vm', binary: 'openshell-driver-vm' };
+    const fake = good().makes('openshell-driver-vm', DYNAMIC);
+    const { built } = await fake.build({ withSupervisor: false, others: [driver], env: { A: 'b' } });
+    expect(built.others).toEqual({ 'vm-driver': join(fake.root, 'made/openshell-driver-vm') });
+    expect(fake.tools.calls()[0]?.env.A).toBe('b');
+  });
+
+  test("cargo's own status when the build fails", async () => {
+    expect(await refusalFrom(() => good().build(undefined, {}, 'exit 101'))).toMatch(/^101: .*cargo build .* failed/);
+  });
+
+  test("a Mac's gateway is no ELF file and is taken as it is", async () => {
+    const fake = new Fake().makes('openshell-gateway', Buffer.from('Mach-O'));
+    const { built } = await fake.build({ withSupervisor: false }, {}, '', MAC);
+    expect(built.gateway).toBe(join(fake.root, 'made/openshell-gateway'));
+  });
+
+  test('the dry run names the script, the command to paste and the check', async () => {
+    const fake = good();
+    const { bench, plan } = await fake.build();
+    const lines = launchBuildLines(bench.door, plan);
+    expect(lines).toEqual([
+      `# writes ${plan.scripts[0]?.path}`,
+      bench.door.describe(plan.command),
+      '# checks openshell-sandbox: machine, complete, static',
+    ]);
+  });
+});
+
+describe('C6: the binary that cargo names is used, and no other', () => {
+  test('an older one in target/debug is not looked at', async () => {
+    const fake = good();
+    for (const name of ['openshell-gateway', 'openshell-sandbox']) {
+      mkdirSync(join(fake.root, 'target/debug'), { recursive: true });
+      writeFileSync(join(fake.root, 'target/debug', name), 'old');
+    }
+    const { built } = await fake.build(undefined, { CARGO_TARGET_DIR: 'elsewhere' });
+    expect(built.gateway).toBe(join(fake.root, 'made/openshell-gateway'));
+    expect(built.supervisor?.path).toBe(join(fake.root, 'made/openshell-sandbox'));
+    expect(fake.tools.calls()[0]?.env.CARGO_TARGET_DIR).toBe(join(fake.root, 'elsewhere'));
+  });
+
+  test('cargo names none: an error, whatever lies about', async () => {
+    const fake = new Fake().makes('openshell-sandbox', STATIC);
+    expect(await refusalFrom(() => fake.build())).toBe(
+      '1: cargo has built no executable of openshell-gateway; check its build.target',
+    );
+  });
+
+  test('of two targets the one for this machine', async () => {
+    const fake = new Fake()
+      .makes('openshell-gateway', { ...DYNAMIC, machine: AARCH64 }, 'arm/gateway')
+      .makes('openshell-gateway', DYNAMIC, 'intel/gateway')
+      .makes('openshell-sandbox', STATIC);
+    expect((await fake.build()).built.gateway).toBe(join(fake.root, 'intel/gateway'));
+  });
+
+  test('none for this machine: an error', async () => {
+    const fake = new Fake().makes('openshell-gateway', { ...DYNAMIC, machine: AARCH64 });
+    expect(await refusalFrom(() => fake.build({ withSupervisor: false }))).toMatch(
+      /^1: this machine cannot run the openshell-gateway that was built: .*aarch64/,
+    );
+  });
+});
+
+describe('C18: what goes into containers is static', () => {
+  const WAY = 'check RUSTFLAGS, or set OPENSHELL_SUPERVISOR_PROFILE=release for the staged one';
+  const whole = buildElf(STATIC).bytes;
+
+  test.each<[string, Recipe | Buffer, RegExp]>([
+    ['dynamic', DYNAMIC, /interpreter/],
+    ['for another machine', { machine: AARCH64 }, /aarch64/],
+    ['incomplete', whole.subarray(0, whole.length - 40), /./],
+    ['no ELF file', Buffer.from('#!/bin/sh\n'), /ELF/],
+  ])('a supervisor that is %s is refused', async (_, recipe, reason) => {
+    const fake = new Fake().makes('openshell-gateway', DYNAMIC).makes('openshell-sandbox', recipe);
+    const refusal = await refusalFrom(() => fake.build());
+    expect(refusal).toMatch(reason);
+    expect(refusal.endsWith(WAY)).toBe(true);
+    expect(refusal).toMatch(/^1: the supervisor that was built cannot be used: /);
+  });
+});
+
+describe('features', () => {
+  test('each for the packages that declare it; cargo is asked once', async () => {
+    const fake = good();
+    await fake.build(undefined, { EXTRA_CARGO_FEATURES: 'telemetry,bundled-z3' });
+    const [asked, built] = fake.tools.calls();
+    expect(asked?.words[0]).toBe('metadata');
+    expect(built?.words).toContain(
+      'openshell-server/telemetry openshell-server/bundled-z3 openshell-sandbox/telemetry',
+    );
+  });
+
+  test('one that nobody of this run declares is an error before anything is built', async () => {
+    const fake = good();
+    const refusal = await refusalFrom(() => fake.build(undefined, { EXTRA_CARGO_FEATURES: 'kvm' }));
+    expect(refusal).toBe(
+      "2: EXTRA_CARGO_FEATURES has 'kvm', which openshell-server and openshell-sandbox do not declare; " +
+        'allowed are bundled-z3, telemetry; change it or unset it',
+    );
+    expect(fake.tools.lines()).toEqual([expect.stringMatching(/^cargo metadata /)]);
+  });
+});
+
+describe('H27: the recovery of a failing sccache, behind a wrapper of ours', () => {
+  const FAILING = 'echo "sccache: error: failed to execute compile" >&2; exit 101';
+  const isFirst = (n: number) => `[[ $FAKE_CALL == */${n} ]]`;
+
+  test('its server is restarted, and the build is tried again', async () => {
+    const fake = good();
+    fake.tools.addSilent('sccache');
+    const { bench, built } = await fake.build(
+      undefined,
+      { RUSTC_WRAPPER: 'sccache' },
+      `if ${isFirst(0)}; then ${FAILING}; fi`,
+    );
+    expect(built.supervisor?.verified).toBe('x86-64, complete, static');
+    expect(fake.tools.lines().map((line) => line.split(' ').slice(0, 2).join(' '))).toEqual([
+      'cargo build',
+      'sccache --stop-server',
+      'sccache --start-server',
+      'cargo build',
+    ]);
+    expect(bench.screen.stderr()).toContain('warning: sccache failed, not the build; restarting its server under');
+  });
+
+  test('the last try is without sccache and keeps the static supervisor', async () => {
+    const fake = good();
+    fake.tools.addSilent('sccache');
+    const before = `if [[ -n $RUSTC_WRAPPER ]]; then ${FAILING}; fi`;
+    const { bench } = await fake.build(undefined, { RUSTC_WRAPPER: 'sccache' }, before);
+    const builds = fake.tools.calls().filter(({ tool }) => tool === 'cargo');
+    expect(builds.map(({ env }) => env.RUSTC_WRAPPER?.split('/').at(-1))).toEqual([
+      'rustc-wrapper',
+      'rustc-wrapper',
+      '',
+    ]);
+    expect(new Set(builds.map(({ env }) => env.RUSTC_WORKSPACE_WRAPPER)).size).toBe(1);
+    expect(builds[0]?.env.RUSTC_WORKSPACE_WRAPPER).toMatch(/static-rustc$/);
+    expect(bench.screen.stderr()).toContain('warning: sccache failed, not the build; trying once more without it');
+  });
+
+  test('a wrapper that is only in a file of cargo is found, too', async () => {
+    const fake = good();
+    mkdirSync(join(fake.root, '.cargo'));
+    writeFileSync(join(fake.root, '.cargo/config.toml'), '[build]\nrustc-wrapper = "sccache"\n');
+    const { plan } = await fake.build();
+    expect(plan.command.env.OPENSHELL_RUSTC_WRAPPER).toBe('sccache');
+  });
+});
+
+describe('behind `mise x --`', () => {
+  test('the wrapper that mise sets is found, and ours is set inside', async () => {
+    const tools = fakeTools();
+    const root = join(tools.folder, 'checkout');
+    mkdirSync(root);
+    tools.add('mise', [
+      { words: ['env', '--json'], script: `echo '{"RUSTC_WRAPPER": "sccache"}'` },
+      { words: ['x', '--', 'env'], script: ':' },
+    ]);
+    const bench = inProcess(tools);
+    const config = resolveLaunchBuildConfig(bench.env, root, root, HOST, { withSupervisor: true });
+    await bench.door.learnMise(root);
+    const plan = await prepareLaunchBuild(bench, config, { ...TOOLCHAIN, prefix: ['mise', 'x', '--'] });
+    expect(plan.command.env.OPENSHELL_RUSTC_WRAPPER).toBe('sccache');
+    await bench.door.cargo(plan.command);
+    const { RUSTC_WRAPPER, RUSTC_WORKSPACE_WRAPPER } = plan.command.env;
+    const call = tools.calls().at(-1);
+    // What mise does not set reaches cargo as it is.
+    expect(call?.words.slice(2, 6)).toEqual(['env', `RUSTC_WRAPPER=${RUSTC_WRAPPER}`, 'cargo', 'build']);
+    expect(call?.env.RUSTC_WORKSPACE_WRAPPER).toBe(RUSTC_WORKSPACE_WRAPPER);
+    expect(bench.door.describe(plan.command)).toContain(` mise x -- env RUSTC_WRAPPER=${RUSTC_WRAPPER} `);
+  });
+});
+
+describe('whether a static supervisor can be linked here', () => {
+  async function lack(answer: string, env: Readonly<Record<string, string>> = {}, host: Host = HOST, linker = 'cc') {
+    const tools = fakeTools();
+    tools.add(linker, [{ words: ['-print-file-name=libc.a'], script: answer }]);
+    const bench = inProcess(tools, env);
+    const config = resolveLaunchBuildConfig(env, tools.folder, tools.folder, host, { withSupervisor: true });
+    return staticGlibcLack(bench.door, bench.env, config);
+  }
+
+  test('a path: yes', async () => {
+    expect(await lack('echo /usr/lib/libc.a')).toBeUndefined();
+  });
+
+  test('the bare name: no, with the packages that have it', async () => {
+    expect(await lack('echo libc.a')).toBe(
+      "there is no libc.a (cc answers 'libc.a'); for the quick way install it: " +
+        'libc6-dev (Debian, Ubuntu), glibc-static (Fedora, RHEL)',
+    );
+  });
+
+  test('the linker that cargo is set to is the one that is asked', async () => {
+    const env = { CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER: 'clang' };
+    expect(await lack('echo /usr/lib/libc.a', env, HOST, 'clang')).toBeUndefined();
+    expect(await lack('echo "unknown option" >&2; exit 1', env, HOST, 'clang')).toMatch(
+      /^clang cannot say where libc\.a is \(unknown option\); for the quick way/,
+    );
+  });
+
+  test('no compiler at all: no', async () => {
+    expect(await lack(':', {}, HOST, 'gcc')).toMatch(/^cc cannot say where libc\.a is \(/);
+  });
+
+  test('a Mac: no, and nothing is asked', async () => {
+    expect(await lack('exit 1', {}, MAC)).toContain('comes from staging');
+  });
+});
+
+test('a cargo that does not know build.build-dir is said to compile twice', async () => {
+  const fake = good();
+  mkdirSync(join(fake.root, 'made/deps'));
+  const { bench } = await fake.build();
+  expect(bench.screen.stderr()).toContain('warning: this cargo is older than 1.91');
+});

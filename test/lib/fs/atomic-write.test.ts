@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: Apache-2.0
+import {
+  appendFileSync,
+  chmodSync,
+  existsSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { failure } from '../../../lib/errors.ts';
+import { copyWhole, hasSameContent, sweepTemporary, writeWhole } from '../../../lib/fs/atomic-write.ts';
+import { runProcess } from '../../support/run-task.ts';
+import { refusalOf, taskErrorOf } from '../../support/task-errors.ts';
+import { temporaryFolder } from '../../support/temporary.ts';
+
+let folder: string;
+let path: string;
+beforeEach(() => {
+  folder = temporaryFolder();
+  path = join(folder, 'file');
+});
+
+const modeOf = (file: string) => (statSync(file).mode & 0o7777).toString(8);
+const OLD = new Date('2001-01-01T00:00:00Z');
+
+/** The two ways to bring a text into a file. */
+const WAYS = [
+  ['writeWhole', (text: string, mode: number) => writeWhole(path, text, mode)],
+  [
+    'copyWhole',
+    (text: string, mode: number) => {
+      const source = join(temporaryFolder(), 'source');
+      writeFileSync(source, text);
+      return copyWhole(source, path, mode);
+    },
+  ],
+] as const;
+
+describe.each(WAYS)('%s', (_, put) => {
+  test('makes the file and its folders', () => {
+    path = join(folder, 'a/b c/file');
+    expect(put('text\n', 0o644)).toBe('written');
+    expect(readFileSync(path, 'utf8')).toBe('text\n');
+    expect(readdirSync(join(folder, 'a/b c'))).toEqual(['file']);
+  });
+
+  test.each([0o600, 0o644, 0o755])('the mode is %o, whatever the umask', (mode) => {
+    const before = process.umask(0o077);
+    try {
+      put('text', mode);
+      expect(modeOf(path)).toBe(mode.toString(8));
+      process.umask(0);
+      put('other', mode);
+      expect(modeOf(path)).toBe(mode.toString(8));
+    } finally {
+      process.umask(before);
+    }
+  });
+
+  test('unchanged content keeps inode and time, and gets the mode', () => {
+    put('text', 0o644);
+    utimesSync(path, OLD, OLD);
+    const { ino } = statSync(path);
+    expect(put('text', 0o755)).toBe('unchanged');
+    expect(statSync(path)).toMatchObject({ ino, mtime: OLD });
+    expect(modeOf(path)).toBe('755');
+  });
+
+  test.each(['texu', 'tex', 'text\n', ''])('other content, here %j, is a new file in one step', (text) => {
+    put('text', 0o644);
+    linkSync(path, join(folder, 'still open elsewhere'));
+    expect(put(text, 0o644)).toBe('written');
+    expect(readFileSync(path, 'utf8')).toBe(text);
+    expect(readFileSync(join(folder, 'still open elsewhere'), 'utf8')).toBe('text');
+    expect(readdirSync(folder)).toEqual(['file', 'still open elsewhere']);
+  });
+
+  test.each(['same', 'other'])(
+    'a link is replaced by a file, what it points at (%s content) is not touched',
+    (content) => {
+      const victim = join(folder, 'victim');
+      writeFileSync(victim, content, { mode: 0o600 });
+      symlinkSync(victim, path);
+      expect(put('same', 0o755)).toBe('written');
+      expect(lstatSync(path).isFile()).toBe(true);
+      expect(readFileSync(path, 'utf8')).toBe('same');
+      expect(readFileSync(victim, 'utf8')).toBe(content);
+      expect(modeOf(victim)).toBe('600');
+    },
+  );
+
+  test('a dangling link is replaced, and nothing appears where it points', () => {
+    symlinkSync(join(folder, 'nowhere'), path);
+    put('text', 0o644);
+    expect(lstatSync(path).isFile()).toBe(true);
+    expect(existsSync(join(folder, 'nowhere'))).toBe(false);
+  });
+
+  test('a folder in the way is an error that names it, and nothing is left behind', () => {
+    mkdirSync(path);
+    expect(refusalOf(() => put('text', 0o644))).toMatch(
+      new RegExp(`^1: ${path} cannot be written: E\\w+: .*directory`),
+    );
+    expect(readdirSync(folder)).toEqual(['file']);
+    expect(readdirSync(path)).toEqual([]);
+  });
+
+  test('a file in the place of the folder is an error that names the path', () => {
+    const file = path;
+    writeFileSync(file, '');
+    path = join(file, 'below');
+    expect(refusalOf(() => put('text', 0o644))).toBe(`1: the folder ${file} cannot be made: it is no folder`);
+  });
+
+  test('what an interrupted run of the same pid left is no obstacle', () => {
+    writeFileSync(join(folder, `.file.${process.pid}.tmp`), 'half');
+    put('text', 0o644);
+    expect(readdirSync(folder)).toEqual(['file']);
+  });
+});
+
+describe('copyWhole', () => {
+  test('a source that cannot be read leaves the destination and no temporary file', () => {
+    writeFileSync(path, 'before');
+    mkdirSync(join(folder, 'source'));
+    expect(refusalOf(() => copyWhole(join(folder, 'source'), path, 0o644))).toMatch(/^1: .* cannot be written: E/);
+    expect(readdirSync(folder)).toEqual(['file', 'source']);
+    expect(readFileSync(path, 'utf8')).toBe('before');
+  });
+
+  test('a copy that is refused changes nothing and keeps its own error', () => {
+    writeFileSync(path, 'before');
+    writeFileSync(join(folder, 'source'), 'after');
+    const seen: string[] = [];
+    const refuse = (copy: string) => {
+      seen.push(readFileSync(copy, 'utf8'));
+      throw failure('not this one', 7);
+    };
+    const error = taskErrorOf(() => copyWhole(join(folder, 'source'), path, 0o644, refuse));
+    expect(error).toMatchObject({ message: 'not this one', exitCode: 7 });
+    expect(seen).toEqual(['after']);
+    expect(readFileSync(path, 'utf8')).toBe('before');
+    expect(readdirSync(folder)).toEqual(['file', 'source']);
+  });
+
+  test('a source that may only be read', () => {
+    writeFileSync(join(folder, 'source'), 'text');
+    chmodSync(join(folder, 'source'), 0o444);
+    copyWhole(join(folder, 'source'), path, 0o755);
+    expect(modeOf(path)).toBe('755');
+    expect(modeOf(join(folder, 'source'))).toBe('444');
+  });
+
+  test('a destination that links to the source becomes a copy', () => {
+    writeFileSync(join(folder, 'source'), 'text');
+    symlinkSync('source', path);
+    expect(copyWhole(join(folder, 'source'), path, 0o644)).toBe('written');
+    appendFileSync(join(folder, 'source'), ' more');
+    expect(readFileSync(path, 'utf8')).toBe('text');
+  });
+});
+
+describe('the same content', () => {
+  const MIB = 1024 * 1024;
+  const base = Buffer.alloc(2 * MIB + 5, 'x');
+  const changed = (at: number) => {
+    const bytes = Buffer.from(base);
+    bytes[at] = 0;
+    return bytes;
+  };
+
+  test.each<[string, Buffer, boolean]>([
+    ['the same', Buffer.from(base), true],
+    ['first byte', changed(0), false],
+    ['last byte of a chunk', changed(MIB - 1), false],
+    ['first byte of a chunk', changed(MIB), false],
+    ['last byte', changed(base.length - 1), false],
+    ['shorter', base.subarray(0, -1), false],
+    ['longer', Buffer.concat([base, Buffer.from('x')]), false],
+    ['empty', Buffer.alloc(0), false],
+  ])('%s', (_, bytes, same) => {
+    writeFileSync(path, base);
+    writeFileSync(join(folder, 'other'), bytes);
+    expect(hasSameContent(path, join(folder, 'other'))).toBe(same);
+    expect(hasSameContent(join(folder, 'other'), path)).toBe(same);
+  });
+
+  test('two empty files', () => {
+    writeFileSync(path, '');
+    writeFileSync(join(folder, 'other'), '');
+    expect(hasSameContent(path, join(folder, 'other'))).toBe(true);
+  });
+});
+
+describe('sweeping', () => {
+  test("takes this file's leftovers and nothing else", () => {
+    const kept = [
+      'file',
+      'file.1.tmp',
+      '.file.tmp',
+      '.file..tmp',
+      '.file.zst.1.tmp',
+      '.file.1.tmp.keep',
+      '.other.1.tmp',
+    ];
+    for (const name of [...kept, '.file.1.tmp', '.file.4194304.tmp']) writeFileSync(join(folder, name), '');
+    sweepTemporary(path);
+    expect(readdirSync(folder).sort()).toEqual([...kept].sort());
+  });
+
+  test('a leftover that is a link goes, not what it points at', () => {
+    writeFileSync(path, 'text');
+    symlinkSync(path, join(folder, '.file.9.tmp'));
+    expect(readlinkSync(join(folder, '.file.9.tmp'))).toBe(path);
+    sweepTemporary(path);
+    expect(readdirSync(folder)).toEqual(['file']);
+  });
+
+  test('no folder, nothing to do', () => {
+    expect(() => sweepTemporary(join(folder, 'none/file'))).not.toThrow();
+  });
+});
+
+describe('a reader in another process (fault H3)', () => {
+  const SIZE = 256 * 1024;
+  const WATCHER = join(import.meta.dirname, '../../support/watch-file.ts');
+  const texts = ['a', 'b'].map((character) => character.repeat(SIZE));
+
+  /** Rewrites the file while a reader looks on; gives what it saw. */
+  async function watched(rewrite: (text: string) => unknown, rounds: number) {
+    writeFileSync(path, texts[0] ?? '');
+    const result = await runProcess(process.execPath, [WATCHER, path, String(SIZE)], {
+      cwd: folder,
+      env: {},
+      onStart: (child) =>
+        child.stdout?.once('data', async () => {
+          for (let round = 1; round <= rounds; round++) {
+            await rewrite(texts[round % 2] ?? '');
+            await sleep(0);
+          }
+          writeFileSync(`${path}.stop`, '');
+        }),
+    });
+    return JSON.parse(result.stdout.split('\n')[1] ?? '') as { whole: number; partial: number; missing: number };
+  }
+
+  test('never sees a missing or half-written file during 200 rewrites', async () => {
+    const source = join(folder, 'source');
+    let turn = 0;
+    const seen = await watched((text) => {
+      if (turn++ % 2 === 0) return expect(writeWhole(path, text, 0o755)).toBe('written');
+      writeFileSync(source, text);
+      expect(copyWhole(source, path, 0o755)).toBe('written');
+    }, 200);
+    expect(seen).toMatchObject({ partial: 0, missing: 0 });
+    expect(seen.whole).toBeGreaterThan(100);
+    expect(turn).toBe(200);
+  });
+
+  test('would see what unlink and create does', async () => {
+    const seen = await watched(async (text) => {
+      rmSync(path);
+      await sleep(2);
+      writeFileSync(path, text.slice(0, SIZE / 2));
+      await sleep(2);
+      appendFileSync(path, text.slice(SIZE / 2));
+    }, 50);
+    expect(seen.missing).toBeGreaterThan(0);
+    expect(seen.partial).toBeGreaterThan(0);
+  });
+});

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+import { describe, expect, test } from 'vitest';
+import { archOf, linuxTriple, platformArches, thisHost } from '../../lib/host.ts';
+import { refusalOf } from '../support/task-errors.ts';
+
+describe('architectures in the words of uname, docker, podman and Node', () => {
+  test.each([
+    ['x86_64', 'amd64'],
+    ['amd64', 'amd64'],
+    ['x64', 'amd64'],
+    ['aarch64', 'arm64'],
+    ['arm64', 'arm64'],
+    ['', undefined],
+    ['AMD64', undefined],
+    ['riscv64', undefined],
+    ['s390x', undefined],
+    ['arm', undefined],
+    ['386', undefined],
+    ['constructor', undefined],
+    ['__proto__', undefined],
+  ])('%j is %j', (word, arch) => {
+    expect(archOf(word)).toBe(arch);
+  });
+
+  test('this machine', () => {
+    expect(thisHost()).toEqual({ platform: process.platform, arch: archOf(process.arch) });
+  });
+});
+
+describe('a platform list (faults C9, H7, H9)', () => {
+  test.each([
+    ['linux/amd64', ['amd64']],
+    ['linux/arm64', ['arm64']],
+    ['linux/amd64,linux/arm64', ['amd64', 'arm64']],
+    ['linux/arm64,linux/amd64', ['arm64', 'amd64']],
+    ['linux/amd64, linux/arm64', ['amd64', 'arm64']],
+    ['  linux/amd64 ,\tlinux/arm64 ', ['amd64', 'arm64']],
+    ['linux/amd64,linux/amd64', ['amd64']],
+    ['linux/arm64,linux/amd64,linux/arm64', ['arm64', 'amd64']],
+  ])('%j is %j', (text, arches) => {
+    expect(platformArches('DOCKER_PLATFORM', text)).toEqual(arches);
+  });
+
+  test.each([
+    ['linux/386', "'linux/386' is not supported"],
+    ['linux/amd64,linux/386', "'linux/386' is not supported"],
+    ['linux/386,linux/amd64', "'linux/386' is not supported"],
+    ['Linux/AMD64', "'Linux/AMD64' is not supported"],
+    ['linux/x86_64', "'linux/x86_64' is not supported"],
+    ['linux/arm64/v8', "'linux/arm64/v8' is not supported"],
+    ['darwin/arm64', "'darwin/arm64' is not supported"],
+    ['amd64', "'amd64' is not supported"],
+    ['linux/amd64 linux/arm64', "'linux/amd64 linux/arm64' is not supported"],
+    ['linux/amd64;linux/arm64', "'linux/amd64;linux/arm64' is not supported"],
+    ['linux/amd64 Cargo.*', "'linux/amd64 Cargo.*' is not supported"],
+    ['', 'an entry is empty'],
+    ['   ', 'an entry is empty'],
+    [',', 'an entry is empty'],
+    ['linux/amd64,', 'an entry is empty'],
+    [',linux/amd64', 'an entry is empty'],
+    ['linux/amd64,,linux/arm64', 'an entry is empty'],
+    ['linux/amd64, ,linux/arm64', 'an entry is empty'],
+  ])('%j is refused', (text, reason) => {
+    expect(refusalOf(() => platformArches('DOCKER_PLATFORM', text))).toBe(
+      `2: DOCKER_PLATFORM is '${text}': ${reason}; ` +
+        'allowed is a comma list of linux/amd64 and linux/arm64; change it or unset it',
+    );
+  });
+});
+
+test.each([
+  ['amd64', 'musl', 'x86_64-unknown-linux-musl'],
+  ['amd64', 'gnu', 'x86_64-unknown-linux-gnu'],
+  ['arm64', 'musl', 'aarch64-unknown-linux-musl'],
+  ['arm64', 'gnu', 'aarch64-unknown-linux-gnu'],
+] as const)('the Rust target of %s %s', (arch, libc, triple) => {
+  expect(linuxTriple(arch, libc)).toBe(triple);
+});

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { ownLimits, parentOf, personSoftLimit } from '../../../lib/nofile/limits.ts';
+import { temporaryFolder } from '../../support/temporary.ts';
+
+describe('the parent in a line of /proc/PID/stat', () => {
+  test.each([
+    ['42 (bash) S 7 42 42 0 -1', 7],
+    ['42 (tmux: server) S 1 42 42 0', 1],
+    ['42 (a b) (c) S 9 1 1 0', 9],
+    ['42 (evil) S 666 ) R 12 1 1 0', 12],
+    ['42 () S 3 1 1', 3],
+    ['42 (new\nline) S 5 1 1', 5],
+    ['1 (init) S 0 1 1', 0],
+  ])('%j: %i', (stat, parent) => {
+    expect(parentOf(stat)).toBe(parent);
+  });
+});
+
+describe("the limit of the person's shell, from a made-up /proc", () => {
+  let proc: string;
+  beforeEach(() => {
+    proc = temporaryFolder('proc');
+  });
+
+  /** A process; `soft` is the text in its limits file. */
+  function process(pid: number, parent: number, program: string, soft: string): void {
+    const folder = join(proc, String(pid));
+    mkdirSync(folder);
+    symlinkSync(program, join(folder, 'exe'));
+    writeFileSync(join(folder, 'stat'), `${pid} (a) ) name) S ${parent} 1 1 0 -1\n`);
+    writeFileSync(
+      join(folder, 'limits'),
+      'Limit                     Soft Limit           Hard Limit           Units     \n' +
+        'Max processes             111                  222                  processes \n' +
+        `Max open files            ${soft.padEnd(20)} 1048576              files     \n` +
+        'Max locked memory         333                  444                  bytes     \n',
+    );
+  }
+
+  test('that of the parent, where it is no Node', () => {
+    process(10, 1, '/bin/zsh', '256');
+    expect(personSoftLimit(proc, 10)).toBe(256);
+  });
+
+  test('Node and npm between are passed over, the first that is neither counts', () => {
+    process(30, 20, '/opt/node-v24/bin/node', '1048576');
+    process(20, 15, '/usr/bin/nodejs', '1048576');
+    process(15, 10, '/usr/bin/node (deleted)', '1048576');
+    process(10, 5, '/bin/bash', '4096');
+    process(5, 1, '/usr/bin/sshd', '1024');
+    expect(personSoftLimit(proc, 30)).toBe(4096);
+  });
+
+  test('a folder called node does not make a program Node', () => {
+    process(10, 1, '/home/node/bin/fish', '512');
+    expect(personSoftLimit(proc, 10)).toBe(512);
+  });
+
+  test('unlimited', () => {
+    process(10, 1, '/bin/bash', 'unlimited');
+    expect(personSoftLimit(proc, 10)).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  test('what cannot be read is unknown: no /proc, a program or a limit that may not be seen, Node up to the top', () => {
+    expect(personSoftLimit(join(proc, 'none'), 10)).toBeUndefined();
+    expect(personSoftLimit(proc, 10)).toBeUndefined();
+    process(10, 1, '/bin/bash', '256');
+    rmSync(join(proc, '10/exe'));
+    expect(personSoftLimit(proc, 10)).toBeUndefined();
+    process(20, 1, '/bin/bash', '256');
+    rmSync(join(proc, '20/limits'));
+    expect(personSoftLimit(proc, 20)).toBeUndefined();
+    process(30, 1, '/bin/bash', 'garbage');
+    expect(personSoftLimit(proc, 30)).toBeUndefined();
+    process(40, 1, '/usr/bin/node', '256');
+    expect(personSoftLimit(proc, 40)).toBeUndefined();
+    process(50, 0, '/usr/bin/node', '256');
+    expect(personSoftLimit(proc, 50)).toBeUndefined();
+    expect(personSoftLimit(proc, 0)).toBeUndefined();
+  });
+
+  test('a circle of parents ends', () => {
+    process(10, 11, '/usr/bin/node', '256');
+    process(11, 10, '/usr/bin/node', '256');
+    expect(personSoftLimit(proc, 10)).toBeUndefined();
+  });
+});
+
+describe('the own limits', () => {
+  const limitOf = (flag: string) => {
+    const text = execFileSync('bash', ['--norc', '-c', `ulimit ${flag}`], { stdio: ['ignore', 'pipe', 'inherit'] });
+    return text.toString().trim() === 'unlimited' ? Number.POSITIVE_INFINITY : Number(text);
+  };
+
+  test('are what a child inherits', () => {
+    expect(ownLimits()).toEqual({ soft: limitOf('-Sn'), hard: limitOf('-Hn') });
+  });
+
+  test('the way of macOS, through the report, gives the same here', () => {
+    expect(ownLimits('darwin')).toEqual({ soft: limitOf('-Sn'), hard: limitOf('-Hn') });
+  });
+
+  test.skipIf(!existsSync('/proc/self/limits'))('a real ancestor has a limit (skipped without /proc)', () => {
+    expect(personSoftLimit()).toBeGreaterThan(0);
+  });
+});

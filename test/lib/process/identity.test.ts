@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { isAlive, isGroupAlive, isSameProcess, thisProcess } from '../../../lib/process/identity.ts';
+
+const hasProc = existsSync('/proc/self/stat');
+
+/** A pid that was in use and is no longer. */
+async function endedPid(): Promise<number> {
+  const child = spawn('sh', ['-c', ':']);
+  await once(child, 'close');
+  return child.pid ?? 0;
+}
+
+test('this process is itself', () => {
+  expect(thisProcess().pid).toBe(process.pid);
+  expect(isSameProcess(thisProcess())).toBe(true);
+  expect(isAlive(process.pid)).toBe(true);
+});
+
+test('one that has ended is not alive and not the same', async () => {
+  const pid = await endedPid();
+  expect(isAlive(pid)).toBe(false);
+  expect(isSameProcess({ pid })).toBe(false);
+  expect(isSameProcess({ pid, startTicks: '1' })).toBe(false);
+});
+
+describe.skipIf(!hasProc)('with /proc (skipped where there is none)', () => {
+  test('a pid that another process has by now is not the same', () => {
+    const { pid, startTicks } = thisProcess();
+    expect(startTicks).toMatch(/^[0-9]+$/);
+    expect(isSameProcess({ pid, startTicks: String(Number(startTicks) - 1) })).toBe(false);
+    expect(isSameProcess({ pid: 1, startTicks })).toBe(false);
+  });
+
+  test('a record without the start is taken by its pid', () => {
+    expect(isSameProcess({ pid: process.pid })).toBe(true);
+  });
+
+  test('blanks and parentheses in the name do not shift the fields', async () => {
+    const child = spawn('bash', ['--norc', '-c', 'printf "a) R 1 (b" > /proc/self/comm; echo done; read'], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    onTestFinished(() => void child.kill('SIGKILL'));
+    await once(child.stdout, 'data');
+    const stat = readFileSync(`/proc/${child.pid}/stat`, 'utf8');
+    expect(stat).toContain('(a) R 1 (b)');
+    const startTicks = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';
+    expect(isSameProcess({ pid: child.pid ?? 0, startTicks })).toBe(true);
+    expect(isSameProcess({ pid: child.pid ?? 0, startTicks: '1' })).toBe(false);
+  });
+
+  test('a zombie has ended', async () => {
+    // sleep takes the place of the shell and never asks for the status of the child that it has got with it.
+    const parent = spawn('bash', ['--norc', '-c', 'read line <&0 & echo $!; exec sleep 30'], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    onTestFinished(() => void parent.kill('SIGKILL'));
+    const [text] = await once(parent.stdout, 'data');
+    const pid = Number(String(text));
+    const until = async (process: number, stat: RegExp) => {
+      while (!stat.test(readFileSync(`/proc/${process}/stat`, 'utf8'))) await sleep(5);
+    };
+    await until(parent.pid ?? 0, /\(sleep\)/);
+    expect(isSameProcess({ pid })).toBe(true);
+    parent.stdin.end('\n');
+    await until(pid, /\) Z /);
+    expect(isAlive(pid)).toBe(true);
+    expect(isSameProcess({ pid })).toBe(false);
+  });
+});
+
+describe('a process group', () => {
+  /** A group of its own; gives the leader once its script has said something. */
+  async function group(script: string) {
+    const leader = spawn('bash', ['--norc', '-c', script], { detached: true, stdio: ['pipe', 'pipe', 'inherit'] });
+    const end = () => {
+      try {
+        process.kill(-(leader.pid ?? 0), 'SIGKILL');
+      } catch {}
+    };
+    onTestFinished(end);
+    const exited = once(leader, 'exit');
+    await once(leader.stdout, 'data');
+    return { id: leader.pid ?? 0, leader, exited, end };
+  }
+  async function untilGone(id: number): Promise<void> {
+    while (isGroupAlive(id)) await sleep(5);
+  }
+
+  test('runs as long as one member runs, the leader or not', async () => {
+    const { id, leader, exited } = await group('sleep 30 & echo; read');
+    expect(isGroupAlive(id)).toBe(true);
+    leader.stdin.end('\n');
+    await exited;
+    expect(isGroupAlive(id)).toBe(true);
+    process.kill(-id, 'SIGKILL');
+    await untilGone(id);
+  });
+
+  test('that never was does not', async () => {
+    expect(isGroupAlive(await endedPid())).toBe(false);
+  });
+
+  test.skipIf(!hasProc)('of which only a zombie is left does not (skipped without /proc)', async () => {
+    // The member moves into a group of its own and ends; its parent, in another group, does not look.
+    const script = 'set -m; read line <&0 & set +m; echo $!; exec sleep 30';
+    const parent = spawn('bash', ['--norc', '-c', script], { stdio: ['pipe', 'pipe', 'inherit'] });
+    onTestFinished(() => void parent.kill('SIGKILL'));
+    const [text] = await once(parent.stdout, 'data');
+    const id = Number(String(text));
+    while (!/\(sleep\)/.test(readFileSync(`/proc/${parent.pid}/stat`, 'utf8'))) await sleep(5);
+    process.kill(-id, 'SIGKILL');
+    while (!/\) Z /.test(readFileSync(`/proc/${id}/stat`, 'utf8'))) await sleep(5);
+    expect(isAlive(id)).toBe(true);
+    expect(isGroupAlive(id)).toBe(false);
+  });
+});

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+import { describe, expect, test } from 'vitest';
+import { command } from '../../../lib/process/command.ts';
+import { commandFailed, type Outcome, outcomeTail, trimmed } from '../../../lib/process/result.ts';
+
+const RUSTUP = command(['rustup', 'target', 'add', 'a b'], { cwd: '/checkout', env: { TOKEN: 'hunter2' } });
+const outcome = (part: Partial<Outcome>): Outcome => ({
+  status: 1,
+  signal: undefined,
+  stdout: '',
+  stderr: '',
+  timedOut: false,
+  ...part,
+});
+
+describe('a command that failed: what, how, where, and its last words', () => {
+  test.each<[Partial<Outcome>, string]>([
+    [{ status: 101 }, "rustup target add 'a b' failed with status 101 in /checkout"],
+    [{ status: 1, stderr: 'no\nnetwork\n' }, "rustup target add 'a b' failed with status 1 in /checkout: no\\nnetwork"],
+    [{ status: 1, stdout: 'said here\n' }, "rustup target add 'a b' failed with status 1 in /checkout: said here"],
+    [{ status: 143, signal: 'SIGTERM' }, "rustup target add 'a b' was ended by SIGTERM in /checkout"],
+    [{ status: 127 }, "rustup target add 'a b' was not found (rustup) in /checkout"],
+  ])('%j', (part, message) => {
+    expect(commandFailed(RUSTUP, outcome(part))).toMatchObject({ message, exitCode: part.status, name: 'TaskError' });
+  });
+
+  test('a secret command tells nothing but its program and its status', () => {
+    const error = commandFailed({ ...RUSTUP, secret: true }, outcome({ status: 3, stderr: 'bad token hunter2' }));
+    expect(error.message).toBe('rustup [arguments hidden] failed with status 3 in /checkout');
+  });
+});
+
+describe('last words', () => {
+  test('stderr, else stdout, and only the last lines', () => {
+    const many = Array.from({ length: 50 }, (_, n) => `line ${n}`).join('\n');
+    expect(outcomeTail(outcome({ stderr: '\n \n', stdout: 'out\n' }))).toBe('out');
+    expect(outcomeTail(outcome({ stderr: 'err\n', stdout: 'out\n' }))).toBe('err');
+    expect(outcomeTail(outcome({}))).toBe('');
+    expect(outcomeTail(outcome({ stderr: `${many}\n\n` })).split('\n')).toEqual(many.split('\n').slice(-20));
+  });
+
+  test.each([
+    ['a\n', 'a'],
+    ['a\n\n\n', 'a'],
+    ['\n a \n', '\n a '],
+    ['a', 'a'],
+    ['\n', ''],
+    ['a\r\n', 'a\r'],
+  ])('output %j is %j, as $(...) gives it', (output, text) => {
+    expect(trimmed(output)).toBe(text);
+  });
+});

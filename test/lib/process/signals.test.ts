@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/**
+ * H4: bash leaves cargo running as an orphan on SIGTERM, and waits for the whole build on SIGINT.
+ * Here a signal reaches everything that was started, the task waits for it, and exits 128+n.
+ */
+
+import { type ChildProcess, spawnSync } from 'node:child_process';
+import { constants } from 'node:os';
+import { describe, expect, test } from 'vitest';
+import { orderDoor } from '../../support/run-driver.ts';
+import type { TaskResult } from '../../support/run-task.ts';
+
+/** A sleep that can be found by its argument. */
+function uniqueSleep(): string {
+  return `${10_000 + Math.floor(Math.random() * 80_000)}.${process.pid}`;
+}
+
+function running(marker: string): string[] {
+  const { stdout } = spawnSync('pgrep', ['-f', `sleep ${marker}`], { encoding: 'utf8' });
+  return stdout.split('\n').filter((pid) => pid !== '');
+}
+
+/** A tree of three generations, each with a sleep, that says when it stands. */
+function tree(marker: string, trap = ''): string[] {
+  const inner = `${trap} sleep ${marker} & echo ready >&2; sleep ${marker}`;
+  return ['bash', '-c', `${trap} bash -c '${inner}' & sleep ${marker} & wait; wait; sleep ${marker}`];
+}
+
+/** Runs the tree, and calls `act` once it stands. */
+async function signalled(words: string[], act: (child: ChildProcess) => void): Promise<TaskResult> {
+  return orderDoor(
+    { verb: 'run', words },
+    {
+      onStart: (child) => {
+        let text = '';
+        child.stderr?.on('data', (data) => {
+          const before = text.includes('\nready');
+          text += data;
+          if (!before && text.includes('\nready')) act(child);
+        });
+      },
+    },
+  );
+}
+
+describe.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('%s', (signal) => {
+  test('to the task alone: the whole tree ends, nothing is left, 128+n', async () => {
+    const marker = uniqueSleep();
+    const result = await signalled(tree(marker), (child) => child.kill(signal));
+    expect(result.status).toBe(128 + constants.signals[signal]);
+    expect(result.stderr).toContain(`error: stopped by ${signal}`);
+    expect(running(marker)).toEqual([]);
+  });
+});
+
+test('the task waits for a child that needs a moment to clean up', async () => {
+  const script = 'trap "sleep 0.4; echo cleaned >&2; exit 0" TERM; echo ready >&2; sleep 60 & wait';
+  const result = await signalled(['bash', '-c', script], (child) => child.kill('SIGTERM'));
+  expect(result.status).toBe(143);
+  expect(result.stderr).toContain('cleaned');
+});
+
+test('a second signal kills what ignores the first', async () => {
+  const marker = uniqueSleep();
+  const result = await signalled(tree(marker, "trap '' INT TERM;"), (child) => {
+    child.kill('SIGINT');
+    setTimeout(() => child.kill('SIGINT'), 300);
+  });
+  expect(result.status).toBe(130);
+  expect(running(marker)).toEqual([]);
+});
+
+test('a rest of the group that survives its leader is killed after the grace', async () => {
+  const marker = uniqueSleep();
+  const stubborn = `trap '' TERM; echo ready >&2; exec sleep ${marker}`;
+  const script = `bash -c "${stubborn}" < /dev/null & sleep ${marker}`;
+  const result = await signalled(['bash', '-c', script], (child) => child.kill('SIGTERM'));
+  expect(result.status).toBe(143);
+  expect(running(marker)).toEqual([]);
+});
+
+test('SIGTSTP stops what was started too, SIGCONT lets it go on', async () => {
+  const ticks = 'echo ready >&2; for i in 1 2 3 4 5 6; do sleep 0.1; echo tick >&2; done';
+  const states: string[] = [];
+  const result = await signalled(['bash', '-c', ticks], (child) => {
+    child.kill('SIGTSTP');
+    setTimeout(() => {
+      const { stdout } = spawnSync(
+        'ps',
+        ['-o', 'state=', '-C', 'bash,node', '--ppid', String(child.pid), '-p', String(child.pid)],
+        { encoding: 'utf8' },
+      );
+      states.push(...stdout.split('\n').filter((line) => line.includes('T')));
+      child.kill('SIGCONT');
+    }, 400);
+  });
+  expect(states.length).toBeGreaterThanOrEqual(2);
+  expect(result.status).toBe(0);
+  expect(result.stderr.match(/^tick$/gm)).toHaveLength(6);
+});

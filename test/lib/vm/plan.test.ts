@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { zstdCompressSync } from 'node:zlib';
+import { describe, expect, test } from 'vitest';
+import type { Environment } from '../../../lib/cli/env.ts';
+import type { Host } from '../../../lib/host.ts';
+import { resolveBundleConfig } from '../../../lib/vm/config.ts';
+import { dayOf, supervisorOf } from '../../../lib/vm/plan.ts';
+import { missingRuntime, runtimeFiles } from '../../../lib/vm/runtime-files.ts';
+import { taskErrorOf } from '../../support/task-errors.ts';
+import { temporaryFolder } from '../../support/temporary.ts';
+
+const LINUX: Host = { platform: 'linux', arch: 'amd64' };
+const MAC: Host = { platform: 'darwin', arch: 'arm64' };
+
+function resolve(env: Environment, host: Host = LINUX, archFlag?: string) {
+  return resolveBundleConfig(env, '/checkout', '/start', host, archFlag);
+}
+
+describe('the runtime', () => {
+  const whole = zstdCompressSync(Buffer.from('library'));
+
+  test('the names are those that the driver embeds on each platform', () => {
+    expect(runtimeFiles('linux')).toEqual(['libkrun.so.zst', 'libkrunfw.so.5.zst', 'gvproxy.zst', 'umoci.zst']);
+    expect(runtimeFiles('darwin')).toEqual(['libkrun.dylib.zst', 'libkrunfw.5.dylib.zst', 'gvproxy.zst', 'umoci.zst']);
+    expect(() => runtimeFiles('win32')).toThrow('the VM driver does not run on win32');
+  });
+
+  test.each(['linux', 'darwin'] as const)('%s: each file is looked for by its own name', (platform) => {
+    const folder = temporaryFolder('runtime');
+    expect(missingRuntime(join(folder, 'none'), platform)).toEqual(runtimeFiles(platform));
+    for (const name of runtimeFiles(platform)) writeFileSync(join(folder, name), whole);
+    expect(missingRuntime(folder, platform)).toEqual([]);
+    expect(missingRuntime(folder, platform === 'linux' ? 'darwin' : 'linux')).toHaveLength(2);
+  });
+
+  test('C23: libkrunfw does not stand for libkrun, and an empty, foreign or cut off file is none', () => {
+    const folder = temporaryFolder('runtime');
+    writeFileSync(join(folder, 'libkrunfw.so.5.zst'), whole);
+    writeFileSync(join(folder, 'gvproxy.zst'), '');
+    writeFileSync(join(folder, 'umoci.zst'), whole.subarray(0, -1));
+    expect(missingRuntime(folder, 'linux')).toEqual(['libkrun.so.zst', 'gvproxy.zst', 'umoci.zst']);
+    writeFileSync(join(folder, 'libkrun.so.zst'), '#!/bin/sh\n');
+    expect(missingRuntime(folder, 'linux')).toEqual(['libkrun.so.zst', 'gvproxy.zst', 'umoci.zst']);
+  });
+});
+
+describe("the guest's machine (H25: one value, however it is spelled)", () => {
+  test.each([
+    [undefined, undefined, LINUX, 'amd64'],
+    [undefined, undefined, MAC, 'arm64'],
+    ['aarch64', undefined, LINUX, 'arm64'],
+    ['amd64', undefined, LINUX, 'amd64'],
+    ['x86_64', undefined, MAC, 'amd64'],
+    [undefined, 'arm64', LINUX, 'arm64'],
+    ['aarch64', 'x86_64', LINUX, 'amd64'],
+  ] as const)('GUEST_ARCH=%s, --arch %s', (variable, flag, host, arch) => {
+    const config = resolve(
+      { GUEST_ARCH: variable, PREBUILT_ARCH: 'arm64', DOCKER_PLATFORM: 'linux/arm64' },
+      host,
+      flag,
+    );
+    expect(config.arch).toBe(arch);
+    expect(config.build.arches).toEqual([arch]);
+  });
+
+  test.each([
+    ['riscv64', undefined, "GUEST_ARCH is 'riscv64'; allowed are aarch64, arm64, x86_64, amd64"],
+    ['x64', undefined, "GUEST_ARCH is 'x64'"],
+    ['riscv64', 'amd64', "GUEST_ARCH is 'riscv64'"],
+    ['amd64', 'mips', "--arch is 'mips'"],
+  ])('GUEST_ARCH=%s, --arch %s is refused', (variable, flag, message) => {
+    expect(taskErrorOf(() => resolve({ GUEST_ARCH: variable }, LINUX, flag))).toMatchObject({
+      exitCode: 2,
+      message: expect.stringContaining(message),
+    });
+  });
+
+  test('a machine that is neither needs to be told', () => {
+    expect(taskErrorOf(() => resolve({}, { platform: 'linux', arch: undefined })).message).toContain('neither');
+    expect(resolve({}, { platform: 'linux', arch: undefined }, 'arm64').arch).toBe('arm64');
+  });
+});
+
+describe('what is built, and where to', () => {
+  test.each([
+    [undefined, 'x86_64-unknown-linux-gnu', 'executable'],
+    ['', 'x86_64-unknown-linux-gnu', 'executable'],
+    ['musl', 'x86_64-unknown-linux-musl', 'static'],
+    ['glibc-static', 'x86_64-unknown-linux-gnu', 'static'],
+  ])('SUPERVISOR_LIBC=%s', (libc, triple, check) => {
+    expect(supervisorOf(resolve({ SUPERVISOR_LIBC: libc }))).toMatchObject({ triple, check });
+  });
+
+  test('gnu is what it is without the variable, not a word for it', () => {
+    expect(() => resolve({ SUPERVISOR_LIBC: 'gnu' })).toThrow('allowed are musl, glibc-static');
+  });
+
+  test.each([
+    [undefined, '/checkout/target/vm-runtime-compressed'],
+    ['/elsewhere', '/elsewhere'],
+    ['rel/ative', '/start/rel/ative'],
+  ])('OPENSHELL_VM_RUNTIME_COMPRESSED_DIR=%s (L11: relative to where the task was started)', (value, folder) => {
+    const config = resolve({ OPENSHELL_VM_RUNTIME_COMPRESSED_DIR: value });
+    expect(config).toMatchObject({ folder, path: `${folder}/openshell-sandbox.zst` });
+  });
+
+  test('a folder that cargo cannot be told is refused', () => {
+    expect(() => resolve({ OPENSHELL_VM_RUNTIME_COMPRESSED_DIR: '/a\nb' })).toThrow('line break');
+  });
+
+  test('the rest is as in staging, wrong values included', () => {
+    expect(resolve({ EXTRA_CARGO_FEATURES: 'a b', OPENSHELL_CARGO_VERSION: '1.2.3' }).build).toMatchObject({
+      components: [{ name: 'supervisor' }],
+      features: ['a', 'b'],
+      version: '1.2.3',
+    });
+    expect(() => resolve({ CARGO_BUILD_JOBS: '0' })).toThrow('CARGO_BUILD_JOBS');
+  });
+});
+
+test('a date for people', () => {
+  expect(dayOf(new Date(2026, 0, 2, 3, 4))).toBe('2026-01-02 03:04');
+});
