@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * The door: the only file of the suite that starts another program, and the open-file guard
- * that every such program gets. `npm run check:door` fails on any other way out.
+ * The runner: the only file of the suite that starts another program, and the open-file guard
+ * that every such program gets. `npm run check:spawn` fails on any other way out.
  *
  * A command leaves as `bash -p -c 'set -euo pipefail; ulimit -S -n N; exec WORDS'`: strict mode
  * first, then the limit, then the words, quoted by zx. `-p` keeps exported functions, BASH_ENV
@@ -32,7 +32,7 @@ import { findProgram } from './process/which.ts';
 
 const STRICT_MODE = 'set -euo pipefail;';
 /** For a question to mise, and for the sccache server to stop or start. */
-const ANSWER_TIMEOUT_MS = 15_000;
+const PROBE_TIMEOUT_MS = 15_000;
 
 interface LaunchOptions {
   /** For stdout and stderr: captured, or the terminal's stderr. */
@@ -50,7 +50,7 @@ const CAPTURED = ['pipe', 'pipe'] as const;
 /** Loaded for the first command, and at once: an `import()` would wait behind modules that are being loaded meanwhile. */
 const load: (name: 'zx/core') => typeof import('zx/core') = createRequire(import.meta.url);
 
-export class Door {
+export class Runner {
   readonly #terminal: Terminal;
   readonly #signals: Signals;
   readonly #guard: Guard;
@@ -67,7 +67,7 @@ export class Door {
     this.#machine = machine;
     this.#surroundings = new Surroundings(env, machine.invoker);
     const bash = findProgram('bash', env) ?? findProgram('/bin/bash', env);
-    if (bash === undefined) throw usageError('bash is not on PATH; install it or add its folder to PATH');
+    if (bash === undefined) throw usageError('bash is not on PATH; install it or add its directory to PATH');
     this.#bash = bash;
   }
 
@@ -113,9 +113,9 @@ export class Door {
    */
   async cargo(value: Command): Promise<string> {
     await this.learnCargo(value.cwd);
-    // Cargo needs no privilege: under sudo its output stays the person's.
-    const asPerson = { ...value, asInvoker: true };
-    const outcome = await withRecovery(asPerson, {
+    // Cargo needs no privilege: under sudo its output stays the user's.
+    const asUser = { ...value, asInvoker: true };
+    const outcome = await withRecovery(asUser, {
       wrapperOf: (current) => wrapperOf(this.#surroundings.seenBy(current)),
       start: (current, watch) => this.#startCargo(current, watch),
       restartServer: (wrapper, like) => this.#restartServer(wrapper, like),
@@ -144,12 +144,12 @@ export class Door {
 
   /**
    * Replaces this process by the program, which keeps pid, terminal and signals and gets the
-   * open-file limit of the person's shell (else the build limit), not the one that Node made.
+   * open-file limit of the user's shell (else the build limit), not the one that Node made.
    * Where a process cannot be replaced: runs it, passes signals on, and gives its exit status.
    *
    * @throws usageError when the program is not there: a failed replacement would abort Node
    */
-  async become(value: Command): Promise<number> {
+  async exec(value: Command): Promise<number> {
     this.#refuseCargo(value);
     const program = findProgram(value.argv[0], this.#surroundings.of(value));
     if (program === undefined) throw usageError(`${value.argv[0]} is not an executable program; build it first`);
@@ -168,12 +168,12 @@ export class Door {
   /** The environment that the program of a command will see, behind mise too. */
   environmentOf = (value: Command): Environment => this.#surroundings.seenBy(value);
 
-  /** Reads which compiler wrapper cargo's files name in a folder, for the guard and the recovery. */
-  learnCargo = (folder: string): Promise<void> => this.#surroundings.learnCargo(folder);
+  /** Reads which compiler wrapper cargo's files name in a directory, for the guard and the recovery. */
+  learnCargo = (directory: string): Promise<void> => this.#surroundings.learnCargo(directory);
 
-  /** Asks mise what it sets in a folder: the guard and the recovery decide by what cargo will see. */
-  async learnMise(folder: string): Promise<void> {
-    const answer = await this.probe(command(['mise', 'env', '--json'], { cwd: folder }), ANSWER_TIMEOUT_MS);
+  /** Asks mise what it sets in a directory: the guard and the recovery decide by what cargo will see. */
+  async learnMise(directory: string): Promise<void> {
+    const answer = await this.probe(command(['mise', 'env', '--json'], { cwd: directory }), PROBE_TIMEOUT_MS);
     if (!answer.ok) throw usageError(`mise env --json gives no answer: ${answer.reason}; check: mise doctor`);
     this.#surroundings.learn(parseMiseEnvironment(answer.output));
   }
@@ -218,7 +218,7 @@ export class Door {
     this.#signals.throwIfReceived();
     const limit = options.limit ?? this.#guardedLimit(value);
     if (statSync(value.cwd, { throwIfNoEntry: false })?.isDirectory() !== true) {
-      throw usageError(`${argvText(value)} cannot run in ${value.cwd}: there is no such folder`);
+      throw usageError(`${argvText(value)} cannot run in ${value.cwd}: there is no such directory`);
     }
     const user = this.#surroundings.userOf(value);
     const running = $({
@@ -291,7 +291,7 @@ export class Door {
   /** The server is asked outside the guard: it outlives the task, and gets the wanted limit as it is. */
   #restartServer(wrapper: string, like: Command): Promise<boolean> {
     const limit = this.#guard.serverLimit;
-    const options = { stdio: CAPTURED, limit, timeoutMs: ANSWER_TIMEOUT_MS };
+    const options = { stdio: CAPTURED, limit, timeoutMs: PROBE_TIMEOUT_MS };
     const ask = (flag: string) =>
       this.#probe(command([...misePrefixOf(like), wrapper, flag], { cwd: like.cwd, env: like.env }), options);
     return restartServer(wrapper, limit, ask, (text) => this.#terminal.warn(text));

@@ -9,11 +9,11 @@ import { shown, usageError } from './errors.ts';
 import { ancestorsOf } from './fs/paths.ts';
 import { PRODUCT } from './product.ts';
 
-/** The suite's own folder: the parent of `lib/`. */
+/** The suite's own directory: the parent of `lib/`. */
 export const SUITE_ROOT = dirname(import.meta.dirname);
 
 /**
- * The absolute, real path of the checkout: `OPENSHELL_ROOT` if set, else the folder that the
+ * The absolute, real path of the checkout: `OPENSHELL_ROOT` if set, else the directory that the
  * suite lives in when that is a checkout, else the nearest parent of `startDirectory` that is one.
  *
  * @throws usageError when the variable names no checkout, or none is found
@@ -37,11 +37,11 @@ export function findCheckout(env: Environment, startDirectory: string, suiteRoot
   );
 }
 
-/** Whether the folder has what every checkout has (neither `.git` nor `Cargo.lock` is needed). */
-export function isCheckout(folder: string): boolean {
+/** Whether the directory has what every checkout has (neither `.git` nor `Cargo.lock` is needed). */
+export function isCheckout(directory: string): boolean {
   try {
-    if (!statSync(join(folder, PRODUCT.landmark)).isDirectory()) return false;
-    return /^[ \t]*\[workspace\]/m.test(readFileSync(join(folder, 'Cargo.toml'), 'utf8'));
+    if (!statSync(join(directory, PRODUCT.landmark)).isDirectory()) return false;
+    return /^[ \t]*\[workspace\]/m.test(readFileSync(join(directory, 'Cargo.toml'), 'utf8'));
   } catch {
     return false;
   }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * The two kinds of error. A `TaskError` is something a person can act on: it is
+ * The two kinds of error. A `TaskError` is something a user can act on: it is
  * printed as one line, without a stack, and carries the exit status. Any other
  * error is a bug of ours and keeps its stack.
  */

@@ -6,7 +6,7 @@
 import { type Environment, wholeNumberOf } from './cli/env.ts';
 import { shown, usageError } from './errors.ts';
 import { type Invoker, invokerOf } from './fs/ownership.ts';
-import { type Limits, ownLimits, personSoftLimit } from './nofile/limits.ts';
+import { type Limits, ownLimits, shellSoftLimit } from './nofile/limits.ts';
 import { GUARD_VARIABLES } from './product.ts';
 
 /** An architecture in the words of image builds; staged paths and Dockerfiles use these two. */
@@ -70,11 +70,11 @@ export interface Machine {
   readonly platform: NodeJS.Platform;
   /** The limits that a child inherits. */
   readonly limits: Limits;
-  /** The soft open-file limit of the person's shell, where it is known. */
-  readonly personLimit: number | undefined;
+  /** The soft open-file limit of the user's shell, where it is known. */
+  readonly shellLimit: number | undefined;
   /** Whether a process can be replaced by another program; where it cannot, `become` runs it as a child. */
   readonly canReplace: boolean;
-  /** The person who called sudo. */
+  /** The user who called sudo. */
   readonly invoker: Invoker | undefined;
 }
 
@@ -87,7 +87,7 @@ export function thisMachine(env: Environment): Machine {
   return {
     platform: process.platform,
     limits: ownLimits(),
-    personLimit: wholeNumberOf(env, GUARD_VARIABLES.personLimit, 1) ?? personSoftLimit(),
+    shellLimit: wholeNumberOf(env, GUARD_VARIABLES.shellLimit, 1) ?? shellSoftLimit(),
     canReplace: process.platform !== 'win32',
     invoker: invokerOf(env),
   };

@@ -6,7 +6,7 @@
  * Loads modules once the questions that are being asked are out: an `import()` reads and compiles
  * before it gives way, and in that time the programs could be at work.
  *
- * @param load calls `import()` with the paths spelt out, which is what the door check reads
+ * @param load calls `import()` with the paths spelt out, which is what the runner check reads
  */
 export async function meanwhile<T>(load: () => Promise<T>): Promise<T> {
   await new Promise((resolve) => setImmediate(resolve));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * The names that belong to OpenShell: packages, binaries, folders, environment prefixes.
+ * The names that belong to OpenShell: packages, binaries, directories, environment prefixes.
  * They stand here alone, because upstream may rename them.
  */
 
@@ -9,10 +9,10 @@ export const PRODUCT = {
   name: 'OpenShell',
   /** Names the checkout that the tasks work on. */
   rootVariable: 'OPENSHELL_ROOT',
-  /** A folder that every checkout has, beside a `Cargo.toml` with `[workspace]`. */
+  /** A directory that every checkout has, beside a `Cargo.toml` with `[workspace]`. */
   landmark: 'crates/openshell-server',
   /** Where image builds find prebuilt binaries, below the checkout, by architecture. */
-  prebuiltFolder: 'deploy/docker/.build/prebuilt-binaries',
+  prebuiltDirectory: 'deploy/docker/.build/prebuilt-binaries',
 } as const;
 
 /** A binary that is staged for image builds. */
@@ -34,8 +34,8 @@ export const GUARD_VARIABLES = {
   mode: 'OPENSHELL_BUILD_NOFILE_GUARD',
   limit: 'OPENSHELL_BUILD_NOFILE_LIMIT',
   legacyLimit: 'OPENSHELL_VM_BUILD_NOFILE_LIMIT',
-  /** Set by a launcher that knows the open-file limit of the person's shell. */
-  personLimit: 'OPENSHELL_SHELL_NOFILE_LIMIT',
+  /** Set by a launcher that knows the open-file limit of the user's shell. */
+  shellLimit: 'OPENSHELL_SHELL_NOFILE_LIMIT',
 } as const;
 
 /** Names the compiler wrapper that a `RUSTC_WRAPPER` of the suite's own hands crates on to. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * What rustup has installed, read from its folders: asking it takes a tenth of what cargo takes to see that
+ * What rustup has installed, read from its directories: asking it takes a tenth of what cargo takes to see that
  * nothing has changed. Only a certain yes is an answer; for everything else rustup itself is asked.
  *
  * The order in which rustup chooses a toolchain: https://rust-lang.github.io/rustup/overrides.html.
@@ -13,7 +13,7 @@ import { type Environment, textOf } from './cli/env.ts';
 import { isTable } from './fs/json.ts';
 import { ancestorsOf } from './fs/paths.ts';
 
-/** A name of a channel, as toolchain folders begin with; a path of a toolchain is none. */
+/** A name of a channel, as toolchain directories begin with; a path of a toolchain is none. */
 const CHANNEL = /^[\w.-]+$/;
 
 /**
@@ -31,9 +31,12 @@ export async function certainlyHasTargets(
   const channel = textOf(env, 'RUSTUP_TOOLCHAIN') ?? (await channelOf(home, root));
   if (channel === undefined || !CHANNEL.test(channel)) return false;
   const toolchains = join(home, 'toolchains');
-  // `stable` is the folder `stable-<this machine>`; where several could be meant, all of them have to have it.
-  const folders = namesIn(toolchains).filter((name) => name === channel || name.startsWith(`${channel}-`));
-  return folders.length > 0 && folders.every((name) => triples.every((triple) => hasLibrary(toolchains, name, triple)));
+  // `stable` is the directory `stable-<this machine>`; where several could be meant, all of them have to have it.
+  const directories = namesIn(toolchains).filter((name) => name === channel || name.startsWith(`${channel}-`));
+  return (
+    directories.length > 0 &&
+    directories.every((name) => triples.every((triple) => hasLibrary(toolchains, name, triple)))
+  );
 }
 
 function rustupHome(env: Environment): string | undefined {
@@ -41,7 +44,7 @@ function rustupHome(env: Environment): string | undefined {
   return textOf(env, 'RUSTUP_HOME') ?? (home === undefined ? undefined : join(home, '.rustup'));
 }
 
-/** What a file of the checkout names, else the default; `undefined` where folders have toolchains of their own. */
+/** What a file of the checkout names, else the default; `undefined` where directories have toolchains of their own. */
 async function channelOf(home: string, root: string): Promise<string | undefined> {
   const settings = await readToml(join(home, 'settings.toml'));
   if (!isTable(settings) || (isTable(settings.overrides) && Object.keys(settings.overrides).length > 0))
@@ -56,7 +59,7 @@ async function channelOf(home: string, root: string): Promise<string | undefined
 function nearestFile(root: string): string | undefined {
   const names = ['rust-toolchain', 'rust-toolchain.toml'];
   return ancestorsOf(root)
-    .flatMap((folder) => names.map((name) => join(folder, name)))
+    .flatMap((directory) => names.map((name) => join(directory, name)))
     .find((path) => existsSync(path));
 }
 
@@ -64,9 +67,9 @@ function hasLibrary(toolchains: string, name: string, triple: string): boolean {
   return namesIn(join(toolchains, name, 'lib/rustlib', triple, 'lib')).some((file) => /^libstd-.*\.rlib$/.test(file));
 }
 
-function namesIn(folder: string): string[] {
+function namesIn(directory: string): string[] {
   try {
-    return readdirSync(folder);
+    return readdirSync(directory);
   } catch {
     return [];
   }

@@ -23,8 +23,8 @@ await runTask(
       CONTAINER_ENGINE_QUIET: 'Whether to keep quiet about the engine that was chosen (default no).',
     },
   },
-  async ({ args, ...bench }) => {
+  async ({ args, ...ctx }) => {
     const { buildCiImage } = await import('../lib/image/ci.ts');
-    await buildCiImage(bench, args.passedOn, args.flags['dry-run']);
+    await buildCiImage(ctx, args.passedOn, args.flags['dry-run']);
   },
 );

@@ -40,8 +40,8 @@ await runTask(
       'SUPERVISOR_LIBC, EXTRA_CARGO_FEATURES, OPENSHELL_CARGO_VERSION, ...': 'As in tasks/stage.ts.',
     },
   },
-  async ({ args, ...bench }) => {
+  async ({ args, ...ctx }) => {
     const { buildImage } = await import('../lib/image/execute.ts');
-    await buildImage(bench, args.words[0] ?? '', args.passedOn, args.flags['dry-run']);
+    await buildImage(ctx, args.words[0] ?? '', args.passedOn, args.flags['dry-run']);
   },
 );

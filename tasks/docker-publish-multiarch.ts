@@ -28,8 +28,8 @@ await runTask(
       'SUPERVISOR_LIBC, EXTRA_CARGO_FEATURES, OPENSHELL_CARGO_VERSION, ...': 'As in tasks/stage.ts.',
     },
   },
-  async ({ args, ...bench }) => {
+  async ({ args, ...ctx }) => {
     const { publish } = await import('../lib/publish/execute.ts');
-    await publish(bench, args.passedOn, args.flags['dry-run']);
+    await publish(ctx, args.passedOn, args.flags['dry-run']);
   },
 );

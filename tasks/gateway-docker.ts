@@ -7,10 +7,10 @@
 import { runTask } from '../lib/cli/task.ts';
 import { LAUNCHERS } from '../lib/gateway/flags.ts';
 
-await runTask(import.meta.url, LAUNCHERS.docker, async ({ args, ...bench }) => {
+await runTask(import.meta.url, LAUNCHERS.docker, async ({ args, ...ctx }) => {
   const [{ launch }, { DOCKER_DRIVER }] = await Promise.all([
     import('../lib/gateway/execute.ts'),
     import('../lib/gateway/drivers/docker.ts'),
   ]);
-  await launch(bench, DOCKER_DRIVER, args.flags);
+  await launch(ctx, DOCKER_DRIVER, args.flags);
 });

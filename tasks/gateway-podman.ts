@@ -7,10 +7,10 @@
 import { runTask } from '../lib/cli/task.ts';
 import { LAUNCHERS } from '../lib/gateway/flags.ts';
 
-await runTask(import.meta.url, LAUNCHERS.podman, async ({ args, ...bench }) => {
+await runTask(import.meta.url, LAUNCHERS.podman, async ({ args, ...ctx }) => {
   const [{ launch }, { PODMAN_DRIVER }] = await Promise.all([
     import('../lib/gateway/execute.ts'),
     import('../lib/gateway/drivers/podman.ts'),
   ]);
-  await launch(bench, PODMAN_DRIVER, args.flags);
+  await launch(ctx, PODMAN_DRIVER, args.flags);
 });

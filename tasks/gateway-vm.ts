@@ -7,10 +7,10 @@
 import { runTask } from '../lib/cli/task.ts';
 import { LAUNCHERS } from '../lib/gateway/flags.ts';
 
-await runTask(import.meta.url, LAUNCHERS.vm, async ({ args, ...bench }) => {
+await runTask(import.meta.url, LAUNCHERS.vm, async ({ args, ...ctx }) => {
   const [{ launch }, { VM_DRIVER }] = await Promise.all([
     import('../lib/gateway/execute.ts'),
     import('../lib/gateway/drivers/vm.ts'),
   ]);
-  await launch(bench, VM_DRIVER, args.flags);
+  await launch(ctx, VM_DRIVER, args.flags);
 });

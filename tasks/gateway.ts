@@ -7,7 +7,7 @@
 import { runTask } from '../lib/cli/task.ts';
 import { GATEWAY } from '../lib/gateway/flags.ts';
 
-await runTask(import.meta.url, GATEWAY, async ({ args, ...bench }) => {
+await runTask(import.meta.url, GATEWAY, async ({ args, ...ctx }) => {
   const { launchChosen } = await import('../lib/gateway/select-driver.ts');
-  await launchChosen(bench, args.flags, args.words);
+  await launchChosen(ctx, args.flags, args.words);
 });

@@ -18,8 +18,8 @@ await runTask(
       usage_command: 'The command, quoted for a shell, where no words are given (mise sets it).',
     },
   },
-  async ({ args, ...bench }) => {
+  async ({ args, ...ctx }) => {
     const { sandbox } = await import('../lib/sandbox/execute.ts');
-    process.exitCode = await sandbox(bench, args.passedOn, args.flags['dry-run']);
+    process.exitCode = await sandbox(ctx, args.passedOn, args.flags['dry-run']);
   },
 );

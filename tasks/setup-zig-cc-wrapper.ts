@@ -16,16 +16,16 @@ await runTask(
     words: [
       { name: 'cargo-target', help: 'As cargo-zigbuild takes it: x86_64-unknown-linux-gnu.2.28.', min: 1, max: 1 },
       { name: 'zig-target', help: 'The target that zig compiles for, usually the same.', min: 1, max: 1 },
-      { name: 'wrapper-dir', help: 'The folder for the wrappers; existing files are replaced.', min: 1, max: 1 },
+      { name: 'wrapper-dir', help: 'The directory for the wrappers; existing files are replaced.', min: 1, max: 1 },
     ],
     variables: {
       ZIG: 'Path of zig (default: from PATH, else mise).',
       GITHUB_ENV: 'Where set, the variables are appended to this file and nothing is printed.',
     },
   },
-  async ({ args, ...bench }) => {
+  async ({ args, ...ctx }) => {
     const { setUpZigWrapper } = await import('../lib/cargo/zig-cc-task.ts');
-    const [cargoTarget = '', zigTarget = '', folder = ''] = args.words;
-    await setUpZigWrapper(bench, cargoTarget, zigTarget, folder);
+    const [cargoTarget = '', zigTarget = '', directory = ''] = args.words;
+    await setUpZigWrapper(ctx, cargoTarget, zigTarget, directory);
   },
 );

@@ -37,8 +37,8 @@ await runTask(
         'The limit to raise to (default 8192); OPENSHELL_VM_BUILD_NOFILE_LIMIT is its old name.',
     },
   },
-  async ({ args, ...bench }) => {
+  async ({ args, ...ctx }) => {
     const { stage } = await import('../lib/stage/execute.ts');
-    await stage(bench, args.words[0] ?? 'all', args.flags['dry-run']);
+    await stage(ctx, args.words[0] ?? 'all', args.flags['dry-run']);
   },
 );

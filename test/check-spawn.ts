@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** `npm run check:door`: fails on any way to start a program but the door. */
+/** `npm run check:spawn`: fails on any way to start a program but the runner. */
 
 import { join } from 'node:path';
-import { checkDoor } from './support/spawn-check.ts';
+import { checkSpawns } from './support/spawn-check.ts';
 
-const found = checkDoor(join(import.meta.dirname, '..'));
+const found = checkSpawns(join(import.meta.dirname, '..'));
 for (const line of found) console.error(line);
 if (found.length > 0) process.exitCode = 1;
-else console.log('check:door: every program is started by lib/build-env.ts');
+else console.log('check:spawn: every program is started by lib/build-env.ts');

@@ -24,14 +24,14 @@ await runTask(
     name: 'test/demo.ts',
     summary: 'Show the open-file fault of a wide static link, and that the guarded build does not have it.',
     variables: {
-      OPENSHELL_TASKS_TOOLS: 'Folder for tools that have to be fetched (default: .tools in this clone).',
+      OPENSHELL_TASKS_TOOLS: 'Directory for tools that have to be fetched (default: .tools in this clone).',
       TMPDIR: 'Where the temporary workspace is made.',
     },
   },
   demo,
 );
 
-async function demo(context: Pick<TaskContext<never>, 'env' | 'door' | 'terminal' | 'signals'>): Promise<void> {
+async function demo(context: Pick<TaskContext, 'env' | 'runner' | 'terminal' | 'signals'>): Promise<void> {
   const { terminal, signals } = context;
   const { fetchTools } = await import('./support/fetch-tools.ts');
   const { canLowerLimit, dieUnguarded, linkGuarded } = await import('./support/demo/scenes.ts');
@@ -44,11 +44,11 @@ async function demo(context: Pick<TaskContext<never>, 'env' | 'door' | 'terminal
     const found = findTool(name, context.env);
     if (found.ok) terminal.say(`  ${[name, found.version].filter(Boolean).join(' ')}: ${found.path}`);
   }
-  const folder = mkdtempSync(join(realpathSync(tmpdir()), 'openshell-demo-'));
+  const directory = mkdtempSync(join(realpathSync(tmpdir()), 'openshell-demo-'));
   try {
     const { makeMiniature } = await import('./support/miniature.ts');
     const miniature = await terminal.section('workspace', async () =>
-      makeMiniature({ at: join(folder, 'openshell'), width: WIDTH }),
+      makeMiniature({ at: join(directory, 'openshell'), width: WIDTH }),
     );
     terminal.say(`  a supervisor that links ${WIDTH} crates, in ${miniature.root}`);
     const stage = { terminal, signals, env: toolEnvironment(context.env), miniature };
@@ -57,7 +57,7 @@ async function demo(context: Pick<TaskContext<never>, 'env' | 'door' | 'terminal
     const linked = await terminal.section(`guard on, ${limit}`, () => linkGuarded(stage));
     await report(context, died, linked, performance.now() - start);
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    rmSync(directory, { recursive: true, force: true });
   }
 }
 
@@ -67,7 +67,7 @@ function toolsForHere(): readonly ToolName[] {
 }
 
 async function report(
-  { terminal }: Pick<TaskContext<never>, 'terminal'>,
+  { terminal }: Pick<TaskContext, 'terminal'>,
   died: Ended,
   linked: Linked,
   ms: number,

@@ -10,7 +10,7 @@ await runTask(
   {
     name: 'test/fetch-tools.ts',
     summary: 'Get zig, cargo-zigbuild, sccache, the Rust targets, buildx and buildkitd that the tests use.',
-    variables: { OPENSHELL_TASKS_TOOLS: 'The folder that they are put in (default: .tools in this clone).' },
+    variables: { OPENSHELL_TASKS_TOOLS: 'The directory that they are put in (default: .tools in this clone).' },
   },
   async (context) => {
     const { GO_TOOLS, PINNED, RUST_TARGETS } = await import('./support/tool-table.ts');

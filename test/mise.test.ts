@@ -68,12 +68,12 @@ test('every task file can be executed, says what it is, and fits on a screen', (
 });
 
 test('every source file names its licence, and none of lib has outgrown its concern', () => {
-  for (const folder of ['lib', 'test', 'tasks']) {
-    for (const name of readdirSync(join(SUITE_ROOT, folder), { recursive: true, encoding: 'utf8' })) {
+  for (const directory of ['lib', 'test', 'tasks']) {
+    for (const name of readdirSync(join(SUITE_ROOT, directory), { recursive: true, encoding: 'utf8' })) {
       if (!name.endsWith('.ts') || name.startsWith('fixtures/')) continue;
-      const lines = readFileSync(join(SUITE_ROOT, folder, name), 'utf8').split('\n');
-      expect(lines.slice(0, 2).join('\n'), `${folder}/${name}`).toContain('// SPDX-License-Identifier: Apache-2.0');
-      if (folder === 'lib') expect(lines.length, `lib/${name}`).toBeLessThanOrEqual(301);
+      const lines = readFileSync(join(SUITE_ROOT, directory, name), 'utf8').split('\n');
+      expect(lines.slice(0, 2).join('\n'), `${directory}/${name}`).toContain('// SPDX-License-Identifier: Apache-2.0');
+      if (directory === 'lib') expect(lines.length, `lib/${name}`).toBeLessThanOrEqual(301);
     }
   }
 });

@@ -2,11 +2,11 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { SUITE_ROOT } from './support/run-task.ts';
-import { checkDoor, checkFile } from './support/spawn-check.ts';
-import { temporaryFolder } from './support/temporary.ts';
+import { checkFile, checkSpawns } from './support/spawn-check.ts';
+import { temporaryDirectory } from './support/temporary.ts';
 
-test('the suite itself has one door', () => {
-  expect(checkDoor(SUITE_ROOT)).toEqual([]);
+test('the suite itself has one runner', () => {
+  expect(checkSpawns(SUITE_ROOT)).toEqual([]);
 });
 
 describe('planted ways out', () => {
@@ -52,20 +52,20 @@ describe('planted ways out', () => {
     const found = checkFile('lib/planted.ts', `// one\n\n${line}\n`);
     expect(found.length).toBeGreaterThan(0);
     expect(found[0]).toMatch(
-      /^lib\/planted\.ts:3: .+ is banned; only lib\/build-env\.ts starts programs; use door\.run/,
+      /^lib\/planted\.ts:3: .+ is banned; only lib\/build-env\.ts starts programs; use runner\.run/,
     );
     expect(found.join('\n')).toContain(what);
   });
 
   test('a planted file in a tree is found by path and line, also when it is no TypeScript', () => {
-    const root = temporaryFolder();
+    const root = temporaryDirectory();
     for (const path of ['lib/deep/er/planted.ts', 'tasks/planted.sh', 'lib/fine.ts']) {
       mkdirSync(dirname(join(root, path)), { recursive: true });
     }
     writeFileSync(join(root, 'lib/fine.ts'), "import { join } from 'node:path';\nexport const x = join('a');\n");
     writeFileSync(join(root, 'lib/deep/er/planted.ts'), "\nimport { fork } from 'node:child_process';\n");
     writeFileSync(join(root, 'tasks/planted.sh'), 'cargo build\n');
-    expect(checkDoor(root).map((line) => line.split(' ')[0])).toEqual([
+    expect(checkSpawns(root).map((line) => line.split(' ')[0])).toEqual([
       'lib/deep/er/planted.ts:2:',
       'tasks/planted.sh:1:',
     ]);
@@ -83,7 +83,7 @@ export type Child = ChildProcess;
   expect(checkFile('lib/fine.ts', text.replace(', eval: 2', ''))).toEqual([]);
 });
 
-test('the door may, and only what the list of exceptions names', () => {
+test('the runner may, and only what the list of exceptions names', () => {
   expect(checkFile('lib/build-env.ts', "import { spawn } from 'node:child_process';")).toEqual([]);
   expect(checkFile('lib/build-env.ts', "import { Worker } from 'node:worker_threads';")).toHaveLength(1);
 });

@@ -14,34 +14,34 @@ const FOREIGN_COMPILER = /cargo-zigbuild|zigc(?:c|xx)-[^\s"]*unknown-linux-gnu\.
  * Removes such caches below a target directory.
  *
  * @param triple without a glibc version
- * @returns the folders that were removed
+ * @returns the directories that were removed
  */
 export function removeStaleCmakeCaches(targetDirectory: string, triple: string): string[] {
   const stale = ['release', 'debug']
     .map((profile) => join(targetDirectory, triple, profile, 'build'))
-    .flatMap((folder) => names(folder).map((name) => ({ folder, name })))
+    .flatMap((directory) => names(directory).map((name) => ({ directory, name })))
     .filter(({ name }) => name.startsWith('z3-sys-'))
-    .map(({ folder, name }) => join(folder, name, 'out', 'build'))
+    .map(({ directory, name }) => join(directory, name, 'out', 'build'))
     .filter(namesForeignCompiler);
-  for (const folder of stale) rmSync(folder, { recursive: true, force: true });
+  for (const directory of stale) rmSync(directory, { recursive: true, force: true });
   return stale;
 }
 
-function namesForeignCompiler(folder: string): boolean {
-  const below = isFolder(join(folder, 'CMakeFiles'))
-    ? readdirSync(join(folder, 'CMakeFiles'), { recursive: true, withFileTypes: true })
+function namesForeignCompiler(directory: string): boolean {
+  const below = isDirectory(join(directory, 'CMakeFiles'))
+    ? readdirSync(join(directory, 'CMakeFiles'), { recursive: true, withFileTypes: true })
         .filter((entry) => entry.isFile())
         .map((entry) => join(entry.parentPath, entry.name))
     : [];
-  return [join(folder, 'CMakeCache.txt'), ...below].some(
+  return [join(directory, 'CMakeCache.txt'), ...below].some(
     (path) => existsSync(path) && statSync(path).isFile() && FOREIGN_COMPILER.test(readFileSync(path, 'latin1')),
   );
 }
 
-function names(folder: string): string[] {
-  return isFolder(folder) ? readdirSync(folder) : [];
+function names(directory: string): string[] {
+  return isDirectory(directory) ? readdirSync(directory) : [];
 }
 
-function isFolder(path: string): boolean {
+function isDirectory(path: string): boolean {
   return existsSync(path) && statSync(path).isDirectory();
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * What a person has set for cargo, where it decides how a supervisor can be made static in the same
+ * What a user has set for cargo, where it decides how a supervisor can be made static in the same
  * run. Cargo has no stable way to ask, so its files are read by its documented rules
  * (https://doc.rust-lang.org/cargo/reference/config.html): a variable wins, then the nearest file.
  */
@@ -36,7 +36,7 @@ export interface ConfigFile {
 
 type Table = Readonly<Record<string, unknown>>;
 
-/** A setting, and the folder that a relative path in it is relative to. */
+/** A setting, and the directory that a relative path in it is relative to. */
 interface Found<T> {
   readonly value: T;
   readonly base: string;
@@ -46,7 +46,7 @@ interface Found<T> {
  * Decides the settings.
  *
  * @param files the nearest first
- * @param root the folder that cargo runs in
+ * @param root the directory that cargo runs in
  */
 export function cargoSettings(files: readonly ConfigFile[], env: Environment, root: string): CargoSettings {
   const text = (key: string, ...variables: readonly string[]): Found<string> | undefined => {
@@ -101,7 +101,7 @@ function find<T>(
     let at: unknown = values;
     for (const key of keys) at = isTable(at) ? at[key] : undefined;
     const value = accept(at);
-    // Relative to the folder that `.cargo` stands in.
+    // Relative to the directory that `.cargo` stands in.
     if (value !== undefined) return { value, base: dirname(dirname(path)) };
   }
   return undefined;
@@ -151,9 +151,9 @@ export function linkerOf(settings: CargoSettings, triple: string): string | unde
 /** The files that count for a run in `root` and that are there, the nearest first. */
 export function configFilePaths(root: string, env: Environment): string[] {
   const home = absolutePath(root, textOf(env, 'CARGO_HOME') ?? join(textOf(env, 'HOME') ?? '/', '.cargo'));
-  const folders = ancestorsOf(resolve(root)).map((folder) => join(folder, '.cargo'));
-  return [...new Set([...folders, home])].flatMap((folder) => {
-    const path = [join(folder, 'config'), join(folder, 'config.toml')].find((candidate) => existsSync(candidate));
+  const directories = ancestorsOf(resolve(root)).map((directory) => join(directory, '.cargo'));
+  return [...new Set([...directories, home])].flatMap((directory) => {
+    const path = [join(directory, 'config'), join(directory, 'config.toml')].find((candidate) => existsSync(candidate));
     return path === undefined ? [] : [path];
   });
 }

@@ -3,7 +3,7 @@
 /** Extra cargo features, each for the components that declare it. */
 /** `EXTRA_CARGO_FEATURES` of a launch: each feature for the binaries whose packages declare it, in whichever run they are built. */
 
-import type { Door } from '../build-env.ts';
+import type { Runner } from '../build-env.ts';
 import { type Environment, textOf } from '../cli/env.ts';
 import type { LaunchBinary } from '../dev-build/config.ts';
 import { shown, usageError } from '../errors.ts';
@@ -72,7 +72,7 @@ export type LaunchFeatures = ReadonlyMap<string, readonly string[]>;
  * @throws usageError for a feature that none of the binaries declares
  */
 export async function launchFeatures(
-  door: Door,
+  runner: Runner,
   env: Environment,
   root: string,
   toolchain: Toolchain,
@@ -81,7 +81,7 @@ export async function launchFeatures(
   const features = splitFeatures(textOf(env, STAGE_VARIABLES.features));
   if (features.length === 0) return new Map();
   const { readWorkspace } = await import('./metadata.ts');
-  const { packages } = await readWorkspace(door, toolchain, root, {});
+  const { packages } = await readWorkspace(runner, toolchain, root, {});
   return featuresByComponent(STAGE_VARIABLES.features, features, binaries, packages);
 }
 

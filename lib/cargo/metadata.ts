@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** What cargo says about the workspace: its target folder, and which package has which features. */
+/** What cargo says about the workspace: its target directory, and which package has which features. */
 
-import type { Door } from '../build-env.ts';
+import type { Runner } from '../build-env.ts';
 import type { Environment } from '../cli/env.ts';
 import { command } from '../process/command.ts';
 import type { Toolchain } from './toolchain.ts';
@@ -35,13 +35,13 @@ interface Metadata {
  * @throws TaskError with cargo's status
  */
 export async function readWorkspace(
-  door: Door,
+  runner: Runner,
   toolchain: Toolchain,
   root: string,
   env: Environment,
 ): Promise<Workspace> {
   const words = [...toolchain.prefix, 'cargo', 'metadata', '--format-version', '1', '--no-deps'];
-  return parseMetadata(await door.cargo(command(words, { cwd: root, env })));
+  return parseMetadata(await runner.cargo(command(words, { cwd: root, env })));
 }
 
 /** Reads the answer of `cargo metadata`. */

@@ -2,7 +2,7 @@
 
 /**
  * When a compiler wrapper (sccache) fails, and not the build: recognising it, and what to try
- * next. Nothing is started here; the door passes in how.
+ * next. Nothing is started here; the runner passes in how.
  */
 
 import { basename } from 'node:path';
@@ -61,7 +61,7 @@ export function isSccache(wrapper: string): boolean {
 /**
  * Restarts sccache's server: one keeps the limit that it was started under.
  *
- * @param limit the soft limit that `ask` starts it under, for people
+ * @param limit the soft limit that `ask` starts it under, for users
  * @param ask runs the wrapper with one flag
  * @returns whether a new server runs; why not was said
  */
@@ -81,7 +81,7 @@ export async function restartServer(
   return false;
 }
 
-/** What the door lends to `withRecovery`. */
+/** What the runner lends to `withRecovery`. */
 export interface RecoveryEffects {
   /** The wrapper that the command would compile through; `undefined` for none. */
   wrapperOf(value: Command): string | undefined;

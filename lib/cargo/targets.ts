@@ -2,13 +2,13 @@
 
 /** The Rust standard libraries of the targets that a build needs. */
 
-import type { Door } from '../build-env.ts';
+import type { Runner } from '../build-env.ts';
 import { describeError, EXIT, oneLine, TaskError, usageError } from '../errors.ts';
 import { type Command, command } from '../process/command.ts';
 import { certainlyHasTargets } from '../rust-toolchain.ts';
 import { MissingTool, type Toolchain } from './toolchain.ts';
 
-const QUESTION_TIMEOUT_MS = 30_000;
+const PROBE_TIMEOUT_MS = 30_000;
 
 /**
  * Which of the targets rustup has yet to install, in the checkout's toolchain.
@@ -17,16 +17,16 @@ const QUESTION_TIMEOUT_MS = 30_000;
  * @throws usageError with rustup's own words when it cannot answer
  */
 export async function missingTargets(
-  door: Door,
+  runner: Runner,
   toolchain: Toolchain,
   root: string,
   triples: readonly string[],
 ): Promise<string[]> {
   if (!toolchain.hasRustup) return [];
   const cargo = command([...toolchain.prefix, 'cargo'], { cwd: root, asInvoker: true });
-  if (await certainlyHasTargets(door.environmentOf(cargo), root, triples)) return [];
+  if (await certainlyHasTargets(runner.environmentOf(cargo), root, triples)) return [];
   const question = command([...toolchain.prefix, 'rustup', 'target', 'list', '--installed'], { cwd: root });
-  const answer = await door.probe(question, QUESTION_TIMEOUT_MS);
+  const answer = await runner.probe(question, PROBE_TIMEOUT_MS);
   if (!answer.ok) {
     throw usageError(`rustup cannot list the installed targets: ${oneLine(answer.reason)}; check: rustup show`);
   }
@@ -44,9 +44,9 @@ export function addTargets(toolchain: Toolchain, root: string, triples: readonly
  *
  * @throws MissingTool naming the targets: without them cargo fails later, in other words (E0463); a signal ends the task as it does everywhere
  */
-export async function installTargets(door: Door, add: Command): Promise<void> {
+export async function installTargets(runner: Runner, add: Command): Promise<void> {
   try {
-    await door.run(add);
+    await runner.run(add);
   } catch (error) {
     if (error instanceof TaskError && error.exitCode > EXIT.signalled) throw error;
     throw new MissingTool(`a Rust target that the build needs could not be installed (${describeError(error)})`);

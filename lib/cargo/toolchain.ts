@@ -5,7 +5,7 @@
  * shell give; else through mise. One rule for every task.
  */
 
-import type { Door } from '../build-env.ts';
+import type { Runner } from '../build-env.ts';
 import { type Environment, textOf } from '../cli/env.ts';
 import { EXIT, shown, TaskError, usageError } from '../errors.ts';
 import { absolutePath } from '../fs/paths.ts';
@@ -13,7 +13,7 @@ import { MISE_PREFIX } from '../process/child-env.ts';
 import { command } from '../process/command.ts';
 import { findProgram, isExecutable } from '../process/which.ts';
 
-const QUESTION_TIMEOUT_MS = 20_000;
+const PROBE_TIMEOUT_MS = 20_000;
 
 /** The error for a tool that a build needs and this machine does not have (exit 2). */
 export class MissingTool extends TaskError {
@@ -40,7 +40,7 @@ export interface Toolchain {
  * @throws MissingTool without cargo; usageError where `ZIG` names no program
  */
 export async function findToolchain(
-  door: Door,
+  runner: Runner,
   env: Environment,
   root: string,
   startDirectory: string,
@@ -51,15 +51,15 @@ export async function findToolchain(
   const missing = names.filter(
     (name) => findProgram(name, env) === undefined && !(name === 'zig' && zigNamed !== undefined),
   );
-  const viaMise = await whichByMise(door, env, root, missing);
+  const viaMise = await whichByMise(runner, env, root, missing);
   const has = (name: string) => findProgram(name, env) !== undefined || viaMise.has(name);
   if (!has('cargo')) {
     throw new MissingTool(
       'cargo is not on PATH and mise does not have it; install Rust (https://rustup.rs) and try again',
     );
   }
-  if (viaMise.size > 0) await door.learnMise(root);
-  await door.learnCargo(root);
+  if (viaMise.size > 0) await runner.learnMise(root);
+  await runner.learnCargo(root);
   return {
     prefix: viaMise.size > 0 ? MISE_PREFIX : [],
     hasZigbuild: has('cargo-zigbuild'),
@@ -86,9 +86,9 @@ export function zigOf(env: Environment, startDirectory: string): string | undefi
  *
  * @throws usageError where none of them has it
  */
-export async function findZig(door: Door, env: Environment, root: string, startDirectory: string): Promise<string> {
+export async function findZig(runner: Runner, env: Environment, root: string, startDirectory: string): Promise<string> {
   const zig =
-    zigOf(env, startDirectory) ?? findProgram('zig', env) ?? (await whichByMise(door, env, root, ['zig'])).get('zig');
+    zigOf(env, startDirectory) ?? findProgram('zig', env) ?? (await whichByMise(runner, env, root, ['zig'])).get('zig');
   if (zig !== undefined) return zig;
   throw usageError(
     'zig is not on PATH and mise does not have it; install it (mise install zig) or set ZIG to its path',
@@ -97,7 +97,7 @@ export async function findZig(door: Door, env: Environment, root: string, startD
 
 /** The programs that mise has, by name; empty where there is no mise. */
 async function whichByMise(
-  door: Door,
+  runner: Runner,
   env: Environment,
   root: string,
   names: readonly string[],
@@ -105,7 +105,7 @@ async function whichByMise(
   if (names.length === 0 || findProgram('mise', env) === undefined) return new Map();
   const found = await Promise.all(
     names.map(async (name) => {
-      const answer = await door.probe(command(['mise', 'which', name], { cwd: root }), QUESTION_TIMEOUT_MS);
+      const answer = await runner.probe(command(['mise', 'which', name], { cwd: root }), PROBE_TIMEOUT_MS);
       return answer.ok && isExecutable(answer.output) ? ([[name, answer.output]] as const) : [];
     }),
   );

@@ -3,10 +3,10 @@
 /**
  * Building under another version without touching the checkout.
  *
- * The overlay is a folder below the target directory: a stamped `Cargo.toml`, a copy of
+ * The overlay is a directory below the target directory: a stamped `Cargo.toml`, a copy of
  * `Cargo.lock` (cargo writes the members' version into it), and links to everything else. Cargo
  * keys crates by the path of their package, so workspace members are compiled apart from the plain
- * build, and crates from registries are shared with it. One folder for each version: a second run
+ * build, and crates from registries are shared with it. One directory for each version: a second run
  * with that version finds its crates compiled.
  */
 
@@ -29,7 +29,7 @@ import { isTable } from '../fs/json.ts';
 const SEMVER =
   /^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(?:-((?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*)(?:\.(?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*))*))?(?:\+([0-9a-zA-Z-]+(?:\.[0-9a-zA-Z-]+)*))?$/;
 
-/** A version is part of a folder's name, which may have 255 bytes. */
+/** A version is part of a directory's name, which may have 255 bytes. */
 const VERSION_LENGTH_MAX = 128;
 /** Cargo keeps the three numbers in 64 bits. */
 const VERSION_NUMBER_MAX = 2n ** 64n - 1n;
@@ -71,14 +71,14 @@ export interface Overlay {
   readonly root: string;
   /** The target directory of the plain build, which the overlay's build shares. */
   readonly targetDirectory: string;
-  /** The folder to run cargo in. */
-  readonly folder: string;
+  /** The directory to run cargo in. */
+  readonly directory: string;
   readonly version: string;
 }
 
 /** The overlay of a version: `<target directory>/openshell-version/<version>`. */
 export function planOverlay(root: string, targetDirectory: string, version: string): Overlay {
-  return { root, targetDirectory, folder: join(targetDirectory, 'openshell-version', version), version };
+  return { root, targetDirectory, directory: join(targetDirectory, 'openshell-version', version), version };
 }
 
 /**
@@ -87,17 +87,17 @@ export function planOverlay(root: string, targetDirectory: string, version: stri
  */
 export async function makeOverlay(overlay: Overlay): Promise<void> {
   const manifest = await stampedManifest(readFileSync(join(overlay.root, 'Cargo.toml'), 'utf8'), overlay.version);
-  mkdirSync(overlay.folder, { recursive: true });
+  mkdirSync(overlay.directory, { recursive: true });
   const names = readdirSync(overlay.root).filter((name) => isLinked(overlay, name));
-  for (const name of names) link(join(overlay.root, name), join(overlay.folder, name));
-  for (const name of readdirSync(overlay.folder)) {
-    const path = join(overlay.folder, name);
+  for (const name of names) link(join(overlay.root, name), join(overlay.directory, name));
+  for (const name of readdirSync(overlay.directory)) {
+    const path = join(overlay.directory, name);
     if (!names.includes(name) && lstatSync(path).isSymbolicLink()) rmSync(path);
   }
-  writeWhole(join(overlay.folder, 'Cargo.toml'), manifest, 0o644);
+  writeWhole(join(overlay.directory, 'Cargo.toml'), manifest, 0o644);
   const lock = join(overlay.root, 'Cargo.lock');
   if (lstatSync(lock, { throwIfNoEntry: false }) !== undefined) {
-    copyWhole(lock, join(overlay.folder, 'Cargo.lock'), 0o644);
+    copyWhole(lock, join(overlay.directory, 'Cargo.lock'), 0o644);
   }
 }
 

@@ -6,7 +6,7 @@ import { appendFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { findCheckout } from '../checkout.ts';
 import { textOf } from '../cli/env.ts';
-import type { Workbench } from '../cli/task.ts';
+import type { TaskContext } from '../cli/task.ts';
 import { shown, usageError } from '../errors.ts';
 import { absolutePath } from '../fs/paths.ts';
 import { shellQuote } from '../process/command.ts';
@@ -23,18 +23,18 @@ const TARGET = /^[A-Za-z0-9_]+(?:-[A-Za-z0-9_]+)+(?:\.[0-9]+\.[0-9]+)?$/;
  * @throws usageError for a word that is no target, or where there is no zig
  */
 export async function setUpZigWrapper(
-  bench: Workbench,
+  ctx: TaskContext,
   cargoTarget: string,
   zigTarget: string,
-  folder: string,
+  directory: string,
 ): Promise<void> {
-  const { door, env, startDirectory, terminal } = bench;
+  const { runner, env, startDirectory, terminal } = ctx;
   verifyTarget('cargo-target', cargoTarget);
   verifyTarget('zig-target', zigTarget);
-  if (folder === '') throw usageError("wrapper-dir is ''; give the folder to write the wrappers to");
+  if (directory === '') throw usageError("wrapper-dir is ''; give the directory to write the wrappers to");
   const root = findCheckout(env, startDirectory);
-  const zig = await findZig(door, env, root, startDirectory);
-  const wrapper = zigWrapper(cargoTarget, zigTarget, absolutePath(startDirectory, folder), zig);
+  const zig = await findZig(runner, env, root, startDirectory);
+  const wrapper = zigWrapper(cargoTarget, zigTarget, absolutePath(startDirectory, directory), zig);
   writeZigWrapper(wrapper);
   const target = absolutePath(startDirectory, textOf(env, 'CARGO_TARGET_DIR') ?? join(root, 'target'));
   for (const stale of removeStaleCmakeCaches(target, bareTarget(cargoTarget))) {

@@ -20,31 +20,31 @@ export interface ZigWrapper {
  *
  * @param cargoTarget as cargo-zigbuild takes it: `x86_64-unknown-linux-gnu.2.28`
  * @param zigTarget the same or another target; zig's name is it without the vendor
- * @param folder absolute; the files stand in it
+ * @param directory absolute; the files stand in it
  * @param zig the absolute path of zig
  */
-export function zigWrapper(cargoTarget: string, zigTarget: string, folder: string, zig: string): ZigWrapper {
+export function zigWrapper(cargoTarget: string, zigTarget: string, directory: string, zig: string): ZigWrapper {
   const target = zigTarget.replace('-unknown-linux-', '-linux-');
   const tools = ['cc', 'c++', 'ar', 'ranlib'] as const;
   const scripts = tools.map((tool) => ({
-    path: join(folder, tool),
+    path: join(directory, tool),
     text:
       tool === 'cc' || tool === 'c++'
         ? compilerScript(zig, tool, target)
         : `#!/bin/sh\nexec ${scriptQuote(zig)} ${tool} "$@"\n`,
     mode: 0o755,
   }));
-  const cmake = join(folder, 'toolchain.cmake');
+  const cmake = join(directory, 'toolchain.cmake');
   const cpu = target.split('-')[0] ?? '';
   return {
-    files: [...scripts, { path: cmake, text: cmakeToolchain(cpu, folder), mode: 0o644 }],
+    files: [...scripts, { path: cmake, text: cmakeToolchain(cpu, directory), mode: 0o644 }],
     variables: [...new Set([cargoTarget, bareTarget(cargoTarget)])].flatMap((name) => {
       const suffix = name.replaceAll(/[-.]/g, '_');
       return [
-        [`CC_${suffix}`, join(folder, 'cc')],
-        [`CXX_${suffix}`, join(folder, 'c++')],
-        [`AR_${suffix}`, join(folder, 'ar')],
-        [`RANLIB_${suffix}`, join(folder, 'ranlib')],
+        [`CC_${suffix}`, join(directory, 'cc')],
+        [`CXX_${suffix}`, join(directory, 'c++')],
+        [`AR_${suffix}`, join(directory, 'ar')],
+        [`RANLIB_${suffix}`, join(directory, 'ranlib')],
         [`CMAKE_TOOLCHAIN_FILE_${suffix}`, cmake],
       ] as const;
     }),
@@ -57,7 +57,7 @@ export function writeZigWrapper(wrapper: ZigWrapper): Change {
   return changes.includes('written') ? 'written' : 'unchanged';
 }
 
-/** The target without its glibc version: the name of its folder in cargo's output. */
+/** The target without its glibc version: the name of its directory in cargo's output. */
 export function bareTarget(cargoTarget: string): string {
   return cargoTarget.replace(/\.\d+\.\d+$/, '');
 }
@@ -88,14 +88,14 @@ exec ${scriptQuote(zig)} ${tool} --target=${scriptQuote(target)} "$@"
 `;
 }
 
-function cmakeToolchain(cpu: string, folder: string): string {
+function cmakeToolchain(cpu: string, directory: string): string {
   const values = [
     ['CMAKE_SYSTEM_NAME', 'Linux'],
     ['CMAKE_SYSTEM_PROCESSOR', cpu],
-    ['CMAKE_C_COMPILER', join(folder, 'cc')],
-    ['CMAKE_CXX_COMPILER', join(folder, 'c++')],
-    ['CMAKE_AR', join(folder, 'ar')],
-    ['CMAKE_RANLIB', join(folder, 'ranlib')],
+    ['CMAKE_C_COMPILER', join(directory, 'cc')],
+    ['CMAKE_CXX_COMPILER', join(directory, 'c++')],
+    ['CMAKE_AR', join(directory, 'ar')],
+    ['CMAKE_RANLIB', join(directory, 'ranlib')],
     // Linking a program would need the target's system at configure time.
     ['CMAKE_TRY_COMPILE_TARGET_TYPE', 'STATIC_LIBRARY'],
   ] as const;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * The argument room: one declaration per task gives its parser and its `--help`.
+ * The argument module: one declaration per task gives its parser and its `--help`.
  *
  * minimist does the splitting. What it lets pass in silence is an error here: unknown
  * flags, a flag given twice, a missing value, a value for a switch, stray words.

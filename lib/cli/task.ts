@@ -11,24 +11,24 @@ import { realpathSync } from 'node:fs';
 import { enableCompileCache } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Door } from '../build-env.ts';
+import type { Runner } from '../build-env.ts';
 import type { Signals } from '../process/signals.ts';
 import type { Arguments, Declaration } from './args.ts';
 import type { Environment } from './env.ts';
 import type { Terminal } from './terminal.ts';
 
-/** What a task's body and the rooms that it calls may read and act through. */
-export interface Workbench {
+/** What a task's body and the modules that it calls may read and act through. */
+export interface TaskContext {
   readonly env: Environment;
-  /** The folder that the task was started in; relative values are relative to it. */
+  /** The directory that the task was started in; relative values are relative to it. */
   readonly startDirectory: string;
   readonly terminal: Terminal;
   readonly signals: Signals;
-  readonly door: Door;
+  readonly runner: Runner;
 }
 
 /** What a task's body gets. */
-export interface TaskContext<D extends Declaration> extends Workbench {
+export interface TaskBodyContext<D extends Declaration> extends TaskContext {
   readonly args: Arguments<D>;
 }
 
@@ -41,7 +41,7 @@ export interface TaskContext<D extends Declaration> extends Workbench {
 export async function runTask<const D extends Declaration>(
   moduleUrl: string,
   declaration: D,
-  body: (context: TaskContext<D>) => Promise<void>,
+  body: (context: TaskBodyContext<D>) => Promise<void>,
 ): Promise<void> {
   enableCompileCache(join(import.meta.dirname, '..', 'node_modules', '.cache', 'openshell-tasks'));
   ignoreClosedPipe(process.stdout);
@@ -62,9 +62,9 @@ export async function runTask<const D extends Declaration>(
 
 async function runBody<D extends Declaration>(
   args: Arguments<D>,
-  body: (context: TaskContext<D>) => Promise<void>,
+  body: (context: TaskBodyContext<D>) => Promise<void>,
 ): Promise<void> {
-  const [{ Door }, { Signals }, { Terminal }] = await Promise.all([
+  const [{ Runner }, { Signals }, { Terminal }] = await Promise.all([
     import('../build-env.ts'),
     import('../process/signals.ts'),
     import('./terminal.ts'),
@@ -72,10 +72,10 @@ async function runBody<D extends Declaration>(
   const env = { ...process.env };
   const terminal = new Terminal(process.stdout, process.stderr, env);
   const signals = new Signals();
-  const door = new Door(env, terminal, signals);
+  const runner = new Runner(env, terminal, signals);
   signals.listen();
   try {
-    await body({ args, env, startDirectory: process.cwd(), terminal, signals, door });
+    await body({ args, env, startDirectory: process.cwd(), terminal, signals, runner });
     signals.throwIfReceived();
   } finally {
     signals.stop();
@@ -91,7 +91,7 @@ async function report(error: unknown): Promise<void> {
   if (error instanceof TaskError) {
     terminal.error(describeError(error));
     process.exitCode = error.exitCode;
-    // A person who has pressed Ctrl-C does not wait for what is still in the thread pool.
+    // A user who has pressed Ctrl-C does not wait for what is still in the thread pool.
     if (error.exitCode > EXIT.signalled) process.exit();
   } else {
     terminal.error('this is a bug of the tasks, please report it:');

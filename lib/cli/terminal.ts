@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * What the person sees: results on stdout; progress, echo and reports on stderr, about one
+ * What the user sees: results on stdout; progress, echo and reports on stderr, about one
  * line per command. All colour of the suite is here.
  */
 
@@ -31,7 +31,7 @@ export class Terminal {
     this.#coloured = this.#isAnsi && (env.NO_COLOR ?? '') === '';
   }
 
-  /** Whether progress is for a person at a terminal. */
+  /** Whether progress is for a user at a terminal. */
   get isInteractive(): boolean {
     return this.#err.isTTY === true;
   }
@@ -98,7 +98,7 @@ export class Terminal {
   }
 }
 
-/** A duration in milliseconds as seconds for people: `0.03 s`, `12.3 s`, `2 min 5 s`. */
+/** A duration in milliseconds as seconds for users: `0.03 s`, `12.3 s`, `2 min 5 s`. */
 export function seconds(ms: number): string {
   if (ms < 10_000) return `${(ms / 1000).toFixed(2)} s`;
   if (ms < 60_000) return `${(ms / 1000).toFixed(1)} s`;

@@ -45,7 +45,7 @@ export class Problems {
     throw last;
   }
 
-  /** A signal or a bug is no problem of the person's settings: it ends the task as it does everywhere. */
+  /** A signal or a bug is no problem of the user's settings: it ends the task as it does everywhere. */
   #note(error: unknown): void {
     if (!(error instanceof TaskError) || error.exitCode > EXIT.signalled) throw error;
     this.#found.push(error);

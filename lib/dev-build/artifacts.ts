@@ -32,7 +32,7 @@ export interface LaunchBuild {
  *
  * @throws TaskError (1) for a binary that is not there, or that fails verification
  */
-export async function verifyMade(
+export async function verifyBuilt(
   terminal: Terminal,
   plan: LaunchBuildPlan,
   { executablesOf, compiled, total }: CargoReport,
@@ -90,7 +90,7 @@ function verifyIsProgram(paths: readonly string[], first: string): string {
 /**
  * Verifies a supervisor, which runs inside any image: the machine, completeness, no interpreter, no needed libraries.
  *
- * @returns its size in bytes, and what was verified, for people
+ * @returns its size in bytes, and what was verified, for users
  * @throws TaskError (1) with every reason
  */
 export function verifySupervisor(path: string, arch: Arch | undefined): { size: number; verified: string } {

@@ -10,7 +10,7 @@ import { resolveTargetDirectory, STAGE_VARIABLES, verifyJobs } from '../stage/co
 
 /** A binary of the workspace. `COMPONENTS.gateway` and `COMPONENTS.supervisor` are two of them. */
 export interface LaunchBinary {
-  /** What people call it; unique in a launch. */
+  /** What users call it; unique in a launch. */
   readonly name: string;
   /** The cargo package. */
   readonly package: string;
@@ -18,7 +18,7 @@ export interface LaunchBinary {
   readonly binary: string;
 }
 
-/** Environment variables of a launch's build; the names are the interface of people and CI. */
+/** Environment variables of a launch's build; the names are the interface of users and CI. */
 export const LAUNCH_BUILD_VARIABLES = {
   features: STAGE_VARIABLES.features,
   targetDirectory: STAGE_VARIABLES.targetDirectory,
@@ -41,7 +41,7 @@ export interface LaunchBuildConfig {
   readonly features: readonly string[];
   /** `CARGO_TARGET_DIR`, absolute; `undefined` where cargo's configuration decides. */
   readonly targetDirectory: string | undefined;
-  /** Variables for cargo on top of the person's own: the embedded VM runtime's folder. */
+  /** Variables for cargo on top of the user's own: the embedded VM runtime's directory. */
   readonly env: Environment;
 }
 

@@ -3,9 +3,9 @@
 /**
  * The plan of a launch's build, pure: one cargo run, and the scripts that it compiles through.
  *
- * With the supervisor, the run has a folder of its own for the binaries (`--target-dir`) and shares
- * everything else with the person's builds (`build.build-dir`): the dependencies are compiled once,
- * and the names in the person's own folder, which belong to whoever built last, are neither
+ * With the supervisor, the run has a directory of its own for the binaries (`--target-dir`) and shares
+ * everything else with the user's builds (`build.build-dir`): the dependencies are compiled once,
+ * and the names in the user's own directory, which belong to whoever built last, are neither
  * written nor read. Whether anything is up to date is cargo's to say, and so is where it is.
  */
 
@@ -23,12 +23,12 @@ import { compilerScripts, type ScriptFile } from './rustc-wrappers.ts';
 
 export interface LaunchBuildPlan {
   readonly config: LaunchBuildConfig;
-  /** The one cargo run; a dry run prints it through `door.describe`. */
+  /** The one cargo run; a dry run prints it through `runner.describe`. */
   readonly command: Command;
   /** Empty for a plain build. */
   readonly scripts: readonly ScriptFile[];
-  /** The folder of ours that the binaries appear in; `undefined` for a plain build, where that is cargo's own. */
-  readonly folder: string | undefined;
+  /** The directory of ours that the binaries appear in; `undefined` for a plain build, where that is cargo's own. */
+  readonly directory: string | undefined;
 }
 
 /**
@@ -44,7 +44,7 @@ export function planLaunchBuild(
   settings: CargoSettings,
 ): LaunchBuildPlan {
   verifyTargets(settings.targets, config.host);
-  const own = config.withSupervisor ? ownFolders(config, settings) : undefined;
+  const own = config.withSupervisor ? ownDirectories(config, settings) : undefined;
   const scripts = own === undefined ? { files: [], env: {} } : compilerScripts(own.tasks, settings);
   const directory = config.targetDirectory === undefined ? {} : { CARGO_TARGET_DIR: config.targetDirectory };
   const binaries = binariesOf(config);
@@ -55,14 +55,14 @@ export function planLaunchBuild(
     ...(config.jobs === undefined ? [] : ['-j', config.jobs]),
     ...binaries.flatMap((entry) => ['-p', entry.package, '--bin', entry.binary]),
     ...featureWords(binaries, features),
-    ...(own === undefined ? [] : ['--target-dir', own.folder, ...own.sharing]),
+    ...(own === undefined ? [] : ['--target-dir', own.directory, ...own.sharing]),
     MESSAGE_FORMAT,
   ];
   return {
     config,
     command: command(words, { cwd: config.root, env: { ...directory, ...config.env, ...scripts.env } }),
     scripts: scripts.files,
-    folder: own?.folder,
+    directory: own?.directory,
   };
 }
 
@@ -74,19 +74,19 @@ function featureWords(binaries: readonly LaunchBinary[], features: ReadonlyMap<s
   return all.length === 0 ? [] : ['--features', [...new Set(all)].join(' ')];
 }
 
-/** Our folders in the target folder. Runs with other features have another one, so that two at once do not collide. */
-function ownFolders(config: LaunchBuildConfig, settings: CargoSettings) {
+/** Our directories in the target directory. Runs with other features have another one, so that two at once do not collide. */
+function ownDirectories(config: LaunchBuildConfig, settings: CargoSettings) {
   const target = config.targetDirectory ?? settings.targetDirectory ?? join(config.root, 'target');
   const tasks = join(target, 'openshell-tasks');
   const key = createHash('sha256').update(config.features.join(' ')).digest('hex').slice(0, 8);
-  const folder = join(tasks, config.features.length === 0 ? 'launch' : `launch-${key}`);
-  return { tasks, folder, sharing: settings.hasBuildDirectory ? [] : sharingWords(target, config.root) };
+  const directory = join(tasks, config.features.length === 0 ? 'launch' : `launch-${key}`);
+  return { tasks, directory, sharing: settings.hasBuildDirectory ? [] : sharingWords(target, config.root) };
 }
 
 /**
- * The words that put everything but the binaries where the person's builds have it. Cargo takes
+ * The words that put everything but the binaries where the user's builds have it. Cargo takes
  * braces in this path for a template, which a relative path may have none of (relative to the
- * folder that cargo runs in); where both have some, nothing is shared, only built again.
+ * directory that cargo runs in); where both have some, nothing is shared, only built again.
  */
 function sharingWords(target: string, root: string): string[] {
   const text = [target, relative(root, target)].find((path) => !/[{}]/.test(path));

@@ -4,7 +4,7 @@
  * The scripts that stand before the compiler, pure. One links the supervisor's program statically:
  * libc and std choose at the last link, so only the last crate gets the flag. Cargo counts the path
  * of such a `RUSTC_WORKSPACE_WRAPPER` in the names of what it makes (not its content: so the path
- * holds the content's hash), and keeps it apart from what a person's own build makes.
+ * holds the content's hash), and keeps it apart from what a user's own build makes.
  *
  * Plain sh and few words: they run once for every crate.
  */
@@ -32,23 +32,23 @@ export interface CompilerScripts {
 /**
  * The scripts of a run.
  *
- * @param folder absolute; each script stands in a folder of its own in it
- * @param settings the wrappers that the person uses; they stay in use behind ours
+ * @param directory absolute; each script stands in a directory of its own in it
+ * @param settings the wrappers that the user uses; they stay in use behind ours
  */
-export function compilerScripts(folder: string, settings: Pick<CargoSettings, 'wrapper' | 'workspaceWrapper'>) {
+export function compilerScripts(directory: string, settings: Pick<CargoSettings, 'wrapper' | 'workspaceWrapper'>) {
   const { wrapper, workspaceWrapper } = settings;
   const behind = workspaceWrapper === undefined ? '' : `${scriptQuote(workspaceWrapper)} `;
-  const own = script(folder, 'static-rustc', `${HEAD}${STATIC_PROGRAM}exec ${behind}"$@"\n`);
+  const own = script(directory, 'static-rustc', `${HEAD}${STATIC_PROGRAM}exec ${behind}"$@"\n`);
   const workspace = { RUSTC_WORKSPACE_WRAPPER: own.path };
   if (wrapper === undefined) return { files: [own], env: workspace } satisfies CompilerScripts;
-  const outer = script(folder, 'rustc-wrapper', outerText(own.path, behind, wrapper));
+  const outer = script(directory, 'rustc-wrapper', outerText(own.path, behind, wrapper));
   const env = { ...workspace, RUSTC_WRAPPER: outer.path, [WRAPPER_BEHIND]: wrapper };
   return { files: [own, outer], env } satisfies CompilerScripts;
 }
 
-function script(folder: string, name: string, text: string): ScriptFile {
+function script(directory: string, name: string, text: string): ScriptFile {
   const key = createHash('sha256').update(text).digest('hex').slice(0, 16);
-  return { path: join(folder, `${name}-${key}`, name), text };
+  return { path: join(directory, `${name}-${key}`, name), text };
 }
 
 const HEAD = `#!/bin/sh

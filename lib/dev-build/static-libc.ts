@@ -3,7 +3,7 @@
 /** Whether this machine can link a program statically with its own C library. */
 
 import { isAbsolute } from 'node:path';
-import type { Door } from '../build-env.ts';
+import type { Runner } from '../build-env.ts';
 import { type CargoSettings, cargoSettings, linkerOf, readConfigFiles } from '../cargo/config-files.ts';
 import type { Environment } from '../cli/env.ts';
 import { oneLine, shown } from '../errors.ts';
@@ -11,15 +11,15 @@ import { linuxTriple } from '../host.ts';
 import { command } from '../process/command.ts';
 import type { LaunchBuildConfig } from './config.ts';
 
-const QUESTION_TIMEOUT_MS = 20_000;
+const PROBE_TIMEOUT_MS = 20_000;
 const WAY = 'for the quick way install it: libc6-dev (Debian, Ubuntu), glibc-static (Fedora, RHEL)';
 
 /**
  * Why no static supervisor can be built in the gateway's run; `undefined` where one can. The caller
  * then takes the staged one and shows the reason, which ends with how to get the quick way.
  */
-export async function staticGlibcLack(
-  door: Door,
+export async function whyNoStaticLibc(
+  runner: Runner,
   env: Environment,
   config: LaunchBuildConfig,
 ): Promise<string | undefined> {
@@ -28,9 +28,9 @@ export async function staticGlibcLack(
   const settings = cargoSettings(readConfigFiles(config.root, env), env, config.root);
   const linker = linkerOf(settings, targetOf(settings, config.host.arch)) ?? 'cc';
   // Without the file, the compiler answers with the bare name.
-  const answer = await door.probe(
+  const answer = await runner.probe(
     command([linker, '-print-file-name=libc.a'], { cwd: config.root }),
-    QUESTION_TIMEOUT_MS,
+    PROBE_TIMEOUT_MS,
   );
   if (!answer.ok) return `${linker} cannot say where libc.a is (${oneLine(answer.reason)}); ${WAY}`;
   if (isAbsolute(answer.output)) return undefined;

@@ -26,7 +26,7 @@ export interface BuiltSupervisor {
   readonly sha256: string;
   /** In bytes. */
   readonly size: number;
-  /** What was verified, for people. */
+  /** What was verified, for users. */
   readonly verified: string;
   /** The file as it was then. */
   readonly stamp: string;

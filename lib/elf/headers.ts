@@ -103,7 +103,7 @@ function readIdentification(bytes: Uint8Array, report: Report): Encoding {
   return { class: elfClass === 2 ? 64 : 32, endian: data === 1 ? 'little' : 'big' };
 }
 
-/** First bytes, in hex, of files that people have put where an ELF binary belongs. */
+/** First bytes, in hex, of files that users have put where an ELF binary belongs. */
 const OTHER_FORMATS: readonly (readonly [string, string])[] = [
   ['2321', "is a script ('#!')"],
   ['cffaedfe', 'is a Mach-O binary, built for macOS'],

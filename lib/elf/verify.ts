@@ -139,7 +139,7 @@ const KINDS: Record<BinaryKind, string> = {
   other: 'file that is no program',
 };
 
-/** The facts in one line, for people: `64-bit x86-64 static-PIE executable, 26214400 bytes`. */
+/** The facts in one line, for users: `64-bit x86-64 static-PIE executable, 26214400 bytes`. */
 export function describeBinary(facts: BinaryFacts): string {
   const order = facts.endian === 'big' ? ' big-endian' : '';
   return `${facts.class}-bit${order} ${facts.machine} ${KINDS[facts.kind]}, ${facts.size} bytes`;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /** Asking the engines: each once in a run, side by side, within a time limit, in their own words where they refuse. */
-/** Questions to engines, builders and clusters: commands that no token of the person goes with. */
+/** Questions to engines, builders and clusters: commands that no token of the user goes with. */
 /** The record of each engine. */
 
-import type { Door } from '../build-env.ts';
+import type { Runner } from '../build-env.ts';
 import { booleanOf, type Environment } from '../cli/env.ts';
 import type { Terminal } from '../cli/terminal.ts';
 import { oneLine, usageError } from '../errors.ts';
@@ -41,11 +41,16 @@ interface Asked {
  *
  * @throws usageError for wishes that are wrong or contradict, and where no engine that may be taken answers
  */
-export async function detectEngine(door: Door, terminal: Terminal, env: Environment, root: string): Promise<Engine> {
+export async function detectEngine(
+  runner: Runner,
+  terminal: Terminal,
+  env: Environment,
+  root: string,
+): Promise<Engine> {
   const wishes = engineWishes(env);
   const isQuiet = booleanOf(env, ENGINE_VARIABLES.quiet, false);
-  const cluster = wishes.wantsCluster ? await kubeContext(door, env, root) : undefined;
-  const engine = await findEngine(door, env, root, chooseEngine(wishes, cluster?.context, cluster?.problem));
+  const cluster = wishes.wantsCluster ? await kubeContext(runner, env, root) : undefined;
+  const engine = await findEngine(runner, env, root, chooseEngine(wishes, cluster?.context, cluster?.problem));
   if (!isQuiet) terminal.say(`[container-engine] ${engine.record.name}${nameNote(engine)} (${engine.reason})`);
   return engine;
 }
@@ -55,10 +60,15 @@ export async function detectEngine(door: Door, terminal: Terminal, env: Environm
  *
  * @throws usageError with the words of each where none does
  */
-export async function findEngine(door: Door, env: Environment, root: string, choice: EngineChoice): Promise<Engine> {
+export async function findEngine(
+  runner: Runner,
+  env: Environment,
+  root: string,
+  choice: EngineChoice,
+): Promise<Engine> {
   const programs = new Set(choice.candidates.flatMap((name) => programOf(name, env) ?? []));
   const found = new AbortController();
-  const questions = new Map([...programs].map((program) => [program, ask(door, program, root, found.signal)]));
+  const questions = new Map([...programs].map((program) => [program, ask(runner, program, root, found.signal)]));
   const refused: Asked[] = [];
   try {
     for (const name of choice.candidates) {
@@ -95,16 +105,20 @@ function programOf(name: EngineName, env: Environment): string | undefined {
   return recordOf(name).programs.find((program) => findProgram(program, env) !== undefined);
 }
 
-async function ask(door: Door, program: string, root: string, unless: AbortSignal): Promise<Asked> {
-  const answer = await door.probe(question([program, ...INFO_WORDS], root), INFO_TIMEOUT_MS, unless);
+async function ask(runner: Runner, program: string, root: string, unless: AbortSignal): Promise<Asked> {
+  const answer = await runner.probe(question([program, ...INFO_WORDS], root), INFO_TIMEOUT_MS, unless);
   const refusal = refusalIn(answer.ok ? answer.output : answer.reason);
   if (refusal !== undefined) return { program, answer: { ok: false, reason: refusal }, info: undefined };
   return { program, answer, info: answer.ok ? parseInfo(answer.output) : undefined };
 }
 
-async function kubeContext(door: Door, env: Environment, root: string): Promise<{ context: string; problem: string }> {
+async function kubeContext(
+  runner: Runner,
+  env: Environment,
+  root: string,
+): Promise<{ context: string; problem: string }> {
   if (findProgram('kubectl', env) === undefined) return { context: '', problem: 'kubectl is not on PATH' };
-  const answer = await door.probe(question(['kubectl', 'config', 'current-context'], root), CONTEXT_TIMEOUT_MS);
+  const answer = await runner.probe(question(['kubectl', 'config', 'current-context'], root), CONTEXT_TIMEOUT_MS);
   if (answer.ok) return { context: answer.output.trim(), problem: NO_CONTEXT };
   return { context: '', problem: `kubectl says: ${oneLine(answer.reason)}` };
 }

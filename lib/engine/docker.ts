@@ -10,7 +10,7 @@ export const DOCKER: EngineRecord = {
   buildCommands: (build) => [
     ['buildx', 'build', ...buildOptions(build), ...build.extra, ...outputWords(build.output), build.context ?? '.'],
   ],
-  builderQuestion: (builder) => ['buildx', 'inspect', ...(builder === undefined ? [] : [builder])],
+  builderProbe: (builder) => ['buildx', 'inspect', ...(builder === undefined ? [] : [builder])],
 };
 
 function buildOptions(build: ImageBuild): string[] {

@@ -13,7 +13,7 @@ export const PODMAN: EngineRecord = {
     ['build', ...buildOptions(build), ...withoutDockerOptions(build.extra), build.context ?? '.'],
     ...(build.output.kind === 'push' ? build.tags.map((tag) => ['push', ...tlsWords(tag), tag]) : []),
   ],
-  builderQuestion: () => undefined,
+  builderProbe: () => undefined,
 };
 
 function buildOptions(build: ImageBuild): string[] {

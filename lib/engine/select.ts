@@ -36,9 +36,9 @@ export interface EngineWishes {
 export interface EngineChoice {
   /** The candidates, in the order in which they are preferred. */
   readonly candidates: readonly EngineName[];
-  /** Why, for people. */
+  /** Why, for users. */
   readonly reason: string;
-  /** What to do where none answers, for people; by default to start one, or to name another. */
+  /** What to do where none answers, for users; by default to start one, or to name another. */
   readonly remedy?: string;
 }
 

@@ -23,10 +23,10 @@ export interface ImageBuild {
   readonly caches: readonly string[];
   /** Secrets as `id=NAME,env=VARIABLE`: values never stand in words. */
   readonly secrets: readonly string[];
-  /** The person's own words, behind all others but the output. */
+  /** The user's own words, behind all others but the output. */
   readonly extra: readonly string[];
   readonly output: ImageOutput;
-  /** The folder that the build can copy from; without it the one that the command runs in. */
+  /** The directory that the build can copy from; without it the one that the command runs in. */
   readonly context?: string;
 }
 
@@ -58,7 +58,7 @@ export interface EngineRecord {
   /** The commands of an image build, in their order. */
   buildCommands(build: ImageBuild): readonly (readonly string[])[];
   /** The question about the builder that would build; `undefined` where there are no builders. */
-  builderQuestion(builder: string | undefined): readonly string[] | undefined;
+  builderProbe(builder: string | undefined): readonly string[] | undefined;
 }
 
 /** An engine that was chosen and has answered. */
@@ -68,7 +68,7 @@ export interface Engine {
   readonly program: string;
   /** The architecture of its server; reading it throws a usageError where that is neither amd64 nor arm64. */
   readonly arch: Arch;
-  /** Why it was chosen, for people. */
+  /** Why it was chosen, for users. */
   readonly reason: string;
   /** What it said about itself. */
   readonly info?: EngineInfo | undefined;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Files that others read appear whole: written to a temporary file in the same folder, flushed,
+ * Files that others read appear whole: written to a temporary file in the same directory, flushed,
  * renamed. Unchanged content is left alone, so that caches keyed by it stay warm.
  */
 
@@ -25,7 +25,7 @@ import {
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { EXIT, failure, usageError } from '../errors.ts';
-import { makeFolder, takeFolderOwner } from './ownership.ts';
+import { makeDirectory, takeDirectoryOwner } from './ownership.ts';
 import { ancestorsOf } from './paths.ts';
 
 const CHUNK_BYTES = 1024 * 1024;
@@ -33,14 +33,14 @@ const CHUNK_BYTES = 1024 * 1024;
 /** Whether a file was written, or had the content already. */
 export type Change = 'written' | 'unchanged';
 
-/** Writes a text file whole, with these permissions; its folder is created. */
+/** Writes a text file whole, with these permissions; its directory is created. */
 export function writeWhole(path: string, text: string, mode: number): Change {
   if (isFile(path) && readFileSync(path, 'utf8') === text) return keepWithMode(path, mode);
   return replace(path, mode, (temporary) => writeFileSync(temporary, text, { flag: 'wx', mode }));
 }
 
 /**
- * Copies a file whole, with these permissions; the destination's folder is created.
+ * Copies a file whole, with these permissions; the destination's directory is created.
  *
  * @param verifyCopy looks at the copy before anybody else can; when it throws, nothing has changed
  */
@@ -74,12 +74,12 @@ export function hasSameContent(left: string, right: string): boolean {
  * or say which process is still at it.
  */
 export function sweepTemporary(path: string, isBusy: (pid: number) => boolean = () => false): void {
-  const folder = dirname(path);
+  const directory = dirname(path);
   const lead = `.${basename(path)}.`;
-  for (const name of existsSync(folder) ? readdirSync(folder) : []) {
+  for (const name of existsSync(directory) ? readdirSync(directory) : []) {
     // A pid and nothing else: `.a.b.1.tmp` belongs to the file `a.b`.
     const [, pid] = name.startsWith(lead) ? (/^(\d+)\.tmp$/.exec(name.slice(lead.length)) ?? []) : [];
-    if (pid !== undefined && !isBusy(Number(pid))) rmSync(join(folder, name));
+    if (pid !== undefined && !isBusy(Number(pid))) rmSync(join(directory, name));
   }
 }
 
@@ -87,7 +87,7 @@ export function sweepTemporary(path: string, isBusy: (pid: number) => boolean = 
  * Makes a new file in the place of `path` and its content, whole, with these permissions.
  *
  * @param fill makes the temporary file; when it throws, nothing has changed
- * @throws TaskError with the system's reason: no space, no permission, a folder in the way; or what `fill` throws
+ * @throws TaskError with the system's reason: no space, no permission, a directory in the way; or what `fill` throws
  */
 export async function replaceWhole(
   path: string,
@@ -123,14 +123,14 @@ export function temporaryOf(path: string): string {
 }
 
 function clear(temporary: string): void {
-  makeFolder(dirname(temporary));
+  makeDirectory(dirname(temporary));
   rmSync(temporary, { force: true });
 }
 
 function finish(temporary: string, path: string, mode: number): void {
   // The umask has narrowed the mode that the file was created with.
   chmodSync(temporary, mode);
-  takeFolderOwner(temporary);
+  takeDirectoryOwner(temporary);
   flush(temporary);
   renameSync(temporary, path);
   flush(dirname(path));
@@ -143,7 +143,7 @@ function unwritten(path: string, temporary: string, error: unknown): unknown {
   return failure(`${path} cannot be written`, EXIT.failed, { cause: error });
 }
 
-/** Removes a temporary file; where its folder cannot be used at all, the first error is the one to tell. */
+/** Removes a temporary file; where its directory cannot be used at all, the first error is the one to tell. */
 function discard(temporary: string): void {
   try {
     rmSync(temporary, { force: true });
@@ -160,18 +160,18 @@ function flush(path: string): void {
 }
 
 /**
- * Checks that a folder can be written to, or made: a compilation of minutes must not end at one that cannot.
+ * Checks that a directory can be written to, or made: a compilation of minutes must not end at one that cannot.
  *
- * @param remedy what the person can do about it
- * @throws usageError naming the folder that is in the way
+ * @param remedy what the user can do about it
+ * @throws usageError naming the directory that is in the way
  */
-export function verifyWritable(folder: string, remedy: string): void {
-  const at = ancestorsOf(folder).find((path) => existsSync(path)) ?? folder;
+export function verifyWritable(directory: string, remedy: string): void {
+  const at = ancestorsOf(directory).find((path) => existsSync(path)) ?? directory;
   try {
-    if (!statSync(at).isDirectory()) throw usageError('it is not a folder');
+    if (!statSync(at).isDirectory()) throw usageError('it is not a directory');
     accessSync(at, constants.W_OK | constants.X_OK);
   } catch (cause) {
-    throw usageError(`${folder} cannot be written to, because of ${at}; ${remedy}`, { cause });
+    throw usageError(`${directory} cannot be written to, because of ${at}; ${remedy}`, { cause });
   }
 }
 

@@ -14,14 +14,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { oneLine } from '../errors.ts';
 import { isSameProcess, type ProcessIdentity, thisProcess } from '../process/identity.ts';
 import type { Signals } from '../process/signals.ts';
-import { makeFolder, takeFolderOwner } from './ownership.ts';
+import { makeDirectory, takeDirectoryOwner } from './ownership.ts';
 
 const POLL_MS = 100;
 const BUSY_POLL_MS = 5;
 
 /** Who holds a lock. */
 export interface Holder extends ProcessIdentity {
-  /** What it does, for people. */
+  /** What it does, for users. */
   readonly task: string;
   /** When it took the lock, as an ISO 8601 time. */
   readonly since: string;
@@ -35,7 +35,7 @@ export interface Lock {
 /**
  * Takes a lock; where another process holds it, says so once and waits.
  *
- * @param path a file of ours in a folder that stays; `path` and `path.db` are used
+ * @param path a file of ours in a directory that stays; `path` and `path.db` are used
  * @param onWait called once with the holder, where there is one
  * @throws TaskError when a signal arrives meanwhile
  */
@@ -66,14 +66,14 @@ export function lockHolder(path: string): Holder | undefined {
 }
 
 async function tryLock(path: string, task: string): Promise<Holder | undefined> {
-  makeFolder(dirname(path));
+  makeDirectory(dirname(path));
   return serialised(path, () => {
     const holder = readHolder(path);
     if (holder !== undefined && isSameProcess(holder)) return holder;
     const mine: Holder = { ...thisProcess(), task, since: new Date().toISOString() };
     // Read and written by nobody outside of `serialised`, and of no use after a power cut: no rename, no fsync.
     writeFileSync(path, `${JSON.stringify(mine)}\n`);
-    takeFolderOwner(path);
+    takeDirectoryOwner(path);
     return undefined;
   });
 }
@@ -85,7 +85,7 @@ async function release(path: string): Promise<void> {
   });
 }
 
-/** A holder for people: `pid 123 (stage supervisor, since 12:00:01)`. */
+/** A holder for users: `pid 123 (stage supervisor, since 12:00:01)`. */
 export function holderText(holder: Holder): string {
   return `pid ${holder.pid} (${oneLine(holder.task)}, since ${new Date(holder.since).toLocaleTimeString('en-GB')})`;
 }
@@ -108,7 +108,7 @@ async function serialised<T>(path: string, body: () => T): Promise<T> {
     const database = new DatabaseSync(`${path}.db`, { timeout: 0 });
     try {
       database.exec('BEGIN EXCLUSIVE');
-      takeFolderOwner(`${path}.db`);
+      takeDirectoryOwner(`${path}.db`);
       return body();
     } catch (error) {
       if (!/database is locked/.test((error as Error).message)) throw error;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Under sudo nothing in the person's folders becomes root's: what root makes in a folder of
- * somebody else belongs to that one, and commands that need no privilege run as the person.
+ * Under sudo nothing in the user's directories becomes root's: what root makes in a directory of
+ * somebody else belongs to that one, and commands that need no privilege run as the user.
  */
 
 import { existsSync, lchownSync, lstatSync, mkdirSync, readFileSync, statSync } from 'node:fs';
@@ -12,7 +12,7 @@ import { type Environment, textOf } from '../cli/env.ts';
 import { EXIT, failure } from '../errors.ts';
 import { ancestorsOf } from './paths.ts';
 
-/** The person who called sudo. */
+/** The user who called sudo. */
 export interface Invoker {
   readonly uid: number;
   readonly gid: number;
@@ -41,7 +41,7 @@ const THIS_MACHINE: UserFacts = {
   },
 };
 
-/** The person behind sudo; `undefined` where this is no sudo, or root called it. */
+/** The user behind sudo; `undefined` where this is no sudo, or root called it. */
 export function invokerOf(env: Environment, facts: UserFacts = THIS_MACHINE): Invoker | undefined {
   const user = textOf(env, 'SUDO_USER');
   const [uid, gid] = ['SUDO_UID', 'SUDO_GID'].map((name) => textOf(env, name));
@@ -65,48 +65,48 @@ function homeOfUser(uid: string, user: string, facts: UserFacts): string {
   return fields?.[5] || `${facts.platform === 'darwin' ? '/Users' : '/home'}/${user}`;
 }
 
-/** Gives a new file or folder to the owner of the folder that it is in, where root has made it there. */
-export function takeFolderOwner(path: string): void {
+/** Gives a new file or directory to the owner of the directory that it is in, where root has made it there. */
+export function takeDirectoryOwner(path: string): void {
   if (process.geteuid?.() !== 0) return;
-  const folder = lstatSync(dirname(path));
+  const directory = lstatSync(dirname(path));
   const own = lstatSync(path);
-  if (own.uid === 0 && folder.uid !== 0) lchownSync(path, folder.uid, folder.gid);
+  if (own.uid === 0 && directory.uid !== 0) lchownSync(path, directory.uid, directory.gid);
 }
 
 /**
- * Makes a folder and those above it, each with the owner of the one that it is in. One by one: Node's
- * own recursion does not end where a folder can neither be found nor made, as below /proc.
+ * Makes a directory and those above it, each with the owner of the one that it is in. One by one: Node's
+ * own recursion does not end where a directory can neither be found nor made, as below /proc.
  *
  * @throws failure with the system's reason
  */
-export function makeFolder(path: string, mode?: number): void {
+export function makeDirectory(path: string, mode?: number): void {
   try {
-    for (const folder of missingFolders(path)) makeOne(folder, mode);
-    if (!statSync(path).isDirectory()) throw new Error('it is no folder');
+    for (const directory of missingDirectories(path)) makeOne(directory, mode);
+    if (!statSync(path).isDirectory()) throw new Error('it is no directory');
   } catch (cause) {
-    throw failure(`the folder ${path} cannot be made`, EXIT.failed, { cause });
+    throw failure(`the directory ${path} cannot be made`, EXIT.failed, { cause });
   }
 }
 
-/** The folders on the way to a path that are not there, the outermost first. */
-function missingFolders(path: string): string[] {
+/** The directories on the way to a path that are not there, the outermost first. */
+function missingDirectories(path: string): string[] {
   const all = ancestorsOf(path);
-  const there = all.findIndex((folder) => existsSync(folder));
+  const there = all.findIndex((directory) => existsSync(directory));
   return all.slice(0, there).reverse();
 }
 
-function makeOne(folder: string, mode: number | undefined): void {
+function makeOne(directory: string, mode: number | undefined): void {
   try {
-    mkdirSync(folder, mode === undefined ? {} : { mode });
+    mkdirSync(directory, mode === undefined ? {} : { mode });
   } catch (error) {
     // Another process may have made it meanwhile; then its owner is that one's business.
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return;
     throw error;
   }
-  takeFolderOwner(folder);
+  takeDirectoryOwner(directory);
 }
 
-/** The home folder that the tasks' registration and caches belong in; `undefined` where there is none. */
+/** The home directory that the tasks' registration and caches belong in; `undefined` where there is none. */
 export function homeOf(env: Environment): string | undefined {
   return textOf(env, 'HOME') ?? (homedir() || undefined);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Folders that hold keys, databases and sandbox disks: real folders of one user, closed to others.
+ * Directories that hold keys, databases and sandbox disks: real directories of one user, closed to others.
  * They are never reached through a link that somebody else could have put there.
  */
 
@@ -9,35 +9,35 @@ import { lstatSync, mkdirSync, type Stats } from 'node:fs';
 import { dirname } from 'node:path';
 import { shown, usageError } from '../errors.ts';
 import { keepWithMode } from './atomic-write.ts';
-import { makeFolder, takeFolderOwner } from './ownership.ts';
+import { makeDirectory, takeDirectoryOwner } from './ownership.ts';
 
 const PRIVATE = 0o700;
 
-/** Whose a folder may be: the user of this process, and under sudo the person who called it. */
+/** Whose a directory may be: the user of this process, and under sudo the user who called it. */
 export type Owners = readonly number[];
 
 /**
- * Checks a folder that is there already; one that is not there is fine.
+ * Checks a directory that is there already; one that is not there is fine.
  *
- * @param source what named the folder, for the error
- * @throws usageError for a link, a file, a folder of another user, or a path that cannot be looked at
+ * @param source what named the directory, for the error
+ * @throws usageError for a link, a file, a directory of another user, or a path that cannot be looked at
  */
-export function verifyPrivateFolder(source: string, path: string, owners: Owners): void {
+export function verifyPrivateDirectory(source: string, path: string, owners: Owners): void {
   const found = look(source, path);
   if (found !== undefined) verifyFound(source, path, found, owners);
 }
 
 /**
- * Makes the folder with mode 0700, or narrows the one that is there.
+ * Makes the directory with mode 0700, or narrows the one that is there.
  *
- * @throws usageError as `verifyPrivateFolder` does
+ * @throws usageError as `verifyPrivateDirectory` does
  */
-export function makePrivateFolder(source: string, path: string, owners: Owners): void {
+export function makePrivateDirectory(source: string, path: string, owners: Owners): void {
   try {
-    makeFolder(dirname(path));
+    makeDirectory(dirname(path));
     // Exclusive: between looking and making, somebody could have put a link here.
     mkdirSync(path, { mode: PRIVATE });
-    takeFolderOwner(path);
+    takeDirectoryOwner(path);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw unusable(source, path, error);
   }
@@ -57,7 +57,7 @@ function look(source: string, path: string): Stats | undefined {
 }
 
 function unusable(source: string, path: string, cause?: unknown) {
-  return usageError(`${source} is ${shown(path)}, which cannot be used; set it to another folder`, { cause });
+  return usageError(`${source} is ${shown(path)}, which cannot be used; set it to another directory`, { cause });
 }
 
 function verifyFound(source: string, path: string, found: Stats, owners: Owners): void {
@@ -66,15 +66,15 @@ function verifyFound(source: string, path: string, found: Stats, owners: Owners)
     : found.isDirectory()
       ? owners.includes(found.uid)
         ? undefined
-        : `a folder of another user (uid ${found.uid})`
-      : 'no folder';
+        : `a directory of another user (uid ${found.uid})`
+      : 'no directory';
   if (wrong === undefined) return;
   throw usageError(
-    `${source} is ${shown(path)}, which is ${wrong}; allowed is a folder of your own; remove it or set another one`,
+    `${source} is ${shown(path)}, which is ${wrong}; allowed is a directory of your own; remove it or set another one`,
   );
 }
 
-/** The owners of what this process makes for the person. */
+/** The owners of what this process makes for the user. */
 export function ownersOf(invokerUid: number | undefined, euid: number = process.geteuid?.() ?? 0): Owners {
   return invokerUid === undefined ? [euid] : [euid, invokerUid];
 }

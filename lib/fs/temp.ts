@@ -1,25 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** Where temporary folders are made. */
+/** Where temporary directories are made. */
 
 import { accessSync, constants } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { shown, usageError } from '../errors.ts';
 
 /**
- * The system's folder for temporary files (`TMPDIR`).
+ * The system's directory for temporary files (`TMPDIR`).
  *
  * @throws usageError where nothing can be made in it
  */
 export function temporaryRoot(): string {
-  const folder = tmpdir();
+  const directory = tmpdir();
   try {
-    // With the slash, only a folder is found.
-    accessSync(`${folder}/`, constants.W_OK | constants.X_OK);
-    return folder;
+    // With the slash, only a directory is found.
+    accessSync(`${directory}/`, constants.W_OK | constants.X_OK);
+    return directory;
   } catch (cause) {
-    throw usageError(`temporary files belong in ${shown(folder)}, which cannot be used; set TMPDIR to another folder`, {
-      cause,
-    });
+    throw usageError(
+      `temporary files belong in ${shown(directory)}, which cannot be used; set TMPDIR to another directory`,
+      {
+        cause,
+      },
+    );
   }
 }

@@ -22,8 +22,8 @@ export type DriverTable = Readonly<Record<string, string | boolean | undefined>>
 export interface GatewayConfigParts {
   readonly driver: DriverName;
   readonly name: string;
-  /** The folder of certificates and keys, absolute. */
-  readonly tlsFolder: string;
+  /** The directory of certificates and keys, absolute. */
+  readonly tlsDirectory: string;
   /** The image that sandboxes get; drivers that keep it in their own table give none here. */
   readonly defaultImage: string | undefined;
   readonly driverTable: DriverTable;
@@ -34,7 +34,7 @@ export type GatewayConfig = { readonly openshell: Readonly<Record<string, unknow
 
 /** The configuration, in the schema of OpenShell's gateway (version 1). */
 export function gatewayConfig(parts: GatewayConfigParts): GatewayConfig {
-  const jwt = join(parts.tlsFolder, 'jwt');
+  const jwt = join(parts.tlsDirectory, 'jwt');
   return {
     openshell: {
       version: 1,

@@ -9,7 +9,7 @@ import type { Problems } from '../cli/validation.ts';
 import { usageError } from '../errors.ts';
 import type { Invoker } from '../fs/ownership.ts';
 import { absolutePath } from '../fs/paths.ts';
-import { type Owners, ownersOf, verifyPrivateFolder } from '../fs/private-directory.ts';
+import { type Owners, ownersOf, verifyPrivateDirectory } from '../fs/private-directory.ts';
 import type { DriverName } from './drivers/types.ts';
 import { configHome } from './registration.ts';
 import {
@@ -21,7 +21,7 @@ import {
   verifyGatewayName,
 } from './validate.ts';
 
-/** Environment variables of every launcher; the names are the interface of people. */
+/** Environment variables of every launcher; the names are the interface of users. */
 export const LAUNCH_VARIABLES = {
   port: 'OPENSHELL_SERVER_PORT',
   bindAddress: 'OPENSHELL_BIND_ADDRESS',
@@ -82,14 +82,14 @@ export interface Settings {
   readonly stateDirectory: string;
   readonly owners: Owners;
   readonly sandboxImage: string;
-  /** The endpoint that the person gave for sandboxes; `undefined` for the driver's own. */
+  /** The endpoint that the user gave for sandboxes; `undefined` for the driver's own. */
   readonly grpcEndpoint: string | undefined;
   readonly logLevel: string;
   /** Whether the gateway becomes the CLI's active one once it answers. */
   readonly isActivated: boolean;
-  /** The folder of the CLI's registry, absolute. */
+  /** The directory of the CLI's registry, absolute. */
   readonly configHome: string;
-  /** What named the state folder, for errors. */
+  /** What named the state directory, for errors. */
   readonly stateSource: string;
 }
 
@@ -105,7 +105,7 @@ export function resolveSettings(record: DriverDefaults, source: SettingsSource):
   const [stateSource, state] = firstOf(env, [...record.variables.stateDirectory, LAUNCH_VARIABLES.stateDirectory]);
   const stateDirectory =
     state === undefined ? join(root, '.cache', `gateway-${record.name}`) : absolutePath(startDirectory, state);
-  problems.attempt(() => verifyPrivateFolder(stateSource, stateDirectory, owners), undefined);
+  problems.attempt(() => verifyPrivateDirectory(stateSource, stateDirectory, owners), undefined);
   problems.attempt(() => refuseTls(env), undefined);
   return {
     root,

@@ -8,8 +8,8 @@
 import { accessSync, closeSync, constants, openSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Environment } from '../cli/env.ts';
-import type { Workbench } from '../cli/task.ts';
-import { takeFolderOwner } from '../fs/ownership.ts';
+import type { TaskContext } from '../cli/task.ts';
+import { takeDirectoryOwner } from '../fs/ownership.ts';
 import { type Command, command } from '../process/command.ts';
 import { thisProcess } from '../process/identity.ts';
 import { LAUNCH_VARIABLES, type Settings } from './config.ts';
@@ -91,20 +91,20 @@ function databasePath(settings: Settings): string {
  * @returns the gateway's exit status, where the process could not be replaced
  * @throws usageError where the port has been taken meanwhile, or the binary cannot run
  */
-export async function handOver(
-  bench: Workbench,
+export async function execGateway(
+  ctx: TaskContext,
   settings: Settings,
   driver: OpenedDriver,
   gateway: Command,
 ): Promise<number> {
-  const { door, startDirectory } = bench;
+  const { runner, startDirectory } = ctx;
   accessSync(gateway.argv[0], constants.X_OK);
   keepDatabaseOwner(databasePath(settings));
   await verifyPortFree(LAUNCH_VARIABLES.port, settings.bindAddress, settings.port);
-  bench.signals.throwIfReceived();
+  ctx.signals.throwIfReceived();
   const watched = {
     process: thisProcess(),
-    isReplaced: door.canReplace,
+    isReplaced: runner.canReplace,
     address: reachableAddress(settings.bindAddress),
     port: settings.port,
     name: settings.name,
@@ -122,10 +122,10 @@ export async function handOver(
   } as const;
   // The watcher does nothing before the port answers, and takes its time to start.
   await Promise.all([
-    door.start(watchCommand(watched, startDirectory)),
+    runner.start(watchCommand(watched, startDirectory)),
     Promise.resolve().then(() => register(settings.configHome, metadata)),
   ]);
-  return door.become(gateway);
+  return runner.exec(gateway);
 }
 
 /**
@@ -134,5 +134,5 @@ export async function handOver(
  */
 function keepDatabaseOwner(path: string): void {
   closeSync(openSync(path, 'a', 0o600));
-  takeFolderOwner(path);
+  takeDirectoryOwner(path);
 }

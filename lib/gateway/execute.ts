@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * A launch: flags and environment → settings → preflight → steps → hand-over, the same for every
- * driver. A dry run prints the steps that a run would carry out.
+ * A launch: flags and environment → settings → preflight → steps → exec, the same for every
+ * driver. A dry run prints the steps that a run would execute.
  */
 
 import { dirname, join } from 'node:path';
 import { featuresFor, type LaunchFeatures, launchFeatures } from '../cargo/features.ts';
 import { findToolchain } from '../cargo/toolchain.ts';
 import { findCheckout } from '../checkout.ts';
-import type { Workbench } from '../cli/task.ts';
+import type { TaskContext } from '../cli/task.ts';
 import { Problems } from '../cli/validation.ts';
 import { binariesOf, type LaunchBuildConfig, resolveLaunchBuildConfig } from '../dev-build/config.ts';
 import type { Engine } from '../engine/types.ts';
@@ -17,7 +17,7 @@ import { usageError } from '../errors.ts';
 import { verifyWritable } from '../fs/atomic-write.ts';
 import { holderText, type Lock, lockHolder, takeLock } from '../fs/lock.ts';
 import { invokerOf } from '../fs/ownership.ts';
-import { makePrivateFolder } from '../fs/private-directory.ts';
+import { makePrivateDirectory } from '../fs/private-directory.ts';
 import { thisHost } from '../host.ts';
 import { meanwhile } from '../meanwhile.ts';
 import { COMPONENTS } from '../product.ts';
@@ -34,35 +34,35 @@ import type { LaunchPlan } from './steps.ts';
  * @throws TaskError: 2 with everything that is wrong before anything is built, else the status of what failed
  */
 export async function launch(
-  bench: Workbench,
+  ctx: TaskContext,
   record: DriverRecord,
   flags: LaunchFlags,
   engine?: Engine,
 ): Promise<void> {
-  const plan = await planLaunch(bench, record, flags, engine);
-  const { carryOut, dryRunLines, launchSteps } = await import('./steps.ts');
-  const steps = launchSteps(bench, plan);
+  const plan = await planLaunch(ctx, record, flags, engine);
+  const { execute, dryRunLines, launchSteps } = await import('./steps.ts');
+  const steps = launchSteps(ctx, plan);
   if (flags['dry-run']) {
-    for (const line of dryRunLines(bench, plan, steps)) bench.terminal.result(line);
+    for (const line of dryRunLines(ctx, plan, steps)) ctx.terminal.result(line);
     return;
   }
   const { settings } = plan;
-  makePrivateFolder(settings.stateSource, settings.stateDirectory, settings.owners);
+  makePrivateDirectory(settings.stateSource, settings.stateDirectory, settings.owners);
   const lock = await lockState(settings, record);
   try {
-    process.exitCode = await carryOut(bench, plan, steps);
+    process.exitCode = await execute(ctx, plan, steps);
   } finally {
     await lock.release();
   }
 }
 
 async function planLaunch(
-  bench: Workbench,
+  ctx: TaskContext,
   record: DriverRecord,
   flags: LaunchFlags,
   engine: Engine | undefined,
 ): Promise<LaunchPlan> {
-  const { env, startDirectory, terminal } = bench;
+  const { env, startDirectory, terminal } = ctx;
   const root = findCheckout(env, startDirectory);
   const problems = new Problems();
   const platform = process.platform;
@@ -72,7 +72,7 @@ async function planLaunch(
   problems.attempt(() => refuseHeld(settings), undefined);
   problems.attempt(() => verifyRegistry(settings), undefined);
   const [preparation] = await Promise.all([
-    prepareBuild(bench, driver, root, problems),
+    prepareBuild(ctx, driver, root, problems),
     problems.ask(() => verifyPortFree(LAUNCH_VARIABLES.port, settings.bindAddress, settings.port)),
   ]);
   problems.throwIfAny(terminal);
@@ -86,30 +86,30 @@ async function planLaunch(
  *
  * @returns `undefined` where something is missing
  */
-async function prepareBuild(bench: Workbench, driver: OpenedDriver, root: string, problems: Problems) {
-  const { door, env, startDirectory } = bench;
-  const toolchain = await problems.ask(() => findToolchain(door, env, root, startDirectory, false));
+async function prepareBuild(ctx: TaskContext, driver: OpenedDriver, root: string, problems: Problems) {
+  const { runner, env, startDirectory } = ctx;
+  const toolchain = await problems.ask(() => findToolchain(runner, env, root, startDirectory, false));
   const binaries = [COMPONENTS.gateway, ...driver.binaries];
-  const known = toolchain && (await problems.ask(() => launchFeatures(door, env, root, toolchain, binaries)));
+  const known = toolchain && (await problems.ask(() => launchFeatures(runner, env, root, toolchain, binaries)));
   const features = known ?? new Map();
   const [decided, { prepareLaunchBuild }] = await Promise.all([
-    problems.ask(() => driver.prepare(bench, features)),
+    problems.ask(() => driver.prepare(ctx, features)),
     meanwhile(() => import('../dev-build/execute.ts')),
     meanwhile(() => import('./steps.ts')),
   ]);
   if (toolchain === undefined || decided === undefined) return undefined;
-  const config = buildConfig(bench, root, decided, features);
-  const build = await problems.ask(() => prepareLaunchBuild(bench, config, toolchain));
+  const config = buildConfig(ctx, root, decided, features);
+  const build = await problems.ask(() => prepareLaunchBuild(ctx, config, toolchain));
   return build && { decided, build };
 }
 
 function buildConfig(
-  bench: Workbench,
+  ctx: TaskContext,
   root: string,
   decided: Preparation,
   features: LaunchFeatures,
 ): LaunchBuildConfig {
-  const { env, startDirectory } = bench;
+  const { env, startDirectory } = ctx;
   const config = resolveLaunchBuildConfig(env, root, startDirectory, thisHost(), decided.build);
   // The tag of an image that is published has nothing to do with a launch, and cargo would bake it in.
   const closed = env.IMAGE_TAG === undefined ? {} : { IMAGE_TAG: undefined };
@@ -118,8 +118,8 @@ function buildConfig(
 
 /** The gateway is registered when everything else is done, which must not be the end of it. */
 function verifyRegistry(settings: Settings): void {
-  const folder = dirname(metadataPath(settings.configHome, settings.name));
-  verifyWritable(folder, 'set XDG_CONFIG_HOME to another folder');
+  const directory = dirname(metadataPath(settings.configHome, settings.name));
+  verifyWritable(directory, 'set XDG_CONFIG_HOME to another directory');
 }
 
 function lockPath(settings: Settings): string {
@@ -130,7 +130,7 @@ function refuseHeld(settings: Settings): void {
   const holder = lockHolder(lockPath(settings));
   if (holder === undefined) return;
   throw usageError(
-    `${settings.stateDirectory} is in use by ${holderText(holder)}; stop that gateway, or set ${settings.stateSource} to another folder`,
+    `${settings.stateDirectory} is in use by ${holderText(holder)}; stop that gateway, or set ${settings.stateSource} to another directory`,
   );
 }
 

@@ -38,7 +38,7 @@ function own(driver: string, port: number, name: string): Record<string, string>
   return {
     OPENSHELL_SERVER_PORT: `Port (default ${port}).`,
     [`OPENSHELL_${upper}_GATEWAY_NAME, OPENSHELL_GATEWAY_NAME`]: `Name in the CLI (default ${name}).`,
-    [`OPENSHELL_${upper}_GATEWAY_STATE_DIR, OPENSHELL_GATEWAY_STATE_DIR`]: `State folder (default .cache/gateway-${driver}).`,
+    [`OPENSHELL_${upper}_GATEWAY_STATE_DIR, OPENSHELL_GATEWAY_STATE_DIR`]: `State directory (default .cache/gateway-${driver}).`,
   };
 }
 
@@ -82,7 +82,7 @@ export const LAUNCHERS = {
       OPENSHELL_DRIVER_DIR: 'Where the gateway looks for the driver (default: where it is built).',
       OPENSHELL_VM_RUNTIME_COMPRESSED_DIR: 'Runtime to embed (default target/vm-runtime-compressed).',
       'OPENSHELL_VM_DRIVER_STATE_DIR, OPENSHELL_VM_DRIVER_STATE_ROOT':
-        "The driver's state, or the folder above it (/tmp).",
+        "The driver's state, or the directory above it (/tmp).",
       'OPENSHELL_VM_GPU, OPENSHELL_VM_GPU_MEM_MIB, OPENSHELL_VM_GPU_VCPUS': 'As the flags.',
       ...VARIABLES,
     },
@@ -117,7 +117,7 @@ export const GATEWAY = {
     'CONTAINER_ENGINE, OPENSHELL_E2E_DRIVER': 'Else docker or podman; else what answers, podman first.',
     OPENSHELL_SERVER_PORT: 'Port (default 18080; vm 18081; kubernetes 8080).',
     OPENSHELL_GATEWAY_NAME: 'Name in the CLI (default: the driver with -dev).',
-    OPENSHELL_GATEWAY_STATE_DIR: 'State folder (default .cache/gateway-<driver>).',
+    OPENSHELL_GATEWAY_STATE_DIR: 'State directory (default .cache/gateway-<driver>).',
     OPENSHELL_SANDBOX_NAMESPACE: 'Namespace of the sandboxes (kubernetes, docker).',
     OPENSHELL_SANDBOX_IMAGE_PULL_POLICY: POLICY,
     ...VARIABLES,

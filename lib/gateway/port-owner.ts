@@ -9,7 +9,7 @@ import { basename } from 'node:path';
 const LISTENING = '0A';
 
 /**
- * A listener for people: `python3 (pid 123)`; `undefined` where the system does not tell, as for
+ * A listener for users: `python3 (pid 123)`; `undefined` where the system does not tell, as for
  * another user's process.
  */
 export function portHolder(port: number, proc = '/proc'): string | undefined {
@@ -59,9 +59,9 @@ function nameOf(pid: string, proc: string): string {
 }
 
 /** Another user's process, or one that has just ended, reads as nothing. */
-function entries(folder: string): string[] {
+function entries(directory: string): string[] {
   try {
-    return readdirSync(folder);
+    return readdirSync(directory);
   } catch {
     return [];
   }

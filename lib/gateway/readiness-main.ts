@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** The watcher as a program: `node watch-main.ts WATCHED`, started by the hand-over. */
+/** The watcher as a program: `node watch-main.ts WATCHED`, started by the exec. */
 
 import { describeError } from '../errors.ts';
 import { type Watched, watch } from './readiness.ts';

@@ -2,7 +2,7 @@
 
 /**
  * The entry in the CLI's registry of gateways (`<config home>/openshell/gateways/<name>/metadata.json`),
- * and which of them is active. Files 0600 in folders 0700, as the CLI writes them.
+ * and which of them is active. Files 0600 in directories 0700, as the CLI writes them.
  */
 
 import { readFileSync } from 'node:fs';
@@ -11,11 +11,11 @@ import { isDeepStrictEqual } from 'node:util';
 import { type Environment, textOf } from '../cli/env.ts';
 import { failure, usageError } from '../errors.ts';
 import { type Change, keepWithMode, writeWhole } from '../fs/atomic-write.ts';
-import { homeOf, makeFolder } from '../fs/ownership.ts';
+import { homeOf, makeDirectory } from '../fs/ownership.ts';
 import { absolutePath } from '../fs/paths.ts';
 
-/** The product's folder below the config home. */
-const PRODUCT_FOLDER = 'openshell';
+/** The product's directory below the config home. */
+const PRODUCT_DIRECTORY = 'openshell';
 
 /** What the CLI reads of a gateway; unknown fields are ignored by it. */
 export interface GatewayMetadata {
@@ -28,10 +28,10 @@ export interface GatewayMetadata {
 }
 
 /**
- * The config home that the CLI of the person uses. Under sudo that is the home of the person who
+ * The config home that the CLI of the user uses. Under sudo that is the home of the user who
  * called it.
  *
- * @param invokerHome the home of the person behind sudo; `undefined` where there is none
+ * @param invokerHome the home of the user behind sudo; `undefined` where there is none
  * @throws usageError without a home
  */
 export function configHome(env: Environment, startDirectory: string, invokerHome: string | undefined): string {
@@ -45,12 +45,12 @@ export function configHome(env: Environment, startDirectory: string, invokerHome
 
 /** Where a gateway's entry stands. */
 export function metadataPath(home: string, name: string): string {
-  return join(home, PRODUCT_FOLDER, 'gateways', name, 'metadata.json');
+  return join(home, PRODUCT_DIRECTORY, 'gateways', name, 'metadata.json');
 }
 
 /** Where the CLI finds which gateway is active. */
 export function activeGatewayPath(home: string): string {
-  return join(home, PRODUCT_FOLDER, 'active_gateway');
+  return join(home, PRODUCT_DIRECTORY, 'active_gateway');
 }
 
 /**
@@ -60,7 +60,7 @@ export function activeGatewayPath(home: string): string {
  */
 export function register(home: string, metadata: GatewayMetadata): Change {
   const path = metadataPath(home, metadata.name);
-  closedFolder(dirname(path));
+  closedDirectory(dirname(path));
   const change = writeWhole(path, `${JSON.stringify(metadata, null, 2)}\n`, 0o600);
   if (!isDeepStrictEqual(JSON.parse(readFileSync(path, 'utf8')), metadata)) {
     throw failure(`${path} does not read back as it was written; this is a bug of the tasks, please report it`);
@@ -71,11 +71,11 @@ export function register(home: string, metadata: GatewayMetadata): Change {
 /** Makes a gateway the one that the CLI talks to where none is named. */
 export function activate(home: string, name: string): Change {
   const path = activeGatewayPath(home);
-  makeFolder(dirname(path), 0o700);
+  makeDirectory(dirname(path), 0o700);
   return writeWhole(path, name, 0o600);
 }
 
-function closedFolder(path: string): void {
-  makeFolder(path, 0o700);
+function closedDirectory(path: string): void {
+  makeDirectory(path, 0o700);
   keepWithMode(path, 0o700);
 }

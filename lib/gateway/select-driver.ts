@@ -9,7 +9,7 @@
 import { findCheckout } from '../checkout.ts';
 import { parseArguments } from '../cli/args.ts';
 import { type Environment, textOf } from '../cli/env.ts';
-import type { Workbench } from '../cli/task.ts';
+import type { TaskContext } from '../cli/task.ts';
 import { detectEngine } from '../engine/detect.ts';
 import type { Engine } from '../engine/types.ts';
 import { shown, usageError } from '../errors.ts';
@@ -51,14 +51,14 @@ export function namedDriver(flag: string | undefined, env: Environment): Omit<Dr
  *
  * @throws usageError where nothing is named and no engine answers
  */
-export async function chooseDriver(bench: Workbench, flag: string | undefined): Promise<DriverChoice> {
-  const { door, env, startDirectory, terminal } = bench;
+export async function chooseDriver(ctx: TaskContext, flag: string | undefined): Promise<DriverChoice> {
+  const { runner, env, startDirectory, terminal } = ctx;
   const named = namedDriver(flag, env);
   if (named !== undefined) {
     terminal.say(`driver ${named.driver} (${named.reason})`);
     return { ...named, engine: undefined };
   }
-  const engine = await detectEngine(door, terminal, env, findCheckout(env, startDirectory));
+  const engine = await detectEngine(runner, terminal, env, findCheckout(env, startDirectory));
   return { driver: engine.record.name, reason: engine.reason, engine };
 }
 
@@ -69,11 +69,11 @@ export async function chooseDriver(bench: Workbench, flag: string | undefined): 
  * @param words what stands behind `--`, for the driver's launcher
  */
 export async function launchChosen(
-  bench: Workbench,
+  ctx: TaskContext,
   own: LaunchFlags & { readonly driver: string | undefined },
   words: readonly string[],
 ): Promise<void> {
-  const { driver, engine } = await chooseDriver(bench, own.driver);
+  const { driver, engine } = await chooseDriver(ctx, own.driver);
   const { flags, help } = parseArguments(LAUNCHERS[driver], words);
   if (help) {
     const { helpText } = await import('../cli/help.ts');
@@ -86,5 +86,5 @@ export async function launchChosen(
     activate: own.activate || flags.activate,
     'no-activate': own['no-activate'] || flags['no-activate'],
   };
-  await launch(bench, await recordOfDriver(driver), both, engine);
+  await launch(ctx, await recordOfDriver(driver), both, engine);
 }

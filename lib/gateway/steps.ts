@@ -2,18 +2,18 @@
 
 /**
  * The steps of a launch, the same for every driver: what the driver puts before, the build, credentials,
- * what the driver puts behind, the configuration, the hand-over. A dry run prints them.
+ * what the driver puts behind, the configuration, the exec. A dry run prints them.
  */
 
 import { join } from 'node:path';
-import type { Workbench } from '../cli/task.ts';
+import type { TaskContext } from '../cli/task.ts';
 import { buildForLaunch, launchBuildLines } from '../dev-build/execute.ts';
 import type { LaunchBuildPlan } from '../dev-build/plan.ts';
 import { type Command, command, shellQuote } from '../process/command.ts';
 import type { Settings } from './config.ts';
 import { gatewayConfig, writeGatewayConfig } from './config-file.ts';
 import type { DriverRecord, Made, OpenedDriver, Preparation, Step } from './drivers/types.ts';
-import { configPath, gatewayCommand, gatewayEnvironment, handOver } from './exec.ts';
+import { configPath, execGateway, gatewayCommand, gatewayEnvironment } from './exec.ts';
 import { metadataPath } from './registration.ts';
 import { bannerLines } from './report.ts';
 
@@ -27,48 +27,51 @@ export interface LaunchPlan {
 }
 
 /** The steps in their order. */
-export function launchSteps(bench: Workbench, plan: LaunchPlan): Step[] {
+export function launchSteps(ctx: TaskContext, plan: LaunchPlan): Step[] {
   const { record, settings, driver, preparation, build } = plan;
   return [
     ...preparation.before,
-    buildStep(bench, build),
-    credentialsStep(bench, settings, driver),
+    buildStep(ctx, build),
+    credentialsStep(ctx, settings, driver),
     ...preparation.after,
     configStep(record, settings, driver, preparation),
   ];
 }
 
-function buildStep(bench: Workbench, plan: LaunchBuildPlan): Step {
+function buildStep(ctx: TaskContext, plan: LaunchBuildPlan): Step {
   return {
     name: 'build',
     title: plan.config.withSupervisor ? 'gateway and supervisor' : 'gateway',
-    lines: launchBuildLines(bench.door, plan),
+    lines: launchBuildLines(ctx.runner, plan),
     run: async (made) => {
-      Object.assign(made, await buildForLaunch(bench, plan));
+      Object.assign(made, await buildForLaunch(ctx, plan));
     },
   };
 }
 
 /** `generate-certs` keeps what is complete, and makes what is missing. */
-function credentialsStep(bench: Workbench, settings: Settings, driver: OpenedDriver): Step {
-  const folder = tlsFolder(settings);
+function credentialsStep(ctx: TaskContext, settings: Settings, driver: OpenedDriver): Step {
+  const directory = tlsDirectory(settings);
   const names = ['127.0.0.1', 'localhost', 'host.openshell.internal'];
   const generate = (gateway: string): Command =>
-    command([gateway, 'generate-certs', '--output-dir', folder, ...names.flatMap((name) => ['--server-san', name])], {
-      cwd: settings.root,
-      env: {
-        ...gatewayEnvironment(bench.env, driver),
-        // It also writes client certificates for an installed gateway into the CLI's folder, which are not ours.
-        XDG_CONFIG_HOME: join(settings.stateDirectory, 'certgen-config'),
+    command(
+      [gateway, 'generate-certs', '--output-dir', directory, ...names.flatMap((name) => ['--server-san', name])],
+      {
+        cwd: settings.root,
+        env: {
+          ...gatewayEnvironment(ctx.env, driver),
+          // It also writes client certificates for an installed gateway into the CLI's directory, which are not ours.
+          XDG_CONFIG_HOME: join(settings.stateDirectory, 'certgen-config'),
+        },
+        asInvoker: true,
       },
-      asInvoker: true,
-    });
+    );
   return {
     name: 'credentials',
     title: 'credentials',
-    lines: [bench.door.describe(generate('<openshell-gateway>'))],
+    lines: [ctx.runner.describe(generate('<openshell-gateway>'))],
     run: async (made) => {
-      await bench.door.read(generate(made.gateway ?? ''));
+      await ctx.runner.read(generate(made.gateway ?? ''));
     },
   };
 }
@@ -83,7 +86,7 @@ function configStep(record: DriverRecord, settings: Settings, driver: OpenedDriv
       const parts = {
         driver: record.name,
         name: settings.name,
-        tlsFolder: tlsFolder(settings),
+        tlsDirectory: tlsDirectory(settings),
         defaultImage: driver.defaultImage,
         driverTable: preparation.table(made),
       };
@@ -92,37 +95,37 @@ function configStep(record: DriverRecord, settings: Settings, driver: OpenedDriv
   };
 }
 
-function tlsFolder(settings: Settings): string {
+function tlsDirectory(settings: Settings): string {
   return join(settings.stateDirectory, 'tls');
 }
 
 /**
- * Carries the steps out, and hands over.
+ * Executes the steps , and hands over.
  *
  * @returns the gateway's exit status, where the process could not be replaced
  */
-export async function carryOut(bench: Workbench, plan: LaunchPlan, steps: readonly Step[]): Promise<number> {
-  const { terminal, env, startDirectory } = bench;
+export async function execute(ctx: TaskContext, plan: LaunchPlan, steps: readonly Step[]): Promise<number> {
+  const { terminal, env, startDirectory } = ctx;
   const { record, settings, driver, preparation } = plan;
   const made: Made = {};
   for (const step of steps) await terminal.section(step.name, () => step.run(made), step.title);
   const gateway = gatewayCommand(made.gateway ?? '', record, settings, gatewayEnvironment(env, driver), startDirectory);
   for (const line of bannerLines(record, settings, preparation, terminal.timings())) terminal.say(line);
-  return handOver(bench, settings, driver, gateway);
+  return execGateway(ctx, settings, driver, gateway);
 }
 
 /** The steps, ready to paste. */
-export function dryRunLines(bench: Workbench, plan: LaunchPlan, steps: readonly Step[]): string[] {
+export function dryRunLines(ctx: TaskContext, plan: LaunchPlan, steps: readonly Step[]): string[] {
   const { record, settings, driver } = plan;
-  const env = gatewayEnvironment(bench.env, driver);
-  const gateway = gatewayCommand('<openshell-gateway>', record, settings, env, bench.startDirectory);
+  const env = gatewayEnvironment(ctx.env, driver);
+  const gateway = gatewayCommand('<openshell-gateway>', record, settings, env, ctx.startDirectory);
   return [
     `cd ${shellQuote(settings.root)}`,
     ...steps.flatMap((step) => [`# step ${step.name}`, ...step.lines]),
-    '# step hand-over',
+    '# step exec',
     `# writes ${metadataPath(settings.configHome, settings.name)} (0600)`,
     ...(settings.isActivated ? ['# makes it the active gateway once it answers'] : []),
     '# the task becomes the gateway',
-    bench.door.describe(gateway),
+    ctx.runner.describe(gateway),
   ];
 }

@@ -6,11 +6,11 @@ import { isIP } from 'node:net';
 import { shown, usageError } from '../errors.ts';
 
 const PORT_MAX = 65_535;
-/** It is a folder's name, and part of the names of files in it. */
+/** It is a directory's name, and part of the names of files in it. */
 const NAME_LENGTH_MAX = 128;
 
 /**
- * Checks a gateway's name. It is a folder below the CLI's registry, so `.` and `..` are no names.
+ * Checks a gateway's name. It is a directory below the CLI's registry, so `.` and `..` are no names.
  *
  * @throws usageError naming the variable
  */

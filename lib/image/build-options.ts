@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * The person's words for the engine's build command. Most are passed on as they are. Some say what the task itself has
+ * The user's words for the engine's build command. Most are passed on as they are. Some say what the task itself has
  * to know and every engine understands in its own way, and are taken out; some would decide what only variables may.
  */
 

@@ -7,8 +7,8 @@
 
 import { findCheckout } from '../checkout.ts';
 import { type Environment, textOf } from '../cli/env.ts';
-import type { Workbench } from '../cli/task.ts';
-import { askBuilder, verifyPlatforms } from '../engine/buildx-builder.ts';
+import type { TaskContext } from '../cli/task.ts';
+import { probeBuilder, verifyPlatforms } from '../engine/buildx-builder.ts';
 import { detectEngine, TOKEN_VARIABLES } from '../engine/detect.ts';
 import type { ImageBuild } from '../engine/types.ts';
 import { usageError } from '../errors.ts';
@@ -31,20 +31,20 @@ import { commandLines, destinationText } from './report.ts';
 const SECRET_ID = TOKEN_VARIABLES[0];
 
 /** Builds the CI image, or prints the plan. Stages nothing. */
-export async function buildCiImage(bench: Workbench, extra: readonly string[], isDryRun: boolean): Promise<void> {
-  const { door, env, startDirectory, terminal } = bench;
+export async function buildCiImage(ctx: TaskContext, extra: readonly string[], isDryRun: boolean): Promise<void> {
+  const { runner, env, startDirectory, terminal } = ctx;
   const root = findCheckout(env, startDirectory);
   const build = resolveCiBuild(env, extra, startDirectory);
   verifyDockerfile(root, build.dockerfile);
-  const engine = await detectEngine(door, terminal, env, root);
-  verifyPlatforms(engine, await askBuilder(bench, engine, { root, builder: build.builder }), build.platforms);
+  const engine = await detectEngine(runner, terminal, env, root);
+  verifyPlatforms(engine, await probeBuilder(ctx, engine, { root, builder: build.builder }), build.platforms);
   const commands = buildCommands(engine, build, root);
   if (isDryRun) {
-    for (const line of commandLines(door, root, [], commands)) terminal.result(line);
+    for (const line of commandLines(runner, root, [], commands)) terminal.result(line);
     return;
   }
   const [reference = ''] = build.tags;
-  await runCommands(bench, reference, commands);
+  await runCommands(ctx, reference, commands);
   terminal.result(reference);
   terminal.say(`done: ${reference} ${destinationText(build.output, engine.record.name)}; ${terminal.timings()}`);
 }

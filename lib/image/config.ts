@@ -49,8 +49,8 @@ export interface ImageConfig {
   /** From `DOCKER_PLATFORM`; `undefined` for the engine's own architecture. */
   readonly arches: readonly Arch[] | undefined;
   readonly builder: string | undefined;
-  /** The folder of the local build cache of this image, absolute. */
-  readonly cacheFolder: string;
+  /** The directory of the local build cache of this image, absolute. */
+  readonly cacheDirectory: string;
   readonly output: ImageOutput;
   readonly isStaged: boolean;
   readonly isCi: boolean;
@@ -64,7 +64,7 @@ export interface ImageConfig {
  * Resolves the configuration of an image build.
  *
  * @param target one of `IMAGE_TARGETS`
- * @param extra the person's words for the engine's build command
+ * @param extra the user's words for the engine's build command
  * @throws usageError for any wrong value
  */
 export function resolveImageConfig(
@@ -89,7 +89,11 @@ export function resolveImageConfig(
     target: words.target ?? component.name,
     arches,
     builder: resolveBuilder(env, words),
-    cacheFolder: cacheFolderOf(component, cache === undefined ? undefined : absolutePath(startDirectory, cache), root),
+    cacheDirectory: cacheDirectoryOf(
+      component,
+      cache === undefined ? undefined : absolutePath(startDirectory, cache),
+      root,
+    ),
     output: resolveDestination(env, arches, startDirectory, true),
     isStaged: booleanOf(env, IMAGE_VARIABLES.autoStage, true) && !isCi,
     isCi,
@@ -122,7 +126,7 @@ export function localImageConfig(
     target: name,
     arches: arch === undefined ? undefined : [arch],
     builder: undefined,
-    cacheFolder: cacheFolderOf(component, undefined, root),
+    cacheDirectory: cacheDirectoryOf(component, undefined, root),
     output: { kind: 'load' },
     isStaged: true,
     isCi: false,
@@ -131,7 +135,7 @@ export function localImageConfig(
   };
 }
 
-/** The component of a target word; the argument room has checked it. */
+/** The component of a target word; the argument module has checked it. */
 function componentOf(target: string): Component {
   return target === 'gateway' ? COMPONENTS.gateway : COMPONENTS.supervisor;
 }
@@ -147,8 +151,8 @@ export function verifyDockerfile(root: string, dockerfile: string): void {
   throw usageError(`${dockerfile} is not in ${root}; check OPENSHELL_ROOT`);
 }
 
-/** One folder for each image: an export replaces what another has left. */
-function cacheFolderOf(component: Component, named: string | undefined, root: string): string {
+/** One directory for each image: an export replaces what another has left. */
+function cacheDirectoryOf(component: Component, named: string | undefined, root: string): string {
   return join(named ?? join(root, '.cache/buildkit'), 'images', component.name);
 }
 
@@ -158,7 +162,7 @@ export function resolveArches(env: Environment): readonly Arch[] | undefined {
   return text === undefined ? undefined : platformArches(IMAGE_VARIABLES.platforms, text);
 }
 
-/** A file that the person names is relative to where the task was started. */
+/** A file that the user names is relative to where the task was started. */
 export function resolveDockerfile({ dockerfile }: ExtraWords, startDirectory: string): string | undefined {
   return dockerfile === undefined ? undefined : absolutePath(startDirectory, dockerfile);
 }
@@ -191,7 +195,7 @@ export function resolveDestination(
 }
 
 /**
- * The builder, from `DOCKER_BUILDER` or the person's words.
+ * The builder, from `DOCKER_BUILDER` or the user's words.
  *
  * @throws usageError for two different ones
  */

@@ -5,15 +5,15 @@
  * An image build: what the plan depends on is asked, the binary staged, the build command run.
  *
  * Rooms that build an image in passing resolve a config of their own (`localImageConfig`), ask their engine
- * (`findEngine`), and use `prepareImage` and `carryOutImage`; nothing else of the environment reaches the build then.
+ * (`findEngine`), and use `prepareImage` and `executeImage`; nothing else of the environment reaches the build then.
  */
 /** From what an image build is asked for to commands, and their running. */
 
 import { mkdirSync } from 'node:fs';
 import { findCheckout } from '../checkout.ts';
 import type { Environment } from '../cli/env.ts';
-import type { Workbench } from '../cli/task.ts';
-import { askBuilder, verifyPlatforms } from '../engine/buildx-builder.ts';
+import type { TaskContext } from '../cli/task.ts';
+import { probeBuilder, verifyPlatforms } from '../engine/buildx-builder.ts';
 import { detectEngine } from '../engine/detect.ts';
 import type { Engine, ImageBuild } from '../engine/types.ts';
 import type { Arch } from '../host.ts';
@@ -36,25 +36,25 @@ import { verifyPrebuilt, withStaged } from './staged-binaries.ts';
  * @throws TaskError: 2 before anything is built, else the failed program's own status
  */
 export async function buildImage(
-  bench: Workbench,
+  ctx: TaskContext,
   target: string,
   extra: readonly string[],
   isDryRun: boolean,
 ): Promise<void> {
-  const { door, env, startDirectory, terminal } = bench;
+  const { runner, env, startDirectory, terminal } = ctx;
   const root = findCheckout(env, startDirectory);
   const config = resolveImageConfig(target, extra, env, root, startDirectory);
   verifyDockerfile(root, config.dockerfile);
-  const [engine, { carryOutImage, imageLines, prepareImage }] = await Promise.all([
-    detectEngine(door, terminal, env, root),
+  const [engine, { executeImage, imageLines, prepareImage }] = await Promise.all([
+    detectEngine(runner, terminal, env, root),
     meanwhile(() => import('./execute.ts')),
   ]);
-  const prepared = await prepareImage(bench, config, engine);
+  const prepared = await prepareImage(ctx, config, engine);
   if (isDryRun) {
-    for (const line of imageLines(bench, prepared)) terminal.result(line);
+    for (const line of imageLines(ctx, prepared)) terminal.result(line);
     return;
   }
-  await carryOutImage(bench, prepared);
+  await executeImage(ctx, prepared);
   if (config.output.kind !== 'output') terminal.result(config.reference);
   const platforms = prepared.arches.map((arch) => `linux/${arch}`).join(', ');
   const where = destinationText(config.output, engine.record.name);
@@ -69,8 +69,8 @@ export interface PreparedImage {
   /** `undefined` where others have staged. */
   readonly staging: PreparedStage | undefined;
   readonly stageConfig: StageConfig;
-  /** Folders that the commands need. */
-  readonly folders: readonly string[];
+  /** Directories that the commands need. */
+  readonly directories: readonly string[];
   readonly commands: readonly Command[];
 }
 
@@ -79,16 +79,16 @@ export interface PreparedImage {
  *
  * @throws TaskError where builder, tools or what others have staged cannot give this image
  */
-export async function prepareImage(bench: Workbench, config: ImageConfig, engine: Engine): Promise<PreparedImage> {
+export async function prepareImage(ctx: TaskContext, config: ImageConfig, engine: Engine): Promise<PreparedImage> {
   const arches = config.arches ?? [engine.arch];
   const stageConfig = { ...config.stage, arches };
   if (!config.isStaged) verifyPrebuilt(stageConfig);
   const [driver, staging] = await Promise.all([
-    askBuilder(bench, engine, config),
-    config.isStaged ? prepareStage(bench, stageConfig) : undefined,
+    probeBuilder(ctx, engine, config),
+    config.isStaged ? prepareStage(ctx, stageConfig) : undefined,
   ]);
-  const folders = driver === 'docker-container' && !config.isCi ? [config.cacheFolder] : [];
-  const build = imageBuild(config, arches, folders[0]);
+  const directories = driver === 'docker-container' && !config.isCi ? [config.cacheDirectory] : [];
+  const build = imageBuild(config, arches, directories[0]);
   verifyPlatforms(engine, driver, build.platforms);
   return {
     config,
@@ -96,15 +96,18 @@ export async function prepareImage(bench: Workbench, config: ImageConfig, engine
     arches,
     staging,
     stageConfig,
-    folders,
+    directories,
     commands: buildCommands(engine, build, config.root),
   };
 }
 
 /** The plan, ready to paste. */
-export function imageLines({ door }: Workbench, { config, staging, folders, commands }: PreparedImage): string[] {
-  const staged = staging === undefined ? [] : dryRunLines(door, staging);
-  return [...staged, ...commandLines(door, config.root, folders, commands)];
+export function imageLines(
+  { runner }: TaskContext,
+  { config, staging, directories, commands }: PreparedImage,
+): string[] {
+  const staged = staging === undefined ? [] : dryRunLines(runner, staging);
+  return [...staged, ...commandLines(runner, config.root, directories, commands)];
 }
 
 /**
@@ -112,11 +115,11 @@ export function imageLines({ door }: Workbench, { config, staging, folders, comm
  *
  * @throws TaskError with the status of the program that failed
  */
-export async function carryOutImage(bench: Workbench, prepared: PreparedImage): Promise<void> {
-  const { config, stageConfig, staging, folders, commands } = prepared;
-  await withStaged(bench, stageConfig, staging, async () => {
-    for (const folder of folders) mkdirSync(folder, { recursive: true });
-    await runCommands(bench, config.reference, commands);
+export async function executeImage(ctx: TaskContext, prepared: PreparedImage): Promise<void> {
+  const { config, stageConfig, staging, directories, commands } = prepared;
+  await withStaged(ctx, stageConfig, staging, async () => {
+    for (const directory of directories) mkdirSync(directory, { recursive: true });
+    await runCommands(ctx, config.reference, commands);
   });
 }
 
@@ -134,24 +137,24 @@ function imageBuild(config: ImageConfig, arches: readonly Arch[], cache: string 
   };
 }
 
-/** A cache that is kept in a folder, read before the build and replaced after it. */
-function cacheWords(folder: string): string[] {
+/** A cache that is kept in a directory, read before the build and replaced after it. */
+function cacheWords(directory: string): string[] {
   return [
     '--cache-from',
-    joinFields(['type=local', `src=${folder}`]),
+    joinFields(['type=local', `src=${directory}`]),
     '--cache-to',
-    joinFields(['type=local', `dest=${folder}`, 'mode=max']),
+    joinFields(['type=local', `dest=${directory}`, 'mode=max']),
   ];
 }
 
-/** The commands of a build, ready for the door. */
+/** The commands of a build, ready for the runner. */
 export function buildCommands(engine: Engine, build: ImageBuild, root: string, env: Environment = {}): Command[] {
   return engine.record.buildCommands(build).map((words) => command([engine.program, ...words], { cwd: root, env }));
 }
 
 /** Runs the commands of an image build as a part of the task. */
-export async function runCommands(bench: Workbench, image: string, commands: readonly Command[]): Promise<void> {
-  await bench.terminal.section(`image ${image}`, async () => {
-    for (const build of commands) await bench.door.run(build);
+export async function runCommands(ctx: TaskContext, image: string, commands: readonly Command[]): Promise<void> {
+  await ctx.terminal.section(`image ${image}`, async () => {
+    for (const build of commands) await ctx.runner.run(build);
   });
 }

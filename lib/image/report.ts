@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** What an image build tells people: the plan of a dry run, and what came of it. */
+/** What an image build tells users: the plan of a dry run, and what came of it. */
 
-import type { Door } from '../build-env.ts';
+import type { Runner } from '../build-env.ts';
 import type { ImageOutput } from '../engine/types.ts';
 import { oneLine } from '../errors.ts';
 import { type Command, shellQuote } from '../process/command.ts';
@@ -10,19 +10,19 @@ import { type Command, shellQuote } from '../process/command.ts';
 /**
  * The engine's part of a plan, ready to paste.
  *
- * @param root the folder that the commands run in
- * @param folders folders that are made before
+ * @param root the directory that the commands run in
+ * @param directories directories that are made before
  */
 export function commandLines(
-  door: Door,
+  runner: Runner,
   root: string,
-  folders: readonly string[],
+  directories: readonly string[],
   commands: readonly Command[],
 ): string[] {
   return [
     `cd ${shellQuote(root)}`,
-    ...folders.map((folder) => `# makes ${oneLine(folder)}`),
-    ...commands.map((command) => door.describe(command)),
+    ...directories.map((directory) => `# makes ${oneLine(directory)}`),
+    ...commands.map((command) => runner.describe(command)),
   ];
 }
 

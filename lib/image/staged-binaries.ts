@@ -4,14 +4,14 @@
 
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Workbench } from '../cli/task.ts';
+import type { TaskContext } from '../cli/task.ts';
 import { failure, TaskError, usageError } from '../errors.ts';
 import { holderText, waitForLock } from '../fs/lock.ts';
 import { PRODUCT } from '../product.ts';
-import { verifyArtefact } from '../stage/artifacts.ts';
+import { verifyArtifact } from '../stage/artifacts.ts';
 import type { StageConfig } from '../stage/config.ts';
-import { carryOut } from '../stage/execute.ts';
-import { type Artefact, artefactsOf, type PreparedStage } from '../stage/plan.ts';
+import { execute } from '../stage/execute.ts';
+import { type Artifact, artifactsOf, type PreparedStage } from '../stage/plan.ts';
 import { reportLines } from '../stage/report.ts';
 
 /**
@@ -20,23 +20,23 @@ import { reportLines } from '../stage/report.ts';
  * @throws TaskError: 2 for one that is not there, 1 for one that is not what it has to be
  */
 export function verifyPrebuilt(config: StageConfig): void {
-  const artefacts = artefactsOf(config);
-  const missing = artefacts.filter(({ path }) => statSync(path, { throwIfNoEntry: false })?.isFile() !== true);
+  const artifacts = artifactsOf(config);
+  const missing = artifacts.filter(({ path }) => statSync(path, { throwIfNoEntry: false })?.isFile() !== true);
   if (missing.length > 0) {
     throw usageError(
       `${missing.map(({ path }) => path).join(' and ')} ${missing.length > 1 ? 'are' : 'is'} not there, and nothing is ` +
         'staged here (CI or PREBUILT_AUTO_STAGE=0); run tasks/stage.ts first, or unset them',
     );
   }
-  for (const artefact of artefacts) verifyStaged(artefact);
+  for (const artifact of artifacts) verifyStaged(artifact);
 }
 
-function verifyStaged(artefact: Artefact): void {
+function verifyStaged(artifact: Artifact): void {
   try {
-    verifyArtefact(artefact, artefact.path);
+    verifyArtifact(artifact, artifact.path);
   } catch (cause) {
     if (!(cause instanceof TaskError)) throw cause;
-    throw failure(`no image was built from ${artefact.path}`, cause.exitCode, { cause });
+    throw failure(`no image was built from ${artifact.path}`, cause.exitCode, { cause });
   }
 }
 
@@ -47,20 +47,20 @@ function verifyStaged(artefact: Artefact): void {
  * @throws TaskError (1) when the binaries were replaced meanwhile by a staging that builds no image
  */
 export async function withStaged(
-  bench: Workbench,
+  ctx: TaskContext,
   config: StageConfig,
   prepared: PreparedStage | undefined,
   body: () => Promise<void>,
 ): Promise<void> {
   if (prepared === undefined) return whileUnchanged(config, body);
-  const { signals, terminal } = bench;
+  const { signals, terminal } = ctx;
   const names = config.components.map(({ name }) => name).join(' ');
-  const path = join(config.root, PRODUCT.prebuiltFolder, '..', `.image-${names.replaceAll(' ', '-')}.lock`);
+  const path = join(config.root, PRODUCT.prebuiltDirectory, '..', `.image-${names.replaceAll(' ', '-')}.lock`);
   const lock = await waitForLock(path, `image ${names}`, signals, (holder) =>
     terminal.say(`waiting for another build of this image: ${holderText(holder)}`),
   );
   try {
-    const staged = await carryOut(bench, prepared);
+    const staged = await execute(ctx, prepared);
     // All but the last line, which says that the task is done.
     for (const line of reportLines(config.root, staged, '').slice(0, -1)) terminal.say(line);
     await whileUnchanged(config, body);
@@ -70,7 +70,7 @@ export async function withStaged(
 }
 
 async function whileUnchanged(config: StageConfig, body: () => Promise<void>): Promise<void> {
-  const paths = artefactsOf(config).map(({ path }) => path);
+  const paths = artifactsOf(config).map(({ path }) => path);
   const before = paths.map(identity);
   await body();
   const changed = paths.find((path, index) => identity(path) !== before[index]);

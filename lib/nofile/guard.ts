@@ -24,7 +24,7 @@ export class Guard {
    * What is done before a command runs.
    *
    * @param env the whole environment that the command gets
-   * @throws usageError where the machine's limits cannot carry a build, with the command that mends it
+   * @throws usageError where the machine's limits cannot carry a build, with the command that fixes it
    */
   plan(value: Command, env: Environment): Exclude<NofilePlan, { kind: 'refuse' }> {
     const plan = planNofile(this.#request, {
@@ -42,9 +42,9 @@ export class Guard {
     return this.#clamped(this.#request.wanted);
   }
 
-  /** The soft limit for a program that takes the task's place: the person's own, not the one that Node made. */
+  /** The soft limit for a program that takes the task's place: the user's own, not the one that Node made. */
   get successorLimit(): number {
-    return this.#clamped(this.#machine.personLimit ?? this.#request.wanted);
+    return this.#clamped(this.#machine.shellLimit ?? this.#request.wanted);
   }
 
   #clamped(limit: number): number {

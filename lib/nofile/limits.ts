@@ -5,7 +5,7 @@
  *
  * Node raises its own soft limit to the hard one before our first line runs
  * (https://github.com/nodejs/node/issues/51072), and children inherit that.
- * So a child's limit is not the one of the person's shell; that one stands at the nearest
+ * So a child's limit is not the one of the user's shell; that one stands at the nearest
  * ancestor that is neither Node nor npm (npm is a Node program).
  */
 
@@ -31,10 +31,10 @@ export function ownLimits(platform: NodeJS.Platform = process.platform): Limits 
 }
 
 /**
- * The soft limit of the person's shell: that of the nearest ancestor whose program is not Node.
+ * The soft limit of the user's shell: that of the nearest ancestor whose program is not Node.
  * `undefined` where `/proc` does not tell (macOS).
  */
-export function personSoftLimit(proc = '/proc', pid: number = process.ppid): number | undefined {
+export function shellSoftLimit(proc = '/proc', pid: number = process.ppid): number | undefined {
   for (let at = pid, steps = 0; at > 0 && steps < ANCESTORS_MAX; steps++) {
     try {
       const program = basename(readlinkSync(`${proc}/${at}/exe`));

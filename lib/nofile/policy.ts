@@ -18,7 +18,7 @@ export const WANTED_DEFAULT = 8192;
 /** Below this a build is refused: its link is known to fail. */
 export const REQUIRED_MIN = 1024;
 
-/** What the person asked for. */
+/** What the user asked for. */
 export interface NofileRequest {
   readonly mode: 'auto' | 'on' | 'off';
   /** The soft limit to build under, a count of open files, 1 or more. */
@@ -75,7 +75,7 @@ function isGuarded(request: NofileRequest, facts: NofileFacts): boolean {
   return facts.platform === 'darwin' && (facts.zigbuild || facts.wrapper);
 }
 
-/** Names what is too low and the command that mends it. */
+/** Names what is too low and the command that fixes it. */
 function refusal(request: NofileRequest, platform: NodeJS.Platform, hard: number): string {
   if (request.wanted < REQUIRED_MIN) {
     return (
@@ -83,11 +83,11 @@ function refusal(request: NofileRequest, platform: NodeJS.Platform, hard: number
       `unset it or run: export ${request.source}=${WANTED_DEFAULT}`
     );
   }
-  const mend =
+  const fix =
     platform === 'darwin'
       ? `sudo launchctl limit maxfiles ${request.wanted} unlimited (then open a new terminal)`
       : `sudo prlimit --pid $$ --nofile=${request.wanted}:${request.wanted} (containers: --ulimit nofile=${request.wanted})`;
-  return `the hard limit of open files is ${hard}, but a static link needs ${REQUIRED_MIN} or more; run: ${mend}`;
+  return `the hard limit of open files is ${hard}, but a static link needs ${REQUIRED_MIN} or more; run: ${fix}`;
 }
 
 /** The shell text that sets a soft limit; empty where nothing is to be done. */

@@ -19,7 +19,7 @@ export class Surroundings {
   readonly #invoker: Invoker | undefined;
   #miseEnvironment: Environment = {};
   #cargoWrapper: string | undefined;
-  #cargoReading: { readonly folder: string; readonly end: Promise<void> } | undefined;
+  #cargoReading: { readonly directory: string; readonly end: Promise<void> } | undefined;
 
   constructor(env: Environment, invoker: Invoker | undefined) {
     this.#env = env;
@@ -32,21 +32,22 @@ export class Surroundings {
   }
 
   /**
-   * Reads which compiler wrapper cargo's configuration files name for a run in a folder. Cargo takes it from there by
-   * itself; who decides by the wrapper has to know it too. A task reads them once for a folder, and whoever asks
+   * Reads which compiler wrapper cargo's configuration files name for a run in a directory. Cargo takes it from there by
+   * itself; who decides by the wrapper has to know it too. A task reads them once for a directory, and whoever asks
    * meanwhile waits for that.
    */
-  learnCargo(folder: string): Promise<void> {
-    if (this.#cargoReading?.folder !== folder) this.#cargoReading = { folder, end: this.#readCargo(folder) };
+  learnCargo(directory: string): Promise<void> {
+    if (this.#cargoReading?.directory !== directory)
+      this.#cargoReading = { directory, end: this.#readCargo(directory) };
     return this.#cargoReading.end;
   }
 
-  async #readCargo(folder: string): Promise<void> {
+  async #readCargo(directory: string): Promise<void> {
     this.#cargoWrapper = undefined;
-    const env = this.of(command(['cargo'], { cwd: folder, asInvoker: true }));
-    if (configFilePaths(folder, env).length === 0) return;
+    const env = this.of(command(['cargo'], { cwd: directory, asInvoker: true }));
+    if (configFilePaths(directory, env).length === 0) return;
     const { cargoSettings, readConfigFiles } = await import('../cargo/config-files.ts');
-    this.#cargoWrapper = cargoSettings(readConfigFiles(folder, env), {}, folder).wrapper;
+    this.#cargoWrapper = cargoSettings(readConfigFiles(directory, env), {}, directory).wrapper;
   }
 
   /** The environment that the command is started with. */
@@ -68,7 +69,7 @@ export class Surroundings {
     return insideMise(value, this.#miseEnvironment);
   }
 
-  /** The person whom the command runs as; `undefined` for the user of this process. */
+  /** The user whom the command runs as; `undefined` for the user of this process. */
   invokerOf(value: Command): Invoker | undefined {
     return value.asInvoker ? this.#invoker : undefined;
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** A command as a value: what would be printed by a dry run is what the door runs. */
+/** A command as a value: what would be printed by a dry run is what the runner runs. */
 
 import type { Environment } from '../cli/env.ts';
 
@@ -15,7 +15,7 @@ export interface Command {
   readonly env: Environment;
   /** Hide the arguments and the added values in echo, plan and errors. */
   readonly secret: boolean;
-  /** Under sudo: run as the person who called it, because it needs no privilege and writes in the person's folders. */
+  /** Under sudo: run as the user who called it, because it needs no privilege and writes in the user's directories. */
   readonly asInvoker: boolean;
 }
 

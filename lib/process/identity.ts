@@ -50,9 +50,9 @@ export function isGroupAlive(group: number): boolean {
   });
 }
 
-function namesIn(folder: string): string[] {
+function namesIn(directory: string): string[] {
   try {
-    return readdirSync(folder);
+    return readdirSync(directory);
   } catch {
     return [];
   }

@@ -35,7 +35,7 @@ export function answerOf(value: Command, outcome: Outcome, timeoutMs: number): A
   return { ok: false, reason: outcomeTail(outcome) || `status ${outcome.status}` };
 }
 
-/** The error for a command that failed: what, how, where, and its last lines unless the person has seen them. */
+/** The error for a command that failed: what, how, where, and its last lines unless the user has seen them. */
 export function commandFailed(value: Command, outcome: Outcome): TaskError {
   const said = outcomeTail(outcome);
   const detail = said === '' || value.secret ? '' : `: ${oneLine(said)}`;

@@ -8,13 +8,13 @@ import type { Environment } from '../cli/env.ts';
 
 /**
  * The absolute path of a program on the environment's PATH; `undefined` where there is none.
- * Relative and empty entries of PATH are skipped: they would mean another program in each folder.
+ * Relative and empty entries of PATH are skipped: they would mean another program in each directory.
  */
 export function findProgram(name: string, env: Environment): string | undefined {
   if (name.includes('/')) return isExecutable(name) ? name : undefined;
-  for (const folder of (env.PATH ?? '').split(delimiter)) {
-    if (!isAbsolute(folder)) continue;
-    const path = join(folder, name);
+  for (const directory of (env.PATH ?? '').split(delimiter)) {
+    if (!isAbsolute(directory)) continue;
+    const path = join(directory, name);
     if (isExecutable(path)) return path;
   }
   return undefined;
@@ -26,7 +26,7 @@ export function isExecutable(path: string): boolean {
     accessSync(path, constants.X_OK);
     return statSync(path).isFile();
   } catch {
-    // Not there, not allowed, or behind a folder of PATH that this user may not enter.
+    // Not there, not allowed, or behind a directory of PATH that this user may not enter.
     return false;
   }
 }

@@ -2,11 +2,11 @@
 
 /**
  * Which builder publishes. The one that is named is used as it is, and made where it does not exist; without
- * a name the person's current one, where it can push several platforms, else one called `multiarch`. The
- * person's current builder is never changed.
+ * a name the user's current one, where it can push several platforms, else one called `multiarch`. The
+ * user's current builder is never changed.
  */
 
-import type { Workbench } from '../cli/task.ts';
+import type { TaskContext } from '../cli/task.ts';
 import { parseBuilderDriver } from '../engine/buildx-builder.ts';
 import { question } from '../engine/detect.ts';
 import type { Engine } from '../engine/types.ts';
@@ -29,7 +29,7 @@ export interface BuilderChoice {
   readonly platforms: readonly string[];
   /** Makes it; undefined where it is there. */
   readonly creation: Command | undefined;
-  /** Which one and why, for people. */
+  /** Which one and why, for users. */
   readonly note: string | undefined;
 }
 
@@ -50,21 +50,21 @@ export type BuilderAnswer =
  *
  * @throws usageError where the named builder, or `multiarch`, is there and cannot publish
  */
-export async function chooseBuilder(bench: Workbench, engine: Engine, config: PublishConfig): Promise<BuilderChoice> {
-  if (engine.record.builderQuestion(undefined) === undefined) {
+export async function chooseBuilder(ctx: TaskContext, engine: Engine, config: PublishConfig): Promise<BuilderChoice> {
+  if (engine.record.builderProbe(undefined) === undefined) {
     const note = `${engine.record.name} has no builders; ${PUBLISH_VARIABLES.builder} has no effect`;
     const told = config.builder === undefined ? undefined : note;
     return { name: undefined, driver: undefined, platforms: [], creation: undefined, note: told };
   }
   const { builder, root } = config;
-  const chosen = builder === undefined ? currentChoice(await askBuilder(bench, engine, undefined, root)) : undefined;
+  const chosen = builder === undefined ? currentChoice(await probeBuilder(ctx, engine, undefined, root)) : undefined;
   if (chosen?.choice !== undefined) return chosen.choice;
   const name = builder ?? FALLBACK;
   const why = chosen?.why ?? PUBLISH_VARIABLES.builder;
-  return namedChoice(name, why, await askBuilder(bench, engine, name, root), creation(engine, name, root));
+  return namedChoice(name, why, await probeBuilder(ctx, engine, name, root), creation(engine, name, root));
 }
 
-/** The person's current builder where it can publish; else why not. */
+/** The user's current builder where it can publish; else why not. */
 export function currentChoice(answer: BuilderAnswer): { choice?: BuilderChoice; why: string } {
   if (answer.kind !== 'there') return { why: 'the current builder does not answer' };
   const { driver, name, platforms, problem } = answer;
@@ -113,9 +113,9 @@ function creation(engine: Engine, name: string, root: string): Command | undefin
   return words && command([engine.program, ...words], { cwd: root });
 }
 
-async function askBuilder(bench: Workbench, engine: Engine, name: string | undefined, root: string) {
-  const words = engine.record.builderQuestion(name) ?? [];
-  const answer = await bench.door.probe(question([engine.program, ...words], root), BUILDER_TIMEOUT_MS);
+async function probeBuilder(ctx: TaskContext, engine: Engine, name: string | undefined, root: string) {
+  const words = engine.record.builderProbe(name) ?? [];
+  const answer = await ctx.runner.probe(question([engine.program, ...words], root), BUILDER_TIMEOUT_MS);
   if (!answer.ok) return parseRefusal(answer.reason);
   return parseBuilder(answer.output);
 }

@@ -24,7 +24,7 @@ export const PUBLISH_VARIABLES = {
   epoch: 'SOURCE_DATE_EPOCH',
 } as const;
 
-/** Variables of single builds that people may have set, and that a publish does not follow. */
+/** Variables of single builds that users may have set, and that a publish does not follow. */
 const WITHOUT_EFFECT = [
   IMAGE_VARIABLES.registry,
   IMAGE_VARIABLES.platforms,
@@ -43,13 +43,13 @@ export interface PublishConfig {
   readonly builder: string | undefined;
   /** The time that the images bear, in seconds since 1970. */
   readonly epoch: number;
-  /** The folder of the local build caches, absolute; one folder below it for each image. */
-  readonly cacheFolder: string;
+  /** The directory of the local build caches, absolute; one directory below it for each image. */
+  readonly cacheDirectory: string;
   readonly isStaged: boolean;
   readonly isCi: boolean;
   /** Words for both builds. */
   readonly extra: readonly string[];
-  /** Variables that are set and have no effect, for people. */
+  /** Variables that are set and have no effect, for users. */
   readonly ignored: readonly string[];
 }
 
@@ -86,7 +86,7 @@ export function resolvePublishConfig(
     arches: platformArches(platforms, textOf(env, platforms) ?? 'linux/amd64,linux/arm64'),
     builder: resolveBuilder(env, words),
     epoch: wholeNumberOf(env, epoch, 0) ?? 0,
-    cacheFolder: join(cacheRoot, 'images'),
+    cacheDirectory: join(cacheRoot, 'images'),
     isStaged: booleanOf(env, IMAGE_VARIABLES.autoStage, true) && !isCi,
     isCi,
     extra: words.rest,

@@ -8,7 +8,7 @@ import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { findCheckout } from '../checkout.ts';
 import type { Environment } from '../cli/env.ts';
-import type { Workbench } from '../cli/task.ts';
+import type { TaskContext } from '../cli/task.ts';
 import type { Terminal } from '../cli/terminal.ts';
 import { detectEngine } from '../engine/detect.ts';
 import type { Engine } from '../engine/types.ts';
@@ -48,40 +48,40 @@ export interface PreparedPublish {
  * @param extra words for the engine's build commands
  * @throws TaskError: 2 before anything is built, else the failed program's own status, with what has moved
  */
-export async function publish(bench: Workbench, extra: readonly string[], isDryRun: boolean): Promise<void> {
-  const { terminal } = bench;
-  const prepared = await prepare(bench, extra);
+export async function publish(ctx: TaskContext, extra: readonly string[], isDryRun: boolean): Promise<void> {
+  const { terminal } = ctx;
+  const prepared = await prepare(ctx, extra);
   if (isDryRun) {
-    for (const line of planLines(bench, prepared)) terminal.result(line);
+    for (const line of planLines(ctx, prepared)) terminal.result(line);
     return;
   }
   const { config, engine, builder, plan } = prepared;
-  await sweep(bench, engine, config.root, temporaryRoot());
-  if (builder.creation !== undefined) await bench.door.run(builder.creation);
-  const reader = new RegistryReader(bench.door, engine, bench.env, {
+  await sweep(ctx, engine, config.root, temporaryRoot());
+  if (builder.creation !== undefined) await ctx.runner.run(builder.creation);
+  const reader = new RegistryReader(ctx.runner, engine, ctx.env, {
     root: config.root,
     run: prepared.run,
     builder: builder.name,
     isIndex: config.arches.length > 1,
   });
   try {
-    const before = await readBefore(bench, reader, plan);
-    makeFolders(config, builder, plan);
-    const performance = new Performance(bench, prepared, reader, before);
-    await withStaged(bench, prepared.stageConfig, prepared.stage, () => performance.build());
+    const before = await readBefore(ctx, reader, plan);
+    makeDirectories(config, builder, plan);
+    const performance = new Performance(ctx, prepared, reader, before);
+    await withStaged(ctx, prepared.stageConfig, prepared.stage, () => performance.build());
     const rows = await performance.publish();
     for (const line of tableLines(rows)) terminal.result(line);
     const moved = rows.filter(({ state }) => state !== 'unchanged').length;
     terminal.say(`done: ${moved} of ${rows.length} references set, the others were so already; ${terminal.timings()}`);
   } finally {
     rmSync(plan.scratch, { recursive: true, force: true });
-    await removeNames(bench, engine, config.root, reader.localNames);
+    await removeNames(ctx, engine, config.root, reader.localNames);
   }
 }
 
 /** Arguments and files first, then the engine, then all that it and this machine's tools are asked, at once. */
-async function prepare(bench: Workbench, extra: readonly string[]): Promise<PreparedPublish> {
-  const { door, env, startDirectory, terminal } = bench;
+async function prepare(ctx: TaskContext, extra: readonly string[]): Promise<PreparedPublish> {
+  const { runner, env, startDirectory, terminal } = ctx;
   const root = findCheckout(env, startDirectory);
   const config = resolvePublishConfig(extra, env, root, startDirectory);
   const stageEnv = { ...env, PREBUILT_ARCH: undefined, DOCKER_PLATFORM: undefined };
@@ -90,10 +90,10 @@ async function prepare(bench: Workbench, extra: readonly string[]): Promise<Prep
   for (const component of PUBLISHED) verifyDockerfile(root, dockerfileOf(component.name));
   if (config.ignored.length > 0) terminal.say(`without effect on a publish: ${config.ignored.join(', ')}`);
   if (!config.isStaged) verifyPrebuilt(stageConfig);
-  const engine = await detectEngine(door, terminal, env, root);
+  const engine = await detectEngine(runner, terminal, env, root);
   const [builder, stage] = await Promise.all([
-    chooseBuilder(bench, engine, config),
-    config.isStaged ? prepareStage(bench, stageConfig) : undefined,
+    chooseBuilder(ctx, engine, config),
+    config.isStaged ? prepareStage(ctx, stageConfig) : undefined,
   ]);
   if (builder.note !== undefined) terminal.say(builder.note);
   const foreign = foreignPlatforms(
@@ -114,12 +114,12 @@ async function prepare(bench: Workbench, extra: readonly string[]): Promise<Prep
  * @throws usageError in the words of the engine
  */
 async function readBefore(
-  bench: Workbench,
+  ctx: TaskContext,
   reader: RegistryReader,
   plan: PublishPlan,
 ): Promise<Map<string, RegistryAnswer>> {
   const references = [...plan.platforms, ...plan.tags].map(({ reference }) => reference);
-  const before = await bench.terminal.section('registry', () => reader.read(references), 'what the registry has');
+  const before = await ctx.terminal.section('registry', () => reader.read(references), 'what the registry has');
   for (const [reference, answer] of before) {
     if (answer.kind === 'failed') {
       throw usageError(
@@ -127,27 +127,27 @@ async function readBefore(
       );
     }
     if (answer.kind === 'forbidden') {
-      bench.terminal.warn(`${reference} cannot be read, or is not there yet: ${oneLine(answer.reason)}`);
+      ctx.terminal.warn(`${reference} cannot be read, or is not there yet: ${oneLine(answer.reason)}`);
     }
   }
   return before;
 }
 
-function makeFolders(config: PublishConfig, builder: BuilderChoice, plan: PublishPlan): void {
+function makeDirectories(config: PublishConfig, builder: BuilderChoice, plan: PublishPlan): void {
   mkdirSync(plan.scratch, { mode: 0o700 });
   if (!hasLocalCache(config, builder)) return;
-  for (const { name } of PUBLISHED) mkdirSync(join(config.cacheFolder, name), { recursive: true });
+  for (const { name } of PUBLISHED) mkdirSync(join(config.cacheDirectory, name), { recursive: true });
 }
 
 /** Every command in its order; what is known only when it runs stands in angle brackets. */
-function planLines(bench: Workbench, { builder, config, engine, plan, stage }: PreparedPublish): string[] {
-  const { door, env } = bench;
+function planLines(ctx: TaskContext, { builder, config, engine, plan, stage }: PreparedPublish): string[] {
+  const { runner, env } = ctx;
   const describe = (steps: readonly { readonly words: PublishPlan['builds'][number]['words'] }[]) =>
-    steps.map((step) => door.describe(commandOf(step, engine, config.root, stepEnvironment(env), new Map())));
+    steps.map((step) => runner.describe(commandOf(step, engine, config.root, stepEnvironment(env), new Map())));
   const references = [...plan.platforms, ...plan.tags];
   return [
-    ...(builder.creation === undefined ? [] : [door.describe(builder.creation)]),
-    ...(stage === undefined ? ['# verifies the staged binaries'] : stageLines(door, stage)),
+    ...(builder.creation === undefined ? [] : [runner.describe(builder.creation)]),
+    ...(stage === undefined ? ['# verifies the staged binaries'] : stageLines(runner, stage)),
     `cd ${shellQuote(config.root)}`,
     ...describe(plan.builds),
     ...describe(plan.platforms.map(({ step }) => step)),
@@ -171,16 +171,16 @@ export class Performance {
   readonly #progress: Progress;
 
   constructor(
-    bench: Workbench,
+    ctx: TaskContext,
     about: { readonly config: { readonly root: string }; readonly engine: Engine; readonly plan: PublishPlan },
     reader: RegistryReader,
     before: Answers,
   ) {
-    this.#terminal = bench.terminal;
+    this.#terminal = ctx.terminal;
     this.#plan = about.plan;
     this.#reader = reader;
     this.#before = before;
-    this.#steps = new Steps(bench, about.engine, about.config.root);
+    this.#steps = new Steps(ctx, about.engine, about.config.root);
     this.#references = [...about.plan.platforms, ...about.plan.tags];
     this.#progress = new Progress(this.#references);
   }
@@ -321,17 +321,17 @@ export function commandOf(step: PublishStep, engine: Engine, root: string, env: 
 
 /** Runs steps in their order and keeps what they give. */
 export class Steps {
-  readonly #bench: Workbench;
+  readonly #ctx: TaskContext;
   readonly #engine: Engine;
   readonly #root: string;
   readonly #env: Environment;
   readonly #values = new Map<string, string>();
 
-  constructor(bench: Workbench, engine: Engine, root: string) {
-    this.#bench = bench;
+  constructor(ctx: TaskContext, engine: Engine, root: string) {
+    this.#ctx = ctx;
     this.#engine = engine;
     this.#root = root;
-    this.#env = stepEnvironment(bench.env);
+    this.#env = stepEnvironment(ctx.env);
   }
 
   valueOf(slot: string): string | undefined {
@@ -348,7 +348,7 @@ export class Steps {
     const missing = step.words.find((word) => typeof word !== 'string' && !this.#values.has(word.slot));
     if (missing !== undefined) throw new TypeError(`a step needs ${JSON.stringify(missing)} before it is known`);
     const value = commandOf(step, this.#engine, this.#root, this.#env, this.#values);
-    await this.#bench.door.run(value);
+    await this.#ctx.runner.run(value);
     if (step.gives === undefined) return;
     const { file, slot } = step.gives;
     const given = readGiven(value, step.gives);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * The plan of a publish, pure: a dry run prints it, a run carries it out. All is built before anything
+ * The plan of a publish, pure: a dry run prints it, a run executes it. All is built before anything
  * is pushed under a tag, content is pushed before a tag of the release moves, and tags are set from digests.
  */
 
@@ -22,7 +22,7 @@ export interface PlannedReference extends PublishedReference {
 }
 
 export interface PublishPlan {
-  /** The folder for files that steps write, made for this run. */
+  /** The directory for files that steps write, made for this run. */
   readonly scratch: string;
   readonly builds: readonly PublishStep[];
   /** References of single platforms, which carry content; set before those of the release. */
@@ -47,7 +47,7 @@ export const PUBLISHED: readonly Component[] = [COMPONENTS.gateway, COMPONENTS.s
  * Plans a publish.
  *
  * @param run a word that no other run has
- * @param temporary the folder for temporary files
+ * @param temporary the directory for temporary files
  * @throws usageError where the engine cannot make a tag from the ones that were asked for
  */
 export function planPublish(
@@ -79,7 +79,7 @@ export function planPublish(
   };
 }
 
-/** Folders of this kind belong to publishes; `leftovers.ts` removes those of dead ones. */
+/** Directories of this kind belong to publishes; `leftovers.ts` removes those of dead ones. */
 export const SCRATCH_PREFIX = 'openshell-publish-';
 
 function imageOf(
@@ -89,7 +89,7 @@ function imageOf(
   run: string,
   scratch: string,
 ): PublishedImage & { readonly name: Component['name'] } {
-  const cache = join(config.cacheFolder, component.name);
+  const cache = join(config.cacheDirectory, component.name);
   return {
     name: component.name,
     repository: `${config.registry}/${component.name}`,
@@ -111,7 +111,7 @@ function imageOf(
   };
 }
 
-/** A container that builds can be removed with its cache; a folder stays. */
+/** A container that builds can be removed with its cache; a directory stays. */
 export function hasLocalCache(config: PublishConfig, builder: BuilderChoice): boolean {
   return builder.driver === 'docker-container' && !config.isCi;
 }

@@ -2,7 +2,7 @@
 
 /** Asking the registry what a reference points at, with the engine's own tools: their logins, mirrors and TLS settings. */
 
-import type { Door } from '../build-env.ts';
+import type { Runner } from '../build-env.ts';
 import type { Environment } from '../cli/env.ts';
 import { question } from '../engine/detect.ts';
 import type { Engine } from '../engine/types.ts';
@@ -25,7 +25,7 @@ export type RegistryAnswer =
   | { readonly kind: 'failed'; readonly reason: string };
 
 export class RegistryReader {
-  readonly #door: Door;
+  readonly #runner: Runner;
   readonly #engine: Engine;
   readonly #root: string;
   readonly #facts: Omit<ReadingFacts, 'localName'>;
@@ -35,12 +35,12 @@ export class RegistryReader {
   readonly localNames: string[] = [];
 
   constructor(
-    door: Door,
+    runner: Runner,
     engine: Engine,
     env: Environment,
     about: { root: string; run: string; builder: string | undefined; isIndex: boolean },
   ) {
-    this.#door = door;
+    this.#runner = runner;
     this.#engine = engine;
     this.#root = about.root;
     this.#run = about.run;
@@ -70,7 +70,7 @@ export class RegistryReader {
     });
     let answer: Answer = { ok: false, reason: 'nothing was asked' };
     for (const [index, words] of plan.commands.entries()) {
-      answer = await this.#door.probe(question(words, this.#root), READING_TIMEOUT_MS);
+      answer = await this.#runner.probe(question(words, this.#root), READING_TIMEOUT_MS);
       if (!answer.ok) break;
       if (index === 0) this.localNames.push(...plan.leaves);
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** What a publish tells people: the plan of a dry run, the table of references, and how far a failed one came. */
+/** What a publish tells users: the plan of a dry run, the table of references, and how far a failed one came. */
 
 import { describeError, EXIT, failure, TaskError } from '../errors.ts';
 import type { Reading } from './engines/types.ts';

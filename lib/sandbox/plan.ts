@@ -12,7 +12,7 @@ export const SANDBOX = 'dev';
 export const PROVIDER = { name: 'anthropic', type: 'claude', variable: 'ANTHROPIC_API_KEY' } as const;
 const DEFAULT_COMMAND = ['claude'];
 
-export const QUESTIONS = {
+export const PROBES = {
   status: [CLI, 'status', '-o', 'json'],
   sandbox: [CLI, 'sandbox', 'get', SANDBOX],
   provider: [CLI, 'provider', 'get', PROVIDER.name],
@@ -64,7 +64,7 @@ export function verifyConnected(answer: string): void {
 function parseStatus(answer: string): Status {
   const value = parseTable(answer);
   if (value !== undefined && 'status' in value) return value as Status;
-  throw usageError(`${QUESTIONS.status.join(' ')} answered '${oneLine(answer).slice(0, 200)}'; update the CLI`);
+  throw usageError(`${PROBES.status.join(' ')} answered '${oneLine(answer).slice(0, 200)}'; update the CLI`);
 }
 
 /** Whether the CLI's reason is the gateway's answer NOT_FOUND, in the words of its gRPC library, old and new. */

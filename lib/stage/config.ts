@@ -17,7 +17,7 @@ export const STAGE_TARGETS = ['all', 'gateway', 'supervisor', 'sandbox', 'superv
 
 export const SUPERVISOR_LIBCS = ['musl', 'glibc-static'] as const;
 
-/** Environment variables of staging; the names are the interface of people and CI. */
+/** Environment variables of staging; the names are the interface of users and CI. */
 export const STAGE_VARIABLES = {
   arch: 'PREBUILT_ARCH',
   platforms: 'DOCKER_PLATFORM',
@@ -41,7 +41,7 @@ export interface StageConfig {
   readonly version: string | undefined;
   /** `CARGO_TARGET_DIR`, absolute; `undefined` where cargo's configuration decides. */
   readonly targetDirectory: string | undefined;
-  /** The flags that the person gives rustc, as `RUSTFLAGS` or encoded. */
+  /** The flags that the user gives rustc, as `RUSTFLAGS` or encoded. */
   readonly rustflags: string | undefined;
   readonly encodedRustflags: string | undefined;
 }
@@ -108,7 +108,7 @@ function resolveArches(env: Environment, host: Host): readonly Arch[] {
 
 /**
  * Build scripts talk to cargo in lines (`cargo::rustc-link-search=PATH`), so a path with a line
- * break cannot pass. A checkout in such a place builds into the person's cache folder.
+ * break cannot pass. A checkout in such a place builds into the user's cache directory.
  */
 export function resolveTargetDirectory(env: Environment, root: string, startDirectory: string): string | undefined {
   const named = textOf(env, STAGE_VARIABLES.targetDirectory);
@@ -133,6 +133,6 @@ export function verifyJobs(env: Environment): void {
 }
 
 /** Where zig's compiler wrappers for an architecture stand. */
-export function wrapperFolder(config: StageConfig, arch: Arch): string {
+export function wrapperDirectory(config: StageConfig, arch: Arch): string {
   return join(config.targetDirectory ?? join(config.root, 'target'), 'zig-gnu-wrapper', arch);
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * The plan of a staging, pure: which cargo runs, with which files before and which artefacts after.
- * A dry run prints it, a run carries it out.
+ * The plan of a staging, pure: which cargo runs, with which files before and which artifacts after.
+ * A dry run prints it, a run executes it.
  */
 
 import { join } from 'node:path';
@@ -15,13 +15,13 @@ import { usageError } from '../errors.ts';
 import { type Arch, linuxTriple } from '../host.ts';
 import { type Command, command } from '../process/command.ts';
 import { type Component, PRODUCT } from '../product.ts';
-import { STAGE_VARIABLES, type StageConfig, wrapperFolder } from './config.ts';
+import { STAGE_VARIABLES, type StageConfig, wrapperDirectory } from './config.ts';
 
 /** The oldest glibc that the gateway runs on (RHEL 8, Debian 10). */
 export const GLIBC_FLOOR = { major: 2, minor: 28 } as const;
 
 /** A binary that will be staged. */
-export interface Artefact {
+export interface Artifact {
   readonly component: Component;
   readonly arch: Arch;
   /** The Rust target, without a glibc version. */
@@ -39,13 +39,13 @@ export interface Artefact {
 export interface CargoRun {
   readonly component: Component;
   readonly command: Command;
-  readonly artefacts: readonly Artefact[];
+  readonly artifacts: readonly Artifact[];
   readonly wrappers: readonly ZigWrapper[];
 }
 
 export interface StagePlan {
   readonly config: StageConfig;
-  /** The folder that carries the stamped version; `undefined` to build in the checkout. */
+  /** The directory that carries the stamped version; `undefined` to build in the checkout. */
   readonly overlay: Overlay | undefined;
   readonly runs: readonly CargoRun[];
 }
@@ -80,17 +80,17 @@ export function planStage(
 
 /** The Rust targets of a plan, each once. */
 export function triplesOf(plan: StagePlan): string[] {
-  return [...new Set(plan.runs.flatMap((run) => run.artefacts.map((artefact) => artefact.triple)))];
+  return [...new Set(plan.runs.flatMap((run) => run.artifacts.map((artifact) => artifact.triple)))];
 }
 
 /** What a staging will stage, without the tools that it takes. */
-export function artefactsOf(config: StageConfig): Artefact[] {
+export function artifactsOf(config: StageConfig): Artifact[] {
   return config.components.flatMap((component) => {
     if (component.name === 'gateway')
-      return config.arches.map((arch) => artefact(config, component, arch, 'gnu', 'glibc-floor'));
+      return config.arches.map((arch) => artifact(config, component, arch, 'gnu', 'glibc-floor'));
     const libc = config.libc === 'musl' ? 'musl' : 'gnu';
     const check = config.libc === 'gnu' ? 'executable' : 'static';
-    return config.arches.map((arch) => artefact(config, component, arch, libc, check));
+    return config.arches.map((arch) => artifact(config, component, arch, libc, check));
   });
 }
 
@@ -111,16 +111,16 @@ function planGateway(
         `${lack === 'zig' ? 'or set ZIG to its path' : 'and put it on PATH'}`,
     );
   }
-  const artefacts = artefactsOf({ ...config, components: [component] });
-  const targets = artefacts.map(({ triple }) => `${triple}.${floor}`);
-  const wrappers = artefacts.map(({ arch }, index) =>
-    zigWrapper(targets[index] ?? '', targets[index] ?? '', wrapperFolder(config, arch), zig),
+  const artifacts = artifactsOf({ ...config, components: [component] });
+  const targets = artifacts.map(({ triple }) => `${triple}.${floor}`);
+  const wrappers = artifacts.map(({ arch }, index) =>
+    zigWrapper(targets[index] ?? '', targets[index] ?? '', wrapperDirectory(config, arch), zig),
   );
   const env = Object.fromEntries(wrappers.flatMap((wrapper) => wrapper.variables));
   const all = [...new Set([...features, 'bundled-z3'])];
   return {
     component,
-    artefacts,
+    artifacts,
     wrappers,
     command: cargoCommand(config, toolchain, overlay, component, 'zigbuild', targets, all, env),
   };
@@ -147,30 +147,30 @@ function planSupervisor(
         `(mise install, or pip install cargo-zigbuild), or build on Linux ${foreign}`,
     );
   }
-  const artefacts = artefactsOf({ ...config, components: [component] });
-  const targets = artefacts.map(({ triple }) => triple);
+  const artifacts = artifactsOf({ ...config, components: [component] });
+  const targets = artifacts.map(({ triple }) => triple);
   const subcommand = toolchain.hasZigbuild && !isStaticGlibc ? 'zigbuild' : 'build';
   const env = isStaticGlibc ? staticGlibcFlags(config) : {};
   return {
     component,
-    artefacts,
+    artifacts,
     wrappers: [],
     command: cargoCommand(config, toolchain, overlay, component, subcommand, targets, features, env),
   };
 }
 
-function artefact(
+function artifact(
   config: StageConfig,
   component: Component,
   arch: Arch,
   libc: 'musl' | 'gnu',
-  check: Artefact['check'],
-): Artefact {
-  const path = join(config.root, PRODUCT.prebuiltFolder, arch, component.binary);
+  check: Artifact['check'],
+): Artifact {
+  const path = join(config.root, PRODUCT.prebuiltDirectory, arch, component.binary);
   return { component, arch, triple: linuxTriple(arch, libc), check, path };
 }
 
-/** The person's flags, and the one that links libc in. The encoded variable would win over the plain one. */
+/** The user's flags, and the one that links libc in. The encoded variable would win over the plain one. */
 function staticGlibcFlags(config: StageConfig): Environment {
   const { encodedRustflags, rustflags } = config;
   if (encodedRustflags !== undefined) {
@@ -203,7 +203,7 @@ function cargoCommand(
     MESSAGE_FORMAT,
   ];
   return command(words, {
-    cwd: overlay?.folder ?? config.root,
+    cwd: overlay?.directory ?? config.root,
     env: {
       CARGO_INCREMENTAL: '0',
       // With a stamped version, `git describe` must not win over it.

@@ -15,7 +15,7 @@ export const GUEST_ARCHES = ['aarch64', 'arm64', 'x86_64', 'amd64'] as const;
 
 /** Environment variables of the bundle, beside those of staging. */
 export const BUNDLE_VARIABLES = {
-  folder: 'OPENSHELL_VM_RUNTIME_COMPRESSED_DIR',
+  directory: 'OPENSHELL_VM_RUNTIME_COMPRESSED_DIR',
   arch: 'GUEST_ARCH',
 } as const;
 
@@ -24,8 +24,8 @@ export interface BundleConfig {
   readonly root: string;
   /** The guest's machine. */
   readonly arch: Arch;
-  /** The runtime's folder, absolute: the driver's build has to be given the same. */
-  readonly folder: string;
+  /** The runtime's directory, absolute: the driver's build has to be given the same. */
+  readonly directory: string;
   /** The bundle in it. */
   readonly path: string;
   /** How the supervisor is built: as in staging, for one architecture and without a place to stage it. */
@@ -50,24 +50,24 @@ export function resolveBundleConfig(
   // The platforms of an image build have nothing to do with the guest.
   const own: Environment = { ...env, [STAGE_VARIABLES.arch]: arch, [STAGE_VARIABLES.platforms]: undefined };
   const build = resolveStageConfig('supervisor', own, root, startDirectory, host);
-  const folder = runtimeFolder(env, root, startDirectory);
+  const directory = runtimeDirectory(env, root, startDirectory);
   return {
     root,
     arch,
-    folder,
-    path: join(folder, BUNDLE_FILE),
+    directory,
+    path: join(directory, BUNDLE_FILE),
     build: { ...build, libc: choiceOf(env, STAGE_VARIABLES.libc, SUPERVISOR_LIBCS) ?? 'gnu' },
   };
 }
 
-/** The driver's build script tells cargo the folder in a line, so a path with a line break cannot pass. */
-function runtimeFolder(env: Environment, root: string, startDirectory: string): string {
-  const named = textOf(env, BUNDLE_VARIABLES.folder) ?? join(root, 'target/vm-runtime-compressed');
-  const folder = absolutePath(startDirectory, named);
-  if (!/[\r\n]/.test(folder)) return folder;
+/** The driver's build script tells cargo the directory in a line, so a path with a line break cannot pass. */
+function runtimeDirectory(env: Environment, root: string, startDirectory: string): string {
+  const named = textOf(env, BUNDLE_VARIABLES.directory) ?? join(root, 'target/vm-runtime-compressed');
+  const directory = absolutePath(startDirectory, named);
+  if (!/[\r\n]/.test(directory)) return directory;
   throw usageError(
-    `the folder of the VM runtime is ${shown(folder)}, and cargo cannot be told a path with a line break; ` +
-      `set ${BUNDLE_VARIABLES.folder} to another one`,
+    `the directory of the VM runtime is ${shown(directory)}, and cargo cannot be told a path with a line break; ` +
+      `set ${BUNDLE_VARIABLES.directory} to another one`,
   );
 }
 

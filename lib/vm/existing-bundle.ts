@@ -9,35 +9,35 @@ import { ElfError, memorySource } from '../elf/source.ts';
 import { judgeExecutable, judgeStatic } from '../elf/verify.ts';
 import { usageError } from '../errors.ts';
 import { isFile } from '../fs/atomic-write.ts';
-import type { Artefact } from '../stage/plan.ts';
+import type { Artifact } from '../stage/plan.ts';
 import { readContent } from '../zstd/decompress.ts';
 import { ZstdError } from '../zstd/frames.ts';
 import type { BundleConfig } from './config.ts';
 import { supervisorOf } from './plan.ts';
 
 /** A bundle that is there already and was looked at. */
-export interface ProvenBundle {
+export interface ExistingBundle {
   /** Of its content, in bytes. */
   readonly size: number;
   readonly compressedSize: number;
-  /** What was verified, for people. */
+  /** What was verified, for users. */
   readonly verified: string;
   /** When it was written. */
   readonly date: Date;
 }
 
 /**
- * Decompresses the bundle at `path` and verifies its content as `artefact`.
+ * Decompresses the bundle at `path` and verifies its content as `artifact`.
  *
  * @returns the bundle, or why it is none, in a few words
  */
-export async function proveBundle(path: string, artefact: Artefact): Promise<ProvenBundle | string> {
+export async function verifyExisting(path: string, artifact: Artifact): Promise<ExistingBundle | string> {
   if (!isFile(path)) return 'is not there';
   const { size: compressedSize, mtime: date } = lstatSync(path);
   try {
     const content = await wholeContent(path);
-    const judge = artefact.check === 'static' ? judgeStatic : judgeExecutable;
-    const verdict = judge(parseElf(memorySource(content)), 'its content', { machine: artefact.arch });
+    const judge = artifact.check === 'static' ? judgeStatic : judgeExecutable;
+    const verdict = judge(parseElf(memorySource(content)), 'its content', { machine: artifact.arch });
     if (!verdict.ok) return `cannot be used (${verdict.reasons.join('; ')})`;
     const { machine, kind } = verdict.facts;
     return { size: content.length, compressedSize, verified: `${machine}, complete, ${kind}`, date };
@@ -59,8 +59,8 @@ async function wholeContent(path: string): Promise<Buffer> {
  * @param lack why nothing can be built
  * @throws usageError where it is not there or not that
  */
-export async function provenInstead(config: BundleConfig, lack: MissingTool): Promise<ProvenBundle> {
-  const proven = await proveBundle(config.path, supervisorOf(config));
+export async function existingInstead(config: BundleConfig, lack: MissingTool): Promise<ExistingBundle> {
+  const proven = await verifyExisting(config.path, supervisorOf(config));
   if (typeof proven !== 'string') return proven;
   throw usageError(`${lack.message}; an earlier bundle would do, but ${config.path} ${proven}`);
 }

@@ -34,6 +34,6 @@ export function runtimeFiles(platform: NodeJS.Platform): readonly string[] {
  *
  * @throws usageError for a platform that has no VM driver
  */
-export function missingRuntime(folder: string, platform: NodeJS.Platform): string[] {
-  return runtimeFiles(platform).filter((name) => zstdDefect(join(folder, name)) !== undefined);
+export function missingRuntime(directory: string, platform: NodeJS.Platform): string[] {
+  return runtimeFiles(platform).filter((name) => zstdDefect(join(directory, name)) !== undefined);
 }

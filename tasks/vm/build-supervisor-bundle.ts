@@ -20,7 +20,7 @@ await runTask(
     },
     variables: {
       OPENSHELL_ROOT: 'The checkout to work on (default: where the suite lives, else the nearest one above).',
-      OPENSHELL_VM_RUNTIME_COMPRESSED_DIR: 'The folder to write to (default target/vm-runtime-compressed).',
+      OPENSHELL_VM_RUNTIME_COMPRESSED_DIR: 'The directory to write to (default target/vm-runtime-compressed).',
       GUEST_ARCH: "The guest's machine, where --arch does not say it.",
       SUPERVISOR_LIBC: 'musl or glibc-static (only natively); dynamic when unset.',
       'EXTRA_CARGO_FEATURES, OPENSHELL_CARGO_VERSION, ...': 'As in tasks/stage.ts.',
@@ -29,8 +29,8 @@ await runTask(
         'The limit to raise to (default 8192); OPENSHELL_VM_BUILD_NOFILE_LIMIT is its old name.',
     },
   },
-  async ({ args, ...bench }) => {
+  async ({ args, ...ctx }) => {
     const { bundle } = await import('../../lib/vm/execute.ts');
-    await bundle(bench, args.flags.arch, args.flags['dry-run']);
+    await bundle(ctx, args.flags.arch, args.flags['dry-run']);
   },
 );

@@ -70,10 +70,10 @@ function chainsOf(entries: readonly Entry[], baselines: Baselines): Map<number, 
   return new Map(lengths.map((length) => [length, baselines.chain(length)]));
 }
 
-async function countAll(contestants: readonly Contestant[], folder: string): Promise<Map<Contestant, number>> {
+async function countAll(contestants: readonly Contestant[], directory: string): Promise<Map<Contestant, number>> {
   const programs = new Map<Contestant, number>();
   for (const contestant of contestants) {
-    const count = await countPrograms(contestant, folder);
+    const count = await countPrograms(contestant, directory);
     if (count !== undefined) programs.set(contestant, count);
   }
   return programs;

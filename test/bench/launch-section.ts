@@ -86,9 +86,9 @@ async function situations(
   const cached =
     findProgram('sccache', env) === undefined
       ? []
-      : [{ name: 'empty target folder, full sccache', ...cold, warmUp: 1, env: await sccacheVariables(place) }];
+      : [{ name: 'empty target directory, full sccache', ...cold, warmUp: 1, env: await sccacheVariables(place) }];
   return [
-    { name: 'empty target folder', ...cold, ...plain },
+    { name: 'empty target directory', ...cold, ...plain },
     {
       name: 'an edit of the core crate',
       before: 'touch crates/openshell-core/src/lib.rs',
@@ -107,8 +107,8 @@ async function sccacheVariables(place: Place): Promise<Record<string, string>> {
   const address = server.address();
   await new Promise((resolve) => server.close(resolve));
   const port = typeof address === 'object' && address !== null ? String(address.port) : '';
-  const folder = join(place.root, 'sccache');
-  return { RUSTC_WRAPPER: 'sccache', SCCACHE_DIR: folder, SCCACHE_SERVER_PORT: port, CARGO_INCREMENTAL: '0' };
+  const directory = join(place.root, 'sccache');
+  return { RUSTC_WRAPPER: 'sccache', SCCACHE_DIR: directory, SCCACHE_SERVER_PORT: port, CARGO_INCREMENTAL: '0' };
 }
 
 async function compare(contestants: readonly Contestant[], all: readonly Situation[]) {

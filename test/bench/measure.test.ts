@@ -3,7 +3,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { temporaryFolder } from '../support/temporary.ts';
+import { temporaryDirectory } from '../support/temporary.ts';
 import { type Contestant, countExecve, countPrograms, inOrder, timeInTurn, tryAll, whyNoCounting } from './measure.ts';
 import { tableText } from './table.ts';
 
@@ -28,9 +28,9 @@ const noCounting = whyNoCounting();
 test.skipIf(noCounting !== undefined)(
   `counts real programs${noCounting === undefined ? '' : ` (${noCounting})`}`,
   async () => {
-    const folder = temporaryFolder();
-    expect(await countPrograms(contestant('three', '/bin/true; exec /bin/true', folder), folder)).toBe(3);
-    expect(await countPrograms(contestant('failing', 'exit 3', folder), folder)).toBeUndefined();
+    const directory = temporaryDirectory();
+    expect(await countPrograms(contestant('three', '/bin/true; exec /bin/true', directory), directory)).toBe(3);
+    expect(await countPrograms(contestant('failing', 'exit 3', directory), directory)).toBeUndefined();
   },
 );
 
@@ -40,9 +40,9 @@ test('every round has everybody, and they do not always follow the same one', ()
 });
 
 test('who fails is named with what was said, and the others are timed', async () => {
-  const folder = temporaryFolder();
-  const good = contestant('good', 'exit 0', folder);
-  const bad = contestant('bad', 'echo oh no >&2; exit 3', folder);
+  const directory = temporaryDirectory();
+  const good = contestant('good', 'exit 0', directory);
+  const bad = contestant('bad', 'echo oh no >&2; exit 3', directory);
   expect([...(await tryAll([good, bad]))]).toEqual([[bad, 'status 3: oh no']]);
   const { times, failures } = await timeInTurn([good, bad], { warmUp: 1, counted: 2 });
   expect([...failures.keys()]).toEqual([bad]);
@@ -50,10 +50,10 @@ test('who fails is named with what was said, and the others are timed', async ()
 });
 
 test('what a contestant wants removed is removed before each run', async () => {
-  const folder = temporaryFolder();
-  mkdirSync(join(folder, 'out'));
-  writeFileSync(join(folder, 'out', 'left'), '');
-  const strict = contestant('strict', 'mkdir out', folder, ['out']);
+  const directory = temporaryDirectory();
+  mkdirSync(join(directory, 'out'));
+  writeFileSync(join(directory, 'out', 'left'), '');
+  const strict = contestant('strict', 'mkdir out', directory, ['out']);
   expect((await timeInTurn([strict], { warmUp: 0, counted: 3 })).failures.size).toBe(0);
 });
 

@@ -19,7 +19,7 @@ export interface Contestant {
 /** Contestants that did not run to a good end, and what they said. */
 export type Failures = Map<Contestant, string>;
 
-/** Thrown when the person stops the benchmark. */
+/** Thrown when the user stops the benchmark. */
 export class Stopped extends Error {}
 
 const STOP_SIGNALS = ['SIGINT', 'SIGTERM'] as const;
@@ -117,12 +117,12 @@ export function whyNoCounting(): string | undefined {
 /**
  * The programs that a contestant starts, itself included: successful execve calls.
  *
- * @param folder where the trace is written
+ * @param directory where the trace is written
  * @returns `undefined` where the run failed
  */
-export async function countPrograms(contestant: Contestant, folder: string): Promise<number | undefined> {
+export async function countPrograms(contestant: Contestant, directory: string): Promise<number | undefined> {
   reset(contestant);
-  const trace = join(folder, 'trace');
+  const trace = join(directory, 'trace');
   const words = ['-f', '-qq', '-e', 'trace=execve', '-o', trace, '--', ...contestant.argv];
   const strace = spawnSync('strace', words, { ...optionsOf(contestant), stdio: 'ignore' });
   await letSignalsIn(strace.signal);

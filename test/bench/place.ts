@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Where the benchmark runs: a temporary folder with the fake tools and, for each contestant, a
+ * Where the benchmark runs: a temporary directory with the fake tools and, for each contestant, a
  * checkout of its own, so that nobody finds what another one left. The bash checkout is never
  * written to: its scripts are copied.
  */
@@ -47,7 +47,7 @@ export interface Baselines {
   readonly script: Contestant;
 }
 
-/** A script that loads zx/core and starts `true` as often as it is told, each through bash as the door does it. */
+/** A script that loads zx/core and starts `true` as often as it is told, each through bash as the runner does it. */
 function chainText(): string {
   const zx = JSON.stringify(createRequire(import.meta.url).resolve('zx/core'));
   return `const { $, quote } = require(${zx});
@@ -74,7 +74,7 @@ export class Place {
   constructor(bashCheckout: string | undefined) {
     this.root = mkdtempSync(join(realpathSync(tmpdir()), 'openshell-bench-'));
     this.#bashCheckout = bashCheckout;
-    for (const folder of ['binaries', 'home']) mkdirSync(join(this.root, folder));
+    for (const directory of ['binaries', 'home']) mkdirSync(join(this.root, directory));
     copyFileSync(join(import.meta.dirname, 'fake-tool.sh'), join(this.root, 'fake-tool'));
     chmodSync(join(this.root, 'fake-tool'), 0o755);
     for (const [cpu, machine] of Object.entries(MACHINES)) {
@@ -152,12 +152,12 @@ export class Place {
   }
 
   /** A complete VM runtime with the supervisor that the fake cargo makes. */
-  #addRuntime(folder: string): void {
-    mkdirSync(folder, { recursive: true });
+  #addRuntime(directory: string): void {
+    mkdirSync(directory, { recursive: true });
     const supervisor = readFileSync(join(this.root, 'binaries', 'x86_64'));
     for (const name of ['libkrun.so', 'libkrunfw.so.5', 'gvproxy', 'umoci', 'openshell-sandbox']) {
       const content = name === 'openshell-sandbox' ? supervisor : Buffer.from(name);
-      writeFileSync(join(folder, `${name}.zst`), zstdCompressSync(content));
+      writeFileSync(join(directory, `${name}.zst`), zstdCompressSync(content));
     }
   }
 

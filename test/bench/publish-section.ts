@@ -54,7 +54,7 @@ async function measurePublish(place: Place, rounds: number): Promise<{ text: str
   const wrappers = zigExports(root, env);
   let published = 0;
   const contestants = ['one after the other, as bash', 'publish'] as const;
-  /** Every run has a registry path, a build cache and a target folder that are empty. */
+  /** Every run has a registry path, a build cache and a target directory that are empty. */
   const prepared = (name: (typeof contestants)[number]): Contestant => {
     execFileSync('docker', ['buildx', 'prune', '--builder', 'far', '--all', '--force'], { env, stdio: 'ignore' });
     const to = `${registry.host}/run${++published}`;
@@ -83,7 +83,7 @@ async function measurePublish(place: Place, rounds: number): Promise<{ text: str
   return { text: reportText(times, rounds, leastParts), ok: true };
 }
 
-/** The `export` lines for zig's compiler wrappers, which stand outside of the target folder: writing them costs nothing. */
+/** The `export` lines for zig's compiler wrappers, which stand outside of the target directory: writing them costs nothing. */
 function zigExports(root: string, env: Record<string, string>): string {
   const script = join(SUITE_ROOT, 'tasks/setup-zig-cc-wrapper.ts');
   return Object.values(CPUS)

@@ -98,7 +98,7 @@ function cargoCommand(argv: readonly [string, ...string[]], root: string, env: R
   return line;
 }
 
-/** One cargo run for two targets, beside two runs one after the other; both from an empty target folder. */
+/** One cargo run for two targets, beside two runs one after the other; both from an empty target directory. */
 async function twoTargets(place: Place, root: string, rounds: number): Promise<string> {
   const build = (targets: readonly string[]) =>
     `cargo zigbuild --release ${targets.map((target) => `--target ${target}`).join(' ')} ${SUPERVISOR}`;
@@ -123,7 +123,7 @@ async function twoTargets(place: Place, root: string, rounds: number): Promise<s
     return [name, ...[min, median, max].map((time) => (time / 1000).toFixed(1))];
   });
   return [
-    `Real tools: the supervisor for ${TARGETS.join(' and ')} from an empty target folder, ${rounds} round(s) in turn\n`,
+    `Real tools: the supervisor for ${TARGETS.join(' and ')} from an empty target directory, ${rounds} round(s) in turn\n`,
     tableText([['', 'min s', 'median s', 'max s'], ...rows], 1),
   ].join('\n');
 }

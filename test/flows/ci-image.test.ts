@@ -27,7 +27,7 @@ RUN ["/reader", "there is none any more"]
 `;
 
 describe('the real CI image', tools.options, () => {
-  let folder = '';
+  let directory = '';
   let root = '';
   let dockerd: Dockerd;
 
@@ -35,7 +35,7 @@ describe('the real CI image', tools.options, () => {
   const build = (words: readonly string[], extra: Extra) =>
     runMise(['run', 'build:docker:ci', '--', ...words], SUITE_ROOT, {
       ...tools.env,
-      HOME: join(folder, 'home'),
+      HOME: join(directory, 'home'),
       OPENSHELL_ROOT: root,
       ...extra,
     });
@@ -43,10 +43,10 @@ describe('the real CI image', tools.options, () => {
     execFileSync(program, words, { env: { ...tools.env, ...extra }, stdio: ['ignore', 'pipe', 'pipe'] });
 
   beforeAll(async () => {
-    folder = mkdtempSync(join(realpathSync(tmpdir()), 'openshell-ci-image-'));
-    root = join(folder, 'checkout');
+    directory = mkdtempSync(join(realpathSync(tmpdir()), 'openshell-ci-image-'));
+    root = join(directory, 'checkout');
     makeMiniature({ at: root });
-    mkdirSync(join(folder, 'home'));
+    mkdirSync(join(directory, 'home'));
     const source = join(SUITE_ROOT, 'test/support/secret-reader.c');
     const words = ['cc', '-target', `${cpu}-linux-musl`, '-static', '-O1', '-s', source, '-o', join(root, 'reader')];
     execFileSync(tools.path('zig'), words, { env: tools.env });
@@ -54,7 +54,7 @@ describe('the real CI image', tools.options, () => {
     dockerd = await startDockerd();
   }, BUILD_TIMEOUT_MS);
 
-  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
   const ofEngine = {
     docker: () => ({ CONTAINER_ENGINE: 'docker', BUILDKIT_PROGRESS: 'plain', ...dockerd.env }),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** Gateway and static supervisor from one real cargo run, beside a person's own builds, interruptions and sccache. */
+/** Gateway and static supervisor from one real cargo run, beside a user's own builds, interruptions and sccache. */
 
 import { type ChildProcess, spawnSync } from 'node:child_process';
 import { hash } from 'node:crypto';
@@ -16,10 +16,10 @@ import type { LaunchOrder } from '../support/dev-build-driver.ts';
 import { makeMiniature } from '../support/miniature.ts';
 import { requireTools } from '../support/real-tools.ts';
 import { runProcess, SUITE_ROOT, type TaskResult } from '../support/run-task.ts';
-import { temporaryFolder } from '../support/temporary.ts';
+import { temporaryDirectory } from '../support/temporary.ts';
 
 const BUILD_TIMEOUT_MS = 180_000;
-/** Crates from outside, which a person's builds and ours share. */
+/** Crates from outside, which a user's builds and ours share. */
 const WIDTH = 12;
 const DRIVER = join(SUITE_ROOT, 'test/support/launch-driver.ts');
 const TRIPLE = linuxTriple(thisHost().arch ?? 'amd64', 'gnu');
@@ -32,7 +32,7 @@ class Checkout {
   readonly env: Record<string, string>;
 
   constructor(name = 'checkout') {
-    this.root = join(temporaryFolder(), name);
+    this.root = join(temporaryDirectory(), name);
     makeMiniature({ at: this.root, width: WIDTH });
     this.env = { ...tools.env };
   }
@@ -55,7 +55,7 @@ class Checkout {
     return JSON.parse(result.stdout) as Built;
   }
 
-  /** A person's own cargo. */
+  /** A user's own cargo. */
   cargo(words: string, extra: Readonly<Record<string, string>> = {}): string {
     const result = spawnSync('cargo', words.split(' '), {
       cwd: this.root,
@@ -125,7 +125,7 @@ describe('one cargo run', tools.options, () => {
         installed: 'unchanged',
         supervisor: { sha256: first.supervisor.sha256 },
       });
-      // Nothing under the names of the person's own builds.
+      // Nothing under the names of the user's own builds.
       expect(readdirSync(checkout.path('target/debug'))).not.toContain('openshell-sandbox');
       expect(readdirSync(checkout.path('target/debug'))).not.toContain('openshell-gateway');
     },
@@ -133,7 +133,7 @@ describe('one cargo run', tools.options, () => {
   );
 
   test(
-    'without a supervisor it is the plain build, and shares its artefacts',
+    'without a supervisor it is the plain build, and shares its artifacts',
     async () => {
       const checkout = new Checkout();
       checkout.cargo('build -p openshell-server --bin openshell-gateway');
@@ -145,7 +145,7 @@ describe('one cargo run', tools.options, () => {
   );
 
   test(
-    "a person's build before: its crates from outside are not compiled again, and its programs stay as they are",
+    "a user's build before: its crates from outside are not compiled again, and its programs stay as they are",
     async () => {
       const checkout = new Checkout();
       checkout.cargo('build');
@@ -163,7 +163,7 @@ describe('one cargo run', tools.options, () => {
   );
 
   test(
-    "a person's build after: neither takes the other's, whoever was last",
+    "a user's build after: neither takes the other's, whoever was last",
     async () => {
       const checkout = new Checkout();
       const first = await checkout.built();
@@ -177,7 +177,7 @@ describe('one cargo run', tools.options, () => {
   );
 
   test(
-    'two launches, and a person who builds meanwhile: cargo lets them in one by one, and each gets its own',
+    'two launches, and a user who builds meanwhile: cargo lets them in one by one, and each gets its own',
     async () => {
       const checkout = new Checkout();
       const own = runProcess('cargo', ['build'], { cwd: checkout.root, env: checkout.env });
@@ -207,7 +207,7 @@ describe('what is found is what the source says', tools.options, () => {
   );
 
   test(
-    'an edit that only a person has built so far',
+    'an edit that only a user has built so far',
     async () => {
       const checkout = new Checkout();
       checkout.edit('one');
@@ -304,7 +304,7 @@ describe('wherever cargo is told to build', tools.options, () => {
     ],
   ])(
     'C6: %s',
-    async (_, prepare, folder) => {
+    async (_, prepare, directory) => {
       const checkout = new Checkout();
       checkout.edit('old');
       await checkout.built();
@@ -313,10 +313,10 @@ describe('wherever cargo is told to build', tools.options, () => {
       checkout.cargo('build', env);
       const result = await checkout.launch(env);
       const built = JSON.parse(result.stdout) as Built;
-      expect(built.supervisor.path.startsWith(`${checkout.path(folder, 'openshell-tasks')}/`)).toBe(true);
+      expect(built.supervisor.path.startsWith(`${checkout.path(directory, 'openshell-tasks')}/`)).toBe(true);
       expect(markOf(built.supervisor.path)).toBe('new');
       verifyPair(built);
-      // The crates from outside are those of the person's build.
+      // The crates from outside are those of the user's build.
       expect(compiledIn(result.stderr)).toEqual(['openshell-core', 'openshell-sandbox', 'openshell-server']);
       expect((await checkout.built(env)).compiled).toBe(0);
     },
@@ -336,7 +336,7 @@ describe('wherever cargo is told to build', tools.options, () => {
   );
 
   test(
-    "the person's RUSTFLAGS and workspace wrapper stay in force",
+    "the user's RUSTFLAGS and workspace wrapper stay in force",
     async () => {
       const checkout = new Checkout();
       const wrapper = checkout.path('my wrapper');
@@ -390,7 +390,7 @@ describe('with a real sccache', sccacheTools.options, () => {
   }
 
   test(
-    'every crate but the programs comes from the cache the second time, for our build and then for a person',
+    'every crate but the programs comes from the cache the second time, for our build and then for a user',
     async () => {
       const { checkout, stats } = await prepare();
       const first = await checkout.built();

@@ -45,17 +45,17 @@ const DRIVERS = ['docker', 'podman', 'vm'] as const;
 type Driver = (typeof DRIVERS)[number];
 
 describe('real gateways', tools.options, () => {
-  let folder = '';
+  let directory = '';
   let root = '';
   let dockerd: Dockerd;
   let podman: Record<string, string>;
   let port = 0;
-  const config = () => join(folder, 'config');
+  const config = () => join(directory, 'config');
   const state = (driver: Driver) => join(root, '.cache', `gateway-${driver}`);
 
   beforeAll(async () => {
-    folder = mkdtempSync(join(realpathSync(tmpdir()), 'osg-'));
-    root = join(folder, 'checkout');
+    directory = mkdtempSync(join(realpathSync(tmpdir()), 'osg-'));
+    root = join(directory, 'checkout');
     makeMiniature({ at: root });
     addRuntime(join(root, 'target/vm-runtime-compressed'));
     dockerd = await startDockerd();
@@ -63,7 +63,7 @@ describe('real gateways', tools.options, () => {
     port = await freePort();
   }, BUILD_TIMEOUT_MS);
 
-  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
   const env = (extra: Record<string, string> = {}) => ({
     ...tools.env,
@@ -72,7 +72,7 @@ describe('real gateways', tools.options, () => {
     OPENSHELL_ROOT: root,
     XDG_CONFIG_HOME: config(),
     OPENSHELL_SERVER_PORT: String(port),
-    OPENSHELL_VM_DRIVER_STATE_ROOT: folder,
+    OPENSHELL_VM_DRIVER_STATE_ROOT: directory,
     USER: 'dev',
     ...extra,
   });
@@ -81,7 +81,7 @@ describe('real gateways', tools.options, () => {
     return startLaunch(`gateway-${driver}`, [], { cwd: root, env: env(extra) });
   }
 
-  /** Pids of everything that runs from the checkout or a folder of this test. */
+  /** Pids of everything that runs from the checkout or a directory of this test. */
   function leftovers(): string[] {
     return readdirSync('/proc').filter((pid) => {
       if (!/^\d+$/.test(pid)) return false;
@@ -135,14 +135,14 @@ describe('real gateways', tools.options, () => {
     BUILD_TIMEOUT_MS,
   );
 
-  test('the image of podman holds exactly the supervisor of the launch, and the folder of releases nothing', () => {
+  test('the image of podman holds exactly the supervisor of the launch, and the directory of releases nothing', () => {
     const all = { ...tools.env, ...podman };
     const id = execFileSync('podman', ['create', 'openshell/supervisor:dev', 'x'], {
       env: all,
       encoding: 'utf8',
     }).trim();
-    execFileSync('podman', ['cp', `${id}:/openshell-sandbox`, join(folder, 'from-image')], { env: all });
-    expect(inspectStatic(join(folder, 'from-image'), { machine: 'amd64' }).ok).toBe(true);
+    execFileSync('podman', ['cp', `${id}:/openshell-sandbox`, join(directory, 'from-image')], { env: all });
+    expect(inspectStatic(join(directory, 'from-image'), { machine: 'amd64' }).ok).toBe(true);
     expect(existsSync(join(root, 'deploy/docker/.build/prebuilt-binaries'))).toBe(false);
   });
 
@@ -151,7 +151,7 @@ describe('real gateways', tools.options, () => {
     for (const driver of DRIVERS) {
       const plan = await runTaskFile(`gateway-${driver}`, ['--dry-run'], { cwd: root, env: env() });
       const steps = [...plan.stdout.matchAll(/^# step (\S+)$/gm)].map(([, name]) => name);
-      expect(steps).toEqual(expect.arrayContaining(['build', 'credentials', 'config', 'hand-over']));
+      expect(steps).toEqual(expect.arrayContaining(['build', 'credentials', 'config', 'exec']));
       const headings = await headingsOf(driver);
       for (const heading of [...headings, `starting the `]) {
         mkdirSync(join(config(), 'openshell'), { recursive: true });
@@ -204,11 +204,11 @@ describe('real gateways', tools.options, () => {
     // biome-ignore lint/suspicious/noExplicitAny: a test looks at whatever it wants
     const value = parse(readFileSync(path, 'utf8')) as any;
     value.openshell.drivers.docker.unheard_of = 1;
-    writeFileSync(join(folder, 'wrong.toml'), stringify(value));
+    writeFileSync(join(directory, 'wrong.toml'), stringify(value));
     const gateway = join(root, 'target/openshell-tasks/launch/debug/openshell-gateway');
     const words = [
       '--config',
-      join(folder, 'wrong.toml'),
+      join(directory, 'wrong.toml'),
       '--drivers',
       'docker',
       '--disable-tls',

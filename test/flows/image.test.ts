@@ -28,7 +28,7 @@ const tools = requireTools(...rust, ...engines);
 const machine = { x64: 'amd64', arm64: 'arm64' }[process.arch as 'x64' | 'arm64'];
 
 describe('real images', tools.options, () => {
-  let folder = '';
+  let directory = '';
   let root = '';
   let dockerd: Dockerd;
   let buildkitd: Buildkitd;
@@ -53,8 +53,8 @@ describe('real images', tools.options, () => {
   }
 
   beforeAll(async () => {
-    folder = mkdtempSync(join(realpathSync(tmpdir()), 'openshell-image-'));
-    root = join(folder, 'checkout');
+    directory = mkdtempSync(join(realpathSync(tmpdir()), 'openshell-image-'));
+    root = join(directory, 'checkout');
     makeMiniature({ at: root });
     [dockerd, buildkitd, registry] = await Promise.all([startDockerd(), startBuildkitd(), startRegistry()]);
     buildkitd.createBuilder('far', dockerd.env);
@@ -66,7 +66,7 @@ describe('real images', tools.options, () => {
     expect(first).toMatchObject({ status: 0 });
   }, BUILD_TIMEOUT_MS);
 
-  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
   test(
     'docker builds and loads the supervisor; it runs, and holds the staged binary byte for byte',
@@ -160,13 +160,13 @@ describe('real images', tools.options, () => {
     test(
       'L9: the builder chosen with `buildx use` counts when none is named, and writes where it is told',
       async () => {
-        const config = { BUILDX_CONFIG: join(folder, 'buildx') };
+        const config = { BUILDX_CONFIG: join(directory, 'buildx') };
         buildkitd.createBuilder('chosen', { ...dockerd.env, ...config });
         run('docker', ['buildx', 'use', 'chosen'], { ...dockerd.env, ...config });
         const settings = { ...two, ...config, DOCKER_OUTPUT: ' type=oci , "dest=a,b.tar"' };
-        const result = await image(['supervisor'], ofDocker(settings), { cwd: folder });
+        const result = await image(['supervisor'], ofDocker(settings), { cwd: directory });
         expect(result).toMatchObject({ status: 0, stdout: '' });
-        const archive = readTar(readFileSync(join(folder, 'a,b.tar')));
+        const archive = readTar(readFileSync(join(directory, 'a,b.tar')));
         const [entry] = JSON.parse(String(archive.get('index.json'))).manifests;
         const index = JSON.parse(String(archive.get(`blobs/${entry.digest.replace(':', '/')}`)));
         expect(index.manifests.map((one: { platform: { architecture: string } }) => one.platform.architecture)).toEqual(
@@ -193,7 +193,7 @@ describe('real images', tools.options, () => {
 
   describe('engines that are not what they seem', () => {
     test('H15: podman under the name docker', async () => {
-      const shim = join(folder, 'shim');
+      const shim = join(directory, 'shim');
       mkdirSync(shim);
       symlinkSync(tools.path('podman'), join(shim, 'docker'));
       const extra = { ...makePodmanHome().env, PATH: `${shim}:${tools.env.PATH}` };
@@ -206,7 +206,7 @@ describe('real images', tools.options, () => {
     });
 
     test('C8: docker without a daemon, in its own words', async () => {
-      const extra = { DOCKER_HOST: `unix://${folder}/nobody.sock`, CONTAINER_ENGINE: 'docker' };
+      const extra = { DOCKER_HOST: `unix://${directory}/nobody.sock`, CONTAINER_ENGINE: 'docker' };
       const result = await image(['supervisor'], extra);
       expect(result).toMatchObject({ status: 2, stdout: '' });
       expect(result.stderr).toMatch(

@@ -61,8 +61,8 @@ describe("C3: a failed publish is in nobody's way", () => {
     const fake = new FakePublishing({ engine: 'podman' });
     const names = [`gateway:${process.pid}-0-00000000`, 'gateway:999999999-5-0123abcd', 'gateway:v1'];
     for (const name of names) fake.setList(`localhost/openshell-publish/${name}`);
-    const folder = join(fake.temporary, 'openshell-publish-999999999-5-0123abcd');
-    writeFileSync(folder, '');
+    const directory = join(fake.temporary, 'openshell-publish-999999999-5-0123abcd');
+    writeFileSync(directory, '');
     expect((await fake.publish()).status).toBe(0);
     expect(fake.lists().map((name) => name.replace(/.*%/, '').replace('=', ':'))).toEqual([names[0], names[2]].sort());
     expect(readdirSync(fake.temporary)).toEqual([]);
@@ -127,7 +127,7 @@ test.each([true, false])('H10, DPM-3: podman, skopeo %s: an extra tag, new or th
 });
 
 test.each([builderRow('default', 'docker'), builderRow('far', 'remote')])(
-  "H11, DPM-4: the person's builder is not switched",
+  "H11, DPM-4: the user's builder is not switched",
   async (current) => {
     const fake = new FakePublishing({ builders: { '': current } });
     await fake.publish();
@@ -229,9 +229,9 @@ test('L7: a wrong argument is told without an engine', async () => {
   expect(result.stderr).toContain('DOCKER_REGISTRY is not set');
 });
 
-test('DPM-6, G-1: it works on the checkout, whatever folder it is started in', async () => {
+test('DPM-6, G-1: it works on the checkout, whatever directory it is started in', async () => {
   const fake = new FakePublishing();
-  const result = await fake.publish({}, [], { cwd: fake.checkout.tools.folder });
+  const result = await fake.publish({}, [], { cwd: fake.checkout.tools.directory });
   expect(result.status).toBe(0);
   const cwds = fake.checkout.tools.calls().map(({ cwd }) => cwd);
   expect(new Set(cwds)).toEqual(new Set([fake.checkout.root]));

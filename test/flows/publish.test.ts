@@ -53,7 +53,7 @@ const MACHINES = { amd64: 'x86-64', arm64: 'aarch64' } as const;
 interface World {
   readonly env: Record<string, string>;
   /** Puts another image under a name on this machine. */
-  makeLocalImage(name: string, folder: string): void;
+  makeLocalImage(name: string, directory: string): void;
   /** Writes a login where the engine looks for it. */
   login(host: string, password: string): void;
 }
@@ -69,7 +69,8 @@ async function dockerWorld(): Promise<World> {
   docker('buildx', 'use', 'far');
   return {
     env,
-    makeLocalImage: (name, folder) => docker('buildx', 'build', '--builder', 'default', '--load', '-t', name, folder),
+    makeLocalImage: (name, directory) =>
+      docker('buildx', 'build', '--builder', 'default', '--load', '-t', name, directory),
     login: (host, password) =>
       writeFileSync(join(dockerd.env.DOCKER_CONFIG ?? '', 'config.json'), loginFile(host, password)),
   };
@@ -80,18 +81,19 @@ async function podmanWorld(): Promise<World> {
   const env = { ...TOOLS.podman.env, ...home.env, CONTAINER_ENGINE: 'podman' };
   return {
     env,
-    makeLocalImage: (name, folder) => execFileSync('podman', ['build', '-t', name, folder], { env, stdio: 'pipe' }),
+    makeLocalImage: (name, directory) =>
+      execFileSync('podman', ['build', '-t', name, directory], { env, stdio: 'pipe' }),
     login: (host, password) => writeFileSync(home.env.REGISTRY_AUTH_FILE ?? '', loginFile(host, password)),
   };
 }
 
 /** A PATH with all programs of another one but skopeo. */
-function pathWithoutSkopeo(path: string, folder: string): string {
-  const bin = join(folder, 'bin-without-skopeo');
+function pathWithoutSkopeo(path: string, directory: string): string {
+  const bin = join(directory, 'bin-without-skopeo');
   mkdirSync(bin);
   const names = new Set(['skopeo']);
   for (const from of path.split(':')) {
-    for (const name of listFolder(from)) {
+    for (const name of listDirectory(from)) {
       if (!names.has(name)) symlinkSync(join(from, name), join(bin, name));
       names.add(name);
     }
@@ -99,9 +101,9 @@ function pathWithoutSkopeo(path: string, folder: string): string {
   return bin;
 }
 
-function listFolder(folder: string): string[] {
+function listDirectory(directory: string): string[] {
   try {
-    return readdirSync(folder);
+    return readdirSync(directory);
   } catch {
     return [];
   }
@@ -110,19 +112,19 @@ function listFolder(folder: string): string[] {
 describe.each(['docker', 'podman'] as const)('publish with %s', (engine) => {
   const tools = TOOLS[engine];
   describe('for real', tools.options, () => {
-    let folder = '';
+    let directory = '';
     let root = '';
     let world: World;
     let registry: Registry;
 
     beforeAll(async () => {
-      folder = mkdtempSync(join(realpathSync(tmpdir()), 'publish-'));
-      root = makeMiniature({ at: join(folder, 'checkout') }).root;
+      directory = mkdtempSync(join(realpathSync(tmpdir()), 'publish-'));
+      root = makeMiniature({ at: join(directory, 'checkout') }).root;
       world = await (engine === 'docker' ? dockerWorld() : podmanWorld());
-      registry = await startRegistry({ data: join(folder, 'data') });
+      registry = await startRegistry({ data: join(directory, 'data') });
     }, TIMEOUT_MS);
 
-    afterAll(() => rmSync(folder, { recursive: true, force: true }));
+    afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
     function publish(extra: Record<string, string> = {}, options: Partial<TaskOptions> = {}): Promise<TaskResult> {
       const settings = { OPENSHELL_ROOT: root, ZIG: tools.path('zig'), DOCKER_REGISTRY: `${registry.host}/org` };
@@ -157,7 +159,7 @@ describe.each(['docker', 'podman'] as const)('publish with %s', (engine) => {
     };
 
     test('compiles and publishes both images for both platforms under all tags', { timeout: TIMEOUT_MS }, async () => {
-      const stale = join(folder, 'stale');
+      const stale = join(directory, 'stale');
       mkdirSync(stale);
       writeFileSync(join(stale, 'Dockerfile'), 'FROM scratch\nCOPY Dockerfile /openshell-sandbox\n');
       world.makeLocalImage('openshell/supervisor:dev', stale);
@@ -177,7 +179,7 @@ describe.each(['docker', 'podman'] as const)('publish with %s', (engine) => {
         for (const arch of ['amd64', 'arm64'] as const) {
           const bytes = await repository(name).file('dev', arch, path);
           expect(bytes.equals(readFileSync(staged(arch, binary)))).toBe(true);
-          const copy = join(folder, `${name}-${arch}`);
+          const copy = join(directory, `${name}-${arch}`);
           writeFileSync(copy, bytes);
           expect(inspectExecutable(copy).facts?.machine).toBe(MACHINES[arch]);
         }
@@ -205,7 +207,7 @@ describe.each(['docker', 'podman'] as const)('publish with %s', (engine) => {
 
     const testWithPodman = engine === 'podman' ? test : () => undefined;
     testWithPodman('without skopeo it sees the same', { timeout: TIMEOUT_MS }, async () => {
-      const PATH = pathWithoutSkopeo(world.env.PATH ?? '', folder);
+      const PATH = pathWithoutSkopeo(world.env.PATH ?? '', directory);
       const result = await publish({ ...STAGED, PATH, EXTRA_DOCKER_TAGS: 'v3' });
       expect(result.stderr).not.toContain('error:');
       expect(result.stdout).toMatch(/gateway:dev .* unchanged\n/);
@@ -231,7 +233,7 @@ describe.each(['docker', 'podman'] as const)('publish with %s', (engine) => {
       expect(failed.stderr).toMatch(/as they were: .*\/gateway:gone, .*\/supervisor:gone; run it again to finish/);
       const { port } = registry;
       await registry.stop();
-      registry = await startRegistry({ port, data: join(folder, 'data') });
+      registry = await startRegistry({ port, data: join(directory, 'data') });
       for (const { name } of COMPONENTS) expect(await repository(name).manifest('gone')).toBeUndefined();
       expect((await publish({ ...STAGED, IMAGE_TAG: 'gone' })).status).toBe(0);
       for (const { name } of COMPONENTS) {

@@ -12,7 +12,7 @@ import { makeMiniature } from '../support/miniature.ts';
 import { processesWith } from '../support/processes.ts';
 import { requireTools } from '../support/real-tools.ts';
 import { runProcess, SUITE_ROOT, type TaskResult } from '../support/run-task.ts';
-import { temporaryFolder } from '../support/temporary.ts';
+import { temporaryDirectory } from '../support/temporary.ts';
 
 const BUILD_TIMEOUT_MS = 120_000;
 const tools = requireTools('cargo', 'rustup', 'zigbuild', 'sccache', 'musl-x86_64');
@@ -27,15 +27,15 @@ function serverLimits(port: string): (string | undefined)[] {
 describe('a real sccache', tools.options, () => {
   /** A miniature, and an sccache of the test's own that ends with it. */
   async function prepare() {
-    const folder = temporaryFolder();
-    const root = join(folder, 'checkout');
+    const directory = temporaryDirectory();
+    const root = join(directory, 'checkout');
     makeMiniature({ at: root, width: 0 });
     const env = {
       ...tools.env,
       OPENSHELL_ROOT: root,
       PREBUILT_ARCH: 'amd64',
       RUSTC_WRAPPER: 'sccache',
-      SCCACHE_DIR: join(folder, 'cache'),
+      SCCACHE_DIR: join(directory, 'cache'),
       SCCACHE_SERVER_PORT: String(await freePort()),
     };
     const sccache = (words: string, limit = '') =>

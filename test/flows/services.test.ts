@@ -8,9 +8,9 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { requireTools } from '../support/real-tools.ts';
-import { type Service, serviceFolder, startService } from '../support/services/service.ts';
+import { type Service, serviceDirectory, startService } from '../support/services/service.ts';
 import { makePodmanHome, startBuildkitd, startDockerd, startRegistry } from '../support/services.ts';
-import { temporaryFolder } from '../support/temporary.ts';
+import { temporaryDirectory } from '../support/temporary.ts';
 
 function isAlive(pid: number): boolean {
   try {
@@ -25,26 +25,26 @@ function isAlive(pid: number): boolean {
 async function expectGoneAfterStop(service: Service): Promise<void> {
   await service.stop();
   expect(isAlive(service.pid)).toBe(false);
-  expect(existsSync(service.folder)).toBe(false);
-  expect(readFileSync('/proc/self/mountinfo', 'utf8')).not.toContain(service.folder);
+  expect(existsSync(service.directory)).toBe(false);
+  expect(readFileSync('/proc/self/mountinfo', 'utf8')).not.toContain(service.directory);
   await service.stop();
 }
 
-function imageFolder(): string {
-  const folder = temporaryFolder();
-  writeFileSync(join(folder, 'Dockerfile'), 'FROM scratch\nCOPY Dockerfile /here\n');
-  return folder;
+function imageDirectory(): string {
+  const directory = temporaryDirectory();
+  writeFileSync(join(directory, 'Dockerfile'), 'FROM scratch\nCOPY Dockerfile /here\n');
+  return directory;
 }
 
 const docker = requireTools('dockerd', 'docker', 'buildx', 'setpriv', 'runc');
 
 describe('dockerd', docker.options, () => {
-  test('serves a client that knows nothing of the person, and leaves nothing', async () => {
+  test('serves a client that knows nothing of the user, and leaves nothing', async () => {
     const dockerd = await startDockerd();
     const env = { ...docker.env, ...dockerd.env };
     const run = (...words: string[]) => execFileSync('docker', words, { env, encoding: 'utf8', stdio: 'pipe' });
     expect(run('info', '--format', '{{.Driver}} {{.Images}}')).toMatch(/^\w+ 0\n$/);
-    run('buildx', 'build', '--load', '-t', 'x:y', imageFolder());
+    run('buildx', 'build', '--load', '-t', 'x:y', imageDirectory());
     expect(run('images', '--format', '{{.Repository}}:{{.Tag}}')).toBe('x:y\n');
     expect(run('buildx', 'ls', '--format', '{{.Name}}').trim().split('\n')).toEqual(['default', 'default']);
     await expectGoneAfterStop(dockerd);
@@ -66,7 +66,16 @@ describe('buildkitd', remote.options, () => {
     const [dockerd, buildkitd] = await Promise.all([startDockerd(), startBuildkitd()]);
     buildkitd.createBuilder('far', dockerd.env);
     const platforms = ['--platform', 'linux/amd64,linux/arm64'];
-    const words = ['buildx', 'build', '--builder', 'far', ...platforms, '--output', 'type=oci,dest=-', imageFolder()];
+    const words = [
+      'buildx',
+      'build',
+      '--builder',
+      'far',
+      ...platforms,
+      '--output',
+      'type=oci,dest=-',
+      imageDirectory(),
+    ];
     const image = execFileSync('docker', words, { env: { ...remote.env, ...dockerd.env }, stdio: 'pipe' });
     expect(image.includes('oci-layout')).toBe(true);
     await expectGoneAfterStop(buildkitd);
@@ -80,11 +89,11 @@ describe('registry', registry.options, () => {
     (await fetch(`http://${host}/v2/_catalog`, { headers })).json();
 
   test('takes an image, crashes, and comes back on its port with its images', async () => {
-    const data = temporaryFolder();
+    const data = temporaryDirectory();
     const first = await startRegistry({ data });
     const podman = makePodmanHome([first.host]);
     const env = { ...registry.env, ...podman.env };
-    execFileSync('podman', ['build', '-t', `${first.host}/x:y`, imageFolder()], { env, stdio: 'pipe' });
+    execFileSync('podman', ['build', '-t', `${first.host}/x:y`, imageDirectory()], { env, stdio: 'pipe' });
     execFileSync('podman', ['push', `${first.host}/x:y`], { env, stdio: 'pipe' });
     await first.kill();
     await expect(catalog(first.host)).rejects.toThrow('fetch failed');
@@ -93,7 +102,7 @@ describe('registry', registry.options, () => {
     expect(await catalog(second.host)).toEqual({ repositories: ['x'] });
     await expectGoneAfterStop(second);
     podman.remove();
-    expect(existsSync(podman.folder)).toBe(false);
+    expect(existsSync(podman.directory)).toBe(false);
   });
 
   test('asks for the password', async () => {
@@ -106,15 +115,15 @@ describe('registry', registry.options, () => {
   test('ends with the process that started it, however that ends', async () => {
     const script = `
       import { startRegistry } from '${join(import.meta.dirname, '../support/services/registry.ts')}';
-      const { pid, folder } = await startRegistry();
-      process.stdout.write(JSON.stringify({ pid, folder }));
+      const { pid, directory } = await startRegistry();
+      process.stdout.write(JSON.stringify({ pid, directory }));
       setInterval(() => undefined, 1000);`;
     const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     const said = await new Promise<Buffer>((resolve) => child.stdout.once('data', resolve));
-    const { pid, folder } = JSON.parse(said.toString()) as { pid: number; folder: string };
-    onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+    const { pid, directory } = JSON.parse(said.toString()) as { pid: number; directory: string };
+    onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
     expect(isAlive(pid)).toBe(true);
     child.kill('SIGKILL');
     for (let waited = 0; isAlive(pid) && waited < 5000; waited += 50) await sleep(50);
@@ -123,15 +132,15 @@ describe('registry', registry.options, () => {
 });
 
 test.skipIf(!requireTools('setpriv').ok)('a service that does not start says why, in its own words', async () => {
-  const folder = serviceFolder('none');
+  const directory = serviceDirectory('none');
   const argv = ['bash', '-c', 'echo "the port is taken" >&2; exit 3'] as const;
   const start = startService({
     name: 'thing',
     argv,
     env: { PATH: '/usr/bin:/bin' },
-    folder,
+    directory,
     isReady: async () => false,
   });
   await expect(start).rejects.toThrow('thing ended at once (status 3); it said:\nthe port is taken');
-  expect(existsSync(folder)).toBe(false);
+  expect(existsSync(directory)).toBe(false);
 });

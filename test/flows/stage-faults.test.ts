@@ -21,7 +21,7 @@ import { describe, expect, test } from 'vitest';
 import { type FakeCargo, FakeCheckout } from '../support/fake-rust.ts';
 import { processesWith } from '../support/processes.ts';
 import { runProcess, SUITE_ROOT, type TaskResult } from '../support/run-task.ts';
-import { temporaryFolder } from '../support/temporary.ts';
+import { temporaryDirectory } from '../support/temporary.ts';
 
 const AMD64 = { DOCKER_PLATFORM: 'linux/amd64' };
 
@@ -42,14 +42,14 @@ function expectRefused(result: TaskResult, checkout: FakeCheckout): void {
 
 describe('C6: the binary of an earlier run is never staged', () => {
   test.each([
-    ['CARGO_TARGET_DIR, absolute', (folder: string) => ({ CARGO_TARGET_DIR: folder })],
+    ['CARGO_TARGET_DIR, absolute', (directory: string) => ({ CARGO_TARGET_DIR: directory })],
     ['CARGO_TARGET_DIR, relative to where the task was started', () => ({ CARGO_TARGET_DIR: 'elsewhere' })],
   ])('%s', async (_, extra) => {
     const checkout = new FakeCheckout();
     await checkout.stage(['supervisor'], AMD64);
     checkout.setApp('x86_64', { payload: 64 });
     const cwd = join(checkout.root, 'crates');
-    const result = await checkout.stage(['supervisor'], { ...AMD64, ...extra(temporaryFolder()) }, { cwd });
+    const result = await checkout.stage(['supervisor'], { ...AMD64, ...extra(temporaryDirectory()) }, { cwd });
     expect(result.status).toBe(0);
     expect(stagedBytes(checkout)).toEqual(readFileSync(join(checkout.apps, 'x86_64')));
     const expected = extra('').CARGO_TARGET_DIR === 'elsewhere' ? join(cwd, 'elsewhere') : expect.any(String);
@@ -161,12 +161,12 @@ describe('the zig wrappers', () => {
       const result = await checkout.stage(['gateway'], AMD64);
       expect(result.status).toBe(0);
       const build = checkout.tools.calls().find((call) => call.words[0] === 'zigbuild');
-      const cache = join(checkout.tools.folder, 'home/.cache/openshell-tasks');
-      const folder = name.includes('\n') ? cache : checkout.root;
+      const cache = join(checkout.tools.directory, 'home/.cache/openshell-tasks');
+      const directory = name.includes('\n') ? cache : checkout.root;
       const compiler = build?.env.CC_x86_64_unknown_linux_gnu ?? '';
-      expect(compiler.startsWith(folder) && compiler.endsWith('zig-gnu-wrapper/amd64/cc')).toBe(true);
-      for (const folder of [checkout.root, SUITE_ROOT, process.cwd()])
-        expect(existsSync(join(folder, 'PWNED'))).toBe(false);
+      expect(compiler.startsWith(directory) && compiler.endsWith('zig-gnu-wrapper/amd64/cc')).toBe(true);
+      for (const directory of [checkout.root, SUITE_ROOT, process.cwd()])
+        expect(existsSync(join(directory, 'PWNED'))).toBe(false);
     },
   );
 
@@ -174,7 +174,7 @@ describe('the zig wrappers', () => {
     const checkout = new FakeCheckout({}, "x;touch PWNED;# it's\ntwo");
     const env = checkout.env(AMD64);
     const plan = await checkout.stage(['all', '--dry-run'], AMD64);
-    const pasted = await runProcess('/bin/bash', ['-c', plan.stdout], { cwd: temporaryFolder(), env });
+    const pasted = await runProcess('/bin/bash', ['-c', plan.stdout], { cwd: temporaryDirectory(), env });
     expect(pasted).toMatchObject({ status: 0, stderr: '' });
     const runs = checkout.tools.calls().filter((call) => call.words[0] === 'zigbuild');
     expect(runs.map(({ cwd, env }) => [cwd, env.CC_x86_64_unknown_linux_gnu !== undefined])).toEqual([
@@ -198,7 +198,7 @@ describe('the zig wrappers', () => {
 
   test('C16: with GITHUB_ENV set the build in this step has the compilers, and the file is not touched', async () => {
     const checkout = new FakeCheckout();
-    const workflow = join(temporaryFolder(), 'env');
+    const workflow = join(temporaryDirectory(), 'env');
     writeFileSync(workflow, 'A=1\n');
     await checkout.stage(['gateway'], { ...AMD64, GITHUB_ENV: workflow });
     const build = checkout.tools.calls().find((call) => call.words[0] === 'zigbuild');
@@ -349,7 +349,7 @@ test('H27: the recovery from a failing wrapper is there, as for every cargo call
 
 test('H28, H29: started anywhere, through a symlink, with CDPATH exported', async () => {
   const checkout = new FakeCheckout();
-  const elsewhere = temporaryFolder();
+  const elsewhere = temporaryDirectory();
   symlinkSync(join(SUITE_ROOT, 'tasks'), join(elsewhere, 'tasks'));
   const env = checkout.env({ ...AMD64, CDPATH: '.' });
   const result = await runProcess(process.execPath, ['tasks/stage.ts', 'supervisor'], { cwd: elsewhere, env });
@@ -387,7 +387,7 @@ describe('L19: without mise, and with it', () => {
   /** A mise that alone has cargo-zigbuild, and sets a compiler wrapper as the checkout's configuration does. */
   function withMise(cargo: FakeCargo = {}): FakeCheckout {
     const checkout = new FakeCheckout(cargo);
-    const shims = join(checkout.tools.folder, 'mise-tools');
+    const shims = join(checkout.tools.directory, 'mise-tools');
     mkdirSync(shims);
     renameSync(join(checkout.tools.bin, 'cargo-zigbuild'), join(shims, 'cargo-zigbuild'));
     checkout.tools.add('mise', [

@@ -46,7 +46,7 @@ const LOWER_TO_256 = `data:text/javascript,${encodeURIComponent(
 )}`;
 
 describe('real staging', tools.options, () => {
-  let folder = '';
+  let directory = '';
   let root = '';
 
   interface StageOptions extends Partial<TaskOptions> {
@@ -93,8 +93,8 @@ describe('real staging', tools.options, () => {
   }
 
   beforeAll(async () => {
-    folder = mkdtempSync(join(realpathSync(tmpdir()), 'openshell-real-'));
-    root = join(folder, 'checkout');
+    directory = mkdtempSync(join(realpathSync(tmpdir()), 'openshell-real-'));
+    root = join(directory, 'checkout');
     makeMiniature({ at: root, width: WIDTH });
     const result = await stage(['supervisor'], {
       DOCKER_PLATFORM: 'linux/amd64,linux/arm64',
@@ -104,7 +104,7 @@ describe('real staging', tools.options, () => {
     expect(crates(result)[0]).toBeGreaterThan(2 * WIDTH);
   }, BUILD_TIMEOUT_MS);
 
-  afterAll(() => rmSync(folder, { recursive: true, force: true }), BUILD_TIMEOUT_MS);
+  afterAll(() => rmSync(directory, { recursive: true, force: true }), BUILD_TIMEOUT_MS);
 
   describe.each([
     ['amd64', 'x86-64'],
@@ -128,7 +128,7 @@ describe('real staging', tools.options, () => {
     );
 
     test(
-      'through the door it links',
+      'through the runner it links',
       async () => {
         touchSupervisor();
         const result = await stage(
@@ -221,7 +221,7 @@ describe('real staging', tools.options, () => {
       const config = join(root, '.cargo/config.toml');
       const before = readFileSync(config, 'utf8');
       try {
-        writeFileSync(config, `${before}\n[build]\ntarget-dir = "${join(folder, 'elsewhere')}"\n`);
+        writeFileSync(config, `${before}\n[build]\ntarget-dir = "${join(directory, 'elsewhere')}"\n`);
         appendFileSync(join(root, 'crates/openshell-sandbox/src/main.rs'), '\n// changed\n');
         const result = await stage(['gateway'], {
           PREBUILT_ARCH: 'amd64',
@@ -229,7 +229,7 @@ describe('real staging', tools.options, () => {
         });
         expect(result.status).toBe(0);
         expect(readFileSync(staged('amd64', 'openshell-gateway'))).toEqual(
-          readFileSync(join(folder, 'elsewhere/x86_64-unknown-linux-gnu/release/openshell-gateway')),
+          readFileSync(join(directory, 'elsewhere/x86_64-unknown-linux-gnu/release/openshell-gateway')),
         );
       } finally {
         writeFileSync(config, before);
@@ -310,7 +310,7 @@ describe('real staging', tools.options, () => {
     );
 
     test(
-      'and then a second run works, in the folder of the last that was ended',
+      'and then a second run works, in the directory of the last that was ended',
       async () => {
         const target = join(root, 'target-signal');
         const result = await stage(['supervisor'], { PREBUILT_ARCH: 'amd64', CARGO_TARGET_DIR: target });

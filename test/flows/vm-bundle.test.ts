@@ -30,33 +30,33 @@ const tools = requireTools('cargo', 'rustup', 'zigbuild', 'zig', 'zstd', 'musl-x
 const runsHere = process.platform === 'linux' && process.arch === 'x64';
 
 describe('a real bundle', tools.options, () => {
-  let folder = '';
+  let directory = '';
   let root = '';
   let runtime = '';
   let bundle = '';
 
   beforeAll(() => {
-    folder = mkdtempSync(join(realpathSync(tmpdir()), 'vm-bundle-'));
-    root = makeMiniature({ at: join(folder, 'checkout') }).root;
+    directory = mkdtempSync(join(realpathSync(tmpdir()), 'vm-bundle-'));
+    root = makeMiniature({ at: join(directory, 'checkout') }).root;
     runtime = join(root, 'target/vm-runtime-compressed');
     bundle = join(runtime, 'openshell-sandbox.zst');
   });
-  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
   function run(words: readonly string[], extra: Record<string, string> = {}): Promise<TaskResult> {
     const env = { ...tools.env, OPENSHELL_ROOT: root, ...extra };
-    return runTaskFile('vm/build-supervisor-bundle', words, { cwd: folder, env });
+    return runTaskFile('vm/build-supervisor-bundle', words, { cwd: directory, env });
   }
 
   /** The supervisor in the bundle, as the zstd program takes it out. */
   function unpacked(name: string): string {
-    const path = join(folder, name);
+    const path = join(directory, name);
     execFileSync(tools.path('zstd'), ['-d', '-q', '-f', bundle, '-o', path]);
     chmodSync(path, 0o755);
     return path;
   }
 
-  /** Builds the driver with the runtime's folder; what is embedded was read then. */
+  /** Builds the driver with the runtime's directory; what is embedded was read then. */
   async function buildDriver(): Promise<TaskResult> {
     const env = { ...tools.env, OPENSHELL_VM_RUNTIME_COMPRESSED_DIR: runtime };
     return runProcess('cargo', ['build', '-p', 'openshell-driver-vm'], { cwd: root, env });
@@ -64,7 +64,7 @@ describe('a real bundle', tools.options, () => {
 
   /** What the driver says until it listens, or ends. */
   async function startDriver(): Promise<string> {
-    const words = ['--bind-socket', join(folder, 'driver.sock'), '--allow-same-uid-peer'];
+    const words = ['--bind-socket', join(directory, 'driver.sock'), '--allow-same-uid-peer'];
     const env = { ...tools.env, OPENSHELL_GRPC_ENDPOINT: 'http://127.0.0.1:1' };
     const child = spawn(join(root, 'target/debug/openshell-driver-vm'), words, { env });
     let said = '';
@@ -97,7 +97,7 @@ describe('a real bundle', tools.options, () => {
     if (runsHere) expect(execFileSync(supervisor, ['--version'], { encoding: 'utf8' })).toMatch(/openshell-sandbox /);
   });
 
-  test('nothing changed: the bundle and its folder are as they were', { timeout: BUILD_TIMEOUT_MS }, async () => {
+  test('nothing changed: the bundle and its directory are as they were', { timeout: BUILD_TIMEOUT_MS }, async () => {
     const before = [statSync(bundle), statSync(runtime)].map(({ mtimeMs, ino }) => ({ mtimeMs, ino }));
     const result = await run(['--arch', 'x86_64']);
     expect(result.stderr).toContain('unchanged: ');

@@ -5,19 +5,19 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { findCheckout, isCheckout, SUITE_ROOT } from '../../lib/checkout.ts';
 import { SUITE_ROOT as TEST_SUITE_ROOT } from '../support/run-task.ts';
 import { refusalOf } from '../support/task-errors.ts';
-import { temporaryFolder } from '../support/temporary.ts';
+import { temporaryDirectory } from '../support/temporary.ts';
 
-let folder: string;
+let directory: string;
 let suite: string;
 beforeEach(() => {
-  folder = temporaryFolder();
-  suite = join(folder, 'suite');
+  directory = temporaryDirectory();
+  suite = join(directory, 'suite');
   mkdirSync(suite);
 });
 
-/** A checkout below the test's folder; gives its path. */
+/** A checkout below the test's directory; gives its path. */
 function checkout(name: string, manifest = '# comment\n[workspace]\nmembers = []\n'): string {
-  const root = join(folder, name);
+  const root = join(directory, name);
   mkdirSync(join(root, 'crates/openshell-server'), { recursive: true });
   writeFileSync(join(root, 'Cargo.toml'), manifest);
   return root;
@@ -27,11 +27,11 @@ describe('OPENSHELL_ROOT', () => {
   test('absolute, and relative to where the task was started', () => {
     const root = checkout('named');
     expect(findCheckout({ OPENSHELL_ROOT: root }, '/', suite)).toBe(root);
-    expect(findCheckout({ OPENSHELL_ROOT: 'named' }, folder, suite)).toBe(root);
+    expect(findCheckout({ OPENSHELL_ROOT: 'named' }, directory, suite)).toBe(root);
     expect(findCheckout({ OPENSHELL_ROOT: '../named/.' }, suite, suite)).toBe(root);
   });
 
-  test('wins over the folder of the suite and over the current one', () => {
+  test('wins over the directory of the suite and over the current one', () => {
     const root = checkout('named');
     expect(findCheckout({ OPENSHELL_ROOT: root }, checkout('current'), checkout('suite'))).toBe(root);
   });
@@ -45,20 +45,22 @@ describe('OPENSHELL_ROOT', () => {
     '%j is no checkout: an error, and no look elsewhere',
     (value) => {
       const current = checkout('current');
-      mkdirSync(join(folder, 'start'));
-      expect(refusalOf(() => findCheckout({ OPENSHELL_ROOT: value }, join(folder, 'start'), current))).toMatch(
+      mkdirSync(join(directory, 'start'));
+      expect(refusalOf(() => findCheckout({ OPENSHELL_ROOT: value }, join(directory, 'start'), current))).toMatch(
         /^2: OPENSHELL_ROOT is '.+', which is not an OpenShell checkout \(it needs a Cargo\.toml with \[workspace\] and crates\/openshell-server\); set it to one or unset it$/,
       );
     },
   );
 
   test('a link that goes in a circle is no checkout either', () => {
-    symlinkSync(join(folder, 'loop'), join(folder, 'loop'));
-    expect(refusalOf(() => findCheckout({ OPENSHELL_ROOT: 'loop' }, folder, suite))).toMatch(/^2: OPENSHELL_ROOT is/);
+    symlinkSync(join(directory, 'loop'), join(directory, 'loop'));
+    expect(refusalOf(() => findCheckout({ OPENSHELL_ROOT: 'loop' }, directory, suite))).toMatch(
+      /^2: OPENSHELL_ROOT is/,
+    );
   });
 
   test.each(['new\nline', "it's", 'quo"te', 'x;touch PWNED;#', '$HOME', 'ü ä', '[brackets]'])(
-    'in a folder %j',
+    'in a directory %j',
     (name) => {
       const root = checkout(name);
       expect(findCheckout({ OPENSHELL_ROOT: root }, '/', suite)).toBe(root);
@@ -68,7 +70,7 @@ describe('OPENSHELL_ROOT', () => {
 });
 
 describe('without it', () => {
-  test('the folder that the suite lives in, when that is a checkout', () => {
+  test('the directory that the suite lives in, when that is a checkout', () => {
     const root = checkout('suite');
     expect(findCheckout({}, checkout('current'), suite)).toBe(root);
   });
@@ -77,7 +79,7 @@ describe('without it', () => {
     expect(SUITE_ROOT).toBe(TEST_SUITE_ROOT);
   });
 
-  test('else the nearest folder at or above the current one', () => {
+  test('else the nearest directory at or above the current one', () => {
     const outer = checkout('outer');
     const inner = checkout('outer/crates/inner');
     mkdirSync(join(inner, 'a/b'), { recursive: true });
@@ -88,9 +90,9 @@ describe('without it', () => {
   });
 
   test('none: one line that says how to name one', () => {
-    mkdirSync(join(folder, 'a\nb'));
-    expect(refusalOf(() => findCheckout({}, join(folder, 'a\nb'), suite))).toBe(
-      `2: no OpenShell checkout at or above '${folder}/a\\nb'; ` +
+    mkdirSync(join(directory, 'a\nb'));
+    expect(refusalOf(() => findCheckout({}, join(directory, 'a\nb'), suite))).toBe(
+      `2: no OpenShell checkout at or above '${directory}/a\\nb'; ` +
         'start the task inside one, or set OPENSHELL_ROOT to its path',
     );
   });
@@ -98,10 +100,10 @@ describe('without it', () => {
 
 test('a link to a checkout gives the real path', () => {
   const root = checkout('real');
-  symlinkSync(root, join(folder, 'link'));
-  expect(findCheckout({ OPENSHELL_ROOT: 'link' }, folder, suite)).toBe(root);
-  expect(findCheckout({}, join(folder, 'link', 'crates'), suite)).toBe(root);
-  expect(findCheckout({}, folder, join(folder, 'link'))).toBe(root);
+  symlinkSync(root, join(directory, 'link'));
+  expect(findCheckout({ OPENSHELL_ROOT: 'link' }, directory, suite)).toBe(root);
+  expect(findCheckout({}, join(directory, 'link', 'crates'), suite)).toBe(root);
+  expect(findCheckout({}, directory, join(directory, 'link'))).toBe(root);
 });
 
 describe('what a checkout is', () => {

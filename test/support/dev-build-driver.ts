@@ -2,16 +2,16 @@
 
 /**
  * A task that builds for a launch as it is told: `node launch-driver.ts '{"root": "..", "withSupervisor": true}'`. It
- * lets tests and the benchmark run the room with real tools, in a process of its own. On stdout: what was built, as JSON.
+ * lets tests and the benchmark run the module with real tools, in a process of its own. On stdout: what was built, as JSON.
  */
 
 import { join } from 'node:path';
-import { Door } from '../../lib/build-env.ts';
+import { Runner } from '../../lib/build-env.ts';
 import { findToolchain } from '../../lib/cargo/toolchain.ts';
 import { Terminal } from '../../lib/cli/terminal.ts';
 import { type LaunchBuildOptions, resolveLaunchBuildConfig } from '../../lib/dev-build/config.ts';
 import { buildForLaunch, launchBuildLines, prepareLaunchBuild } from '../../lib/dev-build/execute.ts';
-import { staticGlibcLack } from '../../lib/dev-build/static-libc.ts';
+import { whyNoStaticLibc } from '../../lib/dev-build/static-libc.ts';
 import { installSupervisor } from '../../lib/dev-build/supervisor.ts';
 import { describeError, TaskError } from '../../lib/errors.ts';
 import { thisHost } from '../../lib/host.ts';
@@ -29,20 +29,20 @@ const order = JSON.parse(process.argv.at(-1) ?? '{}') as LaunchOrder;
 const env = { ...process.env };
 const terminal = new Terminal(process.stdout, process.stderr, env);
 const signals = new Signals();
-const door = new Door(env, terminal, signals);
+const runner = new Runner(env, terminal, signals);
 signals.listen();
 try {
   const config = resolveLaunchBuildConfig(env, order.root, process.cwd(), thisHost(), order);
-  const lack = order.withSupervisor ? await staticGlibcLack(door, env, config) : undefined;
+  const lack = order.withSupervisor ? await whyNoStaticLibc(runner, env, config) : undefined;
   if (lack !== undefined) {
     terminal.result(JSON.stringify({ lack }));
   } else {
-    const toolchain = await findToolchain(door, env, order.root, process.cwd(), false);
-    const plan = await prepareLaunchBuild({ door, env }, config, toolchain);
+    const toolchain = await findToolchain(runner, env, order.root, process.cwd(), false);
+    const plan = await prepareLaunchBuild({ runner, env }, config, toolchain);
     if (order.isDryRun === true) {
-      for (const line of launchBuildLines(door, plan)) terminal.result(line);
+      for (const line of launchBuildLines(runner, plan)) terminal.result(line);
     } else {
-      const built = await buildForLaunch({ door, terminal }, plan);
+      const built = await buildForLaunch({ runner, terminal }, plan);
       const installed =
         built.supervisor === undefined || order.install === undefined
           ? undefined

@@ -31,9 +31,9 @@ export class FakeLaunch extends FakeCheckout {
   /** @param engines fake engines by their program */
   constructor(engines: Partial<Record<'docker' | 'podman', FakeEngine>> = { docker: {} }, name?: string) {
     super({}, name);
-    const images = join(this.tools.folder, 'image');
-    this.log = join(this.tools.folder, 'gateway.log');
-    this.config = join(this.tools.folder, 'config');
+    const images = join(this.tools.directory, 'image');
+    this.log = join(this.tools.directory, 'gateway.log');
+    this.config = join(this.tools.directory, 'config');
     copyFileSync(fakeGateway(), join(this.apps, 'openshell-gateway'));
     copyFileSync('/bin/true', join(this.apps, 'openshell-driver-vm'));
     mkdirSync(join(this.root, 'deploy/docker'), { recursive: true });
@@ -137,10 +137,10 @@ printf '[{"Id":"%s","Labels":{%s}}]' "$id" "$labels" > ${file}`,
 /** The compiled fake, made once for each version of its source. */
 function fakeGateway(): string {
   const key = createHash('sha256').update(readFileSync(SOURCE)).digest('hex').slice(0, 16);
-  const folder = join(SUITE_ROOT, 'node_modules/.cache/openshell-tasks');
-  const path = join(folder, `fake-gateway-${key}`);
+  const directory = join(SUITE_ROOT, 'node_modules/.cache/openshell-tasks');
+  const path = join(directory, `fake-gateway-${key}`);
   if (existsSync(path)) return path;
-  mkdirSync(folder, { recursive: true });
+  mkdirSync(directory, { recursive: true });
   const temporary = `${path}.${process.pid}`;
   execFileSync('cc', ['-O1', '-o', temporary, SOURCE]);
   renameSync(temporary, path);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Docker with buildx, podman and skopeo as publishing sees them, over a registry that is a folder: a file for each
+ * Docker with buildx, podman and skopeo as publishing sees them, over a registry that is a directory: a file for each
  * reference. Digests are hashes of the manifests, and images depend on what is staged, so that the same content has the
  * same digest and other content has another.
  */
@@ -147,7 +147,7 @@ export class FakePublishing {
 
   constructor({ engine = 'docker', hasSkopeo = true, builders }: FakePublishingOptions = {}) {
     this.#engine = engine;
-    this.#state = join(this.checkout.tools.folder, 'state');
+    this.#state = join(this.checkout.tools.directory, 'state');
     mkdirSync(join(this.#state, 'registry'), { recursive: true });
     if (engine === 'docker') this.#addDocker(builders ?? { '': builderRow('far', 'remote') });
     else this.#addPodman();
@@ -198,19 +198,19 @@ export class FakePublishing {
     return runTaskFile('docker-publish-multiarch', words, { cwd: this.checkout.root, env, ...options });
   }
 
-  /** The folder for temporary files of the task. */
+  /** The directory for temporary files of the task. */
   get temporary(): string {
-    const folder = join(this.checkout.tools.folder, 'tmp');
-    mkdirSync(folder, { recursive: true });
-    return folder;
+    const directory = join(this.checkout.tools.directory, 'tmp');
+    mkdirSync(directory, { recursive: true });
+    return directory;
   }
 
   /** What the registry has under tags: `ghcr.io/org/gateway:dev` to its manifest. */
   tags(): Record<string, string> {
-    const folder = join(this.#state, 'registry');
-    const names = readdirSync(folder).filter((name) => !name.includes('@'));
+    const directory = join(this.#state, 'registry');
+    const names = readdirSync(directory).filter((name) => !name.includes('@'));
     return Object.fromEntries(
-      names.map((name) => [name.replaceAll('%', '/').replace('=', ':'), readFileSync(join(folder, name), 'utf8')]),
+      names.map((name) => [name.replaceAll('%', '/').replace('=', ':'), readFileSync(join(directory, name), 'utf8')]),
     );
   }
 
@@ -221,8 +221,8 @@ export class FakePublishing {
 
   /** Names that podman has on this machine. */
   lists(): string[] {
-    const folder = join(this.#state, 'lists');
-    return existsSync(folder) ? readdirSync(folder) : [];
+    const directory = join(this.#state, 'lists');
+    return existsSync(directory) ? readdirSync(directory) : [];
   }
 
   setList(name: string): void {

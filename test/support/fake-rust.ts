@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Fake Rust tools that drop a binary where cargo would and say so in cargo's words, and a folder
+ * Fake Rust tools that drop a binary where cargo would and say so in cargo's words, and a directory
  * that passes for an OpenShell checkout.
  */
 
@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { buildElf, DYNAMIC_RECIPE, type Recipe } from './elf-builder.ts';
 import { FakeTools } from './fake-tools.ts';
 import { runTaskFile, type TaskOptions, type TaskResult } from './run-task.ts';
-import { temporaryFolder } from './temporary.ts';
+import { temporaryDirectory } from './temporary.ts';
 
 const X86_64 = 62;
 const AARCH64 = 183;
@@ -30,11 +30,11 @@ export class FakeCheckout {
   /** The binaries that the fake cargo "builds": by the first word of the target triple. */
   readonly apps: string;
 
-  /** @param name the name of the checkout's folder; hostile ones are welcome */
+  /** @param name the name of the checkout's directory; hostile ones are welcome */
   constructor(cargo: FakeCargo = {}, name = 'checkout') {
-    const folder = temporaryFolder();
-    this.root = join(folder, name);
-    this.apps = join(folder, 'apps');
+    const directory = temporaryDirectory();
+    this.root = join(directory, name);
+    this.apps = join(directory, 'apps');
     mkdirSync(this.apps);
     mkdirSync(join(this.root, 'crates/openshell-server'), { recursive: true });
     writeFileSync(
@@ -43,8 +43,8 @@ export class FakeCheckout {
     );
     this.setApp('x86_64', {});
     this.setApp('aarch64', { machine: AARCH64 });
-    mkdirSync(join(folder, 'fakes'));
-    this.tools = new FakeTools(join(folder, 'fakes'));
+    mkdirSync(join(directory, 'fakes'));
+    this.tools = new FakeTools(join(directory, 'fakes'));
     this.setCargo(cargo);
     this.tools.addSilent('cargo-zigbuild', 'zig');
     this.tools.add('rustup', [
@@ -117,12 +117,12 @@ export class FakeCheckout {
  */
 function buildScript(before: string): string {
   return `
-targets=() binaries=() binary= json= profile=debug folder=\${CARGO_TARGET_DIR:-$PWD/target}
+targets=() binaries=() binary= json= profile=debug directory=\${CARGO_TARGET_DIR:-$PWD/target}
 words=("$@")
 for ((i = 0; i < \${#words[@]}; i++)); do
   case \${words[i]} in
     --target) targets+=("\${words[i + 1]%.2.28}") ;;
-    --target-dir) folder=\${words[i + 1]} ;;
+    --target-dir) directory=\${words[i + 1]} ;;
     --bin) binary=\${words[i + 1]} binaries+=("\${words[i + 1]}") ;;
     --release) profile=release ;;
     --message-format=json*) json=1 ;;
@@ -131,7 +131,7 @@ done
 ${before}
 ((\${#targets[@]})) || targets=(.)
 for target in "\${targets[@]}"; do for binary in "\${binaries[@]}"; do
-  path=$folder/$target/$profile/$binary
+  path=$directory/$target/$profile/$binary
   path=\${path/\\/.\\///}
   cpu=\${target%%-*}
   app=$FAKE_APPS/$binary

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Fake programs for argv, limits and failure cases: small bash scripts in a folder that is the
+ * Fake programs for argv, limits and failure cases: small bash scripts in a directory that is the
  * whole PATH, so that no real tool can win. Every call is logged. A call that no case of a fake
  * expects makes the fake fail and `verify()` throw.
  */
@@ -30,16 +30,16 @@ export interface FakeCall {
 const BASH = existsSync('/bin/bash') ? '/bin/bash' : '/usr/bin/bash';
 
 export class FakeTools {
-  /** The folder of everything below; the caller removes it. */
-  readonly folder: string;
+  /** The directory of everything below; the caller removes it. */
+  readonly directory: string;
   readonly bin: string;
 
-  constructor(folder: string = mkdtempSync(join(realpathSync(tmpdir()), 'fake-tools-'))) {
-    this.folder = folder;
-    this.bin = join(folder, 'bin');
+  constructor(directory: string = mkdtempSync(join(realpathSync(tmpdir()), 'fake-tools-'))) {
+    this.directory = directory;
+    this.bin = join(directory, 'bin');
     mkdirSync(this.bin);
-    mkdirSync(join(folder, 'home'));
-    mkdirSync(join(folder, 'calls'));
+    mkdirSync(join(directory, 'home'));
+    mkdirSync(join(directory, 'calls'));
     symlinkSync(BASH, join(this.bin, 'bash'));
   }
 
@@ -51,11 +51,11 @@ export class FakeTools {
     });
     const text = `#!${BASH}
 n=0
-until (set -o noclobber; : > ${bashQuote(join(this.folder, 'calls'))}/$n) 2>/dev/null; do
-  [[ -d ${bashQuote(join(this.folder, 'calls'))} ]] || exit 98 # The test is over and its folder gone.
+until (set -o noclobber; : > ${bashQuote(join(this.directory, 'calls'))}/$n) 2>/dev/null; do
+  [[ -d ${bashQuote(join(this.directory, 'calls'))} ]] || exit 98 # The test is over and its directory gone.
   n=$((n + 1))
 done
-FAKE_CALL=${bashQuote(join(this.folder, 'calls'))}/$n
+FAKE_CALL=${bashQuote(join(this.directory, 'calls'))}/$n
 printf '%s\\0' ${bashQuote(name)} "$PWD" "$(ulimit -Sn)" "$@" > "$FAKE_CALL.words"
 declare -px > "$FAKE_CALL.env"
 line=
@@ -63,7 +63,7 @@ for word in "$@"; do line+=$word$'\\x1f'; done
 case $line in
 ${arms.join('\n')}
   *)
-  printf '%s' ${bashQuote(name)}" $*" >> ${bashQuote(join(this.folder, 'unexpected'))}
+  printf '%s' ${bashQuote(name)}" $*" >> ${bashQuote(join(this.directory, 'unexpected'))}
   echo "fake ${name}: unexpected call: $*" >&2
   exit 97
   ;;
@@ -81,14 +81,14 @@ esac
 
   /** A clean environment in which only the fakes are found. */
   env(extra: Readonly<Record<string, string>> = {}): Record<string, string> {
-    return { PATH: this.bin, HOME: join(this.folder, 'home'), USER: 'dev', ...extra };
+    return { PATH: this.bin, HOME: join(this.directory, 'home'), USER: 'dev', ...extra };
   }
 
   /** The calls in the order in which they began. */
   calls(): FakeCall[] {
     const calls: FakeCall[] = [];
-    for (let n = 0; existsSync(join(this.folder, 'calls', String(n))); n++) {
-      const path = join(this.folder, 'calls', String(n));
+    for (let n = 0; existsSync(join(this.directory, 'calls', String(n))); n++) {
+      const path = join(this.directory, 'calls', String(n));
       const [tool = '', cwd = '', softLimit = '', ...words] = readFileSync(`${path}.words`, 'utf8')
         .split('\0')
         .slice(0, -1);
@@ -104,7 +104,7 @@ esac
 
   /** @throws Error when a fake met a call that it did not expect */
   verify(): void {
-    const path = join(this.folder, 'unexpected');
+    const path = join(this.directory, 'unexpected');
     if (existsSync(path)) throw new Error(`unexpected call of a fake tool: ${readFileSync(path, 'utf8')}`);
   }
 }

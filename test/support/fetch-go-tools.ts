@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Builds buildx and buildkitd with Go from a throw-away module, into the folder of tools. `go install PACKAGE@VERSION`
+ * Builds buildx and buildkitd with Go from a throw-away module, into the directory of tools. `go install PACKAGE@VERSION`
  * will not do: their modules exclude and replace others, and then it refuses.
  */
 
@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { command } from '../../lib/process/command.ts';
 import { findProgram } from '../../lib/process/which.ts';
 import type { FetchContext } from './fetch-tools.ts';
-import { GO_TOOLS, type GoTool, type GoToolName, toolsFolder } from './tool-table.ts';
+import { GO_TOOLS, type GoTool, type GoToolName, toolsDirectory } from './tool-table.ts';
 
 /**
  * Builds the tools one after the other. Without Go it says so: only some of the tests need them.
@@ -29,18 +29,18 @@ export async function fetchGoTools(context: FetchContext, names: readonly GoTool
   for (const tool of tools) await build(context, tool);
 }
 
-async function build({ door, env }: FetchContext, tool: GoTool): Promise<void> {
-  const bin = join(toolsFolder(env), 'bin');
-  const module = join(toolsFolder(env), 'go', tool.program);
+async function build({ runner, env }: FetchContext, tool: GoTool): Promise<void> {
+  const bin = join(toolsDirectory(env), 'bin');
+  const module = join(toolsDirectory(env), 'go', tool.program);
   const go = (...words: string[]) => command(['go', ...words], { cwd: module, env: { CGO_ENABLED: '0' } });
   rmSync(module, { recursive: true, force: true });
-  for (const folder of [bin, module]) mkdirSync(folder, { recursive: true });
+  for (const directory of [bin, module]) mkdirSync(directory, { recursive: true });
   try {
     // These two name every module; only the last one is worth a line.
-    await door.read(go('mod', 'init', 'throw-away'));
-    await door.read(go('get', `${tool.package}@${tool.version}`));
+    await runner.read(go('mod', 'init', 'throw-away'));
+    await runner.read(go('get', `${tool.package}@${tool.version}`));
     const stamp = `-s -w -X ${tool.versionSymbol}=${tool.version}`;
-    await door.run(go('build', '-trimpath', '-ldflags', stamp, '-o', join(module, tool.program), tool.package));
+    await runner.run(go('build', '-trimpath', '-ldflags', stamp, '-o', join(module, tool.program), tool.package));
     // The file makes the tool count as fetched, so it comes last and at once.
     renameSync(join(module, tool.program), join(bin, tool.program));
   } finally {

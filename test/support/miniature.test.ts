@@ -36,7 +36,7 @@ const scratch = realpathSync(mkdtempSync(join(tmpdir(), 'mini \'"é-')));
 // A socket's path may be 104 bytes long on some systems.
 const vmState = mkdtempSync(join(tmpdir(), 'mini-vm-'));
 afterAll(() => {
-  for (const folder of [scratch, vmState]) rmSync(folder, { recursive: true, force: true });
+  for (const directory of [scratch, vmState]) rmSync(directory, { recursive: true, force: true });
 });
 
 describe('makeMiniature', () => {
@@ -56,7 +56,7 @@ describe('makeMiniature', () => {
     expect(readFileSync(copy.lockfile, 'utf8').match(/^name = ".*"$/gm)).toHaveLength(4 + 11);
   });
 
-  test('refuses a folder with something in it, and a width that is none', () => {
+  test('refuses a directory with something in it, and a width that is none', () => {
     const at = join(scratch, 'taken');
     mkdirSync(join(at, 'something'), { recursive: true });
     expect(() => makeMiniature({ at })).toThrow('is not empty');
@@ -66,7 +66,7 @@ describe('makeMiniature', () => {
   });
 });
 
-/** The environment of a build and of a run: nothing that the person who runs the tests has set for either. */
+/** The environment of a build and of a run: nothing that the user who runs the tests has set for either. */
 const environment: NodeJS.ProcessEnv = Object.fromEntries(
   Object.entries(process.env).filter(
     ([name]) => !/^(OPENSHELL_|CARGO_(?!HOME)|RUSTC|RUSTFLAGS|XDG_|GIT_|IMAGE_TAG|TARGET_|CC|AR)/.test(name),
@@ -141,7 +141,7 @@ describe.skipIf(!hasCargo)('the miniature, built (skipped without cargo)', () =>
       for (const child of started) child.kill('SIGKILL');
     });
 
-    /** A state folder with certificates, and the config that a launcher writes into it. */
+    /** A state directory with certificates, and the config that a launcher writes into it. */
     function prepare(name: string, driver: string, table: TomlTable, gateway: TomlTable = {}) {
       const state = join(scratch, name);
       const tls = join(state, 'tls');

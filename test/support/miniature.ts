@@ -30,16 +30,16 @@ export interface Miniature {
   readonly lockfile: string;
   /** Touch it to make cargo link the supervisor again. */
   readonly supervisorMain: string;
-  /** The folder of staged binaries, which staging makes. */
+  /** The directory of staged binaries, which staging makes. */
   readonly staged: string;
   /** The names of the generated crates, as they are in `Cargo.toml`. */
   readonly wideCrates: readonly string[];
 }
 
 /**
- * Copies the miniature to the folder `at` (made if it is not there, and empty otherwise). `width` is the number of
+ * Copies the miniature to the directory `at` (made if it is not there, and empty otherwise). `width` is the number of
  * generated crates that the supervisor links, 0 to 9999; without it there are none. Needs neither cargo nor a network.
- * @throws Error when the folder is not empty, `width` is out of range, or the fixture is not as expected
+ * @throws Error when the directory is not empty, `width` is out of range, or the fixture is not as expected
  */
 export function makeMiniature({ at, width = 0 }: { at: string; width?: number }): Miniature {
   if (!Number.isInteger(width) || width < 0 || width > WIDEST) {
@@ -102,7 +102,7 @@ function widen(root: string, crates: readonly Crate[]): void {
   edit('Cargo.lock', (text) => lockWith(text, crates));
 }
 
-/** The files are looked up next to the config's own folder, so the copy can be moved. */
+/** The files are looked up next to the config's own directory, so the copy can be moved. */
 const SOURCE_REPLACEMENT = `# SPDX-License-Identifier: Apache-2.0
 
 [source.crates-io]

@@ -4,16 +4,16 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { findTool, isOlder, requireTools, toolEnvironment } from './real-tools.ts';
-import { temporaryFolder } from './temporary.ts';
-import { toolsFolder } from './tool-table.ts';
+import { temporaryDirectory } from './temporary.ts';
+import { toolsDirectory } from './tool-table.ts';
 
-/** A folder with programs that answer every question with one text. */
+/** A directory with programs that answer every question with one text. */
 function programs(answers: Readonly<Record<string, string>>): string {
-  const folder = temporaryFolder();
+  const directory = temporaryDirectory();
   for (const [name, answer] of Object.entries(answers)) {
-    writeFileSync(join(folder, name), `#!/bin/sh\necho '${answer}'\n`, { mode: 0o755 });
+    writeFileSync(join(directory, name), `#!/bin/sh\necho '${answer}'\n`, { mode: 0o755 });
   }
-  return folder;
+  return directory;
 }
 
 afterEach(() => vi.unstubAllEnvs());
@@ -40,12 +40,12 @@ describe('finding', () => {
   });
 
   test('the fetched one before PATH', () => {
-    const folder = temporaryFolder();
-    mkdirSync(join(folder, 'bin'));
-    writeFileSync(join(folder, 'bin/sccache'), "#!/bin/sh\necho 'sccache 0.16.0'\n", { mode: 0o755 });
-    const env = { OPENSHELL_TASKS_TOOLS: folder, PATH: programs({ sccache: 'sccache 0.16.0' }) };
-    expect(findTool('sccache', env)).toMatchObject({ ok: true, path: join(folder, 'bin/sccache') });
-    expect(toolEnvironment(env).PATH?.split(':')[0]).toBe(join(folder, 'bin'));
+    const directory = temporaryDirectory();
+    mkdirSync(join(directory, 'bin'));
+    writeFileSync(join(directory, 'bin/sccache'), "#!/bin/sh\necho 'sccache 0.16.0'\n", { mode: 0o755 });
+    const env = { OPENSHELL_TASKS_TOOLS: directory, PATH: programs({ sccache: 'sccache 0.16.0' }) };
+    expect(findTool('sccache', env)).toMatchObject({ ok: true, path: join(directory, 'bin/sccache') });
+    expect(toolEnvironment(env).PATH?.split(':')[0]).toBe(join(directory, 'bin'));
   });
 
   test.each([
@@ -55,12 +55,12 @@ describe('finding', () => {
     expect(findTool('cargo', { ...nowhere, PATH: programs({ cargo: answer }) })).toMatchObject({ ok: false, reason });
   });
 
-  test('a Rust target is one with its folder in the sysroot of rustc', () => {
-    const sysroot = temporaryFolder();
-    const folder = join(sysroot, 'lib/rustlib/aarch64-unknown-linux-musl/lib');
-    mkdirSync(folder, { recursive: true });
+  test('a Rust target is one with its directory in the sysroot of rustc', () => {
+    const sysroot = temporaryDirectory();
+    const directory = join(sysroot, 'lib/rustlib/aarch64-unknown-linux-musl/lib');
+    mkdirSync(directory, { recursive: true });
     const env = { ...nowhere, PATH: programs({ rustc: sysroot }) };
-    expect(findTool('musl-aarch64', env)).toMatchObject({ ok: true, path: folder });
+    expect(findTool('musl-aarch64', env)).toMatchObject({ ok: true, path: directory });
     expect(findTool('musl-x86_64', env)).toMatchObject({ ok: false, name: 'Rust target x86_64-unknown-linux-musl' });
   });
 
@@ -106,9 +106,9 @@ describe('what a test asks for', () => {
   });
 });
 
-test('the folder of tools is in the clone unless it is named', () => {
-  expect(toolsFolder({})).toBe(join(import.meta.dirname, '../../.tools'));
-  expect(toolsFolder({ OPENSHELL_TASKS_TOOLS: '/shared/tools' })).toBe('/shared/tools');
+test('the directory of tools is in the clone unless it is named', () => {
+  expect(toolsDirectory({})).toBe(join(import.meta.dirname, '../../.tools'));
+  expect(toolsDirectory({ OPENSHELL_TASKS_TOOLS: '/shared/tools' })).toBe('/shared/tools');
 });
 
 test.each([

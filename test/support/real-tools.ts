@@ -19,7 +19,7 @@ import { booleanOf, definedOnly, type Environment } from '../../lib/cli/env.ts';
 import { findProgram } from '../../lib/process/which.ts';
 import {
   CARGO_MIN,
-  dockerPluginFolders,
+  dockerPluginDirectories,
   GO_TOOLS,
   type GoTool,
   isGoTool,
@@ -31,10 +31,10 @@ import {
   RUST_TARGETS,
   type ToolName,
   toolPath,
-  toolsFolder,
+  toolsDirectory,
 } from './tool-table.ts';
 
-const QUESTION_TIMEOUT_MS = 20_000;
+const PROBE_TIMEOUT_MS = 20_000;
 
 /** A tool that is here, or why it is not. The version is known where a certain one is wanted. */
 export type Finding =
@@ -56,9 +56,9 @@ export interface RealTools {
   readonly reason: string;
   /** For `describe` or `test`: skips what cannot run, and tells the reporter why. */
   readonly options: { readonly skip: boolean; readonly meta: { readonly missingTools: readonly string[] } };
-  /** A clean environment with the tools on its PATH, and cargo's and rustup's own folders. */
+  /** A clean environment with the tools on its PATH, and cargo's and rustup's own directories. */
   readonly env: Record<string, string>;
-  /** The absolute path of one of the tools; for a Rust target the folder of its libraries. */
+  /** The absolute path of one of the tools; for a Rust target the directory of its libraries. */
   path(name: ToolName): string;
 }
 
@@ -125,8 +125,8 @@ export function toolEnvironment(env: Environment): Record<string, string> {
   return definedOnly({
     ...passed,
     PATH: toolPath(env),
-    ZIG_GLOBAL_CACHE_DIR: join(toolsFolder(env), 'cache/zig'),
-    CARGO_ZIGBUILD_CACHE_DIR: join(toolsFolder(env), 'cache/cargo-zigbuild'),
+    ZIG_GLOBAL_CACHE_DIR: join(toolsDirectory(env), 'cache/zig'),
+    CARGO_ZIGBUILD_CACHE_DIR: join(toolsDirectory(env), 'cache/cargo-zigbuild'),
   });
 }
 
@@ -165,8 +165,8 @@ function absent(name: string, reason: string): Finding {
 function lookForPinned(tool: PinnedTool, env: Environment): Finding {
   const wanted = `${tool.program} ${tool.version}`;
   const others: string[] = [];
-  for (const folder of (env.PATH ?? '').split(':')) {
-    const path = findProgram(tool.program, { PATH: folder });
+  for (const directory of (env.PATH ?? '').split(':')) {
+    const path = findProgram(tool.program, { PATH: directory });
     if (path === undefined) continue;
     const version = versionIn(ask(path, tool.versionWords, env));
     if (version === tool.version) return { ok: true, path, version };
@@ -177,8 +177,8 @@ function lookForPinned(tool: PinnedTool, env: Environment): Finding {
 }
 
 function lookForGoTool(tool: GoTool, env: Environment): Finding {
-  const plugin = dockerPluginFolders(env)
-    .map((folder) => findProgram(tool.program, { PATH: folder }))
+  const plugin = dockerPluginDirectories(env)
+    .map((directory) => findProgram(tool.program, { PATH: directory }))
     .find((path) => path !== undefined);
   const path = findProgram(tool.program, env) ?? (tool.isDockerPlugin ? plugin : undefined);
   if (path !== undefined) return { ok: true, path, version: undefined };
@@ -199,8 +199,8 @@ function lookForCargo(env: Environment): Finding {
 function lookForTarget(triple: string, env: Environment): Finding {
   const rustc = findProgram('rustc', env);
   const sysroot = rustc === undefined ? undefined : ask(rustc, ['--print', 'sysroot'], env)?.trim();
-  const folder = join(sysroot ?? '/nonexistent', 'lib/rustlib', triple, 'lib');
-  if (existsSync(folder)) return { ok: true, path: folder, version: undefined };
+  const directory = join(sysroot ?? '/nonexistent', 'lib/rustlib', triple, 'lib');
+  if (existsSync(directory)) return { ok: true, path: directory, version: undefined };
   return absent(`Rust target ${triple}`, `the Rust target ${triple} is not installed; to get it: npm run tools`);
 }
 
@@ -214,7 +214,7 @@ function lookForStaticGlibc(env: Environment): Finding {
 
 /** What a program says; `undefined` when it fails. */
 function ask(program: string, words: readonly string[], env: Environment): string | undefined {
-  const answer = spawnSync(program, words, { encoding: 'utf8', env, timeout: QUESTION_TIMEOUT_MS });
+  const answer = spawnSync(program, words, { encoding: 'utf8', env, timeout: PROBE_TIMEOUT_MS });
   return answer.status === 0 ? answer.stdout : undefined;
 }
 

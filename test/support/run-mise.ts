@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** Running tasks through real mise, as people do. */
+/** Running tasks through real mise, as users do. */
 
 import { dirname, join } from 'node:path';
 import { runProcess, SUITE_ROOT, type TaskResult } from './run-task.ts';

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** Starting a task as a person would: as a process of its own, with a given environment. */
+/** Starting a task as a user would: as a process of its own, with a given environment. */
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * A task that uses the door as it is told: `node door-driver.ts '{"verb": "run", "words": [...]}'`.
- * It lets tests look at the door from outside, in a process of its own.
+ * A task that uses the runner as it is told: `node runner-driver.ts '{"verb": "run", "words": [...]}'`.
+ * It lets tests look at the runner from outside, in a process of its own.
  */
 
-import { Door } from '../../lib/build-env.ts';
+import { Runner } from '../../lib/build-env.ts';
 import { Terminal } from '../../lib/cli/terminal.ts';
 import { describeError, TaskError } from '../../lib/errors.ts';
 import { type Machine, thisMachine } from '../../lib/host.ts';
@@ -13,8 +13,8 @@ import { command } from '../../lib/process/command.ts';
 import { Signals } from '../../lib/process/signals.ts';
 
 /** What the driver is told. */
-export interface DoorOrder {
-  readonly verb: 'run' | 'read' | 'probe' | 'cargo' | 'become';
+export interface RunnerOrder {
+  readonly verb: 'run' | 'read' | 'probe' | 'cargo' | 'exec';
   readonly words: readonly unknown[];
   readonly cwd?: string;
   readonly env?: Record<string, string>;
@@ -24,22 +24,22 @@ export interface DoorOrder {
   readonly machine?: Partial<Machine>;
 }
 
-const order = JSON.parse(process.argv.at(-1) ?? '{}') as DoorOrder;
+const order = JSON.parse(process.argv.at(-1) ?? '{}') as RunnerOrder;
 const env = { ...process.env };
 const terminal = new Terminal(process.stdout, process.stderr, env);
 const signals = new Signals();
 try {
-  const door = new Door(env, terminal, signals, { ...thisMachine(env), ...order.machine });
+  const runner = new Runner(env, terminal, signals, { ...thisMachine(env), ...order.machine });
   signals.listen();
   const value = command(order.words, {
     cwd: order.cwd ?? process.cwd(),
     env: order.env ?? {},
     secret: order.secret ?? false,
   });
-  if (order.verb === 'probe') console.log(JSON.stringify(await door.probe(value, order.timeoutMs ?? 10_000)));
-  else if (order.verb === 'become') process.exitCode = await door.become(value);
-  else if (order.verb === 'run') await door.run(value);
-  else console.log(await door[order.verb](value));
+  if (order.verb === 'probe') console.log(JSON.stringify(await runner.probe(value, order.timeoutMs ?? 10_000)));
+  else if (order.verb === 'exec') process.exitCode = await runner.exec(value);
+  else if (order.verb === 'run') await runner.run(value);
+  else console.log(await runner[order.verb](value));
 } catch (error) {
   if (!(error instanceof TaskError)) throw error;
   terminal.error(describeError(error));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** A launcher as a person has it: started, watched until its gateway answers, stopped. */
+/** A launcher as a user has it: started, watched until its gateway answers, stopped. */
 
 import type { ChildProcess } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';

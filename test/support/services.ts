@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Real services for a test file: engines, builders and registries of its own, on sockets, ports and in folders that
+ * Real services for a test file: engines, builders and registries of its own, on sockets, ports and in directories that
  * nobody else uses, so that files can run side by side. Whatever a file starts is stopped when the file is done, also
  * when a test or a `beforeAll` fails; `stop` is for the test that wants it gone earlier.
  *

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { runProcess, SUITE_ROOT } from './run-task.ts';
 import { closingLines, type TestEnd } from './skip-reporter.ts';
-import { temporaryFolder } from './temporary.ts';
+import { temporaryDirectory } from './temporary.ts';
 
 describe('the closing lines', () => {
   const passed: TestEnd = { state: 'passed' };
@@ -45,7 +45,7 @@ describe('the closing lines', () => {
 describe('at the end of a run of vitest', () => {
   /** Runs the text as a test file of its own, without the terminal's colours. */
   async function runVitest(text: string, env: Record<string, string>) {
-    const root = temporaryFolder();
+    const root = temporaryDirectory();
     mkdirSync(join(root, 'test'));
     symlinkSync(join(SUITE_ROOT, 'node_modules'), join(root, 'node_modules'));
     writeFileSync(join(root, 'test/a.test.ts'), text);
@@ -67,7 +67,7 @@ describe('at the end of a run of vitest', () => {
     test('alone', tools.options, () => { throw new Error('ran without its tools'); });
     test('needs nothing', () => {});
   `;
-  // A folder without tools: whatever the machine has, this is missing.
+  // A directory without tools: whatever the machine has, this is missing.
   const withoutTools = { OPENSHELL_TASKS_TOOLS: '/nonexistent', PATH: '/nonexistent' };
 
   test('tests without their tool are skipped, and it is said for which', async () => {

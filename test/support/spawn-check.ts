@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Nobody but the door starts a program. This reads the syntax tree of every file below `lib/` and
+ * Nobody but the runner starts a program. This reads the syntax tree of every file below `lib/` and
  * `tasks/` and names each other way out: imports (static, dynamic, through require), and the calls
  * of `process` that replace it or reach Node's inside. Modules are allowed by name, not banned by
  * name, so a new one has to be looked at before it can be used.
@@ -43,7 +43,7 @@ const BANNED_NAMES = [
   'Function',
 ];
 
-const ADVICE = 'only lib/build-env.ts starts programs; use door.run, read, probe, cargo or become';
+const ADVICE = 'only lib/build-env.ts starts programs; use runner.run, read, probe, cargo or become';
 
 interface Node {
   readonly type: string;
@@ -51,10 +51,10 @@ interface Node {
   readonly [key: string]: unknown;
 }
 
-/** Looks through `lib/` and `tasks/` below a folder; returns `path:line: what is banned; what to use`. */
-export function checkDoor(root: string): string[] {
-  return ['lib', 'tasks'].flatMap((folder) =>
-    readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
+/** Looks through `lib/` and `tasks/` below a directory; returns `path:line: what is banned; what to use`. */
+export function checkSpawns(root: string): string[] {
+  return ['lib', 'tasks'].flatMap((directory) =>
+    readdirSync(join(root, directory), { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isFile())
       .map((entry) => relative(root, join(entry.parentPath, entry.name)))
       .sort()
@@ -120,7 +120,7 @@ function judgeImport(node: Node, source: Source): void {
   }
 }
 
-/** A relative import stays inside the folders that are looked through: `../node_modules/zx/…` is zx all the same. */
+/** A relative import stays inside the directories that are looked through: `../node_modules/zx/…` is zx all the same. */
 function judgeModule(node: Node, module: string, { path, ban }: Source): void {
   const target = /^\.\.?\//.test(module) ? join(dirname(path), module) : undefined;
   const isAllowed = target === undefined ? ALLOWED_MODULES.includes(module) : /^(lib|tasks)\//.test(target);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** Looking at the errors that a person gets to see. */
+/** Looking at the errors that a user gets to see. */
 
 import { describeError, TaskError } from '../../lib/errors.ts';
 
@@ -42,5 +42,5 @@ function refusalText(error: TaskError): string {
 
 function asTaskError(error: unknown): TaskError {
   if (error instanceof TaskError) return error;
-  throw new Error('the error is none that a person can act on', { cause: error });
+  throw new Error('the error is none that a user can act on', { cause: error });
 }

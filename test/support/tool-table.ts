@@ -118,28 +118,28 @@ export const CARGO_MIN = '1.85.0';
 
 const SUITE_ROOT = resolve(import.meta.dirname, '../..');
 
-/** Names the folder of fetched tools; several clones can share one. */
+/** Names the directory of fetched tools; several clones can share one. */
 export const TOOLS_VARIABLE = 'OPENSHELL_TASKS_TOOLS';
 
-/** The folder of fetched tools: `OPENSHELL_TASKS_TOOLS`, else `.tools` in this clone, which git ignores. */
-export function toolsFolder(env: Environment): string {
+/** The directory of fetched tools: `OPENSHELL_TASKS_TOOLS`, else `.tools` in this clone, which git ignores. */
+export function toolsDirectory(env: Environment): string {
   return resolve(SUITE_ROOT, textOf(env, TOOLS_VARIABLE) ?? '.tools');
 }
 
 /**
- * The folders in which tools are looked for: what was fetched, then PATH, then what npm has installed here, then where
+ * The directories in which tools are looked for: what was fetched, then PATH, then what npm has installed here, then where
  * Debian has daemons.
  */
 export function toolPath(env: Environment): string {
   const npm = resolve(SUITE_ROOT, 'node_modules/.bin');
-  return [resolve(toolsFolder(env), 'bin'), env.PATH ?? '', npm, '/usr/sbin'].join(':');
+  return [resolve(toolsDirectory(env), 'bin'), env.PATH ?? '', npm, '/usr/sbin'].join(':');
 }
 
-/** Where docker itself looks for plugins, the person's folder first. */
-export function dockerPluginFolders(env: Environment): string[] {
+/** Where docker itself looks for plugins, the user's directory first. */
+export function dockerPluginDirectories(env: Environment): string[] {
   const own = textOf(env, 'DOCKER_CONFIG') ?? resolve(textOf(env, 'HOME') ?? '/nonexistent', '.docker');
   const shared = ['/usr/local/lib', '/usr/local/libexec', '/usr/lib', '/usr/libexec'];
-  return [resolve(own, 'cli-plugins'), ...shared.map((folder) => `${folder}/docker/cli-plugins`)];
+  return [resolve(own, 'cli-plugins'), ...shared.map((directory) => `${directory}/docker/cli-plugins`)];
 }
 
 export function isGoTool(name: ToolName): name is GoToolName {

@@ -7,7 +7,7 @@ import { addEngine, DOCKER_INFO, type FakeEngine, imageCheckout } from '../suppo
 import type { FakeCheckout } from '../support/fake-rust.ts';
 import { runMise } from '../support/run-mise.ts';
 import { runTaskFile, SUITE_ROOT, type TaskOptions, type TaskResult } from '../support/run-task.ts';
-import { temporaryFolder } from '../support/temporary.ts';
+import { temporaryDirectory } from '../support/temporary.ts';
 
 type Extra = Record<string, string>;
 
@@ -168,7 +168,7 @@ describe('what is run', () => {
 
   test('started somewhere else, with a path that has everything in it', async () => {
     const checkout = checkoutWith('docker');
-    const away = temporaryFolder();
+    const away = temporaryDirectory();
     mkdirSync(join(away, "o'ut put"));
     const result = await build(checkout, ['supervisor'], { DOCKER_OUTPUT: "type=local,dest=o'ut put" }, { cwd: away });
     expect(result).toMatchObject({ status: 0, stdout: '' });
@@ -294,7 +294,7 @@ describe('builder and cache', () => {
   test('H1, DBI-4, DBI-5: a builder of the driver docker-container has a local cache for each image', async () => {
     const checkout = checkoutWith('docker', { builder: `${CONTAINER_BUILDER}; /bin/sleep 0.05; echo Nodes:` });
     const settings = { DOCKER_BUILDER: 'multi', DOCKER_BUILD_CACHE_DIR: 'ca, che' };
-    const away = temporaryFolder();
+    const away = temporaryDirectory();
     expect((await build(checkout, ['supervisor'], settings, { cwd: away })).status).toBe(0);
     expect(callsOf(checkout, 'docker')[1]).toBe('docker buildx inspect multi');
     expect(optionOf(checkout, '--builder')).toBe('multi');
@@ -341,7 +341,7 @@ describe('builder and cache', () => {
   });
 });
 
-describe("the person's words", () => {
+describe("the user's words", () => {
   test.each([
     [['--builder', 'b', '--pull'], ['--pull']],
     [['--builder=b'], []],
@@ -365,7 +365,7 @@ describe("the person's words", () => {
   test('a Dockerfile of their own, its stage, and further tags, in the words of each engine', async () => {
     for (const engine of ['docker', 'podman'] as const) {
       const checkout = checkoutWith(engine);
-      const away = temporaryFolder();
+      const away = temporaryDirectory();
       writeFileSync(join(away, 'Mine'), 'FROM scratch\n');
       const words = ['supervisor', '-fMine', '--target=other', '-t', 'x/y:1', '--tag', 'z'];
       expect(await build(checkout, words, {}, { cwd: away })).toMatchObject({ status: 0 });
@@ -505,7 +505,7 @@ describe('side by side', () => {
 
   test('mise run build:docker builds both, and stages one after the other', async () => {
     const checkout = checkoutWith('docker', { builder: MARKING });
-    // A staging that began while another one compiles would find this folder.
+    // A staging that began while another one compiles would find this directory.
     checkout.setCargo({ before: `/bin/mkdir "$PWD/compiling" || exit 9; ${FOR_BOTH}; /bin/rmdir "$PWD/compiling"` });
     const result = await runMise(['run', 'build:docker'], SUITE_ROOT, checkout.env({ CONTAINER_ENGINE: 'docker' }));
     expect(result.status).toBe(0);

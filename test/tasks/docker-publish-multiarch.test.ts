@@ -127,7 +127,7 @@ describe('what is started', () => {
     for (const { words } of builds) expect(words.join('|')).toContain('|--cache-from|type=gha|--build-arg|A=b c|');
   });
 
-  test('a container that builds keeps its cache in a folder of each image; in CI it does not', async () => {
+  test('a container that builds keeps its cache in a directory of each image; in CI it does not', async () => {
     const fake = new FakePublishing({ builders: { '': builderRow('box', 'docker-container') } });
     await fake.publish();
     const cache = join(fake.checkout.root, '.cache/buildkit/images/gateway');

@@ -38,18 +38,18 @@ function newLaunch(driver: Launcher, name?: string): FakeLaunch {
 
 /** A complete VM runtime: every file is one zstd frame. */
 function addRuntime(launch: FakeLaunch, without: readonly string[] = []): string {
-  const folder = join(launch.root, 'target/vm-runtime-compressed');
-  mkdirSync(folder, { recursive: true });
+  const directory = join(launch.root, 'target/vm-runtime-compressed');
+  mkdirSync(directory, { recursive: true });
   const { zstdCompressSync } = process.getBuiltinModule('node:zlib');
   for (const name of ['libkrun.so.zst', 'libkrunfw.so.5.zst', 'gvproxy.zst', 'umoci.zst']) {
-    if (!without.includes(name)) writeFileSync(join(folder, name), zstdCompressSync(Buffer.from(name)));
+    if (!without.includes(name)) writeFileSync(join(directory, name), zstdCompressSync(Buffer.from(name)));
   }
-  return folder;
+  return directory;
 }
 
 function run(launch: FakeLaunch, driver: Launcher, words: readonly string[] = [], extra: Record<string, string> = {}) {
   return launch.launch(taskOf(driver), [...wordsOf(driver), ...words], {
-    OPENSHELL_VM_DRIVER_STATE_ROOT: join(launch.tools.folder, 's'),
+    OPENSHELL_VM_DRIVER_STATE_ROOT: join(launch.tools.directory, 's'),
     ...extra,
   });
 }
@@ -72,7 +72,7 @@ describe('launching with fake tools', tools.options, () => {
       const result = await launch.launch(
         taskOf(driver),
         wordsOf(driver),
-        { FAKE_GATEWAY: 'exit 7', OPENSHELL_VM_DRIVER_STATE_ROOT: join(launch.tools.folder, 's') },
+        { FAKE_GATEWAY: 'exit 7', OPENSHELL_VM_DRIVER_STATE_ROOT: join(launch.tools.directory, 's') },
         { onStart: (started) => (child = started) },
       );
       expect(result.status).toBe(7);
@@ -207,7 +207,7 @@ describe('launching with fake tools', tools.options, () => {
       expect(launch.served()?.softLimit).toBe(777);
     });
 
-    test('H28, L11: from another folder; state folder and name by the variables of all launchers, relative to the start', async () => {
+    test('H28, L11: from another directory; state directory and name by the variables of all launchers, relative to the start', async () => {
       const launch = newLaunch(driver);
       const cwd = join(launch.root, 'crates');
       const result = await launch.launch(
@@ -216,7 +216,7 @@ describe('launching with fake tools', tools.options, () => {
         {
           OPENSHELL_GATEWAY_STATE_DIR: 'my state',
           OPENSHELL_GATEWAY_NAME: 'mine',
-          OPENSHELL_VM_DRIVER_STATE_ROOT: join(launch.tools.folder, 's'),
+          OPENSHELL_VM_DRIVER_STATE_ROOT: join(launch.tools.directory, 's'),
         },
         { cwd },
       );
@@ -225,9 +225,9 @@ describe('launching with fake tools', tools.options, () => {
       expect(launch.entry('mine')).toMatchObject({ name: 'mine' });
     });
 
-    test('C28: a state folder that is a link is refused, and its target left alone', async () => {
+    test('C28: a state directory that is a link is refused, and its target left alone', async () => {
       const launch = newLaunch(driver);
-      const victim = join(launch.tools.folder, 'victim');
+      const victim = join(launch.tools.directory, 'victim');
       mkdirSync(victim, { mode: 0o755 });
       chmodSync(victim, 0o755);
       mkdirSync(dirname(launch.state(driver)), { recursive: true });
@@ -247,7 +247,7 @@ describe('launching with fake tools', tools.options, () => {
       const dry = await run(launch, driver, ['--dry-run']);
       expect(dry.status).toBe(0);
       expect(dry.stdout).toMatch(
-        /^# step build$[\s\S]*^# step credentials$[\s\S]*^# step config$[\s\S]*^# step hand-over$/m,
+        /^# step build$[\s\S]*^# step credentials$[\s\S]*^# step config$[\s\S]*^# step exec$/m,
       );
       expect(launch.builds()).toEqual([]);
       expect(existsSync(launch.state(driver))).toBe(false);
@@ -340,7 +340,7 @@ describe('launching with fake tools', tools.options, () => {
       const launch = newLaunch('docker');
       expect((await run(launch, 'docker')).status).toBe(0);
       launch.setApp('x86_64', { payload: 64 });
-      const elsewhere = join(launch.tools.folder, 'elsewhere');
+      const elsewhere = join(launch.tools.directory, 'elsewhere');
       expect((await run(launch, 'docker', [], { CARGO_TARGET_DIR: elsewhere })).status).toBe(0);
       const { supervisor_bin } = launch.toml('docker').openshell.drivers.docker;
       expect(readFileSync(supervisor_bin)).toEqual(readFileSync(join(launch.apps, 'x86_64')));
@@ -351,7 +351,7 @@ describe('launching with fake tools', tools.options, () => {
 
     test('H5: a launch for another machine that is stopped in its build leaves nothing beside the supervisor', async () => {
       const launch = new FakeLaunch({ docker: { info: { Architecture: 'aarch64', ServerVersion: '1' } } });
-      const mark = join(launch.tools.folder, 'building');
+      const mark = join(launch.tools.directory, 'building');
       launch.setCargo({ before: `: > ${mark}; /bin/sleep 30` });
       const onStart = (child: ChildProcess) => void until(() => existsSync(mark)).then(() => child.kill('SIGINT'));
       expect((await launch.launch('gateway-docker', [], {}, { onStart })).status).toBe(130);
@@ -460,11 +460,11 @@ describe('launching with fake tools', tools.options, () => {
   describe('vm', () => {
     test('C23: a runtime with a part missing is set up first, and is checked again', async () => {
       const launch = new FakeLaunch({});
-      const folder = addRuntime(launch, ['libkrun.so.zst']);
+      const directory = addRuntime(launch, ['libkrun.so.zst']);
       launch.tools.add('mise', [{ words: ['run', 'vm:setup'], script: ':' }]);
       const result = await run(launch, 'vm');
       expect(result.status).toBe(1);
-      expect(result.stderr).toContain(`the VM runtime in ${folder} still lacks libkrun.so.zst`);
+      expect(result.stderr).toContain(`the VM runtime in ${directory} still lacks libkrun.so.zst`);
       expect(launch.builds()).toEqual([]);
       launch.tools.add('mise', [
         {
@@ -486,7 +486,7 @@ describe('launching with fake tools', tools.options, () => {
       );
     });
 
-    test('a runtime that cannot be set up does not hide a folder that cannot be written', async () => {
+    test('a runtime that cannot be set up does not hide a directory that cannot be written', async () => {
       const launch = new FakeLaunch({});
       const file = join(launch.root, 'file');
       writeFileSync(file, '');
@@ -511,7 +511,7 @@ describe('launching with fake tools', tools.options, () => {
         ['gateway', ['--driver', 'vm', '--', '--gpu', '--gpu-mem-mib', '4096', '--gpu-vcpus=2']],
       ] as const) {
         const launch = newLaunch('vm');
-        const extra = { OPENSHELL_VM_DRIVER_STATE_ROOT: join(launch.tools.folder, 's'), OPENSHELL_VM_GPU: 'YES' };
+        const extra = { OPENSHELL_VM_DRIVER_STATE_ROOT: join(launch.tools.directory, 's'), OPENSHELL_VM_GPU: 'YES' };
         expect((await launch.launch(task, words, extra)).status).toBe(0);
         expect(launch.served()?.env).toMatchObject({
           OPENSHELL_VM_GPU: 'true',
@@ -524,14 +524,14 @@ describe('launching with fake tools', tools.options, () => {
     test('the state of the driver: 0700, in the configuration and in the registry; a link is refused', async () => {
       const launch = newLaunch('vm');
       await run(launch, 'vm', [], { OPENSHELL_VM_GPU: 'off' });
-      const folder = join(launch.tools.folder, 's/openshell-vm-driver-dev-vm-dev');
-      expect(statSync(folder).mode & 0o777).toBe(0o700);
-      expect(launch.toml('vm').openshell.drivers.vm).toMatchObject({ state_dir: folder, bootstrap_image: '' });
-      expect(launch.entry('vm-dev')).toMatchObject({ vm_driver_state_dir: folder });
+      const directory = join(launch.tools.directory, 's/openshell-vm-driver-dev-vm-dev');
+      expect(statSync(directory).mode & 0o777).toBe(0o700);
+      expect(launch.toml('vm').openshell.drivers.vm).toMatchObject({ state_dir: directory, bootstrap_image: '' });
+      expect(launch.entry('vm-dev')).toMatchObject({ vm_driver_state_dir: directory });
       expect(Object.keys(launch.served()?.env ?? {})).not.toContain('OPENSHELL_VM_GPU');
       const other = newLaunch('vm');
-      mkdirSync(join(other.tools.folder, 's'));
-      symlinkSync(folder, join(other.tools.folder, 's/openshell-vm-driver-dev-vm-dev'));
+      mkdirSync(join(other.tools.directory, 's'));
+      symlinkSync(directory, join(other.tools.directory, 's/openshell-vm-driver-dev-vm-dev'));
       expectRefused(await run(other, 'vm'), other, /which is a link/);
     });
   });
@@ -569,37 +569,37 @@ describe('launching with fake tools', tools.options, () => {
 
   test('H4: a signal during the build ends cargo and the task, and the next launch works', async () => {
     const launch = newLaunch('docker');
-    launch.setCargo({ before: `echo $$ > ${join(launch.tools.folder, 'pid')}; /bin/sleep 30` });
+    launch.setCargo({ before: `echo $$ > ${join(launch.tools.directory, 'pid')}; /bin/sleep 30` });
     const result = await launch.launch(
       'gateway-docker',
       [],
       {},
       {
         onStart: (child) =>
-          void until(() => existsSync(join(launch.tools.folder, 'pid'))).then(() => child.kill('SIGTERM')),
+          void until(() => existsSync(join(launch.tools.directory, 'pid'))).then(() => child.kill('SIGTERM')),
       },
     );
     expect(result.status).toBe(143);
-    const pid = Number(readFileSync(join(launch.tools.folder, 'pid'), 'utf8'));
+    const pid = Number(readFileSync(join(launch.tools.directory, 'pid'), 'utf8'));
     expect(spawnSync('ps', ['-p', String(pid)]).status).toBe(1);
     launch.setCargo({});
     expect((await launch.launch('gateway-docker')).status).toBe(0);
   });
 
-  test('L12: under sudo nothing in the folders of the person becomes root’s', {
+  test('L12: under sudo nothing in the directories of the user becomes root’s', {
     skip: process.geteuid?.() !== 0,
   }, async () => {
     const launch = newLaunch('docker');
-    const person = { uid: 1234, gid: 1234 };
-    const home = join(launch.tools.folder, 'person');
+    const user = { uid: 1234, gid: 1234 };
+    const home = join(launch.tools.directory, 'user');
     mkdirSync(home);
-    for (const path of [dirname(launch.root), launch.tools.folder, join(launch.tools.folder, 'calls')])
+    for (const path of [dirname(launch.root), launch.tools.directory, join(launch.tools.directory, 'calls')])
       chmodSync(path, 0o777);
     spawnSync('chown', ['-R', '1234:1234', dirname(launch.root)]);
     const result = await launch.launch('gateway-docker', [], {
-      SUDO_USER: 'person',
-      SUDO_UID: String(person.uid),
-      SUDO_GID: String(person.gid),
+      SUDO_USER: 'user',
+      SUDO_UID: String(user.uid),
+      SUDO_GID: String(user.gid),
       XDG_CONFIG_HOME: '',
       HOME: '/root',
       FAKE_GATEWAY_LOG: '',
@@ -611,7 +611,7 @@ describe('launching with fake tools', tools.options, () => {
 });
 
 async function startListening(launch: FakeLaunch, driver: Launcher): Promise<RunningLaunch> {
-  const extra = { FAKE_GATEWAY: 'listen', OPENSHELL_VM_DRIVER_STATE_ROOT: join(launch.tools.folder, 's') };
+  const extra = { FAKE_GATEWAY: 'listen', OPENSHELL_VM_DRIVER_STATE_ROOT: join(launch.tools.directory, 's') };
   const env = await launch.launchEnv(extra);
   return startLaunch(taskOf(driver), wordsOf(driver), { cwd: launch.root, env });
 }

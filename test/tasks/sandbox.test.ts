@@ -10,7 +10,7 @@ import { anyWord } from '../support/any-text.ts';
 import { type FakeCase, FakeTools } from '../support/fake-tools.ts';
 import { runProcess, runTaskFile, SUITE_ROOT, type TaskResult } from '../support/run-task.ts';
 import { refusalOf } from '../support/task-errors.ts';
-import { temporaryFolder } from '../support/temporary.ts';
+import { temporaryDirectory } from '../support/temporary.ts';
 
 const KEY = 'sk-secret-0123456789';
 /** As the real CLI prints it, which breaks long lines. */
@@ -28,7 +28,7 @@ interface Gateway {
 
 /** A fake CLI on a gateway that by default has neither the sandbox nor the provider. */
 function fakeCli({ status = { status: 'connected' }, sandbox = NOT_FOUND, provider = NOT_FOUND, more = [] }: Gateway) {
-  const tools = new FakeTools(temporaryFolder('fake-tools'));
+  const tools = new FakeTools(temporaryDirectory('fake-tools'));
   onTestFinished(() => tools.verify());
   const answer = typeof status === 'string' ? status : `printf '%s\\n' '${JSON.stringify(status)}'`;
   return tools.add('openshell', [
@@ -43,7 +43,7 @@ function fakeCli({ status = { status: 'connected' }, sandbox = NOT_FOUND, provid
 }
 
 function run(tools: FakeTools, words: readonly string[] = [], extra: Record<string, string> = {}): Promise<TaskResult> {
-  return runTaskFile('sandbox', words, { cwd: tools.folder, env: tools.env(extra) });
+  return runTaskFile('sandbox', words, { cwd: tools.directory, env: tools.env(extra) });
 }
 
 /** The words of the last call. */
@@ -90,23 +90,23 @@ describe('a new sandbox', () => {
     const look = '{ /bin/ps -eo args; } > "$HOME/ps"';
     const tools = fakeCli({ more: [{ words: ['provider', 'create'], script: look }] });
     await run(tools, [], { ANTHROPIC_API_KEY: KEY });
-    const listed = execFileSync('cat', [join(tools.folder, 'home/ps')], { encoding: 'utf8' });
+    const listed = execFileSync('cat', [join(tools.directory, 'home/ps')], { encoding: 'utf8' });
     expect(listed).toContain('provider create --name anthropic');
     expect(listed).not.toContain(KEY);
   });
 
-  test('the CLI takes the place of the task: its pid, its exit status, its folder', async () => {
+  test('the CLI takes the place of the task: its pid, its exit status, its directory', async () => {
     const tools = fakeCli({ more: [{ words: ['sandbox', 'create'], script: 'echo "pid $$"; exit 42' }] });
     let pid: number | undefined;
     const result = await runTaskFile('sandbox', [], {
-      cwd: tools.folder,
+      cwd: tools.directory,
       env: tools.env(),
       onStart: (child) => {
         pid = child.pid;
       },
     });
     expect(result).toMatchObject({ status: 42, stdout: `pid ${pid}\n` });
-    expect(tools.calls().at(-1)?.cwd).toBe(tools.folder);
+    expect(tools.calls().at(-1)?.cwd).toBe(tools.directory);
   });
 
   test('a provider that cannot be registered ends it there', async () => {
@@ -267,7 +267,7 @@ describe('no gateway', () => {
   });
 
   test('no CLI is said before anything else', async () => {
-    const tools = new FakeTools(temporaryFolder());
+    const tools = new FakeTools(temporaryDirectory());
     const result = await run(tools);
     expect(result.status).toBe(2);
     expect(result.stderr).toMatch(/^error: openshell is not on PATH; [^\n]+\n$/);
@@ -275,14 +275,14 @@ describe('no gateway', () => {
 });
 
 test("the checkout's own CLI compiles itself first, in view", async () => {
-  const folder = join(temporaryFolder(), 'scripts');
-  execFileSync('mkdir', [folder]);
-  const tools = new FakeTools(folder);
+  const directory = join(temporaryDirectory(), 'scripts');
+  execFileSync('mkdir', [directory]);
+  const tools = new FakeTools(directory);
   tools.add('openshell', [
     { words: ['--version'], script: 'echo Recompiling... >&2; exit 101' },
     { words: [], script: ':' },
   ]);
-  const result = await runTaskFile('sandbox', [], { cwd: folder, env: tools.env() });
+  const result = await runTaskFile('sandbox', [], { cwd: directory, env: tools.env() });
   expect(result.status).toBe(101);
   expect(result.stderr).toContain('Recompiling...\n');
   expect(tools.lines()).toEqual(['openshell --version']);
@@ -298,7 +298,7 @@ test('a dry run asks, and prints what would run', async () => {
   expect(tools.lines()).toHaveLength(3);
 });
 
-test('under real mise, words keep their boundaries and the terminal is the person’s', async () => {
+test('under real mise, words keep their boundaries and the terminal is the user’s', async () => {
   const tools = fakeCli({});
   const bin = join(SUITE_ROOT, 'node_modules/.bin');
   const home = tools.env().HOME ?? '';

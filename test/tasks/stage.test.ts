@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { FakeCheckout } from '../support/fake-rust.ts';
 import { runProcess, runTaskFile, SUITE_ROOT } from '../support/run-task.ts';
-import { temporaryFolder } from '../support/temporary.ts';
+import { temporaryDirectory } from '../support/temporary.ts';
 
 const GATEWAY_X86 =
   'cargo zigbuild --release --target x86_64-unknown-linux-gnu.2.28 -p openshell-server --bin openshell-gateway ' +
@@ -88,10 +88,10 @@ describe('what is staged', () => {
       ['aarch64', 'arm64'],
     ]) {
       for (const suffix of ['', '_2_28']) {
-        const folder = join(checkout.root, 'target/zig-gnu-wrapper', String(arch));
-        expect(gateway?.env[`CC_${cpu}_unknown_linux_gnu${suffix}`]).toBe(join(folder, 'cc'));
+        const directory = join(checkout.root, 'target/zig-gnu-wrapper', String(arch));
+        expect(gateway?.env[`CC_${cpu}_unknown_linux_gnu${suffix}`]).toBe(join(directory, 'cc'));
         expect(gateway?.env[`CMAKE_TOOLCHAIN_FILE_${cpu}_unknown_linux_gnu${suffix}`]).toBe(
-          join(folder, 'toolchain.cmake'),
+          join(directory, 'toolchain.cmake'),
         );
       }
     }
@@ -99,7 +99,7 @@ describe('what is staged', () => {
   });
 
   test.runIf(onAmd64 && process.platform === 'linux')(
-    "glibc-static: plain cargo, the gnu target, crt-static behind the person's own flags",
+    "glibc-static: plain cargo, the gnu target, crt-static behind the user's own flags",
     async () => {
       const checkout = new FakeCheckout();
       await checkout.stage(['supervisor'], { SUPERVISOR_LIBC: 'glibc-static', RUSTFLAGS: '-C opt-level=1' });
@@ -194,9 +194,9 @@ CARGO_INCREMENTAL=0 GIT_DIR=/nonexistent CARGO_TARGET_DIR=${checkout.root}/targe
 });
 
 describe('ways to start it', () => {
-  test('from any folder, through a symlink, with the nearest checkout above', async () => {
+  test('from any directory, through a symlink, with the nearest checkout above', async () => {
     const checkout = new FakeCheckout();
-    const elsewhere = temporaryFolder();
+    const elsewhere = temporaryDirectory();
     symlinkSync(join(SUITE_ROOT, 'tasks/stage.ts'), join(elsewhere, 'stage-it.ts'));
     const { OPENSHELL_ROOT: _, ...env } = checkout.env(AMD64);
     const script = join(elsewhere, 'stage-it.ts');

@@ -7,15 +7,15 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { buildElf, DYNAMIC_RECIPE } from '../support/elf-builder.ts';
 import { runTaskFile } from '../support/run-task.ts';
-import { temporaryFolder } from '../support/temporary.ts';
+import { temporaryDirectory } from '../support/temporary.ts';
 
 /** Nothing on PATH: the verifiers need no binutils (X8), on Linux or on a Mac. */
 const BARE = { PATH: '/nowhere/at/all:/bin', HOME: '/' };
 
-/** A folder with one binary of each kind. */
+/** A directory with one binary of each kind. */
 function binaries(): string {
-  const folder = temporaryFolder();
-  const write = (name: string, bytes: Uint8Array) => writeFileSync(join(folder, name), bytes, { mode: 0o755 });
+  const directory = temporaryDirectory();
+  const write = (name: string, bytes: Uint8Array) => writeFileSync(join(directory, name), bytes, { mode: 0o755 });
   write('static', buildElf({}).bytes);
   write('static-arm64', buildElf({ machine: 183 }).bytes);
   write('dynamic', buildElf(DYNAMIC_RECIPE).bytes);
@@ -36,7 +36,7 @@ function binaries(): string {
   write('empty', Buffer.alloc(0));
   write('cut', readFileSync(process.execPath).subarray(0, 3000));
   write('-dash', buildElf({}).bytes);
-  return folder;
+  return directory;
 }
 
 describe('verify-static-binary', () => {
@@ -139,11 +139,11 @@ describe('verify-glibc-symbols', () => {
 });
 
 test('relative names are relative to where the task was started, and need no checkout', async () => {
-  const folder = binaries();
-  mkdirSync(join(folder, 'deep'));
-  copyFileSync(join(folder, 'static'), join(folder, 'deep/it is here'));
+  const directory = binaries();
+  mkdirSync(join(directory, 'deep'));
+  copyFileSync(join(directory, 'static'), join(directory, 'deep/it is here'));
   const result = await runTaskFile('verify-static-binary', ['../deep/it is here'], {
-    cwd: join(folder, 'deep'),
+    cwd: join(directory, 'deep'),
     env: BARE,
   });
   expect(result.status).toBe(0);

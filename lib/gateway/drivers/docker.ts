@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** The gateway whose sandboxes are Docker containers; the supervisor is mounted into them from the state folder. */
+/** The gateway whose sandboxes are Docker containers; the supervisor is mounted into them from the state directory. */
 
 import { join } from 'node:path';
 import type { LaunchFeatures } from '../../cargo/features.ts';
 import { textOf } from '../../cli/env.ts';
-import type { Workbench } from '../../cli/task.ts';
+import type { TaskContext } from '../../cli/task.ts';
 import type { Engine } from '../../engine/types.ts';
 import { thisHost } from '../../host.ts';
 import { COMPONENTS } from '../../product.ts';
 import { LAUNCH_VARIABLES, type Settings } from '../config.ts';
-import { askStatic, planSupervisor, profileOf, type SupervisorSource } from '../supervisor/source.ts';
+import { planSupervisor, probeStaticLibc, profileOf, type SupervisorSource } from '../supervisor/source.ts';
 import { PULL_POLICIES, parsePullPolicy } from '../validate.ts';
 import { driverEngine } from './engine.ts';
 import { type DriverRecord, loopback, type Made, type Step } from './types.ts';
@@ -25,7 +25,7 @@ export const DOCKER_DRIVER: DriverRecord = {
   name: 'docker',
   title: 'Docker',
   port: 18_080,
-  // Beside an installed gateway it is for trying things out; the person says when it is the one to use.
+  // Beside an installed gateway it is for trying things out; the user says when it is the one to use.
   isActivated: false,
   variables: { name: ['OPENSHELL_DOCKER_GATEWAY_NAME'], stateDirectory: ['OPENSHELL_DOCKER_GATEWAY_STATE_DIR'] },
   bind: loopback,
@@ -42,13 +42,13 @@ export const DOCKER_DRIVER: DriverRecord = {
       binaries: [COMPONENTS.supervisor],
       gatewayEnv: {},
       metadata: {},
-      prepare: (bench, features) => prepare(bench, features, settings, own, engine),
+      prepare: (ctx, features) => prepare(ctx, features, settings, own, engine),
     };
   },
 };
 
 async function prepare(
-  bench: Workbench,
+  ctx: TaskContext,
   features: LaunchFeatures,
   settings: Settings,
   own: DockerSettings,
@@ -56,10 +56,10 @@ async function prepare(
 ) {
   const host = thisHost();
   const [engine, lack] = await Promise.all([
-    known ?? driverEngine(bench, 'docker', settings.root),
-    askStatic(bench, settings.root, host),
+    known ?? driverEngine(ctx, 'docker', settings.root),
+    probeStaticLibc(ctx, settings.root, host),
   ]);
-  const supervisor = await planSupervisor(bench, features, settings.root, host, engine.arch, lack);
+  const supervisor = await planSupervisor(ctx, features, settings.root, host, engine.arch, lack);
   // Running sandboxes hold the file that stood here before: it is replaced, never written into.
   const path = join(settings.stateDirectory, 'supervisor', engine.arch, 'openshell-sandbox');
   return {

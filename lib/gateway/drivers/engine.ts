@@ -2,7 +2,7 @@
 
 /** The engine of a launcher: its driver names it, whatever the environment says of engines. */
 
-import type { Workbench } from '../../cli/task.ts';
+import type { TaskContext } from '../../cli/task.ts';
 import { findEngine } from '../../engine/detect.ts';
 import type { Engine, EngineName } from '../../engine/types.ts';
 
@@ -18,7 +18,7 @@ const REMEDIES: Readonly<Record<EngineName, (platform: NodeJS.Platform) => strin
  *
  * @throws usageError with the engine's own words where it does not answer
  */
-export function driverEngine({ door, env }: Workbench, name: EngineName, root: string): Promise<Engine> {
+export function driverEngine({ runner, env }: TaskContext, name: EngineName, root: string): Promise<Engine> {
   const remedy = `${REMEDIES[name](process.platform)}, or launch with another driver`;
-  return findEngine(door, env, root, { candidates: [name], reason: `the driver is ${name}`, remedy });
+  return findEngine(runner, env, root, { candidates: [name], reason: `the driver is ${name}`, remedy });
 }

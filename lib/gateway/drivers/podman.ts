@@ -4,14 +4,14 @@
 
 import type { LaunchFeatures } from '../../cargo/features.ts';
 import { type Environment, textOf } from '../../cli/env.ts';
-import type { Workbench } from '../../cli/task.ts';
+import type { TaskContext } from '../../cli/task.ts';
 import type { Engine } from '../../engine/types.ts';
 import { thisHost } from '../../host.ts';
 import { meanwhile } from '../../meanwhile.ts';
 import { COMPONENTS } from '../../product.ts';
 import { LAUNCH_VARIABLES, type Settings } from '../config.ts';
 import type { DriverTable } from '../config-file.ts';
-import { askStatic, planSupervisor, profileOf } from '../supervisor/source.ts';
+import { planSupervisor, probeStaticLibc, profileOf } from '../supervisor/source.ts';
 import { PODMAN_PULL_POLICIES, parsePullPolicy } from '../validate.ts';
 import { driverEngine } from './engine.ts';
 import { type DriverRecord, loopback } from './types.ts';
@@ -53,7 +53,7 @@ export const PODMAN_DRIVER: DriverRecord = {
       binaries: [COMPONENTS.supervisor],
       gatewayEnv: {},
       metadata: {},
-      prepare: (bench, features) => prepare(bench, features, settings, own, engine),
+      prepare: (ctx, features) => prepare(ctx, features, settings, own, engine),
     };
   },
 };
@@ -68,27 +68,27 @@ export function proxyKeys(env: Environment): DriverTable {
 }
 
 async function prepare(
-  bench: Workbench,
+  ctx: TaskContext,
   features: LaunchFeatures,
   settings: Settings,
   own: DriverTable,
   known: Engine | undefined,
 ) {
-  const { env, terminal } = bench;
+  const { env, terminal } = ctx;
   if (textOf(env, LAUNCH_VARIABLES.namespace) !== undefined) {
     terminal.warn(`${LAUNCH_VARIABLES.namespace} has no effect: the podman driver has no namespaces`);
   }
   const given = textOf(env, IMAGE_VARIABLE);
   const host = thisHost();
   const [engine, lack, { imageStep, SUPERVISOR_IMAGE, verifyImageExists }] = await Promise.all([
-    known ?? driverEngine(bench, 'podman', settings.root),
-    given === undefined ? askStatic(bench, settings.root, host) : undefined,
+    known ?? driverEngine(ctx, 'podman', settings.root),
+    given === undefined ? probeStaticLibc(ctx, settings.root, host) : undefined,
     meanwhile(() => import('../supervisor/image.ts')),
   ]);
   const image = given ?? SUPERVISOR_IMAGE;
   const table = () => ({ supervisor_image: image, ...own });
   if (given !== undefined) {
-    await verifyImageExists(bench, engine, settings.root, IMAGE_VARIABLE, given);
+    await verifyImageExists(ctx, engine, settings.root, IMAGE_VARIABLE, given);
     return {
       before: [],
       build: { withSupervisor: false, others: [], env: {} },
@@ -97,11 +97,11 @@ async function prepare(
       banner: [['supervisor', `${image} (${IMAGE_VARIABLE})`]] as const,
     };
   }
-  const supervisor = await planSupervisor(bench, features, settings.root, host, engine.arch, lack);
+  const supervisor = await planSupervisor(ctx, features, settings.root, host, engine.arch, lack);
   return {
     before: supervisor.steps,
     build: { withSupervisor: supervisor.choice.profile === 'dev', others: [], env: {} },
-    after: [imageStep(bench, engine, settings.root, supervisor)],
+    after: [imageStep(ctx, engine, settings.root, supervisor)],
     table,
     banner: [
       ['supervisor', `${image}, ${supervisor.choice.profile} profile, static (${supervisor.choice.reason})`],

@@ -5,7 +5,7 @@
 
 import type { LaunchFeatures } from '../../cargo/features.ts';
 import type { Environment } from '../../cli/env.ts';
-import type { Workbench } from '../../cli/task.ts';
+import type { TaskContext } from '../../cli/task.ts';
 import type { LaunchBinary } from '../../dev-build/config.ts';
 import type { BuiltSupervisor } from '../../dev-build/supervisor.ts';
 import type { Engine } from '../../engine/types.ts';
@@ -23,11 +23,11 @@ export interface Made {
   others?: Readonly<Record<string, string>>;
 }
 
-/** A step of a launch: a dry run prints its lines, a run carries it out. */
+/** A step of a launch: a dry run prints its lines, a run executes it. */
 export interface Step {
   /** A word, for headings, times and dry runs. */
   readonly name: string;
-  /** What it does, for people. */
+  /** What it does, for users. */
   readonly title: string;
   readonly lines: readonly string[];
   run(made: Made): Promise<void>;
@@ -67,11 +67,11 @@ export interface OpenedDriver {
    * @param features the extra features of each binary
    * @throws usageError for what is missing
    */
-  prepare(bench: Workbench, features: LaunchFeatures): Promise<Preparation>;
+  prepare(ctx: TaskContext, features: LaunchFeatures): Promise<Preparation>;
 }
 
 export interface DriverRecord extends DriverDefaults {
-  /** For people. */
+  /** For users. */
   readonly title: string;
   /**
    * Resolves its own settings; whatever is wrong becomes one of the problems.

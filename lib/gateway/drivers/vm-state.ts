@@ -8,24 +8,28 @@ import { shown, usageError } from '../../errors.ts';
 import { absolutePath } from '../../fs/paths.ts';
 import { firstOf } from '../config.ts';
 
-const FOLDER_VARIABLE = 'OPENSHELL_VM_DRIVER_STATE_DIR';
+const DIRECTORY_VARIABLE = 'OPENSHELL_VM_DRIVER_STATE_DIR';
 const ROOT_VARIABLE = 'OPENSHELL_VM_DRIVER_STATE_ROOT';
 
 /** What the path of a Unix socket may have, in bytes, the end mark not counted (unix(7); unix(4) on macOS). */
 const SOCKET_PATH_MAX = { darwin: 103, other: 107 } as const;
 
 /**
- * The folder: `OPENSHELL_VM_DRIVER_STATE_DIR`, else one below `OPENSHELL_VM_DRIVER_STATE_ROOT` (or
+ * The directory: `OPENSHELL_VM_DRIVER_STATE_DIR`, else one below `OPENSHELL_VM_DRIVER_STATE_ROOT` (or
  * `/tmp`) that carries the user's and the gateway's name.
  *
  * @returns what named it, and its absolute path
  */
-export function driverStateFolder(env: Environment, startDirectory: string, name: string): readonly [string, string] {
-  const [source, named] = firstOf(env, [FOLDER_VARIABLE]);
+export function driverStateDirectory(
+  env: Environment,
+  startDirectory: string,
+  name: string,
+): readonly [string, string] {
+  const [source, named] = firstOf(env, [DIRECTORY_VARIABLE]);
   if (named !== undefined) return [source, absolutePath(startDirectory, named)];
   const root = absolutePath(startDirectory, textOf(env, ROOT_VARIABLE) ?? '/tmp');
   const label = name.replaceAll(/[^A-Za-z0-9._-]/g, '-');
-  return [FOLDER_VARIABLE, join(root, `openshell-vm-driver-${textOf(env, 'USER') ?? 'user'}-${label}`)];
+  return [DIRECTORY_VARIABLE, join(root, `openshell-vm-driver-${textOf(env, 'USER') ?? 'user'}-${label}`)];
 }
 
 /**
@@ -33,12 +37,12 @@ export function driverStateFolder(env: Environment, startDirectory: string, name
  *
  * @throws usageError with the length that is allowed
  */
-export function verifySocketPath(source: string, folder: string, platform: NodeJS.Platform): void {
+export function verifySocketPath(source: string, directory: string, platform: NodeJS.Platform): void {
   const max = SOCKET_PATH_MAX[platform === 'darwin' ? 'darwin' : 'other'];
-  const socket = join(folder, 'run', 'compute-driver.sock');
+  const socket = join(directory, 'run', 'compute-driver.sock');
   const length = Buffer.byteLength(socket);
   if (length <= max) return;
   throw usageError(
-    `${source} is ${shown(folder)}: its socket's path would have ${length} bytes, and ${max} are allowed; set it to a shorter one`,
+    `${source} is ${shown(directory)}: its socket's path would have ${length} bytes, and ${max} are allowed; set it to a shorter one`,
   );
 }

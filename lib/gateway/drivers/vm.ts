@@ -5,11 +5,11 @@
 import { dirname, join } from 'node:path';
 import { featuresFor, type LaunchFeatures } from '../../cargo/features.ts';
 import { booleanOf, type Environment, textOf, wholeNumberOf } from '../../cli/env.ts';
-import type { Workbench } from '../../cli/task.ts';
+import type { TaskContext } from '../../cli/task.ts';
 import type { Problems } from '../../cli/validation.ts';
 import { shown } from '../../errors.ts';
 import { absolutePath } from '../../fs/paths.ts';
-import { makePrivateFolder, ownersOf, verifyPrivateFolder } from '../../fs/private-directory.ts';
+import { makePrivateDirectory, ownersOf, verifyPrivateDirectory } from '../../fs/private-directory.ts';
 import { thisHost } from '../../host.ts';
 import { meanwhile } from '../../meanwhile.ts';
 import { command } from '../../process/command.ts';
@@ -20,7 +20,7 @@ import { bundleDryRunLines } from '../../vm/plan.ts';
 import { LAUNCH_VARIABLES, type Settings, type SettingsSource } from '../config.ts';
 import { type DriverRecord, loopback, type Made, type Preparation, type Step } from './types.ts';
 import { runtimeStep } from './vm-runtime.ts';
-import { driverStateFolder, verifySocketPath } from './vm-state.ts';
+import { driverStateDirectory, verifySocketPath } from './vm-state.ts';
 
 const DRIVER = { name: 'driver', package: 'openshell-driver-vm', binary: 'openshell-driver-vm' } as const;
 const ENTITLEMENTS = 'crates/openshell-driver-vm/entitlements.plist';
@@ -29,11 +29,11 @@ const VARIABLES = {
   communityImage: 'COMMUNITY_SANDBOX_IMAGE',
   bootstrapImage: 'OPENSHELL_VM_BOOTSTRAP_IMAGE',
   hostGateway: 'OPENSHELL_VM_HOST_GATEWAY',
-  driverFolder: 'OPENSHELL_DRIVER_DIR',
+  driverDirectory: 'OPENSHELL_DRIVER_DIR',
   gpu: 'OPENSHELL_VM_GPU',
   gpuMemory: 'OPENSHELL_VM_GPU_MEM_MIB',
   gpuCpus: 'OPENSHELL_VM_GPU_VCPUS',
-  runtimeFolder: 'OPENSHELL_VM_RUNTIME_COMPRESSED_DIR',
+  runtimeDirectory: 'OPENSHELL_VM_RUNTIME_COMPRESSED_DIR',
 } as const;
 
 interface VmSettings {
@@ -41,9 +41,9 @@ interface VmSettings {
   readonly bootstrapImage: string;
   readonly grpcEndpoint: string;
   /** Where the gateway looks for the driver; `undefined` for where cargo makes it. */
-  readonly driverFolder: string | undefined;
+  readonly driverDirectory: string | undefined;
   /** The driver's own state, absolute, and what named it. */
-  readonly stateFolder: string;
+  readonly stateDirectory: string;
   readonly stateSource: string;
 }
 
@@ -60,26 +60,26 @@ export const VM_DRIVER: DriverRecord = {
       defaultImage: undefined,
       binaries: [COMPONENTS.supervisor, DRIVER],
       gatewayEnv: gpuEnvironment(source),
-      metadata: { vm_driver_state_dir: own.stateFolder },
-      prepare: (bench, features) => prepare(bench, features, settings, own, source.problems),
+      metadata: { vm_driver_state_dir: own.stateDirectory },
+      prepare: (ctx, features) => prepare(ctx, features, settings, own, source.problems),
     };
   },
 };
 
 function resolve(source: SettingsSource, settings: Settings): VmSettings {
   const { env, startDirectory, platform, problems } = source;
-  const [stateSource, stateFolder] = driverStateFolder(env, startDirectory, settings.name);
-  problems.attempt(() => verifySocketPath(stateSource, stateFolder, platform), undefined);
-  problems.attempt(() => verifyPrivateFolder(stateSource, stateFolder, ownersOf(undefined)), undefined);
+  const [stateSource, stateDirectory] = driverStateDirectory(env, startDirectory, settings.name);
+  problems.attempt(() => verifySocketPath(stateSource, stateDirectory, platform), undefined);
+  problems.attempt(() => verifyPrivateDirectory(stateSource, stateDirectory, ownersOf(undefined)), undefined);
   const host = textOf(env, VARIABLES.hostGateway) ?? 'host.containers.internal';
-  const folder = textOf(env, VARIABLES.driverFolder);
+  const directory = textOf(env, VARIABLES.driverDirectory);
   return {
     image: textOf(env, LAUNCH_VARIABLES.sandboxImage) ?? textOf(env, VARIABLES.communityImage) ?? settings.sandboxImage,
     // Written even where it is empty: the driver has a rule of its own then.
     bootstrapImage: env[VARIABLES.bootstrapImage] ?? '',
     grpcEndpoint: settings.grpcEndpoint ?? `http://${host}:${settings.port}`,
-    driverFolder: folder === undefined ? undefined : absolutePath(startDirectory, folder),
-    stateFolder,
+    driverDirectory: directory === undefined ? undefined : absolutePath(startDirectory, directory),
+    stateDirectory,
     stateSource,
   };
 }
@@ -102,22 +102,22 @@ function gpuEnvironment({ env, flags, problems }: SettingsSource): Environment {
 }
 
 async function prepare(
-  bench: Workbench,
+  ctx: TaskContext,
   features: LaunchFeatures,
   settings: Settings,
   own: VmSettings,
   problems: Problems,
 ): Promise<Preparation> {
-  const { env, startDirectory, terminal } = bench;
+  const { env, startDirectory, terminal } = ctx;
   for (const name of [LAUNCH_VARIABLES.namespace, LAUNCH_VARIABLES.pullPolicy]) {
     if (textOf(env, name) !== undefined) terminal.warn(`${name} has no effect: the vm driver does not read it`);
   }
   const host = thisHost();
   const config = resolveBundleConfig(env, settings.root, startDirectory, host);
   const bundle = { ...config, build: { ...config.build, features: featuresFor(features, [COMPONENTS.supervisor]) } };
-  const runtime = problems.attempt(() => runtimeStep(bench, settings.root, bundle.folder, host.platform), []);
-  const [prepared, { carryOutBundle }] = await Promise.all([
-    prepareBundle(bench, bundle),
+  const runtime = problems.attempt(() => runtimeStep(ctx, settings.root, bundle.directory, host.platform), []);
+  const [prepared, { executeBundle }] = await Promise.all([
+    prepareBundle(ctx, bundle),
     meanwhile(() => import('../../vm/execute.ts')),
   ]);
   return {
@@ -126,26 +126,26 @@ async function prepare(
       {
         name: 'bundle',
         title: `supervisor for the guest (linux/${bundle.arch})`,
-        lines: bundleDryRunLines(bench.door, prepared),
+        lines: bundleDryRunLines(ctx.runner, prepared),
         run: async () => {
-          await carryOutBundle(bench, prepared);
+          await executeBundle(ctx, prepared);
         },
       },
     ],
     build: {
       withSupervisor: false,
       others: [DRIVER],
-      env: { [VARIABLES.runtimeFolder]: bundle.folder },
+      env: { [VARIABLES.runtimeDirectory]: bundle.directory },
     },
-    after: [...signStep(bench, settings, host.platform), stateStep(bench, own)],
+    after: [...signStep(ctx, settings, host.platform), stateStep(ctx, own)],
     table: (made) => ({
       default_image: own.image,
       bootstrap_image: own.bootstrapImage,
       grpc_endpoint: own.grpcEndpoint,
-      driver_dir: own.driverFolder ?? dirname(driverPath(made)),
-      state_dir: own.stateFolder,
+      driver_dir: own.driverDirectory ?? dirname(driverPath(made)),
+      state_dir: own.stateDirectory,
     }),
-    banner: [['driver state', own.stateFolder]],
+    banner: [['driver state', own.stateDirectory]],
   };
 }
 
@@ -154,7 +154,7 @@ function driverPath(made: Made): string {
 }
 
 /** macOS lets only a signed program with the entitlement use its hypervisor. What was built is signed, wherever it is. */
-function signStep(bench: Workbench, settings: Settings, platform: NodeJS.Platform): Step[] {
+function signStep(ctx: TaskContext, settings: Settings, platform: NodeJS.Platform): Step[] {
   if (platform !== 'darwin') return [];
   const sign = (path: string) =>
     command(['codesign', '--entitlements', join(settings.root, ENTITLEMENTS), '--force', '-s', '-', path], {
@@ -164,23 +164,25 @@ function signStep(bench: Workbench, settings: Settings, platform: NodeJS.Platfor
     {
       name: 'sign',
       title: 'signature of the driver',
-      lines: [bench.door.describe(sign(`<${DRIVER.binary}>`))],
-      run: (made) => bench.door.run(sign(driverPath(made))),
+      lines: [ctx.runner.describe(sign(`<${DRIVER.binary}>`))],
+      run: (made) => ctx.runner.run(sign(driverPath(made))),
     },
   ];
 }
 
-function stateStep({ terminal }: Workbench, own: VmSettings): Step {
+function stateStep({ terminal }: TaskContext, own: VmSettings): Step {
   return {
     name: 'driver-state',
-    title: "the driver's state folder",
-    lines: [`# makes ${own.stateFolder} (0700)`],
+    title: "the driver's state directory",
+    lines: [`# makes ${own.stateDirectory} (0700)`],
     run: async (made) => {
-      // The gateway's user: the driver takes no folder of anybody else.
-      makePrivateFolder(own.stateSource, own.stateFolder, ownersOf(undefined));
+      // The gateway's user: the driver takes no directory of anybody else.
+      makePrivateDirectory(own.stateSource, own.stateDirectory, ownersOf(undefined));
       const built = dirname(driverPath(made));
-      if (own.driverFolder === undefined || own.driverFolder === built) return;
-      terminal.warn(`${VARIABLES.driverFolder} is ${shown(own.driverFolder)}; the driver of this build is in ${built}`);
+      if (own.driverDirectory === undefined || own.driverDirectory === built) return;
+      terminal.warn(
+        `${VARIABLES.driverDirectory} is ${shown(own.driverDirectory)}; the driver of this build is in ${built}`,
+      );
     },
   };
 }

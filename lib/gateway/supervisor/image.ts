@@ -3,13 +3,13 @@
 /**
  * The supervisor's image for a local launch. It is built from a context of its own that holds this
  * launch's binary under the path that the Dockerfile copies, so that a dev binary never gets into
- * the folder of release builds. Labels say what is in it; an image with the right labels is used as it is.
+ * the directory of release builds. Labels say what is in it; an image with the right labels is used as it is.
  */
 
 import { hash } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Workbench } from '../../cli/task.ts';
+import type { TaskContext } from '../../cli/task.ts';
 import type { Engine } from '../../engine/types.ts';
 import { failure, oneLine, usageError } from '../../errors.ts';
 import { temporaryRoot } from '../../fs/temp.ts';
@@ -22,7 +22,7 @@ export const SUPERVISOR_IMAGE = 'openshell/supervisor:dev';
 
 const DOCKERFILE = 'deploy/docker/Dockerfile.supervisor';
 const LABEL_PREFIX = 'com.nvidia.openshell.supervisor';
-const QUESTION_TIMEOUT_MS = 30_000;
+const PROBE_TIMEOUT_MS = 30_000;
 
 /** What an image is asked for. */
 interface ImageFacts {
@@ -36,13 +36,13 @@ interface ImageFacts {
  * @throws usageError naming the variable
  */
 export async function verifyImageExists(
-  bench: Workbench,
+  ctx: TaskContext,
   engine: Engine,
   root: string,
   source: string,
   image: string,
 ): Promise<void> {
-  const answer = await bench.door.probe(inspect(engine, root, image), QUESTION_TIMEOUT_MS);
+  const answer = await ctx.runner.probe(inspect(engine, root, image), PROBE_TIMEOUT_MS);
   if (answer.ok) return;
   throw usageError(
     `${source} is '${oneLine(image)}', which ${engine.program} does not have (${oneLine(answer.reason)}); ` +
@@ -51,34 +51,34 @@ export async function verifyImageExists(
 }
 
 /** The step that brings the image up to date. */
-export function imageStep(bench: Workbench, engine: Engine, root: string, supervisor: SupervisorSource): Step {
+export function imageStep(ctx: TaskContext, engine: Engine, root: string, supervisor: SupervisorSource): Step {
   const temporary = temporaryRoot();
   return {
     name: 'image',
     title: `image ${SUPERVISOR_IMAGE}`,
     lines: [
       `# makes a build context with ${copiedPath(supervisor)} in it`,
-      bench.door.describe(build(engine, root, '<context>', supervisor, { profile: '…', binary: '…', dockerfile: '…' })),
+      ctx.runner.describe(build(engine, root, '<context>', supervisor, { profile: '…', binary: '…', dockerfile: '…' })),
     ],
-    run: (made) => bringUpToDate(bench, engine, root, supervisor, made, temporary),
+    run: (made) => bringUpToDate(ctx, engine, root, supervisor, made, temporary),
   };
 }
 
 async function bringUpToDate(
-  bench: Workbench,
+  ctx: TaskContext,
   engine: Engine,
   root: string,
   supervisor: SupervisorSource,
   made: Made,
   temporary: string,
 ): Promise<void> {
-  const { door, terminal } = bench;
+  const { runner, terminal } = ctx;
   const labels: Labels = {
     profile: supervisor.choice.profile,
     binary: await supervisor.digest(made),
     dockerfile: digestOfText(join(root, DOCKERFILE)),
   };
-  const present = await askImage(bench, engine, root);
+  const present = await probeImage(ctx, engine, root);
   if (
     present !== undefined &&
     Object.entries(labels).every(([key, value]) => present.labels[labelName(key)] === value)
@@ -89,11 +89,11 @@ async function bringUpToDate(
   const context = mkdtempSync(join(temporary, 'openshell-supervisor-'));
   try {
     await supervisor.install(made, join(context, copiedPath(supervisor)));
-    await door.run(build(engine, root, context, supervisor, labels));
+    await runner.run(build(engine, root, context, supervisor, labels));
     const built = readFileSync(join(context, 'id'), 'utf8')
       .trim()
       .replace(/^sha256:/, '');
-    const named = await askImage(bench, engine, root);
+    const named = await probeImage(ctx, engine, root);
     if (named?.id !== built) {
       throw failure(
         `${SUPERVISOR_IMAGE} means ${named?.id ?? 'nothing'}, but ${built} was built; another build has taken the name, start again`,
@@ -116,7 +116,7 @@ function labelName(key: string): string {
 
 /** Where the Dockerfile finds the binary, below the context. */
 function copiedPath(supervisor: SupervisorSource): string {
-  return join(PRODUCT.prebuiltFolder, supervisor.arch, COMPONENTS.supervisor.binary);
+  return join(PRODUCT.prebuiltDirectory, supervisor.arch, COMPONENTS.supervisor.binary);
 }
 
 function build(engine: Engine, root: string, context: string, supervisor: SupervisorSource, labels: Labels): Command {
@@ -143,8 +143,8 @@ function inspect(engine: Engine, root: string, image: string): Command {
   return command([engine.program, 'image', 'inspect', image], { cwd: root });
 }
 
-async function askImage(bench: Workbench, engine: Engine, root: string): Promise<ImageFacts | undefined> {
-  const answer = await bench.door.probe(inspect(engine, root, SUPERVISOR_IMAGE), QUESTION_TIMEOUT_MS);
+async function probeImage(ctx: TaskContext, engine: Engine, root: string): Promise<ImageFacts | undefined> {
+  const answer = await ctx.runner.probe(inspect(engine, root, SUPERVISOR_IMAGE), PROBE_TIMEOUT_MS);
   return answer.ok ? parseImage(answer.output) : undefined;
 }
 

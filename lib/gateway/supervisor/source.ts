@@ -9,17 +9,17 @@
 
 import { featuresFor, type LaunchFeatures } from '../../cargo/features.ts';
 import { choiceOf, type Environment } from '../../cli/env.ts';
-import type { Workbench } from '../../cli/task.ts';
+import type { TaskContext } from '../../cli/task.ts';
 import { resolveLaunchBuildConfig } from '../../dev-build/config.ts';
-import { staticGlibcLack } from '../../dev-build/static-libc.ts';
+import { whyNoStaticLibc } from '../../dev-build/static-libc.ts';
 import { type BuiltSupervisor, digestOf } from '../../dev-build/supervisor.ts';
 import { type Change, copyWhole, sweepTemporary } from '../../fs/atomic-write.ts';
 import type { Arch, Host } from '../../host.ts';
 import { COMPONENTS } from '../../product.ts';
-import { verifyArtefact } from '../../stage/artifacts.ts';
+import { verifyArtifact } from '../../stage/artifacts.ts';
 import { resolveStageConfig } from '../../stage/config.ts';
-import { carryOut, prepareStage } from '../../stage/execute.ts';
-import { type Artefact, artefactsOf, type PreparedStage } from '../../stage/plan.ts';
+import { execute, prepareStage } from '../../stage/execute.ts';
+import { type Artifact, artifactsOf, type PreparedStage } from '../../stage/plan.ts';
 import { dryRunLines } from '../../stage/report.ts';
 import type { Made, Step } from '../drivers/types.ts';
 
@@ -29,11 +29,11 @@ export const PROFILES = ['dev', 'release'] as const;
 
 export type Profile = (typeof PROFILES)[number];
 
-/** Where the supervisor comes from, and why, for people. */
+/** Where the supervisor comes from, and why, for users. */
 export interface SupervisorChoice {
   readonly profile: Profile;
   readonly reason: string;
-  /** Something that the person should know. */
+  /** Something that the user should know. */
   readonly advice: string | undefined;
 }
 
@@ -61,7 +61,7 @@ export function profileOf(env: Environment): Profile | undefined {
 /**
  * Chooses. Pure.
  *
- * @param wanted what the person asked for
+ * @param wanted what the user asked for
  * @param arch the architecture that sandboxes run on
  * @param lack why glibc cannot be linked statically here; `undefined` where it can
  */
@@ -85,10 +85,10 @@ export function chooseSupervisor(
  * Why glibc cannot be linked statically here, asked only where the answer could matter. It does not
  * depend on the engine, which can be asked meanwhile.
  */
-export async function askStatic({ door, env, startDirectory }: Workbench, root: string, host: Host) {
+export async function probeStaticLibc({ runner, env, startDirectory }: TaskContext, root: string, host: Host) {
   if (host.platform !== 'linux' || profileOf(env) === 'release') return undefined;
-  return staticGlibcLack(
-    door,
+  return whyNoStaticLibc(
+    runner,
     env,
     resolveLaunchBuildConfig(env, root, startDirectory, host, { withSupervisor: true }),
   );
@@ -97,19 +97,19 @@ export async function askStatic({ door, env, startDirectory }: Workbench, root: 
 /**
  * Chooses, and plans.
  *
- * @param lack the answer of `askStatic`
+ * @param lack the answer of `probeStaticLibc`
  * @throws usageError where this machine cannot build what was chosen
  */
 export async function planSupervisor(
-  bench: Workbench,
+  ctx: TaskContext,
   features: LaunchFeatures,
   root: string,
   host: Host,
   arch: Arch,
   lack: string | undefined,
 ): Promise<SupervisorSource> {
-  const choice = chooseSupervisor(profileOf(bench.env), host, arch, lack);
-  if (choice.advice !== undefined) bench.terminal.warn(choice.advice);
+  const choice = chooseSupervisor(profileOf(ctx.env), host, arch, lack);
+  if (choice.advice !== undefined) ctx.terminal.warn(choice.advice);
   if (choice.profile === 'dev') {
     const built = (made: Made) => made.supervisor as BuiltSupervisor;
     const install = async (made: Made, path: string) => {
@@ -118,9 +118,9 @@ export async function planSupervisor(
     };
     return { arch, choice, steps: [], install, digest: async (made) => built(made).sha256 };
   }
-  // Staging is a whole room, and most launches do not enter it.
+  // Staging is a whole module, and most launches do not enter it.
   const { planStaged } = await import('./source.ts');
-  return planStaged(bench, features, root, host, arch, choice);
+  return planStaged(ctx, features, root, host, arch, choice);
 }
 
 /**
@@ -129,27 +129,27 @@ export async function planSupervisor(
  * @throws usageError where this machine cannot build it
  */
 export async function planStaged(
-  bench: Workbench,
+  ctx: TaskContext,
   features: LaunchFeatures,
   root: string,
   host: Host,
   arch: Arch,
   choice: SupervisorChoice,
 ): Promise<SupervisorSource> {
-  const env = closedEnvironment(bench.env);
-  const config = resolveStageConfig(COMPONENTS.supervisor.name, env, root, bench.startDirectory, host);
+  const env = closedEnvironment(ctx.env);
+  const config = resolveStageConfig(COMPONENTS.supervisor.name, env, root, ctx.startDirectory, host);
   const staging = { ...config, arches: [arch], features: featuresFor(features, [COMPONENTS.supervisor]) };
-  const [artefact] = artefactsOf(staging) as [Artefact];
-  const prepared = await prepareStage(bench, staging);
+  const [artifact] = artifactsOf(staging) as [Artifact];
+  const prepared = await prepareStage(ctx, staging);
   return {
     arch,
     choice,
-    steps: [stageStep(bench, prepared)],
+    steps: [stageStep(ctx, prepared)],
     install: async (_, path) => {
       sweepTemporary(path);
-      return copyWhole(artefact.path, path, 0o755, (copy) => verifyArtefact(artefact, copy));
+      return copyWhole(artifact.path, path, 0o755, (copy) => verifyArtifact(artifact, copy));
     },
-    digest: () => digestOf(artefact.path),
+    digest: () => digestOf(artifact.path),
   };
 }
 
@@ -158,13 +158,13 @@ function closedEnvironment(env: Environment): Environment {
   return { ...env, PREBUILT_ARCH: undefined, DOCKER_PLATFORM: undefined, OPENSHELL_CARGO_VERSION: undefined };
 }
 
-function stageStep(bench: Workbench, prepared: PreparedStage): Step {
+function stageStep(ctx: TaskContext, prepared: PreparedStage): Step {
   return {
     name: 'stage',
     title: 'supervisor, release',
-    lines: dryRunLines(bench.door, prepared),
+    lines: dryRunLines(ctx.runner, prepared),
     run: async () => {
-      await carryOut(bench, prepared);
+      await execute(ctx, prepared);
     },
   };
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * What publishing asks of an engine. Content goes first, and moves no tag that people use: an image
+ * What publishing asks of an engine. Content goes first, and moves no tag that users use: an image
  * is built without a name, its content is pushed, and the registry's digest of it is all that later
  * steps know it by. So no image that happens to have the same name can take its place.
  */
@@ -41,7 +41,7 @@ export interface PublishedImage {
   readonly build: Omit<ImageBuild, 'tags' | 'output' | 'platforms'>;
   /** The time that everything in the image bears, in seconds since 1970. */
   readonly epoch: number;
-  /** A folder for files of this run. */
+  /** A directory for files of this run. */
   readonly scratch: string;
   /** A word that no other run has, for names on this machine. */
   readonly run: string;
@@ -104,7 +104,7 @@ export interface Publishing {
   /** The question for names that runs have left on this machine, one a line; `undefined` where runs leave none. */
   readonly leftovers: readonly string[] | undefined;
   reading(reference: string, facts: ReadingFacts): ReadingPlan;
-  /** The words that make a builder, without making it the person's current one; `undefined` where there are no builders. */
+  /** The words that make a builder, without making it the user's current one; `undefined` where there are no builders. */
   builderCreation(name: string): readonly string[] | undefined;
 }
 

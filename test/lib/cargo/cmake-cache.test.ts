@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { removeStaleCmakeCaches } from '../../../lib/cargo/cmake-cache.ts';
-import { temporaryFolder } from '../../support/temporary.ts';
+import { temporaryDirectory } from '../../support/temporary.ts';
 
 const TRIPLE = 'x86_64-unknown-linux-gnu';
 const BUILD = `${TRIPLE}/release/build`;
@@ -14,7 +14,7 @@ const OURS = 'CMAKE_C_COMPILER:FILEPATH=/checkout/target/zig-gnu-wrapper/amd64/c
 
 let target: string;
 beforeEach(() => {
-  target = temporaryFolder('target dir');
+  target = temporaryDirectory('target dir');
 });
 
 function cache(path: string, text: string): string {
@@ -30,12 +30,12 @@ describe('removed', () => {
     ['its C++ wrapper below CMakeFiles', 'CMakeFiles/3.25.1/CMakeCXXCompiler.cmake', ZIGCXX],
     ['in a binary file', 'CMakeFiles/a.out', `\0\u00ff${ZIGBUILD}\0`],
   ])('%s', (_, file, text) => {
-    const folder = join(target, BUILD, 'z3-sys-0123abcd/out/build');
+    const directory = join(target, BUILD, 'z3-sys-0123abcd/out/build');
     cache(`${BUILD}/z3-sys-0123abcd/out/build/CMakeCache.txt`, OURS);
     cache(`${BUILD}/z3-sys-0123abcd/out/build/${file}`, text);
-    expect(removeStaleCmakeCaches(target, TRIPLE)).toEqual([folder]);
-    expect(existsSync(folder)).toBe(false);
-    expect(existsSync(dirname(folder))).toBe(true);
+    expect(removeStaleCmakeCaches(target, TRIPLE)).toEqual([directory]);
+    expect(existsSync(directory)).toBe(false);
+    expect(existsSync(dirname(directory))).toBe(true);
     expect(removeStaleCmakeCaches(target, TRIPLE)).toEqual([]);
   });
 
@@ -47,7 +47,7 @@ describe('removed', () => {
     ];
     const kept = cache(`${TRIPLE}/release/build/z3-sys-4/out/build/CMakeCache.txt`, OURS);
     expect(removeStaleCmakeCaches(target, TRIPLE).sort()).toEqual(stale.sort());
-    expect(stale.filter((folder) => existsSync(folder))).toEqual([]);
+    expect(stale.filter((directory) => existsSync(directory))).toEqual([]);
     expect(existsSync(kept)).toBe(true);
   });
 });
@@ -81,7 +81,7 @@ describe('kept', () => {
 
 test('odd things in the way are no errors', () => {
   expect(removeStaleCmakeCaches(join(target, 'none'), TRIPLE)).toEqual([]);
-  cache(`${BUILD}/z3-sys-file`, 'a file with the name of the folder');
+  cache(`${BUILD}/z3-sys-file`, 'a file with the name of the directory');
   cache(`${BUILD}/z3-sys-1/out/build`, 'a file called build');
   cache(`${BUILD}/z3-sys-2/out/build/CMakeFiles`, 'a file called CMakeFiles');
   mkdirSync(join(target, BUILD, 'z3-sys-3/out/build/CMakeCache.txt'), { recursive: true });

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { cargoSettings, linkerOf, readConfigFiles } from '../../../lib/cargo/config-files.ts';
 import type { Environment } from '../../../lib/cli/env.ts';
-import { temporaryFolder } from '../../support/temporary.ts';
+import { temporaryDirectory } from '../../support/temporary.ts';
 
 const NONE = {
   targetDirectory: undefined,
@@ -15,20 +15,20 @@ const NONE = {
   linkers: {},
 };
 
-/** Files by their paths below a folder that has the home `home` and the checkout `home/code/checkout`. */
+/** Files by their paths below a directory that has the home `home` and the checkout `home/code/checkout`. */
 function place(files: Readonly<Record<string, string>> = {}) {
-  const folder = temporaryFolder();
-  const root = join(folder, 'home/code/checkout');
+  const directory = temporaryDirectory();
+  const root = join(directory, 'home/code/checkout');
   mkdirSync(root, { recursive: true });
   for (const [path, text] of Object.entries(files)) {
-    mkdirSync(dirname(join(folder, path)), { recursive: true });
-    writeFileSync(join(folder, path), text);
+    mkdirSync(dirname(join(directory, path)), { recursive: true });
+    writeFileSync(join(directory, path), text);
   }
   const read = (env: Environment = {}) => {
-    const all = { HOME: join(folder, 'home'), ...env };
+    const all = { HOME: join(directory, 'home'), ...env };
     return cargoSettings(readConfigFiles(root, all), all, root);
   };
-  return { folder, root, read };
+  return { directory, root, read };
 }
 
 describe('from files', () => {
@@ -36,7 +36,7 @@ describe('from files', () => {
     expect(place().read()).toEqual(NONE);
   });
 
-  test('everything that counts; relative paths are relative to the folder of .cargo', () => {
+  test('everything that counts; relative paths are relative to the directory of .cargo', () => {
     const { root, read } = place({
       'home/code/checkout/.cargo/config.toml': `
         [build]
@@ -64,14 +64,14 @@ describe('from files', () => {
   });
 
   test('the nearest file that says something wins; the home of cargo is the last', () => {
-    const { folder, read } = place({
+    const { directory, read } = place({
       'home/code/checkout/.cargo/config.toml': '[build]\nrustc-wrapper = "near"',
       'home/code/.cargo/config.toml': '[build]\nrustc-wrapper = "far"\ntarget-dir = "of-code"',
       'cargo-home/config.toml': '[build]\ntarget-dir = "of-home"\ntarget = "x"',
     });
-    expect(read({ CARGO_HOME: join(folder, 'cargo-home') })).toMatchObject({
+    expect(read({ CARGO_HOME: join(directory, 'cargo-home') })).toMatchObject({
       wrapper: 'near',
-      targetDirectory: join(folder, 'home/code/of-code'),
+      targetDirectory: join(directory, 'home/code/of-code'),
       targets: ['x'],
     });
   });
@@ -118,7 +118,7 @@ describe('from variables, which win', () => {
       linker = "file"`,
   };
 
-  test('each of them; relative paths are relative to the folder that cargo runs in', () => {
+  test('each of them; relative paths are relative to the directory that cargo runs in', () => {
     const { root, read } = place(FILE);
     const settings = read({
       CARGO_BUILD_TARGET_DIR: 'out',

@@ -92,7 +92,7 @@ describe('whatever is not certain is left to rustup', () => {
     expect(await has([MUSL], { RUSTUP_TOOLCHAIN: `nightly-${HOST}` })).toBe(true);
   });
 
-  test('toolchains of single folders', async () => {
+  test('toolchains of single directories', async () => {
     install(`stable-${HOST}`, MUSL);
     write(join(home, 'settings.toml'), `default_toolchain = "stable"\n[overrides]\n"/somewhere" = "beta"\n`);
     expect(await has([MUSL])).toBe(false);

@@ -7,19 +7,19 @@ import type { FakeTools } from '../../support/fake-tools.ts';
 import { fakeTools, inProcess } from '../../support/in-process.ts';
 import { refusalFrom, refusalOf } from '../../support/task-errors.ts';
 
-/** A checkout folder beside the fakes. */
+/** A checkout directory beside the fakes. */
 function root(tools: FakeTools): string {
-  const folder = join(tools.folder, 'checkout');
-  mkdirSync(folder, { recursive: true });
-  return folder;
+  const directory = join(tools.directory, 'checkout');
+  mkdirSync(directory, { recursive: true });
+  return directory;
 }
 
 /** A program that is not on PATH; gives its path. */
 function elsewhere(tools: FakeTools, name: string, mode = 0o755): string {
-  const folder = join(tools.folder, 'mise installs');
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, name), '#!/bin/sh\n', { mode });
-  return join(folder, name);
+  const directory = join(tools.directory, 'mise installs');
+  mkdirSync(directory, { recursive: true });
+  writeFileSync(join(directory, name), '#!/bin/sh\n', { mode });
+  return join(directory, name);
 }
 
 /** A mise that has these programs and says no to every other. */
@@ -33,8 +33,8 @@ function addMise(tools: FakeTools, has: readonly string[], environment = '{"RUST
 }
 
 function find(tools: FakeTools, extra: Record<string, string> = {}, needsZig = true) {
-  const { door, env } = inProcess(tools, extra);
-  return findToolchain(door, env, root(tools), tools.folder, needsZig);
+  const { runner, env } = inProcess(tools, extra);
+  return findToolchain(runner, env, root(tools), tools.directory, needsZig);
 }
 
 describe('where the Rust tools come from', () => {
@@ -128,13 +128,13 @@ describe('ZIG', () => {
   test('absolute, relative to where the task was started, a name on PATH, unset, empty', () => {
     const tools = fakeTools().addSilent('zig-0.14');
     const zig = elsewhere(tools, 'zig');
-    const named = (ZIG: string) => zigOf(tools.env({ ZIG }), tools.folder);
+    const named = (ZIG: string) => zigOf(tools.env({ ZIG }), tools.directory);
     expect(named(zig)).toBe(zig);
     expect(named('mise installs/zig')).toBe(zig);
     expect(named('./mise installs/../mise installs/zig')).toBe(zig);
     expect(named('zig-0.14')).toBe(join(tools.bin, 'zig-0.14'));
     expect(named('')).toBeUndefined();
-    expect(zigOf(tools.env(), tools.folder)).toBeUndefined();
+    expect(zigOf(tools.env(), tools.directory)).toBeUndefined();
   });
 
   test.each(['mise installs/plain', 'mise installs', 'nowhere/zig', 'zig', '/', 'a\nb/zig'])(
@@ -143,7 +143,7 @@ describe('ZIG', () => {
       const tools = fakeTools().addSilent('cargo', 'rustup', 'cargo-zigbuild').add('mise', []);
       elsewhere(tools, 'plain', 0o644);
       const message = `2: ZIG is '${value.replace('\n', '\\n')}', which is not an executable program; set it to the path of zig or unset it`;
-      expect(refusalOf(() => zigOf(tools.env({ ZIG: value }), tools.folder))).toBe(message);
+      expect(refusalOf(() => zigOf(tools.env({ ZIG: value }), tools.directory))).toBe(message);
       expect(await refusalFrom(() => find(tools, { ZIG: value }))).toBe(message);
       expect(tools.calls()).toEqual([]);
     },
@@ -152,8 +152,8 @@ describe('ZIG', () => {
 
 describe('zig alone', () => {
   const alone = (tools: FakeTools, extra: Record<string, string> = {}) => {
-    const { door, env } = inProcess(tools, extra);
-    return findZig(door, env, root(tools), tools.folder);
+    const { runner, env } = inProcess(tools, extra);
+    return findZig(runner, env, root(tools), tools.directory);
   };
 
   test('ZIG, then PATH, then mise', async () => {

@@ -20,7 +20,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { makeOverlay, planOverlay, stampedManifest, verifyVersion } from '../../../lib/cargo/version-overlay.ts';
 import { anyText } from '../../support/any-text.ts';
 import { refusalFrom, refusalOf } from '../../support/task-errors.ts';
-import { temporaryFolder } from '../../support/temporary.ts';
+import { temporaryDirectory } from '../../support/temporary.ts';
 
 const MANIFEST = '[workspace.package]\nversion = "0.0.0"\n';
 const LONGEST = `1.2.3-${'a'.repeat(122)}`;
@@ -223,9 +223,9 @@ lines \\u00e9 "quoted" """
 describe('the overlay (faults C10, C11, C12)', () => {
   let root: string;
   beforeEach(() => {
-    root = join(temporaryFolder(), "a checkout's root");
-    for (const folder of ['.git', '.cargo', 'crates/openshell-server/src', 'target/release', 'proto']) {
-      mkdirSync(join(root, folder), { recursive: true });
+    root = join(temporaryDirectory(), "a checkout's root");
+    for (const directory of ['.git', '.cargo', 'crates/openshell-server/src', 'target/release', 'proto']) {
+      mkdirSync(join(root, directory), { recursive: true });
     }
     writeFileSync(join(root, 'Cargo.toml'), `# comment\n[workspace]\nmembers = ["crates/*"]\n${MANIFEST}`);
     writeFileSync(join(root, 'Cargo.lock'), 'version = 4\n');
@@ -236,18 +236,18 @@ describe('the overlay (faults C10, C11, C12)', () => {
 
   const planned = (targetDirectory: string) => planOverlay(root, targetDirectory, '1.2.3');
   const inside = () => planned(join(root, 'target'));
-  const linksOf = (folder: string) =>
-    readdirSync(folder)
-      .filter((name) => lstatSync(join(folder, name)).isSymbolicLink())
+  const linksOf = (directory: string) =>
+    readdirSync(directory)
+      .filter((name) => lstatSync(join(directory, name)).isSymbolicLink())
       .sort();
 
   /** Every file of the checkout but cargo's output, with kind, mode, time and content. */
-  function snapshot(folder = root): string[] {
-    return readdirSync(folder)
-      .filter((name) => folder !== root || name !== 'target')
+  function snapshot(directory = root): string[] {
+    return readdirSync(directory)
+      .filter((name) => directory !== root || name !== 'target')
       .sort()
       .flatMap((name) => {
-        const path = join(folder, name);
+        const path = join(directory, name);
         const stat = lstatSync(path);
         if (stat.isDirectory()) return [`${path}/ ${stat.mode} ${stat.mtimeMs}`, ...snapshot(path)];
         const content = stat.isSymbolicLink() ? readlinkSync(path) : readFileSync(path);
@@ -256,11 +256,11 @@ describe('the overlay (faults C10, C11, C12)', () => {
       });
   }
 
-  test('its place: one folder for each version, below the target directory', () => {
+  test('its place: one directory for each version, below the target directory', () => {
     expect(planOverlay('/c', '/c/target', '1.2.3+b')).toEqual({
       root: '/c',
       targetDirectory: '/c/target',
-      folder: '/c/target/openshell-version/1.2.3+b',
+      directory: '/c/target/openshell-version/1.2.3+b',
       version: '1.2.3+b',
     });
   });
@@ -271,13 +271,13 @@ describe('the overlay (faults C10, C11, C12)', () => {
     await makeOverlay(overlay);
     await makeOverlay(overlay);
     expect(snapshot()).toEqual(before);
-    expect(read(readFileSync(join(overlay.folder, 'Cargo.toml'), 'utf8'))).toEqual({
+    expect(read(readFileSync(join(overlay.directory, 'Cargo.toml'), 'utf8'))).toEqual({
       workspace: { members: ['crates/*'], package: { version: '1.2.3' } },
     });
-    expect(lstatSync(join(overlay.folder, 'Cargo.lock')).isFile()).toBe(true);
-    expect(readFileSync(join(overlay.folder, 'Cargo.lock'), 'utf8')).toBe('version = 4\n');
-    expect(linksOf(overlay.folder)).toEqual(['a link', 'crates', 'proto', 'rust-toolchain.toml']);
-    expect(readdirSync(overlay.folder).sort()).toEqual([
+    expect(lstatSync(join(overlay.directory, 'Cargo.lock')).isFile()).toBe(true);
+    expect(readFileSync(join(overlay.directory, 'Cargo.lock'), 'utf8')).toBe('version = 4\n');
+    expect(linksOf(overlay.directory)).toEqual(['a link', 'crates', 'proto', 'rust-toolchain.toml']);
+    expect(readdirSync(overlay.directory).sort()).toEqual([
       'Cargo.lock',
       'Cargo.toml',
       'a link',
@@ -285,78 +285,78 @@ describe('the overlay (faults C10, C11, C12)', () => {
       'proto',
       'rust-toolchain.toml',
     ]);
-    for (const name of linksOf(overlay.folder)) {
-      expect(realpathSync(join(overlay.folder, name))).toBe(realpathSync(join(root, name)));
+    for (const name of linksOf(overlay.directory)) {
+      expect(realpathSync(join(overlay.directory, name))).toBe(realpathSync(join(root, name)));
     }
   });
 
   test('what cargo writes into its lock file does not reach the checkout', async () => {
     const overlay = inside();
     await makeOverlay(overlay);
-    writeFileSync(join(overlay.folder, 'Cargo.lock'), 'moved');
+    writeFileSync(join(overlay.directory, 'Cargo.lock'), 'moved');
     expect(readFileSync(join(root, 'Cargo.lock'), 'utf8')).toBe('version = 4\n');
     await makeOverlay(overlay);
-    expect(readFileSync(join(overlay.folder, 'Cargo.lock'), 'utf8')).toBe('version = 4\n');
+    expect(readFileSync(join(overlay.directory, 'Cargo.lock'), 'utf8')).toBe('version = 4\n');
   });
 
   test('a checkout without a lock file', async () => {
     rmSync(join(root, 'Cargo.lock'));
     await makeOverlay(inside());
-    expect(existsSync(join(inside().folder, 'Cargo.lock'))).toBe(false);
+    expect(existsSync(join(inside().directory, 'Cargo.lock'))).toBe(false);
   });
 
   test('outside the checkout .cargo is linked too; cargo would not find it otherwise', async () => {
-    const overlay = planned(join(temporaryFolder(), 'out'));
+    const overlay = planned(join(temporaryDirectory(), 'out'));
     await makeOverlay(overlay);
-    expect(linksOf(overlay.folder)).toEqual(['.cargo', 'a link', 'crates', 'proto', 'rust-toolchain.toml']);
+    expect(linksOf(overlay.directory)).toEqual(['.cargo', 'a link', 'crates', 'proto', 'rust-toolchain.toml']);
   });
 
   test('a target directory of another name is not linked into itself', async () => {
     mkdirSync(join(root, '..output'));
     const overlay = planned(join(root, '..output'));
     await makeOverlay(overlay);
-    expect(linksOf(overlay.folder)).toEqual(['a link', 'crates', 'proto', 'rust-toolchain.toml']);
+    expect(linksOf(overlay.directory)).toEqual(['a link', 'crates', 'proto', 'rust-toolchain.toml']);
   });
 
-  test('a target directory below a source folder does not hide that folder', async () => {
+  test('a target directory below a source directory does not hide that directory', async () => {
     const overlay = planned(join(root, 'crates/openshell-server/target'));
     await makeOverlay(overlay);
-    expect(linksOf(overlay.folder)).toContain('crates');
-    expect(statSync(join(overlay.folder, 'crates/openshell-server/src/main.rs')).isFile()).toBe(true);
+    expect(linksOf(overlay.directory)).toContain('crates');
+    expect(statSync(join(overlay.directory, 'crates/openshell-server/src/main.rs')).isFile()).toBe(true);
   });
 
   test('brought up to date: new entries come, stale links go, wrong ones are set right, the rest stays', async () => {
     const overlay = inside();
     await makeOverlay(overlay);
-    const { ino } = lstatSync(join(overlay.folder, 'crates'));
+    const { ino } = lstatSync(join(overlay.directory, 'crates'));
     writeFileSync(join(root, 'new file'), '');
     rmSync(join(root, 'proto'), { recursive: true });
-    rmSync(join(overlay.folder, 'rust-toolchain.toml'));
-    symlinkSync('/somewhere/else', join(overlay.folder, 'rust-toolchain.toml'));
-    symlinkSync('nowhere', join(overlay.folder, `.crates.${process.pid}.tmp`));
-    symlinkSync(join(root, '.git'), join(overlay.folder, '.git'));
-    writeFileSync(join(overlay.folder, 'notes of a person'), '');
+    rmSync(join(overlay.directory, 'rust-toolchain.toml'));
+    symlinkSync('/somewhere/else', join(overlay.directory, 'rust-toolchain.toml'));
+    symlinkSync('nowhere', join(overlay.directory, `.crates.${process.pid}.tmp`));
+    symlinkSync(join(root, '.git'), join(overlay.directory, '.git'));
+    writeFileSync(join(overlay.directory, 'notes of a user'), '');
     writeFileSync(join(root, 'Cargo.toml'), `[workspace]\nresolver = "3"\n${MANIFEST}`);
     await makeOverlay(overlay);
-    expect(linksOf(overlay.folder)).toEqual(['a link', 'crates', 'new file', 'rust-toolchain.toml']);
-    expect(readlinkSync(join(overlay.folder, 'rust-toolchain.toml'))).toBe(join(root, 'rust-toolchain.toml'));
-    expect(lstatSync(join(overlay.folder, 'crates')).ino).toBe(ino);
-    expect(existsSync(join(overlay.folder, 'notes of a person'))).toBe(true);
-    expect(readFileSync(join(overlay.folder, 'Cargo.toml'), 'utf8')).toContain('resolver = "3"');
+    expect(linksOf(overlay.directory)).toEqual(['a link', 'crates', 'new file', 'rust-toolchain.toml']);
+    expect(readlinkSync(join(overlay.directory, 'rust-toolchain.toml'))).toBe(join(root, 'rust-toolchain.toml'));
+    expect(lstatSync(join(overlay.directory, 'crates')).ino).toBe(ino);
+    expect(existsSync(join(overlay.directory, 'notes of a user'))).toBe(true);
+    expect(readFileSync(join(overlay.directory, 'Cargo.toml'), 'utf8')).toContain('resolver = "3"');
   });
 
   test('unchanged files keep their time, so that cargo has nothing to do', async () => {
     const overlay = inside();
     await makeOverlay(overlay);
     const times = () =>
-      ['Cargo.toml', 'Cargo.lock', 'crates'].map((name) => lstatSync(join(overlay.folder, name)).mtimeMs);
+      ['Cargo.toml', 'Cargo.lock', 'crates'].map((name) => lstatSync(join(overlay.directory, name)).mtimeMs);
     const before = times();
     await makeOverlay(overlay);
     expect(times()).toEqual(before);
   });
 
-  test.each(['file', 'folder'])('a real %s in the place of a link is an error and is kept', async (kind) => {
-    const path = join(inside().folder, 'crates');
+  test.each(['file', 'directory'])('a real %s in the place of a link is an error and is kept', async (kind) => {
+    const path = join(inside().directory, 'crates');
     mkdirSync(dirname(path), { recursive: true });
     if (kind === 'file') writeFileSync(path, 'precious');
     else mkdirSync(path);
@@ -368,16 +368,16 @@ describe('the overlay (faults C10, C11, C12)', () => {
 
   test("links where our two files belong are replaced, the checkout's files behind them are untouched", async () => {
     const before = snapshot();
-    mkdirSync(inside().folder, { recursive: true });
-    for (const name of ['Cargo.toml', 'Cargo.lock']) symlinkSync(join(root, name), join(inside().folder, name));
+    mkdirSync(inside().directory, { recursive: true });
+    for (const name of ['Cargo.toml', 'Cargo.lock']) symlinkSync(join(root, name), join(inside().directory, name));
     await makeOverlay(inside());
     expect(snapshot()).toEqual(before);
-    expect(readFileSync(join(inside().folder, 'Cargo.toml'), 'utf8')).toContain('1.2.3');
+    expect(readFileSync(join(inside().directory, 'Cargo.toml'), 'utf8')).toContain('1.2.3');
   });
 
   test('a manifest without a version: nothing is made', async () => {
     writeFileSync(join(root, 'Cargo.toml'), '[workspace]\n');
     expect(await refusalFrom(() => makeOverlay(inside()))).toMatch(/^2: Cargo\.toml has no version/);
-    expect(existsSync(inside().folder)).toBe(false);
+    expect(existsSync(inside().directory)).toBe(false);
   });
 });

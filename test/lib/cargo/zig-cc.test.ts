@@ -18,7 +18,7 @@ import { findProgram } from '../../../lib/process/which.ts';
 import { anyWord } from '../../support/any-text.ts';
 import { fakeTools } from '../../support/in-process.ts';
 import { runTaskFile } from '../../support/run-task.ts';
-import { temporaryFolder } from '../../support/temporary.ts';
+import { temporaryDirectory } from '../../support/temporary.ts';
 
 const TARGET = 'x86_64-unknown-linux-gnu.2.28';
 const SHELLS = ['sh', 'dash', 'bash'].filter((shell) => findProgram(shell, process.env) !== undefined);
@@ -38,10 +38,10 @@ const HOSTILE = [
 const ALL_HOSTILE = HOSTILE.join('/');
 
 /** A zig that prints its words, each with a NUL behind it. */
-function fakeZig(folder: string): string {
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, 'zig'), `#!/bin/sh\nprintf '%s\\0' "$@"\n`, { mode: 0o755 });
-  return join(folder, 'zig');
+function fakeZig(directory: string): string {
+  mkdirSync(directory, { recursive: true });
+  writeFileSync(join(directory, 'zig'), `#!/bin/sh\nprintf '%s\\0' "$@"\n`, { mode: 0o755 });
+  return join(directory, 'zig');
 }
 
 /** What zig gets when a wrapper is run by a shell. */
@@ -52,8 +52,8 @@ function zigWords(shell: string, script: string, words: readonly string[]): stri
   return result.stdout.toString().split('\0').slice(0, -1);
 }
 
-function written(folder: string, zig: string, target = TARGET): ZigWrapper {
-  const wrapper = zigWrapper(target, target, folder, zig);
+function written(directory: string, zig: string, target = TARGET): ZigWrapper {
+  const wrapper = zigWrapper(target, target, directory, zig);
   writeZigWrapper(wrapper);
   return wrapper;
 }
@@ -85,8 +85,8 @@ describe('what there is', () => {
   });
 
   test('the files and their modes; written once, then left alone', () => {
-    const folder = join(temporaryFolder(), 'a/b');
-    const wrapper = zigWrapper(TARGET, TARGET, folder, '/opt/zig');
+    const directory = join(temporaryDirectory(), 'a/b');
+    const wrapper = zigWrapper(TARGET, TARGET, directory, '/opt/zig');
     const before = process.umask(0o077);
     try {
       expect(writeZigWrapper(wrapper)).toBe('written');
@@ -94,23 +94,23 @@ describe('what there is', () => {
       process.umask(before);
     }
     const modes = Object.fromEntries(
-      readdirSync(folder).map((name) => [name, (statSync(join(folder, name)).mode & 0o7777).toString(8)]),
+      readdirSync(directory).map((name) => [name, (statSync(join(directory, name)).mode & 0o7777).toString(8)]),
     );
     expect(modes).toEqual({ cc: '755', 'c++': '755', ar: '755', ranlib: '755', 'toolchain.cmake': '644' });
     expect(writeZigWrapper(wrapper)).toBe('unchanged');
-    expect(writeZigWrapper(zigWrapper(TARGET, TARGET, folder, '/other/zig'))).toBe('written');
+    expect(writeZigWrapper(zigWrapper(TARGET, TARGET, directory, '/other/zig'))).toBe('written');
   });
 
-  test('what stood in the folder is replaced, a link included', () => {
-    const folder = temporaryFolder();
-    const victim = join(temporaryFolder(), 'victim');
+  test('what stood in the directory is replaced, a link included', () => {
+    const directory = temporaryDirectory();
+    const victim = join(temporaryDirectory(), 'victim');
     writeFileSync(victim, 'precious');
-    symlinkSync(victim, join(folder, 'cc'));
-    writeFileSync(join(folder, 'ar'), 'old', { mode: 0o600 });
-    written(folder, '/opt/zig');
+    symlinkSync(victim, join(directory, 'cc'));
+    writeFileSync(join(directory, 'ar'), 'old', { mode: 0o600 });
+    written(directory, '/opt/zig');
     expect(readFileSync(victim, 'utf8')).toBe('precious');
-    expect(lstatSync(join(folder, 'cc')).isFile()).toBe(true);
-    expect(statSync(join(folder, 'ar')).mode & 0o777).toBe(0o755);
+    expect(lstatSync(join(directory, 'cc')).isFile()).toBe(true);
+    expect(statSync(join(directory, 'ar')).mode & 0o777).toBe(0o755);
   });
 
   test.each([
@@ -144,7 +144,7 @@ describe('what there is', () => {
 });
 
 describe.each(SHELLS)('under %s', (shell) => {
-  const folder = () => join(temporaryFolder(), 'wrapper');
+  const directory = () => join(temporaryDirectory(), 'wrapper');
   const LEAD = '--target=x86_64-linux-gnu.2.28';
 
   test.each<[string[], string[]]>([
@@ -173,23 +173,23 @@ describe.each(SHELLS)('under %s', (shell) => {
       ['', 'a  b', '', '\t', '*', '$HOME', '"', "'", '\\', 'new\nline', '-', '--'],
     ],
   ])('cc %j hands on %j', (words, expected) => {
-    const at = folder();
-    written(at, fakeZig(temporaryFolder()));
+    const at = directory();
+    written(at, fakeZig(temporaryDirectory()));
     expect(zigWords(shell, join(at, 'cc'), words)).toEqual(['cc', LEAD, ...expected]);
     expect(zigWords(shell, join(at, 'c++'), words)).toEqual(['c++', LEAD, ...expected]);
   });
 
   test.each(['ar', 'ranlib'])('%s hands on everything', (tool) => {
-    const at = folder();
-    written(at, fakeZig(temporaryFolder()));
+    const at = directory();
+    written(at, fakeZig(temporaryDirectory()));
     const words = ['crs', '--target=x', '', 'a b', '-target', 'x'];
     expect(zigWords(shell, join(at, tool), words)).toEqual([tool, ...words]);
     expect(zigWords(shell, join(at, tool), [])).toEqual([tool]);
   });
 
   test('any words: the four forms of the target go, the rest keeps its order', () => {
-    const at = folder();
-    written(at, fakeZig(temporaryFolder()));
+    const at = directory();
+    written(at, fakeZig(temporaryDirectory()));
     const word = fc.oneof(
       anyWord(6),
       fc.constantFrom('--target', '-target', '--target=x', '-target=x', '', 'a b', '-c', '*'),
@@ -208,8 +208,8 @@ describe.each(SHELLS)('under %s', (shell) => {
     );
   });
 
-  test.each(['x;touch PWNED;#', ALL_HOSTILE])('a folder and a zig in %j', (name) => {
-    const base = temporaryFolder();
+  test.each(['x;touch PWNED;#', ALL_HOSTILE])('a directory and a zig in %j', (name) => {
+    const base = temporaryDirectory();
     const zig = fakeZig(join(base, name, 'zig dir'));
     const at = join(base, name, 'wrapper');
     written(at, zig);
@@ -230,24 +230,24 @@ describe.skipIf(CMAKE === undefined)('real cmake reads the toolchain file (skipp
   const readable = HOSTILE.filter((name) => !name.includes(';'));
 
   // biome-ignore lint/suspicious/noTemplateCurlyInString: cmake's variables look like that
-  test.each([...readable, '@NAME@', '[[x]]', '${CMAKE_VERSION}', '\\$x', 'a\\'])('in a folder %j', (name) => {
-    const base = temporaryFolder();
-    const folder = join(base, name);
-    written(folder, '/opt/zig');
+  test.each([...readable, '@NAME@', '[[x]]', '${CMAKE_VERSION}', '\\$x', 'a\\'])('in a directory %j', (name) => {
+    const base = temporaryDirectory();
+    const directory = join(base, name);
+    written(directory, '/opt/zig');
     const names = ['SYSTEM_NAME', 'SYSTEM_PROCESSOR', 'C_COMPILER', 'CXX_COMPILER', 'AR', 'RANLIB'];
     const lines = names.map((variable) => `file(APPEND out "<\${CMAKE_${variable}}>")\n`);
     writeFileSync(
       join(base, 'show.cmake'),
-      `${readFileSync(join(folder, 'toolchain.cmake'), 'utf8')}${lines.join('')}`,
+      `${readFileSync(join(directory, 'toolchain.cmake'), 'utf8')}${lines.join('')}`,
     );
     expect(cmake(['-P', 'show.cmake'], base)).toEqual({ status: 0, text: '' });
-    const tools = ['cc', 'c++', 'ar', 'ranlib'].map((tool) => `<${folder}/${tool}>`);
+    const tools = ['cc', 'c++', 'ar', 'ranlib'].map((tool) => `<${directory}/${tool}>`);
     expect(readFileSync(join(base, 'out'), 'utf8')).toBe(`<Linux><x86_64>${tools.join('')}`);
   });
 
   const CC = findProgram('cc', process.env);
-  test.skipIf(CC === undefined)('and configures a project in a folder with blanks (skipped without cc)', () => {
-    const base = join(temporaryFolder(), 'a project');
+  test.skipIf(CC === undefined)('and configures a project in a directory with blanks (skipped without cc)', () => {
+    const base = join(temporaryDirectory(), 'a project');
     const zig = join(base, 'zig');
     mkdirSync(base);
     // Stands in for zig: forgets the tool and the target, and compiles with what is here.
@@ -282,10 +282,10 @@ describe.skipIf(CMAKE === undefined)('real cmake reads the toolchain file (skipp
 });
 
 describe('tasks/setup-zig-cc-wrapper', () => {
-  /** A checkout, a zig and an environment; the folder's name can be hostile. */
+  /** A checkout, a zig and an environment; the directory's name can be hostile. */
   function setting(name: string) {
     const tools = fakeTools();
-    const root = join(temporaryFolder(), name);
+    const root = join(temporaryDirectory(), name);
     mkdirSync(join(root, 'crates/openshell-server'), { recursive: true });
     writeFileSync(join(root, 'Cargo.toml'), '[workspace]\n');
     const zig = fakeZig(join(root, 'tools'));
@@ -294,7 +294,7 @@ describe('tasks/setup-zig-cc-wrapper', () => {
     return { tools, root, zig, run };
   }
 
-  const expected = (folder: string) => zigWrapper(TARGET, TARGET, folder, '/any').variables;
+  const expected = (directory: string) => zigWrapper(TARGET, TARGET, directory, '/any').variables;
 
   /** The values that real bash has after `eval "$(...)"`. */
   function evaluated(text: string, cwd: string): string[] {
@@ -311,14 +311,14 @@ describe('tasks/setup-zig-cc-wrapper', () => {
       const { root, run } = setting(name);
       const result = await run([TARGET, TARGET, 'target/zig wrapper']);
       expect(result).toMatchObject({ status: 0, stderr: '' });
-      const folder = join(root, 'target/zig wrapper');
-      expect(evaluated(result.stdout, root)).toEqual(expected(folder).map(([, value]) => value));
+      const directory = join(root, 'target/zig wrapper');
+      expect(evaluated(result.stdout, root)).toEqual(expected(directory).map(([, value]) => value));
       expect(existsSync(join(root, 'PWNED')) || existsSync('PWNED')).toBe(false);
-      expect(zigWords('sh', join(folder, 'cc'), ['-c'])).toEqual(['cc', '--target=x86_64-linux-gnu.2.28', '-c']);
+      expect(zigWords('sh', join(directory, 'cc'), ['-c'])).toEqual(['cc', '--target=x86_64-linux-gnu.2.28', '-c']);
     },
   );
 
-  test('the lines of a plain path are as they always were, absolute for a relative folder (ZIG-2)', async () => {
+  test('the lines of a plain path are as they always were, absolute for a relative directory (ZIG-2)', async () => {
     const { root, run } = setting('plain');
     const { stdout } = await run([TARGET, TARGET, 'w']);
     expect(stdout).toBe(
@@ -344,7 +344,7 @@ describe('tasks/setup-zig-cc-wrapper', () => {
 
   test('a path with a line break goes into GITHUB_ENV in the delimiter form', async () => {
     const { root, run } = setting('two\nEND_OF_VALUE\nlines');
-    const file = join(temporaryFolder(), 'env');
+    const file = join(temporaryDirectory(), 'env');
     expect(await run([TARGET, TARGET, 'w'], { GITHUB_ENV: file })).toMatchObject({ status: 0, stdout: '' });
     const text = readFileSync(file, 'utf8');
     const values: [string, string][] = [];
@@ -366,10 +366,10 @@ describe('tasks/setup-zig-cc-wrapper', () => {
   test('a stale cmake cache goes, with a line on stderr, in the target directory that counts', async () => {
     const { root, run } = setting('plain');
     const cache = (target: string) => {
-      const folder = join(target, 'x86_64-unknown-linux-gnu/release/build/z3-sys-1/out/build');
-      mkdirSync(folder, { recursive: true });
-      writeFileSync(join(folder, 'CMakeCache.txt'), '/home/x/.cache/cargo-zigbuild/zigcc');
-      return folder;
+      const directory = join(target, 'x86_64-unknown-linux-gnu/release/build/z3-sys-1/out/build');
+      mkdirSync(directory, { recursive: true });
+      writeFileSync(join(directory, 'CMakeCache.txt'), '/home/x/.cache/cargo-zigbuild/zigcc');
+      return directory;
     };
     const [own, other] = [cache(join(root, 'target')), cache(join(root, 'other'))];
     const second = await run([TARGET, TARGET, 'w'], { CARGO_TARGET_DIR: 'other' });

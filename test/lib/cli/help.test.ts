@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import type { Declaration } from '../../../lib/cli/args.ts';
 import { helpText } from '../../../lib/cli/help.ts';
 import { runTaskFile, SUITE_ROOT } from '../../support/run-task.ts';
-import { temporaryFolder } from '../../support/temporary.ts';
+import { temporaryDirectory } from '../../support/temporary.ts';
 
 test('a help text, whole', () => {
   const declaration: Declaration = {
@@ -63,7 +63,7 @@ const TASKS = readdirSync(join(SUITE_ROOT, 'tasks'), { recursive: true, encoding
   .map((name) => name.slice(0, -3));
 
 test.each(TASKS)('tasks/%s: -h and --help print the same, fit in 100 columns, and need no checkout', async (task) => {
-  const options = { cwd: temporaryFolder(), env: {} };
+  const options = { cwd: temporaryDirectory(), env: {} };
   const [long, short] = await Promise.all([runTaskFile(task, ['--help'], options), runTaskFile(task, ['-h'], options)]);
   expect(long).toMatchObject({ status: 0, stderr: '' });
   expect(short).toEqual(long);

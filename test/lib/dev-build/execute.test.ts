@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { type LaunchBuildOptions, resolveLaunchBuildConfig } from '../../../lib/dev-build/config.ts';
 import { buildForLaunch, launchBuildLines, prepareLaunchBuild } from '../../../lib/dev-build/execute.ts';
-import { staticGlibcLack } from '../../../lib/dev-build/static-libc.ts';
+import { whyNoStaticLibc } from '../../../lib/dev-build/static-libc.ts';
 import type { Host } from '../../../lib/host.ts';
 import { buildElf, DYNAMIC_RECIPE, type Recipe } from '../../support/elf-builder.ts';
 import type { FakeTools } from '../../support/fake-tools.ts';
@@ -25,7 +25,7 @@ const JOINT = [...PLAIN, '-p', 'openshell-sandbox', '--bin', 'openshell-sandbox'
 
 class Fake {
   readonly tools: FakeTools = fakeTools();
-  readonly root = join(this.tools.folder, 'checkout');
+  readonly root = join(this.tools.directory, 'checkout');
   /** What cargo says, a line for each executable. */
   readonly #messages: object[] = [];
 
@@ -57,10 +57,10 @@ class Fake {
       { words: ['build'], script: `${before}\n/bin/cat <<'END'\n${text}\nEND` },
       { words: ['metadata'], script: `/bin/cat <<'END'\n${JSON.stringify(METADATA)}\nEND` },
     ]);
-    const bench = inProcess(this.tools, extra);
-    const config = resolveLaunchBuildConfig(bench.env, this.root, this.root, host, options);
-    const plan = await prepareLaunchBuild(bench, config, TOOLCHAIN);
-    return { plan, bench, built: await buildForLaunch(bench, plan) };
+    const ctx = inProcess(this.tools, extra);
+    const config = resolveLaunchBuildConfig(ctx.env, this.root, this.root, host, options);
+    const plan = await prepareLaunchBuild(ctx, config, TOOLCHAIN);
+    return { plan, ctx, built: await buildForLaunch(ctx, plan) };
   }
 }
 
@@ -100,7 +100,7 @@ describe('one cargo run', () => {
     expect(plan.scripts.map(({ path }) => statSync(path).mode & 0o777)).toEqual([0o755]);
   });
 
-  test('without it: a plain build, no script, no folder of ours', async () => {
+  test('without it: a plain build, no script, no directory of ours', async () => {
     const fake = new Fake().makes('openshell-gateway', DYNAMIC, 'target/debug/openshell-gateway', true);
     const { built } = await fake.build({ withSupervisor: false });
     expect(built).toMatchObject({ supervisor: undefined, compiled: 0, total: 1 });
@@ -129,11 +129,11 @@ describe('one cargo run', () => {
 
   test('the dry run names the script, the command to paste and the check', async () => {
     const fake = good();
-    const { bench, plan } = await fake.build();
-    const lines = launchBuildLines(bench.door, plan);
+    const { ctx, plan } = await fake.build();
+    const lines = launchBuildLines(ctx.runner, plan);
     expect(lines).toEqual([
       `# writes ${plan.scripts[0]?.path}`,
-      bench.door.describe(plan.command),
+      ctx.runner.describe(plan.command),
       '# checks openshell-sandbox: machine, complete, static',
     ]);
   });
@@ -222,7 +222,7 @@ describe('H27: the recovery of a failing sccache, behind a wrapper of ours', () 
   test('its server is restarted, and the build is tried again', async () => {
     const fake = good();
     fake.tools.addSilent('sccache');
-    const { bench, built } = await fake.build(
+    const { ctx, built } = await fake.build(
       undefined,
       { RUSTC_WRAPPER: 'sccache' },
       `if ${isFirst(0)}; then ${FAILING}; fi`,
@@ -234,14 +234,14 @@ describe('H27: the recovery of a failing sccache, behind a wrapper of ours', () 
       'sccache --start-server',
       'cargo build',
     ]);
-    expect(bench.screen.stderr()).toContain('warning: sccache failed, not the build; restarting its server under');
+    expect(ctx.screen.stderr()).toContain('warning: sccache failed, not the build; restarting its server under');
   });
 
   test('the last try is without sccache and keeps the static supervisor', async () => {
     const fake = good();
     fake.tools.addSilent('sccache');
     const before = `if [[ -n $RUSTC_WRAPPER ]]; then ${FAILING}; fi`;
-    const { bench } = await fake.build(undefined, { RUSTC_WRAPPER: 'sccache' }, before);
+    const { ctx } = await fake.build(undefined, { RUSTC_WRAPPER: 'sccache' }, before);
     const builds = fake.tools.calls().filter(({ tool }) => tool === 'cargo');
     expect(builds.map(({ env }) => env.RUSTC_WRAPPER?.split('/').at(-1))).toEqual([
       'rustc-wrapper',
@@ -250,7 +250,7 @@ describe('H27: the recovery of a failing sccache, behind a wrapper of ours', () 
     ]);
     expect(new Set(builds.map(({ env }) => env.RUSTC_WORKSPACE_WRAPPER)).size).toBe(1);
     expect(builds[0]?.env.RUSTC_WORKSPACE_WRAPPER).toMatch(/static-rustc$/);
-    expect(bench.screen.stderr()).toContain('warning: sccache failed, not the build; trying once more without it');
+    expect(ctx.screen.stderr()).toContain('warning: sccache failed, not the build; trying once more without it');
   });
 
   test('a wrapper that is only in a file of cargo is found, too', async () => {
@@ -265,24 +265,24 @@ describe('H27: the recovery of a failing sccache, behind a wrapper of ours', () 
 describe('behind `mise x --`', () => {
   test('the wrapper that mise sets is found, and ours is set inside', async () => {
     const tools = fakeTools();
-    const root = join(tools.folder, 'checkout');
+    const root = join(tools.directory, 'checkout');
     mkdirSync(root);
     tools.add('mise', [
       { words: ['env', '--json'], script: `echo '{"RUSTC_WRAPPER": "sccache"}'` },
       { words: ['x', '--', 'env'], script: ':' },
     ]);
-    const bench = inProcess(tools);
-    const config = resolveLaunchBuildConfig(bench.env, root, root, HOST, { withSupervisor: true });
-    await bench.door.learnMise(root);
-    const plan = await prepareLaunchBuild(bench, config, { ...TOOLCHAIN, prefix: ['mise', 'x', '--'] });
+    const ctx = inProcess(tools);
+    const config = resolveLaunchBuildConfig(ctx.env, root, root, HOST, { withSupervisor: true });
+    await ctx.runner.learnMise(root);
+    const plan = await prepareLaunchBuild(ctx, config, { ...TOOLCHAIN, prefix: ['mise', 'x', '--'] });
     expect(plan.command.env.OPENSHELL_RUSTC_WRAPPER).toBe('sccache');
-    await bench.door.cargo(plan.command);
+    await ctx.runner.cargo(plan.command);
     const { RUSTC_WRAPPER, RUSTC_WORKSPACE_WRAPPER } = plan.command.env;
     const call = tools.calls().at(-1);
     // What mise does not set reaches cargo as it is.
     expect(call?.words.slice(2, 6)).toEqual(['env', `RUSTC_WRAPPER=${RUSTC_WRAPPER}`, 'cargo', 'build']);
     expect(call?.env.RUSTC_WORKSPACE_WRAPPER).toBe(RUSTC_WORKSPACE_WRAPPER);
-    expect(bench.door.describe(plan.command)).toContain(` mise x -- env RUSTC_WRAPPER=${RUSTC_WRAPPER} `);
+    expect(ctx.runner.describe(plan.command)).toContain(` mise x -- env RUSTC_WRAPPER=${RUSTC_WRAPPER} `);
   });
 });
 
@@ -290,9 +290,9 @@ describe('whether a static supervisor can be linked here', () => {
   async function lack(answer: string, env: Readonly<Record<string, string>> = {}, host: Host = HOST, linker = 'cc') {
     const tools = fakeTools();
     tools.add(linker, [{ words: ['-print-file-name=libc.a'], script: answer }]);
-    const bench = inProcess(tools, env);
-    const config = resolveLaunchBuildConfig(env, tools.folder, tools.folder, host, { withSupervisor: true });
-    return staticGlibcLack(bench.door, bench.env, config);
+    const ctx = inProcess(tools, env);
+    const config = resolveLaunchBuildConfig(env, tools.directory, tools.directory, host, { withSupervisor: true });
+    return whyNoStaticLibc(ctx.runner, ctx.env, config);
   }
 
   test('a path: yes', async () => {
@@ -326,6 +326,6 @@ describe('whether a static supervisor can be linked here', () => {
 test('a cargo that does not know build.build-dir is said to compile twice', async () => {
   const fake = good();
   mkdirSync(join(fake.root, 'made/deps'));
-  const { bench } = await fake.build();
-  expect(bench.screen.stderr()).toContain('warning: this cargo is older than 1.91');
+  const { ctx } = await fake.build();
+  expect(ctx.screen.stderr()).toContain('warning: this cargo is older than 1.91');
 });

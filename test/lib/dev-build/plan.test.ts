@@ -38,14 +38,18 @@ function line(given: Situation = {}): string {
   return commandText(plan(given).command).replaceAll(/-[0-9a-f]{16}\b/g, '-HASH');
 }
 
-describe('without a supervisor: what a person would type', () => {
+describe('without a supervisor: what a user would type', () => {
   const plain = { withSupervisor: false };
 
-  test('no script, no folder, no variable', () => {
+  test('no script, no directory, no variable', () => {
     expect(line({ options: plain })).toBe(
       'cargo build -p openshell-server --bin openshell-gateway --message-format=json-render-diagnostics',
     );
-    expect(plan({ options: plain })).toMatchObject({ scripts: [], folder: undefined, command: { cwd: '/c', env: {} } });
+    expect(plan({ options: plain })).toMatchObject({
+      scripts: [],
+      directory: undefined,
+      command: { cwd: '/c', env: {} },
+    });
   });
 
   test('the same on a Mac, and whatever cargo is set to: it is not our business', () => {
@@ -53,7 +57,7 @@ describe('without a supervisor: what a person would type', () => {
     expect(line({ options: plain, host: MAC, settings })).toBe(line({ options: plain }));
   });
 
-  test("the VM driver in the same run, with its runtime's folder", () => {
+  test("the VM driver in the same run, with its runtime's directory", () => {
     const driver = { name: 'vm-driver', package: 'openshell-driver-vm', binary: 'openshell-driver-vm' };
     const options = {
       withSupervisor: false,
@@ -66,48 +70,48 @@ describe('without a supervisor: what a person would type', () => {
     );
   });
 
-  test('a relative CARGO_TARGET_DIR is relative to where the person is', () => {
+  test('a relative CARGO_TARGET_DIR is relative to where the user is', () => {
     expect(line({ options: plain, env: { CARGO_TARGET_DIR: 'out' } })).toMatch(/^CARGO_TARGET_DIR=\/start\/out cargo /);
   });
 });
 
 describe('with the supervisor: one run', () => {
-  test('its binaries in a folder of ours, everything else where the person has it', () => {
+  test('its binaries in a directory of ours, everything else where the user has it', () => {
     expect(line()).toBe(
       'RUSTC_WORKSPACE_WRAPPER=/c/target/openshell-tasks/static-rustc-HASH/static-rustc ' +
         'cargo build -p openshell-server --bin openshell-gateway -p openshell-sandbox --bin openshell-sandbox ' +
         '--target-dir /c/target/openshell-tasks/launch --config \'build.build-dir = "/c/target"\' ' +
         '--message-format=json-render-diagnostics',
     );
-    expect(plan().folder).toBe('/c/target/openshell-tasks/launch');
+    expect(plan().directory).toBe('/c/target/openshell-tasks/launch');
   });
 
   test('C6: CARGO_TARGET_DIR, then what cargo is set to, then target', () => {
     const settings = { targetDirectory: '/set' };
-    const folders = [plan({ env: { CARGO_TARGET_DIR: '/named' }, settings }), plan({ settings }), plan()];
-    expect(folders.map(({ folder }) => folder)).toEqual([
+    const directories = [plan({ env: { CARGO_TARGET_DIR: '/named' }, settings }), plan({ settings }), plan()];
+    expect(directories.map(({ directory }) => directory)).toEqual([
       '/named/openshell-tasks/launch',
       '/set/openshell-tasks/launch',
       '/c/target/openshell-tasks/launch',
     ]);
   });
 
-  test('a build.build-dir of the person stays in force', () => {
+  test('a build.build-dir of the user stays in force', () => {
     expect(line({ settings: { hasBuildDirectory: true } })).not.toContain('--config');
   });
 
   test.each([
-    ['a "quoted" \\ folder', '--config', `'build.build-dir = "/a \\"quoted\\" \\\\ folder/target"'`],
+    ['a "quoted" \\ directory', '--config', `'build.build-dir = "/a \\"quoted\\" \\\\ directory/target"'`],
     ['a{b}c', '--config', `'build.build-dir = "target"'`],
   ])('a checkout in /%s', (name, word, text) => {
     expect(line({ root: `/${name}` })).toContain(`${word} ${text}`);
   });
 
-  test('a target folder outside that cargo would take for a template is not shared', () => {
+  test('a target directory outside that cargo would take for a template is not shared', () => {
     expect(line({ env: { CARGO_TARGET_DIR: '/x/{y}' } })).not.toContain('--config');
   });
 
-  test('a feature goes to the packages that declare it, and has a folder of its own', () => {
+  test('a feature goes to the packages that declare it, and has a directory of its own', () => {
     const env = { EXTRA_CARGO_FEATURES: 'telemetry bundled-z3 openshell-core/telemetry' };
     const features = {
       gateway: ['telemetry', 'bundled-z3', 'openshell-core/telemetry'],
@@ -116,7 +120,7 @@ describe('with the supervisor: one run', () => {
     expect(line({ env, features })).toContain(
       "--features 'openshell-server/telemetry openshell-server/bundled-z3 openshell-core/telemetry openshell-sandbox/telemetry' ",
     );
-    expect(plan({ env, features }).folder).toMatch(/\/launch-[0-9a-f]{8}$/);
+    expect(plan({ env, features }).directory).toMatch(/\/launch-[0-9a-f]{8}$/);
   });
 
   test('CARGO_BUILD_JOBS is checked', () => {
@@ -125,7 +129,7 @@ describe('with the supervisor: one run', () => {
   });
 });
 
-describe("the person's wrappers", () => {
+describe("the user's wrappers", () => {
   const names = (given: Situation) => plan(given).scripts.map(({ path }) => path.split('/').at(-1));
 
   test('none: one script', () => {
@@ -139,12 +143,12 @@ describe("the person's wrappers", () => {
     expect(command.env.OPENSHELL_RUSTC_WRAPPER).toBe('sccache');
   });
 
-  test('with and without sccache the artefacts are the same: cargo counts the workspace wrapper alone', () => {
+  test('with and without sccache the artifacts are the same: cargo counts the workspace wrapper alone', () => {
     const [one, other] = [plan(), plan({ settings: { wrapper: 'sccache' } })];
     expect(other.command.env.RUSTC_WORKSPACE_WRAPPER).toBe(one.command.env.RUSTC_WORKSPACE_WRAPPER);
   });
 
-  test("a workspace wrapper of the person's makes other artefacts", () => {
+  test("a workspace wrapper of the user's makes other artifacts", () => {
     const [one, other] = [plan(), plan({ settings: { workspaceWrapper: '/w' } })];
     expect(other.command.env.RUSTC_WORKSPACE_WRAPPER).not.toBe(one.command.env.RUSTC_WORKSPACE_WRAPPER);
   });

@@ -8,14 +8,14 @@ import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { definedOnly } from '../../../lib/cli/env.ts';
 import { compilerScripts } from '../../../lib/dev-build/rustc-wrappers.ts';
-import { temporaryFolder } from '../../support/temporary.ts';
+import { temporaryDirectory } from '../../support/temporary.ts';
 
 const HOSTILE = 'a \'quoted\' "name"\nin $HOME `two` lines';
 const FLAG = ['-C', 'target-feature=+crt-static'];
 
 /** A program that names itself and its words, then runs the words if they begin with a program of this test. */
-function speaker(folder: string, name: string): string {
-  const path = join(folder, name);
+function speaker(directory: string, name: string): string {
+  const path = join(directory, name);
   const text = `#!/bin/sh
 printf '%s\\0' "\${0##*/}" "$#" "$@" >> "$SAID"
 case $1 in "$PLACE"/*) exec "$@" ;; esac
@@ -25,18 +25,18 @@ case $1 in "$PLACE"/*) exec "$@" ;; esac
 }
 
 function place(label: string) {
-  const folder = join(temporaryFolder(), label);
-  mkdirSync(folder);
-  const said = join(folder, 'said');
-  const rustc = speaker(folder, 'rustc');
-  const program = (name: string) => speaker(folder, name);
+  const directory = join(temporaryDirectory(), label);
+  mkdirSync(directory);
+  const said = join(directory, 'said');
+  const rustc = speaker(directory, 'rustc');
+  const program = (name: string) => speaker(directory, name);
   const run = (
     wrappers: { wrapper?: string; workspaceWrapper?: string },
     isMember: boolean,
     words: readonly string[],
   ) => {
     const { wrapper, workspaceWrapper } = wrappers;
-    const { files, env } = compilerScripts(join(folder, 'tasks'), { wrapper, workspaceWrapper });
+    const { files, env } = compilerScripts(join(directory, 'tasks'), { wrapper, workspaceWrapper });
     for (const { path, text } of files) {
       mkdirSync(dirname(path), { recursive: true });
       writeFileSync(path, text, { mode: 0o755 });
@@ -46,7 +46,7 @@ function place(label: string) {
     const all = definedOnly(env);
     const lead = [all.RUSTC_WRAPPER, isMember ? all.RUSTC_WORKSPACE_WRAPPER : undefined, rustc];
     const [first = '', ...rest] = [...lead.filter((word) => word !== undefined), ...words];
-    const result = spawnSync(first, rest, { env: { PATH: '/usr/bin:/bin', SAID: said, PLACE: folder, ...all } });
+    const result = spawnSync(first, rest, { env: { PATH: '/usr/bin:/bin', SAID: said, PLACE: directory, ...all } });
     expect(String(result.stderr)).toBe('');
     return calls(said);
   };
@@ -68,16 +68,16 @@ function calls(path: string): string[][] {
 const PROGRAM = ['--crate-name', 'openshell_sandbox', '--edition=2024', HOSTILE, '', '--crate-type', 'bin', '-C', 'x'];
 const LIBRARY = ['--crate-name', 'openshell_sandbox', '--crate-type', 'lib'];
 const GATEWAY = ['--crate-name', 'openshell_gateway', '--crate-type', 'bin'];
-const QUESTIONS = [['-vV'], ['-', '--crate-name', '___', '--print=file-names', '--crate-type', 'bin']];
+const PROBES = [['-vV'], ['-', '--crate-name', '___', '--print=file-names', '--crate-type', 'bin']];
 
-describe.each(['plain', HOSTILE])('in a folder with the name %j', (label) => {
-  test("without the person's wrappers: only the supervisor's program gets the flag", () => {
+describe.each(['plain', HOSTILE])('in a directory with the name %j', (label) => {
+  test("without the user's wrappers: only the supervisor's program gets the flag", () => {
     const { run } = place(label);
     expect(run({}, true, PROGRAM)).toEqual([['rustc', ...PROGRAM, ...FLAG]]);
-    for (const words of [LIBRARY, GATEWAY, ...QUESTIONS]) expect(run({}, true, words)).toEqual([['rustc', ...words]]);
+    for (const words of [LIBRARY, GATEWAY, ...PROBES]) expect(run({}, true, words)).toEqual([['rustc', ...words]]);
   });
 
-  test("the person's workspace wrapper is in use as before", () => {
+  test("the user's workspace wrapper is in use as before", () => {
     const { rustc, program, run } = place(label);
     const workspaceWrapper = program('driver');
     expect(run({ workspaceWrapper }, true, PROGRAM)).toEqual([
@@ -118,8 +118,8 @@ describe.each(['plain', HOSTILE])('in a folder with the name %j', (label) => {
 });
 
 test('the status of the compiler is the status of the script', () => {
-  const { files } = compilerScripts(temporaryFolder(), { wrapper: undefined, workspaceWrapper: undefined });
-  const script = join(temporaryFolder(), 'script');
+  const { files } = compilerScripts(temporaryDirectory(), { wrapper: undefined, workspaceWrapper: undefined });
+  const script = join(temporaryDirectory(), 'script');
   writeFileSync(script, files[0]?.text ?? '', { mode: 0o755 });
   expect(spawnSync(script, ['/bin/sh', '-c', 'exit 101']).status).toBe(101);
   expect(spawnSync(script, ['/nowhere/rustc']).status).toBe(127);

@@ -17,7 +17,7 @@ import { describe, expect, test } from 'vitest';
 import { digestOf, inspectSupervisor, installSupervisor } from '../../../lib/dev-build/supervisor.ts';
 import { buildElf } from '../../support/elf-builder.ts';
 import { refusalFrom } from '../../support/task-errors.ts';
-import { temporaryFolder } from '../../support/temporary.ts';
+import { temporaryDirectory } from '../../support/temporary.ts';
 
 /** A static program; the payload makes different ones. */
 function program(payload = 0): Buffer {
@@ -35,17 +35,17 @@ function replace(path: string, bytes: Buffer): void {
 }
 
 function place() {
-  const folder = temporaryFolder();
-  const path = join(folder, 'openshell-sandbox');
+  const directory = temporaryDirectory();
+  const path = join(directory, 'openshell-sandbox');
   replace(path, program());
-  return { folder, path, state: join(folder, 'state/openshell-sandbox') };
+  return { directory, path, state: join(directory, 'state/openshell-sandbox') };
 }
 
 describe('the digest of a file', () => {
   test('is kept, and taken anew whenever the file is another', async () => {
-    const { folder, path } = place();
+    const { directory, path } = place();
     expect(await digestOf(path)).toBe(sha256(program()));
-    const memo = join(folder, '.openshell-sandbox.sha256');
+    const memo = join(directory, '.openshell-sandbox.sha256');
     // A lie that only someone who does not read the file can believe.
     writeFileSync(memo, readFileSync(memo, 'utf8').replace(/^[0-9a-f]{64}/, 'f'.repeat(64)));
     expect(await digestOf(path)).toBe('f'.repeat(64));
@@ -66,8 +66,8 @@ describe('the digest of a file', () => {
   test.each(['', 'x\n', `${'0'.repeat(64)} 1 2 3\n`, `${'0'.repeat(63)}`])(
     'a broken note (%j) is no note',
     async (note) => {
-      const { folder, path } = place();
-      writeFileSync(join(folder, '.openshell-sandbox.sha256'), note);
+      const { directory, path } = place();
+      writeFileSync(join(directory, '.openshell-sandbox.sha256'), note);
       expect(await digestOf(path)).toBe(sha256(program()));
     },
   );
@@ -104,7 +104,7 @@ describe('looking at a supervisor', () => {
 });
 
 describe('installing', () => {
-  test('copies it whole, makes the folder, and leaves the same one alone', async () => {
+  test('copies it whole, makes the directory, and leaves the same one alone', async () => {
     const { path, state } = place();
     const built = await inspectSupervisor(path, 'amd64');
     expect(await installSupervisor(built, state)).toBe('written');
@@ -147,12 +147,12 @@ describe('installing', () => {
   });
 
   test('a link in its place is replaced, and what it points at is left alone', async () => {
-    const { folder, path, state } = place();
+    const { directory, path, state } = place();
     mkdirSync(join(state, '..'));
-    writeFileSync(join(folder, 'other'), program());
-    symlinkSync(join(folder, 'other'), state);
+    writeFileSync(join(directory, 'other'), program());
+    symlinkSync(join(directory, 'other'), state);
     expect(await installSupervisor(await inspectSupervisor(path, 'amd64'), state)).toBe('written');
-    expect(readFileSync(join(folder, 'other'))).toEqual(program());
+    expect(readFileSync(join(directory, 'other'))).toEqual(program());
   });
 
   test('one that was replaced since it was verified is not installed', async () => {

@@ -481,9 +481,9 @@ function mutate(bytes: Buffer, numRuns: number): void {
 }
 
 test('the reader needs nothing but node:fs', () => {
-  const folder = new URL('../../lib/elf/', import.meta.url).pathname;
-  const sources = readdirSync(folder).map((name) => readFileSync(join(folder, name), 'utf8'));
-  sources.push(readFileSync(join(folder, '../verify-binary.ts'), 'utf8'));
+  const directory = new URL('../../lib/elf/', import.meta.url).pathname;
+  const sources = readdirSync(directory).map((name) => readFileSync(join(directory, name), 'utf8'));
+  sources.push(readFileSync(join(directory, '../verify-binary.ts'), 'utf8'));
   const imported = sources.flatMap((text) => [...text.matchAll(/(?:from|import) '([^.'][^']*)'/g)].map((m) => m[1]));
   expect([...new Set(imported)]).toEqual(['node:fs']);
 });

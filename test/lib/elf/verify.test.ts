@@ -499,7 +499,7 @@ describe('files that cannot be read', () => {
 
   test('X8: no program is needed, so the answer is the same without any', () => {
     const path = built('no-tools', DYNAMIC_RECIPE);
-    const { stdout } = inspectElsewhere(path, { env: { PATH: join(directory, 'no-such-folder') } });
+    const { stdout } = inspectElsewhere(path, { env: { PATH: join(directory, 'no-such-directory') } });
     expect(reasonsOf(path, JSON.parse(stdout)).join('\n')).toContain('is dynamically linked');
   });
 
@@ -510,9 +510,9 @@ describe('files that cannot be read', () => {
   });
 
   test('a name with control characters is shown harmlessly', () => {
-    const folder = join(directory, 'odd');
-    mkdirSync(folder);
-    const path = join(folder, 'a\nb');
+    const odd = join(directory, 'odd');
+    mkdirSync(odd);
+    const path = join(odd, 'a\nb');
     copyFileSync(built('odd-source', { type: 1 }), path);
     const verdict = inspectStatic(path);
     expect(verdict.ok ? [] : verdict.reasons).toEqual([expect.stringContaining('a\\nb: is a relocatable')]);

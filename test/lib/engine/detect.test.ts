@@ -14,8 +14,8 @@ import { refusalFrom } from '../../support/task-errors.ts';
 function detecting(engines: { docker?: FakeEngine; podman?: FakeEngine }, extra: Record<string, string> = {}) {
   const tools = fakeTools();
   for (const [name, engine] of Object.entries(engines)) addEngine(tools, name as 'docker' | 'podman', engine);
-  const { door, env, screen, terminal } = inProcess(tools, extra);
-  return { tools, screen, detect: () => detectEngine(door, terminal, env, tools.folder) };
+  const { runner, env, screen, terminal } = inProcess(tools, extra);
+  return { tools, screen, detect: () => detectEngine(runner, terminal, env, tools.directory) };
 }
 
 const infos = (tools: FakeTools) => tools.lines().filter((line) => line.includes(' info '));

@@ -22,13 +22,13 @@ import { failure } from '../../../lib/errors.ts';
 import { copyWhole, hasSameContent, sweepTemporary, writeWhole } from '../../../lib/fs/atomic-write.ts';
 import { runProcess } from '../../support/run-task.ts';
 import { refusalOf, taskErrorOf } from '../../support/task-errors.ts';
-import { temporaryFolder } from '../../support/temporary.ts';
+import { temporaryDirectory } from '../../support/temporary.ts';
 
-let folder: string;
+let directory: string;
 let path: string;
 beforeEach(() => {
-  folder = temporaryFolder();
-  path = join(folder, 'file');
+  directory = temporaryDirectory();
+  path = join(directory, 'file');
 });
 
 const modeOf = (file: string) => (statSync(file).mode & 0o7777).toString(8);
@@ -40,7 +40,7 @@ const WAYS = [
   [
     'copyWhole',
     (text: string, mode: number) => {
-      const source = join(temporaryFolder(), 'source');
+      const source = join(temporaryDirectory(), 'source');
       writeFileSync(source, text);
       return copyWhole(source, path, mode);
     },
@@ -48,11 +48,11 @@ const WAYS = [
 ] as const;
 
 describe.each(WAYS)('%s', (_, put) => {
-  test('makes the file and its folders', () => {
-    path = join(folder, 'a/b c/file');
+  test('makes the file and its directories', () => {
+    path = join(directory, 'a/b c/file');
     expect(put('text\n', 0o644)).toBe('written');
     expect(readFileSync(path, 'utf8')).toBe('text\n');
-    expect(readdirSync(join(folder, 'a/b c'))).toEqual(['file']);
+    expect(readdirSync(join(directory, 'a/b c'))).toEqual(['file']);
   });
 
   test.each([0o600, 0o644, 0o755])('the mode is %o, whatever the umask', (mode) => {
@@ -79,17 +79,17 @@ describe.each(WAYS)('%s', (_, put) => {
 
   test.each(['texu', 'tex', 'text\n', ''])('other content, here %j, is a new file in one step', (text) => {
     put('text', 0o644);
-    linkSync(path, join(folder, 'still open elsewhere'));
+    linkSync(path, join(directory, 'still open elsewhere'));
     expect(put(text, 0o644)).toBe('written');
     expect(readFileSync(path, 'utf8')).toBe(text);
-    expect(readFileSync(join(folder, 'still open elsewhere'), 'utf8')).toBe('text');
-    expect(readdirSync(folder)).toEqual(['file', 'still open elsewhere']);
+    expect(readFileSync(join(directory, 'still open elsewhere'), 'utf8')).toBe('text');
+    expect(readdirSync(directory)).toEqual(['file', 'still open elsewhere']);
   });
 
   test.each(['same', 'other'])(
     'a link is replaced by a file, what it points at (%s content) is not touched',
     (content) => {
-      const victim = join(folder, 'victim');
+      const victim = join(directory, 'victim');
       writeFileSync(victim, content, { mode: 0o600 });
       symlinkSync(victim, path);
       expect(put('same', 0o755)).toBe('written');
@@ -101,72 +101,72 @@ describe.each(WAYS)('%s', (_, put) => {
   );
 
   test('a dangling link is replaced, and nothing appears where it points', () => {
-    symlinkSync(join(folder, 'nowhere'), path);
+    symlinkSync(join(directory, 'nowhere'), path);
     put('text', 0o644);
     expect(lstatSync(path).isFile()).toBe(true);
-    expect(existsSync(join(folder, 'nowhere'))).toBe(false);
+    expect(existsSync(join(directory, 'nowhere'))).toBe(false);
   });
 
-  test('a folder in the way is an error that names it, and nothing is left behind', () => {
+  test('a directory in the way is an error that names it, and nothing is left behind', () => {
     mkdirSync(path);
     expect(refusalOf(() => put('text', 0o644))).toMatch(
       new RegExp(`^1: ${path} cannot be written: E\\w+: .*directory`),
     );
-    expect(readdirSync(folder)).toEqual(['file']);
+    expect(readdirSync(directory)).toEqual(['file']);
     expect(readdirSync(path)).toEqual([]);
   });
 
-  test('a file in the place of the folder is an error that names the path', () => {
+  test('a file in the place of the directory is an error that names the path', () => {
     const file = path;
     writeFileSync(file, '');
     path = join(file, 'below');
-    expect(refusalOf(() => put('text', 0o644))).toBe(`1: the folder ${file} cannot be made: it is no folder`);
+    expect(refusalOf(() => put('text', 0o644))).toBe(`1: the directory ${file} cannot be made: it is no directory`);
   });
 
   test('what an interrupted run of the same pid left is no obstacle', () => {
-    writeFileSync(join(folder, `.file.${process.pid}.tmp`), 'half');
+    writeFileSync(join(directory, `.file.${process.pid}.tmp`), 'half');
     put('text', 0o644);
-    expect(readdirSync(folder)).toEqual(['file']);
+    expect(readdirSync(directory)).toEqual(['file']);
   });
 });
 
 describe('copyWhole', () => {
   test('a source that cannot be read leaves the destination and no temporary file', () => {
     writeFileSync(path, 'before');
-    mkdirSync(join(folder, 'source'));
-    expect(refusalOf(() => copyWhole(join(folder, 'source'), path, 0o644))).toMatch(/^1: .* cannot be written: E/);
-    expect(readdirSync(folder)).toEqual(['file', 'source']);
+    mkdirSync(join(directory, 'source'));
+    expect(refusalOf(() => copyWhole(join(directory, 'source'), path, 0o644))).toMatch(/^1: .* cannot be written: E/);
+    expect(readdirSync(directory)).toEqual(['file', 'source']);
     expect(readFileSync(path, 'utf8')).toBe('before');
   });
 
   test('a copy that is refused changes nothing and keeps its own error', () => {
     writeFileSync(path, 'before');
-    writeFileSync(join(folder, 'source'), 'after');
+    writeFileSync(join(directory, 'source'), 'after');
     const seen: string[] = [];
     const refuse = (copy: string) => {
       seen.push(readFileSync(copy, 'utf8'));
       throw failure('not this one', 7);
     };
-    const error = taskErrorOf(() => copyWhole(join(folder, 'source'), path, 0o644, refuse));
+    const error = taskErrorOf(() => copyWhole(join(directory, 'source'), path, 0o644, refuse));
     expect(error).toMatchObject({ message: 'not this one', exitCode: 7 });
     expect(seen).toEqual(['after']);
     expect(readFileSync(path, 'utf8')).toBe('before');
-    expect(readdirSync(folder)).toEqual(['file', 'source']);
+    expect(readdirSync(directory)).toEqual(['file', 'source']);
   });
 
   test('a source that may only be read', () => {
-    writeFileSync(join(folder, 'source'), 'text');
-    chmodSync(join(folder, 'source'), 0o444);
-    copyWhole(join(folder, 'source'), path, 0o755);
+    writeFileSync(join(directory, 'source'), 'text');
+    chmodSync(join(directory, 'source'), 0o444);
+    copyWhole(join(directory, 'source'), path, 0o755);
     expect(modeOf(path)).toBe('755');
-    expect(modeOf(join(folder, 'source'))).toBe('444');
+    expect(modeOf(join(directory, 'source'))).toBe('444');
   });
 
   test('a destination that links to the source becomes a copy', () => {
-    writeFileSync(join(folder, 'source'), 'text');
+    writeFileSync(join(directory, 'source'), 'text');
     symlinkSync('source', path);
-    expect(copyWhole(join(folder, 'source'), path, 0o644)).toBe('written');
-    appendFileSync(join(folder, 'source'), ' more');
+    expect(copyWhole(join(directory, 'source'), path, 0o644)).toBe('written');
+    appendFileSync(join(directory, 'source'), ' more');
     expect(readFileSync(path, 'utf8')).toBe('text');
   });
 });
@@ -191,15 +191,15 @@ describe('the same content', () => {
     ['empty', Buffer.alloc(0), false],
   ])('%s', (_, bytes, same) => {
     writeFileSync(path, base);
-    writeFileSync(join(folder, 'other'), bytes);
-    expect(hasSameContent(path, join(folder, 'other'))).toBe(same);
-    expect(hasSameContent(join(folder, 'other'), path)).toBe(same);
+    writeFileSync(join(directory, 'other'), bytes);
+    expect(hasSameContent(path, join(directory, 'other'))).toBe(same);
+    expect(hasSameContent(join(directory, 'other'), path)).toBe(same);
   });
 
   test('two empty files', () => {
     writeFileSync(path, '');
-    writeFileSync(join(folder, 'other'), '');
-    expect(hasSameContent(path, join(folder, 'other'))).toBe(true);
+    writeFileSync(join(directory, 'other'), '');
+    expect(hasSameContent(path, join(directory, 'other'))).toBe(true);
   });
 });
 
@@ -214,21 +214,21 @@ describe('sweeping', () => {
       '.file.1.tmp.keep',
       '.other.1.tmp',
     ];
-    for (const name of [...kept, '.file.1.tmp', '.file.4194304.tmp']) writeFileSync(join(folder, name), '');
+    for (const name of [...kept, '.file.1.tmp', '.file.4194304.tmp']) writeFileSync(join(directory, name), '');
     sweepTemporary(path);
-    expect(readdirSync(folder).sort()).toEqual([...kept].sort());
+    expect(readdirSync(directory).sort()).toEqual([...kept].sort());
   });
 
   test('a leftover that is a link goes, not what it points at', () => {
     writeFileSync(path, 'text');
-    symlinkSync(path, join(folder, '.file.9.tmp'));
-    expect(readlinkSync(join(folder, '.file.9.tmp'))).toBe(path);
+    symlinkSync(path, join(directory, '.file.9.tmp'));
+    expect(readlinkSync(join(directory, '.file.9.tmp'))).toBe(path);
     sweepTemporary(path);
-    expect(readdirSync(folder)).toEqual(['file']);
+    expect(readdirSync(directory)).toEqual(['file']);
   });
 
-  test('no folder, nothing to do', () => {
-    expect(() => sweepTemporary(join(folder, 'none/file'))).not.toThrow();
+  test('no directory, nothing to do', () => {
+    expect(() => sweepTemporary(join(directory, 'none/file'))).not.toThrow();
   });
 });
 
@@ -241,7 +241,7 @@ describe('a reader in another process (fault H3)', () => {
   async function watched(rewrite: (text: string) => unknown, rounds: number) {
     writeFileSync(path, texts[0] ?? '');
     const result = await runProcess(process.execPath, [WATCHER, path, String(SIZE)], {
-      cwd: folder,
+      cwd: directory,
       env: {},
       onStart: (child) =>
         child.stdout?.once('data', async () => {
@@ -256,7 +256,7 @@ describe('a reader in another process (fault H3)', () => {
   }
 
   test('never sees a missing or half-written file during 200 rewrites', async () => {
-    const source = join(folder, 'source');
+    const source = join(directory, 'source');
     let turn = 0;
     const seen = await watched((text) => {
       if (turn++ % 2 === 0) return expect(writeWhole(path, text, 0o755)).toBe('written');

@@ -8,14 +8,14 @@ import { type Holder, holderText, waitForLock } from '../../../lib/fs/lock.ts';
 import { thisProcess } from '../../../lib/process/identity.ts';
 import { Signals } from '../../../lib/process/signals.ts';
 import { runProcess, type TaskResult } from '../../support/run-task.ts';
-import { temporaryFolder } from '../../support/temporary.ts';
+import { temporaryDirectory } from '../../support/temporary.ts';
 
 const HOLDER = join(import.meta.dirname, '../../support/lock-holder.ts');
 const hasProc = existsSync('/proc/self/stat');
 
 let path: string;
 beforeEach(() => {
-  path = join(temporaryFolder(), 'a folder/the.lock');
+  path = join(temporaryDirectory(), 'a directory/the.lock');
 });
 
 /** A process that takes the lock. */
@@ -72,7 +72,7 @@ function takeAtOnce() {
 
 describe('one at a time', () => {
   test('two processes that take turns are never in together', async () => {
-    const guarded = join(temporaryFolder(), 'inside');
+    const guarded = join(temporaryDirectory(), 'inside');
     const two = ['one', 'two'].map((task) => new Contender(task, { rounds: 6, pause: 15, guarded }));
     for (const { ended } of two) {
       const result = await ended;
@@ -82,7 +82,7 @@ describe('one at a time', () => {
   });
 
   test('ten at once all get in, one after the other; each says once whom it waits for', async () => {
-    const guarded = join(temporaryFolder(), 'inside');
+    const guarded = join(temporaryDirectory(), 'inside');
     const first = await takeAtOnce();
     const ten = Array.from({ length: 10 }, (_, n) => new Contender(`task ${n}`, { pause: 15, guarded }));
     await Promise.all(ten.map((contender) => contender.says('waiting')));
@@ -96,7 +96,7 @@ describe('one at a time', () => {
   });
 
   test('the one that waits names the one that holds', async () => {
-    const go = join(temporaryFolder(), 'go');
+    const go = join(temporaryDirectory(), 'go');
     const first = new Contender('stage gateway', { pause: go });
     await first.says('held');
     const second = new Contender('stage supervisor');
@@ -193,7 +193,7 @@ test.each([
   expect(readFileSync(path, 'utf8')).toBe(JSON.stringify(own()));
 });
 
-test('a holder for people', () => {
+test('a holder for users', () => {
   const time = new Date(own().since).toLocaleTimeString('en-GB');
   expect(holderText({ ...own(), pid: 7, task: 'a\nb' })).toBe(`pid 7 (a\\nb, since ${time})`);
 });

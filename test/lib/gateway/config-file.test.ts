@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** What a launch leaves in files: configuration, registry, folders, binaries. */
+/** What a launch leaves in files: configuration, registry, directories, binaries. */
 
 import { spawn } from 'node:child_process';
 import {
@@ -18,7 +18,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { parse } from 'smol-toml';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { makePrivateFolder, ownersOf, verifyPrivateFolder } from '../../../lib/fs/private-directory.ts';
+import { makePrivateDirectory, ownersOf, verifyPrivateDirectory } from '../../../lib/fs/private-directory.ts';
 import { gatewayConfig, sqliteUrl, writeGatewayConfig } from '../../../lib/gateway/config-file.ts';
 import { verifyPortFree } from '../../../lib/gateway/port.ts';
 import { isListening, portHolder } from '../../../lib/gateway/port-owner.ts';
@@ -28,7 +28,7 @@ import { thisProcess } from '../../../lib/process/identity.ts';
 import { anyText } from '../../support/any-text.ts';
 import { freePort } from '../../support/free-port.ts';
 import { refusalFrom, refusalOf } from '../../support/task-errors.ts';
-import { temporaryFolder } from '../../support/temporary.ts';
+import { temporaryDirectory } from '../../support/temporary.ts';
 
 const HOSTILE = [
   'x"\nallow_privileged = "yes',
@@ -45,15 +45,15 @@ const HOSTILE = [
 describe('C25, C26: gateway.toml', () => {
   const drivers = ['docker', 'podman', 'vm', 'kubernetes'] as const;
 
-  async function roundTrip(driver: (typeof drivers)[number], text: string, folder: string): Promise<unknown> {
+  async function roundTrip(driver: (typeof drivers)[number], text: string, directory: string): Promise<unknown> {
     const parts = {
       driver,
       name: text,
-      tlsFolder: '/s/tls',
+      tlsDirectory: '/s/tls',
       defaultImage: text,
       driverTable: { default_image: text, state_dir: text, flag: true, absent: undefined },
     };
-    const path = join(folder, 'gateway.toml');
+    const path = join(directory, 'gateway.toml');
     await writeGatewayConfig(path, gatewayConfig(parts));
     return parse(readFileSync(path, 'utf8'));
   }
@@ -81,25 +81,25 @@ describe('C25, C26: gateway.toml', () => {
   }
 
   test.each(HOSTILE)('%j stays that value and becomes no other key', async (text) => {
-    const folder = temporaryFolder();
-    for (const driver of drivers) expect(await roundTrip(driver, text, folder)).toEqual(expected(driver, text));
+    const directory = temporaryDirectory();
+    for (const driver of drivers) expect(await roundTrip(driver, text, directory)).toEqual(expected(driver, text));
   });
 
   test('any text', async () => {
-    const folder = temporaryFolder();
+    const directory = temporaryDirectory();
     await fc.assert(
       fc.asyncProperty(fc.constantFrom(...drivers), anyText({ maxLength: 200 }), async (driver, text) => {
-        expect(await roundTrip(driver, text, folder)).toEqual(expected(driver, text));
+        expect(await roundTrip(driver, text, directory)).toEqual(expected(driver, text));
       }),
       { numRuns: 60 },
     );
   });
 
   test('L10: it appears whole, for its owner alone', async () => {
-    const folder = temporaryFolder();
-    await roundTrip('docker', 'x', folder);
-    expect(statSync(join(folder, 'gateway.toml')).mode & 0o777).toBe(0o600);
-    expect(readdirSync(folder)).toEqual(['gateway.toml']);
+    const directory = temporaryDirectory();
+    await roundTrip('docker', 'x', directory);
+    expect(statSync(join(directory, 'gateway.toml')).mode & 0o777).toBe(0o600);
+    expect(readdirSync(directory)).toEqual(['gateway.toml']);
   });
 });
 
@@ -118,7 +118,7 @@ describe('the registry', () => {
   } as const;
 
   test.each(HOSTILE)('metadata.json with %j reads back', (text) => {
-    const home = temporaryFolder();
+    const home = temporaryDirectory();
     register(home, { ...metadata, gateway_endpoint: text, vm_driver_state_dir: text });
     const path = join(home, 'openshell/gateways/docker-dev/metadata.json');
     expect(JSON.parse(readFileSync(path, 'utf8'))).toEqual({
@@ -128,8 +128,8 @@ describe('the registry', () => {
     });
   });
 
-  test('files 0600 in folders 0700, whatever was there; the active one is its bare name', () => {
-    const home = temporaryFolder();
+  test('files 0600 in directories 0700, whatever was there; the active one is its bare name', () => {
+    const home = temporaryDirectory();
     mkdirSync(join(home, 'openshell/gateways/docker-dev'), { recursive: true, mode: 0o755 });
     register(home, metadata);
     activate(home, 'docker-dev');
@@ -148,25 +148,27 @@ describe('the registry', () => {
   });
 });
 
-describe('C28: state folders', () => {
+describe('C28: state directories', () => {
   const own = ownersOf(undefined);
 
   test('made with 0700, and narrowed to that', () => {
-    const folder = join(temporaryFolder(), 'a/state');
-    makePrivateFolder('S', folder, own);
-    expect(statSync(folder).mode & 0o777).toBe(0o700);
-    chmodSync(folder, 0o755);
-    makePrivateFolder('S', folder, own);
-    expect(statSync(folder).mode & 0o777).toBe(0o700);
+    const directory = join(temporaryDirectory(), 'a/state');
+    makePrivateDirectory('S', directory, own);
+    expect(statSync(directory).mode & 0o777).toBe(0o700);
+    chmodSync(directory, 0o755);
+    makePrivateDirectory('S', directory, own);
+    expect(statSync(directory).mode & 0o777).toBe(0o700);
   });
 
   test('never through a link, and the target keeps its mode', () => {
-    const place = temporaryFolder();
+    const place = temporaryDirectory();
     const victim = join(place, 'victim');
     mkdirSync(victim, { mode: 0o755 });
     symlinkSync(victim, join(place, 'state'));
-    for (const check of [verifyPrivateFolder, makePrivateFolder]) {
-      expect(refusalOf(() => check('S', join(place, 'state'), own))).toContain('which is a link; allowed is a folder');
+    for (const check of [verifyPrivateDirectory, makePrivateDirectory]) {
+      expect(refusalOf(() => check('S', join(place, 'state'), own))).toContain(
+        'which is a link; allowed is a directory',
+      );
     }
     expect(statSync(victim).mode & 0o777).toBe(0o755);
   });
@@ -176,24 +178,24 @@ describe('C28: state folders', () => {
     ['far below a file', 'file/a/b/state'],
     ['too long', 'x'.repeat(300)],
   ])('a path that is %s is refused in one line', (_, name) => {
-    const place = temporaryFolder();
+    const place = temporaryDirectory();
     writeFileSync(join(place, 'file'), '');
-    for (const check of [verifyPrivateFolder, makePrivateFolder]) {
+    for (const check of [verifyPrivateDirectory, makePrivateDirectory]) {
       expect(refusalOf(() => check('S', join(place, name), own))).toMatch(
-        /^2: S is .* cannot be used; set it to another folder/,
+        /^2: S is .* cannot be used; set it to another directory/,
       );
     }
   });
 
   test('no file, no dangling link, nobody else', () => {
-    const place = temporaryFolder();
+    const place = temporaryDirectory();
     writeFileSync(join(place, 'file'), '');
     symlinkSync('nowhere', join(place, 'dangling'));
-    expect(refusalOf(() => makePrivateFolder('S', join(place, 'file'), own))).toContain('which is no folder');
-    expect(refusalOf(() => makePrivateFolder('S', join(place, 'dangling'), own))).toContain('which is a link');
+    expect(refusalOf(() => makePrivateDirectory('S', join(place, 'file'), own))).toContain('which is no directory');
+    expect(refusalOf(() => makePrivateDirectory('S', join(place, 'dangling'), own))).toContain('which is a link');
     const foreign = (process.geteuid?.() ?? 0) + 1;
     mkdirSync(join(place, 'dir'));
-    expect(refusalOf(() => verifyPrivateFolder('S', join(place, 'dir'), [foreign]))).toContain('of another user');
+    expect(refusalOf(() => verifyPrivateDirectory('S', join(place, 'dir'), [foreign]))).toContain('of another user');
     expect(existsSync(join(place, 'nowhere'))).toBe(false);
   });
 });
@@ -266,7 +268,7 @@ describe('H22: the watcher', () => {
   }
 
   test('a gateway that answers becomes the active one', async () => {
-    const home = temporaryFolder();
+    const home = temporaryDirectory();
     const said: string[] = [];
     await watch(watched(await listen('127.0.0.1'), thisProcess(), home), (text) => said.push(text));
     expect(readFileSync(join(home, 'openshell/active_gateway'), 'utf8')).toBe('docker-dev');
@@ -276,7 +278,7 @@ describe('H22: the watcher', () => {
   });
 
   test('one that is gone changes nothing, although somebody else answers on its port', async () => {
-    const home = temporaryFolder();
+    const home = temporaryDirectory();
     mkdirSync(join(home, 'openshell'));
     writeFileSync(join(home, 'openshell/active_gateway'), 'prod');
     const port = await listen('127.0.0.1');

@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'vitest';
 import { proxyKeys } from '../../../lib/gateway/drivers/podman.ts';
 import { driverOf } from '../../../lib/gateway/drivers/types.ts';
-import { driverStateFolder, verifySocketPath } from '../../../lib/gateway/drivers/vm-state.ts';
+import { driverStateDirectory, verifySocketPath } from '../../../lib/gateway/drivers/vm-state.ts';
 import { namedDriver } from '../../../lib/gateway/select-driver.ts';
 import {
   httpEndpoint,
@@ -121,17 +121,17 @@ test("podman's proxy keys fail closed: empty is written, only true and false are
 
 describe("the VM driver's state", () => {
   test('its path is the same after a restart, and carries user and gateway', () => {
-    expect(driverStateFolder({ USER: 'me' }, '/start', 'vm-dev')[1]).toBe('/tmp/openshell-vm-driver-me-vm-dev');
-    expect(driverStateFolder({ OPENSHELL_VM_DRIVER_STATE_ROOT: 'r' }, '/start', 'v')[1]).toBe(
+    expect(driverStateDirectory({ USER: 'me' }, '/start', 'vm-dev')[1]).toBe('/tmp/openshell-vm-driver-me-vm-dev');
+    expect(driverStateDirectory({ OPENSHELL_VM_DRIVER_STATE_ROOT: 'r' }, '/start', 'v')[1]).toBe(
       '/start/r/openshell-vm-driver-user-v',
     );
-    expect(driverStateFolder({ OPENSHELL_VM_DRIVER_STATE_DIR: 'd' }, '/start', 'v')[1]).toBe('/start/d');
+    expect(driverStateDirectory({ OPENSHELL_VM_DRIVER_STATE_DIR: 'd' }, '/start', 'v')[1]).toBe('/start/d');
   });
   test('the socket has to fit', () => {
-    const folder = (socketLength: number) => `/${'x'.repeat(socketLength - '//run/compute-driver.sock'.length)}`;
-    verifySocketPath('S', folder(107), 'linux');
-    verifySocketPath('S', folder(103), 'darwin');
-    expect(refusalOf(() => verifySocketPath('S', folder(108), 'linux'))).toContain('would have 108 bytes, and 107');
-    expect(refusalOf(() => verifySocketPath('S', folder(104), 'darwin'))).toContain('would have 104 bytes, and 103');
+    const directory = (socketLength: number) => `/${'x'.repeat(socketLength - '//run/compute-driver.sock'.length)}`;
+    verifySocketPath('S', directory(107), 'linux');
+    verifySocketPath('S', directory(103), 'darwin');
+    expect(refusalOf(() => verifySocketPath('S', directory(108), 'linux'))).toContain('would have 108 bytes, and 107');
+    expect(refusalOf(() => verifySocketPath('S', directory(104), 'darwin'))).toContain('would have 104 bytes, and 103');
   });
 });

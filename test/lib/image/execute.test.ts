@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** The image rooms as a library: what other rooms build in passing, and the readers of the person's words. */
+/** The image modules as a library: what other modules build in passing, and the readers of the user's words. */
 
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { findEngine } from '../../../lib/engine/detect.ts';
 import { readExtra } from '../../../lib/image/build-options.ts';
 import { localImageConfig, resolveBuilder, resolveDestination } from '../../../lib/image/config.ts';
-import { carryOutImage, imageLines, prepareImage } from '../../../lib/image/execute.ts';
+import { executeImage, imageLines, prepareImage } from '../../../lib/image/execute.ts';
 import { verifyReference } from '../../../lib/image/reference.ts';
 import { addEngine, imageCheckout } from '../../support/fake-engine.ts';
 import { inProcess } from '../../support/in-process.ts';
@@ -32,16 +32,16 @@ describe.each(['docker', 'podman'] as const)('an image for this machine alone, w
     const checkout = imageCheckout();
     addEngine(checkout.tools, name);
     onTestFinished(() => checkout.tools.verify());
-    const { door, env, signals, terminal } = inProcess(checkout.tools, { ...checkout.env(), ...extra });
-    const bench = { door, env, signals, terminal, startDirectory: checkout.root };
+    const { runner, env, signals, terminal } = inProcess(checkout.tools, { ...checkout.env(), ...extra });
+    const ctx = { runner, env, signals, terminal, startDirectory: checkout.root };
     const config = localImageConfig('supervisor', env, checkout.root, checkout.root);
-    const engine = await findEngine(door, env, checkout.root, { candidates: [name], reason: 'the driver' });
-    return { bench, checkout, image: await prepareImage(bench, config, engine) };
+    const engine = await findEngine(runner, env, checkout.root, { candidates: [name], reason: 'the driver' });
+    return { ctx, checkout, image: await prepareImage(ctx, config, engine) };
   }
 
   test('C5, H6: nothing that says where or for whom to publish gets in', async () => {
-    const { bench, checkout, image } = await prepared(PUBLISHING);
-    await carryOutImage(bench, image);
+    const { ctx, checkout, image } = await prepared(PUBLISHING);
+    await executeImage(ctx, image);
     const calls = checkout.tools.lines().filter((line) => line.startsWith(`${name} `));
     expect(calls.at(-1)).toBe(
       name === 'docker'
@@ -61,8 +61,8 @@ describe.each(['docker', 'podman'] as const)('an image for this machine alone, w
     const [plain, surrounded] = [await prepared({}), await prepared(PUBLISHING)];
     const infos = surrounded.checkout.tools.lines().filter((line) => line.includes(' info '));
     expect(infos).toHaveLength(1);
-    const lines = ({ bench, checkout, image }: typeof plain) =>
-      imageLines(bench, image).map((line) => line.replaceAll(checkout.root, 'ROOT'));
+    const lines = ({ ctx, checkout, image }: typeof plain) =>
+      imageLines(ctx, image).map((line) => line.replaceAll(checkout.root, 'ROOT'));
     expect(lines(surrounded)).toEqual(lines(plain));
   });
 });
@@ -72,7 +72,7 @@ test('an architecture and a tag can be given', () => {
   expect(config).toMatchObject({ reference: 'openshell/gateway:x', arches: ['arm64'], stage: { arches: ['arm64'] } });
 });
 
-describe("the person's words", () => {
+describe("the user's words", () => {
   test.each([
     [['--builder', 'b', '--pull'], { builder: 'b', rest: ['--pull'] }],
     [['--builder=a', '--builder', 'b'], { builder: 'b', rest: [] }],

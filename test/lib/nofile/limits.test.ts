@@ -3,8 +3,8 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { ownLimits, parentOf, personSoftLimit } from '../../../lib/nofile/limits.ts';
-import { temporaryFolder } from '../../support/temporary.ts';
+import { ownLimits, parentOf, shellSoftLimit } from '../../../lib/nofile/limits.ts';
+import { temporaryDirectory } from '../../support/temporary.ts';
 
 describe('the parent in a line of /proc/PID/stat', () => {
   test.each([
@@ -20,20 +20,20 @@ describe('the parent in a line of /proc/PID/stat', () => {
   });
 });
 
-describe("the limit of the person's shell, from a made-up /proc", () => {
+describe("the limit of the user's shell, from a made-up /proc", () => {
   let proc: string;
   beforeEach(() => {
-    proc = temporaryFolder('proc');
+    proc = temporaryDirectory('proc');
   });
 
   /** A process; `soft` is the text in its limits file. */
   function process(pid: number, parent: number, program: string, soft: string): void {
-    const folder = join(proc, String(pid));
-    mkdirSync(folder);
-    symlinkSync(program, join(folder, 'exe'));
-    writeFileSync(join(folder, 'stat'), `${pid} (a) ) name) S ${parent} 1 1 0 -1\n`);
+    const directory = join(proc, String(pid));
+    mkdirSync(directory);
+    symlinkSync(program, join(directory, 'exe'));
+    writeFileSync(join(directory, 'stat'), `${pid} (a) ) name) S ${parent} 1 1 0 -1\n`);
     writeFileSync(
-      join(folder, 'limits'),
+      join(directory, 'limits'),
       'Limit                     Soft Limit           Hard Limit           Units     \n' +
         'Max processes             111                  222                  processes \n' +
         `Max open files            ${soft.padEnd(20)} 1048576              files     \n` +
@@ -43,7 +43,7 @@ describe("the limit of the person's shell, from a made-up /proc", () => {
 
   test('that of the parent, where it is no Node', () => {
     process(10, 1, '/bin/zsh', '256');
-    expect(personSoftLimit(proc, 10)).toBe(256);
+    expect(shellSoftLimit(proc, 10)).toBe(256);
   });
 
   test('Node and npm between are passed over, the first that is neither counts', () => {
@@ -52,41 +52,41 @@ describe("the limit of the person's shell, from a made-up /proc", () => {
     process(15, 10, '/usr/bin/node (deleted)', '1048576');
     process(10, 5, '/bin/bash', '4096');
     process(5, 1, '/usr/bin/sshd', '1024');
-    expect(personSoftLimit(proc, 30)).toBe(4096);
+    expect(shellSoftLimit(proc, 30)).toBe(4096);
   });
 
-  test('a folder called node does not make a program Node', () => {
+  test('a directory called node does not make a program Node', () => {
     process(10, 1, '/home/node/bin/fish', '512');
-    expect(personSoftLimit(proc, 10)).toBe(512);
+    expect(shellSoftLimit(proc, 10)).toBe(512);
   });
 
   test('unlimited', () => {
     process(10, 1, '/bin/bash', 'unlimited');
-    expect(personSoftLimit(proc, 10)).toBe(Number.POSITIVE_INFINITY);
+    expect(shellSoftLimit(proc, 10)).toBe(Number.POSITIVE_INFINITY);
   });
 
   test('what cannot be read is unknown: no /proc, a program or a limit that may not be seen, Node up to the top', () => {
-    expect(personSoftLimit(join(proc, 'none'), 10)).toBeUndefined();
-    expect(personSoftLimit(proc, 10)).toBeUndefined();
+    expect(shellSoftLimit(join(proc, 'none'), 10)).toBeUndefined();
+    expect(shellSoftLimit(proc, 10)).toBeUndefined();
     process(10, 1, '/bin/bash', '256');
     rmSync(join(proc, '10/exe'));
-    expect(personSoftLimit(proc, 10)).toBeUndefined();
+    expect(shellSoftLimit(proc, 10)).toBeUndefined();
     process(20, 1, '/bin/bash', '256');
     rmSync(join(proc, '20/limits'));
-    expect(personSoftLimit(proc, 20)).toBeUndefined();
+    expect(shellSoftLimit(proc, 20)).toBeUndefined();
     process(30, 1, '/bin/bash', 'garbage');
-    expect(personSoftLimit(proc, 30)).toBeUndefined();
+    expect(shellSoftLimit(proc, 30)).toBeUndefined();
     process(40, 1, '/usr/bin/node', '256');
-    expect(personSoftLimit(proc, 40)).toBeUndefined();
+    expect(shellSoftLimit(proc, 40)).toBeUndefined();
     process(50, 0, '/usr/bin/node', '256');
-    expect(personSoftLimit(proc, 50)).toBeUndefined();
-    expect(personSoftLimit(proc, 0)).toBeUndefined();
+    expect(shellSoftLimit(proc, 50)).toBeUndefined();
+    expect(shellSoftLimit(proc, 0)).toBeUndefined();
   });
 
   test('a circle of parents ends', () => {
     process(10, 11, '/usr/bin/node', '256');
     process(11, 10, '/usr/bin/node', '256');
-    expect(personSoftLimit(proc, 10)).toBeUndefined();
+    expect(shellSoftLimit(proc, 10)).toBeUndefined();
   });
 });
 
@@ -105,6 +105,6 @@ describe('the own limits', () => {
   });
 
   test.skipIf(!existsSync('/proc/self/limits'))('a real ancestor has a limit (skipped without /proc)', () => {
-    expect(personSoftLimit()).toBeGreaterThan(0);
+    expect(shellSoftLimit()).toBeGreaterThan(0);
   });
 });

@@ -104,7 +104,7 @@ describe('single rows', () => {
     });
   });
 
-  test('a hard limit under 1024 is refused with the command that mends it', () => {
+  test('a hard limit under 1024 is refused with the command that fixes it', () => {
     const mac = planNofile(auto, { ...stockMac, hard: 512 });
     expect(mac).toEqual({
       kind: 'refuse',

@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { argvText, type Command, command, commandText, echoText, shellQuote } from '../../../lib/process/command.ts';
 import { anyWord } from '../../support/any-text.ts';
-import { temporaryFolder } from '../../support/temporary.ts';
+import { temporaryDirectory } from '../../support/temporary.ts';
 
 const AT = { cwd: '/checkout' };
 
@@ -48,7 +48,7 @@ describe('making a command', () => {
   });
 });
 
-describe('the line that a person can paste', () => {
+describe('the line that a user can paste', () => {
   test.each<[readonly [string, ...string[]], Command['env'], string]>([
     [['cargo', 'build'], {}, 'cargo build'],
     [['cargo', '--features', 'a b'], {}, "cargo --features 'a b'"],
@@ -139,16 +139,19 @@ function expected(value: Command): string[] {
 }
 
 describe('bash reads the line as it was meant', () => {
-  test.each(['show', 'with blank', "it's", 'a=b', '$x', 'new\nline', 'a;b'])('a program in the folder %j', (folder) => {
-    const at = join(temporaryFolder(), folder);
-    mkdirSync(at);
-    writeFileSync(join(at, 'show'), SHOW, { mode: 0o755 });
-    const value = command([join(at, 'show'), 'x'], { ...AT, env: { FAKE_A: 'a b' } });
-    expect(throughBash([value])).toEqual(expected(value));
-  });
+  test.each(['show', 'with blank', "it's", 'a=b', '$x', 'new\nline', 'a;b'])(
+    'a program in the directory %j',
+    (directory) => {
+      const at = join(temporaryDirectory(), directory);
+      mkdirSync(at);
+      writeFileSync(join(at, 'show'), SHOW, { mode: 0o755 });
+      const value = command([join(at, 'show'), 'x'], { ...AT, env: { FAKE_A: 'a b' } });
+      expect(throughBash([value])).toEqual(expected(value));
+    },
+  );
 
   test('any words, any values, variables that are removed', () => {
-    const program = join(temporaryFolder(), 'show');
+    const program = join(temporaryDirectory(), 'show');
     writeFileSync(program, SHOW);
     chmodSync(program, 0o755);
     fc.assert(

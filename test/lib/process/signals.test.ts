@@ -8,7 +8,7 @@
 import { type ChildProcess, spawnSync } from 'node:child_process';
 import { constants } from 'node:os';
 import { describe, expect, test } from 'vitest';
-import { orderDoor } from '../../support/run-driver.ts';
+import { orderRunner } from '../../support/run-driver.ts';
 import type { TaskResult } from '../../support/run-task.ts';
 
 /** A sleep that can be found by its argument. */
@@ -29,7 +29,7 @@ function tree(marker: string, trap = ''): string[] {
 
 /** Runs the tree, and calls `act` once it stands. */
 async function signalled(words: string[], act: (child: ChildProcess) => void): Promise<TaskResult> {
-  return orderDoor(
+  return orderRunner(
     { verb: 'run', words },
     {
       onStart: (child) => {

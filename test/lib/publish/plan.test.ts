@@ -37,7 +37,7 @@ describe('the configuration', () => {
       arches: ['amd64', 'arm64'],
       builder: undefined,
       epoch: 0,
-      cacheFolder: '/src/.cache/buildkit/images',
+      cacheDirectory: '/src/.cache/buildkit/images',
       isStaged: true,
       isCi: false,
       extra: [],

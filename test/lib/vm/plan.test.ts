@@ -10,7 +10,7 @@ import { resolveBundleConfig } from '../../../lib/vm/config.ts';
 import { dayOf, supervisorOf } from '../../../lib/vm/plan.ts';
 import { missingRuntime, runtimeFiles } from '../../../lib/vm/runtime-files.ts';
 import { taskErrorOf } from '../../support/task-errors.ts';
-import { temporaryFolder } from '../../support/temporary.ts';
+import { temporaryDirectory } from '../../support/temporary.ts';
 
 const LINUX: Host = { platform: 'linux', arch: 'amd64' };
 const MAC: Host = { platform: 'darwin', arch: 'arm64' };
@@ -29,21 +29,21 @@ describe('the runtime', () => {
   });
 
   test.each(['linux', 'darwin'] as const)('%s: each file is looked for by its own name', (platform) => {
-    const folder = temporaryFolder('runtime');
-    expect(missingRuntime(join(folder, 'none'), platform)).toEqual(runtimeFiles(platform));
-    for (const name of runtimeFiles(platform)) writeFileSync(join(folder, name), whole);
-    expect(missingRuntime(folder, platform)).toEqual([]);
-    expect(missingRuntime(folder, platform === 'linux' ? 'darwin' : 'linux')).toHaveLength(2);
+    const directory = temporaryDirectory('runtime');
+    expect(missingRuntime(join(directory, 'none'), platform)).toEqual(runtimeFiles(platform));
+    for (const name of runtimeFiles(platform)) writeFileSync(join(directory, name), whole);
+    expect(missingRuntime(directory, platform)).toEqual([]);
+    expect(missingRuntime(directory, platform === 'linux' ? 'darwin' : 'linux')).toHaveLength(2);
   });
 
   test('C23: libkrunfw does not stand for libkrun, and an empty, foreign or cut off file is none', () => {
-    const folder = temporaryFolder('runtime');
-    writeFileSync(join(folder, 'libkrunfw.so.5.zst'), whole);
-    writeFileSync(join(folder, 'gvproxy.zst'), '');
-    writeFileSync(join(folder, 'umoci.zst'), whole.subarray(0, -1));
-    expect(missingRuntime(folder, 'linux')).toEqual(['libkrun.so.zst', 'gvproxy.zst', 'umoci.zst']);
-    writeFileSync(join(folder, 'libkrun.so.zst'), '#!/bin/sh\n');
-    expect(missingRuntime(folder, 'linux')).toEqual(['libkrun.so.zst', 'gvproxy.zst', 'umoci.zst']);
+    const directory = temporaryDirectory('runtime');
+    writeFileSync(join(directory, 'libkrunfw.so.5.zst'), whole);
+    writeFileSync(join(directory, 'gvproxy.zst'), '');
+    writeFileSync(join(directory, 'umoci.zst'), whole.subarray(0, -1));
+    expect(missingRuntime(directory, 'linux')).toEqual(['libkrun.so.zst', 'gvproxy.zst', 'umoci.zst']);
+    writeFileSync(join(directory, 'libkrun.so.zst'), '#!/bin/sh\n');
+    expect(missingRuntime(directory, 'linux')).toEqual(['libkrun.so.zst', 'gvproxy.zst', 'umoci.zst']);
   });
 });
 
@@ -102,12 +102,12 @@ describe('what is built, and where to', () => {
     [undefined, '/checkout/target/vm-runtime-compressed'],
     ['/elsewhere', '/elsewhere'],
     ['rel/ative', '/start/rel/ative'],
-  ])('OPENSHELL_VM_RUNTIME_COMPRESSED_DIR=%s (L11: relative to where the task was started)', (value, folder) => {
+  ])('OPENSHELL_VM_RUNTIME_COMPRESSED_DIR=%s (L11: relative to where the task was started)', (value, directory) => {
     const config = resolve({ OPENSHELL_VM_RUNTIME_COMPRESSED_DIR: value });
-    expect(config).toMatchObject({ folder, path: `${folder}/openshell-sandbox.zst` });
+    expect(config).toMatchObject({ directory, path: `${directory}/openshell-sandbox.zst` });
   });
 
-  test('a folder that cargo cannot be told is refused', () => {
+  test('a directory that cargo cannot be told is refused', () => {
     expect(() => resolve({ OPENSHELL_VM_RUNTIME_COMPRESSED_DIR: '/a\nb' })).toThrow('line break');
   });
 
@@ -121,6 +121,6 @@ describe('what is built, and where to', () => {
   });
 });
 
-test('a date for people', () => {
+test('a date for users', () => {
   expect(dayOf(new Date(2026, 0, 2, 3, 4))).toBe('2026-01-02 03:04');
 });

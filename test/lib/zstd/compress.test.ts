@@ -11,18 +11,18 @@ import { compressFile, planPieces } from '../../../lib/zstd/compress.ts';
 import { contentDifference, readContent } from '../../../lib/zstd/decompress.ts';
 import { readFrames, zstdDefect } from '../../../lib/zstd/frames.ts';
 import { requireTools } from '../../support/real-tools.ts';
-import { temporaryFolder } from '../../support/temporary.ts';
+import { temporaryDirectory } from '../../support/temporary.ts';
 
 const SKIPPABLE = Buffer.from('5f2a4d1803000000616263', 'hex');
 const FRAME_BYTES = 64;
 
-let folder = '';
+let directory = '';
 let path = '';
 let source = '';
 beforeEach(() => {
-  folder = temporaryFolder('zstd');
-  path = join(folder, 'file.zst');
-  source = join(folder, 'file');
+  directory = temporaryDirectory('zstd');
+  path = join(directory, 'file.zst');
+  source = join(directory, 'file');
 });
 
 async function contentOf(file: string): Promise<Buffer> {
@@ -105,7 +105,7 @@ describe('compression', () => {
   test("an error of the system is the caller's, and no promise is left over", async () => {
     mkdirSync(source);
     await expect(compressFile(source, path)).rejects.toThrow('EISDIR');
-    await expect(compressFile(join(folder, 'none'), path)).rejects.toThrow('ENOENT');
+    await expect(compressFile(join(directory, 'none'), path)).rejects.toThrow('ENOENT');
   });
 
   test('an existing destination is not overwritten', async () => {
@@ -152,10 +152,10 @@ describe('the structure of a file', () => {
     }
   });
 
-  test('no file, a folder, a FIFO', () => {
+  test('no file, a directory, a FIFO', () => {
     expect(zstdDefect(path)).toBe('not there');
     expect(zstdDefect(join(source, 'x'))).toBe('not there');
-    expect(zstdDefect(folder)).toBe('not a file');
+    expect(zstdDefect(directory)).toBe('not a file');
     if (spawnSync('mkfifo', [path]).status === 0) expect(zstdDefect(path)).toBe('not a file');
   });
 });
@@ -191,13 +191,13 @@ describe('the difference of content', () => {
   test('a frame that is missing is found, the last one too', async () => {
     const bytes = readFileSync(path);
     for (const { offset, size } of readFrames(path)) {
-      writeFileSync(join(folder, 'less'), Buffer.concat([bytes.subarray(0, offset), bytes.subarray(offset + size)]));
-      expect(await contentDifference(join(folder, 'less'), source)).toBeDefined();
+      writeFileSync(join(directory, 'less'), Buffer.concat([bytes.subarray(0, offset), bytes.subarray(offset + size)]));
+      expect(await contentDifference(join(directory, 'less'), source)).toBeDefined();
     }
   });
 
   test('no source is an error, not a difference', async () => {
-    await expect(contentDifference(path, join(folder, 'none'))).rejects.toThrow('ENOENT');
+    await expect(contentDifference(path, join(directory, 'none'))).rejects.toThrow('ENOENT');
   });
 });
 

@@ -6,7 +6,7 @@ import { Terminal } from '../../../lib/cli/terminal.ts';
 import { Signals } from '../../../lib/process/signals.ts';
 import { makeMiniature } from '../miniature.ts';
 import { requireTools } from '../real-tools.ts';
-import { temporaryFolder } from '../temporary.ts';
+import { temporaryDirectory } from '../temporary.ts';
 import { shortened, shownLines } from './run.ts';
 import { dieUnguarded, linkGuarded, type Stage } from './scenes.ts';
 
@@ -42,7 +42,7 @@ describe('a demo in which something is off fails', tools.options, () => {
     const signals = new Signals();
     signals.listen();
     onTestFinished(() => signals.stop());
-    const miniature = makeMiniature({ at: join(temporaryFolder(), 'openshell') });
+    const miniature = makeMiniature({ at: join(temporaryDirectory(), 'openshell') });
     return { terminal: new Terminal(sink, sink, {}), signals, env: tools.env, miniature, lines };
   }
 

@@ -5,7 +5,7 @@
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { pathOfTool, toolEnvironment } from '../real-tools.ts';
-import { acceptsConnections, type Service, serviceFolder, startService } from './service.ts';
+import { acceptsConnections, type Service, serviceDirectory, startService } from './service.ts';
 
 export interface Buildkitd extends Service {
   /** The daemon's address, for `docker buildx create --driver remote`. */
@@ -16,15 +16,15 @@ export interface Buildkitd extends Service {
 
 /** Starts a daemon. It needs root. */
 export async function startBuildkitd(): Promise<Buildkitd> {
-  const folder = serviceFolder('buildkitd');
-  const socketPath = join(folder, 'buildkitd.sock');
+  const directory = serviceDirectory('buildkitd');
+  const socketPath = join(directory, 'buildkitd.sock');
   const address = `unix://${socketPath}`;
-  const place = ['--root', join(folder, 'root'), '--config', join(folder, 'none.toml')];
+  const place = ['--root', join(directory, 'root'), '--config', join(directory, 'none.toml')];
   const service = await startService({
     name: 'buildkitd',
     argv: [pathOfTool('buildkitd'), '--addr', address, ...place, '--oci-worker-net=host'],
     env: toolEnvironment(process.env),
-    folder,
+    directory,
     isReady: () => acceptsConnections(socketPath),
   });
   return {

@@ -7,13 +7,13 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'smol-toml';
 import { pathOfTool, toolEnvironment } from '../real-tools.ts';
-import { serviceFolder } from './service.ts';
+import { serviceDirectory } from './service.ts';
 
 export interface PodmanHome {
-  readonly folder: string;
+  readonly directory: string;
   /** Variables for a task, podman, buildah or skopeo. */
   readonly env: Record<string, string>;
-  /** Removes images and folder; a second call does nothing. */
+  /** Removes images and directory; a second call does nothing. */
   remove(): void;
 }
 
@@ -31,24 +31,24 @@ export function removePodmanHomes(): void {
  * @param insecure registries without TLS, `127.0.0.1:PORT`
  */
 export function makePodmanHome(insecure: readonly string[] = []): PodmanHome {
-  const folder = serviceFolder('podman');
+  const directory = serviceDirectory('podman');
   const write = (name: string, value: object) => {
-    writeFileSync(join(folder, name), stringify(value));
-    return join(folder, name);
+    writeFileSync(join(directory, name), stringify(value));
+    return join(directory, name);
   };
-  mkdirSync(join(folder, 'tmp'));
+  mkdirSync(join(directory, 'tmp'));
   // Podman refuses to work with a file that is named and not there.
-  writeFileSync(join(folder, 'auth.json'), '{}\n');
+  writeFileSync(join(directory, 'auth.json'), '{}\n');
   const env = {
     CONTAINERS_STORAGE_CONF: write('storage.toml', {
-      storage: { driver: 'overlay', graphroot: join(folder, 'graph'), runroot: join(folder, 'run') },
+      storage: { driver: 'overlay', graphroot: join(directory, 'graph'), runroot: join(directory, 'run') },
     }),
     CONTAINERS_REGISTRIES_CONF: write('registries.toml', {
       registry: insecure.map((location) => ({ location, insecure: true })),
     }),
     // Crun, which podman takes where it is installed, does not run under the cgroups of every test machine.
-    CONTAINERS_CONF: write('containers.toml', { engine: { tmp_dir: join(folder, 'tmp'), runtime: 'runc' } }),
-    REGISTRY_AUTH_FILE: join(folder, 'auth.json'),
+    CONTAINERS_CONF: write('containers.toml', { engine: { tmp_dir: join(directory, 'tmp'), runtime: 'runc' } }),
+    REGISTRY_AUTH_FILE: join(directory, 'auth.json'),
   };
   let isThere = true;
   const remove = () => {
@@ -59,8 +59,8 @@ export function makePodmanHome(insecure: readonly string[] = []): PodmanHome {
       env: { ...toolEnvironment(process.env), ...env },
       stdio: 'ignore',
     });
-    rmSync(folder, { recursive: true, force: true });
+    rmSync(directory, { recursive: true, force: true });
   };
   homes.add(remove);
-  return { folder, env, remove };
+  return { directory, env, remove };
 }

@@ -6,12 +6,12 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathOfTool, toolEnvironment } from '../real-tools.ts';
-import { httpStatus, type Service, serviceFolder, startService } from './service.ts';
+import { httpStatus, type Service, serviceDirectory, startService } from './service.ts';
 
 export interface RegistryOptions {
   /** Who may push and pull; anybody without it. */
   readonly htpasswd?: { readonly user: string; readonly password: string };
-  /** For a registry that comes back: its port (else a free one), and the folder of its images (else in its own). */
+  /** For a registry that comes back: its port (else a free one), and the directory of its images (else in its own). */
   readonly port?: number;
   readonly data?: string;
 }
@@ -24,19 +24,19 @@ export interface Registry extends Service {
 
 /** Starts a registry. */
 export async function startRegistry(options: RegistryOptions = {}): Promise<Registry> {
-  const folder = serviceFolder('registry');
-  const configPath = join(folder, 'config.json');
+  const directory = serviceDirectory('registry');
+  const configPath = join(directory, 'config.json');
   // YAML has JSON in it.
-  writeFileSync(configPath, JSON.stringify(configuration(folder, options)));
+  writeFileSync(configPath, JSON.stringify(configuration(directory, options)));
   let port: number | undefined;
   const service = await startService({
     name: 'docker-registry',
     argv: [pathOfTool('docker-registry'), 'serve', configPath],
     env: toolEnvironment(process.env),
-    folder,
+    directory,
     isReady: async (log) => {
       // The system chose the port, and the registry says which.
-      const said = /listening on 127\.0\.0\.1:(\d+)/.exec(existsSync(join(folder, 'log')) ? log() : '')?.[1];
+      const said = /listening on 127\.0\.0\.1:(\d+)/.exec(existsSync(join(directory, 'log')) ? log() : '')?.[1];
       if (said === undefined) return false;
       port = Number(said);
       return (
@@ -48,20 +48,20 @@ export async function startRegistry(options: RegistryOptions = {}): Promise<Regi
   return { ...service, port, host: `127.0.0.1:${port}` };
 }
 
-function configuration(folder: string, { htpasswd, port, data }: RegistryOptions): object {
+function configuration(directory: string, { htpasswd, port, data }: RegistryOptions): object {
   const auth =
-    htpasswd === undefined ? {} : { auth: { htpasswd: { realm: 'tests', path: passwords(folder, htpasswd) } } };
+    htpasswd === undefined ? {} : { auth: { htpasswd: { realm: 'tests', path: passwords(directory, htpasswd) } } };
   return {
     version: '0.1',
-    storage: { filesystem: { rootdirectory: data ?? join(folder, 'data') }, delete: { enabled: true } },
+    storage: { filesystem: { rootdirectory: data ?? join(directory, 'data') }, delete: { enabled: true } },
     http: { addr: `127.0.0.1:${port ?? 0}` },
     ...auth,
   };
 }
 
 /** The registry takes bcrypt alone, which is what `-B` makes. */
-function passwords(folder: string, { user, password }: { user: string; password: string }): string {
-  const path = join(folder, 'htpasswd');
+function passwords(directory: string, { user, password }: { user: string; password: string }): string {
+  const path = join(directory, 'htpasswd');
   writeFileSync(
     path,
     execFileSync(pathOfTool('htpasswd'), ['-inBC', '4', user], { input: password, encoding: 'utf8' }),

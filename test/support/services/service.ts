@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * A real service for tests: a program with a folder of its own (sockets, data, log), started, waited for, stopped.
+ * A real service for tests: a program with a directory of its own (sockets, data, log), started, waited for, stopped.
  *
  * Nothing outlives the test run: a service that nobody stops gets SIGTERM from the kernel when the process that started
  * it ends, however that ends.
@@ -26,24 +26,24 @@ export interface ServiceSpec {
   readonly name: string;
   readonly argv: readonly [string, ...string[]];
   readonly env: Readonly<Record<string, string>>;
-  /** Where its files are; `serviceFolder` makes one. */
-  readonly folder: string;
+  /** Where its files are; `serviceDirectory` makes one. */
+  readonly directory: string;
   /** Whether it serves; asked again and again. */
   readonly isReady: (log: () => string) => Promise<boolean>;
-  /** What is left to do when the program has ended and before its folder is removed. */
+  /** What is left to do when the program has ended and before its directory is removed. */
   readonly afterwards?: () => void;
 }
 
 /** A service that runs. */
 export interface Service {
   /** Everything of it, removed by `stop`. */
-  readonly folder: string;
+  readonly directory: string;
   readonly pid: number;
   /** What the program has said so far. */
   log(): string;
-  /** Ends the program and removes its folder; a second call does nothing. */
+  /** Ends the program and removes its directory; a second call does nothing. */
   stop(): Promise<void>;
-  /** Ends the program with SIGKILL, as a crash would, and keeps its folder until `stop`. */
+  /** Ends the program with SIGKILL, as a crash would, and keeps its directory until `stop`. */
   kill(): Promise<void>;
 }
 
@@ -56,8 +56,8 @@ export async function stopServices(): Promise<void> {
   if (failed !== undefined) throw failed.reason;
 }
 
-/** A new folder for a service, with a path short enough for a socket in it (108 bytes on Linux). */
-export function serviceFolder(name: string): string {
+/** A new directory for a service, with a path short enough for a socket in it (108 bytes on Linux). */
+export function serviceDirectory(name: string): string {
   return mkdtempSync(join(realpathSync(tmpdir()), `os-${name}-`));
 }
 
@@ -67,12 +67,12 @@ export function serviceFolder(name: string): string {
  * @throws Error with the last lines of its log, when it ends at once or does not serve in time
  */
 export async function startService(spec: ServiceSpec): Promise<Service> {
-  const logPath = join(spec.folder, 'log');
+  const logPath = join(spec.directory, 'log');
   const log = () => readFileSync(logPath, 'utf8');
   const output = openSync(logPath, 'a');
   // The kernel ends it with its parent: a test run that is killed leaves nothing behind.
   const child = spawn('setpriv', ['--pdeathsig', 'TERM', ...spec.argv], {
-    cwd: spec.folder,
+    cwd: spec.directory,
     env: spec.env,
     stdio: ['ignore', output, output],
     detached: true,
@@ -83,14 +83,14 @@ export async function startService(spec: ServiceSpec): Promise<Service> {
   });
   const end = () => endService(spec, child, ended);
   const service: Service = {
-    folder: spec.folder,
+    directory: spec.directory,
     pid: child.pid ?? 0,
     log,
     stop: async () => {
       if (!running.delete(service)) return;
       await end();
       spec.afterwards?.();
-      rmSync(spec.folder, { recursive: true, force: true });
+      rmSync(spec.directory, { recursive: true, force: true });
     },
     kill: async () => {
       signalService(child, 'SIGKILL');

@@ -23,7 +23,7 @@ import { buildElf } from '../../support/elf-builder.ts';
 import { type FakeCargo, FakeCheckout } from '../../support/fake-rust.ts';
 import { requireTools } from '../../support/real-tools.ts';
 import { runTaskFile, SUITE_ROOT, type TaskOptions, type TaskResult } from '../../support/run-task.ts';
-import { temporaryFolder } from '../../support/temporary.ts';
+import { temporaryDirectory } from '../../support/temporary.ts';
 
 const X86_64 = 62;
 const GNU_X86 =
@@ -34,13 +34,13 @@ const isLinuxAmd64 = process.platform === 'linux' && process.arch === 'x64';
 const SLOW_BYTES = 24_000_000;
 
 class VmCheckout extends FakeCheckout {
-  readonly folder: string;
+  readonly directory: string;
   readonly bundle: string;
 
   constructor(cargo: FakeCargo = {}) {
     super(cargo);
-    this.folder = join(this.root, 'target/vm-runtime-compressed');
-    this.bundle = join(this.folder, 'openshell-sandbox.zst');
+    this.directory = join(this.root, 'target/vm-runtime-compressed');
+    this.bundle = join(this.directory, 'openshell-sandbox.zst');
   }
 
   run(
@@ -71,7 +71,7 @@ function signalWhenCompressing(checkout: VmCheckout, signal: NodeJS.Signals): (c
   return (child) => {
     const timer = setInterval(() => {
       const isWriting =
-        existsSync(checkout.folder) && readdirSync(checkout.folder).some((name) => name.endsWith('.tmp'));
+        existsSync(checkout.directory) && readdirSync(checkout.directory).some((name) => name.endsWith('.tmp'));
       if (isWriting || child.exitCode !== null) clearInterval(timer);
       if (isWriting) child.kill(signal);
     }, 5);
@@ -85,7 +85,7 @@ describe('a bundle', () => {
     expect(result).toMatchObject({ status: 0, stdout: `${checkout.bundle}\n` });
     expect(await contentDifference(checkout.bundle, checkout.app())).toBeUndefined();
     expect(statSync(checkout.bundle).mode & 0o7777).toBe(0o644);
-    expect(readdirSync(checkout.folder)).toEqual(['openshell-sandbox.zst']);
+    expect(readdirSync(checkout.directory)).toEqual(['openshell-sandbox.zst']);
     expect(result.stderr).toMatch(
       /bundled: target\/vm-runtime-compressed\/openshell-sandbox\.zst \([\d.]+ MB in [\d.]+ MB, x86_64-unknown-linux-gnu; x86-64, complete, static; 1 of 1 crates compiled\)\ndone: supervisor [\d.]+ s, compression [\d.]+ s\n$/,
     );
@@ -94,7 +94,7 @@ describe('a bundle', () => {
 
   test('BSB-2, H28: cargo runs in the checkout, wherever the task was started', async () => {
     const checkout = new VmCheckout();
-    expect((await checkout.run([], {}, { cwd: temporaryFolder() })).status).toBe(0);
+    expect((await checkout.run([], {}, { cwd: temporaryDirectory() })).status).toBe(0);
     expect(checkout.tools.lines()).toEqual(['rustup target list --installed', GNU_X86]);
     for (const call of checkout.tools.calls()) expect(call.cwd).toBe(checkout.root);
   });
@@ -151,7 +151,7 @@ describe('a bundle', () => {
       const checkout = new VmCheckout();
       await checkout.run();
       checkout.setApp('x86_64', { payload: 500 });
-      const extra = name === 'CARGO_TARGET_DIR' ? { [name]: join(temporaryFolder(), 'elsewhere') } : {};
+      const extra = name === 'CARGO_TARGET_DIR' ? { [name]: join(temporaryDirectory(), 'elsewhere') } : {};
       expect((await checkout.run([], extra)).status).toBe(0);
       expect(await contentDifference(checkout.bundle, checkout.app())).toBeUndefined();
     },
@@ -172,14 +172,14 @@ describe('a second run', () => {
     const checkout = new VmCheckout();
     await checkout.run();
     const before = statSync(checkout.bundle);
-    const folder = statSync(checkout.folder);
+    const directory = statSync(checkout.directory);
     const result = await checkout.run();
     expect(checkout.builds()).toHaveLength(2);
     expect(result.stderr).toContain('unchanged: target/vm-runtime-compressed/openshell-sandbox.zst');
     expect(result.stderr).not.toContain('compression');
     expect(statSync(checkout.bundle)).toMatchObject({ ino: before.ino, mtimeMs: before.mtimeMs });
-    // Cargo looks at the folder's time, too: the driver must not be built again for nothing.
-    expect(statSync(checkout.folder).mtimeMs).toBe(folder.mtimeMs);
+    // Cargo looks at the directory's time, too: the driver must not be built again for nothing.
+    expect(statSync(checkout.directory).mtimeMs).toBe(directory.mtimeMs);
   });
 
   test('C22: a new binary makes a new bundle; a reader keeps the old inode', async () => {
@@ -194,7 +194,7 @@ describe('a second run', () => {
 
   test('BSB-4: a bundle that bash made, whole and of this content, stays, but for its mode', async () => {
     const checkout = new VmCheckout();
-    mkdirSync(checkout.folder, { recursive: true });
+    mkdirSync(checkout.directory, { recursive: true });
     writeFileSync(checkout.bundle, zstdCompressSync(readFileSync(checkout.app())));
     chmodSync(checkout.bundle, 0o755);
     const before = readFileSync(checkout.bundle);
@@ -218,8 +218,8 @@ describe('a second run', () => {
 
   test('a link in its place is replaced, not written through', async () => {
     const checkout = new VmCheckout();
-    mkdirSync(checkout.folder, { recursive: true });
-    const victim = join(temporaryFolder(), 'victim');
+    mkdirSync(checkout.directory, { recursive: true });
+    const victim = join(temporaryDirectory(), 'victim');
     writeFileSync(victim, 'precious');
     symlinkSync(victim, checkout.bundle);
     expect((await checkout.run()).status).toBe(0);
@@ -235,10 +235,10 @@ describe('interrupted', () => {
     const killed = await checkout.run([], {}, { onStart: signalWhenCompressing(checkout, 'SIGKILL') });
     expect(killed.signal).toBe('SIGKILL');
     expect(existsSync(checkout.bundle)).toBe(false);
-    expect(readdirSync(checkout.folder)).toEqual([expect.stringMatching(/^\.openshell-sandbox\.zst\.\d+\.tmp$/)]);
+    expect(readdirSync(checkout.directory)).toEqual([expect.stringMatching(/^\.openshell-sandbox\.zst\.\d+\.tmp$/)]);
     checkout.setApp('x86_64', {});
     expect((await checkout.run()).status).toBe(0);
-    expect(readdirSync(checkout.folder)).toEqual(['openshell-sandbox.zst']);
+    expect(readdirSync(checkout.directory)).toEqual(['openshell-sandbox.zst']);
     expect(await contentDifference(checkout.bundle, checkout.app())).toBeUndefined();
   });
 
@@ -253,13 +253,13 @@ describe('interrupted', () => {
     checkout.setSlowApp();
     const result = await checkout.run([], {}, { onStart: signalWhenCompressing(checkout, signal) });
     expect(result).toMatchObject({ status, stdout: '' });
-    expect(readdirSync(checkout.folder)).toEqual(['openshell-sandbox.zst']);
+    expect(readdirSync(checkout.directory)).toEqual(['openshell-sandbox.zst']);
     expect(readFileSync(checkout.bundle)).toEqual(before);
   });
 
   test("H26: cargo's own words are shown as they come, all of them, and no log is left", async () => {
     const checkout = new VmCheckout({ before: 'for i in {1..500}; do echo "warning: number $i" >&2; done' });
-    const temporary = temporaryFolder();
+    const temporary = temporaryDirectory();
     const result = await checkout.run([], { TMPDIR: temporary });
     expect(result.stderr.match(/^warning: number \d+$/gm)).toHaveLength(500);
     expect(readdirSync(temporary)).toEqual([]);
@@ -303,7 +303,7 @@ describe('where nothing can be built', () => {
     return checkout;
   }
 
-  test('no cargo: a proven bundle is used, with its date', async () => {
+  test('no cargo: a existing bundle is used, with its date', async () => {
     const checkout = await bundled();
     checkout.removeTools('cargo');
     const result = await checkout.run();
@@ -413,9 +413,9 @@ describe('arguments', () => {
     expect((await checkout.run(['--dry-run'])).status).toBe(2);
   });
 
-  test('L11: a relative folder is relative to where the task was started; one that cannot be is said', async () => {
+  test('L11: a relative directory is relative to where the task was started; one that cannot be is said', async () => {
     const checkout = new VmCheckout();
-    const start = temporaryFolder();
+    const start = temporaryDirectory();
     const result = await checkout.run([], { OPENSHELL_VM_RUNTIME_COMPRESSED_DIR: 'out' }, { cwd: start });
     expect(result.stdout).toBe(`${join(start, 'out/openshell-sandbox.zst')}\n`);
     writeFileSync(join(start, 'file'), '');
