@@ -9,6 +9,8 @@ import { shown, usageError } from './errors.ts';
 import { ancestorsOf } from './fs/paths.ts';
 import { PRODUCT } from './product.ts';
 
+const ROOT_VARIABLE = 'OPENSHELL_ROOT';
+
 /** The suite's own directory: the parent of `lib/`. */
 export const SUITE_ROOT = dirname(import.meta.dirname);
 
@@ -19,12 +21,12 @@ export const SUITE_ROOT = dirname(import.meta.dirname);
  * @throws usageError when the variable names no checkout, or none is found
  */
 export function findCheckout(env: Environment, startDirectory: string, suiteRoot: string = SUITE_ROOT): string {
-  const named = textOf(env, PRODUCT.rootVariable);
+  const named = textOf(env, ROOT_VARIABLE);
   if (named !== undefined) {
     const root = resolve(startDirectory, named);
     if (isCheckout(root)) return realpathSync(root);
     throw usageError(
-      `${PRODUCT.rootVariable} is ${shown(named)}, which is not an ${PRODUCT.name} checkout ` +
+      `${ROOT_VARIABLE} is ${shown(named)}, which is not an ${PRODUCT.name} checkout ` +
         `(it needs a Cargo.toml with [workspace] and ${PRODUCT.landmark}); set it to one or unset it`,
     );
   }
@@ -33,7 +35,7 @@ export function findCheckout(env: Environment, startDirectory: string, suiteRoot
   if (above !== undefined) return realpathSync(above);
   throw usageError(
     `no ${PRODUCT.name} checkout at or above ${shown(startDirectory)}; ` +
-      `start the task inside one, or set ${PRODUCT.rootVariable} to its path`,
+      `start the task inside one, or set ${ROOT_VARIABLE} to its path`,
   );
 }
 

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * The two kinds of error. A `TaskError` is something a user can act on: it is
- * printed as one line, without a stack, and carries the exit status. Any other
- * error is a bug of ours and keeps its stack.
+ * The kinds of error. A `TaskError` is something that a user can act on: it is printed as one line, without a stack,
+ * and carries the exit status. An `InterruptedError` is a signal that ends the task. An error of the file system
+ * becomes one line too (`machineErrorText`). Any other error is a bug of ours and keeps its stack.
  */
+
+import { constants } from 'node:os';
 
 /** Exit statuses of every task. A failed child's own status passes through unchanged. */
 export const EXIT = {
@@ -12,10 +14,8 @@ export const EXIT = {
   failed: 1,
   /** Wrong usage or an unmet precondition: nothing was started. */
   usage: 2,
-  /** A program that was there at the preflight has vanished since. */
+  /** A program that was found by the preflight has vanished since. */
   vanished: 127,
-  /** 128 + the signal's number. */
-  signalled: 128,
 } as const;
 
 export class TaskError extends Error {
@@ -32,6 +32,19 @@ export class TaskError extends Error {
   }
 }
 
+/** A signal to the task itself (exit 128+n). A child that ends with such a status is only a failed child. */
+export class InterruptedError extends TaskError {
+  constructor(signal: NodeJS.Signals) {
+    super(`stopped by ${signal}`, statusOfSignal(signal));
+    this.name = 'InterruptedError';
+  }
+}
+
+/** The exit status that stands for a signal: 128+n. */
+export function statusOfSignal(signal: NodeJS.Signals): number {
+  return 128 + constants.signals[signal];
+}
+
 /** Wrong usage or an unmet precondition (exit 2): raised before anything is started. */
 export function usageError(message: string, options?: ErrorOptions): TaskError {
   return new TaskError(message, EXIT.usage, options);
@@ -40,6 +53,42 @@ export function usageError(message: string, options?: ErrorOptions): TaskError {
 /** The operation was tried and failed (exit 1, or the failed child's own status). */
 export function failure(message: string, exitCode: number = EXIT.failed, options?: ErrorOptions): TaskError {
   return new TaskError(message, exitCode, options);
+}
+
+/** The code of an error of the operating system, such as `ENOENT`; `undefined` for any other error. */
+export function errnoOf(error: unknown): string | undefined {
+  const { code, syscall } = (error ?? {}) as NodeJS.ErrnoException;
+  return error instanceof Error && syscall !== undefined ? code : undefined;
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  EACCES: 'permission is denied; check its owner and mode',
+  EDQUOT: 'the disk quota is used up; free some space',
+  EEXIST: 'something is there already; remove it',
+  EIO: 'the device reports an error; check the disk',
+  EISDIR: 'it is a directory where a file is wanted; remove it',
+  ELOOP: 'too many symbolic links; check where they lead',
+  EMFILE: 'this process has too many open files; raise the limit (ulimit -n)',
+  ENAMETOOLONG: 'the name is too long; use a shorter path',
+  ENFILE: 'the system has too many open files; close some programs',
+  ENOENT: 'it does not exist',
+  ENOSPC: 'no space is left on the device; free some',
+  ENOTDIR: 'a part of the path is not a directory',
+  EPERM: 'the operation is not permitted; check its owner and flags',
+  EROFS: 'the file system is read-only; use another directory',
+};
+
+/**
+ * An error of the file system as one sentence: the path, the reason and the next step.
+ *
+ * @returns `undefined` for an error that does not come from the operating system
+ */
+export function machineErrorText(error: unknown): string | undefined {
+  const code = errnoOf(error);
+  if (code === undefined) return undefined;
+  const { path, syscall, message } = error as NodeJS.ErrnoException;
+  const place = typeof path === 'string' && path !== '' ? path : `a call of ${syscall}`;
+  return oneLine(`${place}: ${REASONS[code] ?? message} (${code})`);
 }
 
 /**
@@ -52,7 +101,7 @@ export function describeError(error: unknown): string {
   for (let at: unknown = error; at !== undefined && at !== null; at = at instanceof Error ? at.cause : undefined) {
     if (seen.has(at)) break;
     seen.add(at);
-    const text = at instanceof Error ? at.message : String(at);
+    const text = machineErrorText(at) ?? (at instanceof Error ? at.message : String(at));
     if (!parts.some((part) => part.includes(text))) parts.push(text);
   }
   return oneLine(parts.join(': '));

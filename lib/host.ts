@@ -3,11 +3,10 @@
 /** Architectures, operating systems and Rust target triples: facts as values, so that any host can be tested. */
 /** What the machine is, as a value: a test passes another machine in. */
 
-import { type Environment, wholeNumberOf } from './cli/env.ts';
+import type { Environment } from './cli/env.ts';
 import { shown, usageError } from './errors.ts';
 import { type Invoker, invokerOf } from './fs/ownership.ts';
 import { type Limits, ownLimits, shellSoftLimit } from './nofile/limits.ts';
-import { GUARD_VARIABLES } from './product.ts';
 
 /** An architecture in the words of image builds; staged paths and Dockerfiles use these two. */
 export type Arch = 'amd64' | 'arm64';
@@ -43,7 +42,7 @@ export function thisHost(): Host {
  * The architectures of a platform list (`linux/amd64, linux/arm64`), each once, in their order.
  * Blanks around an entry are dropped.
  *
- * @param source the variable or flag that the text comes from, for the error
+ * @param source the variable that the text comes from, for the error
  * @throws usageError for an empty list, an empty entry, or any platform but the two
  */
 export function platformArches(source: string, text: string): Arch[] {
@@ -72,22 +71,18 @@ export interface Machine {
   readonly limits: Limits;
   /** The soft open-file limit of the user's shell, where it is known. */
   readonly shellLimit: number | undefined;
-  /** Whether a process can be replaced by another program; where it cannot, `become` runs it as a child. */
+  /** Whether a process can be replaced by another program; where it cannot, `exec` runs it as a child. */
   readonly canReplace: boolean;
   /** The user who called sudo. */
   readonly invoker: Invoker | undefined;
 }
 
-/**
- * Reads this machine.
- *
- * @throws usageError for a wrong limit handed over by a launcher
- */
+/** Reads this machine. */
 export function thisMachine(env: Environment): Machine {
   return {
     platform: process.platform,
     limits: ownLimits(),
-    shellLimit: wholeNumberOf(env, GUARD_VARIABLES.shellLimit, 1) ?? shellSoftLimit(),
+    shellLimit: shellSoftLimit(),
     canReplace: process.platform !== 'win32',
     invoker: invokerOf(env),
   };

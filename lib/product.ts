@@ -7,21 +7,25 @@
 
 export const PRODUCT = {
   name: 'OpenShell',
-  /** Names the checkout that the tasks work on. */
-  rootVariable: 'OPENSHELL_ROOT',
   /** A directory that every checkout has, beside a `Cargo.toml` with `[workspace]`. */
   landmark: 'crates/openshell-server',
   /** Where image builds find prebuilt binaries, below the checkout, by architecture. */
   prebuiltDirectory: 'deploy/docker/.build/prebuilt-binaries',
 } as const;
 
-/** A binary that is staged for image builds. */
-export interface Component {
-  readonly name: 'gateway' | 'supervisor';
+/** A binary of the workspace. */
+export interface Binary {
+  /** What users call it. */
+  readonly name: string;
   /** The cargo package. */
   readonly package: string;
   /** The binary, in cargo and in the image. */
   readonly binary: string;
+}
+
+/** A binary that is staged for image builds. */
+export interface Component extends Binary {
+  readonly name: 'gateway' | 'supervisor';
 }
 
 export const COMPONENTS = {
@@ -29,14 +33,11 @@ export const COMPONENTS = {
   supervisor: { name: 'supervisor', package: 'openshell-sandbox', binary: 'openshell-sandbox' },
 } as const satisfies Record<string, Component>;
 
-/** Environment variables of the open-file guard. */
-export const GUARD_VARIABLES = {
-  mode: 'OPENSHELL_BUILD_NOFILE_GUARD',
-  limit: 'OPENSHELL_BUILD_NOFILE_LIMIT',
-  legacyLimit: 'OPENSHELL_VM_BUILD_NOFILE_LIMIT',
-  /** Set by a launcher that knows the open-file limit of the user's shell. */
-  shellLimit: 'OPENSHELL_SHELL_NOFILE_LIMIT',
-} as const;
+/** Names the compiler wrapper that a `RUSTC_WRAPPER` of the suite's own calls. */
+export const INNER_WRAPPER = 'OPENSHELL_RUSTC_WRAPPER';
 
-/** Names the compiler wrapper that a `RUSTC_WRAPPER` of the suite's own hands crates on to. */
-export const WRAPPER_BEHIND = 'OPENSHELL_RUSTC_WRAPPER';
+/** The arguments that name what to stage; `sandbox` and `supervisor-output` are old names of the supervisor. */
+export const STAGE_TARGETS = ['all', 'gateway', 'supervisor', 'sandbox', 'supervisor-output'] as const;
+
+/** The arguments that name an image; `supervisor-output` is an old name of the supervisor's. */
+export const IMAGE_TARGETS = ['gateway', 'supervisor', 'supervisor-output'] as const;

@@ -1,5 +1,4 @@
 #!/usr/bin/env node
-
 // SPDX-License-Identifier: Apache-2.0
 
 /** `mise run gateway`: a gateway with the driver that fits this machine. */
@@ -7,7 +6,8 @@
 import { runTask } from '../lib/cli/task.ts';
 import { GATEWAY } from '../lib/gateway/flags.ts';
 
-await runTask(import.meta.url, GATEWAY, async ({ args, ...ctx }) => {
-  const { launchChosen } = await import('../lib/gateway/select-driver.ts');
-  await launchChosen(ctx, args.flags, args.words);
+await runTask(import.meta.url, GATEWAY, async (ctx, { flags, positionals }) => {
+  const { withRunner } = await import('../lib/build-env.ts');
+  const { launchSelected } = await import('../lib/gateway/select-driver.ts');
+  return launchSelected(withRunner(ctx), flags, positionals['launcher-option']);
 });

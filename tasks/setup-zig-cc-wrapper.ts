@@ -7,25 +7,24 @@
  */
 
 import { runTask } from '../lib/cli/task.ts';
+import { READS } from '../lib/cli/variables.ts';
 
 await runTask(
   import.meta.url,
   {
     name: 'tasks/setup-zig-cc-wrapper.ts',
     summary: 'Write compiler wrappers made of zig, and say which variables point at them.',
-    words: [
-      { name: 'cargo-target', help: 'As cargo-zigbuild takes it: x86_64-unknown-linux-gnu.2.28.', min: 1, max: 1 },
-      { name: 'zig-target', help: 'The target that zig compiles for, usually the same.', min: 1, max: 1 },
-      { name: 'wrapper-dir', help: 'The directory for the wrappers; existing files are replaced.', min: 1, max: 1 },
-    ],
-    variables: {
-      ZIG: 'Path of zig (default: from PATH, else mise).',
-      GITHUB_ENV: 'Where set, the variables are appended to this file and nothing is printed.',
+    positionals: {
+      'cargo-target': { help: 'As cargo-zigbuild takes it: x86_64-unknown-linux-gnu.2.28.', count: 'one' },
+      'zig-target': { help: 'The target that zig compiles for, usually the same.', count: 'one' },
+      'wrapper-dir': { help: 'The directory for the wrappers; existing files are replaced.', count: 'one' },
     },
+    variables: ['OPENSHELL_ROOT', 'ZIG', 'CARGO_TARGET_DIR', 'GITHUB_ENV', ...READS.guard],
   },
-  async ({ args, ...ctx }) => {
+  async (ctx, { positionals }) => {
+    const { withRunner } = await import('../lib/build-env.ts');
     const { setUpZigWrapper } = await import('../lib/cargo/zig-cc-task.ts');
-    const [cargoTarget = '', zigTarget = '', directory = ''] = args.words;
-    await setUpZigWrapper(ctx, cargoTarget, zigTarget, directory);
+    const { 'cargo-target': cargoTarget, 'zig-target': zigTarget, 'wrapper-dir': directory } = positionals;
+    await setUpZigWrapper(withRunner(ctx), cargoTarget, zigTarget, directory);
   },
 );

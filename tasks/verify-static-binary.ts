@@ -4,26 +4,18 @@
 /** Fails unless each file is a complete, fully static ELF executable (classic or static-PIE). Needs no binutils. */
 
 import { runTask } from '../lib/cli/task.ts';
+import { ARCHES } from '../lib/host.ts';
 
 await runTask(
   import.meta.url,
   {
     name: 'tasks/verify-static-binary.ts',
     summary: 'Check that binaries are complete, static ELF executables: the supervisor runs inside arbitrary images.',
-    words: [{ name: 'binary', help: 'The files to check.', min: 1, max: Number.POSITIVE_INFINITY }],
-    flags: { arch: { value: 'ARCH', help: 'Also check the machine.', choices: ['amd64', 'arm64'] } },
+    positionals: { binary: { help: 'The files to check.', count: 'some' } },
+    flags: { arch: { value: 'ARCH', help: 'Also check the machine.', choices: ARCHES } },
   },
-  async ({ args, startDirectory, terminal }) => {
-    const [{ inspectStatic }, { absolutePath }, { reportVerdicts }, { archOf }] = await Promise.all([
-      import('../lib/elf/verify.ts'),
-      import('../lib/fs/paths.ts'),
-      import('../lib/elf/print-verdicts.ts'),
-      import('../lib/host.ts'),
-    ]);
-    const machine = archOf(args.flags.arch ?? '');
-    reportVerdicts(terminal, args.words, (binary) => {
-      const verdict = inspectStatic(absolutePath(startDirectory, binary), { machine });
-      return { verdict, passed: 'statically linked: no PT_INTERP, no DT_NEEDED' };
-    });
+  async (ctx, { flags, positionals }) => {
+    const { printStaticVerdicts } = await import('../lib/elf/print-verdicts.ts');
+    printStaticVerdicts(ctx, positionals.binary, flags.arch);
   },
 );

@@ -7,6 +7,7 @@
 
 import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { namesIn } from '../fs/paths.ts';
 
 const FOREIGN_COMPILER = /cargo-zigbuild|zigc(?:c|xx)-[^\s"]*unknown-linux-gnu\.\d+\.\d+/;
 
@@ -19,7 +20,7 @@ const FOREIGN_COMPILER = /cargo-zigbuild|zigc(?:c|xx)-[^\s"]*unknown-linux-gnu\.
 export function removeStaleCmakeCaches(targetDirectory: string, triple: string): string[] {
   const stale = ['release', 'debug']
     .map((profile) => join(targetDirectory, triple, profile, 'build'))
-    .flatMap((directory) => names(directory).map((name) => ({ directory, name })))
+    .flatMap((directory) => namesIn(directory).map((name) => ({ directory, name })))
     .filter(({ name }) => name.startsWith('z3-sys-'))
     .map(({ directory, name }) => join(directory, name, 'out', 'build'))
     .filter(namesForeignCompiler);
@@ -28,18 +29,15 @@ export function removeStaleCmakeCaches(targetDirectory: string, triple: string):
 }
 
 function namesForeignCompiler(directory: string): boolean {
-  const below = isDirectory(join(directory, 'CMakeFiles'))
-    ? readdirSync(join(directory, 'CMakeFiles'), { recursive: true, withFileTypes: true })
+  const below = join(directory, 'CMakeFiles');
+  const files = isDirectory(below)
+    ? readdirSync(below, { recursive: true, withFileTypes: true })
         .filter((entry) => entry.isFile())
         .map((entry) => join(entry.parentPath, entry.name))
     : [];
-  return [join(directory, 'CMakeCache.txt'), ...below].some(
+  return [join(directory, 'CMakeCache.txt'), ...files].some(
     (path) => existsSync(path) && statSync(path).isFile() && FOREIGN_COMPILER.test(readFileSync(path, 'latin1')),
   );
-}
-
-function names(directory: string): string[] {
-  return isDirectory(directory) ? readdirSync(directory) : [];
 }
 
 function isDirectory(path: string): boolean {

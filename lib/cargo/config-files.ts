@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * What a user has set for cargo, where it decides how a supervisor can be made static in the same
- * run. Cargo has no stable way to ask, so its files are read by its documented rules
- * (https://doc.rust-lang.org/cargo/reference/config.html): a variable wins, then the nearest file.
+ * What a user has set for cargo, where it decides how the tasks build. Cargo has no stable way to print it, so its files
+ * are read by its documented rules (https://doc.rust-lang.org/cargo/reference/config.html): a variable wins, then the
+ * nearest file.
  */
-/** Where cargo looks for its configuration (https://doc.rust-lang.org/cargo/reference/config.html#hierarchical-structure). */
 
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { parse } from 'smol-toml';
 import { type Environment, textOf } from '../cli/env.ts';
 import { isTable } from '../fs/json.ts';
 import { absolutePath, ancestorsOf } from '../fs/paths.ts';
@@ -29,7 +27,7 @@ export interface CargoSettings {
 }
 
 /** A configuration file of cargo, parsed. */
-export interface ConfigFile {
+interface ConfigFile {
   readonly path: string;
   readonly values: Table;
 }
@@ -48,7 +46,7 @@ interface Found<T> {
  * @param files the nearest first
  * @param root the directory that cargo runs in
  */
-export function cargoSettings(files: readonly ConfigFile[], env: Environment, root: string): CargoSettings {
+function cargoSettings(files: readonly ConfigFile[], env: Environment, root: string): CargoSettings {
   const text = (key: string, ...variables: readonly string[]): Found<string> | undefined => {
     const variable = variables.find((name) => env[name] !== undefined);
     // Empty, unlike absent, also overrides the files.
@@ -68,13 +66,24 @@ export function cargoSettings(files: readonly ConfigFile[], env: Environment, ro
   };
 }
 
-/** The configuration files that count for a run in `root`, the nearest first; one that is broken is cargo's to tell. */
-export function readConfigFiles(root: string, env: Environment): ConfigFile[] {
-  return configFilePaths(root, env).flatMap((path) => readWithIncludes(path, new Set()));
+/**
+ * Reads the settings of a run in `root`; a broken file is left for cargo to refuse.
+ *
+ * @param env the environment that cargo gets
+ */
+export async function readCargoSettings(root: string, env: Environment): Promise<CargoSettings> {
+  const paths = configFilePaths(root, env);
+  if (paths.length === 0) return cargoSettings([], env, root);
+  const { parse } = await import('smol-toml');
+  return cargoSettings(
+    paths.flatMap((path) => readWithIncludes(path, new Set(), parse)),
+    env,
+    root,
+  );
 }
 
 /** A file, then those that it includes, the last one first: that is who wins. */
-function readWithIncludes(path: string, seen: Set<string>): ConfigFile[] {
+function readWithIncludes(path: string, seen: Set<string>, parse: (text: string) => Table): ConfigFile[] {
   if (seen.has(path)) return [];
   seen.add(path);
   let values: Table;
@@ -88,7 +97,7 @@ function readWithIncludes(path: string, seen: Set<string>): ConfigFile[] {
     const named = typeof entry === 'string' ? entry : (entry as Table | undefined)?.path;
     return typeof named === 'string' ? [resolve(dirname(path), named)] : [];
   });
-  return [{ path, values }, ...includes.toReversed().flatMap((include) => readWithIncludes(include, seen))];
+  return [{ path, values }, ...includes.toReversed().flatMap((include) => readWithIncludes(include, seen, parse))];
 }
 
 /** The first file that has the key with a fitting value. */
@@ -149,7 +158,7 @@ export function linkerOf(settings: CargoSettings, triple: string): string | unde
 }
 
 /** The files that count for a run in `root` and that are there, the nearest first. */
-export function configFilePaths(root: string, env: Environment): string[] {
+function configFilePaths(root: string, env: Environment): string[] {
   const home = absolutePath(root, textOf(env, 'CARGO_HOME') ?? join(textOf(env, 'HOME') ?? '/', '.cargo'));
   const directories = ancestorsOf(resolve(root)).map((directory) => join(directory, '.cargo'));
   return [...new Set([...directories, home])].flatMap((directory) => {

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** What cargo says about the workspace: its target directory, and which package has which features. */
+/** What `cargo metadata` says about the workspace: its target directory, and which package has which features. */
 
 import type { Runner } from '../build-env.ts';
 import type { Environment } from '../cli/env.ts';
-import { command } from '../process/command.ts';
+import { failure, shown } from '../errors.ts';
+import { isTable, parseTable } from '../fs/json.ts';
+import { cmd } from '../process/command.ts';
 import type { Toolchain } from './toolchain.ts';
 
-export interface PackageFacts {
+export interface Package {
   readonly name: string;
   readonly features: ReadonlySet<string>;
   /** Names of its dependencies, as the package calls them. */
@@ -17,22 +19,13 @@ export interface PackageFacts {
 export interface Workspace {
   /** Absolute; `CARGO_TARGET_DIR` and cargo's configuration are honoured. */
   readonly targetDirectory: string;
-  readonly packages: readonly PackageFacts[];
-}
-
-interface Metadata {
-  readonly target_directory: string;
-  readonly packages: readonly {
-    readonly name: string;
-    readonly features: Readonly<Record<string, unknown>>;
-    readonly dependencies: readonly { readonly name: string; readonly rename: string | null }[];
-  }[];
+  readonly packages: readonly Package[];
 }
 
 /**
- * Asks `cargo metadata` (format 1, without dependencies: no network, no lock file needed).
+ * Runs `cargo metadata` (format 1, without dependencies: no network, no lock file needed).
  *
- * @throws TaskError with cargo's status
+ * @throws TaskError with cargo's status, or 1 for output that is not metadata
  */
 export async function readWorkspace(
   runner: Runner,
@@ -40,19 +33,31 @@ export async function readWorkspace(
   root: string,
   env: Environment,
 ): Promise<Workspace> {
-  const words = [...toolchain.prefix, 'cargo', 'metadata', '--format-version', '1', '--no-deps'];
-  return parseMetadata(await runner.cargo(command(words, { cwd: root, env })));
+  const command = cmd({ cwd: root, env, base: toolchain.env })`cargo metadata --format-version 1 --no-deps`;
+  return parseMetadata(await runner.cargo(command));
 }
 
-/** Reads the answer of `cargo metadata`. */
+/**
+ * Reads the output of `cargo metadata`; text before it (of a tool that talks) is passed over.
+ *
+ * @throws failure for anything else
+ */
 export function parseMetadata(text: string): Workspace {
-  const metadata = JSON.parse(text.slice(Math.max(0, text.indexOf('{')))) as Metadata;
+  const metadata = parseTable(text.slice(Math.max(0, text.indexOf('{'))));
+  const { target_directory: targetDirectory, packages } = metadata ?? {};
+  if (typeof targetDirectory !== 'string' || !Array.isArray(packages) || !packages.every(isTable)) {
+    throw failure(
+      `cargo metadata printed ${shown(text)}, which is not the metadata of a workspace; check: cargo --version`,
+    );
+  }
+  return { targetDirectory, packages: packages.map(packageOf) };
+}
+
+function packageOf({ name, features, dependencies }: Record<string, unknown>): Package {
+  const list = Array.isArray(dependencies) ? dependencies.filter(isTable) : [];
   return {
-    targetDirectory: metadata.target_directory,
-    packages: metadata.packages.map((entry) => ({
-      name: entry.name,
-      features: new Set(Object.keys(entry.features)),
-      dependencies: new Set(entry.dependencies.map((dependency) => dependency.rename ?? dependency.name)),
-    })),
+    name: String(name),
+    features: new Set(isTable(features) ? Object.keys(features) : []),
+    dependencies: new Set(list.map((dependency) => String(dependency.rename ?? dependency.name))),
   };
 }

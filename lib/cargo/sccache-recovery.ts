@@ -8,7 +8,7 @@
 import { basename } from 'node:path';
 import { oneLine } from '../errors.ts';
 import type { Command } from '../process/command.ts';
-import type { Answer, Outcome } from '../process/result.ts';
+import type { Outcome, ProbeResult } from '../process/result.ts';
 
 const MARKS = [/Too many open files/, /os error 24\b/, /sccache: encountered fatal error/, /^sccache: error:/];
 
@@ -68,7 +68,7 @@ export function isSccache(wrapper: string): boolean {
 export async function restartServer(
   wrapper: string,
   limit: number,
-  ask: (flag: string) => Promise<Answer>,
+  ask: (flag: string) => Promise<ProbeResult>,
   warn: (text: string) => void,
 ): Promise<boolean> {
   warn(`${wrapper} failed, not the build; restarting its server under ${limit} open files`);

@@ -3,18 +3,17 @@
 /** The Rust standard libraries of the targets that a build needs. */
 
 import type { Runner } from '../build-env.ts';
-import { describeError, EXIT, oneLine, TaskError, usageError } from '../errors.ts';
-import { type Command, command } from '../process/command.ts';
-import { certainlyHasTargets } from '../rust-toolchain.ts';
+import { describeError, InterruptedError, oneLine, usageError } from '../errors.ts';
+import { type Command, cmd } from '../process/command.ts';
 import { MissingTool, type Toolchain } from './toolchain.ts';
 
 const PROBE_TIMEOUT_MS = 30_000;
 
 /**
  * Which of the targets rustup has yet to install, in the checkout's toolchain.
- * Without rustup nobody can tell (a distribution's Rust): then none, and cargo has the word.
+ * Without rustup nobody can tell (a distribution's Rust): then none is missing, and cargo decides.
  *
- * @throws usageError with rustup's own words when it cannot answer
+ * @throws usageError with rustup's own words when it fails
  */
 export async function missingTargets(
   runner: Runner,
@@ -23,32 +22,30 @@ export async function missingTargets(
   triples: readonly string[],
 ): Promise<string[]> {
   if (!toolchain.hasRustup) return [];
-  const cargo = command([...toolchain.prefix, 'cargo'], { cwd: root, asInvoker: true });
-  if (await certainlyHasTargets(runner.environmentOf(cargo), root, triples)) return [];
-  const question = command([...toolchain.prefix, 'rustup', 'target', 'list', '--installed'], { cwd: root });
-  const answer = await runner.probe(question, PROBE_TIMEOUT_MS);
-  if (!answer.ok) {
-    throw usageError(`rustup cannot list the installed targets: ${oneLine(answer.reason)}; check: rustup show`);
+  const list = cmd({ cwd: root, base: toolchain.env })`rustup target list --installed`;
+  const result = await runner.probe(list, PROBE_TIMEOUT_MS);
+  if (!result.ok) {
+    throw usageError(`rustup cannot list the installed targets: ${oneLine(result.reason)}; check: rustup show`);
   }
-  const installed = new Set(answer.output.split('\n'));
+  const installed = new Set(result.output.split('\n'));
   return [...new Set(triples)].filter((triple) => !installed.has(triple));
 }
 
 /** The command that installs targets. */
 export function addTargets(toolchain: Toolchain, root: string, triples: readonly string[]): Command {
-  return command([...toolchain.prefix, 'rustup', 'target', 'add', ...triples], { cwd: root });
+  return cmd({ cwd: root, base: toolchain.env })`rustup target add ${triples}`;
 }
 
 /**
  * Installs targets.
  *
- * @throws MissingTool naming the targets: without them cargo fails later, in other words (E0463); a signal ends the task as it does everywhere
+ * @throws MissingTool naming the targets: without them cargo fails later, in other words (E0463)
  */
 export async function installTargets(runner: Runner, add: Command): Promise<void> {
   try {
     await runner.run(add);
   } catch (error) {
-    if (error instanceof TaskError && error.exitCode > EXIT.signalled) throw error;
+    if (error instanceof InterruptedError) throw error;
     throw new MissingTool(`a Rust target that the build needs could not be installed (${describeError(error)})`);
   }
 }

@@ -6,7 +6,7 @@ import { type Environment, textOf } from '../cli/env.ts';
 import type { Terminal } from '../cli/terminal.ts';
 
 /** The variables that make cargo write as it would to the terminal; none where there is no terminal. */
-export function cargoColours(terminal: Terminal, env: Environment): Environment {
+export function cargoTermEnv(terminal: Terminal, env: Environment): Environment {
   if (!terminal.isInteractive) return {};
   return {
     CARGO_TERM_COLOR: textOf(env, 'CARGO_TERM_COLOR') ?? (terminal.isColoured ? 'always' : 'never'),

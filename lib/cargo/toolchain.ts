@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Where the Rust tools come from: PATH first, which is also what `mise run` and an activated
- * shell give; else through mise. One rule for every task.
+ * Where the Rust tools come from: PATH first, which is also what `mise run` and an activated shell give; else what mise
+ * has, in the environment that it gives. One rule for every task.
  */
 
-import type { Runner } from '../build-env.ts';
+import type { Runner, RunnerContext } from '../build-env.ts';
 import { type Environment, textOf } from '../cli/env.ts';
-import { EXIT, shown, TaskError, usageError } from '../errors.ts';
+import { EXIT, oneLine, shown, TaskError, usageError } from '../errors.ts';
+import { isTable, parseJson } from '../fs/json.ts';
 import { absolutePath } from '../fs/paths.ts';
-import { MISE_PREFIX } from '../process/child-env.ts';
-import { command } from '../process/command.ts';
+import { cmd, shellQuote } from '../process/command.ts';
 import { findProgram, isExecutable } from '../process/which.ts';
+import { type CargoSettings, readCargoSettings } from './config-files.ts';
 
 const PROBE_TIMEOUT_MS = 20_000;
 
@@ -23,8 +24,15 @@ export class MissingTool extends TaskError {
 }
 
 export interface Toolchain {
-  /** What stands before the words of a cargo or rustup command: nothing, or `mise x --`. */
-  readonly prefix: readonly string[];
+  /**
+   * What its programs get on top of the task's environment (`Command.base`): that of mise, where mise provides one of
+   * them, and the compiler wrapper that cargo's files name, which the guard and the recovery have to see.
+   */
+  readonly env: Environment;
+  /** Whether mise provides one of the programs. */
+  readonly isFromMise: boolean;
+  /** What cargo's files and variables say, read once. */
+  readonly settings: CargoSettings;
   readonly hasZigbuild: boolean;
   readonly hasRustup: boolean;
   /** The absolute path of zig, for compiler wrappers; `undefined` where there is none. */
@@ -35,37 +43,39 @@ export interface Toolchain {
  * Finds cargo, cargo-zigbuild, rustup and zig. Starts mise only for what PATH does not have.
  *
  * @param root the checkout, whose mise configuration counts
- * @param startDirectory what a relative `ZIG` is relative to
  * @param needsZig whether zig itself is needed, and not only through cargo-zigbuild
- * @throws MissingTool without cargo; usageError where `ZIG` names no program
+ * @throws MissingTool without cargo; usageError where `ZIG` is not a program
  */
-export async function findToolchain(
-  runner: Runner,
-  env: Environment,
-  root: string,
-  startDirectory: string,
-  needsZig: boolean,
-): Promise<Toolchain> {
-  const zigNamed = zigOf(env, startDirectory);
-  const names = ['cargo', 'cargo-zigbuild', 'rustup', ...(needsZig ? ['zig'] : [])];
-  const missing = names.filter(
-    (name) => findProgram(name, env) === undefined && !(name === 'zig' && zigNamed !== undefined),
-  );
-  const viaMise = await whichByMise(runner, env, root, missing);
-  const has = (name: string) => findProgram(name, env) !== undefined || viaMise.has(name);
-  if (!has('cargo')) {
+export async function findToolchain(ctx: RunnerContext, root: string, needsZig: boolean): Promise<Toolchain> {
+  const { env, runner, startDirectory } = ctx;
+  const zig = zigOf(env, startDirectory);
+  const names = ['cargo', 'cargo-zigbuild', 'rustup', ...(needsZig && zig === undefined ? ['zig'] : [])];
+  const missing = names.filter((name) => findProgram(name, env) === undefined);
+  const mise = missing.length === 0 ? undefined : await miseEnvironment(runner, env, root);
+  const provided = missing.some((name) => findProgram(name, mise ?? {}) !== undefined) ? mise : undefined;
+  const seen = runner.environmentOf(cmd({ cwd: root, base: provided ?? {}, asInvoker: true })`cargo`);
+  if (findProgram('cargo', seen) === undefined) {
     throw new MissingTool(
       'cargo is not on PATH and mise does not have it; install Rust (https://rustup.rs) and try again',
     );
   }
-  if (viaMise.size > 0) await runner.learnMise(root);
-  await runner.learnCargo(root);
+  const settings = await readCargoSettings(root, seen);
+  const isFromFile = seen.RUSTC_WRAPPER === undefined && seen.CARGO_BUILD_RUSTC_WRAPPER === undefined;
+  // To cargo this variable is as good as its file.
+  const wrapper = isFromFile && settings.wrapper !== undefined ? { CARGO_BUILD_RUSTC_WRAPPER: settings.wrapper } : {};
   return {
-    prefix: viaMise.size > 0 ? MISE_PREFIX : [],
-    hasZigbuild: has('cargo-zigbuild'),
-    hasRustup: has('rustup'),
-    zig: zigNamed ?? findProgram('zig', env) ?? viaMise.get('zig'),
+    env: { ...provided, ...wrapper },
+    isFromMise: provided !== undefined,
+    settings,
+    hasZigbuild: findProgram('cargo-zigbuild', seen) !== undefined,
+    hasRustup: findProgram('rustup', seen) !== undefined,
+    zig: zig ?? findProgram('zig', seen),
   };
+}
+
+/** How a shell gets the environment of the tool chain: a dry run prints it before the first command. */
+export function toolchainLines({ isFromMise }: Toolchain, root: string): string[] {
+  return isFromMise ? [`eval "$(mise --cd ${shellQuote(root)} env --shell bash)"`] : [];
 }
 
 /**
@@ -86,28 +96,32 @@ export function zigOf(env: Environment, startDirectory: string): string | undefi
  *
  * @throws usageError where none of them has it
  */
-export async function findZig(runner: Runner, env: Environment, root: string, startDirectory: string): Promise<string> {
+export async function findZig({ env, runner, startDirectory }: RunnerContext, root: string): Promise<string> {
   const zig =
-    zigOf(env, startDirectory) ?? findProgram('zig', env) ?? (await whichByMise(runner, env, root, ['zig'])).get('zig');
+    zigOf(env, startDirectory) ??
+    findProgram('zig', env) ??
+    findProgram('zig', (await miseEnvironment(runner, env, root)) ?? {});
   if (zig !== undefined) return zig;
   throw usageError(
     'zig is not on PATH and mise does not have it; install it (mise install zig) or set ZIG to its path',
   );
 }
 
-/** The programs that mise has, by name; empty where there is no mise. */
-async function whichByMise(
-  runner: Runner,
-  env: Environment,
-  root: string,
-  names: readonly string[],
-): Promise<Map<string, string>> {
-  if (names.length === 0 || findProgram('mise', env) === undefined) return new Map();
-  const found = await Promise.all(
-    names.map(async (name) => {
-      const answer = await runner.probe(command(['mise', 'which', name], { cwd: root }), PROBE_TIMEOUT_MS);
-      return answer.ok && isExecutable(answer.output) ? ([[name, answer.output]] as const) : [];
-    }),
-  );
-  return new Map(found.flat());
+/**
+ * What mise sets in a directory; `undefined` without mise. The tools that it has are on the PATH in it.
+ *
+ * @throws usageError where mise cannot tell
+ */
+async function miseEnvironment(runner: Runner, env: Environment, root: string): Promise<Environment | undefined> {
+  const mise = findProgram('mise', env);
+  if (mise === undefined) return undefined;
+  const result = await runner.probe(cmd({ cwd: root })`mise env --json`, PROBE_TIMEOUT_MS);
+  if (!result.ok) throw usageError(`mise env --json failed: ${oneLine(result.reason)}; check: mise doctor`);
+  const set = parseJson(result.output);
+  if (!isTable(set) || !Object.values(set).every((value) => typeof value === 'string')) {
+    throw usageError(
+      `mise env --json printed ${shown(result.output)}, which is not a table of texts; check: mise doctor`,
+    );
+  }
+  return set as Environment;
 }

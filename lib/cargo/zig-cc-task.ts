@@ -4,9 +4,9 @@
 
 import { appendFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { RunnerContext } from '../build-env.ts';
 import { findCheckout } from '../checkout.ts';
-import { textOf } from '../cli/env.ts';
-import type { TaskContext } from '../cli/task.ts';
+import { readPath } from '../cli/env.ts';
 import { shown, usageError } from '../errors.ts';
 import { absolutePath } from '../fs/paths.ts';
 import { shellQuote } from '../process/command.ts';
@@ -23,29 +23,29 @@ const TARGET = /^[A-Za-z0-9_]+(?:-[A-Za-z0-9_]+)+(?:\.[0-9]+\.[0-9]+)?$/;
  * @throws usageError for a word that is no target, or where there is no zig
  */
 export async function setUpZigWrapper(
-  ctx: TaskContext,
+  ctx: RunnerContext,
   cargoTarget: string,
   zigTarget: string,
   directory: string,
 ): Promise<void> {
-  const { runner, env, startDirectory, terminal } = ctx;
+  const { env, startDirectory, terminal } = ctx;
   verifyTarget('cargo-target', cargoTarget);
   verifyTarget('zig-target', zigTarget);
   if (directory === '') throw usageError("wrapper-dir is ''; give the directory to write the wrappers to");
   const root = findCheckout(env, startDirectory);
-  const zig = await findZig(runner, env, root, startDirectory);
+  const zig = await findZig(ctx, root);
   const wrapper = zigWrapper(cargoTarget, zigTarget, absolutePath(startDirectory, directory), zig);
   writeZigWrapper(wrapper);
-  const target = absolutePath(startDirectory, textOf(env, 'CARGO_TARGET_DIR') ?? join(root, 'target'));
+  const target = readPath(env, 'CARGO_TARGET_DIR', startDirectory) ?? join(root, 'target');
   for (const stale of removeStaleCmakeCaches(target, bareTarget(cargoTarget))) {
     terminal.say(`removed a stale cmake cache: ${stale}`);
   }
-  const workflowFile = textOf(env, 'GITHUB_ENV');
+  const workflowFile = readPath(env, 'GITHUB_ENV', startDirectory);
   if (workflowFile === undefined) {
     for (const [name, value] of wrapper.variables) terminal.result(`export ${name}=${shellQuote(value)}`);
   } else {
     const lines = wrapper.variables.map(([name, value]) => workflowLine(name, value));
-    appendFileSync(absolutePath(startDirectory, workflowFile), lines.join(''));
+    appendFileSync(workflowFile, lines.join(''));
   }
 }
 

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * The argument module: one declaration per task gives its parser and its `--help`.
+ * The arguments of a task: one declaration gives its parser and its `--help`.
  *
- * minimist does the splitting. What it lets pass in silence is an error here: unknown
- * flags, a flag given twice, a missing value, a value for a switch, stray words.
- * Values stay the strings that were typed.
+ * minimist does the splitting. What it lets pass in silence is an error here: unknown flags, a flag given twice, a
+ * missing value, a value for a switch, stray arguments. Values stay the strings that were typed.
  */
 
 import minimist from 'minimist';
 import { shown, usageError } from '../errors.ts';
+import type { VariableName } from './variables.ts';
 
 /** A flag: a switch where `value` is absent, else a flag that takes a value. */
 export interface FlagSpec {
@@ -20,13 +20,11 @@ export interface FlagSpec {
   readonly choices?: readonly string[];
 }
 
-/** The words that are not flags. */
-export interface WordSpec {
-  /** How the word is called in the help (`target`). */
-  readonly name: string;
+/** An argument that is not a flag. */
+export interface PositionalSpec {
   readonly help: string;
-  readonly min: number;
-  readonly max: number;
+  /** `some` is one or more, `any` is none or more; only the last one may be either. */
+  readonly count: 'one' | 'optional' | 'some' | 'any';
   readonly choices?: readonly string[];
 }
 
@@ -36,175 +34,197 @@ export interface Declaration {
   readonly name: string;
   /** One sentence: what the task does. */
   readonly summary: string;
-  readonly words?: readonly WordSpec[];
-  /** Words behind the first that are handed to another program as they are; then `words` is the first one. */
-  readonly passedOn?: {
+  /** By their names (`target`), in their order. */
+  readonly positionals?: Readonly<Record<string, PositionalSpec>>;
+  /** Further arguments that are handed to another program as they are. */
+  readonly passThrough?: {
     readonly name: string;
     readonly help: string;
-    /** They are a command: from its first word on, no switch is the task's. Only for tasks with nothing but switches. */
+    /** They are a command: from its first argument on, no switch is the task's. Only for tasks with nothing but switches. */
     readonly isCommand?: boolean;
   };
   readonly flags?: Readonly<Record<string, FlagSpec>>;
-  /** Environment variables that the task reads, with their meaning and default. */
-  readonly variables?: Readonly<Record<string, string>>;
+  /** The environment variables that the task reads. */
+  readonly variables?: readonly VariableName[];
 }
 
-type FlagValues<F> = {
-  readonly [K in keyof F]: F[K] extends { readonly value: string } ? string | undefined : boolean;
+type Choice<S> = S extends { readonly choices: readonly (infer C extends string)[] } ? C : string;
+
+type Flags<F> = {
+  readonly [K in keyof F]: F[K] extends { readonly value: string } ? Choice<F[K]> | undefined : boolean;
+};
+
+type Positionals<P> = {
+  readonly [K in keyof P]: P[K] extends { readonly count: 'one' }
+    ? Choice<P[K]>
+    : P[K] extends { readonly count: 'optional' }
+      ? Choice<P[K]> | undefined
+      : readonly Choice<P[K]>[];
 };
 
 /** The parsed arguments of declaration `D`. */
 export interface Arguments<D extends Declaration> {
   readonly help: boolean;
   /** Switches as booleans, the others as typed, `undefined` where not given. */
-  readonly flags: D extends { readonly flags: infer F } ? FlagValues<F> : Readonly<Record<string, never>>;
-  /** The words in their order, within the numbers and choices of the declaration. */
-  readonly words: readonly string[];
-  /** The words for the other program; empty where the declaration has none. */
-  readonly passedOn: readonly string[];
+  readonly flags: D extends { readonly flags: infer F } ? Flags<F> : Readonly<Record<string, never>>;
+  /** By their names, within the counts and choices of the declaration; not checked where `help` is set. */
+  readonly positionals: D extends { readonly positionals: infer P } ? Positionals<P> : Readonly<Record<string, never>>;
+  /** The arguments for the other program; empty where the declaration has none. */
+  readonly passThrough: readonly string[];
 }
 
 /**
- * Parses the words of a command line.
+ * Parses a command line.
  *
- * @param words the arguments after the script's own name
- * @throws usageError naming the word, what is allowed, and `--help`
+ * @param argv the arguments after the script's own name
+ * @throws usageError naming the argument, what is allowed, and `--help`
  */
-export function parseArguments<D extends Declaration>(declaration: D, words: readonly string[]): Arguments<D> {
+export function parseArguments<D extends Declaration>(declaration: D, argv: readonly string[]): Arguments<D> {
   const flags: Readonly<Record<string, FlagSpec>> = declaration.flags ?? {};
-  const [own, rest] = splitWords(declaration, flags, words);
+  const [own, rest] = splitOwn(declaration, flags, argv);
   const { seen, explicit } = checkFlags(declaration, flags, own);
   const valued = Object.keys(flags).filter((name) => flags[name]?.value !== undefined);
   const switches = ['help', ...Object.keys(flags).filter((name) => !valued.includes(name))];
   const parsed = minimist(explicit, { string: ['_', ...valued], boolean: switches });
+  const values = Object.keys(flags).map((name) => {
+    if (flags[name]?.value === undefined) return [name, parsed[name] === true] as const;
+    return [name, seen.has(name) ? String(parsed[name]) : undefined] as const;
+  });
+  const isPassed = declaration.passThrough !== undefined;
   const help = parsed.help === true;
-  const values: Record<string, string | boolean | undefined> = {};
-  for (const name of Object.keys(flags)) {
-    if (flags[name]?.value === undefined) values[name] = parsed[name] === true;
-    else values[name] = seen.has(name) ? String(parsed[name]) : undefined;
-  }
-  const positional = [...parsed._, ...rest];
-  if (declaration.passedOn !== undefined) {
-    if (!help) checkWords(declaration, parsed._);
-    return { help, flags: values, words: parsed._, passedOn: rest } as unknown as Arguments<D>;
-  }
-  if (!help) checkWords(declaration, positional);
-  return { help, flags: values, words: positional, passedOn: [] } as unknown as Arguments<D>;
+  const given = isPassed ? parsed._ : [...parsed._, ...rest];
+  return {
+    help,
+    flags: Object.fromEntries(values),
+    positionals: help ? {} : takePositionals(declaration, given),
+    passThrough: isPassed ? rest : [],
+  } as unknown as Arguments<D>;
 }
 
-/** The words that are the task's own, and the rest. */
-function splitWords(
+/** The arguments that are the task's own, and the rest. */
+function splitOwn(
   declaration: Declaration,
   flags: Readonly<Record<string, FlagSpec>>,
-  words: readonly string[],
+  argv: readonly string[],
 ): [readonly string[], readonly string[]] {
-  if (declaration.passedOn === undefined) return splitAtDashes(words);
-  if (declaration.passedOn.isCommand === true) return splitCommand(words);
-  return splitPassedOn(declaration, flags, words);
+  if (declaration.passThrough === undefined) return splitAtDashes(argv);
+  if (declaration.passThrough.isCommand === true) return splitCommand(argv);
+  return splitPassThrough(declaration, flags, argv);
 }
 
-/** A command begins with the first word that is no switch, or behind a lone `--` in its place. */
-function splitCommand(words: readonly string[]): [readonly string[], readonly string[]] {
-  const first = words.findIndex((word) => word === '--' || !word.startsWith('-'));
-  if (first < 0) return [words, []];
-  return [words.slice(0, first), words.slice(words[first] === '--' ? first + 1 : first)];
+/** A command begins with the first argument that is not a switch, or after a lone `--` in its place. */
+function splitCommand(argv: readonly string[]): [readonly string[], readonly string[]] {
+  const first = argv.findIndex((argument) => argument === '--' || !argument.startsWith('-'));
+  if (first < 0) return [argv, []];
+  return [argv.slice(0, first), argv.slice(argv[first] === '--' ? first + 1 : first)];
 }
 
 /**
- * Behind the first word everything but the task's own switches belongs to the other program, in
- * its order; behind a lone `--` the switches do, too.
+ * After the first positional everything but the task's own switches belongs to the other program, in its order; after
+ * a lone `--` the switches do, too.
  */
-function splitPassedOn(
+function splitPassThrough(
   declaration: Declaration,
   flags: Readonly<Record<string, FlagSpec>>,
-  words: readonly string[],
+  argv: readonly string[],
 ): [readonly string[], readonly string[]] {
-  const [before, behind] = splitAtDashes(words);
-  const isOwn = (word: string) =>
-    ['-h', '--help'].includes(word) || Object.hasOwn(flags, /^--([^=]+)/.exec(word)?.[1] ?? '');
-  const takesWord = declaration.words !== undefined && declaration.words.length > 0;
-  const first = takesWord ? before.findIndex((word) => !isOwn(word)) : -1;
-  const own = before.filter((word, index) => index === first || isOwn(word));
-  return [own, [...before.filter((word, index) => index !== first && !isOwn(word)), ...behind]];
+  const [before, after] = splitAtDashes(argv);
+  const isOwn = (argument: string) =>
+    ['-h', '--help'].includes(argument) || Object.hasOwn(flags, /^--([^=]+)/.exec(argument)?.[1] ?? '');
+  const takesOne = Object.keys(declaration.positionals ?? {}).length > 0;
+  const first = takesOne ? before.findIndex((argument) => !isOwn(argument)) : -1;
+  const own = before.filter((argument, index) => index === first || isOwn(argument));
+  return [own, [...before.filter((argument, index) => index !== first && !isOwn(argument)), ...after]];
 }
 
-/** Everything behind a lone `--` is a word, whatever it looks like. */
-function splitAtDashes(words: readonly string[]): [readonly string[], readonly string[]] {
-  const at = words.indexOf('--');
-  return at < 0 ? [words, []] : [words.slice(0, at), words.slice(at + 1)];
+/** Everything after a lone `--` is positional, whatever it looks like. */
+function splitAtDashes(argv: readonly string[]): [readonly string[], readonly string[]] {
+  const at = argv.indexOf('--');
+  return at < 0 ? [argv, []] : [argv.slice(0, at), argv.slice(at + 1)];
 }
 
 /**
- * Checks every word that starts with a dash.
+ * Checks every argument that starts with a dash.
  *
- * @returns the flags that were given, and the words with every flag as `--name=value`: minimist would
- *   take a word `true` behind a switch for its value, and `--no-x` for the opposite of a flag `x`
+ * @returns the flags that were given, and the arguments with every flag as `--name=value`: minimist would take an
+ *   argument `true` after a switch for its value, and `--no-x` for the opposite of a flag `x`
  */
 function checkFlags(
   declaration: Declaration,
   flags: Readonly<Record<string, FlagSpec>>,
-  words: readonly string[],
+  argv: readonly string[],
 ): { seen: Set<string>; explicit: string[] } {
   const seen = new Set<string>();
   const explicit: string[] = [];
-  for (let at = 0; at < words.length; at++) {
-    const word = words[at] as string;
-    if (!word.startsWith('-') || word === '-') {
-      explicit.push(word);
-      continue;
-    }
-    if (word === '-h' || word === '--help') {
-      explicit.push('--help=true');
-      continue;
-    }
-    const [, name = '', assigned] = /^--([^=]+)(?:=([\s\S]*))?$/.exec(word) ?? [];
+  for (let at = 0; at < argv.length; at++) {
+    const argument = argv[at] as string;
+    const [, name = '', assigned] = /^--([^=]+)(?:=([\s\S]*))?$/.exec(argument) ?? [];
     const spec = Object.hasOwn(flags, name) ? flags[name] : undefined;
-    if (spec === undefined) throw wrong(declaration, `unknown option ${shown(word)}; ${allowedFlags(flags)}`);
-    if (seen.has(name)) throw wrong(declaration, `--${name} is given more than once; give it once`);
-    seen.add(name);
-    if (spec.value === undefined) {
+    if (!argument.startsWith('-') || argument === '-') explicit.push(argument);
+    else if (argument === '-h' || argument === '--help') explicit.push('--help=true');
+    else if (spec === undefined) throw wrong(declaration, `unknown option ${shown(argument)}; ${allowedFlags(flags)}`);
+    else if (seen.has(name)) throw wrong(declaration, `--${name} is given more than once; give it once`);
+    else if (spec.value === undefined) {
       if (assigned !== undefined) throw wrong(declaration, `--${name} takes no value (got ${shown(assigned)})`);
       explicit.push(`--${name}=true`);
-      continue;
+    } else {
+      explicit.push(`--${name}=${checkedValue(declaration, name, spec, assigned, argv[at + 1])}`);
+      if (assigned === undefined) at++;
     }
-    const value = assigned ?? words[++at];
-    if (value === undefined || value === '') {
-      throw wrong(declaration, `--${name} needs a value: --${name} ${spec.value}`);
-    }
-    if (assigned === undefined && value.startsWith('-')) {
-      throw wrong(declaration, `--${name} needs a value, ${shown(value)} follows; one with a dash: --${name}=-...`);
-    }
-    if (spec.choices !== undefined && !spec.choices.includes(value)) {
-      throw wrong(declaration, `--${name} is ${shown(value)}; allowed are ${spec.choices.join(', ')}`);
-    }
-    explicit.push(`--${name}=${value}`);
+    if (spec !== undefined) seen.add(name);
   }
   return { seen, explicit };
 }
 
-function checkWords(declaration: Declaration, words: readonly string[]): void {
-  const specs = declaration.words ?? [];
+/** The value of a flag: after its `=`, else the next argument. */
+function checkedValue(
+  declaration: Declaration,
+  name: string,
+  spec: FlagSpec,
+  assigned: string | undefined,
+  next: string | undefined,
+): string {
+  const value = assigned ?? next;
+  if (value === undefined || value === '') {
+    throw wrong(declaration, `--${name} needs a value: --${name} ${spec.value}`);
+  }
+  if (assigned === undefined && value.startsWith('-')) {
+    throw wrong(declaration, `--${name} needs a value, ${shown(value)} follows; one with a dash: --${name}=-...`);
+  }
+  verifyChoice(declaration, `--${name}`, spec.choices, value);
+  return value;
+}
+
+function verifyChoice(
+  declaration: Declaration,
+  what: string,
+  choices: readonly string[] | undefined,
+  value: string,
+): void {
+  if (choices === undefined || choices.includes(value)) return;
+  throw wrong(declaration, `${what} is ${shown(value)}; allowed are ${choices.join(', ')}`);
+}
+
+/** The positional arguments by their names. */
+function takePositionals(declaration: Declaration, given: readonly string[]): Record<string, unknown> {
+  const specs = Object.entries(declaration.positionals ?? {});
+  const result: Record<string, unknown> = {};
   let at = 0;
-  for (const [index, spec] of specs.entries()) {
-    const reserved = specs.slice(index + 1).reduce((sum, later) => sum + later.min, 0);
-    // A word that must be there comes before those that may be.
-    const count = Math.max(spec.min, Math.min(spec.max, words.length - at - reserved));
-    const taken = words.slice(at, at + count);
-    if (taken.length < spec.min) {
-      throw wrong(declaration, `<${spec.name}> is missing: ${spec.help.replace(/\.$/, '')}`);
+  for (const [name, spec] of specs) {
+    const isMany = spec.count === 'some' || spec.count === 'any';
+    const taken = given.slice(at, isMany ? undefined : at + 1);
+    if (taken.length === 0 && (spec.count === 'one' || spec.count === 'some')) {
+      throw wrong(declaration, `<${name}> is missing: ${spec.help.replace(/\.$/, '')}`);
     }
-    for (const word of taken) {
-      if (spec.choices !== undefined && !spec.choices.includes(word)) {
-        throw wrong(declaration, `${spec.name} is ${shown(word)}; allowed are ${spec.choices.join(', ')}`);
-      }
-    }
+    for (const value of taken) verifyChoice(declaration, name, spec.choices, value);
+    result[name] = isMany ? taken : taken[0];
     at += taken.length;
   }
-  const stray = words[at];
-  if (stray !== undefined) {
-    const takes = specs.length === 0 ? 'takes no words' : `takes ${specs.map(wordUsage).join(' ')}`;
-    throw wrong(declaration, `unexpected word ${shown(stray)}; ${declaration.name} ${takes}`);
-  }
+  const stray = given[at];
+  if (stray === undefined) return result;
+  const usage = specs.map(([name, spec]) => positionalUsage(name, spec)).join(' ');
+  const takes = specs.length === 0 ? 'takes none' : `takes ${usage}`;
+  throw wrong(declaration, `unexpected argument ${shown(stray)}; ${declaration.name} ${takes}`);
 }
 
 function allowedFlags(flags: Readonly<Record<string, FlagSpec>>): string {
@@ -215,8 +235,8 @@ function wrong(declaration: Declaration, problem: string) {
   return usageError(`${problem}; see ${declaration.name} --help`);
 }
 
-/** How a word is written in a usage line: `[target]`, `<file>...`. */
-export function wordUsage(spec: WordSpec): string {
-  const dots = spec.max > 1 ? '...' : '';
-  return spec.min > 0 ? `<${spec.name}>${dots}` : `[${spec.name}]${dots}`;
+/** How a positional argument is written in a usage line: `[target]`, `<file>...`. */
+export function positionalUsage(name: string, { count }: PositionalSpec): string {
+  const dots = count === 'some' || count === 'any' ? '...' : '';
+  return count === 'one' || count === 'some' ? `<${name}>${dots}` : `[${name}]${dots}`;
 }

@@ -2,35 +2,58 @@
 
 /** `--help`, written from the same declaration that the arguments are parsed with. */
 
-import { type Declaration, wordUsage } from './args.ts';
+import { type Declaration, positionalUsage } from './args.ts';
+import { VARIABLES, type Variable, type VariableName } from './variables.ts';
 
 const LINE_WIDTH = 100;
 const TERM_WIDTH_MAX = 34;
 
 /** The whole help text of a task, ending in a line break. */
 export function helpText(declaration: Declaration): string {
-  const words = declaration.words ?? [];
-  const { passedOn } = declaration;
-  const behind = passedOn === undefined ? [] : [`[${passedOn.name}]...`];
-  const usage = [declaration.name, '[options]', ...words.map(wordUsage), ...behind].join(' ');
-  const flags: [string, string][] = Object.entries(declaration.flags ?? {}).map(([name, spec]) => [
-    spec.value === undefined ? `--${name}` : `--${name} ${spec.value}`,
-    withChoices(spec.help, spec.choices),
-  ]);
+  const { passThrough } = declaration;
+  const positionals = Object.entries(declaration.positionals ?? {}).map(
+    ([name, spec]) => [positionalUsage(name, spec), withChoices(spec.help, spec.choices)] as const,
+  );
+  const passed = passThrough === undefined ? [] : [[`[${passThrough.name}]...`, passThrough.help] as const];
+  const terms = [...positionals, ...passed];
+  const usage = [declaration.name, '[options]', ...terms.map(([term]) => term)].join(' ');
+  const flags = Object.entries(declaration.flags ?? {}).map(
+    ([name, spec]) =>
+      [
+        spec.value === undefined ? `--${name}` : `--${name} ${spec.value}`,
+        withChoices(spec.help, spec.choices),
+      ] as const,
+  );
+  const variables = (declaration.variables ?? []).map((name) => [name, variableHelp(name)] as const);
   const blocks = [
     `${wrap(declaration.summary, LINE_WIDTH).join('\n')}\n\nUsage: ${usage}\n`,
-    block('Arguments', [
-      ...words.map((word) => [wordUsage(word), withChoices(word.help, word.choices)] as const),
-      ...behind.map((name) => [name, passedOn?.help ?? ''] as const),
-    ]),
+    block('Arguments', terms),
     block('Options', [...flags, ['-h, --help', 'Show this help.']]),
-    block('Environment', Object.entries(declaration.variables ?? {})),
+    block('Environment', variables),
   ];
   return blocks.filter((text) => text !== '').join('\n');
 }
 
 function withChoices(help: string, choices: readonly string[] | undefined): string {
   return choices === undefined ? help : `${help} One of: ${choices.join(', ')}.`;
+}
+
+/** The default of a variable for users; `undefined` where there is none. */
+export function defaultText({ default: value, otherwise }: Variable): string | undefined {
+  if (typeof value === 'boolean') return value ? 'yes' : 'no';
+  return value === undefined ? otherwise : String(value);
+}
+
+/** The meaning of a variable and its values, as a phrase. */
+export function meaningText({ meaning, choices }: Variable): string {
+  return choices === undefined ? meaning : `${meaning} (${choices.join(', ')})`;
+}
+
+function variableHelp(name: VariableName): string {
+  const variable: Variable = VARIABLES[name];
+  const text = meaningText(variable);
+  const standard = defaultText(variable);
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${standard === undefined ? '' : ` (default: ${standard})`}.`;
 }
 
 function block(title: string, rows: readonly (readonly [string, string])[]): string {

@@ -1,98 +1,81 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/**
- * The frame of every task: arguments in, exit status out, one catch.
- *
- * Every start loads it, `--help` included. Static imports would be compiled before the compile
- * cache is on (it halves the start), so everything but types is imported when it is needed.
- */
+/** The frame of every task: arguments in, exit status out, one catch. */
 
 import { realpathSync } from 'node:fs';
 import { enableCompileCache } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Runner } from '../build-env.ts';
-import type { Signals } from '../process/signals.ts';
-import type { Arguments, Declaration } from './args.ts';
+import { describeError, EXIT, InterruptedError, machineErrorText, TaskError } from '../errors.ts';
+import { Signals } from '../process/signals.ts';
+import { type Arguments, type Declaration, parseArguments } from './args.ts';
 import type { Environment } from './env.ts';
-import type { Terminal } from './terminal.ts';
+import { helpText } from './help.ts';
+import { Terminal } from './terminal.ts';
 
-/** What a task's body and the modules that it calls may read and act through. */
+/** What a task's body may read and act through. To start programs it takes a runner (`withRunner`). */
 export interface TaskContext {
   readonly env: Environment;
   /** The directory that the task was started in; relative values are relative to it. */
   readonly startDirectory: string;
   readonly terminal: Terminal;
   readonly signals: Signals;
-  readonly runner: Runner;
 }
 
-/** What a task's body gets. */
-export interface TaskBodyContext<D extends Declaration> extends TaskContext {
-  readonly args: Arguments<D>;
-}
+/** The body of a task; it may give the exit status. */
+export type TaskBody<D extends Declaration> = (
+  ctx: TaskContext,
+  args: Arguments<D>,
+) => Promise<number | undefined | void>;
 
 /**
- * Runs a task: parses its arguments, answers `--help`, runs the body, reports an expected
- * failure in one line, and sets the exit status. An unexpected error keeps its stack.
+ * Runs a task: parses its arguments, prints `--help`, runs the body, reports an expected failure in one line, and sets
+ * the exit status. An unexpected error keeps its stack.
  *
- * @param moduleUrl the task's `import.meta.url`, which tells its own words from those of zx
+ * @param moduleUrl the task's `import.meta.url`, which tells its own arguments from those of zx
  */
 export async function runTask<const D extends Declaration>(
   moduleUrl: string,
   declaration: D,
-  body: (context: TaskBodyContext<D>) => Promise<void>,
+  body: TaskBody<D>,
 ): Promise<void> {
-  enableCompileCache(join(import.meta.dirname, '..', 'node_modules', '.cache', 'openshell-tasks'));
+  enableCompileCache(join(import.meta.dirname, '..', '..', 'node_modules', '.cache', 'openshell-tasks'));
   ignoreClosedPipe(process.stdout);
   ignoreClosedPipe(process.stderr);
+  const terminal = new Terminal(process.stdout, process.stderr, process.env);
   try {
-    const { parseArguments } = await import('./args.ts');
-    const args = parseArguments(declaration, ownWords(process.argv, fileURLToPath(moduleUrl)));
-    if (args.help) {
-      const { helpText } = await import('./help.ts');
-      process.stdout.write(helpText(declaration));
-      return;
-    }
-    await runBody(args, body);
+    const args = parseArguments(declaration, ownArguments(process.argv, fileURLToPath(moduleUrl)));
+    if (args.help) process.stdout.write(helpText(declaration));
+    else process.exitCode = await runBody(terminal, args, body);
   } catch (error) {
-    await report(error);
+    report(terminal, error);
   }
 }
 
 async function runBody<D extends Declaration>(
+  terminal: Terminal,
   args: Arguments<D>,
-  body: (context: TaskBodyContext<D>) => Promise<void>,
-): Promise<void> {
-  const [{ Runner }, { Signals }, { Terminal }] = await Promise.all([
-    import('../build-env.ts'),
-    import('../process/signals.ts'),
-    import('./terminal.ts'),
-  ]);
-  const env = { ...process.env };
-  const terminal = new Terminal(process.stdout, process.stderr, env);
+  body: TaskBody<D>,
+): Promise<number> {
   const signals = new Signals();
-  const runner = new Runner(env, terminal, signals);
   signals.listen();
   try {
-    await body({ args, env, startDirectory: process.cwd(), terminal, signals, runner });
+    const status = await body({ env: process.env, startDirectory: process.cwd(), terminal, signals }, args);
     signals.throwIfReceived();
+    return status ?? 0;
   } finally {
     signals.stop();
   }
 }
 
-async function report(error: unknown): Promise<void> {
-  const [{ Terminal }, { describeError, EXIT, TaskError }] = await Promise.all([
-    import('./terminal.ts'),
-    import('../errors.ts'),
-  ]);
-  const terminal = new Terminal(process.stdout, process.stderr, process.env);
-  if (error instanceof TaskError) {
-    terminal.error(describeError(error));
-    process.exitCode = error.exitCode;
+/** The one catch: what the machine or the user did wrong is one line, and only our own faults are called bugs. */
+function report(terminal: Terminal, error: unknown): void {
+  const machine = machineErrorText(error);
+  if (error instanceof TaskError || machine !== undefined) {
+    terminal.error(machine ?? describeError(error));
+    process.exitCode = error instanceof TaskError ? error.exitCode : EXIT.failed;
     // A user who has pressed Ctrl-C does not wait for what is still in the thread pool.
-    if (error.exitCode > EXIT.signalled) process.exit();
+    if (error instanceof InterruptedError) process.exit();
   } else {
     terminal.error('this is a bug of the tasks, please report it:');
     terminal.say(error instanceof Error ? (error.stack ?? error.message) : String(error));
@@ -101,23 +84,23 @@ async function report(error: unknown): Promise<void> {
 }
 
 /**
- * The words behind the script's own name. Under `zx tasks/x.ts WORDS` the script is not the first
- * word but stands behind zx and its options.
+ * The arguments after the script's own name. Under `zx tasks/x.ts ARGUMENT...` the script is not the first one but
+ * stands after zx and its options.
  */
-export function ownWords(argv: readonly string[], script: string): readonly string[] {
-  const at = argv.findIndex((word, index) => index > 0 && isSameFile(word, script));
+export function ownArguments(argv: readonly string[], script: string): readonly string[] {
+  const at = argv.findIndex((argument, index) => index > 0 && isSameFile(argument, script));
   return argv.slice(at < 0 ? 2 : at + 1);
 }
 
-function isSameFile(word: string, file: string): boolean {
+function isSameFile(argument: string, file: string): boolean {
   try {
-    return realpathSync(word) === realpathSync(file);
+    return realpathSync(argument) === realpathSync(file);
   } catch {
     return false;
   }
 }
 
-/** A reader that has seen enough (`| head`) is no error. */
+/** A reader that has seen enough (`| head`) is not an error. */
 function ignoreClosedPipe(stream: NodeJS.WriteStream): void {
   stream.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error;

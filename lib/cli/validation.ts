@@ -2,16 +2,21 @@
 
 /** Everything that is wrong at once: the first missing thing does not hide the second. */
 
-import { describeError, EXIT, TaskError } from '../errors.ts';
+import { describeError, InterruptedError, TaskError } from '../errors.ts';
 import type { Terminal } from './terminal.ts';
 
 export class Problems {
   readonly #found: TaskError[] = [];
 
+  /** Whether nothing has been found wrong so far. */
+  get isEmpty(): boolean {
+    return this.#found.length === 0;
+  }
+
   /**
    * Runs a check or reads a value.
    *
-   * @param placeholder stands for the value after a problem; it is never used, because `throwIfAny` comes first
+   * @param placeholder stands for a wrong value, so that what does not depend on it can be checked as well
    */
   attempt<T>(body: () => T, placeholder: T): T {
     try {
@@ -23,7 +28,7 @@ export class Problems {
   }
 
   /** The same for what has to be waited for. */
-  async ask<T>(body: () => Promise<T>): Promise<T | undefined> {
+  async attemptAsync<T>(body: () => Promise<T>): Promise<T | undefined> {
     try {
       return await body();
     } catch (error) {
@@ -45,9 +50,9 @@ export class Problems {
     throw last;
   }
 
-  /** A signal or a bug is no problem of the user's settings: it ends the task as it does everywhere. */
+  /** A signal or a bug is not a problem of the user's settings: it ends the task as it does everywhere. */
   #note(error: unknown): void {
-    if (!(error instanceof TaskError) || error.exitCode > EXIT.signalled) throw error;
+    if (!(error instanceof TaskError) || error instanceof InterruptedError) throw error;
     this.#found.push(error);
   }
 }

@@ -1,42 +1,41 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** What cargo has made for a launch: found by cargo's own answer, and verified. */
-/** What a binary has to be before a launch uses it. */
+/** What cargo has built for a launch: found by cargo's own messages, and verified. */
 
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { CargoReport } from '../cargo/messages.ts';
 import type { Terminal } from '../cli/terminal.ts';
-import { inspectExecutable, inspectStatic, type Verdict } from '../elf/verify.ts';
+import { inspectExecutable, type Verdict } from '../elf/verify.ts';
 import { failure } from '../errors.ts';
-import type { Arch, Host } from '../host.ts';
+import type { Host } from '../host.ts';
 import { isExecutable } from '../process/which.ts';
 import { COMPONENTS } from '../product.ts';
-import type { LaunchBuildPlan } from './plan.ts';
+import type { DevBuildPlan } from './plan.ts';
 import { type BuiltSupervisor, inspectSupervisor } from './supervisor.ts';
 
-/** What a run made. */
-export interface LaunchBuild {
-  /** The gateway's path: cargo's own answer, verified for this machine. */
+/** What a run built. */
+export interface DevBuild {
+  /** The gateway's path: cargo's own path, verified for this machine. */
   readonly gateway: string;
   readonly supervisor: BuiltSupervisor | undefined;
   /** The paths of the other binaries, by their names. */
-  readonly others: Readonly<Record<string, string>>;
+  readonly others: ReadonlyMap<string, string>;
   /** Crates compiled in this run, and all crates of the build. */
   readonly compiled: number;
   readonly total: number;
 }
 
 /**
- * Verifies what a run made.
+ * Verifies what a run built.
  *
  * @throws TaskError (1) for a binary that is not there, or that fails verification
  */
 export async function verifyBuilt(
   terminal: Terminal,
-  plan: LaunchBuildPlan,
+  plan: DevBuildPlan,
   { executablesOf, compiled, total }: CargoReport,
-): Promise<LaunchBuild> {
+): Promise<DevBuild> {
   const { config } = plan;
   const pathOf = (binary: string) => verifyRunnable(binary, executablesOf(binary), config.host);
   const gateway = pathOf(COMPONENTS.gateway.binary);
@@ -49,7 +48,7 @@ export async function verifyBuilt(
     supervisor: config.withSupervisor
       ? await inspectSupervisor(onlyOf(executablesOf(supervisor)) ?? pathOf(supervisor), config.host.arch)
       : undefined,
-    others: Object.fromEntries(config.others.map((other) => [other.name, pathOf(other.binary)])),
+    others: new Map(config.others.map((other) => [other.name, pathOf(other.binary)])),
     compiled,
     total,
   };
@@ -61,21 +60,21 @@ function onlyOf(paths: readonly string[]): string | undefined {
 }
 
 /** A cargo that does not know `build.build-dir` leaves the dependencies with the binaries. */
-function isShared(plan: LaunchBuildPlan, gateway: string): boolean {
+function isShared(plan: DevBuildPlan, gateway: string): boolean {
   return !plan.command.argv.includes('--config') || !existsSync(join(dirname(gateway), 'deps'));
 }
 
 /**
  * The first of cargo's executables that this machine can run: several targets give several.
  *
- * @throws TaskError (1) with every reason, or where cargo made none
+ * @throws TaskError (1) with every reason, or where cargo built none
  */
 export function verifyRunnable(binary: string, paths: readonly string[], host: Host): string {
   const [first] = paths;
   if (first === undefined) throw failure(`cargo has built no executable of ${binary}; check its build.target`);
-  // A Mac's executables are no ELF files.
+  // A Mac's executables are not ELF files.
   if (host.platform !== 'linux') return verifyIsProgram(paths, first);
-  const verdicts = paths.map((path) => inspectExecutable(path, machineOf(host.arch)));
+  const verdicts = paths.map((path) => inspectExecutable(path, { machine: host.arch }));
   const index = verdicts.findIndex(({ ok }) => ok);
   if (index >= 0) return paths[index] ?? first;
   throw failure(`this machine cannot run the ${binary} that was built: ${reasonsOf(verdicts)}`);
@@ -85,28 +84,6 @@ function verifyIsProgram(paths: readonly string[], first: string): string {
   const found = paths.find((path) => isExecutable(path));
   if (found !== undefined) return found;
   throw failure(`${first} is not an executable program, although cargo has just built it; try again`);
-}
-
-/**
- * Verifies a supervisor, which runs inside any image: the machine, completeness, no interpreter, no needed libraries.
- *
- * @returns its size in bytes, and what was verified, for users
- * @throws TaskError (1) with every reason
- */
-export function verifySupervisor(path: string, arch: Arch | undefined): { size: number; verified: string } {
-  const verdict = inspectStatic(path, machineOf(arch));
-  if (!verdict.ok) {
-    throw failure(
-      `the supervisor that was built cannot be used: ${reasonsOf([verdict])}; ` +
-        'check RUSTFLAGS, or set OPENSHELL_SUPERVISOR_PROFILE=release for the staged one',
-    );
-  }
-  const { machine, kind, size } = verdict.facts;
-  return { size, verified: `${machine}, complete, ${kind}` };
-}
-
-function machineOf(arch: Arch | undefined) {
-  return arch === undefined ? {} : { machine: arch };
 }
 
 function reasonsOf(verdicts: readonly Verdict<unknown>[]): string {

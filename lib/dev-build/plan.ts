@@ -13,17 +13,19 @@ import { createHash } from 'node:crypto';
 import { join, relative } from 'node:path';
 import { stringify } from 'smol-toml';
 import type { CargoSettings } from '../cargo/config-files.ts';
+import { type Features, featuresFor } from '../cargo/features.ts';
 import { MESSAGE_FORMAT } from '../cargo/messages.ts';
 import type { Toolchain } from '../cargo/toolchain.ts';
 import { shown, usageError } from '../errors.ts';
 import { type Host, linuxTriple } from '../host.ts';
-import { type Command, command } from '../process/command.ts';
-import { binariesOf, type LaunchBinary, type LaunchBuildConfig } from './config.ts';
+import { type Command, cmd } from '../process/command.ts';
+import type { Binary } from '../product.ts';
+import { binariesOf, type DevBuildConfig } from './config.ts';
 import { compilerScripts, type ScriptFile } from './rustc-wrappers.ts';
 
-export interface LaunchBuildPlan {
-  readonly config: LaunchBuildConfig;
-  /** The one cargo run; a dry run prints it through `runner.describe`. */
+export interface DevBuildPlan {
+  readonly config: DevBuildConfig;
+  /** The one cargo run. */
   readonly command: Command;
   /** Empty for a plain build. */
   readonly scripts: readonly ScriptFile[];
@@ -34,40 +36,32 @@ export interface LaunchBuildPlan {
 /**
  * Plans the build of a launch.
  *
- * @param features the extra features of each binary, by its name
+ * @param features the extra features of each binary
  * @throws usageError where cargo is set to build for another machine only
  */
-export function planLaunchBuild(
-  config: LaunchBuildConfig,
-  toolchain: Toolchain,
-  features: ReadonlyMap<string, readonly string[]>,
-  settings: CargoSettings,
-): LaunchBuildPlan {
+export function planDevBuild(config: DevBuildConfig, toolchain: Toolchain, features: Features): DevBuildPlan {
+  const { settings } = toolchain;
+  const { jobs, root, targetDirectory } = config;
   verifyTargets(settings.targets, config.host);
-  const own = config.withSupervisor ? ownDirectories(config, settings) : undefined;
-  const scripts = own === undefined ? { files: [], env: {} } : compilerScripts(own.tasks, settings);
-  const directory = config.targetDirectory === undefined ? {} : { CARGO_TARGET_DIR: config.targetDirectory };
   const binaries = binariesOf(config);
-  const words = [
-    ...toolchain.prefix,
-    'cargo',
-    'build',
-    ...(config.jobs === undefined ? [] : ['-j', config.jobs]),
-    ...binaries.flatMap((entry) => ['-p', entry.package, '--bin', entry.binary]),
-    ...featureWords(binaries, features),
-    ...(own === undefined ? [] : ['--target-dir', own.directory, ...own.sharing]),
-    MESSAGE_FORMAT,
-  ];
+  const own = config.withSupervisor ? ownDirectories(config, settings, featuresFor(features, binaries)) : undefined;
+  const scripts = own === undefined ? { files: [], env: {} } : compilerScripts(own.tasks, settings);
+  const target = targetDirectory === undefined ? {} : { CARGO_TARGET_DIR: targetDirectory };
+  const options = { cwd: root, base: toolchain.env, env: { ...target, ...config.env, ...scripts.env } };
+  const parallel = jobs === undefined ? [] : ['-j', jobs];
+  const selected = binaries.flatMap((entry) => ['-p', entry.package, '--bin', entry.binary]);
+  const extra = featureArguments(binaries, features);
+  const place = own === undefined ? [] : ['--target-dir', own.directory, ...own.sharing];
   return {
     config,
-    command: command(words, { cwd: config.root, env: { ...directory, ...config.env, ...scripts.env } }),
+    command: cmd(options)`cargo build ${parallel} ${selected} ${extra} ${place} ${MESSAGE_FORMAT}`,
     scripts: scripts.files,
     directory: own?.directory,
   };
 }
 
 /** Each feature for the packages that declare it: a bare name would go to every package of the run. */
-function featureWords(binaries: readonly LaunchBinary[], features: ReadonlyMap<string, readonly string[]>): string[] {
+function featureArguments(binaries: readonly Binary[], features: Features): string[] {
   const all = binaries.flatMap((entry) =>
     (features.get(entry.name) ?? []).map((name) => (name.includes('/') ? name : `${entry.package}/${name}`)),
   );
@@ -75,20 +69,20 @@ function featureWords(binaries: readonly LaunchBinary[], features: ReadonlyMap<s
 }
 
 /** Our directories in the target directory. Runs with other features have another one, so that two at once do not collide. */
-function ownDirectories(config: LaunchBuildConfig, settings: CargoSettings) {
+function ownDirectories(config: DevBuildConfig, settings: CargoSettings, features: readonly string[]) {
   const target = config.targetDirectory ?? settings.targetDirectory ?? join(config.root, 'target');
   const tasks = join(target, 'openshell-tasks');
-  const key = createHash('sha256').update(config.features.join(' ')).digest('hex').slice(0, 8);
-  const directory = join(tasks, config.features.length === 0 ? 'launch' : `launch-${key}`);
-  return { tasks, directory, sharing: settings.hasBuildDirectory ? [] : sharingWords(target, config.root) };
+  const key = createHash('sha256').update(features.join(' ')).digest('hex').slice(0, 8);
+  const directory = join(tasks, features.length === 0 ? 'launch' : `launch-${key}`);
+  return { tasks, directory, sharing: settings.hasBuildDirectory ? [] : sharingArguments(target, config.root) };
 }
 
 /**
- * The words that put everything but the binaries where the user's builds have it. Cargo takes
+ * The arguments that put everything but the binaries where the user's builds have it. Cargo takes
  * braces in this path for a template, which a relative path may have none of (relative to the
  * directory that cargo runs in); where both have some, nothing is shared, only built again.
  */
-function sharingWords(target: string, root: string): string[] {
+function sharingArguments(target: string, root: string): string[] {
   const text = [target, relative(root, target)].find((path) => !/[{}]/.test(path));
   return text === undefined ? [] : ['--config', `build.${stringify({ 'build-dir': text }).trim()}`];
 }

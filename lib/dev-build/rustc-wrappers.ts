@@ -15,7 +15,7 @@ import type { CargoSettings } from '../cargo/config-files.ts';
 import { isSccache } from '../cargo/sccache-recovery.ts';
 import type { Environment } from '../cli/env.ts';
 import { scriptQuote } from '../process/command.ts';
-import { COMPONENTS, WRAPPER_BEHIND } from '../product.ts';
+import { COMPONENTS, INNER_WRAPPER } from '../product.ts';
 
 /** A script that is written whole before the run. */
 export interface ScriptFile {
@@ -42,7 +42,7 @@ export function compilerScripts(directory: string, settings: Pick<CargoSettings,
   const workspace = { RUSTC_WORKSPACE_WRAPPER: own.path };
   if (wrapper === undefined) return { files: [own], env: workspace } satisfies CompilerScripts;
   const outer = script(directory, 'rustc-wrapper', outerText(own.path, behind, wrapper));
-  const env = { ...workspace, RUSTC_WRAPPER: outer.path, [WRAPPER_BEHIND]: wrapper };
+  const env = { ...workspace, RUSTC_WRAPPER: outer.path, [INNER_WRAPPER]: wrapper };
   return { files: [own, outer], env } satisfies CompilerScripts;
 }
 
@@ -80,9 +80,9 @@ function outerText(own: string, behind: string, wrapper: string): string {
   return `${HEAD}if [ "\${1-}" = ${scriptQuote(own)} ]; then
   ${direct(3)}
   shift
-${STATIC_PROGRAM.replaceAll(/^(?=.)/gm, '  ')}  exec "$${WRAPPER_BEHIND}" ${behind}"$@"
+${STATIC_PROGRAM.replaceAll(/^(?=.)/gm, '  ')}  exec "$${INNER_WRAPPER}" ${behind}"$@"
 fi
 ${direct(2)}
-exec "$${WRAPPER_BEHIND}" "$@"
+exec "$${INNER_WRAPPER}" "$@"
 `;
 }

@@ -1,22 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /** The static supervisor of a launch: looked at as one unchanged file, and put where sandboxes get it from. */
-/**
- * The SHA-256 of a big file, kept beside it for the next time: a supervisor of 200 MB takes longer
- * to read than cargo takes to see that nothing has changed.
- */
 
 import { createHash, hash } from 'node:crypto';
 import { createReadStream, lstatSync, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { failure } from '../errors.ts';
-import { type Change, copyWhole, keepWithMode, sweepTemporary, writeWhole } from '../fs/atomic-write.ts';
+import { inspectStatic } from '../elf/verify.ts';
+import { errnoOf, failure } from '../errors.ts';
+import { type Change, copyWhole, isFile, keepWithMode, sweepTemporary, writeWhole } from '../fs/atomic-write.ts';
 import type { Arch } from '../host.ts';
-import { verifySupervisor } from './artifacts.ts';
+import { poll } from '../process/poll.ts';
 
 /** Another launch in this checkout may relink the file while it is looked at. */
-const LOOKS = 5;
+const LOOK_TIMEOUT_MS = 2000;
 const PAUSE_MS = 200;
 
 export interface BuiltSupervisor {
@@ -38,15 +34,31 @@ export interface BuiltSupervisor {
  * @throws TaskError (1) for one that may not run inside any image, or that keeps being replaced
  */
 export async function inspectSupervisor(path: string, arch: Arch | undefined): Promise<BuiltSupervisor> {
-  for (let look = 1; look <= LOOKS; look++) {
+  const look = () => {
     const before = stampIfThere(path);
-    if (before !== undefined) {
-      const found = await lookAt(path, arch, before);
-      if (found !== undefined) return found;
-    }
-    await sleep(PAUSE_MS);
-  }
+    return before === undefined ? undefined : lookAt(path, arch, before);
+  };
+  const found = await poll(look, { intervalMs: PAUSE_MS, timeoutMs: LOOK_TIMEOUT_MS });
+  if (found !== undefined) return found;
   throw failure(`${path} is replaced again and again by other builds; wait for them, then try again`);
+}
+
+/**
+ * Verifies a supervisor, which runs inside any image: the machine, completeness, no interpreter, no needed libraries.
+ *
+ * @returns its size in bytes, and what was verified, for users
+ * @throws TaskError (1) with every reason
+ */
+function verifySupervisor(path: string, arch: Arch | undefined): { size: number; verified: string } {
+  const verdict = inspectStatic(path, { machine: arch });
+  if (!verdict.ok) {
+    throw failure(
+      `the supervisor that was built cannot be used: ${verdict.reasons.join('; ')}; ` +
+        'check RUSTFLAGS, or set OPENSHELL_SUPERVISOR_PROFILE=release for the staged one',
+    );
+  }
+  const { machine, kind, size } = verdict.facts;
+  return { size, verified: `${machine}, complete, ${kind}` };
 }
 
 /** @returns `undefined` where the file was replaced meanwhile */
@@ -65,7 +77,7 @@ function stampIfThere(path: string): string | undefined {
   try {
     return stampOf(path);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    if (errnoOf(error) === 'ENOENT') return undefined;
     throw error;
   }
 }
@@ -77,7 +89,7 @@ function stampIfThere(path: string): string | undefined {
  */
 export async function installSupervisor(supervisor: BuiltSupervisor, path: string, mode = 0o755): Promise<Change> {
   sweepTemporary(path);
-  if (isOwnFile(path) && (await digestOf(path)) === supervisor.sha256) {
+  if (isFile(path) && (await digestOf(path)) === supervisor.sha256) {
     // The digest is remembered by ctime, which every chmod moves.
     return keepWithMode(path, mode);
   }
@@ -89,18 +101,16 @@ export async function installSupervisor(supervisor: BuiltSupervisor, path: strin
   });
 }
 
-/** A link is not the file: it is replaced. */
-function isOwnFile(path: string): boolean {
-  return lstatSync(path, { throwIfNoEntry: false })?.isFile() === true;
-}
-
 /** What changes when a file's content does: writing moves `ctime`, which nobody can set back. */
 export function stampOf(path: string): string {
   const { dev, ino, size, mtimeNs, ctimeNs } = statSync(path, { bigint: true });
   return [dev, ino, size, mtimeNs, ctimeNs].join(' ');
 }
 
-/** The file's SHA-256 in hexadecimal. */
+/**
+ * The SHA-256 of a file in hexadecimal. It is kept beside the file for the next time: a supervisor of 200 MB takes longer
+ * to read than cargo takes to see that nothing has changed.
+ */
 export async function digestOf(path: string): Promise<string> {
   const memo = join(dirname(path), `.${basename(path)}.sha256`);
   const before = stampOf(path);

@@ -1,55 +1,105 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** The builder that would build: asked once, checked as it is given. `docker buildx inspect` has no structured form. */
+/** The builder that would build: inspected once, checked as it is given. `docker buildx inspect` has no structured form. */
 
-import type { TaskContext } from '../cli/task.ts';
+import type { RunnerContext } from '../build-env.ts';
 import { oneLine, usageError } from '../errors.ts';
-import { question } from './detect.ts';
+import { probeCommand } from './detect.ts';
 import type { Engine } from './types.ts';
 
 const BUILDER_TIMEOUT_MS = 20_000;
 
-/** The driver of a builder, such as `docker` or `docker-container`; however the column is padded. */
-export function parseBuilderDriver(text: string): string | undefined {
-  return /^Driver:[ \t]+(\S+)/m.exec(text)?.[1];
+/** What a builder says about itself. */
+export type BuilderState =
+  | {
+      readonly kind: 'exists';
+      readonly name: string;
+      /** Such as `docker` or `docker-container`. */
+      readonly driver: string | undefined;
+      /** The platforms that its nodes say they run; empty where they do not say. */
+      readonly platforms: readonly string[];
+      /** The error of a node. */
+      readonly problem?: string;
+    }
+  | { readonly kind: 'absent' }
+  | { readonly kind: 'broken'; readonly reason: string };
+
+/**
+ * Inspects a builder.
+ *
+ * @param name without one, the builder chosen with `docker buildx use`
+ * @returns `undefined` where the engine has no builders
+ */
+export async function inspectBuilder(
+  { runner }: RunnerContext,
+  engine: Engine,
+  root: string,
+  name: string | undefined,
+): Promise<BuilderState | undefined> {
+  const args = engine.record.builderProbe(name);
+  if (args === undefined) return undefined;
+  const result = await runner.probe(probeCommand([engine.program, ...args], root), BUILDER_TIMEOUT_MS);
+  return result.ok ? parseBuilder(result.output) : parseRefusal(result.reason);
+}
+
+/** Only a builder that does not exist is created; one that exists and is broken is not created anew. */
+export function parseRefusal(reason: string): BuilderState {
+  return /no builder ["'].*["'] found/.test(reason) ? { kind: 'absent' } : { kind: 'broken', reason };
+}
+
+/** Reads `buildx inspect`, whose rows are padded as it likes; an error of a node stands in a row of its own. */
+export function parseBuilder(text: string): BuilderState {
+  const row = (key: string) => new RegExp(`^${key}:[ \\t]+(.+)`, 'm').exec(text)?.[1]?.trim();
+  const name = row('Name');
+  const problem = row('Error');
+  if (name === undefined) return { kind: 'broken', reason: text };
+  const platforms = [...text.matchAll(/^Platforms:[ \t]+(.+)/gm)].flatMap(([, list = '']) => list.split(/[,\s*]+/));
+  return {
+    kind: 'exists',
+    name,
+    driver: row('Driver'),
+    platforms,
+    ...(problem === undefined ? {} : { problem }),
+  };
 }
 
 /**
  * The driver of the builder that would build; `undefined` where the engine has no builders.
  *
- * @param builder the one that was named; else the one chosen with `docker buildx use` counts
- * @throws usageError with buildx's own words for a builder that is not there
+ * @param name the one that the user named; else the one chosen with `docker buildx use` counts
+ * @throws usageError with buildx's own words for a builder that does not exist or does not work
  */
 export async function probeBuilder(
-  { runner, terminal }: TaskContext,
+  ctx: RunnerContext,
   engine: Engine,
-  { root, builder }: { readonly root: string; readonly builder: string | undefined },
+  root: string,
+  name: string | undefined,
 ): Promise<string | undefined> {
-  const words = engine.record.builderProbe(builder);
-  if (words === undefined) {
-    if (builder !== undefined) terminal.say(`${engine.record.name} has no builders; DOCKER_BUILDER has no effect`);
+  const state = await inspectBuilder(ctx, engine, root, name);
+  if (state === undefined) {
+    if (name !== undefined) ctx.terminal.say(`${engine.record.name} has no builders; DOCKER_BUILDER has no effect`);
     return undefined;
   }
-  const answer = await runner.probe(question([engine.program, ...words], root), BUILDER_TIMEOUT_MS);
-  if (answer.ok) return parseBuilderDriver(answer.output);
-  const [name, fix] =
-    builder === undefined
+  if (state.kind === 'exists') return state.driver;
+  const [what, remedy] =
+    name === undefined
       ? [
           'the builder chosen with docker buildx use',
           'choose another one (docker buildx ls) or name one in DOCKER_BUILDER',
         ]
-      : [`builder '${builder}'`, 'see docker buildx ls, change DOCKER_BUILDER or unset it'];
-  throw usageError(`${name} does not answer: ${oneLine(answer.reason)}; ${fix}`);
+      : [`builder '${name}'`, 'see docker buildx ls, change DOCKER_BUILDER or unset it'];
+  const reason = state.kind === 'absent' ? 'it does not exist' : oneLine(state.reason);
+  throw usageError(`${what} does not work: ${reason}; ${remedy}`);
 }
 
 /**
  * Several platforms in one build need a builder that can hold them.
  *
  * @param driver what `probeBuilder` gave
- * @throws usageError for docker's own builder over its old image store, which would say so after the compile
+ * @throws usageError for docker's own builder over its old image store, which would refuse only after the compile
  */
 export function verifyPlatforms(engine: Engine, driver: string | undefined, platforms: readonly string[]): void {
-  if (platforms.length < 2 || driver !== 'docker' || engine.info?.storesIndexes === true) return;
+  if (platforms.length < 2 || driver !== 'docker' || engine.info.storesIndexes) return;
   throw usageError(
     `the builder is docker's own, which builds one platform at a time, not ${platforms.join(',')}; set DOCKER_BUILDER to ` +
       'one of another driver (docker buildx ls, docker buildx create), or name one platform',

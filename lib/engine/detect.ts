@@ -1,115 +1,95 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** Asking the engines: each once in a run, side by side, within a time limit, in their own words where they refuse. */
-/** Questions to engines, builders and clusters: commands that no token of the user goes with. */
-/** The record of each engine. */
+/** Which engines respond: each is probed once in a run, side by side, within a time limit, and quoted where it refuses. */
 
-import type { Runner } from '../build-env.ts';
-import { booleanOf, type Environment } from '../cli/env.ts';
-import type { Terminal } from '../cli/terminal.ts';
+import type { Runner, RunnerContext } from '../build-env.ts';
+import { type Environment, readVariable } from '../cli/env.ts';
 import { oneLine, usageError } from '../errors.ts';
 import { type Arch, archOf } from '../host.ts';
-import { type Command, command } from '../process/command.ts';
-import type { Answer } from '../process/result.ts';
+import { type Command, cmd } from '../process/command.ts';
+import type { ProbeResult } from '../process/result.ts';
 import { findProgram } from '../process/which.ts';
 import { DOCKER } from './docker.ts';
 import { PODMAN } from './podman.ts';
-import { chooseEngine, ENGINE_VARIABLES, type EngineChoice, engineWishes, NO_CONTEXT } from './select.ts';
-import {
-  type Engine,
-  type EngineInfo,
-  type EngineName,
-  type EngineRecord,
-  INFO_WORDS,
-  parseInfo,
-  refusalIn,
-} from './types.ts';
+import { chooseEngine, type EngineChoice, engineWishes, NO_CONTEXT } from './select.ts';
+import { type Engine, type EngineInfo, type EngineName, INFO_ARGUMENTS, parseInfo, refusalIn } from './types.ts';
 
-/** A daemon on the other side of the world answers well within this; one that hangs does not block the other engine. */
+/** A daemon on the other side of the world responds well within this; one that hangs does not block the other engine. */
 const INFO_TIMEOUT_MS = 15_000;
 const CONTEXT_TIMEOUT_MS = 10_000;
 
-/** A program that was asked, with its answer; `info` where it is an engine. */
-interface Asked {
+const RECORDS = { docker: DOCKER, podman: PODMAN } as const;
+
+/** The variables that may hold a GitHub token for an image build, the first one first. */
+export const TOKEN_VARIABLES = ['MISE_GITHUB_TOKEN', 'GITHUB_TOKEN'] as const;
+
+/** A program that was probed, with the result; `info` where it is an engine. */
+interface Probed {
   readonly program: string;
-  readonly answer: Answer;
+  readonly result: ProbeResult;
   readonly info: EngineInfo | undefined;
+}
+
+/** A probe of an engine, builder or cluster. No token of the user goes with it, so nothing that it prints can hold one. */
+export function probeCommand(argv: readonly string[], root: string): Command {
+  const env = Object.fromEntries(TOKEN_VARIABLES.map((name) => [name, undefined]));
+  return cmd({ cwd: root, env })`${argv}`;
 }
 
 /**
  * Finds the engine of a task by the one rule of the suite, and says which it is and why.
  *
- * @throws usageError for wishes that are wrong or contradict, and where no engine that may be taken answers
+ * @throws usageError for wishes that are wrong or contradict, and where no engine that may be used responds
  */
-export async function detectEngine(
-  runner: Runner,
-  terminal: Terminal,
-  env: Environment,
-  root: string,
-): Promise<Engine> {
+export async function detectEngine(ctx: RunnerContext, root: string): Promise<Engine> {
+  const { runner, env, terminal } = ctx;
   const wishes = engineWishes(env);
-  const isQuiet = booleanOf(env, ENGINE_VARIABLES.quiet, false);
+  const isQuiet = readVariable(env, 'CONTAINER_ENGINE_QUIET');
   const cluster = wishes.wantsCluster ? await kubeContext(runner, env, root) : undefined;
-  const engine = await findEngine(runner, env, root, chooseEngine(wishes, cluster?.context, cluster?.problem));
+  const engine = await findEngine(ctx, root, chooseEngine(wishes, cluster?.context, cluster?.problem));
   if (!isQuiet) terminal.say(`[container-engine] ${engine.record.name}${nameNote(engine)} (${engine.reason})`);
   return engine;
 }
 
 /**
- * The first of the candidates that answers. Says nothing.
+ * The first of the candidates that responds. Prints nothing.
  *
  * @throws usageError with the words of each where none does
  */
-export async function findEngine(
-  runner: Runner,
-  env: Environment,
-  root: string,
-  choice: EngineChoice,
-): Promise<Engine> {
+export async function findEngine({ runner, env }: RunnerContext, root: string, choice: EngineChoice): Promise<Engine> {
   const programs = new Set(choice.candidates.flatMap((name) => programOf(name, env) ?? []));
   const found = new AbortController();
-  const questions = new Map([...programs].map((program) => [program, ask(runner, program, root, found.signal)]));
-  const refused: Asked[] = [];
+  const probes = new Map([...programs].map((program) => [program, probe(runner, program, root, found.signal)]));
+  const refused: Probed[] = [];
   try {
     for (const name of choice.candidates) {
-      const asked = await questions.get(programOf(name, env) ?? '');
-      if (asked?.info?.engine === name) {
-        const others = refused.filter((one) => one !== asked);
-        return engineOf(name, asked, [choice.reason, ...others.map(saidOf)].join('; '));
+      const probed = await probes.get(programOf(name, env) ?? '');
+      if (probed?.info?.engine === name) {
+        const others = refused.filter((one) => one !== probed).map(saidOf);
+        const reason = [choice.reason, ...others].join('; ');
+        return { record: RECORDS[name], program: probed.program, reason, info: probed.info };
       }
-      if (asked !== undefined && !refused.includes(asked)) refused.push(asked);
+      if (probed !== undefined && !refused.includes(probed)) refused.push(probed);
     }
   } finally {
-    // Whoever has not answered yet is not needed any more, and must not outlive the task.
+    // Whoever has not responded yet is not needed any more, and must not outlive the task.
     found.abort();
-    await Promise.allSettled(questions.values());
+    await Promise.allSettled(probes.values());
   }
-  throw usageError(nothingAnswers(choice, refused));
-}
-
-/** The architecture is looked at when it is needed: with `DOCKER_PLATFORM` set, it is not. */
-function engineOf(name: EngineName, asked: Asked, reason: string): Engine {
-  return {
-    record: recordOf(name),
-    program: asked.program,
-    reason,
-    info: asked.info,
-    get arch() {
-      return serverArch(asked);
-    },
-  };
+  throw usageError(nothingResponds(choice, refused));
 }
 
 /** The program that stands for an engine: the usual one, else another name of it. */
 function programOf(name: EngineName, env: Environment): string | undefined {
-  return recordOf(name).programs.find((program) => findProgram(program, env) !== undefined);
+  return RECORDS[name].programs.find((program) => findProgram(program, env) !== undefined);
 }
 
-async function ask(runner: Runner, program: string, root: string, unless: AbortSignal): Promise<Asked> {
-  const answer = await runner.probe(question([program, ...INFO_WORDS], root), INFO_TIMEOUT_MS, unless);
-  const refusal = refusalIn(answer.ok ? answer.output : answer.reason);
-  if (refusal !== undefined) return { program, answer: { ok: false, reason: refusal }, info: undefined };
-  return { program, answer, info: answer.ok ? parseInfo(answer.output) : undefined };
+async function probe(runner: Runner, program: string, root: string, unless: AbortSignal): Promise<Probed> {
+  const command = probeCommand([program, ...INFO_ARGUMENTS], root);
+  const result = await runner.probe(command, INFO_TIMEOUT_MS, { unless });
+  const refusal = refusalIn(result.ok ? result.output : result.reason);
+  if (refusal !== undefined) return { program, result: { ok: false, reason: refusal }, info: undefined };
+  return { program, result, info: result.ok ? parseInfo(result.output) : undefined };
 }
 
 async function kubeContext(
@@ -118,17 +98,22 @@ async function kubeContext(
   root: string,
 ): Promise<{ context: string; problem: string }> {
   if (findProgram('kubectl', env) === undefined) return { context: '', problem: 'kubectl is not on PATH' };
-  const answer = await runner.probe(question(['kubectl', 'config', 'current-context'], root), CONTEXT_TIMEOUT_MS);
-  if (answer.ok) return { context: answer.output.trim(), problem: NO_CONTEXT };
-  return { context: '', problem: `kubectl says: ${oneLine(answer.reason)}` };
+  const command = probeCommand(['kubectl', 'config', 'current-context'], root);
+  const result = await runner.probe(command, CONTEXT_TIMEOUT_MS);
+  if (result.ok) return { context: result.output.trim(), problem: NO_CONTEXT };
+  return { context: '', problem: `kubectl says: ${oneLine(result.reason)}` };
 }
 
-/** Never this machine's architecture in its place: the image would hold a binary for the wrong one. */
-function serverArch({ program, info }: Asked): Arch {
-  const arch = archOf(info?.arch ?? '');
+/**
+ * The architecture of an engine's server. Never this machine's in its place: the image would hold a binary for the
+ * wrong one.
+ *
+ * @throws usageError where it is neither amd64 nor arm64
+ */
+export function serverArch({ program, info }: Engine): Arch {
+  const arch = archOf(info.arch ?? '');
   if (arch !== undefined) return arch;
-  const said =
-    info?.arch === undefined ? 'does not say its architecture' : `is of architecture '${oneLine(info.arch)}'`;
+  const said = info.arch === undefined ? 'does not say its architecture' : `is of architecture '${oneLine(info.arch)}'`;
   throw usageError(
     `the server of ${program} ${said}; allowed are amd64 and arm64; ` +
       'set DOCKER_PLATFORM to linux/amd64 or linux/arm64, or use another server',
@@ -137,35 +122,21 @@ function serverArch({ program, info }: Asked): Arch {
 
 function nameNote({ program, record, info }: Engine): string {
   const name = program === record.name ? '' : ` under the name ${program}`;
-  return info?.isPodmanServer === true && record.name === 'docker' ? `${name}, served by podman` : name;
+  return info.isPodmanServer && record.name === 'docker' ? `${name}, served by podman` : name;
 }
 
-function saidOf({ program, answer, info }: Asked): string {
-  if (!answer.ok) return `${program} info: ${oneLine(answer.reason)}`;
-  return info === undefined ? `${program} is no container engine` : `${program} is really ${info.engine}`;
+function saidOf({ program, result, info }: Probed): string {
+  if (!result.ok) return `${program} info: ${oneLine(result.reason)}`;
+  return info === undefined ? `${program} is not a container engine` : `${program} is really ${info.engine}`;
 }
 
-function nothingAnswers({ candidates, reason, remedy }: EngineChoice, asked: readonly Asked[]): string {
+function nothingResponds({ candidates, reason, remedy }: EngineChoice, probed: readonly Probed[]): string {
   const wanted = candidates.join(' or ');
-  // Where both may be taken, nothing has been chosen that could have a reason.
+  // Where both may be used, nothing has been chosen that could have a reason.
   const why = candidates.length > 1 ? '' : ` (${reason})`;
-  if (asked.length === 0) {
-    return `${wanted} is not on PATH${why}; ${remedy ?? `install it, or set ${ENGINE_VARIABLES.explicit} to one that is`}`;
+  if (probed.length === 0) {
+    return `${wanted} is not on PATH${why}; ${remedy ?? 'install it, or set CONTAINER_ENGINE to one that is'}`;
   }
-  const said = asked.map(saidOf).join('; ');
-  return `no answer from ${wanted}${why}: ${said}; ${remedy ?? `start it, or set ${ENGINE_VARIABLES.explicit} to one that runs`}`;
-}
-
-/** The variables that may hold a GitHub token for an image build, the first one first. */
-export const TOKEN_VARIABLES = ['MISE_GITHUB_TOKEN', 'GITHUB_TOKEN'] as const;
-
-/** A question. What is said about it, and what it says itself, cannot hold a token that it never had. */
-export function question(words: readonly string[], root: string): Command {
-  return command(words, { cwd: root, env: Object.fromEntries(TOKEN_VARIABLES.map((name) => [name, undefined])) });
-}
-
-const RECORDS: Readonly<Record<EngineName, EngineRecord>> = { docker: DOCKER, podman: PODMAN };
-
-export function recordOf(name: EngineName): EngineRecord {
-  return RECORDS[name];
+  const said = probed.map(saidOf).join('; ');
+  return `${wanted} does not respond${why}: ${said}; ${remedy ?? 'start it, or set CONTAINER_ENGINE to one that runs'}`;
 }

@@ -8,7 +8,7 @@ export const DOCKER: EngineRecord = {
   name: 'docker',
   programs: ['docker'],
   buildCommands: (build) => [
-    ['buildx', 'build', ...buildOptions(build), ...build.extra, ...outputWords(build.output), build.context ?? '.'],
+    ['buildx', 'build', ...buildOptions(build), ...build.extra, ...outputWords(build.output), build.context],
   ],
   builderProbe: (builder) => ['buildx', 'inspect', ...(builder === undefined ? [] : [builder])],
 };

@@ -10,7 +10,7 @@ export const PODMAN: EngineRecord = {
   // Some systems have podman only under docker's name.
   programs: ['podman', 'docker'],
   buildCommands: (build) => [
-    ['build', ...buildOptions(build), ...withoutDockerOptions(build.extra), build.context ?? '.'],
+    ['build', ...buildOptions(build), ...withoutDockerOptions(build.extra), build.context],
     ...(build.output.kind === 'push' ? build.tags.map((tag) => ['push', ...tlsWords(tag), tag]) : []),
   ],
   builderProbe: () => undefined,

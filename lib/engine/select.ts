@@ -6,22 +6,15 @@
  * answers, podman first. What contradicts is an error. Pure; `detect.ts` asks the questions.
  */
 
-import { type Environment, textOf } from '../cli/env.ts';
+import { type Environment, notAllowed, textOf, readVariable } from '../cli/env.ts';
 import { shown, usageError } from '../errors.ts';
 import type { EngineName } from './types.ts';
 
-export const ENGINE_VARIABLES = {
-  explicit: 'CONTAINER_ENGINE',
-  target: 'CONTAINER_ENGINE_TARGET',
-  e2e: 'OPENSHELL_E2E_DRIVER',
-  kind: 'KIND_EXPERIMENTAL_PROVIDER',
-  removed: 'OPENSHELL_E2E_CONTAINER_ENGINE',
-  quiet: 'CONTAINER_ENGINE_QUIET',
-} as const;
-
+/** An old name, refused so that nobody relies on it in vain. */
+const REMOVED = 'OPENSHELL_E2E_CONTAINER_ENGINE';
 const LOCAL_CLUSTER = 'local-k8s-cluster';
 
-/** What is said where kubectl answers with nothing. */
+/** What is said where kubectl prints nothing. */
 export const NO_CONTEXT = 'there is no current kube context';
 
 /** What the environment says. */
@@ -32,13 +25,13 @@ export interface EngineWishes {
   readonly kindProvider: EngineName | undefined;
 }
 
-/** The choice before anything was asked of an engine. */
+/** The choice before any engine was probed. */
 export interface EngineChoice {
   /** The candidates, in the order in which they are preferred. */
   readonly candidates: readonly EngineName[];
   /** Why, for users. */
   readonly reason: string;
-  /** What to do where none answers, for users; by default to start one, or to name another. */
+  /** What to do where none responds, for users; by default to start one, or to name another. */
   readonly remedy?: string;
 }
 
@@ -48,30 +41,23 @@ export interface EngineChoice {
  * @throws usageError for a value that is not allowed, and for the removed variable
  */
 export function engineWishes(env: Environment): EngineWishes {
-  const removed = textOf(env, ENGINE_VARIABLES.removed);
-  if (removed !== undefined) {
-    throw usageError(
-      `${ENGINE_VARIABLES.removed} is no longer read; set ${ENGINE_VARIABLES.explicit} instead and unset it`,
-    );
+  if (textOf(env, REMOVED) !== undefined) {
+    throw usageError(`${REMOVED} is no longer read; set CONTAINER_ENGINE instead and unset it`);
   }
-  const target = textOf(env, ENGINE_VARIABLES.target);
+  const target = readVariable(env, 'CONTAINER_ENGINE_TARGET');
   if (target !== undefined && target !== LOCAL_CLUSTER) {
-    throw usageError(
-      `${ENGINE_VARIABLES.target} is ${shown(target)}; allowed is ${LOCAL_CLUSTER}; change it or unset it`,
-    );
+    throw notAllowed('CONTAINER_ENGINE_TARGET', target, `is ${LOCAL_CLUSTER}`);
   }
-  const explicit = textOf(env, ENGINE_VARIABLES.explicit);
+  const explicit = readVariable(env, 'CONTAINER_ENGINE');
   if (explicit !== undefined && engineOf(explicit) === undefined) {
-    throw usageError(
-      `${ENGINE_VARIABLES.explicit} is ${shown(explicit)}; allowed are docker and podman; change it or unset it`,
-    );
+    throw notAllowed('CONTAINER_ENGINE', explicit, 'are docker and podman');
   }
   return {
     explicit: engineOf(explicit),
     // Other drivers (vm, kubernetes) need no container engine.
-    e2e: engineOf(textOf(env, ENGINE_VARIABLES.e2e)),
+    e2e: engineOf(readVariable(env, 'OPENSHELL_E2E_DRIVER')),
     wantsCluster: target !== undefined,
-    kindProvider: engineOf(textOf(env, ENGINE_VARIABLES.kind)),
+    kindProvider: engineOf(readVariable(env, 'KIND_EXPERIMENTAL_PROVIDER')),
   };
 }
 
@@ -104,8 +90,8 @@ export function chooseEngine(
 ): EngineChoice {
   const cluster = context === undefined ? undefined : engineOfContext(context, wishes.kindProvider);
   const demands = [
-    { engine: wishes.explicit, reason: ENGINE_VARIABLES.explicit },
-    { engine: wishes.e2e, reason: ENGINE_VARIABLES.e2e },
+    { engine: wishes.explicit, reason: 'CONTAINER_ENGINE' },
+    { engine: wishes.e2e, reason: 'OPENSHELL_E2E_DRIVER' },
     { engine: cluster, reason: `kube context ${context ?? ''}` },
   ].flatMap(({ engine, reason }) => (engine === undefined ? [] : [{ engine, reason }]));
   const [first, ...others] = demands;
@@ -117,11 +103,11 @@ export function chooseEngine(
   }
   if (first !== undefined) return { candidates: [first.engine], reason: first.reason };
   if (context !== undefined) throw usageError(unclearCluster(context, problem));
-  return { candidates: ['podman', 'docker'], reason: 'it answers' };
+  return { candidates: ['podman', 'docker'], reason: 'it responds' };
 }
 
 function unclearCluster(context: string, problem: string): string {
   const what = context === '' ? problem : `the kube context ${shown(context)} names no engine`;
-  const kind = context.startsWith('kind-') ? ` or ${ENGINE_VARIABLES.kind}` : '';
-  return `${ENGINE_VARIABLES.target}=${LOCAL_CLUSTER}, but ${what}; set ${ENGINE_VARIABLES.explicit}${kind} to docker or podman`;
+  const kind = context.startsWith('kind-') ? ' or KIND_EXPERIMENTAL_PROVIDER' : '';
+  return `CONTAINER_ENGINE_TARGET=${LOCAL_CLUSTER}, but ${what}; set CONTAINER_ENGINE${kind} to docker or podman`;
 }

@@ -9,7 +9,9 @@ export type EngineName = 'docker' | 'podman';
 
 /** What an image build is asked for, in no engine's words. */
 export interface ImageBuild {
-  /** The Dockerfile, relative to the build context. */
+  /** The directory that the build can copy from, absolute. */
+  readonly context: string;
+  /** The Dockerfile, absolute. */
   readonly dockerfile: string;
   /** The stage to build; `undefined` for the last one. */
   readonly target: string | undefined;
@@ -26,8 +28,6 @@ export interface ImageBuild {
   /** The user's own words, behind all others but the output. */
   readonly extra: readonly string[];
   readonly output: ImageOutput;
-  /** The directory that the build can copy from; without it the one that the command runs in. */
-  readonly context?: string;
 }
 
 /** Where the image goes. */
@@ -57,45 +57,43 @@ export interface EngineRecord {
   readonly programs: readonly string[];
   /** The commands of an image build, in their order. */
   buildCommands(build: ImageBuild): readonly (readonly string[])[];
-  /** The question about the builder that would build; `undefined` where there are no builders. */
+  /** The arguments that inspect the builder that would build; `undefined` where there are no builders. */
   builderProbe(builder: string | undefined): readonly string[] | undefined;
 }
 
-/** An engine that was chosen and has answered. */
+/** An engine that was chosen and has responded. */
 export interface Engine {
   readonly record: EngineRecord;
   /** The program to start. */
   readonly program: string;
-  /** The architecture of its server; reading it throws a usageError where that is neither amd64 nor arm64. */
-  readonly arch: Arch;
   /** Why it was chosen, for users. */
   readonly reason: string;
   /** What it said about itself. */
-  readonly info?: EngineInfo | undefined;
+  readonly info: EngineInfo;
 }
 
-/** The one question that says which engine a program is, whether it answers, and what it runs on. */
-export const INFO_WORDS = ['info', '--format', '{{json .}}'] as const;
+/** The arguments that make a program say which engine it is, whether its server responds, and what that runs on. */
+export const INFO_ARGUMENTS = ['info', '--format', '{{json .}}'] as const;
 
 /**
- * Reads the answer of `info`.
+ * Reads the output of `info`.
  *
- * @returns `undefined` for text that is no engine's answer
+ * @returns `undefined` for text that no engine prints
  */
 export function parseInfo(text: string): EngineInfo | undefined {
   const info = parseTable(text);
-  const host = tableOf(info?.host);
+  const host = asTable(info?.host);
   if (host !== undefined) {
-    const version = textOf(tableOf(info?.version)?.Version);
-    return { engine: 'podman', arch: textOf(host.arch), version, isPodmanServer: true, storesIndexes: false };
+    const version = asText(asTable(info?.version)?.Version);
+    return { engine: 'podman', arch: asText(host.arch), version, isPodmanServer: true, storesIndexes: false };
   }
   if (info === undefined || !('ServerVersion' in info || 'Architecture' in info)) return undefined;
   return {
     engine: 'docker',
-    arch: textOf(info.Architecture),
-    version: textOf(info.ServerVersion),
+    arch: asText(info.Architecture),
+    version: asText(info.ServerVersion),
     // Podman's service answers as Docker does, but keeps its images where podman does.
-    isPodmanServer: /\/containers\/storage\/?$/.test(textOf(info.DockerRootDir) ?? ''),
+    isPodmanServer: /\/containers\/storage\/?$/.test(asText(info.DockerRootDir) ?? ''),
     storesIndexes: JSON.stringify(info.DriverStatus ?? null).includes('io.containerd.snapshotter'),
   };
 }
@@ -106,10 +104,10 @@ export function refusalIn(text: string): string | undefined {
   return Array.isArray(errors) && errors.length > 0 ? errors.map(String).join('; ') : undefined;
 }
 
-function tableOf(value: unknown): Record<string, unknown> | undefined {
+function asTable(value: unknown): Record<string, unknown> | undefined {
   return isTable(value) ? value : undefined;
 }
 
-function textOf(value: unknown): string | undefined {
+function asText(value: unknown): string | undefined {
   return typeof value === 'string' && value !== '' ? value : undefined;
 }

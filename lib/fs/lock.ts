@@ -10,9 +10,11 @@
 
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { oneLine } from '../errors.ts';
+import { DatabaseSync } from 'node:sqlite';
+import type { Terminal } from '../cli/terminal.ts';
+import { EXIT, failure, oneLine } from '../errors.ts';
 import { isSameProcess, type ProcessIdentity, thisProcess } from '../process/identity.ts';
+import { poll } from '../process/poll.ts';
 import type { Signals } from '../process/signals.ts';
 import { makeDirectory, takeDirectoryOwner } from './ownership.ts';
 
@@ -33,24 +35,31 @@ export interface Lock {
 }
 
 /**
- * Takes a lock; where another process holds it, says so once and waits.
+ * Runs a body while no other process runs one for the same path; waits for one that does, and says so once.
  *
  * @param path a file of ours in a directory that stays; `path` and `path.db` are used
- * @param onWait called once with the holder, where there is one
- * @throws TaskError when a signal arrives meanwhile
+ * @param task what the body does, for the others
+ * @param other what the others do, for this user: `another staging in this checkout`
+ * @throws InterruptedError when a signal ends the waiting
  */
-export async function waitForLock(
-  path: string,
-  task: string,
-  signals: Signals,
-  onWait: (holder: Holder) => void,
-): Promise<Lock> {
-  for (let told = false; ; ) {
+export async function whileLocked<T>(
+  { signals, terminal }: { readonly signals: Signals; readonly terminal: Terminal },
+  { path, task, other }: { readonly path: string; readonly task: string; readonly other: string },
+  body: () => Promise<T>,
+): Promise<T> {
+  let told = false;
+  const attempt = async () => {
     const holder = await tryLock(path, task);
-    if (holder === undefined) return { release: () => release(path) };
-    if (!told) onWait(holder);
+    if (holder === undefined) return true;
+    if (!told) terminal.say(`waiting for ${other}: ${holderText(holder)}`);
     told = true;
-    await sleep(POLL_MS, undefined, { signal: signals.aborted }).catch(() => signals.throwIfReceived());
+    return undefined;
+  };
+  await poll(attempt, { intervalMs: POLL_MS, signal: signals.aborted });
+  try {
+    return await body();
+  } finally {
+    await release(path);
   }
 }
 
@@ -101,20 +110,41 @@ function readHolder(path: string): Holder | undefined {
   }
 }
 
-/** Runs a short synchronous body while no other process runs one for the same path. */
+/**
+ * Runs a short synchronous body while no other process runs one for the same path.
+ *
+ * @throws failure where the system does not give the lock
+ */
 async function serialised<T>(path: string, body: () => T): Promise<T> {
-  const { DatabaseSync } = await import('node:sqlite');
-  for (;;) {
-    const database = new DatabaseSync(`${path}.db`, { timeout: 0 });
+  const attempt = () => {
+    const database = openDatabase(path);
     try {
       database.exec('BEGIN EXCLUSIVE');
       takeDirectoryOwner(`${path}.db`);
-      return body();
+      return { value: body() };
     } catch (error) {
-      if (!/database is locked/.test((error as Error).message)) throw error;
+      if (/database is locked/.test((error as Error).message)) return undefined;
+      throw isSqlite(error) ? unusable(path, error) : error;
     } finally {
       database.close();
     }
-    await sleep(BUSY_POLL_MS);
+  };
+  const done = await poll(attempt, { intervalMs: BUSY_POLL_MS });
+  return (done as { value: T }).value;
+}
+
+function openDatabase(path: string): DatabaseSync {
+  try {
+    return new DatabaseSync(`${path}.db`, { timeout: 0 });
+  } catch (error) {
+    throw unusable(path, error);
   }
+}
+
+function isSqlite(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException).code === 'ERR_SQLITE_ERROR';
+}
+
+function unusable(path: string, cause: unknown) {
+  return failure(`the lock ${path}.db cannot be used; check its directory and remove the file`, EXIT.failed, { cause });
 }

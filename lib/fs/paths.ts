@@ -2,6 +2,7 @@
 
 /** Paths: those that a user gives, relative to the directory that the task was started in, and the way up from one. */
 
+import { readdirSync } from 'node:fs';
 import { dirname, isAbsolute, resolve } from 'node:path';
 
 /** The absolute form of a path that a user gave. */
@@ -13,4 +14,13 @@ export function absolutePath(startDirectory: string, path: string): string {
 export function ancestorsOf(directory: string): string[] {
   const parent = dirname(directory);
   return parent === directory ? [directory] : [directory, ...ancestorsOf(parent)];
+}
+
+/** The names in a directory; empty where it cannot be listed: absent, another user's, or not a directory. */
+export function namesIn(directory: string): string[] {
+  try {
+    return readdirSync(directory);
+  } catch {
+    return [];
+  }
 }

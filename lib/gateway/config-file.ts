@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { failure, usageError } from '../errors.ts';
 import { type Change, writeWhole } from '../fs/atomic-write.ts';
-import type { DriverName } from './drivers/types.ts';
+import type { DriverName } from './drivers/names.ts';
 
 /** How long a sandbox's token is good, in seconds. */
 const TOKEN_TTL_SECS = 3600;

@@ -4,13 +4,16 @@
 
 import { isIP } from 'node:net';
 import { join } from 'node:path';
-import { booleanOf, type Environment, textOf } from '../cli/env.ts';
+import { type Environment, firstOf, readVariable } from '../cli/env.ts';
 import type { Problems } from '../cli/validation.ts';
+import type { VariableName } from '../cli/variables.ts';
 import { usageError } from '../errors.ts';
 import type { Invoker } from '../fs/ownership.ts';
 import { absolutePath } from '../fs/paths.ts';
 import { type Owners, ownersOf, verifyPrivateDirectory } from '../fs/private-directory.ts';
-import type { DriverName } from './drivers/types.ts';
+import type { Host } from '../host.ts';
+import { type BuildOptions, resolveBuildOptions } from '../stage/config.ts';
+import type { DriverName } from './drivers/names.ts';
 import { configHome } from './registration.ts';
 import {
   httpEndpoint,
@@ -21,32 +24,28 @@ import {
   verifyGatewayName,
 } from './validate.ts';
 
-/** Environment variables of every launcher; the names are the interface of users. */
-export const LAUNCH_VARIABLES = {
-  port: 'OPENSHELL_SERVER_PORT',
-  bindAddress: 'OPENSHELL_BIND_ADDRESS',
-  name: 'OPENSHELL_GATEWAY_NAME',
-  stateDirectory: 'OPENSHELL_GATEWAY_STATE_DIR',
-  sandboxImage: 'OPENSHELL_SANDBOX_IMAGE',
-  pullPolicy: 'OPENSHELL_SANDBOX_IMAGE_PULL_POLICY',
-  namespace: 'OPENSHELL_SANDBOX_NAMESPACE',
-  grpcEndpoint: 'OPENSHELL_GRPC_ENDPOINT',
-  logLevel: 'OPENSHELL_LOG_LEVEL',
-  disableTls: 'OPENSHELL_DISABLE_TLS',
-} as const;
+type Variables = readonly [VariableName, ...VariableName[]];
 
-export const SANDBOX_IMAGE_DEFAULT = 'ghcr.io/nvidia/openshell-community/sandboxes/base:latest';
-
-/** What holds for a driver when nothing is said. */
+/** What holds for a driver when nothing is set. */
 export interface DriverDefaults {
   readonly name: DriverName;
   readonly port: number;
   /** Whether its gateway becomes the CLI's active one. */
   readonly isActivated: boolean;
-  /** Its own variables, which win over those of all launchers. */
-  readonly variables: { readonly name: readonly string[]; readonly stateDirectory: readonly string[] };
+  /** The variables for the gateway's name and its state directory; the first one that is set counts. */
+  readonly variables: { readonly name: Variables; readonly stateDirectory: Variables };
   /** Where it listens, and the host that the CLI is given. */
-  bind(platform: NodeJS.Platform): { readonly address: string; readonly host: string };
+  bind(platform: NodeJS.Platform): Bind;
+}
+
+interface Bind {
+  readonly address: string;
+  readonly host: string;
+}
+
+/** Loopback, for all drivers that need nothing else. */
+export function loopback(): Bind {
+  return { address: '127.0.0.1', host: '127.0.0.1' };
 }
 
 /** The flags of a launcher, as parsed; a launcher without a flag leaves it out. */
@@ -59,20 +58,21 @@ export interface LaunchFlags {
   readonly 'gpu-vcpus'?: string | undefined;
 }
 
-/** What settings are resolved from. */
-export interface SettingsSource {
+/** What a configuration is resolved from. */
+export interface ConfigSource {
   readonly env: Environment;
   readonly startDirectory: string;
   readonly root: string;
-  readonly platform: NodeJS.Platform;
+  readonly host: Host;
   readonly invoker: Invoker | undefined;
   readonly flags: LaunchFlags;
   readonly problems: Problems;
 }
 
-export interface Settings {
+export interface Config {
   /** The checkout, absolute. */
   readonly root: string;
+  readonly host: Host;
   readonly name: string;
   readonly port: number;
   readonly bindAddress: string;
@@ -80,6 +80,8 @@ export interface Settings {
   readonly endpoint: string;
   /** Absolute. */
   readonly stateDirectory: string;
+  /** The variable that names the state directory, for errors. */
+  readonly stateSource: VariableName;
   readonly owners: Owners;
   readonly sandboxImage: string;
   /** The endpoint that the user gave for sandboxes; `undefined` for the driver's own. */
@@ -89,75 +91,84 @@ export interface Settings {
   readonly isActivated: boolean;
   /** The directory of the CLI's registry, absolute. */
   readonly configHome: string;
-  /** What named the state directory, for errors. */
-  readonly stateSource: string;
+  /** How binaries are compiled. */
+  readonly build: BuildOptions;
 }
 
+const NO_OPTIONS: BuildOptions = {
+  libc: 'musl',
+  features: [],
+  version: undefined,
+  targetDirectory: undefined,
+  jobs: undefined,
+  rustflags: undefined,
+  encodedRustflags: undefined,
+};
+
 /** Resolves what all drivers have in common; whatever is wrong becomes one of the problems. */
-export function resolveSettings(record: DriverDefaults, source: SettingsSource): Settings {
-  const { env, startDirectory, root, platform, invoker, flags, problems } = source;
+export function resolveConfig(record: DriverDefaults, source: ConfigSource): Config {
+  const { env, startDirectory, root, host, invoker, flags, problems } = source;
   const owners = ownersOf(invoker?.uid);
-  const port = problems.attempt(
-    () => parsePort(LAUNCH_VARIABLES.port, textOf(env, LAUNCH_VARIABLES.port) ?? String(record.port)),
-    record.port,
-  );
+  const port = problems.attempt(() => resolvePort(record, env), record.port);
   const bind = resolveBind(record, source);
-  const [stateSource, state] = firstOf(env, [...record.variables.stateDirectory, LAUNCH_VARIABLES.stateDirectory]);
+  const state = firstOf(env, record.variables.stateDirectory);
   const stateDirectory =
-    state === undefined ? join(root, '.cache', `gateway-${record.name}`) : absolutePath(startDirectory, state);
-  problems.attempt(() => verifyPrivateDirectory(stateSource, stateDirectory, owners), undefined);
+    state.text === undefined
+      ? join(root, '.cache', `gateway-${record.name}`)
+      : absolutePath(startDirectory, state.text);
+  problems.attempt(() => verifyPrivateDirectory(state.source, stateDirectory, owners), undefined);
   problems.attempt(() => refuseTls(env), undefined);
   return {
     root,
+    host,
     name: resolveName(record, source),
     port,
     bindAddress: bind.address,
     endpoint: httpEndpoint(bind.host, port),
     stateDirectory,
-    stateSource,
+    stateSource: state.source,
     owners,
-    sandboxImage: textOf(env, LAUNCH_VARIABLES.sandboxImage) ?? SANDBOX_IMAGE_DEFAULT,
-    grpcEndpoint: problems.attempt(() => givenEndpoint(env), undefined),
-    logLevel: textOf(env, LAUNCH_VARIABLES.logLevel) ?? 'info',
+    sandboxImage: readVariable(env, 'OPENSHELL_SANDBOX_IMAGE'),
+    grpcEndpoint: problems.attempt(() => grpcEndpoint(env), undefined),
+    logLevel: readVariable(env, 'OPENSHELL_LOG_LEVEL'),
     isActivated: problems.attempt(() => resolveActivation(record, flags), false),
-    configHome: problems.attempt(() => configHome(env, startDirectory, invoker?.home), platform),
+    configHome: problems.attempt(() => configHome(env, startDirectory, invoker?.home), root),
+    build: problems.attempt(() => resolveBuildOptions(env, root, startDirectory), NO_OPTIONS),
   };
 }
 
-/** The first of the variables that is set, with its value; the first name where none is. */
-export function firstOf(env: Environment, names: readonly string[]): [name: string, value: string | undefined] {
-  const name = names.find((candidate) => textOf(env, candidate) !== undefined);
-  return [name ?? names[0] ?? '', name === undefined ? undefined : textOf(env, name)];
+function resolvePort(record: DriverDefaults, env: Environment): number {
+  return parsePort('OPENSHELL_SERVER_PORT', readVariable(env, 'OPENSHELL_SERVER_PORT') ?? String(record.port));
 }
 
-function resolveName(record: DriverDefaults, { env, problems }: SettingsSource): string {
+function grpcEndpoint(env: Environment): string | undefined {
+  const text = readVariable(env, 'OPENSHELL_GRPC_ENDPOINT');
+  return text === undefined ? undefined : verifyEndpoint('OPENSHELL_GRPC_ENDPOINT', text);
+}
+
+function resolveName(record: DriverDefaults, { env, problems }: ConfigSource): string {
   const fallback = `${record.name}-dev`;
-  const [source, name] = firstOf(env, [...record.variables.name, LAUNCH_VARIABLES.name]);
-  return problems.attempt(() => verifyGatewayName(source, name ?? fallback), fallback);
+  const { source, text } = firstOf(env, record.variables.name);
+  return problems.attempt(() => verifyGatewayName(source, text ?? fallback), fallback);
 }
 
-function resolveBind(record: DriverDefaults, { env, platform, problems }: SettingsSource) {
-  const fallback = record.bind(platform);
-  const named = textOf(env, LAUNCH_VARIABLES.bindAddress);
+function resolveBind(record: DriverDefaults, { env, host, problems }: ConfigSource): Bind {
+  const fallback = record.bind(host.platform);
+  const named = readVariable(env, 'OPENSHELL_BIND_ADDRESS');
   if (named === undefined) return fallback;
   const address = problems.attempt(
-    () => verifyBindAddress(LAUNCH_VARIABLES.bindAddress, named),
+    () => verifyBindAddress('OPENSHELL_BIND_ADDRESS', named),
     isIP(named) === 0 ? fallback.address : named,
   );
   return { address, host: reachableAddress(address) };
 }
 
-function givenEndpoint(env: Environment): string | undefined {
-  const text = textOf(env, LAUNCH_VARIABLES.grpcEndpoint);
-  return text === undefined ? undefined : verifyEndpoint(LAUNCH_VARIABLES.grpcEndpoint, text);
-}
-
 /** What the launchers register is a plaintext endpoint on loopback, so TLS cannot be on. */
 function refuseTls(env: Environment): void {
-  if (booleanOf(env, LAUNCH_VARIABLES.disableTls, true)) return;
+  if (readVariable(env, 'OPENSHELL_DISABLE_TLS')) return;
   throw usageError(
-    `${LAUNCH_VARIABLES.disableTls} is '${env[LAUNCH_VARIABLES.disableTls]}', but local gateways serve plaintext on ` +
-      'loopback and are registered so; unset it, or start openshell-gateway yourself with --tls-cert and --tls-key',
+    `OPENSHELL_DISABLE_TLS is '${env.OPENSHELL_DISABLE_TLS}', but local gateways serve plaintext on loopback and are ` +
+      'registered so; unset it, or start openshell-gateway yourself with --tls-cert and --tls-key',
   );
 }
 

@@ -7,14 +7,14 @@
 
 import { accessSync, closeSync, constants, openSync } from 'node:fs';
 import { join } from 'node:path';
+import type { RunnerContext } from '../build-env.ts';
 import type { Environment } from '../cli/env.ts';
-import type { TaskContext } from '../cli/task.ts';
 import { takeDirectoryOwner } from '../fs/ownership.ts';
-import { type Command, command } from '../process/command.ts';
+import { type Command, cmd } from '../process/command.ts';
 import { thisProcess } from '../process/identity.ts';
-import { LAUNCH_VARIABLES, type Settings } from './config.ts';
+import type { Config } from './config.ts';
 import { sqliteUrl } from './config-file.ts';
-import type { DriverRecord, OpenedDriver } from './drivers/types.ts';
+import type { OpenedDriver } from './drivers/types.ts';
 import { verifyPortFree } from './port.ts';
 import { watchCommand } from './readiness.ts';
 import { register } from './registration.ts';
@@ -50,82 +50,74 @@ export function gatewayEnvironment(env: Environment, driver: OpenedDriver): Envi
 }
 
 /** Where the gateway keeps its configuration. */
-export function configPath(settings: Settings): string {
-  return join(settings.stateDirectory, 'gateway.toml');
+export function configPath(config: Config): string {
+  return join(config.stateDirectory, 'gateway.toml');
 }
 
-/** The gateway's own command. */
-export function gatewayCommand(
-  binary: string,
-  record: DriverRecord,
-  settings: Settings,
-  env: Environment,
-  cwd: string,
-): Command {
-  const words = [
-    binary,
-    '--config',
-    configPath(settings),
-    '--bind-address',
-    settings.bindAddress,
-    '--port',
-    settings.port,
-    '--log-level',
-    settings.logLevel,
-    '--drivers',
-    record.name,
-    '--disable-tls',
-    '--db-url',
-    sqliteUrl(databasePath(settings)),
-  ];
-  return command(words, { cwd, env });
-}
-
-function databasePath(settings: Settings): string {
-  return join(settings.stateDirectory, 'gateway.db');
+/** What of a launch's plan the gateway's own command depends on. */
+interface Launched {
+  readonly config: Config;
+  readonly driver: OpenedDriver;
+  readonly record: { readonly name: string };
 }
 
 /**
- * Registers the gateway, starts the watcher, and becomes the gateway.
+ * The gateway's own command.
  *
+ * @param binary the path of the gateway
+ */
+export function gatewayCommand(binary: string, ctx: RunnerContext, { config, driver, record }: Launched): Command {
+  const { bindAddress, logLevel, port } = config;
+  const options = { cwd: ctx.startDirectory, env: gatewayEnvironment(ctx.env, driver) };
+  const listen = ['--bind-address', bindAddress, '--port', port];
+  const database = ['--db-url', sqliteUrl(databasePath(config))];
+  return cmd(
+    options,
+  )`${binary} --config ${configPath(config)} ${listen} --log-level ${logLevel} --drivers ${record.name} --disable-tls ${database}`;
+}
+
+function databasePath(config: Config): string {
+  return join(config.stateDirectory, 'gateway.db');
+}
+
+/**
+ * Registers the gateway, starts the watcher, and replaces this process by the gateway.
+ *
+ * @param binary the path of the gateway
  * @returns the gateway's exit status, where the process could not be replaced
  * @throws usageError where the port has been taken meanwhile, or the binary cannot run
  */
-export async function execGateway(
-  ctx: TaskContext,
-  settings: Settings,
-  driver: OpenedDriver,
-  gateway: Command,
-): Promise<number> {
-  const { runner, startDirectory } = ctx;
-  accessSync(gateway.argv[0], constants.X_OK);
-  keepDatabaseOwner(databasePath(settings));
-  await verifyPortFree(LAUNCH_VARIABLES.port, settings.bindAddress, settings.port);
-  ctx.signals.throwIfReceived();
+export async function execGateway(ctx: RunnerContext, plan: Launched, binary: string): Promise<number> {
+  const { runner, signals, startDirectory } = ctx;
+  const { config, driver } = plan;
+  accessSync(binary, constants.X_OK);
+  keepDatabaseOwner(databasePath(config));
+  await verifyPortFree('OPENSHELL_SERVER_PORT', config.bindAddress, config.port);
+  signals.throwIfReceived();
   const watched = {
     process: thisProcess(),
     isReplaced: runner.canReplace,
-    address: reachableAddress(settings.bindAddress),
-    port: settings.port,
-    name: settings.name,
-    endpoint: settings.endpoint,
-    activateIn: settings.isActivated ? settings.configHome : undefined,
+    address: reachableAddress(config.bindAddress),
+    port: config.port,
+    name: config.name,
+    endpoint: config.endpoint,
+    activateIn: config.isActivated ? config.configHome : undefined,
     startedAt: Math.round(performance.timeOrigin),
   };
   const metadata = {
-    name: settings.name,
-    gateway_endpoint: settings.endpoint,
+    name: config.name,
+    gateway_endpoint: config.endpoint,
     is_remote: false,
-    gateway_port: settings.port,
+    gateway_port: config.port,
     auth_mode: 'plaintext',
     ...driver.metadata,
   } as const;
-  // The watcher does nothing before the port answers, and takes its time to start.
+  // The watcher does nothing before the port responds, and takes its time to start.
   await Promise.all([
     runner.start(watchCommand(watched, startDirectory)),
-    Promise.resolve().then(() => register(settings.configHome, metadata)),
+    Promise.resolve().then(() => register(config.configHome, metadata)),
   ]);
-  return runner.exec(gateway);
+  return runner.exec(gatewayCommand(binary, ctx, plan));
 }
 
 /**

@@ -2,8 +2,9 @@
 
 /** Who listens on a port, from `/proc` (proc_pid_net(5)); nothing is known on systems without it. */
 
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readFileSync, readlinkSync } from 'node:fs';
 import { basename } from 'node:path';
+import { namesIn } from '../fs/paths.ts';
 
 /** The state `LISTEN` in `/proc/net/tcp`. */
 const LISTENING = '0A';
@@ -12,10 +13,10 @@ const LISTENING = '0A';
  * A listener for users: `python3 (pid 123)`; `undefined` where the system does not tell, as for
  * another user's process.
  */
-export function portHolder(port: number, proc = '/proc'): string | undefined {
+export function portOwner(port: number, proc = '/proc'): string | undefined {
   const inodes = listenersOf(port, proc);
   if (inodes.size === 0) return undefined;
-  for (const pid of entries(proc).filter((name) => /^[0-9]+$/.test(name))) {
+  for (const pid of namesIn(proc).filter((name) => /^[0-9]+$/.test(name))) {
     if (holdsOne(`${proc}/${pid}/fd`, inodes)) return `${nameOf(pid, proc)} (pid ${pid})`;
   }
   return undefined;
@@ -24,7 +25,7 @@ export function portHolder(port: number, proc = '/proc'): string | undefined {
 /** Whether a process listens on a port; `undefined` where the system does not tell. */
 export function isListening(pid: number, port: number, proc = '/proc'): boolean | undefined {
   const descriptors = `${proc}/${pid}/fd`;
-  if (entries(descriptors).length === 0) return undefined;
+  if (namesIn(descriptors).length === 0) return undefined;
   return holdsOne(descriptors, listenersOf(port, proc));
 }
 
@@ -38,7 +39,7 @@ function listenersOf(port: number, proc: string): Set<string> {
 }
 
 function holdsOne(descriptors: string, inodes: ReadonlySet<string>): boolean {
-  return entries(descriptors).some((name) => {
+  return namesIn(descriptors).some((name) => {
     try {
       const inode = /^socket:\[(\d+)\]$/.exec(readlinkSync(`${descriptors}/${name}`))?.[1];
       return inode !== undefined && inodes.has(inode);
@@ -59,14 +60,6 @@ function nameOf(pid: string, proc: string): string {
 }
 
 /** Another user's process, or one that has just ended, reads as nothing. */
-function entries(directory: string): string[] {
-  try {
-    return readdirSync(directory);
-  } catch {
-    return [];
-  }
-}
-
 function textOf(path: string): string {
   try {
     return readFileSync(path, 'utf8');

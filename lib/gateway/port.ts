@@ -6,9 +6,9 @@
  */
 
 import { connect, createServer } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { usageError } from '../errors.ts';
-import { portHolder } from './port-owner.ts';
+import { poll } from '../process/poll.ts';
+import { portOwner } from './port-owner.ts';
 import { httpEndpoint, reachableAddress } from './validate.ts';
 
 const IN_USE = 'EADDRINUSE';
@@ -30,8 +30,8 @@ export async function verifyPortFree(source: string, address: string, port: numb
   if (code === undefined) return;
   const where = httpEndpoint(address, port).slice('http://'.length);
   if (code === IN_USE) {
-    const holder = portHolder(port);
-    throw usageError(`${where} is in use${holder === undefined ? '' : ` by ${holder}`}; stop it, or set ${source}`);
+    const owner = portOwner(port);
+    throw usageError(`${where} is in use${owner === undefined ? '' : ` by ${owner}`}; stop it, or set ${source}`);
   }
   const reasons: Readonly<Record<string, string>> = {
     EACCES: `this user may not listen on ${where}; set ${source} to a port of 1024 or more`,
@@ -43,12 +43,13 @@ export async function verifyPortFree(source: string, address: string, port: numb
 
 /** Why the port cannot be had; in use it is only where it stays so. */
 async function lastingObstacle(address: string, port: number): Promise<string | undefined> {
-  const end = performance.now() + RELEASE_TIMEOUT_MS;
-  for (;;) {
-    const code = await obstacle(address, port);
-    if (code !== IN_USE || performance.now() > end) return code;
-    await sleep(RELEASE_POLL_MS);
-  }
+  let code: string | undefined;
+  const isDecided = async () => {
+    code = await obstacle(address, port);
+    return code === IN_USE ? undefined : true;
+  };
+  await poll(isDecided, { intervalMs: RELEASE_POLL_MS, timeoutMs: RELEASE_TIMEOUT_MS });
+  return code;
 }
 
 async function obstacle(address: string, port: number): Promise<string | undefined> {

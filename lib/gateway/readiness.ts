@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * A small watcher that stays behind when the task becomes the gateway: once the port answers under
- * the gateway's pid it says so and makes the gateway the CLI's active one. A gateway that fails
- * changes nothing.
+ * A small watcher that outlives the task when the gateway replaces it: once the port responds under the gateway's pid it
+ * says so and makes the gateway the CLI's active one. A gateway that fails changes nothing.
  */
 
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { seconds } from '../cli/terminal.ts';
-import { type Command, command } from '../process/command.ts';
+import { type Command, cmd } from '../process/command.ts';
 import { isSameProcess, type ProcessIdentity } from '../process/identity.ts';
+import { poll } from '../process/poll.ts';
 import { canConnect } from './port.ts';
 import { isListening } from './port-owner.ts';
 import { activate } from './registration.ts';
@@ -20,7 +19,7 @@ const WATCH_MAX_MS = 60_000;
 
 /** What is watched, and what follows. */
 export interface Watched {
-  /** The process that becomes the gateway. */
+  /** The process that the gateway replaces. */
   readonly process: ProcessIdentity;
   /** Whether the gateway runs as that very process; else it is a child of it. */
   readonly isReplaced: boolean;
@@ -36,26 +35,24 @@ export interface Watched {
 
 /** The command that watches. */
 export function watchCommand(watched: Watched, cwd: string): Command {
-  return command([process.execPath, join(import.meta.dirname, 'watch-main.ts'), JSON.stringify(watched)], { cwd });
+  const script = join(import.meta.dirname, 'readiness-main.ts');
+  return cmd({ cwd })`${process.execPath} ${script} ${JSON.stringify(watched)}`;
 }
 
-/** Watches until the gateway answers, is gone, or the time is over. */
+/** Watches until the gateway responds, is gone, or the time is over. */
 export async function watch(watched: Watched, say: (text: string) => void): Promise<void> {
-  const start = Date.now();
-  while (isSameProcess(watched.process)) {
-    if (await isUp(watched)) {
-      if (!isSameProcess(watched.process)) return;
-      if (watched.activateIn !== undefined) activate(watched.activateIn, watched.name);
-      const active = watched.activateIn === undefined ? '' : `, now the active gateway of the CLI`;
-      say(`${watched.name} is up at ${watched.endpoint} after ${seconds(Date.now() - watched.startedAt)}${active}`);
-      return;
-    }
-    if (Date.now() - start > WATCH_MAX_MS) {
-      say(`warning: ${watched.name} does not answer at ${watched.endpoint} after ${seconds(WATCH_MAX_MS)}`);
-      return;
-    }
-    await sleep(POLL_MS);
+  const attempt = async () => {
+    if (!isSameProcess(watched.process)) return 'gone';
+    return (await isUp(watched)) ? 'up' : undefined;
+  };
+  const end = await poll(attempt, { intervalMs: POLL_MS, timeoutMs: WATCH_MAX_MS });
+  if (end === undefined) {
+    say(`warning: ${watched.name} does not respond at ${watched.endpoint} after ${seconds(WATCH_MAX_MS)}`);
   }
+  if (end !== 'up' || !isSameProcess(watched.process)) return;
+  if (watched.activateIn !== undefined) activate(watched.activateIn, watched.name);
+  const active = watched.activateIn === undefined ? '' : ', now the active gateway of the CLI';
+  say(`${watched.name} is up at ${watched.endpoint} after ${seconds(Date.now() - watched.startedAt)}${active}`);
 }
 
 async function isUp(watched: Watched): Promise<boolean> {

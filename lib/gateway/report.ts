@@ -1,36 +1,51 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** What a launch says before the gateway takes over: what it is, what took how long, how to point the CLI at it. */
+/** What a launch prints: the steps of a dry run, and the banner before the gateway takes over. */
 
 import { relative } from 'node:path';
+import type { RunnerContext } from '../build-env.ts';
+import { toolchainLines } from '../cargo/toolchain.ts';
 import { oneLine } from '../errors.ts';
-import type { Settings } from './config.ts';
-import type { DriverRecord, Preparation } from './drivers/types.ts';
+import { shellQuote } from '../process/command.ts';
+import { gatewayCommand } from './exec.ts';
+import type { LaunchPlan, LaunchSteps } from './plan.ts';
+import { metadataPath } from './registration.ts';
 
 /** The lines of the banner. */
-export function bannerLines(
-  record: DriverRecord,
-  settings: Settings,
-  preparation: Preparation,
-  timings: string,
-): string[] {
-  const state = relative(settings.root, settings.stateDirectory);
+export function bannerLines({ config, preparation, record }: LaunchPlan, timings: string): string[] {
+  const state = relative(config.root, config.stateDirectory);
   const facts: (readonly [string, string])[] = [
-    ['endpoint', settings.endpoint],
-    ['listens on', `${settings.bindAddress} port ${settings.port}`],
+    ['endpoint', config.endpoint],
+    ['listens on', `${config.bindAddress} port ${config.port}`],
     ...preparation.banner,
-    ['state', state.startsWith('..') ? settings.stateDirectory : state],
+    ['state', state.startsWith('..') ? config.stateDirectory : state],
     ['took', timings],
   ];
-  const pointers = settings.isActivated
+  const pointers = config.isActivated
     ? ['the CLI talks to it as soon as it is up; to another one: openshell gateway select NAME']
     : [
-        `point the CLI at it: openshell --gateway ${settings.name} status`,
-        `or for good: openshell gateway select ${settings.name}`,
+        `point the CLI at it: openshell --gateway ${config.name} status`,
+        `or for good: openshell gateway select ${config.name}`,
       ];
   return [
-    `starting the ${record.title} gateway ${settings.name}`,
+    `starting the ${record.title} gateway ${config.name}`,
     ...facts.map(([word, meaning]) => `  ${word.padEnd(12)} ${oneLine(meaning)}`),
     ...pointers,
+  ];
+}
+
+/** The steps, ready to paste. */
+export function dryRunLines(ctx: RunnerContext, plan: LaunchPlan, steps: LaunchSteps): string[] {
+  const { config } = plan;
+  const all = [...steps.before, steps.build, ...steps.after];
+  return [
+    `cd ${shellQuote(config.root)}`,
+    ...toolchainLines(plan.toolchain, config.root),
+    ...all.flatMap((step) => [`# step ${step.name}`, ...step.lines]),
+    '# step exec',
+    `# writes ${metadataPath(config.configHome, config.name)} (0600)`,
+    ...(config.isActivated ? ['# makes it the active gateway once it responds'] : []),
+    '# the gateway replaces the task',
+    ctx.runner.describe(gatewayCommand('<openshell-gateway>', ctx, plan)),
   ];
 }

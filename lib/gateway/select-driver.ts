@@ -1,84 +1,42 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * The driver of `mise run gateway`: `--driver`, then `OPENSHELL_DRIVERS`, then kubernetes inside a
- * cluster, then the container engine of this machine by the rule of every other task.
+ * `gateway`: selects the driver, and launches with its record in this very process. The driver is that of `--driver`,
+ * then `OPENSHELL_DRIVERS`, then kubernetes inside a cluster, then the container engine of this machine by the rule of
+ * every other task.
  */
-/** `gateway`: chooses a driver, and launches with its record in this very process. */
 
+import type { RunnerContext } from '../build-env.ts';
 import { findCheckout } from '../checkout.ts';
 import { parseArguments } from '../cli/args.ts';
-import { type Environment, textOf } from '../cli/env.ts';
-import type { TaskContext } from '../cli/task.ts';
+import { type Environment, readVariable } from '../cli/env.ts';
+import { helpText } from '../cli/help.ts';
 import { detectEngine } from '../engine/detect.ts';
 import type { Engine } from '../engine/types.ts';
 import { shown, usageError } from '../errors.ts';
 import type { LaunchFlags } from './config.ts';
-import { recordOfDriver } from './drivers/index.ts';
-import { type DriverName, driverOf } from './drivers/types.ts';
+import { DRIVERS } from './drivers/index.ts';
+import { type DriverName, driverOf } from './drivers/names.ts';
 import { launch } from './execute.ts';
 import { LAUNCHERS } from './flags.ts';
 
-const DRIVERS_VARIABLE = 'OPENSHELL_DRIVERS';
-const CLUSTER_VARIABLE = 'KUBERNETES_SERVICE_HOST';
-
-/** The driver, why, and the engine that has answered where the choice depended on it. */
-export interface DriverChoice {
-  readonly driver: DriverName;
-  readonly reason: string;
-  readonly engine: Engine | undefined;
-}
-
 /**
- * What flag and environment say; `undefined` where they say nothing. Pure.
- *
- * @throws usageError for a word that is no driver, and where both are given
- */
-export function namedDriver(flag: string | undefined, env: Environment): Omit<DriverChoice, 'engine'> | undefined {
-  const variable = textOf(env, DRIVERS_VARIABLE);
-  if (flag !== undefined && variable !== undefined) {
-    throw usageError(`--driver is ${shown(flag)} and ${DRIVERS_VARIABLE} is ${shown(variable)}; give one of them`);
-  }
-  if (flag !== undefined) return { driver: driverOf('--driver', flag), reason: '--driver' };
-  if (variable !== undefined) return { driver: driverOf(DRIVERS_VARIABLE, variable), reason: DRIVERS_VARIABLE };
-  if (textOf(env, CLUSTER_VARIABLE) !== undefined)
-    return { driver: 'kubernetes', reason: `${CLUSTER_VARIABLE} is set` };
-  return undefined;
-}
-
-/**
- * Chooses, and says what and why.
- *
- * @throws usageError where nothing is named and no engine answers
- */
-export async function chooseDriver(ctx: TaskContext, flag: string | undefined): Promise<DriverChoice> {
-  const { runner, env, startDirectory, terminal } = ctx;
-  const named = namedDriver(flag, env);
-  if (named !== undefined) {
-    terminal.say(`driver ${named.driver} (${named.reason})`);
-    return { ...named, engine: undefined };
-  }
-  const engine = await detectEngine(runner, terminal, env, findCheckout(env, startDirectory));
-  return { driver: engine.record.name, reason: engine.reason, engine };
-}
-
-/**
- * Launches with the driver that is chosen.
+ * Launches with the driver that is selected.
  *
  * @param own the flags that `gateway` itself was given
- * @param words what stands behind `--`, for the driver's launcher
+ * @param further the arguments after `--`, for the driver's launcher
+ * @returns the gateway's exit status, where the process could not be replaced
  */
-export async function launchChosen(
-  ctx: TaskContext,
+export async function launchSelected(
+  ctx: RunnerContext,
   own: LaunchFlags & { readonly driver: string | undefined },
-  words: readonly string[],
-): Promise<void> {
-  const { driver, engine } = await chooseDriver(ctx, own.driver);
-  const { flags, help } = parseArguments(LAUNCHERS[driver], words);
+  further: readonly string[],
+): Promise<number> {
+  const { driver, engine } = await selectDriver(ctx, own.driver);
+  const { flags, help } = parseArguments(LAUNCHERS[driver], further);
   if (help) {
-    const { helpText } = await import('../cli/help.ts');
-    process.stdout.write(helpText(LAUNCHERS[driver]));
-    return;
+    ctx.terminal.result(helpText(LAUNCHERS[driver]).trimEnd());
+    return 0;
   }
   const both: LaunchFlags = {
     ...flags,
@@ -86,5 +44,40 @@ export async function launchChosen(
     activate: own.activate || flags.activate,
     'no-activate': own['no-activate'] || flags['no-activate'],
   };
-  await launch(ctx, await recordOfDriver(driver), both, engine);
+  return launch(ctx, DRIVERS[driver], both, engine);
+}
+
+/**
+ * What flag and environment name; `undefined` where they name nothing. Pure.
+ *
+ * @throws usageError for a value that is not a driver, and where both are given
+ */
+export function namedDriver(
+  flag: string | undefined,
+  env: Environment,
+): { readonly driver: DriverName; readonly reason: string } | undefined {
+  const variable = readVariable(env, 'OPENSHELL_DRIVERS');
+  if (flag !== undefined && variable !== undefined) {
+    throw usageError(`--driver is ${shown(flag)} and OPENSHELL_DRIVERS is ${shown(variable)}; give one of them`);
+  }
+  if (flag !== undefined) return { driver: driverOf('--driver', flag), reason: '--driver' };
+  if (variable !== undefined) {
+    return { driver: driverOf('OPENSHELL_DRIVERS', variable), reason: 'OPENSHELL_DRIVERS' };
+  }
+  if (readVariable(env, 'KUBERNETES_SERVICE_HOST') === undefined) return undefined;
+  return { driver: 'kubernetes', reason: 'KUBERNETES_SERVICE_HOST is set' };
+}
+
+/** Selects, and says what and why; the engine that has responded where the choice depended on it. */
+async function selectDriver(
+  ctx: RunnerContext,
+  flag: string | undefined,
+): Promise<{ readonly driver: DriverName; readonly engine: Engine | undefined }> {
+  const named = namedDriver(flag, ctx.env);
+  if (named !== undefined) {
+    ctx.terminal.say(`driver ${named.driver} (${named.reason})`);
+    return { driver: named.driver, engine: undefined };
+  }
+  const engine = await detectEngine(ctx, findCheckout(ctx.env, ctx.startDirectory));
+  return { driver: engine.record.name, engine };
 }

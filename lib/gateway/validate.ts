@@ -3,7 +3,7 @@
 /** Values of a launch that have a grammar: names, ports, addresses, endpoints, pull policies. Pure. */
 
 import { isIP } from 'node:net';
-import { shown, usageError } from '../errors.ts';
+import { notAllowed } from '../cli/env.ts';
 
 const PORT_MAX = 65_535;
 /** It is a directory's name, and part of the names of files in it. */
@@ -16,10 +16,8 @@ const NAME_LENGTH_MAX = 128;
  */
 export function verifyGatewayName(source: string, name: string): string {
   if (name.length <= NAME_LENGTH_MAX && /^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(name)) return name;
-  throw usageError(
-    `${source} is ${shown(name)}; allowed are up to ${NAME_LENGTH_MAX} letters, digits, '.', '_' and '-', ` +
-      'beginning with a letter or digit; change it or unset it',
-  );
+  const allowed = `are up to ${NAME_LENGTH_MAX} letters, digits, '.', '_' and '-', beginning with a letter or digit`;
+  throw notAllowed(source, name, allowed);
 }
 
 /**
@@ -30,9 +28,7 @@ export function verifyGatewayName(source: string, name: string): string {
 export function parsePort(source: string, text: string): number {
   const port = Number(text);
   if (/^[0-9]{1,5}$/.test(text) && port >= 1 && port <= PORT_MAX) return port;
-  throw usageError(
-    `${source} is ${shown(text)}; allowed is a whole number from 1 to ${PORT_MAX}; change it or unset it`,
-  );
+  throw notAllowed(source, text, `is a whole number from 1 to ${PORT_MAX}`);
 }
 
 /**
@@ -42,9 +38,7 @@ export function parsePort(source: string, text: string): number {
  */
 export function verifyBindAddress(source: string, address: string): string {
   if (isIP(address) !== 0 && !address.includes('%')) return address;
-  throw usageError(
-    `${source} is ${shown(address)}; allowed is an IP address such as 127.0.0.1, 0.0.0.0 or ::1; change it or unset it`,
-  );
+  throw notAllowed(source, address, 'is an IP address such as 127.0.0.1, 0.0.0.0 or ::1');
 }
 
 /** The address under which this machine reaches a listener: a wildcard is reached through loopback. */
@@ -65,9 +59,7 @@ export function httpEndpoint(host: string, port: number): string {
  */
 export function verifyEndpoint(source: string, text: string): string {
   if (URL.canParse(text) && /^https?:\/\/[^\s/]+/.test(text) && !/\s/.test(text)) return text;
-  throw usageError(
-    `${source} is ${shown(text)}; allowed is a URL such as http://host.openshell.internal:18080; change it or unset it`,
-  );
+  throw notAllowed(source, text, 'is a URL such as http://host.openshell.internal:18080');
 }
 
 /** Pull policies in the words of Kubernetes, which docker takes, too. */
@@ -93,7 +85,5 @@ export function parsePullPolicy(source: string, text: string, words: Readonly<Re
   const policy = Object.hasOwn(words, lower) ? words[lower] : undefined;
   if (policy !== undefined) return policy;
   const allowed = words === PULL_POLICIES ? Object.values(words) : ['Always', 'IfNotPresent', 'Never', 'Newer'];
-  throw usageError(
-    `${source} is ${shown(text)}; allowed are ${allowed.join(', ')}, in any case; change it or unset it`,
-  );
+  throw notAllowed(source, text, `are ${allowed.join(', ')}, in any case`);
 }

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * The user's words for the engine's build command. Most are passed on as they are. Some say what the task itself has
+ * The user's options for the engine's build command. Most are passed on as they are. Some say what the task itself has
  * to know and every engine understands in its own way, and are taken out; some would decide what only variables may.
  */
 
 import { shown, usageError } from '../errors.ts';
 
 /** What was taken out, and the rest. Of an option given twice the last one counts, as in docker. */
-export interface ExtraWords {
+export interface PassedOptions {
   readonly builder: string | undefined;
   readonly dockerfile: string | undefined;
   readonly target: string | undefined;
@@ -42,11 +42,11 @@ const TAKEN: Readonly<Record<string, 'builder' | 'dockerfile' | 'target' | 'tag'
 };
 
 /**
- * Reads the words.
+ * Reads the options.
  *
- * @throws usageError for a word that cannot be passed on, an option without its value, and a word that is no option's
+ * @throws usageError for an option that cannot be passed on or has no value, and for an argument that belongs to none
  */
-export function readExtra(words: readonly string[]): ExtraWords {
+export function readOptions(args: readonly string[]): PassedOptions {
   const taken: Record<'builder' | 'dockerfile' | 'target', string | undefined> = {
     builder: undefined,
     dockerfile: undefined,
@@ -55,17 +55,17 @@ export function readExtra(words: readonly string[]): ExtraWords {
   const tags: string[] = [];
   const rest: string[] = [];
   let previous = '';
-  for (let at = 0; at < words.length; at++) {
-    const word = words[at] as string;
-    const { name, value: attached } = splitOption(word);
-    verifyPassable(word, name, previous);
-    previous = word;
+  for (let at = 0; at < args.length; at++) {
+    const argument = args[at] as string;
+    const { name, value: attached } = splitOption(argument);
+    verifyPassable(argument, name, previous);
+    previous = argument;
     const what = Object.hasOwn(TAKEN, name) ? TAKEN[name] : undefined;
     if (what === undefined) {
-      rest.push(word);
+      rest.push(argument);
       continue;
     }
-    const value = attached ?? words[++at] ?? '';
+    const value = attached ?? args[++at] ?? '';
     previous = '';
     if (value === '') throw usageError(`${name} needs a value: ${name} VALUE`);
     if (what === 'tag') tags.push(value);
@@ -74,33 +74,23 @@ export function readExtra(words: readonly string[]): ExtraWords {
   return { ...taken, tags, rest };
 }
 
-/**
- * Refuses words that would decide where the image goes or for which platforms it is, and words that belong to no
- * option, which would become a second build context.
- *
- * @throws usageError naming the word
- */
-export function verifyExtra(words: readonly string[]): void {
-  readExtra(words);
-}
-
 /** `--name=value`, `-xvalue` and `-x=value` in their parts. */
-function splitOption(word: string): { name: string; value: string | undefined } {
-  const [, long, longValue] = /^(--[^=]+)(?:=([\s\S]*))?$/.exec(word) ?? [];
+function splitOption(argument: string): { name: string; value: string | undefined } {
+  const [, long, longValue] = /^(--[^=]+)(?:=([\s\S]*))?$/.exec(argument) ?? [];
   if (long !== undefined) return { name: long, value: longValue };
-  const [, short, shortValue] = /^(-[a-zA-Z])=?([\s\S]+)?$/.exec(word) ?? [];
-  return { name: short ?? word, value: shortValue };
+  const [, short, shortValue] = /^(-[a-zA-Z])=?([\s\S]+)?$/.exec(argument) ?? [];
+  return { name: short ?? argument, value: shortValue };
 }
 
-function verifyPassable(word: string, name: string, previous: string): void {
+function verifyPassable(argument: string, name: string, previous: string): void {
   const instead = Object.hasOwn(REFUSED, name) ? REFUSED[name] : undefined;
-  if (instead !== undefined) throw usageError(`${shown(word)} cannot be passed on; ${instead}`);
-  const isOption = word.startsWith('-') && word !== '-';
-  // Which options have a value only the engine knows: behind one, a word may be it.
+  if (instead !== undefined) throw usageError(`${shown(argument)} cannot be passed on; ${instead}`);
+  const isOption = argument.startsWith('-') && argument !== '-';
+  // Which options have a value only the engine knows: after one, an argument may be it.
   const isValue = /^-[^=]+$/.test(previous);
   if (!isOption && !isValue) {
     throw usageError(
-      `${shown(word)} is neither an option of the build command nor the value of one; write a value as --option=VALUE`,
+      `${shown(argument)} is neither an option of the build command nor the value of one; write a value as --option=VALUE`,
     );
   }
 }

@@ -5,25 +5,18 @@
  * variable that holds it: the value stands in the environment of that one child, and nowhere else.
  */
 
+import type { RunnerContext } from '../build-env.ts';
 import { findCheckout } from '../checkout.ts';
-import { type Environment, textOf } from '../cli/env.ts';
-import type { TaskContext } from '../cli/task.ts';
+import { type Environment, textOf, readVariable } from '../cli/env.ts';
 import { probeBuilder, verifyPlatforms } from '../engine/buildx-builder.ts';
 import { detectEngine, TOKEN_VARIABLES } from '../engine/detect.ts';
 import type { ImageBuild } from '../engine/types.ts';
 import { usageError } from '../errors.ts';
-import { readExtra } from './build-options.ts';
-import {
-  DEFAULT_TAG,
-  dockerfileOf,
-  IMAGE_VARIABLES,
-  resolveArches,
-  resolveBuilder,
-  resolveDestination,
-  resolveDockerfile,
-  verifyDockerfile,
-} from './config.ts';
-import { buildCommands, runCommands } from './execute.ts';
+import { resolvePlatforms } from '../stage/config.ts';
+import { readOptions } from './build-options.ts';
+import { resolveBuilder, resolveDestination, resolveDockerfile, verifyDockerfile } from './config.ts';
+import { runImageCommands } from './execute.ts';
+import { imageCommands } from './plan.ts';
 import { imageReference, verifyReference, verifyTag } from './reference.ts';
 import { commandLines, destinationText } from './report.ts';
 
@@ -31,20 +24,20 @@ import { commandLines, destinationText } from './report.ts';
 const SECRET_ID = TOKEN_VARIABLES[0];
 
 /** Builds the CI image, or prints the plan. Stages nothing. */
-export async function buildCiImage(ctx: TaskContext, extra: readonly string[], isDryRun: boolean): Promise<void> {
-  const { runner, env, startDirectory, terminal } = ctx;
+export async function buildCiImage(ctx: RunnerContext, extra: readonly string[], isDryRun: boolean): Promise<void> {
+  const { env, runner, startDirectory, terminal } = ctx;
   const root = findCheckout(env, startDirectory);
-  const build = resolveCiBuild(env, extra, startDirectory);
-  verifyDockerfile(root, build.dockerfile);
-  const engine = await detectEngine(runner, terminal, env, root);
-  verifyPlatforms(engine, await probeBuilder(ctx, engine, { root, builder: build.builder }), build.platforms);
-  const commands = buildCommands(engine, build, root);
+  const build = resolveCiBuild(env, extra, root, startDirectory);
+  verifyDockerfile(build.dockerfile);
+  const engine = await detectEngine(ctx, root);
+  verifyPlatforms(engine, await probeBuilder(ctx, engine, root, build.builder), build.platforms);
+  const commands = imageCommands(engine, build, startDirectory);
   if (isDryRun) {
-    for (const line of commandLines(runner, root, [], commands)) terminal.result(line);
+    for (const line of commandLines(runner, startDirectory, commands)) terminal.result(line);
     return;
   }
-  const [reference = ''] = build.tags;
-  await runCommands(ctx, reference, commands);
+  const [reference] = build.tags;
+  await runImageCommands(ctx, reference, commands);
   terminal.result(reference);
   terminal.say(`done: ${reference} ${destinationText(build.output, engine.record.name)}; ${terminal.timings()}`);
 }
@@ -54,31 +47,40 @@ export async function buildCiImage(ctx: TaskContext, extra: readonly string[], i
  *
  * @throws usageError for any wrong value
  */
-export function resolveCiBuild(env: Environment, extra: readonly string[], startDirectory: string): ImageBuild {
+export function resolveCiBuild(
+  env: Environment,
+  extra: readonly string[],
+  root: string,
+  startDirectory: string,
+): ImageBuild & { readonly tags: readonly [string, ...string[]] } {
   verifyNoToken(env, extra);
-  const words = readExtra(extra);
-  const arches = resolveArches(env);
-  const tag = verifyTag(IMAGE_VARIABLES.tag, textOf(env, IMAGE_VARIABLES.tag) ?? DEFAULT_TAG);
-  const token = TOKEN_VARIABLES.find((name) => textOf(env, name) !== undefined);
+  const options = readOptions(extra);
+  const arches = resolvePlatforms(env);
+  const tag = verifyTag('IMAGE_TAG', readVariable(env, 'IMAGE_TAG'));
+  const token = TOKEN_VARIABLES.find((name) => readVariable(env, name) !== undefined);
   return {
-    dockerfile: resolveDockerfile(words, startDirectory) ?? dockerfileOf('ci'),
-    target: words.target,
-    tags: [imageReference(undefined, 'ci', tag), ...words.tags.map((reference) => verifyReference('--tag', reference))],
+    context: root,
+    dockerfile: resolveDockerfile(options, root, startDirectory, 'ci'),
+    target: options.target,
+    tags: [
+      imageReference(undefined, 'ci', tag),
+      ...options.tags.map((reference) => verifyReference('--tag', reference)),
+    ],
     platforms: (arches ?? []).map((arch) => `linux/${arch}`),
-    builder: resolveBuilder(env, words),
+    builder: resolveBuilder(env, options),
     caches: [],
     secrets: token === undefined ? [] : [`id=${SECRET_ID},env=${token}`],
-    extra: words.rest,
-    output: resolveDestination(env, arches, startDirectory, false),
+    extra: options.rest,
+    output: resolveDestination(env, arches, false),
   };
 }
 
-/** A token in a word is seen by everybody on the machine, and in every log. */
-function verifyNoToken(env: Environment, words: readonly string[]): void {
+/** A token in an argument is seen by everybody on the machine, and in every log. */
+function verifyNoToken(env: Environment, args: readonly string[]): void {
   const name = TOKEN_VARIABLES.find((variable) => {
     const token = textOf(env, variable);
-    // Anything shorter is no token, and may stand in a word by chance.
-    return token !== undefined && token.length >= 8 && words.some((word) => word.includes(token));
+    // Anything shorter is not a token, and may stand in an argument by chance.
+    return token !== undefined && token.length >= 8 && args.some((argument) => argument.includes(token));
   });
   if (name === undefined) return;
   throw usageError(

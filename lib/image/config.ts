@@ -1,39 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** What an image build was asked for: words and environment, checked, as one value. */
+/** What an image build was asked for: arguments and environment, checked, as one value. */
 
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import { booleanOf, type Environment, textOf } from '../cli/env.ts';
+import { type Environment, notAllowed, readPath, readVariable } from '../cli/env.ts';
 import type { ImageOutput } from '../engine/types.ts';
 import { shown, usageError } from '../errors.ts';
 import { absolutePath } from '../fs/paths.ts';
-import { type Arch, platformArches, thisHost } from '../host.ts';
-import { COMPONENTS, type Component } from '../product.ts';
-import { resolveStageConfig, STAGE_VARIABLES, type StageConfig } from '../stage/config.ts';
-import { type ExtraWords, readExtra } from './build-options.ts';
-import { resolveOutput } from './output.ts';
+import type { Arch } from '../host.ts';
+import { COMPONENTS, type Component, type IMAGE_TARGETS } from '../product.ts';
+import { type BuildOptions, resolveBuildOptions, resolvePlatforms } from '../stage/config.ts';
+import { type PassedOptions, readOptions } from './build-options.ts';
+import { verifyOutput } from './output.ts';
 import { imageReference, verifyReference, verifyRegistry, verifyTag } from './reference.ts';
-
-export { verifyExtra } from './build-options.ts';
-
-/** The words that name an image; `supervisor-output` is an old name. */
-export const IMAGE_TARGETS = ['gateway', 'supervisor', 'supervisor-output'] as const;
-
-/** The tag that nobody has to name. */
-export const DEFAULT_TAG = 'dev';
-
-export const IMAGE_VARIABLES = {
-  registry: 'IMAGE_REGISTRY',
-  tag: 'IMAGE_TAG',
-  platforms: 'DOCKER_PLATFORM',
-  builder: 'DOCKER_BUILDER',
-  cache: 'DOCKER_BUILD_CACHE_DIR',
-  output: 'DOCKER_OUTPUT',
-  push: 'DOCKER_PUSH',
-  autoStage: 'PREBUILT_AUTO_STAGE',
-  ci: 'CI',
-} as const;
 
 export interface ImageConfig {
   readonly root: string;
@@ -42,7 +22,7 @@ export interface ImageConfig {
   readonly reference: string;
   /** Further references for the same image. */
   readonly otherTags: readonly string[];
-  /** Relative to the checkout, or absolute. */
+  /** Absolute. */
   readonly dockerfile: string;
   /** The stage of the Dockerfile. */
   readonly target: string;
@@ -54,165 +34,116 @@ export interface ImageConfig {
   readonly output: ImageOutput;
   readonly isStaged: boolean;
   readonly isCi: boolean;
-  /** How the binary is staged; for which architectures is decided with the image's. */
-  readonly stage: StageConfig;
-  /** Words that go to the engine as they are. */
+  /** How the binary is compiled. */
+  readonly build: BuildOptions;
+  /** Options that go to the engine as they are. */
   readonly extra: readonly string[];
 }
 
 /**
  * Resolves the configuration of an image build.
  *
- * @param target one of `IMAGE_TARGETS`
- * @param extra the user's words for the engine's build command
+ * @param extra the user's options for the engine's build command
  * @throws usageError for any wrong value
  */
 export function resolveImageConfig(
-  target: string,
+  target: (typeof IMAGE_TARGETS)[number],
   extra: readonly string[],
   env: Environment,
   root: string,
   startDirectory: string,
 ): ImageConfig {
-  const component = componentOf(target);
-  const words = readExtra(extra);
-  const registry = verifyRegistry(IMAGE_VARIABLES.registry, textOf(env, IMAGE_VARIABLES.registry));
-  const tag = verifyTag(IMAGE_VARIABLES.tag, textOf(env, IMAGE_VARIABLES.tag) ?? DEFAULT_TAG);
-  const arches = resolveArches(env);
-  const isCi = booleanOf(env, IMAGE_VARIABLES.ci, false);
-  const cache = textOf(env, IMAGE_VARIABLES.cache);
-  return {
-    ...localImageConfig(component.name, env, root, startDirectory, { tag }),
-    reference: imageReference(registry, component.name, tag),
-    otherTags: words.tags.map((reference) => verifyReference('--tag', reference)),
-    dockerfile: resolveDockerfile(words, startDirectory) ?? dockerfileOf(component.name),
-    target: words.target ?? component.name,
-    arches,
-    builder: resolveBuilder(env, words),
-    cacheDirectory: cacheDirectoryOf(
-      component,
-      cache === undefined ? undefined : absolutePath(startDirectory, cache),
-      root,
-    ),
-    output: resolveDestination(env, arches, startDirectory, true),
-    isStaged: booleanOf(env, IMAGE_VARIABLES.autoStage, true) && !isCi,
-    isCi,
-    extra: words.rest,
-  };
-}
-
-/**
- * The configuration of an image for this machine alone: staged, built and loaded. Of the environment only what says how
- * to compile counts; what it says about registries, tags, platforms, pushing and outputs stays out.
- *
- * @throws usageError for a wrong value of staging
- */
-export function localImageConfig(
-  name: Component['name'],
-  env: Environment,
-  root: string,
-  startDirectory: string,
-  { tag = DEFAULT_TAG, arch }: { readonly tag?: string; readonly arch?: Arch } = {},
-): ImageConfig {
-  const component = COMPONENTS[name];
-  // Any architecture will do here: it is replaced by those of the image.
-  const platforms: Environment = { [STAGE_VARIABLES.arch]: arch ?? 'amd64', [STAGE_VARIABLES.platforms]: undefined };
+  const component = target === 'gateway' ? COMPONENTS.gateway : COMPONENTS.supervisor;
+  const options = readOptions(extra);
+  const registry = verifyRegistry('IMAGE_REGISTRY', readVariable(env, 'IMAGE_REGISTRY'));
+  const tag = verifyTag('IMAGE_TAG', readVariable(env, 'IMAGE_TAG'));
+  const arches = resolvePlatforms(env);
+  const isCi = readVariable(env, 'CI');
   return {
     root,
     component,
-    reference: imageReference(undefined, name, tag),
-    otherTags: [],
-    dockerfile: dockerfileOf(name),
-    target: name,
-    arches: arch === undefined ? undefined : [arch],
-    builder: undefined,
-    cacheDirectory: cacheDirectoryOf(component, undefined, root),
-    output: { kind: 'load' },
-    isStaged: true,
-    isCi: false,
-    stage: resolveStageConfig(name, { ...env, ...platforms }, root, startDirectory, thisHost()),
-    extra: [],
+    reference: imageReference(registry, component.name, tag),
+    otherTags: options.tags.map((reference) => verifyReference('--tag', reference)),
+    dockerfile: resolveDockerfile(options, root, startDirectory, component.name),
+    target: options.target ?? component.name,
+    arches,
+    builder: resolveBuilder(env, options),
+    cacheDirectory: join(resolveCacheDirectory(env, root, startDirectory), component.name),
+    output: resolveDestination(env, arches, true),
+    isStaged: readVariable(env, 'PREBUILT_AUTO_STAGE') && !isCi,
+    isCi,
+    build: resolveBuildOptions(env, root, startDirectory),
+    extra: options.rest,
   };
 }
 
-/** The component of a target word; the argument module has checked it. */
-function componentOf(target: string): Component {
-  return target === 'gateway' ? COMPONENTS.gateway : COMPONENTS.supervisor;
-}
-
 /** The Dockerfile of an image, below the checkout. */
-export function dockerfileOf(image: string): string {
-  return `deploy/docker/Dockerfile.${image}`;
+export function dockerfileOf(root: string, image: string): string {
+  return join(root, 'deploy/docker', `Dockerfile.${image}`);
 }
 
 /** @throws usageError where there is no such Dockerfile */
-export function verifyDockerfile(root: string, dockerfile: string): void {
-  if (statSync(absolutePath(root, dockerfile), { throwIfNoEntry: false })?.isFile() === true) return;
-  throw usageError(`${dockerfile} is not in ${root}; check OPENSHELL_ROOT`);
-}
-
-/** One directory for each image: an export replaces what another has left. */
-function cacheDirectoryOf(component: Component, named: string | undefined, root: string): string {
-  return join(named ?? join(root, '.cache/buildkit'), 'images', component.name);
-}
-
-/** From `DOCKER_PLATFORM`. @throws usageError */
-export function resolveArches(env: Environment): readonly Arch[] | undefined {
-  const text = textOf(env, IMAGE_VARIABLES.platforms);
-  return text === undefined ? undefined : platformArches(IMAGE_VARIABLES.platforms, text);
+export function verifyDockerfile(dockerfile: string): void {
+  if (statSync(dockerfile, { throwIfNoEntry: false })?.isFile() === true) return;
+  throw usageError(`${dockerfile} does not exist; check OPENSHELL_ROOT, or name a Dockerfile with --file`);
 }
 
 /** A file that the user names is relative to where the task was started. */
-export function resolveDockerfile({ dockerfile }: ExtraWords, startDirectory: string): string | undefined {
-  return dockerfile === undefined ? undefined : absolutePath(startDirectory, dockerfile);
+export function resolveDockerfile(
+  { dockerfile }: PassedOptions,
+  root: string,
+  startDirectory: string,
+  image: string,
+): string {
+  return dockerfile === undefined ? dockerfileOf(root, image) : absolutePath(startDirectory, dockerfile);
+}
+
+/** The directory of the build caches; one for each image stands in it, because an export replaces what another has left. */
+export function resolveCacheDirectory(env: Environment, root: string, startDirectory: string): string {
+  return join(readPath(env, 'DOCKER_BUILD_CACHE_DIR', startDirectory) ?? join(root, '.cache/buildkit'), 'images');
 }
 
 /**
- * Where the image goes. A comma in the platforms does not mean push: somebody has to say so.
+ * Where the image goes. A comma in the platforms does not mean push: the user has to ask for it.
  *
  * @param takesOutput whether `DOCKER_OUTPUT` counts
- * @throws usageError for several platforms that would have to be loaded, and for two answers
+ * @throws usageError for several platforms that would have to be loaded, and for two destinations
  */
 export function resolveDestination(
   env: Environment,
   arches: readonly Arch[] | undefined,
-  startDirectory: string,
   takesOutput: boolean,
 ): ImageOutput {
-  const { platforms, push, output: outputName } = IMAGE_VARIABLES;
-  const isPushed = booleanOf(env, push, false);
-  const output = takesOutput ? textOf(env, outputName) : undefined;
+  const isPushed = readVariable(env, 'DOCKER_PUSH');
+  const output = takesOutput ? readVariable(env, 'DOCKER_OUTPUT') : undefined;
   if (isPushed && output !== undefined) {
-    throw usageError(`${push} and ${outputName} are both set, and only one can decide where the image goes; unset one`);
+    throw usageError(
+      'DOCKER_PUSH and DOCKER_OUTPUT are both set, and only one can decide where the image goes; unset one',
+    );
   }
-  if (output !== undefined) return { kind: 'output', value: resolveOutput(outputName, output, startDirectory) };
+  if (output !== undefined) return { kind: 'output', value: verifyOutput('DOCKER_OUTPUT', output) };
   if (isPushed) return { kind: 'push' };
   if ((arches?.length ?? 1) === 1) return { kind: 'load' };
   throw usageError(
-    `${platforms} names ${arches?.length} platforms, which cannot be loaded as one image; set ${push}=1 to push them` +
-      `${takesOutput ? `, or ${outputName} to write them somewhere` : ''}, or name one platform`,
+    `DOCKER_PLATFORM names ${arches?.length} platforms, which cannot be loaded as one image; set DOCKER_PUSH=1 to push ` +
+      `them${takesOutput ? ', or DOCKER_OUTPUT to write them somewhere' : ''}, or name one platform`,
   );
 }
 
 /**
- * The builder, from `DOCKER_BUILDER` or the user's words.
+ * The builder, from `DOCKER_BUILDER` or the user's options.
  *
  * @throws usageError for two different ones
  */
-export function resolveBuilder(env: Environment, { builder }: ExtraWords): string | undefined {
-  const named = verifyBuilder(textOf(env, IMAGE_VARIABLES.builder));
+export function resolveBuilder(env: Environment, { builder }: PassedOptions): string | undefined {
+  const named = verifyBuilder('DOCKER_BUILDER', readVariable(env, 'DOCKER_BUILDER'));
   if (builder === undefined) return named;
-  if (named === undefined || named === builder) return verifyBuilder(builder, '--builder');
-  throw usageError(
-    `${IMAGE_VARIABLES.builder} is ${shown(named)} and --builder is ${shown(builder)}; give one of them`,
-  );
+  if (named === undefined || named === builder) return verifyBuilder('--builder', builder);
+  throw usageError(`DOCKER_BUILDER is ${shown(named)} and --builder is ${shown(builder)}; give one of them`);
 }
 
 /** The grammar of buildx (https://github.com/docker/buildx, store.ValidateName) and of docker's contexts. */
-export function verifyBuilder(
-  builder: string | undefined,
-  source: string = IMAGE_VARIABLES.builder,
-): string | undefined {
+function verifyBuilder(source: string, builder: string | undefined): string | undefined {
   if (builder === undefined || /^[a-zA-Z0-9][a-zA-Z0-9._+-]*$/.test(builder)) return builder;
-  throw usageError(`${source} is ${shown(builder)}; allowed is the name of a builder, see: docker buildx ls`);
+  throw notAllowed(source, builder, 'is the name of a builder, see: docker buildx ls');
 }

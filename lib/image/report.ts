@@ -1,29 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** What an image build tells users: the plan of a dry run, and what came of it. */
+/** What an image build prints: the plan of a dry run, and what came of it. */
 
 import type { Runner } from '../build-env.ts';
 import type { ImageOutput } from '../engine/types.ts';
 import { oneLine } from '../errors.ts';
 import { type Command, shellQuote } from '../process/command.ts';
+import { dryRunLines } from '../stage/report.ts';
+import type { PreparedImage } from './plan.ts';
 
-/**
- * The engine's part of a plan, ready to paste.
- *
- * @param root the directory that the commands run in
- * @param directories directories that are made before
- */
-export function commandLines(
+/** The plan, ready to paste. */
+export function imageLines(
   runner: Runner,
-  root: string,
-  directories: readonly string[],
-  commands: readonly Command[],
+  startDirectory: string,
+  { cache, commands, staging }: PreparedImage,
 ): string[] {
-  return [
-    `cd ${shellQuote(root)}`,
-    ...directories.map((directory) => `# makes ${oneLine(directory)}`),
-    ...commands.map((command) => runner.describe(command)),
-  ];
+  const staged = staging === undefined ? [] : dryRunLines(runner, staging);
+  const made = cache === undefined ? [] : [`# makes ${oneLine(cache)}`];
+  return [...staged, ...made, ...commandLines(runner, startDirectory, commands)];
+}
+
+/** The engine's part of a plan. */
+export function commandLines(runner: Runner, cwd: string, commands: readonly Command[]): string[] {
+  return [`cd ${shellQuote(cwd)}`, ...commands.map((command) => runner.describe(command))];
 }
 
 /** Where an image went: `loaded into docker`, `pushed`, `written (type=oci,dest=/x)`. */

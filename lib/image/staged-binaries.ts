@@ -4,9 +4,9 @@
 
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import type { TaskContext } from '../cli/task.ts';
+import type { RunnerContext } from '../build-env.ts';
 import { failure, TaskError, usageError } from '../errors.ts';
-import { holderText, waitForLock } from '../fs/lock.ts';
+import { whileLocked } from '../fs/lock.ts';
 import { PRODUCT } from '../product.ts';
 import { verifyArtifact } from '../stage/artifacts.ts';
 import type { StageConfig } from '../stage/config.ts';
@@ -47,26 +47,19 @@ function verifyStaged(artifact: Artifact): void {
  * @throws TaskError (1) when the binaries were replaced meanwhile by a staging that builds no image
  */
 export async function withStaged(
-  ctx: TaskContext,
+  ctx: RunnerContext,
   config: StageConfig,
   prepared: PreparedStage | undefined,
   body: () => Promise<void>,
 ): Promise<void> {
   if (prepared === undefined) return whileUnchanged(config, body);
-  const { signals, terminal } = ctx;
   const names = config.components.map(({ name }) => name).join(' ');
   const path = join(config.root, PRODUCT.prebuiltDirectory, '..', `.image-${names.replaceAll(' ', '-')}.lock`);
-  const lock = await waitForLock(path, `image ${names}`, signals, (holder) =>
-    terminal.say(`waiting for another build of this image: ${holderText(holder)}`),
-  );
-  try {
+  return whileLocked(ctx, { path, task: `image ${names}`, other: 'another build of this image' }, async () => {
     const staged = await execute(ctx, prepared);
-    // All but the last line, which says that the task is done.
-    for (const line of reportLines(config.root, staged, '').slice(0, -1)) terminal.say(line);
+    for (const line of reportLines(config.root, staged)) ctx.terminal.say(line);
     await whileUnchanged(config, body);
-  } finally {
-    await lock.release();
-  }
+  });
 }
 
 async function whileUnchanged(config: StageConfig, body: () => Promise<void>): Promise<void> {

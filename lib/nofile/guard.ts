@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** The open-file guard of one task: what `nofile.ts` decides, for this machine and each command. */
+/** The open-file guard of one task: what `policy.ts` decides, for this machine and each command. */
 
 import { type Environment, textOf } from '../cli/env.ts';
 import { usageError } from '../errors.ts';
 import type { Machine } from '../host.ts';
 import type { Command } from '../process/command.ts';
 import { findProgram } from '../process/which.ts';
-import { WRAPPER_BEHIND } from '../product.ts';
+import { INNER_WRAPPER } from '../product.ts';
 import { type NofilePlan, type NofileRequest, nofileRequest, planNofile } from './policy.ts';
 
 export class Guard {
@@ -26,10 +26,10 @@ export class Guard {
    * @param env the whole environment that the command gets
    * @throws usageError where the machine's limits cannot carry a build, with the command that fixes it
    */
-  plan(value: Command, env: Environment): Exclude<NofilePlan, { kind: 'refuse' }> {
+  plan(command: Command, env: Environment): Exclude<NofilePlan, { kind: 'refuse' }> {
     const plan = planNofile(this.#request, {
       platform: this.#machine.platform,
-      zigbuild: value.argv.includes('zigbuild') || findProgram('cargo-zigbuild', env) !== undefined,
+      zigbuild: command.argv.includes('zigbuild') || findProgram('cargo-zigbuild', env) !== undefined,
       wrapper: wrapperOf(env) !== undefined,
       ...this.#machine.limits,
     });
@@ -43,7 +43,7 @@ export class Guard {
   }
 
   /** The soft limit for a program that takes the task's place: the user's own, not the one that Node made. */
-  get successorLimit(): number {
+  get userLimit(): number {
     return this.#clamped(this.#machine.shellLimit ?? this.#request.wanted);
   }
 
@@ -59,5 +59,5 @@ export class Guard {
 export function wrapperOf(env: Environment): string | undefined {
   const given =
     env.RUSTC_WRAPPER === undefined ? textOf(env, 'CARGO_BUILD_RUSTC_WRAPPER') : textOf(env, 'RUSTC_WRAPPER');
-  return given === undefined ? undefined : (textOf(env, WRAPPER_BEHIND) ?? given);
+  return given === undefined ? undefined : (textOf(env, INNER_WRAPPER) ?? given);
 }

@@ -10,8 +10,11 @@
  * limit itself (https://github.com/rust-cross/cargo-zigbuild/pull/462), the rest when sccache does.
  */
 
-import { booleanOf, type Environment, textOf, wholeNumberOf } from '../cli/env.ts';
-import { GUARD_VARIABLES } from '../product.ts';
+import { type Environment, parseBoolean, readVariable } from '../cli/env.ts';
+
+const MODE = 'OPENSHELL_BUILD_NOFILE_GUARD';
+const LIMIT = 'OPENSHELL_BUILD_NOFILE_LIMIT';
+const LEGACY_LIMIT = 'OPENSHELL_VM_BUILD_NOFILE_LIMIT';
 
 /** What is raised to when nobody asks for another number. */
 export const WANTED_DEFAULT = 8192;
@@ -51,12 +54,12 @@ export type NofilePlan =
  * @throws usageError naming the variable
  */
 export function nofileRequest(env: Environment): NofileRequest {
-  const isAuto = (textOf(env, GUARD_VARIABLES.mode) ?? 'auto').toLowerCase() === 'auto';
-  const mode = isAuto ? 'auto' : booleanOf(env, GUARD_VARIABLES.mode, true, ['auto']) ? 'on' : 'off';
-  const current = wholeNumberOf(env, GUARD_VARIABLES.limit, 1);
-  const legacy = wholeNumberOf(env, GUARD_VARIABLES.legacyLimit, 1);
-  if (current !== undefined) return { mode, wanted: current, source: GUARD_VARIABLES.limit };
-  if (legacy !== undefined) return { mode, wanted: legacy, source: GUARD_VARIABLES.legacyLimit };
+  const text = readVariable(env, MODE);
+  const mode = text.toLowerCase() === 'auto' ? 'auto' : parseBoolean(MODE, text, ['auto']) ? 'on' : 'off';
+  const current = readVariable(env, LIMIT);
+  const legacy = readVariable(env, LEGACY_LIMIT);
+  if (current !== undefined) return { mode, wanted: current, source: LIMIT };
+  if (legacy !== undefined) return { mode, wanted: legacy, source: LEGACY_LIMIT };
   return { mode, wanted: WANTED_DEFAULT, source: undefined };
 }
 

@@ -2,6 +2,7 @@
 
 /** A command as a value: what would be printed by a dry run is what the runner runs. */
 
+import { basename } from 'node:path';
 import type { Environment } from '../cli/env.ts';
 
 const ECHOED_VARIABLES_MAX = 3;
@@ -13,53 +14,84 @@ export interface Command {
   readonly cwd: string;
   /** Changes to the environment: a string sets, `undefined` removes. */
   readonly env: Environment;
+  /** What comes with the program's tool chain, under `env`: neither echoed nor in a dry run. */
+  readonly base: Environment;
   /** Hide the arguments and the added values in echo, plan and errors. */
   readonly secret: boolean;
-  /** Under sudo: run as the user who called it, because it needs no privilege and writes in the user's directories. */
+  /** Under sudo: run as the user who called it, because it needs no privilege and writes in that user's directories. */
   readonly asInvoker: boolean;
 }
 
+export type CommandOptions = Pick<Command, 'cwd'> & Partial<Omit<Command, 'argv'>>;
+
+/** What may be interpolated: one argument, or a list of them. */
+export type CommandValue = string | number | readonly (string | number)[];
+
 /**
- * Makes a command. Words must be strings or finite numbers: `undefined`, `null`, booleans and
- * lists are slips of the programmer, and so are an empty program name and a NUL byte.
+ * Builds a command: ``cmd({ cwd })`cargo build -p ${name} ${targets}` ``. Blanks separate arguments; an interpolation
+ * is (a part of) one argument whatever it holds, a list is several arguments and stands alone. No shell reads the text,
+ * so it may hold no quotes.
  *
- * @throws TypeError naming the word and its place
+ * @throws TypeError for `undefined`, `null`, booleans and anything else that is not text or a finite number, for a NUL
+ *   byte, a list inside an argument, and an empty program name: slips of the programmer
  */
-export function command(
-  words: readonly unknown[],
-  options: { cwd: string; env?: Environment; secret?: boolean; asInvoker?: boolean },
-): Command {
-  const argv = words.map((word, index) => {
-    if (typeof word === 'number' && Number.isFinite(word)) return String(word);
-    if (typeof word !== 'string')
-      throw new TypeError(`word ${index} of a command is ${describeType(word)}, not a string`);
-    if (word.includes('\0')) throw new TypeError(`word ${index} of a command holds a NUL byte`);
-    return word;
-  });
-  const [program, ...rest] = argv;
-  if (program === undefined || program === '') throw new TypeError('a command needs the name of a program');
-  return {
-    argv: [program, ...rest],
-    cwd: options.cwd,
-    env: options.env ?? {},
-    secret: options.secret ?? false,
-    asInvoker: options.asInvoker ?? false,
+export function cmd(options: CommandOptions) {
+  return (texts: TemplateStringsArray, ...values: readonly CommandValue[]): Command => {
+    const [program, ...rest] = argumentsOf(texts, values);
+    if (program === undefined || program === '') throw new TypeError('a command needs the name of a program');
+    return { argv: [program, ...rest], env: {}, base: {}, secret: false, asInvoker: false, ...options };
   };
 }
 
-function describeType(value: unknown): string {
-  if (value === null) return 'null';
-  return Array.isArray(value) ? 'a list' : typeof value;
+function argumentsOf(texts: readonly string[], values: readonly CommandValue[]): string[] {
+  const argv: string[] = [];
+  // The argument that the text so far has begun; `undefined` after a blank.
+  let open: string | undefined;
+  const close = () => {
+    if (open !== undefined) argv.push(open);
+    open = undefined;
+  };
+  for (const [index, text] of texts.entries()) {
+    if (/['"`\\]/.test(text)) throw new TypeError(`the text of a command holds a quote: ${text}`);
+    for (const piece of text.split(/(\s+)/)) {
+      if (/^\s+$/.test(piece)) close();
+      else if (piece !== '') open = (open ?? '') + piece;
+    }
+    if (index >= values.length) continue;
+    const value: unknown = values[index];
+    if (Array.isArray(value)) {
+      const following = texts[index + 1] ?? '';
+      if (open !== undefined || !/^(\s|$)/.test(following)) throw new TypeError('a list stands inside an argument');
+      argv.push(...value.map((item) => argument(item, argv.length)));
+    } else open = (open ?? '') + argument(value, argv.length);
+  }
+  close();
+  return argv;
 }
 
-/** The command as a line that can be pasted into a shell: added variables, then quoted words. */
+function argument(value: unknown, index: number): string {
+  if (typeof value === 'number' && Number.isFinite(value)) return String(value);
+  if (typeof value !== 'string') {
+    const type = value === null ? 'null' : Array.isArray(value) ? 'a list' : typeof value;
+    throw new TypeError(`argument ${index} of a command is ${type}, not text or a finite number`);
+  }
+  if (value.includes('\0')) throw new TypeError(`argument ${index} of a command holds a NUL byte`);
+  return value;
+}
+
+/** The file name of the program that a command starts. */
+export function programName({ argv }: Command): string {
+  return basename(argv[0]);
+}
+
+/** The command as a line that can be pasted into a shell: added variables, then quoted arguments. */
 export function commandText(value: Command): string {
   if (value.secret) return `${shellQuote(value.argv[0])} [arguments hidden]`;
   const changes = Object.entries(value.env);
   const removed = changes.filter(([, text]) => text === undefined).map(([name]) => `-u ${name}`);
   const added = changes.flatMap(([name, text]) => (text === undefined ? [] : [`${name}=${shellQuote(text)}`]));
   const lead = removed.length > 0 ? ['env', ...removed, ...added] : added;
-  return [...lead, argvWords(value)].join(' ');
+  return [...lead, quotedArgv(value)].join(' ');
 }
 
 /** The command as it is echoed: one line; many variables are left to the dry run. */
@@ -70,11 +102,11 @@ export function echoText(value: Command): string {
 
 /** The command without the variables, for messages: `cargo zigbuild --release`. */
 export function argvText(value: Command): string {
-  return value.secret ? commandText(value) : argvWords(value);
+  return value.secret ? commandText(value) : quotedArgv(value);
 }
 
-/** The quoted words; a program whose name looks like an assignment must not be taken for one. */
-function argvWords({ argv: [program, ...rest] }: Command): string {
+/** The quoted arguments; a program whose name looks like an assignment must not be taken for one. */
+function quotedArgv({ argv: [program, ...rest] }: Command): string {
   const name = /^\w+\+?=/.test(program) ? `''${shellQuote(program)}` : shellQuote(program);
   return [name, ...rest.map(shellQuote)].join(' ');
 }

@@ -2,7 +2,8 @@
 
 /** Which process a pid means, and whether it runs: pids are used again, a pid with its start time is not. */
 
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
+import { namesIn } from '../fs/paths.ts';
 
 export interface ProcessIdentity {
   readonly pid: number;
@@ -48,14 +49,6 @@ export function isGroupAlive(group: number): boolean {
     const stat = statOf(Number(pid));
     return stat?.group === group && !stat.hasEnded;
   });
-}
-
-function namesIn(directory: string): string[] {
-  try {
-    return readdirSync(directory);
-  } catch {
-    return [];
-  }
 }
 
 interface ProcessStat {

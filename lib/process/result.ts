@@ -20,14 +20,16 @@ export interface Outcome {
 }
 
 /** The answer of a question: the output without the line breaks at its end, or why there is none. */
-export type Answer = { readonly ok: true; readonly output: string } | { readonly ok: false; readonly reason: string };
+export type ProbeResult =
+  | { readonly ok: true; readonly output: string }
+  | { readonly ok: false; readonly reason: string };
 
 /**
  * What a question was answered.
  *
  * @param timeoutMs how long it had
  */
-export function answerOf(value: Command, outcome: Outcome, timeoutMs: number): Answer {
+export function probeResult(value: Command, outcome: Outcome, timeoutMs: number): ProbeResult {
   if (outcome.timedOut) {
     return { ok: false, reason: `no answer from ${argvText(value)} within ${seconds(timeoutMs)}` };
   }

@@ -7,9 +7,9 @@
  * repeated signal kills the group. The task then unwinds through its `finally` blocks and exits 128+n.
  */
 
-import { constants } from 'node:os';
-import { EXIT, TaskError } from '../errors.ts';
+import { InterruptedError, statusOfSignal } from '../errors.ts';
 import { isGroupAlive } from './identity.ts';
+import { poll } from './poll.ts';
 
 const ENDING = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 /** How long the rest of a group may take to end after its leader has. */
@@ -36,6 +36,11 @@ export class Signals {
     return this.#controller.signal;
   }
 
+  /** The first signal that arrived; `undefined` where none has. */
+  get received(): NodeJS.Signals | undefined {
+    return this.#received;
+  }
+
   /** Starts listening; until `stop`, the default action of the signals is off. */
   listen(): void {
     for (const signal of ENDING) this.#on(signal, () => this.#receive(signal));
@@ -55,7 +60,7 @@ export class Signals {
 
   /** Ends the task here if a signal has arrived. */
   throwIfReceived(): void {
-    if (this.#received !== undefined) throw interrupted(this.#received);
+    if (this.#received !== undefined) throw new InterruptedError(this.#received);
   }
 
   /**
@@ -77,7 +82,7 @@ export class Signals {
   /**
    * The same for a child that is part of the task: a signal ends the task with it.
    *
-   * @throws TaskError with exit 128+n when a signal arrived meanwhile; the group is gone by then
+   * @throws InterruptedError when a signal has arrived; the group is gone by then
    */
   async during<T>(child: RunningChild, ended: Promise<T>): Promise<T> {
     const result = await this.relay(child, ended);
@@ -94,23 +99,13 @@ export class Signals {
   #receive(signal: NodeJS.Signals): void {
     this.#forward(this.#received === undefined ? signal : 'SIGKILL');
     this.#received ??= signal;
-    this.#controller.abort(interrupted(this.#received));
+    this.#controller.abort(new InterruptedError(this.#received));
     for (const child of this.#children) if (hasExited(child)) void endGroup(child);
   }
 
   #forward(signal: NodeJS.Signals): void {
     for (const child of this.#children) killGroup(child, signal);
   }
-}
-
-/** The error that a signal ends the task with. */
-export function interrupted(signal: NodeJS.Signals): TaskError {
-  return new TaskError(`stopped by ${signal}`, statusOfSignal(signal));
-}
-
-/** The exit status that stands for a signal: 128+n. */
-export function statusOfSignal(signal: NodeJS.Signals): number {
-  return EXIT.signalled + constants.signals[signal];
 }
 
 /** The exit status of a child when it ends; 128+n for a signal. */
@@ -143,11 +138,11 @@ function hasExited(child: RunningChild): boolean {
 
 /** Waits until nothing of a group runs any more, and kills what is left of it after the grace. */
 async function endGroup(child: RunningChild): Promise<void> {
-  const start = Date.now();
-  while (child.pid !== undefined && isGroupAlive(child.pid)) {
-    const waited = Date.now() - start;
-    if (waited > 2 * GROUP_GRACE_MS) return;
-    if (waited > GROUP_GRACE_MS) killGroup(child, 'SIGKILL');
-    await new Promise((resolve) => setTimeout(resolve, GROUP_POLL_MS));
-  }
+  const start = performance.now();
+  const hasEnded = () => {
+    if (child.pid === undefined || !isGroupAlive(child.pid)) return true;
+    if (performance.now() - start > GROUP_GRACE_MS) killGroup(child, 'SIGKILL');
+    return undefined;
+  };
+  await poll(hasEnded, { intervalMs: GROUP_POLL_MS, timeoutMs: 2 * GROUP_GRACE_MS });
 }

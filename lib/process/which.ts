@@ -5,6 +5,7 @@
 import { accessSync, constants, statSync } from 'node:fs';
 import { delimiter, isAbsolute, join } from 'node:path';
 import type { Environment } from '../cli/env.ts';
+import { usageError } from '../errors.ts';
 
 /**
  * The absolute path of a program on the environment's PATH; `undefined` where there is none.
@@ -18,6 +19,20 @@ export function findProgram(name: string, env: Environment): string | undefined 
     if (isExecutable(path)) return path;
   }
   return undefined;
+}
+
+/**
+ * The same for a program that a task cannot do without.
+ *
+ * @param hint what the user can do about it
+ * @throws usageError naming the program
+ */
+export function requireProgram(name: string, env: Environment, hint: string): string {
+  const path = findProgram(name, env);
+  if (path !== undefined) return path;
+  throw usageError(
+    name.includes('/') ? `${name} is not an executable program; ${hint}` : `${name} is not on PATH; ${hint}`,
+  );
 }
 
 /** Whether the path is a regular file that this user may execute. */

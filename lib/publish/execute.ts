@@ -236,7 +236,7 @@ export class Performance {
   }
 
   #isSet(reference: PlannedReference): boolean {
-    const digest = this.#steps.valueOf(reference.slot);
+    const digest = this.#steps.readVariable(reference.slot);
     return digest !== undefined && this.#readingBefore(reference)?.digest === digest;
   }
 
@@ -254,7 +254,7 @@ export class Performance {
   #learnDigest(component: string): void {
     const tags = this.#plan.tags.filter((reference) => reference.component === component);
     const slot = tags[0]?.slot ?? '';
-    if (this.#steps.valueOf(slot) !== undefined) return;
+    if (this.#steps.readVariable(slot) !== undefined) return;
     const images = this.#imagesOf(component);
     const readings = tags.map((reference) => this.#readingBefore(reference));
     const digest = readings[0]?.digest;
@@ -266,7 +266,7 @@ export class Performance {
   #imagesOf(component: string): PlatformImage[] {
     return this.#plan.platforms
       .filter((reference) => reference.component === component)
-      .map(({ platforms, slot }) => ({ platform: platforms[0], digest: this.#steps.valueOf(slot) ?? '' }));
+      .map(({ platforms, slot }) => ({ platform: platforms[0], digest: this.#steps.readVariable(slot) ?? '' }));
   }
 
   #readingBefore({ reference }: PlannedReference): Reading | undefined {
@@ -278,7 +278,7 @@ export class Performance {
     const now = await this.#reader.read(this.#references.map(({ reference }) => reference));
     return this.#references.map((planned) => {
       const { component, platforms, reference, slot } = planned;
-      const digest = this.#steps.valueOf(slot) ?? '';
+      const digest = this.#steps.readVariable(slot) ?? '';
       const alone = [{ platform: platforms[0], digest }];
       const images = this.#plan.platforms.includes(planned) ? alone : this.#imagesOf(component);
       const reading = verifyReading(planned, now.get(reference), { digest, images });
@@ -334,7 +334,7 @@ export class Steps {
     this.#env = stepEnvironment(ctx.env);
   }
 
-  valueOf(slot: string): string | undefined {
+  readVariable(slot: string): string | undefined {
     return this.#values.get(slot);
   }
 

@@ -7,7 +7,7 @@ import type { Environment } from '../cli/env.ts';
 import { question } from '../engine/detect.ts';
 import type { Engine } from '../engine/types.ts';
 import { shown } from '../errors.ts';
-import type { Answer } from '../process/result.ts';
+import type { ProbeResult } from '../process/result.ts';
 import { findProgram } from '../process/which.ts';
 import { publishingOf } from './engines/index.ts';
 import type { PlatformImage, Reading, ReadingFacts } from './engines/types.ts';
@@ -68,7 +68,7 @@ export class RegistryReader {
       ...this.#facts,
       localName: `read-${++this.#count}:${this.#run}`,
     });
-    let answer: Answer = { ok: false, reason: 'nothing was asked' };
+    let answer: ProbeResult = { ok: false, reason: 'nothing was asked' };
     for (const [index, words] of plan.commands.entries()) {
       answer = await this.#runner.probe(question(words, this.#root), READING_TIMEOUT_MS);
       if (!answer.ok) break;

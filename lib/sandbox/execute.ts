@@ -2,17 +2,17 @@
 
 /** Creating or reconnecting to the developer's sandbox on the active gateway. */
 
-import { textOf } from '../cli/env.ts';
-import type { TaskContext } from '../cli/task.ts';
+import type { RunnerContext } from '../build-env.ts';
+import { readVariable } from '../cli/env.ts';
 import { oneLine, usageError } from '../errors.ts';
-import { argvText, command } from '../process/command.ts';
-import { findProgram } from '../process/which.ts';
+import { argvText, type Command, cmd } from '../process/command.ts';
+import { requireProgram } from '../process/which.ts';
 import {
   CLI,
   CONNECT,
   CREATE_PROVIDER,
-  createWords,
-  execWords,
+  createArguments,
+  execArguments,
   isNotFound,
   PROBES,
   PROVIDER,
@@ -22,38 +22,36 @@ import {
 import { splitShellWords } from './shell-words.ts';
 
 const PROBE_TIMEOUT_MS = 60_000;
-/** Set by mise for a task that declares its words. */
-const WORDS_VARIABLE = 'usage_command';
 
 /** What the gateway has of what the sandbox needs. */
 interface Found {
-  readonly isSandboxThere: boolean;
-  /** Not asked where nothing depends on it. */
-  readonly isProviderThere: boolean;
+  readonly hasSandbox: boolean;
+  /** Not probed where nothing depends on it. */
+  readonly hasProvider: boolean;
 }
 
 /**
- * Creates the sandbox with a command, or connects to the one that is there; the CLI takes the place of this process.
+ * Creates the sandbox with a command, or connects to the existing one; the CLI takes the place of this process.
  *
- * @param words the command; the variable of mise counts where there are none
+ * @param command the command; mise's variable counts where it is empty
  * @returns the CLI's exit status, where a process cannot be replaced
  * @throws usageError without the CLI or a gateway, and where the gateway cannot tell what it has
  */
-export async function sandbox(ctx: TaskContext, words: readonly string[], isDryRun: boolean): Promise<number> {
+export async function sandbox(ctx: RunnerContext, command: readonly string[], isDryRun: boolean): Promise<number> {
   const { runner, env, startDirectory: cwd, terminal } = ctx;
-  const given = words.length > 0 ? words : splitShellWords(WORDS_VARIABLE, textOf(env, WORDS_VARIABLE) ?? '');
+  const given = command.length > 0 ? command : splitShellWords('usage_command', readVariable(env, 'usage_command') ?? '');
   await prepareCli(ctx);
-  const hasKey = textOf(env, PROVIDER.variable) !== undefined;
-  const { isSandboxThere, isProviderThere } = await look(ctx, hasKey);
-  const register = hasKey && !isProviderThere ? command(CREATE_PROVIDER, { cwd }) : undefined;
-  const last = command(isSandboxThere ? CONNECT : createWords(hasKey || isProviderThere, given), { cwd });
+  const hasKey = readVariable(env, PROVIDER.variable) !== undefined;
+  const { hasProvider, hasSandbox } = await look(ctx, hasKey);
+  const register = hasKey && !hasProvider ? cmd({ cwd })`${CREATE_PROVIDER}` : undefined;
+  const last = cmd({ cwd })`${hasSandbox ? CONNECT : createArguments(hasKey || hasProvider, given)}`;
   if (isDryRun) {
     for (const step of register === undefined ? [last] : [register, last]) terminal.result(runner.describe(step));
     return 0;
   }
-  if (isSandboxThere && given.length > 0) {
-    const run = argvText(command(execWords(given), { cwd }));
-    terminal.warn(`the sandbox '${SANDBOX}' is there already, so this command is not run; to run it: ${run}`);
+  if (hasSandbox && given.length > 0) {
+    const run = argvText(cmd({ cwd })`${execArguments(given)}`);
+    terminal.warn(`the sandbox '${SANDBOX}' exists already, so this command is not run; to run it: ${run}`);
   }
   if (register !== undefined) await runner.run(register);
   terminal.echo(argvText(last));
@@ -61,37 +59,31 @@ export async function sandbox(ctx: TaskContext, words: readonly string[], isDryR
 }
 
 /** The CLI of a checkout compiles itself when it is old, for minutes: that is to be seen, and not to be timed out. */
-async function prepareCli({ runner, env, startDirectory: cwd }: TaskContext): Promise<void> {
-  const program = findProgram(CLI, env);
-  if (program === undefined) {
-    throw usageError(
-      `${CLI} is not on PATH; start this as mise run sandbox, add the checkout's scripts/bin to PATH, or install it`,
-    );
-  }
-  if (program.endsWith(`/scripts/bin/${CLI}`)) await runner.run(command([CLI, '--version'], { cwd }));
+async function prepareCli({ runner, env, startDirectory: cwd }: RunnerContext): Promise<void> {
+  const hint = "start this as mise run sandbox, add the checkout's scripts/bin to PATH, or install it";
+  const program = requireProgram(CLI, env, hint);
+  if (program.endsWith(`/scripts/bin/${CLI}`)) await runner.run(cmd({ cwd })`${CLI} --version`);
 }
 
-async function look(ctx: TaskContext, hasKey: boolean): Promise<Found> {
-  const status = await ask(ctx, PROBES.status);
-  if (!status.ok) throw unanswered(PROBES.status, status.reason);
+async function look(ctx: RunnerContext, hasKey: boolean): Promise<Found> {
+  const command = cmd({ cwd: ctx.startDirectory })`${PROBES.status}`;
+  const status = await ctx.runner.probe(command, PROBE_TIMEOUT_MS);
+  if (!status.ok) throw probeFailed(command, status.reason);
   verifyConnected(status.output);
-  const isSandboxThere = await isThere(ctx, PROBES.sandbox);
-  const matters = hasKey || !isSandboxThere;
-  return { isSandboxThere, isProviderThere: matters && (await isThere(ctx, PROBES.provider)) };
+  const hasSandbox = await isFound(ctx, PROBES.sandbox);
+  const matters = hasKey || !hasSandbox;
+  return { hasSandbox, hasProvider: matters && (await isFound(ctx, PROBES.provider)) };
 }
 
-/** Whether the gateway has it; "not found" is an answer, anything else that fails is none. */
-async function isThere(ctx: TaskContext, question: readonly string[]): Promise<boolean> {
-  const answer = await ask(ctx, question);
-  if (answer.ok) return true;
-  if (isNotFound(answer.reason)) return false;
-  throw unanswered(question, answer.reason);
+/** Whether the gateway has it: "not found" is a result, any other failure is not. */
+async function isFound(ctx: RunnerContext, argv: readonly string[]): Promise<boolean> {
+  const command = cmd({ cwd: ctx.startDirectory })`${argv}`;
+  const result = await ctx.runner.probe(command, PROBE_TIMEOUT_MS);
+  if (result.ok) return true;
+  if (isNotFound(result.reason)) return false;
+  throw probeFailed(command, result.reason);
 }
 
-function ask({ runner, startDirectory: cwd }: TaskContext, question: readonly string[]) {
-  return runner.probe(command(question, { cwd }), PROBE_TIMEOUT_MS);
-}
-
-function unanswered(question: readonly string[], reason: string) {
-  return usageError(`${question.join(' ')} failed: ${oneLine(reason)}; see ${CLI} status`);
+function probeFailed(command: Command, reason: string) {
+  return usageError(`${argvText(command)} failed: ${oneLine(reason)}; see ${CLI} status`);
 }

@@ -18,7 +18,7 @@ export const PROBES = {
   provider: [CLI, 'provider', 'get', PROVIDER.name],
 } as const;
 
-/** The CLI takes the key from its environment: in its words every user of the machine could read it. */
+/** The CLI takes the key from its environment: in its arguments every user of the machine could read it. */
 export const CREATE_PROVIDER = [
   ...[CLI, 'provider', 'create', '--name', PROVIDER.name, '--type', PROVIDER.type],
   ...['--credential', PROVIDER.variable],
@@ -26,15 +26,15 @@ export const CREATE_PROVIDER = [
 
 export const CONNECT = [CLI, 'sandbox', 'connect', SANDBOX] as const;
 
-/** The words that create the sandbox and run a command in it. */
-export function createWords(hasProvider: boolean, command: readonly string[]): string[] {
+/** The arguments that create the sandbox and run a command in it. */
+export function createArguments(hasProvider: boolean, command: readonly string[]): string[] {
   const provider = hasProvider ? ['--provider', PROVIDER.name] : [];
-  const words = command.length > 0 ? command : DEFAULT_COMMAND;
-  return [CLI, 'sandbox', 'create', '--name', SANDBOX, ...provider, '--tty', '--', ...words];
+  const chosen = command.length > 0 ? command : DEFAULT_COMMAND;
+  return [CLI, 'sandbox', 'create', '--name', SANDBOX, ...provider, '--tty', '--', ...chosen];
 }
 
-/** The words that run a command in the sandbox that is there already. */
-export function execWords(command: readonly string[]): string[] {
+/** The arguments that run a command in the existing sandbox. */
+export function execArguments(command: readonly string[]): string[] {
   return [CLI, 'sandbox', 'exec', '--name', SANDBOX, '--tty', '--', ...command];
 }
 

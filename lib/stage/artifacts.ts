@@ -1,38 +1,54 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** What cargo has made: the right file for each artifact, verified, and put where image builds find it. */
-/** What a binary has to be before it is staged or bundled. */
+/** What cargo has built: the right file for each artifact, verified, and put where image builds find it. */
 
 import type { CargoReport } from '../cargo/messages.ts';
 import { inspectExecutable, inspectGlibc, inspectStatic, type Verdict } from '../elf/verify.ts';
 import { failure } from '../errors.ts';
-import { copyWhole, sweepTemporary } from '../fs/atomic-write.ts';
+import { type Change, copyWhole, sweepTemporary } from '../fs/atomic-write.ts';
 import { type Artifact, type CargoRun, GLIBC_FLOOR } from './plan.ts';
-import type { Built, Staged } from './report.ts';
+
+/** An artifact that was built and verified. */
+export interface Built {
+  readonly artifact: Artifact;
+  /** Where cargo put it. */
+  readonly source: string;
+  /** In bytes. */
+  readonly size: number;
+  /** What was verified, for users. */
+  readonly verified: string;
+  /** Crates compiled in its cargo run, of all crates in it. */
+  readonly compiled: number;
+  readonly total: number;
+}
+
+/** An artifact that stands where image builds find it. */
+export interface Staged extends Built {
+  readonly change: Change;
+}
 
 const MACHINES = { amd64: 'x86-64', arm64: 'aarch64' } as const;
 
 /**
  * Finds the executable of each artifact of a run by its machine, and verifies it.
  *
- * @throws TaskError (1) where cargo made none, or one that is not what it has to be
+ * @throws TaskError (1) where cargo built none, or one that is not what it has to be
  */
 export function verifyBuilt(run: CargoRun, { executablesOf, compiled, total }: CargoReport): Built[] {
   const paths = executablesOf(run.component.binary);
-  const made = paths.map((path) => ({ path, machine: inspectExecutable(path).facts?.machine }));
+  const found = paths.map((path) => ({ path, machine: inspectExecutable(path).facts?.machine }));
   return run.artifacts.map((artifact) => {
-    const source = made.find(({ machine }) => machine === MACHINES[artifact.arch])?.path;
-    if (source === undefined) throw nothingFor(artifact, made);
+    const source = found.find(({ machine }) => machine === MACHINES[artifact.arch])?.path;
+    if (source === undefined) throw nothingFor(artifact, found);
     return { artifact, source, ...verifyArtifact(artifact, source), compiled, total };
   });
 }
 
 function nothingFor(artifact: Artifact, found: readonly { path: string; machine: string | undefined }[]) {
-  const made =
-    found.map(({ path, machine }) => `${path} (${machine ?? 'no executable'})`).join(', ') || 'no executable';
+  const built = found.map(({ path, machine }) => `${path} (${machine ?? 'not an executable'})`).join(', ');
   return failure(
-    `nothing was put in place: cargo made ${made}, but ${artifact.component.binary} for ${artifact.triple} ` +
-      `has to be an ${MACHINES[artifact.arch]} executable; check cargo's configuration and RUSTFLAGS`,
+    `nothing was put in place: cargo built ${built || 'no executable'}, but ${artifact.component.binary} for ` +
+      `${artifact.triple} has to be an ${MACHINES[artifact.arch]} executable; check cargo's configuration and RUSTFLAGS`,
   );
 }
 
@@ -48,12 +64,12 @@ export function putInPlace(built: Built): Staged {
 }
 
 /**
- * Verifies a file as an artifact: the machine, completeness, and where it is asked for static or the glibc floor.
+ * Verifies a file as an artifact: the machine, completeness, and where it is wanted static linking or the glibc floor.
  *
  * @returns its size in bytes, and what was verified, for users
  * @throws TaskError (1) with every reason
  */
-export function verifyArtifact(artifact: Artifact, path: string): { size: number; verified: string } {
+export function verifyArtifact(artifact: Artifact, path: string): Pick<Built, 'size' | 'verified'> {
   const machine = artifact.arch;
   if (artifact.check === 'static') {
     const facts = accepted(inspectStatic(path, { machine }));

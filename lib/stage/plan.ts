@@ -6,6 +6,7 @@
  */
 
 import { join } from 'node:path';
+import type { Features } from '../cargo/features.ts';
 import { MESSAGE_FORMAT } from '../cargo/messages.ts';
 import { MissingTool, type Toolchain } from '../cargo/toolchain.ts';
 import type { Overlay } from '../cargo/version-overlay.ts';
@@ -13,9 +14,9 @@ import { type ZigWrapper, zigWrapper } from '../cargo/zig-cc.ts';
 import type { Environment } from '../cli/env.ts';
 import { usageError } from '../errors.ts';
 import { type Arch, linuxTriple } from '../host.ts';
-import { type Command, command } from '../process/command.ts';
+import { type Command, cmd } from '../process/command.ts';
 import { type Component, PRODUCT } from '../product.ts';
-import { STAGE_VARIABLES, type StageConfig, wrapperDirectory } from './config.ts';
+import type { BuildOptions, StageConfig } from './config.ts';
 
 /** The oldest glibc that the gateway runs on (RHEL 8, Debian 10). */
 export const GLIBC_FLOOR = { major: 2, minor: 28 } as const;
@@ -61,20 +62,23 @@ export interface PreparedStage {
 /**
  * Plans a staging.
  *
- * @param features the extra features of each component, by its name
- * @throws usageError where this machine and its tools cannot build what was asked for
+ * @param features the extra features of each component
+ * @throws MissingTool, or usageError where this machine cannot build what was asked for
  */
 export function planStage(
   config: StageConfig,
   toolchain: Toolchain,
-  features: ReadonlyMap<Component['name'], readonly string[]>,
+  features: Features,
   overlay: Overlay | undefined,
 ): StagePlan {
-  const runs = config.components.map((component) =>
-    component.name === 'gateway'
-      ? planGateway(config, toolchain, component, features.get(component.name) ?? [], overlay)
-      : planSupervisor(config, toolchain, component, features.get(component.name) ?? [], overlay),
-  );
+  const runs = config.components.map((component) => {
+    const own = features.get(component.name) ?? [];
+    const part = { ...config, components: [component] };
+    const run = component.name === 'gateway' ? planGateway(part, toolchain) : planSupervisor(part, toolchain);
+    const all = [...new Set([...own, ...run.features])];
+    const command = cargoCommand(config, toolchain, overlay, component, { ...run, features: all });
+    return { component, command, artifacts: run.artifacts, wrappers: run.wrappers };
+  });
   return { config, overlay, runs };
 }
 
@@ -85,94 +89,89 @@ export function triplesOf(plan: StagePlan): string[] {
 
 /** What a staging will stage, without the tools that it takes. */
 export function artifactsOf(config: StageConfig): Artifact[] {
+  const { libc } = config.build;
   return config.components.flatMap((component) => {
-    if (component.name === 'gateway')
-      return config.arches.map((arch) => artifact(config, component, arch, 'gnu', 'glibc-floor'));
-    const libc = config.libc === 'musl' ? 'musl' : 'gnu';
-    const check = config.libc === 'gnu' ? 'executable' : 'static';
-    return config.arches.map((arch) => artifact(config, component, arch, libc, check));
+    const isGateway = component.name === 'gateway';
+    const triple = (arch: Arch) => linuxTriple(arch, isGateway || libc !== 'musl' ? 'gnu' : 'musl');
+    const check = isGateway ? 'glibc-floor' : libc === 'gnu' ? 'executable' : 'static';
+    return config.arches.map((arch) => ({
+      component,
+      arch,
+      triple: triple(arch),
+      check,
+      path: join(config.root, PRODUCT.prebuiltDirectory, arch, component.binary),
+    }));
   });
 }
 
+/** The part of a cargo run that depends on the component. */
+interface RunParts extends Pick<CargoRun, 'artifacts' | 'wrappers'> {
+  readonly subcommand: 'build' | 'zigbuild';
+  /** As cargo takes them: with a glibc version where zig links. */
+  readonly targets: readonly string[];
+  readonly features: readonly string[];
+  readonly env: Environment;
+}
+
 /** Always zigbuild, natively too: only zig can link for an older glibc than this machine's. */
-function planGateway(
-  config: StageConfig,
-  toolchain: Toolchain,
-  component: Component,
-  features: readonly string[],
-  overlay: Overlay | undefined,
-): CargoRun {
-  const { zig } = toolchain;
+function planGateway(config: StageConfig, { hasZigbuild, zig }: Toolchain): RunParts {
   const floor = `${GLIBC_FLOOR.major}.${GLIBC_FLOOR.minor}`;
-  if (!toolchain.hasZigbuild || zig === undefined) {
-    const lack = toolchain.hasZigbuild ? 'zig' : 'cargo-zigbuild';
+  if (!hasZigbuild || zig === undefined) {
+    const [missing, remedy] = hasZigbuild
+      ? ['zig', 'or set ZIG to its path']
+      : ['cargo-zigbuild', 'and put it on PATH'];
     throw new MissingTool(
-      `the gateway needs ${lack} to link for glibc ${floor}; install it (mise install, or pip install cargo-zigbuild) ` +
-        `${lack === 'zig' ? 'or set ZIG to its path' : 'and put it on PATH'}`,
+      `the gateway needs ${missing} to link for glibc ${floor}; install it (mise install, or pip install cargo-zigbuild) ${remedy}`,
     );
   }
-  const artifacts = artifactsOf({ ...config, components: [component] });
-  const targets = artifacts.map(({ triple }) => `${triple}.${floor}`);
-  const wrappers = artifacts.map(({ arch }, index) =>
-    zigWrapper(targets[index] ?? '', targets[index] ?? '', wrapperDirectory(config, arch), zig),
-  );
-  const env = Object.fromEntries(wrappers.flatMap((wrapper) => wrapper.variables));
-  const all = [...new Set([...features, 'bundled-z3'])];
+  const artifacts = artifactsOf(config);
+  const wrappers = artifacts.map(({ arch, triple }) => {
+    const target = `${triple}.${floor}`;
+    return zigWrapper(target, target, wrapperDirectory(config, arch), zig);
+  });
   return {
-    component,
     artifacts,
     wrappers,
-    command: cargoCommand(config, toolchain, overlay, component, 'zigbuild', targets, all, env),
+    subcommand: 'zigbuild',
+    targets: artifacts.map(({ triple }) => `${triple}.${floor}`),
+    features: ['bundled-z3'],
+    env: Object.fromEntries(wrappers.flatMap((wrapper) => wrapper.variables)),
   };
 }
 
-function planSupervisor(
-  config: StageConfig,
-  toolchain: Toolchain,
-  component: Component,
-  features: readonly string[],
-  overlay: Overlay | undefined,
-): CargoRun {
-  const isStaticGlibc = config.libc === 'glibc-static';
+function planSupervisor(config: StageConfig, { hasZigbuild }: Toolchain): RunParts {
+  const isStaticGlibc = config.build.libc === 'glibc-static';
   const foreign = config.arches.find((arch) => config.host.platform !== 'linux' || arch !== config.host.arch);
   if (foreign !== undefined && isStaticGlibc) {
     throw usageError(
-      `${STAGE_VARIABLES.libc}=glibc-static cannot be built for ${foreign} here: zig does not link glibc statically; ` +
+      `SUPERVISOR_LIBC=glibc-static cannot be built for ${foreign} here: zig does not link glibc statically; ` +
         `use musl, or build on Linux ${foreign}`,
     );
   }
-  if (foreign !== undefined && !toolchain.hasZigbuild) {
+  if (foreign !== undefined && !hasZigbuild) {
     throw new MissingTool(
       `the supervisor for ${foreign} cannot be built here without cargo-zigbuild and zig; install them ` +
         `(mise install, or pip install cargo-zigbuild), or build on Linux ${foreign}`,
     );
   }
-  const artifacts = artifactsOf({ ...config, components: [component] });
-  const targets = artifacts.map(({ triple }) => triple);
-  const subcommand = toolchain.hasZigbuild && !isStaticGlibc ? 'zigbuild' : 'build';
-  const env = isStaticGlibc ? staticGlibcFlags(config) : {};
+  const artifacts = artifactsOf(config);
   return {
-    component,
     artifacts,
     wrappers: [],
-    command: cargoCommand(config, toolchain, overlay, component, subcommand, targets, features, env),
+    subcommand: hasZigbuild && !isStaticGlibc ? 'zigbuild' : 'build',
+    targets: artifacts.map(({ triple }) => triple),
+    features: [],
+    env: isStaticGlibc ? staticGlibcFlags(config.build) : {},
   };
 }
 
-function artifact(
-  config: StageConfig,
-  component: Component,
-  arch: Arch,
-  libc: 'musl' | 'gnu',
-  check: Artifact['check'],
-): Artifact {
-  const path = join(config.root, PRODUCT.prebuiltDirectory, arch, component.binary);
-  return { component, arch, triple: linuxTriple(arch, libc), check, path };
+/** Where zig's compiler wrappers for an architecture stand. */
+function wrapperDirectory({ root, build }: StageConfig, arch: Arch): string {
+  return join(build.targetDirectory ?? join(root, 'target'), 'zig-gnu-wrapper', arch);
 }
 
 /** The user's flags, and the one that links libc in. The encoded variable would win over the plain one. */
-function staticGlibcFlags(config: StageConfig): Environment {
-  const { encodedRustflags, rustflags } = config;
+function staticGlibcFlags({ encodedRustflags, rustflags }: BuildOptions): Environment {
   if (encodedRustflags !== undefined) {
     return { CARGO_ENCODED_RUSTFLAGS: `${encodedRustflags}\u001f-C\u001ftarget-feature=+crt-static` };
   }
@@ -180,38 +179,27 @@ function staticGlibcFlags(config: StageConfig): Environment {
 }
 
 function cargoCommand(
-  config: StageConfig,
+  { root, build }: StageConfig,
   toolchain: Toolchain,
   overlay: Overlay | undefined,
   component: Component,
-  subcommand: 'build' | 'zigbuild',
-  targets: readonly string[],
-  features: readonly string[],
-  env: Environment,
+  { subcommand, targets, features, env }: RunParts,
 ): Command {
-  const words = [
-    ...toolchain.prefix,
-    'cargo',
-    subcommand,
-    '--release',
-    ...targets.flatMap((target) => ['--target', target]),
-    '-p',
-    component.package,
-    '--bin',
-    component.binary,
-    ...(features.length > 0 ? ['--features', features.join(' ')] : []),
-    MESSAGE_FORMAT,
-  ];
-  return command(words, {
-    cwd: overlay?.directory ?? config.root,
+  const directory = overlay?.targetDirectory ?? build.targetDirectory;
+  const options = {
+    cwd: overlay?.directory ?? root,
+    base: toolchain.env,
     env: {
       CARGO_INCREMENTAL: '0',
       // With a stamped version, `git describe` must not win over it.
-      ...(overlay === undefined ? {} : { GIT_DIR: '/nonexistent', CARGO_TARGET_DIR: overlay.targetDirectory }),
-      ...(overlay === undefined && config.targetDirectory !== undefined
-        ? { CARGO_TARGET_DIR: config.targetDirectory }
-        : {}),
+      ...(overlay === undefined ? {} : { GIT_DIR: '/nonexistent' }),
+      ...(directory === undefined ? {} : { CARGO_TARGET_DIR: directory }),
       ...env,
     },
-  });
+  };
+  const selected = targets.flatMap((target) => ['--target', target]);
+  const extra = features.length > 0 ? ['--features', features.join(' ')] : [];
+  return cmd(
+    options,
+  )`cargo ${subcommand} --release ${selected} -p ${component.package} --bin ${component.binary} ${extra} ${MESSAGE_FORMAT}`;
 }

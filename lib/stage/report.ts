@@ -1,33 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** What staging tells users: the plan of a dry run, and the closing report. */
+/** What staging prints: the plan of a dry run, and the closing report. */
 
 import { relative } from 'node:path';
 import type { Runner } from '../build-env.ts';
 import { addTargets } from '../cargo/targets.ts';
+import { toolchainLines } from '../cargo/toolchain.ts';
 import { oneLine } from '../errors.ts';
-import type { Change } from '../fs/atomic-write.ts';
 import { shellQuote } from '../process/command.ts';
+import type { Built, Staged } from './artifacts.ts';
 import type { Artifact, PreparedStage } from './plan.ts';
-
-/** An artifact that was built and verified. */
-export interface Built {
-  readonly artifact: Artifact;
-  /** Where cargo made it. */
-  readonly source: string;
-  /** In bytes. */
-  readonly size: number;
-  /** What was verified, for users. */
-  readonly verified: string;
-  /** Crates compiled in its cargo run, of all crates in it. */
-  readonly compiled: number;
-  readonly total: number;
-}
-
-/** An artifact that stands where image builds find it. */
-export interface Staged extends Built {
-  readonly change: Change;
-}
 
 /** The plan of a staging, see `buildLines`. */
 export function dryRunLines(runner: Runner, prepared: PreparedStage): string[] {
@@ -37,7 +19,7 @@ export function dryRunLines(runner: Runner, prepared: PreparedStage): string[] {
 /**
  * The plan: the directory, the files that are written, and the commands in their order, ready to paste.
  *
- * @param place what is done with an artifact that was built, in words
+ * @param place what is done with a built artifact, in words
  */
 export function buildLines(
   runner: Runner,
@@ -45,19 +27,19 @@ export function buildLines(
   place: (artifact: Artifact) => string,
 ): string[] {
   const { root } = plan.config;
-  const change = (directory: string) => `cd ${shellQuote(directory)}`;
   const note = (text: string) => `# ${oneLine(text)}`;
+  const changeTo = (directory: string) => `cd ${shellQuote(directory)}`;
   const add = missing.length > 0 ? [runner.describe(addTargets(toolchain, root, missing))] : [];
   const overlay =
     plan.overlay === undefined
       ? []
-      : [note(`makes ${plan.overlay.directory}: version ${plan.overlay.version}`), change(plan.overlay.directory)];
+      : [note(`makes ${plan.overlay.directory}: version ${plan.overlay.version}`), changeTo(plan.overlay.directory)];
   const runs = plan.runs.flatMap((run) => [
     ...run.wrappers.flatMap((wrapper) => wrapper.files.map((file) => note(`writes ${file.path}`))),
     runner.describe(run.command),
     ...run.artifacts.map((artifact) => note(place(artifact))),
   ]);
-  return [change(root), ...add, ...overlay, ...runs];
+  return [changeTo(root), ...toolchainLines(toolchain, root), ...add, ...overlay, ...runs];
 }
 
 /** What is checked before an artifact is used. */
@@ -67,15 +49,12 @@ export const CHECKS = {
   'glibc-floor': 'after checking: machine, complete, glibc 2.28 at most',
 } as const;
 
-/** The closing report: a line for each artifact, then what took how long. */
-export function reportLines(root: string, staged: readonly Staged[], timings: string): string[] {
-  return [
-    ...staged.map((one) => {
-      const path = relative(root, one.artifact.path);
-      return `${one.change === 'written' ? 'staged' : 'unchanged'}: ${path} (${megabytes(one.size)}, ${builtText(one)})`;
-    }),
-    `done: ${timings}`,
-  ];
+/** The closing report: a line for each artifact. */
+export function reportLines(root: string, staged: readonly Staged[]): string[] {
+  return staged.map((one) => {
+    const path = relative(root, one.artifact.path);
+    return `${one.change === 'written' ? 'staged' : 'unchanged'}: ${path} (${megabytes(one.size)}, ${builtText(one)})`;
+  });
 }
 
 /** How an artifact was built: `x86_64-unknown-linux-musl; x86-64, complete, static; 3 of 9 crates compiled`. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** A bundle that an earlier run left: good enough where nothing can be built? */
+/** A bundle that an earlier run left: is it good enough where nothing can be built? */
 
 import { lstatSync } from 'node:fs';
 import type { MissingTool } from '../cargo/toolchain.ts';
@@ -13,29 +13,18 @@ import type { Artifact } from '../stage/plan.ts';
 import { readContent } from '../zstd/decompress.ts';
 import { ZstdError } from '../zstd/frames.ts';
 import type { BundleConfig } from './config.ts';
-import { supervisorOf } from './plan.ts';
-
-/** A bundle that is there already and was looked at. */
-export interface ExistingBundle {
-  /** Of its content, in bytes. */
-  readonly size: number;
-  readonly compressedSize: number;
-  /** What was verified, for users. */
-  readonly verified: string;
-  /** When it was written. */
-  readonly date: Date;
-}
+import { type ExistingBundle, supervisorOf } from './plan.ts';
 
 /**
  * Decompresses the bundle at `path` and verifies its content as `artifact`.
  *
- * @returns the bundle, or why it is none, in a few words
+ * @returns the bundle, or why it cannot be used, in a few words
  */
-export async function verifyExisting(path: string, artifact: Artifact): Promise<ExistingBundle | string> {
-  if (!isFile(path)) return 'is not there';
+export async function inspectExisting(path: string, artifact: Artifact): Promise<ExistingBundle | string> {
+  if (!isFile(path)) return 'does not exist';
   const { size: compressedSize, mtime: date } = lstatSync(path);
   try {
-    const content = await wholeContent(path);
+    const content = Buffer.concat(await Array.fromAsync(readContent(path)));
     const judge = artifact.check === 'static' ? judgeStatic : judgeExecutable;
     const verdict = judge(parseElf(memorySource(content)), 'its content', { machine: artifact.arch });
     if (!verdict.ok) return `cannot be used (${verdict.reasons.join('; ')})`;
@@ -47,20 +36,14 @@ export async function verifyExisting(path: string, artifact: Artifact): Promise<
   }
 }
 
-async function wholeContent(path: string): Promise<Buffer> {
-  const pieces: Buffer[] = [];
-  for await (const piece of readContent(path)) pieces.push(piece);
-  return Buffer.concat(pieces);
-}
-
 /**
- * The bundle that is there, where it is what a build would have to make.
+ * The existing bundle, where it is what a build would give.
  *
- * @param lack why nothing can be built
- * @throws usageError where it is not there or not that
+ * @param reason why nothing can be built
+ * @throws usageError where it does not exist or is something else
  */
-export async function existingInstead(config: BundleConfig, lack: MissingTool): Promise<ExistingBundle> {
-  const proven = await verifyExisting(config.path, supervisorOf(config));
-  if (typeof proven !== 'string') return proven;
-  throw usageError(`${lack.message}; an earlier bundle would do, but ${config.path} ${proven}`);
+export async function requireExisting(config: BundleConfig, reason: MissingTool): Promise<ExistingBundle> {
+  const existing = await inspectExisting(config.path, supervisorOf(config));
+  if (typeof existing !== 'string') return existing;
+  throw usageError(`${reason.message}; an earlier bundle would do, but ${config.path} ${existing}`);
 }

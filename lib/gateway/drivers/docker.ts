@@ -3,19 +3,15 @@
 /** The gateway whose sandboxes are Docker containers; the supervisor is mounted into them from the state directory. */
 
 import { join } from 'node:path';
-import type { LaunchFeatures } from '../../cargo/features.ts';
-import { textOf } from '../../cli/env.ts';
-import type { TaskContext } from '../../cli/task.ts';
-import type { Engine } from '../../engine/types.ts';
-import { thisHost } from '../../host.ts';
+import { readVariable } from '../../cli/env.ts';
 import { COMPONENTS } from '../../product.ts';
-import { LAUNCH_VARIABLES, type Settings } from '../config.ts';
-import { planSupervisor, probeStaticLibc, profileOf, type SupervisorSource } from '../supervisor/source.ts';
+import { loopback } from '../config.ts';
+import { resolveProfile, type SupervisorSource } from '../supervisor/source.ts';
 import { PULL_POLICIES, parsePullPolicy } from '../validate.ts';
-import { driverEngine } from './engine.ts';
-import { type DriverRecord, loopback, type Made, type Step } from './types.ts';
+import { prepareSupervisor } from './engine.ts';
+import type { BuiltStep, DriverRecord, Preparation, PrepareFacts } from './types.ts';
 
-interface DockerSettings {
+interface DockerConfig {
   readonly policy: string;
   readonly namespace: string;
   readonly grpcEndpoint: string;
@@ -27,47 +23,41 @@ export const DOCKER_DRIVER: DriverRecord = {
   port: 18_080,
   // Beside an installed gateway it is for trying things out; the user says when it is the one to use.
   isActivated: false,
-  variables: { name: ['OPENSHELL_DOCKER_GATEWAY_NAME'], stateDirectory: ['OPENSHELL_DOCKER_GATEWAY_STATE_DIR'] },
+  variables: {
+    name: ['OPENSHELL_DOCKER_GATEWAY_NAME', 'OPENSHELL_GATEWAY_NAME'],
+    stateDirectory: ['OPENSHELL_DOCKER_GATEWAY_STATE_DIR', 'OPENSHELL_GATEWAY_STATE_DIR'],
+  },
   bind: loopback,
-  open({ env, problems }, settings, engine) {
-    const policy = textOf(env, LAUNCH_VARIABLES.pullPolicy) ?? 'IfNotPresent';
-    problems.attempt(() => profileOf(env), undefined);
-    const own: DockerSettings = {
-      policy: problems.attempt(() => parsePullPolicy(LAUNCH_VARIABLES.pullPolicy, policy, PULL_POLICIES), ''),
-      namespace: textOf(env, LAUNCH_VARIABLES.namespace) ?? 'docker-dev',
-      grpcEndpoint: settings.grpcEndpoint ?? `http://host.openshell.internal:${settings.port}`,
+  open({ env, problems }, config) {
+    const profile = problems.attempt(() => resolveProfile(env), undefined);
+    const source = 'OPENSHELL_SANDBOX_IMAGE_PULL_POLICY';
+    const own: DockerConfig = {
+      policy: problems.attempt(() => parsePullPolicy(source, readVariable(env, source), PULL_POLICIES), ''),
+      namespace: readVariable(env, 'OPENSHELL_SANDBOX_NAMESPACE') ?? 'docker-dev',
+      grpcEndpoint: config.grpcEndpoint ?? `http://host.openshell.internal:${config.port}`,
     };
     return {
       defaultImage: undefined,
       binaries: [COMPONENTS.supervisor],
       gatewayEnv: {},
       metadata: {},
-      prepare: (ctx, features) => prepare(ctx, features, settings, own, engine),
+      prepare: async (ctx, facts) => {
+        const supervisor = await prepareSupervisor(ctx, 'docker', facts, profile);
+        return supervisor && decide(facts, own, supervisor.source);
+      },
     };
   },
 };
 
-async function prepare(
-  ctx: TaskContext,
-  features: LaunchFeatures,
-  settings: Settings,
-  own: DockerSettings,
-  known: Engine | undefined,
-) {
-  const host = thisHost();
-  const [engine, lack] = await Promise.all([
-    known ?? driverEngine(ctx, 'docker', settings.root),
-    probeStaticLibc(ctx, settings.root, host),
-  ]);
-  const supervisor = await planSupervisor(ctx, features, settings.root, host, engine.arch, lack);
+function decide({ config }: PrepareFacts, own: DockerConfig, supervisor: SupervisorSource): Preparation {
   // Running sandboxes hold the file that stood here before: it is replaced, never written into.
-  const path = join(settings.stateDirectory, 'supervisor', engine.arch, 'openshell-sandbox');
+  const path = join(config.stateDirectory, 'supervisor', supervisor.arch, COMPONENTS.supervisor.binary);
   return {
     before: supervisor.steps,
-    build: { withSupervisor: supervisor.choice.profile === 'dev', others: [], env: {} },
+    wishes: { withSupervisor: supervisor.choice.profile === 'dev', others: [], env: {} },
     after: [installStep(supervisor, path)],
     table: () => ({
-      default_image: settings.sandboxImage,
+      default_image: config.sandboxImage,
       image_pull_policy: own.policy,
       sandbox_namespace: own.namespace,
       grpc_endpoint: own.grpcEndpoint,
@@ -76,17 +66,17 @@ async function prepare(
     banner: [
       ['namespace', own.namespace],
       ['supervisor', `${supervisor.choice.profile} profile, static (${supervisor.choice.reason})`],
-    ] as const,
+    ],
   };
 }
 
-function installStep(supervisor: SupervisorSource, path: string): Step {
+function installStep(supervisor: SupervisorSource, path: string): BuiltStep {
   return {
     name: 'supervisor',
     title: `supervisor for linux/${supervisor.arch}`,
     lines: [`# writes ${path}`],
-    run: async (made: Made) => {
-      await supervisor.install(made, path);
+    run: async (build) => {
+      await supervisor.install(build, path);
     },
   };
 }

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** The record of each driver, loaded when it is needed. */
+/** The record of each driver. */
 
-import type { DriverName, DriverRecord } from './types.ts';
+import { DOCKER_DRIVER } from './docker.ts';
+import { KUBERNETES_DRIVER } from './kubernetes.ts';
+import type { DriverName } from './names.ts';
+import { PODMAN_DRIVER } from './podman.ts';
+import type { DriverRecord } from './types.ts';
+import { VM_DRIVER } from './vm.ts';
 
-const LOADERS: Readonly<Record<DriverName, () => Promise<DriverRecord>>> = {
-  docker: async () => (await import('./docker.ts')).DOCKER_DRIVER,
-  podman: async () => (await import('./podman.ts')).PODMAN_DRIVER,
-  vm: async () => (await import('./vm.ts')).VM_DRIVER,
-  kubernetes: async () => (await import('./kubernetes.ts')).KUBERNETES,
+export const DRIVERS: Readonly<Record<DriverName, DriverRecord>> = {
+  docker: DOCKER_DRIVER,
+  podman: PODMAN_DRIVER,
+  vm: VM_DRIVER,
+  kubernetes: KUBERNETES_DRIVER,
 };
-
-export function recordOfDriver(name: DriverName): Promise<DriverRecord> {
-  return LOADERS[name]();
-}

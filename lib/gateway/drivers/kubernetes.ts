@@ -2,39 +2,32 @@
 
 /** The gateway on this machine whose sandboxes run in a Kubernetes cluster. */
 
-import { textOf } from '../../cli/env.ts';
-import { LAUNCH_VARIABLES } from '../config.ts';
+import { readVariable } from '../../cli/env.ts';
+import { loopback } from '../config.ts';
 import { PULL_POLICIES, parsePullPolicy } from '../validate.ts';
-import { type DriverRecord, loopback } from './types.ts';
+import type { DriverRecord } from './types.ts';
 
-export const KUBERNETES: DriverRecord = {
+export const KUBERNETES_DRIVER: DriverRecord = {
   name: 'kubernetes',
   title: 'Kubernetes',
   port: 8080,
   isActivated: true,
-  variables: { name: [], stateDirectory: [] },
+  variables: { name: ['OPENSHELL_GATEWAY_NAME'], stateDirectory: ['OPENSHELL_GATEWAY_STATE_DIR'] },
   bind: loopback,
-  open({ env, problems }, settings) {
-    const namespace = textOf(env, LAUNCH_VARIABLES.namespace) ?? 'kubernetes-dev';
-    const policy = problems.attempt(
-      () =>
-        parsePullPolicy(
-          LAUNCH_VARIABLES.pullPolicy,
-          textOf(env, LAUNCH_VARIABLES.pullPolicy) ?? 'IfNotPresent',
-          PULL_POLICIES,
-        ),
-      '',
-    );
+  open({ env, problems }, config) {
+    const namespace = readVariable(env, 'OPENSHELL_SANDBOX_NAMESPACE') ?? 'kubernetes-dev';
+    const source = 'OPENSHELL_SANDBOX_IMAGE_PULL_POLICY';
+    const policy = problems.attempt(() => parsePullPolicy(source, readVariable(env, source), PULL_POLICIES), '');
     return {
-      defaultImage: settings.sandboxImage,
+      defaultImage: config.sandboxImage,
       binaries: [],
       gatewayEnv: {},
       metadata: {},
       prepare: async () => ({
         before: [],
-        build: { withSupervisor: false, others: [], env: {} },
+        wishes: { withSupervisor: false, others: [], env: {} },
         after: [],
-        table: () => ({ namespace, image_pull_policy: policy, grpc_endpoint: settings.grpcEndpoint }),
+        table: () => ({ namespace, image_pull_policy: policy, grpc_endpoint: config.grpcEndpoint }),
         banner: [['namespace', namespace]],
       }),
     };

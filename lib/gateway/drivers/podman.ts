@@ -2,19 +2,16 @@
 
 /** The gateway whose sandboxes are Podman containers; the supervisor is an image that they mount. */
 
-import type { LaunchFeatures } from '../../cargo/features.ts';
-import { type Environment, textOf } from '../../cli/env.ts';
-import type { TaskContext } from '../../cli/task.ts';
-import type { Engine } from '../../engine/types.ts';
-import { thisHost } from '../../host.ts';
-import { meanwhile } from '../../meanwhile.ts';
+import type { RunnerContext } from '../../build-env.ts';
+import { type Environment, textOf, readVariable } from '../../cli/env.ts';
 import { COMPONENTS } from '../../product.ts';
-import { LAUNCH_VARIABLES, type Settings } from '../config.ts';
+import { loopback } from '../config.ts';
 import type { DriverTable } from '../config-file.ts';
-import { planSupervisor, probeStaticLibc, profileOf } from '../supervisor/source.ts';
+import { imageStep, SUPERVISOR_IMAGE, verifyImageExists } from '../supervisor/image.ts';
+import { type Profile, resolveProfile } from '../supervisor/source.ts';
 import { PODMAN_PULL_POLICIES, parsePullPolicy } from '../validate.ts';
-import { driverEngine } from './engine.ts';
-import { type DriverRecord, loopback } from './types.ts';
+import { driverEngine, prepareSupervisor } from './engine.ts';
+import type { DriverRecord, Preparation, PrepareFacts } from './types.ts';
 
 /** Names an image to use instead of building one. */
 const IMAGE_VARIABLE = 'OPENSHELL_SUPERVISOR_IMAGE';
@@ -32,28 +29,40 @@ const PROXY_SWITCHES = {
   proxy_connect_by_hostname: 'OPENSHELL_SANDBOX_PROXY_CONNECT_BY_HOSTNAME',
 } as const;
 
+interface PodmanConfig {
+  readonly image: string | undefined;
+  readonly profile: Profile | undefined;
+  readonly table: DriverTable;
+  readonly hasNamespace: boolean;
+}
+
 export const PODMAN_DRIVER: DriverRecord = {
   name: 'podman',
   title: 'Podman',
   port: 18_080,
   isActivated: true,
-  variables: { name: ['OPENSHELL_PODMAN_GATEWAY_NAME'], stateDirectory: ['OPENSHELL_PODMAN_GATEWAY_STATE_DIR'] },
+  variables: {
+    name: ['OPENSHELL_PODMAN_GATEWAY_NAME', 'OPENSHELL_GATEWAY_NAME'],
+    stateDirectory: ['OPENSHELL_PODMAN_GATEWAY_STATE_DIR', 'OPENSHELL_GATEWAY_STATE_DIR'],
+  },
   // The VM that podman needs on macOS forwards IPv6 loopback, and the CLI reaches it as localhost.
   bind: (platform) => (platform === 'darwin' ? { address: '::1', host: 'localhost' } : loopback()),
-  open({ env, problems }, settings, engine) {
-    const policyText = textOf(env, LAUNCH_VARIABLES.pullPolicy) ?? 'IfNotPresent';
-    problems.attempt(() => profileOf(env), undefined);
-    const policy = problems.attempt(
-      () => parsePullPolicy(LAUNCH_VARIABLES.pullPolicy, policyText, PODMAN_PULL_POLICIES),
-      '',
-    );
-    const own = { image_pull_policy: policy, grpc_endpoint: settings.grpcEndpoint, ...proxyKeys(env) };
+  open({ env, problems }, config) {
+    const source = 'OPENSHELL_SANDBOX_IMAGE_PULL_POLICY';
+    const profile = problems.attempt(() => resolveProfile(env), undefined);
+    const policy = problems.attempt(() => parsePullPolicy(source, readVariable(env, source), PODMAN_PULL_POLICIES), '');
+    const own: PodmanConfig = {
+      image: readVariable(env, IMAGE_VARIABLE),
+      profile,
+      table: { image_pull_policy: policy, grpc_endpoint: config.grpcEndpoint, ...proxyKeys(env) },
+      hasNamespace: textOf(env, 'OPENSHELL_SANDBOX_NAMESPACE') !== undefined,
+    };
     return {
-      defaultImage: settings.sandboxImage,
+      defaultImage: config.sandboxImage,
       binaries: [COMPONENTS.supervisor],
       gatewayEnv: {},
       metadata: {},
-      prepare: (ctx, features) => prepare(ctx, features, settings, own, engine),
+      prepare: (ctx, facts) => prepare(ctx, facts, own),
     };
   },
 };
@@ -67,44 +76,38 @@ export function proxyKeys(env: Environment): DriverTable {
   ]);
 }
 
-async function prepare(
-  ctx: TaskContext,
-  features: LaunchFeatures,
-  settings: Settings,
-  own: DriverTable,
-  known: Engine | undefined,
-) {
-  const { env, terminal } = ctx;
-  if (textOf(env, LAUNCH_VARIABLES.namespace) !== undefined) {
-    terminal.warn(`${LAUNCH_VARIABLES.namespace} has no effect: the podman driver has no namespaces`);
+async function prepare(ctx: RunnerContext, facts: PrepareFacts, own: PodmanConfig): Promise<Preparation | undefined> {
+  if (own.hasNamespace) {
+    ctx.terminal.warn('OPENSHELL_SANDBOX_NAMESPACE has no effect: the podman driver has no namespaces');
   }
-  const given = textOf(env, IMAGE_VARIABLE);
-  const host = thisHost();
-  const [engine, lack, { imageStep, SUPERVISOR_IMAGE, verifyImageExists }] = await Promise.all([
-    known ?? driverEngine(ctx, 'podman', settings.root),
-    given === undefined ? probeStaticLibc(ctx, settings.root, host) : undefined,
-    meanwhile(() => import('../supervisor/image.ts')),
-  ]);
-  const image = given ?? SUPERVISOR_IMAGE;
-  const table = () => ({ supervisor_image: image, ...own });
-  if (given !== undefined) {
-    await verifyImageExists(ctx, engine, settings.root, IMAGE_VARIABLE, given);
-    return {
-      before: [],
-      build: { withSupervisor: false, others: [], env: {} },
-      after: [],
-      table,
-      banner: [['supervisor', `${image} (${IMAGE_VARIABLE})`]] as const,
-    };
-  }
-  const supervisor = await planSupervisor(ctx, features, settings.root, host, engine.arch, lack);
+  if (own.image !== undefined) return withImage(ctx, facts, own, own.image);
+  const supervisor = await prepareSupervisor(ctx, 'podman', facts, own.profile);
+  if (supervisor === undefined) return undefined;
+  const { engine, source } = supervisor;
+  const { profile, reason } = source.choice;
   return {
-    before: supervisor.steps,
-    build: { withSupervisor: supervisor.choice.profile === 'dev', others: [], env: {} },
-    after: [imageStep(ctx, engine, settings.root, supervisor)],
-    table,
-    banner: [
-      ['supervisor', `${image}, ${supervisor.choice.profile} profile, static (${supervisor.choice.reason})`],
-    ] as const,
+    before: source.steps,
+    wishes: { withSupervisor: profile === 'dev', others: [], env: {} },
+    after: [imageStep(ctx, engine, facts.config.root, source)],
+    table: () => ({ supervisor_image: SUPERVISOR_IMAGE, ...own.table }),
+    banner: [['supervisor', `${SUPERVISOR_IMAGE}, ${profile} profile, static (${reason})`]],
+  };
+}
+
+/** A launch with an image that exists: no supervisor is built. */
+async function withImage(
+  ctx: RunnerContext,
+  facts: PrepareFacts,
+  own: PodmanConfig,
+  image: string,
+): Promise<Preparation> {
+  const engine = await driverEngine(ctx, 'podman', facts);
+  await verifyImageExists(ctx, engine, facts.config.root, IMAGE_VARIABLE, image);
+  return {
+    before: [],
+    wishes: { withSupervisor: false, others: [], env: {} },
+    after: [],
+    table: () => ({ supervisor_image: image, ...own.table }),
+    banner: [['supervisor', `${image} (${IMAGE_VARIABLE})`]],
   };
 }

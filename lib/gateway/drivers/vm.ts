@@ -3,48 +3,38 @@
 /** The gateway whose sandboxes are small virtual machines; the driver carries runtime and supervisor inside. */
 
 import { dirname, join } from 'node:path';
-import { featuresFor, type LaunchFeatures } from '../../cargo/features.ts';
-import { booleanOf, type Environment, textOf, wholeNumberOf } from '../../cli/env.ts';
-import type { TaskContext } from '../../cli/task.ts';
-import type { Problems } from '../../cli/validation.ts';
+import type { RunnerContext } from '../../build-env.ts';
+import { featuresFor } from '../../cargo/features.ts';
+import { type Environment, parseCount, readPath, textOf, readVariable } from '../../cli/env.ts';
+import type { Terminal } from '../../cli/terminal.ts';
+import type { DevBuild } from '../../dev-build/artifacts.ts';
 import { shown } from '../../errors.ts';
-import { absolutePath } from '../../fs/paths.ts';
 import { makePrivateDirectory, ownersOf, verifyPrivateDirectory } from '../../fs/private-directory.ts';
-import { thisHost } from '../../host.ts';
-import { meanwhile } from '../../meanwhile.ts';
-import { command } from '../../process/command.ts';
+import { cmd } from '../../process/command.ts';
 import { COMPONENTS } from '../../product.ts';
-import { resolveBundleConfig } from '../../vm/config.ts';
-import { prepareBundle } from '../../vm/execute.ts';
-import { bundleDryRunLines } from '../../vm/plan.ts';
-import { LAUNCH_VARIABLES, type Settings, type SettingsSource } from '../config.ts';
-import { type DriverRecord, loopback, type Made, type Preparation, type Step } from './types.ts';
+import { type BundleConfig, resolveBundleConfig } from '../../vm/config.ts';
+import { executeBundle, prepareBundle } from '../../vm/execute.ts';
+import type { PreparedBundle } from '../../vm/plan.ts';
+import { bundleDryRunLines } from '../../vm/report.ts';
+import { type Config, type ConfigSource, loopback } from '../config.ts';
+import type { BuiltStep, DriverRecord, Preparation, PrepareFacts, Step } from './types.ts';
 import { runtimeStep } from './vm-runtime.ts';
-import { driverStateDirectory, verifySocketPath } from './vm-state.ts';
+import { type DriverState, driverState, verifySocketPath } from './vm-state.ts';
 
 const DRIVER = { name: 'driver', package: 'openshell-driver-vm', binary: 'openshell-driver-vm' } as const;
 const ENTITLEMENTS = 'crates/openshell-driver-vm/entitlements.plist';
 
-const VARIABLES = {
-  communityImage: 'COMMUNITY_SANDBOX_IMAGE',
-  bootstrapImage: 'OPENSHELL_VM_BOOTSTRAP_IMAGE',
-  hostGateway: 'OPENSHELL_VM_HOST_GATEWAY',
-  driverDirectory: 'OPENSHELL_DRIVER_DIR',
-  gpu: 'OPENSHELL_VM_GPU',
-  gpuMemory: 'OPENSHELL_VM_GPU_MEM_MIB',
-  gpuCpus: 'OPENSHELL_VM_GPU_VCPUS',
-  runtimeDirectory: 'OPENSHELL_VM_RUNTIME_COMPRESSED_DIR',
-} as const;
-
-interface VmSettings {
+interface VmConfig {
   readonly image: string;
   readonly bootstrapImage: string;
   readonly grpcEndpoint: string;
-  /** Where the gateway looks for the driver; `undefined` for where cargo makes it. */
+  /** Where the gateway looks for the driver; `undefined` for where cargo builds it. */
   readonly driverDirectory: string | undefined;
-  /** The driver's own state, absolute, and what named it. */
-  readonly stateDirectory: string;
-  readonly stateSource: string;
+  readonly state: DriverState;
+  /** `undefined` where it is among the problems. */
+  readonly bundle: BundleConfig | undefined;
+  /** Variables that are set and have no effect. */
+  readonly ignored: readonly string[];
 }
 
 export const VM_DRIVER: DriverRecord = {
@@ -52,137 +42,131 @@ export const VM_DRIVER: DriverRecord = {
   title: 'VM',
   port: 18_081,
   isActivated: true,
-  variables: { name: ['OPENSHELL_VM_GATEWAY_NAME'], stateDirectory: ['OPENSHELL_VM_GATEWAY_STATE_DIR'] },
+  variables: {
+    name: ['OPENSHELL_VM_GATEWAY_NAME', 'OPENSHELL_GATEWAY_NAME'],
+    stateDirectory: ['OPENSHELL_VM_GATEWAY_STATE_DIR', 'OPENSHELL_GATEWAY_STATE_DIR'],
+  },
   bind: loopback,
-  open(source, settings) {
-    const own = resolve(source, settings);
+  open(source, config) {
+    const own = resolve(source, config);
     return {
       defaultImage: undefined,
       binaries: [COMPONENTS.supervisor, DRIVER],
       gatewayEnv: gpuEnvironment(source),
-      metadata: { vm_driver_state_dir: own.stateDirectory },
-      prepare: (ctx, features) => prepare(ctx, features, settings, own, source.problems),
+      metadata: { vm_driver_state_dir: own.state.directory },
+      prepare: (ctx, facts) => prepare(ctx, facts, own, source),
     };
   },
 };
 
-function resolve(source: SettingsSource, settings: Settings): VmSettings {
-  const { env, startDirectory, platform, problems } = source;
-  const [stateSource, stateDirectory] = driverStateDirectory(env, startDirectory, settings.name);
-  problems.attempt(() => verifySocketPath(stateSource, stateDirectory, platform), undefined);
-  problems.attempt(() => verifyPrivateDirectory(stateSource, stateDirectory, ownersOf(undefined)), undefined);
-  const host = textOf(env, VARIABLES.hostGateway) ?? 'host.containers.internal';
-  const directory = textOf(env, VARIABLES.driverDirectory);
+function resolve({ env, startDirectory, root, host, problems }: ConfigSource, config: Config): VmConfig {
+  const state = driverState(env, startDirectory, config.name);
+  problems.attempt(() => verifySocketPath(state, host.platform), undefined);
+  problems.attempt(() => verifyPrivateDirectory(state.source, state.directory, ownersOf(undefined)), undefined);
   return {
-    image: textOf(env, LAUNCH_VARIABLES.sandboxImage) ?? textOf(env, VARIABLES.communityImage) ?? settings.sandboxImage,
+    image: textOf(env, 'OPENSHELL_SANDBOX_IMAGE') ?? readVariable(env, 'COMMUNITY_SANDBOX_IMAGE') ?? config.sandboxImage,
     // Written even where it is empty: the driver has a rule of its own then.
-    bootstrapImage: env[VARIABLES.bootstrapImage] ?? '',
-    grpcEndpoint: settings.grpcEndpoint ?? `http://${host}:${settings.port}`,
-    driverDirectory: directory === undefined ? undefined : absolutePath(startDirectory, directory),
-    stateDirectory,
-    stateSource,
+    bootstrapImage: env.OPENSHELL_VM_BOOTSTRAP_IMAGE ?? '',
+    grpcEndpoint: config.grpcEndpoint ?? `http://${readVariable(env, 'OPENSHELL_VM_HOST_GATEWAY')}:${config.port}`,
+    driverDirectory: readPath(env, 'OPENSHELL_DRIVER_DIR', startDirectory),
+    state,
+    bundle: problems.attempt(() => resolveBundleConfig(env, root, startDirectory, host), undefined),
+    ignored: ['OPENSHELL_SANDBOX_NAMESPACE', 'OPENSHELL_SANDBOX_IMAGE_PULL_POLICY'].filter(
+      (name) => textOf(env, name) !== undefined,
+    ),
   };
 }
 
 /** The gateway hands its environment on to the driver, which reads only `true` and whole numbers. */
-function gpuEnvironment({ env, flags, problems }: SettingsSource): Environment {
-  const isOn = flags.gpu === true || problems.attempt(() => booleanOf(env, VARIABLES.gpu, false), false);
-  const number = (variable: string, flag: string, given: string | undefined) =>
-    problems.attempt(
-      () => (given === undefined ? wholeNumberOf(env, variable, 1) : wholeNumberOf({ [flag]: given }, flag, 1)),
-      undefined,
-    );
-  const memory = number(VARIABLES.gpuMemory, '--gpu-mem-mib', flags['gpu-mem-mib']);
-  const cpus = number(VARIABLES.gpuCpus, '--gpu-vcpus', flags['gpu-vcpus']);
+function gpuEnvironment({ env, flags, problems }: ConfigSource): Environment {
+  const isOn = flags.gpu === true || problems.attempt(() => readVariable(env, 'OPENSHELL_VM_GPU'), false);
+  const count = (
+    variable: 'OPENSHELL_VM_GPU_MEM_MIB' | 'OPENSHELL_VM_GPU_VCPUS',
+    flag: 'gpu-mem-mib' | 'gpu-vcpus',
+  ) => {
+    const given = flags[flag];
+    const read = () => (given === undefined ? readVariable(env, variable) : parseCount(`--${flag}`, given, 1));
+    const value = problems.attempt(read, undefined);
+    return value === undefined ? {} : { [variable]: String(value) };
+  };
   return {
-    ...(isOn || env[VARIABLES.gpu] !== undefined ? { [VARIABLES.gpu]: isOn ? 'true' : undefined } : {}),
-    ...(memory === undefined ? {} : { [VARIABLES.gpuMemory]: String(memory) }),
-    ...(cpus === undefined ? {} : { [VARIABLES.gpuCpus]: String(cpus) }),
+    ...(isOn || env.OPENSHELL_VM_GPU !== undefined ? { OPENSHELL_VM_GPU: isOn ? 'true' : undefined } : {}),
+    ...count('OPENSHELL_VM_GPU_MEM_MIB', 'gpu-mem-mib'),
+    ...count('OPENSHELL_VM_GPU_VCPUS', 'gpu-vcpus'),
   };
 }
 
 async function prepare(
-  ctx: TaskContext,
-  features: LaunchFeatures,
-  settings: Settings,
-  own: VmSettings,
-  problems: Problems,
-): Promise<Preparation> {
-  const { env, startDirectory, terminal } = ctx;
-  for (const name of [LAUNCH_VARIABLES.namespace, LAUNCH_VARIABLES.pullPolicy]) {
-    if (textOf(env, name) !== undefined) terminal.warn(`${name} has no effect: the vm driver does not read it`);
-  }
-  const host = thisHost();
-  const config = resolveBundleConfig(env, settings.root, startDirectory, host);
-  const bundle = { ...config, build: { ...config.build, features: featuresFor(features, [COMPONENTS.supervisor]) } };
-  const runtime = problems.attempt(() => runtimeStep(ctx, settings.root, bundle.directory, host.platform), []);
-  const [prepared, { executeBundle }] = await Promise.all([
-    prepareBundle(ctx, bundle),
-    meanwhile(() => import('../../vm/execute.ts')),
-  ]);
+  ctx: RunnerContext,
+  { config, tools }: PrepareFacts,
+  own: VmConfig,
+  { problems }: ConfigSource,
+): Promise<Preparation | undefined> {
+  for (const name of own.ignored) ctx.terminal.warn(`${name} has no effect: the vm driver does not read it`);
+  if (own.bundle === undefined) return undefined;
+  const { directory, stage } = own.bundle;
+  const runtime = problems.attempt(() => runtimeStep(ctx, config, directory), []);
+  if (tools === undefined) return undefined;
+  const build = { ...stage.build, features: featuresFor(tools.features, stage.components) };
+  const prepared = await prepareBundle(ctx, { ...own.bundle, stage: { ...stage, build } }, tools);
   return {
-    before: [
-      ...runtime,
-      {
-        name: 'bundle',
-        title: `supervisor for the guest (linux/${bundle.arch})`,
-        lines: bundleDryRunLines(ctx.runner, prepared),
-        run: async () => {
-          await executeBundle(ctx, prepared);
-        },
-      },
-    ],
-    build: {
-      withSupervisor: false,
-      others: [DRIVER],
-      env: { [VARIABLES.runtimeDirectory]: bundle.directory },
-    },
-    after: [...signStep(ctx, settings, host.platform), stateStep(ctx, own)],
-    table: (made) => ({
+    before: [...runtime, bundleStep(ctx, prepared)],
+    wishes: { withSupervisor: false, others: [DRIVER], env: { OPENSHELL_VM_RUNTIME_COMPRESSED_DIR: directory } },
+    after: [...signStep(ctx, config), stateStep(ctx.terminal, own)],
+    table: (built) => ({
       default_image: own.image,
       bootstrap_image: own.bootstrapImage,
       grpc_endpoint: own.grpcEndpoint,
-      driver_dir: own.driverDirectory ?? dirname(driverPath(made)),
-      state_dir: own.stateDirectory,
+      driver_dir: own.driverDirectory ?? dirname(driverPath(built)),
+      state_dir: own.state.directory,
     }),
-    banner: [['driver state', own.stateDirectory]],
+    banner: [['driver state', own.state.directory]],
   };
 }
 
-function driverPath(made: Made): string {
-  return made.others?.[DRIVER.name] ?? '';
+function bundleStep(ctx: RunnerContext, prepared: PreparedBundle): Step {
+  return {
+    name: 'bundle',
+    title: `supervisor for the guest (linux/${prepared.config.arch})`,
+    lines: bundleDryRunLines(ctx.runner, prepared),
+    run: async () => {
+      await executeBundle(ctx, prepared);
+    },
+  };
+}
+
+function driverPath({ others }: DevBuild): string {
+  const path = others.get(DRIVER.name);
+  if (path === undefined) throw new TypeError('the launch has not built the VM driver');
+  return path;
 }
 
 /** macOS lets only a signed program with the entitlement use its hypervisor. What was built is signed, wherever it is. */
-function signStep(ctx: TaskContext, settings: Settings, platform: NodeJS.Platform): Step[] {
-  if (platform !== 'darwin') return [];
-  const sign = (path: string) =>
-    command(['codesign', '--entitlements', join(settings.root, ENTITLEMENTS), '--force', '-s', '-', path], {
-      cwd: settings.root,
-    });
+function signStep({ runner }: RunnerContext, { host, root }: Config): BuiltStep[] {
+  if (host.platform !== 'darwin') return [];
+  const entitlements = join(root, ENTITLEMENTS);
+  const sign = (path: string) => cmd({ cwd: root })`codesign --entitlements ${entitlements} --force -s - ${path}`;
   return [
     {
       name: 'sign',
       title: 'signature of the driver',
-      lines: [ctx.runner.describe(sign(`<${DRIVER.binary}>`))],
-      run: (made) => ctx.runner.run(sign(driverPath(made))),
+      lines: [runner.describe(sign(`<${DRIVER.binary}>`))],
+      run: (build) => runner.run(sign(driverPath(build))),
     },
   ];
 }
 
-function stateStep({ terminal }: TaskContext, own: VmSettings): Step {
+function stateStep(terminal: Terminal, { driverDirectory, state }: VmConfig): BuiltStep {
   return {
     name: 'driver-state',
     title: "the driver's state directory",
-    lines: [`# makes ${own.stateDirectory} (0700)`],
-    run: async (made) => {
+    lines: [`# makes ${state.directory} (0700)`],
+    run: async (build) => {
       // The gateway's user: the driver takes no directory of anybody else.
-      makePrivateDirectory(own.stateSource, own.stateDirectory, ownersOf(undefined));
-      const built = dirname(driverPath(made));
-      if (own.driverDirectory === undefined || own.driverDirectory === built) return;
-      terminal.warn(
-        `${VARIABLES.driverDirectory} is ${shown(own.driverDirectory)}; the driver of this build is in ${built}`,
-      );
+      makePrivateDirectory(state.source, state.directory, ownersOf(undefined));
+      const built = dirname(driverPath(build));
+      if (driverDirectory === undefined || driverDirectory === built) return;
+      terminal.warn(`OPENSHELL_DRIVER_DIR is ${shown(driverDirectory)}; the driver of this build is in ${built}`);
     },
   };
 }

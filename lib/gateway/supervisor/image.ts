@@ -9,13 +9,15 @@
 import { hash } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import type { TaskContext } from '../../cli/task.ts';
+import type { RunnerContext } from '../../build-env.ts';
+import type { DevBuild } from '../../dev-build/artifacts.ts';
 import type { Engine } from '../../engine/types.ts';
 import { failure, oneLine, usageError } from '../../errors.ts';
+import { isTable, parseJson } from '../../fs/json.ts';
 import { temporaryRoot } from '../../fs/temp.ts';
-import { type Command, command } from '../../process/command.ts';
+import { type Command, cmd } from '../../process/command.ts';
 import { COMPONENTS, PRODUCT } from '../../product.ts';
-import type { Made, Step } from '../drivers/types.ts';
+import type { BuiltStep } from '../drivers/types.ts';
 import type { SupervisorSource } from './source.ts';
 
 export const SUPERVISOR_IMAGE = 'openshell/supervisor:dev';
@@ -36,22 +38,22 @@ interface ImageFacts {
  * @throws usageError naming the variable
  */
 export async function verifyImageExists(
-  ctx: TaskContext,
+  ctx: RunnerContext,
   engine: Engine,
   root: string,
   source: string,
   image: string,
 ): Promise<void> {
-  const answer = await ctx.runner.probe(inspect(engine, root, image), PROBE_TIMEOUT_MS);
-  if (answer.ok) return;
+  const result = await ctx.runner.probe(inspect(engine, root, image), PROBE_TIMEOUT_MS);
+  if (result.ok) return;
   throw usageError(
-    `${source} is '${oneLine(image)}', which ${engine.program} does not have (${oneLine(answer.reason)}); ` +
+    `${source} is '${oneLine(image)}', which ${engine.program} does not have (${oneLine(result.reason)}); ` +
       `pull or build it, or unset ${source} to have it built`,
   );
 }
 
 /** The step that brings the image up to date. */
-export function imageStep(ctx: TaskContext, engine: Engine, root: string, supervisor: SupervisorSource): Step {
+export function imageStep(ctx: RunnerContext, engine: Engine, root: string, supervisor: SupervisorSource): BuiltStep {
   const temporary = temporaryRoot();
   return {
     name: 'image',
@@ -60,22 +62,22 @@ export function imageStep(ctx: TaskContext, engine: Engine, root: string, superv
       `# makes a build context with ${copiedPath(supervisor)} in it`,
       ctx.runner.describe(build(engine, root, '<context>', supervisor, { profile: '…', binary: '…', dockerfile: '…' })),
     ],
-    run: (made) => bringUpToDate(ctx, engine, root, supervisor, made, temporary),
+    run: (built) => bringUpToDate(ctx, engine, root, supervisor, built, temporary),
   };
 }
 
 async function bringUpToDate(
-  ctx: TaskContext,
+  ctx: RunnerContext,
   engine: Engine,
   root: string,
   supervisor: SupervisorSource,
-  made: Made,
+  built: DevBuild,
   temporary: string,
 ): Promise<void> {
   const { runner, terminal } = ctx;
   const labels: Labels = {
     profile: supervisor.choice.profile,
-    binary: await supervisor.digest(made),
+    binary: await supervisor.digest(built),
     dockerfile: digestOfText(join(root, DOCKERFILE)),
   };
   const present = await probeImage(ctx, engine, root);
@@ -88,15 +90,15 @@ async function bringUpToDate(
   }
   const context = mkdtempSync(join(temporary, 'openshell-supervisor-'));
   try {
-    await supervisor.install(made, join(context, copiedPath(supervisor)));
+    await supervisor.install(built, join(context, copiedPath(supervisor)));
     await runner.run(build(engine, root, context, supervisor, labels));
-    const built = readFileSync(join(context, 'id'), 'utf8')
+    const id = readFileSync(join(context, 'id'), 'utf8')
       .trim()
       .replace(/^sha256:/, '');
     const named = await probeImage(ctx, engine, root);
-    if (named?.id !== built) {
+    if (named?.id !== id) {
       throw failure(
-        `${SUPERVISOR_IMAGE} means ${named?.id ?? 'nothing'}, but ${built} was built; another build has taken the name, start again`,
+        `${SUPERVISOR_IMAGE} means ${named?.id ?? 'nothing'}, but ${id} was built; another build has taken the name, start again`,
       );
     }
   } finally {
@@ -120,7 +122,7 @@ function copiedPath(supervisor: SupervisorSource): string {
 }
 
 function build(engine: Engine, root: string, context: string, supervisor: SupervisorSource, labels: Labels): Command {
-  const [words = []] = engine.record.buildCommands({
+  const [args = []] = engine.record.buildCommands({
     dockerfile: join(root, DOCKERFILE),
     target: COMPONENTS.supervisor.name,
     tags: [SUPERVISOR_IMAGE],
@@ -136,32 +138,30 @@ function build(engine: Engine, root: string, context: string, supervisor: Superv
     output: { kind: 'load' },
     context,
   });
-  return command([engine.program, ...words], { cwd: root });
+  return cmd({ cwd: root })`${engine.program} ${args}`;
 }
 
 function inspect(engine: Engine, root: string, image: string): Command {
-  return command([engine.program, 'image', 'inspect', image], { cwd: root });
+  return cmd({ cwd: root })`${engine.program} image inspect ${image}`;
 }
 
-async function probeImage(ctx: TaskContext, engine: Engine, root: string): Promise<ImageFacts | undefined> {
-  const answer = await ctx.runner.probe(inspect(engine, root, SUPERVISOR_IMAGE), PROBE_TIMEOUT_MS);
-  return answer.ok ? parseImage(answer.output) : undefined;
+async function probeImage(ctx: RunnerContext, engine: Engine, root: string): Promise<ImageFacts | undefined> {
+  const result = await ctx.runner.probe(inspect(engine, root, SUPERVISOR_IMAGE), PROBE_TIMEOUT_MS);
+  return result.ok ? parseImage(result.output) : undefined;
 }
 
 /**
- * Reads the answer of `image inspect`, a list of one image.
+ * Reads the output of `image inspect`, a list of one image.
  *
  * @returns `undefined` for anything else: such an image cannot be trusted, and is built again
  */
 export function parseImage(text: string): ImageFacts | undefined {
-  try {
-    const [image] = JSON.parse(text) as { Id: string; Labels?: object; Config?: { Labels?: object } }[];
-    if (typeof image?.Id !== 'string') return undefined;
-    const labels = { ...image.Config?.Labels, ...image.Labels } as Record<string, string>;
-    return { id: image.Id.replace(/^sha256:/, ''), labels };
-  } catch {
-    return undefined;
-  }
+  const list = parseJson(text);
+  const image: unknown = Array.isArray(list) ? list[0] : undefined;
+  if (!isTable(image) || typeof image.Id !== 'string') return undefined;
+  const config = isTable(image.Config) ? image.Config : {};
+  const labels = { ...(config.Labels ?? {}), ...(image.Labels ?? {}) } as Record<string, string>;
+  return { id: image.Id.replace(/^sha256:/, ''), labels };
 }
 
 function digestOfText(path: string): string {

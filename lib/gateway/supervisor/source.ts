@@ -1,33 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Where the supervisor of a local launch comes from. On native Linux it is built with the gateway,
- * in one cargo run, static, in the dev profile; for another machine, or where that is asked for, or
- * where glibc's static archive is missing, it is the staged release build.
+ * Where the supervisor of a local launch comes from. On native Linux it is built with the gateway, in one cargo run,
+ * static, in the dev profile; for another machine, or where that is wanted, or where glibc's static archive is missing,
+ * it is the staged release build.
  */
-/** The supervisor of a launch from staging: release, static, for the architecture that sandboxes run on. */
 
-import { featuresFor, type LaunchFeatures } from '../../cargo/features.ts';
-import { choiceOf, type Environment } from '../../cli/env.ts';
-import type { TaskContext } from '../../cli/task.ts';
-import { resolveLaunchBuildConfig } from '../../dev-build/config.ts';
-import { whyNoStaticLibc } from '../../dev-build/static-libc.ts';
-import { type BuiltSupervisor, digestOf } from '../../dev-build/supervisor.ts';
+import type { RunnerContext } from '../../build-env.ts';
+import { featuresFor } from '../../cargo/features.ts';
+import { type Environment, readVariable } from '../../cli/env.ts';
+import type { DevBuild } from '../../dev-build/artifacts.ts';
+import { type BuiltSupervisor, digestOf, installSupervisor } from '../../dev-build/supervisor.ts';
 import { type Change, copyWhole, sweepTemporary } from '../../fs/atomic-write.ts';
 import type { Arch, Host } from '../../host.ts';
 import { COMPONENTS } from '../../product.ts';
 import { verifyArtifact } from '../../stage/artifacts.ts';
-import { resolveStageConfig } from '../../stage/config.ts';
-import { execute, prepareStage } from '../../stage/execute.ts';
+import { execute, type KnownTools, prepareStage } from '../../stage/execute.ts';
 import { type Artifact, artifactsOf, type PreparedStage } from '../../stage/plan.ts';
 import { dryRunLines } from '../../stage/report.ts';
-import type { Made, Step } from '../drivers/types.ts';
+import type { Config } from '../config.ts';
+import type { Step } from '../drivers/types.ts';
 
-export const PROFILE_VARIABLE = 'OPENSHELL_SUPERVISOR_PROFILE';
-
-export const PROFILES = ['dev', 'release'] as const;
-
-export type Profile = (typeof PROFILES)[number];
+export type Profile = 'dev' | 'release';
 
 /** Where the supervisor comes from, and why, for users. */
 export interface SupervisorChoice {
@@ -41,21 +35,21 @@ export interface SupervisorChoice {
 export interface SupervisorSource {
   readonly arch: Arch;
   readonly choice: SupervisorChoice;
-  /** The steps that make it; none where it is built with the gateway. */
+  /** The steps that build it; none where it is built with the gateway. */
   readonly steps: readonly Step[];
   /** Puts it where sandboxes get it from, once the steps have run. Running sandboxes keep the file that they have. */
-  install(made: Made, path: string): Promise<Change>;
+  install(build: DevBuild, path: string): Promise<Change>;
   /** Its SHA-256 in hexadecimal. */
-  digest(made: Made): Promise<string>;
+  digest(build: DevBuild): Promise<string>;
 }
 
 /**
- * Reads the profile.
+ * Reads the profile that the user asked for.
  *
- * @throws usageError for any other word
+ * @throws usageError for a value that is not a profile
  */
-export function profileOf(env: Environment): Profile | undefined {
-  return choiceOf(env, PROFILE_VARIABLE, PROFILES);
+export function resolveProfile(env: Environment): Profile | undefined {
+  return readVariable(env, 'OPENSHELL_SUPERVISOR_PROFILE');
 }
 
 /**
@@ -63,84 +57,71 @@ export function profileOf(env: Environment): Profile | undefined {
  *
  * @param wanted what the user asked for
  * @param arch the architecture that sandboxes run on
- * @param lack why glibc cannot be linked statically here; `undefined` where it can
+ * @param noStatic why glibc cannot be linked statically here; `undefined` where it can
  */
 export function chooseSupervisor(
   wanted: Profile | undefined,
   host: Host,
   arch: Arch,
-  lack: string | undefined,
+  noStatic: string | undefined,
 ): SupervisorChoice {
+  const variable = 'OPENSHELL_SUPERVISOR_PROFILE';
   const staged = { profile: 'release', advice: undefined } as const;
   if (host.platform !== 'linux' || host.arch !== arch) {
-    const advice = wanted === 'dev' ? `${PROFILE_VARIABLE}=dev has no effect for linux/${arch} here` : undefined;
+    const advice = wanted === 'dev' ? `${variable}=dev has no effect for linux/${arch} here` : undefined;
     return { ...staged, reason: `cross-built for linux/${arch}`, advice };
   }
-  if (wanted === 'release') return { ...staged, reason: `${PROFILE_VARIABLE}=release` };
-  if (lack !== undefined) return { ...staged, reason: "glibc's static archive is missing", advice: lack };
+  if (wanted === 'release') return { ...staged, reason: `${variable}=release` };
+  if (noStatic !== undefined) return { ...staged, reason: "glibc's static archive is missing", advice: noStatic };
   return { profile: 'dev', reason: 'built with the gateway', advice: undefined };
-}
-
-/**
- * Why glibc cannot be linked statically here, asked only where the answer could matter. It does not
- * depend on the engine, which can be asked meanwhile.
- */
-export async function probeStaticLibc({ runner, env, startDirectory }: TaskContext, root: string, host: Host) {
-  if (host.platform !== 'linux' || profileOf(env) === 'release') return undefined;
-  return whyNoStaticLibc(
-    runner,
-    env,
-    resolveLaunchBuildConfig(env, root, startDirectory, host, { withSupervisor: true }),
-  );
 }
 
 /**
  * Chooses, and plans.
  *
- * @param lack the answer of `probeStaticLibc`
  * @throws usageError where this machine cannot build what was chosen
  */
 export async function planSupervisor(
-  ctx: TaskContext,
-  features: LaunchFeatures,
-  root: string,
-  host: Host,
+  ctx: RunnerContext,
+  config: Config,
+  tools: KnownTools,
   arch: Arch,
-  lack: string | undefined,
+  profile: Profile | undefined,
+  noStatic: string | undefined,
 ): Promise<SupervisorSource> {
-  const choice = chooseSupervisor(profileOf(ctx.env), host, arch, lack);
+  const choice = chooseSupervisor(profile, config.host, arch, noStatic);
   if (choice.advice !== undefined) ctx.terminal.warn(choice.advice);
-  if (choice.profile === 'dev') {
-    const built = (made: Made) => made.supervisor as BuiltSupervisor;
-    const install = async (made: Made, path: string) => {
-      const { installSupervisor } = await import('../../dev-build/supervisor.ts');
-      return installSupervisor(built(made), path);
-    };
-    return { arch, choice, steps: [], install, digest: async (made) => built(made).sha256 };
-  }
-  // Staging is a whole module, and most launches do not enter it.
-  const { planStaged } = await import('./source.ts');
-  return planStaged(ctx, features, root, host, arch, choice);
+  return choice.profile === 'dev' ? withGateway(arch, choice) : staged(ctx, config, tools, arch, choice);
 }
 
-/**
- * Plans its staging.
- *
- * @throws usageError where this machine cannot build it
- */
-export async function planStaged(
-  ctx: TaskContext,
-  features: LaunchFeatures,
-  root: string,
-  host: Host,
+function withGateway(arch: Arch, choice: SupervisorChoice): SupervisorSource {
+  return {
+    arch,
+    choice,
+    steps: [],
+    install: (build, path) => installSupervisor(supervisorOf(build), path),
+    digest: async (build) => supervisorOf(build).sha256,
+  };
+}
+
+function supervisorOf({ supervisor }: DevBuild): BuiltSupervisor {
+  if (supervisor === undefined) throw new TypeError('the launch has not built a supervisor');
+  return supervisor;
+}
+
+/** What else staging would read is the business of image builds and releases. */
+async function staged(
+  ctx: RunnerContext,
+  { build, host, root }: Config,
+  tools: KnownTools,
   arch: Arch,
   choice: SupervisorChoice,
 ): Promise<SupervisorSource> {
-  const env = closedEnvironment(ctx.env);
-  const config = resolveStageConfig(COMPONENTS.supervisor.name, env, root, ctx.startDirectory, host);
-  const staging = { ...config, arches: [arch], features: featuresFor(features, [COMPONENTS.supervisor]) };
-  const [artifact] = artifactsOf(staging) as [Artifact];
-  const prepared = await prepareStage(ctx, staging);
+  const components = [COMPONENTS.supervisor];
+  const own = { ...build, version: undefined, features: featuresFor(tools.features, components) };
+  const stage = { root, host, components, arches: [arch], build: own };
+  const [artifact] = artifactsOf(stage) as [Artifact];
+  const prepared = await prepareStage(ctx, stage, tools);
   return {
     arch,
     choice,
@@ -153,12 +134,7 @@ export async function planStaged(
   };
 }
 
-/** What else staging would read is the business of image builds and releases. */
-function closedEnvironment(env: Environment): Environment {
-  return { ...env, PREBUILT_ARCH: undefined, DOCKER_PLATFORM: undefined, OPENSHELL_CARGO_VERSION: undefined };
-}
-
-function stageStep(ctx: TaskContext, prepared: PreparedStage): Step {
+function stageStep(ctx: RunnerContext, prepared: PreparedStage): Step {
   return {
     name: 'stage',
     title: 'supervisor, release',

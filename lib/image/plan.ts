@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** The plan of an image build, pure: what is staged, and the engine's commands. */
+
+import type { Engine, ImageBuild } from '../engine/types.ts';
+import type { Arch } from '../host.ts';
+import { type Command, cmd } from '../process/command.ts';
+import type { StageConfig } from '../stage/config.ts';
+import type { PreparedStage } from '../stage/plan.ts';
+import type { ImageConfig } from './config.ts';
+import { cacheOptions } from './output.ts';
+
+/** An image build that is planned: nothing but probes has been started. */
+export interface PreparedImage {
+  readonly config: ImageConfig;
+  /** What the image copies. */
+  readonly stage: StageConfig;
+  /** `undefined` where others have staged it. */
+  readonly staging: PreparedStage | undefined;
+  /** The directory of the build cache; `undefined` where the builder keeps its own. */
+  readonly cache: string | undefined;
+  readonly commands: readonly Command[];
+}
+
+/** What the engine is to build. */
+export function imageBuild(config: ImageConfig, arches: readonly Arch[], cache: string | undefined): ImageBuild {
+  return {
+    context: config.root,
+    dockerfile: config.dockerfile,
+    target: config.target,
+    tags: [config.reference, ...config.otherTags],
+    platforms: arches.map((arch) => `linux/${arch}`),
+    builder: config.builder,
+    caches: cache === undefined ? [] : cacheOptions(cache),
+    secrets: [],
+    extra: config.extra,
+    output: config.output,
+  };
+}
+
+/**
+ * The commands of a build.
+ *
+ * @param cwd the directory that relative paths in the user's options are relative to
+ */
+export function imageCommands(engine: Engine, build: ImageBuild, cwd: string): Command[] {
+  return engine.record.buildCommands(build).map((args) => cmd({ cwd })`${engine.program} ${args}`);
+}

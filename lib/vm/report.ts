@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** What a bundle prints: the plan of a dry run, and the closing report. */
+
+import { relative } from 'node:path';
+import type { Runner } from '../build-env.ts';
+import { buildLines, builtText, CHECKS, megabytes } from '../stage/report.ts';
+import { type Bundle, type PreparedBundle, supervisorOf } from './plan.ts';
+
+/** The plan: the commands in their order, ready to paste, and the file that is written. */
+export function bundleDryRunLines(runner: Runner, { config, way }: PreparedBundle): string[] {
+  if (way.kind === 'existing') {
+    return [`# keeps ${config.path}, written on ${dayOf(way.bundle.date)}: nothing can be built here`];
+  }
+  const { check } = supervisorOf(config);
+  return buildLines(
+    runner,
+    way.stage,
+    () => `compresses it to ${config.path} where its content is new (${CHECKS[check]})`,
+  );
+}
+
+/** The closing report of a bundle. */
+export function bundleReportLine(root: string, bundle: Bundle): string {
+  const { path, size, compressedSize, change, built } = bundle;
+  const sizes = `${megabytes(size)} in ${megabytes(compressedSize)}`;
+  const what = change === 'written' ? 'bundled' : 'unchanged';
+  const shownPath = path.startsWith(`${root}/`) ? relative(root, path) : path;
+  return `${what}: ${shownPath} (${sizes}, ${built === undefined ? bundle.verified : builtText(built)})`;
+}
+
+/** A date for users: `2026-11-24 18:03`, in the time of this machine. */
+export function dayOf(date: Date): string {
+  // Swedish dates are those of ISO 8601.
+  return date.toLocaleString('sv-SE', { dateStyle: 'short', timeStyle: 'short' });
+}
