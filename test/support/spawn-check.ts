@@ -1,18 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Nobody but the runner starts a program. This reads the syntax tree of every file below `lib/` and
- * `tasks/` and names each other way out: imports (static, dynamic, through require), and the calls
+ * Only the runner starts programs. This reads the syntax tree of every file below `lib/` and
+ * `tasks/` and names whatever else could start one: imports (static, dynamic, through require), and the calls
  * of `process` that replace it or reach Node's inside. Modules are allowed by name, not banned by
  * name, so a new one has to be looked at before it can be used.
  */
 
-import { readdirSync, readFileSync } from 'node:fs';
-import { dirname, join, relative } from 'node:path';
-// The parser of vitest's own bundler: it reads TypeScript and is installed wherever the tests are.
-import { parseAst } from 'rolldown/parseAst';
+import { dirname, join } from 'node:path';
+import { filesBelow, lineAt, type Node, readSource, visitSyntax } from './structure/source.ts';
 
-/** The files with a way out of their own, and why. */
+/** The files that may, and what each may use. */
 const EXCEPTIONS: Readonly<Record<string, readonly string[]>> = {
   'lib/build-env.ts': ['node:child_process', 'zx/core', 'execve', 'createRequire', 'node:module#createRequire'],
 };
@@ -43,23 +41,12 @@ const BANNED_NAMES = [
   'Function',
 ];
 
-const ADVICE = 'only lib/build-env.ts starts programs; use runner.run, read, probe, cargo or become';
-
-interface Node {
-  readonly type: string;
-  readonly start: number;
-  readonly [key: string]: unknown;
-}
+const ADVICE =
+  'only lib/build-env.ts starts programs; use run, read, probe, cargo, interactive, start or exec of its Runner';
 
 /** Looks through `lib/` and `tasks/` below a directory; returns `path:line: what is banned; what to use`. */
 export function checkSpawns(root: string): string[] {
-  return ['lib', 'tasks'].flatMap((directory) =>
-    readdirSync(join(root, directory), { recursive: true, withFileTypes: true })
-      .filter((entry) => entry.isFile())
-      .map((entry) => relative(root, join(entry.parentPath, entry.name)))
-      .sort()
-      .flatMap((path) => checkFile(path, readFileSync(join(root, path), 'utf8'))),
-  );
+  return filesBelow(root).flatMap((path) => checkFile(path, readSource(root, path)));
 }
 
 /** Looks through one file. */
@@ -69,10 +56,10 @@ export function checkFile(path: string, text: string): string[] {
   const found: string[] = [];
   const ban = (node: Node, what: string, name: string) => {
     if (allowed.includes(name)) return;
-    found.push(`${path}:${text.slice(0, node.start).split('\n').length}: ${what} is banned; ${ADVICE}`);
+    found.push(`${path}:${lineAt(text, node.start)}: ${what} is banned; ${ADVICE}`);
   };
   const source: Source = { path, ban };
-  walk(parseAst(text, { lang: 'ts' }) as unknown as Node, undefined, (node, parent) => judge(node, parent, source));
+  visitSyntax(text, (node, parent) => judge(node, parent, source));
   return found;
 }
 
@@ -151,15 +138,4 @@ function isTypeOnly(parent: Node | undefined): boolean {
     parent !== undefined &&
     (/^TS(?!As|Non|Satisfies|Instantiation)/.test(parent.type) || parent.type === 'ImportSpecifier')
   );
-}
-
-function walk(node: Node, parent: Node | undefined, visit: (node: Node, parent: Node | undefined) => void): void {
-  visit(node, parent);
-  for (const value of Object.values(node)) {
-    for (const child of Array.isArray(value) ? value : [value]) {
-      if (typeof child === 'object' && child !== null && typeof (child as Node).type === 'string') {
-        walk(child as Node, node, visit);
-      }
-    }
-  }
 }

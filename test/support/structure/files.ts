@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** The checks of where files are. */
+
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { filesBelow } from './source.ts';
+
+const MOST_FILES = 8;
+
+/** More files directly in lib/ than can be taken in at a glance. */
+export function checkTopOfLib(root: string): string[] {
+  const files = filesBelow(root, ['lib']).filter((path) => path.split('/').length === 2);
+  if (files.length <= MOST_FILES) return [];
+  return [`lib:1: ${files.length} files directly in lib/, at most ${MOST_FILES} are allowed; move some to directories`];
+}
+
+/** Test files that are neither beside what they test, in test/flows, nor among the tests' own tools. */
+export function checkMirror(root: string): string[] {
+  return filesBelow(root, ['test'])
+    .filter((path) => path.endsWith('.test.ts') && !path.startsWith('test/fixtures/'))
+    .flatMap((path) => {
+      if (/^test\/((flows|bench|support)\/|[^/]+$)/.test(path)) return [];
+      const source = path.replace(/^test\//, '').replace(/\.test\.ts$/, '.ts');
+      if (/^(lib|tasks)\//.test(source) && existsSync(join(root, source))) return [];
+      return [`${path}:1: there is no ${source}; name it after what it tests, or move it to test/flows`];
+    });
+}
