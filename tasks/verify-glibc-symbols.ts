@@ -27,7 +27,7 @@ await runTask(
     const machine = archOf(args.flags.arch ?? '');
     reportVerdicts(terminal, args.words.slice(1), (binary) => {
       const verdict = inspectGlibc(absolutePath(startDirectory, binary), { machine, max });
-      return { verdict, passed: `highest GLIBC symbol: ${verdict.facts?.highest ?? 'none'}` };
+      return { verdict, passed: `highest GLIBC symbol: ${verdict.facts?.glibc ?? 'none'}` };
     });
   },
 );

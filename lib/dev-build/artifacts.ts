@@ -109,6 +109,6 @@ function machineOf(arch: Arch | undefined) {
   return arch === undefined ? {} : { machine: arch };
 }
 
-function reasonsOf(verdicts: readonly Verdict<unknown>[]): string {
+function reasonsOf(verdicts: readonly Verdict[]): string {
   return verdicts.flatMap((verdict) => (verdict.ok ? [] : verdict.reasons)).join('; ');
 }

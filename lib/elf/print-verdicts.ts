@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** Judging several binaries: every file is looked at, and one that fails fails the task. */
+/** Printing the verdicts over several binaries: every file is inspected, and one that fails fails the task. */
 
 import type { Terminal } from '../cli/terminal.ts';
 import { failure, oneLine } from '../errors.ts';
@@ -15,7 +15,7 @@ import type { Verdict } from './verify.ts';
 export function reportVerdicts(
   terminal: Terminal,
   binaries: readonly string[],
-  judge: (binary: string) => { verdict: Verdict<unknown>; passed: string },
+  judge: (binary: string) => { verdict: Verdict; passed: string },
 ): void {
   let failed = 0;
   for (const binary of binaries) {

@@ -4,7 +4,7 @@
 /** What a binary has to be before it is staged or bundled. */
 
 import type { CargoReport } from '../cargo/messages.ts';
-import { inspectExecutable, inspectGlibc, inspectStatic, type Verdict } from '../elf/verify.ts';
+import { type BinaryFacts, inspectExecutable, inspectGlibc, inspectStatic, type Verdict } from '../elf/verify.ts';
 import { failure } from '../errors.ts';
 import { copyWhole, sweepTemporary } from '../fs/atomic-write.ts';
 import { type Artifact, type CargoRun, GLIBC_FLOOR } from './plan.ts';
@@ -64,10 +64,10 @@ export function verifyArtifact(artifact: Artifact, path: string): { size: number
     return { size: executable.size, verified: `${executable.machine}, complete, ${executable.kind}` };
   }
   const facts = accepted(inspectGlibc(path, { machine, max: GLIBC_FLOOR }));
-  return { size: facts.size, verified: `${facts.machine}, complete, highest GLIBC symbol: ${facts.highest}` };
+  return { size: facts.size, verified: `${facts.machine}, complete, highest GLIBC symbol: ${facts.glibc}` };
 }
 
-function accepted<F>(verdict: Verdict<F>): F {
+function accepted(verdict: Verdict): BinaryFacts {
   if (verdict.ok) return verdict.facts;
   throw failure(`nothing was put in place: ${verdict.reasons.join('; ')}`);
 }
