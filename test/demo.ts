@@ -72,15 +72,14 @@ async function report(
   linked: Linked,
   ms: number,
 ): Promise<void> {
-  const [{ seconds }, { describeBinary }, { FAULT }, { LOW_LIMIT }] = await Promise.all([
+  const [{ seconds }, { FAULT, describeLinked }, { LOW_LIMIT }] = await Promise.all([
     import('../lib/cli/terminal.ts'),
-    import('../lib/elf/verify.ts'),
     import('./support/demo/scenes.ts'),
     import('./support/demo/run.ts'),
   ]);
   const raised = linked.limit === undefined ? '' : `, raised from ${LOW_LIMIT} to ${linked.limit}`;
   terminal.result(`guard off: died in the link after ${seconds(died.ms)}, status ${died.status}, ${FAULT}`);
-  terminal.result(`guard on:  linked after ${seconds(linked.ended.ms)}${raised}: ${describeBinary(linked.facts)}`);
+  terminal.result(`guard on:  linked after ${seconds(linked.ended.ms)}${raised}: ${describeLinked(linked)}`);
   terminal.result(`it runs:   ${linked.said?.replaceAll('\n', '; ') ?? 'not here, it is made for Linux'}`);
   terminal.result(`demo passed in ${seconds(ms)}; nothing is left of it but the tools`);
 }

@@ -26,7 +26,7 @@ export interface TaskContext {
 export type TaskBody<D extends Declaration> = (
   ctx: TaskContext,
   args: Arguments<D>,
-) => Promise<number | undefined | void>;
+) => Promise<number | undefined | undefined>;
 
 /**
  * Runs a task: parses its arguments, prints `--help`, runs the body, reports an expected failure in one line, and sets

@@ -86,6 +86,6 @@ function verifyIsProgram(paths: readonly string[], first: string): string {
   throw failure(`${first} is not an executable program, although cargo has just built it; try again`);
 }
 
-function reasonsOf(verdicts: readonly Verdict<unknown>[]): string {
+function reasonsOf(verdicts: readonly Verdict[]): string {
   return verdicts.flatMap((verdict) => (verdict.ok ? [] : verdict.reasons)).join('; ');
 }

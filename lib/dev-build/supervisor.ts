@@ -3,7 +3,7 @@
 /** The static supervisor of a launch: looked at as one unchanged file, and put where sandboxes get it from. */
 
 import { createHash, hash } from 'node:crypto';
-import { createReadStream, lstatSync, readFileSync, statSync } from 'node:fs';
+import { createReadStream, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { inspectStatic } from '../elf/verify.ts';
 import { errnoOf, failure } from '../errors.ts';

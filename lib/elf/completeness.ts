@@ -1,80 +1,78 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Is all of the file there, and do its two tables tell the same story? Pure checks over the headers. The program
- * headers are what the kernel and the loader go by, the section headers are what most tools show: a file in which
- * they differ is damaged, or was made to look like something it is not.
+ * Is all of the file there, and do its two tables agree? Pure checks over the headers. The kernel and the loader use
+ * the program headers, most tools show the section headers: a file in which they differ is damaged, or was built to
+ * look like something that it is not. Each check throws an `ElfError` for the first thing that is wrong.
  */
+import type { Dynamic } from './dynamic.ts';
 import { PT, SHT } from './format.ts';
-import { fileOffsets, type Report, type Section, type Segment, type Tables } from './headers.ts';
-import { hex } from './source.ts';
+import { type Headers, loadedPlaces, type Section, type Segment } from './headers.ts';
+import { damaged, hex } from './source.ts';
 
-/** Reports every segment and section that is not wholly in a file of `size` bytes. */
-export function checkExtents(tables: Tables, size: number, report: Report): void {
-  for (const segment of tables.segments) checkSegment(segment, size, report);
-  for (const section of tables.sections) checkSection(section, size, report);
-  if (tables.complete) checkLinks(tables.sections, report);
-}
-
-function checkSegment(segment: Segment, size: number, report: Report): void {
-  const where = `program header ${segment.index} at offset ${hex(segment.headerOffset)}`;
-  const end = segment.offset + segment.fileSize;
-  // PT_NULL is an unused entry, and an empty segment (PT_GNU_STACK) has no place in the file.
-  const isInFile = segment.type === PT.load || (segment.type !== 0 && segment.fileSize > 0n);
-  if (isInFile && end > size) report(`${where}: segment ends at ${hex(end)} but the file has ${size} bytes`);
-  if (segment.type === PT.load && segment.fileSize > segment.memorySize) {
-    report(
-      `${where}: segment has ${hex(segment.fileSize)} bytes in the file but only ${hex(segment.memorySize)} in memory`,
-    );
+/** Every segment and section has to be wholly in a file of `size` bytes. */
+export function checkExtents({ segments, sections }: Headers, size: number): void {
+  for (const { label, type, offset, fileSize, memorySize } of segments) {
+    // PT_NULL is an unused entry, and an empty segment (PT_GNU_STACK) has no place in the file.
+    const isInFile = type === PT.load || (type !== PT.null && fileSize > 0n);
+    if (isInFile) checkEnd(`${label}: segment`, offset + fileSize, size);
+    if (type === PT.load && fileSize > memorySize) {
+      throw damaged(`${label}: segment has ${hex(fileSize)} bytes in the file but only ${hex(memorySize)} in memory`);
+    }
+  }
+  for (const { label, type, offset, size: bytes, link } of sections) {
+    const isInFile = type !== SHT.null && type !== SHT.nobits && bytes > 0n;
+    if (isInFile) checkEnd(`${label}: section`, offset + bytes, size);
+    // A link (to the strings of a symbol table, say) is the index of another section.
+    if (link >= sections.length) {
+      throw damaged(`${label}: it is linked to section ${link} but there are ${sections.length} section headers`);
+    }
   }
 }
 
-function checkSection(section: Section, size: number, report: Report): void {
-  const end = section.offset + section.size;
-  const isInFile = section.type !== SHT.null && section.type !== SHT.nobits && section.size > 0n;
-  if (!isInFile || end <= size) return;
-  const where = `section header ${section.index} at offset ${hex(section.headerOffset)}`;
-  report(`${where}: section ends at ${hex(end)} but the file has ${size} bytes`);
-}
-
-/** A link (to the strings of a symbol table, say) is the index of another section. */
-function checkLinks(sections: Section[], report: Report): void {
-  for (const { index, headerOffset, link } of sections) {
-    if (link < sections.length) continue;
-    const where = `section header ${index} at offset ${hex(headerOffset)}`;
-    report(`${where}: it is linked to section ${link} but there are ${sections.length} section headers`);
-  }
+function checkEnd(what: string, end: bigint, size: number): void {
+  if (end > size) throw damaged(`${what} ends at ${hex(end)} but the file has ${size} bytes`);
 }
 
 /**
- * Reports a dynamic section that is not the dynamic segment, and segments that may occur only once.
+ * The dynamic section has to be the dynamic segment, and what may occur only once must not occur twice.
  * A file without any section header (stripped of them) has nothing to compare, and is as good as its segments.
  */
-export function checkAgreement(tables: Tables, report: Report): void {
-  if (!tables.complete) return;
-  const segments = tables.segments.filter((segment) => segment.type === PT.dynamic);
-  const sections = tables.sections.filter((section) => section.type === SHT.dynamic);
-  const interpreters = tables.segments.filter((segment) => segment.type === PT.interp);
-  if (interpreters.length > 1) report(`there are ${interpreters.length} PT_INTERP segments, only one is allowed`);
-  if (segments.length > 1) report(`there are ${segments.length} PT_DYNAMIC segments, only one is allowed`);
-  if (sections.length > 1) report(`there are ${sections.length} SHT_DYNAMIC sections, only one is allowed`);
-  if (segments[0] !== undefined) checkLoaded(segments[0], tables.segments, report);
-  if (tables.sections.length === 0) return;
-  const [segment, section] = [segments[0]?.offset, sections[0]?.offset];
-  if (segment === section) return;
-  const place = (offset: bigint | undefined) => (offset === undefined ? 'nowhere' : `at offset ${hex(offset)}`);
-  report(
-    `PT_DYNAMIC is ${place(segment)} but the dynamic section is ${place(section)}: the file is malformed or was tampered with`,
-  );
+export function checkAgreement({ segments, sections }: Headers): void {
+  onlyOf(segments, PT.interp, 'PT_INTERP segments');
+  const segment = onlyOf(segments, PT.dynamic, 'PT_DYNAMIC segments');
+  const section = onlyOf(sections, SHT.dynamic, 'SHT_DYNAMIC sections');
+  if (segment !== undefined) checkLoaded(segment, segments);
+  if (sections.length === 0 || segment?.offset === section?.offset) return;
+  const place = (entry: Segment | Section | undefined) => (entry ? `at offset ${hex(entry.offset)}` : 'nowhere');
+  throw tampered(`PT_DYNAMIC is ${place(segment)} but the dynamic section is ${place(section)}`);
+}
+
+function onlyOf<Entry extends Segment | Section>(entries: Entry[], type: number, name: string): Entry | undefined {
+  const found = entries.filter((entry) => entry.type === type);
+  if (found.length > 1) throw damaged(`there are ${found.length} ${name}, only one is allowed`);
+  return found[0];
 }
 
 /** The loader takes the dynamic section from memory, so its address must be that of the bytes at its offset. */
-function checkLoaded(dynamic: Segment, segments: Segment[], report: Report): void {
-  const offsets = fileOffsets(segments, dynamic.address);
-  if (offsets.length === 1 && offsets[0] === dynamic.offset) return;
-  const found = offsets.length === 0 ? 'is not loaded from the file' : `is loaded from offset ${offsets.map(hex)}`;
-  report(
-    `PT_DYNAMIC is at offset ${hex(dynamic.offset)} but its address ${hex(dynamic.address)} ${found}: ` +
-      'the file is malformed or was tampered with',
-  );
+function checkLoaded({ offset, address }: Segment, segments: Segment[]): void {
+  const offsets = loadedPlaces(segments, address).map((place) => place.offset);
+  if (offsets.length === 1 && offsets[0] === Number(offset)) return;
+  const found =
+    offsets.length === 0 ? 'is not loaded from the file' : `is loaded from offset ${offsets.map(hex).join(' and ')}`;
+  throw tampered(`PT_DYNAMIC is at offset ${hex(offset)} but its address ${hex(address)} ${found}`);
+}
+
+/** Version needs that tools show (SHT_GNU_verneed) have to be those that the loader uses (DT_VERNEED). */
+export function checkVersionSection({ sections }: Headers, dynamic: Dynamic | undefined): void {
+  const offset = dynamic?.versionTable?.place.offset;
+  for (const section of sections.filter(({ type }) => type === SHT.gnuVerneed)) {
+    if (offset !== undefined && section.offset === BigInt(offset)) continue;
+    const found = offset === undefined ? 'has no DT_VERNEED' : `has DT_VERNEED at offset ${hex(offset)}`;
+    throw tampered(`${section.label}: version needs are at offset ${hex(section.offset)} but the file ${found}`);
+  }
+}
+
+function tampered(defect: string) {
+  return damaged(`${defect}: the file is malformed or was tampered with`);
 }

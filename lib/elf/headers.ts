@@ -1,33 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/**
- * The ELF header, the program header table and the section header table, extended numbering included. A header that
- * cannot be made sense of throws; what is wrong with a table is put down as a defect, and what can be read is read.
- */
-import { type Encoding, EXTENDED, Fields, LAYOUT, PT } from './format.ts';
-import { type ByteSource, ElfError, hex } from './source.ts';
+/** The ELF header, the program header table and the section header table of a 64-bit little-endian ELF file. */
+import { EHDR, EHDR_SECTIONS, EHDR_SEGMENTS, EXTENDED, machineName, PHDR, PT, SHDR } from './format.ts';
+import { type ByteSource, damaged, ElfError, hex } from './source.ts';
 
-export interface ElfHeader extends Encoding {
-  /** e_type and e_machine as numbers. */
+export interface Headers {
+  /** e_type as its number. */
   type: number;
-  machine: number;
-  entry: bigint;
-  segments: TableClaim;
-  sections: TableClaim;
-  sectionNamesIndex: number;
-}
-
-/** What the header says about a table of records. */
-interface TableClaim {
-  offset: bigint;
-  entrySize: number;
-  count: number;
+  /** Common name: `x86-64`, `aarch64`; `machine 1234` when it has none here. */
+  machine: string;
+  segments: Segment[];
+  /** Empty in a file that was stripped of its section headers. */
+  sections: Section[];
 }
 
 export interface Segment {
-  index: number;
-  /** Where its program header is, in the file. */
-  headerOffset: number;
+  /** Its program header in a message: `program header 1 at offset 0x78`. */
+  label: string;
   type: number;
   offset: bigint;
   address: bigint;
@@ -36,71 +25,40 @@ export interface Segment {
 }
 
 export interface Section {
-  index: number;
-  /** Where its section header is, in the file. */
-  headerOffset: number;
+  /** Its section header in a message: `section header 1 at offset 0x400`. */
+  label: string;
   type: number;
   offset: bigint;
   size: bigint;
   link: number;
-  info: number;
 }
 
-export interface Tables {
-  segments: Segment[];
-  sections: Section[];
-  /** Both tables were read whole, so what is not in them is not in the file's headers either. */
-  complete: boolean;
+/** @throws ElfError when it is not an ELF file, is one that cannot ship (32-bit, say), or a table is not all there */
+export function readHeaders(source: ByteSource): Headers {
+  const header = source.read(0, Math.min(EHDR.bytes, source.size));
+  checkIsElf(header);
+  checkEncoding(header);
+  checkNumbering(header);
+  const [identVersion, version] = [header.readUInt8(EHDR.identVersion), header.readUInt32LE(EHDR.version)];
+  if (identVersion !== 1) throw damaged(`ELF version at offset ${hex(EHDR.identVersion)} is ${identVersion}, wanted 1`);
+  if (version !== 1) throw damaged(`e_version at offset ${hex(EHDR.version)} is ${version}, wanted 1`);
+  const segments = readTable(source, header, EHDR_SEGMENTS).map(decodeSegment);
+  const sections = readTable(source, header, EHDR_SECTIONS).map(decodeSection);
+  const names = header.readUInt16LE(EHDR_SECTIONS.namesIndex);
+  if (names !== 0 && names >= sections.length) {
+    throw damaged(`e_shstrndx is ${names} but there are ${sections.length} section headers`);
+  }
+  const machine = machineName(header.readUInt16LE(EHDR.machine));
+  return { type: header.readUInt16LE(EHDR.type), machine, segments, sections };
 }
 
-/** Records that a table may have. Linkers stay under 100; core files and objects reach some ten thousand. */
-const MAX_RECORDS = 0x20000;
-
-/** Notes what is wrong with the file; the reading goes on. */
-export type Report = (defect: string) => void;
-
-/**
- * @throws ElfError when the file is not an ELF file, or its header is cut off or of an unknown class or byte order
- */
-export function readHeader(source: ByteSource, report: Report): ElfHeader {
-  const encoding = readIdentification(source.read(0, Math.min(16, source.size)), report);
-  const at = LAYOUT[encoding.class].header;
-  if (source.size < at.size) {
-    throw new ElfError(
-      `ELF header at offset 0x0: a ${encoding.class}-bit one has ${at.size} bytes but the file has ${source.size}; ` +
-        'build or copy it again',
-    );
+function checkIsElf(header: Buffer): void {
+  if (header.toString('latin1', 0, 4) !== '\x7fELF') {
+    throw new ElfError(`is not an ELF file: it ${beginning(header)}; wanted a Linux binary`);
   }
-  const fields = new Fields(source.read(0, at.size), encoding);
-  const version = fields.u32(20);
-  if (version !== 1) report(`e_version at offset 0x14 is ${version}, wanted 1`);
-  return {
-    ...encoding,
-    type: fields.u16(16),
-    machine: fields.u16(18),
-    entry: fields.word(at.entry),
-    segments: { offset: fields.word(at.phoff), entrySize: fields.u16(at.phentsize), count: fields.u16(at.phnum) },
-    sections: { offset: fields.word(at.shoff), entrySize: fields.u16(at.shentsize), count: fields.u16(at.shnum) },
-    sectionNamesIndex: fields.u16(at.strndx),
-  };
-}
-
-function readIdentification(bytes: Uint8Array, report: Report): Encoding {
-  if (bytes[0] !== 0x7f || bytes[1] !== 0x45 || bytes[2] !== 0x4c || bytes[3] !== 0x46) {
-    throw new ElfError(`is not an ELF file: it ${beginning(bytes)}; wanted a Linux binary`);
+  if (header.length < EHDR.bytes) {
+    throw damaged(`ELF header at offset 0x0: it has ${EHDR.bytes} bytes but the file has ${header.length}`);
   }
-  if (bytes.length < 16) {
-    throw new ElfError(`ELF identification at offset 0x0: it has 16 bytes but the file has ${bytes.length}`);
-  }
-  const [elfClass, data, version] = [bytes[4], bytes[5], bytes[6]];
-  if (elfClass !== 1 && elfClass !== 2) {
-    throw new ElfError(`ELF class at offset 0x4 is ${elfClass}, wanted 1 (32-bit) or 2 (64-bit)`);
-  }
-  if (data !== 1 && data !== 2) {
-    throw new ElfError(`ELF byte order at offset 0x5 is ${data}, wanted 1 (little-endian) or 2 (big-endian)`);
-  }
-  if (version !== 1) report(`ELF version at offset 0x6 is ${version}, wanted 1`);
-  return { class: elfClass === 2 ? 64 : 32, endian: data === 1 ? 'little' : 'big' };
 }
 
 /** First bytes, in hex, of files that users have put where an ELF binary belongs. */
@@ -115,120 +73,111 @@ const OTHER_FORMATS: readonly (readonly [string, string])[] = [
   ['1f8b', 'is compressed with gzip'],
 ];
 
-function beginning(bytes: Uint8Array): string {
+function beginning(bytes: Buffer): string {
   if (bytes.length === 0) return 'is empty';
-  const start = Buffer.from(bytes.subarray(0, 8)).toString('hex');
+  const start = bytes.toString('hex', 0, 8);
   const known = OTHER_FORMATS.find(([magic]) => start.startsWith(magic));
   return known?.[1] ?? `begins with the bytes ${start.replace(/..(?=.)/g, '$& ')}`;
 }
 
-/** Both tables; a table that is not wholly in the file is a defect, and gives the records that are. */
-export function readTables(source: ByteSource, header: ElfHeader, report: Report): Tables {
-  let complete = true;
-  const note: Report = (defect) => {
-    complete = false;
-    report(defect);
-  };
-  const first = header.sections.offset === 0n ? undefined : readSections(source, header, 1, () => {})[0];
-  const sections = readSections(source, header, sectionCount(header, first, note), note);
-  const segments = readSegments(source, header, segmentCount(header, first, note), note);
-  checkSectionNames(header, sections, note);
-  return { segments, sections, complete };
-}
-
-/** e_shnum 0 with a table: the count is sh_size of section header 0 (gABI, "extended section numbering"). */
-function sectionCount(header: ElfHeader, first: Section | undefined, report: Report): number {
-  const { offset, count } = header.sections;
-  if (offset === 0n) {
-    if (count > 0) report(`e_shnum says ${count} section headers but e_shoff is 0, so there is no table`);
-    return 0;
+/** Refuses what cannot ship, and names the machine that it is for. */
+function checkEncoding(header: Buffer): void {
+  const [elfClass, data] = [header.readUInt8(EHDR.class), header.readUInt8(EHDR.data)];
+  if (elfClass === 2 && data === 1) return;
+  if (elfClass < 1 || elfClass > 2 || data < 1 || data > 2) {
+    throw damaged(
+      `ELF class at offset 0x4 is ${elfClass} and byte order at offset 0x5 is ${data}, wanted 2 (64-bit) and 1 (little-endian)`,
+    );
   }
-  if (count > 0) return count;
-  if (first !== undefined && first.size > 0n) return Number(first.size);
-  report(`section header table at offset ${hex(offset)}: neither e_shnum nor section header 0 says how many there are`);
-  return 0;
+  const machine = data === 1 ? header.readUInt16LE(EHDR.machine) : header.readUInt16BE(EHDR.machine);
+  const encoding = `${elfClass === 1 ? '32-bit' : '64-bit'}${data === 1 ? '' : ' big-endian'}`;
+  throw new ElfError(
+    `is a ${encoding} ${machineName(machine)} ELF file, wanted 64-bit little-endian (amd64 or arm64); ` +
+      'build it for amd64 or arm64',
+  );
 }
 
-/** e_phnum 0xffff (PN_XNUM): the count is sh_info of section header 0. */
-function segmentCount(header: ElfHeader, first: Section | undefined, report: Report): number {
-  if (header.segments.count !== EXTENDED) return header.segments.count;
-  if (first !== undefined && first.info > 0) return first.info;
-  report('e_phnum is 0xffff (PN_XNUM) but section header 0 does not say how many program headers there are');
-  return 0;
+/** Refuses counts over 65,000, which are kept elsewhere: only huge object files and core dumps have them. */
+function checkNumbering(header: Buffer): void {
+  const segments = header.readUInt16LE(EHDR_SEGMENTS.count);
+  const sections = header.readUInt16LE(EHDR_SECTIONS.count);
+  const names = header.readUInt16LE(EHDR_SECTIONS.namesIndex);
+  const isUncounted = sections === 0 && header.readBigUInt64LE(EHDR_SECTIONS.offset) !== 0n;
+  if (segments !== EXTENDED && names !== EXTENDED && !isUncounted) return;
+  const found = `e_phnum ${hex(segments)}, e_shnum ${hex(sections)}, e_shstrndx ${hex(names)}`;
+  throw new ElfError(
+    `is an ELF file with extended numbering (${found}), wanted a binary with fewer than 65,000 segments and sections; ` +
+      'name the program, or build it again',
+  );
 }
 
-function checkSectionNames(header: ElfHeader, sections: Section[], report: Report): void {
-  const index = header.sectionNamesIndex === EXTENDED ? sections[0]?.link : header.sectionNamesIndex;
-  if (index !== undefined && index !== 0 && index >= sections.length) {
-    report(`e_shstrndx is ${index} but there are ${sections.length} section headers`);
-  }
+interface TableRecord {
+  label: string;
+  bytes: Buffer;
 }
 
-function readSegments(source: ByteSource, header: ElfHeader, count: number, report: Report): Segment[] {
-  const at = LAYOUT[header.class].segment;
-  const table = readTable(source, 'program header', { ...header.segments, count }, at.size, report);
-  const fields = new Fields(table, header);
-  return records(table, at.size, Number(header.segments.offset), (start, index, headerOffset) => ({
-    index,
-    headerOffset,
-    type: fields.u32(start + at.type),
-    offset: fields.word(start + at.offset),
-    address: fields.word(start + at.vaddr),
-    fileSize: fields.word(start + at.filesz),
-    memorySize: fields.word(start + at.memsz),
-  }));
-}
-
-function readSections(source: ByteSource, header: ElfHeader, count: number, report: Report): Section[] {
-  const at = LAYOUT[header.class].section;
-  const table = readTable(source, 'section header', { ...header.sections, count }, at.size, report);
-  const fields = new Fields(table, header);
-  return records(table, at.size, Number(header.sections.offset), (start, index, headerOffset) => ({
-    index,
-    headerOffset,
-    type: fields.u32(start + at.type),
-    offset: fields.word(start + at.offset),
-    size: fields.word(start + at.bytes),
-    link: fields.u32(start + at.link),
-    info: fields.u32(start + at.info),
-  }));
-}
-
-function records<Row>(
-  table: Uint8Array,
-  size: number,
-  offset: number,
-  decode: (start: number, index: number, headerOffset: number) => Row,
-): Row[] {
-  return Array.from({ length: table.length / size }, (_, index) => decode(index * size, index, offset + index * size));
-}
-
-/** The bytes of the records that lie in the file, in whole records: none when the table cannot be relied on at all. */
-function readTable(source: ByteSource, name: string, claim: TableClaim, size: number, report: Report): Uint8Array {
-  const { offset, count } = claim;
-  const nothing = new Uint8Array(0);
-  if (count === 0) return nothing;
+/** The records of a table, which has to be in the file with all of them. */
+function readTable(
+  source: ByteSource,
+  header: Buffer,
+  table: typeof EHDR_SEGMENTS | typeof EHDR_SECTIONS,
+): TableRecord[] {
+  const { name, recordBytes } = table;
+  const offset = header.readBigUInt64LE(table.offset);
+  const entrySize = header.readUInt16LE(table.entrySize);
+  const count = header.readUInt16LE(table.count);
+  if (count === 0) return [];
   const where = `${name} table at offset ${hex(offset)}`;
-  if (claim.entrySize !== size) {
-    report(`${where}: its entries have ${claim.entrySize} bytes, wanted ${size}`);
-    return nothing;
+  const end = offset + BigInt(count * recordBytes);
+  if (entrySize !== recordBytes) throw damaged(`${where}: its entries have ${entrySize} bytes, wanted ${recordBytes}`);
+  if (offset < EHDR.bytes) throw damaged(`${where}: its ${count} entries would begin inside the ELF header`);
+  if (end > source.size) {
+    throw damaged(
+      `${where}: ${count} entries of ${recordBytes} bytes end at ${hex(end)} but the file has ${source.size} bytes`,
+    );
   }
-  if (count > MAX_RECORDS) {
-    report(`${where}: it claims ${count} entries, more than the ${MAX_RECORDS} that are believed`);
-    return nothing;
-  }
-  const end = offset + BigInt(count * size);
-  if (end <= source.size) return source.read(Number(offset), count * size);
-  report(`${where}: ${count} entries of ${size} bytes end at ${hex(end)} but the file has ${source.size} bytes`);
-  if (offset > source.size) return nothing;
-  const available = source.size - Number(offset);
-  return source.read(Number(offset), available - (available % size));
+  const start = Number(offset);
+  const bytes = source.read(start, count * recordBytes);
+  return Array.from({ length: count }, (_, index) => ({
+    label: `${name} ${index} at offset ${hex(start + index * recordBytes)}`,
+    bytes: bytes.subarray(index * recordBytes),
+  }));
 }
 
-/** The offsets of the bytes that are loaded at an address: one in a sound file, none when it is not in the file. */
-export function fileOffsets(segments: Segment[], address: bigint): bigint[] {
-  const offsets = segments
+function decodeSegment({ label, bytes }: TableRecord): Segment {
+  return {
+    label,
+    type: bytes.readUInt32LE(PHDR.type),
+    offset: bytes.readBigUInt64LE(PHDR.offset),
+    address: bytes.readBigUInt64LE(PHDR.address),
+    fileSize: bytes.readBigUInt64LE(PHDR.fileSize),
+    memorySize: bytes.readBigUInt64LE(PHDR.memorySize),
+  };
+}
+
+function decodeSection({ label, bytes }: TableRecord): Section {
+  return {
+    label,
+    type: bytes.readUInt32LE(SHDR.type),
+    offset: bytes.readBigUInt64LE(SHDR.offset),
+    size: bytes.readBigUInt64LE(SHDR.size),
+    link: bytes.readUInt32LE(SHDR.link),
+  };
+}
+
+/** A range of the file. */
+export interface Place {
+  offset: number;
+  /** The offset after its last byte. */
+  end: number;
+}
+
+/** From the byte that is loaded at an address to the end of its segment's bytes: one place in a sound file. */
+export function loadedPlaces(segments: readonly Segment[], address: bigint): Place[] {
+  return segments
     .filter(({ type, address: start, fileSize }) => type === PT.load && address >= start && address < start + fileSize)
-    .map((segment) => segment.offset + (address - segment.address));
-  return [...new Set(offsets)];
+    .map(({ offset, address: start, fileSize }) => ({
+      offset: Number(offset + (address - start)),
+      end: Number(offset + fileSize),
+    }));
 }

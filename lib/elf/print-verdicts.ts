@@ -38,7 +38,7 @@ export function printGlibcVerdicts(
   const max = parseGlibcLimit(limit);
   printVerdicts(ctx, binaries, (path) => {
     const verdict = inspectGlibc(path, { machine, max });
-    return { verdict, passed: `highest GLIBC symbol: ${verdict.facts?.highest ?? 'none'}` };
+    return { verdict, passed: `highest GLIBC symbol: ${verdict.facts?.glibc ?? 'none'}` };
   });
 }
 
@@ -46,7 +46,7 @@ export function printGlibcVerdicts(
 function printVerdicts(
   { startDirectory, terminal }: Output,
   binaries: readonly string[],
-  judge: (path: string) => { verdict: Verdict<unknown>; passed: string },
+  judge: (path: string) => { verdict: Verdict; passed: string },
 ): void {
   let failed = 0;
   for (const binary of binaries) {

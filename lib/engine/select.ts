@@ -6,7 +6,7 @@
  * answers, podman first. What contradicts is an error. Pure; `detect.ts` asks the questions.
  */
 
-import { type Environment, notAllowed, textOf, readVariable } from '../cli/env.ts';
+import { type Environment, notAllowed, readVariable, textOf } from '../cli/env.ts';
 import { shown, usageError } from '../errors.ts';
 import type { EngineName } from './types.ts';
 

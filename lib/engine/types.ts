@@ -3,7 +3,6 @@
 /** What docker and podman have in common: two records of one shape. Tasks hold no `if (engine === 'docker')`. */
 
 import { isTable, parseTable } from '../fs/json.ts';
-import type { Arch } from '../host.ts';
 
 export type EngineName = 'docker' | 'podman';
 

@@ -7,7 +7,7 @@
 
 import type { RunnerContext } from '../build-env.ts';
 import { findCheckout } from '../checkout.ts';
-import { type Environment, textOf, readVariable } from '../cli/env.ts';
+import { type Environment, readVariable, textOf } from '../cli/env.ts';
 import { probeBuilder, verifyPlatforms } from '../engine/buildx-builder.ts';
 import { detectEngine, TOKEN_VARIABLES } from '../engine/detect.ts';
 import type { ImageBuild } from '../engine/types.ts';

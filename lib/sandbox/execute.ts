@@ -39,7 +39,8 @@ interface Found {
  */
 export async function sandbox(ctx: RunnerContext, command: readonly string[], isDryRun: boolean): Promise<number> {
   const { runner, env, startDirectory: cwd, terminal } = ctx;
-  const given = command.length > 0 ? command : splitShellWords('usage_command', readVariable(env, 'usage_command') ?? '');
+  const given =
+    command.length > 0 ? command : splitShellWords('usage_command', readVariable(env, 'usage_command') ?? '');
   await prepareCli(ctx);
   const hasKey = readVariable(env, PROVIDER.variable) !== undefined;
   const { hasProvider, hasSandbox } = await look(ctx, hasKey);

@@ -3,7 +3,8 @@
 /** What cargo has built: the right file for each artifact, verified, and put where image builds find it. */
 
 import type { CargoReport } from '../cargo/messages.ts';
-import { inspectExecutable, inspectGlibc, inspectStatic, type Verdict } from '../elf/verify.ts';
+import { MACHINE_NAMES } from '../elf/rules.ts';
+import { type BinaryFacts, inspectExecutable, inspectGlibc, inspectStatic, type Verdict } from '../elf/verify.ts';
 import { failure } from '../errors.ts';
 import { type Change, copyWhole, sweepTemporary } from '../fs/atomic-write.ts';
 import { type Artifact, type CargoRun, GLIBC_FLOOR } from './plan.ts';
@@ -27,28 +28,27 @@ export interface Staged extends Built {
   readonly change: Change;
 }
 
-const MACHINES = { amd64: 'x86-64', arm64: 'aarch64' } as const;
-
 /**
  * Finds the executable of each artifact of a run by its machine, and verifies it.
  *
  * @throws TaskError (1) where cargo built none, or one that is not what it has to be
  */
 export function verifyBuilt(run: CargoRun, { executablesOf, compiled, total }: CargoReport): Built[] {
-  const paths = executablesOf(run.component.binary);
-  const found = paths.map((path) => ({ path, machine: inspectExecutable(path).facts?.machine }));
+  const found = executablesOf(run.component.binary).map((path) => ({ path, verdict: inspectExecutable(path) }));
   return run.artifacts.map((artifact) => {
-    const source = found.find(({ machine }) => machine === MACHINES[artifact.arch])?.path;
+    const source = found.find(({ verdict }) => verdict.facts?.machine === MACHINE_NAMES[artifact.arch])?.path;
     if (source === undefined) throw nothingFor(artifact, found);
     return { artifact, source, ...verifyArtifact(artifact, source), compiled, total };
   });
 }
 
-function nothingFor(artifact: Artifact, found: readonly { path: string; machine: string | undefined }[]) {
-  const built = found.map(({ path, machine }) => `${path} (${machine ?? 'not an executable'})`).join(', ');
+function nothingFor(artifact: Artifact, found: readonly { path: string; verdict: Verdict }[]) {
+  const built = found.map(({ path, verdict }) =>
+    verdict.ok ? `${path} (${verdict.facts.machine})` : verdict.reasons.join('; '),
+  );
   return failure(
-    `nothing was put in place: cargo built ${built || 'no executable'}, but ${artifact.component.binary} for ` +
-      `${artifact.triple} has to be an ${MACHINES[artifact.arch]} executable; check cargo's configuration and RUSTFLAGS`,
+    `nothing was put in place: cargo built ${built.join(', ') || 'no executable'}, but ${artifact.component.binary} for ` +
+      `${artifact.triple} has to be an ${MACHINE_NAMES[artifact.arch]} executable; check cargo's configuration and RUSTFLAGS`,
   );
 }
 
@@ -80,10 +80,10 @@ export function verifyArtifact(artifact: Artifact, path: string): Pick<Built, 's
     return { size: executable.size, verified: `${executable.machine}, complete, ${executable.kind}` };
   }
   const facts = accepted(inspectGlibc(path, { machine, max: GLIBC_FLOOR }));
-  return { size: facts.size, verified: `${facts.machine}, complete, highest GLIBC symbol: ${facts.highest}` };
+  return { size: facts.size, verified: `${facts.machine}, complete, highest GLIBC symbol: ${facts.glibc}` };
 }
 
-function accepted<F>(verdict: Verdict<F>): F {
+function accepted(verdict: Verdict): BinaryFacts {
   if (verdict.ok) return verdict.facts;
   throw failure(`nothing was put in place: ${verdict.reasons.join('; ')}`);
 }

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { splitFeatures } from '../cargo/features.ts';
 import { verifyVersion } from '../cargo/version-overlay.ts';
-import { type Environment, notAllowed, readPath, textOf, readVariable } from '../cli/env.ts';
+import { type Environment, notAllowed, readPath, readVariable, textOf } from '../cli/env.ts';
 import { usageError } from '../errors.ts';
 import { absolutePath } from '../fs/paths.ts';
 import { type Arch, archOf, type Host, platformArches } from '../host.ts';

@@ -39,7 +39,9 @@ export function resolveBundleConfig(
 ): BundleConfig {
   const arch = guestArch(env, host, archFlag);
   const build: BuildOptions = {
-    ...resolveBuildOptions(env, root, startDirectory), libc: readVariable(env, 'SUPERVISOR_LIBC') ?? 'gnu' };
+    ...resolveBuildOptions(env, root, startDirectory),
+    libc: readVariable(env, 'SUPERVISOR_LIBC') ?? 'gnu',
+  };
   const directory = runtimeDirectory(env, root, startDirectory);
   return {
     root,

@@ -4,9 +4,7 @@
 
 import { lstatSync } from 'node:fs';
 import type { MissingTool } from '../cargo/toolchain.ts';
-import { parseElf } from '../elf/read.ts';
-import { ElfError, memorySource } from '../elf/source.ts';
-import { judgeExecutable, judgeStatic } from '../elf/verify.ts';
+import { inspectExecutable, inspectStatic } from '../elf/verify.ts';
 import { usageError } from '../errors.ts';
 import { isFile } from '../fs/atomic-write.ts';
 import type { Artifact } from '../stage/plan.ts';
@@ -24,16 +22,22 @@ export async function inspectExisting(path: string, artifact: Artifact): Promise
   if (!isFile(path)) return 'does not exist';
   const { size: compressedSize, mtime: date } = lstatSync(path);
   try {
-    const content = Buffer.concat(await Array.fromAsync(readContent(path)));
-    const judge = artifact.check === 'static' ? judgeStatic : judgeExecutable;
-    const verdict = judge(parseElf(memorySource(content)), 'its content', { machine: artifact.arch });
+    const content = await wholeContent(path);
+    const inspect = artifact.check === 'static' ? inspectStatic : inspectExecutable;
+    const verdict = inspect({ name: 'its content', content }, { machine: artifact.arch });
     if (!verdict.ok) return `cannot be used (${verdict.reasons.join('; ')})`;
     const { machine, kind } = verdict.facts;
     return { size: content.length, compressedSize, verified: `${machine}, complete, ${kind}`, date };
   } catch (error) {
-    if (error instanceof ZstdError || error instanceof ElfError) return `cannot be used (${error.message})`;
+    if (error instanceof ZstdError) return `cannot be used (${error.message})`;
     throw error;
   }
+}
+
+async function wholeContent(path: string): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  for await (const piece of readContent(path)) pieces.push(piece);
+  return Buffer.concat(pieces);
 }
 
 /**

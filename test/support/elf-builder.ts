@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Builds small ELF images of either class and byte order by hand: the machines that no compiler is at hand for, and
- * files that are wrong in exactly one field. Records are written field by field in the order of the specification,
- * and each field has a name, so nothing here shares a position table with the reader under test.
+ * Builds small 64-bit little-endian ELF images by hand: the machines that no compiler is at hand for, and files that
+ * are wrong in exactly one field. Records are written field by field in the order of the specification, and each field
+ * has a name, so nothing here shares a position table with the reader under test.
  */
 import { writeFileSync } from 'node:fs';
 
 export interface Recipe {
-  class?: 32 | 64;
-  endian?: 'little' | 'big';
   machine?: number;
   /** e_type: 1 relocatable, 2 EXEC, 3 DYN, 4 core. */
   type?: number;
@@ -22,7 +20,7 @@ export interface Recipe {
   relr?: boolean;
   /** The libraries of .gnu.version_r, each with the names of its versions. */
   versions?: readonly { library: string; names: readonly string[] }[];
-  /** PT_DYNAMIC although nothing asks for it. */
+  /** PT_DYNAMIC although nothing else here needs it. */
   dynamic?: boolean;
   /** False: no PT_LOAD, or no section headers. */
   load?: boolean;
@@ -52,12 +50,10 @@ type Section = keyof typeof SHT;
 class Writer {
   readonly bytes: Buffer;
   readonly fields = new Map<string, Field>();
-  readonly #little: boolean;
   at = 0;
 
-  constructor(size: number, little: boolean) {
+  constructor(size: number) {
     this.bytes = Buffer.alloc(size);
-    this.#little = little;
   }
 
   field(name: string, width: number, value: number | bigint = 0): void {
@@ -67,7 +63,7 @@ class Writer {
   }
 
   set(name: string, value: number | bigint): void {
-    put(this.bytes, this.require(name), BigInt(value), this.#little);
+    put(this.bytes, this.require(name), BigInt(value));
   }
 
   require(name: string): Field {
@@ -88,18 +84,15 @@ class Writer {
   }
 }
 
-function put(bytes: Buffer, { offset, width }: Field, value: bigint, little: boolean): void {
+function put(bytes: Buffer, { offset, width }: Field, value: bigint): void {
   for (let index = 0; index < width; index += 1) {
-    const shift = BigInt(8 * (little ? index : width - 1 - index));
-    bytes[offset + index] = Number((value >> shift) & 0xffn);
+    bytes[offset + index] = Number((value >> BigInt(8 * index)) & 0xffn);
   }
 }
 
 /** The image that a recipe describes; with no recipe at all, a static x86-64 executable. */
 export function buildElf(recipe: Recipe = {}): Image {
-  const little = recipe.endian !== 'big';
-  const writer = new Writer(4096 + (recipe.payload ?? 0), little);
-  const word = recipe.class === 32 ? 4 : 8;
+  const writer = new Writer(4096 + (recipe.payload ?? 0));
   const base = recipe.type === 3 ? 0 : 0x400000;
   const hasDynamic = Boolean(recipe.dynamic || recipe.needed || recipe.pie || recipe.relr || recipe.versions);
   const segments: Segment[] = [
@@ -107,17 +100,17 @@ export function buildElf(recipe: Recipe = {}): Image {
     ...(recipe.load === false ? [] : ['PT_LOAD' as const]),
     ...(hasDynamic ? ['PT_DYNAMIC' as const] : []),
   ];
-  writeHeader(writer, recipe, word);
+  writeHeader(writer, recipe);
   writer.set('e_phoff', segments.length > 0 ? writer.at : 0);
   writer.set('e_phnum', segments.length);
-  for (const name of segments) writeProgramHeader(writer, name, word);
-  const body = writeBody(writer, recipe, word, base, hasDynamic);
+  for (const name of segments) writeProgramHeader(writer, name);
+  const body = writeBody(writer, recipe, base, hasDynamic);
   writer.at += recipe.payload ?? 0;
   const loaded = writer.align();
   place(writer, 'PT_LOAD', 0, loaded, base);
   writer.set('e_entry', base + loaded - 1);
-  if (recipe.sections !== false) writeSections(writer, word, body, base);
-  return image(writer, little);
+  if (recipe.sections !== false) writeSections(writer, body, base);
+  return image(writer);
 }
 
 interface Body {
@@ -126,8 +119,8 @@ interface Body {
   versions?: Field;
 }
 
-function writeHeader(writer: Writer, recipe: Recipe, word: number): void {
-  writer.bytes.set([0x7f, 0x45, 0x4c, 0x46, word === 8 ? 2 : 1, recipe.endian === 'big' ? 2 : 1, 1]);
+function writeHeader(writer: Writer, recipe: Recipe): void {
+  writer.bytes.set([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1]);
   writer.fields.set('EI_CLASS', { offset: 4, width: 1 });
   writer.fields.set('EI_DATA', { offset: 5, width: 1 });
   writer.fields.set('EI_VERSION', { offset: 6, width: 1 });
@@ -135,22 +128,21 @@ function writeHeader(writer: Writer, recipe: Recipe, word: number): void {
   writer.field('e_type', 2, recipe.type ?? 2);
   writer.field('e_machine', 2, recipe.machine ?? 62);
   writer.field('e_version', 4, 1);
-  for (const name of ['e_entry', 'e_phoff', 'e_shoff']) writer.field(name, word);
+  for (const name of ['e_entry', 'e_phoff', 'e_shoff']) writer.field(name, 8);
   writer.field('e_flags', 4);
-  writer.field('e_ehsize', 2, word === 8 ? 64 : 52);
-  writer.field('e_phentsize', 2, word === 8 ? 56 : 32);
+  writer.field('e_ehsize', 2, 64);
+  writer.field('e_phentsize', 2, 56);
   writer.field('e_phnum', 2);
-  writer.field('e_shentsize', 2, word === 8 ? 64 : 40);
+  writer.field('e_shentsize', 2, 64);
   writer.field('e_shnum', 2);
   writer.field('e_shstrndx', 2);
 }
 
-function writeProgramHeader(writer: Writer, name: Segment, word: number): void {
+function writeProgramHeader(writer: Writer, name: Segment): void {
   writer.field(`${name}.p_type`, 4, PT[name]);
-  if (word === 8) writer.field(`${name}.p_flags`, 4, 5);
-  for (const field of ['p_offset', 'p_vaddr', 'p_paddr', 'p_filesz', 'p_memsz']) writer.field(`${name}.${field}`, word);
-  if (word === 4) writer.field(`${name}.p_flags`, 4, 5);
-  writer.field(`${name}.p_align`, word, name === 'PT_LOAD' ? 0x1000 : 1);
+  writer.field(`${name}.p_flags`, 4, 5);
+  for (const field of ['p_offset', 'p_vaddr', 'p_paddr', 'p_filesz', 'p_memsz']) writer.field(`${name}.${field}`, 8);
+  writer.field(`${name}.p_align`, 8, name === 'PT_LOAD' ? 0x1000 : 1);
 }
 
 function place(writer: Writer, name: Segment, start: number, end: number, base: number): void {
@@ -161,7 +153,7 @@ function place(writer: Writer, name: Segment, start: number, end: number, base: 
   writer.set(`${name}.p_memsz`, end - start);
 }
 
-function writeBody(writer: Writer, recipe: Recipe, word: number, base: number, hasDynamic: boolean): Body {
+function writeBody(writer: Writer, recipe: Recipe, base: number, hasDynamic: boolean): Body {
   if (recipe.interpreter !== undefined) {
     const start = writer.text(recipe.interpreter);
     writer.fields.set('interpreter', { offset: start, width: 1 });
@@ -177,7 +169,7 @@ function writeBody(writer: Writer, recipe: Recipe, word: number, base: number, h
   if (versions.length > 0) body.versions = writeVersions(writer, versions, (name) => index.get(name) ?? 0);
   if (!hasDynamic) return body;
   const needed = (recipe.needed ?? []).map((name, number) => [`DT_NEEDED${number}`, 1, index.get(name) ?? 0] as const);
-  body.dynamic = writeDynamic(writer, word, [
+  body.dynamic = writeDynamic(writer, [
     ...needed,
     ['DT_STRTAB', 5, base + start],
     ['DT_STRSZ', 10, body.strings.width],
@@ -195,11 +187,11 @@ function writeBody(writer: Writer, recipe: Recipe, word: number, base: number, h
   return body;
 }
 
-function writeDynamic(writer: Writer, word: number, entries: readonly (readonly [string, number, number])[]): Field {
+function writeDynamic(writer: Writer, entries: readonly (readonly [string, number, number])[]): Field {
   const offset = writer.align();
   for (const [name, tag, value] of entries) {
-    writer.field(`${name}.tag`, word, tag);
-    writer.field(name, word, value);
+    writer.field(`${name}.tag`, 8, tag);
+    writer.field(name, 8, value);
   }
   return { offset, width: writer.at - offset };
 }
@@ -230,7 +222,7 @@ function writeVersions(
   return { offset, width: writer.at - offset };
 }
 
-function writeSections(writer: Writer, word: number, body: Body, base: number): void {
+function writeSections(writer: Writer, body: Body, base: number): void {
   writer.set('e_shoff', writer.align());
   writer.set('e_shstrndx', 1);
   const sections: [Section, Field][] = [
@@ -245,25 +237,25 @@ function writeSections(writer: Writer, word: number, body: Body, base: number): 
   for (const [name, { offset, width }] of sections) {
     writer.field(`${name}.sh_name`, 4);
     writer.field(`${name}.sh_type`, 4, SHT[name]);
-    writer.field(`${name}.sh_flags`, word);
-    writer.field(`${name}.sh_addr`, word, width === 0 ? 0 : base + offset);
-    writer.field(`${name}.sh_offset`, word, offset);
-    writer.field(`${name}.sh_size`, word, width);
+    writer.field(`${name}.sh_flags`, 8);
+    writer.field(`${name}.sh_addr`, 8, width === 0 ? 0 : base + offset);
+    writer.field(`${name}.sh_offset`, 8, offset);
+    writer.field(`${name}.sh_size`, 8, width);
     writer.field(`${name}.sh_link`, 4);
     writer.field(`${name}.sh_info`, 4);
-    writer.field(`${name}.sh_addralign`, word, 1);
-    writer.field(`${name}.sh_entsize`, word);
+    writer.field(`${name}.sh_addralign`, 8, 1);
+    writer.field(`${name}.sh_entsize`, 8);
   }
 }
 
-function image(writer: Writer, little: boolean): Image {
+function image(writer: Writer): Image {
   const bytes = Buffer.from(writer.bytes.subarray(0, writer.at));
   return {
     bytes,
     offsetOf: (field) => writer.require(field).offset,
     with: (changes) => {
       const copy = Buffer.from(bytes);
-      for (const [field, value] of Object.entries(changes)) put(copy, writer.require(field), BigInt(value), little);
+      for (const [field, value] of Object.entries(changes)) put(copy, writer.require(field), BigInt(value));
       return copy;
     },
   };

@@ -50,13 +50,13 @@ export function readelf(path: string): string | undefined {
 
 const MACHINES: Record<string, string> = { 'Advanced Micro Devices X86-64': 'x86-64', AArch64: 'aarch64' };
 
+const TYPES: Record<string, number> = { REL: 1, EXEC: 2, DYN: 3 };
+
 /** What both the reader and readelf tell of a file, as the reader has it. */
 export function readerFacts(file: ElfFile) {
   return {
-    class: file.class,
-    machine: file.machineName,
+    machine: file.machine,
     type: file.type,
-    entry: `0x${file.entry.toString(16)}`,
     segments: file.segments.length,
     sections: file.sections.length,
     loads: file.segments
@@ -74,10 +74,8 @@ export function readelfFacts(output: string) {
   const one = (pattern: RegExp) => pattern.exec(output)?.[1];
   const all = (pattern: RegExp) => [...output.matchAll(pattern)].map((match) => match[1] ?? '');
   return {
-    class: Number(one(/Class: +ELF(\d+)/)),
     machine: MACHINES[one(/Machine: +(.*)/) ?? ''],
-    type: one(/Type: +(\w+)/),
-    entry: one(/Entry point address: +(\w+)/),
+    type: TYPES[one(/Type: +(\w+)/) ?? ''],
     segments: Number(one(/Number of program headers: +(\d+)/)),
     sections: Number(one(/Number of section headers: +(\d+)/)),
     loads: all(/^ +LOAD +(.*)$/gm).map((row) => {

@@ -3,7 +3,7 @@
 /** The gateway whose sandboxes are Podman containers; the supervisor is an image that they mount. */
 
 import type { RunnerContext } from '../../build-env.ts';
-import { type Environment, textOf, readVariable } from '../../cli/env.ts';
+import { type Environment, readVariable, textOf } from '../../cli/env.ts';
 import { COMPONENTS } from '../../product.ts';
 import { loopback } from '../config.ts';
 import type { DriverTable } from '../config-file.ts';

@@ -5,7 +5,7 @@
 import { dirname, join } from 'node:path';
 import type { RunnerContext } from '../../build-env.ts';
 import { featuresFor } from '../../cargo/features.ts';
-import { type Environment, parseCount, readPath, textOf, readVariable } from '../../cli/env.ts';
+import { type Environment, parseCount, readPath, readVariable, textOf } from '../../cli/env.ts';
 import type { Terminal } from '../../cli/terminal.ts';
 import type { DevBuild } from '../../dev-build/artifacts.ts';
 import { shown } from '../../errors.ts';
@@ -64,7 +64,8 @@ function resolve({ env, startDirectory, root, host, problems }: ConfigSource, co
   problems.attempt(() => verifySocketPath(state, host.platform), undefined);
   problems.attempt(() => verifyPrivateDirectory(state.source, state.directory, ownersOf(undefined)), undefined);
   return {
-    image: textOf(env, 'OPENSHELL_SANDBOX_IMAGE') ?? readVariable(env, 'COMMUNITY_SANDBOX_IMAGE') ?? config.sandboxImage,
+    image:
+      textOf(env, 'OPENSHELL_SANDBOX_IMAGE') ?? readVariable(env, 'COMMUNITY_SANDBOX_IMAGE') ?? config.sandboxImage,
     // Written even where it is empty: the driver has a rule of its own then.
     bootstrapImage: env.OPENSHELL_VM_BOOTSTRAP_IMAGE ?? '',
     grpcEndpoint: config.grpcEndpoint ?? `http://${readVariable(env, 'OPENSHELL_VM_HOST_GATEWAY')}:${config.port}`,

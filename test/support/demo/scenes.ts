@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { isAbsolute, join, relative } from 'node:path';
 import type { Terminal } from '../../../lib/cli/terminal.ts';
-import { type BinaryFacts, verifyStatic } from '../../../lib/elf/verify.ts';
+import { type BinaryFacts, inspectStatic } from '../../../lib/elf/verify.ts';
 import { failure, type TaskError } from '../../../lib/errors.ts';
 import type { Signals } from '../../../lib/process/signals.ts';
 import { findProgram } from '../../../lib/process/which.ts';
@@ -75,8 +75,14 @@ export async function linkGuarded(stage: Stage): Promise<Linked> {
   if (!existsSync(path)) throw failure(`the guarded run ended well, but named no binary: ${path || 'nothing'}`);
   const limit = /raised[^\n]* (\d+) -> (\d+)/.exec(ended.output);
   if (canLowerLimit(stage.env) && limit?.[1] !== String(LOW_LIMIT)) throw failure('the guard did not raise the limit');
-  const facts = verifyStatic(path);
-  return { ended, facts, limit: limit?.[2], said: await runBinary(stage, path) };
+  const verdict = inspectStatic(path);
+  if (!verdict.ok) throw failure(verdict.reasons.join('; '));
+  return { ended, facts: verdict.facts, limit: limit?.[2], said: await runBinary(stage, path) };
+}
+
+/** The binary in one line: `x86-64 static-pie executable, 26214400 bytes`. */
+export function describeLinked({ facts }: Linked): string {
+  return `${facts.machine} ${facts.kind} executable, ${facts.size} bytes`;
 }
 
 /** `node tasks/stage.ts supervisor`, by a Node whose limit is lowered, where that can be done. */

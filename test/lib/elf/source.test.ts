@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+import { truncateSync, utimesSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { parseElf } from '../../../lib/elf/read.ts';
+import { type ByteSource, ElfError, memorySource, withFileSource } from '../../../lib/elf/source.ts';
+import { TaskError } from '../../../lib/errors.ts';
+import { buildElf, DYNAMIC_RECIPE } from '../../support/elf-builder.ts';
+import { temporaryDirectory } from '../../support/temporary.ts';
+
+test('an ElfError is a TaskError that ends with 1', () => {
+  const error = new ElfError('is not an ELF file');
+  expect(error).toBeInstanceOf(TaskError);
+  expect(error.exitCode).toBe(1);
+});
+
+test('an error that is not about the file goes on as it is', () => {
+  const bug = new TypeError('a bug');
+  const fail = () => {
+    throw bug;
+  };
+  expect(() => withFileSource(process.execPath, fail)).toThrow(bug);
+});
+
+describe('the file under the reader', () => {
+  const image = buildElf({ ...DYNAMIC_RECIPE, payload: 1_000_000 });
+  function changing(): string {
+    const path = join(temporaryDirectory(), 'changing');
+    writeFileSync(path, image.bytes);
+    utimesSync(path, 1, 1);
+    return path;
+  }
+
+  test('one that is cut while it is read', () => {
+    const path = changing();
+    const cutAndRead = (source: ByteSource) => {
+      truncateSync(path, 100);
+      return parseElf(source);
+    };
+    expect(() => withFileSource(path, cutAndRead)).toThrow(ElfError);
+  });
+
+  test('one that is rewritten while it is read, in place', () => {
+    const path = changing();
+    const rewrite = () => writeFileSync(path, image.bytes);
+    expect(() => withFileSource(path, rewrite)).toThrow('was changed while it was read');
+  });
+
+  test('one that is cut after what was read, with its time put back', () => {
+    const path = changing();
+    const cut = (source: ByteSource) => {
+      source.read(0, 64);
+      truncateSync(path, 5000);
+      utimesSync(path, 1, 1);
+    };
+    expect(() => withFileSource(path, cut)).toThrow('was changed while it was read');
+  });
+
+  test.each([
+    [-1, 4],
+    [0, -4],
+    [0.5, 4],
+    [2 ** 53, 4],
+    [Number.NaN, 4],
+    [60, 5],
+  ])('a read of %d, %d is refused by both sources', (offset, length) => {
+    const path = join(temporaryDirectory(), 'small');
+    const bytes = Buffer.alloc(64);
+    writeFileSync(path, bytes);
+    expect(() => memorySource(bytes).read(offset, length)).toThrow(ElfError);
+    expect(() => withFileSource(path, (source) => source.read(offset, length))).toThrow(ElfError);
+    expect(withFileSource(path, (source) => source.read(60, 4))).toHaveLength(4);
+  });
+});
