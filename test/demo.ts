@@ -10,6 +10,7 @@
 import { mkdtempSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { type RunnerContext, withRunner } from '../lib/build-env.ts';
 import { runTask, type TaskContext } from '../lib/cli/task.ts';
 import type { Ended } from './support/demo/run.ts';
 import type { Linked } from './support/demo/scenes.ts';
@@ -22,16 +23,16 @@ await runTask(
   import.meta.url,
   {
     name: 'test/demo.ts',
-    summary: 'Show the open-file fault of a wide static link, and that the guarded build does not have it.',
-    variables: {
-      OPENSHELL_TASKS_TOOLS: 'Directory for tools that have to be fetched (default: .tools in this clone).',
-      TMPDIR: 'Where the temporary workspace is made.',
-    },
+    summary:
+      'Show the open-file fault of a wide static link, and that the guarded build does not have it. ' +
+      'OPENSHELL_TASKS_TOOLS names the directory for tools that are fetched (default .tools in this clone).',
   },
-  demo,
+  async (ctx) => {
+    await demo(withRunner(ctx));
+  },
 );
 
-async function demo(context: Pick<TaskContext, 'env' | 'runner' | 'terminal' | 'signals'>): Promise<void> {
+async function demo(context: RunnerContext): Promise<void> {
   const { terminal, signals } = context;
   const { fetchTools } = await import('./support/fetch-tools.ts');
   const { canLowerLimit, dieUnguarded, linkGuarded } = await import('./support/demo/scenes.ts');

@@ -3,14 +3,15 @@
 
 /** `npm run tools`: gets every real tool that the tests can use and that needs no change of the system. */
 
+import { withRunner } from '../lib/build-env.ts';
 import { runTask } from '../lib/cli/task.ts';
 
 await runTask(
   import.meta.url,
   {
     name: 'test/fetch-tools.ts',
-    summary: 'Get zig, cargo-zigbuild, sccache, the Rust targets, buildx and buildkitd that the tests use.',
-    variables: { OPENSHELL_TASKS_TOOLS: 'The directory that they are put in (default: .tools in this clone).' },
+    summary:
+      'Get zig, cargo-zigbuild, sccache, the Rust targets, buildx and buildkitd that the tests use, into OPENSHELL_TASKS_TOOLS (default .tools in this clone).',
   },
   async (context) => {
     const { GO_TOOLS, PINNED, RUST_TARGETS } = await import('./support/tool-table.ts');
@@ -23,7 +24,7 @@ await runTask(
       // Last: they take longest, and whoever builds no images does without them.
       ...(Object.keys(GO_TOOLS) as (keyof typeof GO_TOOLS)[]),
     ] as const;
-    await fetchTools(context, names);
+    await fetchTools(withRunner(context), names);
     for (const name of names) {
       const found = findTool(name, context.env);
       if (found.ok) context.terminal.result(`${name}: ${found.path}`);

@@ -11,7 +11,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { linuxTriple, thisHost } from '../../lib/host.ts';
 import { findProgram } from '../../lib/process/which.ts';
-import type { LaunchOrder } from '../support/dev-build-driver.ts';
+import type { DevBuildOrder } from '../support/dev-build-driver.ts';
 import { toolEnvironment } from '../support/real-tools.ts';
 import { SUITE_ROOT } from '../support/run-task.ts';
 import { type Contestant, timeInTurn } from './measure.ts';
@@ -20,7 +20,7 @@ import { COMPILE_CACHE, type Place } from './place.ts';
 import { tableText } from './table.ts';
 
 const FIXTURE = join(SUITE_ROOT, 'test/fixtures/launch');
-const DRIVER = join(SUITE_ROOT, 'test/support/launch-driver.ts');
+const DRIVER = join(SUITE_ROOT, 'test/support/dev-build-driver.ts');
 const WARM_ROUNDS = 15;
 const EDIT_ROUNDS = 3;
 
@@ -45,7 +45,7 @@ export async function launchSection(place: Place, coldRounds: number): Promise<{
   const contestants = [
     contestantIn(place, "bash's two cargo runs", env, () => sequence),
     contestantIn(place, 'ours', env, (root) => {
-      const order: LaunchOrder = { root, withSupervisor: true, install: '.cache/supervisor/openshell-sandbox' };
+      const order: DevBuildOrder = { root, withSupervisor: true, install: '.cache/supervisor/openshell-sandbox' };
       return `"$0" ${DRIVER} '${JSON.stringify(order)}'`;
     }),
   ];

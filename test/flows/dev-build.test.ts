@@ -12,7 +12,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import type { LaunchBuild } from '../../lib/dev-build/artifacts.ts';
 import { inspectExecutable, inspectStatic } from '../../lib/elf/verify.ts';
 import { linuxTriple, thisHost } from '../../lib/host.ts';
-import type { LaunchOrder } from '../support/dev-build-driver.ts';
+import type { DevBuildOrder } from '../support/dev-build-driver.ts';
 import { makeMiniature } from '../support/miniature.ts';
 import { requireTools } from '../support/real-tools.ts';
 import { runProcess, SUITE_ROOT, type TaskResult } from '../support/run-task.ts';
@@ -21,7 +21,7 @@ import { temporaryDirectory } from '../support/temporary.ts';
 const BUILD_TIMEOUT_MS = 180_000;
 /** Crates from outside, which a user's builds and ours share. */
 const WIDTH = 12;
-const DRIVER = join(SUITE_ROOT, 'test/support/launch-driver.ts');
+const DRIVER = join(SUITE_ROOT, 'test/support/dev-build-driver.ts');
 const TRIPLE = linuxTriple(thisHost().arch ?? 'amd64', 'gnu');
 const tools = requireTools('cargo', 'cc', 'glibc-static');
 
@@ -40,7 +40,7 @@ class Checkout {
   /** The launch's build, as a process of its own. */
   launch(
     extra: Readonly<Record<string, string>> = {},
-    order: Partial<LaunchOrder> = {},
+    order: Partial<DevBuildOrder> = {},
     onStart?: (child: ChildProcess) => void,
   ): Promise<TaskResult> {
     const words = [DRIVER, JSON.stringify({ root: this.root, withSupervisor: true, ...order })];
@@ -49,7 +49,7 @@ class Checkout {
   }
 
   /** The same, which has to work. */
-  async built(extra: Readonly<Record<string, string>> = {}, order: Partial<LaunchOrder> = {}): Promise<Built> {
+  async built(extra: Readonly<Record<string, string>> = {}, order: Partial<DevBuildOrder> = {}): Promise<Built> {
     const result = await this.launch(extra, order);
     if (result.status !== 0) throw new Error(`the build failed: ${result.stderr}`);
     return JSON.parse(result.stdout) as Built;

@@ -1,59 +1,76 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * A task that builds for a launch as it is told: `node launch-driver.ts '{"root": "..", "withSupervisor": true}'`. It
- * lets tests and the benchmark run the module with real tools, in a process of its own. On stdout: what was built, as JSON.
+ * A task that builds for a launch as it is told: `node dev-build-driver.ts '{"root": "..", "withSupervisor": true}'`. It
+ * lets tests and the benchmark run `lib/dev-build` with real tools, in a process of its own. On stdout: what was built,
+ * as JSON.
  */
 
 import { join } from 'node:path';
-import { Runner } from '../../lib/build-env.ts';
+import { withRunner } from '../../lib/build-env.ts';
+import { featuresByComponent } from '../../lib/cargo/features.ts';
+import { readWorkspace } from '../../lib/cargo/metadata.ts';
 import { findToolchain } from '../../lib/cargo/toolchain.ts';
 import { Terminal } from '../../lib/cli/terminal.ts';
-import { type LaunchBuildOptions, resolveLaunchBuildConfig } from '../../lib/dev-build/config.ts';
-import { buildForLaunch, launchBuildLines, prepareLaunchBuild } from '../../lib/dev-build/execute.ts';
+import { binariesOf, type DevBuildConfig, type DevBuildWishes } from '../../lib/dev-build/config.ts';
+import { devBuildLines, executeDevBuild } from '../../lib/dev-build/execute.ts';
+import { planDevBuild } from '../../lib/dev-build/plan.ts';
 import { whyNoStaticLibc } from '../../lib/dev-build/static-libc.ts';
 import { installSupervisor } from '../../lib/dev-build/supervisor.ts';
 import { describeError, TaskError } from '../../lib/errors.ts';
 import { thisHost } from '../../lib/host.ts';
 import { Signals } from '../../lib/process/signals.ts';
+import { resolveBuildOptions } from '../../lib/stage/config.ts';
 
 /** What the driver is told. */
-export interface LaunchOrder extends LaunchBuildOptions {
+export interface DevBuildOrder extends Partial<DevBuildWishes> {
   readonly root: string;
   readonly isDryRun?: boolean;
   /** Where the supervisor is put, below the checkout. */
   readonly install?: string;
 }
 
-const order = JSON.parse(process.argv.at(-1) ?? '{}') as LaunchOrder;
+const order = JSON.parse(process.argv.at(-1) ?? '{}') as DevBuildOrder;
 const env = { ...process.env };
 const terminal = new Terminal(process.stdout, process.stderr, env);
 const signals = new Signals();
-const runner = new Runner(env, terminal, signals);
 signals.listen();
 try {
-  const config = resolveLaunchBuildConfig(env, order.root, process.cwd(), thisHost(), order);
-  const lack = order.withSupervisor ? await whyNoStaticLibc(runner, env, config) : undefined;
-  if (lack !== undefined) {
-    terminal.result(JSON.stringify({ lack }));
-  } else {
-    const toolchain = await findToolchain(runner, env, order.root, process.cwd(), false);
-    const plan = await prepareLaunchBuild({ runner, env }, config, toolchain);
-    if (order.isDryRun === true) {
-      for (const line of launchBuildLines(runner, plan)) terminal.result(line);
-    } else {
-      const built = await buildForLaunch({ runner, terminal }, plan);
-      const installed =
-        built.supervisor === undefined || order.install === undefined
-          ? undefined
-          : await installSupervisor(built.supervisor, join(order.root, order.install));
-      terminal.result(JSON.stringify({ ...built, installed }));
-    }
-  }
+  await build();
 } catch (error) {
   if (!(error instanceof TaskError)) throw error;
   terminal.error(describeError(error));
   process.exitCode = error.exitCode;
 } finally {
   signals.stop();
+}
+
+async function build(): Promise<void> {
+  const { root, withSupervisor = false, others = [] } = order;
+  const ctx = withRunner({ env, startDirectory: process.cwd(), terminal, signals });
+  const { jobs, targetDirectory, features: wanted } = resolveBuildOptions(env, root, process.cwd());
+  const wishes = { withSupervisor, others, env: order.env ?? {} };
+  const config: DevBuildConfig = { ...wishes, root, host: thisHost(), jobs, targetDirectory };
+  const toolchain = await findToolchain(ctx, root, false);
+  const reason = withSupervisor ? await whyNoStaticLibc(ctx.runner, root, config.host, toolchain.settings) : undefined;
+  if (reason !== undefined) return terminal.result(JSON.stringify({ reason }));
+  const features =
+    wanted.length === 0
+      ? new Map<string, string[]>()
+      : featuresByComponent(
+          wanted,
+          binariesOf(config),
+          (await readWorkspace(ctx.runner, toolchain, root, {})).packages,
+        );
+  const plan = planDevBuild(config, toolchain, features);
+  if (order.isDryRun === true) {
+    for (const line of devBuildLines(ctx.runner, plan)) terminal.result(line);
+    return;
+  }
+  const built = await executeDevBuild(ctx, plan);
+  const installed =
+    built.supervisor === undefined || order.install === undefined
+      ? undefined
+      : await installSupervisor(built.supervisor, join(root, order.install));
+  terminal.result(JSON.stringify({ ...built, others: Object.fromEntries(built.others), installed }));
 }

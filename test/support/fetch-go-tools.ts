@@ -7,7 +7,7 @@
 
 import { mkdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { command } from '../../lib/process/command.ts';
+import { cmd } from '../../lib/process/command.ts';
 import { findProgram } from '../../lib/process/which.ts';
 import type { FetchContext } from './fetch-tools.ts';
 import { GO_TOOLS, type GoTool, type GoToolName, toolsDirectory } from './tool-table.ts';
@@ -32,7 +32,7 @@ export async function fetchGoTools(context: FetchContext, names: readonly GoTool
 async function build({ runner, env }: FetchContext, tool: GoTool): Promise<void> {
   const bin = join(toolsDirectory(env), 'bin');
   const module = join(toolsDirectory(env), 'go', tool.program);
-  const go = (...words: string[]) => command(['go', ...words], { cwd: module, env: { CGO_ENABLED: '0' } });
+  const go = (...args: string[]) => cmd({ cwd: module, env: { CGO_ENABLED: '0' } })`go ${args}`;
   rmSync(module, { recursive: true, force: true });
   for (const directory of [bin, module]) mkdirSync(directory, { recursive: true });
   try {

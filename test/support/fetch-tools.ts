@@ -12,7 +12,7 @@ import type { Runner } from '../../lib/build-env.ts';
 import type { Environment } from '../../lib/cli/env.ts';
 import type { Terminal } from '../../lib/cli/terminal.ts';
 import { oneLine, TaskError, usageError } from '../../lib/errors.ts';
-import { command } from '../../lib/process/command.ts';
+import { cmd } from '../../lib/process/command.ts';
 import { findProgram, isExecutable } from '../../lib/process/which.ts';
 import { fetchGoTools } from './fetch-go-tools.ts';
 import { findTool, forgetFindings } from './real-tools.ts';
@@ -72,7 +72,7 @@ async function fetchTargets(context: FetchContext, triples: readonly string[]): 
     );
   }
   context.terminal.say(`adding to your Rust toolchain, with rustup: ${triples.join(', ')}`);
-  await context.runner.run(command(['rustup', 'target', 'add', ...triples], { cwd: import.meta.dirname }));
+  await context.runner.run(cmd({ cwd: import.meta.dirname })`rustup target add ${triples}`);
 }
 
 async function fetchPinned(context: FetchContext, names: readonly PinnedName[]): Promise<void> {
@@ -104,7 +104,7 @@ async function fetchByMise(context: FetchContext, directory: string, tool: Pinne
     MISE_STATE_DIR: join(directory, 'mise/state'),
   };
   const mise = (words: readonly string[]) =>
-    runner.probe(command(['mise', ...words], { cwd: directory, env: own }), MISE_TIMEOUT_MS);
+    runner.probe(cmd({ cwd: directory, env: own })`mise ${words}`, MISE_TIMEOUT_MS);
   const installed = await mise(['install', spec]);
   const where = installed.ok ? await mise(['bin-paths', spec]) : installed;
   if (!where.ok) {
@@ -143,7 +143,7 @@ async function fetchByPip(context: FetchContext, directory: string, names: reado
   const venv = join(directory, `venv-${names.join('-')}`);
   let isWhole = false;
   try {
-    await context.runner.run(command([python, '-m', 'venv', '--clear', venv], { cwd: directory }));
+    await context.runner.run(cmd({ cwd: directory })`${python} -m venv --clear ${venv}`);
     const pip = [
       join(venv, 'bin/python'),
       '-m',
@@ -153,7 +153,7 @@ async function fetchByPip(context: FetchContext, directory: string, names: reado
       '--progress-bar',
       'off',
     ];
-    await context.runner.run(command([...pip, ...packages], { cwd: directory }));
+    await context.runner.run(cmd({ cwd: directory })`${pip} ${packages}`);
     for (const name of names) link(directory, PINNED[name], programInVenv(venv, PINNED[name]));
     isWhole = true;
   } catch (error) {

@@ -3,18 +3,13 @@
 /** A runner inside the test's own process: fake tools, a terminal that remembers, a machine without limits. */
 
 import { onTestFinished } from 'vitest';
-import { Runner } from '../../lib/build-env.ts';
-import type { Environment } from '../../lib/cli/env.ts';
+import { Runner, type RunnerContext } from '../../lib/build-env.ts';
 import { type Sink, Terminal } from '../../lib/cli/terminal.ts';
 import { Signals } from '../../lib/process/signals.ts';
 import { FakeTools } from './fake-tools.ts';
 import { temporaryDirectory } from './temporary.ts';
 
-export interface InProcess {
-  readonly runner: Runner;
-  readonly env: Environment;
-  readonly signals: Signals;
-  readonly terminal: Terminal;
+export interface InProcess extends RunnerContext {
   readonly screen: Screen;
 }
 
@@ -47,7 +42,11 @@ export function fakeTools(): FakeTools {
 }
 
 /** A real runner over fake tools. */
-export function inProcess(tools: FakeTools, extra: Readonly<Record<string, string>> = {}): InProcess {
+export function inProcess(
+  tools: FakeTools,
+  extra: Readonly<Record<string, string>> = {},
+  startDirectory = tools.directory,
+): InProcess {
   const env = tools.env(extra);
   const shown = screen();
   const terminal = new Terminal(shown.out, shown.err, env);
@@ -59,5 +58,6 @@ export function inProcess(tools: FakeTools, extra: Readonly<Record<string, strin
     canReplace: false,
     invoker: undefined,
   } as const;
-  return { runner: new Runner(env, terminal, signals, machine), env, signals, terminal, screen: shown };
+  const ctx = { env, startDirectory, terminal, signals };
+  return { ...ctx, runner: new Runner(ctx, machine), screen: shown };
 }

@@ -8,26 +8,26 @@
 
 import { existsSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Terminal } from '../../lib/cli/terminal.ts';
 import { TaskError } from '../../lib/errors.ts';
-import { waitForLock } from '../../lib/fs/lock.ts';
+import { whileLocked } from '../../lib/fs/lock.ts';
 import { Signals } from '../../lib/process/signals.ts';
 
 const [path = '', task = '', rounds = '1', pause = '0', guarded = ''] = process.argv.slice(2);
 const say = (text: string) => writeSync(1, `${text}\n`);
 const signals = new Signals();
+const out = { write: (text: string | Uint8Array) => writeSync(1, String(text)) };
+const terminal = new Terminal(out, out, {});
 signals.listen();
 try {
   for (let round = 0; round < Number(rounds); round++) {
-    const lock = await waitForLock(path, task, signals, (holder) => say(`waiting for ${holder.pid} ${holder.task}`));
-    try {
+    await whileLocked({ signals, terminal }, { path, task, other: 'another holder' }, async () => {
       say('held');
       if (guarded !== '') writeFileSync(guarded, '', { flag: 'wx' });
       if (pause.startsWith('/')) while (!existsSync(pause)) await sleep(5);
       else await sleep(Number(pause));
       if (guarded !== '') rmSync(guarded);
-    } finally {
-      await lock.release();
-    }
+    });
   }
   say('done');
 } catch (error) {

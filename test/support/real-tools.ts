@@ -15,7 +15,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
-import { booleanOf, definedOnly, type Environment } from '../../lib/cli/env.ts';
+import { definedOnly, type Environment, readVariable } from '../../lib/cli/env.ts';
 import { findProgram } from '../../lib/process/which.ts';
 import {
   CARGO_MIN,
@@ -72,7 +72,7 @@ export function requireTools(...names: readonly ToolName[]): RealTools {
   const found = new Map(names.map((name) => [name, startable(name, findTool(name, env))]));
   const missing = [...found.values()].filter((finding) => !finding.ok);
   const reason = missing.map((finding) => finding.reason).join('; ');
-  if (missing.length > 0 && booleanOf(env, 'CI', false)) {
+  if (missing.length > 0 && readVariable(env, 'CI')) {
     throw new Error(`CI is set, so every tool has to be here: ${reason}`);
   }
   return {

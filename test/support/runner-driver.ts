@@ -9,7 +9,7 @@ import { Runner } from '../../lib/build-env.ts';
 import { Terminal } from '../../lib/cli/terminal.ts';
 import { describeError, TaskError } from '../../lib/errors.ts';
 import { type Machine, thisMachine } from '../../lib/host.ts';
-import { command } from '../../lib/process/command.ts';
+import { cmd } from '../../lib/process/command.ts';
 import { Signals } from '../../lib/process/signals.ts';
 
 /** What the driver is told. */
@@ -29,13 +29,13 @@ const env = { ...process.env };
 const terminal = new Terminal(process.stdout, process.stderr, env);
 const signals = new Signals();
 try {
-  const runner = new Runner(env, terminal, signals, { ...thisMachine(env), ...order.machine });
+  const runner = new Runner({ env, terminal, signals }, { ...thisMachine(env), ...order.machine });
   signals.listen();
-  const value = command(order.words, {
+  const value = cmd({
     cwd: order.cwd ?? process.cwd(),
     env: order.env ?? {},
     secret: order.secret ?? false,
-  });
+  })`${order.words as string[]}`;
   if (order.verb === 'probe') console.log(JSON.stringify(await runner.probe(value, order.timeoutMs ?? 10_000)));
   else if (order.verb === 'exec') process.exitCode = await runner.exec(value);
   else if (order.verb === 'run') await runner.run(value);

@@ -6,7 +6,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import type { Terminal } from '../../../lib/cli/terminal.ts';
-import { killGroup, type Signals, statusOfSignal } from '../../../lib/process/signals.ts';
+import { statusOfSignal } from '../../../lib/errors.ts';
+import { killGroup, type Signals } from '../../../lib/process/signals.ts';
 
 /** The soft limit of open files in a stock macOS shell. */
 export const LOW_LIMIT = 256;
