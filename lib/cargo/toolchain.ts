@@ -18,8 +18,9 @@ const PROBE_TIMEOUT_MS = 20_000;
 
 /** The error for a tool that a build needs and this machine does not have (exit 2). */
 export class MissingTool extends TaskError {
-  constructor(message: string, options?: ErrorOptions) {
-    super(message, EXIT.usage, options);
+  /** @param miseProblem why mise, which may have the tool, could not be used */
+  constructor(message: string, miseProblem?: string) {
+    super(miseProblem === undefined ? message : `${message}; ${miseProblem}`, EXIT.usage);
   }
 }
 
@@ -31,6 +32,8 @@ export interface Toolchain {
   readonly env: Environment;
   /** Whether mise provides one of the programs. */
   readonly isFromMise: boolean;
+  /** Why mise, which may have what is missing, could not be used; `undefined` where it could, or was not needed. */
+  readonly miseProblem: string | undefined;
   /** What cargo's files and variables say, read once. */
   readonly settings: CargoSettings;
   readonly hasZigbuild: boolean;
@@ -51,12 +54,14 @@ export async function findToolchain(ctx: RunnerContext, root: string, needsZig: 
   const zig = zigOf(env, startDirectory);
   const names = ['cargo', 'cargo-zigbuild', 'rustup', ...(needsZig && zig === undefined ? ['zig'] : [])];
   const missing = names.filter((name) => findProgram(name, env) === undefined);
-  const mise = missing.length === 0 ? undefined : await miseEnvironment(runner, env, root);
-  const provided = missing.some((name) => findProgram(name, mise ?? {}) !== undefined) ? mise : undefined;
+  const mise = missing.length === 0 ? {} : await miseEnvironment(runner, env, root);
+  const isFromMise = missing.some((name) => findProgram(name, mise.env ?? {}) !== undefined);
+  const provided = isFromMise ? mise.env : undefined;
   const seen = runner.environmentOf(cmd({ cwd: root, base: provided ?? {}, asInvoker: true })`cargo`);
   if (findProgram('cargo', seen) === undefined) {
     throw new MissingTool(
       'cargo is not on PATH and mise does not have it; install Rust (https://rustup.rs) and try again',
+      mise.problem,
     );
   }
   const settings = await readCargoSettings(root, seen);
@@ -65,7 +70,8 @@ export async function findToolchain(ctx: RunnerContext, root: string, needsZig: 
   const wrapper = isFromFile && settings.wrapper !== undefined ? { CARGO_BUILD_RUSTC_WRAPPER: settings.wrapper } : {};
   return {
     env: { ...provided, ...wrapper },
-    isFromMise: provided !== undefined,
+    isFromMise,
+    miseProblem: mise.problem,
     settings,
     hasZigbuild: findProgram('cargo-zigbuild', seen) !== undefined,
     hasRustup: findProgram('rustup', seen) !== undefined,
@@ -94,34 +100,34 @@ export function zigOf(env: Environment, startDirectory: string): string | undefi
 /**
  * Zig alone: `ZIG`, else PATH, else mise.
  *
- * @throws usageError where none of them has it
+ * @throws MissingTool where none of them has it
  */
 export async function findZig({ env, runner, startDirectory }: RunnerContext, root: string): Promise<string> {
-  const zig =
-    zigOf(env, startDirectory) ??
-    findProgram('zig', env) ??
-    findProgram('zig', (await miseEnvironment(runner, env, root)) ?? {});
+  const onPath = zigOf(env, startDirectory) ?? findProgram('zig', env);
+  if (onPath !== undefined) return onPath;
+  const mise = await miseEnvironment(runner, env, root);
+  const zig = findProgram('zig', mise.env ?? {});
   if (zig !== undefined) return zig;
-  throw usageError(
+  throw new MissingTool(
     'zig is not on PATH and mise does not have it; install it (mise install zig) or set ZIG to its path',
+    mise.problem,
   );
 }
 
-/**
- * What mise sets in a directory; `undefined` without mise. The tools that it has are on the PATH in it.
- *
- * @throws usageError where mise cannot tell
- */
-async function miseEnvironment(runner: Runner, env: Environment, root: string): Promise<Environment | undefined> {
-  const mise = findProgram('mise', env);
-  if (mise === undefined) return undefined;
+/** What mise sets in a directory, nothing without mise. The tools that it has are on the PATH in it. */
+async function miseEnvironment(
+  runner: Runner,
+  env: Environment,
+  root: string,
+): Promise<{ readonly env?: Environment; readonly problem?: string }> {
+  if (findProgram('mise', env) === undefined) return {};
   const result = await runner.probe(cmd({ cwd: root })`mise env --json`, PROBE_TIMEOUT_MS);
-  if (!result.ok) throw usageError(`mise env --json failed: ${oneLine(result.reason)}; check: mise doctor`);
+  if (!result.ok) return { problem: `mise env --json failed: ${oneLine(result.reason)}; check: mise doctor` };
   const set = parseJson(result.output);
-  if (!isTable(set) || !Object.values(set).every((value) => typeof value === 'string')) {
-    throw usageError(
-      `mise env --json printed ${shown(result.output)}, which is not a table of texts; check: mise doctor`,
-    );
+  if (isTable(set) && Object.values(set).every((value) => typeof value === 'string')) {
+    return { env: set as Environment };
   }
-  return set as Environment;
+  return {
+    problem: `mise env --json printed ${shown(result.output)}, which is not a table of texts; check: mise doctor`,
+  };
 }

@@ -114,7 +114,7 @@ interface RunParts extends Pick<CargoRun, 'artifacts' | 'wrappers'> {
 }
 
 /** Always zigbuild, natively too: only zig can link for an older glibc than this machine's. */
-function planGateway(config: StageConfig, { hasZigbuild, zig }: Toolchain): RunParts {
+function planGateway(config: StageConfig, { hasZigbuild, miseProblem, zig }: Toolchain): RunParts {
   const floor = `${GLIBC_FLOOR.major}.${GLIBC_FLOOR.minor}`;
   if (!hasZigbuild || zig === undefined) {
     const [missing, remedy] = hasZigbuild
@@ -122,6 +122,7 @@ function planGateway(config: StageConfig, { hasZigbuild, zig }: Toolchain): RunP
       : ['cargo-zigbuild', 'and put it on PATH'];
     throw new MissingTool(
       `the gateway needs ${missing} to link for glibc ${floor}; install it (mise install, or pip install cargo-zigbuild) ${remedy}`,
+      miseProblem,
     );
   }
   const artifacts = artifactsOf(config);
@@ -139,7 +140,7 @@ function planGateway(config: StageConfig, { hasZigbuild, zig }: Toolchain): RunP
   };
 }
 
-function planSupervisor(config: StageConfig, { hasZigbuild }: Toolchain): RunParts {
+function planSupervisor(config: StageConfig, { hasZigbuild, miseProblem }: Toolchain): RunParts {
   const isStaticGlibc = config.build.libc === 'glibc-static';
   const foreign = config.arches.find((arch) => config.host.platform !== 'linux' || arch !== config.host.arch);
   if (foreign !== undefined && isStaticGlibc) {
@@ -152,6 +153,7 @@ function planSupervisor(config: StageConfig, { hasZigbuild }: Toolchain): RunPar
     throw new MissingTool(
       `the supervisor for ${foreign} cannot be built here without cargo-zigbuild and zig; install them ` +
         `(mise install, or pip install cargo-zigbuild), or build on Linux ${foreign}`,
+      miseProblem,
     );
   }
   const artifacts = artifactsOf(config);
