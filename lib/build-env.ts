@@ -254,6 +254,8 @@ export class Runner {
     const limit = options.limit ?? this.#guardedLimit(command);
     this.#verifyDirectory(command);
     const user = childUser(command, this.#machine.invoker);
+    // zx would never end an empty input; without one stdin is at its end from the start.
+    const input = options.input || undefined;
     const running = $({
       // Each option that ZX_* variables or zx's own command line could set is given.
       shell: this.#bash,
@@ -262,8 +264,8 @@ export class Runner {
       quote,
       cwd: command.cwd,
       env: definedOnly(this.environmentOf(command)),
-      stdio: [options.input === undefined ? 'ignore' : 'pipe', ...options.stdio],
-      ...(options.input === undefined ? {} : { input: options.input }),
+      stdio: [input === undefined ? 'ignore' : 'pipe', ...options.stdio],
+      ...(input === undefined ? {} : { input }),
       detached: true,
       preferLocal: false,
       timeout: 0,
