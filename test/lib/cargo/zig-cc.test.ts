@@ -383,7 +383,7 @@ describe('tasks/setup-zig-cc-wrapper', () => {
     [[], '<cargo-target> is missing'],
     [[TARGET], '<zig-target> is missing'],
     [[TARGET, TARGET], '<wrapper-dir> is missing'],
-    [[TARGET, TARGET, 'w', 'x'], "unexpected word 'x'"],
+    [[TARGET, TARGET, 'w', 'x'], "unexpected argument 'x'"],
     [['', TARGET, 'w'], "cargo-target is ''"],
     [['x;touch PWNED', TARGET, 'w'], "cargo-target is 'x;touch PWNED'"],
     [[TARGET, '$(touch PWNED)', 'w'], "zig-target is '$(touch PWNED)'"],
