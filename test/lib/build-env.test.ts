@@ -356,7 +356,7 @@ describe('verbs', () => {
     ['exit 137', 137],
     ['exit 143', 143],
     ['exit 255', 255],
-  ])('a command that does %s is a failed command, and no signal to the task', async (script, status) => {
+  ])('a command that does %s is a failed command, and not a signal to the task', async (script, status) => {
     const result = await orderRunner({ verb: 'run', words: ['bash', '-c', script] });
     expect(result).toMatchObject({ status, signal: null });
     expect(result.stderr).toContain(`failed with status ${status}`);
@@ -491,7 +491,7 @@ describe.skipIf(noTerminal !== undefined)(`interactive (${noTerminal ?? 'in a te
 });
 
 describe('start', () => {
-  test('the program outlives the task, is no child of it, and has the limit of the user', async () => {
+  test('the program outlives the task, is not a child of it, and has the limit of the user', async () => {
     const directory = temporaryDirectory();
     const [ready, end, out] = ['ready', 'end', 'out'].map((name) => join(directory, name));
     // It leaves the streams of the task, or their readers would wait for it.

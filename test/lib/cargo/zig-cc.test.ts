@@ -91,7 +91,7 @@ describe('what there is', () => {
     expect(bareTarget(target)).toBe(bare);
   });
 
-  test("the cmake file names the system, the processor and the four tools, and asks for no program's link", () => {
+  test('the cmake file names the system, the processor and the four tools, and needs no program to be linked', () => {
     const text = zigWrapper('aarch64-unknown-linux-gnu.2.28', 'aarch64-unknown-linux-gnu.2.28', '/w', '/zig').files.at(
       -1,
     );
