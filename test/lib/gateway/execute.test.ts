@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { readCargoSettings } from '../../../lib/cargo/config-files.ts';
 import { DRIVERS } from '../../../lib/gateway/drivers/index.ts';
@@ -48,3 +50,16 @@ describe('what a launch depends on is read once, whoever needs it', tools.option
     expect(fake.tools.lines().filter((line) => line.startsWith('cargo'))).toEqual([]);
   });
 });
+
+test(
+  'where a process cannot be replaced, the launch ends as its gateway does, and frees the place',
+  tools.options,
+  async () => {
+    const fake = newLaunch('docker');
+    const env = await fake.launchEnv({ FAKE_GATEWAY: 'exit 7' });
+    const ctx = inProcess(fake.tools, env, fake.root);
+    expect(await launch(ctx, DRIVERS.docker, { ...DRY_RUN, 'dry-run': false })).toBe(7);
+    expect(fake.served()?.pid).not.toBe(process.pid);
+    expect(existsSync(join(fake.state('docker'), '.launch.lock'))).toBe(false);
+  },
+);
