@@ -2,7 +2,7 @@
 
 /**
  * Directories that hold keys, databases and sandbox disks: real directories of one user, closed to others.
- * They are never reached through a link that somebody else could have put there.
+ * They are never reached through a link that another user could have put there.
  */
 
 import { lstatSync, mkdirSync, type Stats } from 'node:fs';
@@ -35,7 +35,7 @@ export function verifyPrivateDirectory(source: string, path: string, owners: Own
 export function makePrivateDirectory(source: string, path: string, owners: Owners): void {
   try {
     makeDirectory(dirname(path));
-    // Exclusive: between looking and making, somebody could have put a link here.
+    // Exclusive: between looking and making, another user could have put a link here.
     mkdirSync(path, { mode: PRIVATE });
     takeDirectoryOwner(path);
   } catch (error) {

@@ -85,7 +85,7 @@ function databasePath(config: Config): string {
  *
  * @param binary the path of the gateway
  * @returns the gateway's exit status, where the process could not be replaced
- * @throws usageError where the port has been taken meanwhile, or the binary cannot run
+ * @throws usageError where the port has been taken since the preflight; an error of the file system where the binary cannot run
  */
 export async function execGateway(ctx: RunnerContext, plan: Launched, binary: string): Promise<number> {
   const { runner, signals, startDirectory } = ctx;

@@ -7,7 +7,7 @@
 
 import { dirname, join } from 'node:path';
 import type { RunnerContext } from '../build-env.ts';
-import { type Features, featuresByComponent } from '../cargo/features.ts';
+import { featuresByComponent } from '../cargo/features.ts';
 import { readWorkspace } from '../cargo/metadata.ts';
 import { findToolchain, type Toolchain } from '../cargo/toolchain.ts';
 import { findCheckout } from '../checkout.ts';
@@ -86,8 +86,8 @@ async function verifyPlace(config: Config, problems: Problems): Promise<void> {
 }
 
 /**
- * Probes the tools and the driver's engine in the order in which they need each other; whatever one of them lacks, the
- * next is probed too.
+ * Probes the tools and the driver's engine in the order in which they need each other; whatever one of them misses,
+ * the next is probed too.
  *
  * @returns `undefined` where something is wrong
  */
@@ -115,9 +115,10 @@ async function knownTools(
   toolchain: Toolchain,
 ): Promise<KnownTools> {
   if (build.features.length === 0) return { toolchain, features: new Map() };
-  const { packages } = await readWorkspace(runner, toolchain, root, {});
-  const features: Features = featuresByComponent(build.features, [COMPONENTS.gateway, ...driver.binaries], packages);
-  return { toolchain, features };
+  const env = build.targetDirectory === undefined ? {} : { CARGO_TARGET_DIR: build.targetDirectory };
+  const workspace = await readWorkspace(runner, toolchain, root, env);
+  const binaries = [COMPONENTS.gateway, ...driver.binaries];
+  return { toolchain, workspace, features: featuresByComponent(build.features, binaries, workspace.packages) };
 }
 
 function planBuild(

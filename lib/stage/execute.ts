@@ -7,7 +7,7 @@ import type { RunnerContext } from '../build-env.ts';
 import { removeStaleCmakeCaches } from '../cargo/cmake-cache.ts';
 import { type Features, featuresByComponent } from '../cargo/features.ts';
 import { readCargoMessages } from '../cargo/messages.ts';
-import { readWorkspace } from '../cargo/metadata.ts';
+import { readWorkspace, type Workspace } from '../cargo/metadata.ts';
 import { addTargets, installTargets, missingTargets } from '../cargo/targets.ts';
 import { findToolchain, type Toolchain } from '../cargo/toolchain.ts';
 import { makeOverlay, planOverlay } from '../cargo/version-overlay.ts';
@@ -45,6 +45,8 @@ export async function stage(
 /** What a launch has found out already for all that it builds. */
 export interface KnownTools {
   readonly toolchain: Toolchain;
+  /** What cargo said about the workspace; `undefined` where nothing has depended on it so far. */
+  readonly workspace?: Workspace;
   /** The features of each component. */
   readonly features: Features;
 }
@@ -62,7 +64,7 @@ export async function prepareStage(
 ): Promise<PreparedStage> {
   const needsZig = config.components.includes(COMPONENTS.gateway);
   const toolchain = known?.toolchain ?? (await findToolchain(ctx, config.root, needsZig));
-  const plan = await makePlan(ctx, config, toolchain, known?.features);
+  const plan = await makePlan(ctx, config, toolchain, known);
   return { plan, toolchain, missing: await missingTargets(ctx.runner, toolchain, config.root, triplesOf(plan)) };
 }
 
@@ -71,17 +73,17 @@ async function makePlan(
   { runner }: RunnerContext,
   config: StageConfig,
   toolchain: Toolchain,
-  known: Features | undefined,
+  known: KnownTools | undefined,
 ): Promise<StagePlan> {
   const { features, targetDirectory, version } = config.build;
   const isAsked = version !== undefined || (known === undefined && features.length > 0);
-  if (!isAsked) return planStage(config, toolchain, known ?? new Map(), undefined);
+  if (!isAsked) return planStage(config, toolchain, known?.features ?? new Map(), undefined);
   const env = targetDirectory === undefined ? {} : { CARGO_TARGET_DIR: targetDirectory };
-  const workspace = await readWorkspace(runner, toolchain, config.root, env);
+  const workspace = known?.workspace ?? (await readWorkspace(runner, toolchain, config.root, env));
   return planStage(
     config,
     toolchain,
-    known ?? featuresByComponent(features, config.components, workspace.packages),
+    known?.features ?? featuresByComponent(features, config.components, workspace.packages),
     version === undefined ? undefined : planOverlay(config.root, workspace.targetDirectory, version),
   );
 }

@@ -163,7 +163,7 @@ function stateStep(terminal: Terminal, { driverDirectory, state }: VmConfig): Bu
     title: "the driver's state directory",
     lines: [`# makes ${state.directory} (0700)`],
     run: async (build) => {
-      // The gateway's user: the driver takes no directory of anybody else.
+      // The gateway's user: the driver takes no directory of another user.
       makePrivateDirectory(state.source, state.directory, ownersOf(undefined));
       const built = dirname(driverPath(build));
       if (driverDirectory === undefined || driverDirectory === built) return;
