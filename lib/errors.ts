@@ -86,9 +86,10 @@ const REASONS: Readonly<Record<string, string>> = {
 export function machineErrorText(error: unknown): string | undefined {
   const code = errnoOf(error);
   if (code === undefined) return undefined;
-  const { path, syscall, message } = error as NodeJS.ErrnoException;
-  const place = typeof path === 'string' && path !== '' ? path : `a call of ${syscall}`;
-  return oneLine(`${place}: ${REASONS[code] ?? message} (${code})`);
+  const { path, dest, syscall, message } = error as NodeJS.ErrnoException & { readonly dest?: unknown };
+  // Of two paths (a copy, a rename, a link) the system does not say which one is meant.
+  const places = [path, dest].filter((place) => typeof place === 'string' && place !== '');
+  return oneLine(`${places.join(' -> ') || `a call of ${syscall}`}: ${REASONS[code] ?? message} (${code})`);
 }
 
 /**

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** Architectures, operating systems and Rust target triples: facts as values, so that any host can be tested. */
-/** What the machine is, as a value: a test passes another machine in. */
+/** Architectures, Rust target triples, and what this machine is: facts as values, so that any machine can be tested. */
 
 import type { Environment } from './cli/env.ts';
 import { shown, usageError } from './errors.ts';

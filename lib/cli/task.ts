@@ -23,10 +23,7 @@ export interface TaskContext {
 }
 
 /** The body of a task; it may give the exit status. */
-export type TaskBody<D extends Declaration> = (
-  ctx: TaskContext,
-  args: Arguments<D>,
-) => Promise<number | undefined | undefined>;
+export type TaskBody<D extends Declaration> = (ctx: TaskContext, args: Arguments<D>) => Promise<number | undefined>;
 
 /**
  * Runs a task: parses its arguments, prints `--help`, runs the body, reports an expected failure in one line, and sets

@@ -60,9 +60,11 @@ function argumentsOf(texts: readonly string[], values: readonly CommandValue[]):
     if (index >= values.length) continue;
     const value: unknown = values[index];
     if (Array.isArray(value)) {
+      const isLast = index === values.length - 1;
       const following = texts[index + 1] ?? '';
-      if (open !== undefined || !/^(\s|$)/.test(following)) throw new TypeError('a list stands inside an argument');
-      argv.push(...value.map((item) => argument(item, argv.length)));
+      const isAlone = open === undefined && (/^\s/.test(following) || (isLast && following === ''));
+      if (!isAlone) throw new TypeError('a list stands inside an argument');
+      for (const item of value) argv.push(argument(item, argv.length));
     } else open = (open ?? '') + argument(value, argv.length);
   }
   close();

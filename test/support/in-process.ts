@@ -2,9 +2,9 @@
 
 /** A runner inside the test's own process: fake tools, a terminal that remembers, a machine without limits. */
 
-import { onTestFinished } from 'vitest';
 import { Runner, type RunnerContext } from '../../lib/build-env.ts';
 import { type Sink, Terminal } from '../../lib/cli/terminal.ts';
+import type { Machine } from '../../lib/host.ts';
 import { Signals } from '../../lib/process/signals.ts';
 import { FakeTools } from './fake-tools.ts';
 import { temporaryDirectory } from './temporary.ts';
@@ -36,28 +36,32 @@ export function screen(isTTY = false, columns?: number): Screen {
 
 /** Fake tools that are removed with the test; a call that they do not expect fails it. */
 export function fakeTools(): FakeTools {
-  const tools = new FakeTools(temporaryDirectory('fake-tools'));
-  onTestFinished(() => tools.verify());
-  return tools;
+  return new FakeTools(temporaryDirectory('fake-tools'));
 }
 
-/** A real runner over fake tools. */
+/**
+ * A real runner over fake tools.
+ *
+ * @param facts of another machine
+ */
 export function inProcess(
   tools: FakeTools,
   extra: Readonly<Record<string, string>> = {},
   startDirectory = tools.directory,
+  facts: Partial<Machine> = {},
 ): InProcess {
   const env = tools.env(extra);
   const shown = screen();
   const terminal = new Terminal(shown.out, shown.err, env);
   const signals = new Signals();
-  const machine = {
+  const machine: Machine = {
     platform: 'linux',
     limits: { soft: Number.POSITIVE_INFINITY, hard: Number.POSITIVE_INFINITY },
     shellLimit: undefined,
     canReplace: false,
     invoker: undefined,
-  } as const;
+    ...facts,
+  };
   const ctx = { env, startDirectory, terminal, signals };
   return { ...ctx, runner: new Runner(ctx, machine), screen: shown };
 }

@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { cargoSettings, linkerOf, readConfigFiles } from '../../../lib/cargo/config-files.ts';
+import { linkerOf, readCargoSettings } from '../../../lib/cargo/config-files.ts';
 import type { Environment } from '../../../lib/cli/env.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
 
@@ -25,18 +25,17 @@ function place(files: Readonly<Record<string, string>> = {}) {
     writeFileSync(join(directory, path), text);
   }
   const read = (env: Environment = {}) => {
-    const all = { HOME: join(directory, 'home'), ...env };
-    return cargoSettings(readConfigFiles(root, all), all, root);
+    return readCargoSettings(root, { HOME: join(directory, 'home'), ...env });
   };
   return { directory, root, read };
 }
 
 describe('from files', () => {
-  test('none: cargo decides all of it', () => {
-    expect(place().read()).toEqual(NONE);
+  test('none: cargo decides all of it', async () => {
+    expect(await place().read()).toEqual(NONE);
   });
 
-  test('everything that counts; relative paths are relative to the directory of .cargo', () => {
+  test('everything that counts; relative paths are relative to the directory of .cargo', async () => {
     const { root, read } = place({
       'home/code/checkout/.cargo/config.toml': `
         [build]
@@ -50,7 +49,7 @@ describe('from files', () => {
         [target.aarch64-unknown-linux-gnu]
         linker = "bin/ld"`,
     });
-    const settings = read();
+    const settings = await read();
     expect(settings).toMatchObject({
       targetDirectory: join(root, 'out'),
       hasBuildDirectory: true,
@@ -63,47 +62,47 @@ describe('from files', () => {
     expect(linkerOf(settings, 'x86_64-unknown-linux-musl')).toBeUndefined();
   });
 
-  test('the nearest file that says something wins; the home of cargo is the last', () => {
+  test('the nearest file that says something wins; the home of cargo is the last', async () => {
     const { directory, read } = place({
       'home/code/checkout/.cargo/config.toml': '[build]\nrustc-wrapper = "near"',
       'home/code/.cargo/config.toml': '[build]\nrustc-wrapper = "far"\ntarget-dir = "of-code"',
       'cargo-home/config.toml': '[build]\ntarget-dir = "of-home"\ntarget = "x"',
     });
-    expect(read({ CARGO_HOME: join(directory, 'cargo-home') })).toMatchObject({
+    expect(await read({ CARGO_HOME: join(directory, 'cargo-home') })).toMatchObject({
       wrapper: 'near',
       targetDirectory: join(directory, 'home/code/of-code'),
       targets: ['x'],
     });
   });
 
-  test('the old name without an ending is preferred, as cargo does', () => {
+  test('the old name without an ending is preferred, as cargo does', async () => {
     const { read } = place({
       'home/.cargo/config': '[build]\nrustc-wrapper = "old"',
       'home/.cargo/config.toml': '[build]\nrustc-wrapper = "new"',
     });
-    expect(read().wrapper).toBe('old');
+    expect((await read()).wrapper).toBe('old');
   });
 
-  test('included files count, behind the file that includes them; a circle ends', () => {
+  test('included files count, after the file that includes them; a circle ends', async () => {
     const { read } = place({
       'home/.cargo/config.toml': 'include = ["a.toml", { path = "b.toml" }]\n[build]\ntarget-dir = "own"',
       'home/.cargo/a.toml':
         'include = "config.toml"\n[build]\nrustc-wrapper = "of-a"\ntarget-dir = "of-a"\ntarget = "a"',
       'home/.cargo/b.toml': '[build]\nrustc-wrapper = "of-b"',
     });
-    const settings = read();
+    const settings = await read();
     expect(settings.wrapper).toBe('of-b');
     expect(settings.targets).toEqual(['a']);
     expect(settings.targetDirectory).toMatch(/\/home\/own$/);
   });
 
-  test('a file that is no TOML, and values of a wrong type, are left for cargo to refuse', () => {
+  test('a file that is no TOML, and values of a wrong type, are left for cargo to refuse', async () => {
     const { read } = place({
       'home/code/checkout/.cargo/config.toml': 'this is = not TOML',
       'home/code/.cargo/config.toml': 'build = 3\ntarget = "x"\ninclude = 7',
       'home/.cargo/config.toml': '[build]\nrustc-wrapper = 1\ntarget = [2]',
     });
-    expect(read()).toEqual(NONE);
+    expect(await read()).toEqual(NONE);
   });
 });
 
@@ -118,9 +117,9 @@ describe('from variables, which win', () => {
       linker = "file"`,
   };
 
-  test('each of them; relative paths are relative to the directory that cargo runs in', () => {
+  test('each of them; relative paths are relative to the directory that cargo runs in', async () => {
     const { root, read } = place(FILE);
-    const settings = read({
+    const settings = await read({
       CARGO_BUILD_TARGET_DIR: 'out',
       CARGO_BUILD_BUILD_DIR: 'between',
       CARGO_BUILD_RUSTC_WRAPPER: './wrap',
@@ -138,11 +137,11 @@ describe('from variables, which win', () => {
     });
   });
 
-  test('RUSTC_WRAPPER wins over the other name, and an empty one over all', () => {
+  test('RUSTC_WRAPPER wins over the other name, and an empty one over all', async () => {
     const { read } = place(FILE);
-    expect(read({ RUSTC_WRAPPER: 'one', CARGO_BUILD_RUSTC_WRAPPER: 'two' }).wrapper).toBe('one');
-    expect(read({ RUSTC_WRAPPER: '', CARGO_BUILD_RUSTC_WRAPPER: 'two' }).wrapper).toBeUndefined();
-    expect(read({ CARGO_BUILD_RUSTC_WRAPPER: 'two' }).wrapper).toBe('two');
-    expect(read().wrapper).toBe('file');
+    expect((await read({ RUSTC_WRAPPER: 'one', CARGO_BUILD_RUSTC_WRAPPER: 'two' })).wrapper).toBe('one');
+    expect((await read({ RUSTC_WRAPPER: '', CARGO_BUILD_RUSTC_WRAPPER: 'two' })).wrapper).toBeUndefined();
+    expect((await read({ CARGO_BUILD_RUSTC_WRAPPER: 'two' })).wrapper).toBe('two');
+    expect((await read()).wrapper).toBe('file');
   });
 });

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, test } from 'vitest';
-import { featuresByComponent, splitFeatures } from '../../../lib/cargo/features.ts';
+import { featuresByComponent, featuresFor, splitFeatures } from '../../../lib/cargo/features.ts';
 import { parseMetadata } from '../../../lib/cargo/metadata.ts';
 import { COMPONENTS } from '../../../lib/product.ts';
 import { refusalOf } from '../../support/task-errors.ts';
@@ -21,39 +21,29 @@ describe('splitting', () => {
   });
 });
 
-const METADATA = JSON.stringify({
-  target_directory: '/checkout/target',
-  packages: [
-    {
-      name: 'openshell-server',
-      features: { default: [], 'bundled-z3': ['z3/bundled'], both: [] },
-      dependencies: [
-        { name: 'openshell-core', rename: null },
-        { name: 'z3', rename: null },
-        { name: 'tokio', rename: 'runtime' },
-      ],
-    },
-    { name: 'openshell-sandbox', features: { both: [], seccomp: [] }, dependencies: [] },
-    { name: 'openshell-core', features: { telemetry: [] }, dependencies: [] },
-  ],
-});
-
-test("cargo's metadata", () => {
-  const workspace = parseMetadata(METADATA);
-  expect(workspace.targetDirectory).toBe('/checkout/target');
-  expect(workspace.packages[0]).toEqual({
-    name: 'openshell-server',
-    features: new Set(['default', 'bundled-z3', 'both']),
-    dependencies: new Set(['openshell-core', 'z3', 'runtime']),
-  });
-  expect(parseMetadata(`mise says something first\n${METADATA}\n`)).toEqual(workspace);
-});
+const { packages } = parseMetadata(
+  JSON.stringify({
+    target_directory: '/checkout/target',
+    packages: [
+      {
+        name: 'openshell-server',
+        features: { default: [], 'bundled-z3': ['z3/bundled'], both: [] },
+        dependencies: [
+          { name: 'openshell-core', rename: null },
+          { name: 'z3', rename: null },
+          { name: 'tokio', rename: 'runtime' },
+        ],
+      },
+      { name: 'openshell-sandbox', features: { both: [], seccomp: [] }, dependencies: [] },
+      { name: 'openshell-core', features: { telemetry: [] }, dependencies: [] },
+    ],
+  }),
+);
 
 describe('features go to the components that declare them (fault H31)', () => {
-  const { packages } = parseMetadata(METADATA);
   const both = [COMPONENTS.gateway, COMPONENTS.supervisor];
   const given = (features: string[], components: readonly (typeof both)[number][] = both) =>
-    Object.fromEntries(featuresByComponent('EXTRA_CARGO_FEATURES', features, components, packages));
+    Object.fromEntries(featuresByComponent(features, components, packages));
 
   test.each([
     [[], { gateway: [], supervisor: [] }],
@@ -68,7 +58,7 @@ describe('features go to the components that declare them (fault H31)', () => {
     expect(given(features)).toEqual(expected);
   });
 
-  test('only the components of the run are asked', () => {
+  test('only the components of the run count', () => {
     expect(given(['bundled-z3'], [COMPONENTS.gateway])).toEqual({ gateway: ['bundled-z3'] });
     expect(refusalOf(() => given(['bundled-z3'], [COMPONENTS.supervisor]))).toBe(
       "2: EXTRA_CARGO_FEATURES has 'bundled-z3', which openshell-sandbox does not declare; " +
@@ -87,8 +77,16 @@ describe('features go to the components that declare them (fault H31)', () => {
   );
 
   test('a workspace without the packages declares nothing', () => {
-    expect(refusalOf(() => featuresByComponent('X', ['a'], [COMPONENTS.gateway], []))).toBe(
-      "2: X has 'a', which openshell-server does not declare; allowed are none; change it or unset it",
+    expect(refusalOf(() => featuresByComponent(['a'], [COMPONENTS.gateway], []))).toBe(
+      "2: EXTRA_CARGO_FEATURES has 'a', which openshell-server does not declare; allowed are none; change it or unset it",
     );
+  });
+
+  test('several components that are built together get each feature once', () => {
+    const features = featuresByComponent(['both', 'seccomp', 'bundled-z3'], both, packages);
+    expect(featuresFor(features, both)).toEqual(['both', 'bundled-z3', 'seccomp']);
+    expect(featuresFor(features, [COMPONENTS.supervisor])).toEqual(['both', 'seccomp']);
+    expect(featuresFor(features, [])).toEqual([]);
+    expect(featuresFor(new Map(), both)).toEqual([]);
   });
 });

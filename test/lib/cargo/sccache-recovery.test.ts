@@ -4,12 +4,12 @@ import { describe, expect, test } from 'vitest';
 import {
   isSccache,
   isWrapperFailure,
-  nextAttempt,
+  restartServer,
   WrapperWatch,
   withRecovery,
 } from '../../../lib/cargo/sccache-recovery.ts';
-import { type Command, command } from '../../../lib/process/command.ts';
-import type { Outcome } from '../../../lib/process/result.ts';
+import { type Command, cmd } from '../../../lib/process/command.ts';
+import type { Outcome, ProbeResult } from '../../../lib/process/result.ts';
 
 const SEEN = [
   'sccache: error: failed to execute compile',
@@ -96,18 +96,7 @@ test.each([
   expect(isSccache(wrapper)).toBe(is);
 });
 
-test.each([
-  ['plain', 'sccache', 'after-restart'],
-  ['after-restart', 'sccache', 'without-wrapper'],
-  ['without-wrapper', 'sccache', undefined],
-  ['plain', 'my-wrapper', 'without-wrapper'],
-  ['after-restart', 'my-wrapper', 'without-wrapper'],
-  ['without-wrapper', 'my-wrapper', undefined],
-] as const)('after %s with %s comes %s', (failed, wrapper, next) => {
-  expect(nextAttempt(failed, wrapper)).toBe(next);
-});
-
-/** What one start of the command says and how it ends. */
+/** What one start of the command prints and how it ends. */
 interface Script {
   readonly status: number;
   readonly says?: string;
@@ -124,7 +113,7 @@ async function recover(
   const wrapper = 'wrapper' in options ? options.wrapper : 'sccache';
   const steps: string[] = [];
   const started: Command[] = [];
-  const outcome = await withRecovery(command(['cargo', 'build'], { cwd: '/c', env: options.env ?? {} }), {
+  const outcome = await withRecovery(cmd({ cwd: '/c', env: options.env ?? {} })`cargo build`, {
     wrapperOf: (value) => ('RUSTC_WRAPPER' in value.env ? value.env.RUSTC_WRAPPER || undefined : wrapper),
     start: async (value, watch): Promise<Outcome> => {
       const script = scripts[started.length];
@@ -176,7 +165,7 @@ describe('the attempts, in their order', () => {
     expect(envs).toEqual([{ A: '1' }, { A: '1' }]);
   });
 
-  test("the compiler's failure behind a restart is final", async () => {
+  test("the compiler's failure after a restart is final", async () => {
     expect((await recover([WRAPPER, COMPILER])).steps).toEqual(['start', RESTART, 'start']);
   });
 
@@ -206,5 +195,49 @@ describe('the attempts, in their order', () => {
       '/opt/my-wrapper failed, not the build; trying once more without it',
       'start, not watched',
     ]);
+  });
+
+  test('and that one is the last, whatever it prints', async () => {
+    const { outcome, steps } = await recover([WRAPPER, WRAPPER], { wrapper: '/opt/my-wrapper' });
+    expect(outcome).toMatchObject({ status: 101, stdout: '2' });
+    expect(steps).toHaveLength(3);
+  });
+});
+
+describe('restarting the server', () => {
+  async function restart(results: Readonly<Record<string, ProbeResult>>) {
+    const said: string[] = [];
+    const calls: string[] = [];
+    const call = async (flag: string): Promise<ProbeResult> => {
+      calls.push(flag);
+      return results[flag] ?? { ok: true, output: '' };
+    };
+    const runs = await restartServer('/opt/sccache', 8192, call, (text) => said.push(text));
+    return { runs, said, calls };
+  }
+  const RESTARTING = '/opt/sccache failed, not the build; restarting its server under 8192 open files';
+
+  test('it is stopped, started, and the limit is said', async () => {
+    expect(await restart({})).toEqual({
+      runs: true,
+      said: [RESTARTING],
+      calls: ['--stop-server', '--start-server'],
+    });
+  });
+
+  test('one that cannot be stopped may start all the same', async () => {
+    const stop = { '--stop-server': { ok: false, reason: 'not running' } } as const;
+    expect(await restart(stop)).toMatchObject({ runs: true, said: [RESTARTING] });
+  });
+
+  test('one that cannot be started: both reasons, on one line', async () => {
+    const results = {
+      '--stop-server': { ok: false, reason: 'not running' },
+      '--start-server': { ok: false, reason: 'address\nin use' },
+    } as const;
+    expect(await restart(results)).toMatchObject({
+      runs: false,
+      said: [RESTARTING, 'the /opt/sccache server could not be restarted: not running; address\\nin use'],
+    });
   });
 });

@@ -1,22 +1,42 @@
 // SPDX-License-Identifier: Apache-2.0
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { addTargets, installTargets, missingTargets } from '../../../lib/cargo/targets.ts';
-import type { Toolchain } from '../../../lib/cargo/toolchain.ts';
+import { MissingTool, type Toolchain } from '../../../lib/cargo/toolchain.ts';
+import { InterruptedError } from '../../../lib/errors.ts';
+import { FakeTools } from '../../support/fake-tools.ts';
 import { fakeTools, inProcess } from '../../support/in-process.ts';
 import { refusalFrom, taskErrorFrom } from '../../support/task-errors.ts';
+import { temporaryDirectory } from '../../support/temporary.ts';
 
 const MUSL = 'x86_64-unknown-linux-musl';
 const GNU = 'x86_64-unknown-linux-gnu';
+const LIST = ['target', 'list', '--installed'];
+
 const toolchain = (part: Partial<Toolchain> = {}): Toolchain => ({
-  prefix: [],
+  env: {},
+  isFromMise: false,
+  miseProblem: undefined,
+  settings: {
+    targetDirectory: undefined,
+    hasBuildDirectory: false,
+    wrapper: undefined,
+    workspaceWrapper: undefined,
+    targets: [],
+    linkers: {},
+  },
   hasZigbuild: true,
   hasRustup: true,
   zig: undefined,
   ...part,
 });
-const LIST = ['target', 'list', '--installed'];
+
+/** A rustup that only the environment of mise has, and the tool chain with it. */
+function fromMise(script: string) {
+  const tools = fakeTools();
+  const provided = new FakeTools(temporaryDirectory()).add('rustup', [{ words: ['target'], script }]);
+  const env = { PATH: provided.bin, RUSTUP_HOME: '/of/mise' };
+  return { tools, provided, toolchain: toolchain({ env, isFromMise: true }) };
+}
 
 describe('which targets are missing', () => {
   test('those that rustup does not list, each once, in their order', async () => {
@@ -31,23 +51,18 @@ describe('which targets are missing', () => {
     expect(screen.stderr()).toBe('');
   });
 
-  test('rustup is not even asked where its directories tell that all are there', async () => {
-    const tools = fakeTools().add('rustup', [{ words: LIST, script: `echo ${MUSL}` }]);
-    const home = join(tools.directory, 'rustup');
-    const library = join(home, 'toolchains', `stable-${GNU}`, 'lib/rustlib', MUSL, 'lib');
-    mkdirSync(library, { recursive: true });
-    writeFileSync(join(library, 'libstd-0123.rlib'), '');
-    const { runner } = inProcess(tools, { RUSTUP_HOME: home, RUSTUP_TOOLCHAIN: 'stable' });
-    expect(await missingTargets(runner, toolchain(), tools.directory, [MUSL])).toEqual([]);
-    expect(tools.calls()).toEqual([]);
-    expect(await missingTargets(runner, toolchain(), tools.directory, [MUSL, GNU])).toEqual([GNU]);
+  test('what rustup lists counts, and one call is enough for all', async () => {
+    const tools = fakeTools().add('rustup', [{ words: LIST, script: `echo ${MUSL}; echo ${GNU}` }]);
+    const { runner } = inProcess(tools);
+    expect(await missingTargets(runner, toolchain(), tools.directory, [MUSL, GNU])).toEqual([]);
+    expect(tools.lines()).toEqual([`rustup ${LIST.join(' ')}`]);
   });
 
-  test('through mise where the tools come from there', async () => {
-    const tools = fakeTools().add('mise', [{ words: ['x', '--', 'rustup', ...LIST], script: `echo ${MUSL}` }]);
+  test('in the environment of mise where the tools come from there', async () => {
+    const { tools, provided, toolchain: ofMise } = fromMise(`echo ${MUSL}`);
     const { runner } = inProcess(tools);
-    const through = toolchain({ prefix: ['mise', 'x', '--'] });
-    expect(await missingTargets(runner, through, tools.directory, [MUSL, GNU])).toEqual([GNU]);
+    expect(await missingTargets(runner, ofMise, tools.directory, [MUSL, GNU])).toEqual([GNU]);
+    expect(provided.calls()).toMatchObject([{ words: LIST, env: { RUSTUP_HOME: '/of/mise' } }]);
   });
 
   test('without rustup nobody can tell: none, and nothing is started', async () => {
@@ -57,7 +72,7 @@ describe('which targets are missing', () => {
     expect(tools.calls()).toEqual([]);
   });
 
-  test('a rustup that cannot answer: its own words, on one line', async () => {
+  test('a rustup that fails: what it printed, on one line', async () => {
     const tools = fakeTools().add('rustup', [
       { words: [], script: 'echo "error: no toolchain"; echo "two" >&2; exit 1' },
     ]);
@@ -69,6 +84,9 @@ describe('which targets are missing', () => {
 });
 
 describe('installing them (fault H18)', () => {
+  const missing = (directory: string, reason: string) =>
+    `2: a Rust target that the build needs could not be installed (rustup target add ${MUSL} ${reason} in ${directory})`;
+
   test('one command for all, echoed, in the checkout', async () => {
     const tools = fakeTools().add('rustup', [{ words: ['target', 'add', MUSL, GNU], script: 'echo said' }]);
     const { runner, screen } = inProcess(tools);
@@ -77,24 +95,48 @@ describe('installing them (fault H18)', () => {
     expect(screen.stderr()).toBe(`$ rustup target add ${MUSL} ${GNU}\n`);
   });
 
-  test('through mise', () => {
-    const add = addTargets(toolchain({ prefix: ['mise', 'x', '--'] }), '/c', [MUSL]);
-    expect(add).toMatchObject({ argv: ['mise', 'x', '--', 'rustup', 'target', 'add', MUSL], cwd: '/c', env: {} });
+  test('in the environment of mise where the tools come from there; it is not echoed', async () => {
+    const { tools, provided, toolchain: ofMise } = fromMise(':');
+    const { runner, screen } = inProcess(tools);
+    await installTargets(runner, addTargets(ofMise, tools.directory, [MUSL]));
+    expect(provided.calls()).toMatchObject([{ words: ['target', 'add', MUSL], env: { RUSTUP_HOME: '/of/mise' } }]);
+    expect(screen.stderr()).toBe(`$ rustup target add ${MUSL}\n`);
+  });
+
+  test('under sudo it is done as the user, whose cargo compiles', () => {
+    expect(addTargets(toolchain(), '/c', [MUSL])).toMatchObject({ cwd: '/c', env: {}, asInvoker: true });
   });
 
   test('a failure is not swallowed: exit 2, naming the target', async () => {
     const tools = fakeTools().add('rustup', [{ words: ['target', 'add'], script: 'exit 1' }]);
     const { runner } = inProcess(tools);
     const add = addTargets(toolchain(), tools.directory, [MUSL]);
-    expect(await refusalFrom(() => installTargets(runner, add))).toBe(
-      `2: a Rust target that the build needs could not be installed (rustup target add ${MUSL} failed with status 1 in ${tools.directory})`,
-    );
+    expect(await refusalFrom(() => installTargets(runner, add))).toBe(missing(tools.directory, 'failed with status 1'));
   });
 
-  test('ended by a signal: the task ends with its status, and not as if it had been used wrongly', async () => {
-    const tools = fakeTools().add('rustup', [{ words: ['target', 'add'], script: 'kill -TERM $$' }]);
+  test.each([
+    ['exit 130', 'failed with status 130'],
+    ['exit 137', 'failed with status 137'],
+    ['exit 255', 'failed with status 255'],
+    ['kill -TERM $$', 'was ended by SIGTERM'],
+  ])('a rustup that does %s is a failure like any other: its status is only a status', async (script, reason) => {
+    const tools = fakeTools().add('rustup', [{ words: ['target', 'add'], script }]);
     const { runner } = inProcess(tools);
-    const error = await taskErrorFrom(() => installTargets(runner, addTargets(toolchain(), tools.directory, [MUSL])));
-    expect(error.exitCode).toBe(143);
+    const installing = () => installTargets(runner, addTargets(toolchain(), tools.directory, [MUSL]));
+    expect(await taskErrorFrom(installing)).toBeInstanceOf(MissingTool);
+    expect(await refusalFrom(installing)).toBe(missing(tools.directory, reason));
+  });
+
+  test('a signal to the task ends it as it does everywhere, and not as if it had been used wrongly', async () => {
+    // The fake passes the signal to the task, as a terminal would, and ends well.
+    const tools = fakeTools().add('rustup', [{ words: ['target', 'add'], script: `kill -TERM ${process.pid}` }]);
+    const { runner, signals } = inProcess(tools);
+    signals.listen();
+    try {
+      const installing = installTargets(runner, addTargets(toolchain(), tools.directory, [MUSL]));
+      await expect(installing).rejects.toThrow(new InterruptedError('SIGTERM'));
+    } finally {
+      signals.stop();
+    }
   });
 });

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { findToolchain, findZig, zigOf } from '../../../lib/cargo/toolchain.ts';
-import type { FakeTools } from '../../support/fake-tools.ts';
+import { findToolchain, findZig, MissingTool, toolchainLines, zigOf } from '../../../lib/cargo/toolchain.ts';
+import type { Machine } from '../../../lib/host.ts';
+import { bashQuote, type FakeTools } from '../../support/fake-tools.ts';
 import { fakeTools, inProcess } from '../../support/in-process.ts';
-import { refusalFrom, refusalOf } from '../../support/task-errors.ts';
+import { refusalFrom, refusalOf, taskErrorFrom } from '../../support/task-errors.ts';
 
 /** A checkout directory beside the fakes. */
 function root(tools: FakeTools): string {
@@ -22,105 +24,220 @@ function elsewhere(tools: FakeTools, name: string, mode = 0o755): string {
   return join(directory, name);
 }
 
-/** A mise that has these programs and says no to every other. */
-function addMise(tools: FakeTools, has: readonly string[], environment = '{"RUSTC_WRAPPER": "sccache"}'): void {
-  const known = has.map((name) => ({ words: ['which', name], script: `echo '${elsewhere(tools, name)}'` }));
-  tools.add('mise', [
-    ...known,
-    { words: ['which'], script: 'echo "mise ERROR $2 is not installed" >&2; exit 1' },
-    { words: ['env', '--json'], script: `echo '${environment}'` },
-  ]);
+/** What a mise that has these programs sets: its directories first on PATH, and more. */
+function miseSets(tools: FakeTools, has: readonly string[], more: Readonly<Record<string, string>> = {}) {
+  for (const name of has) elsewhere(tools, name);
+  return { PATH: `${join(tools.directory, 'mise installs')}:${tools.bin}`, ...more };
 }
 
-function find(tools: FakeTools, extra: Record<string, string> = {}, needsZig = true) {
-  const { runner, env } = inProcess(tools, extra);
-  return findToolchain(runner, env, root(tools), tools.directory, needsZig);
+/** A mise that prints this. */
+function addMise(tools: FakeTools, printed: unknown): void {
+  const text = typeof printed === 'string' ? printed : JSON.stringify(printed, undefined, 2);
+  tools.add('mise', [{ words: ['env', '--json'], script: `printf '%s\\n' ${bashQuote(text)}` }]);
 }
+
+const ONE_CALL = ['mise env --json'];
+
+/** A mise that fails. */
+function addFailingMise(tools: FakeTools): string {
+  const script = 'echo "mise ERROR config is not trusted" >&2; echo "run mise trust" >&2; exit 1';
+  tools.add('mise', [{ words: ['env'], script }]);
+  return 'mise env --json failed: mise ERROR config is not trusted\\nrun mise trust; check: mise doctor';
+}
+
+function find(tools: FakeTools, extra: Record<string, string> = {}, needsZig = true, facts: Partial<Machine> = {}) {
+  return findToolchain(inProcess(tools, extra, tools.directory, facts), root(tools), needsZig);
+}
+
+/** Nothing is set for cargo. */
+const NO_SETTINGS = {
+  targetDirectory: undefined,
+  hasBuildDirectory: false,
+  wrapper: undefined,
+  workspaceWrapper: undefined,
+  targets: [],
+  linkers: {},
+};
+
+/** A tool chain that has everything but what is said, and nothing of mise. */
+const plain = (tools: FakeTools, part: object = {}) => ({
+  env: {},
+  isFromMise: false,
+  miseProblem: undefined,
+  settings: NO_SETTINGS,
+  hasZigbuild: true,
+  hasRustup: true,
+  zig: join(tools.bin, 'zig'),
+  ...part,
+});
 
 describe('where the Rust tools come from', () => {
-  test('all on PATH: mise is there and is not asked', async () => {
+  test('all on PATH: mise is there and is not started', async () => {
     const tools = fakeTools().addSilent('cargo', 'cargo-zigbuild', 'rustup', 'zig').add('mise', []);
-    expect(await find(tools)).toEqual({
-      prefix: [],
-      hasZigbuild: true,
-      hasRustup: true,
-      zig: join(tools.bin, 'zig'),
-    });
+    expect(await find(tools)).toEqual(plain(tools));
     expect(tools.calls()).toEqual([]);
   });
 
-  test('zigbuild only through mise: everything goes through mise, and only what is missing is asked for', async () => {
+  test('zigbuild only in mise: everything runs in the environment of mise, which is read once, in the checkout', async () => {
     const tools = fakeTools().addSilent('cargo', 'rustup', 'zig');
-    addMise(tools, ['cargo-zigbuild']);
-    expect(await find(tools)).toEqual({
-      prefix: ['mise', 'x', '--'],
-      hasZigbuild: true,
-      hasRustup: true,
-      zig: join(tools.bin, 'zig'),
-    });
-    expect(tools.lines()).toEqual(['mise which cargo-zigbuild', 'mise env --json']);
+    const set = miseSets(tools, ['cargo-zigbuild'], { RUSTC_WRAPPER: 'sccache', EMPTY: '' });
+    addMise(tools, set);
+    const settings = { ...NO_SETTINGS, wrapper: 'sccache' };
+    expect(await find(tools)).toEqual(plain(tools, { env: set, isFromMise: true, settings }));
+    expect(tools.lines()).toEqual(ONE_CALL);
     expect(tools.calls()[0]?.cwd).toBe(root(tools));
   });
 
-  test('nothing on PATH, all through mise', async () => {
+  test('nothing on PATH, all in mise', async () => {
     const tools = fakeTools();
-    addMise(tools, ['cargo', 'cargo-zigbuild', 'rustup', 'zig']);
-    expect(await find(tools)).toEqual({
-      prefix: ['mise', 'x', '--'],
-      hasZigbuild: true,
-      hasRustup: true,
-      zig: elsewhere(tools, 'zig'),
-    });
+    const set = miseSets(tools, ['cargo', 'cargo-zigbuild', 'rustup', 'zig']);
+    addMise(tools, set);
+    expect(await find(tools)).toEqual(plain(tools, { env: set, isFromMise: true, zig: elsewhere(tools, 'zig') }));
+    expect(tools.lines()).toEqual(ONE_CALL);
   });
 
-  test('a mise that cannot tell its environment is an error: the guard and the recovery need it', async () => {
-    const tools = fakeTools().addSilent('cargo', 'rustup', 'zig');
-    addMise(tools, ['cargo-zigbuild'], 'mise is not activated');
-    expect(await refusalFrom(() => find(tools))).toBe(
-      "2: mise env --json answers 'mise is not activated', which is no table of texts; check: mise doctor",
-    );
-  });
-
-  test('a mise that has none of the missing ones stays out of it', async () => {
+  test('a mise that has none of the missing ones stays out of it, whatever it sets', async () => {
     const tools = fakeTools().addSilent('cargo');
-    addMise(tools, []);
-    expect(await find(tools)).toEqual({ prefix: [], hasZigbuild: false, hasRustup: false, zig: undefined });
-    expect(tools.lines().sort()).toEqual(['mise which cargo-zigbuild', 'mise which rustup', 'mise which zig']);
+    addMise(tools, miseSets(tools, ['cargo', 'node'], { RUSTC_WRAPPER: 'sccache' }));
+    expect(await find(tools)).toEqual(plain(tools, { hasZigbuild: false, hasRustup: false, zig: undefined }));
+    expect(tools.lines()).toEqual(ONE_CALL);
   });
 
-  test('an answer of mise that is no program counts for nothing', async () => {
+  test('what mise has and what is not a program counts for nothing', async () => {
     const tools = fakeTools().addSilent('cargo', 'rustup');
-    tools.add('mise', [
-      { words: ['which', 'zig'], script: `echo '${elsewhere(tools, 'zig', 0o644)}'` },
-      { words: ['which', 'cargo-zigbuild'], script: ':' },
-    ]);
-    expect(await find(tools)).toEqual({ prefix: [], hasZigbuild: false, hasRustup: true, zig: undefined });
+    elsewhere(tools, 'zig', 0o644);
+    addMise(tools, miseSets(tools, []));
+    expect(await find(tools)).toEqual(plain(tools, { hasZigbuild: false, zig: undefined }));
   });
 
-  test('where zig is not needed it is not asked for', async () => {
+  test.each(['mise is not activated', '', 'null', '[1]', '"text"', '{"RUSTC_WRAPPER": 1}', '{"A": null}'])(
+    'a mise that prints %j has nothing, and why is kept for the error of a missing tool',
+    async (printed) => {
+      const tools = fakeTools().addSilent('cargo', 'rustup', 'zig');
+      elsewhere(tools, 'cargo-zigbuild');
+      addMise(tools, printed);
+      const miseProblem = `mise env --json printed '${printed}', which is not a table of texts; check: mise doctor`;
+      expect(await find(tools)).toEqual(plain(tools, { hasZigbuild: false, miseProblem }));
+      expect(await refusalFrom(() => Promise.reject(new MissingTool('no zigbuild', miseProblem)))).toBe(
+        `2: no zigbuild; ${miseProblem}`,
+      );
+    },
+  );
+
+  test('a mise that fails has nothing, and its own reason is kept', async () => {
+    const tools = fakeTools().addSilent('cargo', 'rustup', 'zig');
+    const miseProblem = addFailingMise(tools);
+    expect(await find(tools)).toEqual(plain(tools, { hasZigbuild: false, miseProblem }));
+  });
+
+  test('where zig is not needed mise is not started for it', async () => {
     const tools = fakeTools().addSilent('cargo', 'rustup', 'cargo-zigbuild').add('mise', []);
     expect((await find(tools, {}, false)).zig).toBeUndefined();
     expect(tools.calls()).toEqual([]);
   });
 
-  test('a ZIG that is set is taken, and mise is not asked for another', async () => {
+  test('a ZIG that is set is taken, and mise is not started for another', async () => {
     const tools = fakeTools().addSilent('cargo', 'rustup', 'cargo-zigbuild').add('mise', []);
     const zig = elsewhere(tools, 'my zig');
     expect((await find(tools, { ZIG: zig })).zig).toBe(zig);
     expect(tools.calls()).toEqual([]);
   });
 
+  const NO_CARGO = 'cargo is not on PATH and mise does not have it; install Rust (https://rustup.rs) and try again';
+
   test.each([true, false])('no cargo, mise there: %j', async (hasMise) => {
     const tools = fakeTools().addSilent('rustup', 'cargo-zigbuild', 'zig');
-    if (hasMise) addMise(tools, []);
-    expect(await refusalFrom(() => find(tools))).toBe(
-      '2: cargo is not on PATH and mise does not have it; install Rust (https://rustup.rs) and try again',
-    );
+    if (hasMise) addMise(tools, miseSets(tools, []));
+    expect(await refusalFrom(() => find(tools))).toBe(`2: ${NO_CARGO}`);
+    expect(await taskErrorFrom(() => find(tools))).toBeInstanceOf(MissingTool);
+  });
+
+  test('no cargo, and a mise that fails: its reason is in the error', async () => {
+    const tools = fakeTools().addSilent('rustup', 'cargo-zigbuild', 'zig');
+    const problem = addFailingMise(tools);
+    expect(await refusalFrom(() => find(tools))).toBe(`2: ${NO_CARGO}; ${problem}`);
   });
 
   test('no mise: what is missing is missing', async () => {
     const tools = fakeTools().addSilent('cargo');
-    expect(await find(tools)).toEqual({ prefix: [], hasZigbuild: false, hasRustup: false, zig: undefined });
+    expect(await find(tools)).toEqual(plain(tools, { hasZigbuild: false, hasRustup: false, zig: undefined }));
+  });
+});
+
+describe('what is set for cargo', () => {
+  const WRAPPER = '[build]\nrustc-wrapper = "tools/wrap"\n';
+  function withFile(directory: string, text = WRAPPER): void {
+    mkdirSync(directory, { recursive: true });
+    writeFileSync(join(directory, 'config.toml'), text);
+  }
+  const complete = () => fakeTools().addSilent('cargo', 'cargo-zigbuild', 'rustup', 'zig');
+
+  test('a wrapper that only a file names counts as one of the environment: the guard and the recovery see it', async () => {
+    const tools = complete();
+    withFile(join(root(tools), '.cargo'));
+    const wrapper = join(root(tools), 'tools/wrap');
+    expect(await find(tools)).toMatchObject({ env: { CARGO_BUILD_RUSTC_WRAPPER: wrapper }, settings: { wrapper } });
+  });
+
+  test.each([
+    [{ RUSTC_WRAPPER: 'sccache' }, 'sccache'],
+    [{ CARGO_BUILD_RUSTC_WRAPPER: 'sccache' }, 'sccache'],
+    [{ RUSTC_WRAPPER: '' }, undefined],
+  ])('a variable wins over the file, an empty one too: %j', async (extra, wrapper) => {
+    const tools = complete();
+    withFile(join(root(tools), '.cargo'));
+    const found = await find(tools, extra);
+    expect(found.env).toEqual({});
+    expect(found.settings.wrapper).toBe(wrapper);
+  });
+
+  test('so does a variable that mise sets', async () => {
+    const tools = fakeTools().addSilent('cargo', 'rustup', 'zig');
+    withFile(join(root(tools), '.cargo'));
+    const set = miseSets(tools, ['cargo-zigbuild'], { RUSTC_WRAPPER: 'sccache' });
+    addMise(tools, set);
+    expect(await find(tools)).toMatchObject({ env: set, settings: { wrapper: 'sccache' } });
+    expect((await find(tools)).env).not.toHaveProperty('CARGO_BUILD_RUSTC_WRAPPER');
+  });
+
+  test('the files are those of the cargo that mise gives', async () => {
+    const tools = fakeTools().addSilent('cargo', 'rustup', 'zig');
+    const home = join(tools.directory, 'cargo home');
+    withFile(home, '[build]\ntarget-dir = "out"\n');
+    addMise(tools, miseSets(tools, ['cargo-zigbuild'], { CARGO_HOME: home }));
+    expect((await find(tools)).settings.targetDirectory).toBe(join(dirname(home), 'out'));
+  });
+
+  test('under sudo they are those of the user who called it', async () => {
+    const tools = complete();
+    const home = join(tools.directory, 'home of dev');
+    withFile(join(home, '.cargo'));
+    const invoker = { uid: 1000, gid: 1000, user: 'dev', home };
+    expect((await find(tools, {}, true, { invoker })).settings.wrapper).toBe(join(home, 'tools/wrap'));
+    expect((await find(tools)).settings.wrapper).toBeUndefined();
+  });
+});
+
+describe('a dry run prints how a shell gets the environment of mise', () => {
+  test('nothing where the tools are on PATH', async () => {
+    const tools = fakeTools().addSilent('cargo', 'cargo-zigbuild', 'rustup', 'zig');
+    expect(toolchainLines(await find(tools), root(tools))).toEqual([]);
+  });
+
+  test('else one line that bash evaluates, whatever the checkout is called', async () => {
+    const tools = fakeTools().addSilent('cargo', 'rustup', 'zig');
+    addMise(tools, miseSets(tools, ['cargo-zigbuild']));
+    const toolchain = await find(tools);
+    const checkout = "/a checkout's;touch PWNED;#";
+    const [line = '', ...others] = toolchainLines(toolchain, checkout);
+    expect(others).toEqual([]);
+    const call = ['--cd', checkout, 'env', '--shell', 'bash'];
+    tools.add('mise', [{ words: call, script: 'echo "export FROM_MISE=\'a b\'"' }]);
+    const result = spawnSync(join(tools.bin, 'bash'), ['--norc', '-c', `${line}; printf '%s' "$FROM_MISE"`], {
+      env: tools.env(),
+      encoding: 'utf8',
+    });
+    expect(result).toMatchObject({ status: 0, stdout: 'a b', stderr: '' });
   });
 });
 
@@ -138,7 +255,7 @@ describe('ZIG', () => {
   });
 
   test.each(['mise installs/plain', 'mise installs', 'nowhere/zig', 'zig', '/', 'a\nb/zig'])(
-    '%j is no program: an error at once, nothing else is tried',
+    '%j is not a program: an error at once, nothing else is tried',
     async (value) => {
       const tools = fakeTools().addSilent('cargo', 'rustup', 'cargo-zigbuild').add('mise', []);
       elsewhere(tools, 'plain', 0o644);
@@ -151,28 +268,30 @@ describe('ZIG', () => {
 });
 
 describe('zig alone', () => {
-  const alone = (tools: FakeTools, extra: Record<string, string> = {}) => {
-    const { runner, env } = inProcess(tools, extra);
-    return findZig(runner, env, root(tools), tools.directory);
-  };
+  const alone = (tools: FakeTools, extra: Record<string, string> = {}) => findZig(inProcess(tools, extra), root(tools));
+  const NO_ZIG = 'zig is not on PATH and mise does not have it; install it (mise install zig) or set ZIG to its path';
 
   test('ZIG, then PATH, then mise', async () => {
     const tools = fakeTools();
-    addMise(tools, ['zig']);
+    addMise(tools, miseSets(tools, ['zig']));
     expect(await alone(tools)).toBe(elsewhere(tools, 'zig'));
-    expect(tools.lines()).toEqual(['mise which zig']);
+    expect(tools.lines()).toEqual(ONE_CALL);
     tools.addSilent('zig');
     expect(await alone(tools)).toBe(join(tools.bin, 'zig'));
     const named = elsewhere(tools, 'named');
     expect(await alone(tools, { ZIG: named })).toBe(named);
-    expect(tools.lines()).toEqual(['mise which zig']);
+    expect(tools.lines()).toEqual(ONE_CALL);
   });
 
   test.each([true, false])('nowhere, mise there: %j', async (hasMise) => {
     const tools = fakeTools();
-    if (hasMise) addMise(tools, []);
-    expect(await refusalFrom(() => alone(tools))).toBe(
-      '2: zig is not on PATH and mise does not have it; install it (mise install zig) or set ZIG to its path',
-    );
+    if (hasMise) addMise(tools, miseSets(tools, []));
+    expect(await refusalFrom(() => alone(tools))).toBe(`2: ${NO_ZIG}`);
+  });
+
+  test('nowhere, and a mise that fails: its reason is in the error', async () => {
+    const tools = fakeTools();
+    const problem = addFailingMise(tools);
+    expect(await refusalFrom(() => alone(tools))).toBe(`2: ${NO_ZIG}; ${problem}`);
   });
 });

@@ -5,27 +5,40 @@ import {
   type Arguments,
   type Declaration,
   type FlagSpec,
+  type PositionalSpec,
   parseArguments,
-  type WordSpec,
+  positionalUsage,
 } from '../../../lib/cli/args.ts';
 import { describeError, shown } from '../../../lib/errors.ts';
 import { anyText } from '../../support/any-text.ts';
 import { refusalOf, taskErrorOf } from '../../support/task-errors.ts';
 
+const FLAGS = {
+  arch: { value: 'ARCH', help: 'Which machine.', choices: ['amd64', 'arm64', '-odd'] },
+  name: { value: 'NAME', help: 'Called how.' },
+  'no-proxy': { value: 'HOSTS', help: 'Which hosts.' },
+  'dry-run': { help: 'Only look.' },
+  'no-activate': { help: 'Leave the active one.' },
+} as const;
+
 const DECLARATION = {
   name: 'tasks/x.ts',
   summary: 'Does x.',
-  words: [
-    { name: 'target', help: 'What.', min: 0, max: 1, choices: ['all', 'gateway'] },
-    { name: 'file', help: 'Which.', min: 1, max: 2 },
-  ],
-  flags: {
-    arch: { value: 'ARCH', help: 'Which machine.', choices: ['amd64', 'arm64', '-odd'] },
-    name: { value: 'NAME', help: 'Called how.' },
-    'no-proxy': { value: 'HOSTS', help: 'Which hosts.' },
-    'dry-run': { help: 'Only look.' },
-    'no-activate': { help: 'Leave the active one.' },
+  positionals: {
+    file: { help: 'Which.', count: 'one' },
+    target: { help: 'What.', count: 'optional', choices: ['all', 'gateway'] },
   },
+  flags: FLAGS,
+} as const satisfies Declaration;
+
+const MANY = {
+  name: 'tasks/many.ts',
+  summary: 'Does many.',
+  positionals: {
+    target: { help: 'What.', count: 'one', choices: ['all', 'gateway'] },
+    file: { help: 'Which.', count: 'some' },
+  },
+  flags: FLAGS,
 } as const satisfies Declaration;
 
 const DEFAULTS = {
@@ -38,82 +51,108 @@ const DEFAULTS = {
 
 /** What every declaration gives. */
 function parsed(declaration: Declaration, line: readonly string[]) {
-  const { help, flags, words } = parseArguments(declaration, line);
-  return { help, flags, words };
+  const { help, flags, positionals } = parseArguments(declaration, line);
+  return { help, flags, positionals };
 }
 
 describe('what is taken', () => {
-  test.each<[string[], Partial<Record<keyof typeof DEFAULTS, unknown>>, string[]]>([
-    [['f'], {}, ['f']],
-    [['--arch', 'arm64', 'f'], { arch: 'arm64' }, ['f']],
-    [['f', '--arch=arm64'], { arch: 'arm64' }, ['f']],
-    [['--arch=-odd', 'f'], { arch: '-odd' }, ['f']],
-    [['--name', '0010', '0010'], { name: '0010' }, ['0010']],
-    [['--name', '1e3', '0x10'], { name: '1e3' }, ['0x10']],
-    [['--name', 'false', 'true'], { name: 'false' }, ['true']],
-    [['--name=a=b', 'f'], { name: 'a=b' }, ['f']],
-    [['--name=a\nb', 'f'], { name: 'a\nb' }, ['f']],
-    [['--name=--', 'f'], { name: '--' }, ['f']],
-    [['--no-proxy', 'localhost', 'f'], { 'no-proxy': 'localhost' }, ['f']],
-    [['--no-activate', 'f'], { 'no-activate': true }, ['f']],
-    [['--dry-run', 'f'], { 'dry-run': true }, ['f']],
-    [['--dry-run', '--', '--dry-run'], { 'dry-run': true }, ['--dry-run']],
-    [['all', '--', '--', '-h'], {}, ['all', '--', '-h']],
-    [['-'], {}, ['-']],
-    [[''], {}, ['']],
-    [['gateway', 'f'], {}, ['gateway', 'f']],
-    [['gateway'], {}, ['gateway']],
-    [['all', 'f', 'g'], {}, ['all', 'f', 'g']],
-  ])('%j', (words, flags, expected) => {
-    expect(parsed(DECLARATION, words)).toEqual({
+  test.each<[string[], Partial<Record<keyof typeof DEFAULTS, unknown>>, string, string?]>([
+    [['f'], {}, 'f'],
+    [['--arch', 'arm64', 'f'], { arch: 'arm64' }, 'f'],
+    [['f', '--arch=arm64'], { arch: 'arm64' }, 'f'],
+    [['--arch=-odd', 'f'], { arch: '-odd' }, 'f'],
+    [['--name', '0010', '0010'], { name: '0010' }, '0010'],
+    [['--name', '1e3', '0x10'], { name: '1e3' }, '0x10'],
+    [['--name', 'false', 'true'], { name: 'false' }, 'true'],
+    [['--name=a=b', 'f'], { name: 'a=b' }, 'f'],
+    [['--name=a\nb', 'f'], { name: 'a\nb' }, 'f'],
+    [['--name=--', 'f'], { name: '--' }, 'f'],
+    [['--no-proxy', 'localhost', 'f'], { 'no-proxy': 'localhost' }, 'f'],
+    [['--no-activate', 'f'], { 'no-activate': true }, 'f'],
+    [['--dry-run', 'f'], { 'dry-run': true }, 'f'],
+    [['--dry-run', '--', '--dry-run'], { 'dry-run': true }, '--dry-run'],
+    [['-'], {}, '-'],
+    [[''], {}, ''],
+    [['f', 'gateway'], {}, 'f', 'gateway'],
+    [['gateway'], {}, 'gateway'],
+    [['f', '--name', 'n', 'all'], { name: 'n' }, 'f', 'all'],
+  ])('%j', (line, flags, file, target) => {
+    expect(parsed(DECLARATION, line)).toEqual({
       help: false,
       flags: { ...DEFAULTS, ...flags },
-      words: expected,
+      positionals: { file, target },
     });
   });
 
-  test('a switch does not swallow the word behind it', () => {
-    const takesAll = { ...DECLARATION, words: [{ name: 'w', help: '', min: 0, max: 9 }] };
-    expect(parseArguments(takesAll, ['--dry-run', 'false', '--no-activate', 'true'])).toMatchObject({
+  test.each<[string[], string, string[]]>([
+    [['all', '--', '--', '-h'], 'all', ['--', '-h']],
+    [['all', 'f', 'g'], 'all', ['f', 'g']],
+    [['gateway', 'f'], 'gateway', ['f']],
+    [['all', 'all'], 'all', ['all']],
+  ])('%j: one, then the rest', (line, target, file) => {
+    expect(parseArguments(MANY, line).positionals).toEqual({ target, file });
+  });
+
+  test('a switch does not swallow the argument after it', () => {
+    const takesAny = { ...DECLARATION, positionals: { argument: { help: '', count: 'any' } } } as const;
+    expect(parseArguments(takesAny, ['--dry-run', 'false', '--no-activate', 'true'])).toMatchObject({
       flags: { 'dry-run': true, 'no-activate': true },
-      words: ['false', 'true'],
+      positionals: { argument: ['false', 'true'] },
     });
+    expect(parseArguments(takesAny, []).positionals).toEqual({ argument: [] });
   });
 
-  test.each([[['-h']], [['--help']], [['--help', '-h']], [['too', 'many', 'words', 'here', '-h']]])(
-    '%j asks for help, and words are then not counted',
-    (words) => {
-      expect(parseArguments(DECLARATION, words).help).toBe(true);
+  test.each([[['-h']], [['--help']], [['--help', '-h']], [['too', 'many', 'arguments', 'here', '-h']]])(
+    '%j requests help, and positional arguments are then not counted',
+    (line) => {
+      expect(parseArguments(DECLARATION, line)).toMatchObject({ help: true, positionals: {} });
     },
   );
 
-  test('a -h behind -- is a word', () => {
-    expect(parseArguments(DECLARATION, ['--', '-h'])).toMatchObject({ help: false, words: ['-h'] });
+  test('a -h after -- is an argument', () => {
+    expect(parseArguments(DECLARATION, ['--', '-h'])).toMatchObject({ help: false, positionals: { file: '-h' } });
+  });
+
+  test('the types are those of the declaration', () => {
+    const { flags, positionals } = parseArguments(DECLARATION, ['f', '--arch=arm64']);
+    const arch: 'amd64' | 'arm64' | '-odd' | undefined = flags.arch;
+    const dryRun: boolean = flags['dry-run'];
+    const file: string = positionals.file;
+    const target: 'all' | 'gateway' | undefined = positionals.target;
+    const files: readonly string[] = parseArguments(MANY, ['all', 'f']).positionals.file;
+    expect([arch, dryRun, file, target, files]).toEqual(['arm64', false, 'f', undefined, ['f']]);
+    // @ts-expect-error: an optional argument may be absent
+    const absent: string = positionals.target;
+    // @ts-expect-error: a flag with a value may be absent
+    const value: string = flags.name;
+    // @ts-expect-error: it is not declared
+    const other = flags.other;
+    expect([absent, value, other]).toEqual([undefined, undefined, undefined]);
   });
 });
 
 describe('what is refused', () => {
   const SEE = '; see tasks/x.ts --help';
-  const FLAGS = 'allowed are --arch, --name, --no-proxy, --dry-run, --no-activate, --help';
+  const ALLOWED = 'allowed are --arch, --name, --no-proxy, --dry-run, --no-activate, --help';
   test.each([
-    [['--bogus', 'f'], `unknown option '--bogus'; ${FLAGS}`],
-    [['--bogus=1', 'f'], `unknown option '--bogus=1'; ${FLAGS}`],
-    [['-x', 'f'], `unknown option '-x'; ${FLAGS}`],
-    [['-help', 'f'], `unknown option '-help'; ${FLAGS}`],
-    [['--h', 'f'], `unknown option '--h'; ${FLAGS}`],
-    [['--help=no', 'f'], `unknown option '--help=no'; ${FLAGS}`],
-    [['-1', 'f'], `unknown option '-1'; ${FLAGS}`],
-    [['---', 'f'], `unknown option '---'; ${FLAGS}`],
-    [['--=x', 'f'], `unknown option '--=x'; ${FLAGS}`],
-    [['--Arch', 'f'], `unknown option '--Arch'; ${FLAGS}`],
-    [['--proxy', 'f'], `unknown option '--proxy'; ${FLAGS}`],
-    [['--no-dry-run', 'f'], `unknown option '--no-dry-run'; ${FLAGS}`],
-    [['--_', 'f'], `unknown option '--_'; ${FLAGS}`],
-    [['--__proto__', 'f'], `unknown option '--__proto__'; ${FLAGS}`],
-    [['--__proto__=x', 'f'], `unknown option '--__proto__=x'; ${FLAGS}`],
-    [['--constructor', 'f'], `unknown option '--constructor'; ${FLAGS}`],
-    [['--toString=1', 'f'], `unknown option '--toString=1'; ${FLAGS}`],
-    [['--a\nb', 'f'], `unknown option '--a\\nb'; ${FLAGS}`],
+    [['--bogus', 'f'], `unknown option '--bogus'; ${ALLOWED}`],
+    [['--bogus=1', 'f'], `unknown option '--bogus=1'; ${ALLOWED}`],
+    [['-x', 'f'], `unknown option '-x'; ${ALLOWED}`],
+    [['-help', 'f'], `unknown option '-help'; ${ALLOWED}`],
+    [['--h', 'f'], `unknown option '--h'; ${ALLOWED}`],
+    [['--help=no', 'f'], `unknown option '--help=no'; ${ALLOWED}`],
+    [['-1', 'f'], `unknown option '-1'; ${ALLOWED}`],
+    [['---', 'f'], `unknown option '---'; ${ALLOWED}`],
+    [['--=x', 'f'], `unknown option '--=x'; ${ALLOWED}`],
+    [['--Arch', 'f'], `unknown option '--Arch'; ${ALLOWED}`],
+    [['--proxy', 'f'], `unknown option '--proxy'; ${ALLOWED}`],
+    [['--no-dry-run', 'f'], `unknown option '--no-dry-run'; ${ALLOWED}`],
+    [['--_', 'f'], `unknown option '--_'; ${ALLOWED}`],
+    [['--__proto__', 'f'], `unknown option '--__proto__'; ${ALLOWED}`],
+    [['--__proto__=x', 'f'], `unknown option '--__proto__=x'; ${ALLOWED}`],
+    [['--constructor', 'f'], `unknown option '--constructor'; ${ALLOWED}`],
+    [['--toString=1', 'f'], `unknown option '--toString=1'; ${ALLOWED}`],
+    [['--a\nb', 'f'], `unknown option '--a\\nb'; ${ALLOWED}`],
     [['--arch', 'arm64', '--arch=amd64', 'f'], '--arch is given more than once; give it once'],
     [['--dry-run', '--dry-run', 'f'], '--dry-run is given more than once; give it once'],
     [['--arch'], '--arch needs a value: --arch ARCH'],
@@ -129,35 +168,54 @@ describe('what is refused', () => {
     [['--dry-run=', 'f'], "--dry-run takes no value (got '')"],
     [[], '<file> is missing: Which'],
     [['--dry-run'], '<file> is missing: Which'],
-    [['else', 'f'], "target is 'else'; allowed are all, gateway"],
-    [['--dry-run', 'false', 'f'], "target is 'false'; allowed are all, gateway"],
-    [['all', 'f', 'g', 'h', 'i'], "unexpected word 'h'; tasks/x.ts takes [target] <file>..."],
-  ])('%j', (words, message) => {
-    expect(refusalOf(() => parseArguments(DECLARATION, words))).toBe(`2: ${message}${SEE}`);
+    [['f', 'else'], "target is 'else'; allowed are all, gateway"],
+    [['f', ''], "target is ''; allowed are all, gateway"],
+    [['f', '--dry-run', 'false'], "target is 'false'; allowed are all, gateway"],
+    [['f', 'all', 'h', 'i'], "unexpected argument 'h'; tasks/x.ts takes <file> [target]"],
+  ])('%j', (line, message) => {
+    expect(refusalOf(() => parseArguments(DECLARATION, line))).toBe(`2: ${message}${SEE}`);
   });
 
-  test('a word for a task that takes none', () => {
+  test.each([
+    [[], '<target> is missing: What'],
+    [['all'], '<file> is missing: Which'],
+    [['--dry-run', 'false', 'f'], "target is 'false'; allowed are all, gateway"],
+    [['else', 'f'], "target is 'else'; allowed are all, gateway"],
+  ])('%j where one is needed, and some', (line, message) => {
+    expect(refusalOf(() => parseArguments(MANY, line))).toBe(`2: ${message}; see tasks/many.ts --help`);
+  });
+
+  test('an argument for a task that takes none', () => {
     const bare = { name: 'tasks/bare.ts', summary: 'Does it.' };
-    expect(parsed(bare, [])).toEqual({ help: false, flags: {}, words: [] });
-    expect(refusalOf(() => parseArguments(bare, ['word']))).toBe(
-      "2: unexpected word 'word'; tasks/bare.ts takes no words; see tasks/bare.ts --help",
+    expect(parsed(bare, [])).toEqual({ help: false, flags: {}, positionals: {} });
+    expect(refusalOf(() => parseArguments(bare, ['x']))).toBe(
+      "2: unexpected argument 'x'; tasks/bare.ts takes none; see tasks/bare.ts --help",
     );
     expect(refusalOf(() => parseArguments(bare, ['--flag']))).toContain('allowed are --help;');
   });
+
+  test.each([
+    ['one', '<x>'],
+    ['optional', '[x]'],
+    ['some', '<x>...'],
+    ['any', '[x]...'],
+  ] as const)('%s is written %s', (count, usage) => {
+    expect(positionalUsage('x', { help: '', count })).toBe(usage);
+  });
 });
 
-describe('words for another program', () => {
+describe('arguments for another program', () => {
   const passing = {
     name: 'tasks/image.ts',
     summary: 'Builds.',
-    words: [{ name: 'target', help: 'What.', min: 1, max: 1, choices: ['gateway'] }],
-    passedOn: { name: 'build-option', help: 'As they are.' },
+    positionals: { target: { help: 'What.', count: 'one', choices: ['gateway'] } },
+    passThrough: { name: 'build-option', help: 'As they are.' },
     flags: { 'dry-run': { help: 'Only look.' } },
   } as const satisfies Declaration;
-  const { words: _, ...wordless } = passing;
+  const { positionals: _, ...passingAll } = passing;
   const given = (declaration: Declaration, line: readonly string[]) => {
-    const { flags, words, passedOn } = parseArguments(declaration, line);
-    return { dryRun: flags['dry-run'], words, passedOn };
+    const { flags, positionals, passThrough } = parseArguments(declaration, line);
+    return { dryRun: flags['dry-run'], positionals, passThrough };
   };
 
   test.each<[string[], boolean, string[]]>([
@@ -167,10 +225,10 @@ describe('words for another program', () => {
     [['gateway', '--no-cache', '--dry-run', 'x'], true, ['--no-cache', 'x']],
     [['gateway', '--build-arg', 'dry-run', 'gateway'], false, ['--build-arg', 'dry-run', 'gateway']],
     [['gateway', '-x', '--', '--dry-run', '--help', '--'], false, ['-x', '--dry-run', '--help', '--']],
-  ])('%j', (line, dryRun, passedOn) => {
-    expect(given(passing, line)).toEqual({ dryRun, words: ['gateway'], passedOn });
-    const behind = line.filter((word, index) => word !== 'gateway' || index !== line.indexOf('gateway'));
-    expect(given(wordless, behind)).toEqual({ dryRun, words: [], passedOn });
+  ])('%j', (line, dryRun, passThrough) => {
+    expect(given(passing, line)).toEqual({ dryRun, positionals: { target: 'gateway' }, passThrough });
+    const withoutTarget = line.toSpliced(line.indexOf('gateway'), 1);
+    expect(given(passingAll, withoutTarget)).toEqual({ dryRun, positionals: {}, passThrough });
   });
 
   test.each([
@@ -188,14 +246,41 @@ describe('words for another program', () => {
   });
 
   test('a task without another program has none', () => {
-    expect(parseArguments(DECLARATION, ['f']).passedOn).toEqual([]);
+    expect(parseArguments(DECLARATION, ['f']).passThrough).toEqual([]);
+  });
+});
+
+describe('a command for another program', () => {
+  const commanding = {
+    name: 'tasks/sandbox.ts',
+    summary: 'Runs.',
+    passThrough: { name: 'command', help: 'As it is.', isCommand: true },
+    flags: { 'dry-run': { help: 'Only look.' } },
+  } as const satisfies Declaration;
+
+  test.each<[string[], boolean, string[]]>([
+    [[], false, []],
+    [['--dry-run'], true, []],
+    [['ls', '--dry-run', '-h', '--'], false, ['ls', '--dry-run', '-h', '--']],
+    [['--dry-run', 'ls', '-l'], true, ['ls', '-l']],
+    [['--dry-run', '--', '--dry-run', '--help'], true, ['--dry-run', '--help']],
+    [['--', '--', 'x'], false, ['--', 'x']],
+    [['', 'x'], false, ['', 'x']],
+  ])('%j: from its first argument on, no switch is the task’s', (line, dryRun, passThrough) => {
+    const { help, flags, passThrough: passed } = parseArguments(commanding, line);
+    expect({ help, dryRun: flags['dry-run'], passThrough: passed }).toEqual({ help: false, dryRun, passThrough });
+  });
+
+  test('a switch before it is the task’s, and has to be known', () => {
+    expect(parseArguments(commanding, ['-h', 'ls']).help).toBe(true);
+    expect(refusalOf(() => parseArguments(commanding, ['-l', 'ls']))).toContain("2: unknown option '-l'");
   });
 });
 
 const flagName = fc
   .oneof(fc.stringMatching(/^[a-z][a-z0-9]{0,5}(-[a-z0-9]{1,4}){0,2}$/), fc.constantFrom('no-x', 'x', 'true', 'no-no'))
   .filter((name) => name !== 'h' && name !== 'help');
-const anyWord = fc.oneof(
+const anyArgument = fc.oneof(
   fc.string({ unit: 'grapheme', maxLength: 8 }),
   anyText({ maxLength: 8 }),
   fc.constantFrom(
@@ -217,36 +302,38 @@ const choices = fc.array(fc.constantFrom('a', 'b', 'true', '0010', '-x', 'ä'), 
 const flagSpec: fc.Arbitrary<FlagSpec> = fc.oneof(
   fc.constant({ help: 'A switch.' }),
   fc.constant({ help: 'A value.', value: 'V' }),
-  choices.map((words) => ({ help: 'A choice.', value: 'V', choices: words })),
+  choices.map((values) => ({ help: 'A choice.', value: 'V', choices: values })),
 );
-const wordSpec: fc.Arbitrary<WordSpec> = fc
-  .record({
-    name: fc.constantFrom('one', 'two'),
-    min: fc.constantFrom(0, 0, 1, 2),
-    more: fc.constantFrom(0, 1, 2, Number.POSITIVE_INFINITY),
-    choices: fc.option(choices, { nil: undefined, freq: 4 }),
-  })
-  .map(({ name, min, more, choices: words }) => ({
-    name,
-    help: 'A word.',
-    min,
-    max: Math.max(1, min + more),
-    ...(words === undefined ? {} : { choices: words }),
-  }));
+const positional = (...counts: PositionalSpec['count'][]): fc.Arbitrary<PositionalSpec> =>
+  fc
+    .record({ count: fc.constantFrom(...counts), choices: fc.option(choices, { nil: undefined, freq: 4 }) })
+    .map(({ count, choices: values }) => ({
+      help: 'It.',
+      count,
+      ...(values === undefined ? {} : { choices: values }),
+    }));
+/** Needed ones first, then those that may be absent, the last one as often as it comes. */
+const positionals: fc.Arbitrary<Record<string, PositionalSpec>> = fc
+  .tuple(
+    fc.array(positional('one'), { maxLength: 2 }),
+    fc.array(positional('optional'), { maxLength: 1 }),
+    fc.array(positional('some', 'any'), { maxLength: 1 }),
+  )
+  .map((specs) => Object.fromEntries(specs.flat().map((spec, index) => [`p${index}`, spec])));
 const declaration = fc.record({
   name: fc.constant('tasks/any.ts'),
   summary: fc.constant('Any.'),
   flags: fc.dictionary(flagName, flagSpec, { maxKeys: 4 }),
-  words: fc.array(wordSpec, { maxLength: 3 }),
+  positionals,
 });
 
-/** Words that now and then hit the declaration. */
-function wordsFor(declared: { flags: Record<string, FlagSpec> }): fc.Arbitrary<string[]> {
+/** Arguments that now and then hit the declaration. */
+function argumentsFor(declared: { flags: Record<string, FlagSpec> }): fc.Arbitrary<string[]> {
   const names = Object.keys(declared.flags);
-  const value = fc.oneof(anyWord, fc.constantFrom('a', 'b', 'true', '0010'));
+  const value = fc.oneof(anyArgument, fc.constantFrom('a', 'b', 'true', '0010'));
   const hits =
     names.length === 0
-      ? [anyWord]
+      ? [anyArgument]
       : [
           fc.constantFrom(...names).map((name) => `--${name}`),
           fc.tuple(fc.constantFrom(...names), value).map(([name, text]) => `--${name}=${text}`),
@@ -255,22 +342,29 @@ function wordsFor(declared: { flags: Record<string, FlagSpec> }): fc.Arbitrary<s
 }
 
 /** What was typed, read without any check. */
-function asTyped(declared: { flags: Record<string, FlagSpec> }, words: readonly string[]) {
+function asTyped(declared: { flags: Record<string, FlagSpec> }, line: readonly string[]) {
   const flags: Record<string, unknown> = Object.fromEntries(
     Object.entries(declared.flags).map(([name, spec]) => [name, spec.value === undefined ? false : undefined]),
   );
   const plain: string[] = [];
   let help = false;
-  for (let at = 0; at < words.length; at++) {
-    const word = words[at] ?? '';
-    if (word === '--') return { help, flags, words: [...plain, ...words.slice(at + 1)] };
-    const name = word.slice(2).split('=')[0] ?? '';
-    if (word === '-h' || word === '--help') help = true;
-    else if (!word.startsWith('--')) plain.push(word);
+  for (let at = 0; at < line.length; at++) {
+    const argument = line[at] ?? '';
+    if (argument === '--') return { help, flags, plain: [...plain, ...line.slice(at + 1)] };
+    const name = argument.slice(2).split('=')[0] ?? '';
+    if (argument === '-h' || argument === '--help') help = true;
+    else if (!argument.startsWith('--')) plain.push(argument);
     else if (declared.flags[name]?.value === undefined) flags[name] = true;
-    else flags[name] = word.includes('=') ? word.slice(word.indexOf('=') + 1) : words[++at];
+    else flags[name] = argument.includes('=') ? argument.slice(argument.indexOf('=') + 1) : line[++at];
   }
-  return { help, flags, words: plain };
+  return { help, flags, plain };
+}
+
+/** Whether a value is as often as the count says. */
+function fits(count: PositionalSpec['count'], value: unknown): boolean {
+  if (count === 'one') return typeof value === 'string';
+  if (count === 'optional') return value === undefined || typeof value === 'string';
+  return Array.isArray(value) && (count === 'any' || value.length > 0);
 }
 
 describe('for any declaration', () => {
@@ -279,33 +373,34 @@ describe('for any declaration', () => {
     let refused = 0;
     fc.assert(
       fc.property(
-        declaration.chain((declared) => fc.tuple(fc.constant(declared), wordsFor(declared))),
-        ([declared, words]) => {
+        declaration.chain((declared) => fc.tuple(fc.constant(declared), argumentsFor(declared))),
+        ([declared, line]) => {
           let result: Arguments<typeof declared>;
           try {
-            result = parseArguments(declared, words);
+            result = parseArguments(declared, line);
           } catch {
             refused++;
-            const error = taskErrorOf(() => parseArguments(declared, words));
+            const error = taskErrorOf(() => parseArguments(declared, line));
             expect(error.exitCode).toBe(2);
             expect(error.message).toBe(describeError(error));
             const names = [
-              ...words.map((word) => shown(word)),
-              ...words.map((word) => shown(word.slice(word.indexOf('=') + 1))),
+              ...line.map((argument) => shown(argument)),
+              ...line.map((argument) => shown(argument.slice(argument.indexOf('=') + 1))),
               ...Object.keys(declared.flags).map((name) => `--${name} `),
-              ...declared.words.map((spec) => `<${spec.name}> is missing`),
+              ...Object.keys(declared.positionals).map((name) => `<${name}> is missing`),
             ];
             expect(names.filter((name) => error.message.includes(name))).not.toEqual([]);
             return;
           }
           taken++;
-          const { help, flags, words: plain } = result;
-          expect({ help, flags, words: plain }).toEqual(asTyped(declared, words));
-          if (result.help) return;
-          const least = declared.words.reduce((sum, { min }) => sum + min, 0);
-          const most = declared.words.reduce((sum, { max }) => sum + max, 0);
-          expect(result.words.length).toBeGreaterThanOrEqual(least);
-          expect(result.words.length).toBeLessThanOrEqual(most);
+          const { help, flags } = result;
+          const { plain, ...typed } = asTyped(declared, line);
+          expect({ help, flags }).toEqual(typed);
+          if (help) return;
+          const given = Object.entries(result.positionals);
+          expect(given.map(([name]) => name)).toEqual(Object.keys(declared.positionals));
+          expect(given.flatMap(([, value]) => value ?? [])).toEqual(plain);
+          for (const [name, value] of given) expect(fits(declared.positionals[name]?.count ?? 'one', value)).toBe(true);
         },
       ),
       { numRuns: 3000 },
@@ -321,32 +416,32 @@ describe('for any declaration', () => {
       selector: ([name]) => name,
       maxLength: 5,
     });
-    const plain = fc.array(anyWord, { maxLength: 6 });
+    const plain = fc.array(anyArgument, { maxLength: 6 });
     fc.assert(
-      fc.property(given, plain, plain, fc.infiniteStream(fc.boolean()), (flags, words, tail, coin) => {
+      fc.property(given, plain, plain, fc.infiniteStream(fc.boolean()), (flags, before, tail, coin) => {
         const declared = {
           name: 'tasks/any.ts',
           summary: 'Any.',
           flags: Object.fromEntries(
             flags.map(([name, text]) => [name, text === undefined ? { help: '' } : { help: '', value: 'V' }]),
           ),
-          words: [{ name: 'word', help: '', min: 0, max: Number.POSITIVE_INFINITY }],
-        };
-        const before = words.filter((word) => !word.startsWith('-') || word === '-');
+          positionals: { argument: { help: '', count: 'any' } },
+        } as const;
+        const own = before.filter((argument) => !argument.startsWith('-') || argument === '-');
         const queue = flags.map(([name, text, joined]) => {
           if (text === undefined) return [`--${name}`];
           return joined || text.startsWith('-') ? [`--${name}=${text}`] : [`--${name}`, text];
         });
         const line: string[] = [];
-        for (const word of before) {
+        for (const argument of own) {
           while (queue.length > 0 && coin.next().value) line.push(...(queue.shift() ?? []));
-          line.push(word);
+          line.push(argument);
         }
         line.push(...queue.flat(), '--', ...tail);
         expect(parsed(declared, line)).toEqual({
           help: false,
           flags: Object.fromEntries(flags.map(([name, text]) => [name, text ?? true])),
-          words: [...before, ...tail],
+          positionals: { argument: [...own, ...tail] },
         });
       }),
       { numRuns: 1000 },

@@ -3,7 +3,8 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { Declaration } from '../../../lib/cli/args.ts';
-import { helpText } from '../../../lib/cli/help.ts';
+import { defaultText, helpText, meaningText } from '../../../lib/cli/help.ts';
+import { VARIABLES } from '../../../lib/cli/variables.ts';
 import { runTaskFile, SUITE_ROOT } from '../../support/run-task.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
 
@@ -11,27 +12,31 @@ test('a help text, whole', () => {
   const declaration: Declaration = {
     name: 'tasks/x.ts',
     summary: 'Do x.',
-    words: [
-      { name: 'target', help: 'What to do.', min: 0, max: 1, choices: ['all', 'some'] },
-      { name: 'file', help: 'Which files.', min: 1, max: Number.POSITIVE_INFINITY },
-    ],
+    positionals: {
+      target: { help: 'What to do.', count: 'one', choices: ['all', 'some'] },
+      file: { help: 'Which files.', count: 'any' },
+    },
     flags: {
       arch: { value: 'ARCH', help: 'For which machine.', choices: ['amd64', 'arm64'] },
       'dry-run': { help: 'Print the plan, which is a text that is too long for one line of a hundred columns.' },
     },
-    variables: {
-      A_NAME_THAT_IS_LONGER_THAN_ITS_COLUMN_ALLOWS: 'Stands on a line of its own.',
-      SHORT: 'Does not.',
-    },
+    variables: [
+      'OPENSHELL_SANDBOX_PROXY_CONNECT_BY_HOSTNAME',
+      'IMAGE_TAG',
+      'DOCKER_PUSH',
+      'SUPERVISOR_LIBC',
+      'GITHUB_ENV',
+      'SOURCE_DATE_EPOCH',
+    ],
   };
   expect(helpText(declaration)).toMatchInlineSnapshot(`
     "Do x.
 
-    Usage: tasks/x.ts [options] [target] <file>...
+    Usage: tasks/x.ts [options] <target> [file]...
 
     Arguments:
-      [target]   What to do. One of: all, some.
-      <file>...  Which files.
+      <target>   What to do. One of: all, some.
+      [file]...  Which files.
 
     Options:
       --arch ARCH  For which machine. One of: amd64, arm64.
@@ -39,14 +44,56 @@ test('a help text, whole', () => {
       -h, --help   Show this help.
 
     Environment:
-      A_NAME_THAT_IS_LONGER_THAN_ITS_COLUMN_ALLOWS
-                                          Stands on a line of its own.
-      SHORT                               Does not.
+      OPENSHELL_SANDBOX_PROXY_CONNECT_BY_HOSTNAME
+                                          True or false; anything else is refused.
+      IMAGE_TAG                           Tag; for a publish the main one (default: dev).
+      DOCKER_PUSH                         Push what is built (default: no).
+      SUPERVISOR_LIBC                     C library of release supervisors; glibc-static only natively
+                                          (musl, glibc-static) (default: musl; the VM's supervisor is
+                                          dynamic).
+      GITHUB_ENV                          File that the variables are appended to; nothing is printed
+                                          then.
+      SOURCE_DATE_EPOCH                   The time that published images bear, in seconds since 1970
+                                          (default: 0).
     "
   `);
 });
 
-test('without words, flags and variables there is still the help option', () => {
+test('a task that passes arguments on says so in the usage, after its own', () => {
+  const declaration: Declaration = {
+    name: 'tasks/x.ts',
+    summary: 'Do x.',
+    positionals: { target: { help: 'What to do.', count: 'optional' } },
+    passThrough: { name: 'build-option', help: 'As they are.' },
+  };
+  expect(helpText(declaration)).toContain(`
+Usage: tasks/x.ts [options] [target] [build-option]...
+
+Arguments:
+  [target]           What to do.
+  [build-option]...  As they are.
+`);
+});
+
+test.each([
+  ['DOCKER_PUSH', 'no'],
+  ['PREBUILT_AUTO_STAGE', 'yes'],
+  ['SOURCE_DATE_EPOCH', '0'],
+  ['IMAGE_TAG', 'dev'],
+  ['DOCKER_REGISTRY', 'required'],
+  ['EXTRA_DOCKER_TAGS', undefined],
+] as const)('the default of %s is %j for users', (name, text) => {
+  expect(defaultText(VARIABLES[name])).toBe(text);
+});
+
+test('the meaning of a choice names its values', () => {
+  expect(meaningText(VARIABLES.SUPERVISOR_LIBC)).toBe(
+    'C library of release supervisors; glibc-static only natively (musl, glibc-static)',
+  );
+  expect(meaningText(VARIABLES.IMAGE_TAG)).toBe(VARIABLES.IMAGE_TAG.meaning);
+});
+
+test('without arguments, flags and variables there is still the help option', () => {
   expect(helpText({ name: 'tasks/x.ts', summary: 'Do x.' })).toMatchInlineSnapshot(`
     "Do x.
 
@@ -70,4 +117,14 @@ test.each(TASKS)('tasks/%s: -h and --help print the same, fit in 100 columns, an
   expect(long.stdout).toContain(`Usage: tasks/${task}.ts [options]`);
   expect(long.stdout.split('\n').filter((line) => line.length > 100)).toEqual([]);
   expect(long.stdout.split('\n').filter((line) => /[ \t]$/.test(line))).toEqual([]);
+});
+
+test('every declared variable is in the help of a task', async () => {
+  const options = { cwd: temporaryDirectory(), env: {} };
+  const helps = await Promise.all(TASKS.map((task) => runTaskFile(task, ['--help'], options)));
+  const listed = helps.flatMap(({ stdout }) => [
+    ...(stdout.split('\nEnvironment:\n')[1] ?? '').matchAll(/^ {2}(\w+)/gm),
+  ]);
+  const names = new Set(listed.map(([, name]) => name));
+  expect(Object.keys(VARIABLES).filter((name) => !names.has(name))).toEqual([]);
 });

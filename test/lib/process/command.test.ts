@@ -4,21 +4,92 @@ import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { argvText, type Command, command, commandText, echoText, shellQuote } from '../../../lib/process/command.ts';
+import {
+  argvText,
+  type Command,
+  type CommandOptions,
+  cmd,
+  commandText,
+  echoText,
+  programName,
+  scriptQuote,
+  shellQuote,
+} from '../../../lib/process/command.ts';
 import { anyWord } from '../../support/any-text.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
 
 const AT = { cwd: '/checkout' };
 
-describe('making a command', () => {
-  test('strings and finite numbers are words', () => {
-    expect(command(['cargo', 'build', '-j', 2, 0.5, ''], AT)).toEqual({
-      argv: ['cargo', 'build', '-j', '2', '0.5', ''],
+/** A command of these arguments. */
+const command = (argv: readonly (string | number)[], options: CommandOptions = AT): Command => cmd(options)`${argv}`;
+
+describe('a command looks like one', () => {
+  test('blanks separate arguments, however many there are, and line breaks too', () => {
+    expect(cmd(AT)`cargo zigbuild --release`.argv).toEqual(['cargo', 'zigbuild', '--release']);
+    expect(
+      cmd(AT)`
+        docker \t run
+          --rm
+      `.argv,
+    ).toEqual(['docker', 'run', '--rm']);
+  });
+
+  test('what is not said is empty, and what is said is kept', () => {
+    expect(cmd(AT)`cargo build`).toEqual({
+      argv: ['cargo', 'build'],
       cwd: '/checkout',
       env: {},
+      base: {},
       secret: false,
       asInvoker: false,
     });
+    const options = { cwd: '/c', env: { A: '1' }, base: { B: '2' }, secret: true, asInvoker: true };
+    expect(cmd(options)`x`).toEqual({ argv: ['x'], ...options });
+  });
+
+  test('an interpolation is one argument, whatever it holds', () => {
+    const texts = ['a b', '', '*', '$HOME', "it's", 'new\nline', '"', '\\', '-x', '`date`'];
+    for (const text of texts) expect(cmd(AT)`cargo -p ${text} x`.argv).toEqual(['cargo', '-p', text, 'x']);
+    expect(cmd(AT)`${'my program'} x`.argv).toEqual(['my program', 'x']);
+    expect(cmd(AT)`cargo -j ${2} ${0.5} ${-1}`.argv).toEqual(['cargo', '-j', '2', '0.5', '-1']);
+  });
+
+  test('text beside an interpolation belongs to the same argument', () => {
+    const [name, value, n] = ['a b', "it's", 4];
+    expect(cmd(AT)`docker --build-arg=${name}=${value} -j${n}x${''}`.argv).toEqual([
+      'docker',
+      "--build-arg=a b=it's",
+      '-j4x',
+    ]);
+    expect(cmd(AT)`${'/opt'}/bin/tool x${''} ${''}y`.argv).toEqual(['/opt/bin/tool', 'x', 'y']);
+    expect(cmd(AT)`tool ${'a'}${'b'} ${''}${''}`.argv).toEqual(['tool', 'ab', '']);
+  });
+
+  test('a list is several arguments, or none', () => {
+    expect(cmd(AT)`cargo ${['build', '-j', 2, 'a b', '']} --locked`.argv).toEqual([
+      ...['cargo', 'build', '-j', '2', 'a b', '', '--locked'],
+    ]);
+    expect(cmd(AT)`cargo ${[]} build ${[]}`.argv).toEqual(['cargo', 'build']);
+    expect(cmd(AT)`${['cargo']} ${['build']}`.argv).toEqual(['cargo', 'build']);
+  });
+
+  test('a list that stands inside an argument is refused', () => {
+    const message = new TypeError('a list stands inside an argument');
+    expect(() => cmd(AT)`cargo -p${['a']}`).toThrow(message);
+    expect(() => cmd(AT)`cargo ${['a']}x`).toThrow(message);
+    expect(() => cmd(AT)`cargo ${'x'}${['a']}`).toThrow(message);
+    expect(() => cmd(AT)`cargo ${['a']}${['b']}`).toThrow(message);
+    expect(() => cmd(AT)`cargo ${['a']}${'b'}`).toThrow(message);
+  });
+
+  test('quotes are refused: no shell would take them off', () => {
+    expect(() => cmd(AT)`cargo -p 'a b'`).toThrow(new TypeError("the text of a command holds a quote: cargo -p 'a b'"));
+    expect(() => cmd(AT)`cargo "${'x'}"`).toThrow(TypeError);
+    expect(() => cmd(AT)`cargo \\ x`).toThrow(TypeError);
+    expect(() => cmd(AT)`cargo \`x\``).toThrow(TypeError);
+    expect(cmd(AT)`cargo $HOME * ~ ; | & $(x) {a,b}`.argv).toEqual([
+      ...['cargo', '$HOME', '*', '~', ';', '|', '&', '$(x)', '{a,b}'],
+    ]);
   });
 
   test.each<[unknown, string]>([
@@ -28,24 +99,78 @@ describe('making a command', () => {
     [false, 'boolean'],
     [Number.NaN, 'number'],
     [Number.POSITIVE_INFINITY, 'number'],
-    [['a', 'b'], 'a list'],
     [{ toString: () => 'x' }, 'object'],
     [() => 'x', 'function'],
     [Symbol('x'), 'symbol'],
     [1n, 'bigint'],
     [new String('x'), 'object'],
-  ])('%o is no word', (word, type) => {
-    const message = `word 1 of a command is ${type}, not a string`;
-    expect(() => command(['cargo', word], AT)).toThrow(new TypeError(message));
+    [Promise.resolve('x'), 'object'],
+  ])('%o is not an argument', (value, type) => {
+    const message = `argument 1 of a command is ${type}, not text or a finite number`;
+    expect(() => cmd(AT)`cargo ${value as string}`).toThrow(new TypeError(message));
+    expect(() => cmd(AT)`cargo ${[value as string]}`).toThrow(new TypeError(message));
+    expect(() => cmd(AT)`cargo x=${value as string}`).toThrow(new TypeError(message));
+    expect(() => cmd(AT)`${value as string} x`).toThrow(TypeError);
   });
 
-  test('a NUL byte cannot be handed over', () => {
-    expect(() => command(['cargo', 'a\0b'], AT)).toThrow(new TypeError('word 1 of a command holds a NUL byte'));
+  test('a list in a list is not an argument', () => {
+    const message = 'argument 2 of a command is a list, not text or a finite number';
+    expect(() => cmd(AT)`cargo ${['a', ['b'] as unknown as string]}`).toThrow(new TypeError(message));
   });
 
-  test.each([[[]], [['']], [['', 'x']]])('%j has no program', (words) => {
-    expect(() => command(words, AT)).toThrow(new TypeError('a command needs the name of a program'));
+  test('a NUL byte cannot be passed to a program', () => {
+    const message = new TypeError('argument 1 of a command holds a NUL byte');
+    expect(() => cmd(AT)`cargo ${'a\0b'}`).toThrow(message);
+    expect(() => cmd(AT)`cargo ${['a\0b']}`).toThrow(message);
+    expect(() => cmd(AT)`cargo x${'a\0b'}`).toThrow(message);
   });
+
+  test('without the name of a program there is no command', () => {
+    const message = new TypeError('a command needs the name of a program');
+    expect(() => cmd(AT)``).toThrow(message);
+    expect(() => cmd(AT)` `).toThrow(message);
+    expect(() => cmd(AT)`${''}`).toThrow(message);
+    expect(() => cmd(AT)`${[]}`).toThrow(message);
+    expect(() => cmd(AT)`${['', 'x']}`).toThrow(message);
+  });
+
+  test('what is refused when it runs does not compile either', () => {
+    const maybe = undefined as string | undefined;
+    const some = ['a', undefined];
+    // @ts-expect-error: undefined
+    expect(() => cmd(AT)`cargo ${maybe}`).toThrow(TypeError);
+    // @ts-expect-error: null
+    expect(() => cmd(AT)`cargo ${null}`).toThrow(TypeError);
+    // @ts-expect-error: a boolean
+    expect(() => cmd(AT)`cargo ${some.length > 1 && '--all'}`.argv).not.toThrow();
+    // @ts-expect-error: a list that may hold undefined
+    expect(() => cmd(AT)`cargo ${some}`).toThrow(TypeError);
+    // @ts-expect-error: a list of lists
+    expect(() => cmd(AT)`cargo ${[['a']]}`).toThrow(TypeError);
+    // @ts-expect-error: an object
+    expect(() => cmd(AT)`cargo ${{}}`).toThrow(TypeError);
+    // @ts-expect-error: no directory
+    expect(() => cmd({})`cargo`).not.toThrow();
+  });
+
+  test('for any texts: they come out as they went in', () => {
+    const argument = fc.oneof(anyWord(8), fc.constantFrom('', ' ', "'", '"', '\\', '`'));
+    fc.assert(
+      fc.property(argument, fc.array(argument), argument, (one, many, last) => {
+        expect(cmd(AT)`tool ${one} --x=${last} ${many} ${last}${one}`.argv).toEqual([
+          ...['tool', one, `--x=${last}`, ...many, `${last}${one}`],
+        ]);
+      }),
+    );
+  });
+});
+
+test.each([
+  ['cargo', 'cargo'],
+  ['/opt/a b/cargo', 'cargo'],
+  ['./x', 'x'],
+])('the program that %s starts is %s', (path, name) => {
+  expect(programName(cmd(AT)`${path} build`)).toBe(name);
 });
 
 describe('the line that a user can paste', () => {
@@ -78,6 +203,12 @@ describe('the line that a user can paste', () => {
     expect(echoText({ ...withVariables(10), secret: true })).not.toContain('a b');
   });
 
+  test('what comes with the tool chain is not shown: neither in a dry run nor in the echo', () => {
+    const value = cmd({ ...AT, base: { PATH: '/mise/bin', RUSTC_WRAPPER: 'sccache' }, env: { A: '1' } })`cargo build`;
+    expect(commandText(value)).toBe('A=1 cargo build');
+    expect(echoText(value)).toBe('A=1 cargo build');
+  });
+
   test('a secret command shows its program only', () => {
     const secret = command(['openshell', '--key', 'hunter2'], {
       ...AT,
@@ -89,8 +220,8 @@ describe('the line that a user can paste', () => {
   });
 });
 
-/** Words that a process can be given: anything but NUL, as UTF-8 can carry it. */
-const word = fc.oneof(
+/** Arguments that a process can be given: anything but NUL, as UTF-8 can carry it. */
+const argument = fc.oneof(
   anyWord(12),
   fc.string({
     unit: fc.constantFrom("'", '"', '\\', '$', '`', '!', '\n', '\r', ' ', '\u001b', 'x', '0', '~', '=', '*'),
@@ -114,17 +245,17 @@ const word = fc.oneof(
 );
 const name = fc.stringMatching(/^FAKE_[A-Za-z0-9_]{1,6}$/);
 const line = fc.record({
-  words: fc.array(word, { maxLength: 5 }),
-  env: fc.dictionary(name, fc.option(word, { nil: undefined, freq: 5 }), { maxKeys: 3, noNullPrototype: true }),
+  rest: fc.array(argument, { maxLength: 5 }),
+  env: fc.dictionary(name, fc.option(argument, { nil: undefined, freq: 5 }), { maxKeys: 3, noNullPrototype: true }),
 });
 
-/** Prints the values of the variables named in `$NAMES`, then its words, each with a NUL behind it. */
+/** Prints the values of the variables named in `$NAMES`, then its arguments, each with a NUL after it. */
 const SHOW = `#!/bin/bash
 for name in $NAMES; do if [ -n "\${!name+set}" ]; then printf 'set:%s\\0' "\${!name}"; else printf 'unset\\0'; fi; done
 printf '%s\\0' "$#" "$@"
 `;
 
-/** What bash makes of lines: for each the variables and words that the program gets. */
+/** What bash makes of lines: for each the variables and arguments that the program gets. */
 function throughBash(commands: readonly Command[]): string[] {
   const script = commands.map((value) => `NAMES='${Object.keys(value.env).join(' ')}'\n${commandText(value)}\n`);
   const env = { PATH: process.env.PATH, NAMES: '', FAKE_INHERITED: 'yes' };
@@ -150,13 +281,13 @@ describe('bash reads the line as it was meant', () => {
     },
   );
 
-  test('any words, any values, variables that are removed', () => {
+  test('any arguments, any values, variables that are removed', () => {
     const program = join(temporaryDirectory(), 'show');
     writeFileSync(program, SHOW);
     chmodSync(program, 0o755);
     fc.assert(
       fc.property(fc.array(line, { minLength: 10, maxLength: 10 }), (lines) => {
-        const commands = lines.map(({ words, env }) => command([program, ...words], { ...AT, env }));
+        const commands = lines.map(({ rest, env }) => command([program, ...rest], { ...AT, env }));
         expect(throughBash(commands)).toEqual(commands.flatMap(expected));
       }),
       { numRuns: 25 },
@@ -165,22 +296,33 @@ describe('bash reads the line as it was meant', () => {
     expect(throughBash([removal])).toEqual(['unset', '0']);
   });
 
-  test('thousands of words through the printf of bash itself', () => {
+  test('thousands of arguments through the printf of bash itself', () => {
     fc.assert(
-      fc.property(fc.array(word, { minLength: 200, maxLength: 200 }), (words) => {
-        const text = `printf '%s\\0' ${words.map(shellQuote).join(' ')}`;
+      fc.property(fc.array(argument, { minLength: 200, maxLength: 200 }), (texts) => {
+        const text = `printf '%s\\0' ${texts.map(shellQuote).join(' ')}`;
         const result = spawnSync('bash', ['--norc', '-c', text], { stdio: ['ignore', 'pipe', 'inherit'] });
-        expect(result.stdout.toString().split('\0').slice(0, -1)).toEqual(words);
+        expect(result.stdout.toString().split('\0').slice(0, -1)).toEqual(texts);
       }),
       { numRuns: 30 },
     );
   });
 
-  test('a word that is shown never moves the cursor', () => {
+  test('an argument that is shown never moves the cursor', () => {
     fc.assert(
-      fc.property(word, (text) => {
+      fc.property(argument, (text) => {
         expect(shellQuote(text)).not.toMatch(/[\p{Cc}\u2028\u2029]/u);
       }),
+    );
+  });
+
+  test('for a script, in single quotes or bare: any POSIX shell reads it', () => {
+    fc.assert(
+      fc.property(fc.array(argument, { minLength: 50, maxLength: 50 }), (texts) => {
+        const text = `printf '%s\\0' ${texts.map(scriptQuote).join(' ')}`;
+        const result = spawnSync('sh', ['-c', text], { stdio: ['ignore', 'pipe', 'inherit'] });
+        expect(result.stdout.toString().split('\0').slice(0, -1)).toEqual(texts);
+      }),
+      { numRuns: 30 },
     );
   });
 });

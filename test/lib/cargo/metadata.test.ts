@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+import { describe, expect, test } from 'vitest';
+import { parseMetadata, readWorkspace } from '../../../lib/cargo/metadata.ts';
+import type { Toolchain } from '../../../lib/cargo/toolchain.ts';
+import { bashQuote } from '../../support/fake-tools.ts';
+import { fakeTools, inProcess } from '../../support/in-process.ts';
+import { refusalFrom, refusalOf } from '../../support/task-errors.ts';
+
+const METADATA = JSON.stringify({
+  target_directory: '/checkout/target',
+  packages: [
+    {
+      name: 'openshell-server',
+      features: { default: [], 'bundled-z3': ['z3/bundled'], both: [] },
+      dependencies: [
+        { name: 'openshell-core', rename: null },
+        { name: 'z3', rename: null },
+        { name: 'tokio', rename: 'runtime' },
+      ],
+    },
+    { name: 'openshell-core' },
+  ],
+});
+
+describe('what cargo metadata prints', () => {
+  test('the target directory, and the packages with their features and dependencies', () => {
+    const workspace = parseMetadata(METADATA);
+    expect(workspace).toEqual({
+      targetDirectory: '/checkout/target',
+      packages: [
+        {
+          name: 'openshell-server',
+          features: new Set(['default', 'bundled-z3', 'both']),
+          dependencies: new Set(['openshell-core', 'z3', 'runtime']),
+        },
+        { name: 'openshell-core', features: new Set(), dependencies: new Set() },
+      ],
+    });
+    expect(parseMetadata(`mise says something first\n${METADATA}\n`)).toEqual(workspace);
+  });
+
+  test.each([
+    '',
+    'null',
+    '[null]',
+    '{}',
+    '<html>',
+    METADATA.slice(0, -2),
+    '{"target_directory": 1, "packages": []}',
+    '{"target_directory": "/t"}',
+    '{"target_directory": "/t", "packages": {}}',
+    '{"target_directory": "/t", "packages": [null]}',
+    '{"target_directory": "/t", "packages": ["x"]}',
+  ])('%j is not metadata: one line that says so', (text) => {
+    expect(refusalOf(() => parseMetadata(text))).toMatch(
+      /^1: cargo metadata printed '[^\n]*', which is not the metadata of a workspace; check: cargo --version$/,
+    );
+  });
+});
+
+describe('reading the workspace', () => {
+  const toolchain = { env: { RUSTC_WRAPPER: 'sccache', FROM: 'mise' } } as unknown as Toolchain;
+
+  test('in the checkout, with what the tool chain and the caller set; the caller wins', async () => {
+    const tools = fakeTools().add('cargo', [
+      {
+        words: ['metadata', '--format-version', '1', '--no-deps'],
+        script: `printf '%s\\n' ${bashQuote(METADATA)}`,
+      },
+    ]);
+    const { runner } = inProcess(tools);
+    const workspace = await readWorkspace(runner, toolchain, tools.directory, { FROM: 'caller' });
+    expect(workspace).toEqual(parseMetadata(METADATA));
+    expect(tools.calls()).toMatchObject([{ cwd: tools.directory, env: { RUSTC_WRAPPER: 'sccache', FROM: 'caller' } }]);
+  });
+
+  test("a cargo that fails: its own status, and it says why on the terminal's stderr", async () => {
+    const tools = fakeTools().add('cargo', [{ words: ['metadata'], script: 'exit 101' }]);
+    const { runner } = inProcess(tools);
+    const reading = () => readWorkspace(runner, toolchain, tools.directory, {});
+    expect(await refusalFrom(reading)).toBe(
+      `101: cargo metadata --format-version 1 --no-deps failed with status 101 in ${tools.directory}`,
+    );
+  });
+});
