@@ -8,6 +8,7 @@ import { basename, dirname, join } from 'node:path';
 import { inspectStatic } from '../elf/verify.ts';
 import { errnoOf, failure } from '../errors.ts';
 import { type Change, copyWhole, isFile, keepWithMode, sweepTemporary, writeWhole } from '../fs/atomic-write.ts';
+import { textIn } from '../fs/paths.ts';
 import type { Arch } from '../host.ts';
 import { poll } from '../process/poll.ts';
 
@@ -124,11 +125,6 @@ export async function digestOf(path: string): Promise<string> {
 }
 
 function knownDigest(memo: string, stamp: string): string | undefined {
-  try {
-    const [, digest, of] = /^([0-9a-f]{64}) (.*)\n$/.exec(readFileSync(memo, 'utf8')) ?? [];
-    return of === stamp ? digest : undefined;
-  } catch {
-    // Not there yet, or not readable: the file itself is read.
-    return undefined;
-  }
+  const [, digest, of] = /^([0-9a-f]{64}) (.*)\n$/.exec(textIn(memo) ?? '') ?? [];
+  return of === stamp ? digest : undefined;
 }

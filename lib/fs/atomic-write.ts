@@ -15,7 +15,6 @@ import {
   fsyncSync,
   lstatSync,
   openSync,
-  readdirSync,
   readFileSync,
   readSync,
   renameSync,
@@ -24,9 +23,9 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { EXIT, failure, usageError } from '../errors.ts';
+import { EXIT, errnoOf, failure, usageError } from '../errors.ts';
 import { makeDirectory, takeDirectoryOwner } from './ownership.ts';
-import { ancestorsOf } from './paths.ts';
+import { ancestorsOf, namesIn } from './paths.ts';
 
 const CHUNK_BYTES = 1024 * 1024;
 
@@ -76,7 +75,7 @@ export function hasSameContent(left: string, right: string): boolean {
 export function sweepTemporary(path: string, isBusy: (pid: number) => boolean = () => false): void {
   const directory = dirname(path);
   const lead = `.${basename(path)}.`;
-  for (const name of existsSync(directory) ? readdirSync(directory) : []) {
+  for (const name of namesIn(directory)) {
     // A pid and nothing else: `.a.b.1.tmp` belongs to the file `a.b`.
     const [, pid] = name.startsWith(lead) ? (/^(\d+)\.tmp$/.exec(name.slice(lead.length)) ?? []) : [];
     if (pid !== undefined && !isBusy(Number(pid))) rmSync(join(directory, name));
@@ -136,18 +135,12 @@ function finish(temporary: string, path: string, mode: number): void {
   flush(dirname(path));
 }
 
-/** The error to tell, once the temporary file is gone. */
+/** The error to report, once the temporary file is gone; where that cannot be removed either, the first error counts. */
 function unwritten(path: string, temporary: string, error: unknown): unknown {
-  discard(temporary);
-  if ((error as NodeJS.ErrnoException).syscall === undefined) return error;
-  return failure(`${path} cannot be written`, EXIT.failed, { cause: error });
-}
-
-/** Removes a temporary file; where its directory cannot be used at all, the first error is the one to tell. */
-function discard(temporary: string): void {
   try {
     rmSync(temporary, { force: true });
   } catch {}
+  return errnoOf(error) === undefined ? error : failure(`${path} cannot be written`, EXIT.failed, { cause: error });
 }
 
 function flush(path: string): void {

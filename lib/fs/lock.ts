@@ -8,7 +8,7 @@
  * serialised by a lock of the kernel, which SQLite takes for us and which ends with its process.
  */
 
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import type { Terminal } from '../cli/terminal.ts';
@@ -16,7 +16,9 @@ import { EXIT, failure, oneLine } from '../errors.ts';
 import { isSameProcess, type ProcessIdentity, thisProcess } from '../process/identity.ts';
 import { poll } from '../process/poll.ts';
 import type { Signals } from '../process/signals.ts';
+import { parseTable } from './json.ts';
 import { makeDirectory, takeDirectoryOwner } from './ownership.ts';
+import { textIn } from './paths.ts';
 
 const POLL_MS = 100;
 const BUSY_POLL_MS = 5;
@@ -100,14 +102,10 @@ export function holderText(holder: Holder): string {
 }
 
 function readHolder(path: string): Holder | undefined {
-  try {
-    const holder = JSON.parse(readFileSync(path, 'utf8')) as Partial<Holder>;
-    // Signal 0 to the pids 0 and below asks about groups, and succeeds: such a record would be held for ever.
-    const isRecord = Number.isSafeInteger(holder.pid) && Number(holder.pid) > 0 && typeof holder.task === 'string';
-    return isRecord ? (holder as Holder) : undefined;
-  } catch {
-    return undefined;
-  }
+  const holder = parseTable(textIn(path) ?? '') as Partial<Holder> | undefined;
+  // Signal 0 to the pids 0 and below asks about groups, and succeeds: such a record would be held for ever.
+  const isRecord = Number.isSafeInteger(holder?.pid) && Number(holder?.pid) > 0 && typeof holder?.task === 'string';
+  return isRecord ? (holder as Holder) : undefined;
 }
 
 /**

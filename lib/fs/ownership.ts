@@ -5,12 +5,12 @@
  * somebody else belongs to that one, and commands that need no privilege run as the user.
  */
 
-import { existsSync, lchownSync, lstatSync, mkdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, lchownSync, lstatSync, mkdirSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname } from 'node:path';
 import { type Environment, textOf } from '../cli/env.ts';
-import { EXIT, failure } from '../errors.ts';
-import { ancestorsOf } from './paths.ts';
+import { EXIT, errnoOf, failure } from '../errors.ts';
+import { ancestorsOf, textIn } from './paths.ts';
 
 /** The user who called sudo. */
 export interface Invoker {
@@ -32,13 +32,7 @@ interface UserFacts {
 const THIS_MACHINE: UserFacts = {
   platform: process.platform,
   euid: process.geteuid?.(),
-  passwd: () => {
-    try {
-      return readFileSync('/etc/passwd', 'utf8');
-    } catch {
-      return '';
-    }
-  },
+  passwd: () => textIn('/etc/passwd') ?? '',
 };
 
 /** The user behind sudo; `undefined` where this is no sudo, or root called it. */
@@ -100,7 +94,7 @@ function makeOne(directory: string, mode: number | undefined): void {
     mkdirSync(directory, mode === undefined ? {} : { mode });
   } catch (error) {
     // Another process may have made it meanwhile; then its owner is that one's business.
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return;
+    if (errnoOf(error) === 'EEXIST') return;
     throw error;
   }
   takeDirectoryOwner(directory);

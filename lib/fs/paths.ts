@@ -2,7 +2,7 @@
 
 /** Paths: those that a user gives, relative to the directory that the task was started in, and the way up from one. */
 
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, isAbsolute, resolve } from 'node:path';
 
 /** The absolute form of a path that a user gave. */
@@ -22,5 +22,14 @@ export function namesIn(directory: string): string[] {
     return readdirSync(directory);
   } catch {
     return [];
+  }
+}
+
+/** The text of a file; `undefined` where it cannot be read, for whatever reason. */
+export function textIn(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return undefined;
   }
 }

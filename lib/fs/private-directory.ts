@@ -7,7 +7,7 @@
 
 import { lstatSync, mkdirSync, type Stats } from 'node:fs';
 import { dirname } from 'node:path';
-import { shown, usageError } from '../errors.ts';
+import { errnoOf, shown, usageError } from '../errors.ts';
 import { keepWithMode } from './atomic-write.ts';
 import { makeDirectory, takeDirectoryOwner } from './ownership.ts';
 
@@ -39,7 +39,7 @@ export function makePrivateDirectory(source: string, path: string, owners: Owner
     mkdirSync(path, { mode: PRIVATE });
     takeDirectoryOwner(path);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw unusable(source, path, error);
+    if (errnoOf(error) !== 'EEXIST') throw unusable(source, path, error);
   }
   const found = look(source, path);
   if (found === undefined) throw unusable(source, path);
@@ -67,7 +67,7 @@ function verifyFound(source: string, path: string, found: Stats, owners: Owners)
       ? owners.includes(found.uid)
         ? undefined
         : `a directory of another user (uid ${found.uid})`
-      : 'no directory';
+      : 'not a directory';
   if (wrong === undefined) return;
   throw usageError(
     `${source} is ${shown(path)}, which is ${wrong}; allowed is a directory of your own; remove it or set another one`,

@@ -2,9 +2,9 @@
 
 /** Who listens on a port, from `/proc` (proc_pid_net(5)); nothing is known on systems without it. */
 
-import { readFileSync, readlinkSync } from 'node:fs';
+import { readlinkSync } from 'node:fs';
 import { basename } from 'node:path';
-import { namesIn } from '../fs/paths.ts';
+import { namesIn, textIn } from '../fs/paths.ts';
 
 /** The state `LISTEN` in `/proc/net/tcp`. */
 const LISTENING = '0A';
@@ -32,7 +32,7 @@ export function isListening(pid: number, port: number, proc = '/proc'): boolean 
 /** The inodes of the sockets that listen on a port, of both address families. */
 function listenersOf(port: number, proc: string): Set<string> {
   const hex = port.toString(16).toUpperCase().padStart(4, '0');
-  const lines = ['tcp', 'tcp6'].flatMap((table) => textOf(`${proc}/net/${table}`).split('\n'));
+  const lines = ['tcp', 'tcp6'].flatMap((table) => (textIn(`${proc}/net/${table}`) ?? '').split('\n'));
   const fields = lines.map((line) => line.trim().split(/\s+/));
   const listeners = fields.filter(([, local, , state]) => state === LISTENING && local?.endsWith(`:${hex}`));
   return new Set(listeners.map((line) => line[9] ?? ''));
@@ -55,15 +55,6 @@ function nameOf(pid: string, proc: string): string {
   try {
     return basename(readlinkSync(`${proc}/${pid}/exe`));
   } catch {
-    return textOf(`${proc}/${pid}/comm`).trim() || 'a process';
-  }
-}
-
-/** Another user's process, or one that has just ended, reads as nothing. */
-function textOf(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return '';
+    return textIn(`${proc}/${pid}/comm`)?.trim() || 'a process';
   }
 }

@@ -9,8 +9,10 @@
  * ancestor that is neither Node nor npm (npm is a Node program).
  */
 
-import { readFileSync, readlinkSync } from 'node:fs';
+import { readlinkSync } from 'node:fs';
 import { basename } from 'node:path';
+import { textIn } from '../fs/paths.ts';
+import { statOf } from '../process/identity.ts';
 
 /** Counts of open files; `Infinity` is unlimited, `undefined` not readable. */
 export interface Limits {
@@ -36,29 +38,25 @@ export function ownLimits(platform: NodeJS.Platform = process.platform): Limits 
  */
 export function shellSoftLimit(proc = '/proc', pid: number = process.ppid): number | undefined {
   for (let at = pid, steps = 0; at > 0 && steps < ANCESTORS_MAX; steps++) {
-    try {
-      const program = basename(readlinkSync(`${proc}/${at}/exe`));
-      if (!/^node/.test(program)) return limitsOfProcess(String(at), proc).soft;
-      at = parentOf(readFileSync(`${proc}/${at}/stat`, 'utf8'));
-    } catch {
-      return undefined;
-    }
+    const program = programOf(at, proc);
+    if (program === undefined) return undefined;
+    if (!program.startsWith('node')) return limitsOfProcess(String(at), proc).soft;
+    at = statOf(at, proc)?.parent ?? 0;
   }
   return undefined;
 }
 
-/** The parent's pid in a `/proc/PID/stat` line; the name in it may hold blanks and parentheses. */
-export function parentOf(stat: string): number {
-  return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1] ?? 0);
+function programOf(pid: number, proc: string): string | undefined {
+  try {
+    return basename(readlinkSync(`${proc}/${pid}/exe`));
+  } catch {
+    return undefined;
+  }
 }
 
 function limitsOfProcess(pid: string, proc = '/proc'): Limits {
-  try {
-    const line = /^Max open files +(\S+) +(\S+)/m.exec(readFileSync(`${proc}/${pid}/limits`, 'utf8'));
-    return { soft: limitOf(line?.[1] ?? ''), hard: limitOf(line?.[2] ?? '') };
-  } catch {
-    return { soft: undefined, hard: undefined };
-  }
+  const line = /^Max open files +(\S+) +(\S+)/m.exec(textIn(`${proc}/${pid}/limits`) ?? '');
+  return { soft: limitOf(line?.[1] ?? ''), hard: limitOf(line?.[2] ?? '') };
 }
 
 function limitOf(text: string): number | undefined {

@@ -2,8 +2,8 @@
 
 /** Which process a pid means, and whether it runs: pids are used again, a pid with its start time is not. */
 
-import { readFileSync } from 'node:fs';
-import { namesIn } from '../fs/paths.ts';
+import { errnoOf } from '../errors.ts';
+import { namesIn, textIn } from '../fs/paths.ts';
 
 export interface ProcessIdentity {
   readonly pid: number;
@@ -30,7 +30,7 @@ export function isAlive(pid: number): boolean {
     return true;
   } catch (error) {
     // EPERM: it exists and belongs to somebody else.
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
+    return errnoOf(error) === 'EPERM';
   }
 }
 
@@ -51,23 +51,23 @@ export function isGroupAlive(group: number): boolean {
   });
 }
 
-interface ProcessStat {
+/** What `/proc` says of a process (proc_pid_stat(5)). */
+export interface ProcessStat {
   readonly hasEnded: boolean;
+  readonly parent: number;
   readonly group: number;
   readonly startTicks: string | undefined;
 }
 
-/** A line of `/proc/PID/stat`: the name in parentheses may hold blanks, so fields count from behind it. */
-function statOf(pid: number): ProcessStat | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return {
-      hasEnded: fields[0] === 'Z' || fields[0] === 'X',
-      group: Number(fields[2]),
-      startTicks: fields[19],
-    };
-  } catch {
-    return undefined;
-  }
+/** Reads `/proc/PID/stat`: the name in parentheses may hold blanks, so fields count from after it. */
+export function statOf(pid: number, proc = '/proc'): ProcessStat | undefined {
+  const stat = textIn(`${proc}/${pid}/stat`);
+  if (stat === undefined) return undefined;
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return {
+    hasEnded: fields[0] === 'Z' || fields[0] === 'X',
+    parent: Number(fields[1] ?? 0),
+    group: Number(fields[2]),
+    startTicks: fields[19],
+  };
 }

@@ -7,7 +7,7 @@
  * repeated signal kills the group. The task then unwinds through its `finally` blocks and exits 128+n.
  */
 
-import { InterruptedError, statusOfSignal } from '../errors.ts';
+import { errnoOf, InterruptedError, statusOfSignal } from '../errors.ts';
 import { isGroupAlive } from './identity.ts';
 import { poll } from './poll.ts';
 
@@ -126,8 +126,7 @@ export function killGroup(child: RunningChild, signal: NodeJS.Signals): boolean 
     process.kill(-child.pid, signal);
     return true;
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    if (code === 'ESRCH' || code === 'EPERM') return false;
+    if (['ESRCH', 'EPERM'].includes(errnoOf(error) ?? '')) return false;
     throw error;
   }
 }

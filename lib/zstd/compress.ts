@@ -21,8 +21,6 @@ export const LEVEL = 19;
  * fewer cores.
  */
 const FRAME_BYTES = 8 * 1024 * 1024;
-/** How many finished frames may wait for an earlier one, for each worker. */
-const WAITING_MAX = 2;
 /** Threads of Node's pool unless UV_THREADPOOL_SIZE says otherwise. */
 const POOL_DEFAULT = 4;
 
@@ -56,21 +54,13 @@ export interface CompressOptions {
  */
 export async function compressFile(source: string, destination: string, options: CompressOptions = {}): Promise<void> {
   const workers = options.workers ?? availableParallelism();
-  widenPool(workers);
-  const input = await open(source);
-  try {
-    const output = await open(destination, 'wx');
-    try {
-      const pieces = planPieces((await input.stat()).size, options.frameBytes);
-      await compressPieces(input, output, pieces, workers, options.signal);
-    } finally {
-      await output.close();
-    }
-  } finally {
-    await input.close();
-  }
+  await using input = await openWidely(source, workers);
+  await using output = await open(destination, 'wx');
+  const pieces = planPieces((await input.stat()).size, options.frameBytes);
+  await compressPieces(input, output, pieces, workers, options.signal);
 }
 
+/** Pieces are compressed side by side, as many as there are workers, and written in their order. */
 async function compressPieces(
   input: FileHandle,
   output: FileHandle,
@@ -78,60 +68,36 @@ async function compressPieces(
   workers: number,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const aborted = new Promise<void>((resolve) => signal?.addEventListener('abort', () => resolve(), { once: true }));
-  const running = new Set<Promise<void>>();
-  const failures: unknown[] = [];
-  const frames = new FramesInOrder(output);
-  // Buffers are used again: garbage outside of the heap is collected late.
-  const buffers: Buffer[] = [];
-  const size = Math.max(...pieces.map(({ length }) => length));
-  const work = async (piece: Piece, index: number) => {
-    const buffer = buffers.pop() ?? Buffer.allocUnsafeSlow(size);
-    await readFully(input, buffer, piece);
-    frames.add(index, await compressFrame(buffer.subarray(0, piece.length)));
-    buffers.push(buffer);
-  };
-  const settle = async () => {
-    await Promise.race([aborted, ...running]);
-    signal?.throwIfAborted();
-    if (failures.length > 0) throw failures[0];
-    await frames.write();
+  const aborted = new Promise<never>((_, reject) => {
+    signal?.addEventListener('abort', () => reject(signal.reason), { once: true });
+  });
+  aborted.catch(() => undefined);
+  const started = pieces.map((): Promise<Buffer> | undefined => undefined);
+  const start = (index: number) => {
+    const piece = pieces[index];
+    if (piece === undefined) return;
+    started[index] = compressPiece(input, piece);
+    // A failure is reported when it is the piece's turn.
+    started[index].catch(() => undefined);
   };
   signal?.throwIfAborted();
-  for (const [index, piece] of pieces.entries()) {
-    while (running.size >= workers || index - frames.written >= workers * WAITING_MAX) await settle();
-    const task = work(piece, index)
-      .catch((error) => void failures.push(error))
-      .finally(() => running.delete(task));
-    running.add(task);
+  for (let index = 0; index < workers; index++) start(index);
+  for (const index of pieces.keys()) {
+    const frame = await Promise.race([aborted, started[index] as Promise<Buffer>]);
+    started[index] = undefined;
+    start(index + workers);
+    await output.appendFile(frame);
   }
-  while (running.size > 0) await settle();
-  await frames.write();
 }
 
-/** Frames are finished in any order, and written in that of the content. */
-class FramesInOrder {
-  readonly #output: FileHandle;
-  readonly #finished = new Map<number, Buffer>();
-  /** How many are in the file. */
-  written = 0;
-
-  constructor(output: FileHandle) {
-    this.#output = output;
+async function compressPiece(input: FileHandle, { offset, length }: Piece): Promise<Buffer> {
+  const content = Buffer.allocUnsafeSlow(length);
+  for (let read = 0; read < length; ) {
+    const { bytesRead } = await input.read(content, read, length - read, offset + read);
+    if (bytesRead === 0) throw new Error('the file became shorter while it was compressed');
+    read += bytesRead;
   }
-
-  add(index: number, frame: Buffer): void {
-    this.#finished.set(index, frame);
-  }
-
-  /** Writes those whose turn it is. */
-  async write(): Promise<void> {
-    for (let frame = this.#finished.get(this.written); frame !== undefined; frame = this.#finished.get(this.written)) {
-      this.#finished.delete(this.written);
-      await this.#output.appendFile(frame);
-      this.written += 1;
-    }
-  }
+  return compressFrame(content);
 }
 
 function compressFrame(content: Buffer): Promise<Buffer> {
@@ -143,15 +109,14 @@ function compressFrame(content: Buffer): Promise<Buffer> {
   });
 }
 
-async function readFully(input: FileHandle, buffer: Buffer, { offset, length }: Piece): Promise<void> {
-  for (let read = 0; read < length; ) {
-    const { bytesRead } = await input.read(buffer, read, length - read, offset + read);
-    if (bytesRead === 0) throw new Error('the file became shorter while it was compressed');
-    read += bytesRead;
-  }
-}
-
-/** A pool that has not been used yet takes its size from the environment; one that has keeps its own. */
-function widenPool(workers: number): void {
-  if (workers > POOL_DEFAULT) process.env.UV_THREADPOOL_SIZE ??= String(workers);
+/**
+ * Opens the first file with a pool of as many threads as there are workers: a pool takes its size from the environment
+ * when it is first used. Nobody else is to inherit the variable.
+ */
+async function openWidely(path: string, workers: number): Promise<FileHandle> {
+  const given = process.env.UV_THREADPOOL_SIZE;
+  if (given === undefined && workers > POOL_DEFAULT) process.env.UV_THREADPOOL_SIZE = String(workers);
+  const handle = await open(path);
+  if (given === undefined) delete process.env.UV_THREADPOOL_SIZE;
+  return handle;
 }

@@ -10,7 +10,6 @@ import { hash } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RunnerContext } from '../../build-env.ts';
-import type { DevBuild } from '../../dev-build/artifacts.ts';
 import type { Engine } from '../../engine/types.ts';
 import { failure, oneLine, usageError } from '../../errors.ts';
 import { isTable, parseJson } from '../../fs/json.ts';
@@ -24,18 +23,19 @@ export const SUPERVISOR_IMAGE = 'openshell/supervisor:dev';
 
 const DOCKERFILE = 'deploy/docker/Dockerfile.supervisor';
 const LABEL_PREFIX = 'com.nvidia.openshell.supervisor';
+/** The file, below the context, that the engine writes the image's id to. */
+const ID_FILE = 'id';
 const PROBE_TIMEOUT_MS = 30_000;
 
-/** What an image is asked for. */
+/** What an image says about itself. */
 interface ImageFacts {
   readonly id: string;
   readonly labels: Readonly<Record<string, string>>;
 }
 
 /**
- * Checks that an image is there.
- *
- * @throws usageError naming the variable
+ * @param source the variable that names the image
+ * @throws usageError where the engine does not have it
  */
 export async function verifyImageExists(
   ctx: RunnerContext,
@@ -44,7 +44,7 @@ export async function verifyImageExists(
   source: string,
   image: string,
 ): Promise<void> {
-  const result = await ctx.runner.probe(inspect(engine, root, image), PROBE_TIMEOUT_MS);
+  const result = await ctx.runner.probe(inspectCommand(engine, root, image), PROBE_TIMEOUT_MS);
   if (result.ok) return;
   throw usageError(
     `${source} is '${oneLine(image)}', which ${engine.program} does not have (${oneLine(result.reason)}); ` +
@@ -55,61 +55,45 @@ export async function verifyImageExists(
 /** The step that brings the image up to date. */
 export function imageStep(ctx: RunnerContext, engine: Engine, root: string, supervisor: SupervisorSource): BuiltStep {
   const temporary = temporaryRoot();
+  const unknown = { profile: '…', binary: '…', dockerfile: '…' };
   return {
     name: 'image',
     title: `image ${SUPERVISOR_IMAGE}`,
     lines: [
       `# makes a build context with ${copiedPath(supervisor)} in it`,
-      ctx.runner.describe(build(engine, root, '<context>', supervisor, { profile: '…', binary: '…', dockerfile: '…' })),
+      ctx.runner.describe(buildCommand(engine, root, '<context>', supervisor, unknown)),
     ],
-    run: (built) => bringUpToDate(ctx, engine, root, supervisor, built, temporary),
+    run: async (build) => {
+      const labels = {
+        profile: supervisor.choice.profile,
+        binary: await supervisor.digest(build),
+        dockerfile: hash('sha256', readFileSync(join(root, DOCKERFILE))),
+      };
+      const existing = await probeImage(ctx, engine, root);
+      if (Object.entries(labels).every(([key, value]) => existing?.labels[labelName(key)] === value)) {
+        ctx.terminal.say(`${SUPERVISOR_IMAGE} holds this supervisor already (${existing?.id.slice(0, 12)})`);
+        return;
+      }
+      const context = mkdtempSync(join(temporary, 'openshell-supervisor-'));
+      try {
+        await supervisor.install(build, join(context, copiedPath(supervisor)));
+        await ctx.runner.run(buildCommand(engine, root, context, supervisor, labels));
+        await verifyName(ctx, engine, root, readFileSync(join(context, ID_FILE), 'utf8'));
+      } finally {
+        rmSync(context, { recursive: true, force: true });
+      }
+    },
   };
 }
 
-async function bringUpToDate(
-  ctx: RunnerContext,
-  engine: Engine,
-  root: string,
-  supervisor: SupervisorSource,
-  built: DevBuild,
-  temporary: string,
-): Promise<void> {
-  const { runner, terminal } = ctx;
-  const labels: Labels = {
-    profile: supervisor.choice.profile,
-    binary: await supervisor.digest(built),
-    dockerfile: digestOfText(join(root, DOCKERFILE)),
-  };
-  const present = await probeImage(ctx, engine, root);
-  if (
-    present !== undefined &&
-    Object.entries(labels).every(([key, value]) => present.labels[labelName(key)] === value)
-  ) {
-    terminal.say(`${SUPERVISOR_IMAGE} holds this supervisor already (${present.id.slice(0, 12)})`);
-    return;
-  }
-  const context = mkdtempSync(join(temporary, 'openshell-supervisor-'));
-  try {
-    await supervisor.install(built, join(context, copiedPath(supervisor)));
-    await runner.run(build(engine, root, context, supervisor, labels));
-    const id = readFileSync(join(context, 'id'), 'utf8')
-      .trim()
-      .replace(/^sha256:/, '');
-    const named = await probeImage(ctx, engine, root);
-    if (named?.id !== id) {
-      throw failure(
-        `${SUPERVISOR_IMAGE} means ${named?.id ?? 'nothing'}, but ${id} was built; another build has taken the name, start again`,
-      );
-    }
-  } finally {
-    rmSync(context, { recursive: true, force: true });
-  }
-}
-
-interface Labels {
-  readonly profile: string;
-  readonly binary: string;
-  readonly dockerfile: string;
+/** Another build may have taken the name since. */
+async function verifyName(ctx: RunnerContext, engine: Engine, root: string, built: string): Promise<void> {
+  const id = bareId(built.trim());
+  const named = await probeImage(ctx, engine, root);
+  if (named?.id === id) return;
+  throw failure(
+    `${SUPERVISOR_IMAGE} means ${named?.id ?? 'nothing'}, but ${id} was built; another build has taken the name, start again`,
+  );
 }
 
 function labelName(key: string): string {
@@ -121,8 +105,16 @@ function copiedPath(supervisor: SupervisorSource): string {
   return join(PRODUCT.prebuiltDirectory, supervisor.arch, COMPONENTS.supervisor.binary);
 }
 
-function build(engine: Engine, root: string, context: string, supervisor: SupervisorSource, labels: Labels): Command {
+function buildCommand(
+  engine: Engine,
+  root: string,
+  context: string,
+  supervisor: SupervisorSource,
+  labels: Readonly<Record<string, string>>,
+): Command {
+  const labelled = Object.entries(labels).flatMap(([key, value]) => ['--label', `${labelName(key)}=${value}`]);
   const [args = []] = engine.record.buildCommands({
+    context,
     dockerfile: join(root, DOCKERFILE),
     target: COMPONENTS.supervisor.name,
     tags: [SUPERVISOR_IMAGE],
@@ -130,23 +122,18 @@ function build(engine: Engine, root: string, context: string, supervisor: Superv
     builder: undefined,
     caches: [],
     secrets: [],
-    extra: [
-      '--iidfile',
-      join(context, 'id'),
-      ...Object.entries(labels).flatMap(([key, value]) => ['--label', `${labelName(key)}=${value}`]),
-    ],
+    extra: ['--iidfile', join(context, ID_FILE), ...labelled],
     output: { kind: 'load' },
-    context,
   });
   return cmd({ cwd: root })`${engine.program} ${args}`;
 }
 
-function inspect(engine: Engine, root: string, image: string): Command {
+function inspectCommand(engine: Engine, root: string, image: string): Command {
   return cmd({ cwd: root })`${engine.program} image inspect ${image}`;
 }
 
-async function probeImage(ctx: RunnerContext, engine: Engine, root: string): Promise<ImageFacts | undefined> {
-  const result = await ctx.runner.probe(inspect(engine, root, SUPERVISOR_IMAGE), PROBE_TIMEOUT_MS);
+async function probeImage({ runner }: RunnerContext, engine: Engine, root: string): Promise<ImageFacts | undefined> {
+  const result = await runner.probe(inspectCommand(engine, root, SUPERVISOR_IMAGE), PROBE_TIMEOUT_MS);
   return result.ok ? parseImage(result.output) : undefined;
 }
 
@@ -161,9 +148,9 @@ export function parseImage(text: string): ImageFacts | undefined {
   if (!isTable(image) || typeof image.Id !== 'string') return undefined;
   const config = isTable(image.Config) ? image.Config : {};
   const labels = { ...(config.Labels ?? {}), ...(image.Labels ?? {}) } as Record<string, string>;
-  return { id: image.Id.replace(/^sha256:/, ''), labels };
+  return { id: bareId(image.Id), labels };
 }
 
-function digestOfText(path: string): string {
-  return hash('sha256', readFileSync(path));
+function bareId(id: string): string {
+  return id.replace(/^sha256:/, '');
 }
