@@ -16,6 +16,8 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 
 const TRUE = ['1', 'true', 'yes', 'on'];
 const FALSE = ['0', 'false', 'no', 'off'];
+/** The least number of a variable that says nothing else. */
+const COUNT_MIN = 1;
 
 type Values<V extends Variable> = V extends { kind: 'boolean' }
   ? boolean
@@ -55,7 +57,7 @@ export function readPath<N extends PathName>(env: Environment, name: N, startDir
 
 function parse(variable: Variable, name: string, text: string): string | number | boolean {
   if (variable.kind === 'boolean') return parseBoolean(name, text);
-  if (variable.kind === 'count') return parseCount(name, text, variable.min ?? 0);
+  if (variable.kind === 'count') return parseCount(name, text, variable.min ?? COUNT_MIN);
   return variable.choices === undefined ? text : parseChoice(name, text, variable.choices);
 }
 
