@@ -3,12 +3,13 @@
 /**
  * Fake programs for argv, limits and failure cases: small bash scripts in a directory that is the
  * whole PATH, so that no real tool can win. Every call is logged. A call that no case of a fake
- * expects makes the fake fail and `verify()` throw.
+ * expects makes the fake fail, and the test with it.
  */
 
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { onTestFinished, TestRunner } from 'vitest';
 
 /** One expected call: the words it begins with, and what the fake does then (bash). */
 export interface FakeCase {
@@ -41,6 +42,8 @@ export class FakeTools {
     mkdirSync(join(directory, 'home'));
     mkdirSync(join(directory, 'calls'));
     symlinkSync(BASH, join(this.bin, 'bash'));
+    // Whoever uses the fakes outside of a test, or for several tests, calls it.
+    if (TestRunner.getCurrentTest() !== undefined) onTestFinished(() => this.verify());
   }
 
   /** Adds a program; the first case that fits a call answers it. */
@@ -63,7 +66,7 @@ for word in "$@"; do line+=$word$'\\x1f'; done
 case $line in
 ${arms.join('\n')}
   *)
-  printf '%s' ${bashQuote(name)}" $*" >> ${bashQuote(join(this.directory, 'unexpected'))}
+  printf '%s\\n' ${bashQuote(name)}" $*" >> ${bashQuote(join(this.directory, 'unexpected'))}
   echo "fake ${name}: unexpected call: $*" >&2
   exit 97
   ;;
@@ -105,7 +108,7 @@ esac
   /** @throws Error when a fake met a call that it did not expect */
   verify(): void {
     const path = join(this.directory, 'unexpected');
-    if (existsSync(path)) throw new Error(`unexpected call of a fake tool: ${readFileSync(path, 'utf8')}`);
+    if (existsSync(path)) throw new Error(`unexpected calls of fake tools:\n${readFileSync(path, 'utf8')}`);
   }
 }
 

@@ -2,7 +2,6 @@
 
 /** A runner inside the test's own process: fake tools, a terminal that remembers, a machine without limits. */
 
-import { onTestFinished } from 'vitest';
 import { Runner, type RunnerContext } from '../../lib/build-env.ts';
 import { type Sink, Terminal } from '../../lib/cli/terminal.ts';
 import { Signals } from '../../lib/process/signals.ts';
@@ -36,9 +35,7 @@ export function screen(isTTY = false, columns?: number): Screen {
 
 /** Fake tools that are removed with the test; a call that they do not expect fails it. */
 export function fakeTools(): FakeTools {
-  const tools = new FakeTools(temporaryDirectory('fake-tools'));
-  onTestFinished(() => tools.verify());
-  return tools;
+  return new FakeTools(temporaryDirectory('fake-tools'));
 }
 
 /** A real runner over fake tools. */

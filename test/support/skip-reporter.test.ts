@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { runProcess, SUITE_ROOT } from './run-task.ts';
+import { SUITE_ROOT } from './run-task.ts';
+import { runVitest } from './run-vitest.ts';
 import { closingLines, type TestEnd } from './skip-reporter.ts';
-import { temporaryDirectory } from './temporary.ts';
 
 describe('the closing lines', () => {
   const passed: TestEnd = { state: 'passed' };
@@ -43,19 +42,6 @@ describe('the closing lines', () => {
 });
 
 describe('at the end of a run of vitest', () => {
-  /** Runs the text as a test file of its own, without the terminal's colours. */
-  async function runVitest(text: string, env: Record<string, string>) {
-    const root = temporaryDirectory();
-    mkdirSync(join(root, 'test'));
-    symlinkSync(join(SUITE_ROOT, 'node_modules'), join(root, 'node_modules'));
-    writeFileSync(join(root, 'test/a.test.ts'), text);
-    const config = join(SUITE_ROOT, 'vitest.config.ts');
-    const words = [join(SUITE_ROOT, 'node_modules/vitest/vitest.mjs'), 'run', '--config', config, '--root', root];
-    const environment = { PATH: process.env.PATH ?? '', HOME: root, NO_COLOR: '1', ...env };
-    const result = await runProcess(process.execPath, words, { cwd: root, env: environment });
-    return { status: result.status, lines: result.stdout.trimEnd().split('\n') };
-  }
-
   const needing = (tools: string) => `
     import { describe, expect, test } from 'vitest';
     import { requireTools } from '${join(SUITE_ROOT, 'test/support/real-tools.ts')}';
