@@ -74,8 +74,8 @@ describe('the text of buildx', () => {
   });
 
   test('only a builder that does not exist is absent', () => {
-    expect(parseRefusal('ERROR: no builder "x" found')).toEqual({ kind: 'absent' });
-    expect(parseRefusal("ERROR: no builder 'x' found")).toEqual({ kind: 'absent' });
+    expect(parseRefusal('ERROR: no builder "x" found')).toMatchObject({ kind: 'absent' });
+    expect(parseRefusal("no builder 'x' found")).toEqual({ kind: 'absent', reason: "no builder 'x' found" });
     expect(parseRefusal('permission denied')).toEqual({ kind: 'broken', reason: 'permission denied' });
   });
 });
@@ -93,7 +93,7 @@ describe('a probe', () => {
     [
       'x',
       'echo "no builder \\"x\\" found" >&2; exit 1',
-      "2: builder 'x' does not work: it does not exist; see docker buildx ls, change DOCKER_BUILDER or unset it",
+      '2: builder \'x\' does not work: no builder "x" found; see docker buildx ls, change DOCKER_BUILDER or unset it',
     ],
     [
       'x',
@@ -103,7 +103,7 @@ describe('a probe', () => {
     [
       undefined,
       'echo "no builder \\"y\\" found" >&2; exit 1',
-      '2: the builder chosen with docker buildx use does not work: it does not exist; ' +
+      '2: the builder chosen with docker buildx use does not work: no builder "y" found; ' +
         'choose another one (docker buildx ls) or name one in DOCKER_BUILDER',
     ],
     ['x', 'echo gibberish', /^2: builder 'x' does not work: gibberish; /],
