@@ -33,7 +33,8 @@ describe('C1, DBC-1: the engine is reached', () => {
     expect(checkout.tools.lines()).toEqual([
       'docker info --format {{json .}}',
       'docker buildx inspect',
-      'docker buildx build -f deploy/docker/Dockerfile.ci -t openshell/ci:v1 --provenance=false --pull --load .',
+      `docker buildx build -f ${checkout.root}/deploy/docker/Dockerfile.ci -t openshell/ci:v1 --provenance=false ` +
+        `--pull --load ${checkout.root}`,
     ]);
     expect(result.stderr).toMatch(/^done: openshell\/ci:v1 loaded into docker; /m);
   });
@@ -43,18 +44,18 @@ describe('C1, DBC-1: the engine is reached', () => {
     const result = await build(checkout, ['--target', 'secret-check'], { DOCKER_PUSH: '1' });
     expect(result).toMatchObject({ status: 0, stdout: 'openshell/ci:dev\n' });
     expect(engineLines(checkout, 'podman').slice(1)).toEqual([
-      'podman build -f deploy/docker/Dockerfile.ci --target secret-check -t openshell/ci:dev .',
+      `podman build -f ${checkout.root}/deploy/docker/Dockerfile.ci --target secret-check -t openshell/ci:dev ${checkout.root}`,
       'podman push openshell/ci:dev',
     ]);
   });
 
-  test('DBC-2, H7: builder and platforms are one word each', async () => {
-    const container = "printf 'Driver:   remote\\n'";
-    const checkout = checkoutWith('docker', { builder: container });
+  test('DBC-2, H7: builder and platforms are one argument each', async () => {
+    const remote = "printf 'Name:     far\\nDriver:   remote\\n'";
+    const checkout = checkoutWith('docker', { builder: remote });
     const settings = { DOCKER_BUILDER: 'far', DOCKER_PLATFORM: 'linux/amd64, linux/arm64', DOCKER_PUSH: 'true' };
     expect((await build(checkout, [], settings)).status).toBe(0);
     expect(engineLines(checkout, 'docker').at(-1)).toMatch(
-      /^docker buildx build --builder far --platform linux\/amd64,linux\/arm64 -f .* --push \.$/,
+      /^docker buildx build --builder far --platform linux\/amd64,linux\/arm64 -f .* --push \S+\/checkout$/,
     );
   });
 
@@ -106,7 +107,7 @@ describe('the token', () => {
 
   test.each([
     ['dry run', {}, ['--dry-run'], 0],
-    ['engine that tells all it knows when it is asked', { info: undefined, refusal: '', script: telling }, [], 2],
+    ['engine that tells all it knows when it is probed', { info: undefined, refusal: '', script: telling }, [], 2],
     ['builder that does', { builder: telling }, [], 2],
     ['build that fails', { build: 'exit 3' }, [], 3],
   ])('is not in what is said: %s', async (_, engine, words, status) => {
@@ -128,7 +129,7 @@ describe('the token', () => {
   });
 });
 
-describe('bad input is one line and status 2, before anything is asked', () => {
+describe('bad input is one line and status 2, before anything is started', () => {
   test.each<[readonly string[], Extra, RegExp]>([
     [['word'], {}, /'word' is neither an option of the build command nor the value of one/],
     [['--load'], {}, /'--load' cannot be passed on/],
