@@ -113,7 +113,7 @@ function filesOf(file: Buffer): Buffer[] {
   try {
     return [...readTar(file).values()];
   } catch {
-    // A configuration, and no layer.
+    // A configuration, not a layer.
     return [];
   }
 }

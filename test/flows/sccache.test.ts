@@ -91,7 +91,7 @@ describe('a real sccache', tools.options, () => {
     async () => {
       const { sccache, stage } = await prepare();
       expect(sccache('--start-server', 'ulimit -n 16;').status).toBe(0);
-      // Shared storage that does not answer ends every new server at once.
+      // Shared storage that does not respond ends every new server at once.
       const result = await stage({ SCCACHE_REDIS_ENDPOINT: `tcp://127.0.0.1:${await freePort()}` });
       expect(result.status).toBe(0);
       expect(result.stderr).toMatch(/warning: the sccache server could not be restarted: [^\n]+\n/);

@@ -192,7 +192,7 @@ describe('real staging', tools.options, () => {
     );
 
     test(
-      'SIGKILL in the middle, and an edit of Cargo.toml meanwhile: both leave the checkout right',
+      'SIGKILL in the middle, and an edit of Cargo.toml during a build: both leave the checkout right',
       async () => {
         const before = checkoutHash();
         const killed = await stamped('4.0.0', {
