@@ -43,9 +43,9 @@ class Checkout {
     order: Partial<DevBuildOrder> = {},
     onStart?: (child: ChildProcess) => void,
   ): Promise<TaskResult> {
-    const words = [DRIVER, JSON.stringify({ root: this.root, withSupervisor: true, ...order })];
+    const args = [DRIVER, JSON.stringify({ root: this.root, withSupervisor: true, ...order })];
     const options = { cwd: this.root, env: { ...this.env, ...extra }, ...(onStart === undefined ? {} : { onStart }) };
-    return runProcess(process.execPath, words, options);
+    return runProcess(process.execPath, args, options);
   }
 
   /** The same, which has to work. */
@@ -56,13 +56,13 @@ class Checkout {
   }
 
   /** A user's own cargo. */
-  cargo(words: string, extra: Readonly<Record<string, string>> = {}): string {
-    const result = spawnSync('cargo', words.split(' '), {
+  cargo(args: string, extra: Readonly<Record<string, string>> = {}): string {
+    const result = spawnSync('cargo', args.split(' '), {
       cwd: this.root,
       env: { ...this.env, ...extra },
       encoding: 'utf8',
     });
-    if (result.status !== 0) throw new Error(`cargo ${words}: ${result.stderr}`);
+    if (result.status !== 0) throw new Error(`cargo ${args}: ${result.stderr}`);
     return result.stderr;
   }
 
@@ -379,8 +379,8 @@ describe('with a real sccache', sccacheTools.options, () => {
       // Crates that are compiled bit by bit are never cached.
       CARGO_INCREMENTAL: '0',
     });
-    const sccache = (words: string, limit = '') =>
-      spawnSync('bash', ['-c', `${limit} sccache ${words}`], { env: checkout.env, encoding: 'utf8' });
+    const sccache = (args: string, limit = '') =>
+      spawnSync('bash', ['-c', `${limit} sccache ${args}`], { env: checkout.env, encoding: 'utf8' });
     onTestFinished(() => void sccache('--stop-server'));
     const stats = () => {
       const { stats: all } = JSON.parse(sccache('--show-stats --stats-format json').stdout);

@@ -36,11 +36,11 @@ describe('real images', tools.options, () => {
 
   type Extra = Record<string, string>;
   const base = (extra: Extra) => ({ ...tools.env, OPENSHELL_ROOT: root, ZIG: tools.path('zig'), ...extra });
-  const image = (words: readonly string[], extra: Extra, options: Partial<TaskOptions> = {}): Promise<TaskResult> =>
-    runTaskFile('docker-build-image', words, { cwd: root, env: base(extra), ...options });
+  const image = (args: readonly string[], extra: Extra, options: Partial<TaskOptions> = {}): Promise<TaskResult> =>
+    runTaskFile('docker-build-image', args, { cwd: root, env: base(extra), ...options });
   const ofDocker = (extra: Extra = {}) => ({ CONTAINER_ENGINE: 'docker', ...dockerd.env, ...extra });
-  const run = (program: string, words: readonly string[], extra: Extra) =>
-    execFileSync(program, words, { env: { ...tools.env, ...extra }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const run = (program: string, args: readonly string[], extra: Extra) =>
+    execFileSync(program, args, { env: { ...tools.env, ...extra }, stdio: ['ignore', 'pipe', 'pipe'] });
   const staged = (arch: string, binary = 'openshell-sandbox') =>
     readFileSync(join(root, 'deploy/docker/.build/prebuilt-binaries', arch, binary));
 
@@ -76,8 +76,8 @@ describe('real images', tools.options, () => {
       expect(result.stderr).toContain('[container-engine] docker (CONTAINER_ENGINE)');
       expect(result.stderr).toMatch(/^done: openshell\/supervisor:dev for linux\/\w+ loaded into docker; /m);
       expect(fileIn('docker', 'openshell/supervisor:dev', '/openshell-sandbox', dockerd.env)).toEqual(staged(machine));
-      const words = ['run', '--rm', '--network', 'none', 'openshell/supervisor:dev', '--version'];
-      expect(run('docker', words, dockerd.env).toString()).toBe('openshell-sandbox 0.0.0\n');
+      const args = ['run', '--rm', '--network', 'none', 'openshell/supervisor:dev', '--version'];
+      expect(run('docker', args, dockerd.env).toString()).toBe('openshell-sandbox 0.0.0\n');
     },
     BUILD_TIMEOUT_MS,
   );

@@ -38,8 +38,8 @@ describe('a real sccache', tools.options, () => {
       SCCACHE_DIR: join(directory, 'cache'),
       SCCACHE_SERVER_PORT: String(await freePort()),
     };
-    const sccache = (words: string, limit = '') =>
-      spawnSync('bash', ['-c', `${limit} sccache ${words}`], { env, encoding: 'utf8' });
+    const sccache = (args: string, limit = '') =>
+      spawnSync('bash', ['-c', `${limit} sccache ${args}`], { env, encoding: 'utf8' });
     onTestFinished(() => void sccache('--stop-server'));
     const stage = (extra: Record<string, string> = {}): Promise<TaskResult> =>
       runProcess(process.execPath, [join(SUITE_ROOT, 'tasks/stage.ts'), 'supervisor'], {

@@ -75,9 +75,9 @@ test.each([
   [['bogus'], {}],
   [['supervisor'], { DOCKER_PLATFORM: ',' }],
   [['supervisor'], { DOCKER_PLATFORM: 'linux/amd64,linux/386' }],
-])('C9, X4: a rejected value stops everything: %j %j', async (words, extra) => {
+])('C9, X4: a rejected value stops everything: %j %j', async (args, extra) => {
   const checkout = new FakeCheckout();
-  expectRefused(await checkout.stage(words, extra), checkout);
+  expectRefused(await checkout.stage(args, extra), checkout);
 });
 
 describe('the version is stamped without touching the checkout', () => {
@@ -421,8 +421,8 @@ describe('L19: without mise, and with it', () => {
       'rustup target list --installed',
       expect.stringMatching(/^cargo zigbuild --release/),
     ]);
-    const [asked, ...others] = checkout.tools.calls();
-    expect(asked?.cwd).toBe(checkout.root);
+    const [mise, ...others] = checkout.tools.calls();
+    expect(mise?.cwd).toBe(checkout.root);
     for (const { env } of others) {
       expect(env).toMatchObject({ RUSTC_WRAPPER: 'sccache', PATH: `${provided}:${checkout.tools.bin}` });
     }

@@ -18,8 +18,8 @@ function checkoutWith(name: 'docker' | 'podman', engine: FakeEngine = {}): FakeC
   return checkout;
 }
 
-function build(checkout: FakeCheckout, words: readonly string[] = [], extra: Extra = {}): Promise<TaskResult> {
-  return runTaskFile('docker-build-ci', words, { cwd: checkout.root, env: checkout.env(extra) });
+function build(checkout: FakeCheckout, args: readonly string[] = [], extra: Extra = {}): Promise<TaskResult> {
+  return runTaskFile('docker-build-ci', args, { cwd: checkout.root, env: checkout.env(extra) });
 }
 
 const engineLines = (checkout: FakeCheckout, name: string) =>
@@ -83,7 +83,7 @@ describe('the token', () => {
     [{ MISE_GITHUB_TOKEN: TOKEN }, 'MISE_GITHUB_TOKEN'],
     [{ MISE_GITHUB_TOKEN: TOKEN, GITHUB_TOKEN: 'ghp_another-one' }, 'MISE_GITHUB_TOKEN'],
     [{ MISE_GITHUB_TOKEN: '', GITHUB_TOKEN: TOKEN }, 'GITHUB_TOKEN'],
-  ])('%j is handed over by its name, and its value is in the environment of that one child', async (extra, name) => {
+  ])('%j is passed by its name, and its value is in the environment of that one child', async (extra, name) => {
     for (const engine of ['docker', 'podman'] as const) {
       const checkout = checkoutWith(engine);
       const result = await build(checkout, [], extra as Extra);
@@ -110,11 +110,11 @@ describe('the token', () => {
     ['engine that tells all it knows when it is probed', { info: undefined, refusal: '', script: telling }, [], 2],
     ['builder that does', { builder: telling }, [], 2],
     ['build that fails', { build: 'exit 3' }, [], 3],
-  ])('is not in what is said: %s', async (_, engine, words, status) => {
+  ])('is not in what is said: %s', async (_, engine, args, status) => {
     const { script, ...rest } = engine as FakeEngine & { script?: string };
     const checkout = checkoutWith('docker', rest);
     if (script !== undefined) checkout.tools.add('docker', [{ words: ['info'], script }]);
-    const result = await build(checkout, words, { GITHUB_TOKEN: TOKEN });
+    const result = await build(checkout, args, { GITHUB_TOKEN: TOKEN });
     expect(result.status).toBe(status);
     expect(result.stdout + result.stderr).not.toContain('ghp_');
   });
@@ -143,9 +143,9 @@ describe('bad input is one line and status 2, before anything is started', () =>
     [[], { DOCKER_PUSH: 'ja' }, /DOCKER_PUSH is 'ja'/],
     [[], { DOCKER_BUILDER: 'a b' }, /DOCKER_BUILDER is 'a b'/],
     [[], { CONTAINER_ENGINE: 'nerdctl' }, /CONTAINER_ENGINE is 'nerdctl'; allowed are docker and podman/],
-  ])('%j %j', async (words, extra, expected) => {
+  ])('%j %j', async (args, extra, expected) => {
     const checkout = checkoutWith('docker');
-    const result = await build(checkout, words, extra);
+    const result = await build(checkout, args, extra);
     expect(result).toMatchObject({ status: 2, stdout: '' });
     expect(result.stderr).toMatch(/^error: [^\n]*\n$/);
     expect(result.stderr).toMatch(expected);

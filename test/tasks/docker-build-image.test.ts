@@ -23,11 +23,11 @@ function checkoutWith(name: 'docker' | 'podman', engine: FakeEngine = {}): FakeC
 
 function build(
   checkout: FakeCheckout,
-  words: readonly string[] = ['supervisor'],
+  args: readonly string[] = ['supervisor'],
   extra: Extra = {},
   options: Partial<TaskOptions> = {},
 ): Promise<TaskResult> {
-  return runTaskFile('docker-build-image', words, { cwd: checkout.root, env: checkout.env(extra), ...options });
+  return runTaskFile('docker-build-image', args, { cwd: checkout.root, env: checkout.env(extra), ...options });
 }
 
 /** The calls of an engine. */
@@ -43,8 +43,8 @@ function buildArguments(checkout: FakeCheckout): readonly string[] {
 
 /** The value of an option among the arguments of the one build. */
 function optionOf(checkout: FakeCheckout, option: string): string | undefined {
-  const words = buildArguments(checkout);
-  return words.includes(option) ? words[words.indexOf(option) + 1] : undefined;
+  const args = buildArguments(checkout);
+  return args.includes(option) ? args[args.indexOf(option) + 1] : undefined;
 }
 
 describe('what is run', () => {
@@ -117,9 +117,9 @@ describe('what is run', () => {
     [['supervisor-output'], 'openshell/supervisor:dev', {}],
     [['gateway'], 'ghcr.io/org/gateway:v1.2', { IMAGE_REGISTRY: 'ghcr.io/org', IMAGE_TAG: 'v1.2' }],
     [['gateway'], '[::1]:5000/gateway:dev', { IMAGE_REGISTRY: '[::1]:5000', IMAGE_NAME: 'ignored' }],
-  ])('%j is %s', async (words, reference, extra) => {
+  ])('%j is %s', async (args, reference, extra) => {
     const checkout = checkoutWith('docker');
-    expect(await build(checkout, words, extra as Extra)).toMatchObject({ status: 0, stdout: `${reference}\n` });
+    expect(await build(checkout, args, extra as Extra)).toMatchObject({ status: 0, stdout: `${reference}\n` });
     expect(optionOf(checkout, '-t')).toBe(reference);
   });
 
@@ -147,16 +147,16 @@ describe('what is run', () => {
   test('what a dry run prints is what a run runs', async () => {
     const checkout = checkoutWith('docker', { builder: CONTAINER_BUILDER });
     const extra = { DOCKER_PLATFORM: 'linux/arm64', IMAGE_TAG: 'x', DOCKER_BUILDER: 'multi' };
-    const words = ['gateway', '--build-arg', "A=it's $HOME"];
+    const args = ['gateway', '--build-arg', "A=it's $HOME"];
     const away = temporaryDirectory();
-    const planned = await build(checkout, [...words, '--dry-run'], extra, { cwd: away });
+    const planned = await build(checkout, [...args, '--dry-run'], extra, { cwd: away });
     expect(planned.status).toBe(0);
     expect(existsSync(join(checkout.root, 'deploy/docker/.build'))).toBe(false);
     expect(existsSync(join(checkout.root, '.cache'))).toBe(false);
     expect(callsOf(checkout, 'docker').some((line) => line.startsWith('docker buildx build'))).toBe(false);
     const echoed = (text: string) =>
       [...text.matchAll(/^\$ (.*)$/gm)].map(([, line]) => line?.replace(/ # and .*/, ''));
-    const ran = echoed((await build(checkout, words, extra, { cwd: away })).stderr);
+    const ran = echoed((await build(checkout, args, extra, { cwd: away })).stderr);
     expect(ran).toHaveLength(2);
     const lines = planned.stdout.trim().split('\n');
     for (const line of ran) expect(lines.some((one) => one.endsWith(line ?? 'nothing'))).toBe(true);
@@ -192,16 +192,16 @@ describe('platforms', () => {
   test.each([
     ['aarch64', 'arm64'],
     ['x86_64', 'amd64'],
-  ])("the engine's own (%s), whatever this machine is", async (word, arch) => {
-    const checkout = checkoutWith('docker', { info: { ...DOCKER_INFO, Architecture: word } });
+  ])("the engine's own (%s), whatever this machine is", async (reported, arch) => {
+    const checkout = checkoutWith('docker', { info: { ...DOCKER_INFO, Architecture: reported } });
     expect((await build(checkout)).status).toBe(0);
     expect(optionOf(checkout, '--platform')).toBe(`linux/${arch}`);
     expect(existsSync(checkout.staged(arch as 'amd64', 'openshell-sandbox'))).toBe(true);
-    expect(checkout.builds()[0]).toContain(`--target ${word}-unknown-linux-musl`);
+    expect(checkout.builds()[0]).toContain(`--target ${reported}-unknown-linux-musl`);
   });
 
   test('C7: one probe that fails once stops the task: nothing is compiled, and no old binary gets in', async () => {
-    const once = 'if [[ ! -e $PWD/asked ]]; then : > "$PWD/asked"; echo transient >&2; exit 1; fi';
+    const once = 'if [[ ! -e $PWD/failed ]]; then : > "$PWD/failed"; echo transient >&2; exit 1; fi';
     const checkout = checkoutWith('docker');
     checkout.tools.add('docker', [{ words: ['info'], script: `${once}; echo '{"Architecture":"aarch64"}'` }]);
     const old = checkout.staged('arm64', 'openshell-sandbox');
@@ -381,8 +381,8 @@ describe("the user's options", () => {
       const checkout = checkoutWith(engine);
       const away = temporaryDirectory();
       writeFileSync(join(away, 'Mine'), 'FROM scratch\n');
-      const words = ['supervisor', '-fMine', '--target=other', '-t', 'x/y:1', '--tag', 'z'];
-      expect(await build(checkout, words, {}, { cwd: away })).toMatchObject({ status: 0 });
+      const args = ['supervisor', '-fMine', '--target=other', '-t', 'x/y:1', '--tag', 'z'];
+      expect(await build(checkout, args, {}, { cwd: away })).toMatchObject({ status: 0 });
       const built = buildArguments(checkout).join(' ');
       expect(built).toContain(`-f ${away}/Mine --target other -t openshell/supervisor:dev -t x/y:1 -t z`);
       expect(built.match(/--target|-f /g)).toHaveLength(2);
@@ -429,9 +429,9 @@ describe('L7: bad input is one line and status 2, before anything is started', (
     [['supervisor'], { CI: 'github' }, /CI is 'github'/],
     [['supervisor'], { SUPERVISOR_LIBC: 'uclibc' }, /SUPERVISOR_LIBC is 'uclibc'; allowed are musl, glibc-static/],
     [['supervisor'], { OPENSHELL_CARGO_VERSION: '1' }, /OPENSHELL_CARGO_VERSION is '1'/],
-  ])('%j %j', async (words, extra, expected) => {
+  ])('%j %j', async (args, extra, expected) => {
     const checkout = checkoutWith('docker');
-    const result = await build(checkout, words, extra);
+    const result = await build(checkout, args, extra);
     expect(result).toMatchObject({ status: 2, stdout: '' });
     expect(result.stderr).toMatch(/^error: [^\n]*\n$/);
     expect(result.stderr).toMatch(expected);

@@ -24,10 +24,10 @@ interface Gateway {
 /** A fake CLI on a gateway that by default has neither the sandbox nor the provider. */
 function fakeCli({ status = { status: 'connected' }, sandbox = NOT_FOUND, provider = NOT_FOUND, more = [] }: Gateway) {
   const tools = new FakeTools(temporaryDirectory('fake-tools'));
-  const answer = typeof status === 'string' ? status : `printf '%s\\n' '${JSON.stringify(status)}'`;
+  const printed = typeof status === 'string' ? status : `printf '%s\\n' '${JSON.stringify(status)}'`;
   return tools.add('openshell', [
     ...more,
-    { words: ['status', '-o', 'json'], script: answer },
+    { words: ['status', '-o', 'json'], script: printed },
     { words: ['sandbox', 'get', 'dev'], script: sandbox },
     { words: ['provider', 'get', 'anthropic'], script: provider },
     { words: ['provider', 'create'], script: ':' },
@@ -36,11 +36,11 @@ function fakeCli({ status = { status: 'connected' }, sandbox = NOT_FOUND, provid
   ]);
 }
 
-function run(tools: FakeTools, words: readonly string[] = [], extra: Record<string, string> = {}): Promise<TaskResult> {
-  return runTaskFile('sandbox', words, { cwd: tools.directory, env: tools.env(extra) });
+function run(tools: FakeTools, args: readonly string[] = [], extra: Record<string, string> = {}): Promise<TaskResult> {
+  return runTaskFile('sandbox', args, { cwd: tools.directory, env: tools.env(extra) });
 }
 
-/** The words of the last call. */
+/** The arguments of the last call. */
 function last(tools: FakeTools): readonly string[] {
   return tools.calls().at(-1)?.words ?? [];
 }
@@ -119,12 +119,12 @@ describe('the command', () => {
     [['claude', '--dry-run', '-h']],
     [['sh', '-c', 'exit $1', '--', "it's"]],
     [['a', '', ' ', '*', '$HOME', '"', '\n']],
-  ])('H30: %j reaches the sandbox as it is', async (words) => {
+  ])('H30: %j reaches the sandbox as it is', async (args) => {
     const tools = fakeCli({});
-    expect((await run(tools, words)).status).toBe(0);
-    expect(last(tools)).toEqual([...CREATE.split(' ').slice(1), '--tty', '--', ...words]);
-    await run(tools, ['--', ...words]);
-    expect(last(tools)).toEqual([...CREATE.split(' ').slice(1), '--tty', '--', ...words]);
+    expect((await run(tools, args)).status).toBe(0);
+    expect(last(tools)).toEqual([...CREATE.split(' ').slice(1), '--tty', '--', ...args]);
+    await run(tools, ['--', ...args]);
+    expect(last(tools)).toEqual([...CREATE.split(' ').slice(1), '--tty', '--', ...args]);
   });
 
   test('after a lone --, a command may begin with a dash', async () => {
@@ -166,7 +166,7 @@ describe('a sandbox that exists', () => {
     ).toEqual(['openshell provider create', 'openshell sandbox connect']);
   });
 
-  test('SB-6, H30: a command for it is not dropped without a word', async () => {
+  test('SB-6, H30: a command for it is not dropped in silence', async () => {
     const tools = fakeCli({ sandbox: 'echo Sandbox:' });
     const result = await run(tools, ['bash', '-c', 'echo a b']);
     expect(result.stderr).toContain(
@@ -216,7 +216,7 @@ describe('no gateway', () => {
     expect(tools.lines().join()).not.toContain('create');
   });
 
-  test('no CLI is said before anything else', async () => {
+  test('a missing CLI is said before anything else', async () => {
     const tools = new FakeTools(temporaryDirectory());
     const result = await run(tools);
     expect(result.status).toBe(2);
@@ -261,7 +261,7 @@ test('under real mise, arguments keep their boundaries', async () => {
       MISE_CONFIG_DIR: join(home, 'config'),
     },
   };
-  const words = ['run', 'sandbox', '--', 'bash', '-lc', "echo 'a  b' --help"];
-  expect((await runProcess(join(bin, 'mise'), words, { cwd: SUITE_ROOT, env })).status).toBe(0);
+  const args = ['run', 'sandbox', '--', 'bash', '-lc', "echo 'a  b' --help"];
+  expect((await runProcess(join(bin, 'mise'), args, { cwd: SUITE_ROOT, env })).status).toBe(0);
   expect(last(tools).slice(-3)).toEqual(['bash', '-lc', "echo 'a  b' --help"]);
 });

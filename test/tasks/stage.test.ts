@@ -24,9 +24,9 @@ describe('what is staged', () => {
     [['supervisor'], ['openshell-sandbox']],
     [['sandbox'], ['openshell-sandbox']],
     [['supervisor-output'], ['openshell-sandbox']],
-  ])('%j', async (words, binaries) => {
+  ])('%j', async (args, binaries) => {
     const checkout = new FakeCheckout();
-    const result = await checkout.stage(words, AMD64);
+    const result = await checkout.stage(args, AMD64);
     expect(result.stderr).not.toContain('error');
     expect(result).toMatchObject({
       status: 0,
@@ -183,11 +183,11 @@ CARGO_INCREMENTAL=0 GIT_DIR=/nonexistent CARGO_TARGET_DIR=${checkout.root}/targe
 
   test('shows the limit that the guard would set', async () => {
     const checkout = new FakeCheckout();
-    const words = ['-c', 'ulimit -S -n 300; ulimit -H -n 1500; exec "$@"', 'bash', process.execPath];
+    const args = ['-c', 'ulimit -S -n 300; ulimit -H -n 1500; exec "$@"', 'bash', process.execPath];
     const task = join(SUITE_ROOT, 'tasks/stage.ts');
     const env = checkout.env({ ...AMD64, OPENSHELL_BUILD_NOFILE_GUARD: 'on', OPENSHELL_BUILD_NOFILE_LIMIT: '9000' });
     // Node raises its soft limit to the hard one, 1500, so the guard has nothing left to raise.
-    const result = await runProcess('bash', [...words, task, 'supervisor', '--dry-run'], {
+    const result = await runProcess('bash', [...args, task, 'supervisor', '--dry-run'], {
       cwd: checkout.root,
       env: { ...env, PATH: env.PATH ?? '' },
     });
@@ -212,10 +212,10 @@ describe('ways to start it', () => {
 
   test.each([[['tasks/stage.ts', 'supervisor']], [['--quiet', './tasks/stage.ts', 'supervisor']]])(
     'zx %j',
-    async (words) => {
+    async (args) => {
       const checkout = new FakeCheckout();
       const zx = join(SUITE_ROOT, 'node_modules/zx/build/cli.js');
-      const result = await runProcess(process.execPath, [zx, ...words], { cwd: SUITE_ROOT, env: checkout.env(AMD64) });
+      const result = await runProcess(process.execPath, [zx, ...args], { cwd: SUITE_ROOT, env: checkout.env(AMD64) });
       expect(result).toMatchObject({ status: 0, stdout: `${checkout.staged('amd64', 'openshell-sandbox')}\n` });
     },
   );
@@ -230,7 +230,7 @@ describe('ways to start it', () => {
     expect(result.stdout).toContain('Usage: tasks/stage.ts [options] [target]');
   });
 
-  test('--help answers without a checkout, a PATH, or a right environment', async () => {
+  test('--help works without a checkout, a PATH, or a right environment', async () => {
     const result = await runTaskFile('stage', ['bogus', '--help'], {
       cwd: '/',
       env: { CI: 'maybe', SUPERVISOR_LIBC: 'x' },
@@ -302,9 +302,9 @@ describe('L6: one line, exit 2, before anything is built', () => {
       { SUPERVISOR_LIBC: 'glibc-static', PREBUILT_ARCH: onAmd64 ? 'arm64' : 'amd64' },
       /SUPERVISOR_LIBC=glibc-static cannot be built for \w+ here/,
     ],
-  ])('%s', async (_, words, extra, message) => {
+  ])('%s', async (_, args, extra, message) => {
     const checkout = new FakeCheckout();
-    const result = await checkout.stage(words, extra);
+    const result = await checkout.stage(args, extra);
     expect(result).toMatchObject({ status: 2, stdout: '' });
     expect(result.stderr).toMatch(/^(\$ cargo metadata[^\n]*\n)?error: [^\n]+\n$/);
     expect(result.stderr).toMatch(
@@ -336,7 +336,7 @@ describe('L6: one line, exit 2, before anything is built', () => {
   });
 });
 
-/** Makes a program impossible to find: a broken link is no program. */
+/** Makes a program impossible to find: a broken link is not a program. */
 function symlinkOver(path: string): void {
   writeFileSync(path, '');
   const { rmSync } = process.getBuiltinModule('node:fs');

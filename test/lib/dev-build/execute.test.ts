@@ -30,7 +30,7 @@ const JOINT = [...PLAIN, '-p', 'openshell-sandbox', '--bin', 'openshell-sandbox'
 class Fake {
   readonly tools: FakeTools = fakeTools();
   readonly root = join(this.tools.directory, 'checkout');
-  /** What cargo says, a line for each executable. */
+  /** What cargo prints, a line for each executable. */
   readonly #messages: object[] = [];
 
   constructor() {
@@ -207,11 +207,11 @@ describe('C18: what goes into containers is static', () => {
 });
 
 describe('features', () => {
-  test('each for the packages that declare it; cargo is asked once', async () => {
+  test('each for the packages that declare it; the workspace is read once', async () => {
     const fake = good();
     await fake.build(undefined, { EXTRA_CARGO_FEATURES: 'telemetry,bundled-z3' });
-    const [asked, built] = fake.tools.calls();
-    expect(asked?.words[0]).toBe('metadata');
+    const [metadata, built] = fake.tools.calls();
+    expect(metadata?.words[0]).toBe('metadata');
     expect(built?.words).toContain(
       'openshell-server/telemetry openshell-server/bundled-z3 openshell-sandbox/telemetry',
     );
@@ -291,8 +291,8 @@ describe('a tool chain of mise', () => {
     await ctx.runner.cargo(plan.command);
     const { RUSTC_WRAPPER, RUSTC_WORKSPACE_WRAPPER } = plan.command.env;
     expect(RUSTC_WRAPPER).toMatch(/\/rustc-wrapper$/);
-    const [asked, call] = tools.calls();
-    expect(asked).toMatchObject({ tool: 'mise', cwd: root });
+    const [mise, call] = tools.calls();
+    expect(mise).toMatchObject({ tool: 'mise', cwd: root });
     expect(call).toMatchObject({ tool: 'cargo', env: { ...env, RUSTC_WRAPPER, RUSTC_WORKSPACE_WRAPPER } });
     expect(call?.words[0]).toBe('build');
     const line = ctx.runner.describe(plan.command);

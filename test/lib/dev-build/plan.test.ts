@@ -171,7 +171,7 @@ describe("the user's wrappers", () => {
     expect(other.command.env.RUSTC_WORKSPACE_WRAPPER).toBe(one.command.env.RUSTC_WORKSPACE_WRAPPER);
   });
 
-  test("a workspace wrapper of the user's makes other artifacts", () => {
+  test("a workspace wrapper of the user's gives other artifacts", () => {
     const [one, other] = [plan(), plan({ settings: { workspaceWrapper: '/w' } })];
     expect(other.command.env.RUSTC_WORKSPACE_WRAPPER).not.toBe(one.command.env.RUSTC_WORKSPACE_WRAPPER);
   });

@@ -55,7 +55,7 @@ describe('the text of buildx', () => {
     });
   });
 
-  test('what is no builder has no driver', () => {
+  test('text that is not a builder is broken', () => {
     expect(parseBuilder('nothing')).toEqual({ kind: 'broken', reason: 'nothing' });
   });
 

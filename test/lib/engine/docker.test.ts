@@ -28,7 +28,7 @@ test('one command: the options, then those of the user, the output, and the cont
   ]);
 });
 
-test('what is not wanted is no argument', () => {
+test('what is not wanted gives no argument', () => {
   const build = { ...BUILD, builder: undefined, platforms: [], caches: [], secrets: [], target: undefined, extra: [] };
   expect(DOCKER.buildCommands({ ...build, output: { kind: 'load' } })).toEqual([
     [

@@ -7,7 +7,7 @@ describe('which engine', () => {
   test.each<[string, Record<string, string>, string | undefined, readonly string[] | RegExp]>([
     ['explicit', { CONTAINER_ENGINE: 'Docker' }, undefined, ['docker']],
     ['e2e', { OPENSHELL_E2E_DRIVER: 'PODMAN' }, undefined, ['podman']],
-    ['another driver asks for none', { OPENSHELL_E2E_DRIVER: 'vm' }, undefined, ['podman', 'docker']],
+    ['another driver needs no engine', { OPENSHELL_E2E_DRIVER: 'vm' }, undefined, ['podman', 'docker']],
     ['k3d', { CONTAINER_ENGINE_TARGET: 'local-k8s-cluster' }, 'k3d-dev', ['docker']],
     [
       'kind with a provider',

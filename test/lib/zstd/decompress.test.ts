@@ -73,8 +73,8 @@ describe('the zstd program', zstd.options, () => {
     async (options) => {
       const content = Buffer.concat([randomBytes(300_000), Buffer.alloc(2_000_000, 'text '), randomBytes(10)]);
       writeFileSync(source, content);
-      const words = [...options.split(' '), '-q', '-c', source];
-      const frame = execFileSync(zstd.path('zstd'), words, { maxBuffer: 10_000_000 });
+      const args = [...options.split(' '), '-q', '-c', source];
+      const frame = execFileSync(zstd.path('zstd'), args, { maxBuffer: 10_000_000 });
       writeFileSync(path, frame);
       expect(zstdDefect(path)).toBeUndefined();
       expect(await contentDifference(path, source)).toBeUndefined();

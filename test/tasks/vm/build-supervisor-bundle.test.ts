@@ -44,12 +44,12 @@ class VmCheckout extends FakeCheckout {
   }
 
   run(
-    words: readonly string[] = [],
+    args: readonly string[] = [],
     extra: Readonly<Record<string, string>> = {},
     options: Partial<TaskOptions> = {},
   ): Promise<TaskResult> {
     const env = this.env({ GUEST_ARCH: 'amd64', ...extra });
-    return runTaskFile('vm/build-supervisor-bundle', words, { cwd: this.root, env, ...options });
+    return runTaskFile('vm/build-supervisor-bundle', args, { cwd: this.root, env, ...options });
   }
 
   app(cpu: 'x86_64' | 'aarch64' = 'x86_64'): string {
@@ -103,9 +103,9 @@ describe('a bundle', () => {
     [['--arch=aarch64'], {}, 'aarch64'],
     [['--arch', 'x86_64'], { GUEST_ARCH: 'aarch64' }, 'x86_64'],
     [[], { GUEST_ARCH: 'arm64' }, 'aarch64'],
-  ] as const)('H25: %j with %j is built for that machine', async (words, extra, cpu) => {
+  ] as const)('H25: %j with %j is built for that machine', async (args, extra, cpu) => {
     const checkout = new VmCheckout();
-    expect((await checkout.run(words, extra)).status).toBe(0);
+    expect((await checkout.run(args, extra)).status).toBe(0);
     expect(checkout.builds()[0]).toContain(`--target ${cpu}-unknown-linux-gnu `);
     expect(await contentDifference(checkout.bundle, checkout.app(cpu))).toBeUndefined();
   });
@@ -167,7 +167,7 @@ describe('a bundle', () => {
 });
 
 describe('a second run', () => {
-  test('C22: asks cargo again, and leaves a bundle with this content alone', async () => {
+  test('C22: runs cargo again, and leaves a bundle with this content alone', async () => {
     const checkout = new VmCheckout();
     await checkout.run();
     const before = statSync(checkout.bundle);
@@ -181,7 +181,7 @@ describe('a second run', () => {
     expect(statSync(checkout.directory).mtimeMs).toBe(directory.mtimeMs);
   });
 
-  test('C22: a new binary makes a new bundle; a reader keeps the old inode', async () => {
+  test('C22: a new binary gives a new bundle; a reader keeps the old inode', async () => {
     const checkout = new VmCheckout();
     await checkout.run();
     const before = statSync(checkout.bundle).ino;
@@ -191,7 +191,7 @@ describe('a second run', () => {
     expect(await contentDifference(checkout.bundle, checkout.app())).toBeUndefined();
   });
 
-  test('BSB-4: a bundle that bash made, whole and of this content, stays, but for its mode', async () => {
+  test('BSB-4: a bundle of the bash task, whole and of this content, stays, but for its mode', async () => {
     const checkout = new VmCheckout();
     mkdirSync(checkout.directory, { recursive: true });
     writeFileSync(checkout.bundle, zstdCompressSync(readFileSync(checkout.app())));
@@ -363,7 +363,7 @@ describe('where nothing can be built', () => {
     expect(result.stderr).toContain(message);
   });
 
-  test('SUPERVISOR_LIBC=musl asks more of it than a dynamic one can give', async () => {
+  test('SUPERVISOR_LIBC=musl needs more of it than a dynamic one can give', async () => {
     const checkout = new VmCheckout();
     checkout.setApp('x86_64', 'dynamic');
     await checkout.run();
@@ -385,9 +385,9 @@ describe('arguments', () => {
     [['--arch', 'mips'], "--arch is 'mips'; allowed are aarch64, arm64, x86_64, amd64"],
     [['--force'], "unknown option '--force'"],
     [['word'], "unexpected argument 'word'"],
-  ])('L5, L6, BSB-3: %j is one line and exit 2, and nothing is started', async (words, message) => {
+  ])('L5, L6, BSB-3: %j is one line and exit 2, and nothing is started', async (args, message) => {
     const checkout = new VmCheckout();
-    const result = await checkout.run(words);
+    const result = await checkout.run(args);
     expect(result).toMatchObject({ status: 2, stdout: '' });
     expect(result.stderr).toMatch(/^error: [^\n]+\n$/);
     expect(result.stderr).toContain(message);
@@ -431,8 +431,8 @@ const strace = requireTools('strace');
 test('cost: at most 7 programs', strace.options, async () => {
   const checkout = new VmCheckout();
   const log = join(dirname(checkout.apps), 'trace');
-  const words = ['-f', '-qq', '-e', 'trace=execve', '-e', 'status=successful', '-o', log, process.execPath];
-  execFileSync(strace.path('strace'), [...words, join(SUITE_ROOT, 'tasks/vm/build-supervisor-bundle.ts')], {
+  const args = ['-f', '-qq', '-e', 'trace=execve', '-e', 'status=successful', '-o', log, process.execPath];
+  execFileSync(strace.path('strace'), [...args, join(SUITE_ROOT, 'tasks/vm/build-supervisor-bundle.ts')], {
     cwd: checkout.root,
     env: checkout.env({ GUEST_ARCH: 'amd64' }),
     stdio: 'ignore',
