@@ -22,7 +22,7 @@ export async function missingTargets(
   triples: readonly string[],
 ): Promise<string[]> {
   if (!toolchain.hasRustup) return [];
-  const list = cmd({ cwd: root, base: toolchain.env })`rustup target list --installed`;
+  const list = cmd({ cwd: root, base: toolchain.env, asInvoker: true })`rustup target list --installed`;
   const result = await runner.probe(list, PROBE_TIMEOUT_MS);
   if (!result.ok) {
     throw usageError(`rustup cannot list the installed targets: ${oneLine(result.reason)}; check: rustup show`);
@@ -33,7 +33,7 @@ export async function missingTargets(
 
 /** The command that installs targets. */
 export function addTargets(toolchain: Toolchain, root: string, triples: readonly string[]): Command {
-  return cmd({ cwd: root, base: toolchain.env })`rustup target add ${triples}`;
+  return cmd({ cwd: root, base: toolchain.env, asInvoker: true })`rustup target add ${triples}`;
 }
 
 /**

@@ -45,9 +45,9 @@ export class Terminal {
     return this.#err.columns || 80;
   }
 
-  /** A line of the result, on stdout. */
-  result(text: string): void {
-    this.#out.write(`${text}\n`);
+  /** Lines of the result, on stdout. */
+  result(...lines: readonly string[]): void {
+    for (const line of lines) this.#out.write(`${line}\n`);
   }
 
   /** A line of progress. */

@@ -95,16 +95,6 @@ export interface Config {
   readonly build: BuildOptions;
 }
 
-const NO_OPTIONS: BuildOptions = {
-  libc: 'musl',
-  features: [],
-  version: undefined,
-  targetDirectory: undefined,
-  jobs: undefined,
-  rustflags: undefined,
-  encodedRustflags: undefined,
-};
-
 /** Resolves what all drivers have in common; whatever is wrong becomes one of the problems. */
 export function resolveConfig(record: DriverDefaults, source: ConfigSource): Config {
   const { env, startDirectory, root, host, invoker, flags, problems } = source;
@@ -133,7 +123,7 @@ export function resolveConfig(record: DriverDefaults, source: ConfigSource): Con
     logLevel: readVariable(env, 'OPENSHELL_LOG_LEVEL'),
     isActivated: problems.attempt(() => resolveActivation(record, flags), false),
     configHome: problems.attempt(() => configHome(env, startDirectory, invoker?.home), root),
-    build: problems.attempt(() => resolveBuildOptions(env, root, startDirectory), NO_OPTIONS),
+    build: problems.attempt(() => resolveBuildOptions(env, root, startDirectory), resolveBuildOptions({}, root, root)),
   };
 }
 

@@ -46,7 +46,7 @@ export async function launch(
   const plan = await planLaunch(ctx, record, flags, engine);
   const steps = launchSteps(ctx, plan);
   if (flags['dry-run']) {
-    for (const line of dryRunLines(ctx, plan, steps)) ctx.terminal.result(line);
+    ctx.terminal.result(...dryRunLines(ctx, plan, steps));
     return 0;
   }
   const { config } = plan;

@@ -32,10 +32,7 @@ export async function buildCiImage(ctx: RunnerContext, extra: readonly string[],
   const engine = await detectEngine(ctx, root);
   verifyPlatforms(engine, await probeBuilder(ctx, engine, root, build.builder), build.platforms);
   const commands = imageCommands(engine, build, startDirectory);
-  if (isDryRun) {
-    for (const line of commandLines(runner, startDirectory, commands)) terminal.result(line);
-    return;
-  }
+  if (isDryRun) return terminal.result(...commandLines(runner, startDirectory, commands));
   const [reference] = build.tags;
   await runImageCommands(ctx, reference, commands);
   terminal.result(reference);

@@ -35,10 +35,7 @@ export async function buildImage(
   verifyDockerfile(config.dockerfile);
   const engine = await detectEngine(ctx, root);
   const prepared = await prepareImage(ctx, config, engine);
-  if (isDryRun) {
-    for (const line of imageLines(runner, startDirectory, prepared)) terminal.result(line);
-    return;
-  }
+  if (isDryRun) return terminal.result(...imageLines(runner, startDirectory, prepared));
   await executeImage(ctx, prepared);
   if (config.output.kind !== 'output') terminal.result(config.reference);
   const platforms = prepared.stage.arches.map((arch) => `linux/${arch}`).join(', ');

@@ -10,7 +10,7 @@ import { whileLocked } from '../fs/lock.ts';
 import { PRODUCT } from '../product.ts';
 import { verifyArtifact } from '../stage/artifacts.ts';
 import type { StageConfig } from '../stage/config.ts';
-import { execute } from '../stage/execute.ts';
+import { executeStage } from '../stage/execute.ts';
 import { type Artifact, artifactsOf, type PreparedStage } from '../stage/plan.ts';
 import { reportLines } from '../stage/report.ts';
 
@@ -56,7 +56,7 @@ export async function withStaged(
   const names = config.components.map(({ name }) => name).join(' ');
   const path = join(config.root, PRODUCT.prebuiltDirectory, '..', `.image-${names.replaceAll(' ', '-')}.lock`);
   return whileLocked(ctx, { path, task: `image ${names}`, other: 'another build of this image' }, async () => {
-    const staged = await execute(ctx, prepared);
+    const staged = await executeStage(ctx, prepared);
     for (const line of reportLines(config.root, staged)) ctx.terminal.say(line);
     await whileUnchanged(config, body);
   });

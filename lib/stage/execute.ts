@@ -35,14 +35,11 @@ export async function stage(
   const { runner, env, startDirectory, terminal } = ctx;
   const root = findCheckout(env, startDirectory);
   const prepared = await prepareStage(ctx, resolveStageConfig(target, env, root, startDirectory, thisHost()));
-  if (isDryRun) {
-    for (const line of dryRunLines(runner, prepared)) terminal.result(line);
-    return;
-  }
-  const staged = await execute(ctx, prepared);
+  if (isDryRun) return terminal.result(...dryRunLines(runner, prepared));
+  const staged = await executeStage(ctx, prepared);
   for (const line of reportLines(root, staged)) terminal.say(line);
   terminal.say(`done: ${terminal.timings()}`);
-  for (const { artifact } of staged) terminal.result(artifact.path);
+  terminal.result(...staged.map(({ artifact }) => artifact.path));
 }
 
 /** What a launch has found out already for all that it builds. */
@@ -94,7 +91,7 @@ async function makePlan(
  *
  * @throws TaskError: cargo's own status, or 1 for a binary that fails verification
  */
-export async function execute(ctx: RunnerContext, prepared: PreparedStage): Promise<Staged[]> {
+export async function executeStage(ctx: RunnerContext, prepared: PreparedStage): Promise<Staged[]> {
   const { components, root } = prepared.plan.config;
   const task = `stage ${components.map(({ name }) => name).join(' ')}`;
   const path = join(root, 'deploy/docker/.build/.stage.lock');

@@ -39,10 +39,7 @@ export async function bundle(ctx: RunnerContext, archFlag: string | undefined, i
   const { runner, env, startDirectory, terminal } = ctx;
   const root = findCheckout(env, startDirectory);
   const prepared = await prepareBundle(ctx, resolveBundleConfig(env, root, startDirectory, thisHost(), archFlag));
-  if (isDryRun) {
-    for (const line of bundleDryRunLines(runner, prepared)) terminal.result(line);
-    return;
-  }
+  if (isDryRun) return terminal.result(...bundleDryRunLines(runner, prepared));
   const result = await executeBundle(ctx, prepared);
   terminal.say(bundleReportLine(root, result));
   const timings = terminal.timings();

@@ -33,8 +33,8 @@ interface Findings {
 export async function fakeSection(place: Place, options: FakeOptions): Promise<{ text: string; ok: boolean }> {
   const entries = entriesOf(place, options.only);
   const baselines = place.baselines();
-  const chains = chainsOf(entries, baselines);
-  const starts = [baselines.node, baselines.bash, baselines.script, ...chains.values()];
+  const floors = floorsOf(entries, baselines);
+  const starts = [baselines.node, baselines.bash, ...floors.values()];
   const contestants = [...starts, ...entries.map(({ contestant }) => contestant)];
   const tried = await tryAll(contestants);
   const running = contestants.filter((contestant) => !tried.has(contestant));
@@ -48,8 +48,8 @@ export async function fakeSection(place: Place, options: FakeOptions): Promise<{
   const findings = { times, programs, failures };
   const text = [
     ...(noCounting === undefined ? [] : [`programs are not counted: ${noCounting}\n`]),
-    tableOf(entries, baselines, starts, findings),
-    limitsOf(entries, baselines, chains, findings),
+    tableOf(entries, baselines, floors, findings),
+    limitsOf(entries, baselines, floors, findings),
     ...[...failures].map(([{ name }, why]) => `FAILED TO RUN: ${name}: ${why}\n`),
   ].join('\n');
   return { text, ok: failures.size === 0 };
@@ -64,10 +64,16 @@ function entriesOf(place: Place, only: string): Entry[] {
   );
 }
 
-/** A start for each length of chain that a case has. */
-function chainsOf(entries: readonly Entry[], baselines: Baselines): Map<number, Contestant> {
-  const lengths = [...new Set(entries.flatMap(({ record }) => record.limits?.chain ?? []))].toSorted((a, b) => a - b);
-  return new Map(lengths.map((length) => [length, baselines.chain(length)]));
+type Floors = ReadonlyMap<string, Contestant>;
+
+/** A start for each length of chain and each way of ours. */
+function floorsOf(entries: readonly Entry[], baselines: Baselines): Floors {
+  const ours = entries.filter(({ way }) => way !== 'bash').toSorted((a, b) => a.record.chain - b.record.chain);
+  return new Map(ours.map(({ record, way }) => [floorKey(record, way), baselines.floor(record.chain, way)]));
+}
+
+function floorKey({ chain }: BenchCase, way: Way): string {
+  return `${chain} ${way}`;
 }
 
 async function countAll(contestants: readonly Contestant[], directory: string): Promise<Map<Contestant, number>> {
@@ -89,34 +95,41 @@ const HEADING = [
   '/ node -e 0',
   '/ bash -c :',
   '/ bash task',
+  '/ floor',
 ];
 
-function tableOf(
-  entries: readonly Entry[],
-  baselines: Baselines,
-  starts: readonly Contestant[],
-  found: Findings,
-): string {
+function tableOf(entries: readonly Entry[], baselines: Baselines, floors: Floors, found: Findings): string {
   const node = found.times.get(baselines.node);
   const shell = found.times.get(baselines.bash);
-  const row = (name: string, way: string, contestant: Contestant, bash: Summary | undefined): string[] => {
+  const row = (
+    name: string,
+    way: string,
+    contestant: Contestant,
+    bases: readonly (Summary | undefined)[],
+  ): string[] => {
     const time = found.times.get(contestant);
     if (time === undefined) return [name, way, 'failed'];
     const times = [time.min, time.median, time.max].map((ms) => ms.toFixed(1));
-    const ratios = [node, shell, bash].map((base) => ratioText(time, base));
+    const ratios = [node, shell, ...bases].map((base) => ratioText(time, base));
     return [name, way, String(found.programs.get(contestant) ?? '-'), ...times, ...ratios];
   };
+  const starts = [baselines.node, baselines.bash, ...floors.values()];
   return tableText(
     [
       HEADING,
-      ...starts.map((one) => row(one.name, '', one, undefined)),
+      ...starts.map((one) => row(one.name, '', one, [undefined, undefined])),
       ...entries.map(({ record, way, contestant }) => {
         const bash = way === 'bash' ? undefined : bashOf(entries, record, found);
-        return row(record.name, way, contestant, bash);
+        return row(record.name, way, contestant, [bash, floorOf(record, way, floors, found)]);
       }),
     ],
     2,
   );
+}
+
+function floorOf(record: BenchCase, way: Way, floors: Floors, found: Findings): Summary | undefined {
+  const floor = floors.get(floorKey(record, way));
+  return floor && found.times.get(floor);
 }
 
 function bashOf(entries: readonly Entry[], record: BenchCase, found: Findings): Summary | undefined {
@@ -124,21 +137,16 @@ function bashOf(entries: readonly Entry[], record: BenchCase, found: Findings): 
   return entry && found.times.get(entry.contestant);
 }
 
-function limitsOf(
-  entries: readonly Entry[],
-  baselines: Baselines,
-  chains: ReadonlyMap<number, Contestant>,
-  found: Findings,
-): string {
-  const [node, script] = [baselines.node, baselines.script].map((one) => found.times.get(one));
+function limitsOf(entries: readonly Entry[], baselines: Baselines, floors: Floors, found: Findings): string {
+  const node = found.times.get(baselines.node);
   const lines = entries.flatMap(({ record, way, contestant }) => {
     const time = found.times.get(contestant);
-    if (way === 'bash' || record.limits === undefined || time === undefined || node === undefined) return [];
-    const chain = chains.get(record.limits.chain ?? 0);
-    const least = { chain: chain && found.times.get(chain), script: way === 'direct' ? script : undefined };
-    const bash = bashOf(entries, record, found);
-    const measured = { programs: found.programs.get(contestant), time, node, bash, least };
-    return verdicts(record.limits, measured).map((verdict) => `  ${record.name} [${way}]: ${verdict}\n`);
+    if (way === 'bash' || time === undefined || node === undefined) return [];
+    const { timesNode, ...limits } = record.limits ?? {};
+    const own = way === 'mise' && timesNode !== undefined ? { ...limits, timesNode } : limits;
+    const floor = floorOf(record, way, floors, found);
+    const measured = { programs: found.programs.get(contestant), time, node, floor };
+    return verdicts(own, measured).map((verdict) => `  ${record.name} [${way}]: ${verdict}\n`);
   });
   return lines.length === 0 ? '' : `Limits (of medians):\n${lines.join('')}`;
 }

@@ -3,7 +3,7 @@
 
 # The build tools of the benchmark: one program under many names, the same for bash's tasks and for
 # ours, as cheap as a script can be (plain sh, no other program started unless the tool would).
-# It stands in a folder of links beside `binaries/`, which holds an ELF file for each CPU.
+# It stands in a directory of links beside `binaries/`, which holds an ELF file for each CPU.
 
 here=${0%/*}
 
@@ -100,6 +100,7 @@ case ${0##*/} in
     case $1 in
       x) shift 2 && exec "$@" ;;
       which) [ -x "$here/$2" ] && echo "$here/$2" ;;
+      env) echo '{}' ;;
       run)
         case $2 in
           build:gateway) exec cargo build -p openshell-server --bin openshell-gateway ;;

@@ -2,7 +2,7 @@
 
 /** From times to what is told about them: minimum, median, maximum, ratios, and limits met or missed. */
 
-import type { Limits } from './cases.ts';
+import { FLOOR_TIMES, type Limits } from './cases.ts';
 
 /** Wall times of one contestant, in milliseconds. */
 export interface Summary {
@@ -39,34 +39,25 @@ export function leastPart(wall: number, processor: number, cores: number): numbe
   return processor / cores / wall;
 }
 
-/** What a case's limits are judged by; `undefined` is not measured. */
+/** What a case is judged by; `undefined` is not measured. */
 export interface Measured {
   readonly programs: number | undefined;
   readonly time: Summary;
   readonly node: Summary;
-  readonly bash: Summary | undefined;
-  /** What no task can go under: Node, zx and the chain of its programs; an empty .ts file without the compile cache. */
-  readonly least?: { readonly chain: Summary | undefined; readonly script: Summary | undefined };
+  /** What no task can go under: Node, zx/core and the chain of its programs. */
+  readonly floor: Summary | undefined;
 }
 
-/** A line for each limit: what was found, what is allowed, met or missed, and then what is the least that could be. */
-export function verdicts(limits: Limits, { programs, time, node, bash, least }: Measured): string[] {
-  const empty = leastText('an empty .ts file', least?.script, node);
-  const loaded = leastText('Node, zx/core and its chain of programs, and nothing else', least?.chain, bash);
-  const rows: [string, number | undefined, number | undefined, number, string][] = [
-    ['programs', limits.programs, programs, 0, ''],
-    ['times node -e 0', limits.timesNode, time.median / node.median, 2, empty],
-    ['times bash', limits.timesBash, bash && time.median / bash.median, 2, loaded],
+/** A line for each limit: what was found, what is allowed, met or missed. */
+export function verdicts(limits: Limits, { programs, time, node, floor }: Measured): string[] {
+  const rows: [string, number | undefined, number | undefined, number][] = [
+    ['programs', limits.programs, programs, 0],
+    ['times node -e 0', limits.timesNode, time.median / node.median, 2],
+    ['times its floor', FLOOR_TIMES, floor && time.median / floor.median, 2],
   ];
-  return rows.flatMap(([what, limit, found, digits, note]) => {
+  return rows.flatMap(([what, limit, found, digits]) => {
     if (limit === undefined) return [];
     if (found === undefined) return [`${what}: not measured (at most ${limit})`];
-    const verdict = found <= limit ? 'met' : `MISSED${note}`;
-    return [`${what}: ${found.toFixed(digits)} of at most ${limit}, ${verdict}`];
+    return [`${what}: ${found.toFixed(digits)} of at most ${limit}, ${found <= limit ? 'met' : 'MISSED'}`];
   });
-}
-
-function leastText(what: string, summary: Summary | undefined, base: Summary | undefined): string {
-  if (summary === undefined || base === undefined) return '';
-  return ` (${what}: ${(summary.median / base.median).toFixed(2)})`;
 }

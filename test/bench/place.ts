@@ -41,18 +41,23 @@ const MACHINES = { x86_64: 62, aarch64: 183 } as const;
 export interface Baselines {
   readonly node: Contestant;
   readonly bash: Contestant;
-  /** What a task does at the least that starts so many programs one after the other, with the compile cache. */
-  readonly chain: (programs: number) => Contestant;
-  /** What every task does that is started without the compile cache. */
-  readonly script: Contestant;
+  /** What a task does at the least that starts so many programs one after the other. */
+  readonly floor: (programs: number, way: Way) => Contestant;
 }
 
-/** A script that loads zx/core and starts `true` as often as it is told, each through bash as the runner does it. */
-function chainText(): string {
+/**
+ * A script that starts `true` as often as it is told, each through zx/core and bash as the runner does it. It is
+ * TypeScript, as every task is.
+ */
+function floorText(): string {
   const zx = JSON.stringify(createRequire(import.meta.url).resolve('zx/core'));
-  return `const { $, quote } = require(${zx});
-const run = $({ shell: 'bash', prefix: 'set -euo pipefail; ', postfix: '', quote, stdio: 'pipe', detached: true });
-(async () => { for (let left = Number(process.argv[2]); left > 0; left--) await run\`exec true\`; })();
+  return `import { createRequire } from 'node:module';
+const count: number = Number(process.argv[2]);
+if (count > 0) {
+  const { $, quote } = createRequire(import.meta.url)(${zx});
+  const run = $({ shell: 'bash', prefix: 'set -euo pipefail; ', postfix: '', quote, stdio: 'pipe', detached: true });
+  for (let left = count; left > 0; left--) await run\`exec true\`;
+}
 `;
 }
 
@@ -96,15 +101,16 @@ export class Place {
       writeFileSync(join(this.root, name), text);
       return join(this.root, name);
     };
-    const zx = script('chain.cjs', chainText());
+    const floor = script('floor.mts', floorText());
     return {
       node: start('node -e 0', [process.execPath, '-e', '0']),
       bash: start('bash -c :', ['bash', '-c', ':']),
-      chain: (programs) =>
-        start(`node, zx/core, ${programs} programs`, [process.execPath, zx, String(programs)], {
-          NODE_COMPILE_CACHE: COMPILE_CACHE,
-        }),
-      script: start('node, an empty .ts', [process.execPath, script('empty.ts', '')]),
+      floor: (programs, way) =>
+        start(
+          `floor of ${programs} programs [${way}]`,
+          [process.execPath, floor, String(programs)],
+          way === 'mise' ? { NODE_COMPILE_CACHE: COMPILE_CACHE } : {},
+        ),
     };
   }
 

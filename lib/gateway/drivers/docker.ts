@@ -5,17 +5,11 @@
 import { join } from 'node:path';
 import { readVariable } from '../../cli/env.ts';
 import { COMPONENTS } from '../../product.ts';
-import { loopback } from '../config.ts';
+import { type Config, loopback } from '../config.ts';
 import { resolveProfile, type SupervisorSource } from '../supervisor/source.ts';
 import { PULL_POLICIES, parsePullPolicy } from '../validate.ts';
 import { prepareSupervisor } from './engine.ts';
-import type { BuiltStep, DriverRecord, Preparation, PrepareFacts } from './types.ts';
-
-interface DockerConfig {
-  readonly policy: string;
-  readonly namespace: string;
-  readonly grpcEndpoint: string;
-}
+import type { BuiltStep, DriverRecord, Preparation } from './types.ts';
 
 export const DOCKER_DRIVER: DriverRecord = {
   name: 'docker',
@@ -29,27 +23,29 @@ export const DOCKER_DRIVER: DriverRecord = {
   },
   bind: loopback,
   open({ env, problems }, config) {
-    const profile = problems.attempt(() => resolveProfile(env), undefined);
     const source = 'OPENSHELL_SANDBOX_IMAGE_PULL_POLICY';
-    const own: DockerConfig = {
-      policy: problems.attempt(() => parsePullPolicy(source, readVariable(env, source), PULL_POLICIES), ''),
-      namespace: readVariable(env, 'OPENSHELL_SANDBOX_NAMESPACE') ?? 'docker-dev',
-      grpcEndpoint: config.grpcEndpoint ?? `http://host.openshell.internal:${config.port}`,
-    };
+    const profile = problems.attempt(() => resolveProfile(env), undefined);
+    const policy = problems.attempt(() => parsePullPolicy(source, readVariable(env, source), PULL_POLICIES), '');
+    const namespace = readVariable(env, 'OPENSHELL_SANDBOX_NAMESPACE') ?? 'docker-dev';
+    const endpoint = config.grpcEndpoint ?? `http://host.openshell.internal:${config.port}`;
     return {
       defaultImage: undefined,
       binaries: [COMPONENTS.supervisor],
       gatewayEnv: {},
       metadata: {},
       prepare: async (ctx, facts) => {
-        const supervisor = await prepareSupervisor(ctx, 'docker', facts, profile);
-        return supervisor && decide(facts, own, supervisor.source);
+        const prepared = await prepareSupervisor(ctx, 'docker', facts, profile);
+        return prepared && decide(config, { policy, namespace, endpoint }, prepared.source);
       },
     };
   },
 };
 
-function decide({ config }: PrepareFacts, own: DockerConfig, supervisor: SupervisorSource): Preparation {
+function decide(
+  config: Config,
+  { endpoint, namespace, policy }: Readonly<Record<'endpoint' | 'namespace' | 'policy', string>>,
+  supervisor: SupervisorSource,
+): Preparation {
   // Running sandboxes hold the file that stood here before: it is replaced, never written into.
   const path = join(config.stateDirectory, 'supervisor', supervisor.arch, COMPONENTS.supervisor.binary);
   return {
@@ -58,13 +54,13 @@ function decide({ config }: PrepareFacts, own: DockerConfig, supervisor: Supervi
     after: [installStep(supervisor, path)],
     table: () => ({
       default_image: config.sandboxImage,
-      image_pull_policy: own.policy,
-      sandbox_namespace: own.namespace,
-      grpc_endpoint: own.grpcEndpoint,
+      image_pull_policy: policy,
+      sandbox_namespace: namespace,
+      grpc_endpoint: endpoint,
       supervisor_bin: path,
     }),
     banner: [
-      ['namespace', own.namespace],
+      ['namespace', namespace],
       ['supervisor', `${supervisor.choice.profile} profile, static (${supervisor.choice.reason})`],
     ],
   };

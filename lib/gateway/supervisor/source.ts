@@ -15,7 +15,7 @@ import { type Change, copyWhole, sweepTemporary } from '../../fs/atomic-write.ts
 import type { Arch, Host } from '../../host.ts';
 import { COMPONENTS } from '../../product.ts';
 import { verifyArtifact } from '../../stage/artifacts.ts';
-import { execute, type KnownTools, prepareStage } from '../../stage/execute.ts';
+import { executeStage, type KnownTools, prepareStage } from '../../stage/execute.ts';
 import { type Artifact, artifactsOf, type PreparedStage } from '../../stage/plan.ts';
 import { dryRunLines } from '../../stage/report.ts';
 import type { Config } from '../config.ts';
@@ -140,7 +140,7 @@ function stageStep(ctx: RunnerContext, prepared: PreparedStage): Step {
     title: 'supervisor, release',
     lines: dryRunLines(ctx.runner, prepared),
     run: async () => {
-      await execute(ctx, prepared);
+      await executeStage(ctx, prepared);
     },
   };
 }
