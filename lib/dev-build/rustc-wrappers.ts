@@ -53,7 +53,7 @@ function script(directory: string, name: string, text: string): ScriptFile {
 
 const HEAD = `#!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Made by the tasks for their own builds: see lib/launch-build/scripts.ts.
+# Made by the tasks for their own builds: see lib/dev-build/rustc-wrappers.ts.
 `;
 
 /** Cargo says `COMPILER --crate-name NAME .. --crate-type TYPE ..`; the library of the package has the same name. */

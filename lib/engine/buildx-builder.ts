@@ -21,8 +21,7 @@ export type BuilderState =
       /** The error of a node. */
       readonly problem?: string;
     }
-  | { readonly kind: 'absent' }
-  | { readonly kind: 'broken'; readonly reason: string };
+  | { readonly kind: 'absent' | 'broken'; readonly reason: string };
 
 /**
  * Inspects a builder.
@@ -44,7 +43,7 @@ export async function inspectBuilder(
 
 /** Only a builder that does not exist is created; one that exists and is broken is not created anew. */
 export function parseRefusal(reason: string): BuilderState {
-  return /no builder ["'].*["'] found/.test(reason) ? { kind: 'absent' } : { kind: 'broken', reason };
+  return { kind: /no builder ["'].*["'] found/.test(reason) ? 'absent' : 'broken', reason };
 }
 
 /** Reads `buildx inspect`, whose rows are padded as it likes; an error of a node stands in a row of its own. */
@@ -88,8 +87,7 @@ export async function probeBuilder(
           'choose another one (docker buildx ls) or name one in DOCKER_BUILDER',
         ]
       : [`builder '${name}'`, 'see docker buildx ls, change DOCKER_BUILDER or unset it'];
-  const reason = state.kind === 'absent' ? 'it does not exist' : oneLine(state.reason);
-  throw usageError(`${what} does not work: ${reason}; ${remedy}`);
+  throw usageError(`${what} does not work: ${oneLine(state.reason)}; ${remedy}`);
 }
 
 /**

@@ -64,7 +64,8 @@ function runtimeDirectory(env: Environment, root: string, startDirectory: string
 }
 
 function guestArch(env: Environment, host: Host, archFlag: string | undefined): Arch {
-  const named = archFlag ?? readVariable(env, 'GUEST_ARCH');
+  const variable = readVariable(env, 'GUEST_ARCH');
+  const named = archFlag ?? variable;
   const arch = named === undefined ? host.arch : archOf(named);
   if (arch !== undefined) return arch;
   throw usageError(
