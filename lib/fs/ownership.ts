@@ -76,7 +76,7 @@ export function takeDirectoryOwner(path: string): void {
 export function makeDirectory(path: string, mode?: number): void {
   try {
     for (const directory of missingDirectories(path)) makeOne(directory, mode);
-    if (!statSync(path).isDirectory()) throw new Error('it is no directory');
+    if (!statSync(path).isDirectory()) throw new Error('it is not a directory');
   } catch (cause) {
     throw failure(`the directory ${path} cannot be made`, EXIT.failed, { cause });
   }

@@ -19,7 +19,14 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { failure } from '../../../lib/errors.ts';
-import { copyWhole, hasSameContent, sweepTemporary, writeWhole } from '../../../lib/fs/atomic-write.ts';
+import {
+  copyWhole,
+  hasSameContent,
+  replaceWhole,
+  sweepTemporary,
+  verifyWritable,
+  writeWhole,
+} from '../../../lib/fs/atomic-write.ts';
 import { runProcess } from '../../support/run-task.ts';
 import { refusalOf, taskErrorOf } from '../../support/task-errors.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
@@ -107,10 +114,12 @@ describe.each(WAYS)('%s', (_, put) => {
     expect(existsSync(join(directory, 'nowhere'))).toBe(false);
   });
 
-  test('a directory in the way is an error that names it, and nothing is left behind', () => {
+  test('a directory in the way is an error that names it, and nothing is left over', () => {
     mkdirSync(path);
     expect(refusalOf(() => put('text', 0o644))).toMatch(
-      new RegExp(`^1: ${path} cannot be written: E\\w+: .*directory`),
+      new RegExp(
+        `^1: ${path} cannot be written: .+ -> ${path}: (it is a directory|something is there) .+ \\(E\\w+\\)$`,
+      ),
     );
     expect(readdirSync(directory)).toEqual(['file']);
     expect(readdirSync(path)).toEqual([]);
@@ -120,7 +129,7 @@ describe.each(WAYS)('%s', (_, put) => {
     const file = path;
     writeFileSync(file, '');
     path = join(file, 'below');
-    expect(refusalOf(() => put('text', 0o644))).toBe(`1: the directory ${file} cannot be made: it is no directory`);
+    expect(refusalOf(() => put('text', 0o644))).toBe(`1: the directory ${file} cannot be made: it is not a directory`);
   });
 
   test('what an interrupted run of the same pid left is no obstacle', () => {
@@ -134,7 +143,12 @@ describe('copyWhole', () => {
   test('a source that cannot be read leaves the destination and no temporary file', () => {
     writeFileSync(path, 'before');
     mkdirSync(join(directory, 'source'));
-    expect(refusalOf(() => copyWhole(join(directory, 'source'), path, 0o644))).toMatch(/^1: .* cannot be written: E/);
+    const source = join(directory, 'source');
+    expect(refusalOf(() => copyWhole(source, path, 0o644))).toMatch(
+      new RegExp(
+        `^1: ${path} cannot be written: ${source} -> .+: it is a directory where a file is wanted; .+ \\(EISDIR\\)$`,
+      ),
+    );
     expect(readdirSync(directory)).toEqual(['file', 'source']);
     expect(readFileSync(path, 'utf8')).toBe('before');
   });
@@ -168,6 +182,34 @@ describe('copyWhole', () => {
     expect(copyWhole(join(directory, 'source'), path, 0o644)).toBe('written');
     appendFileSync(join(directory, 'source'), ' more');
     expect(readFileSync(path, 'utf8')).toBe('text');
+  });
+});
+
+describe('replaceWhole', () => {
+  test('what is written takes time, and appears at its end, whole', async () => {
+    writeFileSync(path, 'before');
+    await replaceWhole(path, 0o640, async (temporary) => {
+      writeFileSync(temporary, 'half');
+      await sleep(5);
+      expect(readFileSync(path, 'utf8')).toBe('before');
+      appendFileSync(temporary, ' and half');
+    });
+    expect(readFileSync(path, 'utf8')).toBe('half and half');
+    expect(modeOf(path)).toBe('640');
+    expect(readdirSync(directory)).toEqual(['file']);
+  });
+
+  test('an error changes nothing, is the one to see, and leaves nothing over', async () => {
+    writeFileSync(path, 'before');
+    const refusing = replaceWhole(path, 0o644, async (temporary) => {
+      writeFileSync(temporary, 'half');
+      throw failure('not this one', 7);
+    });
+    await expect(refusing).rejects.toMatchObject({ message: 'not this one', exitCode: 7 });
+    const failing = replaceWhole(path, 0o644, async () => void readFileSync(join(directory, 'none')));
+    await expect(failing).rejects.toThrow(`${path} cannot be written`);
+    expect(readFileSync(path, 'utf8')).toBe('before');
+    expect(readdirSync(directory)).toEqual(['file']);
   });
 });
 
@@ -219,6 +261,12 @@ describe('sweeping', () => {
     expect(readdirSync(directory).sort()).toEqual([...kept].sort());
   });
 
+  test('what a live process is still writing stays', () => {
+    for (const pid of [1, 2]) writeFileSync(join(directory, `.file.${pid}.tmp`), '');
+    sweepTemporary(path, (pid) => pid === 2);
+    expect(readdirSync(directory)).toEqual(['.file.2.tmp']);
+  });
+
   test('a leftover that is a link goes, not what it points at', () => {
     writeFileSync(path, 'text');
     symlinkSync(path, join(directory, '.file.9.tmp'));
@@ -229,6 +277,20 @@ describe('sweeping', () => {
 
   test('no directory, nothing to do', () => {
     expect(() => sweepTemporary(join(directory, 'none/file'))).not.toThrow();
+  });
+});
+
+describe('a directory that is needed later', () => {
+  test('may be missing, as long as it can be made', () => {
+    verifyWritable(join(temporaryDirectory(), 'a/b/c'), 'set X');
+  });
+
+  test('is refused below a file, with what to do', () => {
+    const file = join(temporaryDirectory(), 'file');
+    writeFileSync(file, '');
+    expect(refusalOf(() => verifyWritable(join(file, 'x'), 'set X to another directory'))).toContain(
+      `2: ${join(file, 'x')} cannot be written to, because of ${file}; set X to another directory`,
+    );
   });
 });
 

@@ -4,9 +4,11 @@ import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
-import { type Holder, holderText, waitForLock } from '../../../lib/fs/lock.ts';
+import { Terminal } from '../../../lib/cli/terminal.ts';
+import { type Holder, holderText, type Lock, lockHolder, takeLock, whileLocked } from '../../../lib/fs/lock.ts';
 import { thisProcess } from '../../../lib/process/identity.ts';
 import { Signals } from '../../../lib/process/signals.ts';
+import { screen } from '../../support/in-process.ts';
 import { runProcess, type TaskResult } from '../../support/run-task.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
 
@@ -25,8 +27,8 @@ class Contender {
   #output = '';
 
   constructor(task: string, options: { rounds?: number; pause?: number | string; guarded?: string } = {}) {
-    const words = [String(options.rounds ?? 1), String(options.pause ?? 0), options.guarded ?? ''];
-    this.ended = runProcess(process.execPath, [HOLDER, path, task, ...words], {
+    const rest = [String(options.rounds ?? 1), String(options.pause ?? 0), options.guarded ?? ''];
+    this.ended = runProcess(process.execPath, [HOLDER, path, task, ...rest], {
       cwd: '/',
       env: {},
       onStart: (child) => {
@@ -45,7 +47,7 @@ class Contender {
     this.#child?.kill(signal);
   }
 
-  /** Waits until it has said something. */
+  /** Waits until it has printed something. */
   async says(text: string): Promise<void> {
     while (!this.#output.includes(text)) {
       if (this.#child?.exitCode != null || this.#child?.signalCode != null) throw new Error(`ended: ${this.#output}`);
@@ -63,12 +65,18 @@ function leave(record: string): void {
   writeFileSync(path, record);
 }
 
-/** Takes the lock in this process; having to wait is an error. */
-function takeAtOnce() {
-  return waitForLock(path, 'at once', new Signals(), (holder) => {
-    throw new Error(`has to wait for ${JSON.stringify(holder)}`);
-  });
+/** Takes the lock in this process; a lock that is held is an error. */
+async function takeAtOnce(): Promise<Lock> {
+  const taken = await takeLock(path, 'at once');
+  if ('release' in taken) return taken;
+  throw new Error(`it is held by ${JSON.stringify(taken)}`);
 }
+
+/** What is on record. */
+const recorded = () => JSON.parse(readFileSync(path, 'utf8')) as Holder;
+
+/** What a contender prints that has to wait for this holder. */
+const waitingFor = (holder: Holder) => `waiting for another holder: ${holderText(holder)}`;
 
 describe('one at a time', () => {
   test('two processes that take turns are never in together', async () => {
@@ -84,6 +92,7 @@ describe('one at a time', () => {
   test('ten at once all get in, one after the other; each says once whom it waits for', async () => {
     const guarded = join(temporaryDirectory(), 'inside');
     const first = await takeAtOnce();
+    const holder = recorded();
     const ten = Array.from({ length: 10 }, (_, n) => new Contender(`task ${n}`, { pause: 15, guarded }));
     await Promise.all(ten.map((contender) => contender.says('waiting')));
     await first.release();
@@ -91,7 +100,8 @@ describe('one at a time', () => {
     expect(results.map(({ status, stderr }) => ({ status, stderr }))).toEqual(
       Array.from({ length: 10 }, () => ({ status: 0, stderr: '' })),
     );
-    for (const { stdout } of results) expect(stdout).toBe(`waiting for ${process.pid} at once\nheld\ndone\n`);
+    for (const { stdout } of results) expect(stdout).toBe(`${waitingFor(holder)}\nheld\ndone\n`);
+    expect(holder).toMatchObject({ pid: process.pid, task: 'at once' });
     expect(existsSync(path)).toBe(false);
   });
 
@@ -99,10 +109,12 @@ describe('one at a time', () => {
     const go = join(temporaryDirectory(), 'go');
     const first = new Contender('stage gateway', { pause: go });
     await first.says('held');
+    const holder = recorded();
+    expect(holder).toMatchObject({ pid: first.pid, task: 'stage gateway' });
     const second = new Contender('stage supervisor');
     await second.says('waiting');
     writeFileSync(go, '');
-    expect((await second.ended).stdout).toBe(`waiting for ${first.pid} stage gateway\nheld\ndone\n`);
+    expect((await second.ended).stdout).toBe(`${waitingFor(holder)}\nheld\ndone\n`);
     expect((await first.ended).stdout).toBe('held\ndone\n');
   });
 });
@@ -112,7 +124,7 @@ describe('what cannot block', () => {
     const first = new Contender('killed', { pause: 60_000 });
     await first.says('held');
     const second = new Contender('next');
-    await second.says(`waiting for ${first.pid}`);
+    await second.says(waitingFor(recorded()));
     const before = performance.now();
     first.kill('SIGKILL');
     await second.says('held');
@@ -125,7 +137,7 @@ describe('what cannot block', () => {
   test.skipIf(!hasProc)('a pid that another process has by now (skipped without /proc)', async () => {
     leave(JSON.stringify({ ...own(), startTicks: '1' }));
     const lock = await takeAtOnce();
-    expect(JSON.parse(readFileSync(path, 'utf8'))).toMatchObject({ ...thisProcess(), task: 'at once' });
+    expect(recorded()).toMatchObject({ ...thisProcess(), task: 'at once' });
     await lock.release();
   });
 
@@ -152,22 +164,51 @@ describe('what cannot block', () => {
 });
 
 describe('in one process', () => {
+  /** Runs bodies under the lock, with a screen that shows what is said. */
+  function place() {
+    const shown = screen();
+    const ctx = { signals: new Signals(), terminal: new Terminal(shown.out, shown.err, {}) };
+    const locked = <T>(task: string, body: () => Promise<T>) =>
+      whileLocked(ctx, { path, task, other: 'another holder' }, body);
+    return { locked, said: shown.stderr };
+  }
+
   test('the record stands while the lock is held, and the next comes after the release', async () => {
     const lock = await takeAtOnce();
-    const record = JSON.parse(readFileSync(path, 'utf8')) as Holder;
+    const record = recorded();
     expect(record).toMatchObject({ ...thisProcess(), task: 'at once' });
     expect(Date.now() - Date.parse(record.since)).toBeLessThan(60_000);
-    const said: Holder[] = [];
+    expect(lockHolder(path)).toEqual(record);
+    expect(await takeLock(path, 'second')).toEqual(record);
+    const { locked, said } = place();
     let isIn = false;
-    const second = waitForLock(path, 'second', new Signals(), (holder) => said.push(holder)).then((taken) => {
+    const second = locked('second', async () => {
       isIn = true;
-      return taken;
     });
     await new Promise((resolve) => setTimeout(resolve, 350));
     expect(isIn).toBe(false);
     await lock.release();
-    await (await second).release();
-    expect(said).toEqual([record]);
+    await second;
+    expect(isIn).toBe(true);
+    expect(said()).toBe(`${waitingFor(record)}\n`);
+    expect(lockHolder(path)).toBeUndefined();
+  });
+
+  test('a body gives its value, and a lock that was free is not spoken of', async () => {
+    const { locked, said } = place();
+    expect(await locked('task', async () => recorded().task)).toBe('task');
+    expect(said()).toBe('');
+    expect(existsSync(path)).toBe(false);
+  });
+
+  test('a body that fails releases it, and its error is the one to see', async () => {
+    const { locked } = place();
+    const failing = locked('task', async () => {
+      throw new Error('no');
+    });
+    await expect(failing).rejects.toThrow('no');
+    expect(existsSync(path)).toBe(false);
+    await (await takeAtOnce()).release();
   });
 
   test("a release leaves another process's record alone", async () => {
@@ -186,10 +227,10 @@ test.each([
 ] as const)('%s while waiting ends the task with %i, and the holder keeps its lock', async (signal, status) => {
   leave(JSON.stringify(own()));
   const waiting = new Contender('waits');
-  await waiting.says(`waiting for ${process.pid}`);
+  await waiting.says(waitingFor(own()));
   waiting.kill(signal);
   expect(await waiting.ended).toMatchObject({ status, stderr: '' });
-  expect((await waiting.ended).stdout).toBe(`waiting for ${process.pid} stage x\nstopped by ${signal}\n`);
+  expect((await waiting.ended).stdout).toBe(`${waitingFor(own())}\nstopped by ${signal}\n`);
   expect(readFileSync(path, 'utf8')).toBe(JSON.stringify(own()));
 });
 

@@ -3,22 +3,8 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { ownLimits, parentOf, shellSoftLimit } from '../../../lib/nofile/limits.ts';
+import { ownLimits, shellSoftLimit } from '../../../lib/nofile/limits.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
-
-describe('the parent in a line of /proc/PID/stat', () => {
-  test.each([
-    ['42 (bash) S 7 42 42 0 -1', 7],
-    ['42 (tmux: server) S 1 42 42 0', 1],
-    ['42 (a b) (c) S 9 1 1 0', 9],
-    ['42 (evil) S 666 ) R 12 1 1 0', 12],
-    ['42 () S 3 1 1', 3],
-    ['42 (new\nline) S 5 1 1', 5],
-    ['1 (init) S 0 1 1', 0],
-  ])('%j: %i', (stat, parent) => {
-    expect(parentOf(stat)).toBe(parent);
-  });
-});
 
 describe("the limit of the user's shell, from a made-up /proc", () => {
   let proc: string;
@@ -41,7 +27,7 @@ describe("the limit of the user's shell, from a made-up /proc", () => {
     );
   }
 
-  test('that of the parent, where it is no Node', () => {
+  test('that of the parent, where it is not Node', () => {
     process(10, 1, '/bin/zsh', '256');
     expect(shellSoftLimit(proc, 10)).toBe(256);
   });

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { isAlive, isGroupAlive, isSameProcess, thisProcess } from '../../../lib/process/identity.ts';
+import { isAlive, isGroupAlive, isSameProcess, statOf, thisProcess } from '../../../lib/process/identity.ts';
+import { temporaryDirectory } from '../../support/temporary.ts';
 
 const hasProc = existsSync('/proc/self/stat');
 
@@ -14,6 +16,42 @@ async function endedPid(): Promise<number> {
   await once(child, 'close');
   return child.pid ?? 0;
 }
+
+describe('the fields of /proc/PID/stat', () => {
+  test.each([
+    ['42 (bash) S 7 42 42 0 -1', 7],
+    ['42 (tmux: server) S 1 42 42 0', 1],
+    ['42 (a b) (c) S 9 1 1 0', 9],
+    ['42 (evil) S 666 ) R 12 1 1 0', 12],
+    ['42 () S 3 1 1', 3],
+    ['42 (new\nline) S 5 1 1', 5],
+    ['1 (init) S 0 1 1', 0],
+  ])('the parent in %j is %i', (stat, parent) => {
+    const proc = temporaryDirectory('proc');
+    mkdirSync(join(proc, '42'));
+    writeFileSync(join(proc, '42/stat'), stat);
+    expect(statOf(42, proc)?.parent).toBe(parent);
+  });
+
+  test.each([
+    ['S', false],
+    ['R', false],
+    ['D', false],
+    ['T', false],
+    ['Z', true],
+    ['X', true],
+  ])('in state %s it has ended: %j', (state, hasEnded) => {
+    const proc = temporaryDirectory('proc');
+    mkdirSync(join(proc, '42'));
+    const start = Array.from({ length: 15 }, (_, index) => 100 + index);
+    writeFileSync(join(proc, '42/stat'), `42 (a) ${state}) ${state} 7 8 9 ${start.join(' ')} 12345 0\n`);
+    expect(statOf(42, proc)).toEqual({ hasEnded, parent: 7, group: 8, startTicks: '12345' });
+  });
+
+  test('of a process that is not there: nothing', () => {
+    expect(statOf(42, temporaryDirectory('proc'))).toBeUndefined();
+  });
+});
 
 test('this process is itself', () => {
   expect(thisProcess().pid).toBe(process.pid);

@@ -21,16 +21,16 @@ function running(marker: string): string[] {
   return stdout.split('\n').filter((pid) => pid !== '');
 }
 
-/** A tree of three generations, each with a sleep, that says when it stands. */
+/** A tree of three generations, each with a sleep, that says when it is complete. */
 function tree(marker: string, trap = ''): string[] {
   const inner = `${trap} sleep ${marker} & echo ready >&2; sleep ${marker}`;
   return ['bash', '-c', `${trap} bash -c '${inner}' & sleep ${marker} & wait; wait; sleep ${marker}`];
 }
 
-/** Runs the tree, and calls `act` once it stands. */
-async function signalled(words: string[], act: (child: ChildProcess) => void): Promise<TaskResult> {
+/** Runs a command, and calls `act` once it says that it is ready. */
+async function signalled(argv: string[], act: (child: ChildProcess) => void): Promise<TaskResult> {
   return orderRunner(
-    { verb: 'run', words },
+    { verb: 'run', words: argv },
     {
       onStart: (child) => {
         let text = '';

@@ -2,7 +2,8 @@
 import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, expect, test } from 'vitest';
-import { findProgram, isExecutable } from '../../../lib/process/which.ts';
+import { findProgram, isExecutable, requireProgram } from '../../../lib/process/which.ts';
+import { refusalOf } from '../../support/task-errors.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
 
 let directory: string;
@@ -91,4 +92,18 @@ test('executable: a regular file with the bit', () => {
   expect(isExecutable(directory)).toBe(false);
   expect(isExecutable(join(directory, 'none'))).toBe(false);
   expect(isExecutable('')).toBe(false);
+});
+
+test('a program that a task cannot do without: its path, or an error that says what to do', () => {
+  const tool = file('a/tool');
+  file('a/plain', 0o644);
+  expect(requireProgram('tool', search('a'), 'install it')).toBe(tool);
+  expect(requireProgram(tool, {}, 'install it')).toBe(tool);
+  expect(refusalOf(() => requireProgram('tool', search('b'), 'install it: apt install tool'))).toBe(
+    '2: tool is not on PATH; install it: apt install tool',
+  );
+  const plain = join(directory, 'a/plain');
+  expect(refusalOf(() => requireProgram(plain, search('a'), 'build it first'))).toBe(
+    `2: ${plain} is not an executable program; build it first`,
+  );
 });
