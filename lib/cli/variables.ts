@@ -2,7 +2,8 @@
 
 /**
  * Every environment variable that is an interface of the tasks: its kind, meaning and default. Reading (`env.ts`),
- * `--help` and the tables of the README come from here. What belongs to the system (`HOME`, `PATH`, `NO_COLOR`) is not here.
+ * `--help` and the tables of the README come from here. What belongs to the system (`HOME`, `PATH`, `NO_COLOR`) is not
+ * here.
  */
 
 /** What may be said of a variable besides its kind and meaning. */

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** The builder that would build: inspected once, checked as it is given. `docker buildx inspect` has no structured form. */
+/**
+ * The builder that would build: inspected once, checked as it is given. `docker buildx inspect` has no structured form.
+ */
 
 import type { RunnerContext } from '../build-env.ts';
 import { oneLine, usageError } from '../errors.ts';
@@ -25,7 +27,6 @@ export type BuilderState =
 
 /**
  * Inspects a builder.
- *
  * @param name without one, the builder chosen with `docker buildx use`
  * @returns `undefined` where the engine has no builders
  */
@@ -64,7 +65,6 @@ export function parseBuilder(text: string): BuilderState {
 
 /**
  * The driver of the builder that would build; `undefined` where the engine has no builders.
- *
  * @param name the one that the user named; else the one chosen with `docker buildx use` counts
  * @throws usageError with buildx's own words for a builder that does not exist or does not work
  */
@@ -92,7 +92,6 @@ export async function probeBuilder(
 
 /**
  * Several platforms in one build need a builder that can hold them.
- *
  * @param driver what `probeBuilder` gave
  * @throws usageError for docker's own builder over its old image store, which would refuse only after the compile
  */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Whether a gateway could listen: the very address is bound and released. A connection is tried
- * as well, because some systems let a second listener bind beside one on the wildcard address.
+ * Whether a gateway could listen: the very address is bound and released. A connection is tried as well, because some
+ * systems let a second listener bind beside one on the wildcard address.
  */
 
 import { connect, createServer } from 'node:net';
@@ -21,7 +21,6 @@ const RELEASE_POLL_MS = 20;
 
 /**
  * Checks that address and port can be listened on now.
- *
  * @param source the variable that would name another port
  * @throws usageError saying who holds it, where the system tells
  */

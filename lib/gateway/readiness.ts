@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * A small watcher that outlives the task when the gateway replaces it: once the port responds under the gateway's pid it
- * says so and makes the gateway the CLI's active one. A gateway that fails changes nothing.
+ * A small watcher that outlives the task when the gateway replaces it: once the port responds under the gateway's pid
+ * it says so and makes the gateway the CLI's active one. A gateway that fails changes nothing.
  */
 
 import { join } from 'node:path';

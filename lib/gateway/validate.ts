@@ -11,7 +11,6 @@ const NAME_LENGTH_MAX = 128;
 
 /**
  * Checks a gateway's name. It is a directory below the CLI's registry, so `.` and `..` are no names.
- *
  * @throws usageError naming the variable
  */
 export function verifyGatewayName(source: string, name: string): string {
@@ -22,7 +21,6 @@ export function verifyGatewayName(source: string, name: string): string {
 
 /**
  * A TCP port, in decimal digits.
- *
  * @throws usageError naming the variable
  */
 export function parsePort(source: string, text: string): number {
@@ -33,7 +31,6 @@ export function parsePort(source: string, text: string): number {
 
 /**
  * An IP address to listen on. The gateway takes no host names and no zones.
- *
  * @throws usageError naming the variable
  */
 export function verifyBindAddress(source: string, address: string): string {
@@ -54,7 +51,6 @@ export function httpEndpoint(host: string, port: number): string {
 
 /**
  * A URL that sandboxes reach the gateway under.
- *
  * @throws usageError naming the variable
  */
 export function verifyEndpoint(source: string, text: string): string {
@@ -76,7 +72,6 @@ export const PODMAN_PULL_POLICIES = {
 
 /**
  * A pull policy, in any case.
- *
  * @param names the allowed names in lower case, and what each is written as
  * @throws usageError naming the variable
  */

@@ -11,7 +11,6 @@ const PAIRS = new RegExp(`^${PAIR}(?:,${PAIR})*$`);
 
 /**
  * Checks an output; a relative destination in it is relative to the directory that the build command runs in.
- *
  * @throws usageError unless it is `key=value` pairs with a `type`
  */
 export function verifyOutput(source: string, text: string): string {

@@ -26,7 +26,6 @@ export type ProbeResult =
 
 /**
  * What a question was answered.
- *
  * @param timeoutMs how long it had
  */
 export function probeResult(value: Command, outcome: Outcome, timeoutMs: number): ProbeResult {

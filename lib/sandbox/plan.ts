@@ -50,7 +50,6 @@ interface Status {
 
 /**
  * Reads the output of `status -o json`: the CLI exits with 0 for every status.
- *
  * @throws usageError unless a gateway is connected, with the CLI's own reason
  */
 export function verifyConnected(output: string): void {

@@ -44,7 +44,6 @@ export interface StageConfig {
 /**
  * Resolves the configuration of a staging. Order for the architectures: `PREBUILT_ARCH`, then `DOCKER_PLATFORM`, then
  * this machine's.
- *
  * @throws usageError for any wrong value, used or not
  */
 export function resolveStageConfig(
@@ -60,7 +59,6 @@ export function resolveStageConfig(
 
 /**
  * Resolves how binaries are compiled.
- *
  * @throws usageError for any wrong value
  */
 export function resolveBuildOptions(env: Environment, root: string, startDirectory: string): BuildOptions {
@@ -73,7 +71,6 @@ export function resolveBuildOptions(env: Environment, root: string, startDirecto
 
 /**
  * Resolves how a launch compiles: the version of releases is not looked at.
- *
  * @throws usageError for any wrong value
  */
 export function resolveLaunchOptions(env: Environment, root: string, startDirectory: string): LaunchOptions {
@@ -107,7 +104,6 @@ function resolveArches(env: Environment, host: Host): readonly Arch[] {
 
 /**
  * The architectures of `DOCKER_PLATFORM`; `undefined` where it is unset.
- *
  * @throws usageError for a platform that is not supported
  */
 export function resolvePlatforms(env: Environment): readonly Arch[] | undefined {

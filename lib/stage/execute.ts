@@ -24,7 +24,6 @@ import { dryRunLines, reportLines } from './report.ts';
 
 /**
  * Stages what `target` names, or prints the plan.
- *
  * @throws TaskError: 2 before anything is built, cargo's own status, or 1 for a binary that fails verification
  */
 export async function stage(
@@ -53,7 +52,6 @@ export interface KnownTools {
 
 /**
  * Probes what the plan depends on, and plans.
- *
  * @param known what need not be probed again
  * @throws MissingTool, or usageError where this machine and its tools cannot build what was asked for
  */
@@ -90,7 +88,6 @@ async function makePlan(
 
 /**
  * Executes a plan, one staging at a time in a checkout.
- *
  * @throws TaskError: cargo's own status, or 1 for a binary that fails verification
  */
 export async function executeStage(ctx: RunnerContext, prepared: PreparedStage): Promise<Staged[]> {
@@ -106,7 +103,6 @@ export async function executeStage(ctx: RunnerContext, prepared: PreparedStage):
 
 /**
  * Builds and verifies what a plan names, and stages nothing.
- *
  * @throws TaskError: cargo's own status, 1 for a binary that fails verification, `MissingTool` for a Rust target
  */
 export async function buildAll(ctx: RunnerContext, { plan, toolchain, missing }: PreparedStage): Promise<Built[]> {

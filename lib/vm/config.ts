@@ -26,7 +26,6 @@ export interface BundleConfig {
 /**
  * Resolves the configuration of a bundle. Order for the guest's machine: the flag, then `GUEST_ARCH`, then this
  * machine's. Without `SUPERVISOR_LIBC` the supervisor is dynamic (gnu).
- *
  * @param archFlag the value of `--arch`, one of the choices of `GUEST_ARCH`
  * @throws usageError for any wrong value, used or not
  */

@@ -142,7 +142,9 @@ function driverPath({ others }: DevBuild): string {
   return path;
 }
 
-/** macOS lets only a signed program with the entitlement use its hypervisor. What was built is signed, wherever it is. */
+/**
+ * macOS lets only a signed program with the entitlement use its hypervisor. What was built is signed, wherever it is.
+ */
 function signStep({ runner }: RunnerContext, { host, root }: Config): BuiltStep[] {
   if (host.platform !== 'darwin') return [];
   const entitlements = join(root, ENTITLEMENTS);
