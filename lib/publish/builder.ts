@@ -68,8 +68,9 @@ function choiceOf(name: string, why: string, state: BuilderState): BuilderChoice
 
 /** Why a builder cannot publish; `undefined` for one that can. */
 function problemOf(state: BuilderState): string | undefined {
-  if (state.kind === 'absent') return 'does not exist';
-  if (state.kind === 'broken') return `does not work: ${oneLine(state.reason)}`;
+  if (state.kind !== 'exists') {
+    return state.kind === 'absent' ? 'does not exist' : `does not work: ${oneLine(state.reason)}`;
+  }
   if (state.problem !== undefined) return `does not work: ${oneLine(state.problem)}`;
   return state.driver === LOCAL_DRIVER ? 'has the driver docker, which cannot publish' : undefined;
 }

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { archOf, linuxTriple, platformArches, thisHost } from '../../lib/host.ts';
 import { refusalOf } from '../support/task-errors.ts';
 
-describe('architectures in the words of uname, docker, podman and Node', () => {
+describe('architectures as uname, docker, podman and Node call them', () => {
   test.each([
     ['x86_64', 'amd64'],
     ['amd64', 'amd64'],
@@ -18,8 +18,8 @@ describe('architectures in the words of uname, docker, podman and Node', () => {
     ['386', undefined],
     ['constructor', undefined],
     ['__proto__', undefined],
-  ])('%j is %j', (word, arch) => {
-    expect(archOf(word)).toBe(arch);
+  ])('%j is %j', (name, arch) => {
+    expect(archOf(name)).toBe(arch);
   });
 
   test('this machine', () => {

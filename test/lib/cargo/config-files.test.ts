@@ -96,7 +96,7 @@ describe('from files', () => {
     expect(settings.targetDirectory).toMatch(/\/home\/own$/);
   });
 
-  test('a file that is no TOML, and values of a wrong type, are left for cargo to refuse', async () => {
+  test('a file that is not TOML, and values of a wrong type, are left for cargo to refuse', async () => {
     const { read } = place({
       'home/code/checkout/.cargo/config.toml': 'this is = not TOML',
       'home/code/.cargo/config.toml': 'build = 3\ntarget = "x"\ninclude = 7',

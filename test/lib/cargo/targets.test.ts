@@ -128,8 +128,8 @@ describe('installing them (fault H18)', () => {
   });
 
   test('a signal to the task ends it as it does everywhere, and not as if it had been used wrongly', async () => {
-    // The fake passes the signal to the task, as a terminal would, and ends well.
-    const tools = fakeTools().add('rustup', [{ words: ['target', 'add'], script: `kill -TERM ${process.pid}` }]);
+    const script = `kill -TERM ${process.pid}; /bin/sleep 20`;
+    const tools = fakeTools().add('rustup', [{ words: ['target', 'add'], script }]);
     const { runner, signals } = inProcess(tools);
     signals.listen();
     try {
