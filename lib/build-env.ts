@@ -56,7 +56,6 @@ export interface RunnerContext extends TaskContext {
 
 /**
  * The context of a task that starts programs.
- *
  * @throws usageError for a wrong guard variable, or where bash is missing
  */
 export function withRunner(ctx: TaskContext): RunnerContext {
@@ -86,7 +85,6 @@ export class Runner {
 
   /**
    * Runs a command: echoed, its output on the terminal's stderr.
-   *
    * @throws TaskError with the command's own status, or 128+n for a signal
    */
   async run(command: Command, { input }: Input = {}): Promise<void> {
@@ -98,7 +96,6 @@ export class Runner {
 
   /**
    * The command's stdout without the line breaks at its end; not echoed.
-   *
    * @throws TaskError with the command's own status and the last lines that it printed
    */
   async read(command: Command, { input }: Input = {}): Promise<string> {
@@ -110,7 +107,6 @@ export class Runner {
 
   /**
    * Runs a command that may fail, within a time limit. Not echoed.
-   *
    * @param unless kills the command when it aborts
    * @returns its output, or the reason why there is none
    */
@@ -124,9 +120,8 @@ export class Runner {
   }
 
   /**
-   * Runs cargo, echoed, with its progress on the terminal, and gives its stdout (JSON messages).
-   * When the compiler wrapper fails, and not the build: `withRecovery`.
-   *
+   * Runs cargo, echoed, with its progress on the terminal, and gives its stdout (JSON messages). When the compiler
+   * wrapper fails, and not the build: `withRecovery`.
    * @throws TaskError with cargo's own status
    */
   async cargo(command: Command): Promise<string> {
@@ -146,7 +141,6 @@ export class Runner {
   /**
    * Runs a command that talks to the user: echoed, with the whole terminal, stdin included (`sudo`, `docker exec -it`).
    * It stays in the terminal's foreground group, so Ctrl-C reaches it directly.
-   *
    * @throws TaskError with the command's own status
    */
   async interactive(command: Command): Promise<void> {
@@ -184,7 +178,6 @@ export class Runner {
    * Replaces this process by the program, which keeps pid, terminal and signals and gets the open-file limit of the
    * user's shell (else the build limit), not the one that Node set. Where a process cannot be replaced: runs it, passes
    * signals on, and gives its exit status.
-   *
    * @throws usageError when there is no such program: a failed replacement would abort Node
    */
   async exec(command: Command): Promise<number> {
@@ -210,7 +203,6 @@ export class Runner {
 
   /**
    * The command as a dry run shows it: the limit that it would get, then a line to paste.
-   *
    * @throws usageError where the guard would refuse the command
    */
   describe(command: Command): string {

@@ -15,9 +15,8 @@ const ROOT_VARIABLE = 'OPENSHELL_ROOT';
 export const SUITE_ROOT = dirname(import.meta.dirname);
 
 /**
- * The absolute, real path of the checkout: `OPENSHELL_ROOT` if set, else the directory that the
- * suite lives in when that is a checkout, else the nearest parent of `startDirectory` that is one.
- *
+ * The absolute, real path of the checkout: `OPENSHELL_ROOT` if set, else the directory that the suite lives in when
+ * that is a checkout, else the nearest parent of `startDirectory` that is one.
  * @throws usageError when the variable names no checkout, or none is found
  */
 export function findCheckout(env: Environment, startDirectory: string, suiteRoot: string = SUITE_ROOT): string {

@@ -80,7 +80,6 @@ const REASONS: Readonly<Record<string, string>> = {
 
 /**
  * An error of the file system as one sentence: the path, the reason and the next step.
- *
  * @returns `undefined` for an error that does not come from the operating system
  */
 export function machineErrorText(error: unknown): string | undefined {
@@ -93,8 +92,8 @@ export function machineErrorText(error: unknown): string | undefined {
 }
 
 /**
- * The error as one line: its message, then the messages of its causes, each once.
- * Control characters are shown as escapes, so that a hostile value cannot move the cursor or fake a second line.
+ * The error as one line: its message, then the messages of its causes, each once. Control characters are shown as
+ * escapes, so that a hostile value cannot move the cursor or fake a second line.
  */
 export function describeError(error: unknown): string {
   const parts: string[] = [];

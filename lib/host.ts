@@ -38,9 +38,8 @@ export function thisHost(): Host {
 }
 
 /**
- * The architectures of a platform list (`linux/amd64, linux/arm64`), each once, in their order.
- * Blanks around an entry are dropped.
- *
+ * The architectures of a platform list (`linux/amd64, linux/arm64`), each once, in their order. Blanks around an entry
+ * are dropped.
  * @param source the variable that the text comes from, for the error
  * @throws usageError for an empty list, an empty entry, or any platform but the two
  */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * The names that belong to OpenShell: packages, binaries, directories, environment prefixes.
- * They stand here alone, because upstream may rename them.
+ * The names that belong to OpenShell: packages, binaries, directories, environment prefixes. They stand here alone,
+ * because upstream may rename them.
  */
 
 export const PRODUCT = {

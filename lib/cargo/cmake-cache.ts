@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * z3's cmake cache remembers the compilers it was configured with. One that names
- * cargo-zigbuild's own wrappers cannot be used with ours, and is removed.
+ * z3's cmake cache remembers the compilers it was configured with. One that names cargo-zigbuild's own wrappers cannot
+ * be used with ours, and is removed.
  */
 
 import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
@@ -13,7 +13,6 @@ const FOREIGN_COMPILER = /cargo-zigbuild|zigc(?:c|xx)-[^\s"]*unknown-linux-gnu\.
 
 /**
  * Removes such caches below a target directory.
- *
  * @param triple without a glibc version
  * @returns the directories that were removed
  */

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * What a user has set for cargo, where it decides how the tasks build. Cargo has no stable way to print it, so its files
- * are read by its documented rules (https://doc.rust-lang.org/cargo/reference/config.html): a variable wins, then the
- * nearest file.
+ * What a user has set for cargo, where it decides how the tasks build. Cargo has no stable way to print it, so its
+ * files are read by its documented rules (https://doc.rust-lang.org/cargo/reference/config.html): a variable wins, then
+ * the nearest file.
  */
 
 import { existsSync, readFileSync } from 'node:fs';
@@ -13,7 +13,9 @@ import { isTable } from '../fs/json.ts';
 import { absolutePath, ancestorsOf } from '../fs/paths.ts';
 
 export interface CargoSettings {
-  /** Where binaries appear, absolute, unless `CARGO_TARGET_DIR` says something else; `undefined` for cargo's default. */
+  /**
+   * Where binaries appear, absolute, unless `CARGO_TARGET_DIR` says something else; `undefined` for cargo's default.
+   */
   readonly targetDirectory: string | undefined;
   /** Whether the place of everything else (`build.build-dir`) is set. */
   readonly hasBuildDirectory: boolean;
@@ -42,7 +44,6 @@ interface Found<T> {
 
 /**
  * Decides the settings.
- *
  * @param files the nearest first
  * @param root the directory that cargo runs in
  */
@@ -68,7 +69,6 @@ function cargoSettings(files: readonly ConfigFile[], env: Environment, root: str
 
 /**
  * Reads the settings of a run in `root`; a broken file is left for cargo to refuse.
- *
  * @param env the environment that cargo gets
  */
 export async function readCargoSettings(root: string, env: Environment): Promise<CargoSettings> {

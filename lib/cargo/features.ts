@@ -16,7 +16,6 @@ export type Features = ReadonlyMap<string, readonly string[]>;
 
 /**
  * Distributes features over the components of a run.
- *
  * @returns for each component's name the features that it gets, in their order
  * @throws usageError for a feature that none of the components declares
  */

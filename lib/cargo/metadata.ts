@@ -24,7 +24,6 @@ export interface Workspace {
 
 /**
  * Runs `cargo metadata` (format 1, without dependencies: no network, no lock file needed).
- *
  * @throws TaskError with cargo's status, or 1 for output that is not metadata
  */
 export async function readWorkspace(
@@ -39,7 +38,6 @@ export async function readWorkspace(
 
 /**
  * Reads the output of `cargo metadata`; text before it (of a tool that talks) is passed over.
- *
  * @throws failure for anything else
  */
 export function parseMetadata(text: string): Workspace {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * When a compiler wrapper (sccache) fails, and not the build: recognising it, and what to try
- * next. Nothing is started here; the runner passes in how.
+ * When a compiler wrapper (sccache) fails, and not the build: recognising it, and what to try next. Nothing is started
+ * here; the runner passes in how.
  */
 
 import { basename } from 'node:path';
@@ -43,7 +43,6 @@ export function isSccache(wrapper: string): boolean {
 
 /**
  * Restarts sccache's server: one keeps the limit that it was started under.
- *
  * @param limit the soft limit that `call` starts it under, for users
  * @param call runs the wrapper with one flag
  * @returns whether a new server runs; why not was said
@@ -78,7 +77,6 @@ export interface RecoveryEffects {
 /**
  * Runs a cargo command; after a failure of its wrapper once more with a fresh server, then once more without the
  * wrapper. Any other failure is final.
- *
  * @returns the outcome of the last attempt
  */
 export async function withRecovery(command: Command, effects: RecoveryEffects): Promise<Outcome> {

@@ -10,9 +10,8 @@ import { MissingTool, type Toolchain } from './toolchain.ts';
 const PROBE_TIMEOUT_MS = 30_000;
 
 /**
- * Which of the targets rustup has yet to install, in the checkout's toolchain.
- * Without rustup nobody can tell (a distribution's Rust): then none is missing, and cargo decides.
- *
+ * Which of the targets rustup has yet to install, in the checkout's toolchain. Without rustup nobody can tell (a
+ * distribution's Rust): then none is missing, and cargo decides.
  * @throws usageError with rustup's own words when it fails
  */
 export async function missingTargets(
@@ -38,7 +37,6 @@ export function addTargets(toolchain: Toolchain, root: string, triples: readonly
 
 /**
  * Installs targets.
- *
  * @throws MissingTool naming the targets: without them cargo fails later, in other words (E0463)
  */
 export async function installTargets(runner: Runner, add: Command): Promise<void> {

@@ -44,7 +44,6 @@ export interface Toolchain {
 
 /**
  * Finds cargo, cargo-zigbuild, rustup and zig. Starts mise only for what PATH does not have.
- *
  * @param root the checkout, whose mise configuration counts
  * @param needsZig whether zig itself is needed, and not only through cargo-zigbuild
  * @throws MissingTool without cargo; usageError where `ZIG` is not a program
@@ -86,7 +85,6 @@ export function toolchainLines({ isFromMise }: Toolchain, root: string): string[
 
 /**
  * The zig that `ZIG` names.
- *
  * @throws usageError where that is not a program
  */
 export function zigOf(env: Environment, startDirectory: string): string | undefined {
@@ -99,7 +97,6 @@ export function zigOf(env: Environment, startDirectory: string): string | undefi
 
 /**
  * Zig alone: `ZIG`, else PATH, else mise.
- *
  * @throws MissingTool where none of them has it
  */
 export async function findZig({ env, runner, startDirectory }: RunnerContext, root: string): Promise<string> {

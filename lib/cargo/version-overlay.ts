@@ -3,11 +3,10 @@
 /**
  * Building under another version without touching the checkout.
  *
- * The overlay is a directory below the target directory: a stamped `Cargo.toml`, a copy of
- * `Cargo.lock` (cargo writes the members' version into it), and links to everything else. Cargo
- * keys crates by the path of their package, so workspace members are compiled apart from the plain
- * build, and crates from registries are shared with it. One directory for each version: a second run
- * with that version finds its crates compiled.
+ * The overlay is a directory below the target directory: a stamped `Cargo.toml`, a copy of `Cargo.lock` (cargo writes
+ * the members' version into it), and links to everything else. Cargo keys crates by the path of their package, so
+ * workspace members are compiled apart from the plain build, and crates from registries are shared with it. One
+ * directory for each version: a second run with that version finds its crates compiled.
  */
 
 import {
@@ -36,7 +35,6 @@ const VERSION_NUMBER_MAX = 2n ** 64n - 1n;
 
 /**
  * Checks a version.
- *
  * @param source the variable that it comes from, for the error
  * @throws usageError unless it is a semantic version of at most 128 characters
  */
@@ -50,7 +48,6 @@ export function verifyVersion(source: string, version: string): string {
 
 /**
  * The manifest with another `[workspace.package]` version, everything else as it was in meaning.
- *
  * @throws usageError for a manifest that is not TOML or has no such version
  */
 export async function stampedManifest(text: string, version: string): Promise<string> {
@@ -82,8 +79,8 @@ export function planOverlay(root: string, targetDirectory: string, version: stri
 }
 
 /**
- * Makes the overlay, or brings it up to date: the manifest as it is now, a link for each entry.
- * Call it where no other run makes the same overlay.
+ * Makes the overlay, or brings it up to date: the manifest as it is now, a link for each entry. Call it where no other
+ * run makes the same overlay.
  */
 export async function makeOverlay(overlay: Overlay): Promise<void> {
   const manifest = await stampedManifest(readFileSync(join(overlay.root, 'Cargo.toml'), 'utf8'), overlay.version);
@@ -102,9 +99,9 @@ export async function makeOverlay(overlay: Overlay): Promise<void> {
 }
 
 /**
- * Everything but the two files that differ, the repository, and build output. Cargo and rustup find
- * `.cargo` and the toolchain file of the checkout by themselves where the overlay lies inside it;
- * linked as well, `.cargo` would be read twice, and its lists would double.
+ * Everything but the two files that differ, the repository, and build output. Cargo and rustup find `.cargo` and the
+ * toolchain file of the checkout by themselves where the overlay lies inside it; linked as well, `.cargo` would be read
+ * twice, and its lists would double.
  */
 function isLinked(overlay: Overlay, name: string): boolean {
   if (['Cargo.toml', 'Cargo.lock', '.git', 'target'].includes(name)) return false;

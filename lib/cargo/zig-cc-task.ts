@@ -19,7 +19,6 @@ const TARGET = /^[A-Za-z0-9_]+(?:-[A-Za-z0-9_]+)+(?:\.[0-9]+\.[0-9]+)?$/;
 
 /**
  * Writes the wrappers, removes cmake caches that other wrappers made, and prints or appends the variables.
- *
  * @throws usageError for a word that is no target, or where there is no zig
  */
 export async function setUpZigWrapper(

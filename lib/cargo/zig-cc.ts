@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Compilers made of zig, for build scripts (cc-rs, cmake) of a target with a pinned glibc:
- * which files they are and which variables point at them. Pure; `writeZigWrapper` writes them.
+ * Compilers made of zig, for build scripts (cc-rs, cmake) of a target with a pinned glibc: which files they are and
+ * which variables point at them. Pure; `writeZigWrapper` writes them.
  */
 
 import { join } from 'node:path';
@@ -17,7 +17,6 @@ export interface ZigWrapper {
 
 /**
  * The wrapper of one target.
- *
  * @param cargoTarget as cargo-zigbuild takes it: `x86_64-unknown-linux-gnu.2.28`
  * @param zigTarget the same or another target; zig's name is it without the vendor
  * @param directory absolute; the files stand in it
@@ -63,8 +62,8 @@ export function bareTarget(cargoTarget: string): string {
 }
 
 /**
- * Drops the target that cc-rs and cmake name (zig does not know Rust's triples) and names zig's.
- * Plain sh without arrays, because an empty array is an error in bash 3.2 under nounset.
+ * Drops the target that cc-rs and cmake name (zig does not know Rust's triples) and names zig's. Plain sh without
+ * arrays, because an empty array is an error in bash 3.2 under nounset.
  */
 function compilerScript(zig: string, tool: string, target: string): string {
   return `#!/bin/sh

@@ -40,7 +40,10 @@ export interface Declaration {
   readonly passThrough?: {
     readonly name: string;
     readonly help: string;
-    /** They are a command: from its first argument on, no switch is the task's. Only for tasks with nothing but switches. */
+    /**
+     * They are a command: from its first argument on, no switch is the task's. Only for tasks with nothing but
+     * switches.
+     */
     readonly isCommand?: boolean;
   };
   readonly flags?: Readonly<Record<string, FlagSpec>>;
@@ -75,7 +78,6 @@ export interface Arguments<D extends Declaration> {
 
 /**
  * Parses a command line.
- *
  * @param argv the arguments after the script's own name
  * @throws usageError naming the argument, what is allowed, and `--help`
  */
@@ -120,8 +122,8 @@ function splitCommand(argv: readonly string[]): [readonly string[], readonly str
 }
 
 /**
- * After the first positional everything but the task's own switches belongs to the other program, in its order; after
- * a lone `--` the switches do, too.
+ * After the first positional everything but the task's own switches belongs to the other program, in its order; after a
+ * lone `--` the switches do, too.
  */
 function splitPassThrough(
   declaration: Declaration,
@@ -145,7 +147,6 @@ function splitAtDashes(argv: readonly string[]): [readonly string[], readonly st
 
 /**
  * Checks every argument that starts with a dash.
- *
  * @returns the flags that were given, and the arguments with every flag as `--name=value`: minimist would take an
  *   argument `true` after a switch for its value, and `--no-x` for the opposite of a flag `x`
  */

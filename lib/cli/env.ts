@@ -36,7 +36,6 @@ export type ValueOf<N extends VariableName> =
 
 /**
  * Reads a declared variable as its kind, with its default.
- *
  * @throws usageError for a value that its kind does not allow
  */
 export function readVariable<N extends VariableName>(env: Environment, name: N): ValueOf<N> {
@@ -47,7 +46,6 @@ export function readVariable<N extends VariableName>(env: Environment, name: N):
 
 /**
  * Reads a declared path, made absolute.
- *
  * @param startDirectory what a relative path is relative to
  */
 export function readPath<N extends PathName>(env: Environment, name: N, startDirectory: string): ValueOf<N> {
@@ -78,7 +76,6 @@ export function firstOf(
 
 /**
  * A boolean: 1/true/yes/on or 0/false/no/off, in any case.
- *
  * @param alsoAllowed values that the caller has looked for before, for the error
  * @throws usageError for any other text
  */
@@ -91,7 +88,6 @@ export function parseBoolean(source: string, text: string, alsoAllowed: readonly
 
 /**
  * A whole number written in decimal digits, `min` or more.
- *
  * @throws usageError for anything else, `1e4` and `0x10` included
  */
 export function parseCount(source: string, text: string, min: number): number {
@@ -102,7 +98,6 @@ export function parseCount(source: string, text: string, min: number): number {
 
 /**
  * One of a closed set.
- *
  * @throws usageError that lists the set
  */
 export function parseChoice<T extends string>(source: string, text: string, allowed: readonly T[]): T {
@@ -113,7 +108,6 @@ export function parseChoice<T extends string>(source: string, text: string, allo
 
 /**
  * The error for a value that is not allowed.
- *
  * @param allowed what is, as the rest of a sentence: `are a, b`, `is a whole number`
  */
 export function notAllowed(source: string, text: string, allowed: string) {

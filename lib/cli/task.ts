@@ -28,7 +28,6 @@ export type TaskBody<D extends Declaration> = (ctx: TaskContext, args: Arguments
 /**
  * Runs a task: parses its arguments, prints `--help`, runs the body, reports an expected failure in one line, and sets
  * the exit status. An unexpected error keeps its stack.
- *
  * @param moduleUrl the task's `import.meta.url`, which tells its own arguments from those of zx
  */
 export async function runTask<const D extends Declaration>(

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * What the user sees: results on stdout; progress, echo and reports on stderr, about one
- * line per command. All colour of the suite is here.
+ * What the user sees: results on stdout; progress, echo and reports on stderr, about one line per command. All colour
+ * of the suite is here.
  */
 
 import type { Environment } from './env.ts';

@@ -15,7 +15,6 @@ export class Problems {
 
   /**
    * Runs a check or reads a value.
-   *
    * @param placeholder stands for a wrong value, so that what does not depend on it can be checked as well
    */
   attempt<T>(body: () => T, placeholder: T): T {
@@ -39,7 +38,6 @@ export class Problems {
 
   /**
    * Ends the task where anything was wrong: a line for each problem, each once.
-   *
    * @throws the last of them
    */
   throwIfAny(terminal: Terminal): void {

@@ -2,7 +2,8 @@
 
 /**
  * Every environment variable that is an interface of the tasks: its kind, meaning and default. Reading (`env.ts`),
- * `--help` and the tables of the README come from here. What belongs to the system (`HOME`, `PATH`, `NO_COLOR`) is not here.
+ * `--help` and the tables of the README come from here. What belongs to the system (`HOME`, `PATH`, `NO_COLOR`) is not
+ * here.
  */
 
 /** What may be said of a variable besides its kind and meaning. */
@@ -164,15 +165,23 @@ const GUARD = [
   'OPENSHELL_VM_BUILD_NOFILE_LIMIT',
 ] as const;
 
+const COMPILE = [
+  ...(['OPENSHELL_ROOT', 'EXTRA_CARGO_FEATURES', 'CARGO_TARGET_DIR', 'CARGO_BUILD_JOBS'] as const),
+  ...(['RUSTFLAGS', 'CARGO_ENCODED_RUSTFLAGS', ...GUARD] as const),
+] as const;
+
+const SUPERVISOR = ['SUPERVISOR_LIBC', 'OPENSHELL_CARGO_VERSION', ...COMPILE] as const;
+
 /** What tasks of one kind read, for their declarations. */
 export const READS = {
   /** Every task that starts programs. */
   guard: GUARD,
-  /** Every task that compiles release binaries. */
-  release: [
-    ...['OPENSHELL_ROOT', 'EXTRA_CARGO_FEATURES', 'CARGO_TARGET_DIR', 'CARGO_BUILD_JOBS', 'SUPERVISOR_LIBC'],
-    ...['OPENSHELL_CARGO_VERSION', 'RUSTFLAGS', 'CARGO_ENCODED_RUSTFLAGS', 'ZIG', ...GUARD],
-  ],
+  /** Every task that compiles. */
+  compile: COMPILE,
+  /** Every task that compiles a release of the supervisor alone. */
+  supervisor: SUPERVISOR,
+  /** Every task that compiles release binaries; the gateway is linked by zig. */
+  release: ['ZIG', ...SUPERVISOR],
   /** Every task that chooses a container engine. */
   engine: [
     ...['CONTAINER_ENGINE', 'CONTAINER_ENGINE_TARGET', 'OPENSHELL_E2E_DRIVER', 'KIND_EXPERIMENTAL_PROVIDER'],

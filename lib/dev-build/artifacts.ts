@@ -28,7 +28,6 @@ export interface DevBuild {
 
 /**
  * Verifies what a run built.
- *
  * @throws TaskError (1) for a binary that is not there, or that fails verification
  */
 export async function verifyBuilt(
@@ -66,7 +65,6 @@ function isShared(plan: DevBuildPlan, gateway: string): boolean {
 
 /**
  * The first of cargo's executables that this machine can run: several targets give several.
- *
  * @throws TaskError (1) with every reason, or where cargo built none
  */
 export function verifyRunnable(binary: string, paths: readonly string[], host: Host): string {

@@ -19,7 +19,6 @@ export function devBuildLines(runner: Runner, plan: DevBuildPlan): string[] {
 
 /**
  * Runs cargo once and verifies what it built.
- *
  * @throws TaskError: cargo's own status, or 1 for a binary that fails verification
  */
 export async function executeDevBuild(

@@ -3,10 +3,10 @@
 /**
  * The plan of a launch's build, pure: one cargo run, and the scripts that it compiles through.
  *
- * With the supervisor, the run has a directory of its own for the binaries (`--target-dir`) and shares
- * everything else with the user's builds (`build.build-dir`): the dependencies are compiled once,
- * and the names in the user's own directory, which belong to whoever built last, are neither
- * written nor read. Whether anything is up to date is cargo's to say, and so is where it is.
+ * With the supervisor, the run has a directory of its own for the binaries (`--target-dir`) and shares everything else
+ * with the user's builds (`build.build-dir`): the dependencies are compiled once, and the names in the user's own
+ * directory, which belong to whoever built last, are neither written nor read. Whether anything is up to date is
+ * cargo's to say, and so is where it is.
  */
 
 import { createHash } from 'node:crypto';
@@ -35,7 +35,6 @@ export interface DevBuildPlan {
 
 /**
  * Plans the build of a launch.
- *
  * @param features the extra features of each binary
  * @throws usageError where cargo is set to build for another machine only
  */
@@ -68,7 +67,10 @@ function featureArguments(binaries: readonly Binary[], features: Features): stri
   return all.length === 0 ? [] : ['--features', [...new Set(all)].join(' ')];
 }
 
-/** Our directories in the target directory. Runs with other features have another one, so that two at once do not collide. */
+/**
+ * Our directories in the target directory. Runs with other features have another one, so that two at once do not
+ * collide.
+ */
 function ownDirectories(config: DevBuildConfig, settings: CargoSettings, features: readonly string[]) {
   const target = config.targetDirectory ?? settings.targetDirectory ?? join(config.root, 'target');
   const tasks = join(target, 'openshell-tasks');
@@ -78,9 +80,9 @@ function ownDirectories(config: DevBuildConfig, settings: CargoSettings, feature
 }
 
 /**
- * The arguments that put everything but the binaries where the user's builds have it. Cargo takes
- * braces in this path for a template, which a relative path may have none of (relative to the
- * directory that cargo runs in); where both have some, nothing is shared, only built again.
+ * The arguments that put everything but the binaries where the user's builds have it. Cargo takes braces in this path
+ * for a template, which a relative path may have none of (relative to the directory that cargo runs in); where both
+ * have some, nothing is shared, only built again.
  */
 function sharingArguments(target: string, root: string): string[] {
   const text = [target, relative(root, target)].find((path) => !/[{}]/.test(path));

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * The scripts that stand before the compiler, pure. One links the supervisor's program statically:
- * libc and std choose at the last link, so only the last crate gets the flag. Cargo counts the path
- * of such a `RUSTC_WORKSPACE_WRAPPER` in the names of what it makes (not its content: so the path
- * holds the content's hash), and keeps it apart from what a user's own build makes.
+ * The scripts that stand before the compiler, pure. One links the supervisor's program statically: libc and std choose
+ * at the last link, so only the last crate gets the flag. Cargo counts the path of such a `RUSTC_WORKSPACE_WRAPPER` in
+ * the names of what it makes (not its content: so the path holds the content's hash), and keeps it apart from what a
+ * user's own build makes.
  *
  * Plain sh and few words: they run once for every crate.
  */
@@ -31,7 +31,6 @@ export interface CompilerScripts {
 
 /**
  * The scripts of a run.
- *
  * @param directory absolute; each script stands in a directory of its own in it
  * @param settings the wrappers that the user uses; they stay in use behind ours
  */
@@ -53,7 +52,7 @@ function script(directory: string, name: string, text: string): ScriptFile {
 
 const HEAD = `#!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Made by the tasks for their own builds: see lib/launch-build/scripts.ts.
+# Made by the tasks for their own builds: see lib/dev-build/rustc-wrappers.ts.
 `;
 
 /** Cargo says `COMPILER --crate-name NAME .. --crate-type TYPE ..`; the library of the package has the same name. */
@@ -70,10 +69,9 @@ fi
 `;
 
 /**
- * Sccache takes the wrapper of the workspace's crates for a compiler that it does not know. So a
- * wrapper of ours stands before it, does that one's work, and shows it the real compiler. Only
- * what compiles goes to sccache: cargo asks the compiler some questions and keeps the answers, a
- * failure too, which would outlive the restart of a server.
+ * Sccache takes the wrapper of the workspace's crates for a compiler that it does not know. So a wrapper of ours stands
+ * before it, does that one's work, and shows it the real compiler. Only what compiles goes to sccache: cargo asks the
+ * compiler some questions and keeps the answers, a failure too, which would outlive the restart of a server.
  */
 function outerText(own: string, behind: string, wrapper: string): string {
   const direct = (word: number) => (isSccache(wrapper) ? `[ "\${${word}-}" = --crate-name ] || exec "$@"` : ':');

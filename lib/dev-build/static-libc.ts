@@ -13,8 +13,8 @@ const PROBE_TIMEOUT_MS = 20_000;
 const REMEDY = 'for the quick way install it: libc6-dev (Debian, Ubuntu), glibc-static (Fedora, RHEL)';
 
 /**
- * Why no static supervisor can be built in the gateway's run; `undefined` where one can. The caller
- * then takes the staged one and shows the reason, which ends with how to get the quick way.
+ * Why no static supervisor can be built in the gateway's run; `undefined` where one can. The caller then takes the
+ * staged one and shows the reason, which ends with how to get the quick way.
  */
 export async function whyNoStaticLibc(
   runner: Runner,

@@ -31,7 +31,6 @@ export interface BuiltSupervisor {
 
 /**
  * Verifies a supervisor and takes its digest, all of the same file.
- *
  * @throws TaskError (1) for one that may not run inside any image, or that keeps being replaced
  */
 export async function inspectSupervisor(path: string, arch: Arch | undefined): Promise<BuiltSupervisor> {
@@ -46,7 +45,6 @@ export async function inspectSupervisor(path: string, arch: Arch | undefined): P
 
 /**
  * Verifies a supervisor, which runs inside any image: the machine, completeness, no interpreter, no needed libraries.
- *
  * @returns its size in bytes, and what was verified, for users
  * @throws TaskError (1) with every reason
  */
@@ -85,7 +83,6 @@ function stampIfThere(path: string): string | undefined {
 
 /**
  * Copies a supervisor whole, so that sandboxes that run keep their inode; one that is there already is left alone.
- *
  * @throws TaskError (1) where another build has replaced the file since it was verified
  */
 export async function installSupervisor(supervisor: BuiltSupervisor, path: string, mode = 0o755): Promise<Change> {
@@ -109,8 +106,8 @@ export function stampOf(path: string): string {
 }
 
 /**
- * The SHA-256 of a file in hexadecimal. It is kept beside the file for the next time: a supervisor of 200 MB takes longer
- * to read than cargo takes to see that nothing has changed.
+ * The SHA-256 of a file in hexadecimal. It is kept beside the file for the next time: a supervisor of 200 MB takes
+ * longer to read than cargo takes to see that nothing has changed.
  */
 export async function digestOf(path: string): Promise<string> {
   const memo = join(dirname(path), `.${basename(path)}.sha256`);

@@ -35,8 +35,8 @@ function checkEnd(what: string, end: bigint, size: number): void {
 }
 
 /**
- * The dynamic section has to be the dynamic segment, and what may occur only once must not occur twice.
- * A file without any section header (stripped of them) has nothing to compare, and is as good as its segments.
+ * The dynamic section has to be the dynamic segment, and what may occur only once must not occur twice. A file without
+ * any section header (stripped of them) has nothing to compare, and is as good as its segments.
  */
 export function checkAgreement({ segments, sections }: Headers): void {
   onlyOf(segments, PT.interp, 'PT_INTERP segments');

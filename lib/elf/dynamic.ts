@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * What the loader is told: the interpreter (PT_INTERP), and from the dynamic section (PT_DYNAMIC) the needed
- * libraries, DF_1_PIE, and where the version needs are. Each function throws on the first thing that is wrong.
+ * What the loader is told: the interpreter (PT_INTERP), and from the dynamic section (PT_DYNAMIC) the needed libraries,
+ * DF_1_PIE, and where the version needs are. Each function throws on the first thing that is wrong.
  */
 import { DF_1_PIE, DT, DYN } from './format.ts';
 import { loadedPlaces, type Place, type Segment } from './headers.ts';

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * The 64-bit little-endian ELF format as data: numbers, names, and the positions of the fields that are read.
- * Source: System V gABI (chapters 4 and 5), GNU extensions from the Linux Standard Base.
+ * The 64-bit little-endian ELF format as data: numbers, names, and the positions of the fields that are read. Source:
+ * System V gABI (chapters 4 and 5), GNU extensions from the Linux Standard Base.
  */
 
 /** The ELF header (Elf64_Ehdr). As in all records here: its size, and the positions of fields from its start. */

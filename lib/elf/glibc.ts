@@ -37,8 +37,8 @@ export function parseGlibcLimit(text: string): GlibcVersion {
 }
 
 /**
- * The distinct glibc versions that a file needs, oldest first, those of an unknown release last; empty for a static one.
- * DT_RELR counts although no version is named for it: some linkers leave the name out.
+ * The distinct glibc versions that a file needs, oldest first, those of an unknown release last; empty for a static
+ * one. DT_RELR counts although no version is named for it: some linkers leave the name out.
  */
 function glibcNeeds(file: ElfFile): GlibcNeed[] {
   const needs = new Map<string, GlibcNeed>();

@@ -13,7 +13,6 @@ type Output = Pick<TaskContext, 'startDirectory' | 'terminal'>;
 
 /**
  * Prints for each file whether it is a complete static executable.
- *
  * @param machine the machine that each has to be for; any machine is good without it
  * @throws TaskError (1) naming how many failed
  */
@@ -25,7 +24,6 @@ export function printStaticVerdicts(ctx: Output, binaries: readonly string[], ma
 
 /**
  * Prints for each file whether it needs no newer glibc than a limit.
- *
  * @param limit such as `2.28`
  * @throws usageError for a limit that is not a version, TaskError (1) naming how many failed
  */

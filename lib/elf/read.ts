@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * One 64-bit little-endian ELF file, read and found complete. No other program is needed, so the checks over it are
- * the same on macOS.
+ * One 64-bit little-endian ELF file, read and found complete. No other program is needed, so the checks over it are the
+ * same on macOS.
  */
 import { checkAgreement, checkExtents, checkVersionSection } from './completeness.ts';
 import { type Dynamic, readDynamic, readInterpreter } from './dynamic.ts';

@@ -37,8 +37,8 @@ export interface BinaryFacts {
 }
 
 /**
- * What was found. Each reason is one whole line that begins with the path and says what was found, what is wanted,
- * and what to do. A refusal has facts too, if the file is complete.
+ * What was found. Each reason is one whole line that begins with the path and says what was found, what is wanted, and
+ * what to do. A refusal has facts too, if the file is complete.
  */
 export type Verdict = { ok: true; facts: BinaryFacts } | { ok: false; reasons: string[]; facts?: BinaryFacts };
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * The version needs of a binary (DT_VERNEED, `.gnu.version_r`): which named versions it wants of which library.
- * The loader follows the chains by their links and not by their counts, so that is what is done here, and counts
- * that do not fit are an error. Source: Linux Standard Base, "Symbol Versioning".
+ * The version needs of a binary (DT_VERNEED, `.gnu.version_r`): which named versions it wants of which library. The
+ * loader follows the chains by their links and not by their counts, so that is what is done here, and counts that do
+ * not fit are an error. Source: Linux Standard Base, "Symbol Versioning".
  */
 import { stringAt, type VersionTable } from './dynamic.ts';
 import { VERNAUX, VERNEED } from './format.ts';

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** The builder that would build: inspected once, checked as it is given. `docker buildx inspect` has no structured form. */
+/**
+ * The builder that would build: inspected once, checked as it is given. `docker buildx inspect` has no structured form.
+ */
 
 import type { RunnerContext } from '../build-env.ts';
 import { oneLine, usageError } from '../errors.ts';
@@ -21,12 +23,10 @@ export type BuilderState =
       /** The error of a node. */
       readonly problem?: string;
     }
-  | { readonly kind: 'absent' }
-  | { readonly kind: 'broken'; readonly reason: string };
+  | { readonly kind: 'absent' | 'broken'; readonly reason: string };
 
 /**
  * Inspects a builder.
- *
  * @param name without one, the builder chosen with `docker buildx use`
  * @returns `undefined` where the engine has no builders
  */
@@ -44,7 +44,7 @@ export async function inspectBuilder(
 
 /** Only a builder that does not exist is created; one that exists and is broken is not created anew. */
 export function parseRefusal(reason: string): BuilderState {
-  return /no builder ["'].*["'] found/.test(reason) ? { kind: 'absent' } : { kind: 'broken', reason };
+  return { kind: /no builder ["'].*["'] found/.test(reason) ? 'absent' : 'broken', reason };
 }
 
 /** Reads `buildx inspect`, whose rows are padded as it likes; an error of a node stands in a row of its own. */
@@ -65,7 +65,6 @@ export function parseBuilder(text: string): BuilderState {
 
 /**
  * The driver of the builder that would build; `undefined` where the engine has no builders.
- *
  * @param name the one that the user named; else the one chosen with `docker buildx use` counts
  * @throws usageError with buildx's own words for a builder that does not exist or does not work
  */
@@ -88,13 +87,11 @@ export async function probeBuilder(
           'choose another one (docker buildx ls) or name one in DOCKER_BUILDER',
         ]
       : [`builder '${name}'`, 'see docker buildx ls, change DOCKER_BUILDER or unset it'];
-  const reason = state.kind === 'absent' ? 'it does not exist' : oneLine(state.reason);
-  throw usageError(`${what} does not work: ${reason}; ${remedy}`);
+  throw usageError(`${what} does not work: ${oneLine(state.reason)}; ${remedy}`);
 }
 
 /**
  * Several platforms in one build need a builder that can hold them.
- *
  * @param driver what `probeBuilder` gave
  * @throws usageError for docker's own builder over its old image store, which would refuse only after the compile
  */

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** Which engines respond: each is probed once in a run, side by side, within a time limit, and quoted where it refuses. */
+/**
+ * Which engines respond: each is probed once in a run, side by side, within a time limit, and quoted where it refuses.
+ */
 
 import type { Runner, RunnerContext } from '../build-env.ts';
 import { type Environment, readVariable } from '../cli/env.ts';
@@ -14,7 +16,9 @@ import { PODMAN } from './podman.ts';
 import { chooseEngine, type EngineChoice, engineWishes, NO_CONTEXT } from './select.ts';
 import { type Engine, type EngineInfo, type EngineName, INFO_ARGUMENTS, parseInfo, refusalIn } from './types.ts';
 
-/** A daemon on the other side of the world responds well within this; one that hangs does not block the other engine. */
+/**
+ * A daemon on the other side of the world responds well within this; one that hangs does not block the other engine.
+ */
 const INFO_TIMEOUT_MS = 15_000;
 const CONTEXT_TIMEOUT_MS = 10_000;
 
@@ -30,7 +34,9 @@ interface Probed {
   readonly info: EngineInfo | undefined;
 }
 
-/** A probe of an engine, builder or cluster. No token of the user goes with it, so nothing that it prints can hold one. */
+/**
+ * A probe of an engine, builder or cluster. No token of the user goes with it, so nothing that it prints can hold one.
+ */
 export function probeCommand(argv: readonly string[], root: string): Command {
   const env = Object.fromEntries(TOKEN_VARIABLES.map((name) => [name, undefined]));
   return cmd({ cwd: root, env })`${argv}`;
@@ -38,7 +44,6 @@ export function probeCommand(argv: readonly string[], root: string): Command {
 
 /**
  * Finds the engine of a task by the one rule of the suite, and says which it is and why.
- *
  * @throws usageError for wishes that are wrong or contradict, and where no engine that may be used responds
  */
 export async function detectEngine(ctx: RunnerContext, root: string): Promise<Engine> {
@@ -53,7 +58,6 @@ export async function detectEngine(ctx: RunnerContext, root: string): Promise<En
 
 /**
  * The first of the candidates that responds. Prints nothing.
- *
  * @throws usageError with the words of each where none does
  */
 export async function findEngine({ runner, env }: RunnerContext, root: string, choice: EngineChoice): Promise<Engine> {
@@ -107,7 +111,6 @@ async function kubeContext(
 /**
  * The architecture of an engine's server. Never this machine's in its place: the image would hold a binary for the
  * wrong one.
- *
  * @throws usageError where it is neither amd64 nor arm64
  */
 export function serverArch({ program, info }: Engine): Arch {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Which engine, by the one rule of the suite: `CONTAINER_ENGINE`, then `OPENSHELL_E2E_DRIVER`, then
- * the cluster of the kube context (only where `CONTAINER_ENGINE_TARGET` asks for it), then what
- * answers, podman first. What contradicts is an error. Pure; `detect.ts` asks the questions.
+ * Which engine, by the one rule of the suite: `CONTAINER_ENGINE`, then `OPENSHELL_E2E_DRIVER`, then the cluster of the
+ * kube context (only where `CONTAINER_ENGINE_TARGET` asks for it), then what answers, podman first. What contradicts is
+ * an error. Pure; `detect.ts` asks the questions.
  */
 
 import { type Environment, notAllowed, readVariable, textOf } from '../cli/env.ts';
@@ -37,7 +37,6 @@ export interface EngineChoice {
 
 /**
  * Reads the variables.
- *
  * @throws usageError for a value that is not allowed, and for the removed variable
  */
 export function engineWishes(env: Environment): EngineWishes {
@@ -68,7 +67,6 @@ function engineOf(word: string | undefined): EngineName | undefined {
 
 /**
  * The engine that a local cluster runs on, from the name of the kube context.
- *
  * @param context empty where there is none
  */
 export function engineOfContext(context: string, kindProvider: EngineName | undefined): EngineName | undefined {
@@ -78,7 +76,6 @@ export function engineOfContext(context: string, kindProvider: EngineName | unde
 
 /**
  * Chooses.
- *
  * @param context the kube context; `undefined` where it was not asked for
  * @param problem why there is no context, where it is empty
  * @throws usageError for wishes that contradict each other, or a cluster that says nothing where nothing else does

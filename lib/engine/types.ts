@@ -76,7 +76,6 @@ export const INFO_ARGUMENTS = ['info', '--format', '{{json .}}'] as const;
 
 /**
  * Reads the output of `info`.
- *
  * @returns `undefined` for text that no engine prints
  */
 export function parseInfo(text: string): EngineInfo | undefined {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Files that others read appear whole: written to a temporary file in the same directory, flushed,
- * renamed. Unchanged content is left alone, so that caches keyed by it stay warm.
+ * Files that others read appear whole: written to a temporary file in the same directory, flushed, renamed. Unchanged
+ * content is left alone, so that caches keyed by it stay warm.
  */
 
 import {
@@ -40,7 +40,6 @@ export function writeWhole(path: string, text: string, mode: number): Change {
 
 /**
  * Copies a file whole, with these permissions; the destination's directory is created.
- *
  * @param verifyCopy looks at the copy before anybody else can; when it throws, nothing has changed
  */
 export function copyWhole(source: string, path: string, mode: number, verifyCopy?: (copy: string) => void): Change {
@@ -69,8 +68,8 @@ export function hasSameContent(left: string, right: string): boolean {
 }
 
 /**
- * Removes what interrupted writes of this file have left. Call it only where nobody else writes the file,
- * or say which process is still at it.
+ * Removes what interrupted writes of this file have left. Call it only where nobody else writes the file, or say which
+ * process is still at it.
  */
 export function sweepTemporary(path: string, isBusy: (pid: number) => boolean = () => false): void {
   const directory = dirname(path);
@@ -84,7 +83,6 @@ export function sweepTemporary(path: string, isBusy: (pid: number) => boolean = 
 
 /**
  * Makes a new file in the place of `path` and its content, whole, with these permissions.
- *
  * @param fill makes the temporary file; when it throws, nothing has changed
  * @throws TaskError with the system's reason: no space, no permission, a directory in the way; or what `fill` throws
  */
@@ -135,7 +133,9 @@ function finish(temporary: string, path: string, mode: number): void {
   flush(dirname(path));
 }
 
-/** The error to report, once the temporary file is gone; where that cannot be removed either, the first error counts. */
+/**
+ * The error to report, once the temporary file is gone; where that cannot be removed either, the first error counts.
+ */
 function unwritten(path: string, temporary: string, error: unknown): unknown {
   try {
     rmSync(temporary, { force: true });
@@ -154,7 +154,6 @@ function flush(path: string): void {
 
 /**
  * Checks that a directory can be written to, or made: a compilation of minutes must not end at one that cannot.
- *
  * @param remedy what the user can do about it
  * @throws usageError naming the directory that is in the way
  */

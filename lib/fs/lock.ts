@@ -3,9 +3,9 @@
 /**
  * One at a time in the same place, told who is in the way.
  *
- * The record of the holder (pid, start, task) outlives nobody: it counts only while that very
- * process lives, so a SIGKILL leaves nothing to clean up. Reading and writing the record is
- * serialised by a lock of the kernel, which SQLite takes for us and which ends with its process.
+ * The record of the holder (pid, start, task) outlives nobody: it counts only while that very process lives, so a
+ * SIGKILL leaves nothing to clean up. Reading and writing the record is serialised by a lock of the kernel, which
+ * SQLite takes for us and which ends with its process.
  */
 
 import { rmSync, writeFileSync } from 'node:fs';
@@ -38,7 +38,6 @@ export interface Lock {
 
 /**
  * Runs a body while no other process runs one for the same path; waits for one that does, and says so once.
- *
  * @param path a file of ours in a directory that stays; `path` and `path.db` are used
  * @param task what the body does, for the others
  * @param other what the others do, for this user: `another staging in this checkout`
@@ -110,7 +109,6 @@ function readHolder(path: string): Holder | undefined {
 
 /**
  * Runs a short synchronous body while no other process runs one for the same path.
- *
  * @throws failure where the system does not give the lock
  */
 async function serialised<T>(path: string, body: () => T): Promise<T> {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Directories that hold keys, databases and sandbox disks: real directories of one user, closed to others.
- * They are never reached through a link that somebody else could have put there.
+ * Directories that hold keys, databases and sandbox disks: real directories of one user, closed to others. They are
+ * never reached through a link that another user could have put there.
  */
 
 import { lstatSync, mkdirSync, type Stats } from 'node:fs';
@@ -18,7 +18,6 @@ export type Owners = readonly number[];
 
 /**
  * Checks a directory that is there already; one that is not there is fine.
- *
  * @param source what named the directory, for the error
  * @throws usageError for a link, a file, a directory of another user, or a path that cannot be looked at
  */
@@ -29,13 +28,12 @@ export function verifyPrivateDirectory(source: string, path: string, owners: Own
 
 /**
  * Makes the directory with mode 0700, or narrows the one that is there.
- *
  * @throws usageError as `verifyPrivateDirectory` does
  */
 export function makePrivateDirectory(source: string, path: string, owners: Owners): void {
   try {
     makeDirectory(dirname(path));
-    // Exclusive: between looking and making, somebody could have put a link here.
+    // Exclusive: between looking and making, another user could have put a link here.
     mkdirSync(path, { mode: PRIVATE });
     takeDirectoryOwner(path);
   } catch (error) {

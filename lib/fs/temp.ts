@@ -8,7 +8,6 @@ import { shown, usageError } from '../errors.ts';
 
 /**
  * The system's directory for temporary files (`TMPDIR`).
- *
  * @throws usageError where nothing can be made in it
  */
 export function temporaryRoot(): string {

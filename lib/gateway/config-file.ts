@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * The gateway's configuration as a typed value, serialised by a library: whatever a value holds, it stays that value and
- * does not become another key.
+ * The gateway's configuration as a typed value, serialised by a library: whatever a value holds, it stays that value
+ * and does not become another key.
  */
 
 import { join } from 'node:path';
@@ -62,7 +62,6 @@ export async function writeGatewayConfig(path: string, config: GatewayConfig): P
 
 /**
  * A URL of a SQLite database; the path is percent-decoded by its reader (sqlx), and ends at a `?`.
- *
  * @throws usageError for a path that a URL cannot carry
  */
 export function sqliteUrl(path: string): string {

@@ -12,7 +12,7 @@ import type { Invoker } from '../fs/ownership.ts';
 import { absolutePath } from '../fs/paths.ts';
 import { type Owners, ownersOf, verifyPrivateDirectory } from '../fs/private-directory.ts';
 import type { Host } from '../host.ts';
-import { type BuildOptions, resolveBuildOptions } from '../stage/config.ts';
+import { type LaunchOptions, resolveLaunchOptions } from '../stage/config.ts';
 import type { DriverName } from './drivers/names.ts';
 import { configHome } from './registration.ts';
 import {
@@ -87,12 +87,12 @@ export interface Config {
   /** The endpoint that the user gave for sandboxes; `undefined` for the driver's own. */
   readonly grpcEndpoint: string | undefined;
   readonly logLevel: string;
-  /** Whether the gateway becomes the CLI's active one once it answers. */
+  /** Whether the gateway becomes the CLI's active one once it responds. */
   readonly isActivated: boolean;
   /** The directory of the CLI's registry, absolute. */
   readonly configHome: string;
   /** How binaries are compiled. */
-  readonly build: BuildOptions;
+  readonly build: LaunchOptions;
 }
 
 /** Resolves what all drivers have in common; whatever is wrong becomes one of the problems. */
@@ -123,7 +123,10 @@ export function resolveConfig(record: DriverDefaults, source: ConfigSource): Con
     logLevel: readVariable(env, 'OPENSHELL_LOG_LEVEL'),
     isActivated: problems.attempt(() => resolveActivation(record, flags), false),
     configHome: problems.attempt(() => configHome(env, startDirectory, invoker?.home), root),
-    build: problems.attempt(() => resolveBuildOptions(env, root, startDirectory), resolveBuildOptions({}, root, root)),
+    build: problems.attempt(
+      () => resolveLaunchOptions(env, root, startDirectory),
+      resolveLaunchOptions({}, root, root),
+    ),
   };
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * The end of a launch: what can be tried is tried, then the gateway is registered, watched, and
- * takes the task's place. A replacement that fails would abort Node, so nothing is left to chance.
+ * The end of a launch: what can be tried is tried, then the gateway is registered, watched, and takes the task's place.
+ * A replacement that fails would abort Node, so nothing is left to chance.
  */
 
 import { accessSync, closeSync, constants, openSync } from 'node:fs';
@@ -21,8 +21,8 @@ import { register } from './registration.ts';
 import { reachableAddress } from './validate.ts';
 
 /**
- * Variables that flags or the configuration decide. A gateway parses them even where they lose, and
- * ends at a value that it does not like.
+ * Variables that flags or the configuration decide. A gateway parses them even where they lose, and ends at a value
+ * that it does not like.
  */
 const DECIDED = [
   'OPENSHELL_BIND_ADDRESS',
@@ -63,7 +63,6 @@ interface Launched {
 
 /**
  * The gateway's own command.
- *
  * @param binary the path of the gateway
  */
 export function gatewayCommand(binary: string, ctx: RunnerContext, { config, driver, record }: Launched): Command {
@@ -82,10 +81,10 @@ function databasePath(config: Config): string {
 
 /**
  * Registers the gateway, starts the watcher, and replaces this process by the gateway.
- *
  * @param binary the path of the gateway
  * @returns the gateway's exit status, where the process could not be replaced
- * @throws usageError where the port has been taken meanwhile, or the binary cannot run
+ * @throws usageError where the port has been taken since the preflight; an error of the file system where the binary
+ *   cannot run
  */
 export async function execGateway(ctx: RunnerContext, plan: Launched, binary: string): Promise<number> {
   const { runner, signals, startDirectory } = ctx;

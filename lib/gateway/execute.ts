@@ -7,7 +7,7 @@
 
 import { dirname, join } from 'node:path';
 import type { RunnerContext } from '../build-env.ts';
-import { type Features, featuresByComponent } from '../cargo/features.ts';
+import { featuresByComponent } from '../cargo/features.ts';
 import { readWorkspace } from '../cargo/metadata.ts';
 import { findToolchain, type Toolchain } from '../cargo/toolchain.ts';
 import { findCheckout } from '../checkout.ts';
@@ -32,7 +32,6 @@ import { bannerLines, dryRunLines } from './report.ts';
 
 /**
  * Starts a gateway with a driver: builds it, and lets it take this process's place.
- *
  * @param engine the engine that has responded already, where the launcher was chosen by it
  * @returns the gateway's exit status, where the process could not be replaced
  * @throws TaskError: 2 with everything that is wrong before anything is built, else the status of what failed
@@ -86,9 +85,8 @@ async function verifyPlace(config: Config, problems: Problems): Promise<void> {
 }
 
 /**
- * Probes the tools and the driver's engine in the order in which they need each other; whatever one of them lacks, the
+ * Probes the tools and the driver's engine in the order in which they need each other; whatever one of them misses, the
  * next is probed too.
- *
  * @returns `undefined` where something is wrong
  */
 async function prepare(
@@ -107,7 +105,9 @@ async function prepare(
   return build && { preparation, build, toolchain: tools.toolchain };
 }
 
-/** Hands each feature to the binaries of the launch whose packages declare it, in whichever cargo run they are built. */
+/**
+ * Hands each feature to the binaries of the launch whose packages declare it, in whichever cargo run they are built.
+ */
 async function knownTools(
   { runner }: RunnerContext,
   { build, root }: Config,
@@ -115,9 +115,10 @@ async function knownTools(
   toolchain: Toolchain,
 ): Promise<KnownTools> {
   if (build.features.length === 0) return { toolchain, features: new Map() };
-  const { packages } = await readWorkspace(runner, toolchain, root, {});
-  const features: Features = featuresByComponent(build.features, [COMPONENTS.gateway, ...driver.binaries], packages);
-  return { toolchain, features };
+  const env = build.targetDirectory === undefined ? {} : { CARGO_TARGET_DIR: build.targetDirectory };
+  const workspace = await readWorkspace(runner, toolchain, root, env);
+  const binaries = [COMPONENTS.gateway, ...driver.binaries];
+  return { toolchain, workspace, features: featuresByComponent(build.features, binaries, workspace.packages) };
 }
 
 function planBuild(

@@ -35,7 +35,8 @@ export const LAUNCHERS = {
     flags: FLAGS,
     variables: [
       ...(['OPENSHELL_DOCKER_GATEWAY_NAME', 'OPENSHELL_DOCKER_GATEWAY_STATE_DIR', ...COMMON] as const),
-      ...(['OPENSHELL_SANDBOX_NAMESPACE', POLICY, 'OPENSHELL_SUPERVISOR_PROFILE', ...READS.release] as const),
+      ...(['OPENSHELL_SANDBOX_NAMESPACE', POLICY, 'OPENSHELL_SUPERVISOR_PROFILE'] as const),
+      ...(['SUPERVISOR_LIBC', ...READS.compile] as const),
     ],
   },
   podman: {
@@ -47,7 +48,7 @@ export const LAUNCHERS = {
       ...(['OPENSHELL_SANDBOX_HTTPS_PROXY', 'OPENSHELL_SANDBOX_NO_PROXY'] as const),
       ...(['OPENSHELL_SANDBOX_PROXY_AUTH_FILE', 'OPENSHELL_SANDBOX_PROXY_AUTH_ALLOW_INSECURE'] as const),
       ...(['OPENSHELL_SANDBOX_PROXY_CONNECT_BY_HOSTNAME', 'OPENSHELL_SUPERVISOR_IMAGE'] as const),
-      ...(['OPENSHELL_SUPERVISOR_PROFILE', ...READS.release] as const),
+      ...(['OPENSHELL_SUPERVISOR_PROFILE', 'SUPERVISOR_LIBC', ...READS.compile] as const),
     ],
   },
   vm: {
@@ -59,14 +60,14 @@ export const LAUNCHERS = {
       ...(['COMMUNITY_SANDBOX_IMAGE', 'OPENSHELL_VM_BOOTSTRAP_IMAGE', 'OPENSHELL_VM_HOST_GATEWAY'] as const),
       ...(['OPENSHELL_DRIVER_DIR', 'OPENSHELL_VM_DRIVER_STATE_DIR', 'OPENSHELL_VM_DRIVER_STATE_ROOT'] as const),
       ...(['OPENSHELL_VM_GPU', 'OPENSHELL_VM_GPU_MEM_MIB', 'OPENSHELL_VM_GPU_VCPUS'] as const),
-      ...(['OPENSHELL_VM_RUNTIME_COMPRESSED_DIR', 'GUEST_ARCH', ...READS.release] as const),
+      ...(['OPENSHELL_VM_RUNTIME_COMPRESSED_DIR', 'GUEST_ARCH', ...READS.supervisor] as const),
     ],
   },
   kubernetes: {
     name: 'tasks/gateway.ts --driver kubernetes',
     summary: 'Build and run a gateway whose sandboxes run in a Kubernetes cluster.',
     flags: FLAGS,
-    variables: [...COMMON, 'OPENSHELL_SANDBOX_NAMESPACE', POLICY, ...READS.release],
+    variables: [...COMMON, 'OPENSHELL_SANDBOX_NAMESPACE', POLICY, ...READS.compile],
   },
 } as const satisfies Record<DriverName, Declaration>;
 

@@ -10,8 +10,7 @@ import { namesIn, textIn } from '../fs/paths.ts';
 const LISTENING = '0A';
 
 /**
- * A listener for users: `python3 (pid 123)`; `undefined` where the system does not tell, as for
- * another user's process.
+ * A listener for users: `python3 (pid 123)`; `undefined` where the system does not tell, as for another user's process.
  */
 export function portOwner(port: number, proc = '/proc'): string | undefined {
   const inodes = listenersOf(port, proc);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Whether a gateway could listen: the very address is bound and released. A connection is tried
- * as well, because some systems let a second listener bind beside one on the wildcard address.
+ * Whether a gateway could listen: the very address is bound and released. A connection is tried as well, because some
+ * systems let a second listener bind beside one on the wildcard address.
  */
 
 import { connect, createServer } from 'node:net';
@@ -21,7 +21,6 @@ const RELEASE_POLL_MS = 20;
 
 /**
  * Checks that address and port can be listened on now.
- *
  * @param source the variable that would name another port
  * @throws usageError saying who holds it, where the system tells
  */
@@ -35,7 +34,7 @@ export async function verifyPortFree(source: string, address: string, port: numb
   }
   const reasons: Readonly<Record<string, string>> = {
     EACCES: `this user may not listen on ${where}; set ${source} to a port of 1024 or more`,
-    EADDRNOTAVAIL: `${address} is no address of this machine; set OPENSHELL_BIND_ADDRESS to one that is`,
+    EADDRNOTAVAIL: `${address} is not an address of this machine; set OPENSHELL_BIND_ADDRESS to one that is`,
     EAFNOSUPPORT: `this machine has no addresses of the kind of ${address}; set OPENSHELL_BIND_ADDRESS to another`,
   };
   throw usageError(reasons[code] ?? `${where} cannot be listened on (${code}); set ${source}`);
@@ -67,13 +66,13 @@ function bindError(address: string, port: number): Promise<string | undefined> {
   });
 }
 
-/** Whether somebody answers there. */
+/** Whether anything responds there. */
 export function canConnect(address: string, port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect({ host: address, port });
-    const end = (answer: boolean) => {
+    const end = (responds: boolean) => {
       socket.destroy();
-      resolve(answer);
+      resolve(responds);
     };
     socket.setTimeout(CONNECT_TIMEOUT_MS, () => end(false));
     socket.once('connect', () => end(true));

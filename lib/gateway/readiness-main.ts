@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** The watcher as a program: `node watch-main.ts WATCHED`, started by the exec. */
+/** The watcher as a program: `node readiness-main.ts WATCHED`, started before the exec. */
 
 import { describeError } from '../errors.ts';
 import { type Watched, watch } from './readiness.ts';

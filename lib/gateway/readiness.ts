@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * A small watcher that outlives the task when the gateway replaces it: once the port responds under the gateway's pid it
- * says so and makes the gateway the CLI's active one. A gateway that fails changes nothing.
+ * A small watcher that outlives the task when the gateway replaces it: once the port responds under the gateway's pid
+ * it says so and makes the gateway the CLI's active one. A gateway that fails changes nothing.
  */
 
 import { join } from 'node:path';
@@ -57,7 +57,7 @@ export async function watch(watched: Watched, say: (text: string) => void): Prom
 
 async function isUp(watched: Watched): Promise<boolean> {
   const { process: gateway, isReplaced, address, port } = watched;
-  // Where the system does not tell whose the listener is, the answer of the port has to do.
+  // Where the system does not tell whose the listener is, that the port responds has to do.
   if (isReplaced && isListening(gateway.pid, port) === false) return false;
   return canConnect(address, port);
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * The entry in the CLI's registry of gateways (`<config home>/openshell/gateways/<name>/metadata.json`),
- * and which of them is active. Files 0600 in directories 0700, as the CLI writes them.
+ * The entry in the CLI's registry of gateways (`<config home>/openshell/gateways/<name>/metadata.json`), and which of
+ * them is active. Files 0600 in directories 0700, as the CLI writes them.
  */
 
 import { dirname, join } from 'node:path';
@@ -27,7 +27,6 @@ export interface GatewayMetadata {
 
 /**
  * The config home that the user's CLI uses.
- *
  * @param invokerHome under sudo, the home of the user who called it
  * @throws usageError without a home
  */

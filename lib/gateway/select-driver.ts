@@ -22,7 +22,6 @@ import { LAUNCHERS } from './flags.ts';
 
 /**
  * Launches with the driver that is selected.
- *
  * @param own the flags that `gateway` itself was given
  * @param further the arguments after `--`, for the driver's launcher
  * @returns the gateway's exit status, where the process could not be replaced
@@ -49,7 +48,6 @@ export async function launchSelected(
 
 /**
  * What flag and environment name; `undefined` where they name nothing. Pure.
- *
  * @throws usageError for a value that is not a driver, and where both are given
  */
 export function namedDriver(

@@ -11,7 +11,6 @@ const NAME_LENGTH_MAX = 128;
 
 /**
  * Checks a gateway's name. It is a directory below the CLI's registry, so `.` and `..` are no names.
- *
  * @throws usageError naming the variable
  */
 export function verifyGatewayName(source: string, name: string): string {
@@ -22,7 +21,6 @@ export function verifyGatewayName(source: string, name: string): string {
 
 /**
  * A TCP port, in decimal digits.
- *
  * @throws usageError naming the variable
  */
 export function parsePort(source: string, text: string): number {
@@ -33,7 +31,6 @@ export function parsePort(source: string, text: string): number {
 
 /**
  * An IP address to listen on. The gateway takes no host names and no zones.
- *
  * @throws usageError naming the variable
  */
 export function verifyBindAddress(source: string, address: string): string {
@@ -54,7 +51,6 @@ export function httpEndpoint(host: string, port: number): string {
 
 /**
  * A URL that sandboxes reach the gateway under.
- *
  * @throws usageError naming the variable
  */
 export function verifyEndpoint(source: string, text: string): string {
@@ -62,10 +58,10 @@ export function verifyEndpoint(source: string, text: string): string {
   throw notAllowed(source, text, 'is a URL such as http://host.openshell.internal:18080');
 }
 
-/** Pull policies in the words of Kubernetes, which docker takes, too. */
+/** Pull policies as Kubernetes calls them, which docker takes, too. */
 export const PULL_POLICIES = { always: 'Always', ifnotpresent: 'IfNotPresent', never: 'Never' } as const;
 
-/** Podman's words for them; it has one more, and takes its own, too. */
+/** What podman calls them; it has one more, and takes its own names, too. */
 export const PODMAN_PULL_POLICIES = {
   always: 'always',
   ifnotpresent: 'missing',
@@ -76,14 +72,13 @@ export const PODMAN_PULL_POLICIES = {
 
 /**
  * A pull policy, in any case.
- *
- * @param words the allowed words in lower case, and what each is written as
+ * @param names the allowed names in lower case, and what each is written as
  * @throws usageError naming the variable
  */
-export function parsePullPolicy(source: string, text: string, words: Readonly<Record<string, string>>): string {
+export function parsePullPolicy(source: string, text: string, names: Readonly<Record<string, string>>): string {
   const lower = text.toLowerCase();
-  const policy = Object.hasOwn(words, lower) ? words[lower] : undefined;
+  const policy = Object.hasOwn(names, lower) ? names[lower] : undefined;
   if (policy !== undefined) return policy;
-  const allowed = words === PULL_POLICIES ? Object.values(words) : ['Always', 'IfNotPresent', 'Never', 'Newer'];
+  const allowed = names === PULL_POLICIES ? Object.values(names) : ['Always', 'IfNotPresent', 'Never', 'Newer'];
   throw notAllowed(source, text, `are ${allowed.join(', ')}, in any case`);
 }

@@ -43,7 +43,6 @@ const TAKEN: Readonly<Record<string, 'builder' | 'dockerfile' | 'target' | 'tag'
 
 /**
  * Reads the options.
- *
  * @throws usageError for an option that cannot be passed on or has no value, and for an argument that belongs to none
  */
 export function readOptions(args: readonly string[]): PassedOptions {

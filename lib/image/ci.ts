@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * The image that CI runs in. Its GitHub token is handed to the build as a secret by the name of the
- * variable that holds it: the value stands in the environment of that one child, and nowhere else.
+ * The image that CI runs in. Its GitHub token is handed to the build as a secret by the name of the variable that holds
+ * it: the value stands in the environment of that one child, and nowhere else.
  */
 
 import type { RunnerContext } from '../build-env.ts';
@@ -41,7 +41,6 @@ export async function buildCiImage(ctx: RunnerContext, extra: readonly string[],
 
 /**
  * What the environment asks for.
- *
  * @throws usageError for any wrong value
  */
 export function resolveCiBuild(

@@ -42,7 +42,6 @@ export interface ImageConfig {
 
 /**
  * Resolves the configuration of an image build.
- *
  * @param extra the user's options for the engine's build command
  * @throws usageError for any wrong value
  */
@@ -98,14 +97,15 @@ export function resolveDockerfile(
   return dockerfile === undefined ? dockerfileOf(root, image) : absolutePath(startDirectory, dockerfile);
 }
 
-/** The directory of the build caches; one for each image stands in it, because an export replaces what another has left. */
+/**
+ * The directory of the build caches; one for each image stands in it, because an export replaces what another has left.
+ */
 export function resolveCacheDirectory(env: Environment, root: string, startDirectory: string): string {
   return join(readPath(env, 'DOCKER_BUILD_CACHE_DIR', startDirectory) ?? join(root, '.cache/buildkit'), 'images');
 }
 
 /**
  * Where the image goes. A comma in the platforms does not mean push: the user has to ask for it.
- *
  * @param takesOutput whether `DOCKER_OUTPUT` counts
  * @throws usageError for several platforms that would have to be loaded, and for two destinations
  */
@@ -132,7 +132,6 @@ export function resolveDestination(
 
 /**
  * The builder, from `DOCKER_BUILDER` or the user's options.
- *
  * @throws usageError for two different ones
  */
 export function resolveBuilder(env: Environment, { builder }: PassedOptions): string | undefined {

@@ -19,7 +19,6 @@ import { verifyPrebuilt, withStaged } from './staged-binaries.ts';
 
 /**
  * Builds the image that `target` names, or prints the plan.
- *
  * @param extra options for the engine's build command
  * @throws TaskError: 2 before anything is built, else the failed program's own status
  */
@@ -45,7 +44,6 @@ export async function buildImage(
 
 /**
  * Probes what the plan depends on, and plans.
- *
  * @throws TaskError where builder, tools or what others have staged cannot give this image
  */
 async function prepareImage(ctx: RunnerContext, config: ImageConfig, engine: Engine): Promise<PreparedImage> {

@@ -4,16 +4,17 @@
 
 import { notAllowed } from '../cli/env.ts';
 
-const PAIR = '\\s*(?:[A-Za-z][^=\\s",]*=[^",]*|"(?:[^"]|"")+"\\s*)';
+/** The engines take no blanks beside quotes. */
+const PAIR = '(?:\\s*[A-Za-z][^=\\s",]*=[^",]*|"(?:[^"]|"")+")';
+const TYPE = /(?:^|,)\s*"?type=[^\s",]+(?:[",]|$)/i;
 const PAIRS = new RegExp(`^${PAIR}(?:,${PAIR})*$`);
 
 /**
  * Checks an output; a relative destination in it is relative to the directory that the build command runs in.
- *
  * @throws usageError unless it is `key=value` pairs with a `type`
  */
 export function verifyOutput(source: string, text: string): string {
-  if (PAIRS.test(text) && /(?:^|,)\s*"?type=/i.test(text)) return text;
+  if (PAIRS.test(text) && TYPE.test(text)) return text;
   throw notAllowed(source, text, 'are key=value pairs with a type, such as type=local,dest=out');
 }
 

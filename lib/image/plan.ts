@@ -40,7 +40,6 @@ export function imageBuild(config: ImageConfig, arches: readonly Arch[], cache: 
 
 /**
  * The commands of a build.
- *
  * @param cwd the directory that relative paths in the user's options are relative to
  */
 export function imageCommands(engine: Engine, build: ImageBuild, cwd: string): Command[] {

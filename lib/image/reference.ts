@@ -17,7 +17,6 @@ const LOCAL_NAMESPACE = 'openshell';
 
 /**
  * Checks a tag.
- *
  * @throws usageError naming the variable
  */
 export function verifyTag(source: string, tag: string): string {
@@ -29,7 +28,6 @@ export function verifyTag(source: string, tag: string): string {
 
 /**
  * Checks a registry with an optional path, such as `ghcr.io/org` or `127.0.0.1:5000`.
- *
  * @throws usageError naming the variable
  */
 export function verifyRegistry(source: string, registry: string | undefined): string | undefined {
@@ -41,7 +39,6 @@ export function verifyRegistry(source: string, registry: string | undefined): st
 
 /**
  * Checks a whole reference, such as `ghcr.io/org/name:tag`.
- *
  * @throws usageError naming where it comes from
  */
 export function verifyReference(source: string, reference: string): string {
@@ -58,7 +55,6 @@ export function imageReference(registry: string | undefined, name: string, tag: 
 
 /**
  * The tags of a list that commas and blanks separate, each once.
- *
  * @throws usageError for one that is no tag
  */
 export function splitTags(source: string, text: string | undefined): string[] {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** The binaries that an image copies: put there by us or by others, verified, and the same while the engine reads them. */
+/**
+ * The binaries that an image copies: put there by us or by others, verified, and the same while the engine reads them.
+ */
 
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,7 +18,6 @@ import { reportLines } from '../stage/report.ts';
 
 /**
  * What others have staged is held to the same as what we stage: no image gets a foreign binary unseen.
- *
  * @throws TaskError: 2 for one that is not there, 1 for one that is not what it has to be
  */
 export function verifyPrebuilt(config: StageConfig): void {
@@ -43,7 +44,6 @@ function verifyStaged(artifact: Artifact): void {
 /**
  * Stages where that is planned, and runs a body that builds from it. Two builds of one component wait for each other,
  * so that none copies the binary of the other, which may have another version.
- *
  * @throws TaskError (1) when the binaries were replaced meanwhile by a staging that builds no image
  */
 export async function withStaged(

@@ -24,7 +24,6 @@ export class Guard {
 
   /**
    * What is done before a command runs.
-   *
    * @param env the whole environment that the command gets
    * @throws usageError where the machine's limits cannot carry a build, with the command that fixes it
    */
@@ -69,8 +68,8 @@ export class Guard {
 }
 
 /**
- * The compiler wrapper that cargo takes from an environment; set but empty means none. Where that is
- * one of the suite's own, the wrapper behind it: that is who fails, and whose server is restarted.
+ * The compiler wrapper that cargo takes from an environment; set but empty means none. Where that is one of the suite's
+ * own, the wrapper behind it: that is who fails, and whose server is restarted.
  */
 export function wrapperOf(env: Environment): string | undefined {
   const given =

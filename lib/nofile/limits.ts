@@ -4,9 +4,8 @@
  * The open-file limits of this machine, as read.
  *
  * Node raises its own soft limit to the hard one before our first line runs
- * (https://github.com/nodejs/node/issues/51072), and children inherit that.
- * So a child's limit is not the one of the user's shell; that one stands at the nearest
- * ancestor that is neither Node nor npm (npm is a Node program).
+ * (https://github.com/nodejs/node/issues/51072), and children inherit that. So a child's limit is not the one of the
+ * user's shell; that one stands at the nearest ancestor that is neither Node nor npm (npm is a Node program).
  */
 
 import { readlinkSync } from 'node:fs';
@@ -33,8 +32,8 @@ export function ownLimits(platform: NodeJS.Platform = process.platform): Limits 
 }
 
 /**
- * The soft limit of the user's shell: that of the nearest ancestor whose program is not Node.
- * `undefined` where `/proc` does not tell (macOS).
+ * The soft limit of the user's shell: that of the nearest ancestor whose program is not Node. `undefined` where `/proc`
+ * does not tell (macOS).
  */
 export function shellSoftLimit(proc = '/proc', pid: number = process.ppid): number | undefined {
   for (let at = pid, steps = 0; at > 0 && steps < ANCESTORS_MAX; steps++) {

@@ -3,11 +3,11 @@
 /**
  * The open-file guard as a pure decision: facts in, plan out.
  *
- * Why it is there: one static link of the supervisor opens every `.rlib` of its dependencies at
- * once (333 in 2026), a stock macOS shell allows 256 open files, and zig then dies with
- * `ProcessFdQuotaExceeded` (https://github.com/rust-cross/cargo-zigbuild/issues/329); sccache fails
- * in its own way on native builds. The zig half can go when the pinned cargo-zigbuild raises the
- * limit itself (https://github.com/rust-cross/cargo-zigbuild/pull/462), the rest when sccache does.
+ * Why it is there: one static link of the supervisor opens every `.rlib` of its dependencies at once (333 in 2026), a
+ * stock macOS shell allows 256 open files, and zig then dies with `ProcessFdQuotaExceeded`
+ * (https://github.com/rust-cross/cargo-zigbuild/issues/329); sccache fails in its own way on native builds. The zig
+ * half can go when the pinned cargo-zigbuild raises the limit itself
+ * (https://github.com/rust-cross/cargo-zigbuild/pull/462), the rest when sccache does.
  */
 
 import { type Environment, parseBoolean, readVariable } from '../cli/env.ts';
@@ -50,7 +50,6 @@ export type NofilePlan =
 
 /**
  * Reads the guard's variables. They are checked on every platform, whether the guard acts or not.
- *
  * @throws usageError naming the variable
  */
 export function nofileRequest(env: Environment): NofileRequest {

@@ -9,7 +9,6 @@ import type { Command } from './command.ts';
 /**
  * The environment that a command is started with: the task's, what comes with the tool chain, and what the command
  * itself sets.
- *
  * @param invoker the user who called sudo
  */
 export function childEnvironment(env: Environment, command: Command, invoker: Invoker | undefined): Environment {

@@ -31,7 +31,6 @@ export type CommandValue = string | number | readonly (string | number)[];
  * Builds a command: ``cmd({ cwd })`cargo build -p ${name} ${targets}` ``. Blanks separate arguments; an interpolation
  * is (a part of) one argument whatever it holds, a list is several arguments and stands alone. No shell reads the text,
  * so it may hold no quotes.
- *
  * @throws TypeError for `undefined`, `null`, booleans and anything else that is not text or a finite number, for a NUL
  *   byte, a list inside an argument, and an empty program name: slips of the programmer
  */
@@ -114,8 +113,8 @@ function quotedArgv({ argv: [program, ...rest] }: Command): string {
 }
 
 /**
- * A word quoted for bash, readable where it can be: bare, in single quotes, or as `$'..'`
- * where it has control characters (which would hurt the terminal).
+ * A word quoted for bash, readable where it can be: bare, in single quotes, or as `$'..'` where it has control
+ * characters (which would hurt the terminal).
  */
 export function shellQuote(word: string): string {
   if (/^[A-Za-z0-9_@%+=:,./-]+$/.test(word)) return word;

@@ -26,7 +26,6 @@ export type ProbeResult =
 
 /**
  * The result of a probe from the outcome of its command.
- *
  * @param timeoutMs how long it had
  */
 export function probeResult(value: Command, outcome: Outcome, timeoutMs: number): ProbeResult {

@@ -16,7 +16,6 @@ export interface SettleOptions {
 
 /**
  * Waits for a command that leads a process group of its own.
- *
  * @throws failure where the shell itself could not be started, InterruptedError for a signal to the task
  */
 export async function settle(running: ProcessPromise, signals: Signals, options: SettleOptions): Promise<Outcome> {

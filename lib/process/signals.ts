@@ -3,8 +3,8 @@
 /**
  * Signals to the task: SIGINT, SIGTERM and SIGHUP end it, but only after what it started has ended.
  *
- * A child runs in a process group of its own, so the signal goes to the whole group once; a
- * repeated signal kills the group. The task then unwinds through its `finally` blocks and exits 128+n.
+ * A child runs in a process group of its own, so the signal goes to the whole group once; a repeated signal kills the
+ * group. The task then unwinds through its `finally` blocks and exits 128+n.
  */
 
 import { errnoOf, InterruptedError, statusOfSignal } from '../errors.ts';
@@ -65,7 +65,6 @@ export class Signals {
 
   /**
    * Waits for a child while signals go to its group.
-   *
    * @param ended resolves when the child has ended and its output is read
    */
   async relay<T>(child: RunningChild, ended: Promise<T>): Promise<T> {
@@ -81,7 +80,6 @@ export class Signals {
 
   /**
    * The same for a child that is part of the task: a signal ends the task with it.
-   *
    * @throws InterruptedError when a signal has arrived; the group is gone by then
    */
   async during<T>(child: RunningChild, ended: Promise<T>): Promise<T> {
@@ -117,8 +115,8 @@ export async function exitStatus(child: RunningChild): Promise<number> {
 }
 
 /**
- * Sends a signal to the process group that a child leads; `false` when the group is gone.
- * A group of which only zombies are left answers EPERM on macOS.
+ * Sends a signal to the process group that a child leads; `false` when the group is gone. A group of which only zombies
+ * are left answers EPERM on macOS.
  */
 export function killGroup(child: RunningChild, signal: NodeJS.Signals): boolean {
   if (child.pid === undefined) return false;

@@ -8,8 +8,8 @@ import type { Environment } from '../cli/env.ts';
 import { usageError } from '../errors.ts';
 
 /**
- * The absolute path of a program on the environment's PATH; `undefined` where there is none.
- * Relative and empty entries of PATH are skipped: they would mean another program in each directory.
+ * The absolute path of a program on the environment's PATH; `undefined` where there is none. Relative and empty entries
+ * of PATH are skipped: they would mean another program in each directory.
  */
 export function findProgram(name: string, env: Environment): string | undefined {
   if (name.includes('/')) return isExecutable(name) ? name : undefined;
@@ -23,7 +23,6 @@ export function findProgram(name: string, env: Environment): string | undefined 
 
 /**
  * The same for a program that a task cannot do without.
- *
  * @param hint what the user can do about it
  * @throws usageError naming the program
  */

@@ -32,7 +32,6 @@ interface Found {
 
 /**
  * Creates the sandbox with a command, or connects to the existing one; the CLI takes the place of this process.
- *
  * @param command the command; mise's variable counts where it is empty
  * @returns the CLI's exit status, where a process cannot be replaced
  * @throws usageError without the CLI or a gateway, and where the gateway cannot tell what it has

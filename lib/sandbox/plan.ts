@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** What the `openshell` CLI is asked and told about the sandbox of a developer, and what its answers mean; pure. */
+/** The commands of the `openshell` CLI for the sandbox of a developer, and what its output means; pure. */
 
 import { oneLine, usageError } from '../errors.ts';
 import { parseTable } from '../fs/json.ts';
@@ -49,25 +49,26 @@ interface Status {
 }
 
 /**
- * Reads the answer of `status -o json`: the CLI exits with 0 for every status.
- *
+ * Reads the output of `status -o json`: the CLI exits with 0 for every status.
  * @throws usageError unless a gateway is connected, with the CLI's own reason
  */
-export function verifyConnected(answer: string): void {
-  const { status, gateway, server, error } = parseStatus(answer);
+export function verifyConnected(output: string): void {
+  const { status, gateway, server, error } = parseStatus(output);
   if (CONNECTED.some((word) => word === status)) return;
   if (status === 'not_configured') throw usageError(`no gateway is configured; ${HOW_TO_GET_ONE}`);
   const reason = typeof error === 'string' ? `: ${oneLine(error)}` : '';
   throw usageError(`the gateway ${gateway} (${server}) is not connected, but ${status}${reason}; ${HOW_TO_GET_ONE}`);
 }
 
-function parseStatus(answer: string): Status {
-  const value = parseTable(answer);
+function parseStatus(output: string): Status {
+  const value = parseTable(output);
   if (value !== undefined && 'status' in value) return value as Status;
-  throw usageError(`${PROBES.status.join(' ')} answered '${oneLine(answer).slice(0, 200)}'; update the CLI`);
+  throw usageError(
+    `${PROBES.status.join(' ')} printed '${oneLine(output).slice(0, 200)}', which is not its status; update the CLI`,
+  );
 }
 
-/** Whether the CLI's reason is the gateway's answer NOT_FOUND, in the words of its gRPC library, old and new. */
+/** Whether the CLI's reason is the gateway's status NOT_FOUND, as its gRPC library prints it, old and new. */
 export function isNotFound(reason: string): boolean {
   // The CLI wraps its messages, so a line may break anywhere.
   const text = reason.replaceAll(/[\s│]+/g, ' ');

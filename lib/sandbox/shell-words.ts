@@ -9,7 +9,6 @@ const PIECE = /'([^']*)'|"((?:[^"\\]|\\[\s\S])*)"|\\([\s\S])|([^\s'"\\]+)|(\s+)/
 
 /**
  * Splits a text into words, without expanding anything.
- *
  * @param source the variable that the text comes from, for the error
  * @throws usageError for a quote that is not closed
  */

@@ -30,7 +30,6 @@ export interface Staged extends Built {
 
 /**
  * Finds the executable of each artifact of a run by its machine, and verifies it.
- *
  * @throws TaskError (1) where cargo built none, or one that is not what it has to be
  */
 export function verifyBuilt(run: CargoRun, { executablesOf, compiled, total }: CargoReport): Built[] {
@@ -53,8 +52,8 @@ function nothingFor(artifact: Artifact, found: readonly { path: string; verdict:
 }
 
 /**
- * Copies an artifact to its place. The copy is verified once more: between cargo's end and now another cargo may have run.
- *
+ * Copies an artifact to its place. The copy is verified once more: between cargo's end and now another cargo may have
+ * run.
  * @throws TaskError (1) when the copy is not what it has to be, or the place cannot be written
  */
 export function putInPlace(built: Built): Staged {
@@ -65,7 +64,6 @@ export function putInPlace(built: Built): Staged {
 
 /**
  * Verifies a file as an artifact: the machine, completeness, and where it is wanted static linking or the glibc floor.
- *
  * @returns its size in bytes, and what was verified, for users
  * @throws TaskError (1) with every reason
  */

@@ -13,12 +13,16 @@ import { type Arch, archOf, type Host, platformArches } from '../host.ts';
 import { COMPONENTS, type Component, type STAGE_TARGETS } from '../product.ts';
 
 /** How release binaries are compiled, whatever is built and for whichever architecture. */
-export interface BuildOptions {
+export interface BuildOptions extends LaunchOptions {
+  /** The version to stamp; `undefined` for the workspace's own. */
+  readonly version: string | undefined;
+}
+
+/** How a launch compiles: as a release build, but never under another version. */
+export interface LaunchOptions {
   /** How the supervisor is linked; `gnu` (dynamic) only for the VM's bundle. */
   readonly libc: 'musl' | 'glibc-static' | 'gnu';
   readonly features: readonly string[];
-  /** The version to stamp; `undefined` for the workspace's own. */
-  readonly version: string | undefined;
   /** `CARGO_TARGET_DIR`, absolute; `undefined` where cargo's configuration decides. */
   readonly targetDirectory: string | undefined;
   /** `CARGO_BUILD_JOBS`, checked. */
@@ -40,7 +44,6 @@ export interface StageConfig {
 /**
  * Resolves the configuration of a staging. Order for the architectures: `PREBUILT_ARCH`, then `DOCKER_PLATFORM`, then
  * this machine's.
- *
  * @throws usageError for any wrong value, used or not
  */
 export function resolveStageConfig(
@@ -56,15 +59,24 @@ export function resolveStageConfig(
 
 /**
  * Resolves how binaries are compiled.
- *
  * @throws usageError for any wrong value
  */
 export function resolveBuildOptions(env: Environment, root: string, startDirectory: string): BuildOptions {
   const version = readVariable(env, 'OPENSHELL_CARGO_VERSION');
   return {
+    ...resolveLaunchOptions(env, root, startDirectory),
+    version: version === undefined ? undefined : verifyVersion('OPENSHELL_CARGO_VERSION', version),
+  };
+}
+
+/**
+ * Resolves how a launch compiles: the version of releases is not looked at.
+ * @throws usageError for any wrong value
+ */
+export function resolveLaunchOptions(env: Environment, root: string, startDirectory: string): LaunchOptions {
+  return {
     libc: readVariable(env, 'SUPERVISOR_LIBC') ?? 'musl',
     features: splitFeatures(readVariable(env, 'EXTRA_CARGO_FEATURES')),
-    version: version === undefined ? undefined : verifyVersion('OPENSHELL_CARGO_VERSION', version),
     targetDirectory: resolveTargetDirectory(env, root, startDirectory),
     jobs: verifyJobs(readVariable(env, 'CARGO_BUILD_JOBS')),
     rustflags: readVariable(env, 'RUSTFLAGS'),
@@ -92,7 +104,6 @@ function resolveArches(env: Environment, host: Host): readonly Arch[] {
 
 /**
  * The architectures of `DOCKER_PLATFORM`; `undefined` where it is unset.
- *
  * @throws usageError for a platform that is not supported
  */
 export function resolvePlatforms(env: Environment): readonly Arch[] | undefined {

@@ -7,7 +7,7 @@ import type { RunnerContext } from '../build-env.ts';
 import { removeStaleCmakeCaches } from '../cargo/cmake-cache.ts';
 import { type Features, featuresByComponent } from '../cargo/features.ts';
 import { readCargoMessages } from '../cargo/messages.ts';
-import { readWorkspace } from '../cargo/metadata.ts';
+import { readWorkspace, type Workspace } from '../cargo/metadata.ts';
 import { addTargets, installTargets, missingTargets } from '../cargo/targets.ts';
 import { findToolchain, type Toolchain } from '../cargo/toolchain.ts';
 import { makeOverlay, planOverlay } from '../cargo/version-overlay.ts';
@@ -24,7 +24,6 @@ import { dryRunLines, reportLines } from './report.ts';
 
 /**
  * Stages what `target` names, or prints the plan.
- *
  * @throws TaskError: 2 before anything is built, cargo's own status, or 1 for a binary that fails verification
  */
 export async function stage(
@@ -45,13 +44,14 @@ export async function stage(
 /** What a launch has found out already for all that it builds. */
 export interface KnownTools {
   readonly toolchain: Toolchain;
+  /** What cargo said about the workspace; `undefined` where nothing has depended on it so far. */
+  readonly workspace?: Workspace;
   /** The features of each component. */
   readonly features: Features;
 }
 
 /**
  * Probes what the plan depends on, and plans.
- *
  * @param known what need not be probed again
  * @throws MissingTool, or usageError where this machine and its tools cannot build what was asked for
  */
@@ -62,7 +62,7 @@ export async function prepareStage(
 ): Promise<PreparedStage> {
   const needsZig = config.components.includes(COMPONENTS.gateway);
   const toolchain = known?.toolchain ?? (await findToolchain(ctx, config.root, needsZig));
-  const plan = await makePlan(ctx, config, toolchain, known?.features);
+  const plan = await makePlan(ctx, config, toolchain, known);
   return { plan, toolchain, missing: await missingTargets(ctx.runner, toolchain, config.root, triplesOf(plan)) };
 }
 
@@ -71,24 +71,23 @@ async function makePlan(
   { runner }: RunnerContext,
   config: StageConfig,
   toolchain: Toolchain,
-  known: Features | undefined,
+  known: KnownTools | undefined,
 ): Promise<StagePlan> {
   const { features, targetDirectory, version } = config.build;
   const isAsked = version !== undefined || (known === undefined && features.length > 0);
-  if (!isAsked) return planStage(config, toolchain, known ?? new Map(), undefined);
+  if (!isAsked) return planStage(config, toolchain, known?.features ?? new Map(), undefined);
   const env = targetDirectory === undefined ? {} : { CARGO_TARGET_DIR: targetDirectory };
-  const workspace = await readWorkspace(runner, toolchain, config.root, env);
+  const workspace = known?.workspace ?? (await readWorkspace(runner, toolchain, config.root, env));
   return planStage(
     config,
     toolchain,
-    known ?? featuresByComponent(features, config.components, workspace.packages),
+    known?.features ?? featuresByComponent(features, config.components, workspace.packages),
     version === undefined ? undefined : planOverlay(config.root, workspace.targetDirectory, version),
   );
 }
 
 /**
  * Executes a plan, one staging at a time in a checkout.
- *
  * @throws TaskError: cargo's own status, or 1 for a binary that fails verification
  */
 export async function executeStage(ctx: RunnerContext, prepared: PreparedStage): Promise<Staged[]> {
@@ -104,7 +103,6 @@ export async function executeStage(ctx: RunnerContext, prepared: PreparedStage):
 
 /**
  * Builds and verifies what a plan names, and stages nothing.
- *
  * @throws TaskError: cargo's own status, 1 for a binary that fails verification, `MissingTool` for a Rust target
  */
 export async function buildAll(ctx: RunnerContext, { plan, toolchain, missing }: PreparedStage): Promise<Built[]> {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * The plan of a staging, pure: which cargo runs, with which files before and which artifacts after.
- * A dry run prints it, a run executes it.
+ * The plan of a staging, pure: which cargo runs, with which files before and which artifacts after. A dry run prints
+ * it, a run executes it.
  */
 
 import { join } from 'node:path';
@@ -34,8 +34,8 @@ export interface Artifact {
 }
 
 /**
- * One cargo run: one component for all its architectures. With real zig and 400 crates, two targets from nothing
- * take 69 s so, and 100 s in two runs one after the other (`npm run bench`): crates of both keep the cores busy.
+ * One cargo run: one component for all its architectures. With real zig and 400 crates, two targets from nothing take
+ * 69 s so, and 100 s in two runs one after the other (`npm run bench`): crates of both keep the cores busy.
  */
 export interface CargoRun {
   readonly component: Component;
@@ -61,7 +61,6 @@ export interface PreparedStage {
 
 /**
  * Plans a staging.
- *
  * @param features the extra features of each component
  * @throws MissingTool, or usageError where this machine cannot build what was asked for
  */

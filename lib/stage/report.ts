@@ -18,7 +18,6 @@ export function dryRunLines(runner: Runner, prepared: PreparedStage): string[] {
 
 /**
  * The plan: the directory, the files that are written, and the commands in their order, ready to paste.
- *
  * @param place what is done with a built artifact, in words
  */
 export function buildLines(

@@ -26,7 +26,6 @@ export interface BundleConfig {
 /**
  * Resolves the configuration of a bundle. Order for the guest's machine: the flag, then `GUEST_ARCH`, then this
  * machine's. Without `SUPERVISOR_LIBC` the supervisor is dynamic (gnu).
- *
  * @param archFlag the value of `--arch`, one of the choices of `GUEST_ARCH`
  * @throws usageError for any wrong value, used or not
  */
@@ -64,7 +63,8 @@ function runtimeDirectory(env: Environment, root: string, startDirectory: string
 }
 
 function guestArch(env: Environment, host: Host, archFlag: string | undefined): Arch {
-  const named = archFlag ?? readVariable(env, 'GUEST_ARCH');
+  const variable = readVariable(env, 'GUEST_ARCH');
+  const named = archFlag ?? variable;
   const arch = named === undefined ? host.arch : archOf(named);
   if (arch !== undefined) return arch;
   throw usageError(

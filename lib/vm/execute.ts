@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * The VM's supervisor bundle: cargo decides what is new, and what it built is verified and compressed. Where nothing can
- * be built, an existing bundle that can be verified is used.
+ * The VM's supervisor bundle: cargo decides what is new, and what it built is verified and compressed. Where nothing
+ * can be built, an existing bundle that can be verified is used.
  */
 
 import { lstatSync } from 'node:fs';
@@ -31,7 +31,6 @@ const MODE = 0o644;
 
 /**
  * Brings the bundle up to date, or prints the plan.
- *
  * @param archFlag the value of `--arch`
  * @throws TaskError: 2 before anything is built, cargo's own status, or 1 for a binary that fails verification
  */
@@ -49,7 +48,6 @@ export async function bundle(ctx: RunnerContext, archFlag: string | undefined, i
 
 /**
  * Probes what the plan depends on, and plans.
- *
  * @param known what need not be probed again
  * @throws usageError where nothing can be built here and no bundle can be used, or the directory cannot be written
  */
@@ -69,7 +67,6 @@ export async function prepareBundle(
 
 /**
  * Brings the bundle up to date.
- *
  * @throws TaskError: cargo's own status, or 1 for a binary that fails verification
  */
 export async function executeBundle(ctx: RunnerContext, { config, way }: PreparedBundle): Promise<Bundle> {

@@ -15,7 +15,6 @@ import { type ExistingBundle, supervisorOf } from './plan.ts';
 
 /**
  * Decompresses the bundle at `path` and verifies its content as `artifact`.
- *
  * @returns the bundle, or why it cannot be used, in a few words
  */
 export async function inspectExisting(path: string, artifact: Artifact): Promise<ExistingBundle | string> {
@@ -42,7 +41,6 @@ async function wholeContent(path: string): Promise<Buffer> {
 
 /**
  * The existing bundle, where it is what a build would give.
- *
  * @param reason why nothing can be built
  * @throws usageError where it does not exist or is something else
  */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * The compressed files that the VM driver embeds, by their exact names. Its build script takes an
- * empty stub for each that is missing, and then only a VM that is started finds out.
+ * The compressed files that the VM driver embeds, by their exact names. Its build script takes an empty stub for each
+ * that is missing, and then only a VM that is started finds out.
  */
 
 import { join } from 'node:path';
@@ -19,7 +19,6 @@ const RUNTIME_FILES: Readonly<Partial<Record<NodeJS.Platform, readonly string[]>
 
 /**
  * The names of the runtime's files for a host, without the supervisor.
- *
  * @throws usageError for a platform that has no VM driver
  */
 export function runtimeFiles(platform: NodeJS.Platform): readonly string[] {
@@ -29,9 +28,8 @@ export function runtimeFiles(platform: NodeJS.Platform): readonly string[] {
 }
 
 /**
- * The files of the runtime that the driver could not use: absent, empty, cut off, or not zstd.
- * Only their structure is read, not their content.
- *
+ * The files of the runtime that the driver could not use: absent, empty, cut off, or not zstd. Only their structure is
+ * read, not their content.
  * @throws usageError for a platform that has no VM driver
  */
 export function missingRuntime(directory: string, platform: NodeJS.Platform): string[] {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Compression on all cores: a file becomes independent frames, each compressed by one call in the
- * thread pool. Every zstd decoder reads the frames as one content.
+ * Compression on all cores: a file becomes independent frames, each compressed by one call in the thread pool. Every
+ * zstd decoder reads the frames as one content.
  *
- * The encoder's own threads (`ZSTD_c_nbWorkers`) are not used: on Node 24.21 streams with them
- * break off, and the asynchronous call returns nothing, without an error.
+ * The encoder's own threads (`ZSTD_c_nbWorkers`) are not used: on Node 24.21 streams with them break off, and the
+ * asynchronous call returns nothing, without an error.
  */
 
 import { type FileHandle, open } from 'node:fs/promises';
@@ -16,9 +16,8 @@ import { constants, zstdCompress } from 'node:zlib';
 export const LEVEL = 19;
 
 /**
- * The content of a frame. A smaller one compresses less (at level 19 the program's own output is
- * smaller by 4 % at 8 MiB, 7 % at 4 MiB, 2 % at 16 MiB), a larger one takes more memory, and uses
- * fewer cores.
+ * The content of a frame. A smaller one compresses less (at level 19 the program's own output is smaller by 4 % at 8
+ * MiB, 7 % at 4 MiB, 2 % at 16 MiB), a larger one takes more memory, and uses fewer cores.
  */
 const FRAME_BYTES = 8 * 1024 * 1024;
 /** Threads of Node's pool unless UV_THREADPOOL_SIZE says otherwise. */
@@ -48,7 +47,6 @@ export interface CompressOptions {
 
 /**
  * Compresses a file into a new file, with a checksum in each frame.
- *
  * @param destination must not exist yet
  * @throws the system's error, or the reason of `signal`; the destination is then not whole
  */

@@ -11,7 +11,6 @@ const PIECE_BYTES = 1024 * 1024;
 
 /**
  * The content in pieces. Checksums that the frames carry are verified.
- *
  * @throws ZstdError for anything that is not a whole, undamaged zstd file
  */
 export async function* readContent(path: string): AsyncGenerator<Buffer> {
@@ -31,7 +30,6 @@ export async function* readContent(path: string): AsyncGenerator<Buffer> {
 
 /**
  * How the content of a zstd file differs from another file.
- *
  * @returns what is wrong, in a few words; `undefined` where they are the same
  */
 export async function contentDifference(path: string, source: string): Promise<string | undefined> {

@@ -3,8 +3,8 @@
 /**
  * The frames of a zstd file (RFC 8878), found by their block headers without decompressing anything.
  *
- * Node's decompressors need this: they stop after the first frame and drop the rest without a word
- * (seen on 24.21), so each frame is given to them alone. It also finds a file that was cut off.
+ * Node's decompressors need this: they stop after the first frame and drop the rest without a word (seen on 24.21), so
+ * each frame is given to them alone. It also finds a file that was cut off.
  */
 
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
@@ -45,7 +45,6 @@ export function zstdDefect(path: string): string | undefined {
 
 /**
  * The frames with content, in their order; they and the skippable ones cover the whole file.
- *
  * @throws ZstdError for anything that is not a whole zstd file, else the system's error
  */
 export function readFrames(path: string): Frame[] {

@@ -19,7 +19,7 @@ await runTask(
       },
       'dry-run': { help: 'Print the plan and start nothing but probes.' },
     },
-    variables: ['OPENSHELL_VM_RUNTIME_COMPRESSED_DIR', 'GUEST_ARCH', ...READS.release],
+    variables: ['OPENSHELL_VM_RUNTIME_COMPRESSED_DIR', 'GUEST_ARCH', ...READS.supervisor],
   },
   async (ctx, { flags }) => {
     const { withRunner } = await import('../../lib/build-env.ts');

@@ -32,15 +32,15 @@ describe('the real CI image', tools.options, () => {
   let dockerd: Dockerd;
 
   type Extra = Record<string, string>;
-  const build = (words: readonly string[], extra: Extra) =>
-    runMise(['run', 'build:docker:ci', '--', ...words], SUITE_ROOT, {
+  const build = (args: readonly string[], extra: Extra) =>
+    runMise(['run', 'build:docker:ci', '--', ...args], SUITE_ROOT, {
       ...tools.env,
       HOME: join(directory, 'home'),
       OPENSHELL_ROOT: root,
       ...extra,
     });
-  const run = (program: string, words: readonly string[], extra: Extra) =>
-    execFileSync(program, words, { env: { ...tools.env, ...extra }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const run = (program: string, args: readonly string[], extra: Extra) =>
+    execFileSync(program, args, { env: { ...tools.env, ...extra }, stdio: ['ignore', 'pipe', 'pipe'] });
 
   beforeAll(async () => {
     directory = mkdtempSync(join(realpathSync(tmpdir()), 'openshell-ci-image-'));
@@ -48,8 +48,8 @@ describe('the real CI image', tools.options, () => {
     makeMiniature({ at: root });
     mkdirSync(join(directory, 'home'));
     const source = join(SUITE_ROOT, 'test/support/secret-reader.c');
-    const words = ['cc', '-target', `${cpu}-linux-musl`, '-static', '-O1', '-s', source, '-o', join(root, 'reader')];
-    execFileSync(tools.path('zig'), words, { env: tools.env });
+    const args = ['cc', '-target', `${cpu}-linux-musl`, '-static', '-O1', '-s', source, '-o', join(root, 'reader')];
+    execFileSync(tools.path('zig'), args, { env: tools.env });
     writeFileSync(join(root, 'Dockerfile.secret'), DOCKERFILE);
     dockerd = await startDockerd();
   }, BUILD_TIMEOUT_MS);
@@ -82,8 +82,8 @@ describe('the real CI image', tools.options, () => {
     '%s: the value of %s is read in the step that mounts it, and is nowhere else',
     async (engine, variable) => {
       const extra = ofEngine[engine]();
-      const words = ['--no-cache', '--network', 'none', '--file', join(root, 'Dockerfile.secret')];
-      const result = await build(words, { ...extra, [variable]: TOKEN });
+      const args = ['--no-cache', '--network', 'none', '--file', join(root, 'Dockerfile.secret')];
+      const result = await build(args, { ...extra, [variable]: TOKEN });
       expect(result).toMatchObject({ status: 0, stdout: 'openshell/ci:dev\n' });
       const container = run(engine, ['create', 'openshell/ci:dev', 'none'], extra).toString().trim();
       const proof = readTar(run(engine, ['cp', `${container}:/proof`, '-'], extra)).get('proof');
@@ -100,8 +100,8 @@ describe('the real CI image', tools.options, () => {
   );
 
   test("without a token the step fails, and the task ends with the engine's words and status", async () => {
-    const words = ['--no-cache', '--network', 'none', '--file', join(root, 'Dockerfile.secret')];
-    const result = await build(words, ofEngine.docker());
+    const args = ['--no-cache', '--network', 'none', '--file', join(root, 'Dockerfile.secret')];
+    const result = await build(args, ofEngine.docker());
     expect(result.status).toBe(1);
     expect(result.stdout).toBe('');
     expect(result.stderr).toMatch(/^ERROR: .*exit code: 2$/m);
@@ -113,7 +113,7 @@ function filesOf(file: Buffer): Buffer[] {
   try {
     return [...readTar(file).values()];
   } catch {
-    // A configuration, and no layer.
+    // A configuration, not a layer.
     return [];
   }
 }

@@ -9,7 +9,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import type { LaunchBuild } from '../../lib/dev-build/artifacts.ts';
+import type { DevBuild } from '../../lib/dev-build/artifacts.ts';
 import { inspectExecutable, inspectStatic } from '../../lib/elf/verify.ts';
 import { linuxTriple, thisHost } from '../../lib/host.ts';
 import type { DevBuildOrder } from '../support/dev-build-driver.ts';
@@ -25,7 +25,7 @@ const DRIVER = join(SUITE_ROOT, 'test/support/dev-build-driver.ts');
 const TRIPLE = linuxTriple(thisHost().arch ?? 'amd64', 'gnu');
 const tools = requireTools('cargo', 'cc', 'glibc-static');
 
-type Built = LaunchBuild & { readonly supervisor: NonNullable<LaunchBuild['supervisor']>; readonly installed?: string };
+type Built = DevBuild & { readonly supervisor: NonNullable<DevBuild['supervisor']>; readonly installed?: string };
 
 class Checkout {
   readonly root: string;
@@ -43,9 +43,9 @@ class Checkout {
     order: Partial<DevBuildOrder> = {},
     onStart?: (child: ChildProcess) => void,
   ): Promise<TaskResult> {
-    const words = [DRIVER, JSON.stringify({ root: this.root, withSupervisor: true, ...order })];
+    const args = [DRIVER, JSON.stringify({ root: this.root, withSupervisor: true, ...order })];
     const options = { cwd: this.root, env: { ...this.env, ...extra }, ...(onStart === undefined ? {} : { onStart }) };
-    return runProcess(process.execPath, words, options);
+    return runProcess(process.execPath, args, options);
   }
 
   /** The same, which has to work. */
@@ -56,13 +56,13 @@ class Checkout {
   }
 
   /** A user's own cargo. */
-  cargo(words: string, extra: Readonly<Record<string, string>> = {}): string {
-    const result = spawnSync('cargo', words.split(' '), {
+  cargo(args: string, extra: Readonly<Record<string, string>> = {}): string {
+    const result = spawnSync('cargo', args.split(' '), {
       cwd: this.root,
       env: { ...this.env, ...extra },
       encoding: 'utf8',
     });
-    if (result.status !== 0) throw new Error(`cargo ${words}: ${result.stderr}`);
+    if (result.status !== 0) throw new Error(`cargo ${args}: ${result.stderr}`);
     return result.stderr;
   }
 
@@ -87,7 +87,7 @@ class Checkout {
   }
 }
 
-/** The mark of the source that a supervisor was made from. */
+/** The mark of the source that a supervisor was built from. */
 function markOf(path: string): string | undefined {
   return /mark:([a-z]+):/.exec(readFileSync(path, 'latin1'))?.[1];
 }
@@ -177,7 +177,7 @@ describe('one cargo run', tools.options, () => {
   );
 
   test(
-    'two launches, and a user who builds meanwhile: cargo lets them in one by one, and each gets its own',
+    'two launches, and a user who builds at the same time: cargo lets them in one by one, and each gets its own',
     async () => {
       const checkout = new Checkout();
       const own = runProcess('cargo', ['build'], { cwd: checkout.root, env: checkout.env });
@@ -357,7 +357,7 @@ describe('wherever cargo is told to build', tools.options, () => {
     const checkout = new Checkout();
     checkout.tool('cc', `case $1 in -print-file-name=*) echo "\${1#*=}"; exit ;; esac\nexec ${tools.path('cc')} "$@"`);
     const result = await checkout.launch();
-    expect(JSON.parse(result.stdout)).toEqual({ lack: expect.stringMatching(/^there is no libc\.a .* libc6-dev/) });
+    expect(JSON.parse(result.stdout)).toEqual({ reason: expect.stringMatching(/^there is no libc\.a .* libc6-dev/) });
     expect(existsSync(checkout.path('target'))).toBe(false);
   });
 });
@@ -379,8 +379,8 @@ describe('with a real sccache', sccacheTools.options, () => {
       // Crates that are compiled bit by bit are never cached.
       CARGO_INCREMENTAL: '0',
     });
-    const sccache = (words: string, limit = '') =>
-      spawnSync('bash', ['-c', `${limit} sccache ${words}`], { env: checkout.env, encoding: 'utf8' });
+    const sccache = (args: string, limit = '') =>
+      spawnSync('bash', ['-c', `${limit} sccache ${args}`], { env: checkout.env, encoding: 'utf8' });
     onTestFinished(() => void sccache('--stop-server'));
     const stats = () => {
       const { stats: all } = JSON.parse(sccache('--show-stats --stats-format json').stdout);
@@ -433,7 +433,7 @@ describe('with a real sccache', sccacheTools.options, () => {
     async () => {
       const { checkout, sccache } = await prepare();
       expect(sccache('--start-server', 'ulimit -n 16;').status).toBe(0);
-      // Shared storage that does not answer ends every new server at once.
+      // Shared storage that does not respond ends every new server at once.
       const result = await checkout.launch({ SCCACHE_REDIS_ENDPOINT: 'tcp://127.0.0.1:1' });
       expect(result.stderr).toContain('warning: sccache failed, not the build; trying once more without it\n');
       expect(result.status).toBe(0);

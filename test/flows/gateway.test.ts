@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** Launches of the miniature with real cargo, docker and podman: to a gateway that answers on its port. */
+/** Launches of the miniature with real cargo, docker and podman: to a gateway that responds on its port. */
 
 import { execFileSync, spawnSync } from 'node:child_process';
 import {
@@ -23,6 +23,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { inspectStatic } from '../../lib/elf/verify.ts';
 import { freePort } from '../support/free-port.ts';
 import { makeMiniature } from '../support/miniature.ts';
+import { processesWith } from '../support/processes.ts';
 import { requireTools } from '../support/real-tools.ts';
 import { runTaskFile } from '../support/run-task.ts';
 import { type RunningLaunch, startLaunch } from '../support/running-launch.ts';
@@ -81,23 +82,11 @@ describe('real gateways', tools.options, () => {
     return startLaunch(`gateway-${driver}`, [], { cwd: root, env: env(extra) });
   }
 
-  /** Pids of everything that runs from the checkout or a directory of this test. */
-  function leftovers(): string[] {
-    return readdirSync('/proc').filter((pid) => {
-      if (!/^\d+$/.test(pid)) return false;
-      try {
-        return (
-          readlinkSync(`/proc/${pid}/exe`).startsWith(root) ||
-          readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('watch-main.ts')
-        );
-      } catch {
-        return false;
-      }
-    });
-  }
+  /** The pids of all that the launches of this test have left running. */
+  const leftovers = () => processesWith(`OPENSHELL_ROOT=${root}`);
 
   test.each(DRIVERS)(
-    '%s: from nothing to a gateway that answers, Ctrl-C, and again warm',
+    '%s: from nothing to a gateway that responds, Ctrl-C, and again warm',
     { timeout: BUILD_TIMEOUT_MS },
     async (driver) => {
       for (const round of ['cold', 'warm'] as const) {
@@ -163,7 +152,7 @@ describe('real gateways', tools.options, () => {
         await killed.said(heading, BUILD_TIMEOUT_MS);
         killed.kill('SIGKILL');
         expect((await killed.ended).signal).toBe('SIGKILL');
-        // What runs on behind a killed task: cargo ends by itself, and the watcher when the pid is gone.
+        // What outlives a killed task: cargo ends by itself, and the watcher when the pid is gone.
         expect(readFileSync(active, 'utf8'), `${driver} ${heading}`).toBe('prod');
         const normal = start(driver);
         await normal.said(' is up at ', BUILD_TIMEOUT_MS);
@@ -206,16 +195,8 @@ describe('real gateways', tools.options, () => {
     value.openshell.drivers.docker.unheard_of = 1;
     writeFileSync(join(directory, 'wrong.toml'), stringify(value));
     const gateway = join(root, 'target/openshell-tasks/launch/debug/openshell-gateway');
-    const words = [
-      '--config',
-      join(directory, 'wrong.toml'),
-      '--drivers',
-      'docker',
-      '--disable-tls',
-      '--db-url',
-      'sqlite::memory:',
-    ];
-    const result = spawnSync(gateway, words, { encoding: 'utf8', env: tools.env });
+    const args = ['--config', join(directory, 'wrong.toml'), '--drivers', 'docker', '--disable-tls'];
+    const result = spawnSync(gateway, [...args, '--db-url', 'sqlite::memory:'], { encoding: 'utf8', env: tools.env });
     expect(result.status).not.toBe(0);
     expect(result.stderr).toContain('unheard_of');
   });

@@ -3,7 +3,7 @@
 /** Images of the miniature, built by real docker, buildx, BuildKit and podman, with really compiled binaries. */
 
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -36,11 +36,11 @@ describe('real images', tools.options, () => {
 
   type Extra = Record<string, string>;
   const base = (extra: Extra) => ({ ...tools.env, OPENSHELL_ROOT: root, ZIG: tools.path('zig'), ...extra });
-  const image = (words: readonly string[], extra: Extra, options: Partial<TaskOptions> = {}): Promise<TaskResult> =>
-    runTaskFile('docker-build-image', words, { cwd: root, env: base(extra), ...options });
+  const image = (args: readonly string[], extra: Extra, options: Partial<TaskOptions> = {}): Promise<TaskResult> =>
+    runTaskFile('docker-build-image', args, { cwd: root, env: base(extra), ...options });
   const ofDocker = (extra: Extra = {}) => ({ CONTAINER_ENGINE: 'docker', ...dockerd.env, ...extra });
-  const run = (program: string, words: readonly string[], extra: Extra) =>
-    execFileSync(program, words, { env: { ...tools.env, ...extra }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const run = (program: string, args: readonly string[], extra: Extra) =>
+    execFileSync(program, args, { env: { ...tools.env, ...extra }, stdio: ['ignore', 'pipe', 'pipe'] });
   const staged = (arch: string, binary = 'openshell-sandbox') =>
     readFileSync(join(root, 'deploy/docker/.build/prebuilt-binaries', arch, binary));
 
@@ -76,8 +76,8 @@ describe('real images', tools.options, () => {
       expect(result.stderr).toContain('[container-engine] docker (CONTAINER_ENGINE)');
       expect(result.stderr).toMatch(/^done: openshell\/supervisor:dev for linux\/\w+ loaded into docker; /m);
       expect(fileIn('docker', 'openshell/supervisor:dev', '/openshell-sandbox', dockerd.env)).toEqual(staged(machine));
-      const words = ['run', '--rm', '--network', 'none', 'openshell/supervisor:dev', '--version'];
-      expect(run('docker', words, dockerd.env).toString()).toBe('openshell-sandbox 0.0.0\n');
+      const args = ['run', '--rm', '--network', 'none', 'openshell/supervisor:dev', '--version'];
+      expect(run('docker', args, dockerd.env).toString()).toBe('openshell-sandbox 0.0.0\n');
     },
     BUILD_TIMEOUT_MS,
   );
@@ -111,6 +111,19 @@ describe('real images', tools.options, () => {
       expect(fileIn('podman', name, '/openshell-sandbox', podman.env)).toEqual(staged(machine));
       const [facts] = JSON.parse(run('podman', ['image', 'inspect', name], podman.env).toString());
       expect(facts).toMatchObject({ Architecture: machine, Config: { Entrypoint: ['/openshell-sandbox'] } });
+    },
+    BUILD_TIMEOUT_MS,
+  );
+
+  test(
+    'podman writes below where the task was started, and nothing into the checkout',
+    async () => {
+      const start = join(directory, 'start');
+      mkdirSync(start);
+      const extra = { CONTAINER_ENGINE: 'podman', DOCKER_OUTPUT: 'type=local,dest=out', ...makePodmanHome().env };
+      expect(await image(['supervisor'], extra, { cwd: start })).toMatchObject({ status: 0, stdout: '' });
+      expect(readFileSync(join(start, 'out/openshell-sandbox'))).toEqual(staged(machine));
+      expect(existsSync(join(root, 'out'))).toBe(false);
     },
     BUILD_TIMEOUT_MS,
   );
@@ -158,14 +171,15 @@ describe('real images', tools.options, () => {
     );
 
     test(
-      'L9: the builder chosen with `buildx use` counts when none is named, and writes where it is told',
+      'L9: the builder chosen with `buildx use` counts when none is named, and writes below where the task was started',
       async () => {
         const config = { BUILDX_CONFIG: join(directory, 'buildx') };
         buildkitd.createBuilder('chosen', { ...dockerd.env, ...config });
         run('docker', ['buildx', 'use', 'chosen'], { ...dockerd.env, ...config });
-        const settings = { ...two, ...config, DOCKER_OUTPUT: ' type=oci , "dest=a,b.tar"' };
+        const settings = { ...two, ...config, DOCKER_OUTPUT: 'type=oci,"dest=a,b.tar"' };
         const result = await image(['supervisor'], ofDocker(settings), { cwd: directory });
         expect(result).toMatchObject({ status: 0, stdout: '' });
+        expect(existsSync(join(root, 'a,b.tar'))).toBe(false);
         const archive = readTar(readFileSync(join(directory, 'a,b.tar')));
         const [entry] = JSON.parse(String(archive.get('index.json'))).manifests;
         const index = JSON.parse(String(archive.get(`blobs/${entry.digest.replace(':', '/')}`)));
@@ -176,10 +190,10 @@ describe('real images', tools.options, () => {
       BUILD_TIMEOUT_MS,
     );
 
-    test('a builder that is not there is an error before anything is compiled', async () => {
+    test('a builder that does not exist is an error before anything is compiled', async () => {
       const result = await image(['supervisor'], ofDocker({ ...two, DOCKER_BUILDER: 'nobody', DOCKER_PUSH: '1' }));
       expect(result.status).toBe(2);
-      expect(result.stderr).toMatch(/^error: builder 'nobody' does not answer: .*no builder "nobody" found/m);
+      expect(result.stderr).toMatch(/^error: builder 'nobody' does not work: .*no builder "nobody" found/m);
       expect(result.stderr).not.toContain('cargo');
     });
 
@@ -200,7 +214,7 @@ describe('real images', tools.options, () => {
       const result = await image(['supervisor', '--dry-run'], { ...extra, CONTAINER_ENGINE: 'docker' });
       expect(result).toMatchObject({ status: 2, stdout: '' });
       expect(result.stderr).toBe(
-        'error: no answer from docker (CONTAINER_ENGINE): docker is really podman; ' +
+        'error: docker does not respond (CONTAINER_ENGINE): docker is really podman; ' +
           'start it, or set CONTAINER_ENGINE to one that runs\n',
       );
     });
@@ -210,7 +224,7 @@ describe('real images', tools.options, () => {
       const result = await image(['supervisor'], extra);
       expect(result).toMatchObject({ status: 2, stdout: '' });
       expect(result.stderr).toMatch(
-        /^error: no answer from docker \(CONTAINER_ENGINE\): docker info: .*Cannot connect to the Docker daemon at .*nobody\.sock.*\n$/,
+        /^error: docker does not respond \(CONTAINER_ENGINE\): docker info: .*Cannot connect to the Docker daemon at .*nobody\.sock.*\n$/,
       );
       expect(result.stderr).not.toContain('cargo');
     });

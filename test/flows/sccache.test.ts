@@ -38,8 +38,8 @@ describe('a real sccache', tools.options, () => {
       SCCACHE_DIR: join(directory, 'cache'),
       SCCACHE_SERVER_PORT: String(await freePort()),
     };
-    const sccache = (words: string, limit = '') =>
-      spawnSync('bash', ['-c', `${limit} sccache ${words}`], { env, encoding: 'utf8' });
+    const sccache = (args: string, limit = '') =>
+      spawnSync('bash', ['-c', `${limit} sccache ${args}`], { env, encoding: 'utf8' });
     onTestFinished(() => void sccache('--stop-server'));
     const stage = (extra: Record<string, string> = {}): Promise<TaskResult> =>
       runProcess(process.execPath, [join(SUITE_ROOT, 'tasks/stage.ts'), 'supervisor'], {
@@ -91,7 +91,7 @@ describe('a real sccache', tools.options, () => {
     async () => {
       const { sccache, stage } = await prepare();
       expect(sccache('--start-server', 'ulimit -n 16;').status).toBe(0);
-      // Shared storage that does not answer ends every new server at once.
+      // Shared storage that does not respond ends every new server at once.
       const result = await stage({ SCCACHE_REDIS_ENDPOINT: `tcp://127.0.0.1:${await freePort()}` });
       expect(result.status).toBe(0);
       expect(result.stderr).toMatch(/warning: the sccache server could not be restarted: [^\n]+\n/);

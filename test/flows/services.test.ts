@@ -42,7 +42,7 @@ describe('dockerd', docker.options, () => {
   test('serves a client that knows nothing of the user, and leaves nothing', async () => {
     const dockerd = await startDockerd();
     const env = { ...docker.env, ...dockerd.env };
-    const run = (...words: string[]) => execFileSync('docker', words, { env, encoding: 'utf8', stdio: 'pipe' });
+    const run = (...args: string[]) => execFileSync('docker', args, { env, encoding: 'utf8', stdio: 'pipe' });
     expect(run('info', '--format', '{{.Driver}} {{.Images}}')).toMatch(/^\w+ 0\n$/);
     run('buildx', 'build', '--load', '-t', 'x:y', imageDirectory());
     expect(run('images', '--format', '{{.Repository}}:{{.Tag}}')).toBe('x:y\n');
@@ -66,17 +66,8 @@ describe('buildkitd', remote.options, () => {
     const [dockerd, buildkitd] = await Promise.all([startDockerd(), startBuildkitd()]);
     buildkitd.createBuilder('far', dockerd.env);
     const platforms = ['--platform', 'linux/amd64,linux/arm64'];
-    const words = [
-      'buildx',
-      'build',
-      '--builder',
-      'far',
-      ...platforms,
-      '--output',
-      'type=oci,dest=-',
-      imageDirectory(),
-    ];
-    const image = execFileSync('docker', words, { env: { ...remote.env, ...dockerd.env }, stdio: 'pipe' });
+    const args = ['buildx', 'build', '--builder', 'far', ...platforms, '--output', 'type=oci,dest=-', imageDirectory()];
+    const image = execFileSync('docker', args, { env: { ...remote.env, ...dockerd.env }, stdio: 'pipe' });
     expect(image.includes('oci-layout')).toBe(true);
     await expectGoneAfterStop(buildkitd);
   });
@@ -105,7 +96,7 @@ describe('registry', registry.options, () => {
     expect(existsSync(podman.directory)).toBe(false);
   });
 
-  test('asks for the password', async () => {
+  test('refuses a wrong password', async () => {
     const { host } = await startRegistry({ htpasswd: { user: 'me', password: 'p w' } });
     const as = (text: string) => ({ authorization: `Basic ${Buffer.from(text).toString('base64')}` });
     expect(await catalog(host, as('me:wrong'))).toMatchObject({ errors: [{ code: 'UNAUTHORIZED' }] });

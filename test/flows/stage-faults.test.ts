@@ -6,24 +6,26 @@
  */
 
 import {
+  appendFileSync,
   existsSync,
+  linkSync,
   mkdirSync,
   readdirSync,
   readFileSync,
   renameSync,
-  statSync,
   symlinkSync,
+  watch,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { basename, dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { type FakeCargo, FakeCheckout } from '../support/fake-rust.ts';
 import { processesWith } from '../support/processes.ts';
-import { runProcess, SUITE_ROOT, type TaskResult } from '../support/run-task.ts';
+import { runProcess, SUITE_ROOT, type TaskResult, whenSaid } from '../support/run-task.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
 const AMD64 = { DOCKER_PLATFORM: 'linux/amd64' };
+const NATIVE = process.arch === 'arm64' ? 'arm64' : 'amd64';
 
 /** A cargo that fails as it does when its compiler wrapper fails. */
 const FAILING_WRAPPER: FakeCargo = {
@@ -56,14 +58,14 @@ describe('C6: the binary of an earlier run is never staged', () => {
     expect(checkout.tools.calls().at(-1)?.env.CARGO_TARGET_DIR).toEqual(expected);
   });
 
-  test('a build that makes nothing stages nothing, although an old binary is there', async () => {
+  test('a build that gives nothing stages nothing, although an old binary is there', async () => {
     const checkout = new FakeCheckout();
     await checkout.stage(['supervisor'], AMD64);
     const old = stagedBytes(checkout);
     checkout.setCargo({ before: 'exit 0' });
     const result = await checkout.stage(['supervisor'], AMD64);
     expect(result.status).toBe(1);
-    expect(result.stderr).toContain('error: nothing was put in place: cargo made no executable');
+    expect(result.stderr).toContain('error: nothing was put in place: cargo built no executable');
     expect(stagedBytes(checkout)).toEqual(old);
   });
 });
@@ -73,9 +75,9 @@ test.each([
   [['bogus'], {}],
   [['supervisor'], { DOCKER_PLATFORM: ',' }],
   [['supervisor'], { DOCKER_PLATFORM: 'linux/amd64,linux/386' }],
-])('C9, X4: a rejected value stops everything: %j %j', async (words, extra) => {
+])('C9, X4: a rejected value stops everything: %j %j', async (args, extra) => {
   const checkout = new FakeCheckout();
-  expectRefused(await checkout.stage(words, extra), checkout);
+  expectRefused(await checkout.stage(args, extra), checkout);
 });
 
 describe('the version is stamped without touching the checkout', () => {
@@ -84,7 +86,7 @@ describe('the version is stamped without touching the checkout', () => {
   const spy = `/bin/cat Cargo.toml > "$FAKE_APPS/seen.$OPENSHELL_CARGO_VERSION"; /bin/cat "$OPENSHELL_ROOT/Cargo.toml" >> "$FAKE_APPS/checkout"`;
 
   test('C10: two runs at once, each with its own version; the checkout is never anything but itself', async () => {
-    const checkout = new FakeCheckout({ before: `${spy}; /bin/sleep 0.4` });
+    const checkout = new FakeCheckout({ before: spy });
     const before = readFileSync(join(checkout.root, 'Cargo.toml'), 'utf8');
     const results = await Promise.all([
       checkout.stage(['gateway'], { ...AMD64, OPENSHELL_CARGO_VERSION: STAMPED }),
@@ -98,13 +100,19 @@ describe('the version is stamped without touching the checkout', () => {
   });
 
   test('C11: an edit made during the build stays', async () => {
-    const checkout = new FakeCheckout({ before: '/bin/sleep 0.5' });
-    const run = checkout.stage(['supervisor'], { ...AMD64, OPENSHELL_CARGO_VERSION: STAMPED });
-    await sleep(350);
+    const checkout = new FakeCheckout({
+      before: 'echo building >&2; until [[ -e $FAKE_APPS/go ]]; do /bin/sleep 0.02; done',
+    });
     const path = join(checkout.root, 'Cargo.toml');
-    writeFileSync(path, `${readFileSync(path, 'utf8')}# edit\n`);
-    expect((await run).status).toBe(0);
-    expect(readFileSync(path, 'utf8')).toMatch(/# edit\n$/);
+    const before = readFileSync(path, 'utf8');
+    const edit = () => {
+      appendFileSync(path, '# edit\n');
+      writeFileSync(join(checkout.apps, 'go'), '');
+    };
+    const extra = { ...AMD64, OPENSHELL_CARGO_VERSION: STAMPED };
+    const result = await checkout.stage(['supervisor'], extra, { onStart: whenSaid(/^building$/m, edit) });
+    expect(result.status).toBe(0);
+    expect(readFileSync(path, 'utf8')).toBe(`${before}# edit\n`);
   });
 
   test('C12: Cargo.lock is copied, and what cargo writes goes into the copy', async () => {
@@ -117,18 +125,12 @@ describe('the version is stamped without touching the checkout', () => {
   });
 
   test('SIGKILL in the middle leaves the checkout as it was, and the next run works', async () => {
-    const checkout = new FakeCheckout({ before: '/bin/sleep 3' });
+    const checkout = new FakeCheckout({ before: 'echo building >&2; /bin/sleep 3' });
     const before = readFileSync(join(checkout.root, 'Cargo.toml'), 'utf8');
     const killed = await checkout.stage(
       ['supervisor'],
       { ...AMD64, OPENSHELL_CARGO_VERSION: STAMPED },
-      {
-        onStart: (child) => {
-          child.stderr?.on('data', (text) => {
-            if (String(text).includes('cargo zigbuild')) setTimeout(() => child.kill('SIGKILL'), 200);
-          });
-        },
-      },
+      { onStart: whenSaid(/^building$/m, (child) => child.kill('SIGKILL')) },
     );
     expect(killed.signal).toBe('SIGKILL');
     expect(readFileSync(join(checkout.root, 'Cargo.toml'), 'utf8')).toBe(before);
@@ -216,7 +218,7 @@ describe('verification before anything is staged', () => {
     const result = await checkout.stage(['supervisor'], { PREBUILT_ARCH: 'arm64' });
     expect(result).toMatchObject({ status: 1, stdout: '' });
     expect(result.stderr).toMatch(
-      /error: nothing was put in place: cargo made .*\(x86-64\), but openshell-sandbox for aarch64-unknown-linux-musl has to be an aarch64 executable/,
+      /error: nothing was put in place: cargo built .*\(x86-64\), but openshell-sandbox for aarch64-unknown-linux-musl has to be an aarch64 executable/,
     );
     expect(existsSync(checkout.staged('arm64', 'openshell-sandbox'))).toBe(false);
   });
@@ -280,13 +282,9 @@ describe('H4: signals during the build', () => {
     ['SIGTERM', 143],
     ['SIGHUP', 129],
   ] as const)('%s: cargo is gone, nothing half-written is left, the next run works', async (signal, status) => {
-    const checkout = new FakeCheckout({ before: '/bin/sleep 31 & wait' });
+    const checkout = new FakeCheckout({ before: '/bin/sleep 31 & echo building >&2; wait' });
     const result = await checkout.stage(['supervisor'], AMD64, {
-      onStart: (child) => {
-        child.stderr?.on('data', (text) => {
-          if (String(text).includes('cargo zigbuild')) setTimeout(() => child.kill(signal), 200);
-        });
-      },
+      onStart: whenSaid(/^building$/m, (child) => child.kill(signal)),
     });
     expect(result.status).toBe(status);
     expect(processesWith(`FAKE_APPS=${checkout.apps}`)).toEqual([]);
@@ -298,27 +296,39 @@ describe('H4: signals during the build', () => {
   });
 });
 
-test('H3: image builds that read meanwhile see the old file or the new one, whole', async () => {
+test('H3: image builds that read while it is staged find the old file or the new one, whole', async () => {
   const checkout = new FakeCheckout();
   await checkout.stage(['supervisor'], AMD64);
-  const sizes = new Set<number>();
   const path = checkout.staged('amd64', 'openshell-sandbox');
-  const small = statSync(path).size;
+  const old = readFileSync(path);
+  // A reader that has opened the old file.
+  linkSync(path, `${path}.open`);
   checkout.setApp('x86_64', { payload: 3_000_000 });
-  const run = checkout.stage(['supervisor'], AMD64);
-  let done = false;
-  const watch = (async () => {
-    while (!done) {
-      sizes.add(statSync(path).size);
-      await sleep(0);
-    }
-  })();
-  await run;
-  done = true;
-  await watch;
-  sizes.add(statSync(path).size);
-  expect([...sizes].sort((left, right) => left - right)).toEqual([small, statSync(join(checkout.apps, 'x86_64')).size]);
+  const events = await eventsOf(path, () => checkout.stage(['supervisor'], AMD64));
+  // One file takes the place of the other in one step: it is neither removed nor written to. macOS reports otherwise.
+  if (process.platform === 'linux') expect(events).toEqual(['rename']);
+  expect(stagedBytes(checkout)).toEqual(readFileSync(join(checkout.apps, 'x86_64')));
+  expect(readFileSync(`${path}.open`)).toEqual(old);
 });
+
+/** What the system reports of a file while a body runs: `rename` for its name, `change` for its content. */
+async function eventsOf(path: string, body: () => Promise<TaskResult>): Promise<string[]> {
+  const events: string[] = [];
+  const end = Promise.withResolvers<void>();
+  const watcher = watch(dirname(path), (event, name) => {
+    if (name === basename(path)) events.push(event);
+    if (name === 'end') end.resolve();
+  });
+  try {
+    expect((await body()).status).toBe(0);
+    // Events come in their order: this one comes after all those of the body.
+    writeFileSync(join(dirname(path), 'end'), '');
+    await end.promise;
+    return events;
+  } finally {
+    watcher.close();
+  }
+}
 
 test('H18: a target that cannot be installed is reported, by name, before cargo', async () => {
   const checkout = new FakeCheckout();
@@ -385,49 +395,96 @@ describe('L19: without mise, and with it', () => {
   });
 
   /** A mise that alone has cargo-zigbuild, and sets a compiler wrapper as the checkout's configuration does. */
-  function withMise(cargo: FakeCargo = {}): FakeCheckout {
+  function withMise(cargo: FakeCargo = {}): { readonly checkout: FakeCheckout; readonly provided: string } {
     const checkout = new FakeCheckout(cargo);
-    const shims = join(checkout.tools.directory, 'mise-tools');
-    mkdirSync(shims);
-    renameSync(join(checkout.tools.bin, 'cargo-zigbuild'), join(shims, 'cargo-zigbuild'));
+    const { bin, directory } = checkout.tools;
+    const provided = join(directory, 'provided by mise');
+    mkdirSync(provided);
+    renameSync(join(bin, 'cargo-zigbuild'), join(provided, 'cargo-zigbuild'));
+    const set = JSON.stringify({ RUSTC_WRAPPER: 'sccache', PATH: `${provided}:${bin}` });
     checkout.tools.add('mise', [
-      { words: ['which', 'cargo-zigbuild'], script: `echo ${shims}/cargo-zigbuild` },
-      { words: ['env', '--json'], script: `echo '{"RUSTC_WRAPPER": "sccache"}'` },
+      { words: ['env', '--json'], script: `printf '%s\\n' '${set}'` },
       {
-        words: ['x', '--'],
-        script:
-          'export RUSTC_WRAPPER=sccache; shift 2; [[ $1 != env ]] || shift; [[ $1 != RUSTC* ]] || { export "$1"; shift; }; exec "$@"',
+        words: ['--cd', checkout.root, 'env', '--shell', 'bash'],
+        script: `echo "export RUSTC_WRAPPER=sccache PATH='${provided}:${bin}'"`,
       },
     ]);
-    return checkout;
+    return { checkout, provided };
   }
 
-  test('cargo-zigbuild that only mise has is used through mise', async () => {
-    const checkout = withMise();
+  test('cargo-zigbuild that only mise has is used in the environment that mise gives', async () => {
+    const { checkout, provided } = withMise();
     const result = await checkout.stage(['supervisor'], AMD64);
     expect(result.status).toBe(0);
-    expect(checkout.tools.lines().filter((line) => line.startsWith('mise'))).toEqual([
-      'mise which cargo-zigbuild',
+    expect(checkout.tools.lines()).toEqual([
       'mise env --json',
-      'mise x -- rustup target list --installed',
-      expect.stringMatching(/^mise x -- cargo zigbuild --release/),
+      'rustup target list --installed',
+      expect.stringMatching(/^cargo zigbuild --release/),
     ]);
-    checkout.tools.verify();
+    const [mise, ...others] = checkout.tools.calls();
+    expect(mise?.cwd).toBe(checkout.root);
+    for (const { env } of others) {
+      expect(env).toMatchObject({ RUSTC_WRAPPER: 'sccache', PATH: `${provided}:${checkout.tools.bin}` });
+    }
+  });
+
+  test('the dry run is pasted into a shell without any of it, and runs the same', async () => {
+    const { checkout, provided } = withMise();
+    const plan = await checkout.stage(['supervisor', '--dry-run'], AMD64);
+    expect(plan.stdout.split('\n').slice(0, 2)).toEqual([
+      `cd ${checkout.root}`,
+      `eval "$(mise --cd ${checkout.root} env --shell bash)"`,
+    ]);
+    expect(plan.stdout).not.toContain('RUSTC_WRAPPER');
+    const env = checkout.env(AMD64);
+    const pasted = await runProcess('/bin/bash', ['-c', plan.stdout], { cwd: temporaryDirectory(), env });
+    expect(pasted).toMatchObject({ status: 0, stderr: '' });
+    expect(checkout.tools.calls().at(-1)).toMatchObject({
+      tool: 'cargo',
+      cwd: checkout.root,
+      env: { RUSTC_WRAPPER: 'sccache', PATH: `${provided}:${checkout.tools.bin}` },
+    });
   });
 
   test('H27: a wrapper that mise sets, and alone has, gets the recovery too', async () => {
-    const checkout = withMise(FAILING_WRAPPER);
+    const { checkout, provided } = withMise(FAILING_WRAPPER);
     checkout.tools.add('sccache', [{ words: [], script: ':' }]);
+    renameSync(join(checkout.tools.bin, 'sccache'), join(provided, 'sccache'));
     const result = await checkout.stage(['supervisor'], AMD64);
     expect(result.status).toBe(0);
-    const lines = checkout.tools.lines().filter((line) => line.startsWith('mise x --'));
-    expect(lines.map((line) => line.split(' ').slice(3, 8).join(' '))).toEqual([
-      'rustup target list --installed',
-      'cargo zigbuild --release --target x86_64-unknown-linux-musl',
-      'sccache --stop-server',
-      'sccache --start-server',
-      'cargo zigbuild --release --target x86_64-unknown-linux-musl',
-      'env RUSTC_WRAPPER= cargo zigbuild --release',
+    expect(
+      checkout.tools
+        .calls()
+        .slice(1)
+        .map(({ tool, words, env }) => [tool, ...words.slice(0, 2), env.RUSTC_WRAPPER].join(' ')),
+    ).toEqual([
+      'rustup target list sccache',
+      'cargo zigbuild --release sccache',
+      'sccache --stop-server sccache',
+      'sccache --start-server sccache',
+      'cargo zigbuild --release sccache',
+      'cargo zigbuild --release ',
     ]);
+    for (const line of checkout.builds()) expect(line).toContain('--release --target x86_64-unknown-linux-musl ');
+  });
+
+  test.runIf(process.platform === 'linux')(
+    'a mise that fails is as good as no mise where nothing is missing',
+    async () => {
+      const { checkout } = withMise();
+      checkout.tools.add('mise', [{ words: ['env', '--json'], script: 'echo "not trusted" >&2; exit 1' }]);
+      expect((await checkout.stage(['supervisor'], { PREBUILT_ARCH: NATIVE })).status).toBe(0);
+      expect(checkout.builds()).toEqual([expect.stringMatching(/^cargo build --release/)]);
+    },
+  );
+
+  test('a mise that fails is the reason where something is missing', async () => {
+    const { checkout } = withMise();
+    checkout.tools.add('mise', [{ words: ['env', '--json'], script: 'echo "not trusted" >&2; exit 1' }]);
+    const result = await checkout.stage(['gateway'], AMD64);
+    expectRefused(result, checkout);
+    expect(result.stderr).toMatch(
+      /^error: the gateway needs cargo-zigbuild .*; mise env --json failed: not trusted; check: mise doctor\n$/,
+    );
   });
 });

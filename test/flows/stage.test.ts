@@ -55,13 +55,13 @@ describe('real staging', tools.options, () => {
   }
 
   function stage(
-    words: readonly string[],
+    args: readonly string[],
     extra: Record<string, string>,
     options: StageOptions = {},
   ): Promise<TaskResult> {
     const lowered = options.isLowered === true ? ['--import', LOWER_TO_256] : [];
     const env = { ...tools.env, OPENSHELL_ROOT: root, ZIG: tools.path('zig'), ...extra };
-    return runProcess(process.execPath, [...lowered, join(SUITE_ROOT, 'tasks/stage.ts'), ...words], {
+    return runProcess(process.execPath, [...lowered, join(SUITE_ROOT, 'tasks/stage.ts'), ...args], {
       cwd: root,
       env,
       ...options,
@@ -192,7 +192,7 @@ describe('real staging', tools.options, () => {
     );
 
     test(
-      'SIGKILL in the middle, and an edit of Cargo.toml meanwhile: both leave the checkout right',
+      'SIGKILL in the middle, and an edit of Cargo.toml during a build: both leave the checkout right',
       async () => {
         const before = checkoutHash();
         const killed = await stamped('4.0.0', {

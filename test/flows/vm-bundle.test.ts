@@ -43,9 +43,9 @@ describe('a real bundle', tools.options, () => {
   });
   afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
-  function run(words: readonly string[], extra: Record<string, string> = {}): Promise<TaskResult> {
+  function run(args: readonly string[], extra: Record<string, string> = {}): Promise<TaskResult> {
     const env = { ...tools.env, OPENSHELL_ROOT: root, ...extra };
-    return runTaskFile('vm/build-supervisor-bundle', words, { cwd: directory, env });
+    return runTaskFile('vm/build-supervisor-bundle', args, { cwd: directory, env });
   }
 
   /** The supervisor in the bundle, as the zstd program takes it out. */
@@ -64,9 +64,9 @@ describe('a real bundle', tools.options, () => {
 
   /** What the driver says until it listens, or ends. */
   async function startDriver(): Promise<string> {
-    const words = ['--bind-socket', join(directory, 'driver.sock'), '--allow-same-uid-peer'];
+    const args = ['--bind-socket', join(directory, 'driver.sock'), '--allow-same-uid-peer'];
     const env = { ...tools.env, OPENSHELL_GRPC_ENDPOINT: 'http://127.0.0.1:1' };
-    const child = spawn(join(root, 'target/debug/openshell-driver-vm'), words, { env });
+    const child = spawn(join(root, 'target/debug/openshell-driver-vm'), args, { env });
     let said = '';
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, START_TIMEOUT_MS);
@@ -127,7 +127,7 @@ describe('a real bundle', tools.options, () => {
     },
   );
 
-  test('for the other machine, and static where that is asked for', { timeout: BUILD_TIMEOUT_MS }, async () => {
+  test('for the other machine, and static where that is wanted', { timeout: BUILD_TIMEOUT_MS }, async () => {
     const foreign = await run([], { GUEST_ARCH: 'aarch64' });
     expect(foreign, foreign.stderr).toMatchObject({ status: 0 });
     expect(inspectExecutable(unpacked('foreign'), { machine: 'arm64' })).toMatchObject({ ok: true });

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // A gateway for tests: a real program, because what takes a task's place must be one. It logs how it
-// was started to $FAKE_GATEWAY_LOG (one record: words, a mark, variables), and then does what
-// $FAKE_GATEWAY says: `exit N`, or `listen` until a signal. `generate-certs` makes the files that a
-// real gateway makes, empty, or fails as $FAKE_CERTS says.
+// was started to $FAKE_GATEWAY_LOG (one record: arguments, a mark, variables), waits until the file
+// $FAKE_GATEWAY_AFTER exists, and then does what $FAKE_GATEWAY says: `exit N`, or `listen` until a
+// signal. `generate-certs` writes the files that a real gateway writes, empty, or fails as $FAKE_CERTS
+// says.
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -38,22 +39,22 @@ static const char *value_of(int argc, char **argv, const char *flag) {
   return "";
 }
 
-static void touch(const char *folder, const char *name, mode_t mode) {
+static void touch(const char *directory, const char *name, mode_t mode) {
   char path[8192];
-  snprintf(path, sizeof path, "%s/%s", folder, name);
+  snprintf(path, sizeof path, "%s/%s", directory, name);
   FILE *file = fopen(path, "a");
   if (file != NULL) fclose(file);
   chmod(path, mode);
 }
 
-static int certificates(const char *folder) {
+static int certificates(const char *directory) {
   if (getenv("FAKE_CERTS") != NULL) {
     fprintf(stderr, "fake gateway: %s\n", getenv("FAKE_CERTS"));
     return 3;
   }
   char jwt[8192];
-  snprintf(jwt, sizeof jwt, "%s/jwt", folder);
-  mkdir(folder, 0700);
+  snprintf(jwt, sizeof jwt, "%s/jwt", directory);
+  mkdir(directory, 0700);
   mkdir(jwt, 0700);
   touch(jwt, "signing.pem", 0600);
   touch(jwt, "public.pem", 0644);
@@ -85,6 +86,11 @@ static int listen_on(const char *address, int port) {
 int main(int argc, char **argv) {
   record(argc, argv);
   if (argc > 1 && strcmp(argv[1], "generate-certs") == 0) return certificates(value_of(argc, argv, "--output-dir"));
+  const char *after = getenv("FAKE_GATEWAY_AFTER");
+  // A test that has failed releases nobody.
+  alarm(60);
+  while (after != NULL && access(after, F_OK) != 0) usleep(5000);
+  alarm(0);
   const char *order = getenv("FAKE_GATEWAY");
   if (order == NULL) return 0;
   if (strncmp(order, "exit ", 5) == 0) return atoi(order + 5);

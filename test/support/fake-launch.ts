@@ -1,16 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** A launch with fake tools: a checkout whose cargo "builds" a small real program for a gateway. */
+/**
+ * A launch with fake tools: a checkout whose cargo "builds" a small real program for a gateway. A call that a fake does
+ * not expect fails the test.
+ */
 
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { zstdCompressSync } from 'node:zlib';
 import { parse } from 'smol-toml';
+import { onTestFinished } from 'vitest';
+import { runtimeFiles } from '../../lib/vm/runtime-files.ts';
 import { addEngine, type FakeEngine } from './fake-engine.ts';
 import { FakeCheckout } from './fake-rust.ts';
 import { bashQuote, type FakeCase } from './fake-tools.ts';
 import { freePort } from './free-port.ts';
+import { processesWith } from './processes.ts';
 import { runTaskFile, SUITE_ROOT, type TaskOptions, type TaskResult } from './run-task.ts';
 
 const SOURCE = join(import.meta.dirname, 'fake-gateway.c');
@@ -19,7 +27,7 @@ const SOURCE = join(import.meta.dirname, 'fake-gateway.c');
 export interface GatewayCall {
   readonly pid: number;
   readonly softLimit: number;
-  readonly words: readonly string[];
+  readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;
 }
 
@@ -31,6 +39,7 @@ export class FakeLaunch extends FakeCheckout {
   /** @param engines fake engines by their program */
   constructor(engines: Partial<Record<'docker' | 'podman', FakeEngine>> = { docker: {} }, name?: string) {
     super({}, name);
+    onTestFinished(() => this.tools.verify());
     const images = join(this.tools.directory, 'image');
     this.log = join(this.tools.directory, 'gateway.log');
     this.config = join(this.tools.directory, 'config');
@@ -48,12 +57,12 @@ export class FakeLaunch extends FakeCheckout {
   /** Runs `tasks/NAME.ts` on a free port. */
   async launch(
     name: string,
-    words: readonly string[] = [],
+    args: readonly string[] = [],
     extra: Readonly<Record<string, string>> = {},
     options: Partial<TaskOptions> = {},
   ): Promise<TaskResult> {
     const env = await this.launchEnv(extra);
-    return runTaskFile(name, words, { cwd: this.root, env, ...options });
+    return runTaskFile(name, args, { cwd: this.root, env, ...options });
   }
 
   /** The environment of a launch, with a free port that stays the same. */
@@ -75,18 +84,18 @@ export class FakeLaunch extends FakeCheckout {
       .slice(0, -1)
       .map((record) => {
         const [head = '', tail = ''] = record.split('\u001e\0');
-        const [pid, limit, ...words] = head.split('\0').slice(0, -1);
+        const [pid, limit, ...args] = head.split('\0').slice(0, -1);
         const pairs = tail
           .split('\0')
           .slice(0, -1)
           .map((pair) => [pair.slice(0, pair.indexOf('=')), pair.slice(pair.indexOf('=') + 1)]);
-        return { pid: Number(pid), softLimit: Number(limit), words, env: Object.fromEntries(pairs) };
+        return { pid: Number(pid), softLimit: Number(limit), args, env: Object.fromEntries(pairs) };
       });
   }
 
   /** The start that serves; the certificates' one is not it. */
   served(): GatewayCall | undefined {
-    return this.gatewayCalls().find(({ words }) => words[0] !== 'generate-certs');
+    return this.gatewayCalls().find(({ args }) => args[0] !== 'generate-certs');
   }
 
   state(driver: string): string {
@@ -106,6 +115,55 @@ export class FakeLaunch extends FakeCheckout {
   active(): string | undefined {
     const path = join(this.config, 'openshell/active_gateway');
     return existsSync(path) ? readFileSync(path, 'utf8') : undefined;
+  }
+
+  setActive(name: string): void {
+    mkdirSync(join(this.config, 'openshell'), { recursive: true });
+    writeFileSync(join(this.config, 'openshell/active_gateway'), name);
+  }
+
+  /** Variables with which the watcher leaves a mark for each look at the port, see `looks`. */
+  lookEnv(): Record<string, string> {
+    const preload = pathToFileURL(join(import.meta.dirname, 'count-looks.ts')).href;
+    return { NODE_OPTIONS: `--import=${preload}`, WATCHER_LOOKS: join(this.tools.directory, 'looks') };
+  }
+
+  /** How often the watcher has looked at the port; it has acted on all of these but the last one. */
+  looks(): number {
+    return statSync(join(this.tools.directory, 'looks'), { throwIfNoEntry: false })?.size ?? 0;
+  }
+
+  /** The pids of the watchers of this launch that run. */
+  watchers(): string[] {
+    return processesWith(`FAKE_GATEWAY_LOG=${this.log}`).filter((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')[1]?.endsWith('/readiness-main.ts') === true;
+      } catch {
+        // It has just ended.
+        return false;
+      }
+    });
+  }
+
+  /** Writes a complete VM runtime: every file is one zstd frame. */
+  addRuntime(without: readonly string[] = []): string {
+    const directory = join(this.root, 'target/vm-runtime-compressed');
+    mkdirSync(directory, { recursive: true });
+    for (const name of runtimeFiles('linux').filter((one) => !without.includes(one))) {
+      writeFileSync(join(directory, name), zstdCompressSync(Buffer.from(name)));
+    }
+    return directory;
+  }
+
+  /** Takes the Rust tools off PATH; only mise has them. */
+  moveToMise(): void {
+    const directory = join(this.tools.directory, 'mise');
+    mkdirSync(directory);
+    for (const name of ['cargo', 'cargo-zigbuild', 'rustup', 'zig']) {
+      renameSync(join(this.tools.bin, name), join(directory, name));
+    }
+    const set = JSON.stringify({ PATH: `${directory}:${this.tools.bin}` });
+    this.tools.add('mise', [{ words: ['env', '--json'], script: `echo ${bashQuote(set)}` }]);
   }
 }
 

@@ -25,6 +25,20 @@ export interface TaskOptions {
   readonly onStart?: (child: ChildProcess) => void;
 }
 
+/** For `onStart`: acts once, as soon as the process has said a text on stderr. */
+export function whenSaid(text: string | RegExp, act: (child: ChildProcess) => void): (child: ChildProcess) => void {
+  return (child) => {
+    let said = '';
+    const listen = (piece: string | Buffer) => {
+      said += String(piece);
+      if (typeof text === 'string' ? !said.includes(text) : !text.test(said)) return;
+      child.stderr?.off('data', listen);
+      act(child);
+    };
+    child.stderr?.on('data', listen);
+  };
+}
+
 /** Runs `node tasks/NAME.ts WORDS` and gives how it ended. */
 export function runTaskFile(name: string, words: readonly string[], options: TaskOptions): Promise<TaskResult> {
   return runProcess(process.execPath, [join(SUITE_ROOT, 'tasks', `${name}.ts`), ...words], options);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** A launcher as a user has it: started, watched until its gateway answers, stopped. */
+/** A launcher as a user has it: started, watched until its gateway responds, stopped. */
 
 import type { ChildProcess } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -22,7 +22,7 @@ export interface RunningLaunch {
 /** Starts `tasks/NAME.ts`; it is killed when the test ends. */
 export function startLaunch(
   name: string,
-  words: readonly string[],
+  args: readonly string[],
   options: { readonly cwd: string; readonly env: Readonly<Record<string, string>> },
 ): RunningLaunch {
   let child: ChildProcess | undefined;
@@ -32,7 +32,7 @@ export function startLaunch(
     child = started;
     started.stderr?.on('data', (piece: string) => (text += piece));
   };
-  const ended = runTaskFile(name, words, { ...options, onStart }).finally(() => (isOver = true));
+  const ended = runTaskFile(name, args, { ...options, onStart }).finally(() => (isOver = true));
   onTestFinished(() => void child?.kill('SIGKILL'));
   return {
     get pid() {

@@ -18,8 +18,8 @@ function checkoutWith(name: 'docker' | 'podman', engine: FakeEngine = {}): FakeC
   return checkout;
 }
 
-function build(checkout: FakeCheckout, words: readonly string[] = [], extra: Extra = {}): Promise<TaskResult> {
-  return runTaskFile('docker-build-ci', words, { cwd: checkout.root, env: checkout.env(extra) });
+function build(checkout: FakeCheckout, args: readonly string[] = [], extra: Extra = {}): Promise<TaskResult> {
+  return runTaskFile('docker-build-ci', args, { cwd: checkout.root, env: checkout.env(extra) });
 }
 
 const engineLines = (checkout: FakeCheckout, name: string) =>
@@ -33,7 +33,8 @@ describe('C1, DBC-1: the engine is reached', () => {
     expect(checkout.tools.lines()).toEqual([
       'docker info --format {{json .}}',
       'docker buildx inspect',
-      'docker buildx build -f deploy/docker/Dockerfile.ci -t openshell/ci:v1 --provenance=false --pull --load .',
+      `docker buildx build -f ${checkout.root}/deploy/docker/Dockerfile.ci -t openshell/ci:v1 --provenance=false ` +
+        `--pull --load ${checkout.root}`,
     ]);
     expect(result.stderr).toMatch(/^done: openshell\/ci:v1 loaded into docker; /m);
   });
@@ -43,18 +44,18 @@ describe('C1, DBC-1: the engine is reached', () => {
     const result = await build(checkout, ['--target', 'secret-check'], { DOCKER_PUSH: '1' });
     expect(result).toMatchObject({ status: 0, stdout: 'openshell/ci:dev\n' });
     expect(engineLines(checkout, 'podman').slice(1)).toEqual([
-      'podman build -f deploy/docker/Dockerfile.ci --target secret-check -t openshell/ci:dev .',
+      `podman build -f ${checkout.root}/deploy/docker/Dockerfile.ci --target secret-check -t openshell/ci:dev ${checkout.root}`,
       'podman push openshell/ci:dev',
     ]);
   });
 
-  test('DBC-2, H7: builder and platforms are one word each', async () => {
-    const container = "printf 'Driver:   remote\\n'";
-    const checkout = checkoutWith('docker', { builder: container });
+  test('DBC-2, H7: builder and platforms are one argument each', async () => {
+    const remote = "printf 'Name:     far\\nDriver:   remote\\n'";
+    const checkout = checkoutWith('docker', { builder: remote });
     const settings = { DOCKER_BUILDER: 'far', DOCKER_PLATFORM: 'linux/amd64, linux/arm64', DOCKER_PUSH: 'true' };
     expect((await build(checkout, [], settings)).status).toBe(0);
     expect(engineLines(checkout, 'docker').at(-1)).toMatch(
-      /^docker buildx build --builder far --platform linux\/amd64,linux\/arm64 -f .* --push \.$/,
+      /^docker buildx build --builder far --platform linux\/amd64,linux\/arm64 -f .* --push \S+\/checkout$/,
     );
   });
 
@@ -82,7 +83,7 @@ describe('the token', () => {
     [{ MISE_GITHUB_TOKEN: TOKEN }, 'MISE_GITHUB_TOKEN'],
     [{ MISE_GITHUB_TOKEN: TOKEN, GITHUB_TOKEN: 'ghp_another-one' }, 'MISE_GITHUB_TOKEN'],
     [{ MISE_GITHUB_TOKEN: '', GITHUB_TOKEN: TOKEN }, 'GITHUB_TOKEN'],
-  ])('%j is handed over by its name, and its value is in the environment of that one child', async (extra, name) => {
+  ])('%j is passed by its name, and its value is in the environment of that one child', async (extra, name) => {
     for (const engine of ['docker', 'podman'] as const) {
       const checkout = checkoutWith(engine);
       const result = await build(checkout, [], extra as Extra);
@@ -106,14 +107,14 @@ describe('the token', () => {
 
   test.each([
     ['dry run', {}, ['--dry-run'], 0],
-    ['engine that tells all it knows when it is asked', { info: undefined, refusal: '', script: telling }, [], 2],
+    ['engine that tells all it knows when it is probed', { info: undefined, refusal: '', script: telling }, [], 2],
     ['builder that does', { builder: telling }, [], 2],
     ['build that fails', { build: 'exit 3' }, [], 3],
-  ])('is not in what is said: %s', async (_, engine, words, status) => {
+  ])('is not in what is said: %s', async (_, engine, args, status) => {
     const { script, ...rest } = engine as FakeEngine & { script?: string };
     const checkout = checkoutWith('docker', rest);
     if (script !== undefined) checkout.tools.add('docker', [{ words: ['info'], script }]);
-    const result = await build(checkout, words, { GITHUB_TOKEN: TOKEN });
+    const result = await build(checkout, args, { GITHUB_TOKEN: TOKEN });
     expect(result.status).toBe(status);
     expect(result.stdout + result.stderr).not.toContain('ghp_');
   });
@@ -128,7 +129,7 @@ describe('the token', () => {
   });
 });
 
-describe('bad input is one line and status 2, before anything is asked', () => {
+describe('bad input is one line and status 2, before anything is started', () => {
   test.each<[readonly string[], Extra, RegExp]>([
     [['word'], {}, /'word' is neither an option of the build command nor the value of one/],
     [['--load'], {}, /'--load' cannot be passed on/],
@@ -142,9 +143,9 @@ describe('bad input is one line and status 2, before anything is asked', () => {
     [[], { DOCKER_PUSH: 'ja' }, /DOCKER_PUSH is 'ja'/],
     [[], { DOCKER_BUILDER: 'a b' }, /DOCKER_BUILDER is 'a b'/],
     [[], { CONTAINER_ENGINE: 'nerdctl' }, /CONTAINER_ENGINE is 'nerdctl'; allowed are docker and podman/],
-  ])('%j %j', async (words, extra, expected) => {
+  ])('%j %j', async (args, extra, expected) => {
     const checkout = checkoutWith('docker');
-    const result = await build(checkout, words, extra);
+    const result = await build(checkout, args, extra);
     expect(result).toMatchObject({ status: 2, stdout: '' });
     expect(result.stderr).toMatch(/^error: [^\n]*\n$/);
     expect(result.stderr).toMatch(expected);

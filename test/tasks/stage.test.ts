@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync, statSync, symlinkSync, writeFile
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { FakeCheckout } from '../support/fake-rust.ts';
-import { runProcess, runTaskFile, SUITE_ROOT } from '../support/run-task.ts';
+import { runProcess, runTaskFile, SUITE_ROOT, type TaskResult, whenSaid } from '../support/run-task.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
 const GATEWAY_X86 =
@@ -24,9 +24,9 @@ describe('what is staged', () => {
     [['supervisor'], ['openshell-sandbox']],
     [['sandbox'], ['openshell-sandbox']],
     [['supervisor-output'], ['openshell-sandbox']],
-  ])('%j', async (words, binaries) => {
+  ])('%j', async (args, binaries) => {
     const checkout = new FakeCheckout();
-    const result = await checkout.stage(words, AMD64);
+    const result = await checkout.stage(args, AMD64);
     expect(result.stderr).not.toContain('error');
     expect(result).toMatchObject({
       status: 0,
@@ -38,7 +38,6 @@ describe('what is staged', () => {
       expect(readFileSync(checkout.staged('amd64', binary))).toEqual(readFileSync(join(checkout.apps, 'x86_64')));
     }
     expect(readdirSync(join(checkout.staged('amd64', ''))).sort()).toEqual(binaries.toSorted());
-    checkout.tools.verify();
   });
 
   test('the commands, in their order, in the checkout', async () => {
@@ -99,7 +98,7 @@ describe('what is staged', () => {
   });
 
   test.runIf(onAmd64 && process.platform === 'linux')(
-    "glibc-static: plain cargo, the gnu target, crt-static behind the user's own flags",
+    "glibc-static: plain cargo, the gnu target, crt-static after the user's own flags",
     async () => {
       const checkout = new FakeCheckout();
       await checkout.stage(['supervisor'], { SUPERVISOR_LIBC: 'glibc-static', RUSTFLAGS: '-C opt-level=1' });
@@ -139,20 +138,24 @@ describe('a second run', () => {
   });
 
   test('two at once: the second waits, and says for whom', async () => {
-    const checkout = new FakeCheckout({ before: '/bin/sleep 0.8' });
-    const [first, second] = await Promise.all([
-      checkout.stage(['supervisor'], AMD64),
-      new Promise((resolve) => setTimeout(resolve, 400)).then(() => checkout.stage(['gateway'], AMD64)),
-    ]);
-    expect([first.status, second.status]).toEqual([0, 0]);
-    expect(second.stderr).toMatch(
+    // The first build ends when the second staging has said that it waits.
+    const checkout = new FakeCheckout({ before: 'until [[ -e $FAKE_APPS/go ]]; do /bin/sleep 0.02; done' });
+    let second: Promise<TaskResult> | undefined;
+    const first = await checkout.stage(['supervisor'], AMD64, {
+      onStart: whenSaid('cargo zigbuild', () => {
+        const onStart = whenSaid('waiting for', () => writeFileSync(join(checkout.apps, 'go'), ''));
+        second = checkout.stage(['gateway'], AMD64, { onStart });
+      }),
+    });
+    expect([first.status, (await second)?.status]).toEqual([0, 0]);
+    expect((await second)?.stderr).toMatch(
       /waiting for another staging in this checkout: pid \d+ \(stage supervisor, since \d\d:\d\d:\d\d\)/,
     );
   });
 });
 
 describe('the dry run', () => {
-  test('prints the plan and starts nothing but questions', async () => {
+  test('prints the plan and starts nothing but probes', async () => {
     const checkout = new FakeCheckout();
     checkout.tools.add('rustup', [{ words: ['target', 'list', '--installed'], script: ':' }]);
     const extra = {
@@ -180,11 +183,11 @@ CARGO_INCREMENTAL=0 GIT_DIR=/nonexistent CARGO_TARGET_DIR=${checkout.root}/targe
 
   test('shows the limit that the guard would set', async () => {
     const checkout = new FakeCheckout();
-    const words = ['-c', 'ulimit -S -n 300; ulimit -H -n 1500; exec "$@"', 'bash', process.execPath];
+    const args = ['-c', 'ulimit -S -n 300; ulimit -H -n 1500; exec "$@"', 'bash', process.execPath];
     const task = join(SUITE_ROOT, 'tasks/stage.ts');
     const env = checkout.env({ ...AMD64, OPENSHELL_BUILD_NOFILE_GUARD: 'on', OPENSHELL_BUILD_NOFILE_LIMIT: '9000' });
     // Node raises its soft limit to the hard one, 1500, so the guard has nothing left to raise.
-    const result = await runProcess('bash', [...words, task, 'supervisor', '--dry-run'], {
+    const result = await runProcess('bash', [...args, task, 'supervisor', '--dry-run'], {
       cwd: checkout.root,
       env: { ...env, PATH: env.PATH ?? '' },
     });
@@ -209,10 +212,10 @@ describe('ways to start it', () => {
 
   test.each([[['tasks/stage.ts', 'supervisor']], [['--quiet', './tasks/stage.ts', 'supervisor']]])(
     'zx %j',
-    async (words) => {
+    async (args) => {
       const checkout = new FakeCheckout();
       const zx = join(SUITE_ROOT, 'node_modules/zx/build/cli.js');
-      const result = await runProcess(process.execPath, [zx, ...words], { cwd: SUITE_ROOT, env: checkout.env(AMD64) });
+      const result = await runProcess(process.execPath, [zx, ...args], { cwd: SUITE_ROOT, env: checkout.env(AMD64) });
       expect(result).toMatchObject({ status: 0, stdout: `${checkout.staged('amd64', 'openshell-sandbox')}\n` });
     },
   );
@@ -227,7 +230,7 @@ describe('ways to start it', () => {
     expect(result.stdout).toContain('Usage: tasks/stage.ts [options] [target]');
   });
 
-  test('--help answers without a checkout, a PATH, or a right environment', async () => {
+  test('--help works without a checkout, a PATH, or a right environment', async () => {
     const result = await runTaskFile('stage', ['bogus', '--help'], {
       cwd: '/',
       env: { CI: 'maybe', SUPERVISOR_LIBC: 'x' },
@@ -246,7 +249,7 @@ describe('L6: one line, exit 2, before anything is built', () => {
       {},
       "target is 'bogus'; allowed are all, gateway, supervisor, sandbox, supervisor-output",
     ],
-    ['two targets', ['gateway', 'supervisor'], {}, "unexpected word 'supervisor'"],
+    ['two targets', ['gateway', 'supervisor'], {}, "unexpected argument 'supervisor'"],
     ['an unknown flag', ['--dryrun'], {}, "unknown option '--dryrun'; allowed are --dry-run, --help"],
     [
       'a platform',
@@ -299,9 +302,9 @@ describe('L6: one line, exit 2, before anything is built', () => {
       { SUPERVISOR_LIBC: 'glibc-static', PREBUILT_ARCH: onAmd64 ? 'arm64' : 'amd64' },
       /SUPERVISOR_LIBC=glibc-static cannot be built for \w+ here/,
     ],
-  ])('%s', async (_, words, extra, message) => {
+  ])('%s', async (_, args, extra, message) => {
     const checkout = new FakeCheckout();
-    const result = await checkout.stage(words, extra);
+    const result = await checkout.stage(args, extra);
     expect(result).toMatchObject({ status: 2, stdout: '' });
     expect(result.stderr).toMatch(/^(\$ cargo metadata[^\n]*\n)?error: [^\n]+\n$/);
     expect(result.stderr).toMatch(
@@ -309,7 +312,6 @@ describe('L6: one line, exit 2, before anything is built', () => {
     );
     expect(checkout.builds()).toEqual([]);
     expect(existsSync(join(checkout.root, 'deploy'))).toBe(false);
-    checkout.tools.verify();
   });
 
   test('a hostile value stays on one line', async () => {
@@ -334,7 +336,7 @@ describe('L6: one line, exit 2, before anything is built', () => {
   });
 });
 
-/** Makes a program impossible to find: a broken link is no program. */
+/** Makes a program impossible to find: a broken link is not a program. */
 function symlinkOver(path: string): void {
   writeFileSync(path, '');
   const { rmSync } = process.getBuiltinModule('node:fs');

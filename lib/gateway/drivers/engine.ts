@@ -18,7 +18,6 @@ const REMEDIES: Readonly<Record<EngineName, (platform: NodeJS.Platform) => strin
 
 /**
  * Probes the driver's engine: its driver names it, whatever the environment says of engines.
- *
  * @throws usageError with the engine's own words where it does not respond
  */
 export async function driverEngine(ctx: RunnerContext, name: EngineName, facts: PrepareFacts): Promise<Engine> {
@@ -30,7 +29,6 @@ export async function driverEngine(ctx: RunnerContext, name: EngineName, facts: 
 
 /**
  * Probes the engine, and whether glibc can be linked statically; then plans the supervisor.
- *
  * @param profile what the user asked for
  * @returns `undefined` without a tool chain
  * @throws usageError where the engine does not respond, or this machine cannot build what was chosen

@@ -17,7 +17,6 @@ const NAMES: Readonly<Record<string, DriverName>> = {
 
 /**
  * The driver that a value means, in any case.
- *
  * @param source the flag or variable that the value comes from
  * @throws usageError that lists the values
  */

@@ -59,7 +59,6 @@ export interface OpenedDriver {
   readonly metadata: { readonly vm_driver_state_dir?: string };
   /**
    * Probes what the launch depends on, and decides.
-   *
    * @returns `undefined` without a tool chain
    * @throws usageError for what is missing
    */

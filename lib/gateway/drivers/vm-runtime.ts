@@ -13,7 +13,6 @@ import type { Step } from './types.ts';
 /**
  * The step that sets the runtime up; none where it is complete. A driver that is built with a part missing fails only
  * when a sandbox is started, so nothing is built before.
- *
  * @throws usageError where the step needs mise and it is not on PATH
  */
 export function runtimeStep({ env, runner }: RunnerContext, { host, root }: Config, directory: string): Step[] {

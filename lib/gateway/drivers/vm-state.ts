@@ -33,7 +33,6 @@ export function driverState(env: Environment, startDirectory: string, name: stri
 
 /**
  * Checks that the driver's socket can have its path.
- *
  * @throws usageError with the length that is allowed
  */
 export function verifySocketPath({ directory, source }: DriverState, platform: NodeJS.Platform): void {

@@ -142,7 +142,9 @@ function driverPath({ others }: DevBuild): string {
   return path;
 }
 
-/** macOS lets only a signed program with the entitlement use its hypervisor. What was built is signed, wherever it is. */
+/**
+ * macOS lets only a signed program with the entitlement use its hypervisor. What was built is signed, wherever it is.
+ */
 function signStep({ runner }: RunnerContext, { host, root }: Config): BuiltStep[] {
   if (host.platform !== 'darwin') return [];
   const entitlements = join(root, ENTITLEMENTS);
@@ -163,7 +165,7 @@ function stateStep(terminal: Terminal, { driverDirectory, state }: VmConfig): Bu
     title: "the driver's state directory",
     lines: [`# makes ${state.directory} (0700)`],
     run: async (build) => {
-      // The gateway's user: the driver takes no directory of anybody else.
+      // The gateway's user: the driver takes no directory of another user.
       makePrivateDirectory(state.source, state.directory, ownersOf(undefined));
       const built = dirname(driverPath(build));
       if (driverDirectory === undefined || driverDirectory === built) return;

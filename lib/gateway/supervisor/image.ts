@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * The supervisor's image for a local launch. It is built from a context of its own that holds this
- * launch's binary under the path that the Dockerfile copies, so that a dev binary never gets into
- * the directory of release builds. Labels say what is in it; an image with the right labels is used as it is.
+ * The supervisor's image for a local launch. It is built from a context of its own that holds this launch's binary
+ * under the path that the Dockerfile copies, so that a dev binary never gets into the directory of release builds.
+ * Labels say what is in it; an image with the right labels is used as it is.
  */
 
 import { hash } from 'node:crypto';
@@ -139,7 +139,6 @@ async function probeImage({ runner }: RunnerContext, engine: Engine, root: strin
 
 /**
  * Reads the output of `image inspect`, a list of one image.
- *
  * @returns `undefined` for anything else: such an image cannot be trusted, and is built again
  */
 export function parseImage(text: string): ImageFacts | undefined {

@@ -45,7 +45,6 @@ export interface SupervisorSource {
 
 /**
  * Reads the profile that the user asked for.
- *
  * @throws usageError for a value that is not a profile
  */
 export function resolveProfile(env: Environment): Profile | undefined {
@@ -54,7 +53,6 @@ export function resolveProfile(env: Environment): Profile | undefined {
 
 /**
  * Chooses. Pure.
- *
  * @param wanted what the user asked for
  * @param arch the architecture that sandboxes run on
  * @param noStatic why glibc cannot be linked statically here; `undefined` where it can
@@ -78,7 +76,6 @@ export function chooseSupervisor(
 
 /**
  * Chooses, and plans.
- *
  * @throws usageError where this machine cannot build what was chosen
  */
 export async function planSupervisor(

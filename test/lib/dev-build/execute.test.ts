@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** What is made of cargo's answers, with fake tools; `test/real/launch-build.test.ts` has the real ones. */
+/** What is built for a launch, with fake tools; `test/flows/dev-build.test.ts` has the real ones. */
 
-import { existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { type LaunchBuildOptions, resolveLaunchBuildConfig } from '../../../lib/dev-build/config.ts';
-import { buildForLaunch, launchBuildLines, prepareLaunchBuild } from '../../../lib/dev-build/execute.ts';
-import { whyNoStaticLibc } from '../../../lib/dev-build/static-libc.ts';
+import { featuresByComponent } from '../../../lib/cargo/features.ts';
+import { readWorkspace } from '../../../lib/cargo/metadata.ts';
+import { findToolchain } from '../../../lib/cargo/toolchain.ts';
+import { binariesOf, type DevBuildConfig, type DevBuildWishes } from '../../../lib/dev-build/config.ts';
+import { devBuildLines, executeDevBuild } from '../../../lib/dev-build/execute.ts';
+import { planDevBuild } from '../../../lib/dev-build/plan.ts';
 import type { Host } from '../../../lib/host.ts';
+import { resolveBuildOptions } from '../../../lib/stage/config.ts';
 import { buildElf, DYNAMIC_RECIPE, type Recipe } from '../../support/elf-builder.ts';
 import type { FakeTools } from '../../support/fake-tools.ts';
-import { fakeTools, inProcess } from '../../support/in-process.ts';
+import { fakeTools, type InProcess, inProcess } from '../../support/in-process.ts';
 import { refusalFrom } from '../../support/task-errors.ts';
 
 const HOST: Host = { platform: 'linux', arch: 'amd64' };
@@ -26,15 +30,15 @@ const JOINT = [...PLAIN, '-p', 'openshell-sandbox', '--bin', 'openshell-sandbox'
 class Fake {
   readonly tools: FakeTools = fakeTools();
   readonly root = join(this.tools.directory, 'checkout');
-  /** What cargo says, a line for each executable. */
+  /** What cargo prints, a line for each executable. */
   readonly #messages: object[] = [];
 
   constructor() {
     mkdirSync(this.root);
   }
 
-  /** A binary that cargo "makes" at a path of its choosing. */
-  makes(binary: string, recipe: Recipe | Buffer | undefined, path = `made/${binary}`, isFresh = false): this {
+  /** A binary that cargo "builds" at a path of its choosing. */
+  builds(binary: string, recipe: Recipe | Buffer | undefined, path = `built/${binary}`, isFresh = false): this {
     const executable = join(this.root, path);
     mkdirSync(join(executable, '..'), { recursive: true });
     if (recipe !== undefined) {
@@ -47,7 +51,7 @@ class Fake {
 
   /** @param before bash that runs first; `exit N` is a failing build */
   async build(
-    options: LaunchBuildOptions = { withSupervisor: true },
+    wishes: Partial<DevBuildWishes> = {},
     extra: Readonly<Record<string, string>> = {},
     before = '',
     host = HOST,
@@ -57,14 +61,23 @@ class Fake {
       { words: ['build'], script: `${before}\n/bin/cat <<'END'\n${text}\nEND` },
       { words: ['metadata'], script: `/bin/cat <<'END'\n${JSON.stringify(METADATA)}\nEND` },
     ]);
-    const ctx = inProcess(this.tools, extra);
-    const config = resolveLaunchBuildConfig(ctx.env, this.root, this.root, host, options);
-    const plan = await prepareLaunchBuild(ctx, config, TOOLCHAIN);
-    return { plan, ctx, built: await buildForLaunch(ctx, plan) };
+    const ctx = inProcess(this.tools, extra, this.root);
+    const plan = await planned(ctx, this.root, wishes, host);
+    return { plan, ctx, built: await executeDevBuild(ctx, plan) };
   }
 }
 
-const TOOLCHAIN = { prefix: [], hasZigbuild: false, hasRustup: false, zig: undefined };
+/** Plans as a launch does. */
+async function planned(ctx: InProcess, root: string, wishes: Partial<DevBuildWishes> = {}, host = HOST) {
+  const { features: wanted, jobs, targetDirectory } = resolveBuildOptions(ctx.env, root, ctx.startDirectory);
+  const all: DevBuildWishes = { withSupervisor: true, others: [], env: {}, ...wishes };
+  const config: DevBuildConfig = { ...all, root, host, jobs, targetDirectory };
+  const toolchain = await findToolchain(ctx, root, false);
+  if (wanted.length === 0) return planDevBuild(config, toolchain, new Map());
+  const { packages } = await readWorkspace(ctx.runner, toolchain, root, {});
+  return planDevBuild(config, toolchain, featuresByComponent(wanted, binariesOf(config), packages));
+}
+
 const METADATA = {
   target_directory: '/nowhere',
   packages: [
@@ -75,7 +88,7 @@ const METADATA = {
 };
 
 function good(): Fake {
-  return new Fake().makes('openshell-gateway', DYNAMIC).makes('openshell-sandbox', STATIC);
+  return new Fake().builds('openshell-gateway', DYNAMIC).builds('openshell-sandbox', STATIC);
 }
 
 describe('one cargo run', () => {
@@ -83,14 +96,14 @@ describe('one cargo run', () => {
     const fake = good();
     const { built, plan } = await fake.build();
     expect(built).toMatchObject({
-      gateway: join(fake.root, 'made/openshell-gateway'),
+      gateway: join(fake.root, 'built/openshell-gateway'),
       supervisor: {
-        path: join(fake.root, 'made/openshell-sandbox'),
+        path: join(fake.root, 'built/openshell-sandbox'),
         sha256: expect.stringMatching(/^[0-9a-f]{64}$/),
-        size: statSync(join(fake.root, 'made/openshell-sandbox')).size,
+        size: statSync(join(fake.root, 'built/openshell-sandbox')).size,
         verified: 'x86-64, complete, static',
       },
-      others: {},
+      others: new Map(),
       compiled: 2,
       total: 2,
     });
@@ -101,7 +114,7 @@ describe('one cargo run', () => {
   });
 
   test('without it: a plain build, no script, no directory of ours', async () => {
-    const fake = new Fake().makes('openshell-gateway', DYNAMIC, 'target/debug/openshell-gateway', true);
+    const fake = new Fake().builds('openshell-gateway', DYNAMIC, 'target/debug/openshell-gateway', true);
     const { built } = await fake.build({ withSupervisor: false });
     expect(built).toMatchObject({ supervisor: undefined, compiled: 0, total: 1 });
     expect(fake.tools.calls()[0]?.words).toEqual(['build', ...PLAIN, '--message-format=json-render-diagnostics']);
@@ -111,9 +124,9 @@ describe('one cargo run', () => {
 
   test('others, by their names', async () => {
     const driver = { name: 'vm-driver', package: 'openshell-driver-vm', binary: 'openshell-driver-vm' };
-    const fake = good().makes('openshell-driver-vm', DYNAMIC);
+    const fake = good().builds('openshell-driver-vm', DYNAMIC);
     const { built } = await fake.build({ withSupervisor: false, others: [driver], env: { A: 'b' } });
-    expect(built.others).toEqual({ 'vm-driver': join(fake.root, 'made/openshell-driver-vm') });
+    expect(built.others).toEqual(new Map([['vm-driver', join(fake.root, 'built/openshell-driver-vm')]]));
     expect(fake.tools.calls()[0]?.env.A).toBe('b');
   });
 
@@ -121,16 +134,16 @@ describe('one cargo run', () => {
     expect(await refusalFrom(() => good().build(undefined, {}, 'exit 101'))).toMatch(/^101: .*cargo build .* failed/);
   });
 
-  test("a Mac's gateway is no ELF file and is taken as it is", async () => {
-    const fake = new Fake().makes('openshell-gateway', Buffer.from('Mach-O'));
+  test("a Mac's gateway is not an ELF file and is taken as it is", async () => {
+    const fake = new Fake().builds('openshell-gateway', Buffer.from('Mach-O'));
     const { built } = await fake.build({ withSupervisor: false }, {}, '', MAC);
-    expect(built.gateway).toBe(join(fake.root, 'made/openshell-gateway'));
+    expect(built.gateway).toBe(join(fake.root, 'built/openshell-gateway'));
   });
 
   test('the dry run names the script, the command to paste and the check', async () => {
     const fake = good();
     const { ctx, plan } = await fake.build();
-    const lines = launchBuildLines(ctx.runner, plan);
+    const lines = devBuildLines(ctx.runner, plan);
     expect(lines).toEqual([
       `# writes ${plan.scripts[0]?.path}`,
       ctx.runner.describe(plan.command),
@@ -147,13 +160,13 @@ describe('C6: the binary that cargo names is used, and no other', () => {
       writeFileSync(join(fake.root, 'target/debug', name), 'old');
     }
     const { built } = await fake.build(undefined, { CARGO_TARGET_DIR: 'elsewhere' });
-    expect(built.gateway).toBe(join(fake.root, 'made/openshell-gateway'));
-    expect(built.supervisor?.path).toBe(join(fake.root, 'made/openshell-sandbox'));
+    expect(built.gateway).toBe(join(fake.root, 'built/openshell-gateway'));
+    expect(built.supervisor?.path).toBe(join(fake.root, 'built/openshell-sandbox'));
     expect(fake.tools.calls()[0]?.env.CARGO_TARGET_DIR).toBe(join(fake.root, 'elsewhere'));
   });
 
-  test('cargo names none: an error, whatever lies about', async () => {
-    const fake = new Fake().makes('openshell-sandbox', STATIC);
+  test('cargo names none: an error, whatever else is there', async () => {
+    const fake = new Fake().builds('openshell-sandbox', STATIC);
     expect(await refusalFrom(() => fake.build())).toBe(
       '1: cargo has built no executable of openshell-gateway; check its build.target',
     );
@@ -161,14 +174,14 @@ describe('C6: the binary that cargo names is used, and no other', () => {
 
   test('of two targets the one for this machine', async () => {
     const fake = new Fake()
-      .makes('openshell-gateway', { ...DYNAMIC, machine: AARCH64 }, 'arm/gateway')
-      .makes('openshell-gateway', DYNAMIC, 'intel/gateway')
-      .makes('openshell-sandbox', STATIC);
+      .builds('openshell-gateway', { ...DYNAMIC, machine: AARCH64 }, 'arm/gateway')
+      .builds('openshell-gateway', DYNAMIC, 'intel/gateway')
+      .builds('openshell-sandbox', STATIC);
     expect((await fake.build()).built.gateway).toBe(join(fake.root, 'intel/gateway'));
   });
 
   test('none for this machine: an error', async () => {
-    const fake = new Fake().makes('openshell-gateway', { ...DYNAMIC, machine: AARCH64 });
+    const fake = new Fake().builds('openshell-gateway', { ...DYNAMIC, machine: AARCH64 });
     expect(await refusalFrom(() => fake.build({ withSupervisor: false }))).toMatch(
       /^1: this machine cannot run the openshell-gateway that was built: .*aarch64/,
     );
@@ -183,9 +196,9 @@ describe('C18: what goes into containers is static', () => {
     ['dynamic', DYNAMIC, /interpreter/],
     ['for another machine', { machine: AARCH64 }, /aarch64/],
     ['incomplete', whole.subarray(0, whole.length - 40), /./],
-    ['no ELF file', Buffer.from('#!/bin/sh\n'), /ELF/],
+    ['not an ELF file', Buffer.from('#!/bin/sh\n'), /ELF/],
   ])('a supervisor that is %s is refused', async (_, recipe, reason) => {
-    const fake = new Fake().makes('openshell-gateway', DYNAMIC).makes('openshell-sandbox', recipe);
+    const fake = new Fake().builds('openshell-gateway', DYNAMIC).builds('openshell-sandbox', recipe);
     const refusal = await refusalFrom(() => fake.build());
     expect(refusal).toMatch(reason);
     expect(refusal.endsWith(WAY)).toBe(true);
@@ -194,17 +207,17 @@ describe('C18: what goes into containers is static', () => {
 });
 
 describe('features', () => {
-  test('each for the packages that declare it; cargo is asked once', async () => {
+  test('each for the packages that declare it; the workspace is read once', async () => {
     const fake = good();
     await fake.build(undefined, { EXTRA_CARGO_FEATURES: 'telemetry,bundled-z3' });
-    const [asked, built] = fake.tools.calls();
-    expect(asked?.words[0]).toBe('metadata');
+    const [metadata, built] = fake.tools.calls();
+    expect(metadata?.words[0]).toBe('metadata');
     expect(built?.words).toContain(
       'openshell-server/telemetry openshell-server/bundled-z3 openshell-sandbox/telemetry',
     );
   });
 
-  test('one that nobody of this run declares is an error before anything is built', async () => {
+  test('one that no package of this run declares is an error before anything is built', async () => {
     const fake = good();
     const refusal = await refusalFrom(() => fake.build(undefined, { EXTRA_CARGO_FEATURES: 'kvm' }));
     expect(refusal).toBe(
@@ -215,7 +228,7 @@ describe('features', () => {
   });
 });
 
-describe('H27: the recovery of a failing sccache, behind a wrapper of ours', () => {
+describe('H27: the recovery of a failing sccache that a wrapper of ours starts', () => {
   const FAILING = 'echo "sccache: error: failed to execute compile" >&2; exit 101';
   const isFirst = (n: number) => `[[ $FAKE_CALL == */${n} ]]`;
 
@@ -262,70 +275,35 @@ describe('H27: the recovery of a failing sccache, behind a wrapper of ours', () 
   });
 });
 
-describe('behind `mise x --`', () => {
-  test('the wrapper that mise sets is found, and ours is set inside', async () => {
-    const tools = fakeTools();
-    const root = join(tools.directory, 'checkout');
-    mkdirSync(root);
-    tools.add('mise', [
-      { words: ['env', '--json'], script: `echo '{"RUSTC_WRAPPER": "sccache"}'` },
-      { words: ['x', '--', 'env'], script: ':' },
-    ]);
-    const ctx = inProcess(tools);
-    const config = resolveLaunchBuildConfig(ctx.env, root, root, HOST, { withSupervisor: true });
-    await ctx.runner.learnMise(root);
-    const plan = await prepareLaunchBuild(ctx, config, { ...TOOLCHAIN, prefix: ['mise', 'x', '--'] });
+describe('a tool chain of mise', () => {
+  test('the wrapper that mise sets is found, and cargo gets ours in its place', async () => {
+    const fake = new Fake();
+    const { root, tools } = fake;
+    const provided = join(tools.directory, 'provided');
+    mkdirSync(provided);
+    tools.add('cargo', [{ words: ['build'], script: ':' }]);
+    renameSync(join(tools.bin, 'cargo'), join(provided, 'cargo'));
+    const env = { RUSTC_WRAPPER: 'sccache', PATH: `${provided}:${tools.bin}` };
+    tools.add('mise', [{ words: ['env', '--json'], script: `echo '${JSON.stringify(env)}'` }]);
+    const ctx = inProcess(tools, {}, root);
+    const plan = await planned(ctx, root);
     expect(plan.command.env.OPENSHELL_RUSTC_WRAPPER).toBe('sccache');
     await ctx.runner.cargo(plan.command);
     const { RUSTC_WRAPPER, RUSTC_WORKSPACE_WRAPPER } = plan.command.env;
-    const call = tools.calls().at(-1);
-    // What mise does not set reaches cargo as it is.
-    expect(call?.words.slice(2, 6)).toEqual(['env', `RUSTC_WRAPPER=${RUSTC_WRAPPER}`, 'cargo', 'build']);
-    expect(call?.env.RUSTC_WORKSPACE_WRAPPER).toBe(RUSTC_WORKSPACE_WRAPPER);
-    expect(ctx.runner.describe(plan.command)).toContain(` mise x -- env RUSTC_WRAPPER=${RUSTC_WRAPPER} `);
-  });
-});
-
-describe('whether a static supervisor can be linked here', () => {
-  async function lack(answer: string, env: Readonly<Record<string, string>> = {}, host: Host = HOST, linker = 'cc') {
-    const tools = fakeTools();
-    tools.add(linker, [{ words: ['-print-file-name=libc.a'], script: answer }]);
-    const ctx = inProcess(tools, env);
-    const config = resolveLaunchBuildConfig(env, tools.directory, tools.directory, host, { withSupervisor: true });
-    return whyNoStaticLibc(ctx.runner, ctx.env, config);
-  }
-
-  test('a path: yes', async () => {
-    expect(await lack('echo /usr/lib/libc.a')).toBeUndefined();
-  });
-
-  test('the bare name: no, with the packages that have it', async () => {
-    expect(await lack('echo libc.a')).toBe(
-      "there is no libc.a (cc answers 'libc.a'); for the quick way install it: " +
-        'libc6-dev (Debian, Ubuntu), glibc-static (Fedora, RHEL)',
-    );
-  });
-
-  test('the linker that cargo is set to is the one that is asked', async () => {
-    const env = { CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER: 'clang' };
-    expect(await lack('echo /usr/lib/libc.a', env, HOST, 'clang')).toBeUndefined();
-    expect(await lack('echo "unknown option" >&2; exit 1', env, HOST, 'clang')).toMatch(
-      /^clang cannot say where libc\.a is \(unknown option\); for the quick way/,
-    );
-  });
-
-  test('no compiler at all: no', async () => {
-    expect(await lack(':', {}, HOST, 'gcc')).toMatch(/^cc cannot say where libc\.a is \(/);
-  });
-
-  test('a Mac: no, and nothing is asked', async () => {
-    expect(await lack('exit 1', {}, MAC)).toContain('comes from staging');
+    expect(RUSTC_WRAPPER).toMatch(/\/rustc-wrapper$/);
+    const [mise, call] = tools.calls();
+    expect(mise).toMatchObject({ tool: 'mise', cwd: root });
+    expect(call).toMatchObject({ tool: 'cargo', env: { ...env, RUSTC_WRAPPER, RUSTC_WORKSPACE_WRAPPER } });
+    expect(call?.words[0]).toBe('build');
+    const line = ctx.runner.describe(plan.command);
+    expect(line).toContain(`RUSTC_WRAPPER=${RUSTC_WRAPPER} `);
+    expect(line).not.toContain('mise');
   });
 });
 
 test('a cargo that does not know build.build-dir is said to compile twice', async () => {
   const fake = good();
-  mkdirSync(join(fake.root, 'made/deps'));
+  mkdirSync(join(fake.root, 'built/deps'));
   const { ctx } = await fake.build();
   expect(ctx.screen.stderr()).toContain('warning: this cargo is older than 1.91');
 });

@@ -1,36 +1,51 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, test } from 'vitest';
-import { type CargoSettings, cargoSettings } from '../../../lib/cargo/config-files.ts';
+import type { CargoSettings } from '../../../lib/cargo/config-files.ts';
+import type { Toolchain } from '../../../lib/cargo/toolchain.ts';
 import type { Environment } from '../../../lib/cli/env.ts';
-import { type LaunchBuildOptions, resolveLaunchBuildConfig } from '../../../lib/dev-build/config.ts';
-import { planLaunchBuild } from '../../../lib/dev-build/plan.ts';
+import type { DevBuildWishes } from '../../../lib/dev-build/config.ts';
+import { planDevBuild } from '../../../lib/dev-build/plan.ts';
 import type { Host } from '../../../lib/host.ts';
 import { commandText } from '../../../lib/process/command.ts';
+import { resolveBuildOptions } from '../../../lib/stage/config.ts';
 import { refusalOf } from '../../support/task-errors.ts';
 
 const LINUX: Host = { platform: 'linux', arch: 'amd64' };
 const MAC: Host = { platform: 'darwin', arch: 'arm64' };
-const TOOLCHAIN = { prefix: [], hasZigbuild: false, hasRustup: true, zig: undefined };
 /** Where nothing is set. */
-const SETTINGS = cargoSettings([], {}, '/c');
+const SETTINGS: CargoSettings = {
+  targetDirectory: undefined,
+  hasBuildDirectory: false,
+  wrapper: undefined,
+  workspaceWrapper: undefined,
+  targets: [],
+  linkers: {},
+};
+const TOOLCHAIN: Omit<Toolchain, 'settings'> = {
+  env: {},
+  isFromMise: false,
+  miseProblem: undefined,
+  hasZigbuild: false,
+  hasRustup: true,
+  zig: undefined,
+};
 
 interface Situation {
-  readonly options?: LaunchBuildOptions;
+  readonly wishes?: Partial<DevBuildWishes>;
   readonly env?: Environment;
   readonly root?: string;
   readonly host?: Host;
   readonly settings?: Partial<CargoSettings>;
   readonly features?: Readonly<Record<string, readonly string[]>>;
-  readonly prefix?: readonly string[];
+  readonly toolchainEnv?: Environment;
 }
 
 function plan(given: Situation = {}) {
-  const { options = { withSupervisor: true }, env = {}, root = '/c', host = LINUX, features = {} } = given;
-  const config = resolveLaunchBuildConfig(env, root, '/start', host, options);
-  return planLaunchBuild(config, { ...TOOLCHAIN, prefix: given.prefix ?? [] }, new Map(Object.entries(features)), {
-    ...SETTINGS,
-    ...given.settings,
-  });
+  const { wishes, env = {}, root = '/c', host = LINUX, features = {}, toolchainEnv = {} } = given;
+  const { jobs, targetDirectory } = resolveBuildOptions(env, root, '/start');
+  const config = { withSupervisor: true, others: [], env: {}, ...wishes, root, host, jobs, targetDirectory };
+  const toolchain = { ...TOOLCHAIN, env: toolchainEnv, settings: { ...SETTINGS, ...given.settings } };
+  return planDevBuild(config, toolchain, new Map(Object.entries(features)));
 }
 
 /** The command, with the hashes of the scripts left out. */
@@ -42,10 +57,10 @@ describe('without a supervisor: what a user would type', () => {
   const plain = { withSupervisor: false };
 
   test('no script, no directory, no variable', () => {
-    expect(line({ options: plain })).toBe(
+    expect(line({ wishes: plain })).toBe(
       'cargo build -p openshell-server --bin openshell-gateway --message-format=json-render-diagnostics',
     );
-    expect(plan({ options: plain })).toMatchObject({
+    expect(plan({ wishes: plain })).toMatchObject({
       scripts: [],
       directory: undefined,
       command: { cwd: '/c', env: {} },
@@ -54,24 +69,32 @@ describe('without a supervisor: what a user would type', () => {
 
   test('the same on a Mac, and whatever cargo is set to: it is not our business', () => {
     const settings = { wrapper: 'sccache', workspaceWrapper: 'w', targetDirectory: '/t', hasBuildDirectory: true };
-    expect(line({ options: plain, host: MAC, settings })).toBe(line({ options: plain }));
+    expect(line({ wishes: plain, host: MAC, settings })).toBe(line({ wishes: plain }));
   });
 
   test("the VM driver in the same run, with its runtime's directory", () => {
     const driver = { name: 'vm-driver', package: 'openshell-driver-vm', binary: 'openshell-driver-vm' };
-    const options = {
+    const wishes = {
       withSupervisor: false,
       others: [driver],
       env: { OPENSHELL_VM_RUNTIME_COMPRESSED_DIR: '/c/t/vm' },
     };
-    expect(line({ options, prefix: ['mise', 'x', '--'], env: { CARGO_BUILD_JOBS: '3' } })).toBe(
-      'OPENSHELL_VM_RUNTIME_COMPRESSED_DIR=/c/t/vm mise x -- cargo build -j 3 -p openshell-server --bin openshell-gateway ' +
+    expect(line({ wishes, env: { CARGO_BUILD_JOBS: '3' } })).toBe(
+      'OPENSHELL_VM_RUNTIME_COMPRESSED_DIR=/c/t/vm cargo build -j 3 -p openshell-server --bin openshell-gateway ' +
         '-p openshell-driver-vm --bin openshell-driver-vm --message-format=json-render-diagnostics',
     );
   });
 
+  test('what comes with the tool chain is under the variables of the build, and not shown', () => {
+    const toolchainEnv = { PATH: '/mise/cargo:/usr/bin', RUST_LOG: 'debug' };
+    const wishes = { ...plain, env: { OPENSHELL_VM_RUNTIME_COMPRESSED_DIR: '/c/t/vm' } };
+    const { command } = plan({ wishes, toolchainEnv });
+    expect(command).toMatchObject({ base: toolchainEnv, env: wishes.env });
+    expect(commandText(command)).toMatch(/^OPENSHELL_VM_RUNTIME_COMPRESSED_DIR=\/c\/t\/vm cargo build /);
+  });
+
   test('a relative CARGO_TARGET_DIR is relative to where the user is', () => {
-    expect(line({ options: plain, env: { CARGO_TARGET_DIR: 'out' } })).toMatch(/^CARGO_TARGET_DIR=\/start\/out cargo /);
+    expect(line({ wishes: plain, env: { CARGO_TARGET_DIR: 'out' } })).toMatch(/^CARGO_TARGET_DIR=\/start\/out cargo /);
   });
 });
 
@@ -103,8 +126,8 @@ describe('with the supervisor: one run', () => {
   test.each([
     ['a "quoted" \\ directory', '--config', `'build.build-dir = "/a \\"quoted\\" \\\\ directory/target"'`],
     ['a{b}c', '--config', `'build.build-dir = "target"'`],
-  ])('a checkout in /%s', (name, word, text) => {
-    expect(line({ root: `/${name}` })).toContain(`${word} ${text}`);
+  ])('a checkout in /%s', (name, option, text) => {
+    expect(line({ root: `/${name}` })).toContain(`${option} ${text}`);
   });
 
   test('a target directory outside that cargo would take for a template is not shared', () => {
@@ -137,7 +160,7 @@ describe("the user's wrappers", () => {
     expect(plan().command.env).not.toHaveProperty('RUSTC_WRAPPER');
   });
 
-  test('sccache stands behind one of ours', () => {
+  test('sccache is started by one of ours', () => {
     const { command, scripts } = plan({ settings: { wrapper: 'sccache' } });
     expect(scripts.map(({ path }) => path)).toEqual([command.env.RUSTC_WORKSPACE_WRAPPER, command.env.RUSTC_WRAPPER]);
     expect(command.env.OPENSHELL_RUSTC_WRAPPER).toBe('sccache');
@@ -148,7 +171,7 @@ describe("the user's wrappers", () => {
     expect(other.command.env.RUSTC_WORKSPACE_WRAPPER).toBe(one.command.env.RUSTC_WORKSPACE_WRAPPER);
   });
 
-  test("a workspace wrapper of the user's makes other artifacts", () => {
+  test("a workspace wrapper of the user's gives other artifacts", () => {
     const [one, other] = [plan(), plan({ settings: { workspaceWrapper: '/w' } })];
     expect(other.command.env.RUSTC_WORKSPACE_WRAPPER).not.toBe(one.command.env.RUSTC_WORKSPACE_WRAPPER);
   });

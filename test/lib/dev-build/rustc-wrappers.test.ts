@@ -13,7 +13,7 @@ import { temporaryDirectory } from '../../support/temporary.ts';
 const HOSTILE = 'a \'quoted\' "name"\nin $HOME `two` lines';
 const FLAG = ['-C', 'target-feature=+crt-static'];
 
-/** A program that names itself and its words, then runs the words if they begin with a program of this test. */
+/** A program that names itself and its arguments, then runs them if they begin with a program of this test. */
 function speaker(directory: string, name: string): string {
   const path = join(directory, name);
   const text = `#!/bin/sh
@@ -33,7 +33,7 @@ function place(label: string) {
   const run = (
     wrappers: { wrapper?: string; workspaceWrapper?: string },
     isMember: boolean,
-    words: readonly string[],
+    args: readonly string[],
   ) => {
     const { wrapper, workspaceWrapper } = wrappers;
     const { files, env } = compilerScripts(join(directory, 'tasks'), { wrapper, workspaceWrapper });
@@ -45,7 +45,7 @@ function place(label: string) {
     // Cargo's own rule: the wrapper, then that of the workspace's crates, then the compiler.
     const all = definedOnly(env);
     const lead = [all.RUSTC_WRAPPER, isMember ? all.RUSTC_WORKSPACE_WRAPPER : undefined, rustc];
-    const [first = '', ...rest] = [...lead.filter((word) => word !== undefined), ...words];
+    const [first = '', ...rest] = [...lead.filter((word) => word !== undefined), ...args];
     const result = spawnSync(first, rest, { env: { PATH: '/usr/bin:/bin', SAID: said, PLACE: directory, ...all } });
     expect(String(result.stderr)).toBe('');
     return calls(said);
@@ -53,7 +53,7 @@ function place(label: string) {
   return { rustc, program, run };
 }
 
-/** What was said: each program with its words. */
+/** What was said: each program with its arguments. */
 function calls(path: string): string[][] {
   const fields = spawnSync('cat', [path], { encoding: 'utf8' }).stdout.split('\0').slice(0, -1);
   const result: string[][] = [];
@@ -74,7 +74,7 @@ describe.each(['plain', HOSTILE])('in a directory with the name %j', (label) => 
   test("without the user's wrappers: only the supervisor's program gets the flag", () => {
     const { run } = place(label);
     expect(run({}, true, PROGRAM)).toEqual([['rustc', ...PROGRAM, ...FLAG]]);
-    for (const words of [LIBRARY, GATEWAY, ...PROBES]) expect(run({}, true, words)).toEqual([['rustc', ...words]]);
+    for (const args of [LIBRARY, GATEWAY, ...PROBES]) expect(run({}, true, args)).toEqual([['rustc', ...args]]);
   });
 
   test("the user's workspace wrapper is in use as before", () => {
@@ -101,13 +101,13 @@ describe.each(['plain', HOSTILE])('in a directory with the name %j', (label) => 
     expect(run({ wrapper }, false, PROGRAM)[0]).toEqual(['sccache', rustc, ...PROGRAM]);
   });
 
-  test("cargo's questions go past sccache: cargo keeps the answers, failures of a server too", () => {
+  test("cargo's probes go past sccache: cargo keeps their results, failures of a server too", () => {
     const { program, run } = place(label);
     const wrapper = program('sccache');
     for (const isMember of [true, false]) expect(run({ wrapper }, isMember, ['-vV'])).toEqual([['rustc', '-vV']]);
   });
 
-  test("any other wrapper gets everything, cargo's questions included", () => {
+  test("any other wrapper gets everything, cargo's probes included", () => {
     const { rustc, program, run } = place(label);
     const wrapper = program('distributor');
     const workspaceWrapper = program('driver');

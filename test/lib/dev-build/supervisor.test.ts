@@ -19,7 +19,7 @@ import { buildElf } from '../../support/elf-builder.ts';
 import { refusalFrom } from '../../support/task-errors.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
 
-/** A static program; the payload makes different ones. */
+/** A static program; the payload tells them apart. */
 function program(payload = 0): Buffer {
   return buildElf({ machine: 62, payload: payload * 64 }).bytes;
 }
@@ -46,7 +46,7 @@ describe('the digest of a file', () => {
     const { directory, path } = place();
     expect(await digestOf(path)).toBe(sha256(program()));
     const memo = join(directory, '.openshell-sandbox.sha256');
-    // A lie that only someone who does not read the file can believe.
+    // A wrong digest, which is used as long as the file is not read again.
     writeFileSync(memo, readFileSync(memo, 'utf8').replace(/^[0-9a-f]{64}/, 'f'.repeat(64)));
     expect(await digestOf(path)).toBe('f'.repeat(64));
     replace(path, program(1));
@@ -64,7 +64,7 @@ describe('the digest of a file', () => {
   });
 
   test.each(['', 'x\n', `${'0'.repeat(64)} 1 2 3\n`, `${'0'.repeat(63)}`])(
-    'a broken note (%j) is no note',
+    'a broken note (%j) does not count',
     async (note) => {
       const { directory, path } = place();
       writeFileSync(join(directory, '.openshell-sandbox.sha256'), note);

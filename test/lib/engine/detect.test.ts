@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** Asking engines, over fake ones. */
+/** Probing engines, over fake ones. */
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { detectEngine } from '../../../lib/engine/detect.ts';
+import { detectEngine, serverArch } from '../../../lib/engine/detect.ts';
 import { addEngine, DOCKER_INFO, type FakeEngine, PODMAN_INFO } from '../../support/fake-engine.ts';
 import type { FakeTools } from '../../support/fake-tools.ts';
 import { fakeTools, inProcess } from '../../support/in-process.ts';
@@ -14,18 +14,20 @@ import { refusalFrom } from '../../support/task-errors.ts';
 function detecting(engines: { docker?: FakeEngine; podman?: FakeEngine }, extra: Record<string, string> = {}) {
   const tools = fakeTools();
   for (const [name, engine] of Object.entries(engines)) addEngine(tools, name as 'docker' | 'podman', engine);
-  const { runner, env, screen, terminal } = inProcess(tools, extra);
-  return { tools, screen, detect: () => detectEngine(runner, terminal, env, tools.directory) };
+  const ctx = inProcess(tools, extra);
+  return { tools, screen: ctx.screen, detect: () => detectEngine(ctx, tools.directory) };
 }
 
 const infos = (tools: FakeTools) => tools.lines().filter((line) => line.includes(' info '));
 const down = { info: undefined, refusal: 'Cannot connect to the socket. Is it running?' };
 
-describe('what answers', () => {
-  test('podman first, each asked once', async () => {
+describe('what responds', () => {
+  test('podman first, each probed once', async () => {
     const { tools, screen, detect } = detecting({ docker: {}, podman: { delay: 0.3 } });
-    expect(await detect()).toMatchObject({ program: 'podman', arch: 'amd64', record: { name: 'podman' } });
-    expect(screen.stderr()).toBe('[container-engine] podman (it answers)\n');
+    const engine = await detect();
+    expect(engine).toMatchObject({ program: 'podman', record: { name: 'podman' } });
+    expect(serverArch(engine)).toBe('amd64');
+    expect(screen.stderr()).toBe('[container-engine] podman (it responds)\n');
     expect(infos(tools).sort()).toEqual(['docker info --format {{json .}}', 'podman info --format {{json .}}']);
   });
 
@@ -33,7 +35,7 @@ describe('what answers', () => {
     const { screen, detect } = detecting({ docker: {}, podman: down });
     expect(await detect()).toMatchObject({ program: 'docker', record: { name: 'docker' } });
     expect(screen.stderr()).toBe(
-      '[container-engine] docker (it answers; podman info: Cannot connect to the socket. Is it running?)\n',
+      '[container-engine] docker (it responds; podman info: Cannot connect to the socket. Is it running?)\n',
     );
   });
 
@@ -42,7 +44,7 @@ describe('what answers', () => {
     const start = Date.now();
     expect((await detect()).program).toBe('podman');
     expect(Date.now() - start).toBeLessThan(10_000);
-    // Nor does the question outlive the answer.
+    // Nor does the probe outlive the detection.
     if (process.platform !== 'linux') return;
     const left = readdirSync('/proc')
       .filter((name) => /^\d+$/.test(name))
@@ -50,18 +52,18 @@ describe('what answers', () => {
     expect(left.map(commandLine)).toEqual([]);
   });
 
-  test('H17: neither answers: the words of both, on one line', async () => {
+  test('H17: neither responds: the words of both, on one line', async () => {
     const { detect } = detecting({
       docker: { info: undefined, refusal: 'permission denied\nwhile trying' },
       podman: down,
     });
     expect(await refusalFrom(detect)).toBe(
-      '2: no answer from podman or docker: podman info: Cannot connect to the socket. Is it running?; ' +
+      '2: podman or docker does not respond: podman info: Cannot connect to the socket. Is it running?; ' +
         'docker info: permission denied\\nwhile trying; start it, or set CONTAINER_ENGINE to one that runs',
     );
   });
 
-  test('there is none', async () => {
+  test('neither is installed', async () => {
     expect(await refusalFrom(detecting({}).detect)).toBe(
       '2: podman or docker is not on PATH; install it, or set CONTAINER_ENGINE to one that is',
     );
@@ -69,47 +71,47 @@ describe('what answers', () => {
 });
 
 describe('what is wanted', () => {
-  test('an engine that is named, and the other one is not even asked', async () => {
+  test('an engine that is named, and the other one is not even probed', async () => {
     const { tools, screen, detect } = detecting({ docker: {}, podman: {} }, { CONTAINER_ENGINE: 'DOCKER' });
     expect((await detect()).program).toBe('docker');
     expect(screen.stderr()).toBe('[container-engine] docker (CONTAINER_ENGINE)\n');
     expect(infos(tools)).toHaveLength(1);
   });
 
-  test('C8: the named one does not answer: nothing else is taken', async () => {
+  test('C8: the named one does not respond: nothing else is taken', async () => {
     const { detect } = detecting({ docker: down, podman: {} }, { OPENSHELL_E2E_DRIVER: 'docker' });
     expect(await refusalFrom(detect)).toMatch(
-      /^2: no answer from docker \(OPENSHELL_E2E_DRIVER\): docker info: Cannot/,
+      /^2: docker does not respond \(OPENSHELL_E2E_DRIVER\): docker info: Cannot/,
     );
   });
 
   test('C8: docker 20.10, whose client ends with 0 without a daemon', async () => {
     const { detect } = detecting({ docker: { info: { ServerErrors: ['Cannot connect'], ClientInfo: {} } } });
-    expect(await refusalFrom(detect)).toMatch(/^2: no answer from podman or docker: docker info: Cannot connect; /);
+    expect(await refusalFrom(detect)).toMatch(/^2: podman or docker does not respond: docker info: Cannot connect; /);
   });
 
   test('H15: podman under the name docker is podman', async () => {
     const shim = { docker: { info: PODMAN_INFO } };
     const { tools, screen, detect } = detecting(shim);
     expect(await detect()).toMatchObject({ program: 'docker', record: { name: 'podman' } });
-    expect(screen.stderr()).toBe('[container-engine] podman under the name docker (it answers)\n');
+    expect(screen.stderr()).toBe('[container-engine] podman under the name docker (it responds)\n');
     expect(infos(tools)).toHaveLength(1);
     expect((await detecting(shim, { CONTAINER_ENGINE: 'podman' }).detect()).program).toBe('docker');
     expect(await refusalFrom(detecting(shim, { CONTAINER_ENGINE: 'docker' }).detect)).toMatch(
-      /^2: no answer from docker \(CONTAINER_ENGINE\): docker is really podman; /,
+      /^2: docker does not respond \(CONTAINER_ENGINE\): docker is really podman; /,
     );
   });
 
-  test('a program that is no engine', async () => {
+  test('a program that is not an engine', async () => {
     const { detect } = detecting({ docker: { info: {} } });
-    expect(await refusalFrom(detect)).toMatch(/docker is no container engine/);
+    expect(await refusalFrom(detect)).toMatch(/docker is not a container engine/);
   });
 
-  test("podman behind docker's socket is said", async () => {
+  test("podman at the other end of docker's socket is said", async () => {
     const info = { ...DOCKER_INFO, DockerRootDir: '/var/lib/containers/storage' };
     const { screen, detect } = detecting({ docker: { info } });
     await detect();
-    expect(screen.stderr()).toBe('[container-engine] docker, served by podman (it answers)\n');
+    expect(screen.stderr()).toBe('[container-engine] docker, served by podman (it responds)\n');
   });
 
   test('CONTAINER_ENGINE_QUIET says nothing, in the one dialect of booleans', async () => {
@@ -123,12 +125,12 @@ describe('what is wanted', () => {
 
   test('an architecture that is not supported is an error when it is needed, never this machine in its place', async () => {
     const engine = await detecting({ docker: { info: { ...DOCKER_INFO, Architecture: 's390x' } } }).detect();
-    expect(await refusalFrom(async () => engine.arch)).toBe(
+    expect(await refusalFrom(async () => serverArch(engine))).toBe(
       "2: the server of docker is of architecture 's390x'; allowed are amd64 and arm64; " +
         'set DOCKER_PLATFORM to linux/amd64 or linux/arm64, or use another server',
     );
     const silent = await detecting({ docker: { info: { ServerVersion: '28' } } }).detect();
-    expect(await refusalFrom(async () => silent.arch)).toMatch(
+    expect(await refusalFrom(async () => serverArch(silent))).toMatch(
       /^2: the server of docker does not say its architecture/,
     );
   });
@@ -161,7 +163,7 @@ describe('the cluster', () => {
   });
 });
 
-test('no question has a token, so nothing that an engine says can hold one', async () => {
+test('no probe has a token, so nothing that an engine says can hold one', async () => {
   const { tools, detect } = detecting(
     { docker: { info: undefined, refusal: '' } },
     { GITHUB_TOKEN: 'ghp_first', MISE_GITHUB_TOKEN: 'ghp_second' },
@@ -174,7 +176,7 @@ function commandLine(pid: string): string {
   try {
     return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
   } catch {
-    // It has ended meanwhile.
+    // It has ended since.
     return '';
   }
 }

@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { describe, expect, test } from 'vitest';
-import { proxyKeys } from '../../../lib/gateway/drivers/podman.ts';
-import { driverOf } from '../../../lib/gateway/drivers/types.ts';
-import { driverStateDirectory, verifySocketPath } from '../../../lib/gateway/drivers/vm-state.ts';
-import { namedDriver } from '../../../lib/gateway/select-driver.ts';
 import {
   httpEndpoint,
   PODMAN_PULL_POLICIES,
@@ -76,62 +72,9 @@ describe('C27: pull policies', () => {
     expect(refusalOf(() => parsePullPolicy('P', 'newer', PULL_POLICIES))).toContain('Always, IfNotPresent, Never,');
   });
   test.each(['bogus', '', 'constructor'])('not %j', (text) => {
-    for (const words of [PULL_POLICIES, PODMAN_PULL_POLICIES])
-      expect(refusalOf(() => parsePullPolicy('OPENSHELL_SANDBOX_IMAGE_PULL_POLICY', text, words))).toMatch(
+    for (const names of [PULL_POLICIES, PODMAN_PULL_POLICIES])
+      expect(refusalOf(() => parsePullPolicy('OPENSHELL_SANDBOX_IMAGE_PULL_POLICY', text, names))).toMatch(
         /^2: OPENSHELL/,
       );
-  });
-});
-
-describe('drivers', () => {
-  test.each([
-    ['docker', 'docker'],
-    ['K8S', 'kubernetes'],
-    ['Kubernetes', 'kubernetes'],
-    ['MicroVM', 'vm'],
-    ['vm', 'vm'],
-    ['Podman', 'podman'],
-  ])('%s is %s', (word, name) => expect(driverOf('--driver', word)).toBe(name));
-  test.each(['', 'docker,vm', 'constructor', 'lxc'])('not %j', (word) =>
-    expect(refusalOf(() => driverOf('--driver', word))).toContain('docker, podman, vm, microvm, kubernetes, k8s'),
-  );
-  test('flag, variable, cluster', () => {
-    expect(namedDriver('vm', {})?.driver).toBe('vm');
-    expect(namedDriver(undefined, { OPENSHELL_DRIVERS: 'podman', KUBERNETES_SERVICE_HOST: 'x' })?.driver).toBe(
-      'podman',
-    );
-    expect(namedDriver(undefined, { KUBERNETES_SERVICE_HOST: 'x' })?.driver).toBe('kubernetes');
-    expect(namedDriver(undefined, {})).toBeUndefined();
-    expect(refusalOf(() => namedDriver('vm', { OPENSHELL_DRIVERS: 'vm' }))).toContain('give one of them');
-    expect(refusalOf(() => namedDriver(undefined, { OPENSHELL_DRIVERS: 'docker,vm' }))).toContain('has one driver');
-  });
-});
-
-test("podman's proxy keys fail closed: empty is written, only true and false are booleans", () => {
-  expect(proxyKeys({})).toEqual({});
-  expect(
-    proxyKeys({
-      OPENSHELL_SANDBOX_HTTPS_PROXY: '',
-      OPENSHELL_SANDBOX_NO_PROXY: 'a,b',
-      OPENSHELL_SANDBOX_PROXY_AUTH_ALLOW_INSECURE: 'yes',
-      OPENSHELL_SANDBOX_PROXY_CONNECT_BY_HOSTNAME: 'true',
-    }),
-  ).toEqual({ https_proxy: '', no_proxy: 'a,b', proxy_auth_allow_insecure: 'yes', proxy_connect_by_hostname: true });
-});
-
-describe("the VM driver's state", () => {
-  test('its path is the same after a restart, and carries user and gateway', () => {
-    expect(driverStateDirectory({ USER: 'me' }, '/start', 'vm-dev')[1]).toBe('/tmp/openshell-vm-driver-me-vm-dev');
-    expect(driverStateDirectory({ OPENSHELL_VM_DRIVER_STATE_ROOT: 'r' }, '/start', 'v')[1]).toBe(
-      '/start/r/openshell-vm-driver-user-v',
-    );
-    expect(driverStateDirectory({ OPENSHELL_VM_DRIVER_STATE_DIR: 'd' }, '/start', 'v')[1]).toBe('/start/d');
-  });
-  test('the socket has to fit', () => {
-    const directory = (socketLength: number) => `/${'x'.repeat(socketLength - '//run/compute-driver.sock'.length)}`;
-    verifySocketPath('S', directory(107), 'linux');
-    verifySocketPath('S', directory(103), 'darwin');
-    expect(refusalOf(() => verifySocketPath('S', directory(108), 'linux'))).toContain('would have 108 bytes, and 107');
-    expect(refusalOf(() => verifySocketPath('S', directory(104), 'darwin'))).toContain('would have 104 bytes, and 103');
   });
 });

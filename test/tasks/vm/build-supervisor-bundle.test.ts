@@ -22,7 +22,7 @@ import { zstdDefect } from '../../../lib/zstd/frames.ts';
 import { buildElf } from '../../support/elf-builder.ts';
 import { type FakeCargo, FakeCheckout } from '../../support/fake-rust.ts';
 import { requireTools } from '../../support/real-tools.ts';
-import { runTaskFile, SUITE_ROOT, type TaskOptions, type TaskResult } from '../../support/run-task.ts';
+import { runTaskFile, SUITE_ROOT, type TaskOptions, type TaskResult, whenSaid } from '../../support/run-task.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
 
 const X86_64 = 62;
@@ -44,12 +44,12 @@ class VmCheckout extends FakeCheckout {
   }
 
   run(
-    words: readonly string[] = [],
+    args: readonly string[] = [],
     extra: Readonly<Record<string, string>> = {},
     options: Partial<TaskOptions> = {},
   ): Promise<TaskResult> {
     const env = this.env({ GUEST_ARCH: 'amd64', ...extra });
-    return runTaskFile('vm/build-supervisor-bundle', words, { cwd: this.root, env, ...options });
+    return runTaskFile('vm/build-supervisor-bundle', args, { cwd: this.root, env, ...options });
   }
 
   app(cpu: 'x86_64' | 'aarch64' = 'x86_64'): string {
@@ -79,7 +79,7 @@ function signalWhenCompressing(checkout: VmCheckout, signal: NodeJS.Signals): (c
 }
 
 describe('a bundle', () => {
-  test('holds what cargo made, readable for all, as the one result', async () => {
+  test('holds what cargo built, readable for all, as the one result', async () => {
     const checkout = new VmCheckout();
     const result = await checkout.run();
     expect(result).toMatchObject({ status: 0, stdout: `${checkout.bundle}\n` });
@@ -89,7 +89,6 @@ describe('a bundle', () => {
     expect(result.stderr).toMatch(
       /bundled: target\/vm-runtime-compressed\/openshell-sandbox\.zst \([\d.]+ MB in [\d.]+ MB, x86_64-unknown-linux-gnu; x86-64, complete, static; 1 of 1 crates compiled\)\ndone: supervisor [\d.]+ s, compression [\d.]+ s\n$/,
     );
-    checkout.tools.verify();
   });
 
   test('BSB-2, H28: cargo runs in the checkout, wherever the task was started', async () => {
@@ -104,9 +103,9 @@ describe('a bundle', () => {
     [['--arch=aarch64'], {}, 'aarch64'],
     [['--arch', 'x86_64'], { GUEST_ARCH: 'aarch64' }, 'x86_64'],
     [[], { GUEST_ARCH: 'arm64' }, 'aarch64'],
-  ] as const)('H25: %j with %j is built for that machine', async (words, extra, cpu) => {
+  ] as const)('H25: %j with %j is built for that machine', async (args, extra, cpu) => {
     const checkout = new VmCheckout();
-    expect((await checkout.run(words, extra)).status).toBe(0);
+    expect((await checkout.run(args, extra)).status).toBe(0);
     expect(checkout.builds()[0]).toContain(`--target ${cpu}-unknown-linux-gnu `);
     expect(await contentDifference(checkout.bundle, checkout.app(cpu))).toBeUndefined();
   });
@@ -133,8 +132,8 @@ describe('a bundle', () => {
   test.each([
     ['for another machine', buildElf({ machine: 183 }).bytes, 'has to be an x86-64 executable'],
     ['cut off', buildElf({ machine: X86_64, payload: 9000 }).bytes.subarray(0, 5000), 'nothing was put in place'],
-    ['no binary', Buffer.from('#!/bin/sh\n'), 'nothing was put in place'],
-  ])('C18: what cargo made is %s: refused, and the old bundle stays', async (_, bytes, message) => {
+    ['not a binary', Buffer.from('#!/bin/sh\n'), 'nothing was put in place'],
+  ])('C18: what cargo built is %s: refused, and the old bundle stays', async (_, bytes, message) => {
     const checkout = new VmCheckout();
     await checkout.run();
     const before = statSync(checkout.bundle);
@@ -168,7 +167,7 @@ describe('a bundle', () => {
 });
 
 describe('a second run', () => {
-  test('C22: asks cargo again, and leaves a bundle with this content alone', async () => {
+  test('C22: runs cargo again, and leaves a bundle with this content alone', async () => {
     const checkout = new VmCheckout();
     await checkout.run();
     const before = statSync(checkout.bundle);
@@ -182,7 +181,7 @@ describe('a second run', () => {
     expect(statSync(checkout.directory).mtimeMs).toBe(directory.mtimeMs);
   });
 
-  test('C22: a new binary makes a new bundle; a reader keeps the old inode', async () => {
+  test('C22: a new binary gives a new bundle; a reader keeps the old inode', async () => {
     const checkout = new VmCheckout();
     await checkout.run();
     const before = statSync(checkout.bundle).ino;
@@ -192,7 +191,7 @@ describe('a second run', () => {
     expect(await contentDifference(checkout.bundle, checkout.app())).toBeUndefined();
   });
 
-  test('BSB-4: a bundle that bash made, whole and of this content, stays, but for its mode', async () => {
+  test('BSB-4: a bundle of the bash task, whole and of this content, stays, but for its mode', async () => {
     const checkout = new VmCheckout();
     mkdirSync(checkout.directory, { recursive: true });
     writeFileSync(checkout.bundle, zstdCompressSync(readFileSync(checkout.app())));
@@ -207,7 +206,7 @@ describe('a second run', () => {
     ['empty', () => Buffer.alloc(0)],
     ['cut off', (bytes: Buffer) => bytes.subarray(0, -5)],
     ['damaged', (bytes: Buffer) => Buffer.from(bytes.map((byte, at) => (at === bytes.length - 9 ? byte ^ 255 : byte)))],
-    ['no zstd file', () => Buffer.from('junk')],
+    ['not a zstd file', () => Buffer.from('junk')],
   ])('C22: one that is %s is written again', async (_, change) => {
     const checkout = new VmCheckout();
     await checkout.run();
@@ -257,7 +256,7 @@ describe('interrupted', () => {
     expect(readFileSync(checkout.bundle)).toEqual(before);
   });
 
-  test("H26: cargo's own words are shown as they come, all of them, and no log is left", async () => {
+  test("H26: cargo's own output is shown as it comes, all of it, and no log is left", async () => {
     const checkout = new VmCheckout({ before: 'for i in {1..500}; do echo "warning: number $i" >&2; done' });
     const temporary = temporaryDirectory();
     const result = await checkout.run([], { TMPDIR: temporary });
@@ -284,8 +283,10 @@ describe('interrupted', () => {
   });
 
   test('two at once: the second waits, says for whom, and finds nothing to do', async () => {
-    const checkout = new VmCheckout({ before: '/bin/sleep 0.5' });
-    const results = await Promise.all([checkout.run(), checkout.run()]);
+    // The first build ends when the second run has said that it waits.
+    const checkout = new VmCheckout({ before: 'until [[ -e $FAKE_APPS/go ]]; do /bin/sleep 0.02; done' });
+    const onStart = whenSaid('waiting for', () => writeFileSync(join(checkout.apps, 'go'), ''));
+    const results = await Promise.all([checkout.run([], {}, { onStart }), checkout.run([], {}, { onStart })]);
     expect(results.map(({ status }) => status)).toEqual([0, 0]);
     const said = results.map(({ stderr }) => stderr);
     expect(said.filter((text) => /waiting for another bundle of this checkout: pid \d+/.test(text))).toHaveLength(1);
@@ -303,7 +304,7 @@ describe('where nothing can be built', () => {
     return checkout;
   }
 
-  test('no cargo: a existing bundle is used, with its date', async () => {
+  test('no cargo: an existing bundle is used, with its date', async () => {
     const checkout = await bundled();
     checkout.removeTools('cargo');
     const result = await checkout.run();
@@ -336,14 +337,14 @@ describe('where nothing can be built', () => {
   });
 
   test.each([
-    ['not there', (checkout: VmCheckout) => rmSync(checkout.bundle), 'is not there'],
+    ['absent', (checkout: VmCheckout) => rmSync(checkout.bundle), 'does not exist'],
     [
       'cut off',
       (checkout: VmCheckout) => writeFileSync(checkout.bundle, readFileSync(checkout.bundle).subarray(0, -1)),
       'cannot be used (cut off)',
     ],
     [
-      'no program',
+      'not a program',
       (checkout: VmCheckout) => writeFileSync(checkout.bundle, zstdCompressSync('text')),
       'cannot be used (',
     ],
@@ -362,7 +363,7 @@ describe('where nothing can be built', () => {
     expect(result.stderr).toContain(message);
   });
 
-  test('SUPERVISOR_LIBC=musl asks more of it than a dynamic one can give', async () => {
+  test('SUPERVISOR_LIBC=musl needs more of it than a dynamic one can give', async () => {
     const checkout = new VmCheckout();
     checkout.setApp('x86_64', 'dynamic');
     await checkout.run();
@@ -383,10 +384,10 @@ describe('arguments', () => {
     [['--arch='], '--arch needs a value'],
     [['--arch', 'mips'], "--arch is 'mips'; allowed are aarch64, arm64, x86_64, amd64"],
     [['--force'], "unknown option '--force'"],
-    [['word'], "unexpected word 'word'"],
-  ])('L5, L6, BSB-3: %j is one line and exit 2, and nothing is started', async (words, message) => {
+    [['word'], "unexpected argument 'word'"],
+  ])('L5, L6, BSB-3: %j is one line and exit 2, and nothing is started', async (args, message) => {
     const checkout = new VmCheckout();
-    const result = await checkout.run(words);
+    const result = await checkout.run(args);
     expect(result).toMatchObject({ status: 2, stdout: '' });
     expect(result.stderr).toMatch(/^error: [^\n]+\n$/);
     expect(result.stderr).toContain(message);
@@ -400,7 +401,7 @@ describe('arguments', () => {
     expect(readdirSync(checkout.tools.bin)).not.toContain('zstd');
   });
 
-  test('a dry run prints what would run, and starts nothing but questions', async () => {
+  test('a dry run prints what would run, and starts nothing but probes', async () => {
     const checkout = new VmCheckout();
     const result = await checkout.run(['--dry-run']);
     expect(result.stdout).toBe(
@@ -430,8 +431,8 @@ const strace = requireTools('strace');
 test('cost: at most 7 programs', strace.options, async () => {
   const checkout = new VmCheckout();
   const log = join(dirname(checkout.apps), 'trace');
-  const words = ['-f', '-qq', '-e', 'trace=execve', '-e', 'status=successful', '-o', log, process.execPath];
-  execFileSync(strace.path('strace'), [...words, join(SUITE_ROOT, 'tasks/vm/build-supervisor-bundle.ts')], {
+  const args = ['-f', '-qq', '-e', 'trace=execve', '-e', 'status=successful', '-o', log, process.execPath];
+  execFileSync(strace.path('strace'), [...args, join(SUITE_ROOT, 'tasks/vm/build-supervisor-bundle.ts')], {
     cwd: checkout.root,
     env: checkout.env({ GUEST_ARCH: 'amd64' }),
     stdio: 'ignore',

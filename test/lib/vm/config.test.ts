@@ -1,16 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { zstdCompressSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import type { Environment } from '../../../lib/cli/env.ts';
 import type { Host } from '../../../lib/host.ts';
 import { resolveBundleConfig } from '../../../lib/vm/config.ts';
-import { dayOf, supervisorOf } from '../../../lib/vm/plan.ts';
-import { missingRuntime, runtimeFiles } from '../../../lib/vm/runtime-files.ts';
+import { supervisorOf } from '../../../lib/vm/plan.ts';
 import { taskErrorOf } from '../../support/task-errors.ts';
-import { temporaryDirectory } from '../../support/temporary.ts';
 
 const LINUX: Host = { platform: 'linux', arch: 'amd64' };
 const MAC: Host = { platform: 'darwin', arch: 'arm64' };
@@ -18,34 +13,6 @@ const MAC: Host = { platform: 'darwin', arch: 'arm64' };
 function resolve(env: Environment, host: Host = LINUX, archFlag?: string) {
   return resolveBundleConfig(env, '/checkout', '/start', host, archFlag);
 }
-
-describe('the runtime', () => {
-  const whole = zstdCompressSync(Buffer.from('library'));
-
-  test('the names are those that the driver embeds on each platform', () => {
-    expect(runtimeFiles('linux')).toEqual(['libkrun.so.zst', 'libkrunfw.so.5.zst', 'gvproxy.zst', 'umoci.zst']);
-    expect(runtimeFiles('darwin')).toEqual(['libkrun.dylib.zst', 'libkrunfw.5.dylib.zst', 'gvproxy.zst', 'umoci.zst']);
-    expect(() => runtimeFiles('win32')).toThrow('the VM driver does not run on win32');
-  });
-
-  test.each(['linux', 'darwin'] as const)('%s: each file is looked for by its own name', (platform) => {
-    const directory = temporaryDirectory('runtime');
-    expect(missingRuntime(join(directory, 'none'), platform)).toEqual(runtimeFiles(platform));
-    for (const name of runtimeFiles(platform)) writeFileSync(join(directory, name), whole);
-    expect(missingRuntime(directory, platform)).toEqual([]);
-    expect(missingRuntime(directory, platform === 'linux' ? 'darwin' : 'linux')).toHaveLength(2);
-  });
-
-  test('C23: libkrunfw does not stand for libkrun, and an empty, foreign or cut off file is none', () => {
-    const directory = temporaryDirectory('runtime');
-    writeFileSync(join(directory, 'libkrunfw.so.5.zst'), whole);
-    writeFileSync(join(directory, 'gvproxy.zst'), '');
-    writeFileSync(join(directory, 'umoci.zst'), whole.subarray(0, -1));
-    expect(missingRuntime(directory, 'linux')).toEqual(['libkrun.so.zst', 'gvproxy.zst', 'umoci.zst']);
-    writeFileSync(join(directory, 'libkrun.so.zst'), '#!/bin/sh\n');
-    expect(missingRuntime(directory, 'linux')).toEqual(['libkrun.so.zst', 'gvproxy.zst', 'umoci.zst']);
-  });
-});
 
 describe("the guest's machine (H25: one value, however it is spelled)", () => {
   test.each([
@@ -63,14 +30,13 @@ describe("the guest's machine (H25: one value, however it is spelled)", () => {
       flag,
     );
     expect(config.arch).toBe(arch);
-    expect(config.build.arches).toEqual([arch]);
+    expect(config.stage.arches).toEqual([arch]);
   });
 
   test.each([
     ['riscv64', undefined, "GUEST_ARCH is 'riscv64'; allowed are aarch64, arm64, x86_64, amd64"],
     ['x64', undefined, "GUEST_ARCH is 'x64'"],
     ['riscv64', 'amd64', "GUEST_ARCH is 'riscv64'"],
-    ['amd64', 'mips', "--arch is 'mips'"],
   ])('GUEST_ARCH=%s, --arch %s is refused', (variable, flag, message) => {
     expect(taskErrorOf(() => resolve({ GUEST_ARCH: variable }, LINUX, flag))).toMatchObject({
       exitCode: 2,
@@ -94,7 +60,7 @@ describe('what is built, and where to', () => {
     expect(supervisorOf(resolve({ SUPERVISOR_LIBC: libc }))).toMatchObject({ triple, check });
   });
 
-  test('gnu is what it is without the variable, not a word for it', () => {
+  test('gnu is what it is without the variable, not a value of it', () => {
     expect(() => resolve({ SUPERVISOR_LIBC: 'gnu' })).toThrow('allowed are musl, glibc-static');
   });
 
@@ -112,15 +78,10 @@ describe('what is built, and where to', () => {
   });
 
   test('the rest is as in staging, wrong values included', () => {
-    expect(resolve({ EXTRA_CARGO_FEATURES: 'a b', OPENSHELL_CARGO_VERSION: '1.2.3' }).build).toMatchObject({
+    expect(resolve({ EXTRA_CARGO_FEATURES: 'a b', OPENSHELL_CARGO_VERSION: '1.2.3' }).stage).toMatchObject({
       components: [{ name: 'supervisor' }],
-      features: ['a', 'b'],
-      version: '1.2.3',
+      build: { features: ['a', 'b'], version: '1.2.3' },
     });
     expect(() => resolve({ CARGO_BUILD_JOBS: '0' })).toThrow('CARGO_BUILD_JOBS');
   });
-});
-
-test('a date for users', () => {
-  expect(dayOf(new Date(2026, 0, 2, 3, 4))).toBe('2026-01-02 03:04');
 });

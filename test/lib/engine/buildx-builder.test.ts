@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** Inspecting builders, over fake engines and in the text that buildx prints. */
+
+import { describe, expect, test } from 'vitest';
+import {
+  inspectBuilder,
+  parseBuilder,
+  parseRefusal,
+  probeBuilder,
+  verifyPlatforms,
+} from '../../../lib/engine/buildx-builder.ts';
+import { DOCKER } from '../../../lib/engine/docker.ts';
+import { PODMAN } from '../../../lib/engine/podman.ts';
+import type { Engine } from '../../../lib/engine/types.ts';
+import { addEngine } from '../../support/fake-engine.ts';
+import { fakeTools, inProcess } from '../../support/in-process.ts';
+import { refusalFrom, refusalOf } from '../../support/task-errors.ts';
+
+const INFO = { arch: 'x86_64', version: '28', isPodmanServer: false, storesIndexes: false } as const;
+const ENGINES = {
+  docker: { record: DOCKER, program: 'docker', reason: 'it responds', info: { engine: 'docker', ...INFO } },
+  podman: { record: PODMAN, program: 'podman', reason: 'it responds', info: { engine: 'podman', ...INFO } },
+} as const satisfies Record<string, Engine>;
+
+/** As buildx prints a builder of two nodes. */
+const TWO_NODES = `Name:          multi
+Driver:        docker-container
+Last Activity: 2026-01-02 03:04:05 +0000 UTC
+
+Nodes:
+Name:                  multi0
+Endpoint:              unix:///var/run/docker.sock
+Status:                running
+Platforms:             linux/amd64*, linux/amd64/v2
+
+Name:      multi1
+Endpoint:  ssh://far
+Status:    running
+Platforms: linux/arm64
+`;
+
+/** Inspects with a docker whose `buildx inspect` does this. */
+function inspecting(script: string) {
+  const tools = fakeTools();
+  addEngine(tools, 'docker', { builder: script });
+  return { tools, ctx: inProcess(tools, { GITHUB_TOKEN: 'ghp_secret' }) };
+}
+
+describe('the text of buildx', () => {
+  test('H1: the driver of a builder, however the column is padded', () => {
+    expect(parseBuilder('Name: x\nDriver: docker-container\n')).toMatchObject({ driver: 'docker-container' });
+    expect(parseBuilder('Name:          x\nDriver:        docker-container\nLast Activity: 1h\n')).toMatchObject({
+      driver: 'docker-container',
+    });
+  });
+
+  test('text that is not a builder is broken', () => {
+    expect(parseBuilder('nothing')).toEqual({ kind: 'broken', reason: 'nothing' });
+  });
+
+  test('the name is that of the builder, and the platforms are those of all its nodes', () => {
+    expect(parseBuilder(TWO_NODES)).toEqual({
+      kind: 'exists',
+      name: 'multi',
+      driver: 'docker-container',
+      platforms: ['linux/amd64', 'linux/amd64/v2', 'linux/arm64'],
+    });
+  });
+
+  test('the error of a node is kept', () => {
+    const text = 'Name: x\nDriver: remote\n\nNodes:\nName: x0\nError: connection refused\n';
+    expect(parseBuilder(text)).toMatchObject({ kind: 'exists', problem: 'connection refused' });
+  });
+
+  test('only a builder that does not exist is absent', () => {
+    expect(parseRefusal('ERROR: no builder "x" found')).toMatchObject({ kind: 'absent' });
+    expect(parseRefusal("no builder 'x' found")).toEqual({ kind: 'absent', reason: "no builder 'x' found" });
+    expect(parseRefusal('permission denied')).toEqual({ kind: 'broken', reason: 'permission denied' });
+  });
+});
+
+describe('a probe', () => {
+  test('names the builder that the user named, else none, and carries no token', async () => {
+    const { tools, ctx } = inspecting("printf 'Name: x\\nDriver: docker\\n'");
+    expect(await inspectBuilder(ctx, ENGINES.docker, tools.directory, 'x')).toMatchObject({ driver: 'docker' });
+    expect(await probeBuilder(ctx, ENGINES.docker, tools.directory, undefined)).toBe('docker');
+    expect(tools.lines()).toEqual(['docker buildx inspect x', 'docker buildx inspect']);
+    for (const { env } of tools.calls()) expect(JSON.stringify(env)).not.toContain('ghp_');
+  });
+
+  test.each([
+    [
+      'x',
+      'echo "no builder \\"x\\" found" >&2; exit 1',
+      '2: builder \'x\' does not work: no builder "x" found; see docker buildx ls, change DOCKER_BUILDER or unset it',
+    ],
+    [
+      'x',
+      'echo "permission denied" >&2; exit 1',
+      "2: builder 'x' does not work: permission denied; see docker buildx ls, change DOCKER_BUILDER or unset it",
+    ],
+    [
+      undefined,
+      'echo "no builder \\"y\\" found" >&2; exit 1',
+      '2: the builder chosen with docker buildx use does not work: no builder "y" found; ' +
+        'choose another one (docker buildx ls) or name one in DOCKER_BUILDER',
+    ],
+    ['x', 'echo gibberish', /^2: builder 'x' does not work: gibberish; /],
+  ])('builder %s, %s: refused', async (name, script, expected) => {
+    const { tools, ctx } = inspecting(script);
+    const refusal = await refusalFrom(() => probeBuilder(ctx, ENGINES.docker, tools.directory, name));
+    if (typeof expected === 'string') expect(refusal).toBe(expected);
+    else expect(refusal).toMatch(expected);
+  });
+
+  test('podman has none: nothing is started, and a builder that is named is said to have no effect', async () => {
+    const ctx = inProcess(fakeTools());
+    expect(await probeBuilder(ctx, ENGINES.podman, '/', undefined)).toBeUndefined();
+    expect(ctx.screen.stderr()).toBe('');
+    expect(await probeBuilder(ctx, ENGINES.podman, '/', 'x')).toBeUndefined();
+    expect(ctx.screen.stderr()).toBe('podman has no builders; DOCKER_BUILDER has no effect\n');
+  });
+});
+
+describe('several platforms', () => {
+  const two = ['linux/amd64', 'linux/arm64'];
+
+  test("docker's own builder over its old store refuses them", () => {
+    expect(refusalOf(() => verifyPlatforms(ENGINES.docker, 'docker', two))).toMatch(
+      /^2: the builder is docker's own, which builds one platform at a time, not linux\/amd64,linux\/arm64; set DOCKER_BUILDER/,
+    );
+  });
+
+  test.each([
+    ['one platform', ENGINES.docker, 'docker', ['linux/amd64']],
+    ['another driver', ENGINES.docker, 'docker-container', two],
+    ["containerd's store", { ...ENGINES.docker, info: { ...ENGINES.docker.info, storesIndexes: true } }, 'docker', two],
+    ['no builders', ENGINES.podman, undefined, two],
+  ])('%s: accepted', (_, engine, driver, platforms) => {
+    expect(() => verifyPlatforms(engine, driver, platforms)).not.toThrow();
+  });
+});

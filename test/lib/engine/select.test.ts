@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { describe, expect, test } from 'vitest';
+import { chooseEngine, engineWishes } from '../../../lib/engine/select.ts';
+
+describe('which engine', () => {
+  test.each<[string, Record<string, string>, string | undefined, readonly string[] | RegExp]>([
+    ['explicit', { CONTAINER_ENGINE: 'Docker' }, undefined, ['docker']],
+    ['e2e', { OPENSHELL_E2E_DRIVER: 'PODMAN' }, undefined, ['podman']],
+    ['another driver needs no engine', { OPENSHELL_E2E_DRIVER: 'vm' }, undefined, ['podman', 'docker']],
+    ['k3d', { CONTAINER_ENGINE_TARGET: 'local-k8s-cluster' }, 'k3d-dev', ['docker']],
+    [
+      'kind with a provider',
+      { CONTAINER_ENGINE_TARGET: 'local-k8s-cluster', KIND_EXPERIMENTAL_PROVIDER: 'podman' },
+      'kind-dev',
+      ['podman'],
+    ],
+    [
+      'kind without',
+      { CONTAINER_ENGINE_TARGET: 'local-k8s-cluster' },
+      'kind-dev',
+      /names no engine; set CONTAINER_ENGINE or KIND_EXPERIMENTAL_PROVIDER/,
+    ],
+    ['no context', { CONTAINER_ENGINE_TARGET: 'local-k8s-cluster' }, '', /there is no current kube context/],
+    [
+      'another context',
+      { CONTAINER_ENGINE_TARGET: 'local-k8s-cluster' },
+      'prod',
+      /the kube context 'prod' names no engine/,
+    ],
+    [
+      'CE-2: another context does not matter where something else decides',
+      { CONTAINER_ENGINE_TARGET: 'local-k8s-cluster', OPENSHELL_E2E_DRIVER: 'docker' },
+      'prod',
+      ['docker'],
+    ],
+    ['nothing', {}, undefined, ['podman', 'docker']],
+    [
+      'explicit against e2e',
+      { CONTAINER_ENGINE: 'docker', OPENSHELL_E2E_DRIVER: 'podman' },
+      undefined,
+      /CONTAINER_ENGINE asks for docker, but OPENSHELL_E2E_DRIVER asks for podman/,
+    ],
+    [
+      'explicit against cluster',
+      { CONTAINER_ENGINE: 'podman', CONTAINER_ENGINE_TARGET: 'local-k8s-cluster' },
+      'k3d-x',
+      /CONTAINER_ENGINE asks for podman, but kube context k3d-x asks for docker/,
+    ],
+    [
+      'e2e against cluster',
+      { OPENSHELL_E2E_DRIVER: 'podman', CONTAINER_ENGINE_TARGET: 'local-k8s-cluster' },
+      'k3d-x',
+      /OPENSHELL_E2E_DRIVER asks for podman/,
+    ],
+    [
+      'an unknown engine',
+      { CONTAINER_ENGINE: 'nerdctl' },
+      undefined,
+      /CONTAINER_ENGINE is 'nerdctl'; allowed are docker and podman/,
+    ],
+    [
+      'an unknown target',
+      { CONTAINER_ENGINE_TARGET: 'Local-K8s' },
+      undefined,
+      /CONTAINER_ENGINE_TARGET is 'Local-K8s'; allowed is local-k8s-cluster/,
+    ],
+    [
+      'the removed variable',
+      { OPENSHELL_E2E_CONTAINER_ENGINE: 'docker' },
+      undefined,
+      /OPENSHELL_E2E_CONTAINER_ENGINE is no longer read; set CONTAINER_ENGINE instead/,
+    ],
+  ])('%s', (_, env, context, expected) => {
+    const choose = () => chooseEngine(engineWishes(env), context).candidates;
+    if (expected instanceof RegExp) expect(choose).toThrow(expected);
+    else expect(choose()).toEqual(expected);
+  });
+});

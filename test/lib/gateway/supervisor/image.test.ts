@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** The supervisor's image of a launch, with fake engines: what the user set for images that are published stays out. */
+
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { findToolchain } from '../../../../lib/cargo/toolchain.ts';
+import { Problems } from '../../../../lib/cli/validation.ts';
+import type { DevBuild } from '../../../../lib/dev-build/artifacts.ts';
+import { resolveConfig } from '../../../../lib/gateway/config.ts';
+import { driverEngine } from '../../../../lib/gateway/drivers/engine.ts';
+import { DRIVERS } from '../../../../lib/gateway/drivers/index.ts';
+import { imageStep } from '../../../../lib/gateway/supervisor/image.ts';
+import { planSupervisor } from '../../../../lib/gateway/supervisor/source.ts';
+import { addEngine, imageCheckout } from '../../../support/fake-engine.ts';
+import type { FakeCase } from '../../../support/fake-tools.ts';
+import { inProcess } from '../../../support/in-process.ts';
+
+/** Everything that must not reach a build for this machine alone. */
+const PUBLISHING = {
+  DOCKER_PUSH: '1',
+  IMAGE_REGISTRY: 'ghcr.io/prod',
+  IMAGE_TAG: 'v1-release',
+  DOCKER_OUTPUT: 'type=local,dest=o',
+  DOCKER_PLATFORM: 'linux/arm64,linux/386',
+  DOCKER_BUILDER: 'far',
+  DOCKER_BUILD_CACHE_DIR: '/elsewhere',
+  PREBUILT_ARCH: 'arm64',
+  PREBUILT_AUTO_STAGE: '0',
+  OPENSHELL_CARGO_VERSION: '9.8.7',
+  CI: '1',
+  CONTAINER_ENGINE: 'nonsense',
+};
+const NOTHING_BUILT: DevBuild = { gateway: '', supervisor: undefined, others: new Map(), compiled: 0, total: 0 };
+
+/** Writes the identifier of the image that is built, as the engines do. */
+const BUILD = `
+words=("$@")
+for ((i = 0; i < $#; i++)); do
+  [[ \${words[i]} != --iidfile ]] || printf sha256:1 > "\${words[i + 1]}"
+done
+: > "$HOME/built"`;
+/** There is no image at first, and then the one that was built. */
+const INSPECT: FakeCase = {
+  words: ['image', 'inspect', 'openshell/supervisor:dev'],
+  script: `[[ -e $HOME/built ]] || { echo "no such image" >&2; exit 1; }; echo '[{"Id":"sha256:1"}]'`,
+};
+
+describe.each(['docker', 'podman'] as const)('the image of a launch, with %s', (name) => {
+  async function planned(extra: Record<string, string>) {
+    const checkout = imageCheckout();
+    onTestFinished(() => checkout.tools.verify());
+    addEngine(checkout.tools, name, { build: BUILD, cases: [INSPECT] });
+    const { root } = checkout;
+    const ctx = inProcess(checkout.tools, { ...checkout.env(), TMPDIR: checkout.tools.directory, ...extra }, root);
+    const problems = new Problems();
+    const flags = { 'dry-run': false, activate: false, 'no-activate': false };
+    const host = { platform: 'linux', arch: 'amd64' } as const;
+    const source = { env: ctx.env, startDirectory: root, root, host, invoker: undefined, flags, problems };
+    const config = resolveConfig(DRIVERS[name], source);
+    problems.throwIfAny(ctx.terminal);
+    const toolchain = await findToolchain(ctx, root, false);
+    const tools = { toolchain, features: new Map<string, string[]>() };
+    const engine = await driverEngine(ctx, name, { config, engine: undefined, tools });
+    const supervisor = await planSupervisor(ctx, config, tools, 'amd64', 'release', undefined);
+    const image = imageStep(ctx, engine, root, supervisor);
+    return { checkout, image, supervisor };
+  }
+
+  test('C5, H6: nothing that says where or for whom to publish gets in', async () => {
+    const { checkout, image, supervisor } = await planned(PUBLISHING);
+    for (const step of supervisor.steps) await step.run();
+    await image.run(NOTHING_BUILT);
+    const { root, tools } = checkout;
+    const calls = tools.lines().filter((line) => line.startsWith(`${name} `));
+    const build = calls.find((line) => /^\w+ (buildx )?build /.test(line)) ?? '';
+    const [context = ''] = /\S+$/.exec(build) ?? [];
+    const options =
+      `--platform linux/amd64 -f ${root}/deploy/docker/Dockerfile.supervisor --target supervisor ` +
+      '-t openshell/supervisor:dev';
+    const labels = ['profile=release', 'binary=\\w+', 'dockerfile=\\w+']
+      .map((label) => `--label com\\.nvidia\\.openshell\\.supervisor\\.${label}`)
+      .join(' ');
+    expect(build.replaceAll(context, 'CONTEXT')).toMatch(
+      name === 'docker'
+        ? new RegExp(
+            `^docker buildx build ${options} --provenance=false --iidfile CONTEXT/id ${labels} --load CONTEXT$`,
+          )
+        : new RegExp(`^podman build ${options} --iidfile CONTEXT/id ${labels} CONTEXT$`),
+    );
+    expect(existsSync(context)).toBe(false);
+    expect(calls.filter((line) => line !== build)).toEqual([
+      `${name} info --format {{json .}}`,
+      ...Array(2).fill(`${name} image inspect openshell/supervisor:dev`),
+    ]);
+    expect(checkout.builds()).toHaveLength(1);
+    expect(checkout.builds()[0]).toContain('--target x86_64-unknown-linux-musl');
+    expect(tools.calls().find(({ tool }) => tool === 'cargo')?.cwd).toBe(root);
+    for (const forbidden of ['ghcr.io', 'push', 'arm64', 'far', 'v1-release', 'type=local', 'elsewhere']) {
+      expect(calls.join('\n').replaceAll(root, 'ROOT').replaceAll(context, 'CONTEXT')).not.toContain(forbidden);
+    }
+    expect(existsSync(join(root, 'o'))).toBe(false);
+  });
+
+  test('the engine is probed once, and the plan is the same without all that', async () => {
+    const [plain, surrounded] = [await planned({}), await planned(PUBLISHING)];
+    expect(surrounded.checkout.tools.lines().filter((line) => line.includes(' info '))).toHaveLength(1);
+    const lines = ({ checkout, image, supervisor }: typeof plain) =>
+      [...supervisor.steps.flatMap((step) => step.lines), ...image.lines].map((line) =>
+        line.replaceAll(checkout.root, 'ROOT'),
+      );
+    expect(lines(surrounded)).toEqual(lines(plain));
+    expect(lines(plain).length).toBeGreaterThan(3);
+  });
+});

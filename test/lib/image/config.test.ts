@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { describe, expect, test } from 'vitest';
+import { readOptions } from '../../../lib/image/build-options.ts';
+import { resolveBuilder, resolveDestination, resolveImageConfig } from '../../../lib/image/config.ts';
+import { refusalOf } from '../../support/task-errors.ts';
+
+describe('an image', () => {
+  test('an architecture, a tag and a registry can be given', () => {
+    const env = { DOCKER_PLATFORM: 'linux/arm64', IMAGE_TAG: 'x', IMAGE_REGISTRY: 'ghcr.io/org' };
+    expect(resolveImageConfig('gateway', [], env, '/root', '/start')).toMatchObject({
+      component: { name: 'gateway' },
+      reference: 'ghcr.io/org/gateway:x',
+      arches: ['arm64'],
+    });
+  });
+
+  test('without them it is the local name, and the architecture is that of the engine', () => {
+    expect(resolveImageConfig('supervisor-output', [], {}, '/root', '/start')).toMatchObject({
+      component: { name: 'supervisor' },
+      reference: 'openshell/supervisor:dev',
+      otherTags: [],
+      target: 'supervisor',
+      dockerfile: '/root/deploy/docker/Dockerfile.supervisor',
+      cacheDirectory: '/root/.cache/buildkit/images/supervisor',
+      arches: undefined,
+      builder: undefined,
+      output: { kind: 'load' },
+      isStaged: true,
+      isCi: false,
+      build: { libc: 'musl', features: [], version: undefined },
+    });
+  });
+
+  test('H28, L11: what is relative is relative to where the task was started', () => {
+    const env = { DOCKER_BUILD_CACHE_DIR: 'cache', CARGO_TARGET_DIR: 'target' };
+    const config = resolveImageConfig(
+      'gateway',
+      ['-f', 'Mine', '--target', 'other', '-t', 'x/y:1'],
+      env,
+      '/root',
+      '/start',
+    );
+    expect(config).toMatchObject({
+      dockerfile: '/start/Mine',
+      target: 'other',
+      otherTags: ['x/y:1'],
+      cacheDirectory: '/start/cache/images/gateway',
+      build: { targetDirectory: '/start/target' },
+    });
+  });
+});
+
+test.each([
+  [{}, undefined, undefined],
+  [{ DOCKER_BUILDER: 'a' }, undefined, 'a'],
+  [{ DOCKER_BUILDER: 'a' }, 'a', 'a'],
+  [{}, 'my.ctx+1', 'my.ctx+1'],
+])('the builder of %j and %s is %s', (env, builder, expected) => {
+  expect(resolveBuilder(env, { ...readOptions([]), builder })).toBe(expected);
+});
+
+test('where the image goes', () => {
+  const of = (env: Record<string, string>, arches: ('amd64' | 'arm64')[] | undefined = undefined, takes = true) =>
+    resolveDestination(env, arches, takes);
+  expect(of({})).toEqual({ kind: 'load' });
+  expect(of({ DOCKER_PUSH: 'yes' }, ['amd64', 'arm64'])).toEqual({ kind: 'push' });
+  expect(of({ DOCKER_OUTPUT: 'type=oci,dest=x' }, ['amd64', 'arm64'])).toEqual({
+    kind: 'output',
+    value: 'type=oci,dest=x',
+  });
+  expect(of({ DOCKER_OUTPUT: 'no pairs' }, ['amd64'], false)).toEqual({ kind: 'load' });
+  expect(refusalOf(() => of({}, ['amd64', 'arm64'], false))).not.toContain('DOCKER_OUTPUT');
+});

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { expect, test } from 'vitest';
+import { DOCKER } from '../../../lib/engine/docker.ts';
+import type { Engine } from '../../../lib/engine/types.ts';
+import { resolveImageConfig } from '../../../lib/image/config.ts';
+import { imageBuild, imageCommands } from '../../../lib/image/plan.ts';
+
+const ENGINE: Engine = {
+  record: DOCKER,
+  program: 'docker',
+  reason: 'it responds',
+  info: { engine: 'docker', arch: 'x86_64', version: '28', isPodmanServer: false, storesIndexes: false },
+};
+
+test('the build is of the checkout, by absolute paths, and runs where the user is', () => {
+  const env = { DOCKER_BUILDER: 'b', DOCKER_OUTPUT: 'type=local,dest=out' };
+  const config = resolveImageConfig('gateway', ['-t', 'x', '--secret', 'src=token'], env, '/root', '/start');
+  const build = imageBuild(config, ['amd64', 'arm64'], '/cache');
+  expect(build).toEqual({
+    context: '/root',
+    dockerfile: '/root/deploy/docker/Dockerfile.gateway',
+    target: 'gateway',
+    tags: ['openshell/gateway:dev', 'x'],
+    platforms: ['linux/amd64', 'linux/arm64'],
+    builder: 'b',
+    caches: ['--cache-from', 'type=local,src=/cache', '--cache-to', 'type=local,dest=/cache,mode=max'],
+    secrets: [],
+    extra: ['--secret', 'src=token'],
+    output: { kind: 'output', value: 'type=local,dest=out' },
+  });
+  const commands = imageCommands(ENGINE, build, '/start');
+  expect(commands.map(({ cwd }) => cwd)).toEqual(['/start']);
+  expect(commands[0]?.argv.slice(-5)).toEqual(['--secret', 'src=token', '--output', 'type=local,dest=out', '/root']);
+});
+
+test('a builder that keeps its own cache gets no cache options', () => {
+  const config = resolveImageConfig('gateway', [], {}, '/root', '/start');
+  expect(imageBuild(config, ['amd64'], undefined).caches).toEqual([]);
+});

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { expect, test } from 'vitest';
+import { isNotFound, verifyConnected } from '../../../lib/sandbox/plan.ts';
+
+test.each(['connected', 'connected_http'])('a gateway that is %s is connected', (status) => {
+  expect(() => verifyConnected(JSON.stringify({ status }))).not.toThrow();
+});
+
+test('both ways in which the CLI says "not found", wherever it breaks the line', () => {
+  expect(isNotFound('  × code: \'Some requested entity was not found\', message: "sandbox not found"')).toBe(true);
+  expect(isNotFound("  × code: 'Some requested entity was\n  │ not found', message: x")).toBe(true);
+  expect(isNotFound('  × status: NotFound, message: "sandbox not found", details: []')).toBe(true);
+  expect(isNotFound('sh: openshell: not found')).toBe(false);
+  expect(isNotFound('status: Unavailable, message: "host not found"')).toBe(false);
+});

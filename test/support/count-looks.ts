@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/**
+ * Loaded before a launch (`node --import`): makes the watcher of the launch add a byte to the file `WATCHER_LOOKS` each
+ * time it looks for the gateway's port. So a test knows what the watcher has seen, and waits no time for it.
+ */
+
+import fs from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
+
+const { WATCHER_LOOKS: file } = process.env;
+const { readFileSync } = fs;
+
+if (file !== undefined && process.argv[1]?.endsWith('/readiness-main.ts')) {
+  fs.readFileSync = ((...args: Parameters<typeof readFileSync>) => {
+    if (args[0] === '/proc/net/tcp') fs.appendFileSync(file, '.');
+    return readFileSync(...args);
+  }) as typeof readFileSync;
+  syncBuiltinESMExports();
+}

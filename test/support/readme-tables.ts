@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** The tables of environment variables in the README, from the variables' declarations and the tasks' own help. */
+
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { defaultText, meaningText } from '../../lib/cli/help.ts';
+import { BUILD_VARIABLES, GATEWAY_VARIABLES, type Variable } from '../../lib/cli/variables.ts';
+import { runTaskFile, SUITE_ROOT } from './run-task.ts';
+
+/** What the tables call each task, in the order of the README; the launchers come last, because they can be one word. */
+const SHORT_NAMES: Readonly<Record<string, string>> = {
+  stage: 'stage',
+  'docker-build-image': 'image',
+  'docker-build-ci': 'CI image',
+  'docker-publish-multiarch': 'publish',
+  'vm/build-supervisor-bundle': 'vm bundle',
+  sandbox: 'sandbox',
+  'setup-zig-cc-wrapper': 'zig wrapper',
+  gateway: 'gateway',
+  'gateway-docker': 'docker',
+  'gateway-podman': 'podman',
+  'gateway-vm': 'vm',
+};
+const LAUNCHERS = ['gateway', 'docker', 'podman', 'vm'];
+
+/** The names of all tasks: the paths of their files below tasks/, without the ending. */
+export function taskNames(): string[] {
+  return readdirSync(join(SUITE_ROOT, 'tasks'), { recursive: true, encoding: 'utf8' })
+    .filter((path) => path.endsWith('.ts'))
+    .map((path) => path.replace(/\.ts$/, ''))
+    .sort();
+}
+
+/** The variables that the help of a task lists. */
+export async function listedVariables(task: string): Promise<string[]> {
+  const { stdout } = await runTaskFile(task, ['--help'], { cwd: SUITE_ROOT, env: { PATH: process.env.PATH ?? '' } });
+  const block = /^Environment:\n((?: .*\n)+)/m.exec(stdout)?.[1] ?? '';
+  return [...block.matchAll(/^ {2}(\w+)/gm)].map(([, name = '']) => name);
+}
+
+/** The README with its tables as the code says them now. */
+export async function readmeWithTables(readme: string): Promise<string> {
+  const tasks = taskNames();
+  const listed = new Map(await Promise.all(tasks.map(async (task) => [task, await listedVariables(task)] as const)));
+  const tables = { gateways: GATEWAY_VARIABLES, builds: BUILD_VARIABLES };
+  return Object.entries(tables).reduce(
+    (text, [name, variables]) => withTable(text, name, tableText(variables, listed)),
+    readme,
+  );
+}
+
+/** Puts a table between its markers. */
+function withTable(readme: string, name: string, table: string): string {
+  const place = new RegExp(`(<!-- variables:${name} -->\n)[\\s\\S]*?(<!-- end -->)`);
+  if (!place.test(readme)) throw new Error(`the README has no place for the table of ${name}`);
+  return readme.replace(place, (_, before: string, after: string) => `${before}\n${table}\n${after}`);
+}
+
+function tableText(variables: Readonly<Record<string, Variable>>, listed: ReadonlyMap<string, readonly string[]>) {
+  const rows = Object.entries(variables).map(([name, variable]) => {
+    const readers = [...listed].filter(([, names]) => names.includes(name)).map(([task]) => task);
+    const cells = [meaningText(variable), defaultText(variable) ?? '', readersText(readers, listed)];
+    return `| \`${name}\` |${cells.map((cell) => ` ${markdown(cell)}`.trimEnd()).join(' |')} |`;
+  });
+  return ['| name | meaning | default | read by |', '| --- | --- | --- | --- |', ...rows, ''].join('\n');
+}
+
+/** The tasks that read a variable, in the fewest words; `all` is all that read any. */
+function readersText(readers: readonly string[], listed: ReadonlyMap<string, readonly string[]>): string {
+  const all = namesOf([...listed].filter(([, names]) => names.length > 0).map(([task]) => task));
+  const names = namesOf(readers);
+  const others = all.filter((name) => !names.includes(name));
+  if (others.length === 0) return 'all';
+  return others.length === 1 ? `all but ${others[0]}` : names.join(', ');
+}
+
+function namesOf(tasks: readonly string[]): string[] {
+  const names = Object.entries(SHORT_NAMES).flatMap(([task, name]) => (tasks.includes(task) ? [name] : []));
+  if (names.length !== tasks.length) throw new Error(`a task of ${tasks.join(', ')} has no short name`);
+  const isAll = LAUNCHERS.every((launcher) => names.includes(launcher));
+  return isAll ? [...names.filter((name) => !LAUNCHERS.includes(name)), 'launchers'] : names;
+}
+
+/** A text in a cell: names of variables as code, and nothing that Markdown would take for its own. */
+function markdown(text: string): string {
+  return text.replaceAll(/[|<>*\\]/g, '\\$&').replaceAll(/\b[A-Z]+(?:_[A-Z0-9]+)+(?:=\w+)?\b/g, '`$&`');
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** Each task reads exactly the environment variables that its help lists, and the README says the same. */
+
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import type { VariableName } from '../lib/cli/variables.ts';
+import { FakeLaunch } from './support/fake-launch.ts';
+import { listedVariables, readmeWithTables, taskNames } from './support/readme-tables.ts';
+import { requireTools } from './support/real-tools.ts';
+import { runProcess, SUITE_ROOT } from './support/run-task.ts';
+
+const tools = requireTools('cc');
+
+/** What is started to see what a task reads: a run with nothing set, and more where values lead to further reads. */
+interface Case {
+  readonly runs: readonly Run[];
+  /** What is read and not listed, because it has no effect on the task: why it is read all the same. */
+  readonly unlisted?: Readonly<Partial<Record<VariableName, string>>>;
+}
+
+interface Run {
+  readonly args: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  /** How it ends; 0 where nothing is said. A run that ends too early has not read everything. */
+  readonly status?: number;
+  /** Whether there is no engine on PATH. */
+  readonly isWithoutEngine?: boolean;
+}
+
+const ZIG = 'checked wherever the Rust tools are looked for; a launch and a supervisor need no C compiler of zig';
+const CLOSED = 'only so that cargo, or the gateway, does not get it';
+const LIBC = 'checked with what all launches build with; a kubernetes launch builds no supervisor';
+const NO_EFFECT = 'only to say that it has no effect';
+const LAUNCH = { IMAGE_TAG: CLOSED, ZIG } as const;
+const LAUNCH_WITHOUT_SELECTION = { ...LAUNCH, OPENSHELL_DRIVERS: CLOSED } as const;
+const DRY_RUN = ['--dry-run'];
+
+/** By the names of the tasks. */
+const CASES: Readonly<Record<string, Case>> = {
+  stage: {
+    runs: [
+      { args: DRY_RUN },
+      { args: DRY_RUN, env: { EXTRA_CARGO_FEATURES: 'telemetry', OPENSHELL_CARGO_VERSION: '1.2.3' } },
+    ],
+  },
+  'docker-build-image': {
+    runs: [
+      { args: ['gateway', ...DRY_RUN] },
+      { args: ['gateway', ...DRY_RUN], env: { CONTAINER_ENGINE: 'docker', DOCKER_PUSH: '1', DOCKER_BUILDER: 'b' } },
+      // The binaries that have been staged are verified, and there are none.
+      { args: ['gateway', ...DRY_RUN], env: { CI: 'true' }, status: 2 },
+    ],
+  },
+  'docker-build-ci': {
+    runs: [{ args: DRY_RUN }, { args: DRY_RUN, env: { CONTAINER_ENGINE: 'docker', GITHUB_TOKEN: 'x' } }],
+  },
+  // TODO: with its new library.
+  // 'docker-publish-multiarch': {
+  //   runs: [{ args: DRY_RUN, env: { DOCKER_REGISTRY: 'ghcr.io/org' } }],
+  //   unlisted: {
+  //     ...{ DOCKER_OUTPUT: NO_EFFECT, DOCKER_PUSH: NO_EFFECT, DOCKER_PLATFORM: NO_EFFECT },
+  //     ...{ IMAGE_REGISTRY: NO_EFFECT, PREBUILT_ARCH: NO_EFFECT },
+  //   },
+  // },
+  'vm/build-supervisor-bundle': {
+    runs: [{ args: DRY_RUN }, { args: DRY_RUN, env: { SUPERVISOR_LIBC: 'musl', OPENSHELL_CARGO_VERSION: '1.2.3' } }],
+    unlisted: { ZIG },
+  },
+  sandbox: { runs: [{ args: DRY_RUN }, { args: DRY_RUN, env: { ANTHROPIC_API_KEY: 'x', usage_command: 'a b' } }] },
+  'setup-zig-cc-wrapper': {
+    runs: [
+      { args: ['x86_64-unknown-linux-gnu.2.28', 'x86_64-linux-gnu.2.28', 'wrappers'] },
+      { args: ['x86_64-unknown-linux-gnu.2.28', 'x86_64-linux-gnu.2.28', 'wrappers'], env: { GITHUB_ENV: 'env' } },
+    ],
+  },
+  // The program is neither static nor for so old a glibc.
+  'verify-static-binary': { runs: [{ args: ['/bin/true'], status: 1 }] },
+  'verify-glibc-symbols': { runs: [{ args: ['2.0', '/bin/true'], status: 1 }] },
+  // Whatever driver it selects, its launcher reads what that one's own help lists; kubernetes has no other launcher.
+  gateway: {
+    runs: [
+      { args: ['--driver', 'k8s', ...DRY_RUN] },
+      { args: DRY_RUN, isWithoutEngine: true, status: 2 },
+      { args: DRY_RUN, env: { KUBERNETES_SERVICE_HOST: '10.0.0.1' } },
+    ],
+    unlisted: { ...LAUNCH, SUPERVISOR_LIBC: LIBC },
+  },
+  'gateway-docker': {
+    runs: [
+      { args: DRY_RUN },
+      { args: DRY_RUN, env: { OPENSHELL_SUPERVISOR_PROFILE: 'release', EXTRA_CARGO_FEATURES: 'telemetry' } },
+    ],
+    unlisted: LAUNCH_WITHOUT_SELECTION,
+  },
+  'gateway-podman': {
+    runs: [{ args: DRY_RUN }, { args: DRY_RUN, env: { OPENSHELL_SUPERVISOR_IMAGE: 'given:1' } }],
+    unlisted: { ...LAUNCH_WITHOUT_SELECTION, OPENSHELL_SANDBOX_NAMESPACE: NO_EFFECT },
+  },
+  'gateway-vm': {
+    runs: [{ args: DRY_RUN }, { args: ['--gpu', ...DRY_RUN], env: { OPENSHELL_CARGO_VERSION: '1.2.3' } }],
+    unlisted: {
+      ...LAUNCH_WITHOUT_SELECTION,
+      OPENSHELL_SANDBOX_NAMESPACE: NO_EFFECT,
+      OPENSHELL_SANDBOX_IMAGE_PULL_POLICY: NO_EFFECT,
+    },
+  },
+};
+const LATER = ['docker-publish-multiarch'];
+
+describe('the variables that a task reads are those that its help lists', tools.options, () => {
+  test('of every task', () => expect([...Object.keys(CASES), ...LATER].sort()).toEqual(taskNames()));
+
+  test.each(Object.entries(CASES))('%s', async (task, { runs, unlisted = {} }) => {
+    const read = new Set<string>();
+    for (const run of runs) for (const name of await readBy(task, run)) read.add(name);
+    expect([...read].sort()).toEqual([...(await listedVariables(task)), ...Object.keys(unlisted)].sort());
+  });
+});
+
+/** The declared variables that a run of a task reads. */
+async function readBy(task: string, run: Run): Promise<string[]> {
+  const launch = new FakeLaunch(run.isWithoutEngine === true ? {} : { docker: {}, podman: {} });
+  launch.addRuntime();
+  for (const name of ['gateway', 'ci']) {
+    writeFileSync(join(launch.root, `deploy/docker/Dockerfile.${name}`), 'FROM scratch\n');
+  }
+  const notFound = `echo 'status: NotFound' >&2; exit 1`;
+  launch.tools.add('openshell', [
+    { words: ['status', '-o', 'json'], script: `echo '{"status":"connected"}'` },
+    { words: ['sandbox', 'get', 'dev'], script: notFound },
+    { words: ['provider', 'get', 'anthropic'], script: notFound },
+  ]);
+  const file = join(launch.tools.directory, 'variables');
+  const recorder = join(import.meta.dirname, 'support/record-variables.ts');
+  const script = join(SUITE_ROOT, 'tasks', `${task}.ts`);
+  const env = await launch.launchEnv({ RECORD_VARIABLES_TO: file, ...run.env });
+  const args = ['--import', recorder, script, ...run.args];
+  const result = await runProcess(process.execPath, args, { cwd: launch.root, env });
+  expect(result.status, result.stderr).toBe(run.status ?? 0);
+  return readFileSync(file, 'utf8').split('\n').slice(0, -1);
+}
+
+test('the tables of the README say what the code says; to write them again: npm run readme', async () => {
+  const readme = readFileSync(join(SUITE_ROOT, 'README.md'), 'utf8');
+  expect(readme).toBe(await readmeWithTables(readme));
+});
