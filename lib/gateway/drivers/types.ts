@@ -5,7 +5,7 @@
 import type { RunnerContext } from '../../build-env.ts';
 import type { Environment } from '../../cli/env.ts';
 import type { DevBuild } from '../../dev-build/artifacts.ts';
-import type { DevBuildWishes } from '../../dev-build/config.ts';
+import type { DevBuildWishes } from '../../dev-build/plan.ts';
 import type { Engine } from '../../engine/types.ts';
 import type { Binary } from '../../product.ts';
 import type { KnownTools } from '../../stage/execute.ts';
