@@ -115,8 +115,7 @@ async function knownTools(
   toolchain: Toolchain,
 ): Promise<KnownTools> {
   if (build.features.length === 0) return { toolchain, features: new Map() };
-  const env = build.targetDirectory === undefined ? {} : { CARGO_TARGET_DIR: build.targetDirectory };
-  const workspace = await readWorkspace(runner, toolchain, root, env);
+  const workspace = await readWorkspace(runner, toolchain, root, build.targetDirectory);
   const binaries = [COMPONENTS.gateway, ...driver.binaries];
   return { toolchain, workspace, features: featuresByComponent(build.features, binaries, workspace.packages) };
 }

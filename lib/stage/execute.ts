@@ -76,8 +76,7 @@ async function makePlan(
   const { features, targetDirectory, version } = config.build;
   const isAsked = version !== undefined || (known === undefined && features.length > 0);
   if (!isAsked) return planStage(config, toolchain, known?.features ?? new Map(), undefined);
-  const env = targetDirectory === undefined ? {} : { CARGO_TARGET_DIR: targetDirectory };
-  const workspace = known?.workspace ?? (await readWorkspace(runner, toolchain, config.root, env));
+  const workspace = known?.workspace ?? (await readWorkspace(runner, toolchain, config.root, targetDirectory));
   return planStage(
     config,
     toolchain,

@@ -43,7 +43,7 @@ export async function prepareSupervisor(
   const isProbed = tools !== undefined && config.host.platform === 'linux' && profile !== 'release';
   const [engine, noStatic] = await Promise.all([
     driverEngine(ctx, name, facts),
-    isProbed ? whyNoStaticLibc(ctx.runner, config.root, config.host, tools.toolchain.settings) : undefined,
+    isProbed ? whyNoStaticLibc(ctx.runner, config.root, config.host) : undefined,
   ]);
   const arch = serverArch(engine);
   if (tools === undefined) return undefined;

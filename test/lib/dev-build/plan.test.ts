@@ -19,7 +19,6 @@ const SETTINGS: CargoSettings = {
   wrapper: undefined,
   workspaceWrapper: undefined,
   targets: [],
-  linkers: {},
 };
 const TOOLCHAIN: Omit<Toolchain, 'settings'> = {
   env: {},
