@@ -7,7 +7,7 @@
 
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { PODMAN, tlsWords } from '../../engine/podman.ts';
+import { PODMAN, tlsArguments } from '../../engine/podman.ts';
 import { parseTable } from '../../fs/json.ts';
 import {
   digestText,
@@ -30,7 +30,7 @@ export const PODMAN_PUBLISHING: Publishing = {
     { words: ['manifest', 'create', listName(image)] },
     {
       words: [
-        ...['manifest', 'add', ...tlsWords(image.repository), listName(image)],
+        ...['manifest', 'add', ...tlsArguments(image.repository), listName(image)],
         ...image.platforms.map((platform) => ({
           lead: `docker://${image.repository}@`,
           slot: platformSlot(image, 'digest', platform),
@@ -70,7 +70,7 @@ function platformReference(image: PublishedImage, platform: string): PublishedRe
     platforms: [platform],
     step: {
       words: [
-        ...['push', ...tlsWords(image.repository), '--digestfile', file],
+        ...['push', ...tlsArguments(image.repository), '--digestfile', file],
         { lead: '', slot: platformSlot(image, 'id', platform) },
         `docker://${reference}`,
       ],
@@ -84,7 +84,7 @@ function tagReference(image: PublishedImage, tag: string): PublishedReference {
   const reference = `${image.repository}:${tag}`;
   const file = join(image.scratch, `${image.name}.digest`);
   const slot = indexSlot(image);
-  const words = ['manifest', 'push', '--all=false', ...tlsWords(image.repository), '--digestfile', file];
+  const words = ['manifest', 'push', '--all=false', ...tlsArguments(image.repository), '--digestfile', file];
   return {
     reference,
     slot,
@@ -114,7 +114,7 @@ function dashed(platform: string): string {
 
 /** Skopeo gives the registry's very bytes, whose hash is the digest. */
 function readBySkopeo(reference: string) {
-  const words = ['inspect', '--raw', ...tlsWords(reference), `docker://${reference}`];
+  const words = ['inspect', '--raw', ...tlsArguments(reference), `docker://${reference}`];
   return { commands: [['skopeo', ...words]] as const, leaves: [], parse: parseRaw };
 }
 
@@ -131,7 +131,7 @@ function parseRaw(text: string): Reading | undefined {
  * has is added to an empty list. That list has the images and their digests, but not the digest of the index.
  */
 function readByPodman(reference: string, program: string, list: string) {
-  const add = ['manifest', 'add', '--all', ...tlsWords(reference), list, `docker://${reference}`] as const;
+  const add = ['manifest', 'add', '--all', ...tlsArguments(reference), list, `docker://${reference}`] as const;
   return {
     commands: [
       [program, 'manifest', 'create', list],
