@@ -43,13 +43,14 @@ export async function chooseEngine(env: Environment, probeContext: () => Promise
   if (named !== undefined && engineOf(named) === undefined) {
     throw notAllowed('CONTAINER_ENGINE', named, 'are docker and podman');
   }
+  const provider = engineOf(readVariable(env, 'KIND_EXPERIMENTAL_PROVIDER'));
   const context = target === undefined ? undefined : await probeContext();
   const name = context?.ok ? context.output : '';
   const demands = [
     { engine: engineOf(named), reason: 'CONTAINER_ENGINE' },
     // Other drivers (vm, kubernetes) need no container engine.
     { engine: engineOf(readVariable(env, 'OPENSHELL_E2E_DRIVER')), reason: 'OPENSHELL_E2E_DRIVER' },
-    { engine: engineOfContext(name, env), reason: `kube context ${name}` },
+    { engine: engineOfContext(name, provider), reason: `kube context ${name}` },
   ].flatMap(({ engine, reason }) => (engine === undefined ? [] : [{ engine, reason }]));
   const [first] = demands;
   if (first === undefined && context !== undefined) throw unclearCluster(context);
@@ -67,9 +68,9 @@ function engineOf(name: string | undefined): EngineName | undefined {
 }
 
 /** The engine that a local cluster runs on, from the name of the kube context. */
-function engineOfContext(context: string, env: Environment): EngineName | undefined {
+function engineOfContext(context: string, kindProvider: EngineName | undefined): EngineName | undefined {
   if (context.startsWith('k3d-')) return 'docker';
-  return context.startsWith('kind-') ? engineOf(readVariable(env, 'KIND_EXPERIMENTAL_PROVIDER')) : undefined;
+  return context.startsWith('kind-') ? kindProvider : undefined;
 }
 
 function unclearCluster(context: ProbeResult) {

@@ -38,10 +38,11 @@ export function bannerLines({ config, preparation, record }: LaunchPlan, timings
 export function dryRunLines(ctx: RunnerContext, plan: LaunchPlan, steps: LaunchSteps): string[] {
   const { config } = plan;
   const all = [...steps.before, steps.build, ...steps.after];
+  const once = toolchainLines(plan.toolchain, config.root);
   return [
     `cd ${shellQuote(config.root)}`,
-    ...toolchainLines(plan.toolchain, config.root),
-    ...all.flatMap((step) => [`# step ${step.name}`, ...step.lines]),
+    ...once,
+    ...all.flatMap((step) => [`# step ${step.name}`, ...step.lines.filter((line) => !once.includes(line))]),
     '# step exec',
     `# writes ${metadataPath(config.configHome, config.name)} (0600)`,
     ...(config.isActivated ? ['# makes it the active gateway once it responds'] : []),

@@ -4,7 +4,7 @@
 
 import { relative } from 'node:path';
 import type { Runner } from '../build-env.ts';
-import { buildLines, builtText, CHECKS, megabytes } from '../stage/report.ts';
+import { builtText, CHECKS, dryRunLines, megabytes } from '../stage/report.ts';
 import { type Bundle, type PreparedBundle, supervisorOf } from './plan.ts';
 
 /** The plan: the commands in their order, ready to paste, and the file that is written. */
@@ -13,7 +13,7 @@ export function bundleDryRunLines(runner: Runner, { config, way }: PreparedBundl
     return [`# keeps ${config.path}, written on ${dayOf(way.bundle.date)}: nothing can be built here`];
   }
   const { check } = supervisorOf(config);
-  return buildLines(
+  return dryRunLines(
     runner,
     way.stage,
     () => `compresses it to ${config.path} where its content is new (${CHECKS[check]})`,

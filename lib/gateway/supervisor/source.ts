@@ -115,7 +115,7 @@ async function staged(
   choice: SupervisorChoice,
 ): Promise<SupervisorSource> {
   const components = [COMPONENTS.supervisor];
-  const own = { ...build, version: undefined, features: featuresFor(tools.features, components) };
+  const own = { ...build, features: featuresFor(tools.features, components) };
   const stage = { root, host, components, arches: [arch], build: own };
   const [artifact] = artifactsOf(stage) as [Artifact];
   const prepared = await prepareStage(ctx, stage, tools);
