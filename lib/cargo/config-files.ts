@@ -27,14 +27,15 @@ export interface CargoSettings {
 type Table = Readonly<Record<string, unknown>>;
 
 interface ConfigFile {
-  readonly path: string;
-  readonly values: Table;
+  /** What relative paths are relative to: the directory that has `.cargo` in it. */
+  readonly base: string;
+  /** Its table `build`. */
+  readonly build: Table;
 }
 
-/** A setting, and the directory that a relative path in it is relative to. */
-interface Setting {
+/** A setting, and what a relative path in it is relative to. */
+interface Setting extends Pick<ConfigFile, 'base'> {
   readonly text: string;
-  readonly base: string;
 }
 
 /**
@@ -64,21 +65,13 @@ export async function readCargoSettings(root: string, env: Environment): Promise
 
 /** The first file in which the key is a text. */
 function fromFiles(files: readonly ConfigFile[], key: string): Setting | undefined {
-  for (const file of files) {
-    const text = buildValue(file, key);
-    // Relative to the directory that has `.cargo` in it.
-    if (typeof text === 'string') return { text, base: dirname(dirname(file.path)) };
-  }
-  return undefined;
+  const file = files.find(({ build }) => typeof build[key] === 'string');
+  return file && { text: String(file.build[key]), base: file.base };
 }
 
 function targetsIn(files: readonly ConfigFile[]): string[] {
-  const listed = files.map((file) => buildValue(file, 'target')).find((value) => value !== undefined);
+  const listed = files.find(({ build }) => build.target !== undefined)?.build.target;
   return [listed].flat().filter((target) => typeof target === 'string');
-}
-
-function buildValue({ values }: ConfigFile, key: string): unknown {
-  return isTable(values.build) ? values.build[key] : undefined;
 }
 
 /** A bare name is looked up on PATH, anything with a slash is a path. */
@@ -113,5 +106,6 @@ function readWithIncludes(path: string, seen: Set<string>, parse: (text: string)
     const named = isTable(entry) ? entry.path : entry;
     return typeof named === 'string' ? [resolve(dirname(path), named)] : [];
   });
-  return [{ path, values }, ...includes.toReversed().flatMap((include) => readWithIncludes(include, seen, parse))];
+  const own = { base: dirname(dirname(path)), build: isTable(values.build) ? values.build : {} };
+  return [own, ...includes.toReversed().flatMap((include) => readWithIncludes(include, seen, parse))];
 }

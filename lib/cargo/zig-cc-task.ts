@@ -29,8 +29,10 @@ export async function setUpZigWrapper(
   directory: string,
 ): Promise<void> {
   const { env, startDirectory, terminal } = ctx;
-  verifyTarget('cargo-target', cargoTarget);
-  verifyTarget('zig-target', zigTarget);
+  for (const [name, target] of Object.entries({ 'cargo-target': cargoTarget, 'zig-target': zigTarget })) {
+    if (TARGET.test(target)) continue;
+    throw usageError(`${name} is ${shown(target)}; allowed is a target such as x86_64-unknown-linux-gnu.2.28`);
+  }
   if (directory === '') throw usageError("wrapper-dir is ''; give the directory to write the wrappers to");
   const root = findCheckout(env, startDirectory);
   const zig = await findZig(ctx, root);
@@ -46,11 +48,6 @@ export async function setUpZigWrapper(
   } else {
     appendFileSync(workflowFile, wrapper.variables.map(([name, value]) => workflowLine(name, value)).join(''));
   }
-}
-
-function verifyTarget(name: string, target: string): void {
-  if (TARGET.test(target)) return;
-  throw usageError(`${name} is ${shown(target)}; allowed is a target such as x86_64-unknown-linux-gnu.2.28`);
 }
 
 /** A line of a workflow's environment file; the delimiter form carries line breaks. */

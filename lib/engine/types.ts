@@ -61,7 +61,6 @@ export interface EngineRecord {
 /** An engine that was chosen and has responded. */
 export interface Engine {
   readonly record: EngineRecord;
-  /** The program to start. */
   readonly program: string;
   /** Why it was chosen, for users. */
   readonly reason: string;

@@ -128,7 +128,7 @@ async function prepare(
 function bundleStep(ctx: RunnerContext, prepared: PreparedBundle): Step {
   return {
     name: 'bundle',
-    title: `supervisor for the guest (linux/${prepared.config.arch})`,
+    title: `supervisor for the guest (linux/${prepared.config.artifact.arch})`,
     lines: bundleDryRunLines(ctx.runner, prepared),
     run: async () => {
       await executeBundle(ctx, prepared);
