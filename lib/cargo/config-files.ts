@@ -13,9 +13,7 @@ import { isTable } from '../fs/json.ts';
 import { absolutePath, ancestorsOf } from '../fs/paths.ts';
 
 export interface CargoSettings {
-  /**
-   * Where binaries appear, absolute, unless `CARGO_TARGET_DIR` says something else; `undefined` for cargo's default.
-   */
+  /** Where binaries appear, absolute, unless `CARGO_TARGET_DIR` names another place; `undefined` for the default. */
   readonly targetDirectory: string | undefined;
   /** Whether the place of everything else (`build.build-dir`) is set. */
   readonly hasBuildDirectory: boolean;
@@ -24,47 +22,20 @@ export interface CargoSettings {
   readonly workspaceWrapper: string | undefined;
   /** The targets to build for; empty for this machine's. */
   readonly targets: readonly string[];
-  /** The linkers that are named, by target. */
-  readonly linkers: Readonly<Record<string, string>>;
-}
-
-/** A configuration file of cargo, parsed. */
-interface ConfigFile {
-  readonly path: string;
-  readonly values: Table;
 }
 
 type Table = Readonly<Record<string, unknown>>;
 
-/** A setting, and the directory that a relative path in it is relative to. */
-interface Found<T> {
-  readonly value: T;
+interface ConfigFile {
+  /** What relative paths are relative to: the directory that has `.cargo` in it. */
   readonly base: string;
+  /** Its table `build`. */
+  readonly build: Table;
 }
 
-/**
- * Decides the settings.
- * @param files the nearest first
- * @param root the directory that cargo runs in
- */
-function cargoSettings(files: readonly ConfigFile[], env: Environment, root: string): CargoSettings {
-  const text = (key: string, ...variables: readonly string[]): Found<string> | undefined => {
-    const variable = variables.find((name) => env[name] !== undefined);
-    // Empty, unlike absent, also overrides the files.
-    if (variable !== undefined) return { value: env[variable] ?? '', base: root };
-    return find(files, ['build', key], (value) => (typeof value === 'string' ? value : undefined));
-  };
-  const directory = text('target-dir', 'CARGO_BUILD_TARGET_DIR');
-  return {
-    targetDirectory: directory === undefined || directory.value === '' ? undefined : pathOf(directory),
-    hasBuildDirectory: (text('build-dir', 'CARGO_BUILD_BUILD_DIR')?.value ?? '') !== '',
-    wrapper: programOf(text('rustc-wrapper', 'RUSTC_WRAPPER', 'CARGO_BUILD_RUSTC_WRAPPER')),
-    workspaceWrapper: programOf(
-      text('rustc-workspace-wrapper', 'RUSTC_WORKSPACE_WRAPPER', 'CARGO_BUILD_RUSTC_WORKSPACE_WRAPPER'),
-    ),
-    targets: targetsOf(files, env),
-    linkers: linkersOf(files, env, root),
-  };
+/** A setting, and what a relative path in it is relative to. */
+interface Setting extends Pick<ConfigFile, 'base'> {
+  readonly text: string;
 }
 
 /**
@@ -72,17 +43,55 @@ function cargoSettings(files: readonly ConfigFile[], env: Environment, root: str
  * @param env the environment that cargo gets
  */
 export async function readCargoSettings(root: string, env: Environment): Promise<CargoSettings> {
-  const paths = configFilePaths(root, env);
-  if (paths.length === 0) return cargoSettings([], env, root);
-  const { parse } = await import('smol-toml');
-  return cargoSettings(
-    paths.flatMap((path) => readWithIncludes(path, new Set(), parse)),
-    env,
-    root,
-  );
+  const files = await readConfigFiles(root, env);
+  const find = (key: string, ...variables: readonly string[]): Setting | undefined => {
+    const variable = variables.find((name) => env[name] !== undefined);
+    const found = variable === undefined ? fromFiles(files, key) : { text: env[variable] ?? '', base: root };
+    // Empty, unlike absent, also overrides what follows.
+    return found?.text === '' ? undefined : found;
+  };
+  const directory = find('target-dir', 'CARGO_BUILD_TARGET_DIR');
+  const target = textOf(env, 'CARGO_BUILD_TARGET');
+  return {
+    targetDirectory: directory && absolutePath(directory.base, directory.text),
+    hasBuildDirectory: find('build-dir', 'CARGO_BUILD_BUILD_DIR') !== undefined,
+    wrapper: programOf(find('rustc-wrapper', 'RUSTC_WRAPPER', 'CARGO_BUILD_RUSTC_WRAPPER')),
+    workspaceWrapper: programOf(
+      find('rustc-workspace-wrapper', 'RUSTC_WORKSPACE_WRAPPER', 'CARGO_BUILD_RUSTC_WORKSPACE_WRAPPER'),
+    ),
+    targets: target === undefined ? targetsIn(files) : [target],
+  };
 }
 
-/** A file, then those that it includes, the last one first: that is who wins. */
+/** The first file in which the key is a text. */
+function fromFiles(files: readonly ConfigFile[], key: string): Setting | undefined {
+  const file = files.find(({ build }) => typeof build[key] === 'string');
+  return file && { text: String(file.build[key]), base: file.base };
+}
+
+function targetsIn(files: readonly ConfigFile[]): string[] {
+  const listed = files.find(({ build }) => build.target !== undefined)?.build.target;
+  return [listed].flat().filter((target) => typeof target === 'string');
+}
+
+/** A bare name is looked up on PATH, anything with a slash is a path. */
+function programOf(setting: Setting | undefined): string | undefined {
+  return setting?.text.includes('/') ? absolutePath(setting.base, setting.text) : setting?.text;
+}
+
+/** The files that count for a run in `root`, the nearest first. */
+async function readConfigFiles(root: string, env: Environment): Promise<ConfigFile[]> {
+  const home = absolutePath(root, textOf(env, 'CARGO_HOME') ?? join(textOf(env, 'HOME') ?? '/', '.cargo'));
+  const directories = ancestorsOf(resolve(root)).map((directory) => join(directory, '.cargo'));
+  const paths = [...new Set([...directories, home])].flatMap(
+    (directory) => ['config', 'config.toml'].map((name) => join(directory, name)).find(existsSync) ?? [],
+  );
+  if (paths.length === 0) return [];
+  const { parse } = await import('smol-toml');
+  return paths.flatMap((path) => readWithIncludes(path, new Set(), parse));
+}
+
+/** A file, then those that it includes, the last one first, because that one wins. */
 function readWithIncludes(path: string, seen: Set<string>, parse: (text: string) => Table): ConfigFile[] {
   if (seen.has(path)) return [];
   seen.add(path);
@@ -90,79 +99,13 @@ function readWithIncludes(path: string, seen: Set<string>, parse: (text: string)
   try {
     values = parse(readFileSync(path, 'utf8'));
   } catch {
-    // Not there, not readable or no TOML: cargo, which runs next, says so in its own words.
+    // Absent, not readable, or not TOML: cargo, which runs next, says so in its own words.
     return [];
   }
   const includes = [values.include ?? []].flat().flatMap((entry) => {
-    const named = typeof entry === 'string' ? entry : (entry as Table | undefined)?.path;
+    const named = isTable(entry) ? entry.path : entry;
     return typeof named === 'string' ? [resolve(dirname(path), named)] : [];
   });
-  return [{ path, values }, ...includes.toReversed().flatMap((include) => readWithIncludes(include, seen, parse))];
-}
-
-/** The first file that has the key with a fitting value. */
-function find<T>(
-  files: readonly ConfigFile[],
-  keys: readonly string[],
-  accept: (value: unknown) => T | undefined,
-): Found<T> | undefined {
-  for (const { path, values } of files) {
-    let at: unknown = values;
-    for (const key of keys) at = isTable(at) ? at[key] : undefined;
-    const value = accept(at);
-    // Relative to the directory that `.cargo` stands in.
-    if (value !== undefined) return { value, base: dirname(dirname(path)) };
-  }
-  return undefined;
-}
-
-function pathOf({ value, base }: Found<string>): string {
-  return absolutePath(base, value);
-}
-
-/** A program: a bare name is looked up on PATH, anything with a slash is a path. */
-function programOf(found: Found<string> | undefined): string | undefined {
-  if (found === undefined || found.value === '') return undefined;
-  return found.value.includes('/') ? pathOf(found) : found.value;
-}
-
-function targetsOf(files: readonly ConfigFile[], env: Environment): readonly string[] {
-  const named = textOf(env, 'CARGO_BUILD_TARGET');
-  if (named !== undefined) return [named];
-  const listed = find(files, ['build', 'target'], (value) => (value === undefined ? undefined : [value].flat()));
-  return (listed?.value ?? []).filter((target): target is string => typeof target === 'string');
-}
-
-function linkersOf(files: readonly ConfigFile[], env: Environment, root: string): Record<string, string> {
-  const triples = files.flatMap(({ values }) => (isTable(values.target) ? Object.keys(values.target) : []));
-  const fromFiles = triples.flatMap((triple) => {
-    const accept = (value: unknown) => (typeof value === 'string' ? value : undefined);
-    const linker = programOf(find(files, ['target', triple, 'linker'], accept));
-    return linker === undefined ? [] : [[variableOf(triple), linker] as const];
-  });
-  const fromEnv = Object.keys(env).flatMap((name) => {
-    const value = /^CARGO_TARGET_\w+_LINKER$/.test(name) ? textOf(env, name) : undefined;
-    return value === undefined ? [] : [[name, programOf({ value, base: root }) ?? value] as const];
-  });
-  return Object.fromEntries([...fromFiles, ...fromEnv]);
-}
-
-/** The variable that names the linker of a target. */
-function variableOf(triple: string): string {
-  return `CARGO_TARGET_${triple.toUpperCase().replaceAll(/[-.]/g, '_')}_LINKER`;
-}
-
-/** The linker that is set for a target; `undefined` for the compiler's default. */
-export function linkerOf(settings: CargoSettings, triple: string): string | undefined {
-  return settings.linkers[variableOf(triple)];
-}
-
-/** The files that count for a run in `root` and that are there, the nearest first. */
-function configFilePaths(root: string, env: Environment): string[] {
-  const home = absolutePath(root, textOf(env, 'CARGO_HOME') ?? join(textOf(env, 'HOME') ?? '/', '.cargo'));
-  const directories = ancestorsOf(resolve(root)).map((directory) => join(directory, '.cargo'));
-  return [...new Set([...directories, home])].flatMap((directory) => {
-    const path = [join(directory, 'config'), join(directory, 'config.toml')].find((candidate) => existsSync(candidate));
-    return path === undefined ? [] : [path];
-  });
+  const own = { base: dirname(dirname(path)), build: isTable(values.build) ? values.build : {} };
+  return [own, ...includes.toReversed().flatMap((include) => readWithIncludes(include, seen, parse))];
 }

@@ -16,7 +16,6 @@ export type Features = ReadonlyMap<string, readonly string[]>;
 
 /**
  * Distributes features over the components of a run.
- * @returns for each component's name the features that it gets, in their order
  * @throws usageError for a feature that none of the components declares
  */
 export function featuresByComponent(
@@ -24,20 +23,17 @@ export function featuresByComponent(
   components: readonly Binary[],
   packages: readonly Package[],
 ): Features {
-  const result = new Map<string, string[]>(components.map((component) => [component.name, []]));
-  for (const feature of features) {
-    const takers = components.filter((component) => declares(packages, component.package, feature));
-    if (takers.length === 0) {
-      const names = components.map((component) => component.package);
-      const known = packages.filter((entry) => names.includes(entry.name)).flatMap((entry) => [...entry.features]);
-      throw usageError(
-        `EXTRA_CARGO_FEATURES has ${shown(feature)}, which ${names.join(' and ')} ${names.length > 1 ? 'do' : 'does'} not declare; ` +
-          `allowed are ${[...new Set(known)].sort().join(', ') || 'none'}; change it or unset it`,
-      );
-    }
-    for (const component of takers) result.get(component.name)?.push(feature);
+  const names = components.map((component) => component.package);
+  const unknown = features.find((feature) => !names.some((name) => declares(packages, name, feature)));
+  if (unknown !== undefined) {
+    const known = packages.filter(({ name }) => names.includes(name)).flatMap((entry) => [...entry.features]);
+    throw usageError(
+      `EXTRA_CARGO_FEATURES has ${shown(unknown)}, which ${names.join(' and ')} ${names.length > 1 ? 'do' : 'does'} not declare; ` +
+        `allowed are ${[...new Set(known)].sort().join(', ') || 'none'}; change it or unset it`,
+    );
   }
-  return result;
+  const own = (name: string) => features.filter((feature) => declares(packages, name, feature));
+  return new Map(components.map((component) => [component.name, own(component.package)]));
 }
 
 /** Whether a package can be built with a feature: its own, or `dependency/feature` (also `dependency?/feature`). */

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * What cargo says it made, from `--message-format=json-render-diagnostics`
+ * What cargo says it has built, from `--message-format=json-render-diagnostics`
  * (https://doc.rust-lang.org/cargo/reference/external-tools.html). Paths are cargo's, never guessed.
  */
 
-/** The flag that makes cargo say it. */
+import { parseTable } from '../fs/json.ts';
+
 export const MESSAGE_FORMAT = '--message-format=json-render-diagnostics';
 
-/** What one cargo run made. */
 export interface CargoReport {
   /** Paths of the executables of a binary, one for each `--target`. */
   executablesOf(binary: string): readonly string[];
@@ -24,9 +24,12 @@ interface ArtifactMessage {
   readonly target?: { readonly name?: string; readonly kind?: readonly string[] };
 }
 
-/** Reads cargo's stdout; lines that are not its messages (a tool before it that talks) are passed over. */
+/** Reads cargo's stdout; other lines (of a tool that prints more) are skipped. */
 export function readCargoMessages(stdout: string): CargoReport {
-  const artifacts = stdout.split('\n').flatMap((line) => artifactOf(line));
+  const artifacts = stdout.split('\n').flatMap((line) => {
+    const message = line.startsWith('{') ? (parseTable(line) as ArtifactMessage | undefined) : undefined;
+    return message?.reason === 'compiler-artifact' ? [message] : [];
+  });
   return {
     executablesOf: (binary) =>
       artifacts.flatMap(({ target, executable }) =>
@@ -35,14 +38,4 @@ export function readCargoMessages(stdout: string): CargoReport {
     compiled: artifacts.filter((message) => message.fresh === false).length,
     total: artifacts.length,
   };
-}
-
-function artifactOf(line: string): ArtifactMessage[] {
-  if (!line.startsWith('{')) return [];
-  try {
-    const message = JSON.parse(line) as ArtifactMessage;
-    return message.reason === 'compiler-artifact' ? [message] : [];
-  } catch {
-    return [];
-  }
 }

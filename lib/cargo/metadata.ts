@@ -3,7 +3,6 @@
 /** What `cargo metadata` says about the workspace: its target directory, and which package has which features. */
 
 import type { Runner } from '../build-env.ts';
-import type { Environment } from '../cli/env.ts';
 import { failure, shown } from '../errors.ts';
 import { isTable, parseTable } from '../fs/json.ts';
 import { cmd } from '../process/command.ts';
@@ -22,22 +21,30 @@ export interface Workspace {
   readonly packages: readonly Package[];
 }
 
+interface PackageMetadata {
+  readonly name: string;
+  readonly features?: Readonly<Record<string, unknown>>;
+  readonly dependencies?: readonly { readonly name: string; readonly rename: string | null }[];
+}
+
 /**
  * Runs `cargo metadata` (format 1, without dependencies: no network, no lock file needed).
+ * @param targetDirectory the user's `CARGO_TARGET_DIR`, absolute
  * @throws TaskError with cargo's status, or 1 for output that is not metadata
  */
 export async function readWorkspace(
   runner: Runner,
   toolchain: Toolchain,
   root: string,
-  env: Environment,
+  targetDirectory: string | undefined,
 ): Promise<Workspace> {
+  const env = targetDirectory === undefined ? {} : { CARGO_TARGET_DIR: targetDirectory };
   const command = cmd({ cwd: root, env, base: toolchain.env })`cargo metadata --format-version 1 --no-deps`;
   return parseMetadata(await runner.cargo(command));
 }
 
 /**
- * Reads the output of `cargo metadata`; text before it (of a tool that talks) is passed over.
+ * Reads the output of `cargo metadata`; text before it (of a tool that prints more) is skipped.
  * @throws failure for anything else
  */
 export function parseMetadata(text: string): Workspace {
@@ -48,14 +55,12 @@ export function parseMetadata(text: string): Workspace {
       `cargo metadata printed ${shown(text)}, which is not the metadata of a workspace; check: cargo --version`,
     );
   }
-  return { targetDirectory, packages: packages.map(packageOf) };
-}
-
-function packageOf({ name, features, dependencies }: Record<string, unknown>): Package {
-  const list = Array.isArray(dependencies) ? dependencies.filter(isTable) : [];
-  return {
-    name: String(name),
-    features: new Set(isTable(features) ? Object.keys(features) : []),
-    dependencies: new Set(list.map((dependency) => String(dependency.rename ?? dependency.name))),
-  };
+  const list = (packages as unknown as readonly PackageMetadata[]).map(
+    ({ name, features = {}, dependencies = [] }) => ({
+      name,
+      features: new Set(Object.keys(features)),
+      dependencies: new Set(dependencies.map((dependency) => dependency.rename ?? dependency.name)),
+    }),
+  );
+  return { targetDirectory, packages: list };
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * When a compiler wrapper (sccache) fails, and not the build: recognising it, and what to try next. Nothing is started
- * here; the runner passes in how.
+ * When a compiler wrapper (sccache) fails, and not the build: how that is recognised, and what is tried next. The runner
+ * passes in how programs are started.
  */
 
 import { basename } from 'node:path';
@@ -15,7 +15,9 @@ const MARKS = [/Too many open files/, /os error 24\b/, /sccache: encountered fat
 
 /** Whether a line of cargo's output is the wrapper's own failure rather than the compiler's. */
 export function isWrapperFailure(line: string): boolean {
-  return MARKS.some((mark) => mark.test(line));
+  // Colour codes may stand before the mark.
+  const text = stripVTControlCharacters(line);
+  return MARKS.some((mark) => mark.test(text));
 }
 
 /** Watches output that arrives in pieces, line by line. */
@@ -26,26 +28,25 @@ export class WrapperWatch {
   add(text: string): void {
     const lines = (this.#rest + text).split(/[\r\n]/);
     this.#rest = lines.pop() ?? '';
-    // Colour codes may stand before the mark.
-    if (!this.#seen) this.#seen = lines.some((line) => isWrapperFailure(stripVTControlCharacters(line)));
+    this.#seen ||= lines.some(isWrapperFailure);
   }
 
   /** Whether the wrapper has failed, the unfinished last line included. */
   get failed(): boolean {
-    return this.#seen || isWrapperFailure(stripVTControlCharacters(this.#rest));
+    return this.#seen || isWrapperFailure(this.#rest);
   }
 }
 
-/** Whether a wrapper is sccache, whose server keeps the limit that it was started under. */
+/** Whether a wrapper is sccache. */
 export function isSccache(wrapper: string): boolean {
   return basename(wrapper).replace(/\.exe$/, '') === 'sccache';
 }
 
 /**
- * Restarts sccache's server: one keeps the limit that it was started under.
+ * Restarts sccache's server, which keeps the limit that it was started under.
  * @param limit the soft limit that `call` starts it under, for users
  * @param call runs the wrapper with one flag
- * @returns whether a new server runs; why not was said
+ * @returns whether a new server runs; where none does, the reason was printed
  */
 export async function restartServer(
   wrapper: string,
@@ -54,7 +55,7 @@ export async function restartServer(
   warn: (text: string) => void,
 ): Promise<boolean> {
   warn(`${wrapper} failed, not the build; restarting its server under ${limit} open files`);
-  // A server that is not running, or too short of files to respond, cannot be stopped; starting one tells.
+  // A server that is not running, or has too few files to respond, cannot be stopped; only the start decides.
   const stopped = await call('--stop-server');
   const started = await call('--start-server');
   if (started.ok) return true;
@@ -63,13 +64,13 @@ export async function restartServer(
   return false;
 }
 
-/** What the runner lends to `withRecovery`. */
+/** How `withRecovery` acts. */
 export interface RecoveryEffects {
   /** The wrapper that the command would compile through; `undefined` for none. */
   wrapperOf(command: Command): string | undefined;
   /** Runs the command; `watch` sees what it prints on stderr. */
   start(command: Command, watch: WrapperWatch | undefined): Promise<Outcome>;
-  /** Restarts the wrapper's server under the wanted limit; says so, and why when it cannot. */
+  /** Restarts the wrapper's server, see `restartServer`. */
   restartServer(wrapper: string, like: Command): Promise<boolean>;
   warn(text: string): void;
 }

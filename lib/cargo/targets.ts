@@ -10,9 +10,9 @@ import { MissingTool, type Toolchain } from './toolchain.ts';
 const PROBE_TIMEOUT_MS = 30_000;
 
 /**
- * Which of the targets rustup has yet to install, in the checkout's toolchain. Without rustup nobody can tell (a
- * distribution's Rust): then none is missing, and cargo decides.
- * @throws usageError with rustup's own words when it fails
+ * Which of the targets rustup has yet to install, in the checkout's toolchain. Without rustup (a distribution's Rust)
+ * that is unknown: none counts as missing, and cargo decides.
+ * @throws usageError with rustup's reason when it fails
  */
 export async function missingTargets(
   runner: Runner,
@@ -30,15 +30,11 @@ export async function missingTargets(
   return [...new Set(triples)].filter((triple) => !installed.has(triple));
 }
 
-/** The command that installs targets. */
 export function addTargets(toolchain: Toolchain, root: string, triples: readonly string[]): Command {
   return cmd({ cwd: root, base: toolchain.env, asInvoker: true })`rustup target add ${triples}`;
 }
 
-/**
- * Installs targets.
- * @throws MissingTool naming the targets: without them cargo fails later, in other words (E0463)
- */
+/** @throws MissingTool naming the targets: without them cargo fails later, less clearly (E0463) */
 export async function installTargets(runner: Runner, add: Command): Promise<void> {
   try {
     await runner.run(add);

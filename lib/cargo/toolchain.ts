@@ -5,13 +5,13 @@
  * has, in the environment that it gives. One rule for every task.
  */
 
-import type { Runner, RunnerContext } from '../build-env.ts';
+import type { RunnerContext } from '../build-env.ts';
 import { type Environment, textOf } from '../cli/env.ts';
 import { EXIT, oneLine, shown, TaskError, usageError } from '../errors.ts';
-import { isTable, parseJson } from '../fs/json.ts';
+import { parseTable } from '../fs/json.ts';
 import { absolutePath } from '../fs/paths.ts';
 import { cmd, shellQuote } from '../process/command.ts';
-import { findProgram, isExecutable } from '../process/which.ts';
+import { findProgram } from '../process/which.ts';
 import { type CargoSettings, readCargoSettings } from './config-files.ts';
 
 const PROBE_TIMEOUT_MS = 20_000;
@@ -49,15 +49,12 @@ export interface Toolchain {
  * @throws MissingTool without cargo; usageError where `ZIG` is not a program
  */
 export async function findToolchain(ctx: RunnerContext, root: string, needsZig: boolean): Promise<Toolchain> {
-  const { env, runner, startDirectory } = ctx;
-  const zig = zigOf(env, startDirectory);
+  const zig = zigOf(ctx.env, ctx.startDirectory);
   const names = ['cargo', 'cargo-zigbuild', 'rustup', ...(needsZig && zig === undefined ? ['zig'] : [])];
-  const missing = names.filter((name) => findProgram(name, env) === undefined);
-  const mise = missing.length === 0 ? {} : await miseEnvironment(runner, env, root);
-  const isFromMise = missing.some((name) => findProgram(name, mise.env ?? {}) !== undefined);
-  const provided = isFromMise ? mise.env : undefined;
-  const seen = runner.environmentOf(cmd({ cwd: root, base: provided ?? {}, asInvoker: true })`cargo`);
-  if (findProgram('cargo', seen) === undefined) {
+  const mise = await miseEnvironment(ctx, root, names);
+  const seen = ctx.runner.environmentOf(cmd({ cwd: root, base: mise.env ?? {}, asInvoker: true })`cargo`);
+  const has = (name: string) => findProgram(name, seen) !== undefined;
+  if (!has('cargo')) {
     throw new MissingTool(
       'cargo is not on PATH and mise does not have it; install Rust (https://rustup.rs) and try again',
       mise.problem,
@@ -68,12 +65,12 @@ export async function findToolchain(ctx: RunnerContext, root: string, needsZig: 
   // To cargo this variable is as good as its file.
   const wrapper = isFromFile && settings.wrapper !== undefined ? { CARGO_BUILD_RUSTC_WRAPPER: settings.wrapper } : {};
   return {
-    env: { ...provided, ...wrapper },
-    isFromMise,
+    env: { ...mise.env, ...wrapper },
+    isFromMise: mise.env !== undefined,
     miseProblem: mise.problem,
     settings,
-    hasZigbuild: findProgram('cargo-zigbuild', seen) !== undefined,
-    hasRustup: findProgram('rustup', seen) !== undefined,
+    hasZigbuild: has('cargo-zigbuild'),
+    hasRustup: has('rustup'),
     zig: zig ?? findProgram('zig', seen),
   };
 }
@@ -90,8 +87,8 @@ export function toolchainLines({ isFromMise }: Toolchain, root: string): string[
 export function zigOf(env: Environment, startDirectory: string): string | undefined {
   const named = textOf(env, 'ZIG');
   if (named === undefined) return undefined;
-  const path = named.includes('/') ? absolutePath(startDirectory, named) : findProgram(named, env);
-  if (path !== undefined && isExecutable(path)) return path;
+  const path = findProgram(named.includes('/') ? absolutePath(startDirectory, named) : named, env);
+  if (path !== undefined) return path;
   throw usageError(`ZIG is ${shown(named)}, which is not an executable program; set it to the path of zig or unset it`);
 }
 
@@ -99,11 +96,11 @@ export function zigOf(env: Environment, startDirectory: string): string | undefi
  * Zig alone: `ZIG`, else PATH, else mise.
  * @throws MissingTool where none of them has it
  */
-export async function findZig({ env, runner, startDirectory }: RunnerContext, root: string): Promise<string> {
-  const onPath = zigOf(env, startDirectory) ?? findProgram('zig', env);
-  if (onPath !== undefined) return onPath;
-  const mise = await miseEnvironment(runner, env, root);
-  const zig = findProgram('zig', mise.env ?? {});
+export async function findZig(ctx: RunnerContext, root: string): Promise<string> {
+  const named = zigOf(ctx.env, ctx.startDirectory);
+  if (named !== undefined) return named;
+  const mise = await miseEnvironment(ctx, root, ['zig']);
+  const zig = findProgram('zig', mise.env ?? ctx.env);
   if (zig !== undefined) return zig;
   throw new MissingTool(
     'zig is not on PATH and mise does not have it; install it (mise install zig) or set ZIG to its path',
@@ -111,20 +108,22 @@ export async function findZig({ env, runner, startDirectory }: RunnerContext, ro
   );
 }
 
-/** What mise sets in a directory, nothing without mise. The tools that it has are on the PATH in it. */
+/** What mise sets in the checkout, where it has one of these programs that PATH does not have; why, where it fails. */
 async function miseEnvironment(
-  runner: Runner,
-  env: Environment,
+  { env, runner }: RunnerContext,
   root: string,
+  programs: readonly string[],
 ): Promise<{ readonly env?: Environment; readonly problem?: string }> {
-  if (findProgram('mise', env) === undefined) return {};
+  const missing = programs.filter((name) => findProgram(name, env) === undefined);
+  if (missing.length === 0 || findProgram('mise', env) === undefined) return {};
   const result = await runner.probe(cmd({ cwd: root })`mise env --json`, PROBE_TIMEOUT_MS);
   if (!result.ok) return { problem: `mise env --json failed: ${oneLine(result.reason)}; check: mise doctor` };
-  const set = parseJson(result.output);
-  if (isTable(set) && Object.values(set).every((value) => typeof value === 'string')) {
-    return { env: set as Environment };
+  const set = parseTable(result.output);
+  if (set === undefined || !Object.values(set).every((value) => typeof value === 'string')) {
+    return {
+      problem: `mise env --json printed ${shown(result.output)}, which is not a table of texts; check: mise doctor`,
+    };
   }
-  return {
-    problem: `mise env --json printed ${shown(result.output)}, which is not a table of texts; check: mise doctor`,
-  };
+  const own = set as Environment;
+  return missing.some((name) => findProgram(name, own) !== undefined) ? { env: own } : {};
 }

@@ -10,6 +10,7 @@
  */
 
 import {
+  existsSync,
   lstatSync,
   mkdirSync,
   readdirSync,
@@ -20,7 +21,8 @@ import {
   symlinkSync,
 } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
-import { failure, shown, usageError } from '../errors.ts';
+import { notAllowed } from '../cli/env.ts';
+import { failure, usageError } from '../errors.ts';
 import { copyWhole, temporaryOf, writeWhole } from '../fs/atomic-write.ts';
 import { isTable } from '../fs/json.ts';
 
@@ -33,29 +35,27 @@ const VERSION_LENGTH_MAX = 128;
 /** Cargo keeps the three numbers in 64 bits. */
 const VERSION_NUMBER_MAX = 2n ** 64n - 1n;
 
-/**
- * Checks a version.
- * @param source the variable that it comes from, for the error
- * @throws usageError unless it is a semantic version of at most 128 characters
- */
+/** @throws usageError naming the source unless it is a semantic version of at most 128 characters */
 export function verifyVersion(source: string, version: string): string {
   const numbers = version.length <= VERSION_LENGTH_MAX ? SEMVER.exec(version)?.slice(1, 4) : undefined;
   if (numbers?.every((number) => BigInt(number) <= VERSION_NUMBER_MAX)) return version;
-  throw usageError(
-    `${source} is ${shown(version)}; allowed is a semantic version such as 1.2.3 or 1.2.3-rc.1+build.5; change it or unset it`,
-  );
+  throw notAllowed(source, version, 'is a semantic version such as 1.2.3 or 1.2.3-rc.1+build.5');
 }
 
 /**
- * The manifest with another `[workspace.package]` version, everything else as it was in meaning.
- * @throws usageError for a manifest that is not TOML or has no such version
+ * The manifest with another `[workspace.package]` version; everything else means the same.
+ * @throws usageError for text that is not TOML, or has no such version
  */
 export async function stampedManifest(text: string, version: string): Promise<string> {
   const { parse, stringify } = await import('smol-toml');
-  // Otherwise a float such as 1.0 would come back as a whole number, and a long whole number not at all.
-  const manifest = parseOr(() => parse(text, { integersAsBigInt: true }));
-  const workspace = manifest.workspace;
-  const shared = isTable(workspace) ? workspace.package : undefined;
+  let manifest: Record<string, unknown>;
+  try {
+    // Otherwise a float such as 1.0 would come back as a whole number, and a long whole number not at all.
+    manifest = parse(text, { integersAsBigInt: true });
+  } catch (cause) {
+    throw usageError('Cargo.toml cannot be read as TOML', { cause });
+  }
+  const shared = isTable(manifest.workspace) ? manifest.workspace.package : undefined;
   if (!isTable(shared) || typeof shared.version !== 'string') {
     throw usageError('Cargo.toml has no version in [workspace.package] to stamp; unset OPENSHELL_CARGO_VERSION');
   }
@@ -63,25 +63,20 @@ export async function stampedManifest(text: string, version: string): Promise<st
   return stringify(manifest, { numbersAsFloat: true });
 }
 
-/** What an overlay is made of; a dry run shows it. */
 export interface Overlay {
   readonly root: string;
   /** The target directory of the plain build, which the overlay's build shares. */
   readonly targetDirectory: string;
-  /** The directory to run cargo in. */
+  /** The directory to run cargo in: `<target directory>/openshell-version/<version>`. */
   readonly directory: string;
   readonly version: string;
 }
 
-/** The overlay of a version: `<target directory>/openshell-version/<version>`. */
 export function planOverlay(root: string, targetDirectory: string, version: string): Overlay {
   return { root, targetDirectory, directory: join(targetDirectory, 'openshell-version', version), version };
 }
 
-/**
- * Makes the overlay, or brings it up to date: the manifest as it is now, a link for each entry. Call it where no other
- * run makes the same overlay.
- */
+/** Makes the overlay, or brings it up to date. Call it where no other run makes the same one. */
 export async function makeOverlay(overlay: Overlay): Promise<void> {
   const manifest = await stampedManifest(readFileSync(join(overlay.root, 'Cargo.toml'), 'utf8'), overlay.version);
   mkdirSync(overlay.directory, { recursive: true });
@@ -93,9 +88,7 @@ export async function makeOverlay(overlay: Overlay): Promise<void> {
   }
   writeWhole(join(overlay.directory, 'Cargo.toml'), manifest, 0o644);
   const lock = join(overlay.root, 'Cargo.lock');
-  if (lstatSync(lock, { throwIfNoEntry: false }) !== undefined) {
-    copyWhole(lock, join(overlay.directory, 'Cargo.lock'), 0o644);
-  }
+  if (existsSync(lock)) copyWhole(lock, join(overlay.directory, 'Cargo.lock'), 0o644);
 }
 
 /**
@@ -120,12 +113,4 @@ function link(target: string, path: string): void {
   rmSync(temporary, { force: true });
   symlinkSync(target, temporary);
   renameSync(temporary, path);
-}
-
-function parseOr<T>(parse: () => T): T {
-  try {
-    return parse();
-  } catch (error) {
-    throw usageError('Cargo.toml cannot be read as TOML', { cause: error });
-  }
 }

@@ -2,6 +2,7 @@
 
 /** The zig wrappers for callers outside the suite: shell scripts that eval, and GitHub workflows. */
 
+import { randomUUID } from 'node:crypto';
 import { appendFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RunnerContext } from '../build-env.ts';
@@ -14,12 +15,12 @@ import { removeStaleCmakeCaches } from './cmake-cache.ts';
 import { findZig } from './toolchain.ts';
 import { bareTarget, writeZigWrapper, zigWrapper } from './zig-cc.ts';
 
-/** A target triple, with or without a glibc version. It becomes part of file names and scripts. */
+/** A target triple, with or without a glibc version. It is a part of file names and scripts. */
 const TARGET = /^[A-Za-z0-9_]+(?:-[A-Za-z0-9_]+)+(?:\.[0-9]+\.[0-9]+)?$/;
 
 /**
  * Writes the wrappers, removes cmake caches that other wrappers made, and prints or appends the variables.
- * @throws usageError for a word that is no target, or where there is no zig
+ * @throws usageError for an argument that is not a target, or without zig
  */
 export async function setUpZigWrapper(
   ctx: RunnerContext,
@@ -28,8 +29,10 @@ export async function setUpZigWrapper(
   directory: string,
 ): Promise<void> {
   const { env, startDirectory, terminal } = ctx;
-  verifyTarget('cargo-target', cargoTarget);
-  verifyTarget('zig-target', zigTarget);
+  for (const [name, target] of Object.entries({ 'cargo-target': cargoTarget, 'zig-target': zigTarget })) {
+    if (TARGET.test(target)) continue;
+    throw usageError(`${name} is ${shown(target)}; allowed is a target such as x86_64-unknown-linux-gnu.2.28`);
+  }
   if (directory === '') throw usageError("wrapper-dir is ''; give the directory to write the wrappers to");
   const root = findCheckout(env, startDirectory);
   const zig = await findZig(ctx, root);
@@ -41,22 +44,15 @@ export async function setUpZigWrapper(
   }
   const workflowFile = readPath(env, 'GITHUB_ENV', startDirectory);
   if (workflowFile === undefined) {
-    for (const [name, value] of wrapper.variables) terminal.result(`export ${name}=${shellQuote(value)}`);
+    terminal.result(...wrapper.variables.map(([name, value]) => `export ${name}=${shellQuote(value)}`));
   } else {
-    const lines = wrapper.variables.map(([name, value]) => workflowLine(name, value));
-    appendFileSync(workflowFile, lines.join(''));
+    appendFileSync(workflowFile, wrapper.variables.map(([name, value]) => workflowLine(name, value)).join(''));
   }
-}
-
-function verifyTarget(word: string, target: string): void {
-  if (TARGET.test(target)) return;
-  throw usageError(`${word} is ${shown(target)}; allowed is a target such as x86_64-unknown-linux-gnu.2.28`);
 }
 
 /** A line of a workflow's environment file; the delimiter form carries line breaks. */
 function workflowLine(name: string, value: string): string {
   if (!/[\r\n]/.test(value)) return `${name}=${value}\n`;
-  let delimiter = 'END_OF_VALUE';
-  while (value.includes(delimiter)) delimiter += '_';
+  const delimiter = randomUUID();
   return `${name}<<${delimiter}\n${value}\n${delimiter}\n`;
 }

@@ -9,6 +9,10 @@ import { join } from 'node:path';
 import { type Change, writeWhole } from '../fs/atomic-write.ts';
 import { scriptQuote } from '../process/command.ts';
 
+/** The tools, by the variables that point build scripts at them. */
+const TOOLS = { CC: 'cc', CXX: 'c++', AR: 'ar', RANLIB: 'ranlib' } as const;
+const CMAKE_FILE = 'toolchain.cmake';
+
 export interface ZigWrapper {
   readonly files: readonly { readonly path: string; readonly text: string; readonly mode: number }[];
   /** In the order in which they are exported. */
@@ -18,39 +22,32 @@ export interface ZigWrapper {
 /**
  * The wrapper of one target.
  * @param cargoTarget as cargo-zigbuild takes it: `x86_64-unknown-linux-gnu.2.28`
- * @param zigTarget the same or another target; zig's name is it without the vendor
- * @param directory absolute; the files stand in it
+ * @param zigTarget the same or another target; zig's name for it has no vendor
+ * @param directory the directory of the files, absolute
  * @param zig the absolute path of zig
  */
 export function zigWrapper(cargoTarget: string, zigTarget: string, directory: string, zig: string): ZigWrapper {
   const target = zigTarget.replace('-unknown-linux-', '-linux-');
-  const tools = ['cc', 'c++', 'ar', 'ranlib'] as const;
-  const scripts = tools.map((tool) => ({
-    path: join(directory, tool),
-    text:
-      tool === 'cc' || tool === 'c++'
-        ? compilerScript(zig, tool, target)
-        : `#!/bin/sh\nexec ${scriptQuote(zig)} ${tool} "$@"\n`,
-    mode: 0o755,
-  }));
-  const cmake = join(directory, 'toolchain.cmake');
-  const cpu = target.split('-')[0] ?? '';
+  const scripts = {
+    cc: compilerScript(zig, 'cc', target),
+    'c++': compilerScript(zig, 'c++', target),
+    ar: `#!/bin/sh\nexec ${scriptQuote(zig)} ar "$@"\n`,
+    ranlib: `#!/bin/sh\nexec ${scriptQuote(zig)} ranlib "$@"\n`,
+  };
+  const variables = Object.entries({ ...TOOLS, CMAKE_TOOLCHAIN_FILE: CMAKE_FILE });
   return {
-    files: [...scripts, { path: cmake, text: cmakeToolchain(cpu, directory), mode: 0o644 }],
+    files: [
+      ...Object.entries(scripts).map(([tool, text]) => ({ path: join(directory, tool), text, mode: 0o755 })),
+      { path: join(directory, CMAKE_FILE), text: cmakeToolchain(target, directory), mode: 0o644 },
+    ],
     variables: [...new Set([cargoTarget, bareTarget(cargoTarget)])].flatMap((name) => {
       const suffix = name.replaceAll(/[-.]/g, '_');
-      return [
-        [`CC_${suffix}`, join(directory, 'cc')],
-        [`CXX_${suffix}`, join(directory, 'c++')],
-        [`AR_${suffix}`, join(directory, 'ar')],
-        [`RANLIB_${suffix}`, join(directory, 'ranlib')],
-        [`CMAKE_TOOLCHAIN_FILE_${suffix}`, cmake],
-      ] as const;
+      return variables.map(([variable, file]) => [`${variable}_${suffix}`, join(directory, file)] as const);
     }),
   };
 }
 
-/** Writes the files whole; those that are right already are left alone. */
+/** Writes the files whole; those that have this content are left alone. */
 export function writeZigWrapper(wrapper: ZigWrapper): Change {
   const changes = wrapper.files.map(({ path, text, mode }) => writeWhole(path, text, mode));
   return changes.includes('written') ? 'written' : 'unchanged';
@@ -70,9 +67,9 @@ function compilerScript(zig: string, tool: string, target: string): string {
 left=$#
 while [ "$left" -gt 0 ]; do
   left=$((left - 1))
-  word=$1
+  argument=$1
   shift
-  case $word in
+  case $argument in
     --target=* | -target=*) ;;
     --target | -target)
       if [ "$left" -gt 0 ]; then
@@ -80,25 +77,27 @@ while [ "$left" -gt 0 ]; do
         shift
       fi
       ;;
-    *) set -- "$@" "$word" ;;
+    *) set -- "$@" "$argument" ;;
   esac
 done
 exec ${scriptQuote(zig)} ${tool} --target=${scriptQuote(target)} "$@"
 `;
 }
 
-function cmakeToolchain(cpu: string, directory: string): string {
-  const values = [
-    ['CMAKE_SYSTEM_NAME', 'Linux'],
-    ['CMAKE_SYSTEM_PROCESSOR', cpu],
-    ['CMAKE_C_COMPILER', join(directory, 'cc')],
-    ['CMAKE_CXX_COMPILER', join(directory, 'c++')],
-    ['CMAKE_AR', join(directory, 'ar')],
-    ['CMAKE_RANLIB', join(directory, 'ranlib')],
+function cmakeToolchain(target: string, directory: string): string {
+  const values = {
+    CMAKE_SYSTEM_NAME: 'Linux',
+    CMAKE_SYSTEM_PROCESSOR: target.replace(/-.*/, ''),
+    CMAKE_C_COMPILER: join(directory, TOOLS.CC),
+    CMAKE_CXX_COMPILER: join(directory, TOOLS.CXX),
+    CMAKE_AR: join(directory, TOOLS.AR),
+    CMAKE_RANLIB: join(directory, TOOLS.RANLIB),
     // Linking a program would need the target's system at configure time.
-    ['CMAKE_TRY_COMPILE_TARGET_TYPE', 'STATIC_LIBRARY'],
-  ] as const;
-  return values.map(([name, value]) => `set(${name} ${cmakeQuoted(value)})\n`).join('');
+    CMAKE_TRY_COMPILE_TARGET_TYPE: 'STATIC_LIBRARY',
+  };
+  return Object.entries(values)
+    .map(([name, value]) => `set(${name} ${cmakeQuoted(value)})\n`)
+    .join('');
 }
 
 /** A quoted argument of cmake, https://cmake.org/cmake/help/latest/manual/cmake-language.7.html. */

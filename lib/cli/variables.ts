@@ -116,7 +116,7 @@ export const BUILD_VARIABLES = {
   OPENSHELL_CARGO_VERSION: text('version to build under; the checkout is not touched', {
     otherwise: "the workspace's",
   }),
-  PREBUILT_ARCH: text('one architecture, x86_64, amd64, aarch64 or arm64; wins over DOCKER_PLATFORM'),
+  PREBUILT_ARCH: choice(['x86_64', 'amd64', 'aarch64', 'arm64'], 'one architecture; wins over DOCKER_PLATFORM'),
   DOCKER_PLATFORM: text('comma list of linux/amd64 and linux/arm64', {
     otherwise: "for staging this machine's, for images the engine's own",
   }),

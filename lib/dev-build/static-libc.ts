@@ -4,9 +4,8 @@
 
 import { isAbsolute } from 'node:path';
 import type { Runner } from '../build-env.ts';
-import { type CargoSettings, linkerOf } from '../cargo/config-files.ts';
 import { oneLine, shown } from '../errors.ts';
-import { type Arch, type Host, linuxTriple } from '../host.ts';
+import type { Host } from '../host.ts';
 import { cmd } from '../process/command.ts';
 
 const PROBE_TIMEOUT_MS = 20_000;
@@ -16,23 +15,13 @@ const REMEDY = 'for the quick way install it: libc6-dev (Debian, Ubuntu), glibc-
  * Why no static supervisor can be built in the gateway's run; `undefined` where one can. The caller then takes the
  * staged one and shows the reason, which ends with how to get the quick way.
  */
-export async function whyNoStaticLibc(
-  runner: Runner,
-  root: string,
-  host: Host,
-  settings: CargoSettings,
-): Promise<string | undefined> {
+export async function whyNoStaticLibc(runner: Runner, root: string, host: Host): Promise<string | undefined> {
   if (host.platform !== 'linux') return 'a static supervisor for Linux comes from staging on this machine';
   if (host.arch === undefined) return 'this machine is neither amd64 nor arm64';
-  const linker = linkerOf(settings, targetOf(settings, host.arch)) ?? 'cc';
-  const result = await runner.probe(cmd({ cwd: root })`${linker} -print-file-name=libc.a`, PROBE_TIMEOUT_MS);
-  if (!result.ok) return `${linker} cannot say where libc.a is (${oneLine(result.reason)}); ${REMEDY}`;
+  // Rust's own default linker.
+  const result = await runner.probe(cmd({ cwd: root })`cc -print-file-name=libc.a`, PROBE_TIMEOUT_MS);
+  if (!result.ok) return `cc cannot say where libc.a is (${oneLine(result.reason)}); ${REMEDY}`;
   // Without the file, the compiler prints the bare name.
   if (isAbsolute(result.output)) return undefined;
-  return `there is no libc.a (${linker} prints ${shown(result.output)}); ${REMEDY}`;
-}
-
-/** The target that cargo builds for, as far as a linker is set for it. */
-function targetOf(settings: CargoSettings, arch: Arch): string {
-  return settings.targets.find((target) => linkerOf(settings, target) !== undefined) ?? linuxTriple(arch, 'gnu');
+  return `there is no libc.a (cc prints ${shown(result.output)}); ${REMEDY}`;
 }

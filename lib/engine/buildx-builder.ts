@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/**
- * The builder that would build: inspected once, checked as it is given. `docker buildx inspect` has no structured form.
- */
+/** The builder that would build. `docker buildx inspect` has no structured output. */
 
 import type { RunnerContext } from '../build-env.ts';
 import { oneLine, usageError } from '../errors.ts';
@@ -12,18 +10,18 @@ import type { Engine } from './types.ts';
 const BUILDER_TIMEOUT_MS = 20_000;
 
 /** What a builder says about itself. */
-export type BuilderState =
-  | {
-      readonly kind: 'exists';
-      readonly name: string;
-      /** Such as `docker` or `docker-container`. */
-      readonly driver: string | undefined;
-      /** The platforms that its nodes say they run; empty where they do not say. */
-      readonly platforms: readonly string[];
-      /** The error of a node. */
-      readonly problem?: string;
-    }
-  | { readonly kind: 'absent' | 'broken'; readonly reason: string };
+export type BuilderState = Builder | { readonly kind: 'absent' | 'broken'; readonly reason: string };
+
+interface Builder {
+  readonly kind: 'exists';
+  readonly name: string;
+  /** Such as `docker` or `docker-container`. */
+  readonly driver: string | undefined;
+  /** The platforms that its nodes say they run; empty where they do not say. */
+  readonly platforms: readonly string[];
+  /** The error of a node. */
+  readonly problem?: string;
+}
 
 /**
  * Inspects a builder.
@@ -51,22 +49,16 @@ export function parseRefusal(reason: string): BuilderState {
 export function parseBuilder(text: string): BuilderState {
   const row = (key: string) => new RegExp(`^${key}:[ \\t]+(.+)`, 'm').exec(text)?.[1]?.trim();
   const name = row('Name');
-  const problem = row('Error');
   if (name === undefined) return { kind: 'broken', reason: text };
   const platforms = [...text.matchAll(/^Platforms:[ \t]+(.+)/gm)].flatMap(([, list = '']) => list.split(/[,\s*]+/));
-  return {
-    kind: 'exists',
-    name,
-    driver: row('Driver'),
-    platforms,
-    ...(problem === undefined ? {} : { problem }),
-  };
+  const problem = row('Error');
+  return { kind: 'exists', name, driver: row('Driver'), platforms, ...(problem === undefined ? {} : { problem }) };
 }
 
 /**
  * The driver of the builder that would build; `undefined` where the engine has no builders.
- * @param name the one that the user named; else the one chosen with `docker buildx use` counts
- * @throws usageError with buildx's own words for a builder that does not exist or does not work
+ * @param name as for `inspectBuilder`
+ * @throws usageError with buildx's reason for a builder that does not exist or does not work
  */
 export async function probeBuilder(
   ctx: RunnerContext,
@@ -80,14 +72,9 @@ export async function probeBuilder(
     return undefined;
   }
   if (state.kind === 'exists') return state.driver;
-  const [what, remedy] =
-    name === undefined
-      ? [
-          'the builder chosen with docker buildx use',
-          'choose another one (docker buildx ls) or name one in DOCKER_BUILDER',
-        ]
-      : [`builder '${name}'`, 'see docker buildx ls, change DOCKER_BUILDER or unset it'];
-  throw usageError(`${what} does not work: ${oneLine(state.reason)}; ${remedy}`);
+  const what = name === undefined ? 'the builder chosen with docker buildx use' : `builder '${name}'`;
+  const remedy = name === undefined ? 'choose another one, or name one in' : 'choose another one, change or unset';
+  throw usageError(`${what} does not work: ${oneLine(state.reason)}; ${remedy} DOCKER_BUILDER (see docker buildx ls)`);
 }
 
 /**

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Which engines respond: each is probed once in a run, side by side, within a time limit, and quoted where it refuses.
+ * Which engine responds: all are probed at once, each once in a run and within a time limit, and quoted in errors.
  */
 
-import type { Runner, RunnerContext } from '../build-env.ts';
+import type { RunnerContext } from '../build-env.ts';
 import { type Environment, readVariable } from '../cli/env.ts';
 import { oneLine, usageError } from '../errors.ts';
 import { type Arch, archOf } from '../host.ts';
@@ -13,24 +13,22 @@ import type { ProbeResult } from '../process/result.ts';
 import { findProgram } from '../process/which.ts';
 import { DOCKER } from './docker.ts';
 import { PODMAN } from './podman.ts';
-import { chooseEngine, type EngineChoice, engineWishes, NO_CONTEXT } from './select.ts';
+import { chooseEngine, type EngineChoice } from './select.ts';
 import { type Engine, type EngineInfo, type EngineName, INFO_ARGUMENTS, parseInfo, refusalIn } from './types.ts';
 
-/**
- * A daemon on the other side of the world responds well within this; one that hangs does not block the other engine.
- */
+/** Enough for a daemon on the other side of the world; one that hangs does not block the other engine. */
 const INFO_TIMEOUT_MS = 15_000;
 const CONTEXT_TIMEOUT_MS = 10_000;
 
 const RECORDS = { docker: DOCKER, podman: PODMAN } as const;
 
-/** The variables that may hold a GitHub token for an image build, the first one first. */
+/** The variables that may hold a GitHub token for an image build, in the order in which they count. */
 export const TOKEN_VARIABLES = ['MISE_GITHUB_TOKEN', 'GITHUB_TOKEN'] as const;
 
-/** A program that was probed, with the result; `info` where it is an engine. */
 interface Probed {
   readonly program: string;
   readonly result: ProbeResult;
+  /** `undefined` where it is not an engine. */
   readonly info: EngineInfo | undefined;
 }
 
@@ -44,39 +42,35 @@ export function probeCommand(argv: readonly string[], root: string): Command {
 
 /**
  * Finds the engine of a task by the one rule of the suite, and says which it is and why.
- * @throws usageError for wishes that are wrong or contradict, and where no engine that may be used responds
+ * @throws usageError as `chooseEngine`, and where no engine that may be used responds
  */
 export async function detectEngine(ctx: RunnerContext, root: string): Promise<Engine> {
-  const { runner, env, terminal } = ctx;
-  const wishes = engineWishes(env);
-  const isQuiet = readVariable(env, 'CONTAINER_ENGINE_QUIET');
-  const cluster = wishes.wantsCluster ? await kubeContext(runner, env, root) : undefined;
-  const engine = await findEngine(ctx, root, chooseEngine(wishes, cluster?.context, cluster?.problem));
-  if (!isQuiet) terminal.say(`[container-engine] ${engine.record.name}${nameNote(engine)} (${engine.reason})`);
+  const isQuiet = readVariable(ctx.env, 'CONTAINER_ENGINE_QUIET');
+  const engine = await findEngine(ctx, root, await chooseEngine(ctx.env, () => kubeContext(ctx, root)));
+  if (!isQuiet) ctx.terminal.say(`[container-engine] ${engine.record.name}${nameNote(engine)} (${engine.reason})`);
   return engine;
 }
 
 /**
  * The first of the candidates that responds. Prints nothing.
- * @throws usageError with the words of each where none does
+ * @throws usageError with the reason of each where none does
  */
-export async function findEngine({ runner, env }: RunnerContext, root: string, choice: EngineChoice): Promise<Engine> {
-  const programs = new Set(choice.candidates.flatMap((name) => programOf(name, env) ?? []));
+export async function findEngine(ctx: RunnerContext, root: string, choice: EngineChoice): Promise<Engine> {
+  const programs = new Set(choice.candidates.flatMap((name) => programOf(name, ctx.env) ?? []));
   const found = new AbortController();
-  const probes = new Map([...programs].map((program) => [program, probe(runner, program, root, found.signal)]));
+  const probes = new Map([...programs].map((program) => [program, probe(ctx, program, root, found.signal)]));
   const refused: Probed[] = [];
   try {
     for (const name of choice.candidates) {
-      const probed = await probes.get(programOf(name, env) ?? '');
+      const probed = await probes.get(programOf(name, ctx.env) ?? '');
       if (probed?.info?.engine === name) {
-        const others = refused.filter((one) => one !== probed).map(saidOf);
-        const reason = [choice.reason, ...others].join('; ');
+        const reason = [choice.reason, ...refused.filter((one) => one !== probed).map(saidOf)].join('; ');
         return { record: RECORDS[name], program: probed.program, reason, info: probed.info };
       }
       if (probed !== undefined && !refused.includes(probed)) refused.push(probed);
     }
   } finally {
-    // Whoever has not responded yet is not needed any more, and must not outlive the task.
+    // A probe that still runs is of no use any more, and must not outlive the task.
     found.abort();
     await Promise.allSettled(probes.values());
   }
@@ -88,7 +82,7 @@ function programOf(name: EngineName, env: Environment): string | undefined {
   return RECORDS[name].programs.find((program) => findProgram(program, env) !== undefined);
 }
 
-async function probe(runner: Runner, program: string, root: string, unless: AbortSignal): Promise<Probed> {
+async function probe({ runner }: RunnerContext, program: string, root: string, unless: AbortSignal): Promise<Probed> {
   const command = probeCommand([program, ...INFO_ARGUMENTS], root);
   const result = await runner.probe(command, INFO_TIMEOUT_MS, { unless });
   const refusal = refusalIn(result.ok ? result.output : result.reason);
@@ -96,21 +90,18 @@ async function probe(runner: Runner, program: string, root: string, unless: Abor
   return { program, result, info: result.ok ? parseInfo(result.output) : undefined };
 }
 
-async function kubeContext(
-  runner: Runner,
-  env: Environment,
-  root: string,
-): Promise<{ context: string; problem: string }> {
-  if (findProgram('kubectl', env) === undefined) return { context: '', problem: 'kubectl is not on PATH' };
+/** The name of the current kube context, or why there is none. */
+async function kubeContext({ env, runner }: RunnerContext, root: string): Promise<ProbeResult> {
+  if (findProgram('kubectl', env) === undefined) return { ok: false, reason: 'kubectl is not on PATH' };
   const command = probeCommand(['kubectl', 'config', 'current-context'], root);
   const result = await runner.probe(command, CONTEXT_TIMEOUT_MS);
-  if (result.ok) return { context: result.output.trim(), problem: NO_CONTEXT };
-  return { context: '', problem: `kubectl says: ${oneLine(result.reason)}` };
+  if (!result.ok) return { ok: false, reason: `kubectl says: ${oneLine(result.reason)}` };
+  const output = result.output.trim();
+  return output === '' ? { ok: false, reason: 'there is no current kube context' } : { ok: true, output };
 }
 
 /**
- * The architecture of an engine's server. Never this machine's in its place: the image would hold a binary for the
- * wrong one.
+ * The architecture of an engine's server. Never this machine's in its place, which the image would not run on.
  * @throws usageError where it is neither amd64 nor arm64
  */
 export function serverArch({ program, info }: Engine): Arch {
@@ -135,7 +126,7 @@ function saidOf({ program, result, info }: Probed): string {
 
 function nothingResponds({ candidates, reason, remedy }: EngineChoice, probed: readonly Probed[]): string {
   const wanted = candidates.join(' or ');
-  // Where both may be used, nothing has been chosen that could have a reason.
+  // Of two candidates neither has been chosen yet.
   const why = candidates.length > 1 ? '' : ` (${reason})`;
   if (probed.length === 0) {
     return `${wanted} is not on PATH${why}; ${remedy ?? 'install it, or set CONTAINER_ENGINE to one that is'}`;

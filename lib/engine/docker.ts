@@ -8,7 +8,7 @@ export const DOCKER: EngineRecord = {
   name: 'docker',
   programs: ['docker'],
   buildCommands: (build) => [
-    ['buildx', 'build', ...buildOptions(build), ...build.extra, ...outputWords(build.output), build.context],
+    ['buildx', 'build', ...buildOptions(build), ...build.extra, ...outputArguments(build.output), build.context],
   ],
   builderProbe: (builder) => ['buildx', 'inspect', ...(builder === undefined ? [] : [builder])],
 };
@@ -27,6 +27,6 @@ function buildOptions(build: ImageBuild): string[] {
   ];
 }
 
-function outputWords(output: ImageOutput): string[] {
+function outputArguments(output: ImageOutput): string[] {
   return output.kind === 'output' ? ['--output', output.value] : [`--${output.kind}`];
 }

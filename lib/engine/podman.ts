@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** Podman. It has no builders, keeps what it builds without being asked, and pushes with a command of its own. */
+/** Podman. It has no builders, always keeps what it builds, and pushes with a command of its own. */
 
 import { usageError } from '../errors.ts';
 import type { EngineRecord, ImageBuild } from './types.ts';
@@ -11,7 +11,7 @@ export const PODMAN: EngineRecord = {
   programs: ['podman', 'docker'],
   buildCommands: (build) => [
     ['build', ...buildOptions(build), ...withoutDockerOptions(build.extra), build.context],
-    ...(build.output.kind === 'push' ? build.tags.map((tag) => ['push', ...tlsWords(tag), tag]) : []),
+    ...(build.output.kind === 'push' ? build.tags.map((tag) => ['push', ...tlsArguments(tag), tag]) : []),
   ],
   builderProbe: () => undefined,
 };
@@ -34,25 +34,19 @@ function buildOptions(build: ImageBuild): string[] {
   ];
 }
 
-/** Plain HTTP is allowed where nobody can listen in, as docker does by itself. */
-export function tlsWords(reference: string): string[] {
+/** Allows plain HTTP on loopback, as docker does by itself. */
+export function tlsArguments(reference: string): string[] {
   return /^(localhost|127(\.\d+){3}|\[::1\])(:\d+)?\//.test(reference) ? ['--tls-verify=false'] : [];
 }
 
-/** Options that only buildx knows, each as one word (`--provenance=false`) or two. */
+/** Options that only buildx knows, each as one argument (`--provenance=false`) or two. */
 const DOCKER_ONLY = ['--provenance', '--builder', '--sbom', '--attest'];
 
-function withoutDockerOptions(words: readonly string[]): string[] {
-  const kept: string[] = [];
-  for (let at = 0; at < words.length; at++) {
-    const word = words[at] as string;
-    if (DOCKER_ONLY.some((option) => word.startsWith(`${option}=`))) continue;
-    if (DOCKER_ONLY.includes(word)) {
-      // `--provenance` also stands alone; a value does not begin with a dash.
-      if (words[at + 1]?.startsWith('-') === false) at++;
-      continue;
-    }
-    kept.push(word);
-  }
-  return kept;
+function withoutDockerOptions(args: readonly string[]): string[] {
+  return args.filter((argument, index) => {
+    const before = args[index - 1];
+    // `--provenance` also stands alone; a value does not begin with a dash.
+    const isValue = before !== undefined && DOCKER_ONLY.includes(before) && !argument.startsWith('-');
+    return !isValue && !DOCKER_ONLY.includes(argument.replace(/=.*/s, ''));
+  });
 }

@@ -2,32 +2,22 @@
 
 /**
  * Which engine, by the one rule of the suite: `CONTAINER_ENGINE`, then `OPENSHELL_E2E_DRIVER`, then the cluster of the
- * kube context (only where `CONTAINER_ENGINE_TARGET` asks for it), then what answers, podman first. What contradicts is
- * an error. Pure; `detect.ts` asks the questions.
+ * kube context (only where `CONTAINER_ENGINE_TARGET` asks for it), then what responds, podman first. A contradiction is
+ * an error.
  */
 
 import { type Environment, notAllowed, readVariable, textOf } from '../cli/env.ts';
 import { shown, usageError } from '../errors.ts';
+import type { ProbeResult } from '../process/result.ts';
 import type { EngineName } from './types.ts';
 
-/** An old name, refused so that nobody relies on it in vain. */
+/** An old name, refused because it would have no effect. */
 const REMOVED = 'OPENSHELL_E2E_CONTAINER_ENGINE';
 const LOCAL_CLUSTER = 'local-k8s-cluster';
 
-/** What is said where kubectl prints nothing. */
-export const NO_CONTEXT = 'there is no current kube context';
-
-/** What the environment says. */
-export interface EngineWishes {
-  readonly explicit: EngineName | undefined;
-  readonly e2e: EngineName | undefined;
-  readonly wantsCluster: boolean;
-  readonly kindProvider: EngineName | undefined;
-}
-
 /** The choice before any engine was probed. */
 export interface EngineChoice {
-  /** The candidates, in the order in which they are preferred. */
+  /** In the order in which they are preferred. */
   readonly candidates: readonly EngineName[];
   /** Why, for users. */
   readonly reason: string;
@@ -36,10 +26,12 @@ export interface EngineChoice {
 }
 
 /**
- * Reads the variables.
- * @throws usageError for a value that is not allowed, and for the removed variable
+ * Chooses.
+ * @param probeContext gives the name of the kube context, or why there is none; called where its cluster counts
+ * @throws usageError for a value that is not allowed, for variables that contradict each other, and for a cluster that
+ *   names no engine where nothing else does
  */
-export function engineWishes(env: Environment): EngineWishes {
+export async function chooseEngine(env: Environment, probeContext: () => Promise<ProbeResult>): Promise<EngineChoice> {
   if (textOf(env, REMOVED) !== undefined) {
     throw usageError(`${REMOVED} is no longer read; set CONTAINER_ENGINE instead and unset it`);
   }
@@ -47,64 +39,44 @@ export function engineWishes(env: Environment): EngineWishes {
   if (target !== undefined && target !== LOCAL_CLUSTER) {
     throw notAllowed('CONTAINER_ENGINE_TARGET', target, `is ${LOCAL_CLUSTER}`);
   }
-  const explicit = readVariable(env, 'CONTAINER_ENGINE');
-  if (explicit !== undefined && engineOf(explicit) === undefined) {
-    throw notAllowed('CONTAINER_ENGINE', explicit, 'are docker and podman');
+  const named = readVariable(env, 'CONTAINER_ENGINE');
+  if (named !== undefined && engineOf(named) === undefined) {
+    throw notAllowed('CONTAINER_ENGINE', named, 'are docker and podman');
   }
-  return {
-    explicit: engineOf(explicit),
+  const provider = engineOf(readVariable(env, 'KIND_EXPERIMENTAL_PROVIDER'));
+  const context = target === undefined ? undefined : await probeContext();
+  const name = context?.ok ? context.output : '';
+  const demands = [
+    { engine: engineOf(named), reason: 'CONTAINER_ENGINE' },
     // Other drivers (vm, kubernetes) need no container engine.
-    e2e: engineOf(readVariable(env, 'OPENSHELL_E2E_DRIVER')),
-    wantsCluster: target !== undefined,
-    kindProvider: engineOf(readVariable(env, 'KIND_EXPERIMENTAL_PROVIDER')),
-  };
+    { engine: engineOf(readVariable(env, 'OPENSHELL_E2E_DRIVER')), reason: 'OPENSHELL_E2E_DRIVER' },
+    { engine: engineOfContext(name, provider), reason: `kube context ${name}` },
+  ].flatMap(({ engine, reason }) => (engine === undefined ? [] : [{ engine, reason }]));
+  const [first] = demands;
+  if (first === undefined && context !== undefined) throw unclearCluster(context);
+  if (first === undefined) return { candidates: ['podman', 'docker'], reason: 'it responds' };
+  const other = demands.find(({ engine }) => engine !== first.engine);
+  if (other === undefined) return { candidates: [first.engine], reason: first.reason };
+  throw usageError(
+    `${first.reason} asks for ${first.engine}, but ${other.reason} asks for ${other.engine}; make them agree or unset one`,
+  );
 }
 
-function engineOf(word: string | undefined): EngineName | undefined {
-  const lower = word?.toLowerCase();
+function engineOf(name: string | undefined): EngineName | undefined {
+  const lower = name?.toLowerCase();
   return lower === 'docker' || lower === 'podman' ? lower : undefined;
 }
 
-/**
- * The engine that a local cluster runs on, from the name of the kube context.
- * @param context empty where there is none
- */
-export function engineOfContext(context: string, kindProvider: EngineName | undefined): EngineName | undefined {
+/** The engine that a local cluster runs on, from the name of the kube context. */
+function engineOfContext(context: string, kindProvider: EngineName | undefined): EngineName | undefined {
   if (context.startsWith('k3d-')) return 'docker';
   return context.startsWith('kind-') ? kindProvider : undefined;
 }
 
-/**
- * Chooses.
- * @param context the kube context; `undefined` where it was not asked for
- * @param problem why there is no context, where it is empty
- * @throws usageError for wishes that contradict each other, or a cluster that says nothing where nothing else does
- */
-export function chooseEngine(
-  wishes: EngineWishes,
-  context: string | undefined,
-  problem: string = NO_CONTEXT,
-): EngineChoice {
-  const cluster = context === undefined ? undefined : engineOfContext(context, wishes.kindProvider);
-  const demands = [
-    { engine: wishes.explicit, reason: 'CONTAINER_ENGINE' },
-    { engine: wishes.e2e, reason: 'OPENSHELL_E2E_DRIVER' },
-    { engine: cluster, reason: `kube context ${context ?? ''}` },
-  ].flatMap(({ engine, reason }) => (engine === undefined ? [] : [{ engine, reason }]));
-  const [first, ...others] = demands;
-  const other = others.find(({ engine }) => engine !== first?.engine);
-  if (first !== undefined && other !== undefined) {
-    throw usageError(
-      `${first.reason} asks for ${first.engine}, but ${other.reason} asks for ${other.engine}; make them agree or unset one`,
-    );
-  }
-  if (first !== undefined) return { candidates: [first.engine], reason: first.reason };
-  if (context !== undefined) throw usageError(unclearCluster(context, problem));
-  return { candidates: ['podman', 'docker'], reason: 'it responds' };
-}
-
-function unclearCluster(context: string, problem: string): string {
-  const what = context === '' ? problem : `the kube context ${shown(context)} names no engine`;
-  const kind = context.startsWith('kind-') ? ' or KIND_EXPERIMENTAL_PROVIDER' : '';
-  return `CONTAINER_ENGINE_TARGET=${LOCAL_CLUSTER}, but ${what}; set CONTAINER_ENGINE${kind} to docker or podman`;
+function unclearCluster(context: ProbeResult) {
+  const what = context.ok ? `the kube context ${shown(context.output)} names no engine` : context.reason;
+  const kind = context.ok && context.output.startsWith('kind-') ? ' or KIND_EXPERIMENTAL_PROVIDER' : '';
+  return usageError(
+    `CONTAINER_ENGINE_TARGET=${LOCAL_CLUSTER}, but ${what}; set CONTAINER_ENGINE${kind} to docker or podman`,
+  );
 }

@@ -6,7 +6,7 @@ import { isTable, parseTable } from '../fs/json.ts';
 
 export type EngineName = 'docker' | 'podman';
 
-/** What an image build is asked for, in no engine's words. */
+/** An image build, for any engine. */
 export interface ImageBuild {
   /** The directory that the build can copy from, absolute. */
   readonly context: string;
@@ -20,11 +20,11 @@ export interface ImageBuild {
   readonly platforms: readonly string[];
   /** The buildx builder; podman has none. */
   readonly builder: string | undefined;
-  /** Cache options, in docker's words; podman has its own cache. */
+  /** Cache options of buildx; podman has its own cache. */
   readonly caches: readonly string[];
-  /** Secrets as `id=NAME,env=VARIABLE`: values never stand in words. */
+  /** Secrets as `id=NAME,env=VARIABLE`: no argument holds a value. */
   readonly secrets: readonly string[];
-  /** The user's own words, behind all others but the output. */
+  /** The user's own options; only the output follows them. */
   readonly extra: readonly string[];
   readonly output: ImageOutput;
 }
@@ -37,19 +37,17 @@ export type ImageOutput =
 
 /** What an engine says about itself. */
 export interface EngineInfo {
-  /** Which engine answered, whatever the program is called. */
+  /** Which engine has responded, whatever the program is called. */
   readonly engine: EngineName;
-  /** In the engine's word, such as `x86_64`; undefined where it did not say. */
+  /** As the engine calls it, such as `x86_64`; `undefined` where it does not say. */
   readonly arch: string | undefined;
-  /** The server's version. */
-  readonly version: string | undefined;
-  /** Docker's client, but podman on the other end of its socket. */
+  /** Whether podman responds, also to docker's client. */
   readonly isPodmanServer: boolean;
-  /** Whether images of several platforms fit into its own store (containerd's); podman's lists are another matter. */
+  /** Whether its own store takes images of several platforms, as containerd's does. */
   readonly storesIndexes: boolean;
 }
 
-/** What a task asks of an engine, as words behind the program's name. */
+/** What an engine is started with: arguments that follow the program's name. */
 export interface EngineRecord {
   readonly name: EngineName;
   /** The programs that may stand for it, the usual one first. */
@@ -63,7 +61,6 @@ export interface EngineRecord {
 /** An engine that was chosen and has responded. */
 export interface Engine {
   readonly record: EngineRecord;
-  /** The program to start. */
   readonly program: string;
   /** Why it was chosen, for users. */
   readonly reason: string;
@@ -80,30 +77,24 @@ export const INFO_ARGUMENTS = ['info', '--format', '{{json .}}'] as const;
  */
 export function parseInfo(text: string): EngineInfo | undefined {
   const info = parseTable(text);
-  const host = asTable(info?.host);
-  if (host !== undefined) {
-    const version = asText(asTable(info?.version)?.Version);
-    return { engine: 'podman', arch: asText(host.arch), version, isPodmanServer: true, storesIndexes: false };
+  const host = info?.host;
+  if (isTable(host)) {
+    return { engine: 'podman', arch: asText(host.arch), isPodmanServer: true, storesIndexes: false };
   }
   if (info === undefined || !('ServerVersion' in info || 'Architecture' in info)) return undefined;
   return {
     engine: 'docker',
     arch: asText(info.Architecture),
-    version: asText(info.ServerVersion),
-    // Podman's service answers as Docker does, but keeps its images where podman does.
+    // Podman's service responds as Docker does, but keeps its images where podman does.
     isPodmanServer: /\/containers\/storage\/?$/.test(asText(info.DockerRootDir) ?? ''),
     storesIndexes: JSON.stringify(info.DriverStatus ?? null).includes('io.containerd.snapshotter'),
   };
 }
 
-/** Why the server did not answer, where the client says so in its answer: docker 20.10 does, and with status 0. */
+/** Why the server did not respond, where the client says so in its output: docker 20.10 does, and with status 0. */
 export function refusalIn(text: string): string | undefined {
   const errors = parseTable(text)?.ServerErrors;
   return Array.isArray(errors) && errors.length > 0 ? errors.map(String).join('; ') : undefined;
-}
-
-function asTable(value: unknown): Record<string, unknown> | undefined {
-  return isTable(value) ? value : undefined;
 }
 
 function asText(value: unknown): string | undefined {

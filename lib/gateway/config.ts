@@ -13,7 +13,7 @@ import type { Invoker } from '../fs/ownership.ts';
 import { absolutePath } from '../fs/paths.ts';
 import { ownersOf, verifyPrivateDirectory } from '../fs/private-directory.ts';
 import type { Host } from '../host.ts';
-import { type LaunchOptions, resolveLaunchOptions } from '../stage/config.ts';
+import { type BuildOptions, resolveBuildOptions } from '../stage/config.ts';
 import type { DriverName } from './drivers/names.ts';
 import { configHome } from './registration.ts';
 import {
@@ -78,7 +78,7 @@ export interface Config {
   /** The directory of the CLI's registry, absolute. */
   readonly configHome: string;
   /** How binaries are compiled. */
-  readonly build: LaunchOptions;
+  readonly build: BuildOptions;
 }
 
 /** Resolves what all drivers have in common; whatever is wrong becomes one of the problems. */
@@ -113,9 +113,10 @@ export function resolveConfig(record: DriverDefaults, ctx: LaunchContext): Confi
     logLevel: readVariable(env, 'OPENSHELL_LOG_LEVEL'),
     isActivated: problems.attempt(() => resolveActivation(record, flags), false),
     configHome: problems.attempt(() => configHome(env, startDirectory, invoker?.home), root),
+    // The version of releases is not looked at.
     build: problems.attempt(
-      () => resolveLaunchOptions(env, root, startDirectory),
-      resolveLaunchOptions({}, root, root),
+      () => resolveBuildOptions(env, root, startDirectory, false),
+      resolveBuildOptions({}, root, root),
     ),
   };
 }

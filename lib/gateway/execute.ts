@@ -123,8 +123,7 @@ async function knownTools(
   toolchain: Toolchain,
 ): Promise<KnownTools> {
   if (features.length === 0) return { toolchain, features: new Map() };
-  const env = targetDirectory === undefined ? {} : { CARGO_TARGET_DIR: targetDirectory };
-  const workspace = await readWorkspace(runner, toolchain, root, env);
+  const workspace = await readWorkspace(runner, toolchain, root, targetDirectory);
   const binaries = [COMPONENTS.gateway, ...record.binaries];
   return { toolchain, workspace, features: featuresByComponent(features, binaries, workspace.packages) };
 }

@@ -37,10 +37,11 @@ export function bannerLines({ root, terminal }: LaunchContext, { config, prepara
 export function dryRunLines(ctx: LaunchContext, plan: LaunchPlan, steps: LaunchSteps): string[] {
   const { config } = plan;
   const all = [...steps.before, steps.build, ...steps.after];
+  const once = toolchainLines(plan.toolchain, ctx.root);
   return [
     `cd ${shellQuote(ctx.root)}`,
-    ...toolchainLines(plan.toolchain, ctx.root),
-    ...all.flatMap((step) => [`# step ${step.name}`, ...step.lines]),
+    ...once,
+    ...all.flatMap((step) => [`# step ${step.name}`, ...step.lines.filter((line) => !once.includes(line))]),
     '# step exec',
     `# writes ${metadataPath(config.configHome, config.name)} (0600)`,
     ...(config.isActivated ? ['# makes it the active gateway once it responds'] : []),

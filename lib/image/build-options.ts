@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * The user's options for the engine's build command. Most are passed on as they are. Some say what the task itself has
- * to know and every engine understands in its own way, and are taken out; some would decide what only variables may.
+ * The user's options for the engine's build command. Most are passed on as they are. Those that the task itself has to
+ * know, and that each engine takes in its own way, are taken out; those that only variables may decide are refused.
  */
 
 import { shown, usageError } from '../errors.ts';
@@ -21,68 +21,58 @@ const OUTPUT = 'where the image goes is said by DOCKER_PUSH or DOCKER_OUTPUT';
 const PLATFORM = 'the platforms, which a binary is staged for, are said by DOCKER_PLATFORM';
 
 /** Options that are refused, and what to do instead. */
-const REFUSED: Readonly<Record<string, string>> = {
-  '--push': OUTPUT,
-  '--load': OUTPUT,
-  '--output': OUTPUT,
-  '-o': OUTPUT,
-  '--metadata-file': OUTPUT,
-  '--iidfile': OUTPUT,
-  '--platform': PLATFORM,
-};
+const REFUSED = new Map([
+  ...['--push', '--load', '--output', '-o', '--metadata-file', '--iidfile'].map((name) => [name, OUTPUT] as const),
+  ['--platform', PLATFORM],
+]);
+
+type Taken = 'builder' | 'dockerfile' | 'target' | 'tag';
 
 /** Options that are taken out; each has a value. */
-const TAKEN: Readonly<Record<string, 'builder' | 'dockerfile' | 'target' | 'tag'>> = {
-  '--builder': 'builder',
-  '--file': 'dockerfile',
-  '-f': 'dockerfile',
-  '--target': 'target',
-  '--tag': 'tag',
-  '-t': 'tag',
-};
+const TAKEN = new Map<string, Taken>([
+  ['--builder', 'builder'],
+  ['--file', 'dockerfile'],
+  ['-f', 'dockerfile'],
+  ['--target', 'target'],
+  ['--tag', 'tag'],
+  ['-t', 'tag'],
+]);
 
 /**
  * Reads the options.
  * @throws usageError for an option that cannot be passed on or has no value, and for an argument that belongs to none
  */
 export function readOptions(args: readonly string[]): PassedOptions {
-  const taken: Record<'builder' | 'dockerfile' | 'target', string | undefined> = {
-    builder: undefined,
-    dockerfile: undefined,
-    target: undefined,
-  };
-  const tags: string[] = [];
+  const taken: Record<Taken, string[]> = { builder: [], dockerfile: [], target: [], tag: [] };
   const rest: string[] = [];
   let previous = '';
   for (let at = 0; at < args.length; at++) {
     const argument = args[at] as string;
     const { name, value: attached } = splitOption(argument);
     verifyPassable(argument, name, previous);
-    previous = argument;
-    const what = Object.hasOwn(TAKEN, name) ? TAKEN[name] : undefined;
+    const what = TAKEN.get(name);
+    previous = what === undefined ? argument : '';
     if (what === undefined) {
       rest.push(argument);
       continue;
     }
     const value = attached ?? args[++at] ?? '';
-    previous = '';
     if (value === '') throw usageError(`${name} needs a value: ${name} VALUE`);
-    if (what === 'tag') tags.push(value);
-    else taken[what] = value;
+    taken[what].push(value);
   }
-  return { ...taken, tags, rest };
+  const { builder, dockerfile, tag, target } = taken;
+  return { builder: builder.at(-1), dockerfile: dockerfile.at(-1), target: target.at(-1), tags: tag, rest };
 }
 
 /** `--name=value`, `-xvalue` and `-x=value` in their parts. */
 function splitOption(argument: string): { name: string; value: string | undefined } {
-  const [, long, longValue] = /^(--[^=]+)(?:=([\s\S]*))?$/.exec(argument) ?? [];
-  if (long !== undefined) return { name: long, value: longValue };
-  const [, short, shortValue] = /^(-[a-zA-Z])=?([\s\S]+)?$/.exec(argument) ?? [];
-  return { name: short ?? argument, value: shortValue };
+  const pattern = /^(--[^=]+)(?:=([\s\S]*))?$|^(-[a-zA-Z])=?([\s\S]+)?$/;
+  const [, long, longValue, short, shortValue] = pattern.exec(argument) ?? [];
+  return { name: long ?? short ?? argument, value: longValue ?? shortValue };
 }
 
 function verifyPassable(argument: string, name: string, previous: string): void {
-  const instead = Object.hasOwn(REFUSED, name) ? REFUSED[name] : undefined;
+  const instead = REFUSED.get(name);
   if (instead !== undefined) throw usageError(`${shown(argument)} cannot be passed on; ${instead}`);
   const isOption = argument.startsWith('-') && argument !== '-';
   // Which options have a value only the engine knows: after one, an argument may be it.

@@ -5,7 +5,7 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Environment, notAllowed, readPath, readVariable } from '../cli/env.ts';
-import type { ImageOutput } from '../engine/types.ts';
+import type { ImageBuild, ImageOutput } from '../engine/types.ts';
 import { shown, usageError } from '../errors.ts';
 import { absolutePath } from '../fs/paths.ts';
 import type { Arch } from '../host.ts';
@@ -15,33 +15,29 @@ import { type PassedOptions, readOptions } from './build-options.ts';
 import { verifyOutput } from './output.ts';
 import { imageReference, verifyReference, verifyRegistry, verifyTag } from './reference.ts';
 
-export interface ImageConfig {
-  readonly root: string;
-  readonly component: Component;
-  /** `registry/name:tag`. */
+/** What every image build is asked for. */
+export interface ImageRequest {
+  /** `registry/name:tag`, the first of the tags. */
   readonly reference: string;
-  /** Further references for the same image. */
-  readonly otherTags: readonly string[];
-  /** Absolute. */
-  readonly dockerfile: string;
-  /** The stage of the Dockerfile. */
-  readonly target: string;
   /** From `DOCKER_PLATFORM`; `undefined` for the engine's own architecture. */
   readonly arches: readonly Arch[] | undefined;
-  readonly builder: string | undefined;
-  /** The directory of the local build cache of this image, absolute. */
-  readonly cacheDirectory: string;
-  readonly output: ImageOutput;
+  /** What the engine is to build, with these architectures as platforms. */
+  readonly image: ImageBuild;
+}
+
+/** An image with a binary in it. */
+export interface ImageConfig extends ImageRequest {
+  readonly root: string;
+  readonly component: Component;
+  /** The directory of the local build cache of this image, absolute; `undefined` in CI, which has none. */
+  readonly cacheDirectory: string | undefined;
   readonly isStaged: boolean;
-  readonly isCi: boolean;
   /** How the binary is compiled. */
   readonly build: BuildOptions;
-  /** Options that go to the engine as they are. */
-  readonly extra: readonly string[];
 }
 
 /**
- * Resolves the configuration of an image build.
+ * Resolves the configuration of the build of an image with a binary in it.
  * @param extra the user's options for the engine's build command
  * @throws usageError for any wrong value
  */
@@ -53,30 +49,50 @@ export function resolveImageConfig(
   startDirectory: string,
 ): ImageConfig {
   const component = target === 'gateway' ? COMPONENTS.gateway : COMPONENTS.supervisor;
-  const options = readOptions(extra);
-  const registry = verifyRegistry('IMAGE_REGISTRY', readVariable(env, 'IMAGE_REGISTRY'));
-  const tag = verifyTag('IMAGE_TAG', readVariable(env, 'IMAGE_TAG'));
-  const arches = resolvePlatforms(env);
   const isCi = readVariable(env, 'CI');
   return {
+    ...resolveImage(component, extra, env, root, startDirectory),
     root,
     component,
-    reference: imageReference(registry, component.name, tag),
-    otherTags: options.tags.map((reference) => verifyReference('--tag', reference)),
-    dockerfile: resolveDockerfile(options, root, startDirectory, component.name),
-    target: options.target ?? component.name,
-    arches,
-    builder: resolveBuilder(env, options),
-    cacheDirectory: join(resolveCacheDirectory(env, root, startDirectory), component.name),
-    output: resolveDestination(env, arches, true),
+    cacheDirectory: isCi ? undefined : join(resolveCacheDirectory(env, root, startDirectory), component.name),
     isStaged: readVariable(env, 'PREBUILT_AUTO_STAGE') && !isCi,
-    isCi,
     build: resolveBuildOptions(env, root, startDirectory),
-    extra: options.rest,
   };
 }
 
-/** The Dockerfile of an image, below the checkout. */
+/**
+ * Resolves what every image build is asked for.
+ * @param component whose binary is in the image; `undefined` for the CI image, which takes no registry and no output
+ * @throws usageError for any wrong value
+ */
+export function resolveImage(
+  component: Component | undefined,
+  extra: readonly string[],
+  env: Environment,
+  root: string,
+  startDirectory: string,
+): ImageRequest {
+  const { dockerfile, rest, tags, target = component?.name, ...options } = readOptions(extra);
+  const name = component?.name ?? 'ci';
+  const registry = component && verifyRegistry('IMAGE_REGISTRY', readVariable(env, 'IMAGE_REGISTRY'));
+  const tag = verifyTag('IMAGE_TAG', readVariable(env, 'IMAGE_TAG'));
+  const reference = imageReference(registry, name, tag);
+  const arches = resolvePlatforms(env);
+  const image = {
+    context: root,
+    dockerfile: dockerfile === undefined ? dockerfileOf(root, name) : absolutePath(startDirectory, dockerfile),
+    target,
+    tags: [reference, ...tags.map((other) => verifyReference('--tag', other))],
+    platforms: (arches ?? []).map((arch) => `linux/${arch}`),
+    builder: resolveBuilder(env, options),
+    caches: [],
+    secrets: [],
+    extra: rest,
+    output: resolveDestination(env, arches, component !== undefined),
+  };
+  return { reference, arches, image };
+}
+
 export function dockerfileOf(root: string, image: string): string {
   return join(root, 'deploy/docker', `Dockerfile.${image}`);
 }
@@ -87,25 +103,13 @@ export function verifyDockerfile(dockerfile: string): void {
   throw usageError(`${dockerfile} does not exist; check OPENSHELL_ROOT, or name a Dockerfile with --file`);
 }
 
-/** A file that the user names is relative to where the task was started. */
-export function resolveDockerfile(
-  { dockerfile }: PassedOptions,
-  root: string,
-  startDirectory: string,
-  image: string,
-): string {
-  return dockerfile === undefined ? dockerfileOf(root, image) : absolutePath(startDirectory, dockerfile);
-}
-
-/**
- * The directory of the build caches; one for each image stands in it, because an export replaces what another has left.
- */
+/** The directory that has one for each image's build cache: an export replaces everything in its directory. */
 export function resolveCacheDirectory(env: Environment, root: string, startDirectory: string): string {
   return join(readPath(env, 'DOCKER_BUILD_CACHE_DIR', startDirectory) ?? join(root, '.cache/buildkit'), 'images');
 }
 
 /**
- * Where the image goes. A comma in the platforms does not mean push: the user has to ask for it.
+ * Where the image goes. Several platforms do not mean a push: the user has to ask for it.
  * @param takesOutput whether `DOCKER_OUTPUT` counts
  * @throws usageError for several platforms that would have to be loaded, and for two destinations
  */
@@ -130,14 +134,11 @@ export function resolveDestination(
   );
 }
 
-/**
- * The builder, from `DOCKER_BUILDER` or the user's options.
- * @throws usageError for two different ones
- */
-export function resolveBuilder(env: Environment, { builder }: PassedOptions): string | undefined {
+/** @throws usageError where `DOCKER_BUILDER` and the user's options name two builders, or something else */
+export function resolveBuilder(env: Environment, { builder }: Pick<PassedOptions, 'builder'>): string | undefined {
   const named = verifyBuilder('DOCKER_BUILDER', readVariable(env, 'DOCKER_BUILDER'));
-  if (builder === undefined) return named;
-  if (named === undefined || named === builder) return verifyBuilder('--builder', builder);
+  if (builder === undefined || builder === named) return named;
+  if (named === undefined) return verifyBuilder('--builder', builder);
   throw usageError(`DOCKER_BUILDER is ${shown(named)} and --builder is ${shown(builder)}; give one of them`);
 }
 

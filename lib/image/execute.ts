@@ -28,48 +28,41 @@ export async function buildImage(
   extra: readonly string[],
   isDryRun: boolean,
 ): Promise<void> {
-  const { env, runner, startDirectory, terminal } = ctx;
+  const { env, startDirectory, terminal } = ctx;
   const root = findCheckout(env, startDirectory);
   const config = resolveImageConfig(target, extra, env, root, startDirectory);
-  verifyDockerfile(config.dockerfile);
+  verifyDockerfile(config.image.dockerfile);
   const engine = await detectEngine(ctx, root);
   const prepared = await prepareImage(ctx, config, engine);
-  if (isDryRun) return terminal.result(...imageLines(runner, startDirectory, prepared));
-  await executeImage(ctx, prepared);
-  if (config.output.kind !== 'output') terminal.result(config.reference);
-  const platforms = prepared.stage.arches.map((arch) => `linux/${arch}`).join(', ');
-  const where = destinationText(config.output, engine.record.name);
+  if (isDryRun) return terminal.result(...imageLines(ctx, prepared));
+  const { cache, commands, stage, staging } = prepared;
+  await withStaged(ctx, stage, staging, async () => {
+    if (cache !== undefined) makeDirectory(cache);
+    await runImageCommands(ctx, config.reference, commands);
+  });
+  const { output } = config.image;
+  if (output.kind !== 'output') terminal.result(config.reference);
+  const platforms = stage.arches.map((arch) => `linux/${arch}`).join(', ');
+  const where = destinationText(output, engine.record.name);
   terminal.say(`done: ${config.reference} for ${platforms} ${where}; ${terminal.timings()}`);
 }
 
-/**
- * Probes what the plan depends on, and plans.
- * @throws TaskError where builder, tools or what others have staged cannot give this image
- */
+/** @throws TaskError where builder, tools or what others have staged cannot give this image */
 async function prepareImage(ctx: RunnerContext, config: ImageConfig, engine: Engine): Promise<PreparedImage> {
   const { build, component, root } = config;
   const arches = config.arches ?? [serverArch(engine)];
   const stage = { root, host: thisHost(), components: [component], arches, build };
   if (!config.isStaged) verifyPrebuilt(stage);
   const [driver, staging] = await Promise.all([
-    probeBuilder(ctx, engine, root, config.builder),
+    probeBuilder(ctx, engine, root, config.image.builder),
     config.isStaged ? prepareStage(ctx, stage) : undefined,
   ]);
-  const cache = driver === 'docker-container' && !config.isCi ? config.cacheDirectory : undefined;
-  const wanted = imageBuild(config, arches, cache);
-  verifyPlatforms(engine, driver, wanted.platforms);
-  return { config, stage, staging, cache, commands: imageCommands(engine, wanted, ctx.startDirectory) };
+  const cache = driver === 'docker-container' ? config.cacheDirectory : undefined;
+  const image = imageBuild(config, arches, cache);
+  verifyPlatforms(engine, driver, image.platforms);
+  return { stage, staging, cache, commands: imageCommands(engine, image, ctx.startDirectory) };
 }
 
-async function executeImage(ctx: RunnerContext, prepared: PreparedImage): Promise<void> {
-  const { cache, commands, config, stage, staging } = prepared;
-  await withStaged(ctx, stage, staging, async () => {
-    if (cache !== undefined) makeDirectory(cache);
-    await runImageCommands(ctx, config.reference, commands);
-  });
-}
-
-/** Runs the commands of an image build as a part of the task. */
 export async function runImageCommands(
   { runner, terminal }: RunnerContext,
   image: string,

@@ -12,7 +12,6 @@ import { cacheOptions } from './output.ts';
 
 /** An image build that is planned: nothing but probes has been started. */
 export interface PreparedImage {
-  readonly config: ImageConfig;
   /** What the image copies. */
   readonly stage: StageConfig;
   /** `undefined` where others have staged it. */
@@ -22,20 +21,10 @@ export interface PreparedImage {
   readonly commands: readonly Command[];
 }
 
-/** What the engine is to build. */
-export function imageBuild(config: ImageConfig, arches: readonly Arch[], cache: string | undefined): ImageBuild {
-  return {
-    context: config.root,
-    dockerfile: config.dockerfile,
-    target: config.target,
-    tags: [config.reference, ...config.otherTags],
-    platforms: arches.map((arch) => `linux/${arch}`),
-    builder: config.builder,
-    caches: cache === undefined ? [] : cacheOptions(cache),
-    secrets: [],
-    extra: config.extra,
-    output: config.output,
-  };
+/** What the engine is to build, once it was probed. */
+export function imageBuild({ image }: ImageConfig, arches: readonly Arch[], cache: string | undefined): ImageBuild {
+  const caches = cache === undefined ? [] : cacheOptions(cache);
+  return { ...image, platforms: arches.map((arch) => `linux/${arch}`), caches };
 }
 
 /**

@@ -2,6 +2,7 @@
 
 /** Names of images, by the grammar of https://github.com/distribution/reference. */
 
+import { notAllowed } from '../cli/env.ts';
 import { shown, usageError } from '../errors.ts';
 
 const TAG_TEXT = '[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}';
@@ -12,18 +13,13 @@ const HOST =
 const REGISTRY = new RegExp(`^(?:${HOST}|${COMPONENT})(?:/${COMPONENT})*$`);
 const REFERENCE = new RegExp(`^(?:${HOST}/)?${COMPONENT}(?:/${COMPONENT})*(?::${TAG_TEXT})?$`);
 
-/** Where images stand when no registry is named. */
+/** Stands in place of a registry. */
 const LOCAL_NAMESPACE = 'openshell';
 
-/**
- * Checks a tag.
- * @throws usageError naming the variable
- */
+/** @throws usageError naming the variable unless it is a tag */
 export function verifyTag(source: string, tag: string): string {
   if (TAG.test(tag)) return tag;
-  throw usageError(
-    `${source} is ${shown(tag)}; allowed are up to 128 letters, digits, '_', '.' and '-', not beginning with '.' or '-'; change it`,
-  );
+  throw notAllowed(source, tag, "are up to 128 letters, digits, '_', '.' and '-', not beginning with '.' or '-'");
 }
 
 /**
@@ -32,15 +28,10 @@ export function verifyTag(source: string, tag: string): string {
  */
 export function verifyRegistry(source: string, registry: string | undefined): string | undefined {
   if (registry === undefined || REGISTRY.test(registry)) return registry;
-  throw usageError(
-    `${source} is ${shown(registry)}; allowed is HOST[:PORT][/PATH] in lower case, without a scheme, such as ghcr.io/org; change it or unset it`,
-  );
+  throw notAllowed(source, registry, 'is HOST[:PORT][/PATH] in lower case, without a scheme, such as ghcr.io/org');
 }
 
-/**
- * Checks a whole reference, such as `ghcr.io/org/name:tag`.
- * @throws usageError naming where it comes from
- */
+/** @throws usageError naming where it comes from unless it is a whole reference, such as `ghcr.io/org/name:tag` */
 export function verifyReference(source: string, reference: string): string {
   if (REFERENCE.test(reference)) return reference;
   throw usageError(
@@ -55,7 +46,7 @@ export function imageReference(registry: string | undefined, name: string, tag: 
 
 /**
  * The tags of a list that commas and blanks separate, each once.
- * @throws usageError for one that is no tag
+ * @throws usageError for one that is not a tag
  */
 export function splitTags(source: string, text: string | undefined): string[] {
   const tags = (text ?? '').split(/[\s,]+/).filter((tag) => tag !== '');

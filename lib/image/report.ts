@@ -2,7 +2,7 @@
 
 /** What an image build prints: the plan of a dry run, and what came of it. */
 
-import type { Runner } from '../build-env.ts';
+import type { RunnerContext } from '../build-env.ts';
 import type { ImageOutput } from '../engine/types.ts';
 import { oneLine } from '../errors.ts';
 import { type Command, shellQuote } from '../process/command.ts';
@@ -10,19 +10,15 @@ import { dryRunLines } from '../stage/report.ts';
 import type { PreparedImage } from './plan.ts';
 
 /** The plan, ready to paste. */
-export function imageLines(
-  runner: Runner,
-  startDirectory: string,
-  { cache, commands, staging }: PreparedImage,
-): string[] {
-  const staged = staging === undefined ? [] : dryRunLines(runner, staging);
-  const made = cache === undefined ? [] : [`# makes ${oneLine(cache)}`];
-  return [...staged, ...made, ...commandLines(runner, startDirectory, commands)];
+export function imageLines(ctx: RunnerContext, { cache, commands, staging }: PreparedImage): string[] {
+  const staged = staging === undefined ? [] : dryRunLines(ctx.runner, staging);
+  const caches = cache === undefined ? [] : [`# makes ${oneLine(cache)}`];
+  return [...staged, ...caches, ...commandLines(ctx, commands)];
 }
 
 /** The engine's part of a plan. */
-export function commandLines(runner: Runner, cwd: string, commands: readonly Command[]): string[] {
-  return [`cd ${shellQuote(cwd)}`, ...commands.map((command) => runner.describe(command))];
+export function commandLines({ runner, startDirectory }: RunnerContext, commands: readonly Command[]): string[] {
+  return [`cd ${shellQuote(startDirectory)}`, ...commands.map((command) => runner.describe(command))];
 }
 
 /** Where an image went: `loaded into docker`, `pushed`, `written (type=oci,dest=/x)`. */

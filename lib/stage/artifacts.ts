@@ -12,7 +12,7 @@ import { type Artifact, type CargoRun, GLIBC_FLOOR } from './plan.ts';
 /** An artifact that was built and verified. */
 export interface Built {
   readonly artifact: Artifact;
-  /** Where cargo put it. */
+  /** Cargo's own path. */
   readonly source: string;
   /** In bytes. */
   readonly size: number;
@@ -23,7 +23,7 @@ export interface Built {
   readonly total: number;
 }
 
-/** An artifact that stands where image builds find it. */
+/** An artifact in the place where image builds find it. */
 export interface Staged extends Built {
   readonly change: Change;
 }
@@ -36,19 +36,15 @@ export function verifyBuilt(run: CargoRun, { executablesOf, compiled, total }: C
   const found = executablesOf(run.component.binary).map((path) => ({ path, verdict: inspectExecutable(path) }));
   return run.artifacts.map((artifact) => {
     const source = found.find(({ verdict }) => verdict.facts?.machine === MACHINE_NAMES[artifact.arch])?.path;
-    if (source === undefined) throw nothingFor(artifact, found);
-    return { artifact, source, ...verifyArtifact(artifact, source), compiled, total };
+    if (source !== undefined) return { artifact, source, ...verifyArtifact(artifact, source), compiled, total };
+    const built = found.map(({ path, verdict }) =>
+      verdict.ok ? `${path} (${verdict.facts.machine})` : verdict.reasons.join('; '),
+    );
+    throw failure(
+      `nothing was put in place: cargo built ${built.join(', ') || 'no executable'}, but ${run.component.binary} for ` +
+        `${artifact.triple} has to be an ${MACHINE_NAMES[artifact.arch]} executable; check cargo's configuration and RUSTFLAGS`,
+    );
   });
-}
-
-function nothingFor(artifact: Artifact, found: readonly { path: string; verdict: Verdict }[]) {
-  const built = found.map(({ path, verdict }) =>
-    verdict.ok ? `${path} (${verdict.facts.machine})` : verdict.reasons.join('; '),
-  );
-  return failure(
-    `nothing was put in place: cargo built ${built.join(', ') || 'no executable'}, but ${artifact.component.binary} for ` +
-      `${artifact.triple} has to be an ${MACHINE_NAMES[artifact.arch]} executable; check cargo's configuration and RUSTFLAGS`,
-  );
 }
 
 /**
@@ -68,17 +64,12 @@ export function putInPlace(built: Built): Staged {
  * @throws TaskError (1) with every reason
  */
 export function verifyArtifact(artifact: Artifact, path: string): Pick<Built, 'size' | 'verified'> {
-  const machine = artifact.arch;
-  if (artifact.check === 'static') {
-    const facts = accepted(inspectStatic(path, { machine }));
-    return { size: facts.size, verified: `${facts.machine}, complete, ${facts.kind}` };
-  }
-  const executable = accepted(inspectExecutable(path, { machine }));
-  if (artifact.check === 'executable') {
-    return { size: executable.size, verified: `${executable.machine}, complete, ${executable.kind}` };
-  }
-  const facts = accepted(inspectGlibc(path, { machine, max: GLIBC_FLOOR }));
-  return { size: facts.size, verified: `${facts.machine}, complete, highest GLIBC symbol: ${facts.glibc}` };
+  const option = { machine: artifact.arch };
+  const inspect = artifact.check === 'static' ? inspectStatic : inspectExecutable;
+  const { size, machine, kind } = accepted(inspect(path, option));
+  if (artifact.check !== 'glibc-floor') return { size, verified: `${machine}, complete, ${kind}` };
+  const { glibc } = accepted(inspectGlibc(path, { ...option, max: GLIBC_FLOOR }));
+  return { size, verified: `${machine}, complete, highest GLIBC symbol: ${glibc}` };
 }
 
 function accepted(verdict: Verdict): BinaryFacts {

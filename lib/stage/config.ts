@@ -13,23 +13,18 @@ import { type Arch, archOf, type Host, platformArches } from '../host.ts';
 import { COMPONENTS, type Component, type STAGE_TARGETS } from '../product.ts';
 
 /** How release binaries are compiled, whatever is built and for whichever architecture. */
-export interface BuildOptions extends LaunchOptions {
-  /** The version to stamp; `undefined` for the workspace's own. */
-  readonly version: string | undefined;
-}
-
-/** How a launch compiles: as a release build, but never under another version. */
-export interface LaunchOptions {
+export interface BuildOptions {
   /** How the supervisor is linked; `gnu` (dynamic) only for the VM's bundle. */
   readonly libc: 'musl' | 'glibc-static' | 'gnu';
   readonly features: readonly string[];
+  /** The version to stamp; `undefined` for the workspace's own. */
+  readonly version: string | undefined;
   /** `CARGO_TARGET_DIR`, absolute; `undefined` where cargo's configuration decides. */
   readonly targetDirectory: string | undefined;
   /** `CARGO_BUILD_JOBS`, checked. */
   readonly jobs: string | undefined;
-  /** The flags that the user gives rustc, as `RUSTFLAGS` or encoded. */
-  readonly rustflags: string | undefined;
-  readonly encodedRustflags: string | undefined;
+  /** The user's flags for rustc, and the one that links libc in. */
+  readonly staticFlags: Environment;
 }
 
 export interface StageConfig {
@@ -54,52 +49,35 @@ export function resolveStageConfig(
   host: Host,
 ): StageConfig {
   const build = resolveBuildOptions(env, root, startDirectory);
-  return { root, host, components: componentsOf(target), arches: resolveArches(env, host), build };
+  const { gateway, supervisor } = COMPONENTS;
+  const components = target === 'all' ? [gateway, supervisor] : [target === 'gateway' ? gateway : supervisor];
+  const arch = archOf(readVariable(env, 'PREBUILT_ARCH') ?? '');
+  const ofPlatforms = resolvePlatforms(env);
+  const arches = arch === undefined ? (ofPlatforms ?? [host.arch]) : [arch];
+  if (arches.every((one) => one !== undefined)) return { root, host, components, arches, build };
+  throw usageError('this machine is neither amd64 nor arm64; set DOCKER_PLATFORM to linux/amd64 or linux/arm64');
 }
 
 /**
  * Resolves how binaries are compiled.
+ * @param takesVersion whether the version of releases is looked at
  * @throws usageError for any wrong value
  */
-export function resolveBuildOptions(env: Environment, root: string, startDirectory: string): BuildOptions {
-  const version = readVariable(env, 'OPENSHELL_CARGO_VERSION');
-  return {
-    ...resolveLaunchOptions(env, root, startDirectory),
-    version: version === undefined ? undefined : verifyVersion('OPENSHELL_CARGO_VERSION', version),
-  };
-}
-
-/**
- * Resolves how a launch compiles: the version of releases is not looked at.
- * @throws usageError for any wrong value
- */
-export function resolveLaunchOptions(env: Environment, root: string, startDirectory: string): LaunchOptions {
+export function resolveBuildOptions(
+  env: Environment,
+  root: string,
+  startDirectory: string,
+  takesVersion = true,
+): BuildOptions {
+  const version = takesVersion ? readVariable(env, 'OPENSHELL_CARGO_VERSION') : undefined;
   return {
     libc: readVariable(env, 'SUPERVISOR_LIBC') ?? 'musl',
     features: splitFeatures(readVariable(env, 'EXTRA_CARGO_FEATURES')),
+    version: version === undefined ? undefined : verifyVersion('OPENSHELL_CARGO_VERSION', version),
     targetDirectory: resolveTargetDirectory(env, root, startDirectory),
     jobs: verifyJobs(readVariable(env, 'CARGO_BUILD_JOBS')),
-    rustflags: readVariable(env, 'RUSTFLAGS'),
-    encodedRustflags: readVariable(env, 'CARGO_ENCODED_RUSTFLAGS'),
+    staticFlags: staticFlags(readVariable(env, 'RUSTFLAGS'), readVariable(env, 'CARGO_ENCODED_RUSTFLAGS')),
   };
-}
-
-function componentsOf(target: (typeof STAGE_TARGETS)[number]): readonly Component[] {
-  if (target === 'all') return [COMPONENTS.gateway, COMPONENTS.supervisor];
-  return [target === 'gateway' ? COMPONENTS.gateway : COMPONENTS.supervisor];
-}
-
-function resolveArches(env: Environment, host: Host): readonly Arch[] {
-  const named = readVariable(env, 'PREBUILT_ARCH');
-  const ofPlatforms = resolvePlatforms(env);
-  if (named !== undefined) {
-    const arch = named === 'x64' ? undefined : archOf(named);
-    if (arch !== undefined) return [arch];
-    throw notAllowed('PREBUILT_ARCH', named, 'are x86_64, amd64, aarch64, arm64');
-  }
-  if (ofPlatforms !== undefined) return ofPlatforms;
-  if (host.arch !== undefined) return [host.arch];
-  throw usageError('this machine is neither amd64 nor arm64; set DOCKER_PLATFORM to linux/amd64 or linux/arm64');
 }
 
 /**
@@ -119,16 +97,20 @@ function resolveTargetDirectory(env: Environment, root: string, startDirectory: 
   const named = readPath(env, 'CARGO_TARGET_DIR', startDirectory);
   if (named !== undefined || !/[\r\n]/.test(root)) return named;
   const cache = textOf(env, 'XDG_CACHE_HOME') ?? join(textOf(env, 'HOME') ?? tmpdir(), '.cache');
-  return join(absolutePath(startDirectory, cache), 'openshell-tasks', withoutLineBreaks(root), 'target');
+  // The percent sign is encoded as well, so that every checkout has another name.
+  const name = root.replaceAll(/[%\r\n]/g, encodeURIComponent);
+  return join(absolutePath(startDirectory, cache), 'openshell-tasks', name, 'target');
 }
 
-/** The path with its line breaks (and the sign that stands for them) as `%0A`: every path has another one. */
-function withoutLineBreaks(path: string): string {
-  return path.replaceAll(/[%\r\n]/g, encodeURIComponent);
-}
-
-/** Cargo takes any whole number but 0, and `default`; it would find the mistake only when it starts. */
+/** Cargo takes any whole number but 0, and `default`; it would refuse another value only when it starts. */
 function verifyJobs(jobs: string | undefined): string | undefined {
   if (jobs === undefined || jobs === 'default' || (/^-?[0-9]{1,9}$/.test(jobs) && Number(jobs) !== 0)) return jobs;
   throw notAllowed('CARGO_BUILD_JOBS', jobs, 'is a whole number other than 0, or default');
+}
+
+/** To cargo the encoded variable, whose flags U+001F separates, wins over the plain one. */
+function staticFlags(plain: string | undefined, encoded: string | undefined): Environment {
+  const flags = ['-C', 'target-feature=+crt-static'];
+  if (encoded !== undefined) return { CARGO_ENCODED_RUSTFLAGS: [encoded, ...flags].join('\u001f') };
+  return { RUSTFLAGS: [plain ?? [], flags].flat().join(' ') };
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** Staging: the tools are probed, cargo runs, what it built is verified, and then put in place. */
+/** Staging: the tools are probed, cargo runs, and what it has built is verified and put in place. */
 
 import { join } from 'node:path';
 import type { RunnerContext } from '../build-env.ts';
@@ -19,7 +19,7 @@ import { thisHost } from '../host.ts';
 import { COMPONENTS, type STAGE_TARGETS } from '../product.ts';
 import { type Built, putInPlace, type Staged, verifyBuilt } from './artifacts.ts';
 import { resolveStageConfig, type StageConfig } from './config.ts';
-import { type CargoRun, type PreparedStage, planStage, type StagePlan, triplesOf } from './plan.ts';
+import { type CargoRun, type PreparedStage, planStage, triplesOf } from './plan.ts';
 import { dryRunLines, reportLines } from './report.ts';
 
 /**
@@ -41,10 +41,10 @@ export async function stage(
   terminal.result(...staged.map(({ artifact }) => artifact.path));
 }
 
-/** What a launch has found out already for all that it builds. */
+/** What a launch knows already, for all that it builds. */
 export interface KnownTools {
   readonly toolchain: Toolchain;
-  /** What cargo said about the workspace; `undefined` where nothing has depended on it so far. */
+  /** `undefined` where nothing has depended on it so far. */
   readonly workspace?: Workspace;
   /** The features of each component. */
   readonly features: Features;
@@ -60,30 +60,22 @@ export async function prepareStage(
   config: StageConfig,
   known?: KnownTools,
 ): Promise<PreparedStage> {
-  const needsZig = config.components.includes(COMPONENTS.gateway);
-  const toolchain = known?.toolchain ?? (await findToolchain(ctx, config.root, needsZig));
-  const plan = await makePlan(ctx, config, toolchain, known);
-  return { plan, toolchain, missing: await missingTargets(ctx.runner, toolchain, config.root, triplesOf(plan)) };
-}
-
-/** Cargo is asked about the workspace only where the plan depends on it. */
-async function makePlan(
-  { runner }: RunnerContext,
-  config: StageConfig,
-  toolchain: Toolchain,
-  known: KnownTools | undefined,
-): Promise<StagePlan> {
-  const { features, targetDirectory, version } = config.build;
-  const isAsked = version !== undefined || (known === undefined && features.length > 0);
-  if (!isAsked) return planStage(config, toolchain, known?.features ?? new Map(), undefined);
-  const env = targetDirectory === undefined ? {} : { CARGO_TARGET_DIR: targetDirectory };
-  const workspace = known?.workspace ?? (await readWorkspace(runner, toolchain, config.root, env));
-  return planStage(
+  const { build, components, root } = config;
+  const { features, targetDirectory, version } = build;
+  const { runner } = ctx;
+  const toolchain = known?.toolchain ?? (await findToolchain(ctx, root, components.includes(COMPONENTS.gateway)));
+  // Cargo reads the workspace only where the plan depends on it.
+  const isNeeded = version !== undefined || (known === undefined && features.length > 0);
+  const workspace = isNeeded
+    ? (known?.workspace ?? (await readWorkspace(runner, toolchain, root, targetDirectory)))
+    : undefined;
+  const plan = planStage(
     config,
     toolchain,
-    known?.features ?? featuresByComponent(features, config.components, workspace.packages),
-    version === undefined ? undefined : planOverlay(config.root, workspace.targetDirectory, version),
+    known?.features ?? featuresByComponent(features, components, workspace?.packages ?? []),
+    workspace && version !== undefined ? planOverlay(root, workspace.targetDirectory, version) : undefined,
   );
+  return { plan, toolchain, missing: await missingTargets(runner, toolchain, root, triplesOf(plan)) };
 }
 
 /**
@@ -113,25 +105,23 @@ export async function buildAll(ctx: RunnerContext, { plan, toolchain, missing }:
   }
   if (plan.overlay !== undefined) await makeOverlay(plan.overlay);
   const built: Built[] = [];
-  for (const run of plan.runs) built.push(...(await build(ctx, plan, run)));
+  for (const run of plan.runs) {
+    const targets = run.artifacts.map(({ arch, triple }) => `linux/${arch} (${triple})`).join(', ');
+    const build = async () => {
+      prepareWrappers(plan.config, run, terminal);
+      return verifyBuilt(run, readCargoMessages(await runner.cargo(run.command)));
+    };
+    const heading = `${run.component.binary} for ${targets}`;
+    built.push(...(await terminal.section(run.component.name, build, heading)));
+  }
   return built;
 }
 
-/** One cargo run, and the verification of what it built. */
-async function build({ runner, terminal }: RunnerContext, { config }: StagePlan, run: CargoRun): Promise<Built[]> {
-  const targets = run.artifacts.map(({ arch, triple }) => `linux/${arch} (${triple})`).join(', ');
-  const body = async () => {
-    prepareWrappers(config, run, terminal);
-    return verifyBuilt(run, readCargoMessages(await runner.cargo(run.command)));
-  };
-  return terminal.section(run.component.name, body, `${run.component.binary} for ${targets}`);
-}
-
-function prepareWrappers({ root, build }: StageConfig, run: CargoRun, terminal: Terminal): void {
-  for (const wrapper of run.wrappers) writeZigWrapper(wrapper);
-  if (run.wrappers.length === 0) return;
-  for (const { triple } of run.artifacts) {
-    const target = build.targetDirectory ?? join(root, 'target');
-    for (const path of removeStaleCmakeCaches(target, triple)) terminal.say(`removed a stale cmake cache: ${path}`);
+function prepareWrappers({ root, build }: StageConfig, { artifacts, wrappers }: CargoRun, terminal: Terminal): void {
+  if (wrappers.length === 0) return;
+  for (const wrapper of wrappers) writeZigWrapper(wrapper);
+  const target = build.targetDirectory ?? join(root, 'target');
+  for (const path of artifacts.flatMap(({ triple }) => removeStaleCmakeCaches(target, triple))) {
+    terminal.say(`removed a stale cmake cache: ${path}`);
   }
 }

@@ -16,10 +16,11 @@ import { usageError } from '../errors.ts';
 import { type Arch, linuxTriple } from '../host.ts';
 import { type Command, cmd } from '../process/command.ts';
 import { type Component, PRODUCT } from '../product.ts';
-import type { BuildOptions, StageConfig } from './config.ts';
+import type { StageConfig } from './config.ts';
 
 /** The oldest glibc that the gateway runs on (RHEL 8, Debian 10). */
 export const GLIBC_FLOOR = { major: 2, minor: 28 } as const;
+const FLOOR = `${GLIBC_FLOOR.major}.${GLIBC_FLOOR.minor}`;
 
 /** A binary that will be staged. */
 export interface Artifact {
@@ -51,7 +52,7 @@ export interface StagePlan {
   readonly runs: readonly CargoRun[];
 }
 
-/** A staging that is planned: nothing but questions has been started. */
+/** A staging that is planned: nothing but probes has been started. */
 export interface PreparedStage {
   readonly plan: StagePlan;
   readonly toolchain: Toolchain;
@@ -70,78 +71,84 @@ export function planStage(
   features: Features,
   overlay: Overlay | undefined,
 ): StagePlan {
-  const runs = config.components.map((component) => {
-    const own = features.get(component.name) ?? [];
-    const part = { ...config, components: [component] };
-    const run = component.name === 'gateway' ? planGateway(part, toolchain) : planSupervisor(part, toolchain);
-    const all = [...new Set([...own, ...run.features])];
-    const command = cargoCommand(config, toolchain, overlay, component, { ...run, features: all });
-    return { component, command, artifacts: run.artifacts, wrappers: run.wrappers };
+  const runs = config.components.map((component): CargoRun => {
+    const artifacts = artifactsOf({ ...config, components: [component] });
+    const isGateway = component.name === 'gateway';
+    const parts = isGateway ? gatewayParts(config, toolchain, artifacts) : supervisorParts(config, toolchain);
+    const directory = overlay?.targetDirectory ?? config.build.targetDirectory;
+    const env = {
+      CARGO_INCREMENTAL: '0',
+      // With a stamped version, `git describe` must not win over it.
+      ...(overlay === undefined ? {} : { GIT_DIR: '/nonexistent' }),
+      ...(directory === undefined ? {} : { CARGO_TARGET_DIR: directory }),
+      ...parts.env,
+    };
+    const command = cmd({ cwd: overlay?.directory ?? config.root, base: toolchain.env, env });
+    const targets = artifacts.flatMap(({ triple }) => ['--target', isGateway ? `${triple}.${FLOOR}` : triple]);
+    const all = [...new Set([...(features.get(component.name) ?? []), ...(isGateway ? ['bundled-z3'] : [])])];
+    const selected = ['-p', component.package, '--bin', component.binary];
+    const extra = all.length > 0 ? ['--features', all.join(' ')] : [];
+    return {
+      component,
+      command: command`cargo ${parts.subcommand} --release ${targets} ${selected} ${extra} ${MESSAGE_FORMAT}`,
+      artifacts,
+      wrappers: parts.wrappers,
+    };
   });
   return { config, overlay, runs };
 }
 
-/** The Rust targets of a plan, each once. */
+/** The Rust targets of a plan. */
 export function triplesOf(plan: StagePlan): string[] {
-  return [...new Set(plan.runs.flatMap((run) => run.artifacts.map((artifact) => artifact.triple)))];
+  return plan.runs.flatMap((run) => run.artifacts.map(({ triple }) => triple));
 }
 
 /** What a staging will stage, without the tools that it takes. */
-export function artifactsOf(config: StageConfig): Artifact[] {
-  const { libc } = config.build;
-  return config.components.flatMap((component) => {
+export function artifactsOf({ arches, build, components, root }: StageConfig): Artifact[] {
+  return components.flatMap((component) => {
     const isGateway = component.name === 'gateway';
-    const triple = (arch: Arch) => linuxTriple(arch, isGateway || libc !== 'musl' ? 'gnu' : 'musl');
-    const check = isGateway ? 'glibc-floor' : libc === 'gnu' ? 'executable' : 'static';
-    return config.arches.map((arch) => ({
-      component,
-      arch,
-      triple: triple(arch),
-      check,
-      path: join(config.root, PRODUCT.prebuiltDirectory, arch, component.binary),
-    }));
+    const libc = isGateway || build.libc !== 'musl' ? 'gnu' : 'musl';
+    const check = isGateway ? 'glibc-floor' : build.libc === 'gnu' ? 'executable' : 'static';
+    return arches.map((arch): Artifact => {
+      const path = join(root, PRODUCT.prebuiltDirectory, arch, component.binary);
+      return { component, arch, triple: linuxTriple(arch, libc), check, path };
+    });
   });
 }
 
-/** The part of a cargo run that depends on the component. */
-interface RunParts extends Pick<CargoRun, 'artifacts' | 'wrappers'> {
+/** Where a cargo run depends on the component. */
+interface RunParts {
   readonly subcommand: 'build' | 'zigbuild';
-  /** As cargo takes them: with a glibc version where zig links. */
-  readonly targets: readonly string[];
-  readonly features: readonly string[];
+  readonly wrappers: readonly ZigWrapper[];
   readonly env: Environment;
 }
 
 /** Always zigbuild, natively too: only zig can link for an older glibc than this machine's. */
-function planGateway(config: StageConfig, { hasZigbuild, miseProblem, zig }: Toolchain): RunParts {
-  const floor = `${GLIBC_FLOOR.major}.${GLIBC_FLOOR.minor}`;
+function gatewayParts(
+  { build, root }: StageConfig,
+  { hasZigbuild, miseProblem, zig }: Toolchain,
+  artifacts: readonly Artifact[],
+): RunParts {
   if (!hasZigbuild || zig === undefined) {
     const [missing, remedy] = hasZigbuild
       ? ['zig', 'or set ZIG to its path']
       : ['cargo-zigbuild', 'and put it on PATH'];
     throw new MissingTool(
-      `the gateway needs ${missing} to link for glibc ${floor}; install it (mise install, or pip install cargo-zigbuild) ${remedy}`,
+      `the gateway needs ${missing} to link for glibc ${FLOOR}; install it (mise install, or pip install cargo-zigbuild) ${remedy}`,
       miseProblem,
     );
   }
-  const artifacts = artifactsOf(config);
+  const directory = join(build.targetDirectory ?? join(root, 'target'), 'zig-gnu-wrapper');
   const wrappers = artifacts.map(({ arch, triple }) => {
-    const target = `${triple}.${floor}`;
-    return zigWrapper(target, target, wrapperDirectory(config, arch), zig);
+    const target = `${triple}.${FLOOR}`;
+    return zigWrapper(target, target, join(directory, arch), zig);
   });
-  return {
-    artifacts,
-    wrappers,
-    subcommand: 'zigbuild',
-    targets: artifacts.map(({ triple }) => `${triple}.${floor}`),
-    features: ['bundled-z3'],
-    env: Object.fromEntries(wrappers.flatMap((wrapper) => wrapper.variables)),
-  };
+  return { subcommand: 'zigbuild', wrappers, env: Object.fromEntries(wrappers.flatMap(({ variables }) => variables)) };
 }
 
-function planSupervisor(config: StageConfig, { hasZigbuild, miseProblem }: Toolchain): RunParts {
-  const isStaticGlibc = config.build.libc === 'glibc-static';
-  const foreign = config.arches.find((arch) => config.host.platform !== 'linux' || arch !== config.host.arch);
+function supervisorParts({ arches, build, host }: StageConfig, { hasZigbuild, miseProblem }: Toolchain): RunParts {
+  const isStaticGlibc = build.libc === 'glibc-static';
+  const foreign = arches.find((arch) => host.platform !== 'linux' || arch !== host.arch);
   if (foreign !== undefined && isStaticGlibc) {
     throw usageError(
       `SUPERVISOR_LIBC=glibc-static cannot be built for ${foreign} here: zig does not link glibc statically; ` +
@@ -155,52 +162,6 @@ function planSupervisor(config: StageConfig, { hasZigbuild, miseProblem }: Toolc
       miseProblem,
     );
   }
-  const artifacts = artifactsOf(config);
-  return {
-    artifacts,
-    wrappers: [],
-    subcommand: hasZigbuild && !isStaticGlibc ? 'zigbuild' : 'build',
-    targets: artifacts.map(({ triple }) => triple),
-    features: [],
-    env: isStaticGlibc ? staticGlibcFlags(config.build) : {},
-  };
-}
-
-/** Where zig's compiler wrappers for an architecture stand. */
-function wrapperDirectory({ root, build }: StageConfig, arch: Arch): string {
-  return join(build.targetDirectory ?? join(root, 'target'), 'zig-gnu-wrapper', arch);
-}
-
-/** The user's flags, and the one that links libc in. The encoded variable would win over the plain one. */
-function staticGlibcFlags({ encodedRustflags, rustflags }: BuildOptions): Environment {
-  if (encodedRustflags !== undefined) {
-    return { CARGO_ENCODED_RUSTFLAGS: `${encodedRustflags}\u001f-C\u001ftarget-feature=+crt-static` };
-  }
-  return { RUSTFLAGS: `${rustflags === undefined ? '' : `${rustflags} `}-C target-feature=+crt-static` };
-}
-
-function cargoCommand(
-  { root, build }: StageConfig,
-  toolchain: Toolchain,
-  overlay: Overlay | undefined,
-  component: Component,
-  { subcommand, targets, features, env }: RunParts,
-): Command {
-  const directory = overlay?.targetDirectory ?? build.targetDirectory;
-  const options = {
-    cwd: overlay?.directory ?? root,
-    base: toolchain.env,
-    env: {
-      CARGO_INCREMENTAL: '0',
-      // With a stamped version, `git describe` must not win over it.
-      ...(overlay === undefined ? {} : { GIT_DIR: '/nonexistent' }),
-      ...(directory === undefined ? {} : { CARGO_TARGET_DIR: directory }),
-      ...env,
-    },
-  };
-  const selected = targets.flatMap((target) => ['--target', target]);
-  const extra = features.length > 0 ? ['--features', features.join(' ')] : [];
-  return cmd(
-    options,
-  )`cargo ${subcommand} --release ${selected} -p ${component.package} --bin ${component.binary} ${extra} ${MESSAGE_FORMAT}`;
+  const subcommand = hasZigbuild && !isStaticGlibc ? 'zigbuild' : 'build';
+  return { subcommand, wrappers: [], env: isStaticGlibc ? build.staticFlags : {} };
 }

@@ -11,34 +11,31 @@ import { shellQuote } from '../process/command.ts';
 import type { Built, Staged } from './artifacts.ts';
 import type { Artifact, PreparedStage } from './plan.ts';
 
-/** The plan of a staging, see `buildLines`. */
-export function dryRunLines(runner: Runner, prepared: PreparedStage): string[] {
-  return buildLines(runner, prepared, ({ check, path }) => `stages ${path} (${CHECKS[check]})`);
-}
-
 /**
  * The plan: the directory, the files that are written, and the commands in their order, ready to paste.
- * @param place what is done with a built artifact, in words
+ * @param place what is done with a built artifact, for users
  */
-export function buildLines(
+export function dryRunLines(
   runner: Runner,
   { plan, toolchain, missing }: PreparedStage,
-  place: (artifact: Artifact) => string,
+  place = ({ check, path }: Artifact) => `stages ${path} (${CHECKS[check]})`,
 ): string[] {
-  const { root } = plan.config;
+  const { config, overlay } = plan;
   const note = (text: string) => `# ${oneLine(text)}`;
   const changeTo = (directory: string) => `cd ${shellQuote(directory)}`;
-  const add = missing.length > 0 ? [runner.describe(addTargets(toolchain, root, missing))] : [];
-  const overlay =
-    plan.overlay === undefined
-      ? []
-      : [note(`makes ${plan.overlay.directory}: version ${plan.overlay.version}`), changeTo(plan.overlay.directory)];
   const runs = plan.runs.flatMap((run) => [
     ...run.wrappers.flatMap((wrapper) => wrapper.files.map((file) => note(`writes ${file.path}`))),
     runner.describe(run.command),
     ...run.artifacts.map((artifact) => note(place(artifact))),
   ]);
-  return [changeTo(root), ...toolchainLines(toolchain, root), ...add, ...overlay, ...runs];
+  return [
+    changeTo(config.root),
+    ...toolchainLines(toolchain, config.root),
+    ...(missing.length > 0 ? [runner.describe(addTargets(toolchain, config.root, missing))] : []),
+    ...(overlay ? [note(`makes ${overlay.directory}: version ${overlay.version}`), changeTo(overlay.directory)] : []),
+    ...runs,
+    ...(overlay ? [changeTo(config.root)] : []),
+  ];
 }
 
 /** What is checked before an artifact is used. */

@@ -5,22 +5,21 @@
 import { join } from 'node:path';
 import { type Environment, readPath, readVariable } from '../cli/env.ts';
 import { shown, usageError } from '../errors.ts';
-import { type Arch, archOf, type Host } from '../host.ts';
+import { archOf, type Host } from '../host.ts';
 import { COMPONENTS } from '../product.ts';
 import { type BuildOptions, resolveBuildOptions, type StageConfig } from '../stage/config.ts';
+import { type Artifact, artifactsOf } from '../stage/plan.ts';
 import { BUNDLE_FILE } from './runtime-files.ts';
 
 export interface BundleConfig {
-  /** The checkout, absolute. */
-  readonly root: string;
-  /** The guest's machine. */
-  readonly arch: Arch;
   /** The runtime's directory, absolute: the driver's build has to be given the same. */
   readonly directory: string;
   /** The bundle in it. */
   readonly path: string;
-  /** How the supervisor is built: as in staging, for one architecture and without a place to stage it. */
+  /** How the supervisor is built: as in staging, for the guest's machine. */
   readonly stage: StageConfig;
+  /** The supervisor, which is not staged. */
+  readonly artifact: Artifact;
 }
 
 /**
@@ -36,22 +35,23 @@ export function resolveBundleConfig(
   host: Host,
   archFlag?: string,
 ): BundleConfig {
-  const arch = guestArch(env, host, archFlag);
-  const build: BuildOptions = {
-    ...resolveBuildOptions(env, root, startDirectory),
-    libc: readVariable(env, 'SUPERVISOR_LIBC') ?? 'gnu',
-  };
+  const variable = readVariable(env, 'GUEST_ARCH');
+  const named = archFlag ?? variable;
+  const arch = named === undefined ? host.arch : archOf(named);
+  if (arch === undefined) {
+    throw usageError(
+      'this machine is neither amd64 nor arm64, and the guest is of its kind; VM sandboxes need one of them',
+    );
+  }
+  const libc: BuildOptions['libc'] = readVariable(env, 'SUPERVISOR_LIBC') ?? 'gnu';
+  const build = { ...resolveBuildOptions(env, root, startDirectory), libc };
+  const stage = { root, host, components: [COMPONENTS.supervisor], arches: [arch], build };
+  const [artifact] = artifactsOf(stage) as [Artifact];
   const directory = runtimeDirectory(env, root, startDirectory);
-  return {
-    root,
-    arch,
-    directory,
-    path: join(directory, BUNDLE_FILE),
-    stage: { root, host, components: [COMPONENTS.supervisor], arches: [arch], build },
-  };
+  return { directory, path: join(directory, BUNDLE_FILE), stage, artifact };
 }
 
-/** The driver's build script tells cargo the directory in a line, so a path with a line break cannot pass. */
+/** The driver's build script names the directory to cargo in one line, so a path with a line break cannot pass. */
 function runtimeDirectory(env: Environment, root: string, startDirectory: string): string {
   const variable = 'OPENSHELL_VM_RUNTIME_COMPRESSED_DIR';
   const directory = readPath(env, variable, startDirectory) ?? join(root, 'target/vm-runtime-compressed');
@@ -59,15 +59,5 @@ function runtimeDirectory(env: Environment, root: string, startDirectory: string
   throw usageError(
     `the directory of the VM runtime is ${shown(directory)}, and cargo cannot be told a path with a line break; ` +
       `set ${variable} to another one`,
-  );
-}
-
-function guestArch(env: Environment, host: Host, archFlag: string | undefined): Arch {
-  const variable = readVariable(env, 'GUEST_ARCH');
-  const named = archFlag ?? variable;
-  const arch = named === undefined ? host.arch : archOf(named);
-  if (arch !== undefined) return arch;
-  throw usageError(
-    'this machine is neither amd64 nor arm64, and the guest is of its kind; VM sandboxes need one of them',
   );
 }

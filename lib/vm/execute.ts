@@ -41,8 +41,7 @@ export async function bundle(ctx: RunnerContext, archFlag: string | undefined, i
   if (isDryRun) return terminal.result(...bundleDryRunLines(runner, prepared));
   const result = await executeBundle(ctx, prepared);
   terminal.say(bundleReportLine(root, result));
-  const timings = terminal.timings();
-  if (timings !== '') terminal.say(`done: ${timings}`);
+  if (terminal.timings() !== '') terminal.say(`done: ${terminal.timings()}`);
   terminal.result(result.path);
 }
 
@@ -57,11 +56,17 @@ export async function prepareBundle(
   known?: KnownTools,
 ): Promise<PreparedBundle> {
   verifyWritable(config.directory, 'set OPENSHELL_VM_RUNTIME_COMPRESSED_DIR to another directory');
+  const stage = () => prepareStage(ctx, config.stage, known);
+  return { config, source: await orExisting(config, async () => ({ stage: await stage() })) };
+}
+
+/** The existing bundle where a tool is missing. */
+async function orExisting<T>(config: BundleConfig, body: () => Promise<T>): Promise<T | ExistingBundle> {
   try {
-    return { config, way: { kind: 'build', stage: await prepareStage(ctx, config.stage, known) } };
+    return await body();
   } catch (error) {
     if (!(error instanceof MissingTool)) throw error;
-    return { config, way: { kind: 'existing', bundle: await requireExisting(config, error), reason: error } };
+    return requireExisting(config, error);
   }
 }
 
@@ -69,37 +74,28 @@ export async function prepareBundle(
  * Brings the bundle up to date.
  * @throws TaskError: cargo's own status, or 1 for a binary that fails verification
  */
-export async function executeBundle(ctx: RunnerContext, { config, way }: PreparedBundle): Promise<Bundle> {
-  if (way.kind === 'existing') return useExisting(ctx, config, way.bundle, way.reason);
-  const path = join(config.root, 'target/.vm-bundle.lock');
-  return whileLocked(ctx, { path, task: 'VM bundle', other: 'another bundle of this checkout' }, async () => {
-    try {
-      return await buildBundle(ctx, config, way.stage);
-    } catch (error) {
-      if (!(error instanceof MissingTool)) throw error;
-      return useExisting(ctx, config, await requireExisting(config, error), error);
-    }
-  });
+export async function executeBundle(ctx: RunnerContext, { config, source }: PreparedBundle): Promise<Bundle> {
+  const path = join(config.stage.root, 'target/.vm-bundle.lock');
+  const lock = { path, task: 'VM bundle', other: 'another bundle of this checkout' };
+  const result =
+    'stage' in source
+      ? await whileLocked(ctx, lock, () => orExisting(config, () => buildBundle(ctx, config, source.stage)))
+      : source;
+  if (!('reason' in result)) return result;
+  const { bundle, date, reason } = result;
+  ctx.terminal.warn(`the VM's supervisor is the one of ${dayOf(date)}, and may be old: ${reason.message}`);
+  return bundle;
 }
 
 async function buildBundle(ctx: RunnerContext, config: BundleConfig, stage: PreparedStage): Promise<Bundle> {
-  const [built] = await buildAll(ctx, stage);
-  if (built === undefined) throw new TypeError('a bundle is built by one cargo run');
-  const change = await bringUpToDate(ctx, config, built);
+  const [built] = (await buildAll(ctx, stage)) as [Built];
+  const change = await bringUpToDate(ctx, config.path, built);
   const { size, verified } = built;
   return { path: config.path, change, size, compressedSize: lstatSync(config.path).size, verified, built };
 }
 
-function useExisting(ctx: RunnerContext, config: BundleConfig, existing: ExistingBundle, reason: MissingTool): Bundle {
-  const { date, ...facts } = existing;
-  ctx.terminal.warn(`the VM's supervisor is the one of ${dayOf(date)}, and may be old: ${reason.message}`);
-  return { path: config.path, change: 'unchanged', ...facts };
-}
-
 /** Compresses a supervisor to its place. A bundle stays where its content is that of the binary. */
-async function bringUpToDate(ctx: RunnerContext, config: BundleConfig, built: Built): Promise<Change> {
-  const { signals, terminal } = ctx;
-  const { path } = config;
+async function bringUpToDate({ signals, terminal }: RunnerContext, path: string, built: Built): Promise<Change> {
   sweepTemporary(path, isAlive);
   if (isFile(path) && (await contentDifference(path, built.source)) === undefined) return keepWithMode(path, MODE);
   const heading = `compression of ${megabytes(built.size)} (zstd level ${LEVEL})`;

@@ -3,49 +3,36 @@
 /** A bundle that an earlier run left: is it good enough where nothing can be built? */
 
 import { lstatSync } from 'node:fs';
+import { buffer } from 'node:stream/consumers';
 import type { MissingTool } from '../cargo/toolchain.ts';
 import { inspectExecutable, inspectStatic } from '../elf/verify.ts';
 import { usageError } from '../errors.ts';
 import { isFile } from '../fs/atomic-write.ts';
-import type { Artifact } from '../stage/plan.ts';
 import { readContent } from '../zstd/decompress.ts';
 import { ZstdError } from '../zstd/frames.ts';
 import type { BundleConfig } from './config.ts';
-import { type ExistingBundle, supervisorOf } from './plan.ts';
+import type { ExistingBundle } from './plan.ts';
 
 /**
- * Decompresses the bundle at `path` and verifies its content as `artifact`.
- * @returns the bundle, or why it cannot be used, in a few words
- */
-export async function inspectExisting(path: string, artifact: Artifact): Promise<ExistingBundle | string> {
-  if (!isFile(path)) return 'does not exist';
-  const { size: compressedSize, mtime: date } = lstatSync(path);
-  try {
-    const content = await wholeContent(path);
-    const inspect = artifact.check === 'static' ? inspectStatic : inspectExecutable;
-    const verdict = inspect({ name: 'its content', content }, { machine: artifact.arch });
-    if (!verdict.ok) return `cannot be used (${verdict.reasons.join('; ')})`;
-    const { machine, kind } = verdict.facts;
-    return { size: content.length, compressedSize, verified: `${machine}, complete, ${kind}`, date };
-  } catch (error) {
-    if (error instanceof ZstdError) return `cannot be used (${error.message})`;
-    throw error;
-  }
-}
-
-async function wholeContent(path: string): Promise<Buffer> {
-  const pieces: Buffer[] = [];
-  for await (const piece of readContent(path)) pieces.push(piece);
-  return Buffer.concat(pieces);
-}
-
-/**
- * The existing bundle, where it is what a build would give.
+ * Decompresses the existing bundle, and verifies that its content is what a build would give.
  * @param reason why nothing can be built
  * @throws usageError where it does not exist or is something else
  */
-export async function requireExisting(config: BundleConfig, reason: MissingTool): Promise<ExistingBundle> {
-  const existing = await inspectExisting(config.path, supervisorOf(config));
-  if (typeof existing !== 'string') return existing;
-  throw usageError(`${reason.message}; an earlier bundle would do, but ${config.path} ${existing}`);
+export async function requireExisting({ artifact, path }: BundleConfig, reason: MissingTool): Promise<ExistingBundle> {
+  const refusal = (problem: string) =>
+    usageError(`${reason.message}; an earlier bundle would do, but ${path} ${problem}`);
+  if (!isFile(path)) throw refusal('does not exist');
+  const { size: compressedSize, mtime: date } = lstatSync(path);
+  let content: Buffer;
+  try {
+    content = await buffer(readContent(path));
+  } catch (error) {
+    throw error instanceof ZstdError ? refusal(`cannot be used (${error.message})`) : error;
+  }
+  const inspect = artifact.check === 'static' ? inspectStatic : inspectExecutable;
+  const verdict = inspect({ name: 'its content', content }, { machine: artifact.arch });
+  if (!verdict.ok) throw refusal(`cannot be used (${verdict.reasons.join('; ')})`);
+  const { size, machine, kind } = verdict.facts;
+  const verified = `${machine}, complete, ${kind}`;
+  return { bundle: { path, change: 'unchanged', size, compressedSize, verified }, date, reason };
 }

@@ -4,19 +4,18 @@
 
 import { relative } from 'node:path';
 import type { Runner } from '../build-env.ts';
-import { buildLines, builtText, CHECKS, megabytes } from '../stage/report.ts';
-import { type Bundle, type PreparedBundle, supervisorOf } from './plan.ts';
+import { builtText, CHECKS, dryRunLines, megabytes } from '../stage/report.ts';
+import type { Bundle, PreparedBundle } from './plan.ts';
 
 /** The plan: the commands in their order, ready to paste, and the file that is written. */
-export function bundleDryRunLines(runner: Runner, { config, way }: PreparedBundle): string[] {
-  if (way.kind === 'existing') {
-    return [`# keeps ${config.path}, written on ${dayOf(way.bundle.date)}: nothing can be built here`];
+export function bundleDryRunLines(runner: Runner, { config, source }: PreparedBundle): string[] {
+  if (!('stage' in source)) {
+    return [`# keeps ${config.path}, written on ${dayOf(source.date)}: nothing can be built here`];
   }
-  const { check } = supervisorOf(config);
-  return buildLines(
+  return dryRunLines(
     runner,
-    way.stage,
-    () => `compresses it to ${config.path} where its content is new (${CHECKS[check]})`,
+    source.stage,
+    ({ check }) => `compresses it to ${config.path} where its content is new (${CHECKS[check]})`,
   );
 }
 

@@ -2,14 +2,14 @@
 
 /**
  * The compressed files that the VM driver embeds, by their exact names. Its build script takes an empty stub for each
- * that is missing, and then only a VM that is started finds out.
+ * that is missing, and only the start of a VM fails.
  */
 
 import { join } from 'node:path';
 import { usageError } from '../errors.ts';
 import { zstdDefect } from '../zstd/frames.ts';
 
-/** The guest's supervisor, which the bundle task makes; everything else comes from `vm:setup`. */
+/** The guest's supervisor, which the bundle task builds; everything else comes from `vm:setup`. */
 export const BUNDLE_FILE = 'openshell-sandbox.zst';
 
 const RUNTIME_FILES: Readonly<Partial<Record<NodeJS.Platform, readonly string[]>>> = {

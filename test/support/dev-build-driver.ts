@@ -51,7 +51,7 @@ async function build(): Promise<void> {
   const wishes = { withSupervisor, others, env: order.env ?? {} };
   const config: DevBuildConfig = { ...wishes, root, host: thisHost(), jobs, targetDirectory };
   const toolchain = await findToolchain(ctx, root, false);
-  const reason = withSupervisor ? await whyNoStaticLibc(ctx.runner, root, config.host, toolchain.settings) : undefined;
+  const reason = withSupervisor ? await whyNoStaticLibc(ctx.runner, root, config.host) : undefined;
   if (reason !== undefined) return terminal.result(JSON.stringify({ reason }));
   const features =
     wanted.length === 0
@@ -59,7 +59,7 @@ async function build(): Promise<void> {
       : featuresByComponent(
           wanted,
           binariesOf(config),
-          (await readWorkspace(ctx.runner, toolchain, root, {})).packages,
+          (await readWorkspace(ctx.runner, toolchain, root, undefined)).packages,
         );
   const plan = planDevBuild(config, toolchain, features);
   if (order.isDryRun === true) {

@@ -338,7 +338,7 @@ describe('builder and cache', () => {
     [
       { DOCKER_BUILDER: 'gone' },
       [],
-      'error: builder \'gone\' does not work: no builder "gone" found; see docker buildx ls',
+      'error: builder \'gone\' does not work: no builder "gone" found; choose another one, change or unset DOCKER_BUILDER',
     ],
     [{}, ['--builder', 'gone'], "error: builder 'gone' does not work: no builder"],
     [

@@ -112,7 +112,7 @@ async function bundleStep(ctx: LaunchContext, config: BundleConfig, tools: Known
   const prepared = await prepareBundle(ctx, { ...config, stage: { ...config.stage, build: own } }, tools);
   return {
     name: 'bundle',
-    title: `supervisor for the guest (linux/${config.arch})`,
+    title: `supervisor for the guest (linux/${prepared.config.artifact.arch})`,
     lines: bundleDryRunLines(ctx.runner, prepared),
     run: () => executeBundle(ctx, prepared),
   };

@@ -81,7 +81,7 @@ export async function prepareSupervisor(
   const isProbed = tools !== undefined && host.platform === 'linux' && wanted !== 'release';
   const [engine, noStatic] = await Promise.all([
     driverEngine(ctx, name),
-    isProbed ? whyNoStaticLibc(runner, root, host, tools.toolchain.settings) : undefined,
+    isProbed ? whyNoStaticLibc(runner, root, host) : undefined,
   ]);
   const arch = serverArch(engine);
   if (tools === undefined) return undefined;
@@ -108,7 +108,7 @@ function supervisorOf({ supervisor }: DevBuild): BuiltSupervisor {
 async function staged(ctx: LaunchContext, { build }: Config, arch: Arch, tools: KnownTools): Promise<Source> {
   const { host, root, runner } = ctx;
   const components = [COMPONENTS.supervisor];
-  const own = { ...build, version: undefined, features: featuresFor(tools.features, components) };
+  const own = { ...build, features: featuresFor(tools.features, components) };
   const stage = { root, host, components, arches: [arch], build: own };
   const [artifact] = artifactsOf(stage) as [Artifact];
   const prepared = await prepareStage(ctx, stage, tools);

@@ -6,7 +6,7 @@
  */
 
 import { createHash } from 'node:crypto';
-import { PODMAN, tlsWords } from '../../engine/podman.ts';
+import { PODMAN, tlsArguments } from '../../engine/podman.ts';
 import {
   contentIn,
   type EngineCommands,
@@ -60,7 +60,7 @@ function buildArguments(image: PublishedImage, platform: string, idFile: string)
 async function push(engine: EngineCommands, image: PublishedImage, ids: Map<string, string>): Promise<PushedImage> {
   const { component, mainTag, repository, run } = image;
   const list = `${NAMESPACE}/${component}:${run}`;
-  const tls = tlsWords(repository);
+  const tls = tlsArguments(repository);
   const platforms: Published[] = [];
   for (const [platform, id] of ids) {
     const reference = `${repository}:${platformTag(mainTag, platform)}`;
@@ -85,7 +85,7 @@ async function push(engine: EngineCommands, image: PublishedImage, ids: Map<stri
 
 /** Skopeo prints the registry's very bytes, whose hash is the digest. */
 function readBySkopeo(reference: string): Reading {
-  const command = ['skopeo', 'inspect', '--raw', ...tlsWords(reference), `docker://${reference}`];
+  const command = ['skopeo', 'inspect', '--raw', ...tlsArguments(reference), `docker://${reference}`];
   const digestOf = (text: string) => `sha256:${createHash('sha256').update(text).digest('hex')}`;
   return { commands: [command], parse: (text) => contentIn(text, digestOf(text)) };
 }
@@ -95,7 +95,7 @@ function readBySkopeo(reference: string): Reading {
  * to an empty list. That list has the images and their digests, but not the digest of the index.
  */
 function readByPodman(reference: string, program: string, list: string): Reading {
-  const add = ['add', '--all', ...tlsWords(reference), list, `docker://${reference}`];
+  const add = ['add', '--all', ...tlsArguments(reference), list, `docker://${reference}`];
   const commands = [['create', list], add, ['inspect', list]].map((args) => [program, 'manifest', ...args]);
   return { commands, parse: (text) => contentIn(text, undefined) };
 }

@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { linkerOf, readCargoSettings } from '../../../lib/cargo/config-files.ts';
+import { readCargoSettings } from '../../../lib/cargo/config-files.ts';
 import type { Environment } from '../../../lib/cli/env.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
 
@@ -12,7 +12,6 @@ const NONE = {
   wrapper: undefined,
   workspaceWrapper: undefined,
   targets: [],
-  linkers: {},
 };
 
 /** Files by their paths below a directory that has the home `home` and the checkout `home/code/checkout`. */
@@ -43,23 +42,15 @@ describe('from files', () => {
         build-dir = "between"
         rustc-wrapper = "sccache"
         rustc-workspace-wrapper = "tools/wrap"
-        target = ["x86_64-unknown-linux-gnu", "host-tuple"]
-        [target.x86_64-unknown-linux-gnu]
-        linker = "clang"
-        [target.aarch64-unknown-linux-gnu]
-        linker = "bin/ld"`,
+        target = ["x86_64-unknown-linux-gnu", "host-tuple"]`,
     });
-    const settings = await read();
-    expect(settings).toMatchObject({
+    expect(await read()).toEqual({
       targetDirectory: join(root, 'out'),
       hasBuildDirectory: true,
       wrapper: 'sccache',
       workspaceWrapper: join(root, 'tools/wrap'),
       targets: ['x86_64-unknown-linux-gnu', 'host-tuple'],
     });
-    expect(linkerOf(settings, 'x86_64-unknown-linux-gnu')).toBe('clang');
-    expect(linkerOf(settings, 'aarch64-unknown-linux-gnu')).toBe(join(root, 'bin/ld'));
-    expect(linkerOf(settings, 'x86_64-unknown-linux-musl')).toBeUndefined();
   });
 
   test('the nearest file that says something wins; the home of cargo is the last', async () => {
@@ -112,9 +103,7 @@ describe('from variables, which win', () => {
       target-dir = "/file"
       rustc-wrapper = "file"
       rustc-workspace-wrapper = "file"
-      target = "file"
-      [target.x86_64-unknown-linux-gnu]
-      linker = "file"`,
+      target = "file"`,
   };
 
   test('each of them; relative paths are relative to the directory that cargo runs in', async () => {
@@ -125,7 +114,6 @@ describe('from variables, which win', () => {
       CARGO_BUILD_RUSTC_WRAPPER: './wrap',
       RUSTC_WORKSPACE_WRAPPER: 'clippy-driver',
       CARGO_BUILD_TARGET: 'x86_64-unknown-linux-musl',
-      CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER: 'gcc-14',
     });
     expect(settings).toEqual({
       targetDirectory: join(root, 'out'),
@@ -133,7 +121,6 @@ describe('from variables, which win', () => {
       wrapper: join(root, 'wrap'),
       workspaceWrapper: 'clippy-driver',
       targets: ['x86_64-unknown-linux-musl'],
-      linkers: { CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER: 'gcc-14' },
     });
   });
 

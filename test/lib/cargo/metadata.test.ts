@@ -59,9 +59,9 @@ describe('what cargo metadata prints', () => {
 });
 
 describe('reading the workspace', () => {
-  const toolchain = { env: { RUSTC_WRAPPER: 'sccache', FROM: 'mise' } } as unknown as Toolchain;
+  const toolchain = { env: { RUSTC_WRAPPER: 'sccache', CARGO_TARGET_DIR: '/of/mise' } } as unknown as Toolchain;
 
-  test('in the checkout, with what the tool chain and the caller set; the caller wins', async () => {
+  test("in the checkout, with what the tool chain sets; the user's target directory wins", async () => {
     const tools = fakeTools().add('cargo', [
       {
         words: ['metadata', '--format-version', '1', '--no-deps'],
@@ -69,15 +69,17 @@ describe('reading the workspace', () => {
       },
     ]);
     const { runner } = inProcess(tools);
-    const workspace = await readWorkspace(runner, toolchain, tools.directory, { FROM: 'caller' });
+    const workspace = await readWorkspace(runner, toolchain, tools.directory, '/of/user');
     expect(workspace).toEqual(parseMetadata(METADATA));
-    expect(tools.calls()).toMatchObject([{ cwd: tools.directory, env: { RUSTC_WRAPPER: 'sccache', FROM: 'caller' } }]);
+    expect(tools.calls()).toMatchObject([
+      { cwd: tools.directory, env: { RUSTC_WRAPPER: 'sccache', CARGO_TARGET_DIR: '/of/user' } },
+    ]);
   });
 
   test("a cargo that fails: its own status, and it says why on the terminal's stderr", async () => {
     const tools = fakeTools().add('cargo', [{ words: ['metadata'], script: 'exit 101' }]);
     const { runner } = inProcess(tools);
-    const reading = () => readWorkspace(runner, toolchain, tools.directory, {});
+    const reading = () => readWorkspace(runner, toolchain, tools.directory, undefined);
     expect(await refusalFrom(reading)).toBe(
       `101: cargo metadata --format-version 1 --no-deps failed with status 101 in ${tools.directory}`,
     );

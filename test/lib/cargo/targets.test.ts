@@ -22,7 +22,6 @@ const toolchain = (part: Partial<Toolchain> = {}): Toolchain => ({
     wrapper: undefined,
     workspaceWrapper: undefined,
     targets: [],
-    linkers: {},
   },
   hasZigbuild: true,
   hasRustup: true,
@@ -128,7 +127,8 @@ describe('installing them (fault H18)', () => {
   });
 
   test('a signal to the task ends it as it does everywhere, and not as if it had been used wrongly', async () => {
-    const script = `kill -TERM ${process.pid}; /bin/sleep 20`;
+    // The fake passes the signal to the task, as a terminal would, waits to get it, and ends well.
+    const script = `trap 'exit 0' TERM; kill -TERM ${process.pid}; sleep 20 & wait`;
     const tools = fakeTools().add('rustup', [{ words: ['target', 'add'], script }]);
     const { runner, signals } = inProcess(tools);
     signals.listen();

@@ -56,7 +56,6 @@ const NO_SETTINGS = {
   wrapper: undefined,
   workspaceWrapper: undefined,
   targets: [],
-  linkers: {},
 };
 
 /** A tool chain that has everything but what is said, and nothing of mise. */

@@ -73,7 +73,7 @@ async function planned(ctx: InProcess, root: string, wishes: Partial<DevBuildWis
   const config: DevBuildConfig = { ...all, root, host, jobs, targetDirectory };
   const toolchain = await findToolchain(ctx, root, false);
   if (wanted.length === 0) return planDevBuild(config, toolchain, new Map());
-  const { packages } = await readWorkspace(ctx.runner, toolchain, root, {});
+  const { packages } = await readWorkspace(ctx.runner, toolchain, root, undefined);
   return planDevBuild(config, toolchain, featuresByComponent(wanted, binariesOf(config), packages));
 }
 

@@ -18,7 +18,6 @@ const SETTINGS: CargoSettings = {
   wrapper: undefined,
   workspaceWrapper: undefined,
   targets: [],
-  linkers: {},
 };
 const TOOLCHAIN: Omit<Toolchain, 'settings'> = {
   env: {},

@@ -17,7 +17,7 @@ import { addEngine } from '../../support/fake-engine.ts';
 import { fakeTools, inProcess } from '../../support/in-process.ts';
 import { refusalFrom, refusalOf } from '../../support/task-errors.ts';
 
-const INFO = { arch: 'x86_64', version: '28', isPodmanServer: false, storesIndexes: false } as const;
+const INFO = { arch: 'x86_64', isPodmanServer: false, storesIndexes: false } as const;
 const ENGINES = {
   docker: { record: DOCKER, program: 'docker', reason: 'it responds', info: { engine: 'docker', ...INFO } },
   podman: { record: PODMAN, program: 'podman', reason: 'it responds', info: { engine: 'podman', ...INFO } },
@@ -93,18 +93,18 @@ describe('a probe', () => {
     [
       'x',
       'echo "no builder \\"x\\" found" >&2; exit 1',
-      '2: builder \'x\' does not work: no builder "x" found; see docker buildx ls, change DOCKER_BUILDER or unset it',
+      '2: builder \'x\' does not work: no builder "x" found; choose another one, change or unset DOCKER_BUILDER (see docker buildx ls)',
     ],
     [
       'x',
       'echo "permission denied" >&2; exit 1',
-      "2: builder 'x' does not work: permission denied; see docker buildx ls, change DOCKER_BUILDER or unset it",
+      "2: builder 'x' does not work: permission denied; choose another one, change or unset DOCKER_BUILDER (see docker buildx ls)",
     ],
     [
       undefined,
       'echo "no builder \\"y\\" found" >&2; exit 1',
       '2: the builder chosen with docker buildx use does not work: no builder "y" found; ' +
-        'choose another one (docker buildx ls) or name one in DOCKER_BUILDER',
+        'choose another one, or name one in DOCKER_BUILDER (see docker buildx ls)',
     ],
     ['x', 'echo gibberish', /^2: builder 'x' does not work: gibberish; /],
   ])('builder %s, %s: refused', async (name, script, expected) => {

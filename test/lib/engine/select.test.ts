@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { describe, expect, test } from 'vitest';
-import { chooseEngine, engineWishes } from '../../../lib/engine/select.ts';
+import { chooseEngine } from '../../../lib/engine/select.ts';
+import type { ProbeResult } from '../../../lib/process/result.ts';
 
 describe('which engine', () => {
   test.each<[string, Record<string, string>, string | undefined, readonly string[] | RegExp]>([
@@ -21,7 +22,12 @@ describe('which engine', () => {
       'kind-dev',
       /names no engine; set CONTAINER_ENGINE or KIND_EXPERIMENTAL_PROVIDER/,
     ],
-    ['no context', { CONTAINER_ENGINE_TARGET: 'local-k8s-cluster' }, '', /there is no current kube context/],
+    [
+      'no context',
+      { CONTAINER_ENGINE_TARGET: 'local-k8s-cluster' },
+      '',
+      /there is no context; set CONTAINER_ENGINE to docker/,
+    ],
     [
       'another context',
       { CONTAINER_ENGINE_TARGET: 'local-k8s-cluster' },
@@ -71,9 +77,13 @@ describe('which engine', () => {
       undefined,
       /OPENSHELL_E2E_CONTAINER_ENGINE is no longer read; set CONTAINER_ENGINE instead/,
     ],
-  ])('%s', (_, env, context, expected) => {
-    const choose = () => chooseEngine(engineWishes(env), context).candidates;
-    if (expected instanceof RegExp) expect(choose).toThrow(expected);
-    else expect(choose()).toEqual(expected);
+  ])('%s', async (_, env, context, expected) => {
+    const probe = async (): Promise<ProbeResult> => {
+      if (context === undefined) throw new Error('the kube context is not probed where it does not count');
+      return context === '' ? { ok: false, reason: 'there is no context' } : { ok: true, output: context };
+    };
+    const choice = chooseEngine(env, probe);
+    if (expected instanceof RegExp) await expect(choice).rejects.toThrow(expected);
+    else expect((await choice).candidates).toEqual(expected);
   });
 });

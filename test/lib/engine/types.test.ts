@@ -7,10 +7,10 @@ describe('what an engine says', () => {
   const own = { isPodmanServer: false, storesIndexes: false };
 
   test.each([
-    ['{"Architecture":"aarch64","ServerVersion":"28"}', { engine: 'docker', arch: 'aarch64', version: '28', ...own }],
+    ['{"Architecture":"aarch64","ServerVersion":"28"}', { engine: 'docker', arch: 'aarch64', ...own }],
     [
       '{"host":{"arch":"amd64"},"version":{"Version":"5"}}',
-      { engine: 'podman', arch: 'amd64', version: '5', isPodmanServer: true, storesIndexes: false },
+      { engine: 'podman', arch: 'amd64', isPodmanServer: true, storesIndexes: false },
     ],
     ['docker version 28', undefined],
     ['[]', undefined],

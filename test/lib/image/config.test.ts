@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { describe, expect, test } from 'vitest';
-import { readOptions } from '../../../lib/image/build-options.ts';
 import { resolveBuilder, resolveDestination, resolveImageConfig } from '../../../lib/image/config.ts';
 import { refusalOf } from '../../support/task-errors.ts';
 
@@ -12,6 +11,7 @@ describe('an image', () => {
       component: { name: 'gateway' },
       reference: 'ghcr.io/org/gateway:x',
       arches: ['arm64'],
+      image: { platforms: ['linux/arm64'] },
     });
   });
 
@@ -19,15 +19,18 @@ describe('an image', () => {
     expect(resolveImageConfig('supervisor-output', [], {}, '/root', '/start')).toMatchObject({
       component: { name: 'supervisor' },
       reference: 'openshell/supervisor:dev',
-      otherTags: [],
-      target: 'supervisor',
-      dockerfile: '/root/deploy/docker/Dockerfile.supervisor',
+      image: {
+        context: '/root',
+        tags: ['openshell/supervisor:dev'],
+        target: 'supervisor',
+        dockerfile: '/root/deploy/docker/Dockerfile.supervisor',
+        platforms: [],
+        builder: undefined,
+        output: { kind: 'load' },
+      },
       cacheDirectory: '/root/.cache/buildkit/images/supervisor',
       arches: undefined,
-      builder: undefined,
-      output: { kind: 'load' },
       isStaged: true,
-      isCi: false,
       build: { libc: 'musl', features: [], version: undefined },
     });
   });
@@ -42,9 +45,7 @@ describe('an image', () => {
       '/start',
     );
     expect(config).toMatchObject({
-      dockerfile: '/start/Mine',
-      target: 'other',
-      otherTags: ['x/y:1'],
+      image: { dockerfile: '/start/Mine', target: 'other', tags: ['openshell/gateway:dev', 'x/y:1'] },
       cacheDirectory: '/start/cache/images/gateway',
       build: { targetDirectory: '/start/target' },
     });
@@ -57,7 +58,7 @@ test.each([
   [{ DOCKER_BUILDER: 'a' }, 'a', 'a'],
   [{}, 'my.ctx+1', 'my.ctx+1'],
 ])('the builder of %j and %s is %s', (env, builder, expected) => {
-  expect(resolveBuilder(env, { ...readOptions([]), builder })).toBe(expected);
+  expect(resolveBuilder(env, { builder })).toBe(expected);
 });
 
 test('where the image goes', () => {

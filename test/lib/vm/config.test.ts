@@ -4,7 +4,6 @@ import { describe, expect, test } from 'vitest';
 import type { Environment } from '../../../lib/cli/env.ts';
 import type { Host } from '../../../lib/host.ts';
 import { resolveBundleConfig } from '../../../lib/vm/config.ts';
-import { supervisorOf } from '../../../lib/vm/plan.ts';
 import { taskErrorOf } from '../../support/task-errors.ts';
 
 const LINUX: Host = { platform: 'linux', arch: 'amd64' };
@@ -29,7 +28,7 @@ describe("the guest's machine (H25: one value, however it is spelled)", () => {
       host,
       flag,
     );
-    expect(config.arch).toBe(arch);
+    expect(config.artifact.arch).toBe(arch);
     expect(config.stage.arches).toEqual([arch]);
   });
 
@@ -46,7 +45,7 @@ describe("the guest's machine (H25: one value, however it is spelled)", () => {
 
   test('a machine that is neither needs to be told', () => {
     expect(taskErrorOf(() => resolve({}, { platform: 'linux', arch: undefined })).message).toContain('neither');
-    expect(resolve({}, { platform: 'linux', arch: undefined }, 'arm64').arch).toBe('arm64');
+    expect(resolve({}, { platform: 'linux', arch: undefined }, 'arm64').artifact.arch).toBe('arm64');
   });
 });
 
@@ -57,7 +56,7 @@ describe('what is built, and where to', () => {
     ['musl', 'x86_64-unknown-linux-musl', 'static'],
     ['glibc-static', 'x86_64-unknown-linux-gnu', 'static'],
   ])('SUPERVISOR_LIBC=%s', (libc, triple, check) => {
-    expect(supervisorOf(resolve({ SUPERVISOR_LIBC: libc }))).toMatchObject({ triple, check });
+    expect(resolve({ SUPERVISOR_LIBC: libc }).artifact).toMatchObject({ triple, check });
   });
 
   test('gnu is what it is without the variable, not a value of it', () => {
