@@ -20,7 +20,7 @@ import { buildAll, type KnownTools, prepareStage } from '../stage/execute.ts';
 import type { PreparedStage } from '../stage/plan.ts';
 import { megabytes } from '../stage/report.ts';
 import { compressFile, LEVEL } from '../zstd/compress.ts';
-import { contentDifference } from '../zstd/decompress.ts';
+import { contentDefect } from '../zstd/decompress.ts';
 import { type BundleConfig, resolveBundleConfig } from './config.ts';
 import { requireExisting } from './existing-bundle.ts';
 import type { Bundle, ExistingBundle, PreparedBundle } from './plan.ts';
@@ -61,7 +61,7 @@ export async function prepareBundle(
     return { config, way: { kind: 'build', stage: await prepareStage(ctx, config.stage, known) } };
   } catch (error) {
     if (!(error instanceof MissingTool)) throw error;
-    return { config, way: { kind: 'existing', bundle: await requireExisting(config, error), reason: error } };
+    return { config, way: { kind: 'existing', bundle: requireExisting(config, error), reason: error } };
   }
 }
 
@@ -77,7 +77,7 @@ export async function executeBundle(ctx: RunnerContext, { config, way }: Prepare
       return await buildBundle(ctx, config, way.stage);
     } catch (error) {
       if (!(error instanceof MissingTool)) throw error;
-      return useExisting(ctx, config, await requireExisting(config, error), error);
+      return useExisting(ctx, config, requireExisting(config, error), error);
     }
   });
 }
@@ -101,22 +101,22 @@ async function bringUpToDate(ctx: RunnerContext, config: BundleConfig, built: Bu
   const { signals, terminal } = ctx;
   const { path } = config;
   sweepTemporary(path, isAlive);
-  if (isFile(path) && (await contentDifference(path, built.source)) === undefined) return keepWithMode(path, MODE);
+  if (isFile(path) && contentDefect(path, built.source) === undefined) return keepWithMode(path, MODE);
   const heading = `compression of ${megabytes(built.size)} (zstd level ${LEVEL})`;
   const fill = async (temporary: string) => {
     await compressFile(built.source, temporary, { signal: signals.aborted });
     signals.throwIfReceived();
-    await verifyCompressed(temporary, built);
+    verifyCompressed(temporary, built);
   };
   await terminal.section('compression', () => replaceWhole(path, MODE, fill), heading);
   return 'written';
 }
 
 /** What was compressed is verified once more: between cargo's end and now another cargo may have run. */
-async function verifyCompressed(temporary: string, { artifact, source }: Built): Promise<void> {
-  const difference = await contentDifference(temporary, source);
-  if (difference !== undefined) {
-    throw failure(`the compressed supervisor is not what ${source} holds now (${difference}); run this again`);
+function verifyCompressed(temporary: string, { artifact, source }: Built): void {
+  const defect = contentDefect(temporary, source);
+  if (defect !== undefined) {
+    throw failure(`the compressed supervisor is not what ${source} holds now (${defect}); run this again`);
   }
   verifyArtifact(artifact, source);
 }

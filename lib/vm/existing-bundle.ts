@@ -8,8 +8,7 @@ import { inspectExecutable, inspectStatic } from '../elf/verify.ts';
 import { usageError } from '../errors.ts';
 import { isFile } from '../fs/atomic-write.ts';
 import type { Artifact } from '../stage/plan.ts';
-import { readContent } from '../zstd/decompress.ts';
-import { ZstdError } from '../zstd/frames.ts';
+import { readContent, ZstdError } from '../zstd/decompress.ts';
 import type { BundleConfig } from './config.ts';
 import { type ExistingBundle, supervisorOf } from './plan.ts';
 
@@ -17,11 +16,11 @@ import { type ExistingBundle, supervisorOf } from './plan.ts';
  * Decompresses the bundle at `path` and verifies its content as `artifact`.
  * @returns the bundle, or why it cannot be used, in a few words
  */
-export async function inspectExisting(path: string, artifact: Artifact): Promise<ExistingBundle | string> {
+function inspectExisting(path: string, artifact: Artifact): ExistingBundle | string {
   if (!isFile(path)) return 'does not exist';
   const { size: compressedSize, mtime: date } = lstatSync(path);
   try {
-    const content = await wholeContent(path);
+    const content = readContent(path);
     const inspect = artifact.check === 'static' ? inspectStatic : inspectExecutable;
     const verdict = inspect({ name: 'its content', content }, { machine: artifact.arch });
     if (!verdict.ok) return `cannot be used (${verdict.reasons.join('; ')})`;
@@ -33,19 +32,13 @@ export async function inspectExisting(path: string, artifact: Artifact): Promise
   }
 }
 
-async function wholeContent(path: string): Promise<Buffer> {
-  const pieces: Buffer[] = [];
-  for await (const piece of readContent(path)) pieces.push(piece);
-  return Buffer.concat(pieces);
-}
-
 /**
  * The existing bundle, where it is what a build would give.
  * @param reason why nothing can be built
  * @throws usageError where it does not exist or is something else
  */
-export async function requireExisting(config: BundleConfig, reason: MissingTool): Promise<ExistingBundle> {
-  const existing = await inspectExisting(config.path, supervisorOf(config));
+export function requireExisting(config: BundleConfig, reason: MissingTool): ExistingBundle {
+  const existing = inspectExisting(config.path, supervisorOf(config));
   if (typeof existing !== 'string') return existing;
   throw usageError(`${reason.message}; an earlier bundle would do, but ${config.path} ${existing}`);
 }
