@@ -65,7 +65,7 @@ function checkLoaded({ offset, address }: Segment, segments: Segment[]): void {
 
 /** Version needs that tools show (SHT_GNU_verneed) have to be those that the loader uses (DT_VERNEED). */
 export function checkVersionSection({ sections }: Headers, dynamic: Dynamic | undefined): void {
-  const offset = dynamic?.versionTable?.place.offset;
+  const offset = dynamic?.versionOffset;
   for (const section of sections.filter(({ type }) => type === SHT.gnuVerneed)) {
     if (offset !== undefined && section.offset === BigInt(offset)) continue;
     const found = offset === undefined ? 'has no DT_VERNEED' : `has DT_VERNEED at offset ${hex(offset)}`;

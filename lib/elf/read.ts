@@ -5,11 +5,10 @@
  * same on macOS.
  */
 import { checkAgreement, checkExtents, checkVersionSection } from './completeness.ts';
-import { type Dynamic, readDynamic, readInterpreter } from './dynamic.ts';
+import { type Dynamic, readDynamic, readInterpreter, type VersionNeed } from './dynamic.ts';
 import { PT } from './format.ts';
 import { type Headers, readHeaders } from './headers.ts';
 import { type ByteSource, withFileSource } from './source.ts';
-import { readVersionNeeds, type VersionNeed } from './versions.ts';
 
 export interface ElfFile extends Headers {
   /** In bytes. */
@@ -41,7 +40,7 @@ export function parseElf(source: ByteSource): ElfFile {
     ...headers,
     interpreter: interp && readInterpreter(source, interp),
     dynamic,
-    versionNeeds: dynamic?.versionTable === undefined ? [] : readVersionNeeds(source, dynamic.versionTable),
+    versionNeeds: dynamic?.versionNeeds ?? [],
   };
 }
 

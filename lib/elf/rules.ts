@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * The rules that a shipped binary has to keep, as pure functions from a file that was read to the reasons against it:
- * what was found, what is wanted, what to do.
+ * The rules for shipped binaries, as pure functions from a file that was read to the reasons against it: what was
+ * found, what is wanted, what to do.
  */
 import { shown } from '../errors.ts';
 import type { Arch } from '../host.ts';
@@ -10,14 +10,14 @@ import { ET, PT } from './format.ts';
 import type { ElfFile } from './read.ts';
 import { hex } from './source.ts';
 
-/** What a file is to the user who runs it. `other`: an object file, a core dump, or what has no name. */
+/** What a file is to a user who runs it. `other` is an object file, a core dump, or of an unknown type. */
 export type BinaryKind = 'static' | 'static-pie' | 'dynamic' | 'shared-library' | 'other';
 
 /** ELF's names of the architectures. */
 export const MACHINE_NAMES: Readonly<Record<Arch, string>> = { amd64: 'x86-64', arm64: 'aarch64' };
 
 const TYPES: Readonly<Record<number, string>> = {
-  [ET.none]: 'a file of no type (ET_NONE)',
+  [ET.none]: 'a file without a type (ET_NONE)',
   [ET.rel]: 'a relocatable object (ET_REL)',
   [ET.core]: 'a core dump (ET_CORE)',
 };
@@ -33,7 +33,7 @@ export function kindOf(file: ElfFile): BinaryKind {
   return file.type === ET.dyn ? 'static-pie' : 'static';
 }
 
-/** Against an executable or shared library for the machine; any machine is good when it is undefined. */
+/** Against an executable or shared library for the machine; `undefined` allows any machine. */
 export function programReasons(file: ElfFile, machine: Arch | undefined): string[] {
   const reasons: string[] = [];
   if (!isProgram(file)) {
@@ -44,27 +44,28 @@ export function programReasons(file: ElfFile, machine: Arch | undefined): string
     reasons.push(`is for ${file.machine}, wanted ${machine} (${MACHINE_NAMES[machine]}); build it for ${machine}`);
   }
   if (isProgram(file) && !file.segments.some(({ type }) => type === PT.load)) {
+    reasons.push('has no PT_LOAD segment, so none of it is loaded, wanted an executable; build or copy it again');
+  }
+  return reasons;
+}
+
+/** Against an executable. libc.so.6 passes: it has an interpreter, and can be executed. */
+export function executableReasons(file: ElfFile, machine: Arch | undefined): string[] {
+  const reasons = programReasons(file, machine);
+  if (kindOf(file) === 'shared-library') {
     reasons.push(
-      'has no PT_LOAD segment, so nothing of it would be loaded, wanted an executable; build or copy it again',
+      'is a shared library (ET_DYN without DF_1_PIE), wanted an executable; name the program, not its library',
     );
   }
   return reasons;
 }
 
-/** Against an executable, over those of `programReasons`. libc.so.6 has an interpreter, and can be executed. */
-export function executableReasons(file: ElfFile): string[] {
-  if (kindOf(file) !== 'shared-library') return [];
-  return ['is a shared library (ET_DYN without DF_1_PIE), wanted an executable; name the program, not its library'];
-}
-
-/** Against a static executable, over those of `executableReasons`. */
-export function staticReasons(file: ElfFile): string[] {
-  const reasons: string[] = [];
+/** Against a static executable. */
+export function staticReasons(file: ElfFile, machine: Arch | undefined): string[] {
+  const reasons = executableReasons(file, machine);
   if (file.interpreter !== undefined) {
-    const name = shown(file.interpreter);
-    reasons.push(
-      `is dynamically linked, with the interpreter (PT_INTERP) ${name}, wanted a static executable; ${BUILD_IT_STATIC}`,
-    );
+    const found = `is dynamically linked, with the interpreter (PT_INTERP) ${shown(file.interpreter)}`;
+    reasons.push(`${found}, wanted a static executable; ${BUILD_IT_STATIC}`);
   }
   const needed = file.dynamic?.needed ?? [];
   if (needed.length > 0) {
@@ -78,6 +79,6 @@ function isProgram(file: ElfFile): boolean {
 }
 
 function listed(names: string[]): string {
-  const [first, rest] = [names.slice(0, 10).map(shown).join(', '), names.length - 10];
-  return rest > 0 ? `${first} and ${rest} more` : first;
+  const first = names.slice(0, 10).map(shown).join(', ');
+  return names.length > 10 ? `${first} and ${names.length - 10} more` : first;
 }

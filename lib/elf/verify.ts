@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Is a binary what has to be shipped? Three checks: a static executable (the supervisor, which runs inside arbitrary
- * images), no newer glibc than a limit (gateway and drivers), and any complete executable for a machine (a dynamic
- * bundle or gateway). None of them throws. A file that cannot be read is refused, and so is a damaged one: what is
- * missing from it would read as "no interpreter, no needed libraries".
+ * Can a binary be shipped? Three checks: a static executable (the supervisor, which runs inside arbitrary images), no
+ * newer glibc than a limit (gateway and drivers), and any complete executable for a machine (a dynamic bundle or
+ * gateway). None of them throws: a file that cannot be read is refused, and so is a damaged one, because what is missing
+ * from it would read as "no interpreter, no needed libraries".
  */
 import { oneLine } from '../errors.ts';
 import type { Arch } from '../host.ts';
@@ -13,18 +13,11 @@ import { type ElfFile, parseElf, readElf } from './read.ts';
 import { type BinaryKind, executableReasons, kindOf, programReasons, staticReasons } from './rules.ts';
 import { ElfError, memorySource } from './source.ts';
 
-/** What is inspected: the file of a path, or content that is in memory, under the name that reasons give it. */
+/** What is inspected: the path of a file, or content in memory with the name that reasons give it. */
 export type Binary = string | { name: string; content: Uint8Array };
 
-export interface MachineOption {
-  /** The machine that it has to be for; any machine is good when it is left out. */
-  machine?: Arch | undefined;
-}
-
-export interface GlibcOptions extends MachineOption {
-  /** The newest glibc release that it may need. */
-  max: GlibcVersion;
-}
+/** The machine that it has to be for; without one, any. */
+type Machine = { machine?: Arch | undefined };
 
 export interface BinaryFacts {
   /** In bytes. */
@@ -43,22 +36,18 @@ export interface BinaryFacts {
 export type Verdict = { ok: true; facts: BinaryFacts } | { ok: false; reasons: string[]; facts?: BinaryFacts };
 
 /** Is it a complete, fully static executable, classic or static-PIE? */
-export function inspectStatic(binary: Binary, { machine }: MachineOption = {}): Verdict {
-  return inspect(binary, (file) => [
-    ...programReasons(file, machine),
-    ...executableReasons(file),
-    ...staticReasons(file),
-  ]);
+export function inspectStatic(binary: Binary, { machine }: Machine = {}): Verdict {
+  return inspect(binary, (file) => staticReasons(file, machine));
 }
 
-/** Does it run with the glibc of `max`? A static binary always does. It may be a shared library, too. */
-export function inspectGlibc(binary: Binary, { machine, max }: GlibcOptions): Verdict {
+/** Does it run with the glibc release `max`? A static binary always does. It may be a shared library, too. */
+export function inspectGlibc(binary: Binary, { machine, max }: Machine & { max: GlibcVersion }): Verdict {
   return inspect(binary, (file) => [...programReasons(file, machine), ...glibcReasons(file, max)]);
 }
 
 /** Is it a complete executable, static or dynamic? */
-export function inspectExecutable(binary: Binary, { machine }: MachineOption = {}): Verdict {
-  return inspect(binary, (file) => [...programReasons(file, machine), ...executableReasons(file)]);
+export function inspectExecutable(binary: Binary, { machine }: Machine = {}): Verdict {
+  return inspect(binary, (file) => executableReasons(file, machine));
 }
 
 function inspect(binary: Binary, reasonsAgainst: (file: ElfFile) => string[]): Verdict {

@@ -76,7 +76,7 @@ describe('a static executable', () => {
     ['2 section table cut off', () => file('cut', buildElf().bytes.subarray(0, -1)), 'section header table at offset'],
     ['3 relocatable', () => built('object', { type: 1 }), 'is a relocatable object (ET_REL), wanted an executable'],
     ['3 core dump', () => built('core', { type: 4 }), 'is a core dump (ET_CORE), wanted an executable'],
-    ['3 no type', () => built('none', { type: 0 }), 'is a file of no type (ET_NONE), wanted an executable'],
+    ['3 no type', () => built('none', { type: 0 }), 'is a file without a type (ET_NONE), wanted an executable'],
     ['3 another type', () => built('other', { type: 0xfe00 }), 'is of the ELF type 0xfe00'],
     ['4 no PT_LOAD', () => built('no-load', { load: false }), 'has no PT_LOAD segment'],
     [
