@@ -46,8 +46,8 @@ export function parseElf(source: ByteSource): ElfFile {
 
 /**
  * Reads an ELF file by its path.
- * @throws ElfError as `parseElf`, and when the file is not a regular one, cannot be read, or changed meanwhile. The
- *   message does not name the path: the caller puts it in front.
+ * @throws ElfError as `parseElf`, and when the file is not a regular one, cannot be read, or changed while it was read.
+ *   The message does not name the path: the caller puts it in front.
  */
 export function readElf(path: string): ElfFile {
   return withFileSource(path, parseElf);
