@@ -8,7 +8,7 @@
  * asynchronous call returns nothing, without an error.
  */
 
-import { open, readFile } from 'node:fs/promises';
+import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { promisify } from 'node:util';
 import { constants, zstdCompress } from 'node:zlib';
@@ -40,9 +40,22 @@ export interface CompressOptions {
  */
 export async function compressFile(source: string, destination: string, options: CompressOptions = {}): Promise<void> {
   const { signal, workers = Math.min(availableParallelism(), POOL_THREADS), frameBytes = FRAME_BYTES } = options;
-  const pieces = divide(await readFile(source), frameBytes);
+  const pieces = divide(readFileSync(source), frameBytes);
   // Opened before the work, so that a destination that cannot be written costs none.
-  await using output = await open(destination, 'wx');
+  const output = openSync(destination, 'wx');
+  try {
+    writeFileSync(output, Buffer.concat(await compressPieces(pieces, workers, signal)));
+  } finally {
+    // The thread pool may be full of frames that are not waited for, so nothing here may need it.
+    closeSync(output);
+  }
+}
+
+async function compressPieces(
+  pieces: readonly Buffer[],
+  workers: number,
+  signal: AbortSignal | undefined,
+): Promise<Buffer[]> {
   const frames: Buffer[] = [];
   // The workers take from one iterator, so each piece is compressed once.
   const remaining = pieces.entries();
@@ -56,7 +69,7 @@ export async function compressFile(source: string, destination: string, options:
     signal?.addEventListener('abort', () => reject(signal.reason), { once: true });
   });
   await Promise.race([aborted, Promise.all(Array.from({ length: workers }, work))]);
-  await output.writeFile(Buffer.concat(frames));
+  return frames;
 }
 
 /** The content in even pieces: the last core is not left with the whole of a short rest. */
