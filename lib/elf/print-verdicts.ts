@@ -2,7 +2,7 @@
 
 /** Verifying several binaries: every file is inspected, and one that fails fails the task. */
 
-import type { TaskContext } from '../cli/task.ts';
+import type { Terminal } from '../cli/terminal.ts';
 import { failure, oneLine } from '../errors.ts';
 import { absolutePath } from '../fs/paths.ts';
 import type { BinaryFacts, Verdict } from './verify.ts';
@@ -14,7 +14,7 @@ import type { BinaryFacts, Verdict } from './verify.ts';
  * @throws TaskError (1) that says how many failed
  */
 export function printVerdicts(
-  { startDirectory, terminal }: Pick<TaskContext, 'startDirectory' | 'terminal'>,
+  { startDirectory, terminal }: { startDirectory: string; terminal: Terminal },
   binaries: readonly string[],
   inspect: (path: string) => Verdict,
   passed: (facts: BinaryFacts) => string,

@@ -8,7 +8,7 @@
  */
 import { oneLine, shown } from '../errors.ts';
 import type { Arch } from '../host.ts';
-import { ET, PT } from './format.ts';
+import { ET, MACHINE_NAMES, PT } from './format.ts';
 import { type GlibcVersion, glibcReasons, highestGlibc } from './glibc.ts';
 import { type ElfFile, parseElf, readElf } from './read.ts';
 import { ElfError, hex, memorySource } from './source.ts';
@@ -37,9 +37,6 @@ export interface BinaryFacts {
  * what to do. A refusal has facts too, if the file is complete.
  */
 export type Verdict = { ok: true; facts: BinaryFacts } | { ok: false; reasons: string[]; facts?: BinaryFacts };
-
-/** ELF's names of the architectures. */
-export const MACHINE_NAMES: Readonly<Record<Arch, string>> = { amd64: 'x86-64', arm64: 'aarch64' };
 
 const TYPES: Readonly<Record<number, string>> = {
   [ET.none]: 'a file without a type (ET_NONE)',

@@ -3,14 +3,8 @@
 /** What cargo has built: the right file for each artifact, verified, and put where image builds find it. */
 
 import type { CargoReport } from '../cargo/messages.ts';
-import {
-  type BinaryFacts,
-  inspectExecutable,
-  inspectGlibc,
-  inspectStatic,
-  MACHINE_NAMES,
-  type Verdict,
-} from '../elf/verify.ts';
+import { MACHINE_NAMES } from '../elf/format.ts';
+import { type BinaryFacts, inspectExecutable, inspectGlibc, inspectStatic, type Verdict } from '../elf/verify.ts';
 import { failure } from '../errors.ts';
 import { type Change, copyWhole, sweepTemporary } from '../fs/atomic-write.ts';
 import { type Artifact, type CargoRun, GLIBC_FLOOR } from './plan.ts';
