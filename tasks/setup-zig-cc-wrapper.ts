@@ -13,7 +13,7 @@ await runTask(
   import.meta.url,
   {
     name: 'tasks/setup-zig-cc-wrapper.ts',
-    summary: 'Write compiler wrappers made of zig, and say which variables point at them.',
+    summary: 'Write compiler wrappers of zig, and print the variables that point at them.',
     positionals: {
       'cargo-target': { help: 'As cargo-zigbuild takes it: x86_64-unknown-linux-gnu.2.28.', count: 'one' },
       'zig-target': { help: 'The target that zig compiles for, usually the same.', count: 'one' },

@@ -99,7 +99,7 @@ function readWithIncludes(path: string, seen: Set<string>, parse: (text: string)
   try {
     values = parse(readFileSync(path, 'utf8'));
   } catch {
-    // Absent, not readable, or not TOML: cargo, which runs next, says so in its own words.
+    // Absent, not readable, or not TOML: cargo, which runs next, says so better.
     return [];
   }
   const includes = [values.include ?? []].flat().flatMap((entry) => {

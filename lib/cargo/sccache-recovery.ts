@@ -37,7 +37,6 @@ export class WrapperWatch {
   }
 }
 
-/** Whether a wrapper is sccache. */
 export function isSccache(wrapper: string): boolean {
   return basename(wrapper).replace(/\.exe$/, '') === 'sccache';
 }

@@ -30,7 +30,6 @@ export interface Toolchain {
    * them, and the compiler wrapper that cargo's files name, which the guard and the recovery have to see.
    */
   readonly env: Environment;
-  /** Whether mise provides one of the programs. */
   readonly isFromMise: boolean;
   /** Why mise, which may have what is missing, could not be used; `undefined` where it could, or was not needed. */
   readonly miseProblem: string | undefined;

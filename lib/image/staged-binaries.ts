@@ -17,7 +17,7 @@ import { type Artifact, artifactsOf, type PreparedStage } from '../stage/plan.ts
 import { reportLines } from '../stage/report.ts';
 
 /**
- * What others have staged is held to the same as what we stage: no image gets a foreign binary unseen.
+ * Verifies what others have staged, as what we stage is verified.
  * @throws TaskError: 2 for one that is not there, 1 for one that is not what it has to be
  */
 export function verifyPrebuilt(config: StageConfig): void {

@@ -36,8 +36,7 @@ export function resolveBundleConfig(
   archFlag?: string,
 ): BundleConfig {
   const variable = readVariable(env, 'GUEST_ARCH');
-  const named = archFlag ?? variable;
-  const arch = named === undefined ? host.arch : archOf(named);
+  const arch = archOf(archFlag ?? variable ?? '') ?? host.arch;
   if (arch === undefined) {
     throw usageError(
       'this machine is neither amd64 nor arm64, and the guest is of its kind; VM sandboxes need one of them',

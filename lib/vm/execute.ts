@@ -56,18 +56,16 @@ export async function prepareBundle(
   known?: KnownTools,
 ): Promise<PreparedBundle> {
   verifyWritable(config.directory, 'set OPENSHELL_VM_RUNTIME_COMPRESSED_DIR to another directory');
-  const stage = () => prepareStage(ctx, config.stage, known);
-  return { config, source: await orExisting(config, async () => ({ stage: await stage() })) };
+  const planned = prepareStage(ctx, config.stage, known).then((stage) => ({ stage }));
+  return { config, source: await orExisting(config, planned) };
 }
 
 /** The existing bundle where a tool is missing. */
-async function orExisting<T>(config: BundleConfig, body: () => Promise<T>): Promise<T | ExistingBundle> {
-  try {
-    return await body();
-  } catch (error) {
+function orExisting<T>(config: BundleConfig, result: Promise<T>): Promise<T | ExistingBundle> {
+  return result.catch((error: unknown) => {
     if (!(error instanceof MissingTool)) throw error;
     return requireExisting(config, error);
-  }
+  });
 }
 
 /**
@@ -79,7 +77,7 @@ export async function executeBundle(ctx: RunnerContext, { config, source }: Prep
   const lock = { path, task: 'VM bundle', other: 'another bundle of this checkout' };
   const result =
     'stage' in source
-      ? await whileLocked(ctx, lock, () => orExisting(config, () => buildBundle(ctx, config, source.stage)))
+      ? await whileLocked(ctx, lock, () => orExisting(config, buildBundle(ctx, config, source.stage)))
       : source;
   if (!('reason' in result)) return result;
   const { bundle, date, reason } = result;

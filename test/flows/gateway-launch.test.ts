@@ -254,6 +254,8 @@ describe.each(DRIVERS)('launching with fake tools: %s', tools.options, (driver) 
     expect(dry.stdout).toMatch(
       new RegExp(`^cd ${launch.root}\\neval "\\$\\(mise --cd ${launch.root} env --shell bash\\)"\\n# step `),
     );
+    // Not again in the steps that stage.
+    expect(dry.stdout.match(/^eval /gm)).toHaveLength(1);
     expect((await run(launch, driver)).status).toBe(0);
     expect(launch.tools.lines().filter((line) => line.startsWith('mise'))).toEqual(Array(2).fill('mise env --json'));
     // What comes with the tool chain is for cargo, not for the gateway.
