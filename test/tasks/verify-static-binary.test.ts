@@ -40,7 +40,7 @@ function binaries(): string {
 }
 
 describe('verify-static-binary', () => {
-  const verify = (words: string[], cwd = binaries()) => runTaskFile('verify-static-binary', words, { cwd, env: BARE });
+  const verify = (args: string[], cwd = binaries()) => runTaskFile('verify-static-binary', args, { cwd, env: BARE });
 
   test('a static binary', async () => {
     expect(await verify(['static'])).toEqual({
@@ -77,7 +77,7 @@ describe('verify-static-binary', () => {
     expect(wrong.stderr).toMatch(/x86-64.*aarch64/);
   });
 
-  test('a name that begins with a dash stands behind --', async () => {
+  test('a name that begins with a dash follows --', async () => {
     expect((await verify(['--', '-dash'])).status).toBe(0);
     expect(await verify(['-dash'])).toMatchObject({
       status: 2,
@@ -85,15 +85,15 @@ describe('verify-static-binary', () => {
     });
   });
 
-  test.each([[[]], [['--arch', 'sparc', 'static']], [['--max', '1']]])('%j is wrong usage, status 2', async (words) => {
-    const result = await verify(words);
+  test.each([[[]], [['--arch', 'sparc', 'static']], [['--max', '1']]])('%j is wrong usage, status 2', async (args) => {
+    const result = await verify(args);
     expect(result).toMatchObject({ status: 2, stdout: '' });
     expect(result.stderr).toMatch(/^error: [^\n]+ see tasks\/verify-static-binary\.ts --help\n$/);
   });
 });
 
 describe('verify-glibc-symbols', () => {
-  const verify = (words: string[], cwd = binaries()) => runTaskFile('verify-glibc-symbols', words, { cwd, env: BARE });
+  const verify = (args: string[], cwd = binaries()) => runTaskFile('verify-glibc-symbols', args, { cwd, env: BARE });
 
   test('a binary within the limit', async () => {
     expect(await verify(['2.28', 'old-glibc'])).toMatchObject({
@@ -133,7 +133,7 @@ describe('verify-glibc-symbols', () => {
     expect((await verify(['2.36', 'relr'])).status).toBe(0);
   });
 
-  test('fewer than two words is wrong usage', async () => {
+  test('fewer than two arguments are wrong usage', async () => {
     expect(await verify(['2.28'])).toMatchObject({ status: 2, stderr: expect.stringContaining('<binary> is missing') });
   });
 });

@@ -55,7 +55,7 @@ describe('colour', () => {
     expect(err.replaceAll(/\r?\u001b\[[0-9;]*[mK]/g, '')).toBe(PLAIN);
   });
 
-  test('stdout being a terminal does not colour a stderr that is none', () => {
+  test('a terminal on stdout does not colour a stderr that is not a terminal', () => {
     const shown = screen(false);
     expect(new Terminal(screen(true).out, shown.err, {}).isColoured).toBe(false);
   });
