@@ -43,7 +43,7 @@ export async function compressFile(source: string, destination: string, options:
   // Opened before the work, so that a destination that cannot be written costs none.
   const output = openSync(destination, 'wx');
   try {
-    writeFileSync(output, Buffer.concat(await compressPieces(pieces, workers, signal)));
+    for (const frame of await compressPieces(pieces, workers, signal)) writeFileSync(output, frame);
   } finally {
     // The thread pool may be full of frames that have not noticed yet, so nothing here may need it.
     closeSync(output);

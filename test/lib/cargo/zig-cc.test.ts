@@ -45,7 +45,7 @@ function fakeZig(directory: string): string {
 }
 
 /** What zig gets when a wrapper is run by a shell. */
-function zigWords(shell: string, script: string, words: readonly string[]): string[] {
+function zigArguments(shell: string, script: string, words: readonly string[]): string[] {
   const result = spawnSync(shell, [script, ...words], { stdio: ['ignore', 'pipe', 'pipe'] });
   expect(result.stderr.toString()).toBe('');
   expect(result.status).toBe(0);
@@ -213,7 +213,7 @@ describe.each(SHELLS)('under %s', (shell) => {
     const zig = fakeZig(join(base, name, 'zig dir'));
     const at = join(base, name, 'wrapper');
     written(at, zig);
-    for (const tool of ['cc', 'ar']) expect(zigWords(shell, join(at, tool), ['x'])).toContain('x');
+    for (const tool of ['cc', 'ar']) expect(zigArguments(shell, join(at, tool), ['x'])).toContain('x');
     expect(existsSync(join(base, 'PWNED')) || existsSync('PWNED')).toBe(false);
   });
 });
@@ -314,7 +314,7 @@ describe('tasks/setup-zig-cc-wrapper', () => {
       const directory = join(root, 'target/zig wrapper');
       expect(evaluated(result.stdout, root)).toEqual(expected(directory).map(([, value]) => value));
       expect(existsSync(join(root, 'PWNED')) || existsSync('PWNED')).toBe(false);
-      expect(zigWords('sh', join(directory, 'cc'), ['-c'])).toEqual(['cc', '--target=x86_64-linux-gnu.2.28', '-c']);
+      expect(zigArguments('sh', join(directory, 'cc'), ['-c'])).toEqual(['cc', '--target=x86_64-linux-gnu.2.28', '-c']);
     },
   );
 
@@ -419,6 +419,6 @@ describe('tasks/setup-zig-cc-wrapper', () => {
     tools.add('mise', []);
     const path = `${tools.bin}${delimiter}${join(root, 'tools')}`;
     expect(await run([TARGET, TARGET, 'w'], { ZIG: '', PATH: path })).toMatchObject({ status: 0, stderr: '' });
-    expect(zigWords('sh', join(root, 'w/ar'), ['x'])).toEqual(['ar', 'x']);
+    expect(zigArguments('sh', join(root, 'w/ar'), ['x'])).toEqual(['ar', 'x']);
   });
 });
