@@ -64,7 +64,7 @@ export function errnoOf(error: unknown): string | undefined {
 const REASONS: Readonly<Record<string, string>> = {
   EACCES: 'permission is denied; check its owner and mode',
   EDQUOT: 'the disk quota is used up; free some space',
-  EEXIST: 'something is there already; remove it',
+  EEXIST: 'something exists there already; remove it',
   EIO: 'the device reports an error; check the disk',
   EISDIR: 'it is a directory where a file is wanted; remove it',
   ELOOP: 'too many symbolic links; check where they lead',

@@ -75,7 +75,7 @@ export interface RecoveryEffects {
 }
 
 /**
- * Runs a cargo command; after a failure of its wrapper once more with a fresh server, then once more without the
+ * Runs a cargo command; after a failure of its wrapper again with a fresh server, and then a last time without the
  * wrapper. Any other failure is final.
  * @returns the outcome of the last attempt
  */
@@ -93,7 +93,7 @@ export async function withRecovery(command: Command, effects: RecoveryEffects): 
     const second = await attempt();
     if (second.isFinal) return second.outcome;
   }
-  effects.warn(`${wrapper} failed, not the build; trying once more without it`);
+  effects.warn(`${wrapper} failed, not the build; trying again without it`);
   // Empty, unlike absent, also overrides cargo's configuration files.
   const env = { ...command.env, RUSTC_WRAPPER: '', CARGO_BUILD_RUSTC_WRAPPER: undefined };
   return effects.start({ ...command, env }, undefined);

@@ -76,7 +76,7 @@ export function planOverlay(root: string, targetDirectory: string, version: stri
   return { root, targetDirectory, directory: join(targetDirectory, 'openshell-version', version), version };
 }
 
-/** Makes the overlay, or brings it up to date. Call it where no other run makes the same one. */
+/** Creates the overlay, or brings it up to date. Call it where no other run writes the same one. */
 export async function makeOverlay(overlay: Overlay): Promise<void> {
   const manifest = await stampedManifest(readFileSync(join(overlay.root, 'Cargo.toml'), 'utf8'), overlay.version);
   mkdirSync(overlay.directory, { recursive: true });

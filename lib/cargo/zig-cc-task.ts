@@ -19,7 +19,7 @@ import { bareTarget, writeZigWrapper, zigWrapper } from './zig-cc.ts';
 const TARGET = /^[A-Za-z0-9_]+(?:-[A-Za-z0-9_]+)+(?:\.[0-9]+\.[0-9]+)?$/;
 
 /**
- * Writes the wrappers, removes cmake caches of other wrappers, and prints or appends the variables.
+ * Writes the wrappers, removes cmake caches that other wrappers wrote, and prints or appends the variables.
  * @throws usageError for an argument that is not a target, or without zig
  */
 export async function setUpZigWrapper(

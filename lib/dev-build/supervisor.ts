@@ -87,7 +87,7 @@ export async function digestOf(path: string): Promise<string> {
 }
 
 /**
- * What changes when a file's content does: writing moves `ctime`, which nobody can set back. `undefined` where the file
+ * What changes when a file's content does: writing moves `ctime`, which cannot be set back. `undefined` where the file
  * does not exist.
  */
 function stampOf(path: string): string | undefined {

@@ -100,7 +100,8 @@ function systemFailure(error: unknown): ElfError | undefined {
   const code = errnoOf(error);
   if (code === undefined) return undefined;
   if (code === 'ENOENT' || code === 'ENOTDIR') return new ElfError('no such file; build it first, or correct the path');
-  if (code === 'EACCES') return new ElfError('cannot be read: permission denied; make it readable for this user');
+  if (code === 'EACCES')
+    return new ElfError('cannot be read: permission denied; this user needs permission to read it');
   // Node's own message goes on with the call and the path, which the user knows: `EIO: i/o error, read`.
   return new ElfError(`cannot be read: ${(error as Error).message.split(', ', 1)[0]}`);
 }

@@ -40,7 +40,7 @@ export async function inspectBuilder(
   return result.ok ? parseBuilder(result.output) : parseRefusal(result.reason);
 }
 
-/** Only a builder that does not exist is created; one that exists and is broken is not created anew. */
+/** Only a builder that does not exist is created; one that is broken is not created again. */
 export function parseRefusal(reason: string): BuilderState {
   return { kind: /no builder ["'].*["'] found/.test(reason) ? 'absent' : 'broken', reason };
 }

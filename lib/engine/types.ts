@@ -68,7 +68,7 @@ export interface Engine {
   readonly info: EngineInfo;
 }
 
-/** The arguments that make a program say which engine it is, whether its server responds, and what that runs on. */
+/** The arguments with which a program says which engine it is, whether its server responds, and what that runs on. */
 export const INFO_ARGUMENTS = ['info', '--format', '{{json .}}'] as const;
 
 /**

@@ -68,7 +68,7 @@ export function hasSameContent(left: string, right: string): boolean {
 }
 
 /**
- * Removes what interrupted writes of this file have left. Call it only where nobody else writes the file, or say which
+ * Removes what interrupted writes of this file have left. Call it only where no other run writes the file, or say which
  * process is still at it.
  */
 export function sweepTemporary(path: string, isBusy: (pid: number) => boolean = () => false): void {
@@ -83,7 +83,7 @@ export function sweepTemporary(path: string, isBusy: (pid: number) => boolean = 
 
 /**
  * Makes a new file in the place of `path` and its content, whole, with these permissions.
- * @param fill makes the temporary file; when it throws, nothing has changed
+ * @param fill writes the temporary file; when it throws, nothing has changed
  * @throws TaskError with the system's reason: no space, no permission, a directory in the way; or what `fill` throws
  */
 export async function replaceWhole(
@@ -101,7 +101,7 @@ export async function replaceWhole(
   }
 }
 
-/** The same for a content that is made at once. */
+/** The same for a content that is known. */
 function replace(path: string, mode: number, fill: (temporary: string) => void): Change {
   const temporary = temporaryOf(path);
   try {
@@ -153,7 +153,7 @@ function flush(path: string): void {
 }
 
 /**
- * Checks that a directory can be written to, or made: a compilation of minutes must not end at one that cannot.
+ * Checks that a directory can be written to, or created: a compilation of minutes must not end at one that cannot.
  * @param remedy what the user can do about it
  * @throws usageError naming the directory that is in the way
  */

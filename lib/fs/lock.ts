@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * One at a time in the same place, told who is in the way.
+ * One run at a time in the same place; the others are told which one has it.
  *
- * The record of the holder (pid, start, task) outlives nobody: it counts only while that very process lives, so a
- * SIGKILL leaves nothing to clean up. Reading and writing the record is serialised by a lock of the kernel, which
+ * The record of the holder (pid, start, task) counts only while that very process lives, so a SIGKILL leaves nothing to
+ * clean up. Reading and writing the record is serialised by a lock of the kernel, which
  * SQLite takes for us and which ends with its process.
  */
 
@@ -81,7 +81,7 @@ async function tryLock(path: string, task: string): Promise<Holder | undefined> 
     const holder = readHolder(path);
     if (holder !== undefined && isSameProcess(holder)) return holder;
     const mine: Holder = { ...thisProcess(), task, since: new Date().toISOString() };
-    // Read and written by nobody outside of `serialised`, and of no use after a power cut: no rename, no fsync.
+    // Read and written only inside `serialised`, and of no use after a power cut: no rename, no fsync.
     writeFileSync(path, `${JSON.stringify(mine)}\n`);
     takeDirectoryOwner(path);
     return undefined;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Under sudo nothing in the user's directories becomes root's: what root makes in a directory of somebody else belongs
- * to that one, and commands that need no privilege run as the user.
+ * Under sudo nothing in the user's directories becomes root's: what root creates in another user's directory belongs
+ * to that user, and commands that need no privilege run as the user.
  */
 
 import { existsSync, lchownSync, lstatSync, mkdirSync, statSync } from 'node:fs';
@@ -59,7 +59,7 @@ function homeOfUser(uid: string, user: string, facts: UserFacts): string {
   return fields?.[5] || `${facts.platform === 'darwin' ? '/Users' : '/home'}/${user}`;
 }
 
-/** Gives a new file or directory to the owner of the directory that it is in, where root has made it there. */
+/** Gives a new file or directory to the owner of the directory that it is in, where root has created it there. */
 export function takeDirectoryOwner(path: string): void {
   if (process.geteuid?.() !== 0) return;
   const directory = lstatSync(dirname(path));
@@ -68,31 +68,31 @@ export function takeDirectoryOwner(path: string): void {
 }
 
 /**
- * Makes a directory and those above it, each with the owner of the one that it is in. One by one: Node's own recursion
- * does not end where a directory can neither be found nor made, as below /proc.
+ * Creates a directory and those above it, each with the owner of the one that it is in. One by one: Node's own recursion
+ * does not end where a directory can neither be found nor created, as below /proc.
  * @throws failure with the system's reason
  */
 export function makeDirectory(path: string, mode?: number): void {
   try {
-    for (const directory of missingDirectories(path)) makeOne(directory, mode);
+    for (const directory of missingDirectories(path)) createOne(directory, mode);
     if (!statSync(path).isDirectory()) throw new Error('it is not a directory');
   } catch (cause) {
-    throw failure(`the directory ${path} cannot be made`, EXIT.failed, { cause });
+    throw failure(`the directory ${path} cannot be created`, EXIT.failed, { cause });
   }
 }
 
-/** The directories on the way to a path that are not there, the outermost first. */
+/** The directories on the way to a path that do not exist, the outermost first. */
 function missingDirectories(path: string): string[] {
   const all = ancestorsOf(path);
-  const there = all.findIndex((directory) => existsSync(directory));
-  return all.slice(0, there).reverse();
+  const first = all.findIndex((directory) => existsSync(directory));
+  return all.slice(0, first).reverse();
 }
 
-function makeOne(directory: string, mode: number | undefined): void {
+function createOne(directory: string, mode: number | undefined): void {
   try {
     mkdirSync(directory, mode === undefined ? {} : { mode });
   } catch (error) {
-    // Another process may have made it by now; then its owner is that one's business.
+    // Another process may have created it by now, and then sets its owner.
     if (errnoOf(error) === 'EEXIST') return;
     throw error;
   }

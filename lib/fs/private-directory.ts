@@ -13,11 +13,11 @@ import { makeDirectory, takeDirectoryOwner } from './ownership.ts';
 
 const PRIVATE = 0o700;
 
-/** Whose a directory may be: the user of this process, and under sudo the user who called it. */
+/** Who may own a directory: the user of this process, and under sudo the user who called it. */
 export type Owners = readonly number[];
 
 /**
- * Checks a directory that is there already; one that is not there is fine.
+ * Checks a directory that exists; one that does not exist is fine.
  * @param source what named the directory, for the error
  * @throws usageError for a link, a file, a directory of another user, or a path that cannot be looked at
  */
@@ -27,13 +27,13 @@ export function verifyPrivateDirectory(source: string, path: string, owners: Own
 }
 
 /**
- * Makes the directory with mode 0700, or narrows the one that is there.
+ * Creates the directory with mode 0700, or narrows the one that exists.
  * @throws usageError as `verifyPrivateDirectory` does
  */
 export function makePrivateDirectory(source: string, path: string, owners: Owners): void {
   try {
     makeDirectory(dirname(path));
-    // Exclusive: between looking and making, another user could have put a link here.
+    // Exclusive: between looking and creating, another user could have put a link here.
     mkdirSync(path, { mode: PRIVATE });
     takeDirectoryOwner(path);
   } catch (error) {
@@ -49,7 +49,7 @@ function look(source: string, path: string): Stats | undefined {
   try {
     return lstatSync(path, { throwIfNoEntry: false });
   } catch (error) {
-    // It is below a file, too long, or nobody may look.
+    // It is below a file, too long, or in a directory that may not be read.
     throw unusable(source, path, error);
   }
 }
@@ -72,7 +72,7 @@ function verifyFound(source: string, path: string, found: Stats, owners: Owners)
   );
 }
 
-/** The owners of what this process makes for the user. */
+/** The owners of what this process creates for the user. */
 export function ownersOf(invokerUid: number | undefined, euid: number = process.geteuid?.() ?? 0): Owners {
   return invokerUid === undefined ? [euid] : [euid, invokerUid];
 }

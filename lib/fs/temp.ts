@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** Where temporary directories are made. */
+/** Where temporary directories are created. */
 
 import { accessSync, constants } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -8,7 +8,7 @@ import { shown, usageError } from '../errors.ts';
 
 /**
  * The system's directory for temporary files (`TMPDIR`).
- * @throws usageError where nothing can be made in it
+ * @throws usageError where nothing can be created in it
  */
 export function temporaryRoot(): string {
   const directory = tmpdir();

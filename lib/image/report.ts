@@ -12,7 +12,7 @@ import type { PreparedImage } from './plan.ts';
 /** The plan, ready to paste. */
 export function imageLines(ctx: RunnerContext, { cache, commands, staging }: PreparedImage): string[] {
   const staged = staging === undefined ? [] : dryRunLines(ctx.runner, staging);
-  const caches = cache === undefined ? [] : [`# makes ${oneLine(cache)}`];
+  const caches = cache === undefined ? [] : [`# creates ${oneLine(cache)}`];
   return [...staged, ...caches, ...commandLines(ctx, commands)];
 }
 

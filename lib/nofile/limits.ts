@@ -24,7 +24,7 @@ const ANCESTORS_MAX = 64;
 /** The limits of this process, which a child inherits. */
 export function ownLimits(platform: NodeJS.Platform = process.platform): Limits {
   if (platform === 'linux') return limitsOfProcess('self');
-  // The report asks the name servers for the names of open connections unless told not to.
+  // The report looks up the names of open connections unless told not to.
   Object.assign(process.report, { excludeNetwork: true });
   const report = process.report.getReport() as { userLimits?: { open_files?: { soft?: unknown; hard?: unknown } } };
   const { soft, hard } = report.userLimits?.open_files ?? {};

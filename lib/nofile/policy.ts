@@ -16,7 +16,7 @@ const MODE = 'OPENSHELL_BUILD_NOFILE_GUARD';
 const LIMIT = 'OPENSHELL_BUILD_NOFILE_LIMIT';
 const LEGACY_LIMIT = 'OPENSHELL_VM_BUILD_NOFILE_LIMIT';
 
-/** What is raised to when nobody asks for another number. */
+/** The limit where the user has not set another one. */
 export const WANTED_DEFAULT = 8192;
 /** Below this a build is refused: its link is known to fail. */
 export const REQUIRED_MIN = 1024;

@@ -29,7 +29,7 @@ export function isAlive(pid: number): boolean {
     process.kill(pid, 0);
     return true;
   } catch (error) {
-    // EPERM: it exists and belongs to somebody else.
+    // EPERM: it exists and belongs to another user.
     return errnoOf(error) === 'EPERM';
   }
 }
@@ -39,7 +39,7 @@ export function isGroupAlive(group: number): boolean {
   try {
     process.kill(-group, 0);
   } catch {
-    // ESRCH: nobody is left. EPERM is what macOS answers for our own group when only zombies are.
+    // ESRCH: no member is left. EPERM is what macOS gives for our own group when only zombies are.
     return false;
   }
   const pids = namesIn('/proc').filter((name) => /^[0-9]+$/.test(name));

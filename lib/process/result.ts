@@ -30,7 +30,7 @@ export type ProbeResult =
  */
 export function probeResult(value: Command, outcome: Outcome, timeoutMs: number): ProbeResult {
   if (outcome.timedOut) {
-    return { ok: false, reason: `no answer from ${argvText(value)} within ${seconds(timeoutMs)}` };
+    return { ok: false, reason: `no response from ${argvText(value)} within ${seconds(timeoutMs)}` };
   }
   if (outcome.status === 0) return { ok: true, output: trimmed(outcome.stdout) };
   return { ok: false, reason: outcomeTail(outcome) || `status ${outcome.status}` };

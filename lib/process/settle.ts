@@ -9,7 +9,7 @@ import { killGroup, type Signals } from './signals.ts';
 
 export interface SettleOptions {
   readonly timeoutMs?: number;
-  /** Kills the program, whose result nobody needs any more. */
+  /** Kills the program, whose result is not needed any more. */
   readonly unless?: AbortSignal | undefined;
   readonly onStderr?: (bytes: Buffer) => void;
 }

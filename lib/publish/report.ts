@@ -18,7 +18,7 @@ export async function dryRunLines(ctx: RunnerContext, plan: PublishPlan): Promis
   const engine = engineCommands(ctx, plan, print, (what) => `<${what}>`);
   if (builder.creation !== undefined) await engine.run(builder.creation);
   lines.push(...(staging === undefined ? ['# verifies the staged binaries'] : stageLines(ctx.runner, staging)));
-  lines.push(...[scratch, ...caches].map((directory) => `# makes ${oneLine(directory)}`));
+  lines.push(...[scratch, ...caches].map((directory) => `# creates ${oneLine(directory)}`));
   lines.push(`cd ${shellQuote(ctx.startDirectory)}`);
   const built = await buildImages(engine, plan);
   lines.push('# pushes what is built, and sets the tags that point at something else');

@@ -32,7 +32,7 @@ export function dryRunLines(
     changeTo(config.root),
     ...toolchainLines(toolchain, config.root),
     ...(missing.length > 0 ? [runner.describe(addTargets(toolchain, config.root, missing))] : []),
-    ...(overlay ? [note(`makes ${overlay.directory}: version ${overlay.version}`), changeTo(overlay.directory)] : []),
+    ...(overlay ? [note(`creates ${overlay.directory}: version ${overlay.version}`), changeTo(overlay.directory)] : []),
     ...runs,
     ...(overlay ? [changeTo(config.root)] : []),
   ];

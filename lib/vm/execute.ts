@@ -106,7 +106,7 @@ async function bringUpToDate({ signals, terminal }: RunnerContext, path: string,
   return 'written';
 }
 
-/** What was compressed is verified once more: between cargo's end and now another cargo may have run. */
+/** What was compressed is verified again: between cargo's end and now another cargo may have run. */
 function verifyCompressed(temporary: string, { artifact, source }: Built): void {
   const defect = contentDefect(temporary, source);
   if (defect !== undefined) {

@@ -420,7 +420,7 @@ describe('with a real sccache', sccacheTools.options, () => {
       expect(result.stderr).toMatch(
         /warning: sccache failed, not the build; restarting its server under [0-9]+ open files/,
       );
-      expect(result.stderr).not.toContain('trying once more without it');
+      expect(result.stderr).not.toContain('trying again without it');
       expect(result.status).toBe(0);
       verifyPair(JSON.parse(result.stdout));
       expect(stats().misses).toBeGreaterThan(0);
@@ -435,7 +435,7 @@ describe('with a real sccache', sccacheTools.options, () => {
       expect(sccache('--start-server', 'ulimit -n 16;').status).toBe(0);
       // Shared storage that does not respond ends every new server at once.
       const result = await checkout.launch({ SCCACHE_REDIS_ENDPOINT: 'tcp://127.0.0.1:1' });
-      expect(result.stderr).toContain('warning: sccache failed, not the build; trying once more without it\n');
+      expect(result.stderr).toContain('warning: sccache failed, not the build; trying again without it\n');
       expect(result.status).toBe(0);
       const built = JSON.parse(result.stdout) as Built;
       verifyPair(built);

@@ -78,7 +78,7 @@ describe('a real sccache', tools.options, () => {
       expect(result.status).toBe(0);
       expect(result.stderr.match(/^warning: .*/gm)).toEqual([
         'warning: sccache failed, not the build; restarting its server under 16 open files',
-        'warning: sccache failed, not the build; trying once more without it',
+        'warning: sccache failed, not the build; trying again without it',
       ]);
       expect(result.stderr.match(/^\$ .*cargo zigbuild/gm)).toHaveLength(3);
       expect(serverLimits(env.SCCACHE_SERVER_PORT)).toEqual(['16']);
@@ -95,7 +95,7 @@ describe('a real sccache', tools.options, () => {
       const result = await stage({ SCCACHE_REDIS_ENDPOINT: `tcp://127.0.0.1:${await freePort()}` });
       expect(result.status).toBe(0);
       expect(result.stderr).toMatch(/warning: the sccache server could not be restarted: [^\n]+\n/);
-      expect(result.stderr).toContain('warning: sccache failed, not the build; trying once more without it\n');
+      expect(result.stderr).toContain('warning: sccache failed, not the build; trying again without it\n');
       expect(result.stderr.match(/^\$ .*cargo zigbuild/gm)).toHaveLength(2);
     },
     BUILD_TIMEOUT_MS,

@@ -112,7 +112,7 @@ describe('the limit', () => {
       ['4096', undefined],
       ['4096', ''],
     ]);
-    expect(ctx.screen.stderr()).toContain(`${join(root, 'wrap')} failed, not the build; trying once more without it`);
+    expect(ctx.screen.stderr()).toContain(`${join(root, 'wrap')} failed, not the build; trying again without it`);
   });
 
   test('under sudo the server of a wrapper is restarted as the user whose cargo compiles through it', async () => {
@@ -319,7 +319,10 @@ describe('verbs', () => {
     const start = Date.now();
     const result = await runner.probe(bash(`sleep ${marker} & sleep ${marker}`), 300);
     expect(Date.now() - start).toBeLessThan(3000);
-    expect(result).toEqual({ ok: false, reason: expect.stringMatching(/^no answer from bash -c .* within 0\.30 s$/) });
+    expect(result).toEqual({
+      ok: false,
+      reason: expect.stringMatching(/^no response from bash -c .* within 0\.30 s$/),
+    });
     const left = await runProcess('pgrep', ['-f', `sleep ${marker}`], {
       ...here,
       env: { PATH: process.env.PATH ?? '' },

@@ -87,7 +87,7 @@ describe('an error of the operating system', () => {
     const [here, there] = [join(directory, 'here'), join(directory, 'there')];
     fs.writeFileSync(there, '');
     expect(machineErrorText(thrownBy(() => fs.symlinkSync(here, there)))).toBe(
-      `${here} -> ${there}: something is there already; remove it (EEXIST)`,
+      `${here} -> ${there}: something exists there already; remove it (EEXIST)`,
     );
     expect(machineErrorText(thrownBy(() => fs.copyFileSync(there, join(here, 'x'))))).toBe(
       `${there} -> ${here}/x: it does not exist (ENOENT)`,

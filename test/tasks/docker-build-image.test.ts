@@ -160,7 +160,11 @@ describe('what is run', () => {
     expect(ran).toHaveLength(2);
     const lines = planned.stdout.trim().split('\n');
     for (const line of ran) expect(lines.some((one) => one.endsWith(line ?? 'nothing'))).toBe(true);
-    expect(lines.slice(-3)).toEqual([`# makes ${checkout.root}/.cache/buildkit/images/gateway`, `cd ${away}`, ran[1]]);
+    expect(lines.slice(-3)).toEqual([
+      `# creates ${checkout.root}/.cache/buildkit/images/gateway`,
+      `cd ${away}`,
+      ran[1],
+    ]);
   });
 
   test.each(['docker', 'podman'] as const)(

@@ -172,7 +172,7 @@ describe('the dry run', () => {
     const overlay = join(checkout.root, 'target/openshell-version/1.2.3');
     expect(result.stdout).toBe(`cd ${checkout.root}
 rustup target add x86_64-unknown-linux-musl
-# makes ${overlay}: version 1.2.3
+# creates ${overlay}: version 1.2.3
 cd ${overlay}
 CARGO_INCREMENTAL=0 GIT_DIR=/nonexistent CARGO_TARGET_DIR=${checkout.root}/target cargo zigbuild --release --target x86_64-unknown-linux-musl -p openshell-sandbox --bin openshell-sandbox --features telemetry --message-format=json-render-diagnostics
 # stages ${checkout.staged('amd64', 'openshell-sandbox')} (after checking: machine, complete, static)

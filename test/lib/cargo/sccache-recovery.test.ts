@@ -134,7 +134,7 @@ async function recover(
 
 describe('the attempts, in their order', () => {
   const RESTART = 'restart sccache like cargo build';
-  const WITHOUT = 'sccache failed, not the build; trying once more without it';
+  const WITHOUT = 'sccache failed, not the build; trying again without it';
 
   test('a run that works is run once', async () => {
     const { outcome, steps } = await recover([OK]);
@@ -192,7 +192,7 @@ describe('the attempts, in their order', () => {
     const { steps } = await recover([WRAPPER, OK], { wrapper: '/opt/my-wrapper' });
     expect(steps).toEqual([
       'start',
-      '/opt/my-wrapper failed, not the build; trying once more without it',
+      '/opt/my-wrapper failed, not the build; trying again without it',
       'start, not watched',
     ]);
   });

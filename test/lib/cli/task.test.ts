@@ -96,7 +96,7 @@ describe('what a user can act on is one line', () => {
 describe('an error of the machine is one line with the path and the reason, and is not called a bug', () => {
   test.each([
     ["fs.readFileSync('no/such/file')", 'no/such/file: it does not exist (ENOENT)'],
-    ["fs.mkdirSync('task.mts')", 'task.mts: something is there already; remove it (EEXIST)'],
+    ["fs.mkdirSync('task.mts')", 'task.mts: something exists there already; remove it (EEXIST)'],
     ["fs.writeFileSync('task.mts/x', '')", 'task.mts/x: a part of the path is not a directory (ENOTDIR)'],
     ["fs.mkdirSync('x'.repeat(300))", `${'x'.repeat(300)}: the name is too long; use a shorter path (ENAMETOOLONG)`],
     [

@@ -261,7 +261,7 @@ describe('H27: the recovery of a failing sccache that a wrapper of ours starts',
     ]);
     expect(new Set(builds.map(({ env }) => env.RUSTC_WORKSPACE_WRAPPER)).size).toBe(1);
     expect(builds[0]?.env.RUSTC_WORKSPACE_WRAPPER).toMatch(/static-rustc$/);
-    expect(ctx.screen.stderr()).toContain('warning: sccache failed, not the build; trying once more without it');
+    expect(ctx.screen.stderr()).toContain('warning: sccache failed, not the build; trying again without it');
   });
 
   test('a wrapper that is only in a file of cargo is found, too', async () => {

@@ -118,7 +118,7 @@ describe.each(WAYS)('%s', (_, put) => {
     mkdirSync(path);
     expect(refusalOf(() => put('text', 0o644))).toMatch(
       new RegExp(
-        `^1: ${path} cannot be written: .+ -> ${path}: (it is a directory|something is there) .+ \\(E\\w+\\)$`,
+        `^1: ${path} cannot be written: .+ -> ${path}: (it is a directory|something exists there) .+ \\(E\\w+\\)$`,
       ),
     );
     expect(readdirSync(directory)).toEqual(['file']);
@@ -129,7 +129,9 @@ describe.each(WAYS)('%s', (_, put) => {
     const file = path;
     writeFileSync(file, '');
     path = join(file, 'below');
-    expect(refusalOf(() => put('text', 0o644))).toBe(`1: the directory ${file} cannot be made: it is not a directory`);
+    expect(refusalOf(() => put('text', 0o644))).toBe(
+      `1: the directory ${file} cannot be created: it is not a directory`,
+    );
   });
 
   test('what an interrupted run of the same pid left is no obstacle', () => {

@@ -18,7 +18,7 @@ describe('making a directory', () => {
 
   test.runIf(existsSync('/proc/self'))('below /proc it ends, and says why not', () => {
     expect(refusalOf(() => makeDirectory('/proc/nope/x'))).toMatch(
-      /^1: the directory \/proc\/nope\/x cannot be made: \/proc\/nope: it does not exist \(ENOENT\)$/,
+      /^1: the directory \/proc\/nope\/x cannot be created: \/proc\/nope: it does not exist \(ENOENT\)$/,
     );
   });
 
@@ -31,7 +31,7 @@ describe('making a directory', () => {
     writeFileSync(join(place, 'file'), '');
     symlinkSync('nowhere', join(place, 'link'));
     expect(refusalOf(() => makeDirectory(join(place, name)))).toBe(
-      `1: the directory ${join(place, name)} cannot be made: ${reason.replace('PLACE', place)}`,
+      `1: the directory ${join(place, name)} cannot be created: ${reason.replace('PLACE', place)}`,
     );
     expect(existsSync(join(place, 'nowhere'))).toBe(false);
   });

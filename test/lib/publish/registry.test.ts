@@ -19,7 +19,7 @@ describe('what a refusal means', () => {
     ['pull access denied, repository does not exist: insufficient_scope: authorization failed', 'forbidden'],
     ['unauthorized: access to the requested resource is not authorized', 'forbidden'],
     ['dial tcp: lookup r: no such host', 'failed'],
-    ['no answer from docker within 60.0 s', 'failed'],
+    ['no response from docker within 60.0 s', 'failed'],
   ])('%s: %s', (reason, kind) => {
     expect(kindOf(reason)).toBe(kind);
   });

@@ -52,8 +52,8 @@ describe('a dry run', () => {
     expect(commands).toEqual([...(name === 'docker' ? ['docker buildx create --name box'] : []), ...planned]);
     expect(lines.filter((line) => !line.startsWith(name))).toEqual([
       '# verifies the staged binaries',
-      `# makes ${plan.scratch}`,
-      ...plan.caches.map((cache) => `# makes ${cache}`),
+      `# creates ${plan.scratch}`,
+      ...plan.caches.map((cache) => `# creates ${cache}`),
       "cd '/start in'",
       '# pushes what is built, and sets the tags that point at something else',
       ...plan.references.map((reference) => `# reads back ${reference}`),
