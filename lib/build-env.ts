@@ -46,7 +46,7 @@ interface LaunchOptions extends Input, SettleOptions {
 
 const CAPTURED = ['pipe', 'pipe'] as const;
 
-/** Loaded for the first command: a start that only prints help does without. */
+/** Loaded for the first command: one that only prints help does without. */
 const load: (name: 'zx/core') => typeof import('zx/core') = createRequire(import.meta.url);
 
 /** What the library's functions act through: the task's context, and the runner for programs. */
@@ -69,7 +69,6 @@ export class Runner {
   readonly #guard: Guard;
   readonly #machine: Machine;
   readonly #bash: string;
-  #announced = false;
 
   /** @throws usageError for a wrong guard variable, or where bash is missing */
   constructor(ctx: Pick<TaskContext, 'env' | 'terminal' | 'signals'>, machine: Machine = thisMachine(ctx.env)) {
@@ -117,7 +116,7 @@ export class Runner {
     { input, unless }: Input & { readonly unless?: AbortSignal } = {},
   ): Promise<ProbeResult> {
     this.#refuseCargo(command);
-    return this.#probe(command, { stdio: CAPTURED, timeoutMs, unless, input });
+    return probeResult(command, await this.#launch(command, { stdio: CAPTURED, timeoutMs, unless, input }), timeoutMs);
   }
 
   /**
@@ -208,22 +207,11 @@ export class Runner {
    */
   describe(command: Command): string {
     const plan = this.#guard.plan(command, this.environmentOf(command));
-    const text = commandText(command);
-    return plan.kind === 'raise' ? `${limitPrefix(plan.to)} ${text}` : text;
+    return `${plan.kind === 'raise' ? `${limitPrefix(plan.to)} ` : ''}${commandText(command)}`;
   }
 
-  /** The limit that the guard gives the command; says so the first time. */
   #guardedLimit(command: Command): number | undefined {
-    const plan = this.#guard.plan(command, this.environmentOf(command));
-    if (plan.kind === 'leave') return undefined;
-    if (!this.#announced) {
-      this.#announced = true;
-      this.#terminal.say(`open-file limit raised for what this task runs: ${plan.from} -> ${plan.to}`);
-      if (plan.shortOf !== undefined) {
-        this.#terminal.warn(`that is less than the wanted ${plan.shortOf}: the hard limit is ${plan.to}`);
-      }
-    }
-    return plan.to;
+    return this.#guard.limitFor(command, this.environmentOf(command), this.#terminal);
   }
 
   #shellText({ argv }: Command, limit: number | undefined, before: string, after = ''): string {
@@ -246,6 +234,8 @@ export class Runner {
     const limit = options.limit ?? this.#guardedLimit(command);
     this.#verifyDirectory(command);
     const user = childUser(command, this.#machine.invoker);
+    // zx would never end an empty input; without one stdin is at its end from the start.
+    const input = options.input || undefined;
     const running = $({
       // Each option that ZX_* variables or zx's own command line could set is given.
       shell: this.#bash,
@@ -254,8 +244,8 @@ export class Runner {
       quote,
       cwd: command.cwd,
       env: definedOnly(this.environmentOf(command)),
-      stdio: [options.input === undefined ? 'ignore' : 'pipe', ...options.stdio],
-      ...(options.input === undefined ? {} : { input: options.input }),
+      stdio: [input === undefined ? 'ignore' : 'pipe', ...options.stdio],
+      ...(input === undefined ? {} : { input }),
       detached: true,
       preferLocal: false,
       timeout: 0,
@@ -267,10 +257,6 @@ export class Runner {
         spawn(this.#bash, ['-p', '-c', text], { ...spawnOptions, ...user, shell: false })) as never,
     })`exec ${[...command.argv]}`;
     return settle(running, this.#signals, options);
-  }
-
-  async #probe(command: Command, options: LaunchOptions & { timeoutMs: number }): Promise<ProbeResult> {
-    return probeResult(command, await this.#launch(command, options), options.timeoutMs);
   }
 
   /** Cargo has one verb, so that no cargo run can miss the recovery. */
@@ -295,9 +281,12 @@ export class Runner {
   /** The server is started outside the guard: it outlives the task, and gets the wanted limit as it is. */
   #restartServer(wrapper: string, like: Command): Promise<boolean> {
     const limit = this.#guard.serverLimit;
-    const options = { stdio: CAPTURED, limit, timeoutMs: SERVER_TIMEOUT_MS };
-    const { cwd, env, base } = like;
-    const call = (flag: string) => this.#probe(cmd({ cwd, env, base })`${wrapper} ${flag}`, options);
+    const { argv: _, ...place } = like;
+    const call = async (flag: string) => {
+      const command = cmd(place)`${wrapper} ${flag}`;
+      const outcome = await this.#launch(command, { stdio: CAPTURED, limit, timeoutMs: SERVER_TIMEOUT_MS });
+      return probeResult(command, outcome, SERVER_TIMEOUT_MS);
+    };
     return restartServer(wrapper, limit, call, (text) => this.#terminal.warn(text));
   }
 }

@@ -18,7 +18,11 @@ await runTask(
     flags: { arch: { value: 'ARCH', help: 'Also check the machine.', choices: ARCHES } },
   },
   async (ctx, { flags, positionals }) => {
-    const { printGlibcVerdicts } = await import('../lib/elf/print-verdicts.ts');
-    printGlibcVerdicts(ctx, positionals.binary, positionals.max, flags.arch);
+    const { parseGlibcLimit } = await import('../lib/elf/glibc.ts');
+    const { printVerdicts } = await import('../lib/elf/print-verdicts.ts');
+    const { inspectGlibc } = await import('../lib/elf/verify.ts');
+    const options = { machine: flags.arch, max: parseGlibcLimit(positionals.max) };
+    const inspect = (path: string) => inspectGlibc(path, options);
+    printVerdicts(ctx, positionals.binary, inspect, ({ glibc }) => `highest GLIBC symbol: ${glibc}`);
   },
 );

@@ -79,7 +79,7 @@ test('every source file names its licence, and none of lib has outgrown its conc
 });
 
 describe('real mise', () => {
-  test('mise run build:docker:prebuilt stages both binaries, and words behind it are passed on', async () => {
+  test('mise run build:docker:prebuilt stages both binaries, and arguments after it are passed on', async () => {
     const checkout = new FakeCheckout();
     const extra = checkout.env({ DOCKER_PLATFORM: 'linux/amd64' });
     const all = await runMise(['run', 'build:docker:prebuilt'], SUITE_ROOT, extra);

@@ -59,7 +59,7 @@ describe('planted violations', () => {
     expect(found.join('\n')).toContain(what);
   });
 
-  test('a planted file in a tree is found by path and line, also when it is no TypeScript', () => {
+  test('a planted file in a tree is found by path and line, also when it is not TypeScript', () => {
     const root = temporaryDirectory();
     for (const path of ['lib/deep/er/planted.ts', 'tasks/planted.sh', 'lib/fine.ts']) {
       mkdirSync(dirname(join(root, path)), { recursive: true });

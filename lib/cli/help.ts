@@ -2,39 +2,35 @@
 
 /** `--help`, written from the same declaration that the arguments are parsed with. */
 
-import { type Declaration, positionalUsage } from './args.ts';
-import { VARIABLES, type Variable, type VariableName } from './variables.ts';
+import { type Declaration, type FlagSpec, positionalUsage } from './args.ts';
+import { VARIABLES, type Variable } from './variables.ts';
 
 const LINE_WIDTH = 100;
 const TERM_WIDTH_MAX = 34;
 
+type Row = readonly [term: string, text: string];
+
 /** The whole help text of a task, ending in a line break. */
-export function helpText(declaration: Declaration): string {
-  const { passThrough } = declaration;
-  const positionals = Object.entries(declaration.positionals ?? {}).map(
-    ([name, spec]) => [positionalUsage(name, spec), withChoices(spec.help, spec.choices)] as const,
+export function helpText({ name, summary, positionals, passThrough, flags, variables }: Declaration): string {
+  const terms = Object.entries(positionals ?? {}).map(
+    ([key, spec]): Row => [positionalUsage(key, spec), withChoices(spec)],
   );
-  const passed = passThrough === undefined ? [] : [[`[${passThrough.name}]...`, passThrough.help] as const];
-  const terms = [...positionals, ...passed];
-  const usage = [declaration.name, '[options]', ...terms.map(([term]) => term)].join(' ');
-  const flags = Object.entries(declaration.flags ?? {}).map(
-    ([name, spec]) =>
-      [
-        spec.value === undefined ? `--${name}` : `--${name} ${spec.value}`,
-        withChoices(spec.help, spec.choices),
-      ] as const,
+  if (passThrough !== undefined) terms.push([`[${passThrough.name}]...`, passThrough.help]);
+  const options = Object.entries(flags ?? {}).map(
+    ([key, spec]): Row => [spec.value === undefined ? `--${key}` : `--${key} ${spec.value}`, withChoices(spec)],
   );
-  const variables = (declaration.variables ?? []).map((name) => [name, variableHelp(name)] as const);
+  const environment = (variables ?? []).map((key): Row => [key, variableHelp(VARIABLES[key])]);
+  const usage = [name, '[options]', ...terms.map(([term]) => term)].join(' ');
   const blocks = [
-    `${wrap(declaration.summary, LINE_WIDTH).join('\n')}\n\nUsage: ${usage}\n`,
+    `${wrap(summary, LINE_WIDTH).join('\n')}\n\nUsage: ${usage}\n`,
     block('Arguments', terms),
-    block('Options', [...flags, ['-h, --help', 'Show this help.']]),
-    block('Environment', variables),
+    block('Options', [...options, ['-h, --help', 'Show this help.']]),
+    block('Environment', environment),
   ];
   return blocks.filter((text) => text !== '').join('\n');
 }
 
-function withChoices(help: string, choices: readonly string[] | undefined): string {
+function withChoices({ help, choices }: Pick<FlagSpec, 'help' | 'choices'>): string {
   return choices === undefined ? help : `${help} One of: ${choices.join(', ')}.`;
 }
 
@@ -49,32 +45,24 @@ export function meaningText({ meaning, choices }: Variable): string {
   return choices === undefined ? meaning : `${meaning} (${choices.join(', ')})`;
 }
 
-function variableHelp(name: VariableName): string {
-  const variable: Variable = VARIABLES[name];
+function variableHelp(variable: Variable): string {
   const text = meaningText(variable);
-  const standard = defaultText(variable);
-  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${standard === undefined ? '' : ` (default: ${standard})`}.`;
+  const value = defaultText(variable);
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${value === undefined ? '' : ` (default: ${value})`}.`;
 }
 
-function block(title: string, rows: readonly (readonly [string, string])[]): string {
+function block(title: string, rows: readonly Row[]): string {
   if (rows.length === 0) return '';
   const width = Math.min(TERM_WIDTH_MAX, Math.max(...rows.map(([term]) => term.length)));
-  return `${title}:\n${rows.map(([term, text]) => row(term, text, width)).join('')}`;
-}
-
-function row(term: string, text: string, width: number): string {
   const indent = ' '.repeat(width + 4);
-  const lines = wrap(text, LINE_WIDTH - indent.length);
-  const head = term.length > width ? `  ${term}\n${indent}` : `  ${term.padEnd(width)}  `;
-  return `${head}${lines.join(`\n${indent}`)}\n`;
+  const lines = rows.map(([term, text]) => {
+    const head = term.length > width ? `  ${term}\n${indent}` : `  ${term.padEnd(width)}  `;
+    return `${head}${wrap(text, LINE_WIDTH - indent.length).join(`\n${indent}`)}\n`;
+  });
+  return `${title}:\n${lines.join('')}`;
 }
 
+/** The lines of a text, broken at blanks; what is longer than `width` without one has a line of its own. */
 function wrap(text: string, width: number): string[] {
-  const lines: string[] = [''];
-  for (const word of text.split(' ')) {
-    const last = lines[lines.length - 1] as string;
-    if (last !== '' && last.length + 1 + word.length > width) lines.push(word);
-    else lines[lines.length - 1] = last === '' ? word : `${last} ${word}`;
-  }
-  return lines;
+  return text.match(new RegExp(`(?! )(?:.{1,${width}}(?= |$)|\\S+)`, 'g')) ?? [];
 }

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/**
- * What the user sees: results on stdout; progress, echo and reports on stderr, about one line per command. All colour
- * of the suite is here.
- */
+/** What the user sees: results on stdout; progress, echo and reports on stderr. All colour of the suite is here. */
 
 import type { Environment } from './env.ts';
 
@@ -19,28 +16,22 @@ export class Terminal {
   readonly #err: Sink;
   /** Whether escape sequences are understood. */
   readonly #isAnsi: boolean;
-  readonly #coloured: boolean;
-  readonly #sections: { title: string; ms: number }[] = [];
+  readonly #timings: string[] = [];
   #depth = 0;
+  /** Whether progress is for a user at a terminal. */
+  readonly isInteractive: boolean;
+  readonly isColoured: boolean;
 
   /** @param env `NO_COLOR` (https://no-color.org) and `TERM=dumb` turn colour off */
   constructor(out: Sink, err: Sink, env: Environment) {
     this.#out = out;
     this.#err = err;
-    this.#isAnsi = err.isTTY === true && env.TERM !== 'dumb';
-    this.#coloured = this.#isAnsi && (env.NO_COLOR ?? '') === '';
+    this.isInteractive = err.isTTY === true;
+    this.#isAnsi = this.isInteractive && env.TERM !== 'dumb';
+    this.isColoured = this.#isAnsi && (env.NO_COLOR ?? '') === '';
   }
 
-  /** Whether progress is for a user at a terminal. */
-  get isInteractive(): boolean {
-    return this.#err.isTTY === true;
-  }
-
-  get isColoured(): boolean {
-    return this.#coloured;
-  }
-
-  /** The width of the terminal in columns; 80 where it is unknown (some terminals say 0). */
+  /** The width of the terminal; 80 where it is unknown (some terminals say 0). */
   get columns(): number {
     return this.#err.columns || 80;
   }
@@ -65,7 +56,7 @@ export class Terminal {
   }
 
   error(text: string): void {
-    // The progress bar of a program that was stopped may still stand on this line.
+    // The progress bar of a program that was stopped may still be on this line.
     const fresh = this.#isAnsi ? '\r\u001b[K' : '';
     this.say(`${fresh}${this.#paint('1;31', 'error:')} ${text}`);
   }
@@ -75,7 +66,7 @@ export class Terminal {
     this.#err.write(bytes);
   }
 
-  /** Runs a part of the task under a heading and keeps its time for `timings`, unless it is part of another one. */
+  /** Runs a part of the task under a heading; unless it is inside another section, `timings` has its time. */
   async section<T>(title: string, body: () => Promise<T>, heading: string = title): Promise<T> {
     this.say(this.#paint('1', `==> ${heading}`));
     const start = performance.now();
@@ -84,24 +75,23 @@ export class Terminal {
       return await body();
     } finally {
       this.#depth--;
-      if (this.#depth === 0) this.#sections.push({ title, ms: performance.now() - start });
+      if (this.#depth === 0) this.#timings.push(`${title} ${seconds(performance.now() - start)}`);
     }
   }
 
   /** What took how long: `targets 0.02 s, cargo 12.3 s`. */
   timings(): string {
-    return this.#sections.map(({ title, ms }) => `${title} ${seconds(ms)}`).join(', ');
+    return this.#timings.join(', ');
   }
 
   #paint(code: string, text: string): string {
-    return this.#coloured ? `\u001b[${code}m${text}\u001b[0m` : text;
+    return this.isColoured ? `\u001b[${code}m${text}\u001b[0m` : text;
   }
 }
 
 /** A duration in milliseconds as seconds for users: `0.03 s`, `12.3 s`, `2 min 5 s`. */
 export function seconds(ms: number): string {
-  if (ms < 10_000) return `${(ms / 1000).toFixed(2)} s`;
-  if (ms < 60_000) return `${(ms / 1000).toFixed(1)} s`;
+  if (ms < 60_000) return `${(ms / 1000).toFixed(ms < 10_000 ? 2 : 1)} s`;
   const whole = Math.round(ms / 1000);
   return `${Math.floor(whole / 60)} min ${whole % 60} s`;
 }

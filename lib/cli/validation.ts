@@ -6,16 +6,17 @@ import { describeError, InterruptedError, TaskError } from '../errors.ts';
 import type { Terminal } from './terminal.ts';
 
 export class Problems {
-  readonly #found: TaskError[] = [];
+  /** By the lines that are printed. */
+  readonly #found = new Map<string, TaskError>();
 
   /** Whether nothing has been found wrong so far. */
   get isEmpty(): boolean {
-    return this.#found.length === 0;
+    return this.#found.size === 0;
   }
 
   /**
    * Runs a check or reads a value.
-   * @param placeholder stands for a wrong value, so that what does not depend on it can be checked as well
+   * @param placeholder takes the place of a wrong value, so that what does not depend on it can be checked as well
    */
   attempt<T>(body: () => T, placeholder: T): T {
     try {
@@ -26,7 +27,7 @@ export class Problems {
     }
   }
 
-  /** The same for what has to be waited for. */
+  /** The same for an asynchronous check; `undefined` takes the place of a wrong value. */
   async attemptAsync<T>(body: () => Promise<T>): Promise<T | undefined> {
     try {
       return await body();
@@ -41,16 +42,15 @@ export class Problems {
    * @throws the last of them
    */
   throwIfAny(terminal: Terminal): void {
-    const lines = new Map(this.#found.map((error) => [describeError(error), error]));
-    const last = [...lines.values()].at(-1);
+    const last = [...this.#found.values()].at(-1);
     if (last === undefined) return;
-    for (const line of [...lines.keys()].slice(0, -1)) terminal.error(line);
+    for (const line of [...this.#found.keys()].slice(0, -1)) terminal.error(line);
     throw last;
   }
 
-  /** A signal or a bug is not a problem of the user's settings: it ends the task as it does everywhere. */
+  /** A signal or a bug is not a wrong setting of the user's: it ends the task at once, as everywhere. */
   #note(error: unknown): void {
     if (!(error instanceof TaskError) || error instanceof InterruptedError) throw error;
-    this.#found.push(error);
+    this.#found.set(describeError(error), error);
   }
 }

@@ -9,19 +9,36 @@
  * cargo's to say, and so is where it is.
  */
 
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { join, relative } from 'node:path';
 import { stringify } from 'smol-toml';
 import type { CargoSettings } from '../cargo/config-files.ts';
 import { type Features, featuresFor } from '../cargo/features.ts';
 import { MESSAGE_FORMAT } from '../cargo/messages.ts';
 import type { Toolchain } from '../cargo/toolchain.ts';
+import type { Environment } from '../cli/env.ts';
 import { shown, usageError } from '../errors.ts';
 import { type Host, linuxTriple } from '../host.ts';
 import { type Command, cmd } from '../process/command.ts';
-import type { Binary } from '../product.ts';
-import { binariesOf, type DevBuildConfig } from './config.ts';
+import { type Binary, COMPONENTS } from '../product.ts';
+import type { BuildOptions } from '../stage/config.ts';
 import { compilerScripts, type ScriptFile } from './rustc-wrappers.ts';
+
+/** What a driver wants built besides the gateway. */
+export interface DevBuildWishes {
+  /** Whether the same run builds the static supervisor; without it the run is plainly `cargo build`. */
+  readonly withSupervisor: boolean;
+  /** More binaries of the same run: the VM driver. */
+  readonly others: readonly Binary[];
+  /** Variables for cargo on top of the user's own: the directory of the embedded VM runtime. */
+  readonly env: Environment;
+}
+
+export interface DevBuildConfig extends DevBuildWishes, Pick<BuildOptions, 'jobs' | 'targetDirectory'> {
+  /** The checkout, absolute. */
+  readonly root: string;
+  readonly host: Host;
+}
 
 export interface DevBuildPlan {
   readonly config: DevBuildConfig;
@@ -29,8 +46,11 @@ export interface DevBuildPlan {
   readonly command: Command;
   /** Empty for a plain build. */
   readonly scripts: readonly ScriptFile[];
-  /** The directory of ours that the binaries appear in; `undefined` for a plain build, where that is cargo's own. */
-  readonly directory: string | undefined;
+}
+
+/** The binaries of the run, the gateway first. */
+export function binariesOf({ withSupervisor, others }: DevBuildWishes): readonly Binary[] {
+  return [COMPONENTS.gateway, ...(withSupervisor ? [COMPONENTS.supervisor] : []), ...others];
 }
 
 /**
@@ -43,19 +63,16 @@ export function planDevBuild(config: DevBuildConfig, toolchain: Toolchain, featu
   const { jobs, root, targetDirectory } = config;
   verifyTargets(settings.targets, config.host);
   const binaries = binariesOf(config);
-  const own = config.withSupervisor ? ownDirectories(config, settings, featuresFor(features, binaries)) : undefined;
-  const scripts = own === undefined ? { files: [], env: {} } : compilerScripts(own.tasks, settings);
+  const supervised = config.withSupervisor ? planSupervised(config, settings, featuresFor(features, binaries)) : PLAIN;
   const target = targetDirectory === undefined ? {} : { CARGO_TARGET_DIR: targetDirectory };
-  const options = { cwd: root, base: toolchain.env, env: { ...target, ...config.env, ...scripts.env } };
+  const options = { cwd: root, base: toolchain.env, env: { ...target, ...config.env, ...supervised.env } };
   const parallel = jobs === undefined ? [] : ['-j', jobs];
   const selected = binaries.flatMap((entry) => ['-p', entry.package, '--bin', entry.binary]);
   const extra = featureArguments(binaries, features);
-  const place = own === undefined ? [] : ['--target-dir', own.directory, ...own.sharing];
   return {
     config,
-    command: cmd(options)`cargo build ${parallel} ${selected} ${extra} ${place} ${MESSAGE_FORMAT}`,
-    scripts: scripts.files,
-    directory: own?.directory,
+    command: cmd(options)`cargo build ${parallel} ${selected} ${extra} ${supervised.arguments} ${MESSAGE_FORMAT}`,
+    scripts: supervised.files,
   };
 }
 
@@ -67,22 +84,25 @@ function featureArguments(binaries: readonly Binary[], features: Features): stri
   return all.length === 0 ? [] : ['--features', [...new Set(all)].join(' ')];
 }
 
+const PLAIN = { arguments: [], files: [], env: {} } as const;
+
 /**
- * Our directories in the target directory. Runs with other features have another one, so that two at once do not
- * collide.
+ * The scripts, and the directory of our own in the target directory. Runs with other features have another one, so that
+ * two at once do not collide.
  */
-function ownDirectories(config: DevBuildConfig, settings: CargoSettings, features: readonly string[]) {
+function planSupervised(config: DevBuildConfig, settings: CargoSettings, features: readonly string[]) {
   const target = config.targetDirectory ?? settings.targetDirectory ?? join(config.root, 'target');
   const tasks = join(target, 'openshell-tasks');
-  const key = createHash('sha256').update(features.join(' ')).digest('hex').slice(0, 8);
+  const key = hash('sha256', features.join(' ')).slice(0, 8);
   const directory = join(tasks, features.length === 0 ? 'launch' : `launch-${key}`);
-  return { tasks, directory, sharing: settings.hasBuildDirectory ? [] : sharingArguments(target, config.root) };
+  const sharing = settings.hasBuildDirectory ? [] : sharingArguments(target, config.root);
+  return { arguments: ['--target-dir', directory, ...sharing], ...compilerScripts(tasks, settings) };
 }
 
 /**
  * The arguments that put everything but the binaries where the user's builds have it. Cargo takes braces in this path
- * for a template, which a relative path may have none of (relative to the directory that cargo runs in); where both
- * have some, nothing is shared, only built again.
+ * for a template. Where the absolute path has some, the one relative to cargo's directory may do; where both have some,
+ * nothing is shared, and everything is built again.
  */
 function sharingArguments(target: string, root: string): string[] {
   const text = [target, relative(root, target)].find((path) => !/[{}]/.test(path));
@@ -99,7 +119,7 @@ function verifyTargets(targets: readonly string[], host: Host): void {
   );
 }
 
-/** Whether a target may run here. Only what is plainly for another machine is refused: a target may also be a file. */
+/** Only what is plainly for another machine is refused: a target may also be a file. */
 function isRunnable(target: string, host: Host): boolean {
   const [, cpu, system] = /^([^-/]+)-[^-/]+-([^-/]+)/.exec(target) ?? [];
   if (cpu === undefined) return true;

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * The scripts that stand before the compiler, pure. One links the supervisor's program statically: libc and std choose
- * at the last link, so only the last crate gets the flag. Cargo counts the path of such a `RUSTC_WORKSPACE_WRAPPER` in
- * the names of what it makes (not its content: so the path holds the content's hash), and keeps it apart from what a
- * user's own build makes.
+ * The scripts that cargo runs in place of the compiler, pure. One links the supervisor's program statically: libc and
+ * std choose at the last link, so only the last crate gets the flag. Cargo counts the path of such a
+ * `RUSTC_WORKSPACE_WRAPPER` in the names of its artifacts (not its content: so the path holds the content's hash), and
+ * keeps these apart from those of a user's own build.
  *
- * Plain sh and few words: they run once for every crate.
+ * Plain sh and short: they run once for every crate.
  */
 
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { join } from 'node:path';
 import type { CargoSettings } from '../cargo/config-files.ts';
 import { isSccache } from '../cargo/sccache-recovery.ts';
@@ -23,62 +23,56 @@ export interface ScriptFile {
   readonly text: string;
 }
 
-export interface CompilerScripts {
-  readonly files: readonly ScriptFile[];
-  /** What makes cargo compile through them. */
-  readonly env: Environment;
-}
-
 /**
- * The scripts of a run.
- * @param directory absolute; each script stands in a directory of its own in it
- * @param settings the wrappers that the user uses; they stay in use behind ours
+ * The scripts of a run, and the variables that make cargo compile through them.
+ * @param directory absolute; each script has a directory of its own in it
+ * @param settings the wrappers that the user uses; ours run them
  */
-export function compilerScripts(directory: string, settings: Pick<CargoSettings, 'wrapper' | 'workspaceWrapper'>) {
-  const { wrapper, workspaceWrapper } = settings;
-  const behind = workspaceWrapper === undefined ? '' : `${scriptQuote(workspaceWrapper)} `;
-  const own = script(directory, 'static-rustc', `${HEAD}${STATIC_PROGRAM}exec ${behind}"$@"\n`);
-  const workspace = { RUSTC_WORKSPACE_WRAPPER: own.path };
-  if (wrapper === undefined) return { files: [own], env: workspace } satisfies CompilerScripts;
-  const outer = script(directory, 'rustc-wrapper', outerText(own.path, behind, wrapper));
-  const env = { ...workspace, RUSTC_WRAPPER: outer.path, [INNER_WRAPPER]: wrapper };
-  return { files: [own, outer], env } satisfies CompilerScripts;
+export function compilerScripts(
+  directory: string,
+  { wrapper, workspaceWrapper }: Pick<CargoSettings, 'wrapper' | 'workspaceWrapper'>,
+): { readonly files: readonly ScriptFile[]; readonly env: Environment } {
+  const users = workspaceWrapper === undefined ? '' : `${scriptQuote(workspaceWrapper)} `;
+  const own = script(directory, 'static-rustc', `${HEAD}${STATIC_PROGRAM}exec ${users}"$@"\n`);
+  const env = { RUSTC_WORKSPACE_WRAPPER: own.path };
+  if (wrapper === undefined) return { files: [own], env };
+  const outer = script(directory, 'rustc-wrapper', outerText(own.path, users, wrapper));
+  return { files: [own, outer], env: { ...env, RUSTC_WRAPPER: outer.path, [INNER_WRAPPER]: wrapper } };
 }
 
 function script(directory: string, name: string, text: string): ScriptFile {
-  const key = createHash('sha256').update(text).digest('hex').slice(0, 16);
-  return { path: join(directory, `${name}-${key}`, name), text };
+  return { path: join(directory, `${name}-${hash('sha256', text).slice(0, 16)}`, name), text };
 }
 
 const HEAD = `#!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Made by the tasks for their own builds: see lib/dev-build/rustc-wrappers.ts.
+# Written by the tasks for their own builds: see lib/dev-build/rustc-wrappers.ts.
 `;
 
 /** Cargo says `COMPILER --crate-name NAME .. --crate-type TYPE ..`; the library of the package has the same name. */
 const STATIC_PROGRAM = `if [ "\${2-} \${3-}" = '--crate-name ${COMPONENTS.supervisor.binary.replaceAll('-', '_')}' ]; then
   previous=
-  for word do
-    if [ "$previous $word" = '--crate-type bin' ]; then
+  for argument do
+    if [ "$previous $argument" = '--crate-type bin' ]; then
       set -- "$@" -C target-feature=+crt-static
       break
     fi
-    previous=$word
+    previous=$argument
   done
 fi
 `;
 
 /**
- * Sccache takes the wrapper of the workspace's crates for a compiler that it does not know. So a wrapper of ours stands
- * before it, does that one's work, and shows it the real compiler. Only what compiles goes to sccache: cargo asks the
- * compiler some questions and keeps the answers, a failure too, which would outlive the restart of a server.
+ * Sccache takes the wrapper of the workspace's crates for a compiler that it does not know. So a wrapper of ours runs
+ * before it, does that one's work, and shows it the real compiler. Only what compiles goes to sccache: cargo keeps the
+ * results of its probes of the compiler, a failure too, which would outlive the restart of a server.
  */
-function outerText(own: string, behind: string, wrapper: string): string {
-  const direct = (word: number) => (isSccache(wrapper) ? `[ "\${${word}-}" = --crate-name ] || exec "$@"` : ':');
+function outerText(own: string, users: string, wrapper: string): string {
+  const direct = (at: number) => (isSccache(wrapper) ? `[ "\${${at}-}" = --crate-name ] || exec "$@"` : ':');
   return `${HEAD}if [ "\${1-}" = ${scriptQuote(own)} ]; then
   ${direct(3)}
   shift
-${STATIC_PROGRAM.replaceAll(/^(?=.)/gm, '  ')}  exec "$${INNER_WRAPPER}" ${behind}"$@"
+${STATIC_PROGRAM.replaceAll(/^(?=.)/gm, '  ')}  exec "$${INNER_WRAPPER}" ${users}"$@"
 fi
 ${direct(2)}
 exec "$${INNER_WRAPPER}" "$@"

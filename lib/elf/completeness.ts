@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Is all of the file there, and do its two tables agree? Pure checks over the headers. The kernel and the loader use
- * the program headers, most tools show the section headers: a file in which they differ is damaged, or was built to
- * look like something that it is not. Each check throws an `ElfError` for the first thing that is wrong.
+ * Is the file complete, and do its two tables agree? Pure checks over the headers. The kernel and the loader use the
+ * program headers, most tools show the section headers: a file in which they differ is damaged, or was built to look
+ * like something that it is not. Each check throws an `ElfError` for the first thing that is wrong.
  */
 import type { Dynamic } from './dynamic.ts';
 import { PT, SHT } from './format.ts';
@@ -65,12 +65,11 @@ function checkLoaded({ offset, address }: Segment, segments: Segment[]): void {
 
 /** Version needs that tools show (SHT_GNU_verneed) have to be those that the loader uses (DT_VERNEED). */
 export function checkVersionSection({ sections }: Headers, dynamic: Dynamic | undefined): void {
-  const offset = dynamic?.versionTable?.place.offset;
-  for (const section of sections.filter(({ type }) => type === SHT.gnuVerneed)) {
-    if (offset !== undefined && section.offset === BigInt(offset)) continue;
-    const found = offset === undefined ? 'has no DT_VERNEED' : `has DT_VERNEED at offset ${hex(offset)}`;
-    throw tampered(`${section.label}: version needs are at offset ${hex(section.offset)} but the file ${found}`);
-  }
+  const offset = dynamic?.versionOffset;
+  const wrong = sections.find((section) => section.type === SHT.gnuVerneed && section.offset !== BigInt(offset ?? -1));
+  if (wrong === undefined) return;
+  const found = offset === undefined ? 'has no DT_VERNEED' : `has DT_VERNEED at offset ${hex(offset)}`;
+  throw tampered(`${wrong.label}: version needs are at offset ${hex(wrong.offset)} but the file ${found}`);
 }
 
 function tampered(defect: string) {

@@ -2,9 +2,10 @@
 
 /**
  * What the loader is told: the interpreter (PT_INTERP), and from the dynamic section (PT_DYNAMIC) the needed libraries,
- * DF_1_PIE, and where the version needs are. Each function throws on the first thing that is wrong.
+ * DF_1_PIE, and the version needs (DT_VERNEED, `.gnu.version_r`): which named versions of which library. Each function
+ * throws on the first thing that is wrong. Source of the version needs: Linux Standard Base, "Symbol Versioning".
  */
-import { DF_1_PIE, DT, DYN } from './format.ts';
+import { DF_1_PIE, DT, DYN, VERNAUX, VERNEED } from './format.ts';
 import { loadedPlaces, type Place, type Segment } from './headers.ts';
 import { type ByteSource, damaged, hex } from './source.ts';
 
@@ -15,14 +16,16 @@ export interface Dynamic {
   isPie: boolean;
   /** It has packed relative relocations (DT_RELR), which glibc before 2.36 does not apply. */
   hasRelr: boolean;
-  versionTable: VersionTable | undefined;
+  /** Where the table of version needs is in the file. */
+  versionOffset: number | undefined;
+  versionNeeds: VersionNeed[];
 }
 
-/** The table of version needs (DT_VERNEED), how many libraries it claims to name, and its strings. */
-export interface VersionTable {
-  place: Place;
-  count: bigint;
-  strings: Place;
+export interface VersionNeed {
+  /** The library that has to have the version: `libc.so.6`. */
+  library: string;
+  /** The version's name: `GLIBC_2.34`. */
+  name: string;
 }
 
 /** Linux gives up on longer interpreter names (PATH_MAX); library and version names are far shorter. */
@@ -30,7 +33,8 @@ const MAX_STRING_BYTES = 4096;
 /** A dynamic section has some 30 entries. */
 const MAX_DYNAMIC_ENTRIES = 0x10000;
 const MAX_NEEDED = 1024;
-const NO_STRINGS: Place = { offset: 0, end: 0 };
+/** A version's number has 15 bits, so no sound file has more of them. */
+const MAX_VERSIONS = 0x8000;
 
 /** The interpreter's path. @throws ElfError when it is empty, too long, or not terminated inside its segment */
 export function readInterpreter(source: ByteSource, { offset, fileSize }: Segment): string {
@@ -54,15 +58,15 @@ export function readDynamic(source: ByteSource, segment: Segment, segments: Segm
     throw damaged('the dynamic section has only one of DT_VERNEED and DT_VERNEEDNUM');
   }
   const hasNames = needed.length > 0 || address !== undefined;
-  const strings = hasNames ? stringTable(entries, segments) : NO_STRINGS;
+  const strings = hasNames ? stringTable(entries, segments) : { offset: 0, end: 0 };
+  const text = (index: bigint, what: string) => stringAt(source, strings, index, what);
+  const versions = address === undefined ? undefined : loadedPlace(segments, address, 'DT_VERNEED');
   return {
-    needed: needed.map(({ value }) => stringAt(source, strings, value, 'name of a needed library (DT_NEEDED)')),
+    needed: needed.map(({ value }) => text(value, 'name of a needed library (DT_NEEDED)')),
     isPie: ((onlyValue(entries, 'DT_FLAGS_1') ?? 0n) & DF_1_PIE) !== 0n,
     hasRelr: onlyValue(entries, 'DT_RELR') !== undefined,
-    versionTable:
-      address === undefined || count === undefined
-        ? undefined
-        : { place: loadedPlace(segments, address, 'DT_VERNEED'), count, strings },
+    versionOffset: versions?.offset,
+    versionNeeds: versions === undefined ? [] : readVersionNeeds(source, versions, count, text),
   };
 }
 
@@ -108,7 +112,7 @@ function loadedPlace(segments: Segment[], address: bigint, what: string): Place 
 }
 
 /** The string at an index of a string table; `what` names it in an error. What is not UTF-8 is replaced. */
-export function stringAt(source: ByteSource, { offset, end }: Place, index: bigint, what: string): string {
+function stringAt(source: ByteSource, { offset, end }: Place, index: bigint, what: string): string {
   const size = end - offset;
   if (index >= size) throw damaged(`${what}: index ${hex(index)} is outside the string table of ${size} bytes`);
   const start = offset + Number(index);
@@ -116,4 +120,56 @@ export function stringAt(source: ByteSource, { offset, end }: Place, index: bigi
   const terminator = bytes.indexOf(0);
   if (terminator < 0) throw damaged(`${what}: the string at offset ${hex(start)} is not terminated`);
   return bytes.toString('utf8', 0, terminator);
+}
+
+/**
+ * The loader follows the chains of version needs by their links and not by their counts, so that is what is done here,
+ * and counts that do not fit are an error.
+ * @param count how many libraries the table claims to name
+ */
+function readVersionNeeds(
+  source: ByteSource,
+  place: Place,
+  count: bigint | undefined,
+  text: (index: bigint, what: string) => string,
+): VersionNeed[] {
+  const needs: { library: string; nameIndex: number }[] = [];
+  let libraries = 0;
+  for (const { at, record } of chain(source, place, place.offset, 'library version need')) {
+    libraries += 1;
+    const version = record.readUInt16LE(VERNEED.version);
+    if (version !== 1) throw damaged(`library version need at offset ${hex(at)}: vn_version is ${version}`);
+    const library = text(BigInt(record.readUInt32LE(VERNEED.file)), 'library of a version need');
+    const [before, start] = [needs.length, at + record.readUInt32LE(VERNEED.aux)];
+    for (const link of chain(source, place, start, 'version need')) {
+      if (needs.length >= MAX_VERSIONS)
+        throw damaged(`version needs go on after ${MAX_VERSIONS} at offset ${hex(link.at)}`);
+      needs.push({ library, nameIndex: link.record.readUInt32LE(VERNAUX.name) });
+    }
+    const [found, claimed] = [needs.length - before, record.readUInt16LE(VERNEED.count)];
+    if (found !== claimed) {
+      throw damaged(`version needs at offset ${hex(start)}: the chain has ${found} but its head says ${claimed}`);
+    }
+  }
+  if (BigInt(libraries) !== count) {
+    throw damaged(`version needs name ${libraries} libraries but DT_VERNEEDNUM says ${count}`);
+  }
+  return needs.map(({ library, nameIndex }) => ({ library, name: text(BigInt(nameIndex), 'name of a version need') }));
+}
+
+/** The records of a chain from `start`, each of which has to be inside `place`. */
+function* chain(source: ByteSource, place: Place, start: number, what: string) {
+  let at = start;
+  for (let step = -1; step !== 0; at += step) {
+    if (at + VERNEED.bytes > place.end) {
+      throw damaged(`${what} at offset ${hex(at)} leaves its segment, which ends at ${hex(place.end)}`);
+    }
+    const record = source.read(at, VERNEED.bytes);
+    yield { at, record };
+    step = record.readUInt32LE(VERNEED.next);
+    // A link into its own record would make the chain read the same bytes again and again.
+    if (step !== 0 && step < VERNEED.bytes) {
+      throw damaged(`${what} at offset ${hex(at)}: the next one would begin ${step} bytes on, inside it`);
+    }
+  }
 }

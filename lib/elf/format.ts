@@ -4,6 +4,7 @@
  * The 64-bit little-endian ELF format as data: numbers, names, and the positions of the fields that are read. Source:
  * System V gABI (chapters 4 and 5), GNU extensions from the Linux Standard Base.
  */
+import type { Arch } from '../host.ts';
 
 /** The ELF header (Elf64_Ehdr). As in all records here: its size, and the positions of fields from its start. */
 export const EHDR = { bytes: 64, class: 4, data: 5, identVersion: 6, type: 16, machine: 18, version: 20 } as const;
@@ -52,6 +53,9 @@ const MACHINES: Readonly<Record<number, string>> = {
   183: 'aarch64',
   243: 'riscv64',
 };
+
+/** The names of the machines that a binary is shipped for. */
+export const MACHINE_NAMES: Readonly<Record<Arch, string>> = { amd64: 'x86-64', arm64: 'aarch64' };
 
 /** The name of an e_machine, such as `x86-64`; a machine without a name here as `machine 1234`. */
 export function machineName(machine: number): string {

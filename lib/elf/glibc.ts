@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Which glibc a binary needs, by the version names in its version needs. Only names that are understood are compared
- * with a limit; any other name of glibc's fits no limit.
+ * Which glibc a binary needs, by the names in its version needs. Only names that are understood are compared with a
+ * limit; any other name of glibc's is over every limit.
  */
 import { shown, usageError } from '../errors.ts';
+import type { VersionNeed } from './dynamic.ts';
 import type { ElfFile } from './read.ts';
 
 export interface GlibcVersion {
@@ -12,12 +13,8 @@ export interface GlibcVersion {
   minor: number;
 }
 
-interface GlibcNeed {
-  /** As the binary has it: `GLIBC_2.2.5`, `GLIBC_ABI_DT_RELR`. */
-  name: string;
-  /** The library that it is wanted of: `libc.so.6`. */
-  library: string;
-  /** The glibc release that has it, third component dropped; `UNKNOWN` when no release can be said to. */
+interface GlibcNeed extends VersionNeed {
+  /** The glibc release that has it, without a third component; `UNKNOWN` for any other name. */
   version: GlibcVersion;
 }
 
@@ -26,12 +23,9 @@ const UNKNOWN: GlibcVersion = { major: Number.POSITIVE_INFINITY, minor: 0 };
 /** `GLIBC_ABI_DT_RELR` came with glibc 2.36, together with support for DT_RELR (source: glibc's NEWS for 2.36). */
 const DT_RELR: GlibcVersion = { major: 2, minor: 36 };
 
-/**
- * @param text `2.28`: two whole numbers
- * @throws TaskError (exit 2) when it is anything else
- */
+/** The limit of a text such as `2.28`. @throws usageError for anything but two whole numbers */
 export function parseGlibcLimit(text: string): GlibcVersion {
-  const version = /^\d+\.\d+$/.test(text) ? parseNumbers(text) : UNKNOWN;
+  const version = matchVersion(/^(\d+)\.(\d+)$/, text);
   if (version !== UNKNOWN) return version;
   throw usageError(`${shown(text)} is not a GLIBC version; give the highest one allowed as MAJOR.MINOR, such as 2.28`);
 }
@@ -51,13 +45,13 @@ function glibcNeeds(file: ElfFile): GlibcNeed[] {
   return [...needs.values()].sort((left, right) => compareGlibc(left.version, right.version));
 }
 
-/** The newest release that a file needs, as `GLIBC_2.34`; `none` when it needs none. */
+/** The newest release that a file needs, as `GLIBC_2.34`; `none` where it needs no glibc. */
 export function highestGlibc(file: ElfFile): string {
-  const version = glibcNeeds(file).findLast((need) => need.version !== UNKNOWN)?.version;
-  return version === undefined ? 'none' : glibcName(version);
+  const newest = glibcNeeds(file).findLast(({ version }) => version !== UNKNOWN);
+  return newest === undefined ? 'none' : glibcName(newest.version);
 }
 
-/** Against a file that needs versions that are over the limit, or that no limit allows. */
+/** The reasons against a file that needs versions over the limit. */
 export function glibcReasons(file: ElfFile, max: GlibcVersion): string[] {
   return glibcNeeds(file)
     .filter(({ version }) => compareGlibc(version, max) > 0)
@@ -68,7 +62,7 @@ function glibcReason({ name, library, version }: GlibcNeed, max: GlibcVersion): 
   const found = `needs ${shown(name).slice(1, -1)} of ${shown(library)}`;
   const limit = `allowed is up to ${glibcName(max)}`;
   if (name === 'GLIBC_PRIVATE') {
-    return `${found}, which only the glibc it was linked with has for sure, ${limit}; do not use glibc's internals`;
+    return `${found}, which only the glibc that it was linked with is sure to have, ${limit}; do not use glibc's internals`;
   }
   if (version === UNKNOWN) {
     return `${found}, a version that is not known here, ${limit}; find out which release of glibc has it`;
@@ -84,19 +78,17 @@ function glibcName({ major, minor }: GlibcVersion): string {
   return `GLIBC_${major}.${minor}`;
 }
 
-/** Less than 0 when `left` is older, 0 when they are the same, more than 0 when it is newer. */
+/** Negative when `left` is older, positive when it is newer. */
 function compareGlibc(left: GlibcVersion, right: GlibcVersion): number {
   return left.major - right.major || left.minor - right.minor;
 }
 
 function releaseOf(name: string): GlibcVersion {
-  if (name === 'GLIBC_ABI_DT_RELR') return DT_RELR;
-  const numbers = /^GLIBC_(\d+\.\d+)(?:\.\d+)?$/.exec(name)?.[1];
-  return numbers === undefined ? UNKNOWN : parseNumbers(numbers);
+  return name === 'GLIBC_ABI_DT_RELR' ? DT_RELR : matchVersion(/^GLIBC_(\d+)\.(\d+)(?:\.\d+)?$/, name);
 }
 
-/** The version of `2.28`; numbers that are too large to be exact are not one. */
-function parseNumbers(text: string): GlibcVersion {
-  const [major = Number.NaN, minor = Number.NaN] = text.split('.').map(Number);
+/** The two numbers that a pattern finds; `UNKNOWN` for another text, and for numbers that are too large to be exact. */
+function matchVersion(pattern: RegExp, text: string): GlibcVersion {
+  const [, major = Number.NaN, minor = Number.NaN] = pattern.exec(text)?.map(Number) ?? [];
   return Number.isSafeInteger(major) && Number.isSafeInteger(minor) ? { major, minor } : UNKNOWN;
 }

@@ -14,24 +14,8 @@ export interface Headers {
   sections: Section[];
 }
 
-export interface Segment {
-  /** Its program header in a message: `program header 1 at offset 0x78`. */
-  label: string;
-  type: number;
-  offset: bigint;
-  address: bigint;
-  fileSize: bigint;
-  memorySize: bigint;
-}
-
-export interface Section {
-  /** Its section header in a message: `section header 1 at offset 0x400`. */
-  label: string;
-  type: number;
-  offset: bigint;
-  size: bigint;
-  link: number;
-}
+export type Segment = ReturnType<typeof decodeSegment>;
+export type Section = ReturnType<typeof decodeSection>;
 
 /** @throws ElfError when it is not an ELF file, is one that cannot ship (32-bit, say), or a table is not all there */
 export function readHeaders(source: ByteSource): Headers {
@@ -42,8 +26,8 @@ export function readHeaders(source: ByteSource): Headers {
   const [identVersion, version] = [header.readUInt8(EHDR.identVersion), header.readUInt32LE(EHDR.version)];
   if (identVersion !== 1) throw damaged(`ELF version at offset ${hex(EHDR.identVersion)} is ${identVersion}, wanted 1`);
   if (version !== 1) throw damaged(`e_version at offset ${hex(EHDR.version)} is ${version}, wanted 1`);
-  const segments = readTable(source, header, EHDR_SEGMENTS).map(decodeSegment);
-  const sections = readTable(source, header, EHDR_SECTIONS).map(decodeSection);
+  const segments = readTable(source, header, EHDR_SEGMENTS, decodeSegment);
+  const sections = readTable(source, header, EHDR_SECTIONS, decodeSection);
   const names = header.readUInt16LE(EHDR_SECTIONS.namesIndex);
   if (names !== 0 && names >= sections.length) {
     throw damaged(`e_shstrndx is ${names} but there are ${sections.length} section headers`);
@@ -54,7 +38,7 @@ export function readHeaders(source: ByteSource): Headers {
 
 function checkIsElf(header: Buffer): void {
   if (header.toString('latin1', 0, 4) !== '\x7fELF') {
-    throw new ElfError(`is not an ELF file: it ${beginning(header)}; wanted a Linux binary`);
+    throw new ElfError(`is not an ELF file: it ${beginningOf(header)}; wanted a Linux binary`);
   }
   if (header.length < EHDR.bytes) {
     throw damaged(`ELF header at offset 0x0: it has ${EHDR.bytes} bytes but the file has ${header.length}`);
@@ -62,7 +46,7 @@ function checkIsElf(header: Buffer): void {
 }
 
 /** First bytes, in hex, of files that users have put where an ELF binary belongs. */
-const OTHER_FORMATS: readonly (readonly [string, string])[] = [
+const OTHER_FORMATS = [
   ['2321', "is a script ('#!')"],
   ['cffaedfe', 'is a Mach-O binary, built for macOS'],
   ['cefaedfe', 'is a Mach-O binary, built for macOS'],
@@ -71,23 +55,22 @@ const OTHER_FORMATS: readonly (readonly [string, string])[] = [
   ['213c617263683e', 'is a static library (ar archive)'],
   ['28b52ffd', 'is compressed with zstd'],
   ['1f8b', 'is compressed with gzip'],
-];
+] as const;
 
-function beginning(bytes: Buffer): string {
+function beginningOf(bytes: Buffer): string {
   if (bytes.length === 0) return 'is empty';
   const start = bytes.toString('hex', 0, 8);
   const known = OTHER_FORMATS.find(([magic]) => start.startsWith(magic));
   return known?.[1] ?? `begins with the bytes ${start.replace(/..(?=.)/g, '$& ')}`;
 }
 
-/** Refuses what cannot ship, and names the machine that it is for. */
+/** Refuses what cannot ship, with the machine that it is for. */
 function checkEncoding(header: Buffer): void {
   const [elfClass, data] = [header.readUInt8(EHDR.class), header.readUInt8(EHDR.data)];
   if (elfClass === 2 && data === 1) return;
   if (elfClass < 1 || elfClass > 2 || data < 1 || data > 2) {
-    throw damaged(
-      `ELF class at offset 0x4 is ${elfClass} and byte order at offset 0x5 is ${data}, wanted 2 (64-bit) and 1 (little-endian)`,
-    );
+    const found = `ELF class at offset 0x4 is ${elfClass} and byte order at offset 0x5 is ${data}`;
+    throw damaged(`${found}, wanted 2 (64-bit) and 1 (little-endian)`);
   }
   const machine = data === 1 ? header.readUInt16LE(EHDR.machine) : header.readUInt16BE(EHDR.machine);
   const encoding = `${elfClass === 1 ? '32-bit' : '64-bit'}${data === 1 ? '' : ' big-endian'}`;
@@ -111,41 +94,37 @@ function checkNumbering(header: Buffer): void {
   );
 }
 
-interface TableRecord {
-  label: string;
-  bytes: Buffer;
-}
-
 /** The records of a table, which has to be in the file with all of them. */
-function readTable(
+function readTable<Entry>(
   source: ByteSource,
   header: Buffer,
   table: typeof EHDR_SEGMENTS | typeof EHDR_SECTIONS,
-): TableRecord[] {
+  decode: (label: string, bytes: Buffer) => Entry,
+): Entry[] {
   const { name, recordBytes } = table;
   const offset = header.readBigUInt64LE(table.offset);
   const entrySize = header.readUInt16LE(table.entrySize);
   const count = header.readUInt16LE(table.count);
   if (count === 0) return [];
   const where = `${name} table at offset ${hex(offset)}`;
-  const end = offset + BigInt(count * recordBytes);
+  const [length, start] = [count * recordBytes, Number(offset)];
+  const end = offset + BigInt(length);
   if (entrySize !== recordBytes) throw damaged(`${where}: its entries have ${entrySize} bytes, wanted ${recordBytes}`);
   if (offset < EHDR.bytes) throw damaged(`${where}: its ${count} entries would begin inside the ELF header`);
   if (end > source.size) {
-    throw damaged(
-      `${where}: ${count} entries of ${recordBytes} bytes end at ${hex(end)} but the file has ${source.size} bytes`,
-    );
+    const found = `${count} entries of ${recordBytes} bytes end at ${hex(end)}`;
+    throw damaged(`${where}: ${found} but the file has ${source.size} bytes`);
   }
-  const start = Number(offset);
-  const bytes = source.read(start, count * recordBytes);
-  return Array.from({ length: count }, (_, index) => ({
-    label: `${name} ${index} at offset ${hex(start + index * recordBytes)}`,
-    bytes: bytes.subarray(index * recordBytes),
-  }));
+  const bytes = source.read(start, length);
+  return Array.from({ length: count }, (_, index) => {
+    const at = index * recordBytes;
+    return decode(`${name} ${index} at offset ${hex(start + at)}`, bytes.subarray(at));
+  });
 }
 
-function decodeSegment({ label, bytes }: TableRecord): Segment {
+function decodeSegment(label: string, bytes: Buffer) {
   return {
+    /** Its program header in a message: `program header 1 at offset 0x78`. */
     label,
     type: bytes.readUInt32LE(PHDR.type),
     offset: bytes.readBigUInt64LE(PHDR.offset),
@@ -155,8 +134,9 @@ function decodeSegment({ label, bytes }: TableRecord): Segment {
   };
 }
 
-function decodeSection({ label, bytes }: TableRecord): Section {
+function decodeSection(label: string, bytes: Buffer) {
   return {
+    /** Its section header in a message: `section header 1 at offset 0x400`. */
     label,
     type: bytes.readUInt32LE(SHDR.type),
     offset: bytes.readBigUInt64LE(SHDR.offset),
@@ -174,10 +154,8 @@ export interface Place {
 
 /** From the byte that is loaded at an address to the end of its segment's bytes: one place in a sound file. */
 export function loadedPlaces(segments: readonly Segment[], address: bigint): Place[] {
-  return segments
-    .filter(({ type, address: start, fileSize }) => type === PT.load && address >= start && address < start + fileSize)
-    .map(({ offset, address: start, fileSize }) => ({
-      offset: Number(offset + (address - start)),
-      end: Number(offset + fileSize),
-    }));
+  return segments.flatMap(({ type, offset, address: start, fileSize }) => {
+    if (type !== PT.load || address < start || address >= start + fileSize) return [];
+    return [{ offset: Number(offset + (address - start)), end: Number(offset + fileSize) }];
+  });
 }

@@ -5,11 +5,10 @@
  * same on macOS.
  */
 import { checkAgreement, checkExtents, checkVersionSection } from './completeness.ts';
-import { type Dynamic, readDynamic, readInterpreter } from './dynamic.ts';
+import { type Dynamic, readDynamic, readInterpreter, type VersionNeed } from './dynamic.ts';
 import { PT } from './format.ts';
 import { type Headers, readHeaders } from './headers.ts';
 import { type ByteSource, withFileSource } from './source.ts';
-import { readVersionNeeds, type VersionNeed } from './versions.ts';
 
 export interface ElfFile extends Headers {
   /** In bytes. */
@@ -41,14 +40,14 @@ export function parseElf(source: ByteSource): ElfFile {
     ...headers,
     interpreter: interp && readInterpreter(source, interp),
     dynamic,
-    versionNeeds: dynamic?.versionTable === undefined ? [] : readVersionNeeds(source, dynamic.versionTable),
+    versionNeeds: dynamic?.versionNeeds ?? [],
   };
 }
 
 /**
  * Reads an ELF file by its path.
- * @throws ElfError as `parseElf`, and when the file is not a regular one, cannot be read, or changed meanwhile. The
- *   message does not name the path: the caller puts it in front.
+ * @throws ElfError as `parseElf`, and when the file is not a regular one, cannot be read, or changed while it was read.
+ *   The message does not name the path: the caller puts it in front.
  */
 export function readElf(path: string): ElfFile {
   return withFileSource(path, parseElf);

@@ -3,10 +3,10 @@
 /**
  * Where the ELF reader gets its bytes: a file or a buffer, read by position. Only the ranges that are wanted are read,
  * so a supervisor of 26 MB costs a handful of small reads. No read goes past the size that was found when the file was
- * opened, and a file that shrinks or is rewritten meanwhile is an `ElfError`.
+ * opened, and a file that shrinks or is rewritten while it is read is an `ElfError`.
  */
 import { closeSync, constants, fstatSync, openSync, readSync, type Stats, statSync } from 'node:fs';
-import { EXIT, TaskError } from '../errors.ts';
+import { EXIT, errnoOf, TaskError } from '../errors.ts';
 
 /** What cannot be read, or is not what an ELF file may be: one line that says what is wrong, and at which offset. */
 export class ElfError extends TaskError {
@@ -37,35 +37,34 @@ export function hex(value: number | bigint): string {
   return `0x${value.toString(16)}`;
 }
 
-function requireRange(offset: number, length: number, size: number): void {
-  const isCount = Number.isSafeInteger(offset) && Number.isSafeInteger(length) && offset >= 0 && length >= 0;
-  if (!isCount || offset + length > size) {
-    throw damaged(`${length} bytes at offset ${hex(offset)} are outside the file, which has ${size} bytes`);
-  }
+/** A source of `size` bytes over a function that reads inside them. */
+function sourceOf(size: number, read: ByteSource['read']): ByteSource {
+  return {
+    size,
+    read: (offset, length) => {
+      const isCount = Number.isSafeInteger(offset) && Number.isSafeInteger(length) && offset >= 0 && length >= 0;
+      if (isCount && offset + length <= size) return read(offset, length);
+      throw damaged(`${length} bytes at offset ${hex(offset)} are outside the file, which has ${size} bytes`);
+    },
+  };
 }
 
 /** A source over bytes in memory; the bytes are not copied. */
 export function memorySource(bytes: Uint8Array): ByteSource {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  return {
-    size: buffer.length,
-    read: (offset, length) => {
-      requireRange(offset, length, buffer.length);
-      return buffer.subarray(offset, offset + length);
-    },
-  };
+  return sourceOf(buffer.length, (offset, length) => buffer.subarray(offset, offset + length));
 }
 
 /**
- * Opens a regular file, hands a source over it to `use`, and closes it again.
+ * Opens a regular file, gives `use` a source over it, and closes it again.
  * @returns what `use` returns
- * @throws ElfError when there is no such file, it is not a regular file, it cannot be read, or it changed meanwhile
+ * @throws ElfError when there is no such file, it is not a regular file, it cannot be read, or it changed while it was
  */
 export function withFileSource<Result>(path: string, use: (source: ByteSource) => Result): Result {
   if (path.includes('\0')) throw new ElfError('no such file: the path holds a NUL character; correct the path');
   try {
     requireRegularFile(statSync(path));
-    // Meanwhile the path may have become a FIFO, and opening one without O_NONBLOCK waits for its writer.
+    // The path may be a FIFO by now, and opening one without O_NONBLOCK waits for its writer.
     const descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
     try {
       return useUnchanged(descriptor, use);
@@ -80,36 +79,30 @@ export function withFileSource<Result>(path: string, use: (source: ByteSource) =
 function useUnchanged<Result>(descriptor: number, use: (source: ByteSource) => Result): Result {
   const before = fstatSync(descriptor);
   requireRegularFile(before);
-  const result = use(fileSource(descriptor, before.size));
+  const result = use(sourceOf(before.size, (offset, length) => readFully(descriptor, offset, length)));
   const after = fstatSync(descriptor);
   if (after.size === before.size && after.mtimeMs === before.mtimeMs) return result;
   throw new ElfError('was changed while it was read; wait for what writes it, then run this again');
 }
 
-function fileSource(descriptor: number, size: number): ByteSource {
-  return {
-    size,
-    read: (offset, length) => {
-      requireRange(offset, length, size);
-      const bytes = Buffer.alloc(length);
-      for (let done = 0; done < length; ) {
-        const got = readSync(descriptor, bytes, done, length - done, offset + done);
-        if (got === 0) throw new ElfError(`became shorter than ${offset + length} bytes while it was read`);
-        done += got;
-      }
-      return bytes;
-    },
-  };
+function readFully(descriptor: number, offset: number, length: number): Buffer {
+  const bytes = Buffer.alloc(length);
+  for (let done = 0; done < length; ) {
+    const got = readSync(descriptor, bytes, done, length - done, offset + done);
+    if (got === 0) throw new ElfError(`became shorter than ${offset + length} bytes while it was read`);
+    done += got;
+  }
+  return bytes;
 }
 
 /** What the file system refused, as an `ElfError`; `undefined` for any other error. */
 function systemFailure(error: unknown): ElfError | undefined {
-  const { code, syscall, message } = error as NodeJS.ErrnoException;
-  if (syscall === undefined) return undefined;
+  const code = errnoOf(error);
+  if (code === undefined) return undefined;
   if (code === 'ENOENT' || code === 'ENOTDIR') return new ElfError('no such file; build it first, or correct the path');
   if (code === 'EACCES') return new ElfError('cannot be read: permission denied; make it readable for this user');
   // Node's own message goes on with the call and the path, which the user knows: `EIO: i/o error, read`.
-  return new ElfError(`cannot be read: ${message.split(', ', 1)[0]}`);
+  return new ElfError(`cannot be read: ${(error as Error).message.split(', ', 1)[0]}`);
 }
 
 function requireRegularFile(stats: Stats): void {

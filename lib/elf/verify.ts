@@ -1,30 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Is a binary what has to be shipped? Three checks: a static executable (the supervisor, which runs inside arbitrary
- * images), no newer glibc than a limit (gateway and drivers), and any complete executable for a machine (a dynamic
- * bundle or gateway). None of them throws. A file that cannot be read is refused, and so is a damaged one: what is
- * missing from it would read as "no interpreter, no needed libraries".
+ * Can a binary be shipped? Three checks: a static executable (the supervisor, which runs inside arbitrary images), no
+ * newer glibc than a limit (gateway and drivers), and any complete executable for a machine (a dynamic bundle or
+ * gateway). None of them throws: a file that cannot be read is refused, and so is a damaged one, because what is missing
+ * from it would read as "no interpreter, no needed libraries".
  */
-import { oneLine } from '../errors.ts';
+import { oneLine, shown } from '../errors.ts';
 import type { Arch } from '../host.ts';
+import { ET, MACHINE_NAMES, PT } from './format.ts';
 import { type GlibcVersion, glibcReasons, highestGlibc } from './glibc.ts';
 import { type ElfFile, parseElf, readElf } from './read.ts';
-import { type BinaryKind, executableReasons, kindOf, programReasons, staticReasons } from './rules.ts';
-import { ElfError, memorySource } from './source.ts';
+import { ElfError, hex, memorySource } from './source.ts';
 
-/** What is inspected: the file of a path, or content that is in memory, under the name that reasons give it. */
+/** What is inspected: the path of a file, or content in memory with the name that reasons give it. */
 export type Binary = string | { name: string; content: Uint8Array };
 
-export interface MachineOption {
-  /** The machine that it has to be for; any machine is good when it is left out. */
-  machine?: Arch | undefined;
-}
+/** The machine that it has to be for; without one, any. */
+type Machine = { machine?: Arch | undefined };
 
-export interface GlibcOptions extends MachineOption {
-  /** The newest glibc release that it may need. */
-  max: GlibcVersion;
-}
+/** What a file is to a user who runs it. `other` is an object file, a core dump, or of an unknown type. */
+export type BinaryKind = 'static' | 'static-pie' | 'dynamic' | 'shared-library' | 'other';
 
 export interface BinaryFacts {
   /** In bytes. */
@@ -42,23 +38,27 @@ export interface BinaryFacts {
  */
 export type Verdict = { ok: true; facts: BinaryFacts } | { ok: false; reasons: string[]; facts?: BinaryFacts };
 
+const TYPES: Readonly<Record<number, string>> = {
+  [ET.none]: 'a file without a type (ET_NONE)',
+  [ET.rel]: 'a relocatable object (ET_REL)',
+  [ET.core]: 'a core dump (ET_CORE)',
+};
+
+const BUILD_IT_STATIC = "build it for a *-linux-musl target, or with '-C target-feature=+crt-static'";
+
 /** Is it a complete, fully static executable, classic or static-PIE? */
-export function inspectStatic(binary: Binary, { machine }: MachineOption = {}): Verdict {
-  return inspect(binary, (file) => [
-    ...programReasons(file, machine),
-    ...executableReasons(file),
-    ...staticReasons(file),
-  ]);
+export function inspectStatic(binary: Binary, { machine }: Machine = {}): Verdict {
+  return inspect(binary, (file) => staticReasons(file, machine));
 }
 
-/** Does it run with the glibc of `max`? A static binary always does. It may be a shared library, too. */
-export function inspectGlibc(binary: Binary, { machine, max }: GlibcOptions): Verdict {
+/** Does it run with the glibc release `max`? A static binary always does. It may be a shared library, too. */
+export function inspectGlibc(binary: Binary, { machine, max }: Machine & { max: GlibcVersion }): Verdict {
   return inspect(binary, (file) => [...programReasons(file, machine), ...glibcReasons(file, max)]);
 }
 
 /** Is it a complete executable, static or dynamic? */
-export function inspectExecutable(binary: Binary, { machine }: MachineOption = {}): Verdict {
-  return inspect(binary, (file) => [...programReasons(file, machine), ...executableReasons(file)]);
+export function inspectExecutable(binary: Binary, { machine }: Machine = {}): Verdict {
+  return inspect(binary, (file) => executableReasons(file, machine));
 }
 
 function inspect(binary: Binary, reasonsAgainst: (file: ElfFile) => string[]): Verdict {
@@ -72,4 +72,58 @@ function inspect(binary: Binary, reasonsAgainst: (file: ElfFile) => string[]): V
     if (!(error instanceof ElfError)) throw error;
     return { ok: false, reasons: [`${name}: ${error.message}`] };
   }
+}
+
+/** How it is linked, and whether it is a program at all. */
+export function kindOf(file: ElfFile): BinaryKind {
+  if (file.type !== ET.exec && file.type !== ET.dyn) return 'other';
+  if (file.interpreter !== undefined) return 'dynamic';
+  if (file.type === ET.dyn && !file.dynamic?.isPie) return 'shared-library';
+  if (file.dynamic !== undefined && file.dynamic.needed.length > 0) return 'dynamic';
+  return file.type === ET.dyn ? 'static-pie' : 'static';
+}
+
+/** The reasons against an executable or shared library for the machine; `undefined` allows any machine. */
+export function programReasons(file: ElfFile, machine: Arch | undefined): string[] {
+  const reasons: string[] = [];
+  if (kindOf(file) === 'other') {
+    const found = TYPES[file.type] ?? `of the ELF type ${hex(file.type)}`;
+    reasons.push(`is ${found}, wanted an executable; link it, or name the program`);
+  } else if (!file.segments.some(({ type }) => type === PT.load)) {
+    reasons.push('has no PT_LOAD segment, so none of it is loaded, wanted an executable; build or copy it again');
+  }
+  if (machine !== undefined && file.machine !== MACHINE_NAMES[machine]) {
+    reasons.push(`is for ${file.machine}, wanted ${machine} (${MACHINE_NAMES[machine]}); build it for ${machine}`);
+  }
+  return reasons;
+}
+
+/** The reasons against an executable. libc.so.6 passes: it has an interpreter, and can be executed. */
+export function executableReasons(file: ElfFile, machine: Arch | undefined): string[] {
+  const reasons = programReasons(file, machine);
+  if (kindOf(file) === 'shared-library') {
+    reasons.push(
+      'is a shared library (ET_DYN without DF_1_PIE), wanted an executable; name the program, not its library',
+    );
+  }
+  return reasons;
+}
+
+/** The reasons against a static executable. */
+export function staticReasons(file: ElfFile, machine: Arch | undefined): string[] {
+  const reasons = executableReasons(file, machine);
+  if (file.interpreter !== undefined) {
+    const found = `is dynamically linked, with the interpreter (PT_INTERP) ${shown(file.interpreter)}`;
+    reasons.push(`${found}, wanted a static executable; ${BUILD_IT_STATIC}`);
+  }
+  const needed = file.dynamic?.needed ?? [];
+  if (needed.length > 0) {
+    reasons.push(`depends on shared libraries (DT_NEEDED) ${listed(needed)}, wanted none; ${BUILD_IT_STATIC}`);
+  }
+  return reasons;
+}
+
+function listed(names: string[]): string {
+  const first = names.slice(0, 10).map(shown).join(', ');
+  return names.length > 10 ? `${first} and ${names.length - 10} more` : first;
 }

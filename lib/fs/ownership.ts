@@ -92,7 +92,7 @@ function makeOne(directory: string, mode: number | undefined): void {
   try {
     mkdirSync(directory, mode === undefined ? {} : { mode });
   } catch (error) {
-    // Another process may have made it meanwhile; then its owner is that one's business.
+    // Another process may have made it by now; then its owner is that one's business.
     if (errnoOf(error) === 'EEXIST') return;
     throw error;
   }

@@ -2,15 +2,16 @@
 
 /** What a launch was asked for, whichever driver: flags and environment, checked, as one flat value. */
 
-import { isIP } from 'node:net';
 import { join } from 'node:path';
-import { type Environment, firstOf, readVariable } from '../cli/env.ts';
+import type { RunnerContext } from '../build-env.ts';
+import { firstOf, readVariable } from '../cli/env.ts';
 import type { Problems } from '../cli/validation.ts';
 import type { VariableName } from '../cli/variables.ts';
+import type { Engine } from '../engine/types.ts';
 import { usageError } from '../errors.ts';
 import type { Invoker } from '../fs/ownership.ts';
 import { absolutePath } from '../fs/paths.ts';
-import { type Owners, ownersOf, verifyPrivateDirectory } from '../fs/private-directory.ts';
+import { ownersOf, verifyPrivateDirectory } from '../fs/private-directory.ts';
 import type { Host } from '../host.ts';
 import { type BuildOptions, resolveBuildOptions } from '../stage/config.ts';
 import type { DriverName } from './drivers/names.ts';
@@ -24,29 +25,17 @@ import {
   verifyGatewayName,
 } from './validate.ts';
 
-type Variables = readonly [VariableName, ...VariableName[]];
-
 /** What holds for a driver when nothing is set. */
 export interface DriverDefaults {
   readonly name: DriverName;
   readonly port: number;
   /** Whether its gateway becomes the CLI's active one. */
   readonly isActivated: boolean;
-  /** The variables for the gateway's name and its state directory; the first one that is set counts. */
-  readonly variables: { readonly name: Variables; readonly stateDirectory: Variables };
-  /** Where it listens, and the host that the CLI is given. */
-  bind(platform: NodeJS.Platform): Bind;
+  /** Where it listens, and the host that the CLI is given; 127.0.0.1 by default. */
+  bind?(platform: NodeJS.Platform): typeof LOOPBACK | undefined;
 }
 
-interface Bind {
-  readonly address: string;
-  readonly host: string;
-}
-
-/** Loopback, for all drivers that need nothing else. */
-export function loopback(): Bind {
-  return { address: '127.0.0.1', host: '127.0.0.1' };
-}
+const LOOPBACK = { address: '127.0.0.1', host: '127.0.0.1' };
 
 /** The flags of a launcher, as parsed; a launcher without a flag leaves it out. */
 export interface LaunchFlags {
@@ -58,21 +47,19 @@ export interface LaunchFlags {
   readonly 'gpu-vcpus'?: string | undefined;
 }
 
-/** What a configuration is resolved from. */
-export interface ConfigSource {
-  readonly env: Environment;
-  readonly startDirectory: string;
+/** The task's context, and what else a launch is resolved from. */
+export interface LaunchContext extends RunnerContext {
+  /** The checkout, absolute. */
   readonly root: string;
   readonly host: Host;
   readonly invoker: Invoker | undefined;
   readonly flags: LaunchFlags;
   readonly problems: Problems;
+  /** The engine that the driver was selected by, where it was. */
+  readonly engine: Engine | undefined;
 }
 
 export interface Config {
-  /** The checkout, absolute. */
-  readonly root: string;
-  readonly host: Host;
   readonly name: string;
   readonly port: number;
   readonly bindAddress: string;
@@ -82,7 +69,6 @@ export interface Config {
   readonly stateDirectory: string;
   /** The variable that names the state directory, for errors. */
   readonly stateSource: VariableName;
-  readonly owners: Owners;
   readonly sandboxImage: string;
   /** The endpoint that the user gave for sandboxes; `undefined` for the driver's own. */
   readonly grpcEndpoint: string | undefined;
@@ -96,30 +82,34 @@ export interface Config {
 }
 
 /** Resolves what all drivers have in common; whatever is wrong becomes one of the problems. */
-export function resolveConfig(record: DriverDefaults, source: ConfigSource): Config {
-  const { env, startDirectory, root, host, invoker, flags, problems } = source;
-  const owners = ownersOf(invoker?.uid);
-  const port = problems.attempt(() => resolvePort(record, env), record.port);
-  const bind = resolveBind(record, source);
-  const state = firstOf(env, record.variables.stateDirectory);
-  const stateDirectory =
-    state.text === undefined
-      ? join(root, '.cache', `gateway-${record.name}`)
-      : absolutePath(startDirectory, state.text);
-  problems.attempt(() => verifyPrivateDirectory(state.source, stateDirectory, owners), undefined);
-  problems.attempt(() => refuseTls(env), undefined);
+export function resolveConfig(record: DriverDefaults, ctx: LaunchContext): Config {
+  const { env, startDirectory, root, host, invoker, flags, problems } = ctx;
+  const portText = readVariable(env, 'OPENSHELL_SERVER_PORT') ?? String(record.port);
+  const port = problems.attempt(() => parsePort('OPENSHELL_SERVER_PORT', portText), record.port);
+  const bind = record.bind?.(host.platform) ?? LOOPBACK;
+  const address = readVariable(env, 'OPENSHELL_BIND_ADDRESS');
+  if (address !== undefined) {
+    problems.attempt(() => verifyBindAddress('OPENSHELL_BIND_ADDRESS', address), undefined);
+  }
+  const state = firstOf(env, variablesOf(record.name, 'STATE_DIR'));
+  const stateDirectory = absolutePath(startDirectory, state.text ?? join(root, '.cache', `gateway-${record.name}`));
+  problems.attempt(() => verifyPrivateDirectory(state.source, stateDirectory, ownersOf(invoker?.uid)), undefined);
+  problems.attempt(() => refuseTls(ctx), undefined);
+  const name = firstOf(env, variablesOf(record.name, 'NAME'));
+  const defaultName = `${record.name}-dev`;
+  const grpcEndpoint = readVariable(env, 'OPENSHELL_GRPC_ENDPOINT');
+  if (grpcEndpoint !== undefined) {
+    problems.attempt(() => verifyEndpoint('OPENSHELL_GRPC_ENDPOINT', grpcEndpoint), undefined);
+  }
   return {
-    root,
-    host,
-    name: resolveName(record, source),
+    name: problems.attempt(() => verifyGatewayName(name.source, name.text ?? defaultName), defaultName),
     port,
-    bindAddress: bind.address,
-    endpoint: httpEndpoint(bind.host, port),
+    bindAddress: address ?? bind.address,
+    endpoint: httpEndpoint(address === undefined ? bind.host : reachableAddress(address), port),
     stateDirectory,
     stateSource: state.source,
-    owners,
     sandboxImage: readVariable(env, 'OPENSHELL_SANDBOX_IMAGE'),
-    grpcEndpoint: problems.attempt(() => grpcEndpoint(env), undefined),
+    grpcEndpoint,
     logLevel: readVariable(env, 'OPENSHELL_LOG_LEVEL'),
     isActivated: problems.attempt(() => resolveActivation(record, flags), false),
     configHome: problems.attempt(() => configHome(env, startDirectory, invoker?.home), root),
@@ -131,34 +121,15 @@ export function resolveConfig(record: DriverDefaults, source: ConfigSource): Con
   };
 }
 
-function resolvePort(record: DriverDefaults, env: Environment): number {
-  return parsePort('OPENSHELL_SERVER_PORT', readVariable(env, 'OPENSHELL_SERVER_PORT') ?? String(record.port));
-}
-
-function grpcEndpoint(env: Environment): string | undefined {
-  const text = readVariable(env, 'OPENSHELL_GRPC_ENDPOINT');
-  return text === undefined ? undefined : verifyEndpoint('OPENSHELL_GRPC_ENDPOINT', text);
-}
-
-function resolveName(record: DriverDefaults, { env, problems }: ConfigSource): string {
-  const fallback = `${record.name}-dev`;
-  const { source, text } = firstOf(env, record.variables.name);
-  return problems.attempt(() => verifyGatewayName(source, text ?? fallback), fallback);
-}
-
-function resolveBind(record: DriverDefaults, { env, host, problems }: ConfigSource): Bind {
-  const fallback = record.bind(host.platform);
-  const named = readVariable(env, 'OPENSHELL_BIND_ADDRESS');
-  if (named === undefined) return fallback;
-  const address = problems.attempt(
-    () => verifyBindAddress('OPENSHELL_BIND_ADDRESS', named),
-    isIP(named) === 0 ? fallback.address : named,
-  );
-  return { address, host: reachableAddress(address) };
+/** A driver's own variable wins over the common one; kubernetes has only that. */
+function variablesOf<W extends 'NAME' | 'STATE_DIR'>(driver: DriverName, what: W) {
+  const common = `OPENSHELL_GATEWAY_${what}` as const;
+  if (driver === 'kubernetes') return [common] as const;
+  return [`OPENSHELL_${driver.toUpperCase() as Uppercase<typeof driver>}_GATEWAY_${what}`, common] as const;
 }
 
 /** What the launchers register is a plaintext endpoint on loopback, so TLS cannot be on. */
-function refuseTls(env: Environment): void {
+function refuseTls({ env }: LaunchContext): void {
   if (readVariable(env, 'OPENSHELL_DISABLE_TLS')) return;
   throw usageError(
     `OPENSHELL_DISABLE_TLS is '${env.OPENSHELL_DISABLE_TLS}', but local gateways serve plaintext on loopback and are ` +

@@ -13,7 +13,7 @@ const FLAGS = {
 } as const;
 
 const VM_FLAGS = {
-  gpu: { help: 'Hand a GPU to sandboxes that ask for one (needs root).' },
+  gpu: { help: 'Give a GPU to sandboxes that request one (needs root).' },
   'gpu-mem-mib': { value: 'MIB', help: 'Memory of a sandbox with a GPU (default 8192).' },
   'gpu-vcpus': { value: 'N', help: 'Virtual CPUs of a sandbox with a GPU (default 4).' },
 } as const;

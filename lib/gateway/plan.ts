@@ -1,27 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * The plan of a launch, its steps in their order, the same for every driver: what the driver puts first, the build,
- * credentials, what the driver does with the build, the configuration. A dry run prints them.
+ * The plan of a launch: its steps in their order, the same for every driver (what the driver puts first, the build,
+ * credentials, what the driver does with the build, the configuration), and the gateway's own command.
  */
 
 import { join } from 'node:path';
-import type { RunnerContext } from '../build-env.ts';
 import type { Toolchain } from '../cargo/toolchain.ts';
+import type { Environment } from '../cli/env.ts';
 import type { DevBuild } from '../dev-build/artifacts.ts';
 import { devBuildLines, executeDevBuild } from '../dev-build/execute.ts';
 import type { DevBuildPlan } from '../dev-build/plan.ts';
+import { writeWhole } from '../fs/atomic-write.ts';
 import { type Command, cmd } from '../process/command.ts';
-import type { Config } from './config.ts';
-import { gatewayConfig, writeGatewayConfig } from './config-file.ts';
-import type { BuiltStep, DriverRecord, OpenedDriver, Preparation, Step } from './drivers/types.ts';
-import { configPath, gatewayEnvironment } from './exec.ts';
+import type { Config, LaunchContext } from './config.ts';
+import { gatewayToml, sqliteUrl } from './config-file.ts';
+import type { BuiltStep, DriverRecord, Preparation, Step } from './drivers/types.ts';
 
 /** A launch that is decided: nothing but probes has been started. */
 export interface LaunchPlan {
   readonly record: DriverRecord;
   readonly config: Config;
-  readonly driver: OpenedDriver;
   readonly preparation: Preparation;
   readonly build: DevBuildPlan;
   readonly toolchain: Toolchain;
@@ -30,67 +29,108 @@ export interface LaunchPlan {
 /** The steps of a launch. */
 export interface LaunchSteps {
   readonly before: readonly Step[];
-  readonly build: Omit<Step, 'run'> & { run(): Promise<DevBuild> };
-  /** What takes the finished build. */
+  readonly build: Step<[], DevBuild>;
+  /** The steps that take the finished build. */
   readonly after: readonly BuiltStep[];
 }
 
+/**
+ * Variables that flags or the configuration decide. A gateway parses them even where they lose, and ends at a value
+ * that it does not like.
+ */
+const DECIDED = [
+  'OPENSHELL_BIND_ADDRESS',
+  'OPENSHELL_SERVER_PORT',
+  'OPENSHELL_LOG_LEVEL',
+  'OPENSHELL_DRIVERS',
+  'OPENSHELL_DB_URL',
+  'OPENSHELL_GATEWAY_CONFIG',
+  'OPENSHELL_COMPUTE_DRIVER_SOCKET',
+  'OPENSHELL_DISABLE_TLS',
+  'OPENSHELL_ENABLE_MTLS_AUTH',
+  'OPENSHELL_TLS_CERT',
+  'OPENSHELL_TLS_KEY',
+  'OPENSHELL_TLS_CLIENT_CA',
+] as const;
+
 /** The steps in their order. */
-export function launchSteps(ctx: RunnerContext, plan: LaunchPlan): LaunchSteps {
-  const { build, config, driver, preparation } = plan;
+export function launchSteps(ctx: LaunchContext, plan: LaunchPlan): LaunchSteps {
+  const { build, preparation } = plan;
   return {
-    before: preparation.before,
+    before: preparation.before ?? [],
     build: {
       name: 'build',
       title: build.config.withSupervisor ? 'gateway and supervisor' : 'gateway',
       lines: devBuildLines(ctx.runner, build),
       run: () => executeDevBuild(ctx, build),
     },
-    after: [credentialsStep(ctx, config, driver), ...preparation.after, configStep(plan)],
+    after: [credentialsStep(ctx, plan), ...(preparation.after ?? []), configStep(plan)],
   };
 }
 
-/** `generate-certs` keeps what is complete, and makes what is missing. */
-function credentialsStep({ env, runner }: RunnerContext, config: Config, driver: OpenedDriver): BuiltStep {
+/** `generate-certs` keeps what is complete, and creates what is missing. */
+function credentialsStep({ env, root, runner }: LaunchContext, { config, preparation }: LaunchPlan): BuiltStep {
   const names = ['127.0.0.1', 'localhost', 'host.openshell.internal'].flatMap((name) => ['--server-san', name]);
   const options = {
-    cwd: config.root,
+    cwd: root,
     env: {
-      ...gatewayEnvironment(env, driver),
+      ...gatewayEnvironment(env, preparation),
       // It also writes client certificates for an installed gateway into the CLI's directory, which are not ours.
       XDG_CONFIG_HOME: join(config.stateDirectory, 'certgen-config'),
     },
     asInvoker: true,
   };
-  const generate = (gateway: string): Command =>
+  const generate = (gateway: string) =>
     cmd(options)`${gateway} generate-certs --output-dir ${tlsDirectory(config)} ${names}`;
   return {
     name: 'credentials',
     title: 'credentials',
     lines: [runner.describe(generate('<openshell-gateway>'))],
-    run: async ({ gateway }) => {
-      await runner.read(generate(gateway));
-    },
+    run: ({ gateway }) => runner.read(generate(gateway)),
   };
 }
 
-function configStep({ config, driver, preparation, record }: LaunchPlan): BuiltStep {
+function configStep({ config, preparation, record }: LaunchPlan): BuiltStep {
   const path = configPath(config);
   return {
     name: 'config',
     title: 'configuration',
     lines: [`# writes ${path} (0600)`],
     run: async (build) => {
-      const parts = {
-        driver: record.name,
-        name: config.name,
-        tlsDirectory: tlsDirectory(config),
-        defaultImage: driver.defaultImage,
-        driverTable: preparation.table(build),
-      };
-      await writeGatewayConfig(path, gatewayConfig(parts));
+      const { defaultImage, table } = preparation;
+      const own = { driver: record.name, driverTable: table(build), defaultImage };
+      writeWhole(path, gatewayToml({ name: config.name, tlsDirectory: tlsDirectory(config), ...own }), 0o600);
     },
   };
+}
+
+/**
+ * The gateway's own command.
+ * @param binary the path of the gateway
+ */
+export function gatewayCommand(ctx: LaunchContext, plan: LaunchPlan, binary: string): Command {
+  const { config, preparation, record } = plan;
+  const listen = ['--bind-address', config.bindAddress, '--port', config.port];
+  const rest = ['--log-level', config.logLevel, '--drivers', record.name, '--disable-tls'];
+  const database = ['--db-url', sqliteUrl(databasePath(config))];
+  const options = { cwd: ctx.startDirectory, env: gatewayEnvironment(ctx.env, preparation) };
+  return cmd(options)`${binary} --config ${configPath(config)} ${listen} ${rest} ${database}`;
+}
+
+/** The changes to the environment of everything that runs the gateway's binary. */
+function gatewayEnvironment(env: Environment, { gatewayEnv }: Preparation): Environment {
+  // Set but empty, it would be a relative path to the gateway.
+  const removed = [...DECIDED, ...(env.XDG_CONFIG_HOME === '' ? ['XDG_CONFIG_HOME'] : [])];
+  const wanted = { ...Object.fromEntries(removed.map((name) => [name, undefined])), ...gatewayEnv };
+  return Object.fromEntries(Object.entries(wanted).filter(([name, value]) => env[name] !== value));
+}
+
+export function databasePath(config: Config): string {
+  return join(config.stateDirectory, 'gateway.db');
+}
+
+function configPath(config: Config): string {
+  return join(config.stateDirectory, 'gateway.toml');
 }
 
 function tlsDirectory(config: Config): string {

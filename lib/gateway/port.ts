@@ -11,50 +11,45 @@ import { poll } from '../process/poll.ts';
 import { portOwner } from './port-owner.ts';
 import { httpEndpoint, reachableAddress } from './validate.ts';
 
+const VARIABLE = 'OPENSHELL_SERVER_PORT';
 const IN_USE = 'EADDRINUSE';
 
 const CONNECT_TIMEOUT_MS = 500;
 
-/** Another launch that tries the port, as this one does, holds it for a millisecond: it is not in the way. */
+/** Another launch that tries the port, as this one does, holds it for a millisecond only. */
 const RELEASE_TIMEOUT_MS = 200;
 const RELEASE_POLL_MS = 20;
 
 /**
  * Checks that address and port can be listened on now.
- * @param source the variable that would name another port
  * @throws usageError saying who holds it, where the system tells
  */
-export async function verifyPortFree(source: string, address: string, port: number): Promise<void> {
+export async function verifyPortFree(address: string, port: number): Promise<void> {
   const code = await lastingObstacle(address, port);
   if (code === undefined) return;
   const where = httpEndpoint(address, port).slice('http://'.length);
   if (code === IN_USE) {
     const owner = portOwner(port);
-    throw usageError(`${where} is in use${owner === undefined ? '' : ` by ${owner}`}; stop it, or set ${source}`);
+    throw usageError(`${where} is in use${owner === undefined ? '' : ` by ${owner}`}; stop it, or set ${VARIABLE}`);
   }
   const reasons: Readonly<Record<string, string>> = {
-    EACCES: `this user may not listen on ${where}; set ${source} to a port of 1024 or more`,
+    EACCES: `this user may not listen on ${where}; set ${VARIABLE} to a port of 1024 or more`,
     EADDRNOTAVAIL: `${address} is not an address of this machine; set OPENSHELL_BIND_ADDRESS to one that is`,
     EAFNOSUPPORT: `this machine has no addresses of the kind of ${address}; set OPENSHELL_BIND_ADDRESS to another`,
   };
-  throw usageError(reasons[code] ?? `${where} cannot be listened on (${code}); set ${source}`);
+  throw usageError(reasons[code] ?? `${where} cannot be listened on (${code}); set ${VARIABLE}`);
 }
 
-/** Why the port cannot be had; in use it is only where it stays so. */
+/** Why a gateway could not listen; the port is in use only where it stays so. */
 async function lastingObstacle(address: string, port: number): Promise<string | undefined> {
   let code: string | undefined;
-  const isDecided = async () => {
-    code = await obstacle(address, port);
+  const attempt = async () => {
+    code = await bindError(address, port);
+    if (code === undefined && (await canConnect(reachableAddress(address), port))) code = IN_USE;
     return code === IN_USE ? undefined : true;
   };
-  await poll(isDecided, { intervalMs: RELEASE_POLL_MS, timeoutMs: RELEASE_TIMEOUT_MS });
+  await poll(attempt, { intervalMs: RELEASE_POLL_MS, timeoutMs: RELEASE_TIMEOUT_MS });
   return code;
-}
-
-async function obstacle(address: string, port: number): Promise<string | undefined> {
-  const code = await bindError(address, port);
-  if (code !== undefined) return code;
-  return (await canConnect(reachableAddress(address), port)) ? IN_USE : undefined;
 }
 
 /** The error code of binding; `undefined` where it succeeds. The port is released at once. */

@@ -6,7 +6,7 @@ import { describeError } from '../errors.ts';
 import { type Watched, watch } from './readiness.ts';
 
 const say = (text: string) => process.stderr.write(`${text}\n`);
-// The terminal may be gone by now, and then nobody reads it.
+// The terminal may be closed by now.
 process.stderr.on('error', () => undefined);
 try {
   await watch(JSON.parse(process.argv[2] ?? '') as Watched, say);

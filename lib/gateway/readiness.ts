@@ -57,7 +57,7 @@ export async function watch(watched: Watched, say: (text: string) => void): Prom
 
 async function isUp(watched: Watched): Promise<boolean> {
   const { process: gateway, isReplaced, address, port } = watched;
-  // Where the system does not tell whose the listener is, that the port responds has to do.
+  // Where the system does not tell whose listener it is, any response of the port counts.
   if (isReplaced && isListening(gateway.pid, port) === false) return false;
   return canConnect(address, port);
 }

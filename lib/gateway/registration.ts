@@ -12,16 +12,11 @@ import { type Change, keepWithMode, writeWhole } from '../fs/atomic-write.ts';
 import { homeOf, makeDirectory } from '../fs/ownership.ts';
 import { absolutePath } from '../fs/paths.ts';
 
-/** The product's directory below the config home. */
-const PRODUCT_DIRECTORY = 'openshell';
-
-/** What the CLI reads of a gateway; unknown fields are ignored by it. */
+/** What is registered of a local gateway. */
 export interface GatewayMetadata {
   readonly name: string;
   readonly gateway_endpoint: string;
-  readonly is_remote: false;
   readonly gateway_port: number;
-  readonly auth_mode: 'plaintext';
   readonly vm_driver_state_dir?: string;
 }
 
@@ -39,27 +34,23 @@ export function configHome(env: Environment, startDirectory: string, invokerHome
   throw usageError('neither HOME nor XDG_CONFIG_HOME is set, and the CLI keeps its gateways there; set HOME');
 }
 
-/** Where a gateway's entry stands. */
+/** Where a gateway's entry is. */
 export function metadataPath(home: string, name: string): string {
-  return join(home, PRODUCT_DIRECTORY, 'gateways', name, 'metadata.json');
+  return join(home, 'openshell/gateways', name, 'metadata.json');
 }
 
-/** Where the CLI finds which gateway is active. */
-export function activeGatewayPath(home: string): string {
-  return join(home, PRODUCT_DIRECTORY, 'active_gateway');
-}
-
-/** Writes a gateway's entry. */
+/** Writes the entry of a local gateway; the CLI ignores fields that it does not know. */
 export function register(home: string, metadata: GatewayMetadata): Change {
   const path = metadataPath(home, metadata.name);
   makeDirectory(dirname(path), 0o700);
   keepWithMode(dirname(path), 0o700);
-  return writeWhole(path, `${JSON.stringify(metadata, null, 2)}\n`, 0o600);
+  const entry = { ...metadata, is_remote: false, auth_mode: 'plaintext' };
+  return writeWhole(path, `${JSON.stringify(entry, null, 2)}\n`, 0o600);
 }
 
 /** Makes a gateway the one that the CLI talks to where none is named. */
 export function activate(home: string, name: string): Change {
-  const path = activeGatewayPath(home);
+  const path = join(home, 'openshell/active_gateway');
   makeDirectory(dirname(path), 0o700);
   return writeWhole(path, name, 0o600);
 }

@@ -59,22 +59,20 @@ export function namedDriver(
     throw usageError(`--driver is ${shown(flag)} and OPENSHELL_DRIVERS is ${shown(variable)}; give one of them`);
   }
   if (flag !== undefined) return { driver: driverOf('--driver', flag), reason: '--driver' };
-  if (variable !== undefined) {
-    return { driver: driverOf('OPENSHELL_DRIVERS', variable), reason: 'OPENSHELL_DRIVERS' };
-  }
-  if (readVariable(env, 'KUBERNETES_SERVICE_HOST') === undefined) return undefined;
-  return { driver: 'kubernetes', reason: 'KUBERNETES_SERVICE_HOST is set' };
+  if (variable !== undefined) return { driver: driverOf('OPENSHELL_DRIVERS', variable), reason: 'OPENSHELL_DRIVERS' };
+  const isInCluster = readVariable(env, 'KUBERNETES_SERVICE_HOST') !== undefined;
+  return isInCluster ? { driver: 'kubernetes', reason: 'KUBERNETES_SERVICE_HOST is set' } : undefined;
 }
 
-/** Selects, and says what and why; the engine that has responded where the choice depended on it. */
+/** Selects, and says what and why; gives the engine that has responded where the choice depended on it. */
 async function selectDriver(
   ctx: RunnerContext,
   flag: string | undefined,
-): Promise<{ readonly driver: DriverName; readonly engine: Engine | undefined }> {
+): Promise<{ readonly driver: DriverName; readonly engine?: Engine }> {
   const named = namedDriver(flag, ctx.env);
   if (named !== undefined) {
     ctx.terminal.say(`driver ${named.driver} (${named.reason})`);
-    return { driver: named.driver, engine: undefined };
+    return named;
   }
   const engine = await detectEngine(ctx, findCheckout(ctx.env, ctx.startDirectory));
   return { driver: engine.record.name, engine };

@@ -3,14 +3,14 @@
 /** Values of a launch that have a grammar: names, ports, addresses, endpoints, pull policies. Pure. */
 
 import { isIP } from 'node:net';
-import { notAllowed } from '../cli/env.ts';
+import { type Environment, notAllowed, readVariable } from '../cli/env.ts';
 
 const PORT_MAX = 65_535;
 /** It is a directory's name, and part of the names of files in it. */
 const NAME_LENGTH_MAX = 128;
 
 /**
- * Checks a gateway's name. It is a directory below the CLI's registry, so `.` and `..` are no names.
+ * A gateway's name. It is a directory below the CLI's registry, so `.` and `..` are not allowed.
  * @throws usageError naming the variable
  */
 export function verifyGatewayName(source: string, name: string): string {
@@ -58,7 +58,7 @@ export function verifyEndpoint(source: string, text: string): string {
   throw notAllowed(source, text, 'is a URL such as http://host.openshell.internal:18080');
 }
 
-/** Pull policies as Kubernetes calls them, which docker takes, too. */
+/** Pull policies in lower case, and as Kubernetes and docker call them. */
 export const PULL_POLICIES = { always: 'Always', ifnotpresent: 'IfNotPresent', never: 'Never' } as const;
 
 /** What podman calls them; it has one more, and takes its own names, too. */
@@ -71,14 +71,13 @@ export const PODMAN_PULL_POLICIES = {
 } as const;
 
 /**
- * A pull policy, in any case.
- * @param names the allowed names in lower case, and what each is written as
- * @throws usageError naming the variable
+ * Reads the pull policy, in any case.
+ * @throws usageError for one that the driver does not have
  */
-export function parsePullPolicy(source: string, text: string, names: Readonly<Record<string, string>>): string {
-  const lower = text.toLowerCase();
-  const policy = Object.hasOwn(names, lower) ? names[lower] : undefined;
+export function readPullPolicy(env: Environment, names: Readonly<Record<string, string>>): string {
+  const source = 'OPENSHELL_SANDBOX_IMAGE_PULL_POLICY';
+  const text = readVariable(env, source);
+  const policy = new Map(Object.entries(names)).get(text.toLowerCase());
   if (policy !== undefined) return policy;
-  const allowed = names === PULL_POLICIES ? Object.values(names) : ['Always', 'IfNotPresent', 'Never', 'Newer'];
-  throw notAllowed(source, text, `are ${allowed.join(', ')}, in any case`);
+  throw notAllowed(source, text, `are Always, IfNotPresent, Never${'newer' in names ? ', Newer' : ''}, in any case`);
 }

@@ -3,6 +3,7 @@
 /** The open-file guard of one task: what `policy.ts` decides, for this machine and each command. */
 
 import { type Environment, textOf } from '../cli/env.ts';
+import type { Terminal } from '../cli/terminal.ts';
 import { usageError } from '../errors.ts';
 import type { Machine } from '../host.ts';
 import type { Command } from '../process/command.ts';
@@ -13,6 +14,7 @@ import { type NofilePlan, type NofileRequest, nofileRequest, planNofile } from '
 export class Guard {
   readonly #request: NofileRequest;
   readonly #machine: Machine;
+  #announced = false;
 
   /** @throws usageError for a wrong guard variable */
   constructor(env: Environment, machine: Machine) {
@@ -34,6 +36,20 @@ export class Guard {
     });
     if (plan.kind === 'refuse') throw usageError(plan.message);
     return plan;
+  }
+
+  /** The soft limit that a command is given; `undefined` for the one that it inherits. Says so the first time. */
+  limitFor(command: Command, env: Environment, terminal: Terminal): number | undefined {
+    const plan = this.plan(command, env);
+    if (plan.kind === 'leave') return undefined;
+    if (!this.#announced) {
+      this.#announced = true;
+      terminal.say(`open-file limit raised for what this task runs: ${plan.from} -> ${plan.to}`);
+      if (plan.shortOf !== undefined) {
+        terminal.warn(`that is less than the wanted ${plan.shortOf}: the hard limit is ${plan.to}`);
+      }
+    }
+    return plan.to;
   }
 
   /** The soft limit for a server that outlives the task and serves builds. */

@@ -19,13 +19,13 @@ export interface Outcome {
   readonly timedOut: boolean;
 }
 
-/** The answer of a question: the output without the line breaks at its end, or why there is none. */
+/** The result of a probe: the output without the line breaks at its end, or the reason why there is none. */
 export type ProbeResult =
   | { readonly ok: true; readonly output: string }
   | { readonly ok: false; readonly reason: string };
 
 /**
- * What a question was answered.
+ * The result of a probe from the outcome of its command.
  * @param timeoutMs how long it had
  */
 export function probeResult(value: Command, outcome: Outcome, timeoutMs: number): ProbeResult {
@@ -54,7 +54,7 @@ export function trimmed(output: string): string {
   return output.replace(/\n+$/, '');
 }
 
-/** The last lines that a command said, on stderr where there is any. */
+/** The last lines that a command printed, on stderr where there are any. */
 export function outcomeTail(outcome: Outcome): string {
   const text = outcome.stderr.trim() || outcome.stdout.trim();
   return text.split('\n').slice(-TAIL_LINES).join('\n');

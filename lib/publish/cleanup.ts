@@ -1,58 +1,57 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * What a publish leaves on this machine when it is killed: names in podman's storage and a directory for
- * temporary files. Each bears the run that made it, so that the next publish removes those of dead runs.
+ * What publishes leave on this machine: names in podman's storage, and a directory for temporary files. Each ends with
+ * the name of its run, so that a publish removes its own at its end, and at its start those of runs that were killed.
  */
 
 import { randomBytes } from 'node:crypto';
-import { readdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
-import type { TaskContext } from '../cli/task.ts';
-import { question } from '../engine/detect.ts';
-import type { Engine } from '../engine/types.ts';
-import { oneLine } from '../errors.ts';
+import { rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { RunnerContext } from '../build-env.ts';
+import { probeCommand } from '../engine/detect.ts';
+import { describeError, oneLine } from '../errors.ts';
+import { namesIn } from '../fs/paths.ts';
 import { isSameProcess, thisProcess } from '../process/identity.ts';
-import { publishingOf } from './engines/index.ts';
-import { SCRATCH_PREFIX } from './plan.ts';
+import { type PublishPlan, SCRATCH_PREFIX } from './plan.ts';
 
-const PROBE_TIMEOUT_MS = 30_000;
+const TIMEOUT_MS = 30_000;
 
-/** A word for this run that no other one has; letters that a tag may have. */
-export function runWord(): string {
+/** A name for this run that no other one has, of letters that a tag may have. */
+export function newRunName(): string {
   const { pid, startTicks } = thisProcess();
   return `${pid}-${startTicks ?? 0}-${randomBytes(4).toString('hex')}`;
 }
 
-/** Whether a name ends with the word of a run that has ended. */
+/** Whether what has this name was left by a run that has ended. */
 export function isLeftover(name: string): boolean {
   const [, pid, startTicks] = /[-:]([1-9][0-9]*)-([0-9]+)-[0-9a-f]{8}$/.exec(name) ?? [];
-  if (pid === undefined) return false;
-  return !isSameProcess({ pid: Number(pid), startTicks: startTicks === '0' ? undefined : startTicks });
+  const recorded = { pid: Number(pid), startTicks: startTicks === '0' ? undefined : startTicks };
+  return pid !== undefined && !isSameProcess(recorded);
 }
 
-/** Removes what dead runs have left. */
-export async function sweep(ctx: TaskContext, engine: Engine, root: string, temporary: string): Promise<void> {
-  for (const name of readdirSync(temporary)) {
-    if (name.startsWith(SCRATCH_PREFIX) && isLeftover(name)) rmSync(join(temporary, name), { recursive: true });
-  }
-  const words = publishingOf(engine.record.name).leftovers;
-  if (words === undefined) return;
-  const answer = await ctx.runner.probe(question([engine.program, ...words], root), PROBE_TIMEOUT_MS);
-  if (answer.ok) await removeNames(ctx, engine, root, answer.output.split('\n').filter(isLeftover));
-  else ctx.terminal.warn(`what killed runs may have left cannot be listed: ${oneLine(answer.reason)}`);
-}
-
-/** Removes names on this machine. They are in nobody's way, so one that cannot be removed does not stop a publish. */
-export async function removeNames(
-  ctx: TaskContext,
-  engine: Engine,
-  root: string,
-  names: readonly string[],
+/** Removes what runs that are over have left. Where that fails a publish goes on: no other run needs those names. */
+export async function cleanUp(
+  { runner, signals, terminal }: RunnerContext,
+  { config, engine, publishing, scratch }: Pick<PublishPlan, 'config' | 'engine' | 'publishing' | 'scratch'>,
+  isOver: (name: string) => boolean,
 ): Promise<void> {
-  // A signal has ended this task, and the runner is closed: the next publish removes them.
-  if (names.length === 0 || ctx.signals.aborted.aborted) return;
-  const words = publishingOf(engine.record.name).removal(names);
-  const answer = await ctx.runner.probe(question([engine.program, ...words], root), PROBE_TIMEOUT_MS);
-  if (!answer.ok) ctx.terminal.warn(`${names.join(', ')} cannot be removed: ${oneLine(answer.reason)}`);
+  const warn = (reason: string) => terminal.warn(`what a publish has left cannot be removed: ${reason}`);
+  const temporary = dirname(scratch);
+  for (const name of namesIn(temporary).filter((one) => one.startsWith(SCRATCH_PREFIX) && isOver(one))) {
+    try {
+      rmSync(join(temporary, name), { recursive: true, force: true });
+    } catch (error) {
+      warn(describeError(error));
+    }
+  }
+  const { leftovers } = publishing;
+  // After a signal the runner starts nothing more: the next publish removes the names.
+  if (leftovers === undefined || signals.aborted.aborted) return;
+  const probe = (args: readonly string[]) =>
+    runner.probe(probeCommand([engine.program, ...args], config.root), TIMEOUT_MS);
+  const listed = await probe(leftovers.list);
+  const names = listed.ok ? listed.output.split('\n').filter(isOver) : [];
+  const removed = names.length > 0 ? await probe([...leftovers.remove, ...names]) : listed;
+  if (!removed.ok) warn(oneLine(removed.reason));
 }

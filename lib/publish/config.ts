@@ -1,37 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * What a publish was asked for: arguments and environment, checked, as one value. The settings of single
- * builds (`DOCKER_OUTPUT`, `DOCKER_PUSH`, `DOCKER_PLATFORM`, `IMAGE_REGISTRY`, ...) are not read here.
+ * What a publish was asked for: arguments and environment, checked, as one value. The settings of single builds
+ * (`DOCKER_OUTPUT`, `DOCKER_PUSH`, `DOCKER_PLATFORM`, `IMAGE_REGISTRY`, ...) are not followed here.
  */
 
-import { join } from 'node:path';
-import { booleanOf, type Environment, textOf, wholeNumberOf } from '../cli/env.ts';
+import { type Environment, readVariable, textOf } from '../cli/env.ts';
 import { shown, usageError } from '../errors.ts';
-import { absolutePath } from '../fs/paths.ts';
 import { type Arch, platformArches } from '../host.ts';
-import { type ExtraWords, readExtra } from '../image/build-options.ts';
-import { DEFAULT_TAG, IMAGE_VARIABLES, resolveBuilder } from '../image/config.ts';
+import { readOptions } from '../image/build-options.ts';
+import { resolveBuilder, resolveCacheDirectory } from '../image/config.ts';
 import { splitTags, verifyRegistry, verifyTag } from '../image/reference.ts';
-
-export const PUBLISH_VARIABLES = {
-  registry: 'DOCKER_REGISTRY',
-  tag: 'IMAGE_TAG',
-  platforms: 'DOCKER_PLATFORMS',
-  extraTags: 'EXTRA_DOCKER_TAGS',
-  latest: 'TAG_LATEST',
-  builder: 'DOCKER_BUILDER',
-  epoch: 'SOURCE_DATE_EPOCH',
-} as const;
+import { type BuildOptions, resolveBuildOptions } from '../stage/config.ts';
 
 /** Variables of single builds that users may have set, and that a publish does not follow. */
-const WITHOUT_EFFECT = [
-  IMAGE_VARIABLES.registry,
-  IMAGE_VARIABLES.platforms,
-  IMAGE_VARIABLES.output,
-  IMAGE_VARIABLES.push,
-  'PREBUILT_ARCH',
-];
+const WITHOUT_EFFECT = ['IMAGE_REGISTRY', 'DOCKER_PLATFORM', 'DOCKER_OUTPUT', 'DOCKER_PUSH', 'PREBUILT_ARCH'];
+
+/** Options that a publish gives itself; given again, another image would be published, or to another place. */
+const OWN_OPTIONS =
+  /^(--(push|load|output|metadata-file|iidfile|platform|tag|target|file|manifest|timestamp|rewrite-timestamp)(=|$)|-[otf])/;
 
 export interface PublishConfig {
   readonly root: string;
@@ -39,7 +26,6 @@ export interface PublishConfig {
   /** The tags that both images get, each once, the main one first. */
   readonly tags: readonly [string, ...string[]];
   readonly arches: readonly Arch[];
-  /** The builder that was named. */
   readonly builder: string | undefined;
   /** The time that the images bear, in seconds since 1970. */
   readonly epoch: number;
@@ -47,7 +33,7 @@ export interface PublishConfig {
   readonly cacheDirectory: string;
   readonly isStaged: boolean;
   readonly isCi: boolean;
-  /** Words for both builds. */
+  readonly build: BuildOptions;
   readonly extra: readonly string[];
   /** Variables that are set and have no effect, for users. */
   readonly ignored: readonly string[];
@@ -56,7 +42,7 @@ export interface PublishConfig {
 /**
  * Resolves the configuration of a publish.
  *
- * @param extra words for the engine's build commands, as they are
+ * @param extra the user's options for the engine's build commands
  * @throws usageError for any wrong value
  */
 export function resolvePublishConfig(
@@ -65,44 +51,35 @@ export function resolvePublishConfig(
   root: string,
   startDirectory: string,
 ): PublishConfig {
-  const words = readPlain(extra);
-  const { epoch, extraTags, latest, platforms, registry, tag } = PUBLISH_VARIABLES;
-  const named = verifyRegistry(registry, textOf(env, registry));
-  if (named === undefined) {
-    throw usageError(`${registry} is not set; set it to the registry and path to publish to, such as ghcr.io/org`);
+  const own = extra.find((argument) => OWN_OPTIONS.test(argument));
+  if (own !== undefined) {
+    throw usageError(
+      `${shown(own)} cannot be passed on; both images are published from their own Dockerfiles, for the platforms of ` +
+        'DOCKER_PLATFORMS, under the tags of IMAGE_TAG and EXTRA_DOCKER_TAGS',
+    );
   }
-  const main = verifyTag(tag, textOf(env, tag) ?? DEFAULT_TAG);
-  const more = splitTags(extraTags, textOf(env, extraTags));
-  const isLatest = booleanOf(env, latest, false);
-  const others = new Set([...more, ...(isLatest ? ['latest'] : [])]);
+  const options = readOptions(extra);
+  const registry = verifyRegistry('DOCKER_REGISTRY', readVariable(env, 'DOCKER_REGISTRY'));
+  if (registry === undefined) {
+    throw usageError('DOCKER_REGISTRY is not set; set it to the registry and path to publish to, such as ghcr.io/org');
+  }
+  const main = verifyTag('IMAGE_TAG', readVariable(env, 'IMAGE_TAG'));
+  const more = splitTags('EXTRA_DOCKER_TAGS', readVariable(env, 'EXTRA_DOCKER_TAGS'));
+  const others = new Set([...more, ...(readVariable(env, 'TAG_LATEST') ? ['latest'] : [])]);
   others.delete(main);
-  const cache = textOf(env, IMAGE_VARIABLES.cache);
-  const cacheRoot = cache === undefined ? join(root, '.cache/buildkit') : absolutePath(startDirectory, cache);
-  const isCi = booleanOf(env, IMAGE_VARIABLES.ci, false);
+  const isCi = readVariable(env, 'CI');
   return {
     root,
-    registry: named,
+    registry,
     tags: [main, ...others],
-    arches: platformArches(platforms, textOf(env, platforms) ?? 'linux/amd64,linux/arm64'),
-    builder: resolveBuilder(env, words),
-    epoch: wholeNumberOf(env, epoch, 0) ?? 0,
-    cacheDirectory: join(cacheRoot, 'images'),
-    isStaged: booleanOf(env, IMAGE_VARIABLES.autoStage, true) && !isCi,
+    arches: platformArches('DOCKER_PLATFORMS', readVariable(env, 'DOCKER_PLATFORMS')),
+    builder: resolveBuilder(env, options),
+    epoch: readVariable(env, 'SOURCE_DATE_EPOCH'),
+    cacheDirectory: resolveCacheDirectory(env, root, startDirectory),
+    isStaged: readVariable(env, 'PREBUILT_AUTO_STAGE') && !isCi,
     isCi,
-    extra: words.rest,
+    build: resolveBuildOptions(env, root, startDirectory),
+    extra: options.rest,
     ignored: WITHOUT_EFFECT.filter((name) => textOf(env, name) !== undefined),
   };
-}
-
-/** A publish gives these itself; given again, another image would be published, or where nobody looks. */
-function readPlain(extra: readonly string[]): ExtraWords {
-  const words = readExtra(extra);
-  const own = words.rest.find((word) => /^--(manifest|timestamp|rewrite-timestamp)(=|$)/.test(word));
-  const taken = words.tags.length > 0 ? '--tag' : words.target !== undefined ? '--target' : undefined;
-  const refused = own ?? taken ?? (words.dockerfile === undefined ? undefined : '--file');
-  if (refused === undefined) return words;
-  throw usageError(
-    `${shown(refused)} cannot be passed on; both images are published from their own Dockerfiles, under the tags of ` +
-      `${PUBLISH_VARIABLES.tag} and ${PUBLISH_VARIABLES.extraTags}`,
-  );
 }

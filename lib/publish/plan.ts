@@ -1,128 +1,176 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * The plan of a publish, pure: a dry run prints it, a run executes it. All is built before anything
- * is pushed under a tag, content is pushed before a tag of the release moves, and tags are set from digests.
+ * The plan of a publish: its images, its references, and its commands in their order. All is built before anything is
+ * pushed under a tag, content is pushed before a tag of the release is set, and tags are set from digests. A run and a
+ * dry run call the same functions; `EngineCommands` decides whether a command is started or printed.
  */
 
 import { join } from 'node:path';
-import type { EngineName } from '../engine/types.ts';
-import { usageError } from '../errors.ts';
+import type { TaskContext } from '../cli/task.ts';
+import type { Engine } from '../engine/types.ts';
+import { failure, usageError } from '../errors.ts';
 import { dockerfileOf } from '../image/config.ts';
+import { cacheOptions } from '../image/output.ts';
 import { verifyTag } from '../image/reference.ts';
+import { type Command, cmd } from '../process/command.ts';
 import { COMPONENTS, type Component } from '../product.ts';
-import type { BuilderChoice } from './builder.ts';
-import { PUBLISH_VARIABLES, type PublishConfig } from './config.ts';
-import { publishingOf } from './engines/index.ts';
-import type { PublishedImage, PublishedReference, PublishStep } from './engines/types.ts';
-
-/** A reference of the registry that the publish answers for. */
-export interface PlannedReference extends PublishedReference {
-  readonly component: Component['name'];
-}
-
-export interface PublishPlan {
-  /** The directory for files that steps write, made for this run. */
-  readonly scratch: string;
-  readonly builds: readonly PublishStep[];
-  /** References of single platforms, which carry content; set before those of the release. */
-  readonly platforms: readonly PlannedReference[];
-  /** What the tags of a component are set to is put together; only where one has to move. */
-  readonly assemblies: readonly Assembly[];
-  /** The tags of the release, tag by tag, so that both components have one as soon as possible. */
-  readonly tags: readonly PlannedReference[];
-}
-
-/** What is put together on this machine for the tags of a component; the first step makes the names. */
-export interface Assembly {
-  readonly component: Component['name'];
-  readonly steps: readonly PublishStep[];
-  readonly localNames: readonly string[];
-}
+import type { StageConfig } from '../stage/config.ts';
+import type { PreparedStage } from '../stage/plan.ts';
+import { type BuilderChoice, CONTAINER_DRIVER } from './builder.ts';
+import type { PublishConfig } from './config.ts';
+import {
+  type Content,
+  type EngineCommands,
+  isSameContent,
+  type Published,
+  type PublishedImage,
+  type Publishing,
+  type PushContent,
+  type PushedImage,
+} from './engines/types.ts';
 
 /** The components that are published. */
 export const PUBLISHED: readonly Component[] = [COMPONENTS.gateway, COMPONENTS.supervisor];
 
+/** Directories of this kind belong to publishes; the next one removes those of runs that were killed. */
+export const SCRATCH_PREFIX = 'openshell-publish-';
+
+/** A publish that is planned: nothing but probes has been started. */
+export interface PublishPlan {
+  readonly config: PublishConfig;
+  readonly engine: Engine;
+  readonly publishing: Publishing;
+  readonly builder: BuilderChoice;
+  /** What the images copy. */
+  readonly stage: StageConfig;
+  /** `undefined` where others have staged it. */
+  readonly staging: PreparedStage | undefined;
+  /** A name that no other run has. */
+  readonly run: string;
+  /** The directory for files of this run. */
+  readonly scratch: string;
+  /** The directories of build caches. */
+  readonly caches: readonly string[];
+  readonly images: readonly PublishedImage[];
+  /** What is set and read back: the references of single platforms, which carry content, then those of the release. */
+  readonly references: readonly string[];
+}
+
 /**
  * Plans a publish.
  *
- * @param run a word that no other run has
+ * @param chosen how it is published, and the name that no other run has
  * @param temporary the directory for temporary files
- * @throws usageError where the engine cannot make a tag from the ones that were asked for
+ * @throws usageError where the tag of a single platform is not a tag, or is one of those that were asked for
  */
 export function planPublish(
   config: PublishConfig,
-  engine: EngineName,
-  builder: BuilderChoice,
-  run: string,
+  chosen: Pick<PublishPlan, 'engine' | 'publishing' | 'builder' | 'stage' | 'staging' | 'run'>,
   temporary: string,
 ): PublishPlan {
-  const publishing = publishingOf(engine);
-  const scratch = join(temporary, `${SCRATCH_PREFIX}${run}`);
-  const images = PUBLISHED.map((component) => imageOf(config, component, builder, run, scratch));
-  const platforms = images.flatMap((image) =>
-    publishing.platformReferences(image).map((reference) => ({ component: image.name, ...reference })),
-  );
-  verifyPlatformTags(config, platforms);
-  return {
-    scratch,
-    builds: images.flatMap((image) => publishing.build(image)),
-    platforms,
-    assemblies: images.map((image) => ({
-      component: image.name,
-      steps: publishing.assemble(image),
-      localNames: publishing.localNames(image),
-    })),
-    tags: config.tags.flatMap((tag) =>
-      images.map((image) => ({ component: image.name, ...publishing.tag(image, tag) })),
-    ),
-  };
-}
-
-/** Directories of this kind belong to publishes; `leftovers.ts` removes those of dead ones. */
-export const SCRATCH_PREFIX = 'openshell-publish-';
-
-function imageOf(
-  config: PublishConfig,
-  component: Component,
-  builder: BuilderChoice,
-  run: string,
-  scratch: string,
-): PublishedImage & { readonly name: Component['name'] } {
-  const cache = join(config.cacheDirectory, component.name);
-  return {
-    name: component.name,
-    repository: `${config.registry}/${component.name}`,
-    tag: config.tags[0],
+  const { builder, publishing, run } = chosen;
+  // A builder's container can be removed with its cache; a directory stays.
+  const isCached = builder.driver === CONTAINER_DRIVER && !config.isCi;
+  const caches = isCached ? PUBLISHED.map(({ name }) => join(config.cacheDirectory, name)) : [];
+  const images = PUBLISHED.map(({ name }, index) => ({
+    component: name,
+    repository: `${config.registry}/${name}`,
+    mainTag: config.tags[0],
     platforms: config.arches.map((arch) => `linux/${arch}`),
     build: {
-      dockerfile: dockerfileOf(component.name),
-      target: component.name,
+      context: config.root,
+      dockerfile: dockerfileOf(config.root, name),
+      target: name,
       builder: builder.name,
-      caches: hasLocalCache(config, builder)
-        ? ['--cache-from', `type=local,src=${cache}`, '--cache-to', `type=local,dest=${cache},mode=max`]
-        : [],
+      caches: caches.slice(index, index + 1).flatMap(cacheOptions),
       secrets: [],
       extra: config.extra,
     },
     epoch: config.epoch,
-    scratch,
     run,
+  }));
+  const platforms = images.flatMap((image) =>
+    publishing.platformTags(image).map((tag) => `${image.repository}:${verifyPlatformTag(config, tag)}`),
+  );
+  const release = config.tags.flatMap((tag) => images.map(({ repository }) => `${repository}:${tag}`));
+  const scratch = join(temporary, `${SCRATCH_PREFIX}${run}`);
+  return { config, ...chosen, scratch, caches, images, references: [...platforms, ...release] };
+}
+
+function verifyPlatformTag({ tags }: PublishConfig, tag: string): string {
+  if (!tags.includes(tag)) return verifyTag('IMAGE_TAG with its platform', tag);
+  throw usageError(`EXTRA_DOCKER_TAGS has ${tag}, which is the tag of one platform's image here; choose another one`);
+}
+
+/**
+ * The engine's commands, in the directory that relative paths in the user's options are relative to.
+ *
+ * @param start starts or prints a command, which sets a reference
+ * @param read gives what a command has left in a file
+ */
+export function engineCommands(
+  { env, startDirectory }: Pick<TaskContext, 'env' | 'startDirectory'>,
+  { engine, scratch }: PublishPlan,
+  start: (command: Command, sets: string | undefined) => Promise<void>,
+  read: (what: string, file: string) => string,
+): EngineCommands {
+  // The time of the images is in the arguments; newer engines refuse to have it twice.
+  const changes = env.SOURCE_DATE_EPOCH === undefined ? {} : { SOURCE_DATE_EPOCH: undefined };
+  const run = (args: readonly string[], sets?: string) =>
+    start(cmd({ cwd: startDirectory, env: changes })`${engine.program} ${args}`, sets);
+  const runFor: EngineCommands['runFor'] = async (what, args, sets) => {
+    const file = join(scratch, what.replaceAll(/[ /]/g, '-'));
+    await run(args(file), sets);
+    return read(what, file);
   };
+  return { run, runFor };
 }
 
-/** A container that builds can be removed with its cache; a directory stays. */
-export function hasLocalCache(config: PublishConfig, builder: BuilderChoice): boolean {
-  return builder.driver === 'docker-container' && !config.isCi;
+/** Builds all images, and sets no reference of the registry. Gives what pushes the content of each. */
+export async function buildImages(engine: EngineCommands, { images, publishing }: PublishPlan): Promise<PushContent[]> {
+  const built: PushContent[] = [];
+  for (const image of images) built.push(await publishing.build(engine, image));
+  return built;
 }
 
-function verifyPlatformTags(config: PublishConfig, platforms: readonly PlannedReference[]): void {
-  for (const { reference } of platforms) {
-    const tag = reference.slice(reference.lastIndexOf(':') + 1);
-    verifyTag(`${PUBLISH_VARIABLES.tag} with its platform`, tag);
-    if (!config.tags.includes(tag)) continue;
-    throw usageError(
-      `${PUBLISH_VARIABLES.extraTags} has ${tag}, which is the tag of one platform's image here; choose another one`,
-    );
+/**
+ * Pushes the content of all images, and then sets the tags that do not point at it. For the others nothing is started.
+ *
+ * @param before what the registry had under the references; empty where that is not known
+ * @returns all references, in the order of the plan
+ * @throws failure where two tags of an image were set to different digests
+ */
+export async function publishBuilt(
+  { config: { tags } }: PublishPlan,
+  built: readonly PushContent[],
+  before: ReadonlyMap<string, { readonly content?: Content | undefined }>,
+): Promise<Published[]> {
+  // Where a build does not give the digest, the tags do, if all of them point at one and it lists what was built.
+  const agreedDigest = ({ content, image }: PushedImage) => {
+    const [first, ...others] = tags.map((tag) => before.get(`${image.repository}:${tag}`)?.content);
+    const isAgreed = first !== undefined && isSameContent(first, content);
+    return isAgreed && others.every((one) => one?.digest === first.digest) ? first.digest : undefined;
+  };
+  const published: Published[] = [];
+  const digests = new Map<PushedImage, string | undefined>();
+  for (const push of built) {
+    const pushed = await push();
+    published.push(...pushed.platforms);
+    digests.set(pushed, pushed.content.digest ?? agreedDigest(pushed));
   }
+  // Tag by tag, so that both components have one as soon as possible.
+  for (const tag of tags) {
+    for (const [pushed, known] of digests) {
+      const { component, platforms, repository } = pushed.image;
+      const reference = `${repository}:${tag}`;
+      const isSet = known !== undefined && before.get(reference)?.content?.digest === known;
+      const digest = isSet ? known : await pushed.setTag(tag);
+      if (digest !== (known ?? digest)) throw failure(`${reference} was set to ${digest}, but ${known} was published`);
+      // With podman the first tag of an image gives its digest, and others may turn out to be set.
+      digests.set(pushed, digest);
+      published.push({ component, reference, platforms, content: { ...pushed.content, digest } });
+    }
+  }
+  return published;
 }

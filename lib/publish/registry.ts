@@ -1,112 +1,80 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** Asking the registry what a reference points at, with the engine's own tools: their logins, mirrors and TLS settings. */
+/** What the registry has, read with the engine's own tools: with their logins, mirrors and TLS settings. */
 
-import type { Runner } from '../build-env.ts';
-import type { Environment } from '../cli/env.ts';
-import { question } from '../engine/detect.ts';
-import type { Engine } from '../engine/types.ts';
-import { shown } from '../errors.ts';
+import { randomUUID } from 'node:crypto';
+import type { RunnerContext } from '../build-env.ts';
+import { probeCommand } from '../engine/detect.ts';
+import { failure, oneLine, shown } from '../errors.ts';
 import type { ProbeResult } from '../process/result.ts';
 import { findProgram } from '../process/which.ts';
-import { publishingOf } from './engines/index.ts';
-import type { PlatformImage, Reading, ReadingFacts } from './engines/types.ts';
+import { type Content, isSameContent, type Published } from './engines/types.ts';
+import type { PublishPlan } from './plan.ts';
 
-const READING_TIMEOUT_MS = 60_000;
-/** Questions under way at once. */
+const TIMEOUT_MS = 60_000;
+/** References that are read at once. */
 const AT_ONCE = 8;
 
-/** What the registry says about a reference. */
-export type RegistryAnswer =
-  | { readonly kind: 'there'; readonly reading: Reading }
-  | { readonly kind: 'absent' }
-  /** The registry keeps it from us, or has no such image and does not tell us. */
-  | { readonly kind: 'forbidden'; readonly reason: string }
-  | { readonly kind: 'failed'; readonly reason: string };
+/**
+ * What the registry has under a reference. `forbidden`: it keeps it from us, or has no such image and does not tell us;
+ * `failed`: it cannot be read.
+ */
+export type RegistryState =
+  | { readonly kind: 'exists'; readonly content: Content }
+  | { readonly kind: 'absent' | 'forbidden' | 'failed'; readonly content?: undefined; readonly reason: string };
 
-export class RegistryReader {
-  readonly #runner: Runner;
-  readonly #engine: Engine;
-  readonly #root: string;
-  readonly #facts: Omit<ReadingFacts, 'localName'>;
-  readonly #run: string;
-  #count = 0;
-  /** Names that readings have made on this machine. */
-  readonly localNames: string[] = [];
-
-  constructor(
-    runner: Runner,
-    engine: Engine,
-    env: Environment,
-    about: { root: string; run: string; builder: string | undefined; isIndex: boolean },
-  ) {
-    this.#runner = runner;
-    this.#engine = engine;
-    this.#root = about.root;
-    this.#run = about.run;
-    this.#facts = {
-      program: engine.program,
-      builder: about.builder,
-      isIndex: about.isIndex,
-      hasSkopeo: findProgram('skopeo', env) !== undefined,
-    };
+/** Reads the references of a plan, several at once. */
+export async function readReferences(ctx: RunnerContext, plan: PublishPlan): Promise<Map<string, RegistryState>> {
+  const states: (readonly [string, RegistryState])[] = [];
+  const read = async (reference: string) => [reference, await readReference(ctx, plan, reference)] as const;
+  for (let at = 0; at < plan.references.length; at += AT_ONCE) {
+    states.push(...(await Promise.all(plan.references.slice(at, at + AT_ONCE).map(read))));
   }
+  return new Map(states);
+}
 
-  /** Reads references, several at once. */
-  async read(references: readonly string[]): Promise<Map<string, RegistryAnswer>> {
-    const answers = new Map<string, RegistryAnswer>();
-    for (let at = 0; at < references.length; at += AT_ONCE) {
-      const some = references.slice(at, at + AT_ONCE);
-      const read = await Promise.all(some.map((reference) => this.#readOne(reference)));
-      for (const [index, reference] of some.entries()) answers.set(reference, read[index] as RegistryAnswer);
-    }
-    return answers;
+async function readReference(
+  { env, runner }: RunnerContext,
+  { builder, config, engine, publishing, run }: PublishPlan,
+  reference: string,
+): Promise<RegistryState> {
+  const { commands, parse } = publishing.reading(reference, {
+    program: engine.program,
+    builder: builder.name,
+    hasSkopeo: findProgram('skopeo', env) !== undefined,
+    localName: `${randomUUID()}:${run}`,
+  });
+  let result: ProbeResult = { ok: true, output: '' };
+  for (const argv of commands) {
+    if (result.ok) result = await runner.probe(probeCommand(argv, config.root), TIMEOUT_MS);
   }
-
-  async #readOne(reference: string): Promise<RegistryAnswer> {
-    const plan = publishingOf(this.#engine.record.name).reading(reference, {
-      ...this.#facts,
-      localName: `read-${++this.#count}:${this.#run}`,
-    });
-    let answer: ProbeResult = { ok: false, reason: 'nothing was asked' };
-    for (const [index, words] of plan.commands.entries()) {
-      answer = await this.#runner.probe(question(words, this.#root), READING_TIMEOUT_MS);
-      if (!answer.ok) break;
-      if (index === 0) this.localNames.push(...plan.leaves);
-    }
-    if (!answer.ok) return classify(answer.reason);
-    const reading = plan.parse(answer.output);
-    return reading === undefined
-      ? { kind: 'failed', reason: `${reference} is no image: ${shown(answer.output)}` }
-      : { kind: 'there', reading };
-  }
+  if (!result.ok) return { kind: kindOf(result.reason), reason: result.reason };
+  const content = parse(result.output);
+  if (content !== undefined) return { kind: 'exists', content };
+  return { kind: 'failed', reason: `it is not an image: ${shown(result.output)}` };
 }
 
 /**
- * Engines have no status for "not there": their words decide, and those of registries in them. A registry
- * that has no such image yet may also say that it is denied; one that wants a (right) password never has it.
+ * Engines have no status for "does not exist": their messages decide, and those of registries in them. A registry that has
+ * no such image yet may also say that it is denied; one that wants a (right) password never has it.
  */
-export function classify(reason: string): RegistryAnswer {
-  if (/no basic auth credentials|authentication required|invalid username/i.test(reason)) {
-    return { kind: 'failed', reason };
+export function kindOf(reason: string): Exclude<RegistryState['kind'], 'exists'> {
+  if (/no basic auth credentials|authentication required|invalid username/i.test(reason)) return 'failed';
+  if (/: not found\s*$|manifest unknown|name unknown|\b404\b/im.test(reason)) return 'absent';
+  return /denied|forbidden|insufficient_scope|not authorized|\b403\b/i.test(reason) ? 'forbidden' : 'failed';
+}
+
+/** @throws failure unless the registry has what was published: the digest, and an image for each platform */
+export function verifyPublished({ content, platforms, reference }: Published, state: RegistryState | undefined): void {
+  if (state?.content === undefined) {
+    throw failure(`${reference} cannot be read back: ${oneLine(state?.reason ?? 'it was not read')}`);
   }
-  if (/: not found\s*$|manifest unknown|name unknown|\b404\b/im.test(reason)) return { kind: 'absent' };
-  if (/denied|forbidden|insufficient_scope|not authorized|\b403\b/i.test(reason)) return { kind: 'forbidden', reason };
-  return { kind: 'failed', reason };
-}
-
-/** Whether two lists hold the same images; a platform that is not known fits any. */
-export function isSameImages(left: readonly PlatformImage[], right: readonly PlatformImage[]): boolean {
-  return left.length === right.length && left.every((one) => right.some((other) => isSameImage(one, other)));
-}
-
-function isSameImage(one: PlatformImage, other: PlatformImage): boolean {
-  const fits = one.platform === undefined || other.platform === undefined || one.platform === other.platform;
-  return fits && one.digest === other.digest;
-}
-
-/** Whether a reference points at what was published: by the digest, where the engine tells it, else by the images. */
-export function isAt(reading: Reading, wanted: Reading): boolean {
-  if (reading.digest !== undefined && wanted.digest !== undefined) return reading.digest === wanted.digest;
-  return isSameImages(reading.images, wanted.images);
+  const has = state.content.images.map(({ platform }) => platform);
+  const isForAll = has.includes(undefined) || platforms.every((platform) => has.includes(platform));
+  if (isSameContent(state.content, content) && isForAll && has.length === platforms.length) return;
+  const found = `${state.content.digest ?? 'a list'} for ${has.join(', ') || 'no platform'}`;
+  throw failure(
+    `${reference} is ${found} in the registry, but ${content.digest} for ${platforms.join(', ')} was published; ` +
+      'another publish may have set it since',
+  );
 }

@@ -20,7 +20,7 @@ import { buildAll, type KnownTools, prepareStage } from '../stage/execute.ts';
 import type { PreparedStage } from '../stage/plan.ts';
 import { megabytes } from '../stage/report.ts';
 import { compressFile, LEVEL } from '../zstd/compress.ts';
-import { contentDifference } from '../zstd/decompress.ts';
+import { contentDefect } from '../zstd/decompress.ts';
 import { type BundleConfig, resolveBundleConfig } from './config.ts';
 import { requireExisting } from './existing-bundle.ts';
 import type { Bundle, ExistingBundle, PreparedBundle } from './plan.ts';
@@ -95,22 +95,22 @@ async function buildBundle(ctx: RunnerContext, config: BundleConfig, stage: Prep
 /** Compresses a supervisor to its place. A bundle stays where its content is that of the binary. */
 async function bringUpToDate({ signals, terminal }: RunnerContext, path: string, built: Built): Promise<Change> {
   sweepTemporary(path, isAlive);
-  if (isFile(path) && (await contentDifference(path, built.source)) === undefined) return keepWithMode(path, MODE);
+  if (isFile(path) && contentDefect(path, built.source) === undefined) return keepWithMode(path, MODE);
   const heading = `compression of ${megabytes(built.size)} (zstd level ${LEVEL})`;
   const fill = async (temporary: string) => {
     await compressFile(built.source, temporary, { signal: signals.aborted });
     signals.throwIfReceived();
-    await verifyCompressed(temporary, built);
+    verifyCompressed(temporary, built);
   };
   await terminal.section('compression', () => replaceWhole(path, MODE, fill), heading);
   return 'written';
 }
 
 /** What was compressed is verified once more: between cargo's end and now another cargo may have run. */
-async function verifyCompressed(temporary: string, { artifact, source }: Built): Promise<void> {
-  const difference = await contentDifference(temporary, source);
-  if (difference !== undefined) {
-    throw failure(`the compressed supervisor is not what ${source} holds now (${difference}); run this again`);
+function verifyCompressed(temporary: string, { artifact, source }: Built): void {
+  const defect = contentDefect(temporary, source);
+  if (defect !== undefined) {
+    throw failure(`the compressed supervisor is not what ${source} holds now (${defect}); run this again`);
   }
   verifyArtifact(artifact, source);
 }

@@ -3,13 +3,11 @@
 /** A bundle that an earlier run left: is it good enough where nothing can be built? */
 
 import { lstatSync } from 'node:fs';
-import { buffer } from 'node:stream/consumers';
 import type { MissingTool } from '../cargo/toolchain.ts';
 import { inspectExecutable, inspectStatic } from '../elf/verify.ts';
 import { usageError } from '../errors.ts';
 import { isFile } from '../fs/atomic-write.ts';
-import { readContent } from '../zstd/decompress.ts';
-import { ZstdError } from '../zstd/frames.ts';
+import { readContent, ZstdError } from '../zstd/decompress.ts';
 import type { BundleConfig } from './config.ts';
 import type { ExistingBundle } from './plan.ts';
 
@@ -18,14 +16,14 @@ import type { ExistingBundle } from './plan.ts';
  * @param reason why nothing can be built
  * @throws usageError where it does not exist or is something else
  */
-export async function requireExisting({ artifact, path }: BundleConfig, reason: MissingTool): Promise<ExistingBundle> {
+export function requireExisting({ artifact, path }: BundleConfig, reason: MissingTool): ExistingBundle {
   const refusal = (problem: string) =>
     usageError(`${reason.message}; an earlier bundle would do, but ${path} ${problem}`);
   if (!isFile(path)) throw refusal('does not exist');
   const { size: compressedSize, mtime: date } = lstatSync(path);
   let content: Buffer;
   try {
-    content = await buffer(readContent(path));
+    content = readContent(path);
   } catch (error) {
     throw error instanceof ZstdError ? refusal(`cannot be used (${error.message})`) : error;
   }

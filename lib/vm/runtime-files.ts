@@ -7,7 +7,7 @@
 
 import { join } from 'node:path';
 import { usageError } from '../errors.ts';
-import { zstdDefect } from '../zstd/frames.ts';
+import { zstdDefect } from '../zstd/decompress.ts';
 
 /** The guest's supervisor, which the bundle task builds; everything else comes from `vm:setup`. */
 export const BUNDLE_FILE = 'openshell-sandbox.zst';
@@ -28,8 +28,7 @@ export function runtimeFiles(platform: NodeJS.Platform): readonly string[] {
 }
 
 /**
- * The files of the runtime that the driver could not use: absent, empty, cut off, or not zstd. Only their structure is
- * read, not their content.
+ * The files of the runtime that the driver could not use: absent, empty, cut off, damaged, or not zstd.
  * @throws usageError for a platform that has no VM driver
  */
 export function missingRuntime(directory: string, platform: NodeJS.Platform): string[] {

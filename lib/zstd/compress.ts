@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Compression on all cores: a file becomes independent frames, each compressed by one call in the thread pool. Every
- * zstd decoder reads the frames as one content.
+ * Compression on several cores: a file becomes independent frames, each compressed by one call in the thread pool.
+ * Every zstd decoder reads the frames as one content.
  *
  * The encoder's own threads (`ZSTD_c_nbWorkers`) are not used: on Node 24.21 streams with them break off, and the
  * asynchronous call returns nothing, without an error.
  */
 
-import { type FileHandle, open } from 'node:fs/promises';
+import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { promisify } from 'node:util';
 import { constants, zstdCompress } from 'node:zlib';
@@ -20,82 +20,63 @@ export const LEVEL = 19;
  * MiB, 7 % at 4 MiB, 2 % at 16 MiB), a larger one takes more memory, and uses fewer cores.
  */
 const FRAME_BYTES = 8 * 1024 * 1024;
-/** Threads of Node's pool unless UV_THREADPOOL_SIZE says otherwise. */
-const POOL_DEFAULT = 4;
+/** The threads of Node's pool. A supervisor of 26 MB has as many frames. */
+const POOL_THREADS = 4;
 
 const compress = promisify(zstdCompress);
-
-/** Where and how much of a file a frame takes. */
-export interface Piece {
-  readonly offset: number;
-  readonly length: number;
-}
-
-/** Even pieces of a file of this size: the last core is not left with the whole of a short rest. */
-export function planPieces(size: number, frameBytes: number = FRAME_BYTES): Piece[] {
-  const count = Math.max(1, Math.ceil(size / frameBytes));
-  const borders = Array.from({ length: count + 1 }, (_, index) => Math.floor((size * index) / count));
-  return borders.slice(1).map((end, index) => ({ offset: borders[index] ?? 0, length: end - (borders[index] ?? 0) }));
-}
 
 export interface CompressOptions {
   /** Ends it: no further frame is begun, and those that are being compressed are not waited for. */
   readonly signal?: AbortSignal;
+  /** How many frames are compressed at once: each takes about 100 MB of memory. */
   readonly workers?: number;
   readonly frameBytes?: number;
 }
 
 /**
- * Compresses a file into a new file, with a checksum in each frame.
+ * Compresses a file into a new file, with a checksum in each frame. Both are held in memory.
  * @param destination must not exist yet
  * @throws the system's error, or the reason of `signal`; the destination is then not whole
  */
 export async function compressFile(source: string, destination: string, options: CompressOptions = {}): Promise<void> {
-  const workers = options.workers ?? availableParallelism();
-  await using input = await openWidely(source, workers);
-  await using output = await open(destination, 'wx');
-  const pieces = planPieces((await input.stat()).size, options.frameBytes);
-  await compressPieces(input, output, pieces, workers, options.signal);
+  const { signal, workers = Math.min(availableParallelism(), POOL_THREADS), frameBytes = FRAME_BYTES } = options;
+  const pieces = divide(readFileSync(source), frameBytes);
+  // Opened before the work, so that a destination that cannot be written costs none.
+  const output = openSync(destination, 'wx');
+  try {
+    writeFileSync(output, Buffer.concat(await compressPieces(pieces, workers, signal)));
+  } finally {
+    // The thread pool may be full of frames that are not waited for, so nothing here may need it.
+    closeSync(output);
+  }
 }
 
-/** Pieces are compressed side by side, as many as there are workers, and written in their order. */
 async function compressPieces(
-  input: FileHandle,
-  output: FileHandle,
-  pieces: readonly Piece[],
+  pieces: readonly Buffer[],
   workers: number,
   signal: AbortSignal | undefined,
-): Promise<void> {
+): Promise<Buffer[]> {
+  const frames: Buffer[] = [];
+  // The workers take from one iterator, so each piece is compressed once.
+  const remaining = pieces.entries();
+  const work = async () => {
+    for (const [index, piece] of remaining) {
+      signal?.throwIfAborted();
+      frames[index] = await compressFrame(piece);
+    }
+  };
   const aborted = new Promise<never>((_, reject) => {
     signal?.addEventListener('abort', () => reject(signal.reason), { once: true });
   });
-  aborted.catch(() => undefined);
-  const started = pieces.map((): Promise<Buffer> | undefined => undefined);
-  const start = (index: number) => {
-    const piece = pieces[index];
-    if (piece === undefined) return;
-    started[index] = compressPiece(input, piece);
-    // A failure is reported when it is the piece's turn.
-    started[index].catch(() => undefined);
-  };
-  signal?.throwIfAborted();
-  for (let index = 0; index < workers; index++) start(index);
-  for (const index of pieces.keys()) {
-    const frame = await Promise.race([aborted, started[index] as Promise<Buffer>]);
-    started[index] = undefined;
-    start(index + workers);
-    await output.appendFile(frame);
-  }
+  await Promise.race([aborted, Promise.all(Array.from({ length: workers }, work))]);
+  return frames;
 }
 
-async function compressPiece(input: FileHandle, { offset, length }: Piece): Promise<Buffer> {
-  const content = Buffer.allocUnsafeSlow(length);
-  for (let read = 0; read < length; ) {
-    const { bytesRead } = await input.read(content, read, length - read, offset + read);
-    if (bytesRead === 0) throw new Error('the file became shorter while it was compressed');
-    read += bytesRead;
-  }
-  return compressFrame(content);
+/** The content in even pieces: the last core is not left with the whole of a short rest. */
+export function divide(content: Buffer, frameBytes: number): Buffer[] {
+  const count = Math.max(1, Math.ceil(content.length / frameBytes));
+  const border = (index: number) => Math.floor((content.length * index) / count);
+  return Array.from({ length: count }, (_, index) => content.subarray(border(index), border(index + 1)));
 }
 
 function compressFrame(content: Buffer): Promise<Buffer> {
@@ -105,16 +86,4 @@ function compressFrame(content: Buffer): Promise<Buffer> {
     pledgedSrcSize: content.length,
     chunkSize: 1024 * 1024,
   });
-}
-
-/**
- * Opens the first file with a pool of as many threads as there are workers: a pool takes its size from the environment
- * when it is first used. Nobody else is to inherit the variable.
- */
-async function openWidely(path: string, workers: number): Promise<FileHandle> {
-  const given = process.env.UV_THREADPOOL_SIZE;
-  if (given === undefined && workers > POOL_DEFAULT) process.env.UV_THREADPOOL_SIZE = String(workers);
-  const handle = await open(path);
-  if (given === undefined) delete process.env.UV_THREADPOOL_SIZE;
-  return handle;
 }

@@ -1,60 +1,81 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** The content of a zstd file, frame by frame, with bounded memory. */
+/** The content of a zstd file. It is held in memory: a bundle's has 26 MB. */
 
-import { createReadStream } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
-import { createZstdDecompress } from 'node:zlib';
-import { readFrames, ZstdError } from './frames.ts';
+import { readFileSync, statSync } from 'node:fs';
+import { zstdDecompressSync } from 'node:zlib';
+import { errnoOf } from '../errors.ts';
 
-const PIECE_BYTES = 1024 * 1024;
+/** What is wrong with a zstd file, in a few words. */
+export class ZstdError extends Error {}
 
 /**
- * The content in pieces. Checksums that the frames carry are verified.
+ * The content of all frames. Checksums that they carry are verified.
  * @throws ZstdError for anything that is not a whole, undamaged zstd file
  */
-export async function* readContent(path: string): AsyncGenerator<Buffer> {
-  for (const { offset, size } of readFrames(path)) {
-    const compressed = createReadStream(path, { start: offset, end: offset + size - 1, highWaterMark: PIECE_BYTES });
-    const content = createZstdDecompress({ chunkSize: PIECE_BYTES });
-    compressed.on('error', (error) => content.destroy(error)).pipe(content);
-    try {
-      yield* content as AsyncIterable<Buffer>;
-    } catch (error) {
-      throw new ZstdError(`damaged in the frame at byte ${offset}: ${(error as Error).message}`);
-    } finally {
-      compressed.destroy();
-    }
+export function decompress(compressed: Uint8Array): Buffer {
+  if (compressed.length === 0) throw new ZstdError('empty');
+  const contents: Buffer[] = [];
+  // Node stops after a frame and drops the rest without an error (seen on 24.21), so each call begins after it.
+  for (let offset = 0; offset < compressed.length; ) {
+    const { content, size } = decompressFrame(compressed.subarray(offset), offset);
+    contents.push(content);
+    offset += size;
+  }
+  return Buffer.concat(contents);
+}
+
+/** The content of the frame at the beginning, empty for a skippable one, and the bytes that it takes. */
+function decompressFrame(compressed: Uint8Array, offset: number): { content: Buffer; size: number } {
+  try {
+    const result: unknown = zstdDecompressSync(compressed, { info: true, chunkSize: 1024 * 1024 });
+    const { buffer, engine } = result as { buffer: Buffer; engine: { bytesWritten: number } };
+    return { content: buffer, size: engine.bytesWritten };
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === 'Z_BUF_ERROR') throw new ZstdError('cut off');
+    if (code === 'ZSTD_error_prefix_unknown') throw new ZstdError(`not zstd at byte ${offset}`);
+    throw new ZstdError(`damaged in the frame at byte ${offset}: ${message}`);
   }
 }
 
 /**
- * How the content of a zstd file differs from another file.
- * @returns what is wrong, in a few words; `undefined` where they are the same
+ * The content of a file.
+ * @throws ZstdError where it is not a whole, undamaged zstd file that can be read
  */
-export async function contentDifference(path: string, source: string): Promise<string | undefined> {
-  const handle = await open(source);
+export function readContent(path: string): Buffer {
   try {
-    return await difference(readContent(path), handle);
+    // A FIFO would wait for its writer.
+    if (!statSync(path).isFile()) throw new ZstdError('not a regular file');
+    return decompress(readFileSync(path));
+  } catch (error) {
+    const code = errnoOf(error);
+    if (code === undefined) throw error;
+    throw new ZstdError(code === 'ENOENT' || code === 'ENOTDIR' ? 'not there' : `not readable (${code})`);
+  }
+}
+
+/** Why the content of a zstd file is not that of another file, in a few words; `undefined` where it is. */
+export function contentDefect(path: string, source: string): string | undefined {
+  const wanted = readFileSync(source);
+  return defectOf(path, (content) => {
+    if (content.equals(wanted)) return undefined;
+    return content.length === wanted.length
+      ? 'other content'
+      : `${content.length} bytes of content, not ${wanted.length}`;
+  });
+}
+
+/** What is wrong with a zstd file, in a few words; `undefined` for a whole one with content. */
+export function zstdDefect(path: string): string | undefined {
+  return defectOf(path, (content) => (content.length > 0 ? undefined : 'no content'));
+}
+
+function defectOf(path: string, judge: (content: Buffer) => string | undefined): string | undefined {
+  try {
+    return judge(readContent(path));
   } catch (error) {
     if (error instanceof ZstdError) return error.message;
     throw error;
-  } finally {
-    await handle.close();
   }
-}
-
-async function difference(content: AsyncIterable<Buffer>, source: FileHandle): Promise<string | undefined> {
-  let at = 0;
-  for await (const piece of content) {
-    const wanted = Buffer.allocUnsafe(piece.length);
-    for (let read = 0; read < piece.length; ) {
-      const { bytesRead } = await source.read(wanted, read, piece.length - read, at + read);
-      if (bytesRead === 0) return 'more content';
-      read += bytesRead;
-    }
-    if (!piece.equals(wanted)) return `other content after byte ${at}`;
-    at += piece.length;
-  }
-  return at === (await source.stat()).size ? undefined : 'less content';
 }

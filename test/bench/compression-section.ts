@@ -10,7 +10,7 @@ import { closeSync, openSync, readFileSync, rmSync, statSync, writeSync } from '
 import { join } from 'node:path';
 import { findProgram } from '../../lib/process/which.ts';
 import { LEVEL } from '../../lib/zstd/compress.ts';
-import { contentDifference } from '../../lib/zstd/decompress.ts';
+import { contentDefect } from '../../lib/zstd/decompress.ts';
 import type { Place } from './place.ts';
 import { tableText } from './table.ts';
 
@@ -48,8 +48,8 @@ export async function compressionSection(place: Place, megabytes: number): Promi
     );
     const task = join(import.meta.dirname, 'compress.ts');
     const ours = await run('the bundle, Node included', [process.execPath, task, source, outputs[1]], outputs[1]);
-    const difference = await contentDifference(outputs[1], source);
-    if (difference !== undefined) return { text: `FAILED TO RUN: our output has ${difference}\n`, ok: false };
+    const defect = contentDefect(outputs[1], source);
+    if (defect !== undefined) return { text: `FAILED TO RUN: our output is wrong: ${defect}\n`, ok: false };
     return { text: reportText(program, ours, megabytes), ok: true };
   } catch (error) {
     return { text: `FAILED TO RUN: ${(error as Error).message}\n`, ok: false };

@@ -25,7 +25,7 @@ function benchPlace() {
 
 const SUPERVISOR = '-p openshell-sandbox --bin openshell-sandbox';
 
-test('cargo makes a static executable for each target, and says where only when it is asked', () => {
+test('cargo makes a static executable for each target, and says where only on request', () => {
   const { cwd, call } = benchPlace();
   const targets = '--target x86_64-unknown-linux-gnu.2.28 --target aarch64-unknown-linux-musl';
   const quiet = call(`cargo zigbuild --release ${targets} ${SUPERVISOR}`);

@@ -26,7 +26,7 @@ import { until } from '../support/until.ts';
 const tools = requireTools('cc');
 
 describe.each(DRIVERS)('launching with fake tools: %s', tools.options, (driver) => {
-  test('the gateway runs as the task itself, with everything that it is given', async () => {
+  test('L10: the gateway runs as the task itself, with everything that it is given; its files are whole and private', async () => {
     const launch = newLaunch(driver);
     let child: ChildProcess | undefined;
     const result = await run(
@@ -60,6 +60,7 @@ describe.each(DRIVERS)('launching with fake tools: %s', tools.options, (driver) 
     });
     const mode = (path: string) => statSync(path).mode & 0o777;
     expect(mode(join(state, 'gateway.toml'))).toBe(0o600);
+    expect(readdirSync(state).filter((name) => name.endsWith('.tmp'))).toEqual([]);
     expect(mode(state)).toBe(0o700);
     expect(mode(join(launch.config, `openshell/gateways/${driver}-dev`))).toBe(0o700);
   });

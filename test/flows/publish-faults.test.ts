@@ -36,7 +36,7 @@ describe('C2, DPM-1, DPM-2: an older local image of the same name is not what is
   });
 });
 
-describe("C3: a failed publish is in nobody's way", () => {
+describe('C3: a failed publish does not hinder the next one', () => {
   test.each(['manifest create', 'manifest add', 'manifest push', 'push --digestfile', 'build --platform'])(
     'podman: `%s` fails, and the next run finishes',
     async (FAKE_ON) => {
@@ -78,7 +78,8 @@ describe('C4, DPM-5: settings of single builds do not reach a publish', () => {
       IMAGE_REGISTRY: 'ghcr.io/elsewhere',
       PREBUILT_ARCH: 'arm64',
     };
-    const shape = (line: string) => line.replaceAll(/\S*openshell-publish\S*/g, 'OURS');
+    const shape = (line: string) =>
+      line.replaceAll(/\S*openshell-publish\S*/g, 'OURS').replaceAll(/(?<= )\/\S*\/checkout\b/g, 'ROOT');
     const [plain, set] = [new FakePublishing({ engine }), new FakePublishing({ engine })];
     await plain.publish();
     const result = await set.publish(settings);
@@ -113,7 +114,7 @@ test.each(ENGINES)('H9: %s: blanks around platforms are dropped, and so are dupl
   );
 });
 
-test.each([true, false])('H10, DPM-3: podman, skopeo %s: an extra tag, new or there already', async (hasSkopeo) => {
+test.each([true, false])('H10, DPM-3: podman, skopeo %s: an extra tag, new or existing', async (hasSkopeo) => {
   const fake = new FakePublishing({ engine: 'podman', hasSkopeo });
   fake.setTag('ghcr.io/org/gateway:v1', '{"manifests":[]}');
   const result = await fake.publish({ EXTRA_DOCKER_TAGS: 'v1' });
@@ -138,6 +139,15 @@ test.each([builderRow('default', 'docker'), builderRow('far', 'remote')])(
 );
 
 describe('H12: not one component new and the other old', () => {
+  test.each(ENGINES)('%s: a build that ends with 2 is a failure, not wrong usage', async (engine) => {
+    const fake = new FakePublishing({ engine });
+    const failed = await fake.publish({ FAKE_ON: 'Dockerfile.gateway', FAKE_DO: 'exit 2' });
+    expect(failed).toMatchObject({ status: 1, stdout: '' });
+    expect(failed.stderr).toMatch(
+      /failed with status 2 .*; no reference was set before that; .*run it again to finish/,
+    );
+  });
+
   test.each(ENGINES)('%s: the second build fails: no reference moves, the next run finishes', async (engine) => {
     const fake = new FakePublishing({ engine });
     const failed = await fake.publish({ FAKE_ON: 'Dockerfile.supervisor', FAKE_DO: 'echo "RUN failed" >&2; exit 17' });
@@ -159,7 +169,7 @@ describe('H12: not one component new and the other old', () => {
 
   test.each([
     ['docker', 'imagetools create --builder far --prefer-index=false -t ghcr.io/org/supervisor:dev'],
-    ['podman', 'supervisor.digest'],
+    ['podman', 'digest-of-supervisor localhost'],
   ] as const)(
     '%s: the second tag fails: it says which moved, and the next run moves the rest',
     async (engine, FAKE_ON) => {
@@ -231,10 +241,20 @@ test('L7: a wrong argument is told without an engine', async () => {
 
 test('DPM-6, G-1: it works on the checkout, whatever directory it is started in', async () => {
   const fake = new FakePublishing();
-  const result = await fake.publish({}, [], { cwd: fake.checkout.tools.directory });
+  const start = fake.checkout.tools.directory;
+  const result = await fake.publish({}, [], { cwd: start });
   expect(result.status).toBe(0);
-  const cwds = fake.checkout.tools.calls().map(({ cwd }) => cwd);
-  expect(new Set(cwds)).toEqual(new Set([fake.checkout.root]));
+  const builds = fake.checkout.tools.calls().filter(({ words }) => words[1] === 'build');
+  expect(builds).toHaveLength(2);
+  for (const { cwd, words } of builds) {
+    expect(words.at(-1)).toBe(fake.checkout.root);
+    expect(words[words.indexOf('-f') + 1]).toMatch(`${fake.checkout.root}/deploy/docker/Dockerfile.`);
+    // Relative paths in options are relative to where the task was started, as in an image build.
+    expect(cwd).toBe(start);
+  }
+  const changing = /^buildx (build|imagetools create)/;
+  const others = fake.checkout.tools.calls().filter(({ words }) => !changing.test(words.join(' ')));
+  expect(new Set(others.map(({ cwd }) => cwd))).toEqual(new Set([fake.checkout.root]));
 });
 
 describe('stopped', () => {
@@ -246,7 +266,7 @@ describe('stopped', () => {
     async (signal, status) => {
       const fake = new FakePublishing({ engine: 'podman' });
       const FAKE_DO = ': > "$FAKE_STATE/asleep"; exec /bin/sleep 60';
-      const stopped = await fake.publish({ FAKE_ON: 'supervisor.digest', FAKE_DO }, [], {
+      const stopped = await fake.publish({ FAKE_ON: 'digest-of-supervisor localhost', FAKE_DO }, [], {
         onStart: async (child) => {
           while (!fake.hasMark('asleep')) await sleep(10);
           child.kill(signal);
@@ -256,6 +276,7 @@ describe('stopped', () => {
       expect(stopped.stderr).toMatch(
         /set before that: .*ghcr\.io\/org\/gateway:dev; ghcr\.io\/org\/supervisor:dev may have been/,
       );
+      expect(stopped.stderr.trimEnd()).toMatch(new RegExp(`\nerror: stopped by ${signal}$`));
       expect(readdirSync(fake.temporary)).toEqual([]);
       const again = await fake.publish();
       expect(again.status).toBe(0);
@@ -266,7 +287,7 @@ describe('stopped', () => {
   test('SIGKILL: what it left is removed by the next run, which finishes', async () => {
     const fake = new FakePublishing({ engine: 'podman' });
     const FAKE_DO = ': > "$FAKE_STATE/asleep"; exec /bin/sleep 3';
-    const killed = await fake.publish({ FAKE_ON: 'gateway.digest', FAKE_DO }, [], {
+    const killed = await fake.publish({ FAKE_ON: 'digest-of-gateway localhost', FAKE_DO }, [], {
       onStart: async (child) => {
         while (!fake.hasMark('asleep')) await sleep(10);
         child.kill('SIGKILL');

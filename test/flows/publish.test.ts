@@ -6,20 +6,12 @@
  */
 
 import { execFileSync } from 'node:child_process';
-import {
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  realpathSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { inspectExecutable } from '../../lib/elf/verify.ts';
+import { namesIn } from '../../lib/fs/paths.ts';
 import { makeMiniature } from '../support/miniature.ts';
 import { requireTools } from '../support/real-tools.ts';
 import { Repository } from '../support/registry-client.ts';
@@ -64,7 +56,7 @@ const loginFile = (host: string, password: string) =>
 async function dockerWorld(): Promise<World> {
   const [dockerd, buildkitd] = await Promise.all([startDockerd(), startBuildkitd()]);
   const env = { ...TOOLS.docker.env, ...dockerd.env, CONTAINER_ENGINE: 'docker' };
-  const docker = (...words: string[]) => execFileSync('docker', words, { env, stdio: 'pipe' });
+  const docker = (...args: string[]) => execFileSync('docker', args, { env, stdio: 'pipe' });
   buildkitd.createBuilder('far', dockerd.env);
   docker('buildx', 'use', 'far');
   return {
@@ -93,20 +85,12 @@ function pathWithoutSkopeo(path: string, directory: string): string {
   mkdirSync(bin);
   const names = new Set(['skopeo']);
   for (const from of path.split(':')) {
-    for (const name of listDirectory(from)) {
+    for (const name of namesIn(from)) {
       if (!names.has(name)) symlinkSync(join(from, name), join(bin, name));
       names.add(name);
     }
   }
   return bin;
-}
-
-function listDirectory(directory: string): string[] {
-  try {
-    return readdirSync(directory);
-  } catch {
-    return [];
-  }
 }
 
 describe.each(['docker', 'podman'] as const)('publish with %s', (engine) => {
@@ -241,7 +225,7 @@ describe.each(['docker', 'podman'] as const)('publish with %s', (engine) => {
       }
     });
 
-    test("a run that is killed while it tags is in nobody's way", { timeout: TIMEOUT_MS }, async () => {
+    test('a run that is killed while it tags does not hinder the next one', { timeout: TIMEOUT_MS }, async () => {
       const text = engine === 'docker' ? '-t ' : 'manifest push';
       let kill = () => {};
       const watching = whenItSays(`${text}`, () => kill());
@@ -263,7 +247,7 @@ describe.each(['docker', 'podman'] as const)('publish with %s', (engine) => {
       }
     });
 
-    test('a wrong password is told before a compile, in words that are not ours; a right one publishes', {
+    test("a wrong password is told before a compile, with the registry's reason; a right one publishes", {
       timeout: TIMEOUT_MS,
     }, async () => {
       const closed = await startRegistry({ htpasswd: LOGIN });

@@ -5,13 +5,16 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Runner } from '../../lib/build-env.ts';
+import { findToolchain } from '../../lib/cargo/toolchain.ts';
 import { Terminal } from '../../lib/cli/terminal.ts';
 import type { Machine } from '../../lib/host.ts';
 import { ownLimits } from '../../lib/nofile/limits.ts';
-import { command } from '../../lib/process/command.ts';
+import { type Command, cmd } from '../../lib/process/command.ts';
 import { Signals } from '../../lib/process/signals.ts';
 import { FakeTools } from '../support/fake-tools.ts';
+import { inProcess } from '../support/in-process.ts';
 import { driverWords, orderRunner } from '../support/run-driver.ts';
+import { noTerminal, runInTerminal } from '../support/run-in-terminal.ts';
 import { runProcess, SUITE_ROOT } from '../support/run-task.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
@@ -20,7 +23,7 @@ const UNLIMITED = Number.POSITIVE_INFINITY;
 const STOCK_MAC: Partial<Machine> = { platform: 'darwin', limits: { soft: 256, hard: 4096 } };
 const GUARDED = { env: { ...process.env, RUSTC_WRAPPER: 'sccache' } as Record<string, string> };
 
-function openDoor(machine: Partial<Machine> = {}, env: Record<string, string | undefined> = process.env) {
+function openRunner(machine: Partial<Machine> = {}, env: Record<string, string | undefined> = process.env) {
   const said: string[] = [];
   const sink = { write: (text: string | Uint8Array) => said.push(text.toString()) };
   const facts: Machine = {
@@ -31,17 +34,20 @@ function openDoor(machine: Partial<Machine> = {}, env: Record<string, string | u
     invoker: undefined,
     ...machine,
   };
-  return { runner: new Runner(env, new Terminal(sink, sink, env), new Signals(), facts), said };
+  const ctx = { env, terminal: new Terminal(sink, sink, env), signals: new Signals() };
+  return { runner: new Runner(ctx, facts), said };
 }
 
 const here = { cwd: process.cwd() };
-/** What a wrapper says that is short of files. */
+/** A command in this directory. */
+const bash = (script: string): Command => cmd(here)`bash -c ${script}`;
+/** What a wrapper prints that is short of files. */
 const FAILURE = `echo 'error: Too many open files (os error 24)' >&2; exit 1`;
 
 describe('the limit', () => {
   test('X6: a guarded command runs under the raised soft limit, and its hard limit stays', async () => {
-    const { runner, said } = openDoor(STOCK_MAC, GUARDED.env);
-    const limits = await runner.read(command(['bash', '-c', 'echo $(ulimit -Sn) $(ulimit -Hn)'], here));
+    const { runner, said } = openRunner(STOCK_MAC, GUARDED.env);
+    const limits = await runner.read(bash('echo $(ulimit -Sn) $(ulimit -Hn)'));
     expect(limits).toBe(`4096 ${ownLimits().hard}`);
     expect(said.join('')).toContain('open-file limit raised for what this task runs: 256 -> 4096');
     expect(said.join('')).toContain('less than the wanted 8192');
@@ -58,73 +64,70 @@ describe('the limit', () => {
   });
 
   test('without the guard nothing is set', async () => {
-    const { runner } = openDoor();
-    expect(await runner.read(command(['bash', '-c', 'ulimit -Sn'], here))).toBe(String(ownLimits().soft));
-    expect(runner.describe(command(['cargo', 'zigbuild'], here))).toBe('cargo zigbuild');
+    const { runner } = openRunner();
+    expect(await runner.read(bash('ulimit -Sn'))).toBe(String(ownLimits().soft));
+    expect(runner.describe(cmd(here)`cargo zigbuild`)).toBe('cargo zigbuild');
   });
 
   test('cargo-zigbuild counts when it is on PATH, and when it is the command', () => {
     const empty = { PATH: '/nowhere' };
-    const mac = openDoor(STOCK_MAC, { ...empty, PATH: '/bin:/usr/bin' }).runner;
-    expect(mac.describe(command(['cargo', 'zigbuild'], here))).toBe('ulimit -S -n 4096; cargo zigbuild');
-    expect(mac.describe(command(['cargo', 'build'], here))).toBe('cargo build');
+    const mac = openRunner(STOCK_MAC, { ...empty, PATH: '/bin:/usr/bin' }).runner;
+    expect(mac.describe(cmd(here)`cargo zigbuild`)).toBe('ulimit -S -n 4096; cargo zigbuild');
+    expect(mac.describe(cmd(here)`cargo build`)).toBe('cargo build');
     const tools = new FakeTools(temporaryDirectory()).addSilent('cargo-zigbuild');
-    const withZigbuild = openDoor(STOCK_MAC, tools.env()).runner;
-    expect(withZigbuild.describe(command(['cargo', 'build'], here))).toBe('ulimit -S -n 4096; cargo build');
+    const withZigbuild = openRunner(STOCK_MAC, tools.env()).runner;
+    expect(withZigbuild.describe(cmd(here)`cargo build`)).toBe('ulimit -S -n 4096; cargo build');
   });
 
-  test('a wrapper that mise sets counts for what is started through mise, and for nothing else', async () => {
-    const tools = new FakeTools(temporaryDirectory());
-    tools.add('mise', [
-      { words: ['env', '--json'], script: `echo '{"RUSTC_WRAPPER": "sccache", "PATH": "/nowhere"}'` },
-    ]);
-    const { runner } = openDoor(STOCK_MAC, tools.env());
-    const build = command(['mise', 'x', '--', 'cargo', 'build'], here);
-    expect(runner.describe(build)).toBe('mise x -- cargo build');
-    await runner.learnMise(process.cwd());
-    expect(runner.describe(build)).toBe('ulimit -S -n 4096; mise x -- cargo build');
-    expect(runner.describe(command(['cargo', 'build'], here))).toBe('cargo build');
+  test('a wrapper that comes with the tool chain counts for its commands, and for nothing else', () => {
+    const { runner } = openRunner(STOCK_MAC, new FakeTools(temporaryDirectory()).env());
+    const ofMise = cmd({ ...here, base: { RUSTC_WRAPPER: 'sccache', PATH: '/nowhere' } })`cargo build`;
+    expect(runner.describe(ofMise)).toBe('ulimit -S -n 4096; cargo build');
+    expect(runner.describe(cmd(here)`cargo build`)).toBe('cargo build');
+    const ofFile = cmd({ ...here, base: { CARGO_BUILD_RUSTC_WRAPPER: '/x/sccache' } })`cargo build`;
+    expect(runner.describe(ofFile)).toBe('ulimit -S -n 4096; cargo build');
+    // Set but empty, the variable switches every other off.
+    expect(runner.describe({ ...ofFile, env: { RUSTC_WRAPPER: '' } })).toBe("RUSTC_WRAPPER='' cargo build");
   });
 
-  test('a wrapper that only a file of cargo names counts as one of the environment, which wins over it', async () => {
-    const tools = new FakeTools(temporaryDirectory());
-    const root = temporaryDirectory();
-    mkdirSync(join(root, '.cargo'));
-    writeFileSync(join(root, '.cargo/config.toml'), '[build]\nrustc-wrapper = "sccache"\n');
-    const build = command(['cargo', 'build'], { cwd: root });
-    const { runner } = openDoor(STOCK_MAC, tools.env());
-    expect(runner.describe(build)).toBe('cargo build');
-    await runner.learnCargo(root);
-    expect(runner.describe(build)).toBe('ulimit -S -n 4096; cargo build');
-    const without = openDoor(STOCK_MAC, tools.env({ RUSTC_WRAPPER: '' })).runner;
-    await without.learnCargo(root);
-    expect(without.describe(build)).toBe('cargo build');
-    const twice = openDoor(STOCK_MAC, tools.env()).runner;
-    const first = twice.learnCargo(root);
-    await twice.learnCargo(root);
-    expect(twice.describe(build), 'while another one reads them').toBe('ulimit -S -n 4096; cargo build');
-    await first;
+  test('a zigbuild that only the tool chain has counts too', () => {
+    const { bin } = new FakeTools(temporaryDirectory()).addSilent('cargo-zigbuild');
+    const { runner } = openRunner(STOCK_MAC, new FakeTools(temporaryDirectory()).env());
+    expect(runner.describe(cmd({ ...here, base: { PATH: bin } })`cargo build`)).toBe('ulimit -S -n 4096; cargo build');
   });
 
-  test('a wrapper of a file is recovered like any other, although nobody has asked for it', async () => {
-    const tools = new FakeTools(temporaryDirectory());
+  test('a wrapper that only a file of cargo names is guarded and recovered like any other', async () => {
+    const tools = new FakeTools(temporaryDirectory()).addSilent('cargo-zigbuild', 'rustup');
     // Set but empty, the variable switches the file's wrapper off.
     tools.add('cargo', [{ words: ['build'], script: `[ "\${RUSTC_WRAPPER-unset}" = '' ] || { ${FAILURE}; }` }]);
     const root = temporaryDirectory();
     mkdirSync(join(root, '.cargo'));
     writeFileSync(join(root, '.cargo/config.toml'), '[build]\nrustc-wrapper = "./wrap"\n');
-    const { runner, said } = openDoor({}, tools.env());
-    await runner.cargo(command(['cargo', 'build'], { cwd: root }));
-    expect(tools.calls()).toHaveLength(2);
-    expect(said.join('')).toContain(`${join(root, 'wrap')} failed, not the build; trying once more without it`);
+    const ctx = inProcess(tools, {}, root, STOCK_MAC);
+    const { env } = await findToolchain(ctx, root, false);
+    const build = cmd({ cwd: root, base: env })`cargo build`;
+    expect(ctx.runner.describe(build)).toBe('ulimit -S -n 4096; cargo build');
+    await ctx.runner.cargo(build);
+    expect(tools.calls().map(({ softLimit, env: { RUSTC_WRAPPER } }) => [softLimit, RUSTC_WRAPPER])).toEqual([
+      ['4096', undefined],
+      ['4096', ''],
+    ]);
+    expect(ctx.screen.stderr()).toContain(`${join(root, 'wrap')} failed, not the build; trying once more without it`);
   });
 
-  test('a mise that gives no answer is an error in its own words', async () => {
-    const tools = new FakeTools(temporaryDirectory());
-    tools.add('mise', [{ words: ['env'], script: 'echo "mise ERROR not trusted" >&2; exit 1' }]);
-    await expect(openDoor({}, tools.env()).runner.learnMise(process.cwd())).rejects.toThrow(
-      'mise env --json gives no answer: mise ERROR not trusted; check: mise doctor',
-    );
+  test('under sudo the server of a wrapper is restarted as the user whose cargo compiles through it', async () => {
+    const tools = new FakeTools(temporaryDirectory()).addSilent('sccache');
+    tools.add('cargo', [{ words: [], script: `[ -n "$RUSTC_WRAPPER" ] || exit 0; ${FAILURE}` }]);
+    const invoker = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0, user: 'dev', home: '/home/of dev' };
+    const ctx = inProcess(tools, { RUSTC_WRAPPER: 'sccache' }, tools.directory, { invoker });
+    await ctx.runner.cargo(cmd({ cwd: tools.directory })`cargo build`);
+    expect(tools.calls().map(({ tool, words, env: { HOME } }) => [tool, words[0], HOME])).toEqual([
+      ['cargo', 'build', '/home/of dev'],
+      ['sccache', '--stop-server', '/home/of dev'],
+      ['sccache', '--start-server', '/home/of dev'],
+      ['cargo', 'build', '/home/of dev'],
+      ['cargo', 'build', '/home/of dev'],
+    ]);
   });
 
   test('a machine that cannot carry a build is refused before anything runs', async () => {
@@ -165,7 +168,7 @@ describe('nothing outside can weaken the shell', () => {
     HOME: '/',
   };
 
-  test('the whole prefix: strict mode first, then the limit, then the words', async () => {
+  test('the whole prefix: strict mode first, then the limit, then the arguments', async () => {
     const { env, seen } = withSpyingBash({ OPENSHELL_BUILD_NOFILE_GUARD: 'on', HOME: '/' });
     await orderRunner({ ...order, words: ['printf', '%s', 'a b'] }, { env });
     expect(seen()).toBe("-p\n-c\nset -euo pipefail; ulimit -S -n 4096; exec printf $'%s' $'a b'\n");
@@ -204,8 +207,8 @@ describe('nothing outside can weaken the shell', () => {
     const zx = join(SUITE_ROOT, 'node_modules/zx/build/cli.js');
     const env = { PATH: process.env.PATH ?? '', HOME: '/', OPENSHELL_BUILD_NOFILE_GUARD: 'on' };
     for (const options of [[], ['--env=.env']]) {
-      const words = [zx, ...options, ...driverWords(order)];
-      const result = await runProcess(process.execPath, words, { cwd: directory, env });
+      const argv = [zx, ...options, ...driverWords(order)];
+      const result = await runProcess(process.execPath, argv, { cwd: directory, env });
       expect(result).toMatchObject({ status: 0, stdout: '4096\n' });
     }
   });
@@ -226,41 +229,22 @@ describe('nothing outside can weaken the shell', () => {
   });
 });
 
-describe('words', () => {
-  test('every word arrives as it was given', async () => {
-    const { runner } = openDoor();
-    await fc.assert(
-      fc.asyncProperty(
-        fc.array(
-          fc.string({ unit: 'binary' }).filter((word) => !word.includes('\0') && word.isWellFormed()),
-          { maxLength: 5 },
-        ),
-        async (words) => {
-          const output = await runner.read(
-            command(
-              [process.execPath, '-e', 'process.stdout.write(JSON.stringify(process.argv.slice(1)))', '--', ...words],
-              here,
-            ),
-          );
-          expect(JSON.parse(output)).toEqual(words);
-        },
+test('every argument arrives as it was given', async () => {
+  const { runner } = openRunner();
+  const print = 'process.stdout.write(JSON.stringify(process.argv.slice(1)))';
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(
+        fc.string({ unit: 'binary' }).filter((text) => !text.includes('\0') && text.isWellFormed()),
+        { maxLength: 5 },
       ),
-      { numRuns: 40 },
-    );
-  });
-
-  test.each([
-    [[undefined], 'word 0 of a command is undefined'],
-    [['tool', null], 'word 1 of a command is null'],
-    [['tool', false], 'word 1 of a command is boolean'],
-    [['tool', ['a']], 'word 1 of a command is a list'],
-    [['tool', Number.NaN], 'word 1 of a command is number'],
-    [['tool', 'a\0b'], 'holds a NUL byte'],
-    [[''], 'needs the name of a program'],
-    [[], 'needs the name of a program'],
-  ])('%j is refused', (words, message) => {
-    expect(() => command(words, here)).toThrow(message);
-  });
+      async (texts) => {
+        const output = await runner.read(cmd(here)`${process.execPath} -e ${print} -- ${texts}`);
+        expect(JSON.parse(output)).toEqual(texts);
+      },
+    ),
+    { numRuns: 40 },
+  );
 });
 
 describe('verbs', () => {
@@ -275,11 +259,11 @@ describe('verbs', () => {
   });
 
   test('read trims line breaks at the end only', async () => {
-    const { runner } = openDoor();
-    expect(await runner.read(command(['printf', '  a\\nb \\n\\n'], here))).toBe('  a\nb ');
+    const { runner } = openRunner();
+    expect(await runner.read(cmd(here)`printf ${'  a\\nb \\n\\n'}`)).toBe('  a\nb ');
   });
 
-  test("a failure is the command's own status, in one line that says where and what it said", async () => {
+  test("a failure is the command's own status, in one line that says where and what it printed", async () => {
     const result = await orderRunner({
       verb: 'read',
       words: ['bash', '-c', 'echo out; echo first >&2; echo why >&2; exit 7'],
@@ -320,23 +304,22 @@ describe('verbs', () => {
     expect(result.stderr).toContain('bash [arguments hidden] failed with status 3');
   });
 
-  test('probe answers yes with the output, or no with the reason', async () => {
-    const { runner } = openDoor();
-    expect(await runner.probe(command(['echo', 'yes'], here), 5000)).toEqual({ ok: true, output: 'yes' });
-    expect(await runner.probe(command(['bash', '-c', 'echo denied >&2; exit 1'], here), 5000)).toEqual({
-      ok: false,
-      reason: 'denied',
-    });
-    expect(await runner.probe(command(['false'], here), 5000)).toEqual({ ok: false, reason: 'status 1' });
+  test('probe gives the output, or the reason why there is none; a status is only a status', async () => {
+    const { runner } = openRunner();
+    expect(await runner.probe(cmd(here)`echo yes`, 5000)).toEqual({ ok: true, output: 'yes' });
+    expect(await runner.probe(bash('echo denied >&2; exit 1'), 5000)).toEqual({ ok: false, reason: 'denied' });
+    expect(await runner.probe(cmd(here)`false`, 5000)).toEqual({ ok: false, reason: 'status 1' });
+    expect(await runner.probe(bash('exit 130'), 5000)).toEqual({ ok: false, reason: 'status 130' });
+    expect(await runner.probe(bash('kill -TERM $$'), 5000)).toEqual({ ok: false, reason: 'status 143' });
   });
 
   test('probe has a time limit, and kills the whole group', async () => {
-    const { runner } = openDoor();
+    const { runner } = openRunner();
     const marker = `${4000 + Math.floor(Math.random() * 1000)}.5`;
     const start = Date.now();
-    const answer = await runner.probe(command(['bash', '-c', `sleep ${marker} & sleep ${marker}`], here), 300);
+    const result = await runner.probe(bash(`sleep ${marker} & sleep ${marker}`), 300);
     expect(Date.now() - start).toBeLessThan(3000);
-    expect(answer).toEqual({ ok: false, reason: expect.stringMatching(/^no answer from bash -c .* within 0\.30 s$/) });
+    expect(result).toEqual({ ok: false, reason: expect.stringMatching(/^no answer from bash -c .* within 0\.30 s$/) });
     const left = await runProcess('pgrep', ['-f', `sleep ${marker}`], {
       ...here,
       env: { PATH: process.env.PATH ?? '' },
@@ -344,24 +327,200 @@ describe('verbs', () => {
     expect(left.stdout).toBe('');
   });
 
+  test('probe ends when its result is not needed any more', async () => {
+    const { runner } = openRunner();
+    const controller = new AbortController();
+    setTimeout(() => controller.abort(), 100);
+    const start = Date.now();
+    const result = await runner.probe(cmd(here)`sleep 30`, 60_000, { unless: controller.signal });
+    expect(result.ok).toBe(false);
+    expect(Date.now() - start).toBeLessThan(5000);
+  });
+
+  test.each(['cargo', '/x/cargo'])('%s is started by the verb that carries the recovery', async (cargo) => {
+    const { runner } = openRunner();
+    const build = cmd(here)`${cargo} build`;
+    const starts = [
+      runner.run(build),
+      runner.read(build),
+      runner.probe(build, 1),
+      runner.interactive(build),
+      runner.start(build),
+      runner.exec(build),
+    ];
+    for (const start of starts) await expect(start).rejects.toThrow('cargo is started by the verb cargo()');
+  });
+
   test.each([
-    ['cargo', 'build'],
-    ['/x/cargo', 'build'],
-    ['mise', 'x', '--', 'cargo', 'build'],
-  ])('%s is started by the verb that carries the recovery', async (...words) => {
-    const { runner } = openDoor();
-    for (const start of [
-      runner.run(command(words, here)),
-      runner.read(command(words, here)),
-      runner.probe(command(words, here), 1),
-    ]) {
-      await expect(start).rejects.toThrow('cargo is started by the verb cargo()');
+    ['exit 130', 130],
+    ['exit 137', 137],
+    ['exit 143', 143],
+    ['exit 255', 255],
+  ])('a command that does %s is a failed command, and not a signal to the task', async (script, status) => {
+    const result = await orderRunner({ verb: 'run', words: ['bash', '-c', script] });
+    expect(result).toMatchObject({ status, signal: null });
+    expect(result.stderr).toContain(`failed with status ${status}`);
+    expect(result.stderr).not.toContain('stopped by');
+  });
+
+  test('what comes with the tool chain is under what the command sets, and is not shown', async () => {
+    const order = {
+      verb: 'run',
+      words: ['bash', '-c', 'echo $A $B $C'],
+      env: { B: 'own' },
+      base: { B: 'base', C: 'base' },
+    } as const;
+    const result = await orderRunner(order, { env: { PATH: process.env.PATH ?? '', A: 'task', B: 'task', C: 'task' } });
+    expect(result.stderr).toBe("$ B=own bash -c 'echo $A $B $C'\ntask own base\n");
+  });
+});
+
+describe('input', () => {
+  const EACH = ['run', 'read', 'probe'] as const;
+  /** More than a pipe holds. */
+  const BIG = 'ä line of text\n'.repeat(400_000);
+
+  /** Runs a script with this input by a verb that takes it; gives what it printed on stdout, `ok` and nothing for run. */
+  async function given(verb: (typeof EACH)[number], script: string, input?: string) {
+    const { runner } = openRunner();
+    const options = input === undefined ? {} : { input };
+    if (verb === 'read') return runner.read(bash(script), options);
+    if (verb === 'probe') {
+      const result = await runner.probe(bash(script), 20_000, options);
+      if (!result.ok) throw new Error(result.reason);
+      return result.output;
     }
+    const file = join(temporaryDirectory(), 'out');
+    await runner.run(bash(`{ ${script}; } > ${file}`), options);
+    return readFileSync(file, 'utf8').trimEnd();
+  }
+
+  test.each(EACH)('%s: the text arrives as it is', async (verb) => {
+    expect(await given(verb, 'cat', "it's $HOME\n\u001b[2J\\ ü")).toBe("it's $HOME\n\u001b[2J\\ ü");
+  });
+
+  test.each(EACH)('%s: a big one arrives whole', async (verb) => {
+    expect(await given(verb, 'wc -c', BIG)).toBe(String(Buffer.byteLength(BIG)));
+    expect(await given(verb, "sleep 0.3; tail -c 5 | tr -d '\\n'", BIG)).toBe('text');
+  });
+
+  test.each(EACH)('%s: an empty one is an end of file, and so is none', async (verb) => {
+    expect(await given(verb, 'wc -c', '')).toBe('0');
+    expect(await given(verb, 'wc -c')).toBe('0');
+  });
+
+  test.each(EACH)('%s: a program that does not read it is judged by its status alone', async (verb) => {
+    expect(await given(verb, 'echo done', BIG)).toBe('done');
+    expect(await given(verb, 'head -c 4', BIG)).toBe('ä l');
+    expect(await given(verb, 'exec <&-; sleep 0.2; echo done', BIG)).toBe('done');
+    await expect(given(verb, 'exit 3', BIG)).rejects.toThrow(verb === 'probe' ? 'status 3' : 'failed with status 3');
+  });
+
+  const hasProc = existsSync('/proc/self/environ');
+  test.skipIf(!hasProc)(
+    'it is neither an argument nor a variable, and is not shown (skipped without /proc)',
+    async () => {
+      const script = 'cat /proc/$$/cmdline /proc/$$/environ | tr "\\0" " "; cat >&2';
+      const order = { verb: 'run', words: ['bash', '-c', script], input: 'hunter2' } as const;
+      const result = await orderRunner(order);
+      expect(result.status).toBe(0);
+      expect(result.stderr.match(/hunter2/g)).toHaveLength(1);
+      expect(result.stderr.trimEnd().endsWith('hunter2')).toBe(true);
+    },
+  );
+});
+
+describe.skipIf(noTerminal !== undefined)(`interactive (${noTerminal ?? 'in a terminal of its own'})`, () => {
+  const env = { PATH: process.env.PATH ?? '', HOME: '/', TERM: 'dumb' };
+  const inTerminal = (script: string, onScreen?: Parameters<typeof runInTerminal>[1]['onScreen']) => {
+    const order = { verb: 'interactive', words: ['bash', '-c', script] } as const;
+    return runInTerminal([process.execPath, ...driverWords(order)], {
+      cwd: SUITE_ROOT,
+      env,
+      ...(onScreen === undefined ? {} : { onScreen }),
+    });
+  };
+  /** Types once, as soon as the screen shows a text. */
+  const typing = (shown: string, text: string) => {
+    let isDone = false;
+    return (screen: string, keys: { type(text: string): void }) => {
+      if (isDone || !screen.includes(`\n${shown}`)) return;
+      isDone = true;
+      keys.type(text);
+    };
+  };
+
+  test('the program has the whole terminal, stdin included, and its status is the task’s', async () => {
+    const script = 'for n in 0 1 2; do test -t $n || exit 9; done; echo ready; read line; echo "got $line"; exit 4';
+    const { status, screen } = await inTerminal(script, typing('ready', 'a b\n'));
+    expect(screen).toContain('\ngot a b\n');
+    expect(screen).toContain('$ bash -c');
+    expect(screen).toContain('failed with status 4');
+    expect(status).toBe(4);
+  });
+
+  test('Ctrl-C reaches the program directly: it ends, and the task with it', async () => {
+    const script = 'trap "echo got INT; exit 5" INT; echo ready; sleep 30 & wait';
+    const { status, screen } = await inTerminal(script, typing('ready', '\u0003'));
+    expect(screen.match(/^(\^C)?got INT$/gm)).toHaveLength(1);
+    expect(screen).toContain('error: stopped by SIGINT');
+    expect(status).toBe(130);
+  });
+
+  test('a signal to the task alone is passed on', async () => {
+    const script = 'trap "echo got TERM; exit 5" TERM; echo ready; kill -TERM $PPID; sleep 30 & wait';
+    const { status, screen } = await inTerminal(script);
+    expect(screen.match(/^got TERM$/gm)).toHaveLength(1);
+    expect(screen).toContain('error: stopped by SIGTERM');
+    expect(status).toBe(143);
+  });
+
+  test('a program that ends well, and one that is not there', async () => {
+    expect(await inTerminal('echo fine')).toMatchObject({ status: 0, screen: expect.stringContaining('\nfine\n') });
+    expect(await inTerminal('exec no-such-program')).toMatchObject({ status: 127 });
+  });
+
+  test('it carries the guard', async () => {
+    const order = {
+      verb: 'interactive',
+      words: ['bash', '-c', 'ulimit -Sn'],
+      machine: STOCK_MAC,
+    } as const;
+    const { screen } = await runInTerminal([process.execPath, ...driverWords(order)], {
+      cwd: SUITE_ROOT,
+      env: { ...env, OPENSHELL_BUILD_NOFILE_GUARD: 'on' },
+    });
+    expect(screen).toContain('\n4096\n');
+  });
+});
+
+describe('start', () => {
+  test('the program outlives the task, is not a child of it, and has the limit of the user', async () => {
+    const directory = temporaryDirectory();
+    const [ready, end, out] = ['ready', 'end', 'out'].map((name) => join(directory, name));
+    // It leaves the streams of the task, or their readers would wait for it.
+    const script = `exec 2> /dev/null; echo $PPID $(ulimit -Sn) > ${ready}
+      for n in {1..200}; do [ -e ${end} ] && break; sleep 0.05; done; echo over > ${out}`;
+    let pid: number | undefined;
+    const result = await orderRunner(
+      { verb: 'start', words: ['bash', '-c', script], machine: { shellLimit: 512 } },
+      { onStart: (child) => (pid = child.pid) },
+    );
+    expect(result).toEqual({ status: 0, signal: null, stdout: '', stderr: '' });
+    const until = async (path = '') => {
+      while (!existsSync(path) || readFileSync(path, 'utf8') === '') await new Promise((next) => setTimeout(next, 20));
+      return readFileSync(path, 'utf8');
+    };
+    const [parent, limit] = (await until(ready)).trim().split(' ');
+    expect(Number(parent)).not.toBe(pid);
+    expect(limit).toBe('512');
+    writeFileSync(end ?? '', '');
+    expect(await until(out)).toBe('over\n');
   });
 });
 
 describe('exec', () => {
-  const limits = {
+  const LIMITS = {
     verb: 'exec',
     words: ['bash', '-c', 'echo $$ $(ulimit -Sn) $(ulimit -Hn) $PWD $X'],
     cwd: '/',
@@ -371,7 +530,7 @@ describe('exec', () => {
   test("the pid stays, and the limit is the user's, not Node's", async () => {
     let pid: number | undefined;
     const result = await orderRunner(
-      { ...limits, machine: { shellLimit: 512 } },
+      { ...LIMITS, machine: { shellLimit: 512 } },
       { onStart: (child) => (pid = child.pid) },
     );
     expect(result.stdout).toBe(`${pid} 512 ${ownLimits().hard} / x y\n`);
@@ -379,23 +538,18 @@ describe('exec', () => {
 
   test("where the user's limit is unknown, it is the wanted build limit", async () => {
     const env = { ...process.env, OPENSHELL_BUILD_NOFILE_LIMIT: '3000' } as Record<string, string>;
-    const result = await orderRunner({ ...limits, machine: { shellLimit: null as never } }, { env });
+    const result = await orderRunner({ ...LIMITS, machine: { shellLimit: null as never } }, { env });
     expect(result.stdout).toContain(' 3000 ');
   });
 
-  test("the user's limit is found behind Node and npm, on Linux", async () => {
-    const words = driverWords(limits);
+  test("the user's limit is found above Node and npm, on Linux", async () => {
+    const driver = driverWords(LIMITS);
     const shell = `ulimit -S -n 777; ${process.execPath} -e 'require("node:child_process").spawnSync(process.execPath, process.argv.slice(1), { stdio: "inherit" })' -- "$@"; exit $?`;
-    const result = await runProcess('bash', ['-c', shell, 'bash', ...words], {
+    const result = await runProcess('bash', ['-c', shell, 'bash', ...driver], {
       ...here,
       env: process.env as Record<string, string>,
     });
     expect(result.stdout).toMatch(process.platform === 'linux' ? / 777 / : / 8192 /);
-  });
-
-  test('a launcher may hand the limit over', async () => {
-    const env = { ...process.env, OPENSHELL_SHELL_NOFILE_LIMIT: '900' } as Record<string, string>;
-    expect((await orderRunner(limits, { env })).stdout).toContain(' 900 ');
   });
 
   test('a program that is not there is found before Node is replaced', async () => {

@@ -42,7 +42,7 @@ describe('OPENSHELL_ROOT', () => {
   });
 
   test.each(['nowhere', '.', 'Cargo.toml', '/', ' ', '~', 'x'.repeat(300), 'a\nb'])(
-    '%j is no checkout: an error, and no look elsewhere',
+    '%j is not a checkout: an error, and no look elsewhere',
     (value) => {
       const current = checkout('current');
       mkdirSync(join(directory, 'start'));
@@ -52,7 +52,7 @@ describe('OPENSHELL_ROOT', () => {
     },
   );
 
-  test('a link that goes in a circle is no checkout either', () => {
+  test('a link that goes in a circle is not a checkout either', () => {
     symlinkSync(join(directory, 'loop'), join(directory, 'loop'));
     expect(refusalOf(() => findCheckout({ OPENSHELL_ROOT: 'loop' }, directory, suite))).toMatch(
       /^2: OPENSHELL_ROOT is/,

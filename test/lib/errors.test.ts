@@ -108,7 +108,7 @@ describe('an error of the operating system', () => {
     ['an error with a code of its own', Object.assign(new Error('x'), { code: 'ENOENT' })],
     ['a text', 'ENOENT'],
     ['nothing', undefined],
-  ])('%s is none', (_, error) => {
+  ])('%s is not one', (_, error) => {
     expect(errnoOf(error)).toBeUndefined();
     expect(machineErrorText(error)).toBeUndefined();
   });

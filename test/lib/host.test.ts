@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, test } from 'vitest';
-import { archOf, linuxTriple, platformArches, thisHost } from '../../lib/host.ts';
+import { archOf, linuxTriple, platformArches, thisHost, thisMachine } from '../../lib/host.ts';
+import { ownLimits, shellSoftLimit } from '../../lib/nofile/limits.ts';
 import { refusalOf } from '../support/task-errors.ts';
 
-describe('architectures in the words of uname, docker, podman and Node', () => {
+describe('architectures as uname, docker, podman and Node call them', () => {
   test.each([
     ['x86_64', 'amd64'],
     ['amd64', 'amd64'],
@@ -18,8 +19,8 @@ describe('architectures in the words of uname, docker, podman and Node', () => {
     ['386', undefined],
     ['constructor', undefined],
     ['__proto__', undefined],
-  ])('%j is %j', (word, arch) => {
-    expect(archOf(word)).toBe(arch);
+  ])('%j is %j', (name, arch) => {
+    expect(archOf(name)).toBe(arch);
   });
 
   test('this machine', () => {
@@ -75,4 +76,19 @@ test.each([
   ['arm64', 'gnu', 'aarch64-unknown-linux-gnu'],
 ] as const)('the Rust target of %s %s', (arch, libc, triple) => {
   expect(linuxTriple(arch, libc)).toBe(triple);
+});
+
+test('the machine that a runner works with: its limits, those of the shell, and whose task this is', () => {
+  expect(thisMachine({})).toEqual({
+    platform: process.platform,
+    limits: ownLimits(),
+    shellLimit: shellSoftLimit(),
+    canReplace: process.platform !== 'win32',
+    invoker: undefined,
+  });
+});
+
+test.runIf(process.geteuid?.() === 0)('the user who called sudo is read from the environment (only as root)', () => {
+  const env = { SUDO_USER: 'of-nobody', SUDO_UID: '4242', SUDO_GID: '4243' };
+  expect(thisMachine(env).invoker).toMatchObject({ uid: 4242, gid: 4243, user: 'of-nobody' });
 });

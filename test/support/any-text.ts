@@ -22,6 +22,6 @@ const character = fc
 export const anyText = (constraints: { minLength?: number; maxLength?: number } = {}): fc.Arbitrary<string> =>
   fc.string({ unit: character, ...constraints });
 
-/** A text that a process can be given as a word: without NUL. */
+/** A text that a process can be given as an argument: without NUL. */
 export const anyWord = (maxLength: number): fc.Arbitrary<string> =>
   anyText({ maxLength }).map((text) => text.replaceAll('\0', ''));

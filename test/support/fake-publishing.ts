@@ -22,12 +22,12 @@ last=\${words[$# - 1]}
 value() { for ((i = 0; i < \${#words[@]}; i++)); do [[ \${words[i]} == "$1" ]] && echo "\${words[i + 1]}"; done; return 0; }
 place() { local ref=\${1#docker://}; ref=\${ref//\\//%}; echo "$FAKE_STATE/registry/\${ref//:/=}"; }
 hash() { local sum; sum=$(printf %s "$1" | /usr/bin/sha256sum); echo "sha256:\${sum%% *}"; }
-# The manifest of one platform of a component: it depends on the staged binary and on nothing else.
+# The manifest of one platform of a component: it depends on the binary in the build context and on nothing else.
 image() {
   local arch=\${2#linux/} binary=openshell-gateway
   [[ $1 == gateway ]] || binary=openshell-sandbox
   local sum
-  sum=$(/usr/bin/sha256sum "deploy/docker/.build/prebuilt-binaries/$arch/$binary") || exit 1
+  sum=$(/usr/bin/sha256sum "$last/deploy/docker/.build/prebuilt-binaries/$arch/$binary") || exit 1
   printf '{"of":"%s","name":"%s","layer":"%s"}' "$2" "$1" "\${sum%% *}"
 }
 store() { printf %s "$2" > "$(place "$1")"; }
@@ -57,11 +57,7 @@ const DOCKER_INSPECT = `
 file=$(place "$last")
 [[ -f $file ]] || { echo "ERROR: $last: not found" >&2; exit 1; }
 m=$(< "$file")
-manifest=$(printf '{"digest":"%s",%s' "$(hash "$m")" "\${m#?}")
-arch=\${m#*'"of":"linux/'}
-if [[ $(value --format) == '{{json .}}' ]]; then
-  printf '{"manifest":%s,"image":{"os":"linux","architecture":"%s"}}' "$manifest" "\${arch%%'"'*}"
-else echo "$manifest"; fi
+printf '{"digest":"%s",%s\\n' "$(hash "$m")" "\${m#?}"
 `;
 
 const PODMAN_BUILD = `
@@ -135,7 +131,7 @@ export function builderRow(name: string, driver: string): string {
 export interface FakePublishingOptions {
   readonly engine?: 'docker' | 'podman';
   readonly hasSkopeo?: boolean;
-  /** Builders by name; '' is the current one. Others are not there. */
+  /** Builders by name; '' is the current one. Others do not exist. */
   readonly builders?: Readonly<Record<string, string>>;
 }
 
@@ -155,12 +151,12 @@ export class FakePublishing {
   }
 
   #addDocker(builders: Readonly<Record<string, string>>): void {
-    const answers = Object.entries(builders).map(([name, script]) => `  ${name || "''"}) ${script} ;;`);
+    const arms = Object.entries(builders).map(([name, script]) => `  ${name || "''"}) ${script} ;;`);
     this.checkout.tools.add('docker', [
       { words: ['info', '--format', '{{json .}}'], script: `${PRELUDE}echo '${DOCKER_INFO}'` },
       {
         words: ['buildx', 'inspect'],
-        script: `${PRELUDE}case \${3:-} in\n${answers.join('\n')}\n  *) echo "ERROR: no builder \\"$3\\" found" >&2; exit 1 ;;\nesac`,
+        script: `${PRELUDE}case \${3:-} in\n${arms.join('\n')}\n  *) echo "ERROR: no builder \\"$3\\" found" >&2; exit 1 ;;\nesac`,
       },
       { words: ['buildx', 'create', '--name'], script: `${PRELUDE}:` },
       { words: ['buildx', 'build'], script: PRELUDE + DOCKER_BUILD },
@@ -185,7 +181,7 @@ export class FakePublishing {
   /** Runs the task. */
   publish(
     extra: Readonly<Record<string, string>> = {},
-    words: readonly string[] = [],
+    args: readonly string[] = [],
     options: Partial<TaskOptions> = {},
   ): Promise<TaskResult> {
     const env = this.checkout.env({
@@ -195,7 +191,7 @@ export class FakePublishing {
       TMPDIR: this.temporary,
       ...extra,
     });
-    return runTaskFile('docker-publish-multiarch', words, { cwd: this.checkout.root, env, ...options });
+    return runTaskFile('docker-publish-multiarch', args, { cwd: this.checkout.root, env, ...options });
   }
 
   /** The directory for temporary files of the task. */

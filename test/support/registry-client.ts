@@ -37,7 +37,7 @@ export class Repository {
         : { authorization: `Basic ${Buffer.from(`${login.user}:${login.password}`).toString('base64')}` };
   }
 
-  /** @returns `undefined` where there is no such tag or digest */
+  /** @returns `undefined` for a tag or digest that does not exist */
   async manifest(reference: string): Promise<Manifest | undefined> {
     const headers = { ...this.#headers, accept: ACCEPTED };
     const response = await fetch(`${this.#base}/manifests/${reference}`, { headers });

@@ -14,11 +14,14 @@ import { Signals } from '../../lib/process/signals.ts';
 
 /** What the driver is told. */
 export interface RunnerOrder {
-  readonly verb: 'run' | 'read' | 'probe' | 'cargo' | 'exec';
+  readonly verb: 'run' | 'read' | 'probe' | 'cargo' | 'interactive' | 'start' | 'exec';
   readonly words: readonly unknown[];
   readonly cwd?: string;
   readonly env?: Record<string, string>;
+  readonly base?: Record<string, string>;
   readonly secret?: boolean;
+  /** For stdin; of the verbs that take it. */
+  readonly input?: string;
   readonly timeoutMs?: number;
   /** Facts of another machine. */
   readonly machine?: Partial<Machine>;
@@ -34,12 +37,16 @@ try {
   const value = cmd({
     cwd: order.cwd ?? process.cwd(),
     env: order.env ?? {},
+    base: order.base ?? {},
     secret: order.secret ?? false,
   })`${order.words as string[]}`;
-  if (order.verb === 'probe') console.log(JSON.stringify(await runner.probe(value, order.timeoutMs ?? 10_000)));
+  const input = order.input === undefined ? {} : { input: order.input };
+  if (order.verb === 'probe') console.log(JSON.stringify(await runner.probe(value, order.timeoutMs ?? 10_000, input)));
   else if (order.verb === 'exec') process.exitCode = await runner.exec(value);
-  else if (order.verb === 'run') await runner.run(value);
-  else console.log(await runner[order.verb](value));
+  else if (order.verb === 'run') await runner.run(value, input);
+  else if (order.verb === 'read') console.log(await runner.read(value, input));
+  else if (order.verb === 'cargo') console.log(await runner.cargo(value));
+  else await runner[order.verb](value);
 } catch (error) {
   if (!(error instanceof TaskError)) throw error;
   terminal.error(describeError(error));

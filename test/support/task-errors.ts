@@ -42,5 +42,5 @@ function refusalText(error: TaskError): string {
 
 function asTaskError(error: unknown): TaskError {
   if (error instanceof TaskError) return error;
-  throw new Error('the error is none that a user can act on', { cause: error });
+  throw new Error('the error is not one that a user can act on', { cause: error });
 }

@@ -11,10 +11,11 @@ import { builderRow, FakePublishing } from '../support/fake-publishing.ts';
 const ENGINES = ['docker', 'podman'] as const;
 const DIGEST = /sha256:[0-9a-f]{64}/g;
 
-/** A line with what differs from run to run and from content to content taken out. */
+/** A line with what differs from run to run, from place to place and from content to content taken out. */
 function shape(line: string): string {
   return line
     .replaceAll(DIGEST, 'DIGEST')
+    .replaceAll(/(?<= )\/\S*\/checkout\b/g, 'ROOT')
     .replace(/\/\S*openshell-publish-[0-9a-f-]+/, 'SCRATCH')
     .replace(/:\d+-\d+-[0-9a-f]{8}/g, ':RUN');
 }
@@ -34,9 +35,9 @@ describe('what is started', () => {
     expect(result.stderr).not.toContain('error');
     expect(result.status).toBe(0);
     const build = (name: string) =>
-      `docker buildx build --builder far --platform linux/amd64,linux/arm64 -f deploy/docker/Dockerfile.${name} ` +
-      `--target ${name} --provenance=false --build-arg SOURCE_DATE_EPOCH=0 --metadata-file SCRATCH/${name}.json ` +
-      `--output type=image,name=ghcr.io/org/${name},push=true,push-by-digest=true,name-canonical=true,rewrite-timestamp=true .`;
+      `docker buildx build --builder far --platform linux/amd64,linux/arm64 -f ROOT/deploy/docker/Dockerfile.${name} ` +
+      `--target ${name} --provenance=false --build-arg SOURCE_DATE_EPOCH=0 --metadata-file SCRATCH/digest-of-${name} ` +
+      `--output type=image,name=ghcr.io/org/${name},push=true,push-by-digest=true,name-canonical=true,rewrite-timestamp=true ROOT`;
     const tag = (name: string, as: string) =>
       `docker buildx imagetools create --builder far --prefer-index=false -t ghcr.io/org/${name}:${as} ghcr.io/org/${name}@DIGEST`;
     expect(fake.changes().map(shape)).toEqual([
@@ -61,24 +62,24 @@ describe('what is started', () => {
     const each = (lines: (name: string, arch: string) => string) =>
       ['gateway', 'supervisor'].flatMap((name) => ['arm64', 'amd64'].map((arch) => lines(name, arch)));
     const list = (name: string) => `localhost/openshell-publish/${name}:RUN`;
-    const assembled = (name: string) => [
+    const content = (name: string) => [
+      ...['arm64', 'amd64'].map(
+        (arch) =>
+          `podman push --digestfile SCRATCH/digest-of-${name}-linux-${arch} DIGEST docker://ghcr.io/org/${name}:dev-linux-${arch}`,
+      ),
       `podman manifest create ${list(name)}`,
       `podman manifest add ${list(name)} docker://ghcr.io/org/${name}@DIGEST docker://ghcr.io/org/${name}@DIGEST`,
     ];
     const tag = (name: string, as: string) =>
-      `podman manifest push --all=false --digestfile SCRATCH/${name}.digest ${list(name)} docker://ghcr.io/org/${name}:${as}`;
+      `podman manifest push --all=false --digestfile SCRATCH/digest-of-${name} ${list(name)} docker://ghcr.io/org/${name}:${as}`;
     expect(fake.changes().map(shape)).toEqual([
       ...each(
         (name, arch) =>
-          `podman build --platform linux/${arch} -f deploy/docker/Dockerfile.${name} --target ${name} --timestamp 0 ` +
-          `--iidfile SCRATCH/${name}-linux-${arch}.id .`,
+          `podman build --platform linux/${arch} -f ROOT/deploy/docker/Dockerfile.${name} --target ${name} --timestamp 0 ` +
+          `--iidfile SCRATCH/id-of-${name}-linux-${arch} ROOT`,
       ),
-      ...each(
-        (name, arch) =>
-          `podman push --digestfile SCRATCH/${name}-linux-${arch}.digest DIGEST docker://ghcr.io/org/${name}:dev-linux-${arch}`,
-      ),
-      ...assembled('gateway'),
-      ...assembled('supervisor'),
+      ...content('gateway'),
+      ...content('supervisor'),
       tag('gateway', 'dev'),
       tag('supervisor', 'dev'),
       tag('gateway', 'latest'),
@@ -89,7 +90,7 @@ describe('what is started', () => {
   });
 
   test.each(ENGINES)(
-    '%s: a dry run prints the commands that a run starts, and starts nothing but questions',
+    '%s: a dry run prints the commands that a run starts, and starts nothing but probes',
     async (engine) => {
       const fake = new FakePublishing({ engine, builders: { '': builderRow('default', 'docker') } });
       const settings = { EXTRA_DOCKER_TAGS: 'v1' };
@@ -172,7 +173,7 @@ describe('what it says', () => {
       fake
         .changes()
         .slice(changesBefore)
-        .filter((line) => /imagetools create|manifest/.test(line)),
+        .filter((line) => /imagetools create|manifest push/.test(line)),
     ).toEqual([]);
     expect(fake.tags()).toEqual(tags);
   });
@@ -203,7 +204,7 @@ describe('what it says', () => {
     expect(fake.tags()['ghcr.io/org/supervisor:dev']).not.toBe(before['ghcr.io/org/supervisor:dev']);
   });
 
-  test('a tag that somebody else moves meanwhile is not claimed', async () => {
+  test('a tag that another program moves after it was set is not claimed', async () => {
     const fake = new FakePublishing();
     const FAKE_DO = `store() { printf '{"manifests":[]}' > "$(place "$1")"; }`;
     const result = await fake.publish({ FAKE_ON: 'imagetools create', FAKE_DO });
@@ -228,10 +229,10 @@ describe('where builders come from', () => {
       [],
     ],
     [
-      'multiarch, made',
+      'multiarch, created',
       { '': DOCKER },
       {},
-      'multiarch, which is made first (the current builder default has the driver docker',
+      'multiarch, which is created first (the current builder default has the driver docker',
       ['docker buildx create --name multiarch --driver docker-container --bootstrap'],
     ],
     [
@@ -242,10 +243,10 @@ describe('where builders come from', () => {
       [],
     ],
     [
-      'the named one, made',
+      'the named one, created',
       { '': DOCKER },
       { DOCKER_BUILDER: 'mine' },
-      'mine, which is made first (DOCKER_BUILDER)',
+      'mine, which is created first (DOCKER_BUILDER)',
       ['docker buildx create --name mine --driver docker-container --bootstrap'],
     ],
   ])('%s', async (_, builders, extra, note, creations) => {
@@ -276,7 +277,7 @@ describe('where builders come from', () => {
       `${builderRow('mine', 'remote')}; echo 'Error:  connection refused'`,
       /the builder 'mine' \(DOCKER_BUILDER\) does not work: connection refused/,
     ],
-    ['it does not answer', 'echo "ERROR: no permission" >&2; exit 1', /does not work: ERROR: no permission/],
+    ['it does not respond', 'echo "ERROR: no permission" >&2; exit 1', /does not work: ERROR: no permission/],
   ])('a named one where %s is an error before the compile', async (_, mine, message) => {
     const fake = new FakePublishing({ builders: { mine } });
     const result = await fake.publish({ DOCKER_BUILDER: 'mine' });
@@ -331,15 +332,15 @@ describe('before a compile', () => {
     ['-f', 'Dockerfile'],
     ['--metadata-file=x'],
     ['--iidfile', 'x'],
-  ])('the option %s, which would change what is published, is refused', async (...words) => {
+  ])('the option %s, which would change what is published, is refused', async (...args) => {
     const fake = new FakePublishing();
-    const result = await fake.publish({}, words);
+    const result = await fake.publish({}, args);
     expect(result.status).toBe(2);
     expect(result.stderr).toContain('cannot be passed on');
     expect(fake.checkout.tools.lines()).toEqual([]);
   });
 
-  test("podman: the tag of a platform is one, and is nobody else's", async () => {
+  test('podman: the tag of a platform is one, and is not also the tag of a release', async () => {
     const fake = new FakePublishing({ engine: 'podman' });
     expect((await fake.publish({ IMAGE_TAG: 'x'.repeat(120) })).stderr).toMatch(/IMAGE_TAG with its platform is 'x+/);
     const result = await fake.publish({ EXTRA_DOCKER_TAGS: 'dev-linux-arm64' });
@@ -353,26 +354,26 @@ describe('before a compile', () => {
     ['docker', 'imagetools inspect', 'ERROR: unexpected status from HEAD request: 401 Unauthorized'],
     ['docker', 'imagetools inspect', 'ERROR: pull access denied, repository does not exist: no basic auth credentials'],
     ['podman', 'skopeo inspect', 'reading manifest dev: unauthorized: authentication required'],
-  ] as const)('%s: a registry that cannot be asked stops it: %s, %s', async (engine, FAKE_ON, words) => {
+  ] as const)('%s: a registry that cannot be read stops it: %s, %s', async (engine, FAKE_ON, reason) => {
     const fake = new FakePublishing({ engine });
-    const result = await fake.publish({ FAKE_ON, FAKE_DO: `echo '${words}' >&2; exit 1` });
+    const result = await fake.publish({ FAKE_ON, FAKE_DO: `echo '${reason}' >&2; exit 1` });
     expect(result).toMatchObject({ status: 2, stdout: '' });
-    expect(result.stderr).toContain(`cannot be read: ${words}; check DOCKER_REGISTRY, the network and the login`);
+    expect(result.stderr).toContain(`cannot be read: ${reason}; check DOCKER_REGISTRY, the network and the login`);
     expect(started(fake)).toEqual([]);
   });
 
-  test('a registry that denies what is not there yet does not stop it', async () => {
+  test('a registry that denies what does not exist yet does not stop it', async () => {
     const fake = new FakePublishing();
     const FAKE_DO = `[[ -f $(place "$last") ]] || { echo 'ERROR: insufficient_scope: authorization failed' >&2; exit 1; }`;
     const result = await fake.publish({ FAKE_ON: 'imagetools inspect', FAKE_DO });
     expect(result.status).toBe(0);
     expect(result.stderr).toContain(
-      'warning: ghcr.io/org/gateway:dev cannot be read, or is not there yet: ERROR: insufficient_scope',
+      'warning: ghcr.io/org/gateway:dev cannot be read, or does not exist yet: ERROR: insufficient_scope',
     );
     expect(rowsOf(result.stdout)['ghcr.io/org/gateway:dev']?.[2]).toBe('moved');
   });
 
-  test('an engine that does not answer is reported in its own words', async () => {
+  test('an engine that does not respond is reported with its own reason', async () => {
     const fake = new FakePublishing();
     const result = await fake.publish({
       FAKE_ON: 'docker info',
@@ -383,7 +384,7 @@ describe('before a compile', () => {
     expect(started(fake)).toEqual([]);
   });
 
-  test('in CI nothing is compiled: staged binaries have to be there, and are verified', async () => {
+  test('in CI nothing is compiled: staged binaries have to exist, and are verified', async () => {
     const fake = new FakePublishing();
     const missing = await fake.publish({ CI: 'true' });
     expect(missing.status).toBe(2);

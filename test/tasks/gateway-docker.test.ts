@@ -79,9 +79,9 @@ describe('gateway:docker', tools.options, () => {
   test.each([
     ['release is asked for', { OPENSHELL_SUPERVISOR_PROFILE: 'release' }, 'echo /usr/lib/libc.a', /release profile/],
     ['there is no libc.a', {}, 'echo libc.a', /^warning: .*libc6-dev.*glibc-static/m],
-  ])('%s: the staged supervisor', async (_, extra, answer, said) => {
+  ])('%s: the staged supervisor', async (_, extra, script, said) => {
     const launch = newLaunch('docker');
-    launch.tools.add('cc', [{ words: ['-print-file-name=libc.a'], script: answer }]);
+    launch.tools.add('cc', [{ words: ['-print-file-name=libc.a'], script }]);
     const result = await run(launch, 'docker', [], extra);
     expect(result.status).toBe(0);
     expect(result.stderr).toMatch(said);

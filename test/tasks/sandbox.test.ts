@@ -89,7 +89,7 @@ describe('a new sandbox', () => {
     expect(listed).not.toContain(KEY);
   });
 
-  test('the CLI takes the place of the task: its pid, its exit status, its directory', async () => {
+  test('the CLI replaces the task: its pid, its exit status, its directory', async () => {
     const tools = fakeCli({ more: [{ words: ['sandbox', 'create'], script: 'echo "pid $$"; exit 42' }] });
     let pid: number | undefined;
     const result = await runTaskFile('sandbox', [], {
@@ -182,13 +182,13 @@ describe('no gateway', () => {
     [{ status: 'not_configured' }, 'no gateway is configured; start one'],
     [
       { status: 'disconnected', gateway: 'g', server: 'http://x', error: 'refused' },
-      'the gateway g (http://x) is not connected, but disconnected: refused',
+      'the gateway g (http://x) is not connected: its status is disconnected (refused); start one',
     ],
-    [{ status: 'error', gateway: 'g', server: 'http://x' }, 'is not connected, but error; start one'],
-    [{ status: 'new-word' }, 'is not connected, but new-word'],
+    [{ status: 'error', gateway: 'g', server: 'http://x' }, 'is not connected: its status is error; start one'],
+    [{ status: 'new-word' }, 'is not connected: its status is new-word'],
     [
       'echo "Gateway Status"',
-      "openshell status -o json printed 'Gateway Status', which is not its status; update the CLI",
+      "openshell status -o json printed 'Gateway Status', which is not a status; update the CLI",
     ],
     ['echo []', "printed '[]'"],
     [

@@ -3,8 +3,7 @@
 /** The gateway on this machine whose sandboxes run in a Kubernetes cluster. */
 
 import { readVariable } from '../../cli/env.ts';
-import { loopback } from '../config.ts';
-import { PULL_POLICIES, parsePullPolicy } from '../validate.ts';
+import { PULL_POLICIES, readPullPolicy } from '../validate.ts';
 import type { DriverRecord } from './types.ts';
 
 export const KUBERNETES_DRIVER: DriverRecord = {
@@ -12,24 +11,14 @@ export const KUBERNETES_DRIVER: DriverRecord = {
   title: 'Kubernetes',
   port: 8080,
   isActivated: true,
-  variables: { name: ['OPENSHELL_GATEWAY_NAME'], stateDirectory: ['OPENSHELL_GATEWAY_STATE_DIR'] },
-  bind: loopback,
+  binaries: [],
   open({ env, problems }, config) {
     const namespace = readVariable(env, 'OPENSHELL_SANDBOX_NAMESPACE') ?? 'kubernetes-dev';
-    const source = 'OPENSHELL_SANDBOX_IMAGE_PULL_POLICY';
-    const policy = problems.attempt(() => parsePullPolicy(source, readVariable(env, source), PULL_POLICIES), '');
-    return {
+    const policy = problems.attempt(() => readPullPolicy(env, PULL_POLICIES), '');
+    return async () => ({
       defaultImage: config.sandboxImage,
-      binaries: [],
-      gatewayEnv: {},
-      metadata: {},
-      prepare: async () => ({
-        before: [],
-        wishes: { withSupervisor: false, others: [], env: {} },
-        after: [],
-        table: () => ({ namespace, image_pull_policy: policy, grpc_endpoint: config.grpcEndpoint }),
-        banner: [['namespace', namespace]],
-      }),
-    };
+      table: () => ({ namespace, image_pull_policy: policy, grpc_endpoint: config.grpcEndpoint }),
+      banner: [['namespace', namespace]],
+    });
   },
 };

@@ -6,14 +6,14 @@ import { notAllowed } from '../../cli/env.ts';
 
 export type DriverName = 'docker' | 'podman' | 'vm' | 'kubernetes';
 
-const NAMES: Readonly<Record<string, DriverName>> = {
-  docker: 'docker',
-  podman: 'podman',
-  vm: 'vm',
-  microvm: 'vm',
-  kubernetes: 'kubernetes',
-  k8s: 'kubernetes',
-};
+const NAMES = new Map<string, DriverName>([
+  ['docker', 'docker'],
+  ['podman', 'podman'],
+  ['vm', 'vm'],
+  ['microvm', 'vm'],
+  ['kubernetes', 'kubernetes'],
+  ['k8s', 'kubernetes'],
+]);
 
 /**
  * The driver that a value means, in any case.
@@ -21,9 +21,8 @@ const NAMES: Readonly<Record<string, DriverName>> = {
  * @throws usageError that lists the values
  */
 export function driverOf(source: string, value: string): DriverName {
-  const lower = value.trim().toLowerCase();
-  const name = Object.hasOwn(NAMES, lower) ? NAMES[lower] : undefined;
+  const name = NAMES.get(value.trim().toLowerCase());
   if (name !== undefined) return name;
   const several = value.includes(',') ? ' (a gateway has one driver)' : '';
-  throw notAllowed(source, value, `is one of ${Object.keys(NAMES).join(', ')}${several}`);
+  throw notAllowed(source, value, `is one of ${[...NAMES.keys()].join(', ')}${several}`);
 }

@@ -2,24 +2,22 @@
 
 /** The shape of a driver record: what the four launchers have in common, and where they differ. */
 
-import type { RunnerContext } from '../../build-env.ts';
 import type { Environment } from '../../cli/env.ts';
 import type { DevBuild } from '../../dev-build/artifacts.ts';
-import type { DevBuildWishes } from '../../dev-build/config.ts';
-import type { Engine } from '../../engine/types.ts';
+import type { DevBuildWishes } from '../../dev-build/plan.ts';
 import type { Binary } from '../../product.ts';
 import type { KnownTools } from '../../stage/execute.ts';
-import type { Config, ConfigSource, DriverDefaults } from '../config.ts';
+import type { Config, DriverDefaults, LaunchContext } from '../config.ts';
 import type { DriverTable } from '../config-file.ts';
 
 /** A step of a launch: a dry run prints its lines, a run executes it. */
-export interface Step<Args extends readonly unknown[] = []> {
+export interface Step<Args extends readonly unknown[] = [], Result = unknown> {
   /** One word, for headings, times and dry runs. */
   readonly name: string;
   /** What it does, for users. */
   readonly title: string;
   readonly lines: readonly string[];
-  run(...args: Args): Promise<void>;
+  run(...args: Args): Promise<Result>;
 }
 
 /** A step that takes the finished build. */
@@ -28,46 +26,36 @@ export type BuiltStep = Step<[build: DevBuild]>;
 /** What a driver adds to a launch, decided: nothing but probes has been started. */
 export interface Preparation {
   /** Before the gateway is built. */
-  readonly before: readonly Step[];
+  readonly before?: readonly Step[];
   /** What the gateway's cargo run builds besides the gateway. */
-  readonly wishes: DevBuildWishes;
+  readonly wishes?: Partial<DevBuildWishes>;
   /** After the build, before the configuration is written. */
-  readonly after: readonly BuiltStep[];
+  readonly after?: readonly BuiltStep[];
+  /** `default_image` of the gateway's table, where the driver does not keep it in its own. */
+  readonly defaultImage?: string;
   /** The driver's table in the configuration. */
   table(build: DevBuild): DriverTable;
-  /** Lines of the banner: a word and its meaning. */
-  readonly banner: readonly (readonly [word: string, meaning: string])[];
-}
-
-/** What a driver is given to prepare a launch; where there is no tool chain, it reports what else is wrong. */
-export interface PrepareFacts {
-  readonly config: Config;
-  /** The engine that the launcher was chosen by, where it was. */
-  readonly engine: Engine | undefined;
-  readonly tools: KnownTools | undefined;
-}
-
-/** A driver whose own configuration is resolved. */
-export interface OpenedDriver {
-  /** `default_image` of the gateway's table; `undefined` where the driver keeps it in its own. */
-  readonly defaultImage: string | undefined;
-  /** The binaries of its launches besides the gateway, in whichever cargo run they are built. */
-  readonly binaries: readonly Binary[];
   /** Changes to the gateway's environment. */
-  readonly gatewayEnv: Environment;
+  readonly gatewayEnv?: Environment;
   /** More fields of the registry's entry. */
-  readonly metadata: { readonly vm_driver_state_dir?: string };
-  /**
-   * Probes what the launch depends on, and decides.
-   * @returns `undefined` without a tool chain
-   * @throws usageError for what is missing
-   */
-  prepare(ctx: RunnerContext, facts: PrepareFacts): Promise<Preparation | undefined>;
+  readonly metadata?: { readonly vm_driver_state_dir: string };
+  /** Lines of the banner: a term and its meaning. */
+  readonly banner: readonly (readonly [term: string, meaning: string])[];
 }
 
 export interface DriverRecord extends DriverDefaults {
   /** For users. */
   readonly title: string;
+  /** The binaries of its launches besides the gateway, in whichever cargo run they are built. */
+  readonly binaries: readonly Binary[];
   /** Resolves its own configuration; whatever is wrong becomes one of the problems. */
-  open(source: ConfigSource, config: Config): OpenedDriver;
+  open(ctx: LaunchContext, config: Config): PrepareDriver;
 }
+
+/**
+ * Probes what the launch depends on, and decides.
+ * @param tools `undefined` without a tool chain: then it only reports what else is wrong
+ * @returns `undefined` where something is wrong
+ * @throws usageError for what is missing
+ */
+export type PrepareDriver = (tools: KnownTools | undefined) => Promise<Preparation | undefined>;

@@ -9,15 +9,17 @@
 import { hash } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import type { RunnerContext } from '../../build-env.ts';
+import type { DevBuild } from '../../dev-build/artifacts.ts';
 import type { Engine } from '../../engine/types.ts';
 import { failure, oneLine, usageError } from '../../errors.ts';
 import { isTable, parseJson } from '../../fs/json.ts';
 import { temporaryRoot } from '../../fs/temp.ts';
 import { type Command, cmd } from '../../process/command.ts';
+import type { ProbeResult } from '../../process/result.ts';
 import { COMPONENTS, PRODUCT } from '../../product.ts';
+import type { LaunchContext } from '../config.ts';
 import type { BuiltStep } from '../drivers/types.ts';
-import type { SupervisorSource } from './source.ts';
+import type { Supervisor } from './source.ts';
 
 export const SUPERVISOR_IMAGE = 'openshell/supervisor:dev';
 
@@ -27,24 +29,20 @@ const LABEL_PREFIX = 'com.nvidia.openshell.supervisor';
 const ID_FILE = 'id';
 const PROBE_TIMEOUT_MS = 30_000;
 
-/** What an image says about itself. */
-interface ImageFacts {
-  readonly id: string;
-  readonly labels: Readonly<Record<string, string>>;
-}
+/** What is in the image, by the names of its labels. */
+type Labels = Readonly<Record<string, string>>;
 
 /**
  * @param source the variable that names the image
  * @throws usageError where the engine does not have it
  */
 export async function verifyImageExists(
-  ctx: RunnerContext,
+  ctx: LaunchContext,
   engine: Engine,
-  root: string,
   source: string,
   image: string,
 ): Promise<void> {
-  const result = await ctx.runner.probe(inspectCommand(engine, root, image), PROBE_TIMEOUT_MS);
+  const result = await inspectImage(ctx, engine, image);
   if (result.ok) return;
   throw usageError(
     `${source} is '${oneLine(image)}', which ${engine.program} does not have (${oneLine(result.reason)}); ` +
@@ -53,32 +51,32 @@ export async function verifyImageExists(
 }
 
 /** The step that brings the image up to date. */
-export function imageStep(ctx: RunnerContext, engine: Engine, root: string, supervisor: SupervisorSource): BuiltStep {
+export function imageStep(ctx: LaunchContext, supervisor: Supervisor): BuiltStep {
   const temporary = temporaryRoot();
-  const unknown = { profile: '…', binary: '…', dockerfile: '…' };
+  const label = (key: string) => `${LABEL_PREFIX}.${key}`;
+  const labelsOf = (binary: string, dockerfile: string) => ({
+    [label('profile')]: supervisor.profile,
+    [label('binary')]: binary,
+    [label('dockerfile')]: dockerfile,
+  });
   return {
     name: 'image',
     title: `image ${SUPERVISOR_IMAGE}`,
     lines: [
-      `# makes a build context with ${copiedPath(supervisor)} in it`,
-      ctx.runner.describe(buildCommand(engine, root, '<context>', supervisor, unknown)),
+      `# creates a build context with ${copiedPath(supervisor)} in it`,
+      ctx.runner.describe(buildCommand(ctx, supervisor, '<context>', labelsOf('…', '…'))),
     ],
     run: async (build) => {
-      const labels = {
-        profile: supervisor.choice.profile,
-        binary: await supervisor.digest(build),
-        dockerfile: hash('sha256', readFileSync(join(root, DOCKERFILE))),
-      };
-      const existing = await probeImage(ctx, engine, root);
-      if (Object.entries(labels).every(([key, value]) => existing?.labels[labelName(key)] === value)) {
+      const dockerfile = hash('sha256', readFileSync(join(ctx.root, DOCKERFILE)));
+      const labels = labelsOf(await supervisor.digest(build), dockerfile);
+      const existing = await namedImage(ctx, supervisor.engine);
+      if (Object.entries(labels).every(([name, value]) => existing?.labels[name] === value)) {
         ctx.terminal.say(`${SUPERVISOR_IMAGE} holds this supervisor already (${existing?.id.slice(0, 12)})`);
         return;
       }
       const context = mkdtempSync(join(temporary, 'openshell-supervisor-'));
       try {
-        await supervisor.install(build, join(context, copiedPath(supervisor)));
-        await ctx.runner.run(buildCommand(engine, root, context, supervisor, labels));
-        await verifyName(ctx, engine, root, readFileSync(join(context, ID_FILE), 'utf8'));
+        await buildImage(ctx, supervisor, build, context, labels);
       } finally {
         rmSync(context, { recursive: true, force: true });
       }
@@ -86,39 +84,38 @@ export function imageStep(ctx: RunnerContext, engine: Engine, root: string, supe
   };
 }
 
-/** Another build may have taken the name since. */
-async function verifyName(ctx: RunnerContext, engine: Engine, root: string, built: string): Promise<void> {
-  const id = bareId(built.trim());
-  const named = await probeImage(ctx, engine, root);
+/** @throws failure where another build has taken the image's name since */
+async function buildImage(
+  ctx: LaunchContext,
+  supervisor: Supervisor,
+  build: DevBuild,
+  context: string,
+  labels: Labels,
+): Promise<void> {
+  await supervisor.install(build, join(context, copiedPath(supervisor)));
+  await ctx.runner.run(buildCommand(ctx, supervisor, context, labels));
+  const id = bareId(readFileSync(join(context, ID_FILE), 'utf8').trim());
+  const named = await namedImage(ctx, supervisor.engine);
   if (named?.id === id) return;
   throw failure(
     `${SUPERVISOR_IMAGE} means ${named?.id ?? 'nothing'}, but ${id} was built; another build has taken the name, start again`,
   );
 }
 
-function labelName(key: string): string {
-  return `${LABEL_PREFIX}.${key}`;
-}
-
 /** Where the Dockerfile finds the binary, below the context. */
-function copiedPath(supervisor: SupervisorSource): string {
-  return join(PRODUCT.prebuiltDirectory, supervisor.arch, COMPONENTS.supervisor.binary);
+function copiedPath({ arch }: Supervisor): string {
+  return join(PRODUCT.prebuiltDirectory, arch, COMPONENTS.supervisor.binary);
 }
 
-function buildCommand(
-  engine: Engine,
-  root: string,
-  context: string,
-  supervisor: SupervisorSource,
-  labels: Readonly<Record<string, string>>,
-): Command {
-  const labelled = Object.entries(labels).flatMap(([key, value]) => ['--label', `${labelName(key)}=${value}`]);
+function buildCommand({ root }: LaunchContext, supervisor: Supervisor, context: string, labels: Labels): Command {
+  const { arch, engine } = supervisor;
+  const labelled = Object.entries(labels).flatMap(([name, value]) => ['--label', `${name}=${value}`]);
   const [args = []] = engine.record.buildCommands({
     context,
     dockerfile: join(root, DOCKERFILE),
     target: COMPONENTS.supervisor.name,
     tags: [SUPERVISOR_IMAGE],
-    platforms: [`linux/${supervisor.arch}`],
+    platforms: [`linux/${arch}`],
     builder: undefined,
     caches: [],
     secrets: [],
@@ -128,26 +125,18 @@ function buildCommand(
   return cmd({ cwd: root })`${engine.program} ${args}`;
 }
 
-function inspectCommand(engine: Engine, root: string, image: string): Command {
-  return cmd({ cwd: root })`${engine.program} image inspect ${image}`;
+function inspectImage({ root, runner }: LaunchContext, { program }: Engine, image: string): Promise<ProbeResult> {
+  return runner.probe(cmd({ cwd: root })`${program} image inspect ${image}`, PROBE_TIMEOUT_MS);
 }
 
-async function probeImage({ runner }: RunnerContext, engine: Engine, root: string): Promise<ImageFacts | undefined> {
-  const result = await runner.probe(inspectCommand(engine, root, SUPERVISOR_IMAGE), PROBE_TIMEOUT_MS);
-  return result.ok ? parseImage(result.output) : undefined;
-}
-
-/**
- * Reads the output of `image inspect`, a list of one image.
- * @returns `undefined` for anything else: such an image cannot be trusted, and is built again
- */
-export function parseImage(text: string): ImageFacts | undefined {
-  const list = parseJson(text);
+/** @returns `undefined` for output that cannot be trusted, too: then the image is built again */
+async function namedImage(ctx: LaunchContext, engine: Engine): Promise<{ id: string; labels: Labels } | undefined> {
+  const result = await inspectImage(ctx, engine, SUPERVISOR_IMAGE);
+  const list = result.ok ? parseJson(result.output) : undefined;
   const image: unknown = Array.isArray(list) ? list[0] : undefined;
   if (!isTable(image) || typeof image.Id !== 'string') return undefined;
   const config = isTable(image.Config) ? image.Config : {};
-  const labels = { ...(config.Labels ?? {}), ...(image.Labels ?? {}) } as Record<string, string>;
-  return { id: bareId(image.Id), labels };
+  return { id: bareId(image.Id), labels: { ...(config.Labels ?? {}), ...(image.Labels ?? {}) } };
 }
 
 function bareId(id: string): string {

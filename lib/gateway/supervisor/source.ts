@@ -6,49 +6,38 @@
  * it is the staged release build.
  */
 
-import type { RunnerContext } from '../../build-env.ts';
 import { featuresFor } from '../../cargo/features.ts';
-import { type Environment, readVariable } from '../../cli/env.ts';
 import type { DevBuild } from '../../dev-build/artifacts.ts';
+import { whyNoStaticLibc } from '../../dev-build/static-libc.ts';
 import { type BuiltSupervisor, digestOf, installSupervisor } from '../../dev-build/supervisor.ts';
-import { type Change, copyWhole, sweepTemporary } from '../../fs/atomic-write.ts';
+import { serverArch } from '../../engine/detect.ts';
+import type { Engine, EngineName } from '../../engine/types.ts';
+import { copyWhole, sweepTemporary } from '../../fs/atomic-write.ts';
 import type { Arch, Host } from '../../host.ts';
 import { COMPONENTS } from '../../product.ts';
 import { verifyArtifact } from '../../stage/artifacts.ts';
 import { executeStage, type KnownTools, prepareStage } from '../../stage/execute.ts';
-import { type Artifact, artifactsOf, type PreparedStage } from '../../stage/plan.ts';
+import { type Artifact, artifactsOf } from '../../stage/plan.ts';
 import { dryRunLines } from '../../stage/report.ts';
-import type { Config } from '../config.ts';
+import type { Config, LaunchContext } from '../config.ts';
+import { driverEngine } from '../drivers/engine.ts';
 import type { Step } from '../drivers/types.ts';
 
-export type Profile = 'dev' | 'release';
-
-/** Where the supervisor comes from, and why, for users. */
-export interface SupervisorChoice {
-  readonly profile: Profile;
-  readonly reason: string;
-  /** Something that the user should know. */
-  readonly advice: string | undefined;
-}
+type Profile = 'dev' | 'release';
 
 /** A supervisor that is decided on. */
-export interface SupervisorSource {
+export interface Supervisor {
+  readonly engine: Engine;
   readonly arch: Arch;
-  readonly choice: SupervisorChoice;
-  /** The steps that build it; none where it is built with the gateway. */
+  readonly profile: Profile;
+  /** What it is and why, for users. */
+  readonly description: string;
+  /** The steps that build it; empty where it is built with the gateway. */
   readonly steps: readonly Step[];
   /** Puts it where sandboxes get it from, once the steps have run. Running sandboxes keep the file that they have. */
-  install(build: DevBuild, path: string): Promise<Change>;
+  install(build: DevBuild, path: string): Promise<unknown>;
   /** Its SHA-256 in hexadecimal. */
   digest(build: DevBuild): Promise<string>;
-}
-
-/**
- * Reads the profile that the user asked for.
- * @throws usageError for a value that is not a profile
- */
-export function resolveProfile(env: Environment): Profile | undefined {
-  return readVariable(env, 'OPENSHELL_SUPERVISOR_PROFILE');
 }
 
 /**
@@ -56,13 +45,14 @@ export function resolveProfile(env: Environment): Profile | undefined {
  * @param wanted what the user asked for
  * @param arch the architecture that sandboxes run on
  * @param noStatic why glibc cannot be linked statically here; `undefined` where it can
+ * @returns the reason for users, and as advice what else they should know
  */
 export function chooseSupervisor(
   wanted: Profile | undefined,
   host: Host,
   arch: Arch,
   noStatic: string | undefined,
-): SupervisorChoice {
+): { readonly profile: Profile; readonly reason: string; readonly advice: string | undefined } {
   const variable = 'OPENSHELL_SUPERVISOR_PROFILE';
   const staged = { profile: 'release', advice: undefined } as const;
   if (host.platform !== 'linux' || host.arch !== arch) {
@@ -75,31 +65,39 @@ export function chooseSupervisor(
 }
 
 /**
- * Chooses, and plans.
- * @throws usageError where this machine cannot build what was chosen
+ * Probes the engine, and whether glibc can be linked statically; then chooses and plans.
+ * @param wanted the profile that the user asked for
+ * @returns `undefined` without a tool chain
+ * @throws usageError where the engine does not respond, or this machine cannot build what was chosen
  */
-export async function planSupervisor(
-  ctx: RunnerContext,
+export async function prepareSupervisor(
+  ctx: LaunchContext,
   config: Config,
-  tools: KnownTools,
-  arch: Arch,
-  profile: Profile | undefined,
-  noStatic: string | undefined,
-): Promise<SupervisorSource> {
-  const choice = chooseSupervisor(profile, config.host, arch, noStatic);
-  if (choice.advice !== undefined) ctx.terminal.warn(choice.advice);
-  return choice.profile === 'dev' ? withGateway(arch, choice) : staged(ctx, config, tools, arch, choice);
+  name: EngineName,
+  wanted: Profile | undefined,
+  tools: KnownTools | undefined,
+): Promise<Supervisor | undefined> {
+  const { host, root, runner, terminal } = ctx;
+  const isProbed = tools !== undefined && host.platform === 'linux' && wanted !== 'release';
+  const [engine, noStatic] = await Promise.all([
+    driverEngine(ctx, name),
+    isProbed ? whyNoStaticLibc(runner, root, host) : undefined,
+  ]);
+  const arch = serverArch(engine);
+  if (tools === undefined) return undefined;
+  const { profile, reason, advice } = chooseSupervisor(wanted, host, arch, noStatic);
+  if (advice !== undefined) terminal.warn(advice);
+  const source = profile === 'dev' ? WITH_GATEWAY : await staged(ctx, config, arch, tools);
+  return { engine, arch, profile, description: `${profile} profile, static (${reason})`, ...source };
 }
 
-function withGateway(arch: Arch, choice: SupervisorChoice): SupervisorSource {
-  return {
-    arch,
-    choice,
-    steps: [],
-    install: (build, path) => installSupervisor(supervisorOf(build), path),
-    digest: async (build) => supervisorOf(build).sha256,
-  };
-}
+type Source = Pick<Supervisor, 'steps' | 'install' | 'digest'>;
+
+const WITH_GATEWAY: Source = {
+  steps: [],
+  install: (build, path) => installSupervisor(supervisorOf(build), path),
+  digest: async (build) => supervisorOf(build).sha256,
+};
 
 function supervisorOf({ supervisor }: DevBuild): BuiltSupervisor {
   if (supervisor === undefined) throw new TypeError('the launch has not built a supervisor');
@@ -107,37 +105,25 @@ function supervisorOf({ supervisor }: DevBuild): BuiltSupervisor {
 }
 
 /** What else staging would read is the business of image builds and releases. */
-async function staged(
-  ctx: RunnerContext,
-  { build, host, root }: Config,
-  tools: KnownTools,
-  arch: Arch,
-  choice: SupervisorChoice,
-): Promise<SupervisorSource> {
+async function staged(ctx: LaunchContext, { build }: Config, arch: Arch, tools: KnownTools): Promise<Source> {
+  const { host, root, runner } = ctx;
   const components = [COMPONENTS.supervisor];
   const own = { ...build, features: featuresFor(tools.features, components) };
   const stage = { root, host, components, arches: [arch], build: own };
   const [artifact] = artifactsOf(stage) as [Artifact];
   const prepared = await prepareStage(ctx, stage, tools);
-  return {
-    arch,
-    choice,
-    steps: [stageStep(ctx, prepared)],
-    install: async (_, path) => {
-      sweepTemporary(path);
-      return copyWhole(artifact.path, path, 0o755, (copy) => verifyArtifact(artifact, copy));
-    },
-    digest: () => digestOf(artifact.path),
-  };
-}
-
-function stageStep(ctx: RunnerContext, prepared: PreparedStage): Step {
-  return {
+  const step = {
     name: 'stage',
     title: 'supervisor, release',
-    lines: dryRunLines(ctx.runner, prepared),
-    run: async () => {
-      await executeStage(ctx, prepared);
+    lines: dryRunLines(runner, prepared),
+    run: () => executeStage(ctx, prepared),
+  };
+  return {
+    steps: [step],
+    install: async (_, path) => {
+      sweepTemporary(path);
+      copyWhole(artifact.path, path, 0o755, (copy) => verifyArtifact(artifact, copy));
     },
+    digest: () => digestOf(artifact.path),
   };
 }

@@ -1,22 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Publishing with podman: each platform is built without a name and pushed by its id under the tag and
- * the platform (`dev-linux-amd64`); the index is a list of the digests that the registry then has.
+ * Publishing with podman: each platform is built without a name and pushed by its id under the tag and the platform
+ * (`dev-linux-amd64`); the index is a list of the digests that the registry then has.
  */
 
 import { createHash } from 'node:crypto';
-import { join } from 'node:path';
 import { PODMAN, tlsArguments } from '../../engine/podman.ts';
-import { parseTable } from '../../fs/json.ts';
 import {
-  digestText,
-  indexSlot,
-  listedImages,
+  contentIn,
+  type EngineCommands,
+  type Published,
   type PublishedImage,
-  type PublishedReference,
   type Publishing,
-  type PublishStep,
+  type PushContent,
+  type PushedImage,
   type Reading,
 } from './types.ts';
 
@@ -24,126 +22,80 @@ import {
 const NAMESPACE = 'localhost/openshell-publish';
 
 export const PODMAN_PUBLISHING: Publishing = {
-  build: (image) => image.platforms.map((platform) => buildStep(image, platform)),
-  platformReferences: (image) => image.platforms.map((platform) => platformReference(image, platform)),
-  assemble: (image) => [
-    { words: ['manifest', 'create', listName(image)] },
-    {
-      words: [
-        ...['manifest', 'add', ...tlsArguments(image.repository), listName(image)],
-        ...image.platforms.map((platform) => ({
-          lead: `docker://${image.repository}@`,
-          slot: platformSlot(image, 'digest', platform),
-        })),
-      ],
-    },
-  ],
-  tag: tagReference,
-  localNames: (image) => [listName(image)],
-  removal: (names) => ['manifest', 'rm', ...names],
-  leftovers: ['images', '--filter', `reference=${NAMESPACE}/*`, '--format', '{{.Repository}}:{{.Tag}}'],
+  build,
+  platformTags: ({ mainTag, platforms }) => platforms.map((platform) => platformTag(mainTag, platform)),
   reading: (reference, { program, hasSkopeo, localName }) =>
     hasSkopeo ? readBySkopeo(reference) : readByPodman(reference, program, `${NAMESPACE}/${localName}`),
-  builderCreation: () => undefined,
+  leftovers: {
+    list: ['images', '--filter', `reference=${NAMESPACE}/*`, '--format', '{{.Repository}}:{{.Tag}}'],
+    remove: ['manifest', 'rm'],
+  },
 };
 
+function platformTag(mainTag: string, platform: string): string {
+  return `${mainTag}-${platform.replaceAll('/', '-')}`;
+}
+
+async function build(engine: EngineCommands, image: PublishedImage): Promise<PushContent> {
+  const ids = new Map<string, string>();
+  for (const platform of image.platforms) {
+    const what = `id of ${image.component} ${platform}`;
+    ids.set(platform, await engine.runFor(what, (file) => buildArguments(image, platform, file)));
+  }
+  return () => push(engine, image, ids);
+}
+
 /** With a time given, podman builds the same id from the same content, from its cache or not. */
-function buildStep(image: PublishedImage, platform: string): PublishStep {
-  const file = fileOf(image, 'id', platform);
-  const [words = []] = PODMAN.buildCommands({
+function buildArguments(image: PublishedImage, platform: string, idFile: string): readonly string[] {
+  return PODMAN.buildCommands({
     ...image.build,
     tags: [],
     platforms: [platform],
-    extra: ['--timestamp', String(image.epoch), ...image.build.extra, '--iidfile', file],
+    extra: ['--timestamp', String(image.epoch), ...image.build.extra, '--iidfile', idFile],
     output: { kind: 'load' },
-  });
-  return { words, gives: { file, slot: platformSlot(image, 'id', platform), read: digestText } };
+  }).flat();
 }
 
-function platformReference(image: PublishedImage, platform: string): PublishedReference {
-  const reference = `${image.repository}:${image.tag}-${dashed(platform)}`;
-  const file = fileOf(image, 'digest', platform);
-  const slot = platformSlot(image, 'digest', platform);
-  return {
-    reference,
-    slot,
-    platforms: [platform],
-    step: {
-      words: [
-        ...['push', ...tlsArguments(image.repository), '--digestfile', file],
-        { lead: '', slot: platformSlot(image, 'id', platform) },
-        `docker://${reference}`,
-      ],
-      gives: { file, slot, read: digestText },
-    },
+/** @param ids of what was built, by platform */
+async function push(engine: EngineCommands, image: PublishedImage, ids: Map<string, string>): Promise<PushedImage> {
+  const { component, mainTag, repository, run } = image;
+  const list = `${NAMESPACE}/${component}:${run}`;
+  const tls = tlsArguments(repository);
+  const platforms: Published[] = [];
+  for (const [platform, id] of ids) {
+    const reference = `${repository}:${platformTag(mainTag, platform)}`;
+    const args = (file: string) => ['push', ...tls, '--digestfile', file, id, `docker://${reference}`];
+    const digest = await engine.runFor(`digest of ${component} ${platform}`, args, reference);
+    const content = { digest, images: [{ platform, digest }] };
+    platforms.push({ component, reference, platforms: [platform], content });
+  }
+  const images = platforms.flatMap(({ content }) => content.images);
+  const sources = images.map(({ digest }) => `docker://${repository}@${digest}`);
+  await engine.run(['manifest', 'create', list]);
+  await engine.run(['manifest', 'add', ...tls, list, ...sources]);
+  const setTag = (tag: string) => {
+    const reference = `${repository}:${tag}`;
+    // `--all=false`: the images are in the registry already, and the list points at them by digest.
+    const options = ['--all=false', ...tls, '--digestfile'];
+    const args = (file: string) => ['manifest', 'push', ...options, file, list, `docker://${reference}`];
+    return engine.runFor(`digest of ${component}`, args, reference);
   };
+  return { image, content: { digest: undefined, images }, platforms, setTag };
 }
 
-/** `--all=false`: the images are in the registry already, and the list points at them by digest. */
-function tagReference(image: PublishedImage, tag: string): PublishedReference {
-  const reference = `${image.repository}:${tag}`;
-  const file = join(image.scratch, `${image.name}.digest`);
-  const slot = indexSlot(image);
-  const words = ['manifest', 'push', '--all=false', ...tlsArguments(image.repository), '--digestfile', file];
-  return {
-    reference,
-    slot,
-    platforms: image.platforms,
-    step: {
-      words: [...words, listName(image), `docker://${reference}`],
-      gives: { file, slot, read: digestText },
-    },
-  };
-}
-
-function listName(image: PublishedImage): string {
-  return `${NAMESPACE}/${image.name}:${image.run}`;
-}
-
-function platformSlot(image: PublishedImage, what: 'id' | 'digest', platform: string): string {
-  return `${what} of ${image.name} ${platform}`;
-}
-
-function fileOf(image: PublishedImage, what: 'id' | 'digest', platform: string): string {
-  return join(image.scratch, `${image.name}-${dashed(platform)}.${what}`);
-}
-
-function dashed(platform: string): string {
-  return platform.replaceAll('/', '-');
-}
-
-/** Skopeo gives the registry's very bytes, whose hash is the digest. */
-function readBySkopeo(reference: string) {
-  const words = ['inspect', '--raw', ...tlsArguments(reference), `docker://${reference}`];
-  return { commands: [['skopeo', ...words]] as const, leaves: [], parse: parseRaw };
-}
-
-function parseRaw(text: string): Reading | undefined {
-  const manifest = parseTable(text);
-  if (manifest === undefined) return undefined;
-  const digest = `sha256:${createHash('sha256').update(text).digest('hex')}`;
-  const alone = [{ platform: undefined, digest }];
-  return { digest, images: Array.isArray(manifest.manifests) ? listedImages(manifest.manifests) : alone };
+/** Skopeo prints the registry's very bytes, whose hash is the digest. */
+function readBySkopeo(reference: string): Reading {
+  const command = ['skopeo', 'inspect', '--raw', ...tlsArguments(reference), `docker://${reference}`];
+  const digestOf = (text: string) => `sha256:${createHash('sha256').update(text).digest('hex')}`;
+  return { commands: [command], parse: (text) => contentIn(text, digestOf(text)) };
 }
 
 /**
- * Podman alone looks at the images of this machine first (`manifest inspect`), unless what the registry
- * has is added to an empty list. That list has the images and their digests, but not the digest of the index.
+ * Podman alone looks at the images of this machine first (`manifest inspect`), unless what the registry has is added
+ * to an empty list. That list has the images and their digests, but not the digest of the index.
  */
-function readByPodman(reference: string, program: string, list: string) {
-  const add = ['manifest', 'add', '--all', ...tlsArguments(reference), list, `docker://${reference}`] as const;
-  return {
-    commands: [
-      [program, 'manifest', 'create', list],
-      [program, ...add],
-      [program, 'manifest', 'inspect', list],
-    ] as const,
-    leaves: [list],
-    parse: parseList,
-  };
-}
-
-function parseList(text: string): Reading | undefined {
-  const list = parseTable(text);
-  return list && { digest: undefined, images: listedImages(list.manifests) };
+function readByPodman(reference: string, program: string, list: string): Reading {
+  const add = ['add', '--all', ...tlsArguments(reference), list, `docker://${reference}`];
+  const commands = [['create', list], add, ['inspect', list]].map((args) => [program, 'manifest', ...args]);
+  return { commands, parse: (text) => contentIn(text, undefined) };
 }

@@ -121,7 +121,7 @@ members = ["crates/*"]
 resolver = "2"
 [workspace.package]
 edition = "2024"
-version = "0.0.0" # behind
+version = "0.0.0" # a comment
 rust-version = "1.90"
 [workspace.dependencies]
 serde = { version = "0.0.0", features = ["derive"], default-features = false }
@@ -201,10 +201,10 @@ lines \\u00e9 "quoted" """
   test.each([
     ['', 'no workspace'],
     ['[workspace]\n', 'no package'],
-    ['workspace = 5\n', 'no table'],
+    ['workspace = 5\n', 'not a table'],
     ['[[workspace]]\n[workspace.package]\nversion = "0.0.0"\n', 'a list'],
     ['[workspace.package]\nedition = "2024"\n', 'no version'],
-    ['[workspace.package]\nversion = 1\n', 'no text'],
+    ['[workspace.package]\nversion = 1\n', 'not a text'],
     ['[workspace.package]\nversion.workspace = true\n', 'inherited'],
     ['[package]\nversion = "0.0.0"\n', 'only a package'],
   ])('%j has no shared version: %s', async (text) => {
@@ -213,7 +213,7 @@ lines \\u00e9 "quoted" """
     );
   });
 
-  test.each(['[workspace', 'version = "0.0.0', '[a]\n[a]\n', 'x = [1,'])('%j is no TOML', async (text) => {
+  test.each(['[workspace', 'version = "0.0.0', '[a]\n[a]\n', 'x = [1,'])('%j is not TOML', async (text) => {
     expect(await refusalFrom(() => stampedManifest(text, '1.2.3'))).toMatch(
       /^2: Cargo\.toml cannot be read as TOML: Invalid TOML/,
     );
@@ -366,7 +366,7 @@ describe('the overlay (faults C10, C11, C12)', () => {
     expect(lstatSync(path).isSymbolicLink()).toBe(false);
   });
 
-  test("links where our two files belong are replaced, the checkout's files behind them are untouched", async () => {
+  test("links where our two files belong are replaced, the checkout's files that they lead to are untouched", async () => {
     const before = snapshot();
     mkdirSync(inside().directory, { recursive: true });
     for (const name of ['Cargo.toml', 'Cargo.lock']) symlinkSync(join(root, name), join(inside().directory, name));

@@ -24,7 +24,7 @@ const PLAIN = 'say\n$ cargo build\nwarning: careful\nerror: broken\n==> part\n==
 describe('colour', () => {
   test.each<[string, boolean, Environment]>([
     ['no terminal', false, { TERM: 'xterm' }],
-    ['no terminal, whatever is asked for', false, { TERM: 'xterm', NO_COLOR: '' }],
+    ['no terminal, whatever is wanted', false, { TERM: 'xterm', NO_COLOR: '' }],
     ['TERM=dumb', true, { TERM: 'dumb' }],
   ])('%s: no escape at all', async (_, isTTY, env) => {
     const { out, err, terminal } = await everything(isTTY, env);
@@ -55,7 +55,7 @@ describe('colour', () => {
     expect(err.replaceAll(/\r?\u001b\[[0-9;]*[mK]/g, '')).toBe(PLAIN);
   });
 
-  test('stdout being a terminal does not colour a stderr that is none', () => {
+  test('stdout being a terminal does not colour a stderr that is not', () => {
     const shown = screen(false);
     expect(new Terminal(screen(true).out, shown.err, {}).isColoured).toBe(false);
   });

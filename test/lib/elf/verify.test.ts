@@ -5,8 +5,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { inspectExecutable, inspectGlibc, inspectStatic, type Verdict } from '../../../lib/elf/verify.ts';
+import {
+  executableReasons,
+  inspectExecutable,
+  inspectGlibc,
+  inspectStatic,
+  kindOf,
+  programReasons,
+  staticReasons as staticReasonsOf,
+  type Verdict,
+} from '../../../lib/elf/verify.ts';
 import { buildElf, DYNAMIC_RECIPE, type Recipe, writeElf } from '../../support/elf-builder.ts';
+import { parse } from '../../support/elf-reads.ts';
 import { buildRealBinaries, canCompile, type RealKind } from '../../support/real-binaries.ts';
 
 let directory: string;
@@ -76,7 +86,7 @@ describe('a static executable', () => {
     ['2 section table cut off', () => file('cut', buildElf().bytes.subarray(0, -1)), 'section header table at offset'],
     ['3 relocatable', () => built('object', { type: 1 }), 'is a relocatable object (ET_REL), wanted an executable'],
     ['3 core dump', () => built('core', { type: 4 }), 'is a core dump (ET_CORE), wanted an executable'],
-    ['3 no type', () => built('none', { type: 0 }), 'is a file of no type (ET_NONE), wanted an executable'],
+    ['3 no type', () => built('none', { type: 0 }), 'is a file without a type (ET_NONE), wanted an executable'],
     ['3 another type', () => built('other', { type: 0xfe00 }), 'is of the ELF type 0xfe00'],
     ['4 no PT_LOAD', () => built('no-load', { load: false }), 'has no PT_LOAD segment'],
     [
@@ -351,5 +361,44 @@ describe('files that cannot be read', () => {
     copyFileSync(built('odd-source', { type: 1 }), path);
     const verdict = inspectStatic(path);
     expect(verdict.ok ? [] : verdict.reasons).toEqual([expect.stringContaining('a\\nb: is a relocatable object')]);
+  });
+});
+
+describe('the rules', () => {
+  const fileOf = (recipe: Recipe) => parse(buildElf(recipe).bytes);
+
+  test.each([
+    ['dynamic PIE', DYNAMIC_RECIPE, 'dynamic'],
+    ['dynamic, classic', { ...DYNAMIC_RECIPE, type: 2, pie: false }, 'dynamic'],
+    ['dynamic PIE of an old linker, without DF_1_PIE', { ...DYNAMIC_RECIPE, pie: false }, 'dynamic'],
+    ['static', {}, 'static'],
+    ['static-PIE', STATIC_PIE, 'static-pie'],
+  ] as const)('%s is an executable', (_name, recipe, kind) => {
+    const file = fileOf(recipe);
+    expect(kindOf(file)).toBe(kind);
+    expect(executableReasons(file, 'amd64')).toEqual([]);
+  });
+
+  test.each([
+    ['a shared library', { type: 3, needed: ['libc.so.6'] }, 'is a shared library'],
+    ['an object file', { type: 1 }, 'is a relocatable object'],
+    ['nothing to load', { load: false }, 'has no PT_LOAD segment'],
+    ['another machine', { ...DYNAMIC_RECIPE, machine: ARM64 }, 'wanted amd64'],
+  ] as const)('%s is not', (_name, recipe, message) => {
+    const file = fileOf(recipe);
+    expect(executableReasons(file, 'amd64')).toEqual([expect.stringContaining(message)]);
+  });
+
+  test.each([
+    ['aarch64', { machine: ARM64 }, 'is for aarch64, wanted amd64 (x86-64); build it for amd64'],
+    ['unknown', { machine: 999 }, 'is for machine 999, wanted amd64 (x86-64); build it for amd64'],
+  ])('%s is refused where amd64 is wanted, and where no machine is wanted it is not', (_name, recipe, reason) => {
+    expect(programReasons(fileOf(recipe), 'amd64')).toEqual([reason]);
+    expect(programReasons(fileOf(recipe), undefined)).toEqual([]);
+  });
+
+  test('long lists of libraries are shortened', () => {
+    const needed = Array.from({ length: 30 }, (_, index) => `lib${index}.so`);
+    expect(staticReasonsOf(fileOf({ needed }), undefined)[0]).toContain("'lib9.so' and 20 more");
   });
 });

@@ -10,9 +10,7 @@ import { temporaryDirectory } from '../../support/temporary.ts';
 const METADATA = {
   name: 'docker-dev',
   gateway_endpoint: 'http://127.0.0.1:18080',
-  is_remote: false,
   gateway_port: 18080,
-  auth_mode: 'plaintext',
 } as const;
 
 test.each(HOSTILE_TEXTS)('metadata.json with %j reads back', (text) => {
@@ -22,6 +20,8 @@ test.each(HOSTILE_TEXTS)('metadata.json with %j reads back', (text) => {
   expect(JSON.parse(readFileSync(path, 'utf8'))).toEqual({
     ...METADATA,
     gateway_endpoint: text,
+    is_remote: false,
+    auth_mode: 'plaintext',
     vm_driver_state_dir: text,
   });
 });

@@ -7,7 +7,7 @@ import { limitPrefix, type NofileFacts, nofileRequest, planNofile } from '../../
 const UNLIMITED = Number.POSITIVE_INFINITY;
 const SOFT = [256, 1024, 8192, UNLIMITED];
 const HARD = [256, 512, 1024, 8192, UNLIMITED];
-/** What the variables hold, and what is wanted then; an error where the text is no limit. */
+/** What the variables hold, and what is wanted then; an error where the text is not a limit. */
 const DESIRED: readonly [label: string, env: Record<string, string>, wanted: number | 'error'][] = [
   ['absent', {}, 8192],
   ['legacy', { OPENSHELL_VM_BUILD_NOFILE_LIMIT: '4096' }, 4096],
@@ -80,7 +80,7 @@ describe('single rows', () => {
     expect(planNofile(auto, { ...stockMac, zigbuild: false }).kind).toBe('leave');
   });
 
-  test('Linux is left alone unless asked', () => {
+  test('Linux is left alone unless the guard is on', () => {
     expect(planNofile(auto, { ...stockMac, platform: 'linux', wrapper: true }).kind).toBe('leave');
     const on = nofileRequest({ OPENSHELL_BUILD_NOFILE_GUARD: 'on' });
     expect(planNofile(on, { ...stockMac, platform: 'linux', zigbuild: false }).kind).toBe('raise');

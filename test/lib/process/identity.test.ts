@@ -92,7 +92,7 @@ describe.skipIf(!hasProc)('with /proc (skipped where there is none)', () => {
   });
 
   test('a zombie has ended', async () => {
-    // sleep takes the place of the shell and never asks for the status of the child that it has got with it.
+    // sleep takes the place of the shell and never waits for the child that it has got with it.
     const parent = spawn('bash', ['--norc', '-c', 'read line <&0 & echo $!; exec sleep 30'], {
       stdio: ['pipe', 'pipe', 'inherit'],
     });

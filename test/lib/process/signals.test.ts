@@ -8,6 +8,8 @@
 import { type ChildProcess, spawnSync } from 'node:child_process';
 import { constants } from 'node:os';
 import { describe, expect, test } from 'vitest';
+import { InterruptedError } from '../../../lib/errors.ts';
+import { Signals } from '../../../lib/process/signals.ts';
 import { orderRunner } from '../../support/run-driver.ts';
 import type { TaskResult } from '../../support/run-task.ts';
 
@@ -98,4 +100,47 @@ test('SIGTSTP stops what was started too, SIGCONT lets it go on', async () => {
   expect(states.length).toBeGreaterThanOrEqual(2);
   expect(result.status).toBe(0);
   expect(result.stderr.match(/^tick$/gm)).toHaveLength(6);
+});
+
+describe('what a task sees of a signal', () => {
+  /** Sends signals to this process while it listens; gives what there is to see after them. */
+  async function received(...sent: NodeJS.Signals[]) {
+    const signals = new Signals();
+    signals.listen();
+    try {
+      for (const signal of sent) {
+        process.kill(process.pid, signal);
+        await new Promise((resolve) => setTimeout(resolve, 30));
+      }
+      return signals;
+    } finally {
+      signals.stop();
+    }
+  }
+
+  test('nothing, before there is one', async () => {
+    const signals = await received();
+    expect(signals.received).toBeUndefined();
+    expect(signals.aborted.aborted).toBe(false);
+    expect(() => signals.throwIfReceived()).not.toThrow();
+  });
+
+  test('the first one, as an error of its own kind, for whatever waits', async () => {
+    const signals = await received('SIGTERM', 'SIGINT');
+    expect(signals.received).toBe('SIGTERM');
+    expect(signals.aborted.reason).toEqual(new InterruptedError('SIGTERM'));
+    expect(() => signals.throwIfReceived()).toThrow(new InterruptedError('SIGTERM'));
+  });
+
+  test('once it does not listen any more, a signal has its default action', async () => {
+    const script = `
+      import { Signals } from ${JSON.stringify(new URL('../../../lib/process/signals.ts', import.meta.url).href)};
+      const signals = new Signals();
+      signals.listen();
+      signals.stop();
+      process.kill(process.pid, 'SIGTERM');
+      setTimeout(() => console.log('still here'), 1000);`;
+    const result = spawnSync(process.execPath, ['--input-type=module-typescript', '-e', script], { encoding: 'utf8' });
+    expect(result).toMatchObject({ signal: 'SIGTERM', stdout: '' });
+  });
 });

@@ -1,276 +1,157 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import {
-  currentChoice,
-  foreignPlatforms,
-  namedChoice,
-  parseBuilder,
-  parseRefusal,
-} from '../../../lib/publish/builder.ts';
-import { isLeftover, runWord } from '../../../lib/publish/cleanup.ts';
-import { resolvePublishConfig } from '../../../lib/publish/config.ts';
-import { DOCKER_PUBLISHING } from '../../../lib/publish/engines/docker.ts';
-import { PODMAN_PUBLISHING } from '../../../lib/publish/engines/podman.ts';
-import { digestText, listedImages, type PublishedImage, type Reading } from '../../../lib/publish/engines/types.ts';
-import { planPublish } from '../../../lib/publish/plan.ts';
-import { classify, isAt, isSameImages } from '../../../lib/publish/registry.ts';
-import { stateOf, tableLines } from '../../../lib/publish/report.ts';
+import type { Content, PushContent } from '../../../lib/publish/engines/types.ts';
+import { publishBuilt } from '../../../lib/publish/plan.ts';
+import { DIGEST_A, DIGEST_B, plannedLines, publishPlan, RUN } from '../../support/publish-plan.ts';
+import { refusalFrom, refusalOf } from '../../support/task-errors.ts';
 
-const A = `sha256:${'a'.repeat(64)}`;
-const B = `sha256:${'b'.repeat(64)}`;
-const AMD = { platform: 'linux/amd64', digest: A };
-const ARM = { platform: 'linux/arm64', digest: B };
-const NO_BUILDER = { name: undefined, driver: undefined, platforms: [], creation: undefined, note: undefined };
-
-function configOf(env: Record<string, string> = {}) {
-  return resolvePublishConfig([], { DOCKER_REGISTRY: '127.0.0.1:5000/org', ...env }, '/src', '/src');
-}
-
-describe('the configuration', () => {
-  test('defaults', () => {
-    expect(configOf()).toEqual({
-      root: '/src',
-      registry: '127.0.0.1:5000/org',
-      tags: ['dev'],
-      arches: ['amd64', 'arm64'],
-      builder: undefined,
-      epoch: 0,
-      cacheDirectory: '/src/.cache/buildkit/images',
-      isStaged: true,
-      isCi: false,
-      extra: [],
-      ignored: [],
-    });
-  });
-
-  test.each<[Record<string, string>, string[]]>([
-    [{ IMAGE_TAG: 'v1' }, ['v1']],
-    [{ EXTRA_DOCKER_TAGS: 'b, a\tb,,dev' }, ['dev', 'b', 'a']],
-    [{ EXTRA_DOCKER_TAGS: 'latest', TAG_LATEST: '1' }, ['dev', 'latest']],
-    [{ IMAGE_TAG: 'latest', TAG_LATEST: '1' }, ['latest']],
-  ])('tags of %j, each once, the main one first', (env, tags) => {
-    expect(configOf(env).tags).toEqual(tags);
-  });
-});
-
-describe('the plan', () => {
+describe('the references', () => {
   test('a new tag for both components before the next one', () => {
-    const plan = planPublish(configOf({ EXTRA_DOCKER_TAGS: 'v1' }), 'docker', NO_BUILDER, 'run', '/tmp');
-    expect(plan.tags.map(({ reference }) => reference.replace('127.0.0.1:5000/org/', ''))).toEqual([
-      'gateway:dev',
-      'supervisor:dev',
-      'gateway:v1',
-      'supervisor:v1',
+    expect(publishPlan('docker', { EXTRA_DOCKER_TAGS: 'v1' }).references).toEqual([
+      'r/org/gateway:dev',
+      'r/org/supervisor:dev',
+      'r/org/gateway:v1',
+      'r/org/supervisor:v1',
     ]);
-    expect(plan.platforms).toEqual([]);
   });
 
-  test('it is data: the same for the same question', () => {
-    const plan = (engine: 'docker' | 'podman') => planPublish(configOf(), engine, NO_BUILDER, 'run', '/tmp');
-    expect(plan('docker')).toEqual(plan('docker'));
-    expect(JSON.stringify(plan('podman'))).toContain('{"lead":"docker://127.0.0.1:5000/org/gateway@","slot":');
+  test('podman: those of single platforms first, which carry content', () => {
+    expect(publishPlan('podman').references).toEqual([
+      'r/org/gateway:dev-linux-amd64',
+      'r/org/gateway:dev-linux-arm64',
+      'r/org/supervisor:dev-linux-amd64',
+      'r/org/supervisor:dev-linux-arm64',
+      'r/org/gateway:dev',
+      'r/org/supervisor:dev',
+    ]);
   });
 
-  test.each([
-    ['127.0.0.1:5000/org', true],
-    ['127.9.9.9/org', true],
-    ['localhost/org', true],
-    ['localhost:80', true],
-    ['[::1]:5000/org', true],
-    ['ghcr.io/org', false],
-    ['10.0.0.1:5000/org', false],
-    ['localhost.example.com/org', false],
-    ['127.0.0.1.example.com/org', false],
-  ])('podman: plain HTTP to %s: %s', (registry, isPlain) => {
-    const { platforms, tags, assemblies } = planPublish(
-      configOf({ DOCKER_REGISTRY: registry }),
-      'podman',
-      NO_BUILDER,
-      'run',
-      '/tmp',
+  test('podman: the tag of a platform is one, and is not also the tag of a release', () => {
+    expect(refusalOf(() => publishPlan('podman', { IMAGE_TAG: 'x'.repeat(120) }))).toMatch(
+      /^2: IMAGE_TAG with its platform is 'x+/,
     );
-    const pushes = [...platforms, ...tags].map(({ step }) => step);
-    for (const { words } of [...pushes, ...assemblies.flatMap(({ steps }) => steps.slice(1))]) {
-      expect(words.includes('--tls-verify=false')).toBe(isPlain);
+    expect(refusalOf(() => publishPlan('podman', { EXTRA_DOCKER_TAGS: 'dev-linux-arm64' }))).toBe(
+      "2: EXTRA_DOCKER_TAGS has dev-linux-arm64, which is the tag of one platform's image here; choose another one",
+    );
+    expect(publishPlan('docker', { EXTRA_DOCKER_TAGS: 'dev-linux-arm64' }).references).toHaveLength(4);
+  });
+});
+
+describe('the commands, before any of them has run', () => {
+  const file = (name: string) => `-f /src/deploy/docker/Dockerfile.${name} --target ${name}`;
+
+  test('docker: all builds, then tags from the digests that they will give', async () => {
+    const builder = { name: 'far', driver: 'remote' };
+    const build = (name: string) =>
+      `docker buildx build --builder far --platform linux/amd64,linux/arm64 ${file(name)} --provenance=false ` +
+      `--build-arg SOURCE_DATE_EPOCH=0 --metadata-file SCRATCH/digest-of-${name} --output type=image,` +
+      `name=r/org/${name},push=true,push-by-digest=true,name-canonical=true,rewrite-timestamp=true /src`;
+    const tag = (name: string) =>
+      `docker buildx imagetools create --builder far --prefer-index=false -t r/org/${name}:dev r/org/${name}@<digest of ${name}>`;
+    expect(await plannedLines(publishPlan('docker', {}, { builder }))).toEqual([
+      ...['gateway', 'supervisor'].map(build),
+      ...['gateway', 'supervisor'].map(tag),
+    ]);
+  });
+
+  test('podman: all builds, content by id, lists of digests, and then the tags', async () => {
+    const build = (name: string) =>
+      `podman build --platform linux/arm64 ${file(name)} --timestamp 0 --iidfile SCRATCH/id-of-${name}-linux-arm64 /src`;
+    const content = (name: string) => [
+      `podman push --digestfile SCRATCH/digest-of-${name}-linux-arm64 <id of ${name} linux/arm64> docker://r/org/${name}:dev-linux-arm64`,
+      `podman manifest create localhost/openshell-publish/${name}:${RUN}`,
+      `podman manifest add localhost/openshell-publish/${name}:${RUN} docker://r/org/${name}@<digest of ${name} linux/arm64>`,
+    ];
+    const tag = (name: string) =>
+      `podman manifest push --all=false --digestfile SCRATCH/digest-of-${name} localhost/openshell-publish/${name}:${RUN} docker://r/org/${name}:dev`;
+    expect(await plannedLines(publishPlan('podman', { DOCKER_PLATFORMS: 'linux/arm64' }))).toEqual([
+      ...['gateway', 'supervisor'].map(build),
+      ...['gateway', 'supervisor'].flatMap(content),
+      ...['gateway', 'supervisor'].map(tag),
+    ]);
+  });
+
+  test('caches: of a container that builds, a directory of each image, quoted where it has a comma', async () => {
+    const env = { DOCKER_BUILD_CACHE_DIR: '/a,b' };
+    const builder = { name: 'box', driver: 'docker-container' };
+    const plan = publishPlan('docker', env, { builder });
+    expect(plan.caches).toEqual(['/a,b/images/gateway', '/a,b/images/supervisor']);
+    expect((await plannedLines(plan))[1]).toContain(
+      ' --cache-from type=local,"src=/a,b/images/supervisor" --cache-to type=local,"dest=/a,b/images/supervisor",mode=max ',
+    );
+    for (const other of [
+      publishPlan('docker', env),
+      publishPlan('docker', env, { builder: { ...builder, driver: 'remote' } }),
+      publishPlan('docker', { ...env, CI: '1' }, { builder }),
+    ]) {
+      expect(other.caches).toEqual([]);
+      expect((await plannedLines(other)).join('\n')).not.toContain('--cache');
     }
   });
 });
 
-describe('reading a reference', () => {
-  const facts = { program: 'x', builder: 'far', hasSkopeo: true, isIndex: true, localName: 'read-1:run' };
-  const index = { manifests: [{ digest: A, platform: { os: 'linux', architecture: 'amd64' } }] };
+describe('setting tags', () => {
+  const images = [{ platform: 'linux/amd64', digest: DIGEST_B }];
+  const CONTENT: Content = { digest: DIGEST_A, images };
 
-  test('docker: an index, with attestations left out', () => {
-    const { commands, parse } = DOCKER_PUBLISHING.reading('r/n:t', facts);
-    expect(commands).toEqual([
-      ['x', 'buildx', 'imagetools', 'inspect', '--builder', 'far', '--format', '{{json .Manifest}}', 'r/n:t'],
-    ]);
-    const attestation = { digest: B, platform: { os: 'unknown', architecture: 'unknown' } };
-    const text = JSON.stringify({ digest: B, manifests: [...index.manifests, attestation] });
-    expect(parse(text)).toEqual({ digest: B, images: [AMD] });
-    expect(parse('{"digest":7}')).toBeUndefined();
-    expect(parse('no JSON')).toBeUndefined();
-  });
-
-  test('docker: an image that stands alone has its platform in its configuration', () => {
-    const { parse } = DOCKER_PUBLISHING.reading('r/n:t', { ...facts, isIndex: false });
-    const text = JSON.stringify({ manifest: { digest: A }, image: { os: 'linux', architecture: 'amd64' } });
-    expect(parse(text)).toEqual({ digest: A, images: [AMD] });
-    expect(parse('{}')).toBeUndefined();
-  });
-
-  test("podman with skopeo: the digest is the hash of the registry's bytes", () => {
-    const { commands, parse } = PODMAN_PUBLISHING.reading('127.0.0.1:5/n:t', facts);
-    expect(commands).toEqual([['skopeo', 'inspect', '--raw', '--tls-verify=false', 'docker://127.0.0.1:5/n:t']]);
-    const text = JSON.stringify(index);
-    const digest = `sha256:${createHash('sha256').update(text).digest('hex')}`;
-    expect(parse(text)).toEqual({ digest, images: [AMD] });
-    expect(parse('{"config":{}}')?.images[0]?.platform).toBeUndefined();
-  });
-
-  test('podman alone: what the registry has, put on a list, and not what this machine has under the name', () => {
-    const { commands, leaves, parse } = PODMAN_PUBLISHING.reading('r/n:t', { ...facts, hasSkopeo: false });
-    const list = 'localhost/openshell-publish/read-1:run';
-    expect(commands).toEqual([
-      ['x', 'manifest', 'create', list],
-      ['x', 'manifest', 'add', '--all', list, 'docker://r/n:t'],
-      ['x', 'manifest', 'inspect', list],
-    ]);
-    expect(leaves).toEqual([list]);
-    expect(parse(JSON.stringify(index))).toEqual({ digest: undefined, images: [AMD] });
-  });
-
-  test.each([
-    ['ERROR: ghcr.io/org/x:dev: not found', 'absent'],
-    ['reading manifest dev in r/x: manifest unknown: manifest unknown', 'absent'],
-    ['name unknown: repository name not known to registry', 'absent'],
-    ['error getting credentials - err: exec: "docker-credential-x": executable file not found in $PATH', 'failed'],
-    ['pull access denied, repository does not exist or may require authorization: no basic auth credentials', 'failed'],
-    ['unauthorized: authentication required', 'failed'],
-    ['unexpected status from HEAD request to https://r/v2/: 401 Unauthorized', 'failed'],
-    ['unexpected status from HEAD request to https://r/v2/: 403 Forbidden', 'forbidden'],
-    ['pull access denied, repository does not exist: insufficient_scope: authorization failed', 'forbidden'],
-    ['unauthorized: access to the requested resource is not authorized', 'forbidden'],
-    ['dial tcp: lookup r: no such host', 'failed'],
-    ['no answer from docker within 60.0 s', 'failed'],
-  ])('%s: %s', (reason, kind) => {
-    expect(classify(reason).kind).toBe(kind);
-  });
-});
-
-describe('comparing', () => {
-  test('lists of images, in any order; a platform that is not known fits any', () => {
-    expect(isSameImages([AMD, ARM], [ARM, AMD])).toBe(true);
-    expect(isSameImages([AMD], [AMD, ARM])).toBe(false);
-    expect(isSameImages([AMD], [{ ...AMD, digest: B }])).toBe(false);
-    expect(isSameImages([AMD], [{ platform: undefined, digest: A }])).toBe(true);
-    expect(isSameImages([AMD], [{ ...AMD, platform: 'linux/arm64' }])).toBe(false);
-  });
-
-  test('by digest where both are known, else by images', () => {
-    const at = (digest: string | undefined, images: Reading['images']): Reading => ({ digest, images });
-    expect(isAt(at(A, [AMD]), at(A, []))).toBe(true);
-    expect(isAt(at(A, [AMD]), at(B, [AMD]))).toBe(false);
-    expect(isAt(at(undefined, [AMD]), at(B, [AMD]))).toBe(true);
-    expect(isAt(at(undefined, [AMD]), at(B, [ARM]))).toBe(false);
-  });
-
-  test('what became of a reference', () => {
-    const now: Reading = { digest: A, images: [AMD] };
-    expect(stateOf({ kind: 'absent' }, now)).toBe('new');
-    expect(stateOf({ kind: 'there', reading: now }, now)).toBe('unchanged');
-    expect(stateOf({ kind: 'there', reading: { ...now, digest: B } }, now)).toBe('moved');
-    expect(stateOf({ kind: 'forbidden', reason: '' }, now)).toBe('moved');
-  });
-
-  test('the table', () => {
-    const row = {
-      component: 'gateway',
-      reference: 'r/gateway:dev',
-      digest: A,
-      platforms: ['linux/amd64', 'linux/arm64'],
-    };
-    expect(tableLines([{ ...row, state: 'new' }])).toEqual([
-      `component  reference      digest${' '.repeat(67)}platforms                state`,
-      `gateway    r/gateway:dev  ${A}  linux/amd64,linux/arm64  new`,
-    ]);
-  });
-});
-
-describe('what engines write', () => {
-  test.each([
-    [`${A}\n`, A],
-    [A, A],
-    ['', undefined],
-    ['sha256:abc', undefined],
-    [`${A} ${B}`, undefined],
-  ])('a file with %j', (text, digest) => {
-    expect(digestText(text)).toBe(digest);
-  });
-
-  test("buildx's metadata", () => {
-    const image = { name: 'x', repository: 'r/x', platforms: [], build: { extra: [], caches: [], secrets: [] } };
-    const [step] = DOCKER_PUBLISHING.build({ ...image, scratch: '/s', epoch: 0 } as unknown as PublishedImage);
-    expect(step?.gives?.read(`{"containerimage.digest":"${A}"}`)).toBe(A);
-    expect(step?.gives?.read('{}')).toBeUndefined();
-    expect(step?.gives?.read('<html>')).toBeUndefined();
-  });
-
-  test('entries of an index that are no images', () => {
-    expect(listedImages(null)).toEqual([]);
-    expect(listedImages([{ digest: A }, { platform: { os: 'linux', architecture: 'arm64' } }])).toEqual([
-      { platform: undefined, digest: A },
-    ]);
-  });
-});
-
-describe('builders', () => {
-  test('padded rows; a node that does not work', () => {
-    expect(
-      parseBuilder('Name:   x\nDriver:     remote\nLast Activity: now\n\nNodes:\nName:   x0\nStatus: running\n'),
-    ).toEqual({
-      kind: 'there',
-      name: 'x',
-      driver: 'remote',
-      platforms: [],
-    });
-    expect(parseBuilder('Name: x\nDriver: remote\nNodes:\nName: x0\nError:   refused\n')).toMatchObject({
-      problem: 'refused',
-    });
-    expect(parseBuilder('')).toMatchObject({ kind: 'silent' });
-  });
-
-  test('platforms of all nodes; what none of them runs', () => {
-    const answer = parseBuilder(
-      'Name: x\nDriver: remote\nPlatforms: linux/amd64*, linux/386\nPlatforms:   linux/arm/v7\n',
+  /** Publishes one built image under `dev` and `v1`, and gives what was done in its order. */
+  async function publishing(content: Content, before: Record<string, Content>, digests = [DIGEST_A, DIGEST_A]) {
+    const plan = publishPlan('docker', { EXTRA_DOCKER_TAGS: 'v1' });
+    const done: string[] = [];
+    const pushes = plan.images.slice(0, 1).map(
+      (image): PushContent =>
+        async () => {
+          done.push('push');
+          const setTag = async (tag: string) => {
+            done.push(tag);
+            return digests.shift() ?? '';
+          };
+          return { image, content, platforms: [], setTag };
+        },
     );
-    const choice = namedChoice('x', 'DOCKER_BUILDER', answer, undefined);
-    expect(choice.platforms).toEqual(['linux/amd64', 'linux/386', 'linux/arm/v7']);
-    expect(foreignPlatforms(choice, ['linux/amd64', 'linux/arm64'])).toEqual(['linux/arm64']);
-    expect(foreignPlatforms({ ...choice, platforms: [] }, ['linux/arm64'])).toEqual([]);
+    const known = Object.entries(before).map(([tag, had]) => [`r/org/gateway:${tag}`, { content: had }] as const);
+    const published = await publishBuilt(plan, pushes, new Map(known));
+    return { done, digests: published.map((one) => [one.reference, one.content.digest]) };
+  }
+
+  test('all that point at something else, or at nothing, after the content', async () => {
+    const { done, digests } = await publishing(CONTENT, { dev: { digest: DIGEST_B, images } });
+    expect(done).toEqual(['push', 'dev', 'v1']);
+    expect(digests).toEqual([
+      ['r/org/gateway:dev', DIGEST_A],
+      ['r/org/gateway:v1', DIGEST_A],
+    ]);
   });
 
-  test('only one that is not there is made', () => {
-    expect(parseRefusal('ERROR: no builder "x" found')).toEqual({ kind: 'absent' });
-    expect(parseRefusal('ERROR: permission denied')).toEqual({ kind: 'silent', reason: 'ERROR: permission denied' });
-    expect(() => namedChoice('x', 'DOCKER_BUILDER', { kind: 'silent', reason: 'denied' }, undefined)).toThrow(/denied/);
+  test('none that points at it already', async () => {
+    expect((await publishing(CONTENT, { dev: CONTENT })).done).toEqual(['push', 'v1']);
+    expect((await publishing(CONTENT, { dev: CONTENT, v1: CONTENT })).done).toEqual(['push']);
   });
 
-  test.each(['docker-container', 'kubernetes', 'remote', 'cloud'])('the current one with the driver %s', (driver) => {
-    expect(currentChoice({ kind: 'there', name: 'x', driver, platforms: [] }).choice?.name).toBe('x');
+  test.each<[string, Record<string, Content>, string[]]>([
+    ['all tags list what was built', { dev: CONTENT, v1: CONTENT }, ['push']],
+    ['not all do, and the first one set gives the digest', { v1: CONTENT }, ['push', 'dev']],
+    ['they have different digests', { dev: CONTENT, v1: { ...CONTENT, digest: DIGEST_B } }, ['push', 'dev', 'v1']],
+    [
+      'they list something else',
+      { dev: { digest: DIGEST_A, images: [] }, v1: { digest: DIGEST_A, images: [] } },
+      ['push', 'dev'],
+    ],
+    [
+      'their digest cannot be read',
+      { dev: { digest: undefined, images }, v1: { digest: undefined, images } },
+      ['push', 'dev', 'v1'],
+    ],
+  ])('a digest that the build does not give: %s', async (_, before, expected) => {
+    const { done, digests } = await publishing({ digest: undefined, images }, before);
+    expect(done).toEqual(expected);
+    expect(digests.map(([, digest]) => digest)).toEqual([DIGEST_A, DIGEST_A]);
   });
-});
 
-describe('leftovers', () => {
-  test('of this run, of a dead one, of somebody else', () => {
-    expect(isLeftover(`openshell-publish-${runWord()}`)).toBe(false);
-    expect(isLeftover('localhost/openshell-publish/gateway:999999999-12-0123abcd')).toBe(true);
-    // The same pid, started at another time.
-    expect(isLeftover(`openshell-publish-${process.pid}-1-0123abcd`)).toBe(process.platform === 'linux');
-    for (const name of ['openshell-publish', 'x:dev', 'x-0-0-0123abcd', 'x-999999999-1-0123']) {
-      expect(isLeftover(name), name).toBe(false);
-    }
+  test('two tags that got different digests are an error', async () => {
+    expect(await refusalFrom(() => publishing({ digest: undefined, images }, {}, [DIGEST_A, DIGEST_B]))).toBe(
+      `1: r/org/gateway:v1 was set to ${DIGEST_B}, but ${DIGEST_A} was published`,
+    );
   });
 });

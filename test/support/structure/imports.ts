@@ -5,8 +5,6 @@
 import { filesBelow, type Import, importsOf } from './source.ts';
 
 const RUNNER = 'lib/build-env.ts';
-/** Runs every task, those that start nothing included; what a module of lib/ takes from it, a context, has a runner. */
-const FRAME = 'lib/cli/task.ts';
 /** Packages that cost a start some milliseconds and that many runs do not need. */
 const DEFERRED_PACKAGES = ['zx/core', 'smol-toml'];
 
@@ -63,9 +61,7 @@ export function checkDeferred(root: string): string[] {
 /** Tasks that start programs and do not import the runner's module themselves. */
 export function checkRunnerImports(root: string): string[] {
   const imports = importsOf(root);
-  const takesRunner = new Set(
-    imports.filter(({ target }) => target === RUNNER || target === FRAME).map(({ from }) => from),
-  );
+  const takesRunner = new Set(imports.filter(({ target }) => target === RUNNER).map(({ from }) => from));
   return filesBelow(root, ['tasks'])
     .filter((task) => !imports.some((one) => one.from === task && one.target === RUNNER && one.kind !== 'type'))
     .flatMap((task) => {
@@ -75,12 +71,12 @@ export function checkRunnerImports(root: string): string[] {
     });
 }
 
-/** All files that a task loads, itself included; those that the frame loads are not followed. */
+/** All files that a task loads, itself included. */
 function loadedBy(imports: readonly Import[], task: string): string[] {
   const loaded = [task];
   for (const path of loaded) {
     for (const { target } of imports.filter((one) => one.from === path && one.kind !== 'type')) {
-      if (target !== undefined && target !== FRAME && !loaded.includes(target)) loaded.push(target);
+      if (target !== undefined && !loaded.includes(target)) loaded.push(target);
     }
   }
   return loaded;

@@ -17,8 +17,7 @@ import {
 import { dirname, join } from 'node:path';
 import { zstdCompressSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
-import { contentDifference } from '../../../lib/zstd/decompress.ts';
-import { zstdDefect } from '../../../lib/zstd/frames.ts';
+import { contentDefect, zstdDefect } from '../../../lib/zstd/decompress.ts';
 import { buildElf } from '../../support/elf-builder.ts';
 import { type FakeCargo, FakeCheckout } from '../../support/fake-rust.ts';
 import { requireTools } from '../../support/real-tools.ts';
@@ -83,7 +82,7 @@ describe('a bundle', () => {
     const checkout = new VmCheckout();
     const result = await checkout.run();
     expect(result).toMatchObject({ status: 0, stdout: `${checkout.bundle}\n` });
-    expect(await contentDifference(checkout.bundle, checkout.app())).toBeUndefined();
+    expect(contentDefect(checkout.bundle, checkout.app())).toBeUndefined();
     expect(statSync(checkout.bundle).mode & 0o7777).toBe(0o644);
     expect(readdirSync(checkout.directory)).toEqual(['openshell-sandbox.zst']);
     expect(result.stderr).toMatch(
@@ -107,7 +106,7 @@ describe('a bundle', () => {
     const checkout = new VmCheckout();
     expect((await checkout.run(args, extra)).status).toBe(0);
     expect(checkout.builds()[0]).toContain(`--target ${cpu}-unknown-linux-gnu `);
-    expect(await contentDifference(checkout.bundle, checkout.app(cpu))).toBeUndefined();
+    expect(contentDefect(checkout.bundle, checkout.app(cpu))).toBeUndefined();
   });
 
   test.runIf(isLinuxAmd64)('without zigbuild, this machine builds for its own kind with cargo alone', async () => {
@@ -152,7 +151,7 @@ describe('a bundle', () => {
       checkout.setApp('x86_64', { payload: 500 });
       const extra = name === 'CARGO_TARGET_DIR' ? { [name]: join(temporaryDirectory(), 'elsewhere') } : {};
       expect((await checkout.run([], extra)).status).toBe(0);
-      expect(await contentDifference(checkout.bundle, checkout.app())).toBeUndefined();
+      expect(contentDefect(checkout.bundle, checkout.app())).toBeUndefined();
     },
   );
 
@@ -188,7 +187,7 @@ describe('a second run', () => {
     checkout.setApp('x86_64', { payload: 100 });
     expect((await checkout.run()).stderr).toContain('bundled: ');
     expect(statSync(checkout.bundle).ino).not.toBe(before);
-    expect(await contentDifference(checkout.bundle, checkout.app())).toBeUndefined();
+    expect(contentDefect(checkout.bundle, checkout.app())).toBeUndefined();
   });
 
   test('BSB-4: a bundle of the bash task, whole and of this content, stays, but for its mode', async () => {
@@ -212,7 +211,7 @@ describe('a second run', () => {
     await checkout.run();
     writeFileSync(checkout.bundle, change(readFileSync(checkout.bundle)));
     expect((await checkout.run()).stderr).toContain('bundled: ');
-    expect(await contentDifference(checkout.bundle, checkout.app())).toBeUndefined();
+    expect(contentDefect(checkout.bundle, checkout.app())).toBeUndefined();
   });
 
   test('a link in its place is replaced, not written through', async () => {
@@ -223,7 +222,7 @@ describe('a second run', () => {
     symlinkSync(victim, checkout.bundle);
     expect((await checkout.run()).status).toBe(0);
     expect(readFileSync(victim, 'utf8')).toBe('precious');
-    expect(await contentDifference(checkout.bundle, checkout.app())).toBeUndefined();
+    expect(contentDefect(checkout.bundle, checkout.app())).toBeUndefined();
   });
 });
 
@@ -238,7 +237,7 @@ describe('interrupted', () => {
     checkout.setApp('x86_64', {});
     expect((await checkout.run()).status).toBe(0);
     expect(readdirSync(checkout.directory)).toEqual(['openshell-sandbox.zst']);
-    expect(await contentDifference(checkout.bundle, checkout.app())).toBeUndefined();
+    expect(contentDefect(checkout.bundle, checkout.app())).toBeUndefined();
   });
 
   test.each([

@@ -9,10 +9,9 @@ import { findToolchain } from '../../../../lib/cargo/toolchain.ts';
 import { Problems } from '../../../../lib/cli/validation.ts';
 import type { DevBuild } from '../../../../lib/dev-build/artifacts.ts';
 import { resolveConfig } from '../../../../lib/gateway/config.ts';
-import { driverEngine } from '../../../../lib/gateway/drivers/engine.ts';
 import { DRIVERS } from '../../../../lib/gateway/drivers/index.ts';
 import { imageStep } from '../../../../lib/gateway/supervisor/image.ts';
-import { planSupervisor } from '../../../../lib/gateway/supervisor/source.ts';
+import { prepareSupervisor } from '../../../../lib/gateway/supervisor/source.ts';
 import { addEngine, imageCheckout } from '../../../support/fake-engine.ts';
 import type { FakeCase } from '../../../support/fake-tools.ts';
 import { inProcess } from '../../../support/in-process.ts';
@@ -57,14 +56,13 @@ describe.each(['docker', 'podman'] as const)('the image of a launch, with %s', (
     const problems = new Problems();
     const flags = { 'dry-run': false, activate: false, 'no-activate': false };
     const host = { platform: 'linux', arch: 'amd64' } as const;
-    const source = { env: ctx.env, startDirectory: root, root, host, invoker: undefined, flags, problems };
-    const config = resolveConfig(DRIVERS[name], source);
+    const launch = { ...ctx, root, host, invoker: undefined, flags, problems, engine: undefined };
+    const config = resolveConfig(DRIVERS[name], launch);
     problems.throwIfAny(ctx.terminal);
     const toolchain = await findToolchain(ctx, root, false);
-    const tools = { toolchain, features: new Map<string, string[]>() };
-    const engine = await driverEngine(ctx, name, { config, engine: undefined, tools });
-    const supervisor = await planSupervisor(ctx, config, tools, 'amd64', 'release', undefined);
-    const image = imageStep(ctx, engine, root, supervisor);
+    const supervisor = await prepareSupervisor(launch, config, name, 'release', { toolchain, features: new Map() });
+    if (supervisor === undefined) throw new Error('there is a tool chain');
+    const image = imageStep(launch, supervisor);
     return { checkout, image, supervisor };
   }
 

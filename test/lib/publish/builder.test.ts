@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { describe, expect, test } from 'vitest';
+import { chooseBuilder, foreignPlatforms } from '../../../lib/publish/builder.ts';
+import { addEngine } from '../../support/fake-engine.ts';
+import { fakeTools, inProcess } from '../../support/in-process.ts';
+import { engineOf, publishConfig } from '../../support/publish-plan.ts';
+import { refusalFrom } from '../../support/task-errors.ts';
+
+/** What `buildx inspect` prints for a builder. */
+const row = (name: string, driver: string, more = '') => `printf 'Name: ${name}\\nDriver: ${driver}\\n${more}'`;
+const ABSENT = 'echo "ERROR: no builder \\"x\\" found" >&2; exit 1';
+
+/** Chooses with builders by name, '' for the current one; `named` is `DOCKER_BUILDER`. */
+function choosing(builders: Readonly<Record<string, string>>, named?: string) {
+  const tools = fakeTools();
+  const cases = Object.entries(builders).map(([name, script]) => ({ words: ['buildx', 'inspect', name], script }));
+  addEngine(tools, 'docker', { cases: cases.filter(({ words }) => words[2] !== ''), builder: builders[''] ?? ABSENT });
+  const config = { ...publishConfig(named === undefined ? {} : { DOCKER_BUILDER: named }), root: tools.directory };
+  return chooseBuilder(inProcess(tools), engineOf('docker'), config);
+}
+
+describe('without a name', () => {
+  test.each(['docker-container', 'kubernetes', 'remote', 'cloud'])(
+    'the current one with the driver %s',
+    async (driver) => {
+      expect(await choosing({ '': row('x', driver) })).toEqual({
+        name: 'x',
+        driver,
+        platforms: [],
+        note: '[builder] x (chosen with docker buildx use)',
+      });
+    },
+  );
+
+  test.each([
+    ['has the driver docker', row('x', 'docker'), 'the current builder x has the driver docker, which cannot publish'],
+    ['has an error', row('x', 'remote', 'Error: refused\\n'), 'the current builder x does not work: refused'],
+    ['does not respond', 'echo denied >&2; exit 1', 'the current builder (docker buildx use) does not work: denied'],
+    ['does not exist', ABSENT, 'the current builder (docker buildx use) does not exist'],
+  ])('multiarch where the current one %s', async (_, current, why) => {
+    const found = await choosing({ '': current, multiarch: row('multiarch', 'docker-container') });
+    expect(found).toMatchObject({ name: 'multiarch', note: `[builder] multiarch (${why})` });
+    expect(found.creation).toBeUndefined();
+    const created = await choosing({ '': current, multiarch: ABSENT });
+    expect(created).toEqual({
+      name: 'multiarch',
+      driver: 'docker-container',
+      creation: ['buildx', 'create', '--name', 'multiarch', '--driver', 'docker-container', '--bootstrap'],
+      note: `[builder] multiarch, which is created first (${why})`,
+    });
+  });
+});
+
+describe('with a name', () => {
+  test('only one that does not exist is created', async () => {
+    expect((await choosing({ x: ABSENT }, 'x')).creation).toContain('x');
+    expect((await choosing({ x: row('x', 'remote') }, 'x')).creation).toBeUndefined();
+    expect(await refusalFrom(() => choosing({ x: 'echo "ERROR: permission denied" >&2; exit 1' }, 'x'))).toBe(
+      "2: the builder 'x' (DOCKER_BUILDER) does not work: ERROR: permission denied; set DOCKER_BUILDER to another one " +
+        '(docker buildx ls), or to a new name, which is then created',
+    );
+  });
+
+  test('podman has none: nothing is started, and a name is said to have no effect', async () => {
+    const ctx = inProcess(fakeTools());
+    expect(await chooseBuilder(ctx, engineOf('podman'), publishConfig())).toEqual({});
+    expect(await chooseBuilder(ctx, engineOf('podman'), publishConfig({ DOCKER_BUILDER: 'x' }))).toEqual({
+      note: 'podman has no builders; DOCKER_BUILDER has no effect',
+    });
+  });
+});
+
+test('platforms of all nodes; what none of them runs', async () => {
+  const nodes = 'Platforms: linux/amd64*, linux/386\\nPlatforms:   linux/arm/v7\\n';
+  const choice = await choosing({ x: row('x', 'remote', nodes) }, 'x');
+  expect(choice.platforms).toEqual(['linux/amd64', 'linux/386', 'linux/arm/v7']);
+  expect(foreignPlatforms(choice, ['amd64', 'arm64'])).toEqual(['linux/arm64']);
+  expect(foreignPlatforms({ ...choice, platforms: [] }, ['arm64'])).toEqual([]);
+  expect(foreignPlatforms({}, ['arm64'])).toEqual([]);
+});
