@@ -13,6 +13,9 @@ import type { Environment } from './env.ts';
 import { helpText } from './help.ts';
 import { Terminal } from './terminal.ts';
 
+/** How long an interrupted task waits for what is still under way. */
+const LINGER_MS = 3000;
+
 /** What a task's body may read and act through. To start programs it takes a runner (`withRunner`). */
 export interface TaskContext {
   readonly env: Environment;
@@ -70,8 +73,9 @@ function report(terminal: Terminal, error: unknown): void {
   if (error instanceof TaskError || machine !== undefined) {
     terminal.error(machine ?? describeError(error));
     process.exitCode = error instanceof TaskError ? error.exitCode : EXIT.failed;
-    // A user who has pressed Ctrl-C does not wait for what is still in the thread pool.
-    if (error instanceof InterruptedError) process.exit();
+    // The event loop ends by itself where it can: process.exit() sometimes hangs, because a thread that waits for a
+    // garbage collection is waited for (nodejs/node#54918).
+    if (error instanceof InterruptedError) setTimeout(() => process.exit(), LINGER_MS).unref();
   } else {
     terminal.error('this is a bug of the tasks, please report it:');
     terminal.say(error instanceof Error ? (error.stack ?? error.message) : String(error));

@@ -10,8 +10,9 @@
 
 import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { promisify } from 'node:util';
-import { constants, zstdCompress } from 'node:zlib';
+import { addAbortSignal } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
+import { constants, createZstdCompress } from 'node:zlib';
 
 export const LEVEL = 19;
 
@@ -23,10 +24,8 @@ const FRAME_BYTES = 8 * 1024 * 1024;
 /** The threads of Node's pool. A supervisor of 26 MB has as many frames. */
 const POOL_THREADS = 4;
 
-const compress = promisify(zstdCompress);
-
 export interface CompressOptions {
-  /** Ends it: no further frame is begun, and those that are being compressed are not waited for. */
+  /** Ends it: no further frame is begun, and those that are being compressed are broken off. */
   readonly signal?: AbortSignal;
   /** How many frames are compressed at once: each takes about 100 MB of memory. */
   readonly workers?: number;
@@ -46,7 +45,7 @@ export async function compressFile(source: string, destination: string, options:
   try {
     writeFileSync(output, Buffer.concat(await compressPieces(pieces, workers, signal)));
   } finally {
-    // The thread pool may be full of frames that are not waited for, so nothing here may need it.
+    // The thread pool may be full of frames that have not noticed yet, so nothing here may need it.
     closeSync(output);
   }
 }
@@ -62,7 +61,7 @@ async function compressPieces(
   const work = async () => {
     for (const [index, piece] of remaining) {
       signal?.throwIfAborted();
-      frames[index] = await compressFrame(piece);
+      frames[index] = await compressFrame(piece, signal);
     }
   };
   const aborted = new Promise<never>((_, reject) => {
@@ -79,11 +78,13 @@ export function divide(content: Buffer, frameBytes: number): Buffer[] {
   return Array.from({ length: count }, (_, index) => content.subarray(border(index), border(index + 1)));
 }
 
-function compressFrame(content: Buffer): Promise<Buffer> {
-  return compress(content, {
+function compressFrame(content: Buffer, signal: AbortSignal | undefined): Promise<Buffer> {
+  const frame = createZstdCompress({
     params: { [constants.ZSTD_c_compressionLevel]: LEVEL, [constants.ZSTD_c_checksumFlag]: 1 },
     // The size goes into the frame, and a small frame takes little memory.
     pledgedSrcSize: content.length,
     chunkSize: 1024 * 1024,
   });
+  if (signal !== undefined) addAbortSignal(signal, frame);
+  return buffer(frame.end(content));
 }

@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type zstdCompress, zstdDecompressSync } from 'node:zlib';
+import { type ZstdCompress, zstdDecompressSync } from 'node:zlib';
 import fc from 'fast-check';
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { compressFile, divide } from '../../../lib/zstd/compress.ts';
@@ -14,26 +14,26 @@ import { temporaryDirectory } from '../../support/temporary.ts';
 
 const FRAME_BYTES = 64;
 
-/** Called with a frame that has been compressed: `finish` gives it to the code under test. */
+/** Called with a frame that has been compressed: `finish` gives its end to the code under test. */
 type Hold = (index: number, finish: () => void) => void;
-const frames = vi.hoisted(() => ({ count: 0, hold: undefined as Hold | undefined }));
+const frames = vi.hoisted(() => ({ begun: [] as ZstdCompress[], hold: undefined as Hold | undefined }));
 
 vi.mock('node:zlib', async (importOriginal) => {
   const zlib = await importOriginal<typeof import('node:zlib')>();
-  const held = ((content, options, callback) => {
-    const index = frames.count++;
-    zlib.zstdCompress(content, options, (error, frame) => {
-      const finish = () => callback(error, frame);
-      if (frames.hold === undefined) finish();
-      else frames.hold(index, finish);
-    });
-  }) as typeof zstdCompress;
-  return { ...zlib, zstdCompress: held };
+  const createZstdCompress: typeof zlib.createZstdCompress = (options) => {
+    const frame = zlib.createZstdCompress(options);
+    const { hold } = frames;
+    const index = frames.begun.push(frame) - 1;
+    const flush = frame._flush.bind(frame);
+    if (hold !== undefined) frame._flush = (callback) => flush((...result) => hold(index, () => callback(...result)));
+    return frame;
+  };
+  return { ...zlib, createZstdCompress };
 });
 
 /** Decides when the frames of this test end; they are counted in the order in which they are begun. */
 function holdFrames(hold: Hold): void {
-  Object.assign(frames, { count: 0, hold });
+  Object.assign(frames, { begun: [], hold });
   onTestFinished(() => {
     frames.hold = undefined;
   });
@@ -126,19 +126,19 @@ describe('compression', () => {
     expect(frameDescriptors().map((descriptor) => descriptor & 0b100)).toEqual([0b100, 0b100]);
   });
 
-  test('an abort ends it in the middle of frames, which are not waited for, with its reason', async () => {
+  test('an abort ends it in the middle of frames, which are broken off, with its reason', async () => {
     writeFileSync(source, randomBytes(10_000));
     const controller = new AbortController();
     const held: (() => void)[] = [];
     holdFrames((_, finish) => held.push(finish));
     const running = compressFile(source, path, { workers: 2, frameBytes: 1000, signal: controller.signal });
     await vi.waitUntil(() => held.length === 2);
+    expect(frames.begun.map(({ destroyed }) => destroyed)).toEqual([false, false]);
     controller.abort(new Error('stop'));
     await expect(running).rejects.toThrow('stop');
-    for (const finish of held) finish();
-    expect(held).toHaveLength(2);
+    expect(frames.begun.map(({ destroyed }) => destroyed)).toEqual([true, true]);
     await expect(compressFile(source, `${path}2`, { signal: controller.signal })).rejects.toThrow('stop');
-    expect(held).toHaveLength(2);
+    expect(frames.begun).toHaveLength(2);
   });
 
   test("an error of the system is the caller's, and no promise is left over", async () => {
