@@ -10,48 +10,17 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { bareTarget, writeZigWrapper, type ZigWrapper, zigWrapper } from '../../../lib/cargo/zig-cc.ts';
 import { findProgram } from '../../../lib/process/which.ts';
 import { anyWord } from '../../support/any-text.ts';
-import { fakeTools } from '../../support/in-process.ts';
-import { runTaskFile } from '../../support/run-task.ts';
+import { ALL_HOSTILE, fakeZig, HOSTILE, zigArguments } from '../../support/fake-zig.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
 
 const TARGET = 'x86_64-unknown-linux-gnu.2.28';
 const SHELLS = ['sh', 'dash', 'bash'].filter((shell) => findProgram(shell, process.env) !== undefined);
-const HOSTILE = [
-  'with blank',
-  "it's",
-  'quo"te',
-  '$HOME',
-  '$(touch PWNED)',
-  'x;touch PWNED;#',
-  'new\nline',
-  'ä',
-  '-n',
-  '`x`\\',
-];
-/** All of them at once, one below the other. */
-const ALL_HOSTILE = HOSTILE.join('/');
-
-/** A zig that prints its words, each with a NUL behind it. */
-function fakeZig(directory: string): string {
-  mkdirSync(directory, { recursive: true });
-  writeFileSync(join(directory, 'zig'), `#!/bin/sh\nprintf '%s\\0' "$@"\n`, { mode: 0o755 });
-  return join(directory, 'zig');
-}
-
-/** What zig gets when a wrapper is run by a shell. */
-function zigArguments(shell: string, script: string, words: readonly string[]): string[] {
-  const result = spawnSync(shell, [script, ...words], { stdio: ['ignore', 'pipe', 'pipe'] });
-  expect(result.stderr.toString()).toBe('');
-  expect(result.status).toBe(0);
-  return result.stdout.toString().split('\0').slice(0, -1);
-}
-
 function written(directory: string, zig: string, target = TARGET): ZigWrapper {
   const wrapper = zigWrapper(target, target, directory, zig);
   writeZigWrapper(wrapper);
@@ -278,147 +247,5 @@ describe.skipIf(CMAKE === undefined)('real cmake reads the toolchain file (skipp
       'utf8',
     );
     expect(cache).toContain(`set(CMAKE_C_COMPILER "${base}/wrapper dir/cc")`);
-  });
-});
-
-describe('tasks/setup-zig-cc-wrapper', () => {
-  /** A checkout, a zig and an environment; the directory's name can be hostile. */
-  function setting(name: string) {
-    const tools = fakeTools();
-    const root = join(temporaryDirectory(), name);
-    mkdirSync(join(root, 'crates/openshell-server'), { recursive: true });
-    writeFileSync(join(root, 'Cargo.toml'), '[workspace]\n');
-    const zig = fakeZig(join(root, 'tools'));
-    const run = (words: readonly string[], extra: Record<string, string> = {}) =>
-      runTaskFile('setup-zig-cc-wrapper', words, { cwd: root, env: tools.env({ ZIG: zig, ...extra }) });
-    return { tools, root, zig, run };
-  }
-
-  const expected = (directory: string) => zigWrapper(TARGET, TARGET, directory, '/any').variables;
-
-  /** The values that real bash has after `eval "$(...)"`. */
-  function evaluated(text: string, cwd: string): string[] {
-    const names = expected('/').map(([name]) => name);
-    const script = `set -euo pipefail\neval "$(cat)"\nfor name in ${names.join(' ')}; do printf '%s\\0' "\${!name}"; done\nexport -p | grep -c 'declare -x C[CXM][A-Z_]*_x86' >&2`;
-    const result = spawnSync('bash', ['--norc', '-c', script], { cwd, input: text, env: { PATH: process.env.PATH } });
-    expect({ status: result.status, exported: result.stderr.toString() }).toEqual({ status: 0, exported: '6\n' });
-    return result.stdout.toString().split('\0').slice(0, -1);
-  }
-
-  test.each(['plain', 'x;touch PWNED;#', ALL_HOSTILE])(
-    'prints lines that bash evaluates to exactly the paths, in %j (fault C14)',
-    async (name) => {
-      const { root, run } = setting(name);
-      const result = await run([TARGET, TARGET, 'target/zig wrapper']);
-      expect(result).toMatchObject({ status: 0, stderr: '' });
-      const directory = join(root, 'target/zig wrapper');
-      expect(evaluated(result.stdout, root)).toEqual(expected(directory).map(([, value]) => value));
-      expect(existsSync(join(root, 'PWNED')) || existsSync('PWNED')).toBe(false);
-      expect(zigArguments('sh', join(directory, 'cc'), ['-c'])).toEqual(['cc', '--target=x86_64-linux-gnu.2.28', '-c']);
-    },
-  );
-
-  test('the lines of a plain path are as they always were, absolute for a relative directory (ZIG-2)', async () => {
-    const { root, run } = setting('plain');
-    const { stdout } = await run([TARGET, TARGET, 'w']);
-    expect(stdout).toBe(
-      expected(join(root, 'w'))
-        .map(([name, value]) => `export ${name}=${value}\n`)
-        .join(''),
-    );
-  });
-
-  test('with GITHUB_ENV the file gets the lines and stdout nothing', async () => {
-    const { root, run } = setting('plain');
-    writeFileSync(join(root, 'github env'), 'BEFORE=1\n');
-    expect(
-      await run([TARGET, TARGET, '/tmp/../w w'.replace('/tmp/..', root)], { GITHUB_ENV: 'github env' }),
-    ).toMatchObject({
-      status: 0,
-      stdout: '',
-      stderr: '',
-    });
-    const lines = expected(join(root, 'w w')).map(([name, value]) => `${name}=${value}\n`);
-    expect(readFileSync(join(root, 'github env'), 'utf8')).toBe(`BEFORE=1\n${lines.join('')}`);
-  });
-
-  test('a path with a line break goes into GITHUB_ENV in the delimiter form', async () => {
-    const { root, run } = setting('two\nEND_OF_VALUE\nlines');
-    const file = join(temporaryDirectory(), 'env');
-    expect(await run([TARGET, TARGET, 'w'], { GITHUB_ENV: file })).toMatchObject({ status: 0, stdout: '' });
-    const text = readFileSync(file, 'utf8');
-    const values: [string, string][] = [];
-    for (let rest = text; rest !== ''; ) {
-      const [, name = '', delimiterLine = ''] = /^(\w+)<<(.+)\n/.exec(rest) ?? [];
-      const start = name.length + 2 + delimiterLine.length + 1;
-      const end = rest.indexOf(`\n${delimiterLine}\n`, start);
-      values.push([name, rest.slice(start, end)]);
-      rest = rest.slice(end + delimiterLine.length + 2);
-    }
-    expect(values).toEqual(expected(join(root, 'w')));
-  });
-
-  test('an empty GITHUB_ENV is unset', async () => {
-    const { run } = setting('plain');
-    expect((await run([TARGET, TARGET, 'w'], { GITHUB_ENV: '' })).stdout).toMatch(/^export CC_/);
-  });
-
-  test('a stale cmake cache goes, with a line on stderr, in the target directory that counts', async () => {
-    const { root, run } = setting('plain');
-    const cache = (target: string) => {
-      const directory = join(target, 'x86_64-unknown-linux-gnu/release/build/z3-sys-1/out/build');
-      mkdirSync(directory, { recursive: true });
-      writeFileSync(join(directory, 'CMakeCache.txt'), '/home/x/.cache/cargo-zigbuild/zigcc');
-      return directory;
-    };
-    const [own, other] = [cache(join(root, 'target')), cache(join(root, 'other'))];
-    const second = await run([TARGET, TARGET, 'w'], { CARGO_TARGET_DIR: 'other' });
-    expect(second.stderr).toBe(`removed a stale cmake cache: ${other}\n`);
-    expect(existsSync(own)).toBe(true);
-    expect((await run([TARGET, TARGET, 'w'])).stderr).toBe(`removed a stale cmake cache: ${own}\n`);
-    expect(existsSync(own)).toBe(false);
-  });
-
-  test.each<[string[], string]>([
-    [[], '<cargo-target> is missing'],
-    [[TARGET], '<zig-target> is missing'],
-    [[TARGET, TARGET], '<wrapper-dir> is missing'],
-    [[TARGET, TARGET, 'w', 'x'], "unexpected argument 'x'"],
-    [['', TARGET, 'w'], "cargo-target is ''"],
-    [['x;touch PWNED', TARGET, 'w'], "cargo-target is 'x;touch PWNED'"],
-    [[TARGET, '$(touch PWNED)', 'w'], "zig-target is '$(touch PWNED)'"],
-    [[TARGET, 'gnu', 'w'], "zig-target is 'gnu'"],
-    [['../x86_64-linux', TARGET, 'w'], "cargo-target is '../x86_64-linux'"],
-    [[TARGET, TARGET, ''], "wrapper-dir is ''"],
-  ])('%j: exit 2, one line, nothing written', async (words, message) => {
-    const { root, run } = setting('plain');
-    const before = readdirSync(root);
-    const result = await run(words);
-    expect(result).toMatchObject({ status: 2, stdout: '' });
-    expect(result.stderr).toMatch(/^error: [^\n]+\n$/);
-    expect(result.stderr).toContain(message);
-    expect(readdirSync(root)).toEqual(before);
-  });
-
-  test.each<[string, Record<string, string>, string]>([
-    ['no zig at all', { ZIG: '' }, 'zig is not on PATH and mise does not have it'],
-    ['a ZIG that is not there', { ZIG: 'no/such/zig' }, "ZIG is 'no/such/zig', which is not an executable program"],
-    ['a ZIG that is a file', { ZIG: './Cargo.toml' }, "ZIG is './Cargo.toml', which is not an executable program"],
-    ['no checkout', { OPENSHELL_ROOT: '/' }, "OPENSHELL_ROOT is '/', which is not an OpenShell checkout"],
-  ])('%s: exit 2, one line, nothing written', async (_, extra, message) => {
-    const { root, run } = setting('plain');
-    const result = await run([TARGET, TARGET, 'w'], extra);
-    expect(result).toMatchObject({ status: 2, stdout: '' });
-    expect(result.stderr).toMatch(/^error: [^\n]+\n$/);
-    expect(result.stderr).toContain(message);
-    expect(existsSync(join(root, 'w'))).toBe(false);
-  });
-
-  test('zig from PATH where ZIG is not set, also when mise does not know it (ZIG-1)', async () => {
-    const { tools, root, run } = setting('plain');
-    tools.add('mise', []);
-    const path = `${tools.bin}${delimiter}${join(root, 'tools')}`;
-    expect(await run([TARGET, TARGET, 'w'], { ZIG: '', PATH: path })).toMatchObject({ status: 0, stderr: '' });
-    expect(zigArguments('sh', join(root, 'w/ar'), ['x'])).toEqual(['ar', 'x']);
   });
 });
