@@ -17,9 +17,21 @@ const EXCEPTIONS: Readonly<Record<string, readonly string[]>> = {
 
 /** Modules that cannot start a program. */
 const ALLOWED_MODULES = [
-  ...['crypto', 'fs', 'fs/promises', 'net', 'os', 'path', 'sqlite', 'timers/promises', 'url', 'util', 'zlib'].map(
-    (name) => `node:${name}`,
-  ),
+  ...[
+    'crypto',
+    'fs',
+    'fs/promises',
+    'net',
+    'os',
+    'path',
+    'sqlite',
+    'stream',
+    'stream/consumers',
+    'timers/promises',
+    'url',
+    'util',
+    'zlib',
+  ].map((name) => `node:${name}`),
   'minimist',
   'smol-toml',
 ];
