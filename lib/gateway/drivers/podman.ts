@@ -41,13 +41,14 @@ export const PODMAN_DRIVER: DriverRecord = {
     const policy = problems.attempt(() => readPullPolicy(env, PODMAN_PULL_POLICIES), '');
     const given = readVariable(env, IMAGE_VARIABLE);
     const hasNamespace = readVariable(env, 'OPENSHELL_SANDBOX_NAMESPACE') !== undefined;
+    const proxy = proxyKeys(env);
     const use = (image: string, origin: string) => ({
       defaultImage: config.sandboxImage,
       table: () => ({
         supervisor_image: image,
         image_pull_policy: policy,
         grpc_endpoint: config.grpcEndpoint,
-        ...proxyKeys(env),
+        ...proxy,
       }),
       banner: [['supervisor', `${image}${origin}`]] as const,
     });

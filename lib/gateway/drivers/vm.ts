@@ -80,6 +80,8 @@ function withState(ctx: LaunchContext, config: Config, state: string): Pick<Prep
   const image =
     textOf(env, 'OPENSHELL_SANDBOX_IMAGE') ?? readVariable(env, 'COMMUNITY_SANDBOX_IMAGE') ?? config.sandboxImage;
   const host = readVariable(env, 'OPENSHELL_VM_HOST_GATEWAY');
+  // Written even where it is empty: the driver has a rule of its own then.
+  const bootstrapImage = env.OPENSHELL_VM_BOOTSTRAP_IMAGE ?? '';
   const step: BuiltStep = {
     name: 'driver-state',
     title: "the driver's state directory",
@@ -96,8 +98,7 @@ function withState(ctx: LaunchContext, config: Config, state: string): Pick<Prep
     after: [...signStep(ctx), step],
     table: (build) => ({
       default_image: image,
-      // Written even where it is empty: the driver has a rule of its own then.
-      bootstrap_image: env.OPENSHELL_VM_BOOTSTRAP_IMAGE ?? '',
+      bootstrap_image: bootstrapImage,
       grpc_endpoint: config.grpcEndpoint ?? `http://${host}:${config.port}`,
       driver_dir: given ?? dirname(driverPath(build)),
       state_dir: state,
