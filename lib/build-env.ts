@@ -24,8 +24,8 @@ import { limitPrefix } from './nofile/policy.ts';
 import { childEnvironment, childUser } from './process/child-env.ts';
 import { argvText, type Command, cmd, commandText, echoText, programName } from './process/command.ts';
 import { commandFailed, type Outcome, type ProbeResult, probeResult, trimmed } from './process/result.ts';
-import { type SettleOptions, settle } from './process/settle.ts';
 import { exitStatus, type Signals } from './process/signals.ts';
+import { type SettleOptions, settle } from './process/wait-for-outcome.ts';
 import { findProgram, requireProgram } from './process/which.ts';
 
 const STRICT_MODE = 'set -euo pipefail;';

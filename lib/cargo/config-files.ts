@@ -9,7 +9,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { type Environment, textOf } from '../cli/env.ts';
-import { isTable } from '../fs/json.ts';
+import { isTable } from '../fs/parse-json.ts';
 import { absolutePath, ancestorsOf } from '../fs/paths.ts';
 
 export interface CargoSettings {

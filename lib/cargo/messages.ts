@@ -5,7 +5,7 @@
  * (https://doc.rust-lang.org/cargo/reference/external-tools.html). Paths are cargo's, never guessed.
  */
 
-import { parseTable } from '../fs/json.ts';
+import { parseTable } from '../fs/parse-json.ts';
 
 export const MESSAGE_FORMAT = '--message-format=json-render-diagnostics';
 

@@ -4,7 +4,7 @@
 
 import type { Runner } from '../build-env.ts';
 import { failure, shown } from '../errors.ts';
-import { isTable, parseTable } from '../fs/json.ts';
+import { isTable, parseTable } from '../fs/parse-json.ts';
 import { cmd } from '../process/command.ts';
 import type { Toolchain } from './toolchain.ts';
 

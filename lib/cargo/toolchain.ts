@@ -8,7 +8,7 @@
 import type { RunnerContext } from '../build-env.ts';
 import { type Environment, textOf } from '../cli/env.ts';
 import { EXIT, oneLine, shown, TaskError, usageError } from '../errors.ts';
-import { parseTable } from '../fs/json.ts';
+import { parseTable } from '../fs/parse-json.ts';
 import { absolutePath } from '../fs/paths.ts';
 import { cmd, shellQuote } from '../process/command.ts';
 import { findProgram } from '../process/which.ts';

@@ -24,7 +24,7 @@ import { dirname, join, relative } from 'node:path';
 import { notAllowed } from '../cli/env.ts';
 import { failure, usageError } from '../errors.ts';
 import { copyWhole, temporaryOf, writeWhole } from '../fs/atomic-write.ts';
-import { isTable } from '../fs/json.ts';
+import { isTable } from '../fs/parse-json.ts';
 
 /** https://semver.org/spec/v2.0.0.html, the suggested expression. */
 const SEMVER =

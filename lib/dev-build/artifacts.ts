@@ -10,8 +10,8 @@ import { inspectExecutable } from '../elf/verify.ts';
 import { failure } from '../errors.ts';
 import type { Host } from '../host.ts';
 import { COMPONENTS } from '../product.ts';
+import { type BuiltSupervisor, inspectSupervisor } from './install-supervisor.ts';
 import type { DevBuildPlan } from './plan.ts';
-import { type BuiltSupervisor, inspectSupervisor } from './supervisor.ts';
 
 /** What a run built. */
 export interface DevBuild extends Pick<CargoReport, 'compiled' | 'total'> {

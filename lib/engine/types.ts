@@ -2,7 +2,7 @@
 
 /** What docker and podman have in common: two records of one shape. Tasks hold no `if (engine === 'docker')`. */
 
-import { isTable, parseTable } from '../fs/json.ts';
+import { isTable, parseTable } from '../fs/parse-json.ts';
 
 export type EngineName = 'docker' | 'podman';
 

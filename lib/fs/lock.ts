@@ -16,8 +16,8 @@ import { EXIT, failure, oneLine } from '../errors.ts';
 import { isSameProcess, type ProcessIdentity, thisProcess } from '../process/identity.ts';
 import { poll } from '../process/poll.ts';
 import type { Signals } from '../process/signals.ts';
-import { parseTable } from './json.ts';
 import { makeDirectory, takeDirectoryOwner } from './ownership.ts';
+import { parseTable } from './parse-json.ts';
 import { textIn } from './paths.ts';
 
 const POLL_MS = 100;

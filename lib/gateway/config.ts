@@ -5,7 +5,7 @@
 import { join } from 'node:path';
 import type { RunnerContext } from '../build-env.ts';
 import { firstOf, readVariable } from '../cli/env.ts';
-import type { Problems } from '../cli/validation.ts';
+import type { Problems } from '../cli/problems.ts';
 import type { VariableName } from '../cli/variables.ts';
 import type { Engine } from '../engine/types.ts';
 import { usageError } from '../errors.ts';
@@ -23,7 +23,7 @@ import {
   verifyBindAddress,
   verifyEndpoint,
   verifyGatewayName,
-} from './validate.ts';
+} from './value-checks.ts';
 
 /** What holds for a driver when nothing is set. */
 export interface DriverDefaults {

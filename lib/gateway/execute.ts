@@ -11,7 +11,7 @@ import { featuresByComponent } from '../cargo/features.ts';
 import { readWorkspace } from '../cargo/metadata.ts';
 import { findToolchain, type Toolchain } from '../cargo/toolchain.ts';
 import { findCheckout } from '../checkout.ts';
-import { Problems } from '../cli/validation.ts';
+import { Problems } from '../cli/problems.ts';
 import { planDevBuild } from '../dev-build/plan.ts';
 import type { Engine } from '../engine/types.ts';
 import { usageError } from '../errors.ts';
@@ -24,10 +24,10 @@ import { COMPONENTS } from '../product.ts';
 import type { KnownTools } from '../stage/execute.ts';
 import { type Config, type LaunchContext, type LaunchFlags, resolveConfig } from './config.ts';
 import type { DriverRecord, PrepareDriver } from './drivers/types.ts';
-import { execGateway } from './exec.ts';
 import { type LaunchPlan, type LaunchSteps, launchSteps } from './plan.ts';
 import { verifyPortFree } from './port.ts';
 import { metadataPath } from './registration.ts';
+import { execGateway } from './replace-process.ts';
 import { bannerLines, dryRunLines } from './report.ts';
 
 /**

@@ -14,8 +14,8 @@ import type { DevBuildPlan } from '../dev-build/plan.ts';
 import { writeWhole } from '../fs/atomic-write.ts';
 import { type Command, cmd } from '../process/command.ts';
 import type { Config, LaunchContext } from './config.ts';
-import { gatewayToml, sqliteUrl } from './config-file.ts';
 import type { BuiltStep, DriverRecord, Preparation, Step } from './drivers/types.ts';
+import { gatewayToml, sqliteUrl } from './gateway-toml.ts';
 
 /** A launch that is decided: nothing but probes has been started. */
 export interface LaunchPlan {

@@ -9,7 +9,7 @@ import { connect, createServer } from 'node:net';
 import { usageError } from '../errors.ts';
 import { poll } from '../process/poll.ts';
 import { portOwner } from './port-owner.ts';
-import { httpEndpoint, reachableAddress } from './validate.ts';
+import { httpEndpoint, reachableAddress } from './value-checks.ts';
 
 const VARIABLE = 'OPENSHELL_SERVER_PORT';
 const IN_USE = 'EADDRINUSE';

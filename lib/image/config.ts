@@ -11,9 +11,9 @@ import { absolutePath } from '../fs/paths.ts';
 import type { Arch } from '../host.ts';
 import { COMPONENTS, type Component, type IMAGE_TARGETS } from '../product.ts';
 import { type BuildOptions, resolveBuildOptions, resolvePlatforms } from '../stage/config.ts';
-import { type PassedOptions, readOptions } from './build-options.ts';
-import { verifyOutput } from './output.ts';
+import { verifyOutput } from './option-fields.ts';
 import { imageReference, verifyReference, verifyRegistry, verifyTag } from './reference.ts';
+import { type PassedOptions, readOptions } from './user-options.ts';
 
 /** What every image build is asked for. */
 export interface ImageRequest {

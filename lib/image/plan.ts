@@ -8,7 +8,7 @@ import { type Command, cmd } from '../process/command.ts';
 import type { StageConfig } from '../stage/config.ts';
 import type { PreparedStage } from '../stage/plan.ts';
 import type { ImageConfig } from './config.ts';
-import { cacheOptions } from './output.ts';
+import { cacheOptions } from './option-fields.ts';
 
 /** An image build that is planned: nothing but probes has been started. */
 export interface PreparedImage {

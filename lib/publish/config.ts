@@ -8,9 +8,9 @@
 import { type Environment, readVariable, textOf } from '../cli/env.ts';
 import { shown, usageError } from '../errors.ts';
 import { type Arch, platformArches } from '../host.ts';
-import { readOptions } from '../image/build-options.ts';
 import { resolveBuilder, resolveCacheDirectory } from '../image/config.ts';
 import { splitTags, verifyRegistry, verifyTag } from '../image/reference.ts';
+import { readOptions } from '../image/user-options.ts';
 import { type BuildOptions, resolveBuildOptions } from '../stage/config.ts';
 
 /** Variables of single builds that users may have set, and that a publish does not follow. */

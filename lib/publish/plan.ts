@@ -11,7 +11,7 @@ import type { TaskContext } from '../cli/task.ts';
 import type { Engine } from '../engine/types.ts';
 import { failure, usageError } from '../errors.ts';
 import { dockerfileOf } from '../image/config.ts';
-import { cacheOptions } from '../image/output.ts';
+import { cacheOptions } from '../image/option-fields.ts';
 import { verifyTag } from '../image/reference.ts';
 import { type Command, cmd } from '../process/command.ts';
 import { COMPONENTS, type Component } from '../product.ts';

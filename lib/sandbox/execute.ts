@@ -19,7 +19,7 @@ import {
   SANDBOX,
   verifyConnected,
 } from './plan.ts';
-import { splitArguments } from './shell-arguments.ts';
+import { splitArguments } from './split-arguments.ts';
 
 const PROBE_TIMEOUT_MS = 60_000;
 

@@ -3,7 +3,7 @@
 /** The commands of the `openshell` CLI for the sandbox of a developer, and what its output means; pure. */
 
 import { oneLine, shown, usageError } from '../errors.ts';
-import { parseTable } from '../fs/json.ts';
+import { parseTable } from '../fs/parse-json.ts';
 
 export const CLI = 'openshell';
 /** The one sandbox of these tasks. */

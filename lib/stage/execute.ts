@@ -8,7 +8,7 @@ import { removeStaleCmakeCaches } from '../cargo/cmake-cache.ts';
 import { type Features, featuresByComponent } from '../cargo/features.ts';
 import { readCargoMessages } from '../cargo/messages.ts';
 import { readWorkspace, type Workspace } from '../cargo/metadata.ts';
-import { addTargets, installTargets, missingTargets } from '../cargo/targets.ts';
+import { addTargets, installTargets, missingTargets } from '../cargo/rustup-targets.ts';
 import { findToolchain, type Toolchain } from '../cargo/toolchain.ts';
 import { makeOverlay, planOverlay } from '../cargo/version-overlay.ts';
 import { writeZigWrapper } from '../cargo/zig-cc.ts';

@@ -4,7 +4,7 @@
 
 import { relative } from 'node:path';
 import type { Runner } from '../build-env.ts';
-import { addTargets } from '../cargo/targets.ts';
+import { addTargets } from '../cargo/rustup-targets.ts';
 import { toolchainLines } from '../cargo/toolchain.ts';
 import { oneLine } from '../errors.ts';
 import { shellQuote } from '../process/command.ts';

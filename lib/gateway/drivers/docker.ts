@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { readVariable } from '../../cli/env.ts';
 import { COMPONENTS } from '../../product.ts';
 import { prepareSupervisor } from '../supervisor/source.ts';
-import { PULL_POLICIES, readPullPolicy } from '../validate.ts';
+import { PULL_POLICIES, readPullPolicy } from '../value-checks.ts';
 import type { DriverRecord } from './types.ts';
 
 export const DOCKER_DRIVER: DriverRecord = {

@@ -3,7 +3,7 @@
 /** The gateway on this machine whose sandboxes run in a Kubernetes cluster. */
 
 import { readVariable } from '../../cli/env.ts';
-import { PULL_POLICIES, readPullPolicy } from '../validate.ts';
+import { PULL_POLICIES, readPullPolicy } from '../value-checks.ts';
 import type { DriverRecord } from './types.ts';
 
 export const KUBERNETES_DRIVER: DriverRecord = {

@@ -4,11 +4,11 @@
 
 import { type Environment, readVariable } from '../../cli/env.ts';
 import { COMPONENTS } from '../../product.ts';
-import type { DriverTable } from '../config-file.ts';
+import type { DriverTable } from '../gateway-toml.ts';
 import { imageStep, SUPERVISOR_IMAGE, verifyImageExists } from '../supervisor/image.ts';
 import { prepareSupervisor } from '../supervisor/source.ts';
-import { PODMAN_PULL_POLICIES, readPullPolicy } from '../validate.ts';
-import { driverEngine } from './engine.ts';
+import { PODMAN_PULL_POLICIES, readPullPolicy } from '../value-checks.ts';
+import { driverEngine } from './driver-engine.ts';
 import type { DriverRecord } from './types.ts';
 
 /** Names an image to use instead of building one. */

@@ -8,7 +8,7 @@ import type { DevBuildWishes } from '../../dev-build/plan.ts';
 import type { Binary } from '../../product.ts';
 import type { KnownTools } from '../../stage/execute.ts';
 import type { Config, DriverDefaults, LaunchContext } from '../config.ts';
-import type { DriverTable } from '../config-file.ts';
+import type { DriverTable } from '../gateway-toml.ts';
 
 /** A step of a launch: a dry run prints its lines, a run executes it. */
 export interface Step<Args extends readonly unknown[] = [], Result = unknown> {

@@ -8,8 +8,8 @@
 
 import { featuresFor } from '../../cargo/features.ts';
 import type { DevBuild } from '../../dev-build/artifacts.ts';
-import { whyNoStaticLibc } from '../../dev-build/static-libc.ts';
-import { type BuiltSupervisor, digestOf, installSupervisor } from '../../dev-build/supervisor.ts';
+import { type BuiltSupervisor, digestOf, installSupervisor } from '../../dev-build/install-supervisor.ts';
+import { whyNoStaticLibc } from '../../dev-build/static-libc-probe.ts';
 import { serverArch } from '../../engine/detect.ts';
 import type { Engine, EngineName } from '../../engine/types.ts';
 import { copyWhole, sweepTemporary } from '../../fs/atomic-write.ts';
@@ -20,7 +20,7 @@ import { executeStage, type KnownTools, prepareStage } from '../../stage/execute
 import { type Artifact, artifactsOf } from '../../stage/plan.ts';
 import { dryRunLines } from '../../stage/report.ts';
 import type { Config, LaunchContext } from '../config.ts';
-import { driverEngine } from '../drivers/engine.ts';
+import { driverEngine } from '../drivers/driver-engine.ts';
 import type { Step } from '../drivers/types.ts';
 
 type Profile = 'dev' | 'release';

@@ -3,7 +3,7 @@
 /** Publishing with buildx: one build pushes all platforms by their digest, and imagetools sets tags in the registry. */
 
 import { DOCKER } from '../../engine/docker.ts';
-import { parseTable } from '../../fs/json.ts';
+import { parseTable } from '../../fs/parse-json.ts';
 import { contentIn, type EngineCommands, type PublishedImage, type Publishing, type PushContent } from './types.ts';
 
 export const DOCKER_PUBLISHING: Publishing = {

@@ -7,7 +7,7 @@
  */
 
 import type { ImageBuild } from '../../engine/types.ts';
-import { parseTable } from '../../fs/json.ts';
+import { parseTable } from '../../fs/parse-json.ts';
 
 /** An image to publish: one component for all its platforms. */
 export interface PublishedImage {

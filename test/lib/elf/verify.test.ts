@@ -338,7 +338,7 @@ describe('files that cannot be read', () => {
     const { stdout, stderr } = inspectElsewhere(path, isRoot ? { uid: 65534 } : {});
     if (stdout === '' && /EACCES|MODULE_NOT_FOUND/.test(stderr)) return skip('another user cannot read this checkout');
     expect(reasonsOf(path, JSON.parse(stdout))).toEqual([
-      expect.stringContaining('permission denied; make it readable'),
+      expect.stringContaining('permission denied; this user needs'),
     ]);
   });
 

@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { findToolchain } from '../../../../lib/cargo/toolchain.ts';
-import { Problems } from '../../../../lib/cli/validation.ts';
+import { Problems } from '../../../../lib/cli/problems.ts';
 import type { DevBuild } from '../../../../lib/dev-build/artifacts.ts';
 import { resolveConfig } from '../../../../lib/gateway/config.ts';
 import { DRIVERS } from '../../../../lib/gateway/drivers/index.ts';

@@ -11,9 +11,9 @@ import { thisProcess } from '../process/identity.ts';
 import type { LaunchContext } from './config.ts';
 import { databasePath, gatewayCommand, type LaunchPlan } from './plan.ts';
 import { verifyPortFree } from './port.ts';
-import { watchCommand } from './readiness.ts';
 import { register } from './registration.ts';
-import { reachableAddress } from './validate.ts';
+import { reachableAddress } from './value-checks.ts';
+import { watchCommand } from './watcher.ts';
 
 /**
  * Registers the gateway, starts the watcher, and replaces this process by the gateway.

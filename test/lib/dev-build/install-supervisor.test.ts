@@ -14,7 +14,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { digestOf, inspectSupervisor, installSupervisor } from '../../../lib/dev-build/supervisor.ts';
+import { digestOf, inspectSupervisor, installSupervisor } from '../../../lib/dev-build/install-supervisor.ts';
 import { buildElf } from '../../support/elf-builder.ts';
 import { refusalFrom } from '../../support/task-errors.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';

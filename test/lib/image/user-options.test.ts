@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { describe, expect, test } from 'vitest';
-import { readOptions } from '../../../lib/image/build-options.ts';
+import { readOptions } from '../../../lib/image/user-options.ts';
 import { refusalOf } from '../../support/task-errors.ts';
 
 describe("the user's options", () => {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, test } from 'vitest';
+import { Problems } from '../../../lib/cli/problems.ts';
 import { Terminal } from '../../../lib/cli/terminal.ts';
-import { Problems } from '../../../lib/cli/validation.ts';
 import { failure, InterruptedError, usageError } from '../../../lib/errors.ts';
 import { cmd } from '../../../lib/process/command.ts';
 import { commandFailed } from '../../../lib/process/result.ts';

@@ -11,7 +11,7 @@ import {
   verifyBindAddress,
   verifyEndpoint,
   verifyGatewayName,
-} from '../../../lib/gateway/validate.ts';
+} from '../../../lib/gateway/value-checks.ts';
 import { refusalOf } from '../../support/task-errors.ts';
 
 describe('C29: names', () => {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { expect, test } from 'vitest';
-import { whyNoStaticLibc } from '../../../lib/dev-build/static-libc.ts';
+import { whyNoStaticLibc } from '../../../lib/dev-build/static-libc-probe.ts';
 import type { Host } from '../../../lib/host.ts';
 import { fakeTools, inProcess } from '../../support/in-process.ts';
 

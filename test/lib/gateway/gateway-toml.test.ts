@@ -3,7 +3,7 @@
 import fc from 'fast-check';
 import { parse } from 'smol-toml';
 import { describe, expect, test } from 'vitest';
-import { gatewayToml, sqliteUrl } from '../../../lib/gateway/config-file.ts';
+import { gatewayToml, sqliteUrl } from '../../../lib/gateway/gateway-toml.ts';
 import { anyText } from '../../support/any-text.ts';
 import { HOSTILE_TEXTS } from '../../support/hostile-texts.ts';
 

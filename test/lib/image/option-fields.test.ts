@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { describe, expect, test } from 'vitest';
-import { cacheOptions, joinFields, verifyOutput } from '../../../lib/image/output.ts';
+import { cacheOptions, joinFields, verifyOutput } from '../../../lib/image/option-fields.ts';
 
 describe('outputs', () => {
   test.each([

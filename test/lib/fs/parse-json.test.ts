@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, test } from 'vitest';
-import { isTable, parseJson, parseTable } from '../../../lib/fs/json.ts';
+import { isTable, parseJson, parseTable } from '../../../lib/fs/parse-json.ts';
 
 describe('a table', () => {
   test.each([{}, { a: 1 }, Object.create(null)])('%j is one', (value) => {

@@ -3,7 +3,7 @@
 import { execFileSync } from 'node:child_process';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { splitArguments } from '../../../lib/sandbox/shell-arguments.ts';
+import { splitArguments } from '../../../lib/sandbox/split-arguments.ts';
 import { anyWord } from '../../support/any-text.ts';
 import { refusalOf } from '../../support/task-errors.ts';
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, test } from 'vitest';
-import { addTargets, installTargets, missingTargets } from '../../../lib/cargo/targets.ts';
+import { addTargets, installTargets, missingTargets } from '../../../lib/cargo/rustup-targets.ts';
 import { MissingTool, type Toolchain } from '../../../lib/cargo/toolchain.ts';
 import { InterruptedError } from '../../../lib/errors.ts';
 import { FakeTools } from '../../support/fake-tools.ts';
