@@ -111,7 +111,8 @@ export function parseChoice<T extends string>(source: string, text: string, allo
  * @param allowed what is, as the rest of a sentence: `are a, b`, `is a whole number`
  */
 export function notAllowed(source: string, text: string, allowed: string) {
-  return usageError(`${source} is ${shown(text)}; allowed ${allowed}; change it or unset it`);
+  const remedy = source.startsWith('--') ? 'leave it out' : 'unset it';
+  return usageError(`${source} is ${shown(text)}; allowed ${allowed}; change it or ${remedy}`);
 }
 
 /** The variables that are set, as a child process wants them. */

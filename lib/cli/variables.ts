@@ -120,10 +120,10 @@ export const BUILD_VARIABLES = {
   DOCKER_PLATFORM: text('comma list of linux/amd64 and linux/arm64', {
     otherwise: "for staging this machine's, for images the engine's own",
   }),
-  CONTAINER_ENGINE: text('docker or podman', { otherwise: 'what responds, podman first' }),
-  CONTAINER_ENGINE_TARGET: text('local-k8s-cluster: the engine of the kube context (k3d-*, kind-*)'),
-  OPENSHELL_E2E_DRIVER: text('docker or podman: the engine of an end-to-end run'),
-  KIND_EXPERIMENTAL_PROVIDER: text("docker or podman: the engine of kind's clusters"),
+  CONTAINER_ENGINE: text('the engine, docker or podman', { otherwise: 'what responds, podman first' }),
+  CONTAINER_ENGINE_TARGET: text('with local-k8s-cluster, the engine is that of the kube context (k3d-*, kind-*)'),
+  OPENSHELL_E2E_DRIVER: text('the engine of an end-to-end run, docker or podman'),
+  KIND_EXPERIMENTAL_PROVIDER: text("the engine of kind's clusters, docker or podman"),
   CONTAINER_ENGINE_QUIET: boolean('do not say which engine was chosen and why', { default: false }),
   IMAGE_TAG: text('tag; for a publish the main one', { default: 'dev' }),
   IMAGE_REGISTRY: text('registry and path, ghcr.io/org, 127.0.0.1:5000', { otherwise: 'the local name openshell' }),
@@ -148,7 +148,7 @@ export const BUILD_VARIABLES = {
   SOURCE_DATE_EPOCH: count('the time that published images bear, in seconds since 1970', { default: 0, min: 0 }),
   ZIG: path('path of zig, for C compilers', { otherwise: 'from PATH, else mise' }),
   GITHUB_ENV: path('file that the variables are appended to; nothing is printed then'),
-  OPENSHELL_BUILD_NOFILE_GUARD: text('auto, on or off: raising the open-file limit for what a task starts', {
+  OPENSHELL_BUILD_NOFILE_GUARD: text('whether the open-file limit is raised for what a task starts: auto, on or off', {
     default: 'auto',
   }),
   OPENSHELL_BUILD_NOFILE_LIMIT: count('open files to raise to', { otherwise: '8192' }),

@@ -76,8 +76,10 @@ function readersText(readers: readonly string[], listed: ReadonlyMap<string, rea
 }
 
 function namesOf(tasks: readonly string[]): string[] {
+  const missing = tasks.find((task) => SHORT_NAMES[task] === undefined);
+  if (missing !== undefined)
+    throw new Error(`${missing} has no short name; add it to SHORT_NAMES in ${import.meta.filename}`);
   const names = Object.entries(SHORT_NAMES).flatMap(([task, name]) => (tasks.includes(task) ? [name] : []));
-  if (names.length !== tasks.length) throw new Error(`a task of ${tasks.join(', ')} has no short name`);
   const isAll = LAUNCHERS.every((launcher) => names.includes(launcher));
   return isAll ? [...names.filter((name) => !LAUNCHERS.includes(name)), 'launchers'] : names;
 }
