@@ -70,8 +70,8 @@ function insertAfter(path: string, before: string, beginning: string, text: stri
 
 /** The files of the suite as they are now, those that git does not know yet included. */
 async function copySuite(to: string): Promise<void> {
-  const words = ['ls-files', '-z', '--cached', '--others', '--exclude-standard'];
-  const listed = await runProcess(tools.path('git'), words, { cwd: SUITE_ROOT, env: tools.env });
+  const args = ['ls-files', '-z', '--cached', '--others', '--exclude-standard'];
+  const listed = await runProcess(tools.path('git'), args, { cwd: SUITE_ROOT, env: tools.env });
   expect(listed).toMatchObject({ status: 0, stderr: '' });
   for (const path of listed.stdout.split('\0').filter((name) => name !== '' && existsSync(join(SUITE_ROOT, name)))) {
     cpSync(join(SUITE_ROOT, path), join(to, path));
@@ -81,7 +81,7 @@ async function copySuite(to: string): Promise<void> {
 
 function exampleCheckout(): FakeCheckout {
   const checkout = new FakeCheckout();
-  checkout.tools.add('rustc', [{ words: ['--version'], script: 'echo rustc 1.90.0' }]);
+  checkout.tools.add('rustc', [{ args: ['--version'], script: 'echo rustc 1.90.0' }]);
   return checkout;
 }
 
@@ -99,15 +99,15 @@ describe('the worked example', { ...tools.options, timeout: TIMEOUT_MS }, () => 
   afterAll(() => rmSync(copy, { recursive: true, force: true }));
 
   /** Runs a file with this Node, in the copy. */
-  function run(file: string, ...words: readonly string[]): Promise<TaskResult> {
+  function run(file: string, ...args: readonly string[]): Promise<TaskResult> {
     const env = { PATH: process.env.PATH ?? '', HOME: copy, NO_COLOR: '1' };
-    return runProcess(process.execPath, [join(copy, file), ...words], { cwd: copy, env });
+    return runProcess(process.execPath, [join(copy, file), ...args], { cwd: copy, env });
   }
 
   /** The task of the example over fake tools, as a user starts it. */
-  function runExample(...words: readonly string[]): Promise<TaskResult> {
+  function runExample(...args: readonly string[]): Promise<TaskResult> {
     const checkout = exampleCheckout();
-    return runProcess(process.execPath, [join(copy, TASK), ...words], { cwd: checkout.root, env: checkout.env() });
+    return runProcess(process.execPath, [join(copy, TASK), ...args], { cwd: checkout.root, env: checkout.env() });
   }
 
   /** The lines of a tool that are about a file of the example. */
@@ -177,7 +177,7 @@ describe('the worked example', { ...tools.options, timeout: TIMEOUT_MS }, () => 
     const checkout = exampleCheckout();
     // The copy's own, which trusts the mise.toml of the copy.
     const { runMise }: typeof import('./support/run-mise.ts') = await import(join(copy, 'test/support/run-mise.ts'));
-    const words = ['run', 'toolchain:show', '--', '--tool', 'rustc'];
-    expect(await runMise(words, copy, checkout.env())).toMatchObject({ status: 0, stdout: 'rustc: rustc 1.90.0\n' });
+    const args = ['run', 'toolchain:show', '--', '--tool', 'rustc'];
+    expect(await runMise(args, copy, checkout.env())).toMatchObject({ status: 0, stdout: 'rustc: rustc 1.90.0\n' });
   });
 });

@@ -131,9 +131,9 @@ async function readBy(task: string, run: Run): Promise<string[]> {
   }
   const notFound = `echo 'status: NotFound' >&2; exit 1`;
   launch.tools.add('openshell', [
-    { words: ['status', '-o', 'json'], script: `echo '{"status":"connected"}'` },
-    { words: ['sandbox', 'get', 'dev'], script: notFound },
-    { words: ['provider', 'get', 'anthropic'], script: notFound },
+    { args: ['status', '-o', 'json'], script: `echo '{"status":"connected"}'` },
+    { args: ['sandbox', 'get', 'dev'], script: notFound },
+    { args: ['provider', 'get', 'anthropic'], script: notFound },
   ]);
   const file = join(launch.tools.directory, 'variables');
   const recorder = join(import.meta.dirname, 'support/record-variables.ts');

@@ -9,9 +9,9 @@ export interface BenchCase {
   readonly name: string;
   /** Our task: a file of `tasks/`, without its ending. */
   readonly task: string;
-  readonly words: readonly string[];
-  /** The bash script that does the same, a path in its checkout, and its words; none where bash cannot do it. */
-  readonly bash?: { readonly script: string; readonly words: readonly string[] };
+  readonly args: readonly string[];
+  /** The bash script that does the same, a path in its checkout, and its arguments; none where bash cannot do it. */
+  readonly bash?: { readonly script: string; readonly args: readonly string[] };
   readonly tools: readonly FakeTool[];
   /** Variables for both ways. */
   readonly env?: Readonly<Record<string, string>>;
@@ -59,8 +59,8 @@ function launchCase(
   return {
     name: `gateway with ${name}`,
     task,
-    words: [],
-    bash: { script: `tasks/scripts/${task}.sh`, words: [] },
+    args: [],
+    bash: { script: `tasks/scripts/${task}.sh`, args: [] },
     tools: [...RUST, 'cc', ...engines],
     env: { OPENSHELL_SERVER_PORT: '48719', ...env },
     chain,
@@ -72,8 +72,8 @@ export const CASES: readonly BenchCase[] = [
   {
     name: 'stage supervisor',
     task: 'stage',
-    words: ['supervisor'],
-    bash: { script: STAGE, words: ['supervisor'] },
+    args: ['supervisor'],
+    bash: { script: STAGE, args: ['supervisor'] },
     tools: RUST,
     chain: 2,
     limits: { programs: 14 },
@@ -81,8 +81,8 @@ export const CASES: readonly BenchCase[] = [
   {
     name: 'stage supervisor, nothing staged yet',
     task: 'stage',
-    words: ['supervisor'],
-    bash: { script: STAGE, words: ['supervisor'] },
+    args: ['supervisor'],
+    bash: { script: STAGE, args: ['supervisor'] },
     chain: 2,
     tools: RUST,
     removed: ['deploy/docker/.build'],
@@ -90,16 +90,16 @@ export const CASES: readonly BenchCase[] = [
   {
     name: 'stage gateway',
     task: 'stage',
-    words: ['gateway'],
-    bash: { script: STAGE, words: ['gateway'] },
+    args: ['gateway'],
+    bash: { script: STAGE, args: ['gateway'] },
     chain: 2,
     tools: [...RUST, 'zig'],
   },
   {
     name: 'vm/build-supervisor-bundle',
     task: 'vm/build-supervisor-bundle',
-    words: [],
-    bash: { script: BUNDLE, words: [] },
+    args: [],
+    bash: { script: BUNDLE, args: [] },
     tools: RUST,
     chain: 2,
     limits: { programs: 7 },
@@ -107,19 +107,19 @@ export const CASES: readonly BenchCase[] = [
   {
     name: 'vm/build-supervisor-bundle, nothing bundled yet',
     task: 'vm/build-supervisor-bundle',
-    words: [],
-    bash: { script: BUNDLE, words: [] },
+    args: [],
+    bash: { script: BUNDLE, args: [] },
     tools: RUST,
     removed: ['target/vm-runtime-compressed'],
     chain: 2,
     limits: { programs: 7 },
   },
-  { name: 'stage supervisor --dry-run', task: 'stage', words: ['supervisor', '--dry-run'], tools: RUST, chain: 1 },
+  { name: 'stage supervisor --dry-run', task: 'stage', args: ['supervisor', '--dry-run'], tools: RUST, chain: 1 },
   {
     name: 'image supervisor',
     task: 'docker-build-image',
-    words: ['supervisor'],
-    bash: { script: IMAGE, words: ['supervisor'] },
+    args: ['supervisor'],
+    bash: { script: IMAGE, args: ['supervisor'] },
     tools: [...RUST, 'docker'],
     env: DOCKER,
     chain: 4,
@@ -128,8 +128,8 @@ export const CASES: readonly BenchCase[] = [
   {
     name: 'image gateway',
     task: 'docker-build-image',
-    words: ['gateway'],
-    bash: { script: IMAGE, words: ['gateway'] },
+    args: ['gateway'],
+    bash: { script: IMAGE, args: ['gateway'] },
     chain: 4,
     tools: [...RUST, 'docker', 'zig'],
     env: DOCKER,
@@ -137,8 +137,8 @@ export const CASES: readonly BenchCase[] = [
   {
     name: 'publish, two platforms',
     task: 'docker-publish-multiarch',
-    words: [],
-    bash: { script: 'tasks/scripts/docker-publish-multiarch.sh', words: [] },
+    args: [],
+    bash: { script: 'tasks/scripts/docker-publish-multiarch.sh', args: [] },
     tools: [...RUST, 'docker', 'zig'],
     env: { ...DOCKER, DOCKER_REGISTRY: 'localhost:1/org' },
     // The registry of the fake docker: every run publishes something new.
@@ -146,34 +146,34 @@ export const CASES: readonly BenchCase[] = [
     chain: 14,
     limits: { programs: 61 },
   },
-  { name: 'image CI', task: 'docker-build-ci', words: [], tools: ['docker'], env: DOCKER, chain: 3 },
+  { name: 'image CI', task: 'docker-build-ci', args: [], tools: ['docker'], env: DOCKER, chain: 3 },
   launchCase('docker', 'gateway-docker', ['docker'], {}, 11, 4),
   launchCase('docker, another architecture', 'gateway-docker', ['docker'], { FAKE_ARCH: 'aarch64' }, 29, 6),
   launchCase('podman', 'gateway-podman', ['podman'], {}, 29, 7),
   launchCase('vm', 'gateway-vm', [], {}, 11, 5),
-  { name: 'gateway --help', task: 'gateway', words: ['--help'], tools: [], chain: 0, limits: { timesNode: 2 } },
-  { name: 'stage --help', task: 'stage', words: ['--help'], tools: [], chain: 0, limits: { timesNode: 2 } },
+  { name: 'gateway --help', task: 'gateway', args: ['--help'], tools: [], chain: 0, limits: { timesNode: 2 } },
+  { name: 'stage --help', task: 'stage', args: ['--help'], tools: [], chain: 0, limits: { timesNode: 2 } },
   {
     name: 'verify-static-binary',
     task: 'verify-static-binary',
-    words: [FILES.static],
-    bash: { script: 'tasks/scripts/verify-static-binary.sh', words: [FILES.static] },
+    args: [FILES.static],
+    bash: { script: 'tasks/scripts/verify-static-binary.sh', args: [FILES.static] },
     chain: 0,
     tools: [],
   },
   {
     name: 'verify-glibc-symbols',
     task: 'verify-glibc-symbols',
-    words: ['2.28', FILES.dynamic],
-    bash: { script: 'tasks/scripts/verify-glibc-symbols.sh', words: ['2.28', FILES.dynamic] },
+    args: ['2.28', FILES.dynamic],
+    bash: { script: 'tasks/scripts/verify-glibc-symbols.sh', args: ['2.28', FILES.dynamic] },
     chain: 0,
     tools: [],
   },
   {
     name: 'setup-zig-cc-wrapper',
     task: 'setup-zig-cc-wrapper',
-    words: ZIG_WORDS,
-    bash: { script: 'tasks/scripts/setup-zig-cc-wrapper.sh', words: ZIG_WORDS },
+    args: ZIG_WORDS,
+    bash: { script: 'tasks/scripts/setup-zig-cc-wrapper.sh', args: ZIG_WORDS },
     chain: 0,
     tools: ['mise', 'zig'],
   },

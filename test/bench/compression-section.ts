@@ -89,9 +89,9 @@ function writeMachineCode(path: string, size: number): void {
 }
 
 /** Runs a program to its good end and watches its memory. */
-async function run(name: string, [program = '', ...words]: readonly string[], output: string): Promise<Result> {
+async function run(name: string, [program = '', ...args]: readonly string[], output: string): Promise<Result> {
   const start = performance.now();
-  const child = spawn(program, words, { stdio: ['ignore', 'ignore', 'inherit'] });
+  const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'inherit'] });
   let usage = { memory: Number.NaN, cpuSeconds: Number.NaN };
   const timer = setInterval(() => {
     usage = usageOf(child.pid) ?? usage;

@@ -17,8 +17,8 @@ function benchPlace() {
   if (contestant === undefined) throw new Error('there is no first case');
   const { cwd, env } = contestant;
   const call = (line: string, more: Record<string, string> = {}) => {
-    const [tool = '', ...words] = line.split(' ');
-    return spawnSync(tool, words, { cwd, env: { ...env, ...more }, encoding: 'utf8' });
+    const [tool = '', ...args] = line.split(' ');
+    return spawnSync(tool, args, { cwd, env: { ...env, ...more }, encoding: 'utf8' });
   };
   return { cwd, call };
 }

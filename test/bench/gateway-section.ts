@@ -98,7 +98,7 @@ async function contestantOn(
   ground: Ground,
   way: string,
   docker: Readonly<Record<string, string>>,
-  words: (root: string) => readonly string[],
+  args: (root: string) => readonly string[],
 ): Promise<Contestant> {
   const root = ground.rootOf(way);
   const port = String(await freePort());
@@ -117,7 +117,7 @@ async function contestantOn(
   const wait = `"$@" & pid=$!
 until { ${isUp}; } 2>/dev/null; do kill -0 $pid 2>/dev/null || exit 1; sleep 0.005; done
 kill -TERM $pid; wait $pid || test $? -eq 143`;
-  return { name: way, argv: ['bash', '-c', wait, 'bash', ...words(root)], cwd: root, env, removed: [] };
+  return { name: way, argv: ['bash', '-c', wait, 'bash', ...args(root)], cwd: root, env, removed: [] };
 }
 
 /** The steps of OpenShell's bash task for docker on native Linux, in their order. */

@@ -39,8 +39,8 @@ export async function tryAll(contestants: readonly Contestant[]): Promise<Failur
   const failures: Failures = new Map();
   for (const contestant of contestants) {
     reset(contestant);
-    const [program, ...words] = contestant.argv;
-    const result = spawnSync(program, words, { ...optionsOf(contestant), encoding: 'utf8' });
+    const [program, ...args] = contestant.argv;
+    const result = spawnSync(program, args, { ...optionsOf(contestant), encoding: 'utf8' });
     await letSignalsIn(result.signal);
     if (result.status !== 0) failures.set(contestant, describe(result));
   }
@@ -98,10 +98,10 @@ export function inOrder<T>(all: readonly T[], round: number): T[] {
 /** One run: its wall time in milliseconds, or how it failed. */
 async function timeOnce(contestant: Contestant): Promise<number | string> {
   reset(contestant);
-  const [program, ...words] = contestant.argv;
+  const [program, ...args] = contestant.argv;
   const options = { ...optionsOf(contestant), stdio: 'ignore' as const };
   const start = performance.now();
-  const result = spawnSync(program, words, options);
+  const result = spawnSync(program, args, options);
   const time = performance.now() - start;
   await letSignalsIn(result.signal);
   return result.status === 0 ? time : describe(result);
@@ -123,8 +123,8 @@ export function whyNoCounting(): string | undefined {
 export async function countPrograms(contestant: Contestant, directory: string): Promise<number | undefined> {
   reset(contestant);
   const trace = join(directory, 'trace');
-  const words = ['-f', '-qq', '-e', 'trace=execve', '-o', trace, '--', ...contestant.argv];
-  const strace = spawnSync('strace', words, { ...optionsOf(contestant), stdio: 'ignore' });
+  const args = ['-f', '-qq', '-e', 'trace=execve', '-o', trace, '--', ...contestant.argv];
+  const strace = spawnSync('strace', args, { ...optionsOf(contestant), stdio: 'ignore' });
   await letSignalsIn(strace.signal);
   return strace.status === 0 ? countExecve(readFileSync(trace, 'utf8')) : undefined;
 }

@@ -123,12 +123,12 @@ export class Place {
       if (record.bash === undefined || this.#bashCheckout === undefined) return undefined;
       const cwd = this.#checkout(name);
       this.copyBashTasks(cwd);
-      const argv = ['bash', join(cwd, record.bash.script), ...this.#words(record.bash.words)] as const;
+      const argv = ['bash', join(cwd, record.bash.script), ...this.#args(record.bash.args)] as const;
       return { name, argv, cwd, env, removed };
     }
     const cwd = this.#checkout(name);
     const task = join(SUITE_ROOT, 'tasks', `${record.task}.ts`);
-    const argv = [process.execPath, task, ...this.#words(record.words)] as const;
+    const argv = [process.execPath, task, ...this.#args(record.args)] as const;
     const cache: Record<string, string> = way === 'mise' ? { NODE_COMPILE_CACHE: COMPILE_CACHE } : {};
     return { name, argv, cwd, env: { ...env, ...cache, OPENSHELL_ROOT: cwd }, removed };
   }
@@ -140,8 +140,8 @@ export class Place {
     return true;
   }
 
-  #words(words: readonly string[]): readonly string[] {
-    return words.map((word) => this.#files[word] ?? word);
+  #args(args: readonly string[]): readonly string[] {
+    return args.map((word) => this.#files[word] ?? word);
   }
 
   /** What the tasks need to see in a checkout; the fake cargo reads nothing of it. */

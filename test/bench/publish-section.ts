@@ -89,8 +89,8 @@ function zigExports(root: string, env: Record<string, string>): string {
   return Object.values(CPUS)
     .map((cpu) => {
       const target = `${cpu}-unknown-linux-gnu.2.28`;
-      const words = [script, target, target, join(root, 'wrappers', cpu)];
-      return execFileSync(process.execPath, words, { env, encoding: 'utf8', cwd: root });
+      const args = [script, target, target, join(root, 'wrappers', cpu)];
+      return execFileSync(process.execPath, args, { env, encoding: 'utf8', cwd: root });
     })
     .join('\n');
 }
@@ -100,11 +100,11 @@ function zigExports(root: string, env: Record<string, string>): string {
  * cargo run of its own, then the image is built and pushed.
  */
 function sequence(exports: string, registry: string): string {
-  const stage = (name: string, binary: string, suffix: string, words: string) =>
+  const stage = (name: string, binary: string, suffix: string, args: string) =>
     Object.entries(CPUS).map(([arch, cpu]) => {
       const bare = `${cpu}-unknown-linux-${suffix.split('.')[0]}`;
       return `rustup target add ${bare} >/dev/null 2>&1
-CARGO_INCREMENTAL=0 cargo zigbuild --release --target ${cpu}-unknown-linux-${suffix} -p ${name} --bin ${binary} ${words}
+CARGO_INCREMENTAL=0 cargo zigbuild --release --target ${cpu}-unknown-linux-${suffix} -p ${name} --bin ${binary} ${args}
 install -D -m 0755 target/${bare}/release/${binary} deploy/docker/.build/prebuilt-binaries/${arch}/${binary}`;
     });
   const image = (name: string) =>

@@ -70,7 +70,7 @@ function realEnvironment(root: string): Record<string, string> {
 async function secondStaging(place: Place, root: string, rounds: number): Promise<string> {
   const env = realEnvironment(root);
   const argv = [process.execPath, join(SUITE_ROOT, 'tasks', 'stage.ts'), 'supervisor'] as const;
-  const contestant = (name: string, words: Contestant['argv']) => ({ name, argv: words, cwd: root, env, removed: [] });
+  const contestant = (name: string, args: Contestant['argv']) => ({ name, argv: args, cwd: root, env, removed: [] });
   const ours = contestant('stage supervisor', argv);
   const cargo = contestant('its cargo command by itself', ['bash', '-c', cargoCommand(argv, root, env)]);
   const hasBash = findProgram('mise', env) !== undefined && place.copyBashTasks(root);

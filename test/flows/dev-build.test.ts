@@ -262,8 +262,8 @@ describe('what is found is what the source says', tools.options, () => {
       // A linker that, once it is told a pid, writes something over the program and has the task and its cargo killed.
       const cc = checkout.tool(
         'cc',
-        `words=("$@")
-for ((i = 0; i < $#; i++)); do [[ \${words[i]} == -o ]] && out=\${words[i + 1]}; done
+        `args=("$@")
+for ((i = 0; i < $#; i++)); do [[ \${args[i]} == -o ]] && out=\${args[i + 1]}; done
 if [[ -e pid && $out == *openshell_sandbox-* ]]; then cat "$0" > "$out"; kill -9 "$(cat pid)" 0; fi
 exec ${tools.path('cc')} "$@"`,
       );

@@ -15,14 +15,14 @@ describe('C2, DPM-1, DPM-2: an older local image of the same name is not what is
   test('podman: nothing is built, pushed or listed by a name that an image of this machine can have', async () => {
     const fake = new FakePublishing({ engine: 'podman' });
     await fake.publish({ EXTRA_DOCKER_TAGS: 'v1' });
-    for (const { tool, words } of fake.checkout.tools.calls()) {
+    for (const { tool, args } of fake.checkout.tools.calls()) {
       if (tool !== 'podman') continue;
-      const local = words.filter((word) => !word.startsWith('docker://'));
-      expect(local.join(' '), words.join(' ')).not.toMatch(/(openshell|org)\/(gateway|supervisor):/);
-      expect(words).not.toContain('-t');
-      expect(words).not.toContain('tag');
-      if (words[0] === 'push') expect(words.at(-2)).toMatch(new RegExp(`^${DIGEST}$`));
-      if (words[1] === 'add') expect(words.slice(-2).join(' ')).toMatch(new RegExp(`@${DIGEST} .*@${DIGEST}$`));
+      const local = args.filter((word) => !word.startsWith('docker://'));
+      expect(local.join(' '), args.join(' ')).not.toMatch(/(openshell|org)\/(gateway|supervisor):/);
+      expect(args).not.toContain('-t');
+      expect(args).not.toContain('tag');
+      if (args[0] === 'push') expect(args.at(-2)).toMatch(new RegExp(`^${DIGEST}$`));
+      if (args[1] === 'add') expect(args.slice(-2).join(' ')).toMatch(new RegExp(`@${DIGEST} .*@${DIGEST}$`));
     }
   });
 
@@ -107,8 +107,8 @@ test.each(ENGINES)('H9: %s: blanks around platforms are dropped, and so are dupl
   const fake = new FakePublishing({ engine });
   const result = await fake.publish({ DOCKER_PLATFORMS: ' linux/amd64,  linux/arm64 ,linux/amd64' });
   expect(result.status).toBe(0);
-  const words = fake.checkout.tools.calls().flatMap((call) => (call.tool === engine ? call.words : []));
-  expect(words.filter((word) => /\s/.test(word) && !word.includes('{{'))).toEqual([]);
+  const args = fake.checkout.tools.calls().flatMap((call) => (call.tool === engine ? call.args : []));
+  expect(args.filter((word) => /\s/.test(word) && !word.includes('{{'))).toEqual([]);
   expect(fake.changes().filter((line) => line.includes('Dockerfile.gateway'))).toHaveLength(
     engine === 'docker' ? 1 : 2,
   );
@@ -132,9 +132,9 @@ test.each([builderRow('default', 'docker'), builderRow('far', 'remote')])(
   async (current) => {
     const fake = new FakePublishing({ builders: { '': current } });
     await fake.publish();
-    const words = fake.checkout.tools.calls().flatMap(({ words }) => words);
-    expect(words).not.toContain('use');
-    expect(words).not.toContain('--use');
+    const args = fake.checkout.tools.calls().flatMap(({ args }) => args);
+    expect(args).not.toContain('use');
+    expect(args).not.toContain('--use');
   },
 );
 
@@ -244,16 +244,16 @@ test('DPM-6, G-1: it works on the checkout, whatever directory it is started in'
   const start = fake.checkout.tools.directory;
   const result = await fake.publish({}, [], { cwd: start });
   expect(result.status).toBe(0);
-  const builds = fake.checkout.tools.calls().filter(({ words }) => words[1] === 'build');
+  const builds = fake.checkout.tools.calls().filter(({ args }) => args[1] === 'build');
   expect(builds).toHaveLength(2);
-  for (const { cwd, words } of builds) {
-    expect(words.at(-1)).toBe(fake.checkout.root);
-    expect(words[words.indexOf('-f') + 1]).toMatch(`${fake.checkout.root}/deploy/docker/Dockerfile.`);
+  for (const { cwd, args } of builds) {
+    expect(args.at(-1)).toBe(fake.checkout.root);
+    expect(args[args.indexOf('-f') + 1]).toMatch(`${fake.checkout.root}/deploy/docker/Dockerfile.`);
     // Relative paths in options are relative to where the task was started, as in an image build.
     expect(cwd).toBe(start);
   }
   const changing = /^buildx (build|imagetools create)/;
-  const others = fake.checkout.tools.calls().filter(({ words }) => !changing.test(words.join(' ')));
+  const others = fake.checkout.tools.calls().filter(({ args }) => !changing.test(args.join(' ')));
   expect(new Set(others.map(({ cwd }) => cwd))).toEqual(new Set([fake.checkout.root]));
 });
 

@@ -162,7 +162,7 @@ describe('the zig wrappers', () => {
       const checkout = new FakeCheckout({}, name);
       const result = await checkout.stage(['gateway'], AMD64);
       expect(result.status).toBe(0);
-      const build = checkout.tools.calls().find((call) => call.words[0] === 'zigbuild');
+      const build = checkout.tools.calls().find((call) => call.args[0] === 'zigbuild');
       const cache = join(checkout.tools.directory, 'home/.cache/openshell-tasks');
       const directory = name.includes('\n') ? cache : checkout.root;
       const compiler = build?.env.CC_x86_64_unknown_linux_gnu ?? '';
@@ -178,7 +178,7 @@ describe('the zig wrappers', () => {
     const plan = await checkout.stage(['all', '--dry-run'], AMD64);
     const pasted = await runProcess('/bin/bash', ['-c', plan.stdout], { cwd: temporaryDirectory(), env });
     expect(pasted).toMatchObject({ status: 0, stderr: '' });
-    const runs = checkout.tools.calls().filter((call) => call.words[0] === 'zigbuild');
+    const runs = checkout.tools.calls().filter((call) => call.args[0] === 'zigbuild');
     expect(runs.map(({ cwd, env }) => [cwd, env.CC_x86_64_unknown_linux_gnu !== undefined])).toEqual([
       [checkout.root, true],
       [checkout.root, false],
@@ -203,7 +203,7 @@ describe('the zig wrappers', () => {
     const workflow = join(temporaryDirectory(), 'env');
     writeFileSync(workflow, 'A=1\n');
     await checkout.stage(['gateway'], { ...AMD64, GITHUB_ENV: workflow });
-    const build = checkout.tools.calls().find((call) => call.words[0] === 'zigbuild');
+    const build = checkout.tools.calls().find((call) => call.args[0] === 'zigbuild');
     expect(
       Object.keys(build?.env ?? {}).filter((name) => /^(CC|CXX|AR|RANLIB|CMAKE_TOOLCHAIN_FILE)_/.test(name)),
     ).toHaveLength(10);
@@ -333,8 +333,8 @@ async function eventsOf(path: string, body: () => Promise<TaskResult>): Promise<
 test('H18: a target that cannot be installed is reported, by name, before cargo', async () => {
   const checkout = new FakeCheckout();
   checkout.tools.add('rustup', [
-    { words: ['target', 'list', '--installed'], script: 'echo x86_64-unknown-linux-gnu' },
-    { words: ['target', 'add'], script: 'echo "error: no network" >&2; exit 1' },
+    { args: ['target', 'list', '--installed'], script: 'echo x86_64-unknown-linux-gnu' },
+    { args: ['target', 'add'], script: 'echo "error: no network" >&2; exit 1' },
   ]);
   const result = await checkout.stage(['supervisor'], AMD64);
   expect(result.status).toBe(2);
@@ -346,7 +346,7 @@ test('H18: a target that cannot be installed is reported, by name, before cargo'
 
 test('H27: the recovery from a failing wrapper is there, as for every cargo call', async () => {
   const checkout = new FakeCheckout(FAILING_WRAPPER);
-  checkout.tools.add('sccache', [{ words: [], script: ':' }]);
+  checkout.tools.add('sccache', [{ args: [], script: ':' }]);
   const result = await checkout.stage(['supervisor'], { ...AMD64, RUSTC_WRAPPER: 'sccache' });
   expect(result.status).toBe(0);
   expect(
@@ -376,8 +376,8 @@ test('H31: a feature goes to the components that declare it', async () => {
   expect(result.status).toBe(0);
   const features = checkout.tools
     .calls()
-    .filter((call) => call.words[0] === 'zigbuild')
-    .map((call) => call.words[call.words.indexOf('--features') + 1]);
+    .filter((call) => call.args[0] === 'zigbuild')
+    .map((call) => call.args[call.args.indexOf('--features') + 1]);
   expect(features).toEqual(['bundled-z3 telemetry', 'bundled-ca-roots telemetry']);
 });
 
@@ -403,9 +403,9 @@ describe('L19: without mise, and with it', () => {
     renameSync(join(bin, 'cargo-zigbuild'), join(provided, 'cargo-zigbuild'));
     const set = JSON.stringify({ RUSTC_WRAPPER: 'sccache', PATH: `${provided}:${bin}` });
     checkout.tools.add('mise', [
-      { words: ['env', '--json'], script: `printf '%s\\n' '${set}'` },
+      { args: ['env', '--json'], script: `printf '%s\\n' '${set}'` },
       {
-        words: ['--cd', checkout.root, 'env', '--shell', 'bash'],
+        args: ['--cd', checkout.root, 'env', '--shell', 'bash'],
         script: `echo "export RUSTC_WRAPPER=sccache PATH='${provided}:${bin}'"`,
       },
     ]);
@@ -448,7 +448,7 @@ describe('L19: without mise, and with it', () => {
 
   test('H27: a wrapper that mise sets, and alone has, gets the recovery too', async () => {
     const { checkout, provided } = withMise(FAILING_WRAPPER);
-    checkout.tools.add('sccache', [{ words: [], script: ':' }]);
+    checkout.tools.add('sccache', [{ args: [], script: ':' }]);
     renameSync(join(checkout.tools.bin, 'sccache'), join(provided, 'sccache'));
     const result = await checkout.stage(['supervisor'], AMD64);
     expect(result.status).toBe(0);
@@ -456,7 +456,7 @@ describe('L19: without mise, and with it', () => {
       checkout.tools
         .calls()
         .slice(1)
-        .map(({ tool, words, env }) => [tool, ...words.slice(0, 2), env.RUSTC_WRAPPER].join(' ')),
+        .map(({ tool, args, env }) => [tool, ...args.slice(0, 2), env.RUSTC_WRAPPER].join(' ')),
     ).toEqual([
       'rustup target list sccache',
       'cargo zigbuild --release sccache',
@@ -472,7 +472,7 @@ describe('L19: without mise, and with it', () => {
     'a mise that fails is as good as no mise where nothing is missing',
     async () => {
       const { checkout } = withMise();
-      checkout.tools.add('mise', [{ words: ['env', '--json'], script: 'echo "not trusted" >&2; exit 1' }]);
+      checkout.tools.add('mise', [{ args: ['env', '--json'], script: 'echo "not trusted" >&2; exit 1' }]);
       expect((await checkout.stage(['supervisor'], { PREBUILT_ARCH: NATIVE })).status).toBe(0);
       expect(checkout.builds()).toEqual([expect.stringMatching(/^cargo build --release/)]);
     },
@@ -480,7 +480,7 @@ describe('L19: without mise, and with it', () => {
 
   test('a mise that fails is the reason where something is missing', async () => {
     const { checkout } = withMise();
-    checkout.tools.add('mise', [{ words: ['env', '--json'], script: 'echo "not trusted" >&2; exit 1' }]);
+    checkout.tools.add('mise', [{ args: ['env', '--json'], script: 'echo "not trusted" >&2; exit 1' }]);
     const result = await checkout.stage(['gateway'], AMD64);
     expectRefused(result, checkout);
     expect(result.stderr).toMatch(

@@ -55,10 +55,10 @@ describe('the limit', () => {
 
   test.each(['run', 'read', 'probe', 'cargo'] as const)('%s carries the guard', async (verb) => {
     const tools = new FakeTools(temporaryDirectory());
-    for (const name of ['tool', 'cargo']) tools.add(name, [{ words: [], script: 'exit 0' }]);
+    for (const name of ['tool', 'cargo']) tools.add(name, [{ args: [], script: 'exit 0' }]);
     const env = tools.env({ OPENSHELL_BUILD_NOFILE_GUARD: 'on', OPENSHELL_BUILD_NOFILE_LIMIT: '2000' });
-    const words = [verb === 'cargo' ? 'cargo' : 'tool', 'x'];
-    const result = await orderRunner({ verb, words, machine: { limits: { soft: 256, hard: 4096 } } }, { env });
+    const args = [verb === 'cargo' ? 'cargo' : 'tool', 'x'];
+    const result = await orderRunner({ verb, args, machine: { limits: { soft: 256, hard: 4096 } } }, { env });
     expect(result.stderr).not.toContain('error');
     expect(tools.calls().map((call) => call.softLimit)).toEqual(['2000']);
   });
@@ -99,7 +99,7 @@ describe('the limit', () => {
   test('a wrapper that only a file of cargo names is guarded and recovered like any other', async () => {
     const tools = new FakeTools(temporaryDirectory()).addSilent('cargo-zigbuild', 'rustup');
     // Set but empty, the variable switches the file's wrapper off.
-    tools.add('cargo', [{ words: ['build'], script: `[ "\${RUSTC_WRAPPER-unset}" = '' ] || { ${FAILURE}; }` }]);
+    tools.add('cargo', [{ args: ['build'], script: `[ "\${RUSTC_WRAPPER-unset}" = '' ] || { ${FAILURE}; }` }]);
     const root = temporaryDirectory();
     mkdirSync(join(root, '.cargo'));
     writeFileSync(join(root, '.cargo/config.toml'), '[build]\nrustc-wrapper = "./wrap"\n');
@@ -117,11 +117,11 @@ describe('the limit', () => {
 
   test('under sudo the server of a wrapper is restarted as the user whose cargo compiles through it', async () => {
     const tools = new FakeTools(temporaryDirectory()).addSilent('sccache');
-    tools.add('cargo', [{ words: [], script: `[ -n "$RUSTC_WRAPPER" ] || exit 0; ${FAILURE}` }]);
+    tools.add('cargo', [{ args: [], script: `[ -n "$RUSTC_WRAPPER" ] || exit 0; ${FAILURE}` }]);
     const invoker = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0, user: 'dev', home: '/home/of dev' };
     const ctx = inProcess(tools, { RUSTC_WRAPPER: 'sccache' }, tools.directory, { invoker });
     await ctx.runner.cargo(cmd({ cwd: tools.directory })`cargo build`);
-    expect(tools.calls().map(({ tool, words, env: { HOME } }) => [tool, words[0], HOME])).toEqual([
+    expect(tools.calls().map(({ tool, args, env: { HOME } }) => [tool, args[0], HOME])).toEqual([
       ['cargo', 'build', '/home/of dev'],
       ['sccache', '--stop-server', '/home/of dev'],
       ['sccache', '--start-server', '/home/of dev'],
@@ -134,7 +134,7 @@ describe('the limit', () => {
     const tools = new FakeTools(temporaryDirectory()).addSilent('cargo', 'cargo-zigbuild');
     const order = {
       verb: 'cargo',
-      words: ['cargo', 'build'],
+      args: ['cargo', 'build'],
       machine: { ...STOCK_MAC, limits: { soft: 256, hard: 512 } },
     } as const;
     const result = await orderRunner(order, { env: tools.env() });
@@ -153,7 +153,7 @@ describe('nothing outside can weaken the shell', () => {
     const seen = () => (existsSync(join(directory, 'seen')) ? readFileSync(join(directory, 'seen'), 'utf8') : '');
     return { env: { ...env, PATH: `${directory}:${process.env.PATH}` }, seen };
   }
-  const order = { verb: 'read', words: ['bash', '-c', 'ulimit -Sn'], machine: STOCK_MAC } as const;
+  const order = { verb: 'read', args: ['bash', '-c', 'ulimit -Sn'], machine: STOCK_MAC } as const;
   const hostile = {
     OPENSHELL_BUILD_NOFILE_GUARD: 'on',
     ZX_PREFIX: 'ulimit -S -n 100;',
@@ -170,7 +170,7 @@ describe('nothing outside can weaken the shell', () => {
 
   test('the whole prefix: strict mode first, then the limit, then the arguments', async () => {
     const { env, seen } = withSpyingBash({ OPENSHELL_BUILD_NOFILE_GUARD: 'on', HOME: '/' });
-    await orderRunner({ ...order, words: ['printf', '%s', 'a b'] }, { env });
+    await orderRunner({ ...order, args: ['printf', '%s', 'a b'] }, { env });
     expect(seen()).toBe("-p\n-c\nset -euo pipefail; ulimit -S -n 4096; exec printf $'%s' $'a b'\n");
   });
 
@@ -224,7 +224,7 @@ describe('nothing outside can weaken the shell', () => {
       'BASH_FUNC_ulimit%%': '() { echo weakened; }',
       SHELLOPTS: 'noexec',
     };
-    const result = await orderRunner({ ...order, words: ['sh', '-c', 'ulimit -Sn'] }, { env });
+    const result = await orderRunner({ ...order, args: ['sh', '-c', 'ulimit -Sn'] }, { env });
     expect(result).toMatchObject({ status: 0, stdout: '4096\n' });
   });
 });
@@ -249,7 +249,7 @@ test('every argument arrives as it was given', async () => {
 
 describe('verbs', () => {
   test('run echoes on stderr, keeps stdout for results', async () => {
-    const result = await orderRunner({ verb: 'run', words: ['echo', 'from the tool', "it's"] });
+    const result = await orderRunner({ verb: 'run', args: ['echo', 'from the tool', "it's"] });
     expect(result).toEqual({
       status: 0,
       signal: null,
@@ -266,7 +266,7 @@ describe('verbs', () => {
   test("a failure is the command's own status, in one line that says where and what it printed", async () => {
     const result = await orderRunner({
       verb: 'read',
-      words: ['bash', '-c', 'echo out; echo first >&2; echo why >&2; exit 7'],
+      args: ['bash', '-c', 'echo out; echo first >&2; echo why >&2; exit 7'],
       cwd: '/',
     });
     expect(result.status).toBe(7);
@@ -276,10 +276,10 @@ describe('verbs', () => {
   });
 
   test('a program that is not there is 127, a directory that is not there is 2', async () => {
-    const vanished = await orderRunner({ verb: 'run', words: ['no-such-program', 'x'] });
+    const vanished = await orderRunner({ verb: 'run', args: ['no-such-program', 'x'] });
     expect(vanished.status).toBe(127);
     expect(vanished.stderr).toContain('error: no-such-program x was not found (no-such-program) in ');
-    const nowhere = await orderRunner({ verb: 'run', words: ['true'], cwd: '/no/such/directory' });
+    const nowhere = await orderRunner({ verb: 'run', args: ['true'], cwd: '/no/such/directory' });
     expect(nowhere).toMatchObject({
       status: 2,
       stderr: expect.stringContaining('cannot run in /no/such/directory: there is no such directory'),
@@ -287,7 +287,7 @@ describe('verbs', () => {
   });
 
   test("a command's own signal is 128+n, not success", async () => {
-    const result = await orderRunner({ verb: 'run', words: ['bash', '-c', 'kill -KILL $$'] });
+    const result = await orderRunner({ verb: 'run', args: ['bash', '-c', 'kill -KILL $$'] });
     expect(result.status).toBe(137);
     expect(result.stderr).toContain('was ended by SIGKILL');
   });
@@ -295,7 +295,7 @@ describe('verbs', () => {
   test('a secret command shows neither arguments nor values, in echo or error', async () => {
     const result = await orderRunner({
       verb: 'run',
-      words: ['bash', '-c', 'exit 3', 'hunter2'],
+      args: ['bash', '-c', 'exit 3', 'hunter2'],
       env: { TOKEN: 'hunter3' },
       secret: true,
     });
@@ -360,7 +360,7 @@ describe('verbs', () => {
     ['exit 143', 143],
     ['exit 255', 255],
   ])('a command that does %s is a failed command, and not a signal to the task', async (script, status) => {
-    const result = await orderRunner({ verb: 'run', words: ['bash', '-c', script] });
+    const result = await orderRunner({ verb: 'run', args: ['bash', '-c', script] });
     expect(result).toMatchObject({ status, signal: null });
     expect(result.stderr).toContain(`failed with status ${status}`);
     expect(result.stderr).not.toContain('stopped by');
@@ -369,7 +369,7 @@ describe('verbs', () => {
   test('what comes with the tool chain is under what the command sets, and is not shown', async () => {
     const order = {
       verb: 'run',
-      words: ['bash', '-c', 'echo $A $B $C'],
+      args: ['bash', '-c', 'echo $A $B $C'],
       env: { B: 'own' },
       base: { B: 'base', C: 'base' },
     } as const;
@@ -424,7 +424,7 @@ describe('input', () => {
     'it is neither an argument nor a variable, and is not shown (skipped without /proc)',
     async () => {
       const script = 'cat /proc/$$/cmdline /proc/$$/environ | tr "\\0" " "; cat >&2';
-      const order = { verb: 'run', words: ['bash', '-c', script], input: 'hunter2' } as const;
+      const order = { verb: 'run', args: ['bash', '-c', script], input: 'hunter2' } as const;
       const result = await orderRunner(order);
       expect(result.status).toBe(0);
       expect(result.stderr.match(/hunter2/g)).toHaveLength(1);
@@ -436,7 +436,7 @@ describe('input', () => {
 describe.skipIf(noTerminal !== undefined)(`interactive (${noTerminal ?? 'in a terminal of its own'})`, () => {
   const env = { PATH: process.env.PATH ?? '', HOME: '/', TERM: 'dumb' };
   const inTerminal = (script: string, onScreen?: Parameters<typeof runInTerminal>[1]['onScreen']) => {
-    const order = { verb: 'interactive', words: ['bash', '-c', script] } as const;
+    const order = { verb: 'interactive', args: ['bash', '-c', script] } as const;
     return runInTerminal([process.execPath, ...driverWords(order)], {
       cwd: SUITE_ROOT,
       env,
@@ -486,7 +486,7 @@ describe.skipIf(noTerminal !== undefined)(`interactive (${noTerminal ?? 'in a te
   test('it carries the guard', async () => {
     const order = {
       verb: 'interactive',
-      words: ['bash', '-c', 'ulimit -Sn'],
+      args: ['bash', '-c', 'ulimit -Sn'],
       machine: STOCK_MAC,
     } as const;
     const { screen } = await runInTerminal([process.execPath, ...driverWords(order)], {
@@ -506,7 +506,7 @@ describe('start', () => {
       for n in {1..200}; do [ -e ${end} ] && break; sleep 0.05; done; echo over > ${out}`;
     let pid: number | undefined;
     const result = await orderRunner(
-      { verb: 'start', words: ['bash', '-c', script], machine: { shellLimit: 512 } },
+      { verb: 'start', args: ['bash', '-c', script], machine: { shellLimit: 512 } },
       { onStart: (child) => (pid = child.pid) },
     );
     expect(result).toEqual({ status: 0, signal: null, stdout: '', stderr: '' });
@@ -525,7 +525,7 @@ describe('start', () => {
 describe('exec', () => {
   const LIMITS = {
     verb: 'exec',
-    words: ['bash', '-c', 'echo $$ $(ulimit -Sn) $(ulimit -Hn) $PWD $X'],
+    args: ['bash', '-c', 'echo $$ $(ulimit -Sn) $(ulimit -Hn) $PWD $X'],
     cwd: '/',
     env: { X: 'x y' },
   } as const;
@@ -556,7 +556,7 @@ describe('exec', () => {
   });
 
   test('a program that is not there is found before Node is replaced', async () => {
-    const result = await orderRunner({ verb: 'exec', words: ['/no/such/gateway'] });
+    const result = await orderRunner({ verb: 'exec', args: ['/no/such/gateway'] });
     expect(result).toMatchObject({
       status: 2,
       stderr: expect.stringContaining('/no/such/gateway is not an executable program'),
@@ -565,11 +565,11 @@ describe('exec', () => {
 
   test('without execve: runs, passes signals on, mirrors the exit', async () => {
     const machine = { canReplace: false };
-    expect((await orderRunner({ verb: 'exec', words: ['bash', '-c', 'exit 9'], machine })).status).toBe(9);
-    expect((await orderRunner({ verb: 'exec', words: ['bash', '-c', 'kill -KILL $$'], machine })).status).toBe(137);
+    expect((await orderRunner({ verb: 'exec', args: ['bash', '-c', 'exit 9'], machine })).status).toBe(9);
+    expect((await orderRunner({ verb: 'exec', args: ['bash', '-c', 'kill -KILL $$'], machine })).status).toBe(137);
     const trapped = ['bash', '-c', 'trap "echo got TERM; exit 4" TERM; echo ready; sleep 30 & wait'];
     const result = await orderRunner(
-      { verb: 'exec', words: trapped, machine },
+      { verb: 'exec', args: trapped, machine },
       { onStart: (child) => child.stdout?.once('data', () => child.kill('SIGTERM')) },
     );
     expect(result.stdout).toBe('ready\ngot TERM\n');

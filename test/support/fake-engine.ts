@@ -36,19 +36,19 @@ export function addEngine(tools: FakeTools, program: 'docker' | 'podman', engine
   const build = engine.build ?? ':';
   tools.add(program, [
     ...(engine.cases ?? []),
-    { words: ['info', '--format', '{{json .}}'], script: `${wait}${answer}` },
+    { args: ['info', '--format', '{{json .}}'], script: `${wait}${answer}` },
     ...(program === 'docker'
       ? [
           {
-            words: ['buildx', 'inspect'],
+            args: ['buildx', 'inspect'],
             // Padded as buildx does it where a builder has been used lately.
             script: engine.builder ?? "printf 'Name:          default\\nDriver:        docker\\nLast Activity: now\\n'",
           },
-          { words: ['buildx', 'build'], script: build },
+          { args: ['buildx', 'build'], script: build },
         ]
       : [
-          { words: ['build'], script: build },
-          { words: ['push'], script: ':' },
+          { args: ['build'], script: build },
+          { args: ['push'], script: ':' },
         ]),
   ]);
 }

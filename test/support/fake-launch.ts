@@ -51,7 +51,7 @@ export class FakeLaunch extends FakeCheckout {
       const cases = program === 'podman' ? [...(engine.cases ?? []), ...podmanImages(images)] : (engine.cases ?? []);
       addEngine(this.tools, program as 'docker', { ...engine, cases });
     }
-    this.tools.add('cc', [{ words: ['-print-file-name=libc.a'], script: 'echo /usr/lib/libc.a' }]);
+    this.tools.add('cc', [{ args: ['-print-file-name=libc.a'], script: 'echo /usr/lib/libc.a' }]);
   }
 
   /** Runs `tasks/NAME.ts` on a free port. */
@@ -163,7 +163,7 @@ export class FakeLaunch extends FakeCheckout {
       renameSync(join(this.tools.bin, name), join(directory, name));
     }
     const set = JSON.stringify({ PATH: `${directory}:${this.tools.bin}` });
-    this.tools.add('mise', [{ words: ['env', '--json'], script: `echo ${bashQuote(set)}` }]);
+    this.tools.add('mise', [{ args: ['env', '--json'], script: `echo ${bashQuote(set)}` }]);
   }
 }
 
@@ -172,13 +172,13 @@ function podmanImages(memory: string): FakeCase[] {
   const file = bashQuote(memory);
   return [
     {
-      words: ['build'],
+      args: ['build'],
       script: `
-labels= words=("$@")
-for ((i = 0; i < \${#words[@]}; i++)); do
-  case \${words[i]} in
-    --iidfile) idfile=\${words[i + 1]} ;;
-    --label) labels+="\${labels:+,}\\"\${words[i + 1]%%=*}\\":\\"\${words[i + 1]#*=}\\"" ;;
+labels= args=("$@")
+for ((i = 0; i < \${#args[@]}; i++)); do
+  case \${args[i]} in
+    --iidfile) idfile=\${args[i + 1]} ;;
+    --label) labels+="\${labels:+,}\\"\${args[i + 1]%%=*}\\":\\"\${args[i + 1]#*=}\\"" ;;
   esac
 done
 id=$(printf '%s' "$labels" | /usr/bin/sha256sum)
@@ -186,9 +186,9 @@ id=\${id%% *}
 printf 'sha256:%s' "$id" > "$idfile"
 printf '[{"Id":"%s","Labels":{%s}}]' "$id" "$labels" > ${file}`,
     },
-    { words: ['image', 'inspect', 'openshell/supervisor:dev'], script: `/bin/cat ${file} 2>/dev/null || exit 125` },
-    { words: ['image', 'inspect', 'given:1'], script: `echo '[{"Id":"1"}]'` },
-    { words: ['image', 'inspect'], script: 'echo "no such image" >&2; exit 125' },
+    { args: ['image', 'inspect', 'openshell/supervisor:dev'], script: `/bin/cat ${file} 2>/dev/null || exit 125` },
+    { args: ['image', 'inspect', 'given:1'], script: `echo '[{"Id":"1"}]'` },
+    { args: ['image', 'inspect'], script: 'echo "no such image" >&2; exit 125' },
   ];
 }
 

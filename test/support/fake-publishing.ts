@@ -17,9 +17,9 @@ const PODMAN_INFO = '{"host":{"arch":"amd64"},"version":{"Version":"5.0.0"}}';
 
 /** Runs first in every fake: helpers, then what a test wants done (`FAKE_DO`, bash) at calls that hold `FAKE_ON`. */
 const PRELUDE = `
-words=("$@")
-last=\${words[$# - 1]}
-value() { for ((i = 0; i < \${#words[@]}; i++)); do [[ \${words[i]} == "$1" ]] && echo "\${words[i + 1]}"; done; return 0; }
+args=("$@")
+last=\${args[$# - 1]}
+value() { for ((i = 0; i < \${#args[@]}; i++)); do [[ \${args[i]} == "$1" ]] && echo "\${args[i + 1]}"; done; return 0; }
 place() { local ref=\${1#docker://}; ref=\${ref//\\//%}; echo "$FAKE_STATE/registry/\${ref//:/=}"; }
 hash() { local sum; sum=$(printf %s "$1" | /usr/bin/sha256sum); echo "sha256:\${sum%% *}"; }
 # The manifest of one platform of a component: it depends on the binary in the build context and on nothing else.
@@ -101,7 +101,7 @@ case $1 in
       esac
     done ;;
   push)
-    mapfile -t entries < "$(list "\${words[\${#words[@]} - 2]}")"
+    mapfile -t entries < "$(list "\${args[\${#args[@]} - 2]}")"
     m=$(index "\${entries[@]}")
     store "$last" "$m"
     printf %s "$(hash "$m")" > "$(value --digestfile)" ;;
@@ -147,34 +147,34 @@ export class FakePublishing {
     mkdirSync(join(this.#state, 'registry'), { recursive: true });
     if (engine === 'docker') this.#addDocker(builders ?? { '': builderRow('far', 'remote') });
     else this.#addPodman();
-    if (hasSkopeo) this.checkout.tools.add('skopeo', [{ words: ['inspect', '--raw'], script: PRELUDE + SKOPEO }]);
+    if (hasSkopeo) this.checkout.tools.add('skopeo', [{ args: ['inspect', '--raw'], script: PRELUDE + SKOPEO }]);
   }
 
   #addDocker(builders: Readonly<Record<string, string>>): void {
     const arms = Object.entries(builders).map(([name, script]) => `  ${name || "''"}) ${script} ;;`);
     this.checkout.tools.add('docker', [
-      { words: ['info', '--format', '{{json .}}'], script: `${PRELUDE}echo '${DOCKER_INFO}'` },
+      { args: ['info', '--format', '{{json .}}'], script: `${PRELUDE}echo '${DOCKER_INFO}'` },
       {
-        words: ['buildx', 'inspect'],
+        args: ['buildx', 'inspect'],
         script: `${PRELUDE}case \${3:-} in\n${arms.join('\n')}\n  *) echo "ERROR: no builder \\"$3\\" found" >&2; exit 1 ;;\nesac`,
       },
-      { words: ['buildx', 'create', '--name'], script: `${PRELUDE}:` },
-      { words: ['buildx', 'build'], script: PRELUDE + DOCKER_BUILD },
+      { args: ['buildx', 'create', '--name'], script: `${PRELUDE}:` },
+      { args: ['buildx', 'build'], script: PRELUDE + DOCKER_BUILD },
       {
-        words: ['buildx', 'imagetools', 'create'],
+        args: ['buildx', 'imagetools', 'create'],
         script: `${PRELUDE}[[ -f $(place "$last") ]] || exit 1\nstore "$(value -t)" "$(< "$(place "$last")")"`,
       },
-      { words: ['buildx', 'imagetools', 'inspect'], script: PRELUDE + DOCKER_INSPECT },
+      { args: ['buildx', 'imagetools', 'inspect'], script: PRELUDE + DOCKER_INSPECT },
     ]);
   }
 
   #addPodman(): void {
     this.checkout.tools.add('podman', [
-      { words: ['info', '--format', '{{json .}}'], script: `${PRELUDE}echo '${PODMAN_INFO}'` },
-      { words: ['build'], script: PRELUDE + PODMAN_BUILD },
-      { words: ['push'], script: PRELUDE + PODMAN_PUSH },
-      { words: ['manifest'], script: PRELUDE + PODMAN_MANIFEST },
-      { words: ['images', '--filter'], script: PRELUDE + PODMAN_IMAGES },
+      { args: ['info', '--format', '{{json .}}'], script: `${PRELUDE}echo '${PODMAN_INFO}'` },
+      { args: ['build'], script: PRELUDE + PODMAN_BUILD },
+      { args: ['push'], script: PRELUDE + PODMAN_PUSH },
+      { args: ['manifest'], script: PRELUDE + PODMAN_MANIFEST },
+      { args: ['images', '--filter'], script: PRELUDE + PODMAN_IMAGES },
     ]);
   }
 

@@ -48,7 +48,7 @@ export class FakeCheckout {
     this.setCargo(cargo);
     this.tools.addSilent('cargo-zigbuild', 'zig');
     this.tools.add('rustup', [
-      { words: ['target', 'list', '--installed'], script: `printf '%s\\n' {x86_64,aarch64}-unknown-linux-{musl,gnu}` },
+      { args: ['target', 'list', '--installed'], script: `printf '%s\\n' {x86_64,aarch64}-unknown-linux-{musl,gnu}` },
     ]);
   }
 
@@ -63,10 +63,10 @@ export class FakeCheckout {
   setCargo(cargo: FakeCargo): void {
     const build = { script: buildScript(cargo.before ?? '') };
     this.tools.add('cargo', [
-      { words: ['zigbuild'], ...build },
-      { words: ['build'], ...build },
+      { args: ['zigbuild'], ...build },
+      { args: ['build'], ...build },
       {
-        words: ['metadata'],
+        args: ['metadata'],
         script: `cat <<'END'\n${JSON.stringify(cargo.metadata ?? this.metadata())}\nEND`.replace('cat', '/bin/cat'),
       },
     ]);
@@ -83,11 +83,11 @@ export class FakeCheckout {
 
   /** Runs `tasks/stage.ts`. */
   stage(
-    words: readonly string[],
+    args: readonly string[],
     extra: Readonly<Record<string, string>> = {},
     options: Partial<TaskOptions> = {},
   ): Promise<TaskResult> {
-    return runTaskFile('stage', words, { cwd: this.root, env: this.env(extra), ...options });
+    return runTaskFile('stage', args, { cwd: this.root, env: this.env(extra), ...options });
   }
 
   /** The calls of cargo that build, as lines. */
@@ -118,12 +118,12 @@ export class FakeCheckout {
 function buildScript(before: string): string {
   return `
 targets=() binaries=() binary= json= profile=debug directory=\${CARGO_TARGET_DIR:-$PWD/target}
-words=("$@")
-for ((i = 0; i < \${#words[@]}; i++)); do
-  case \${words[i]} in
-    --target) targets+=("\${words[i + 1]%.2.28}") ;;
-    --target-dir) directory=\${words[i + 1]} ;;
-    --bin) binary=\${words[i + 1]} binaries+=("\${words[i + 1]}") ;;
+args=("$@")
+for ((i = 0; i < \${#args[@]}; i++)); do
+  case \${args[i]} in
+    --target) targets+=("\${args[i + 1]%.2.28}") ;;
+    --target-dir) directory=\${args[i + 1]} ;;
+    --bin) binary=\${args[i + 1]} binaries+=("\${args[i + 1]}") ;;
     --release) profile=release ;;
     --message-format=json*) json=1 ;;
   esac

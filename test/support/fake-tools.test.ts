@@ -11,16 +11,16 @@ import { temporaryDirectory } from './temporary.ts';
 test('a call is logged with its arguments, directory, limit and environment; the first case that fits answers', () => {
   const tools = new FakeTools(temporaryDirectory());
   tools.add('tool', [
-    { words: ['a b', ''], script: 'echo first' },
-    { words: [], script: 'echo "any: $#"; exit 3' },
+    { args: ['a b', ''], script: 'echo first' },
+    { args: [], script: 'echo "any: $#"; exit 3' },
   ]);
-  const call = (...words: string[]) =>
-    spawnSync(join(tools.bin, 'tool'), words, { cwd: '/', env: tools.env({ X: 'it\'s\n"$x' }), encoding: 'utf8' });
+  const call = (...args: string[]) =>
+    spawnSync(join(tools.bin, 'tool'), args, { cwd: '/', env: tools.env({ X: 'it\'s\n"$x' }), encoding: 'utf8' });
   expect(call('a b', '', 'c')).toMatchObject({ status: 0, stdout: 'first\n' });
   expect(call('a', 'b')).toMatchObject({ status: 3, stdout: 'any: 2\n' });
   expect(tools.calls()).toMatchObject([
-    { tool: 'tool', words: ['a b', '', 'c'], cwd: '/', softLimit: expect.stringMatching(/^(\d+|unlimited)$/) },
-    { tool: 'tool', words: ['a', 'b'], env: { PATH: tools.bin, X: 'it\'s\n"$x' } },
+    { tool: 'tool', args: ['a b', '', 'c'], cwd: '/', softLimit: expect.stringMatching(/^(\d+|unlimited)$/) },
+    { tool: 'tool', args: ['a', 'b'], env: { PATH: tools.bin, X: 'it\'s\n"$x' } },
   ]);
   expect(tools.lines()).toEqual(['tool a b  c', 'tool a b']);
 });
@@ -34,14 +34,14 @@ describe('a call that no case expects', () => {
     import { afterAll, beforeAll, expect, test } from 'vitest';
     import { FakeTools } from ${fakes};
     import { temporaryDirectory } from ${temporary};
-    const call = (tools, ...words) => spawnSync(tools.bin + '/tool', words, { encoding: 'utf8' }).status;
+    const call = (tools, ...args) => spawnSync(tools.bin + '/tool', args, { encoding: 'utf8' }).status;
     ${body}
   `;
 
   test('fails the test that made the fakes, whatever it looks at itself', async () => {
     const { status, lines, stderr } = await runVitest(
       testFile(`
-        const make = () => new FakeTools(temporaryDirectory()).add('tool', [{ words: ['yes'], script: ':' }]);
+        const make = () => new FakeTools(temporaryDirectory()).add('tool', [{ args: ['yes'], script: ':' }]);
         test('unexpected', () => {
           const tools = make();
           expect([call(tools, 'yes'), call(tools, 'no', 'way'), call(tools)]).toEqual([0, 97, 97]);

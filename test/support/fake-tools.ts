@@ -11,17 +11,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished, TestRunner } from 'vitest';
 
-/** One expected call: the words it begins with, and what the fake does then (bash). */
+/** One expected call: the arguments it begins with, and what the fake does then (bash). */
 export interface FakeCase {
-  /** The leading words; an empty list takes any call. */
-  readonly words: readonly string[];
+  /** The leading arguments; an empty list takes any call. */
+  readonly args: readonly string[];
   readonly script: string;
 }
 
 /** A logged call. */
 export interface FakeCall {
   readonly tool: string;
-  readonly words: readonly string[];
+  readonly args: readonly string[];
   readonly cwd: string;
   /** The soft open-file limit that the program had. */
   readonly softLimit: string;
@@ -48,8 +48,8 @@ export class FakeTools {
 
   /** Adds a program; the first case that fits a call answers it. */
   add(name: string, cases: readonly FakeCase[]): this {
-    const arms = cases.map(({ words, script }) => {
-      const lead = words.map((word) => `${bashQuote(word)}$'\\x1f'`).join('');
+    const arms = cases.map(({ args, script }) => {
+      const lead = args.map((word) => `${bashQuote(word)}$'\\x1f'`).join('');
       return `  ${lead}*)\n${script}\n  ;;`;
     });
     const text = `#!${BASH}
@@ -59,7 +59,7 @@ until (set -o noclobber; : > ${bashQuote(join(this.directory, 'calls'))}/$n) 2>/
   n=$((n + 1))
 done
 FAKE_CALL=${bashQuote(join(this.directory, 'calls'))}/$n
-printf '%s\\0' ${bashQuote(name)} "$PWD" "$(ulimit -Sn)" "$@" > "$FAKE_CALL.words"
+printf '%s\\0' ${bashQuote(name)} "$PWD" "$(ulimit -Sn)" "$@" > "$FAKE_CALL.args"
 declare -px > "$FAKE_CALL.env"
 line=
 for word in "$@"; do line+=$word$'\\x1f'; done
@@ -78,7 +78,7 @@ esac
 
   /** A program that is there and answers every call with success and nothing. */
   addSilent(...names: readonly string[]): this {
-    for (const name of names) this.add(name, [{ words: [], script: ':' }]);
+    for (const name of names) this.add(name, [{ args: [], script: ':' }]);
     return this;
   }
 
@@ -92,17 +92,17 @@ esac
     const calls: FakeCall[] = [];
     for (let n = 0; existsSync(join(this.directory, 'calls', String(n))); n++) {
       const path = join(this.directory, 'calls', String(n));
-      const [tool = '', cwd = '', softLimit = '', ...words] = readFileSync(`${path}.words`, 'utf8')
+      const [tool = '', cwd = '', softLimit = '', ...args] = readFileSync(`${path}.args`, 'utf8')
         .split('\0')
         .slice(0, -1);
-      calls.push({ tool, cwd, softLimit, words, env: parseDeclarations(readFileSync(`${path}.env`, 'utf8')) });
+      calls.push({ tool, cwd, softLimit, args, env: parseDeclarations(readFileSync(`${path}.env`, 'utf8')) });
     }
     return calls;
   }
 
   /** The calls as lines: `cargo zigbuild --release`. */
   lines(): string[] {
-    return this.calls().map(({ tool, words }) => [tool, ...words].join(' '));
+    return this.calls().map(({ tool, args }) => [tool, ...args].join(' '));
   }
 
   /** @throws Error when a fake met a call that it did not expect */

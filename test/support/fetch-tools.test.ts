@@ -28,17 +28,17 @@ class Machine {
     const rustlib = join(sysroot, 'lib/rustlib');
     for (const triple of Object.values(RUST_TARGETS).slice(1))
       mkdirSync(join(rustlib, triple, 'lib'), { recursive: true });
-    this.fakes.add('cargo', [{ words: ['--version'], script: 'echo cargo 1.95.0' }]);
-    this.fakes.add('rustc', [{ words: ['--print', 'sysroot'], script: `echo '${sysroot}'` }]);
-    this.fakes.add('rustup', [{ words: ['target', 'add'], script: `/bin/mkdir -p '${rustlib}'/"$3"/lib` }]);
+    this.fakes.add('cargo', [{ args: ['--version'], script: 'echo cargo 1.95.0' }]);
+    this.fakes.add('rustc', [{ args: ['--print', 'sysroot'], script: `echo '${sysroot}'` }]);
+    this.fakes.add('rustup', [{ args: ['target', 'add'], script: `/bin/mkdir -p '${rustlib}'/"$3"/lib` }]);
   }
 
   withMise(): this {
     const cases = Object.values(PINNED).flatMap(({ mise, program, version }) => {
       const directory = `$MISE_DATA_DIR/installs/${program}`;
       return [
-        { words: ['install', `${mise}@${version}`], script: making(directory, program) },
-        { words: ['bin-paths', `${mise}@${version}`], script: `echo "${directory}"` },
+        { args: ['install', `${mise}@${version}`], script: making(directory, program) },
+        { args: ['bin-paths', `${mise}@${version}`], script: `echo "${directory}"` },
       ];
     });
     this.fakes.add('mise', cases);
@@ -48,15 +48,15 @@ class Machine {
   /** Go that makes a program at `-o`. */
   withGo(): this {
     this.fakes.add('go', [
-      { words: ['mod', 'init'], script: ': > go.mod' },
-      { words: ['get'], script: 'echo "go: added much" >&2' },
-      { words: ['build'], script: 'printf \'#!/bin/sh\\n\' > "$6"; /bin/chmod 755 "$6"' },
+      { args: ['mod', 'init'], script: ': > go.mod' },
+      { args: ['get'], script: 'echo "go: added much" >&2' },
+      { args: ['build'], script: 'printf \'#!/bin/sh\\n\' > "$6"; /bin/chmod 755 "$6"' },
     ]);
     return this;
   }
 
   withoutNetworkForMise(): this {
-    this.fakes.add('mise', [{ words: ['install'], script: 'echo "mise ERROR Failed to install: no DNS" >&2; exit 1' }]);
+    this.fakes.add('mise', [{ args: ['install'], script: 'echo "mise ERROR Failed to install: no DNS" >&2; exit 1' }]);
     return this;
   }
 
@@ -65,7 +65,7 @@ class Machine {
     const pip = `#!/bin/bash\\nvenv=\${0%/bin/python}\\n. '${this.fakes.directory}/pip.sh'\\n`;
     this.fakes.add('python3', [
       {
-        words: ['-m', 'venv', '--clear'],
+        args: ['-m', 'venv', '--clear'],
         script: `/bin/mkdir -p "$4/bin" && printf '%b' "${pip.replaceAll('$', '\\$')}" > "$4/bin/python"; /bin/chmod 755 "$4/bin/python"
 /bin/cat > '${this.fakes.directory}/pip.sh' <<'SCRIPT'
 ${script}
@@ -164,8 +164,8 @@ describe('fetching tools', () => {
   test('without cargo, nothing is fetched', async () => {
     const fakes = new FakeTools(temporaryDirectory());
     const env = fakes.env({ OPENSHELL_TASKS_TOOLS: join(fakes.directory, 'tools') });
-    const words = [join(SUITE_ROOT, 'test/fetch-tools.ts')];
-    const result = await runProcess(process.execPath, words, { cwd: SUITE_ROOT, env });
+    const args = [join(SUITE_ROOT, 'test/fetch-tools.ts')];
+    const result = await runProcess(process.execPath, args, { cwd: SUITE_ROOT, env });
     expect(result).toMatchObject({
       status: 2,
       stderr: 'error: cargo is not on PATH; install Rust (https://rustup.rs)\n',

@@ -103,8 +103,8 @@ async function fetchByMise(context: FetchContext, directory: string, tool: Pinne
     MISE_CACHE_DIR: join(directory, 'cache/mise'),
     MISE_STATE_DIR: join(directory, 'mise/state'),
   };
-  const mise = (words: readonly string[]) =>
-    runner.probe(cmd({ cwd: directory, env: own })`mise ${words}`, MISE_TIMEOUT_MS);
+  const mise = (args: readonly string[]) =>
+    runner.probe(cmd({ cwd: directory, env: own })`mise ${args}`, MISE_TIMEOUT_MS);
   const installed = await mise(['install', spec]);
   const where = installed.ok ? await mise(['bin-paths', spec]) : installed;
   if (!where.ok) {

@@ -213,8 +213,8 @@ function lookForStaticGlibc(env: Environment): Finding {
 }
 
 /** What a program says; `undefined` when it fails. */
-function ask(program: string, words: readonly string[], env: Environment): string | undefined {
-  const answer = spawnSync(program, words, { encoding: 'utf8', env, timeout: PROBE_TIMEOUT_MS });
+function ask(program: string, args: readonly string[], env: Environment): string | undefined {
+  const answer = spawnSync(program, args, { encoding: 'utf8', env, timeout: PROBE_TIMEOUT_MS });
   return answer.status === 0 ? answer.stdout : undefined;
 }
 

@@ -14,7 +14,7 @@ export function orderRunner(order: RunnerOrder, options: Partial<TaskOptions> = 
   return runProcess(process.execPath, [DRIVER, JSON.stringify(order)], { cwd: process.cwd(), ...options, env });
 }
 
-/** The words that start the driver, for tests that put something before it. */
+/** The arguments that start the driver, for tests that put something before it. */
 export function driverWords(order: RunnerOrder): string[] {
   return [DRIVER, JSON.stringify(order)];
 }

@@ -12,7 +12,7 @@ import { runProcess, SUITE_ROOT, type TaskResult } from './run-task.ts';
  * @param extra the environment; its HOME takes mise's own files
  */
 export function runMise(
-  words: readonly string[],
+  args: readonly string[],
   cwd: string,
   extra: Readonly<Record<string, string>>,
 ): Promise<TaskResult> {
@@ -29,5 +29,5 @@ export function runMise(
     MISE_CACHE_DIR: join(home, 'mise-cache'),
     MISE_CONFIG_DIR: join(home, 'mise-config'),
   };
-  return runProcess(join(bin, 'mise'), words, { cwd, env });
+  return runProcess(join(bin, 'mise'), args, { cwd, env });
 }

@@ -40,13 +40,13 @@ export function whenSaid(text: string | RegExp, act: (child: ChildProcess) => vo
 }
 
 /** Runs `node tasks/NAME.ts WORDS` and gives how it ended. */
-export function runTaskFile(name: string, words: readonly string[], options: TaskOptions): Promise<TaskResult> {
-  return runProcess(process.execPath, [join(SUITE_ROOT, 'tasks', `${name}.ts`), ...words], options);
+export function runTaskFile(name: string, args: readonly string[], options: TaskOptions): Promise<TaskResult> {
+  return runProcess(process.execPath, [join(SUITE_ROOT, 'tasks', `${name}.ts`), ...args], options);
 }
 
 /** Runs a program and gives how it ended. */
-export async function runProcess(program: string, words: readonly string[], options: TaskOptions): Promise<TaskResult> {
-  const child = spawn(program, words, {
+export async function runProcess(program: string, args: readonly string[], options: TaskOptions): Promise<TaskResult> {
+  const child = spawn(program, args, {
     cwd: options.cwd,
     env: { NODE_COMPILE_CACHE: COMPILE_CACHE, ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * A task that uses the runner as it is told: `node runner-driver.ts '{"verb": "run", "words": [...]}'`.
+ * A task that uses the runner as it is told: `node runner-driver.ts '{"verb": "run", "args": [...]}'`.
  * It lets tests look at the runner from outside, in a process of its own.
  */
 
@@ -15,7 +15,7 @@ import { Signals } from '../../lib/process/signals.ts';
 /** What the driver is told. */
 export interface RunnerOrder {
   readonly verb: 'run' | 'read' | 'probe' | 'cargo' | 'interactive' | 'start' | 'exec';
-  readonly words: readonly unknown[];
+  readonly args: readonly unknown[];
   readonly cwd?: string;
   readonly env?: Record<string, string>;
   readonly base?: Record<string, string>;
@@ -39,7 +39,7 @@ try {
     env: order.env ?? {},
     base: order.base ?? {},
     secret: order.secret ?? false,
-  })`${order.words as string[]}`;
+  })`${order.args as string[]}`;
   const input = order.input === undefined ? {} : { input: order.input };
   if (order.verb === 'probe') console.log(JSON.stringify(await runner.probe(value, order.timeoutMs ?? 10_000, input)));
   else if (order.verb === 'exec') process.exitCode = await runner.exec(value);

@@ -12,7 +12,7 @@ import { type Environment, textOf } from '../../lib/cli/env.ts';
 export interface PinnedTool {
   readonly program: string;
   readonly version: string;
-  /** The words that make it say its version. */
+  /** The arguments that make it say its version. */
   readonly versionWords: readonly string[];
   /** Its name for mise and for pip. */
   readonly mise: string;

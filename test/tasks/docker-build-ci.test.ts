@@ -89,10 +89,10 @@ describe('the token', () => {
       const result = await build(checkout, [], extra as Extra);
       expect(result.status).toBe(0);
       const calls = checkout.tools.calls();
-      expect(calls.at(-1)?.words.join(' ')).toContain(`--secret id=MISE_GITHUB_TOKEN,env=${name} `);
+      expect(calls.at(-1)?.args.join(' ')).toContain(`--secret id=MISE_GITHUB_TOKEN,env=${name} `);
       expect(calls.at(-1)?.env[name]).toBe(TOKEN);
       for (const { env } of calls.slice(0, -1)) expect(JSON.stringify(env)).not.toContain('ghp_');
-      for (const { words } of calls) expect(words.join(' ')).not.toContain('ghp_');
+      for (const { args } of calls) expect(args.join(' ')).not.toContain('ghp_');
       expect(result.stdout + result.stderr).not.toContain('ghp_');
     }
   });
@@ -113,7 +113,7 @@ describe('the token', () => {
   ])('is not in what is said: %s', async (_, engine, args, status) => {
     const { script, ...rest } = engine as FakeEngine & { script?: string };
     const checkout = checkoutWith('docker', rest);
-    if (script !== undefined) checkout.tools.add('docker', [{ words: ['info'], script }]);
+    if (script !== undefined) checkout.tools.add('docker', [{ args: ['info'], script }]);
     const result = await build(checkout, args, { GITHUB_TOKEN: TOKEN });
     expect(result.status).toBe(status);
     expect(result.stdout + result.stderr).not.toContain('ghp_');

@@ -36,9 +36,9 @@ const callsOf = (checkout: FakeCheckout, name: string) =>
 
 /** The arguments of the one build. */
 function buildArguments(checkout: FakeCheckout): readonly string[] {
-  const builds = checkout.tools.calls().filter(({ words }) => words.includes('build') && words.includes('-f'));
+  const builds = checkout.tools.calls().filter(({ args }) => args.includes('build') && args.includes('-f'));
   expect(builds).toHaveLength(1);
-  return builds[0]?.words ?? [];
+  return builds[0]?.args ?? [];
 }
 
 /** The value of an option among the arguments of the one build. */
@@ -207,7 +207,7 @@ describe('platforms', () => {
   test('C7: one probe that fails once stops the task: nothing is compiled, and no old binary gets in', async () => {
     const once = 'if [[ ! -e $PWD/failed ]]; then : > "$PWD/failed"; echo transient >&2; exit 1; fi';
     const checkout = checkoutWith('docker');
-    checkout.tools.add('docker', [{ words: ['info'], script: `${once}; echo '{"Architecture":"aarch64"}'` }]);
+    checkout.tools.add('docker', [{ args: ['info'], script: `${once}; echo '{"Architecture":"aarch64"}'` }]);
     const old = checkout.staged('arm64', 'openshell-sandbox');
     mkdirSync(dirname(old), { recursive: true });
     writeFileSync(old, 'old');

@@ -123,9 +123,9 @@ describe('what is started', () => {
   test('options are passed on to both builds', async () => {
     const fake = new FakePublishing();
     await fake.publish({}, ['--cache-from', 'type=gha', '--build-arg', 'A=b c']);
-    const builds = fake.checkout.tools.calls().filter(({ words }) => words[1] === 'build');
+    const builds = fake.checkout.tools.calls().filter(({ args }) => args[1] === 'build');
     expect(builds).toHaveLength(2);
-    for (const { words } of builds) expect(words.join('|')).toContain('|--cache-from|type=gha|--build-arg|A=b c|');
+    for (const { args } of builds) expect(args.join('|')).toContain('|--cache-from|type=gha|--build-arg|A=b c|');
   });
 
   test('a container that builds keeps its cache in a directory of each image; in CI it does not', async () => {
@@ -148,7 +148,7 @@ describe('what is started', () => {
     expect(podman.changes()[0]).toContain('--timestamp 1700000000');
     // Newer podman reads the variable, too, and does not want the time twice.
     expect(
-      podman.checkout.tools.calls().find(({ words }) => words[0] === 'build')?.env.SOURCE_DATE_EPOCH,
+      podman.checkout.tools.calls().find(({ args }) => args[0] === 'build')?.env.SOURCE_DATE_EPOCH,
     ).toBeUndefined();
   });
 });

@@ -81,7 +81,7 @@ describe('gateway:docker', tools.options, () => {
     ['there is no libc.a', {}, 'echo libc.a', /^warning: .*libc6-dev.*glibc-static/m],
   ])('%s: the staged supervisor', async (_, extra, script, said) => {
     const launch = newLaunch('docker');
-    launch.tools.add('cc', [{ words: ['-print-file-name=libc.a'], script }]);
+    launch.tools.add('cc', [{ args: ['-print-file-name=libc.a'], script }]);
     const result = await run(launch, 'docker', [], extra);
     expect(result.status).toBe(0);
     expect(result.stderr).toMatch(said);

@@ -16,14 +16,14 @@ describe('gateway:vm', tools.options, () => {
   test('C23: a runtime with a part missing is set up first, and is checked again', async () => {
     const launch = new FakeLaunch({});
     const directory = launch.addRuntime(['libkrun.so.zst']);
-    launch.tools.add('mise', [{ words: ['run', 'vm:setup'], script: ':' }]);
+    launch.tools.add('mise', [{ args: ['run', 'vm:setup'], script: ':' }]);
     const result = await run(launch, 'vm');
     expect(result.status).toBe(1);
     expect(result.stderr).toContain(`the VM runtime in ${directory} still has no libkrun.so.zst`);
     expect(launch.builds()).toEqual([]);
     launch.tools.add('mise', [
       {
-        words: ['run', 'vm:setup'],
+        args: ['run', 'vm:setup'],
         script: '/bin/cp "$OPENSHELL_VM_RUNTIME_COMPRESSED_DIR"/{gvproxy,libkrun.so}.zst',
       },
     ]);

@@ -27,12 +27,12 @@ function fakeCli({ status = { status: 'connected' }, sandbox = NOT_FOUND, provid
   const printed = typeof status === 'string' ? status : `printf '%s\\n' '${JSON.stringify(status)}'`;
   return tools.add('openshell', [
     ...more,
-    { words: ['status', '-o', 'json'], script: printed },
-    { words: ['sandbox', 'get', 'dev'], script: sandbox },
-    { words: ['provider', 'get', 'anthropic'], script: provider },
-    { words: ['provider', 'create'], script: ':' },
-    { words: ['sandbox', 'create'], script: ':' },
-    { words: ['sandbox', 'connect', 'dev'], script: ':' },
+    { args: ['status', '-o', 'json'], script: printed },
+    { args: ['sandbox', 'get', 'dev'], script: sandbox },
+    { args: ['provider', 'get', 'anthropic'], script: provider },
+    { args: ['provider', 'create'], script: ':' },
+    { args: ['sandbox', 'create'], script: ':' },
+    { args: ['sandbox', 'connect', 'dev'], script: ':' },
   ]);
 }
 
@@ -42,7 +42,7 @@ function run(tools: FakeTools, args: readonly string[] = [], extra: Record<strin
 
 /** The arguments of the last call. */
 function last(tools: FakeTools): readonly string[] {
-  return tools.calls().at(-1)?.words ?? [];
+  return tools.calls().at(-1)?.args ?? [];
 }
 
 describe('a new sandbox', () => {
@@ -77,12 +77,12 @@ describe('a new sandbox', () => {
       `${CREATE} --provider anthropic --tty -- bash`,
     ]);
     expect(`${tools.lines().join('\n')}${result.stdout}${result.stderr}`).not.toContain(KEY);
-    expect(tools.calls().find(({ words }) => words[1] === 'create')?.env.ANTHROPIC_API_KEY).toBe(KEY);
+    expect(tools.calls().find(({ args }) => args[1] === 'create')?.env.ANTHROPIC_API_KEY).toBe(KEY);
   });
 
   test("C31: with the process list in view, the key is not in any program's arguments", async () => {
     const look = '{ /bin/ps -eo args; } > "$HOME/ps"';
-    const tools = fakeCli({ more: [{ words: ['provider', 'create'], script: look }] });
+    const tools = fakeCli({ more: [{ args: ['provider', 'create'], script: look }] });
     await run(tools, [], { ANTHROPIC_API_KEY: KEY });
     const listed = execFileSync('cat', [join(tools.directory, 'home/ps')], { encoding: 'utf8' });
     expect(listed).toContain('provider create --name anthropic');
@@ -90,7 +90,7 @@ describe('a new sandbox', () => {
   });
 
   test('the CLI replaces the task: its pid, its exit status, its directory', async () => {
-    const tools = fakeCli({ more: [{ words: ['sandbox', 'create'], script: 'echo "pid $$"; exit 42' }] });
+    const tools = fakeCli({ more: [{ args: ['sandbox', 'create'], script: 'echo "pid $$"; exit 42' }] });
     let pid: number | undefined;
     const result = await runTaskFile('sandbox', [], {
       cwd: tools.directory,
@@ -104,7 +104,7 @@ describe('a new sandbox', () => {
   });
 
   test('a provider that cannot be registered ends it there', async () => {
-    const tools = fakeCli({ more: [{ words: ['provider', 'create'], script: 'echo refused >&2; exit 3' }] });
+    const tools = fakeCli({ more: [{ args: ['provider', 'create'], script: 'echo refused >&2; exit 3' }] });
     const result = await run(tools, [], { ANTHROPIC_API_KEY: KEY });
     expect(result.status).toBe(3);
     expect(result.stderr).toContain('refused');
@@ -229,8 +229,8 @@ test("the checkout's own CLI compiles itself first, in view", async () => {
   execFileSync('mkdir', [directory]);
   const tools = new FakeTools(directory);
   tools.add('openshell', [
-    { words: ['--version'], script: 'echo Recompiling... >&2; exit 101' },
-    { words: [], script: ':' },
+    { args: ['--version'], script: 'echo Recompiling... >&2; exit 101' },
+    { args: [], script: ':' },
   ]);
   const result = await runTaskFile('sandbox', [], { cwd: directory, env: tools.env() });
   expect(result.status).toBe(101);

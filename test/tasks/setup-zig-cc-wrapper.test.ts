@@ -158,14 +158,14 @@ test('zig from PATH where ZIG is not set, also when mise does not know it (ZIG-1
 test('zig from mise where PATH has none: its absolute path goes into the wrappers', async () => {
   const { tools, root, run } = setting('plain');
   const set = JSON.stringify({ PATH: `${join(root, 'tools')}:${tools.bin}` });
-  tools.add('mise', [{ words: ['env', '--json'], script: `echo ${bashQuote(set)}` }]);
+  tools.add('mise', [{ args: ['env', '--json'], script: `echo ${bashQuote(set)}` }]);
   expect(await run([TARGET, TARGET, 'w'], { ZIG: '' })).toMatchObject({ status: 0, stderr: '' });
   expect(zigArguments('sh', join(root, 'w/ar'), ['x'])).toEqual(['ar', 'x']);
 });
 
 test('a mise that fails is not the end where zig is on PATH, and its reason is told where it is not', async () => {
   const { tools, root, run } = setting('plain');
-  tools.add('mise', [{ words: ['env'], script: 'echo "mise ERROR not trusted" >&2; exit 1' }]);
+  tools.add('mise', [{ args: ['env'], script: 'echo "mise ERROR not trusted" >&2; exit 1' }]);
   expect(await run([TARGET, TARGET, 'w'], { ZIG: '' })).toMatchObject({
     status: 2,
     stdout: '',

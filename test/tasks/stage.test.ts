@@ -81,7 +81,7 @@ describe('what is staged', () => {
   test('the gateway gets the zig compilers of every architecture, as values, in this one cargo run', async () => {
     const checkout = new FakeCheckout();
     await checkout.stage(['all'], { DOCKER_PLATFORM: 'linux/amd64,linux/arm64' });
-    const [gateway, supervisor] = checkout.tools.calls().filter((call) => call.words[0] === 'zigbuild');
+    const [gateway, supervisor] = checkout.tools.calls().filter((call) => call.args[0] === 'zigbuild');
     for (const [cpu, arch] of [
       ['x86_64', 'amd64'],
       ['aarch64', 'arm64'],
@@ -106,8 +106,8 @@ describe('what is staged', () => {
         SUPERVISOR_LIBC: 'glibc-static',
         CARGO_ENCODED_RUSTFLAGS: '-Copt-level=1',
       });
-      const builds = checkout.tools.calls().filter((call) => call.words[0] === 'build');
-      expect(builds.map((call) => call.words.slice(1, 4).join(' '))).toEqual(
+      const builds = checkout.tools.calls().filter((call) => call.args[0] === 'build');
+      expect(builds.map((call) => call.args.slice(1, 4).join(' '))).toEqual(
         Array(2).fill('--release --target x86_64-unknown-linux-gnu'),
       );
       expect(builds[0]?.env.RUSTFLAGS).toBe('-C opt-level=1 -C target-feature=+crt-static');
@@ -157,7 +157,7 @@ describe('a second run', () => {
 describe('the dry run', () => {
   test('prints the plan and starts nothing but probes', async () => {
     const checkout = new FakeCheckout();
-    checkout.tools.add('rustup', [{ words: ['target', 'list', '--installed'], script: ':' }]);
+    checkout.tools.add('rustup', [{ args: ['target', 'list', '--installed'], script: ':' }]);
     const extra = {
       ...AMD64,
       OPENSHELL_CARGO_VERSION: '1.2.3',

@@ -64,7 +64,7 @@ describe('reading the workspace', () => {
   test("in the checkout, with what the tool chain sets; the user's target directory wins", async () => {
     const tools = fakeTools().add('cargo', [
       {
-        words: ['metadata', '--format-version', '1', '--no-deps'],
+        args: ['metadata', '--format-version', '1', '--no-deps'],
         script: `printf '%s\\n' ${bashQuote(METADATA)}`,
       },
     ]);
@@ -77,7 +77,7 @@ describe('reading the workspace', () => {
   });
 
   test("a cargo that fails: its own status, and it says why on the terminal's stderr", async () => {
-    const tools = fakeTools().add('cargo', [{ words: ['metadata'], script: 'exit 101' }]);
+    const tools = fakeTools().add('cargo', [{ args: ['metadata'], script: 'exit 101' }]);
     const { runner } = inProcess(tools);
     const reading = () => readWorkspace(runner, toolchain, tools.directory, undefined);
     expect(await refusalFrom(reading)).toBe(

@@ -33,7 +33,7 @@ function miseSets(tools: FakeTools, has: readonly string[], more: Readonly<Recor
 /** A mise that prints this. */
 function addMise(tools: FakeTools, printed: unknown): void {
   const text = typeof printed === 'string' ? printed : JSON.stringify(printed, undefined, 2);
-  tools.add('mise', [{ words: ['env', '--json'], script: `printf '%s\\n' ${bashQuote(text)}` }]);
+  tools.add('mise', [{ args: ['env', '--json'], script: `printf '%s\\n' ${bashQuote(text)}` }]);
 }
 
 const ONE_CALL = ['mise env --json'];
@@ -41,7 +41,7 @@ const ONE_CALL = ['mise env --json'];
 /** A mise that fails. */
 function addFailingMise(tools: FakeTools): string {
   const script = 'echo "mise ERROR config is not trusted" >&2; echo "run mise trust" >&2; exit 1';
-  tools.add('mise', [{ words: ['env'], script }]);
+  tools.add('mise', [{ args: ['env'], script }]);
   return 'mise env --json failed: mise ERROR config is not trusted\\nrun mise trust; check: mise doctor';
 }
 
@@ -231,7 +231,7 @@ describe('a dry run prints how a shell gets the environment of mise', () => {
     const [line = '', ...others] = toolchainLines(toolchain, checkout);
     expect(others).toEqual([]);
     const call = ['--cd', checkout, 'env', '--shell', 'bash'];
-    tools.add('mise', [{ words: call, script: 'echo "export FROM_MISE=\'a b\'"' }]);
+    tools.add('mise', [{ args: call, script: 'echo "export FROM_MISE=\'a b\'"' }]);
     const result = spawnSync(join(tools.bin, 'bash'), ['--norc', '-c', `${line}; printf '%s' "$FROM_MISE"`], {
       env: tools.env(),
       encoding: 'utf8',

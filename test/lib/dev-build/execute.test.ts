@@ -57,8 +57,8 @@ class Fake {
   ) {
     const text = this.#messages.map((message) => JSON.stringify(message)).join('\n');
     this.tools.add('cargo', [
-      { words: ['build'], script: `${before}\n/bin/cat <<'END'\n${text}\nEND` },
-      { words: ['metadata'], script: `/bin/cat <<'END'\n${JSON.stringify(METADATA)}\nEND` },
+      { args: ['build'], script: `${before}\n/bin/cat <<'END'\n${text}\nEND` },
+      { args: ['metadata'], script: `/bin/cat <<'END'\n${JSON.stringify(METADATA)}\nEND` },
     ]);
     const ctx = inProcess(this.tools, extra, this.root);
     const plan = await planned(ctx, this.root, wishes, host);
@@ -106,7 +106,7 @@ describe('one cargo run', () => {
       total: 2,
     });
     const calls = fake.tools.calls();
-    expect(calls.map(({ words }) => words.slice(0, 9))).toEqual([['build', ...JOINT]]);
+    expect(calls.map(({ args }) => args.slice(0, 9))).toEqual([['build', ...JOINT]]);
     expect(calls[0]?.cwd).toBe(fake.root);
     expect(plan.scripts.map(({ path }) => statSync(path).mode & 0o777)).toEqual([0o755]);
   });
@@ -115,7 +115,7 @@ describe('one cargo run', () => {
     const fake = new Fake().builds('openshell-gateway', DYNAMIC, 'target/debug/openshell-gateway', true);
     const { built } = await fake.build({ withSupervisor: false });
     expect(built).toMatchObject({ supervisor: undefined, compiled: 0, total: 1 });
-    expect(fake.tools.calls()[0]?.words).toEqual(['build', ...PLAIN, '--message-format=json-render-diagnostics']);
+    expect(fake.tools.calls()[0]?.args).toEqual(['build', ...PLAIN, '--message-format=json-render-diagnostics']);
     expect(fake.tools.calls()[0]?.env).not.toHaveProperty('RUSTC_WORKSPACE_WRAPPER');
     expect(existsSync(join(fake.root, 'target/openshell-tasks'))).toBe(false);
   });
@@ -209,10 +209,8 @@ describe('features', () => {
     const fake = good();
     await fake.build(undefined, { EXTRA_CARGO_FEATURES: 'telemetry,bundled-z3' });
     const [metadata, built] = fake.tools.calls();
-    expect(metadata?.words[0]).toBe('metadata');
-    expect(built?.words).toContain(
-      'openshell-server/telemetry openshell-server/bundled-z3 openshell-sandbox/telemetry',
-    );
+    expect(metadata?.args[0]).toBe('metadata');
+    expect(built?.args).toContain('openshell-server/telemetry openshell-server/bundled-z3 openshell-sandbox/telemetry');
   });
 
   test('one that no package of this run declares is an error before anything is built', async () => {
@@ -279,10 +277,10 @@ describe('a tool chain of mise', () => {
     const { root, tools } = fake;
     const provided = join(tools.directory, 'provided');
     mkdirSync(provided);
-    tools.add('cargo', [{ words: ['build'], script: ':' }]);
+    tools.add('cargo', [{ args: ['build'], script: ':' }]);
     renameSync(join(tools.bin, 'cargo'), join(provided, 'cargo'));
     const env = { RUSTC_WRAPPER: 'sccache', PATH: `${provided}:${tools.bin}` };
-    tools.add('mise', [{ words: ['env', '--json'], script: `echo '${JSON.stringify(env)}'` }]);
+    tools.add('mise', [{ args: ['env', '--json'], script: `echo '${JSON.stringify(env)}'` }]);
     const ctx = inProcess(tools, {}, root);
     const plan = await planned(ctx, root);
     expect(plan.command.env.OPENSHELL_RUSTC_WRAPPER).toBe('sccache');
@@ -292,7 +290,7 @@ describe('a tool chain of mise', () => {
     const [mise, call] = tools.calls();
     expect(mise).toMatchObject({ tool: 'mise', cwd: root });
     expect(call).toMatchObject({ tool: 'cargo', env: { ...env, RUSTC_WRAPPER, RUSTC_WORKSPACE_WRAPPER } });
-    expect(call?.words[0]).toBe('build');
+    expect(call?.args[0]).toBe('build');
     const line = ctx.runner.describe(plan.command);
     expect(line).toContain(`RUSTC_WRAPPER=${RUSTC_WRAPPER} `);
     expect(line).not.toContain('mise');

@@ -11,7 +11,7 @@ const MAC: Host = { platform: 'darwin', arch: 'arm64' };
 /** Why not, with a compiler that does this when it is probed. */
 async function reason(script: string, host: Host = LINUX, compiler = 'cc') {
   const tools = fakeTools();
-  tools.add(compiler, [{ words: ['-print-file-name=libc.a'], script }]);
+  tools.add(compiler, [{ args: ['-print-file-name=libc.a'], script }]);
   const { runner } = inProcess(tools);
   return { found: await whyNoStaticLibc(runner, tools.directory, host), started: tools.lines() };
 }

@@ -146,7 +146,7 @@ describe('the cluster', () => {
     [':', /there is no current kube context/],
   ])('kubectl: %s', async (script, expected) => {
     const { tools, screen, detect } = detecting({ docker: {}, podman: {} }, target);
-    tools.add('kubectl', [{ words: ['config', 'current-context'], script }]);
+    tools.add('kubectl', [{ args: ['config', 'current-context'], script }]);
     if (expected instanceof RegExp) {
       expect(await refusalFrom(detect)).toMatch(expected);
       expect(infos(tools)).toEqual([]);

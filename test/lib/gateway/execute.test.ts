@@ -35,7 +35,7 @@ describe('what a launch depends on is read once, whoever needs it', tools.option
     const ctx = inProcess(fake.tools, env, fake.root);
     expect(await launch(ctx, DRIVERS[driver], DRY_RUN)).toBe(0);
     const probes = fake.tools.calls().filter(({ tool }) => ['mise', 'cargo', 'rustup'].includes(tool));
-    expect(probes.map(({ tool, words }) => `${tool} ${words[0]}`)).toEqual([
+    expect(probes.map(({ tool, args }) => `${tool} ${args[0]}`)).toEqual([
       'mise env',
       'cargo metadata',
       ...others.map((tool) => `${tool} target`),

@@ -32,7 +32,7 @@ function tree(marker: string, trap = ''): string[] {
 /** Runs a command, and calls `act` once it says that it is ready. */
 async function signalled(argv: string[], act: (child: ChildProcess) => void): Promise<TaskResult> {
   return orderRunner(
-    { verb: 'run', words: argv },
+    { verb: 'run', args: argv },
     {
       onStart: (child) => {
         let text = '';

@@ -14,8 +14,8 @@ const ABSENT = 'echo "ERROR: no builder \\"x\\" found" >&2; exit 1';
 /** Chooses with builders by name, '' for the current one; `named` is `DOCKER_BUILDER`. */
 function choosing(builders: Readonly<Record<string, string>>, named?: string) {
   const tools = fakeTools();
-  const cases = Object.entries(builders).map(([name, script]) => ({ words: ['buildx', 'inspect', name], script }));
-  addEngine(tools, 'docker', { cases: cases.filter(({ words }) => words[2] !== ''), builder: builders[''] ?? ABSENT });
+  const cases = Object.entries(builders).map(([name, script]) => ({ args: ['buildx', 'inspect', name], script }));
+  addEngine(tools, 'docker', { cases: cases.filter(({ args }) => args[2] !== ''), builder: builders[''] ?? ABSENT });
   const config = { ...publishConfig(named === undefined ? {} : { DOCKER_BUILDER: named }), root: tools.directory };
   return chooseBuilder(inProcess(tools), engineOf('docker'), config);
 }

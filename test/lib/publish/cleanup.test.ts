@@ -33,8 +33,8 @@ describe('cleaning up', () => {
     const tools = fakeTools();
     if (name === 'podman') {
       tools.add('podman', [
-        { words: ['images'], script: `printf '%s\\n' ${mine} localhost/openshell-publish/gateway:v1` },
-        { words: ['manifest', 'rm'], script },
+        { args: ['images'], script: `printf '%s\\n' ${mine} localhost/openshell-publish/gateway:v1` },
+        { args: ['manifest', 'rm'], script },
       ]);
     }
     const plan = publishPlan(name, {}, { temporary });

@@ -38,7 +38,7 @@ describe('reading the references of a plan', () => {
       *gateway:v1) echo '<html>' ;;
       *) echo 'ERROR: 403 Forbidden' >&2; exit 1 ;;
     esac`;
-    const tools = fakeTools().add('docker', [{ words: ['buildx', 'imagetools', 'inspect'], script }]);
+    const tools = fakeTools().add('docker', [{ args: ['buildx', 'imagetools', 'inspect'], script }]);
     const states = await readReferences(inProcess(tools), planIn(tools.directory, 'docker', 'v1'));
     expect([...states]).toEqual([
       ['r/org/gateway:dev', { kind: 'exists', content: { digest: DIGEST_A, images: [{ digest: DIGEST_A }] } }],
@@ -50,7 +50,7 @@ describe('reading the references of a plan', () => {
 
   test('all of many, some at once', async () => {
     const tools = fakeTools().add('docker', [
-      { words: ['buildx', 'imagetools', 'inspect'], script: `echo '{"digest":"${DIGEST_A}"}'` },
+      { args: ['buildx', 'imagetools', 'inspect'], script: `echo '{"digest":"${DIGEST_A}"}'` },
     ]);
     const plan = planIn(tools.directory, 'docker', 'a b c d e f g h');
     const states = await readReferences(inProcess(tools), plan);
@@ -60,14 +60,14 @@ describe('reading the references of a plan', () => {
 
   test('podman alone: every list has a name of its own that ends with the run, and the first failure counts', async () => {
     const tools = fakeTools().add('podman', [
-      { words: ['manifest', 'create'], script: ':' },
-      { words: ['manifest', 'add'], script: 'echo "manifest unknown" >&2; exit 125' },
+      { args: ['manifest', 'create'], script: ':' },
+      { args: ['manifest', 'add'], script: 'echo "manifest unknown" >&2; exit 125' },
     ]);
     const plan = planIn(tools.directory, 'podman');
     const states = await readReferences(inProcess(tools), plan);
     expect(new Set([...states.values()].map(({ kind }) => kind))).toEqual(new Set(['absent']));
     await readReferences(inProcess(tools), plan);
-    const lists = tools.calls().flatMap(({ words }) => (words[1] === 'create' ? words.slice(2) : []));
+    const lists = tools.calls().flatMap(({ args }) => (args[1] === 'create' ? args.slice(2) : []));
     expect(new Set(lists).size).toBe(2 * plan.references.length);
     for (const list of lists) {
       expect(list).toMatch(new RegExp(`^localhost/openshell-publish/[0-9a-f-]+:${RUN}$`));

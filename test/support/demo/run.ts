@@ -42,10 +42,10 @@ export interface RunOptions {
  *
  * @throws TaskError with 128+n when a signal has arrived; the program has cleaned up by then
  */
-export async function runShown(program: string, words: readonly string[], options: RunOptions): Promise<Ended> {
+export async function runShown(program: string, args: readonly string[], options: RunOptions): Promise<Ended> {
   options.signals.throwIfReceived();
   const start = performance.now();
-  const child = spawn(program, words, {
+  const child = spawn(program, args, {
     cwd: options.cwd,
     env: options.env,
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -88,10 +88,10 @@ export function describeLinked({ facts }: Linked): string {
 /** `node tasks/stage.ts supervisor`, by a Node whose limit is lowered, where that can be done. */
 async function stageSupervisor(stage: Stage, guard: 'on' | 'off', more: readonly string[] = []): Promise<Ended> {
   const preload = canLowerLimit(stage.env) ? ['--import', join(import.meta.dirname, 'low-limit.ts')] : [];
-  const words = [...preload, join(SUITE_ROOT, 'tasks/stage.ts'), 'supervisor', ...more];
-  const echoed = words.map((word) => (isAbsolute(word) ? `./${relative(SUITE_ROOT, word)}` : word));
+  const args = [...preload, join(SUITE_ROOT, 'tasks/stage.ts'), 'supervisor', ...more];
+  const echoed = args.map((word) => (isAbsolute(word) ? `./${relative(SUITE_ROOT, word)}` : word));
   stage.terminal.echo(`OPENSHELL_BUILD_NOFILE_GUARD=${guard} node ${echoed.join(' ')}`);
-  return start(stage, process.execPath, words, { OPENSHELL_BUILD_NOFILE_GUARD: guard });
+  return start(stage, process.execPath, args, { OPENSHELL_BUILD_NOFILE_GUARD: guard });
 }
 
 /**
@@ -113,7 +113,7 @@ async function pasteDryRun(stage: Stage): Promise<Ended> {
 function start(
   stage: Stage,
   program: string,
-  words: readonly string[],
+  args: readonly string[],
   variables: Readonly<Record<string, string>>,
 ): Promise<Ended> {
   const env = {
@@ -123,7 +123,7 @@ function start(
     ...variables,
   };
   const { terminal, signals } = stage;
-  return runShown(program, words, { cwd: stage.miniature.root, env, terminal, signals });
+  return runShown(program, args, { cwd: stage.miniature.root, env, terminal, signals });
 }
 
 async function runBinary(stage: Stage, path: string): Promise<string | undefined> {

@@ -31,8 +31,8 @@ export async function startBuildkitd(): Promise<Buildkitd> {
     ...service,
     address,
     createBuilder(name, env) {
-      const words = ['buildx', 'create', '--name', name, '--driver', 'remote', address];
-      execFileSync(pathOfTool('docker'), words, { env: { ...toolEnvironment(process.env), ...env } });
+      const args = ['buildx', 'create', '--name', name, '--driver', 'remote', address];
+      execFileSync(pathOfTool('docker'), args, { env: { ...toolEnvironment(process.env), ...env } });
     },
   };
 }

@@ -326,8 +326,8 @@ describe('where nothing can be built', () => {
   test('a Rust target that cannot be installed: the same', async () => {
     const checkout = await bundled();
     checkout.tools.add('rustup', [
-      { words: ['target', 'list'], script: ':' },
-      { words: ['target', 'add'], script: 'echo "could not download" >&2; exit 1' },
+      { args: ['target', 'list'], script: ':' },
+      { args: ['target', 'add'], script: 'echo "could not download" >&2; exit 1' },
     ]);
     const result = await checkout.run();
     expect(result.status).toBe(0);

@@ -35,14 +35,14 @@ const NOTHING_BUILT: DevBuild = { gateway: '', supervisor: undefined, others: ne
 
 /** Writes the identifier of the image that is built, as the engines do. */
 const BUILD = `
-words=("$@")
+args=("$@")
 for ((i = 0; i < $#; i++)); do
-  [[ \${words[i]} != --iidfile ]] || printf sha256:1 > "\${words[i + 1]}"
+  [[ \${args[i]} != --iidfile ]] || printf sha256:1 > "\${args[i + 1]}"
 done
 : > "$HOME/built"`;
 /** There is no image at first, and then the one that was built. */
 const INSPECT: FakeCase = {
-  words: ['image', 'inspect', 'openshell/supervisor:dev'],
+  args: ['image', 'inspect', 'openshell/supervisor:dev'],
   script: `[[ -e $HOME/built ]] || { echo "no such image" >&2; exit 1; }; echo '[{"Id":"sha256:1"}]'`,
 };
 
