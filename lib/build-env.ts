@@ -164,8 +164,8 @@ export class Runner {
   }
 
   /**
-   * Starts a program that outlives the task and may print to the terminal's stderr. The task does not wait for it: bash puts it
-   * into the background and ends, so that it does not become a child of the program that replaces this process.
+   * Starts a program that outlives the task and may print to the terminal's stderr. The task does not wait for it: bash
+   * puts it into the background and ends, so that it is not a child of the program that replaces this process.
    */
   async start(command: Command): Promise<void> {
     this.#refuseCargo(command);

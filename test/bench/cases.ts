@@ -47,7 +47,10 @@ const ZIG_WORDS = ['x86_64-unknown-linux-gnu.2.28', 'x86_64-unknown-linux-gnu.2.
 /** The watcher that a launch leaves behind is bash and Node; it does not count. */
 const WATCHER_PROGRAMS = 2;
 
-/** A launch up to the gateway, which ends at once; its port is one that hardly anybody uses. */
+/**
+ * A launch up to the gateway, which ends at once; its port is one that hardly anybody uses.
+ * @param chain with the start of the watcher, which the launch waits for
+ */
 function launchCase(
   name: string,
   task: string,
@@ -147,10 +150,10 @@ export const CASES: readonly BenchCase[] = [
     limits: { programs: 61 },
   },
   { name: 'image CI', task: 'docker-build-ci', args: [], tools: ['docker'], env: DOCKER, chain: 3 },
-  launchCase('docker', 'gateway-docker', ['docker'], {}, 11, 4),
-  launchCase('docker, another architecture', 'gateway-docker', ['docker'], { FAKE_ARCH: 'aarch64' }, 29, 6),
-  launchCase('podman', 'gateway-podman', ['podman'], {}, 29, 7),
-  launchCase('vm', 'gateway-vm', [], {}, 11, 5),
+  launchCase('docker', 'gateway-docker', ['docker'], {}, 11, 5),
+  launchCase('docker, another architecture', 'gateway-docker', ['docker'], { FAKE_ARCH: 'aarch64' }, 29, 7),
+  launchCase('podman', 'gateway-podman', ['podman'], {}, 29, 8),
+  launchCase('vm', 'gateway-vm', [], {}, 11, 6),
   { name: 'gateway --help', task: 'gateway', args: ['--help'], tools: [], chain: 0, limits: { timesNode: 2 } },
   { name: 'stage --help', task: 'stage', args: ['--help'], tools: [], chain: 0, limits: { timesNode: 2 } },
   {
