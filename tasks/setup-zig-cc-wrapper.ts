@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Makes zig the C and C++ compiler of a Rust target, for workflows and scripts: prints `export`
- * lines, or appends to `GITHUB_ENV` where that is set.
+ * Makes zig the C and C++ compiler of a Rust target, for workflows and scripts: prints `export` lines, or appends to
+ * `GITHUB_ENV` where that is set.
  */
 
 import { runTask } from '../lib/cli/task.ts';

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * `mise run build:docker:prebuilt`: compiles the release binaries that image builds copy, on the
- * host, and stages them below `deploy/docker/.build/prebuilt-binaries/<arch>/`.
+ * `mise run build:docker:prebuilt`: compiles the release binaries that image builds copy, on the host, and stages them
+ * below `deploy/docker/.build/prebuilt-binaries/<arch>/`.
  */
 
 import { runTask } from '../lib/cli/task.ts';

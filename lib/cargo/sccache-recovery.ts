@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * When a compiler wrapper (sccache) fails, and not the build: how that is recognised, and what is tried next. The runner
- * passes in how programs are started.
+ * When a compiler wrapper (sccache) fails, and not the build: how that is recognised, and what is tried next. The
+ * runner passes in how programs are started.
  */
 
 import { basename } from 'node:path';

@@ -3,8 +3,8 @@
 /**
  * Can a binary be shipped? Three checks: a static executable (the supervisor, which runs inside arbitrary images), no
  * newer glibc than a limit (gateway and drivers), and any complete executable for a machine (a dynamic bundle or
- * gateway). None of them throws: a file that cannot be read is refused, and so is a damaged one, because what is missing
- * from it would read as "no interpreter, no needed libraries".
+ * gateway). None of them throws: a file that cannot be read is refused, and so is a damaged one, because what is
+ * missing from it would read as "no interpreter, no needed libraries".
  */
 import { oneLine, shown } from '../errors.ts';
 import type { Arch } from '../host.ts';

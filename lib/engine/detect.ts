@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/**
- * Which engine responds: all are probed at once, each once in a run and within a time limit, and quoted in errors.
- */
+/** Which engine responds: all are probed at once, each once in a run and within a time limit, and quoted in errors. */
 
 import type { RunnerContext } from '../build-env.ts';
 import { type Environment, readVariable } from '../cli/env.ts';

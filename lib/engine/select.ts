@@ -2,8 +2,8 @@
 
 /**
  * Which engine, by the one rule of the suite: `CONTAINER_ENGINE`, then `OPENSHELL_E2E_DRIVER`, then the cluster of the
- * kube context (only where `CONTAINER_ENGINE_TARGET` says so), then what responds, podman first. A contradiction is
- * an error.
+ * kube context (only where `CONTAINER_ENGINE_TARGET` says so), then what responds, podman first. A contradiction is an
+ * error.
  */
 
 import { type Environment, notAllowed, readVariable, textOf } from '../cli/env.ts';

@@ -4,8 +4,8 @@
  * One run at a time in the same place; the others are told which one has it.
  *
  * The record of the holder (pid, start, task) counts only while that very process lives, so a SIGKILL leaves nothing to
- * clean up. Reading and writing the record is serialised by a lock of the kernel, which
- * SQLite takes for us and which ends with its process.
+ * clean up. Reading and writing the record is serialised by a lock of the kernel, which SQLite takes for us and which
+ * ends with its process.
  */
 
 import { rmSync, writeFileSync } from 'node:fs';

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Under sudo nothing in the user's directories becomes root's: what root creates in another user's directory belongs
- * to that user, and commands that need no privilege run as the user.
+ * Under sudo nothing in the user's directories becomes root's: what root creates in another user's directory belongs to
+ * that user, and commands that need no privilege run as the user.
  */
 
 import { existsSync, lchownSync, lstatSync, mkdirSync, statSync } from 'node:fs';
@@ -68,8 +68,8 @@ export function takeDirectoryOwner(path: string): void {
 }
 
 /**
- * Creates a directory and those above it, each with the owner of the one that it is in. One by one: Node's own recursion
- * does not end where a directory can neither be found nor created, as below /proc.
+ * Creates a directory and those above it, each with the owner of the one that it is in. One by one: Node's own
+ * recursion does not end where a directory can neither be found nor created, as below /proc.
  * @throws failure with the system's reason
  */
 export function makeDirectory(path: string, mode?: number): void {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * The image that CI runs in. The build gets the GitHub token as a secret, by the name of the variable that holds it: the
- * value is in the environment of that one child, and nowhere else.
+ * The image that CI runs in. The build gets the GitHub token as a secret, by the name of the variable that holds it:
+ * the value is in the environment of that one child, and nowhere else.
  */
 
 import type { RunnerContext } from '../build-env.ts';

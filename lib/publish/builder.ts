@@ -32,7 +32,6 @@ export interface BuilderChoice {
 
 /**
  * Inspects the builder and chooses.
- *
  * @throws usageError where the named builder, or `multiarch`, exists and cannot publish
  */
 export async function chooseBuilder(ctx: RunnerContext, engine: Engine, config: PublishConfig): Promise<BuilderChoice> {

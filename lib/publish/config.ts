@@ -41,7 +41,6 @@ export interface PublishConfig {
 
 /**
  * Resolves the configuration of a publish.
- *
  * @param extra the user's options for the engine's build commands
  * @throws usageError for any wrong value
  */

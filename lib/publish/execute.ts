@@ -27,7 +27,6 @@ import { dryRunLines, progressText, type Row, rowOf, tableLines } from './report
 
 /**
  * Publishes the images, or prints the plan.
- *
  * @param extra options for the engine's build commands
  * @throws TaskError: 2 before anything is built, else the failed program's own status, with how far it came
  */
@@ -49,7 +48,9 @@ export async function publish(ctx: RunnerContext, extra: readonly string[], isDr
   }
 }
 
-/** Arguments and files are checked first, then the engine, then all that is probed of it and of this machine's tools. */
+/**
+ * Arguments and files are checked first, then the engine, then all that is probed of it and of this machine's tools.
+ */
 async function preparePublish(ctx: RunnerContext, extra: readonly string[]): Promise<PublishPlan> {
   const { env, startDirectory, terminal } = ctx;
   const root = findCheckout(env, startDirectory);
@@ -74,7 +75,6 @@ async function preparePublish(ctx: RunnerContext, extra: readonly string[]): Pro
 
 /**
  * Builds, pushes, sets tags, and reads back.
- *
  * @returns what became of the references, in the order of the plan
  * @throws TaskError with the failed program's own status, and with how far it came
  */
@@ -111,7 +111,6 @@ async function execute(ctx: RunnerContext, plan: PublishPlan): Promise<Row[]> {
 
 /**
  * What the references are now. A registry that does not respond, or wants another password, is found here.
- *
  * @throws usageError with the engine's own reason
  */
 async function readBefore(ctx: RunnerContext, plan: PublishPlan): Promise<Map<string, RegistryState>> {
@@ -136,7 +135,10 @@ export function readDigest(what: string, file: string): string {
   throw failure(`the engine did not give the ${what}: ${file} holds ${shown(text)}`);
 }
 
-/** The error with what it means for the registry, and the same status. For a signal, which stays one, the terminal says it. */
+/**
+ * The error with what it means for the registry, and the same status. For a signal, which stays one, the terminal says
+ * it.
+ */
 function explained({ terminal }: RunnerContext, error: unknown, text: string): unknown {
   if (error instanceof InterruptedError) terminal.say(`publish stopped: ${text}`);
   if (error instanceof InterruptedError || !(error instanceof TaskError)) return error;

@@ -59,7 +59,6 @@ export interface PublishPlan {
 
 /**
  * Plans a publish.
- *
  * @param chosen how it is published, and the name that no other run has
  * @param temporary the directory for temporary files
  * @throws usageError where the tag of a single platform is not a tag, or is one of those that were asked for
@@ -105,7 +104,6 @@ function verifyPlatformTag({ tags }: PublishConfig, tag: string): string {
 
 /**
  * The engine's commands, in the directory that relative paths in the user's options are relative to.
- *
  * @param start starts or prints a command, which sets a reference
  * @param read gives what a command has left in a file
  */
@@ -136,7 +134,6 @@ export async function buildImages(engine: EngineCommands, { images, publishing }
 
 /**
  * Pushes the content of all images, and then sets the tags that do not point at it. For the others nothing is started.
- *
  * @param before what the registry had under the references; empty where that is not known
  * @returns all references, in the order of the plan
  * @throws failure where two tags of an image were set to different digests

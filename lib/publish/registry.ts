@@ -55,8 +55,8 @@ async function readReference(
 }
 
 /**
- * Engines have no status for "does not exist": their messages decide, and those of registries in them. A registry that has
- * no such image yet may also say that it is denied; one that wants a (right) password never has it.
+ * Engines have no status for "does not exist": their messages decide, and those of registries in them. A registry that
+ * has no such image yet may also say that it is denied; one that wants a (right) password never has it.
  */
 export function kindOf(reason: string): Exclude<RegistryState['kind'], 'exists'> {
   if (/no basic auth credentials|authentication required|invalid username/i.test(reason)) return 'failed';

@@ -48,8 +48,7 @@ export function verifyBuilt(run: CargoRun, { executablesOf, compiled, total }: C
 }
 
 /**
- * Copies an artifact to its place. The copy is verified again: between cargo's end and now another cargo may have
- * run.
+ * Copies an artifact to its place. The copy is verified again: between cargo's end and now another cargo may have run.
  * @throws TaskError (1) when the copy is not what it has to be, or the place cannot be written
  */
 export function putInPlace(built: Built): Staged {

@@ -36,7 +36,7 @@ export interface Artifact {
 
 /**
  * One cargo run: one component for all its architectures. With real zig and 400 crates, two targets from nothing take
- * 69 s so, and 100 s in two runs one after the other (`npm run bench`): crates of both keep the cores busy.
+ * 69 s so, and 100 s in two runs one after the other (see the benchmark): crates of both keep the cores busy.
  */
 export interface CargoRun {
   readonly component: Component;

@@ -91,8 +91,8 @@ function readBySkopeo(reference: string): Reading {
 }
 
 /**
- * Podman alone looks at the images of this machine first (`manifest inspect`), unless what the registry has is added
- * to an empty list. That list has the images and their digests, but not the digest of the index.
+ * Podman alone looks at the images of this machine first (`manifest inspect`), unless what the registry has is added to
+ * an empty list. That list has the images and their digests, but not the digest of the index.
  */
 function readByPodman(reference: string, program: string, list: string): Reading {
   const add = ['add', '--all', ...tlsArguments(reference), list, `docker://${reference}`];

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * What publishing needs from an engine. Content goes first and sets no tag that users pull: an image is built without
- * a name, its content is pushed, and from then on it is known by the registry's digest alone. So no image that happens
- * to have the same name can take its place.
+ * What publishing needs from an engine. Content goes first and sets no tag that users pull: an image is built without a
+ * name, its content is pushed, and from then on it is known by the registry's digest alone. So no image that happens to
+ * have the same name can take its place.
  */
 
 import type { ImageBuild } from '../../engine/types.ts';
