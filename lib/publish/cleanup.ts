@@ -16,6 +16,7 @@ import { isSameProcess, thisProcess } from '../process/identity.ts';
 import { type PublishPlan, SCRATCH_PREFIX } from './plan.ts';
 
 const TIMEOUT_MS = 30_000;
+const ATTEMPTS = 3;
 
 /** A name for this run that no other one has, of letters that a tag may have. */
 export function newRunName(): string {
@@ -50,8 +51,13 @@ export async function cleanUp(
   if (leftovers === undefined || signals.aborted.aborted) return;
   const probe = (args: readonly string[]) =>
     runner.probe(probeCommand([engine.program, ...args], config.root), TIMEOUT_MS);
-  const listed = await probe(leftovers.list);
-  const names = listed.ok ? listed.output.split('\n').filter(isOver) : [];
-  const removed = names.length > 0 ? await probe([...leftovers.remove, ...names]) : listed;
+  const remove = async () => {
+    const listed = await probe(leftovers.list);
+    const names = listed.ok ? listed.output.split('\n').filter(isOver) : [];
+    return names.length > 0 ? probe([...leftovers.remove, ...names]) : listed;
+  };
+  let removed = await remove();
+  // Podman 4.3 now and then does not find the content of a list that it is to remove, and finds it when asked again.
+  for (let again = 1; !removed.ok && again < ATTEMPTS && !signals.aborted.aborted; again++) removed = await remove();
   if (!removed.ok) warn(oneLine(removed.reason));
 }

@@ -66,6 +66,13 @@ describe('cleaning up', () => {
     expect(readdirSync(docker.temporary).sort()).toEqual(docker.others);
   });
 
+  test('what podman does not find at first is removed when it does', async () => {
+    const { ctx, plan, tools } = place('podman', '[ -e asked ] && exit 0; : > asked; exit 125');
+    await cleanUp(ctx, plan, isOurs);
+    expect(tools.lines().filter((line) => line.startsWith('podman manifest rm'))).toHaveLength(2);
+    expect(ctx.screen.stderr()).toBe('');
+  });
+
   test('what cannot be removed is a warning', async () => {
     const { ctx, plan } = place('podman', 'echo "in use" >&2; exit 125');
     await cleanUp(ctx, plan, isOurs);
