@@ -22,9 +22,12 @@ import {
 } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { notAllowed } from '../cli/env.ts';
+import type { Terminal } from '../cli/terminal.ts';
 import { failure, usageError } from '../errors.ts';
 import { copyWhole, temporaryOf, writeWhole } from '../fs/atomic-write.ts';
+import { whileLocked } from '../fs/lock.ts';
 import { isTable } from '../fs/parse-json.ts';
+import type { Signals } from '../process/signals.ts';
 
 /** https://semver.org/spec/v2.0.0.html, the suggested expression. */
 const SEMVER =
@@ -76,8 +79,18 @@ export function planOverlay(root: string, targetDirectory: string, version: stri
   return { root, targetDirectory, directory: join(targetDirectory, 'openshell-version', version), version };
 }
 
-/** Creates the overlay, or brings it up to date. Call it where no other run writes the same one. */
-export async function makeOverlay(overlay: Overlay): Promise<void> {
+/** Creates the overlay, or brings it up to date; of two runs at once one waits. */
+export async function makeOverlay(
+  ctx: { readonly signals: Signals; readonly terminal: Terminal },
+  overlay: Overlay,
+): Promise<void> {
+  const path = join(dirname(overlay.directory), `.${overlay.version}.lock`);
+  const remedy = 'set CARGO_TARGET_DIR to a directory on another file system';
+  const lock = { path, remedy, task: `overlay of ${overlay.version}`, other: 'another build of this version' };
+  await whileLocked(ctx, lock, () => writeOverlay(overlay));
+}
+
+async function writeOverlay(overlay: Overlay): Promise<void> {
   const manifest = await stampedManifest(readFileSync(join(overlay.root, 'Cargo.toml'), 'utf8'), overlay.version);
   mkdirSync(overlay.directory, { recursive: true });
   const names = readdirSync(overlay.root).filter((name) => isLinked(overlay, name));

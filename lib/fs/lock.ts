@@ -3,25 +3,50 @@
 /**
  * One run at a time in the same place; the others are told which one has it.
  *
- * The record of the holder (pid, start, task) counts only while that very process lives, so a SIGKILL leaves nothing to
- * clean up. Reading and writing the record is serialised by a lock of the kernel, which SQLite takes for us and which
- * ends with its process.
+ * What counts is the kernel's lock on the file, which ends with its holder. The text in the file says who that is, for
+ * users only. The file stays: a lock on a file that another run has removed would lock nothing.
  */
 
-import { rmSync, writeFileSync } from 'node:fs';
+import {
+  type BigIntStats,
+  closeSync,
+  constants,
+  fchmodSync,
+  fchownSync,
+  fstatSync,
+  ftruncateSync,
+  lstatSync,
+  openSync,
+  readlinkSync,
+  readSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
+import { hostname } from 'node:os';
 import { dirname } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import type { Terminal } from '../cli/terminal.ts';
-import { EXIT, failure, oneLine } from '../errors.ts';
+import { EXIT, errnoOf, oneLine, TaskError, usageError } from '../errors.ts';
 import { isSameProcess, type ProcessIdentity, thisProcess } from '../process/identity.ts';
 import { poll } from '../process/poll.ts';
 import type { Signals } from '../process/signals.ts';
-import { makeDirectory, takeDirectoryOwner } from './ownership.ts';
+import { keepOnExec, tryFlock } from './kernel-lock.ts';
+import { makeDirectory } from './ownership.ts';
 import { parseTable } from './parse-json.ts';
-import { textIn } from './paths.ts';
 
 const POLL_MS = 100;
-const BUSY_POLL_MS = 5;
+/** Another launch that only looks holds the lock for a moment. */
+const LOOK_TIMEOUT_MS = 300;
+const RECORD_BYTES_MAX = 4096;
+/** Never through a link, and never waiting for the other end of a pipe. */
+const OPEN_FLAGS = constants.O_NOFOLLOW | constants.O_NONBLOCK;
+
+/** What is locked. */
+export interface LockedPlace {
+  /** A file of ours in a directory that stays. */
+  readonly path: string;
+  /** What another user can set where the file cannot be locked: `set OPENSHELL_ROOT to another checkout`. */
+  readonly remedy: string;
+}
 
 /** Who holds a lock. */
 export interface Holder extends ProcessIdentity {
@@ -29,118 +54,208 @@ export interface Holder extends ProcessIdentity {
   readonly task: string;
   /** When it took the lock, as an ISO 8601 time. */
   readonly since: string;
+  readonly host: string;
+  /** Which pid namespace its pid is of; `undefined` on systems without them. */
+  readonly namespace?: string | undefined;
+}
+
+/** Another process has the lock. */
+export interface Held {
+  /** `undefined` where it has not said who it is. */
+  readonly holder: Holder | undefined;
 }
 
 /** A held lock; `release` it in a `finally`. */
 export interface Lock {
-  release(): Promise<void>;
+  /** Leaves the lock to the program that replaces this process. */
+  keepOnExec(): Promise<void>;
+  /** A second call does nothing. */
+  release(): void;
 }
 
 /**
- * Runs a body while no other process runs one for the same path; waits for one that does, and says so once.
- * @param path a file of ours in a directory that stays; `path` and `path.db` are used
+ * Runs a body while no other process runs one for the same file; waits for one that does, and says so once.
  * @param task what the body does, for the others
  * @param other what the others do, for this user: `another staging in this checkout`
- * @throws InterruptedError when a signal ends the waiting
+ * @throws InterruptedError when a signal ends the waiting, usageError where the file cannot be locked
  */
 export async function whileLocked<T>(
   { signals, terminal }: { readonly signals: Signals; readonly terminal: Terminal },
-  { path, task, other }: { readonly path: string; readonly task: string; readonly other: string },
+  { task, other, ...place }: LockedPlace & { readonly task: string; readonly other: string },
   body: () => Promise<T>,
 ): Promise<T> {
   let told = false;
   const attempt = async () => {
-    const holder = await tryLock(path, task);
-    if (holder === undefined) return true;
-    if (!told) terminal.say(`waiting for ${other}: ${holderText(holder)}`);
+    const taken = await tryLock(place, task);
+    if ('release' in taken) return taken;
+    if (!told) terminal.say(`waiting for ${other}: ${holderText(taken)}`);
     told = true;
     return undefined;
   };
-  await poll(attempt, { intervalMs: POLL_MS, signal: signals.aborted });
+  const lock = (await poll(attempt, { intervalMs: POLL_MS, signal: signals.aborted })) as Lock;
   try {
     return await body();
   } finally {
-    await release(path);
+    lock.release();
   }
-}
-
-/** Takes a lock, or gives the live process that holds it. */
-export async function takeLock(path: string, task: string): Promise<Lock | Holder> {
-  return (await tryLock(path, task)) ?? { release: () => release(path) };
-}
-
-/** The live process that holds a lock; `undefined` where it is free. */
-export function lockHolder(path: string): Holder | undefined {
-  const holder = readHolder(path);
-  return holder !== undefined && isSameProcess(holder) ? holder : undefined;
-}
-
-async function tryLock(path: string, task: string): Promise<Holder | undefined> {
-  makeDirectory(dirname(path));
-  return serialised(path, () => {
-    const holder = readHolder(path);
-    if (holder !== undefined && isSameProcess(holder)) return holder;
-    const mine: Holder = { ...thisProcess(), task, since: new Date().toISOString() };
-    // Read and written only inside `serialised`, and of no use after a power cut: no rename, no fsync.
-    writeFileSync(path, `${JSON.stringify(mine)}\n`);
-    takeDirectoryOwner(path);
-    return undefined;
-  });
-}
-
-async function release(path: string): Promise<void> {
-  await serialised(path, () => {
-    const holder = readHolder(path);
-    if (holder?.pid === process.pid) rmSync(path, { force: true });
-  });
-}
-
-/** A holder for users: `pid 123 (stage supervisor, since 12:00:01)`. */
-export function holderText(holder: Holder): string {
-  return `pid ${holder.pid} (${oneLine(holder.task)}, since ${new Date(holder.since).toLocaleTimeString('en-GB')})`;
-}
-
-function readHolder(path: string): Holder | undefined {
-  const holder = parseTable(textIn(path) ?? '') as Partial<Holder> | undefined;
-  // Signal 0 to the pids 0 and below asks about groups, and succeeds: such a record would be held for ever.
-  const isRecord = Number.isSafeInteger(holder?.pid) && Number(holder?.pid) > 0 && typeof holder?.task === 'string';
-  return isRecord ? (holder as Holder) : undefined;
 }
 
 /**
- * Runs a short synchronous body while no other process runs one for the same path.
- * @throws failure where the system does not give the lock
+ * Takes a lock, or says who holds it.
+ * @param task what is done under it, for the others
+ * @throws usageError where the file cannot be locked
  */
-async function serialised<T>(path: string, body: () => T): Promise<T> {
-  const attempt = () => {
-    const database = openDatabase(path);
-    try {
-      database.exec('BEGIN EXCLUSIVE');
-      takeDirectoryOwner(`${path}.db`);
-      return { value: body() };
-    } catch (error) {
-      if (/database is locked/.test((error as Error).message)) return undefined;
-      throw isSqlite(error) ? unusable(path, error) : error;
-    } finally {
-      database.close();
-    }
+export async function takeLock(place: LockedPlace, task: string): Promise<Lock | Held> {
+  let taken: Lock | Held = { holder: undefined };
+  const attempt = async () => {
+    taken = await tryLock(place, task);
+    return 'release' in taken ? taken : undefined;
   };
-  const done = await poll(attempt, { intervalMs: BUSY_POLL_MS });
-  return (done as { value: T }).value;
+  await poll(attempt, { intervalMs: POLL_MS / 4, timeoutMs: LOOK_TIMEOUT_MS });
+  return taken;
 }
 
-function openDatabase(path: string): DatabaseSync {
+/**
+ * Who holds a lock; `undefined` where it is free.
+ * @throws usageError where the file cannot be locked
+ */
+export async function whoHolds(place: LockedPlace): Promise<Held | undefined> {
+  let handle: number;
   try {
-    return new DatabaseSync(`${path}.db`, { timeout: 0 });
+    handle = openSync(place.path, constants.O_RDONLY | OPEN_FLAGS);
   } catch (error) {
-    throw unusable(path, error);
+    // The directory of the file is not this function's to judge.
+    if (['ENOENT', 'ENOTDIR'].includes(errnoOf(error) ?? '')) return undefined;
+    throw unusable(place, error);
+  }
+  try {
+    verifyFile(place, fstatSync(handle, { bigint: true }));
+    return (await flock(place, handle, 'shared')) ? undefined : { holder: readHolder(handle) };
+  } finally {
+    closeSync(handle);
   }
 }
 
-function isSqlite(error: unknown): boolean {
-  return (error as NodeJS.ErrnoException).code === 'ERR_SQLITE_ERROR';
+/** A holder for users: `pid 123 (stage supervisor, since 12:00:01)`. */
+export function holderText({ holder }: Held): string {
+  if (holder === undefined) return 'a process that has not said which';
+  const { host, namespace, pid, since, task } = holder;
+  const isHere = host === hostname() && namespace === pidNamespace();
+  const hasEnded = isHere && !isSameProcess(holder);
+  const where = host === hostname() ? ' of another container' : ` on ${host}`;
+  const what = `pid ${pid}${isHere ? '' : where} (${task}, since ${new Date(since).toLocaleTimeString('en-GB')})`;
+  return oneLine(hasEnded ? `a process that was started by ${what} and has outlived it` : what);
 }
 
-function unusable(path: string, cause: unknown) {
-  return failure(`the lock ${path}.db cannot be used; check its directory and remove the file`, EXIT.failed, { cause });
+async function tryLock(place: LockedPlace, task: string): Promise<Lock | Held> {
+  const handle = openLockFile(place);
+  let isTaken = false;
+  try {
+    if (!(await flock(place, handle, 'exclusive'))) return { holder: readHolder(handle) };
+    isTaken = isStillThere(place.path, handle);
+  } finally {
+    if (!isTaken) closeSync(handle);
+  }
+  if (!isTaken) return tryLock(place, task);
+  writeHolder(handle, task);
+  return lockOf(handle);
+}
+
+function lockOf(handle: number): Lock {
+  let isHeld = true;
+  const release = () => {
+    // Closed twice, the number could be that of another file by now.
+    if (isHeld) closeSync(handle);
+    isHeld = false;
+  };
+  return { keepOnExec: () => keepOnExec(handle), release };
+}
+
+/** Opens the file, or creates it for all who can write to its directory. */
+function openLockFile(place: LockedPlace): number {
+  const { path } = place;
+  let handle: number | undefined;
+  try {
+    makeDirectory(dirname(path));
+    handle = openSync(path, constants.O_RDWR | constants.O_CREAT | OPEN_FLAGS, 0o644);
+    const file = fstatSync(handle, { bigint: true });
+    verifyFile(place, file);
+    shareLikeDirectory(handle, file, dirname(path));
+    return handle;
+  } catch (error) {
+    if (handle !== undefined) closeSync(handle);
+    throw unusable(place, error);
+  }
+}
+
+/** What is not a plain file, or has another name elsewhere, is not ours to write to. */
+function verifyFile(place: LockedPlace, file: BigIntStats): void {
+  const wrong = !file.isFile() ? 'is not a file' : file.nlink > 1n ? 'is a hard link' : undefined;
+  if (wrong !== undefined) throw usageError(`the lock ${place.path} ${wrong}; remove it`);
+}
+
+/** A new file of ours gets the owner of its directory where root creates it, and the writers of the directory. */
+function shareLikeDirectory(handle: number, file: BigIntStats, directory: string): void {
+  const euid = process.geteuid?.();
+  if (euid === undefined || file.uid !== BigInt(euid)) return;
+  const { gid, mode, uid } = statSync(directory);
+  const wanted = 0o644 | (mode & 0o022);
+  if ((file.mode & 0o777n) !== BigInt(wanted)) fchmodSync(handle, wanted);
+  if (euid === 0 && uid !== 0) fchownSync(handle, uid, gid);
+}
+
+/** @throws usageError at once where the file system does not lock, as on some network shares */
+async function flock(place: LockedPlace, handle: number, kind: 'exclusive' | 'shared'): Promise<boolean> {
+  try {
+    return await tryFlock(handle, kind);
+  } catch (error) {
+    const code = errnoOf(error);
+    if (code === undefined) throw error;
+    throw usageError(
+      `the lock ${place.path} cannot be taken: its file system gives no lock (${code}); ${place.remedy}`,
+    );
+  }
+}
+
+/** Whether the locked file is the one that others open; a removed file would keep nobody out. */
+function isStillThere(path: string, handle: number): boolean {
+  const now = lstatSync(path, { bigint: true, throwIfNoEntry: false });
+  const locked = fstatSync(handle, { bigint: true });
+  return now?.ino === locked.ino && now.dev === locked.dev;
+}
+
+/** Only others read it, so a full disk is no reason to stop. */
+function writeHolder(handle: number, task: string): void {
+  const own = { ...thisProcess(), task, since: new Date().toISOString() };
+  const mine: Holder = { ...own, host: hostname(), namespace: pidNamespace() };
+  try {
+    ftruncateSync(handle);
+    writeSync(handle, `${JSON.stringify(mine)}\n`, 0);
+  } catch {}
+}
+
+function readHolder(handle: number): Holder | undefined {
+  const bytes = Buffer.alloc(RECORD_BYTES_MAX);
+  const text = bytes.toString('utf8', 0, readSync(handle, bytes, 0, bytes.length, 0));
+  const { pid, task, since, host, ...rest } = parseTable(text) ?? {};
+  const isRecord = Number.isSafeInteger(pid) && Number(pid) > 0 && [task, since, host].every(isText);
+  return isRecord ? ({ pid, task, since, host, ...rest } as unknown as Holder) : undefined;
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string';
+}
+
+/** pid_namespaces(7) */
+function pidNamespace(): string | undefined {
+  try {
+    return readlinkSync('/proc/self/ns/pid');
+  } catch {
+    return undefined;
+  }
+}
+
+function unusable({ path, remedy }: LockedPlace, cause: unknown) {
+  const isReady = cause instanceof TaskError ? cause.exitCode === EXIT.usage : errnoOf(cause) === undefined;
+  return isReady ? cause : usageError(`the lock ${path} cannot be used; ${remedy}`, { cause });
 }

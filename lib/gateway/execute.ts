@@ -16,7 +16,7 @@ import { planDevBuild } from '../dev-build/plan.ts';
 import type { Engine } from '../engine/types.ts';
 import { usageError } from '../errors.ts';
 import { verifyWritable } from '../fs/atomic-write.ts';
-import { type Holder, holderText, lockHolder, takeLock } from '../fs/lock.ts';
+import { type Held, holderText, type Lock, type LockedPlace, takeLock, whoHolds } from '../fs/lock.ts';
 import { invokerOf } from '../fs/ownership.ts';
 import { makePrivateDirectory, ownersOf } from '../fs/private-directory.ts';
 import { thisHost } from '../host.ts';
@@ -54,13 +54,12 @@ export async function launch(
   }
   const { config } = plan;
   makePrivateDirectory(config.stateSource, config.stateDirectory, ownersOf(invoker?.uid));
-  // The gateway keeps the lock: it runs as this very process.
-  const lock = await takeLock(lockPath(config), `gateway ${config.name} with ${record.name}`);
+  const lock = await takeLock(lockOf(config), `gateway ${config.name} with ${record.name}`);
   if (!('release' in lock)) throw inUse(config, lock);
   try {
-    return await executeSteps(ctx, plan, steps);
+    return await executeSteps(ctx, plan, steps, lock);
   } finally {
-    await lock.release();
+    lock.release();
   }
 }
 
@@ -77,10 +76,10 @@ async function planLaunch(ctx: LaunchContext, record: DriverRecord): Promise<Lau
 /** Checks the port, the state directory and the registry; a value that is wrong is not tried. */
 async function verifyPlace(config: Config, problems: Problems): Promise<void> {
   if (!problems.isEmpty) return;
-  problems.attempt(() => {
-    const holder = lockHolder(lockPath(config));
-    if (holder !== undefined) throw inUse(config, holder);
-  }, undefined);
+  await problems.attemptAsync(async () => {
+    const held = await whoHolds(lockOf(config));
+    if (held !== undefined) throw inUse(config, held);
+  });
   // The gateway is registered when everything else is done, too late to find that this cannot be.
   const registry = dirname(metadataPath(config.configHome, config.name));
   problems.attempt(() => verifyWritable(registry, 'set XDG_CONFIG_HOME to another directory'), undefined);
@@ -129,21 +128,23 @@ async function knownTools(
 }
 
 /** Executes the steps, and replaces this process by the gateway. */
-async function executeSteps(ctx: LaunchContext, plan: LaunchPlan, steps: LaunchSteps): Promise<number> {
+async function executeSteps(ctx: LaunchContext, plan: LaunchPlan, steps: LaunchSteps, lock: Lock): Promise<number> {
   const { terminal } = ctx;
   for (const step of steps.before) await terminal.section(step.name, () => step.run(), step.title);
   const build = await terminal.section(steps.build.name, () => steps.build.run(), steps.build.title);
   for (const step of steps.after) await terminal.section(step.name, () => step.run(build), step.title);
   for (const line of bannerLines(ctx, plan)) terminal.say(line);
-  return execGateway(ctx, plan, build.gateway);
+  return execGateway(ctx, plan, build.gateway, lock);
 }
 
-function lockPath(config: Config): string {
-  return join(config.stateDirectory, '.launch.lock');
+/** Nobody else may run a gateway in the state directory, from here until the gateway ends. */
+function lockOf({ stateDirectory, stateSource }: Config): LockedPlace {
+  const path = join(stateDirectory, '.launch.lock');
+  return { path, remedy: `set ${stateSource} to a directory on another file system` };
 }
 
-function inUse({ stateDirectory, stateSource }: Config, holder: Holder) {
+function inUse({ stateDirectory, stateSource }: Config, held: Held) {
   return usageError(
-    `${stateDirectory} is in use by ${holderText(holder)}; stop that gateway, or set ${stateSource} to another directory`,
+    `${stateDirectory} is in use by ${holderText(held)}; stop it, or set ${stateSource} to another directory`,
   );
 }

@@ -6,6 +6,7 @@
  */
 
 import { accessSync, closeSync, constants, openSync } from 'node:fs';
+import type { Lock } from '../fs/lock.ts';
 import { takeDirectoryOwner } from '../fs/ownership.ts';
 import { thisProcess } from '../process/identity.ts';
 import type { LaunchContext } from './config.ts';
@@ -18,11 +19,12 @@ import { watchCommand } from './watcher.ts';
 /**
  * Registers the gateway, starts the watcher, and replaces this process by the gateway.
  * @param binary the path of the gateway
+ * @param lock of the state directory, which the gateway keeps for as long as it runs
  * @returns the gateway's exit status, where the process could not be replaced
  * @throws usageError where the port has been taken since the preflight; an error of the file system where the binary
  *   cannot run
  */
-export async function execGateway(ctx: LaunchContext, plan: LaunchPlan, binary: string): Promise<number> {
+export async function execGateway(ctx: LaunchContext, plan: LaunchPlan, binary: string, lock: Lock): Promise<number> {
   const { runner, signals, startDirectory } = ctx;
   const { config, preparation } = plan;
   const { bindAddress, configHome, endpoint, name, port } = config;
@@ -47,6 +49,7 @@ export async function execGateway(ctx: LaunchContext, plan: LaunchPlan, binary: 
   } finally {
     await started;
   }
+  await lock.keepOnExec();
   return runner.exec(gatewayCommand(ctx, plan, binary));
 }
 

@@ -55,7 +55,8 @@ export async function withStaged(
   if (prepared === undefined) return whileUnchanged(config, body);
   const names = config.components.map(({ name }) => name).join(' ');
   const path = join(config.root, PRODUCT.prebuiltDirectory, '..', `.image-${names.replaceAll(' ', '-')}.lock`);
-  return whileLocked(ctx, { path, task: `image ${names}`, other: 'another build of this image' }, async () => {
+  const lock = { path, remedy: 'set OPENSHELL_ROOT to a checkout on another file system', task: `image ${names}` };
+  return whileLocked(ctx, { ...lock, other: 'another build of this image' }, async () => {
     const staged = await executeStage(ctx, prepared);
     for (const line of reportLines(config.root, staged)) ctx.terminal.say(line);
     await whileUnchanged(config, body);

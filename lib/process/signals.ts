@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Signals to the task: SIGINT, SIGTERM and SIGHUP end it, but only after what it started has ended.
+ * Signals to the task: SIGINT, SIGTERM, SIGHUP and SIGQUIT end it, but only after what it started has ended.
  *
  * A child runs in a process group of its own, so the signal goes to the whole group once; a repeated signal kills the
  * group. The task then unwinds through its `finally` blocks and exits 128+n.
@@ -11,7 +11,7 @@ import { errnoOf, InterruptedError, statusOfSignal } from '../errors.ts';
 import { isGroupAlive } from './identity.ts';
 import { poll } from './poll.ts';
 
-const ENDING = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+const ENDING = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const;
 /** How long the rest of a group may take to end after its leader has. */
 const GROUP_GRACE_MS = 2000;
 const GROUP_POLL_MS = 20;

@@ -86,7 +86,8 @@ export async function executeStage(ctx: RunnerContext, prepared: PreparedStage):
   const { components, root } = prepared.plan.config;
   const task = `stage ${components.map(({ name }) => name).join(' ')}`;
   const path = join(root, 'deploy/docker/.build/.stage.lock');
-  return whileLocked(ctx, { path, task, other: 'another staging in this checkout' }, async () => {
+  const remedy = 'set OPENSHELL_ROOT to a checkout on another file system';
+  return whileLocked(ctx, { path, remedy, task, other: 'another staging in this checkout' }, async () => {
     // Everything is built and verified before anything is staged: `all` never leaves one new and one old.
     const built = await buildAll(ctx, prepared);
     return ctx.terminal.section('staging', async () => built.map(putInPlace));
@@ -103,7 +104,7 @@ export async function buildAll(ctx: RunnerContext, { plan, toolchain, missing }:
     const add = addTargets(toolchain, plan.config.root, missing);
     await terminal.section('Rust targets', () => installTargets(runner, add));
   }
-  if (plan.overlay !== undefined) await makeOverlay(plan.overlay);
+  if (plan.overlay !== undefined) await makeOverlay(ctx, plan.overlay);
   const built: Built[] = [];
   for (const run of plan.runs) {
     const targets = run.artifacts.map(({ arch, triple }) => `linux/${arch} (${triple})`).join(', ');

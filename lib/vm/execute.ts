@@ -74,7 +74,8 @@ function orExisting<T>(config: BundleConfig, result: Promise<T>): Promise<T | Ex
  */
 export async function executeBundle(ctx: RunnerContext, { config, source }: PreparedBundle): Promise<Bundle> {
   const path = join(config.stage.root, 'target/.vm-bundle.lock');
-  const lock = { path, task: 'VM bundle', other: 'another bundle of this checkout' };
+  const remedy = 'set OPENSHELL_ROOT to a checkout on another file system';
+  const lock = { path, remedy, task: 'VM bundle', other: 'another bundle of this checkout' };
   const result =
     'stage' in source
       ? await whileLocked(ctx, lock, () => orExisting(config, buildBundle(ctx, config, source.stage)))

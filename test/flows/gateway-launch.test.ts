@@ -15,7 +15,8 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { takeLock } from '../../lib/fs/lock.ts';
 import { FakeLaunch } from '../support/fake-launch.ts';
 import { DRIVERS, expectRefused, launcherOf, newLaunch, run, startLauncher } from '../support/launchers.ts';
 import { listen } from '../support/listener.ts';
@@ -94,9 +95,11 @@ describe.each(DRIVERS)('launching with fake tools: %s', tools.options, (driver) 
   test('port, registry and lock are tried with the values that were given, not with others in their place', async () => {
     const launch = newLaunch(driver);
     launch.port = await listen('127.0.0.1');
-    mkdirSync(launch.state(driver), { recursive: true });
-    const holder = { pid: process.pid, task: 'another launch', since: new Date().toISOString() };
-    writeFileSync(join(launch.state(driver), '.launch.lock'), JSON.stringify(holder));
+    mkdirSync(launch.state(driver), { recursive: true, mode: 0o700 });
+    const lock = await takeLock({ path: join(launch.state(driver), '.launch.lock'), remedy: '' }, 'another launch');
+    onTestFinished(() => {
+      if ('release' in lock) lock.release();
+    });
     const file = join(launch.tools.directory, 'file');
     writeFileSync(file, '');
     const taken = { XDG_CONFIG_HOME: file };
@@ -171,6 +174,25 @@ describe.each(DRIVERS)('launching with fake tools: %s', tools.options, (driver) 
     );
     expect(readFileSync(join(launch.state(driver), 'gateway.toml'), 'utf8')).toBe(before);
     expect(launch.builds()).toHaveLength(builds);
+  });
+
+  const unshare = requireTools('cc', 'unshare');
+  test('F6: so does one in another pid namespace, whichever of them is in it', unshare.options, async () => {
+    const launch = newLaunch(driver);
+    const namespace = [unshare.path('unshare'), '--pid', '--fork', '--mount-proc', '--kill-child'];
+    const running = await startLauncher(launch, driver, [], {}, namespace);
+    await running.said(' is up at ');
+    const held = /^error: \S+ is in use by pid \d+ of another container \(gateway \S+ with /m;
+    const builds = launch.builds().length;
+    for (const through of [[], namespace]) {
+      const second = await run(launch, driver, [], {}, { through });
+      expect(second).toMatchObject({ status: 2, stdout: '' });
+      expect(second.stderr).toMatch(held);
+    }
+    expect(launch.builds()).toHaveLength(builds);
+    running.kill('SIGKILL');
+    await running.ended;
+    expect((await run(launch, driver, [], { FAKE_GATEWAY: 'exit 7' })).status).toBe(7);
   });
 
   test('settings that a gateway would stumble over do not reach it', async () => {

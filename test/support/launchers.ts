@@ -39,16 +39,20 @@ export function run(
   return launch.launch(launcher.task, [...launcher.args, ...args], { ...stateRoot(launch), ...extra }, options);
 }
 
-/** Starts the driver's launcher, which is killed when the test ends; its gateway listens until a signal. */
+/**
+ * Starts the driver's launcher, which is killed when the test ends; its gateway listens until a signal.
+ * @param through as in `TaskOptions`
+ */
 export async function startLauncher(
   launch: FakeLaunch,
   driver: DriverName,
   args: readonly string[] = [],
   extra: Extra = {},
+  through: readonly string[] = [],
 ): Promise<RunningLaunch> {
   const launcher = launcherOf(driver);
   const env = await launch.launchEnv({ FAKE_GATEWAY: 'listen', ...stateRoot(launch), ...extra });
-  return startLaunch(launcher.task, [...launcher.args, ...args], { cwd: launch.root, env });
+  return startLaunch(launcher.task, [...launcher.args, ...args], { cwd: launch.root, env, through });
 }
 
 /** Where the VM driver keeps its state: in a short path of the test's own. */

@@ -21,7 +21,7 @@ const terminal = new Terminal(out, out, {});
 signals.listen();
 try {
   for (let round = 0; round < Number(rounds); round++) {
-    await whileLocked({ signals, terminal }, { path, task, other: 'another holder' }, async () => {
+    await whileLocked({ signals, terminal }, { path, task, other: 'another holder', remedy: 'move it' }, async () => {
       say('held');
       if (guarded !== '') writeFileSync(guarded, '', { flag: 'wx' });
       if (pause.startsWith('/')) while (!existsSync(pause)) await sleep(5);

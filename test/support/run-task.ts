@@ -21,6 +21,8 @@ export interface TaskOptions {
   readonly env: Readonly<Record<string, string>>;
   /** Start it as the leader of a process group of its own, as a shell does. */
   readonly isGroup?: boolean;
+  /** A program with its arguments that starts the task: `unshare --pid`. */
+  readonly through?: readonly string[];
   /** Called with the process as soon as it runs. */
   readonly onStart?: (child: ChildProcess) => void;
 }
@@ -46,7 +48,8 @@ export function runTaskFile(name: string, args: readonly string[], options: Task
 
 /** Runs a program and gives how it ended. */
 export async function runProcess(program: string, args: readonly string[], options: TaskOptions): Promise<TaskResult> {
-  const child = spawn(program, args, {
+  const [first = '', ...rest] = [...(options.through ?? []), program, ...args];
+  const child = spawn(first, rest, {
     cwd: options.cwd,
     env: { NODE_COMPILE_CACHE: COMPILE_CACHE, ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -5,7 +5,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { onTestFinished } from 'vitest';
-import { runTaskFile, type TaskResult } from './run-task.ts';
+import { runTaskFile, type TaskOptions, type TaskResult } from './run-task.ts';
 
 const POLL_MS = 20;
 
@@ -23,7 +23,7 @@ export interface RunningLaunch {
 export function startLaunch(
   name: string,
   args: readonly string[],
-  options: { readonly cwd: string; readonly env: Readonly<Record<string, string>> },
+  options: Pick<TaskOptions, 'cwd' | 'env' | 'through'>,
 ): RunningLaunch {
   let child: ChildProcess | undefined;
   let text = '';

@@ -24,7 +24,6 @@ const ALLOWED_MODULES = [
     'net',
     'os',
     'path',
-    'sqlite',
     'stream',
     'stream/consumers',
     'timers/promises',
@@ -32,6 +31,7 @@ const ALLOWED_MODULES = [
     'util',
     'zlib',
   ].map((name) => `node:${name}`),
+  'fs-ext-extra-prebuilt',
   'minimist',
   'smol-toml',
 ];

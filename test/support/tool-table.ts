@@ -102,6 +102,7 @@ export const SYSTEM_PROGRAMS = [
   'setpriv',
   'skopeo',
   'strace',
+  'unshare',
   'zstd',
 ] as const;
 

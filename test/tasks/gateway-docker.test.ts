@@ -57,7 +57,7 @@ describe('gateway:docker', tools.options, () => {
     launch.setCargo({ before: `: > ${mark}; /bin/sleep 30` });
     const onStart = (child: ChildProcess) => void until(() => existsSync(mark)).then(() => child.kill('SIGINT'));
     expect((await run(launch, 'docker', [], {}, { onStart })).status).toBe(130);
-    expect(readdirSync(launch.state('docker')).filter((name) => name !== '.launch.lock.db')).toEqual([]);
+    expect(readdirSync(launch.state('docker')).filter((name) => name !== '.launch.lock')).toEqual([]);
   });
 
   test('H6: for another machine the supervisor comes from staging, and no image is built', async () => {

@@ -17,11 +17,26 @@ import { basename, dirname, join } from 'node:path';
 import fc from 'fast-check';
 import { parse, stringify, TomlDate } from 'smol-toml';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { makeOverlay, planOverlay, stampedManifest, verifyVersion } from '../../../lib/cargo/version-overlay.ts';
+import {
+  makeOverlay,
+  type Overlay,
+  planOverlay,
+  stampedManifest,
+  verifyVersion,
+} from '../../../lib/cargo/version-overlay.ts';
+import { Terminal } from '../../../lib/cli/terminal.ts';
+import { Signals } from '../../../lib/process/signals.ts';
 import { anyText } from '../../support/any-text.ts';
+import { runProcess } from '../../support/run-task.ts';
 import { refusalFrom, refusalOf } from '../../support/task-errors.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
 
+/** Makes an overlay, with nobody to tell about it. */
+const make = (overlay: Overlay) =>
+  makeOverlay({ signals: new Signals(), terminal: new Terminal(QUIET, QUIET, {}) }, overlay);
+
+const QUIET = { write: () => true };
+const MODULE = join(import.meta.dirname, '../../../lib');
 const MANIFEST = '[workspace.package]\nversion = "0.0.0"\n';
 const LONGEST = `1.2.3-${'a'.repeat(122)}`;
 
@@ -268,8 +283,8 @@ describe('the overlay (faults C10, C11, C12)', () => {
   test('a stamped manifest, a copy of the lock file, links to the rest; the checkout is untouched', async () => {
     const before = snapshot();
     const overlay = inside();
-    await makeOverlay(overlay);
-    await makeOverlay(overlay);
+    await make(overlay);
+    await make(overlay);
     expect(snapshot()).toEqual(before);
     expect(read(readFileSync(join(overlay.directory, 'Cargo.toml'), 'utf8'))).toEqual({
       workspace: { members: ['crates/*'], package: { version: '1.2.3' } },
@@ -292,42 +307,42 @@ describe('the overlay (faults C10, C11, C12)', () => {
 
   test('what cargo writes into its lock file does not reach the checkout', async () => {
     const overlay = inside();
-    await makeOverlay(overlay);
+    await make(overlay);
     writeFileSync(join(overlay.directory, 'Cargo.lock'), 'moved');
     expect(readFileSync(join(root, 'Cargo.lock'), 'utf8')).toBe('version = 4\n');
-    await makeOverlay(overlay);
+    await make(overlay);
     expect(readFileSync(join(overlay.directory, 'Cargo.lock'), 'utf8')).toBe('version = 4\n');
   });
 
   test('a checkout without a lock file', async () => {
     rmSync(join(root, 'Cargo.lock'));
-    await makeOverlay(inside());
+    await make(inside());
     expect(existsSync(join(inside().directory, 'Cargo.lock'))).toBe(false);
   });
 
   test('outside the checkout .cargo is linked too; cargo would not find it otherwise', async () => {
     const overlay = planned(join(temporaryDirectory(), 'out'));
-    await makeOverlay(overlay);
+    await make(overlay);
     expect(linksOf(overlay.directory)).toEqual(['.cargo', 'a link', 'crates', 'proto', 'rust-toolchain.toml']);
   });
 
   test('a target directory of another name is not linked into itself', async () => {
     mkdirSync(join(root, '..output'));
     const overlay = planned(join(root, '..output'));
-    await makeOverlay(overlay);
+    await make(overlay);
     expect(linksOf(overlay.directory)).toEqual(['a link', 'crates', 'proto', 'rust-toolchain.toml']);
   });
 
   test('a target directory below a source directory does not hide that directory', async () => {
     const overlay = planned(join(root, 'crates/openshell-server/target'));
-    await makeOverlay(overlay);
+    await make(overlay);
     expect(linksOf(overlay.directory)).toContain('crates');
     expect(statSync(join(overlay.directory, 'crates/openshell-server/src/main.rs')).isFile()).toBe(true);
   });
 
   test('brought up to date: new entries come, stale links go, wrong ones are set right, the rest stays', async () => {
     const overlay = inside();
-    await makeOverlay(overlay);
+    await make(overlay);
     const { ino } = lstatSync(join(overlay.directory, 'crates'));
     writeFileSync(join(root, 'new file'), '');
     rmSync(join(root, 'proto'), { recursive: true });
@@ -337,7 +352,7 @@ describe('the overlay (faults C10, C11, C12)', () => {
     symlinkSync(join(root, '.git'), join(overlay.directory, '.git'));
     writeFileSync(join(overlay.directory, 'notes of a user'), '');
     writeFileSync(join(root, 'Cargo.toml'), `[workspace]\nresolver = "3"\n${MANIFEST}`);
-    await makeOverlay(overlay);
+    await make(overlay);
     expect(linksOf(overlay.directory)).toEqual(['a link', 'crates', 'new file', 'rust-toolchain.toml']);
     expect(readlinkSync(join(overlay.directory, 'rust-toolchain.toml'))).toBe(join(root, 'rust-toolchain.toml'));
     expect(lstatSync(join(overlay.directory, 'crates')).ino).toBe(ino);
@@ -347,11 +362,11 @@ describe('the overlay (faults C10, C11, C12)', () => {
 
   test('unchanged files keep their time, so that cargo has nothing to do', async () => {
     const overlay = inside();
-    await makeOverlay(overlay);
+    await make(overlay);
     const times = () =>
       ['Cargo.toml', 'Cargo.lock', 'crates'].map((name) => lstatSync(join(overlay.directory, name)).mtimeMs);
     const before = times();
-    await makeOverlay(overlay);
+    await make(overlay);
     expect(times()).toEqual(before);
   });
 
@@ -360,7 +375,7 @@ describe('the overlay (faults C10, C11, C12)', () => {
     mkdirSync(dirname(path), { recursive: true });
     if (kind === 'file') writeFileSync(path, 'precious');
     else mkdirSync(path);
-    expect(await refusalFrom(() => makeOverlay(inside()))).toBe(
+    expect(await refusalFrom(() => make(inside()))).toBe(
       `1: ${path} is in the way of a link; remove ${dirname(path)} and try again`,
     );
     expect(lstatSync(path).isSymbolicLink()).toBe(false);
@@ -370,14 +385,33 @@ describe('the overlay (faults C10, C11, C12)', () => {
     const before = snapshot();
     mkdirSync(inside().directory, { recursive: true });
     for (const name of ['Cargo.toml', 'Cargo.lock']) symlinkSync(join(root, name), join(inside().directory, name));
-    await makeOverlay(inside());
+    await make(inside());
     expect(snapshot()).toEqual(before);
     expect(readFileSync(join(inside().directory, 'Cargo.toml'), 'utf8')).toContain('1.2.3');
   });
 
   test('a manifest without a version: nothing is made', async () => {
     writeFileSync(join(root, 'Cargo.toml'), '[workspace]\n');
-    expect(await refusalFrom(() => makeOverlay(inside()))).toMatch(/^2: Cargo\.toml has no version/);
+    expect(await refusalFrom(() => make(inside()))).toMatch(/^2: Cargo\.toml has no version/);
     expect(existsSync(inside().directory)).toBe(false);
+  });
+
+  test('F8: four runs at once over 200 entries, each several times: none takes the links of another away', async () => {
+    for (let n = 0; n < 200; n++) writeFileSync(join(root, `entry-${n}`), '');
+    const overlay = inside();
+    const script = `
+      const { makeOverlay } = await import(${JSON.stringify(join(MODULE, 'cargo/version-overlay.ts'))});
+      const { Signals } = await import(${JSON.stringify(join(MODULE, 'process/signals.ts'))});
+      const terminal = { say: () => undefined };
+      for (let round = 0; round < 3; round++) {
+        (await import('node:fs')).rmSync(${JSON.stringify(join(overlay.directory, 'entry-7'))}, { force: true });
+        await makeOverlay({ signals: new Signals(), terminal }, ${JSON.stringify(overlay)});
+      }`;
+    const args = ['--input-type=module-typescript', '-e', script];
+    const four = Array.from({ length: 4 }, () => runProcess(process.execPath, args, { cwd: '/', env: {} }));
+    for (const result of await Promise.all(four)) expect(result).toMatchObject({ status: 0, stderr: '' });
+    const links = readdirSync(overlay.directory).filter((name) => name.startsWith('entry-'));
+    expect(links.length).toBeGreaterThanOrEqual(199);
+    expect(readdirSync(overlay.directory).filter((name) => name.endsWith('.tmp'))).toEqual([]);
   });
 });

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { readCargoSettings } from '../../../lib/cargo/config-files.ts';
+import { whoHolds } from '../../../lib/fs/lock.ts';
 import { DRIVERS } from '../../../lib/gateway/drivers/index.ts';
 import { launch } from '../../../lib/gateway/execute.ts';
 import { FakeLaunch } from '../../support/fake-launch.ts';
@@ -60,6 +60,6 @@ test(
     const ctx = inProcess(fake.tools, env, fake.root);
     expect(await launch(ctx, DRIVERS.docker, { ...DRY_RUN, 'dry-run': false })).toBe(7);
     expect(fake.served()?.pid).not.toBe(process.pid);
-    expect(existsSync(join(fake.state('docker'), '.launch.lock'))).toBe(false);
+    expect(await whoHolds({ path: join(fake.state('docker'), '.launch.lock'), remedy: '' })).toBeUndefined();
   },
 );
