@@ -150,9 +150,7 @@ export class Runner {
     this.#signals.throwIfReceived();
     const text = this.#shellText(command, this.#guardedLimit(command), 'exec ');
     const child = this.#spawn(command, text, { stdio: 'inherit', detached: false });
-    const pass = () => this.#signals.received !== 'SIGINT' && child.kill(this.#signals.received);
-    this.#signals.aborted.addEventListener('abort', pass, { once: true });
-    const status = await exitStatus(child);
+    const status = await this.#signals.relay(child, exitStatus(child), true);
     this.#signals.throwIfReceived();
     const signal = child.signalCode ?? undefined;
     if (status !== 0) throw commandFailed(command, { status, signal, stdout: '', stderr: '', timedOut: false });
@@ -184,14 +182,18 @@ export class Runner {
     this.#refuseCargo(command);
     const env = this.environmentOf(command);
     requireProgram(command.argv[0], env, 'build or install it first');
-    const text = this.#shellText(command, this.#guard.userLimit, 'exec ');
-    this.#signals.throwIfReceived();
-    this.#signals.stop();
+    const before = this.#signals.ignoresHangup ? "trap '' HUP; exec " : 'exec ';
+    const text = this.#shellText(command, this.#guard.userLimit, before);
+    this.#verifyDirectory(command);
     if (this.canReplace && process.execve !== undefined) {
       process.chdir(command.cwd);
-      process.execve(this.#bash, ['bash', '-p', '-c', text], definedOnly(env));
+      const [args, own] = [['bash', '-p', '-c', text], definedOnly(env)];
+      // From here to the exec nothing takes time: a signal is seen by this check, or has its default action.
+      await this.#signals.throwIfPending();
+      this.#signals.stop();
+      process.execve(this.#bash, args, own);
     }
-    this.#signals.listen();
+    this.#signals.throwIfReceived();
     const child = this.#spawn(command, text, { stdio: 'inherit', detached: true });
     return this.#signals.relay(child, exitStatus(child));
   }

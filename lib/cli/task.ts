@@ -7,6 +7,7 @@ import { enableCompileCache } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describeError, EXIT, InterruptedError, machineErrorText, TaskError } from '../errors.ts';
+import { isHangupIgnored } from '../process/hangup.ts';
 import { Signals } from '../process/signals.ts';
 import { type Arguments, type Declaration, parseArguments } from './args.ts';
 import type { Environment } from './env.ts';
@@ -56,13 +57,14 @@ async function runBody<D extends Declaration>(
   args: Arguments<D>,
   body: TaskBody<D>,
 ): Promise<number> {
-  const signals = new Signals();
+  const signals = new Signals(isHangupIgnored());
   signals.listen();
   try {
     const status = await body({ env: process.env, startDirectory: process.cwd(), terminal, signals }, args);
     signals.throwIfReceived();
     return status ?? 0;
   } finally {
+    await signals.endChildren();
     signals.stop();
   }
 }

@@ -8,18 +8,14 @@
  * user's shell; that one stands at the nearest ancestor that is neither Node nor npm (npm is a Node program).
  */
 
-import { readlinkSync } from 'node:fs';
-import { basename } from 'node:path';
 import { textIn } from '../fs/paths.ts';
-import { statOf } from '../process/identity.ts';
+import { shellOf } from '../process/identity.ts';
 
 /** Counts of open files; `Infinity` is unlimited, `undefined` not readable. */
 export interface Limits {
   readonly soft: number | undefined;
   readonly hard: number | undefined;
 }
-
-const ANCESTORS_MAX = 64;
 
 /** The limits of this process, which a child inherits. */
 export function ownLimits(platform: NodeJS.Platform = process.platform): Limits {
@@ -36,21 +32,8 @@ export function ownLimits(platform: NodeJS.Platform = process.platform): Limits 
  * does not tell (macOS).
  */
 export function shellSoftLimit(proc = '/proc', pid: number = process.ppid): number | undefined {
-  for (let at = pid, steps = 0; at > 0 && steps < ANCESTORS_MAX; steps++) {
-    const program = programOf(at, proc);
-    if (program === undefined) return undefined;
-    if (!program.startsWith('node')) return limitsOfProcess(String(at), proc).soft;
-    at = statOf(at, proc)?.parent ?? 0;
-  }
-  return undefined;
-}
-
-function programOf(pid: number, proc: string): string | undefined {
-  try {
-    return basename(readlinkSync(`${proc}/${pid}/exe`));
-  } catch {
-    return undefined;
-  }
+  const shell = shellOf(pid, proc);
+  return shell === undefined ? undefined : limitsOfProcess(String(shell), proc).soft;
 }
 
 function limitsOfProcess(pid: string, proc = '/proc'): Limits {

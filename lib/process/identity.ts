@@ -2,8 +2,12 @@
 
 /** Which process a pid means, and whether it runs: pids are used again, a pid with its start time is not. */
 
+import { readlinkSync } from 'node:fs';
+import { basename } from 'node:path';
 import { errnoOf } from '../errors.ts';
 import { namesIn, textIn } from '../fs/paths.ts';
+
+const ANCESTORS_MAX = 64;
 
 export interface ProcessIdentity {
   readonly pid: number;
@@ -49,6 +53,28 @@ export function isGroupAlive(group: number): boolean {
     const stat = statOf(Number(pid));
     return stat?.group === group && !stat.hasEnded;
   });
+}
+
+/**
+ * The nearest ancestor whose program is not Node (npm and npx are Node programs): what the user started the task from.
+ * @returns its pid; `undefined` where `/proc` does not tell
+ */
+export function shellOf(parent: number = process.ppid, proc = '/proc'): number | undefined {
+  for (let at = parent, steps = 0; at > 0 && steps < ANCESTORS_MAX; steps++) {
+    const program = programOf(at, proc);
+    if (program === undefined) return undefined;
+    if (!program.startsWith('node')) return at;
+    at = statOf(at, proc)?.parent ?? 0;
+  }
+  return undefined;
+}
+
+function programOf(pid: number, proc: string): string | undefined {
+  try {
+    return basename(readlinkSync(`${proc}/${pid}/exe`));
+  } catch {
+    return undefined;
+  }
 }
 
 /** What `/proc` says of a process (proc_pid_stat(5)). */

@@ -7,11 +7,14 @@
  * group. The task then unwinds through its `finally` blocks and exits 128+n.
  */
 
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { errnoOf, InterruptedError, statusOfSignal } from '../errors.ts';
 import { isGroupAlive } from './identity.ts';
 import { poll } from './poll.ts';
 
 const ENDING = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const;
+/** The terminal sends them to the whole foreground group. */
+const KEYS: readonly NodeJS.Signals[] = ['SIGINT', 'SIGQUIT', 'SIGSTOP'];
 /** How long the rest of a group may take to end after its leader has. */
 const GROUP_GRACE_MS = 2000;
 const GROUP_POLL_MS = 20;
@@ -27,9 +30,17 @@ export interface RunningChild {
 
 export class Signals {
   #received: NodeJS.Signals | undefined;
-  readonly #children = new Set<RunningChild>();
+  #isOver = false;
+  /** Whether SIGHUP has no effect, neither here nor on the program that replaces this process. */
+  readonly ignoresHangup: boolean;
+  /** Whether each has the terminal, which sends it the signals of its keys. */
+  readonly #children = new Map<RunningChild, boolean>();
   readonly #controller = new AbortController();
   readonly #handlers = new Map<NodeJS.Signals, () => void>();
+
+  constructor(ignoresHangup = false) {
+    this.ignoresHangup = ignoresHangup;
+  }
 
   /** Aborts when the first signal arrives: for waits that are not a child. */
   get aborted(): AbortSignal {
@@ -43,7 +54,10 @@ export class Signals {
 
   /** Starts listening; until `stop`, the default action of the signals is off. */
   listen(): void {
-    for (const signal of ENDING) this.#on(signal, () => this.#receive(signal));
+    for (const signal of ENDING) {
+      const isIgnored = signal === 'SIGHUP' && this.ignoresHangup;
+      this.#on(signal, isIgnored ? () => undefined : () => this.#receive(signal));
+    }
     // Ctrl-Z reaches only this process, because the children have groups of their own.
     this.#on('SIGTSTP', () => {
       this.#forward('SIGSTOP');
@@ -58,17 +72,41 @@ export class Signals {
     this.#handlers.clear();
   }
 
-  /** Ends the task here if a signal has arrived. */
+  /**
+   * Ends the task here if a signal has arrived.
+   * @throws InterruptedError; also after `endChildren`, when nothing may be started any more
+   */
   throwIfReceived(): void {
     if (this.#received !== undefined) throw new InterruptedError(this.#received);
+    if (this.#isOver) throw new InterruptedError('SIGTERM');
+  }
+
+  /**
+   * Ends the task here if a signal has arrived by now, also one during synchronous work before this call. Node passes
+   * signals on only when its event loop polls; the first turn may end without having polled.
+   * @throws InterruptedError
+   */
+  async throwIfPending(): Promise<void> {
+    await nextTurn();
+    await nextTurn();
+    this.throwIfReceived();
+  }
+
+  /** Ends what still runs when the task's body has failed beside it, and waits for that. */
+  async endChildren(): Promise<void> {
+    this.#isOver = true;
+    const running = [...this.#children.keys()];
+    this.#forward(this.#received ?? 'SIGTERM');
+    await Promise.all(running.map(endGroup));
   }
 
   /**
    * Waits for a child while signals go to its group.
    * @param ended resolves when the child has ended and its output is read
+   * @param hasTerminal whether it is in the terminal's foreground group, which is this process's own
    */
-  async relay<T>(child: RunningChild, ended: Promise<T>): Promise<T> {
-    this.#children.add(child);
+  async relay<T>(child: RunningChild, ended: Promise<T>, hasTerminal = false): Promise<T> {
+    this.#children.set(child, hasTerminal);
     // What is left of the group may hold the output open, and would be waited for without an end.
     child.once('exit', () => this.#received !== undefined && endGroup(child));
     try {
@@ -95,14 +133,19 @@ export class Signals {
   }
 
   #receive(signal: NodeJS.Signals): void {
-    this.#forward(this.#received === undefined ? signal : 'SIGKILL');
+    // Bash ignores SIGQUIT, and other programs would write a core file.
+    const first = signal === 'SIGQUIT' ? 'SIGINT' : signal;
+    this.#forward(this.#received === undefined ? first : 'SIGKILL');
     this.#received ??= signal;
     this.#controller.abort(new InterruptedError(this.#received));
-    for (const child of this.#children) if (hasExited(child)) void endGroup(child);
+    for (const child of this.#children.keys()) if (hasExited(child)) void endGroup(child);
   }
 
   #forward(signal: NodeJS.Signals): void {
-    for (const child of this.#children) killGroup(child, signal);
+    for (const [child, hasTerminal] of this.#children) {
+      if (!hasTerminal) killGroup(child, signal);
+      else if (!KEYS.includes(signal)) sendSignal(child.pid, signal);
+    }
   }
 }
 
@@ -119,9 +162,13 @@ export async function exitStatus(child: RunningChild): Promise<number> {
  * are left answers EPERM on macOS.
  */
 export function killGroup(child: RunningChild, signal: NodeJS.Signals): boolean {
-  if (child.pid === undefined) return false;
+  return child.pid !== undefined && sendSignal(-child.pid, signal);
+}
+
+function sendSignal(pid: number | undefined, signal: NodeJS.Signals): boolean {
+  if (pid === undefined) return false;
   try {
-    process.kill(-child.pid, signal);
+    process.kill(pid, signal);
     return true;
   } catch (error) {
     if (['ESRCH', 'EPERM'].includes(errnoOf(error) ?? '')) return false;

@@ -2,10 +2,17 @@
 
 /** From a running command to its outcome: within its time limit, with the task's signals passed on. */
 
+import type { ChildProcess } from 'node:child_process';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import type { ProcessPromise } from 'zx/core';
 import { EXIT, failure, statusOfSignal } from '../errors.ts';
 import type { Outcome } from './result.ts';
 import { killGroup, type Signals } from './signals.ts';
+
+/** How long the output of a program that has ended may be silent before it counts as complete. */
+const QUIET_MS = 250;
+/** Output that never ends is not the program's. */
+const QUIET_ROUNDS = 20;
 
 export interface SettleOptions {
   readonly timeoutMs?: number;
@@ -30,6 +37,10 @@ export async function settle(running: ProcessPromise, signals: Signals, options:
   };
   const timer = options.timeoutMs === undefined ? undefined : setTimeout(kill, options.timeoutMs);
   options.unless?.addEventListener('abort', kill, { once: true });
+  if (child !== undefined) {
+    child.once('exit', () => clearTimeout(timer));
+    closeWhenQuiet(child);
+  }
   try {
     const output = child === undefined ? await running : await signals.during(child, running);
     if (output.cause instanceof Error) throw failure('bash could not be started', EXIT.failed, output);
@@ -39,4 +50,24 @@ export async function settle(running: ProcessPromise, signals: Signals, options:
   } finally {
     clearTimeout(timer);
   }
+}
+
+/**
+ * Closes the output of a program after its end, once nothing comes any more: what it leaves running (the connection of
+ * ssh, a server) may hold it open for as long as it likes.
+ */
+function closeWhenQuiet(child: ChildProcess): void {
+  const streams = [child.stdout, child.stderr].filter((stream) => stream !== null);
+  let pieces = 0;
+  for (const stream of streams) stream.on('data', () => pieces++);
+  child.once('exit', async () => {
+    for (let round = 0, seen = -1; seen !== pieces && round < QUIET_ROUNDS; round++) {
+      seen = pieces;
+      await sleep(QUIET_MS, undefined, { ref: false });
+      // Timers come before input that has been waiting for as long.
+      await nextTurn();
+      await nextTurn();
+    }
+    for (const stream of streams) stream.destroy();
+  });
 }

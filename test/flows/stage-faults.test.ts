@@ -281,6 +281,7 @@ describe('H4: signals during the build', () => {
     ['SIGINT', 130],
     ['SIGTERM', 143],
     ['SIGHUP', 129],
+    ['SIGQUIT', 131],
   ] as const)('%s: cargo is gone, nothing half-written is left, the next run works', async (signal, status) => {
     const checkout = new FakeCheckout({ before: '/bin/sleep 31 & echo building >&2; wait' });
     const result = await checkout.stage(['supervisor'], AMD64, {
@@ -288,7 +289,7 @@ describe('H4: signals during the build', () => {
     });
     expect(result.status).toBe(status);
     expect(processesWith(`FAKE_APPS=${checkout.apps}`)).toEqual([]);
-    expect(readdirSync(join(checkout.root, 'deploy/docker/.build')).filter((name) => !name.endsWith('.db'))).toEqual(
+    expect(readdirSync(join(checkout.root, 'deploy/docker/.build')).filter((name) => !name.endsWith('.lock'))).toEqual(
       [],
     );
     checkout.setCargo({});

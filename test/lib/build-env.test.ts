@@ -330,6 +330,38 @@ describe('verbs', () => {
     expect(left.stdout).toBe('');
   });
 
+  test.each(['read', 'probe'] as const)('F11: %s does not wait for what the program leaves running', async (verb) => {
+    const { runner } = openRunner();
+    const start = Date.now();
+    const command = bash('setsid sleep 25 & echo whole');
+    const result = verb === 'read' ? await runner.read(command) : await runner.probe(command, 600);
+    expect(result).toEqual(verb === 'read' ? 'whole' : { ok: true, output: 'whole' });
+    expect(Date.now() - start).toBeLessThan(5000);
+  });
+
+  test('F11: output that comes late, or in a flood, is whole', async () => {
+    const { runner } = openRunner();
+    expect(await runner.read(bash('(sleep 0.1; echo late) & echo soon'))).toBe('soon\nlate');
+    const flood = await runner.read(cmd(here)`seq 1 300000`);
+    expect(flood.split('\n')).toHaveLength(300_000);
+    setTimeout(() => {
+      // A busy event loop: the timer is due before the input is read.
+      for (const start = Date.now(); Date.now() - start < 800; );
+    }, 20);
+    expect((await runner.read(bash('sleep 0.1; seq 1 5000'))).split('\n')).toHaveLength(5000);
+  });
+
+  test('F11: output that never ends is not waited for', async () => {
+    const { runner } = openRunner();
+    const start = Date.now();
+    const marker = `0.05${Math.floor(Math.random() * 1000)}`;
+    const result = await runner.read(
+      bash(`setsid bash -c 'for n in $(seq 400); do echo x; sleep ${marker}; done' & echo y`),
+    );
+    expect(result).toMatch(/^(x\n)*y(\nx)+$/);
+    expect(Date.now() - start).toBeLessThan(12_000);
+  }, 20_000);
+
   test('probe ends when its result is not needed any more', async () => {
     const { runner } = openRunner();
     const controller = new AbortController();

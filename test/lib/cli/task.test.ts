@@ -144,6 +144,7 @@ describe('a signal to the task', () => {
     ['SIGINT', 130],
     ['SIGTERM', 143],
     ['SIGHUP', 129],
+    ['SIGQUIT', 131],
   ] as const)('%s: the body cleans up, and the status is %i', async (signal, status) => {
     const body = `
       try {

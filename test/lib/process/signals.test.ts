@@ -5,11 +5,11 @@
  * Here a signal reaches everything that was started, the task waits for it, and exits 128+n.
  */
 
-import { type ChildProcess, spawnSync } from 'node:child_process';
+import { type ChildProcess, execFile, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { constants } from 'node:os';
 import { describe, expect, test } from 'vitest';
 import { InterruptedError } from '../../../lib/errors.ts';
-import { Signals } from '../../../lib/process/signals.ts';
+import { exitStatus, Signals } from '../../../lib/process/signals.ts';
 import { orderRunner } from '../../support/run-driver.ts';
 import type { TaskResult } from '../../support/run-task.ts';
 
@@ -46,7 +46,7 @@ async function signalled(argv: string[], act: (child: ChildProcess) => void): Pr
   );
 }
 
-describe.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('%s', (signal) => {
+describe.each(['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const)('F9: %s', (signal) => {
   test('to the task alone: the whole tree ends, nothing is left, 128+n', async () => {
     const marker = uniqueSleep();
     const result = await signalled(tree(marker), (child) => child.kill(signal));
@@ -132,6 +132,34 @@ describe('what a task sees of a signal', () => {
     expect(() => signals.throwIfReceived()).toThrow(new InterruptedError('SIGTERM'));
   });
 
+  test('F1: one that comes during synchronous work is there once it is asked for', async () => {
+    for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT'] as const) {
+      const signals = new Signals();
+      signals.listen();
+      try {
+        // From a callback of the poll phase, where the next turn of the loop comes without a poll.
+        await new Promise<void>((resolve) => execFile('true', () => resolve()));
+        execFileSync('kill', ['-s', signal.slice(3), String(process.pid)]);
+        await expect(signals.throwIfPending()).rejects.toThrow(new InterruptedError(signal));
+      } finally {
+        signals.stop();
+      }
+    }
+  });
+
+  test('F10: none for SIGHUP where that is ignored', async () => {
+    const signals = new Signals(true);
+    signals.listen();
+    try {
+      process.kill(process.pid, 'SIGHUP');
+      await signals.throwIfPending();
+      process.kill(process.pid, 'SIGTERM');
+      await expect(signals.throwIfPending()).rejects.toThrow(new InterruptedError('SIGTERM'));
+    } finally {
+      signals.stop();
+    }
+  });
+
   test('once it does not listen any more, a signal has its default action', async () => {
     const script = `
       import { Signals } from ${JSON.stringify(new URL('../../../lib/process/signals.ts', import.meta.url).href)};
@@ -142,5 +170,22 @@ describe('what a task sees of a signal', () => {
       setTimeout(() => console.log('still here'), 1000);`;
     const result = spawnSync(process.execPath, ['--input-type=module-typescript', '-e', script], { encoding: 'utf8' });
     expect(result).toMatchObject({ signal: 'SIGTERM', stdout: '' });
+  });
+});
+
+describe('when the body of a task has ended', () => {
+  test('what still runs is ended and waited for, and nothing is started any more', async () => {
+    const signals = new Signals();
+    const marker = uniqueSleep();
+    const child = spawn('bash', ['-c', `trap 'sleep 0.3; exit 0' TERM; sleep ${marker} & wait`], {
+      detached: true,
+      stdio: 'ignore',
+    });
+    const ended = signals.relay(child, exitStatus(child));
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    await signals.endChildren();
+    expect(running(marker)).toEqual([]);
+    expect(await ended).toBe(0);
+    expect(() => signals.throwIfReceived()).toThrow(new InterruptedError('SIGTERM'));
   });
 });
