@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** The tasks that write, each in a place of its own over fake tools, for runs that are killed at any moment. */
+
+import { createHash } from 'node:crypto';
+import { type Dirent, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { buildElf } from './elf-builder.ts';
+import { addEngine, imageCheckout } from './fake-engine.ts';
+import { FakePublishing } from './fake-publishing.ts';
+import { FakeCheckout } from './fake-rust.ts';
+import type { FakeTools } from './fake-tools.ts';
+import { fakeZig } from './fake-zig.ts';
+import { launcherOf, newLaunch, run } from './launchers.ts';
+import { runTaskFile, type TaskOptions, type TaskResult } from './run-task.ts';
+
+export interface KillScene {
+  readonly tools: FakeTools;
+  /** The status of a run that nothing disturbs. */
+  readonly status: number;
+  /** Where files of the task are. */
+  readonly directories: readonly string[];
+  run(options: Partial<TaskOptions>): Promise<TaskResult>;
+  /** Makes the next run write something else. */
+  setVersion(version: string): void;
+}
+
+type Names = 'docker' | 'podman';
+
+/** Each scene by the task that it runs. */
+export const KILL_SCENES: Readonly<Record<string, () => KillScene>> = {
+  stage: () => {
+    const checkout = new FakeCheckout();
+    return scene(checkout, 'stage', ['all'], { DOCKER_PLATFORM: 'linux/amd64,linux/arm64' });
+  },
+  'stage, stamped': () => scene(new FakeCheckout(), 'stage', ['supervisor'], { OPENSHELL_CARGO_VERSION: '1.2.3' }),
+  'docker-build-image with docker': () => image('docker', 'docker-build-image', ['gateway']),
+  'docker-build-image with podman': () => image('podman', 'docker-build-image', ['supervisor']),
+  'docker-build-ci': () => image('docker', 'docker-build-ci', []),
+  'docker-publish-multiarch with docker': () => publishing('docker'),
+  'docker-publish-multiarch with podman': () => publishing('podman'),
+  'gateway-docker': () => launching('docker'),
+  'gateway-podman': () => launching('podman'),
+  'gateway-vm': () => launching('vm'),
+  'gateway --driver k8s': () => launching('kubernetes'),
+  'vm/build-supervisor-bundle': () => scene(new FakeCheckout(), 'vm/build-supervisor-bundle', []),
+  'setup-zig-cc-wrapper': () => {
+    const checkout = new FakeCheckout();
+    const target = 'x86_64-unknown-linux-gnu.2.28';
+    const ZIG = join(fakeZig(join(checkout.root, 'tools')));
+    return scene(checkout, 'setup-zig-cc-wrapper', [target, target, 'target/zig'], { ZIG });
+  },
+};
+
+function scene(
+  checkout: FakeCheckout,
+  task: string,
+  args: readonly string[],
+  extra: Readonly<Record<string, string>> = {},
+): KillScene {
+  const env = checkout.env({ TMPDIR: temporary(checkout), ...extra });
+  return {
+    tools: checkout.tools,
+    status: 0,
+    directories: [checkout.root, temporary(checkout)],
+    run: (options) => runTaskFile(task, args, { cwd: checkout.root, env, ...options }),
+    setVersion: (version) => setSupervisor(checkout, version),
+  };
+}
+
+function image(engine: Names, task: string, args: readonly string[]): KillScene {
+  const checkout = imageCheckout();
+  addEngine(checkout.tools, engine);
+  return scene(checkout, task, args);
+}
+
+function publishing(engine: Names): KillScene {
+  const fake = new FakePublishing({ engine });
+  return {
+    tools: fake.checkout.tools,
+    status: 0,
+    directories: [fake.checkout.root, fake.temporary],
+    run: (options) => fake.publish({}, [], options),
+    setVersion: (version) => setSupervisor(fake.checkout, version),
+  };
+}
+
+function launching(driver: Parameters<typeof newLaunch>[0]): KillScene {
+  const launch = newLaunch(driver);
+  const extra = { FAKE_GATEWAY: 'exit 7', TMPDIR: temporary(launch) };
+  return {
+    tools: launch.tools,
+    status: 7,
+    directories: [launch.root, launch.config, temporary(launch)],
+    run: (options) => run(launch, driver, launcherOf(driver).args.length > 0 ? [] : ['--no-activate'], extra, options),
+    setVersion: (version) => setSupervisor(launch, version),
+  };
+}
+
+/** What both CPUs' cargo runs build for a component that has no program of its own. */
+function setSupervisor(checkout: FakeCheckout, version: string): void {
+  for (const [cpu, machine] of [
+    ['x86_64', 62],
+    ['aarch64', 183],
+  ] as const) {
+    checkout.setApp(cpu, Buffer.concat([buildElf({ machine }).bytes, Buffer.from(version.padEnd(300_000, version))]));
+  }
+}
+
+function temporary(checkout: FakeCheckout): string {
+  const directory = join(checkout.tools.directory, 'tmp');
+  mkdirSync(directory, { recursive: true });
+  return directory;
+}
+
+/** The files of a scene that others read, each with a hash; what cargo itself writes is not among them. */
+export function filesOf({ directories }: KillScene): Map<string, string> {
+  const found = new Map<string, string>();
+  for (const directory of directories) {
+    for (const entry of readdirSync(directory, { withFileTypes: true, recursive: true })) {
+      const path = join(entry.parentPath, entry.name);
+      if (!entry.isFile() || isOthers(relative(directory, path), entry)) continue;
+      found.set(path, createHash('sha256').update(readFileSync(path)).digest('hex'));
+    }
+  }
+  return found;
+}
+
+/** Cargo's output, what is there for one process only, and what says when a file was hashed. */
+function isOthers(path: string, { name }: Dirent): boolean {
+  return /(^|\/)(debug|release)\//.test(path) || /\.(lock|sha256)$/.test(name) || name.startsWith('gateway.db');
+}
