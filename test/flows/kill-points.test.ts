@@ -14,12 +14,21 @@ import { describe, expect, test } from 'vitest';
 import { filesOf, KILL_SCENES, type KillScene } from '../support/kill-scenes.ts';
 import { DRIVERS, newLaunch, startLauncher } from '../support/launchers.ts';
 import { requireTools } from '../support/real-tools.ts';
-import type { TaskOptions } from '../support/run-task.ts';
+import { SUITE_ROOT, type TaskOptions } from '../support/run-task.ts';
 
 const scenes = Object.entries(KILL_SCENES);
 const killPoints = Number(process.env.KILL_POINTS ?? 2 * scenes.length);
 const execSignals = Number(process.env.EXEC_SIGNALS ?? DRIVERS.length);
 const POINT_MAX_MS = 30_000;
+
+test('every task that writes has a scene', () => {
+  const readers = ['gateway', 'sandbox', 'verify-glibc-symbols', 'verify-static-binary'];
+  const tasks = readdirSync(join(SUITE_ROOT, 'tasks'), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts'))
+    .map((name) => name.slice(0, -'.ts'.length));
+  const covered = scenes.map(([name]) => name.replace(/[ ,].*/, ''));
+  expect(new Set([...covered, ...readers])).toEqual(new Set(tasks));
+});
 
 const compiler = requireTools('cc');
 
