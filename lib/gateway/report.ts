@@ -6,6 +6,7 @@ import { relative } from 'node:path';
 import { toolchainLines } from '../cargo/toolchain.ts';
 import { oneLine } from '../errors.ts';
 import { shellQuote } from '../process/command.ts';
+import { COMPILED_IN } from '../product.ts';
 import type { LaunchContext } from './config.ts';
 import { gatewayCommand, type LaunchPlan, type LaunchSteps } from './plan.ts';
 import { metadataPath } from './registration.ts';
@@ -38,9 +39,11 @@ export function dryRunLines(ctx: LaunchContext, plan: LaunchPlan, steps: LaunchS
   const { config } = plan;
   const all = [...steps.before, steps.build, ...steps.after];
   const once = toolchainLines(plan.toolchain, ctx.root);
+  const closed = COMPILED_IN.filter((name) => ctx.env[name] !== undefined);
   return [
     `cd ${shellQuote(ctx.root)}`,
     ...once,
+    ...(closed.length === 0 ? [] : [`unset ${closed.join(' ')}`]),
     ...all.flatMap((step) => [`# step ${step.name}`, ...step.lines.filter((line) => !once.includes(line))]),
     '# step exec',
     `# writes ${metadataPath(config.configHome, config.name)} (0600)`,

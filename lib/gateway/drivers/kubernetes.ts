@@ -13,11 +13,12 @@ export const KUBERNETES_DRIVER: DriverRecord = {
   isActivated: true,
   binaries: [],
   open({ env, problems }, config) {
+    // It does not follow the gateway's name: it has to exist in the cluster.
     const namespace = readVariable(env, 'OPENSHELL_SANDBOX_NAMESPACE') ?? 'kubernetes-dev';
-    const policy = problems.attempt(() => readPullPolicy(env, PULL_POLICIES), '');
+    const own = problems.values({ policy: () => readPullPolicy(env, PULL_POLICIES) });
     return async () => ({
       defaultImage: config.sandboxImage,
-      table: () => ({ namespace, image_pull_policy: policy, grpc_endpoint: config.grpcEndpoint }),
+      table: () => ({ namespace, image_pull_policy: own.policy, grpc_endpoint: config.grpcEndpoint }),
       banner: [['namespace', namespace]],
     });
   },
