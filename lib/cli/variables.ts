@@ -104,7 +104,9 @@ export const GATEWAY_VARIABLES = {
 
 /** What builds, images and publishing read, and all tasks. */
 export const BUILD_VARIABLES = {
-  OPENSHELL_ROOT: path('the checkout to work on', { otherwise: 'where the suite lives, else the nearest one above' }),
+  OPENSHELL_ROOT: path('the checkout to work on, whose .env counts', {
+    otherwise: 'where the suite lives, else the nearest one above',
+  }),
   EXTRA_CARGO_FEATURES: text('features, separated by blanks or commas, for the components that declare them'),
   CARGO_TARGET_DIR: path("cargo's own", { otherwise: "cargo's configuration, else target" }),
   CARGO_BUILD_JOBS: text("cargo's own"),

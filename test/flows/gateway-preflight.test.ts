@@ -2,11 +2,12 @@
 
 /** What a launch finds before it builds, and what it keeps from its builds; with fake tools, for every driver. */
 
-import { mkdirSync, symlinkSync } from 'node:fs';
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { metadataPath } from '../../lib/gateway/registration.ts';
 import { FakeLaunch } from '../support/fake-launch.ts';
+import { freePort } from '../support/free-port.ts';
 import { DRIVERS, expectRefused, launcherOf, newLaunch, run, startLauncher } from '../support/launchers.ts';
 import { listen } from '../support/listener.ts';
 import { requireTools } from '../support/real-tools.ts';
@@ -75,6 +76,31 @@ describe.each(DRIVERS)('before a launch: %s', tools.options, (driver) => {
     const { task, args } = launcherOf(driver);
     const result = await runTaskFile(task, args, { cwd: launch.root, env: { ...env, ...home } });
     expectRefused(result, launch, /^error: (neither HOME nor XDG_CONFIG_HOME is set|HOME is '[^']+', which is not)/m);
+  });
+
+  test('R17: the .env of the checkout counts, is said by its names, and the environment wins', async () => {
+    const launch = newLaunch(driver);
+    launch.port = await freePort();
+    const name = driver === 'kubernetes' ? 'OPENSHELL_GATEWAY_NAME' : `OPENSHELL_${driver.toUpperCase()}_GATEWAY_NAME`;
+    const text = `# mine\n${name}=named\nOPENSHELL_LOG_LEVEL=debug\nOPENSHELL_SERVER_PORT=1\nOPENSHELL_GATEWAY=seen\n`;
+    writeFileSync(join(launch.root, '.env'), text);
+    const said = `${name}, OPENSHELL_LOG_LEVEL, OPENSHELL_GATEWAY`;
+    const dry = await run(launch, driver, ['--dry-run']);
+    expect(dry.stderr).toContain(`${launch.root}/.env sets ${said}\n`);
+    expect(dry.stdout).toContain(`# with ${said} of .env\n`);
+    const result = await run(launch, driver);
+    expect(result.status).toBe(0);
+    expect(result.stderr).toContain(`  from .env    ${said}\n`);
+    expect(launch.entry('named')).toMatchObject({ gateway_port: launch.port });
+    expect(launch.served()?.args).toEqual(expect.arrayContaining(['--log-level', 'debug']));
+    expect(launch.served()?.env.OPENSHELL_GATEWAY).toBe('seen');
+    // As if mise had loaded it.
+    const loaded = { [name]: 'named', OPENSHELL_LOG_LEVEL: 'debug', OPENSHELL_GATEWAY: 'seen' };
+    expect((await run(launch, driver, ['--dry-run'], loaded)).stderr).not.toContain('.env');
+    writeFileSync(join(launch.root, '.env'), 'OPENSHELL_LOG_LEVEL=$LEVEL\n');
+    const wrong = await run(launch, driver);
+    expect(wrong).toMatchObject({ status: 2, stdout: '' });
+    expect(errorsOf(wrong.stderr)).toEqual([expect.stringContaining('.env: line 1 has a value for ')]);
   });
 
   test.each([130, 137, 255])('F19: cargo metadata that ends with %i is a problem beside the others', async (status) => {
