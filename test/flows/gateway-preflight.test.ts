@@ -62,7 +62,7 @@ describe.each(DRIVERS)('before a launch: %s', tools.options, (driver) => {
     ['unset', {}],
     ['empty', { HOME: '', XDG_CONFIG_HOME: '' }],
     ['relative', { HOME: 'home', XDG_CONFIG_HOME: '' }],
-    ['not there', { HOME: '/nonexistent', XDG_CONFIG_HOME: '' }],
+    ['not there', { HOME: '/proc/nobody', XDG_CONFIG_HOME: '' }],
   ])('E1: a home that is %s is found before anything is built', async (_, home) => {
     const launch = newLaunch(driver);
     const root = join(launch.tools.directory, 's');
@@ -101,6 +101,21 @@ describe.each(DRIVERS)('before a launch: %s', tools.options, (driver) => {
     const wrong = await run(launch, driver);
     expect(wrong).toMatchObject({ status: 2, stdout: '' });
     expect(errorsOf(wrong.stderr)).toEqual([expect.stringContaining('.env: line 1 has a value for ')]);
+  });
+
+  test('R17: what the mise configuration of the checkout sets counts, asked once', async () => {
+    const launch = newLaunch(driver);
+    const set = { KUBECONFIG: '/co/kubeconfig', RUSTC_WRAPPER: 'sccache', SCCACHE_DIR: '/co/sccache' };
+    launch.tools.add('mise', [{ args: ['env', '--json'], script: `echo '${JSON.stringify(set)}'` }]);
+    launch.tools.addSilent('sccache');
+    writeFileSync(join(launch.root, 'mise.toml'), '');
+    expect((await run(launch, driver)).status).toBe(0);
+    expect(launch.tools.lines().filter((line) => line.startsWith('mise'))).toEqual(['mise env --json']);
+    for (const { env } of launch.tools.calls().filter(({ tool }) => tool === 'cargo')) {
+      expect(env.SCCACHE_DIR).toBe('/co/sccache');
+    }
+    const { KUBECONFIG } = launch.served()?.env ?? {};
+    expect(KUBECONFIG).toBe(driver === 'kubernetes' ? '/co/kubeconfig' : undefined);
   });
 
   test.each([130, 137, 255])('F19: cargo metadata that ends with %i is a problem beside the others', async (status) => {
