@@ -33,6 +33,9 @@ export const COMPONENTS = {
   supervisor: { name: 'supervisor', package: 'openshell-sandbox', binary: 'openshell-sandbox' },
 } as const satisfies Record<string, Component>;
 
+/** Settings of a publish that are compiled into the binaries (`option_env!` of the crate openshell-core). */
+export const COMPILED_IN = ['IMAGE_TAG', 'OPENSHELL_IMAGE_TAG', 'OPENSHELL_GIT_VERSION'] as const;
+
 /** Names the compiler wrapper that a `RUSTC_WRAPPER` of the suite's own calls. */
 export const INNER_WRAPPER = 'OPENSHELL_RUSTC_WRAPPER';
 

@@ -17,7 +17,7 @@ await runTask(
       isCommand: true,
     },
     flags: { 'dry-run': { help: 'Print the plan and start nothing but probes.' } },
-    variables: ['ANTHROPIC_API_KEY', 'usage_command', ...READS.guard],
+    variables: ['OPENSHELL_ROOT', 'ANTHROPIC_API_KEY', 'usage_command', ...READS.guard],
   },
   async (ctx, { flags, passThrough }) => {
     const { withRunner } = await import('../lib/build-env.ts');

@@ -7,14 +7,12 @@
 
 import type { RunnerContext } from '../build-env.ts';
 import { type Environment, textOf } from '../cli/env.ts';
-import { EXIT, oneLine, shown, TaskError, usageError } from '../errors.ts';
-import { parseTable } from '../fs/parse-json.ts';
+import { EXIT, shown, TaskError, usageError } from '../errors.ts';
 import { absolutePath } from '../fs/paths.ts';
 import { cmd, shellQuote } from '../process/command.ts';
 import { findProgram } from '../process/which.ts';
 import { type CargoSettings, readCargoSettings } from './config-files.ts';
-
-const PROBE_TIMEOUT_MS = 20_000;
+import { askMise, miseSettings, settingsIn } from './mise.ts';
 
 /** The error for a tool that a build needs and this machine does not have (exit 2). */
 export class MissingTool extends TaskError {
@@ -27,7 +25,7 @@ export class MissingTool extends TaskError {
 export interface Toolchain {
   /**
    * What its programs get on top of the task's environment (`Command.base`): that of mise, where mise provides one of
-   * them, and the compiler wrapper that cargo's files name, which the guard and the recovery have to see.
+   * them, else the settings of the checkout's mise configuration; and the compiler wrapper that cargo's files name, which the guard and the recovery have to see.
    */
   readonly env: Environment;
   readonly isFromMise: boolean;
@@ -51,7 +49,8 @@ export async function findToolchain(ctx: RunnerContext, root: string, needsZig: 
   const zig = zigOf(ctx.env, ctx.startDirectory);
   const names = ['cargo', 'cargo-zigbuild', 'rustup', ...(needsZig && zig === undefined ? ['zig'] : [])];
   const mise = await miseEnvironment(ctx, root, names);
-  const seen = ctx.runner.environmentOf(cmd({ cwd: root, base: mise.env ?? {}, asInvoker: true })`cargo`);
+  const project = mise.env ?? (await miseSettings(ctx, root, ['RUSTC_WRAPPER', 'SCCACHE_DIR']));
+  const seen = ctx.runner.environmentOf(cmd({ cwd: root, base: project, asInvoker: true })`cargo`);
   const has = (name: string) => findProgram(name, seen) !== undefined;
   if (!has('cargo')) {
     throw new MissingTool(
@@ -64,7 +63,7 @@ export async function findToolchain(ctx: RunnerContext, root: string, needsZig: 
   // To cargo this variable is as good as its file.
   const wrapper = isFromFile && settings.wrapper !== undefined ? { CARGO_BUILD_RUSTC_WRAPPER: settings.wrapper } : {};
   return {
-    env: { ...mise.env, ...wrapper },
+    env: { ...project, ...wrapper },
     isFromMise: mise.env !== undefined,
     miseProblem: mise.problem,
     settings,
@@ -75,8 +74,9 @@ export async function findToolchain(ctx: RunnerContext, root: string, needsZig: 
 }
 
 /** How a shell gets the environment of the tool chain: a dry run prints it before the first command. */
-export function toolchainLines({ isFromMise }: Toolchain, root: string): string[] {
-  return isFromMise ? [`eval "$(mise --cd ${shellQuote(root)} env --shell bash)"`] : [];
+export function toolchainLines({ env, isFromMise }: Toolchain, root: string): string[] {
+  if (isFromMise) return [`eval "$(mise --cd ${shellQuote(root)} env --shell bash)"`];
+  return settingsIn(env).map(([name, value]) => `export ${name}=${shellQuote(value)}`);
 }
 
 /**
@@ -109,20 +109,13 @@ export async function findZig(ctx: RunnerContext, root: string): Promise<string>
 
 /** What mise sets in the checkout, where it has one of these programs that PATH does not have; why, where it fails. */
 async function miseEnvironment(
-  { env, runner }: RunnerContext,
+  ctx: RunnerContext,
   root: string,
   programs: readonly string[],
 ): Promise<{ readonly env?: Environment; readonly problem?: string }> {
-  const missing = programs.filter((name) => findProgram(name, env) === undefined);
-  if (missing.length === 0 || findProgram('mise', env) === undefined) return {};
-  const result = await runner.probe(cmd({ cwd: root })`mise env --json`, PROBE_TIMEOUT_MS);
-  if (!result.ok) return { problem: `mise env --json failed: ${oneLine(result.reason)}; check: mise doctor` };
-  const set = parseTable(result.output);
-  if (set === undefined || !Object.values(set).every((value) => typeof value === 'string')) {
-    return {
-      problem: `mise env --json printed ${shown(result.output)}, which is not a table of texts; check: mise doctor`,
-    };
-  }
-  const own = set as Environment;
-  return missing.some((name) => findProgram(name, own) !== undefined) ? { env: own } : {};
+  const missing = programs.filter((name) => findProgram(name, ctx.env) === undefined);
+  if (missing.length === 0 || findProgram('mise', ctx.env) === undefined) return {};
+  const result = await askMise(ctx, root);
+  if ('problem' in result) return result;
+  return missing.some((name) => findProgram(name, result.env) !== undefined) ? result : {};
 }

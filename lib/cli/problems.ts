@@ -2,55 +2,77 @@
 
 /** Everything that is wrong at once: the first missing thing does not hide the second. */
 
-import { describeError, InterruptedError, TaskError } from '../errors.ts';
+import { describeError, InterruptedError, machineErrorText, TaskError, usageError } from '../errors.ts';
 import type { Terminal } from './terminal.ts';
 
-export class Problems {
-  /** By the lines that are printed. */
-  readonly #found = new Map<string, TaskError>();
+/** How each value of a record is read; a reader may use the others. */
+type Readers<T> = { readonly [K in keyof T]: (values: T) => T[K] };
 
-  /** Whether nothing has been found wrong so far. */
-  get isEmpty(): boolean {
-    return this.#found.size === 0;
-  }
+export class Problems {
+  /** The lines that are printed, each once. */
+  readonly #lines = new Set<string>();
 
   /**
-   * Runs a check or reads a value.
-   * @param placeholder takes the place of a wrong value, so that what does not depend on it can be checked as well
+   * Reads values. A wrong one is a problem, and throws its error wherever it is used: a check that depends on it ends
+   * there, without a second problem, and no other value takes its place.
    */
-  attempt<T>(body: () => T, placeholder: T): T {
+  values<T extends object>(readers: Readers<T>): T {
+    const values = {} as T;
+    for (const [name, read] of Object.entries(readers) as [keyof T, (values: T) => T[keyof T]][]) {
+      let result: { readonly value: T[keyof T] } | { readonly error: unknown } | undefined;
+      const get = () => {
+        result ??= settled(() => read(values));
+        if ('error' in result) throw result.error;
+        return result.value;
+      };
+      Object.defineProperty(values, name, { get, enumerable: true });
+    }
+    for (const name of Object.keys(readers) as (keyof T)[]) this.attempt(() => values[name]);
+    return values;
+  }
+
+  /** Runs a check; `undefined` takes the place of its result where something is wrong. */
+  attempt<T>(body: () => T): T | undefined {
     try {
       return body();
     } catch (error) {
-      this.#note(error);
-      return placeholder;
+      return this.#note(error);
     }
   }
 
-  /** The same for an asynchronous check; `undefined` takes the place of a wrong value. */
+  /** The same for an asynchronous check. */
   async attemptAsync<T>(body: () => Promise<T>): Promise<T | undefined> {
     try {
       return await body();
     } catch (error) {
-      this.#note(error);
-      return undefined;
+      return this.#note(error);
     }
   }
 
   /**
-   * Ends the task where anything was wrong: a line for each problem, each once.
-   * @throws the last of them
+   * Ends the task where anything was wrong: a line for each problem, in their order.
+   * @throws usageError with the last line, whatever status a program has ended with: nothing has been started
    */
   throwIfAny(terminal: Terminal): void {
-    const last = [...this.#found.values()].at(-1);
+    const lines = [...this.#lines];
+    const last = lines.pop();
     if (last === undefined) return;
-    for (const line of [...this.#found.keys()].slice(0, -1)) terminal.error(line);
-    throw last;
+    for (const line of lines) terminal.error(line);
+    throw usageError(last);
   }
 
-  /** A signal or a bug is not a wrong setting of the user's: it ends the task at once, as everywhere. */
-  #note(error: unknown): void {
-    if (!(error instanceof TaskError) || error instanceof InterruptedError) throw error;
-    this.#found.set(describeError(error), error);
+  /** A signal to the task or a bug of ours is not something that the user has set: it ends the task at once. */
+  #note(error: unknown): undefined {
+    const isProblem = error instanceof TaskError || machineErrorText(error) !== undefined;
+    if (!isProblem || error instanceof InterruptedError) throw error;
+    this.#lines.add(describeError(error));
+  }
+}
+
+function settled<T>(read: () => T): { readonly value: T } | { readonly error: unknown } {
+  try {
+    return { value: read() };
+  } catch (error) {
+    return { error };
   }
 }

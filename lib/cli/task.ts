@@ -6,10 +6,11 @@ import { realpathSync } from 'node:fs';
 import { enableCompileCache } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { describeError, EXIT, InterruptedError, machineErrorText, TaskError } from '../errors.ts';
+import { describeError, EXIT, InterruptedError, machineErrorText, oneLine, TaskError } from '../errors.ts';
 import { isHangupIgnored } from '../process/hangup.ts';
 import { Signals } from '../process/signals.ts';
 import { type Arguments, type Declaration, parseArguments } from './args.ts';
+import { type DotEnv, withDotEnv } from './dot-env.ts';
 import type { Environment } from './env.ts';
 import { helpText } from './help.ts';
 import { Terminal } from './terminal.ts';
@@ -19,7 +20,10 @@ const LINGER_MS = 3000;
 
 /** What a task's body may read and act through. To start programs it takes a runner (`withRunner`). */
 export interface TaskContext {
+  /** With what the checkout's `.env` adds. */
   readonly env: Environment;
+  /** What that is, where it is anything. */
+  readonly dotEnv?: DotEnv | undefined;
   /** The directory that the task was started in; relative values are relative to it. */
   readonly startDirectory: string;
   readonly terminal: Terminal;
@@ -46,7 +50,7 @@ export async function runTask<const D extends Declaration>(
   try {
     const args = parseArguments(declaration, ownArguments(process.argv, fileURLToPath(moduleUrl)));
     if (args.help) process.stdout.write(helpText(declaration));
-    else process.exitCode = await runBody(terminal, args, body);
+    else process.exitCode = await runBody(terminal, declaration, args, body);
   } catch (error) {
     report(terminal, error);
   }
@@ -54,19 +58,31 @@ export async function runTask<const D extends Declaration>(
 
 async function runBody<D extends Declaration>(
   terminal: Terminal,
+  declaration: D,
   args: Arguments<D>,
   body: TaskBody<D>,
 ): Promise<number> {
+  const startDirectory = process.cwd();
+  // A task that reads no variable starts nothing either.
+  const isRead = (declaration.variables ?? []).length > 0;
+  const { env, added } = isRead ? withDotEnv(process.env, startDirectory) : { env: process.env };
+  if (added !== undefined) sayAdded(terminal, added);
   const signals = new Signals(isHangupIgnored());
   signals.listen();
   try {
-    const status = await body({ env: process.env, startDirectory: process.cwd(), terminal, signals }, args);
+    const status = await body({ env, dotEnv: added, startDirectory, terminal, signals }, args);
     signals.throwIfReceived();
     return status ?? 0;
   } finally {
     await signals.endChildren();
     signals.stop();
   }
+}
+
+function sayAdded(terminal: Terminal, { names, path, refused }: DotEnv): void {
+  if (names.length > 0) terminal.say(`${oneLine(path)} sets ${names.join(', ')}`);
+  if (refused.length === 0) return;
+  terminal.warn(`${oneLine(path)} does not set ${refused.join(', ')} under sudo; set it in the environment`);
 }
 
 /** The one catch: what the machine or the user did wrong is one line, and only our own faults are called bugs. */

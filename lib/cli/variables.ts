@@ -71,7 +71,9 @@ export const GATEWAY_VARIABLES = {
   OPENSHELL_SANDBOX_IMAGE_PULL_POLICY: text('Always, IfNotPresent or Never, in any case; podman also Newer', {
     default: 'IfNotPresent',
   }),
-  OPENSHELL_SANDBOX_NAMESPACE: text('namespace of sandboxes', { otherwise: '<driver>-dev' }),
+  OPENSHELL_SANDBOX_NAMESPACE: text('namespace of sandboxes', {
+    otherwise: "docker the gateway's name; kubernetes kubernetes-dev",
+  }),
   OPENSHELL_SANDBOX_HTTPS_PROXY: text(
     'proxy of sandboxes; written through even when empty, so that the gateway refuses a mistake',
   ),
@@ -84,7 +86,7 @@ export const GATEWAY_VARIABLES = {
   OPENSHELL_DISABLE_TLS: boolean('local gateways serve plaintext: false is refused', { default: true }),
   OPENSHELL_VM_BOOTSTRAP_IMAGE: text('image that a VM starts from', { otherwise: "the driver's" }),
   OPENSHELL_VM_HOST_GATEWAY: text("this machine's name in a VM", { default: 'host.containers.internal' }),
-  OPENSHELL_DRIVER_DIR: path('where the gateway looks for the VM driver', { otherwise: 'where it is built' }),
+  OPENSHELL_DRIVER_DIR: path('directory of a VM driver to use as it is', { otherwise: 'one is built' }),
   OPENSHELL_VM_DRIVER_STATE_DIR: path("the VM driver's state: sandbox disks and its socket", {
     otherwise: 'openshell-vm-driver-<user>-<name> below the root',
   }),
@@ -104,7 +106,9 @@ export const GATEWAY_VARIABLES = {
 
 /** What builds, images and publishing read, and all tasks. */
 export const BUILD_VARIABLES = {
-  OPENSHELL_ROOT: path('the checkout to work on', { otherwise: 'where the suite lives, else the nearest one above' }),
+  OPENSHELL_ROOT: path('the checkout to work on, whose .env counts', {
+    otherwise: 'where the suite lives, else the nearest one above',
+  }),
   EXTRA_CARGO_FEATURES: text('features, separated by blanks or commas, for the components that declare them'),
   CARGO_TARGET_DIR: path("cargo's own", { otherwise: "cargo's configuration, else target" }),
   CARGO_BUILD_JOBS: text("cargo's own"),

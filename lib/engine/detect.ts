@@ -3,6 +3,7 @@
 /** Which engine responds: all are probed at once, each once in a run and within a time limit, and quoted in errors. */
 
 import type { RunnerContext } from '../build-env.ts';
+import { miseSettings } from '../cargo/mise.ts';
 import { type Environment, readVariable } from '../cli/env.ts';
 import { oneLine, usageError } from '../errors.ts';
 import { type Arch, archOf } from '../host.ts';
@@ -89,10 +90,11 @@ async function probe({ runner }: RunnerContext, program: string, root: string, u
 }
 
 /** The name of the current kube context, or why there is none. */
-async function kubeContext({ env, runner }: RunnerContext, root: string): Promise<ProbeResult> {
-  if (findProgram('kubectl', env) === undefined) return { ok: false, reason: 'kubectl is not on PATH' };
-  const command = probeCommand(['kubectl', 'config', 'current-context'], root);
-  const result = await runner.probe(command, CONTEXT_TIMEOUT_MS);
+async function kubeContext(ctx: RunnerContext, root: string): Promise<ProbeResult> {
+  if (findProgram('kubectl', ctx.env) === undefined) return { ok: false, reason: 'kubectl is not on PATH' };
+  const base = await miseSettings(ctx, root, ['KUBECONFIG']);
+  const command = { ...probeCommand(['kubectl', 'config', 'current-context'], root), base };
+  const result = await ctx.runner.probe(command, CONTEXT_TIMEOUT_MS);
   if (!result.ok) return { ok: false, reason: `kubectl says: ${oneLine(result.reason)}` };
   const output = result.output.trim();
   return output === '' ? { ok: false, reason: 'there is no current kube context' } : { ok: true, output };

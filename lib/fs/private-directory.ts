@@ -5,29 +5,31 @@
  * never reached through a link that another user could have put there.
  */
 
-import { lstatSync, mkdirSync, type Stats } from 'node:fs';
+import { lstatSync, mkdirSync, type Stats, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { errnoOf, shown, usageError } from '../errors.ts';
-import { keepWithMode } from './atomic-write.ts';
+import { keepWithMode, verifyWritable } from './atomic-write.ts';
 import { makeDirectory, takeDirectoryOwner } from './ownership.ts';
 
 const PRIVATE = 0o700;
 
-/** Who may own a directory: the user of this process, and under sudo the user who called it. */
+/** Who may own a directory: the user of this process, and under sudo also the user who called it. */
 export type Owners = readonly number[];
 
 /**
- * Checks a directory that exists; one that does not exist is fine.
+ * Checks that the directory can be used, or created.
  * @param source what named the directory, for the error
- * @throws usageError for a link, a file, a directory of another user, or a path that cannot be looked at
+ * @throws usageError for a link, a file, a directory of another user, or a path that cannot be looked at or written to
  */
 export function verifyPrivateDirectory(source: string, path: string, owners: Owners): void {
   const found = look(source, path);
   if (found !== undefined) verifyFound(source, path, found, owners);
+  verifyWritable(path, `set ${source} to another directory`);
 }
 
 /**
- * Creates the directory with mode 0700, or narrows the one that exists.
+ * Creates the directory with mode 0700, or narrows the one that exists. A new one belongs to the owner of the directory
+ * that it is in, unless that is none of the owners.
  * @throws usageError as `verifyPrivateDirectory` does
  */
 export function makePrivateDirectory(source: string, path: string, owners: Owners): void {
@@ -35,7 +37,7 @@ export function makePrivateDirectory(source: string, path: string, owners: Owner
     makeDirectory(dirname(path));
     // Exclusive: between looking and creating, another user could have put a link here.
     mkdirSync(path, { mode: PRIVATE });
-    takeDirectoryOwner(path);
+    if (owners.includes(statSync(dirname(path)).uid)) takeDirectoryOwner(path);
   } catch (error) {
     if (errnoOf(error) !== 'EEXIST') throw unusable(source, path, error);
   }

@@ -59,8 +59,11 @@ export interface LaunchContext extends RunnerContext {
   readonly engine: Engine | undefined;
 }
 
+/** A value that is wrong throws its error where it is used. */
 export interface Config {
   readonly name: string;
+  /** The variable that names the gateway, for errors. */
+  readonly nameSource: VariableName;
   readonly port: number;
   readonly bindAddress: string;
   /** What the CLI connects to. */
@@ -84,41 +87,33 @@ export interface Config {
 /** Resolves what all drivers have in common; whatever is wrong becomes one of the problems. */
 export function resolveConfig(record: DriverDefaults, ctx: LaunchContext): Config {
   const { env, startDirectory, root, host, invoker, flags, problems } = ctx;
-  const portText = readVariable(env, 'OPENSHELL_SERVER_PORT') ?? String(record.port);
-  const port = problems.attempt(() => parsePort('OPENSHELL_SERVER_PORT', portText), record.port);
   const bind = record.bind?.(host.platform) ?? LOOPBACK;
   const address = readVariable(env, 'OPENSHELL_BIND_ADDRESS');
-  if (address !== undefined) {
-    problems.attempt(() => verifyBindAddress('OPENSHELL_BIND_ADDRESS', address), undefined);
-  }
   const state = firstOf(env, variablesOf(record.name, 'STATE_DIR'));
-  const stateDirectory = absolutePath(startDirectory, state.text ?? join(root, '.cache', `gateway-${record.name}`));
-  problems.attempt(() => verifyPrivateDirectory(state.source, stateDirectory, ownersOf(invoker?.uid)), undefined);
-  problems.attempt(() => refuseTls(ctx), undefined);
   const name = firstOf(env, variablesOf(record.name, 'NAME'));
-  const defaultName = `${record.name}-dev`;
   const grpcEndpoint = readVariable(env, 'OPENSHELL_GRPC_ENDPOINT');
-  if (grpcEndpoint !== undefined) {
-    problems.attempt(() => verifyEndpoint('OPENSHELL_GRPC_ENDPOINT', grpcEndpoint), undefined);
-  }
-  return {
-    name: problems.attempt(() => verifyGatewayName(name.source, name.text ?? defaultName), defaultName),
-    port,
-    bindAddress: address ?? bind.address,
-    endpoint: httpEndpoint(address === undefined ? bind.host : reachableAddress(address), port),
-    stateDirectory,
-    stateSource: state.source,
-    sandboxImage: readVariable(env, 'OPENSHELL_SANDBOX_IMAGE'),
-    grpcEndpoint,
-    logLevel: readVariable(env, 'OPENSHELL_LOG_LEVEL'),
-    isActivated: problems.attempt(() => resolveActivation(record, flags), false),
-    configHome: problems.attempt(() => configHome(env, startDirectory, invoker?.home), root),
+  problems.attempt(() => refuseTls(ctx));
+  return problems.values<Config>({
+    name: () => verifyGatewayName(name.source, name.text ?? `${record.name}-dev`),
+    nameSource: () => (name.text === undefined ? 'OPENSHELL_GATEWAY_NAME' : name.source),
+    port: () => parsePort('OPENSHELL_SERVER_PORT', readVariable(env, 'OPENSHELL_SERVER_PORT') ?? String(record.port)),
+    bindAddress: () => (address === undefined ? bind.address : verifyBindAddress('OPENSHELL_BIND_ADDRESS', address)),
+    endpoint: ({ bindAddress, port }) =>
+      httpEndpoint(address === undefined ? bind.host : reachableAddress(bindAddress), port),
+    stateDirectory: () => {
+      const directory = absolutePath(startDirectory, state.text ?? join(root, '.cache', `gateway-${record.name}`));
+      verifyPrivateDirectory(state.source, directory, ownersOf(invoker?.uid));
+      return directory;
+    },
+    stateSource: () => state.source,
+    sandboxImage: () => readVariable(env, 'OPENSHELL_SANDBOX_IMAGE'),
+    grpcEndpoint: () => grpcEndpoint && verifyEndpoint('OPENSHELL_GRPC_ENDPOINT', grpcEndpoint),
+    logLevel: () => readVariable(env, 'OPENSHELL_LOG_LEVEL'),
+    isActivated: () => resolveActivation(record, flags),
+    configHome: () => configHome(env, startDirectory, invoker?.home),
     // The version of releases is not looked at.
-    build: problems.attempt(
-      () => resolveBuildOptions(env, root, startDirectory, false),
-      resolveBuildOptions({}, root, root),
-    ),
-  };
+    build: () => resolveBuildOptions(env, root, startDirectory, false),
+  });
 }
 
 /** A driver's own variable wins over the common one; kubernetes has only that. */

@@ -20,15 +20,17 @@ import { type Held, holderText, type Lock, type LockedPlace, takeLock, whoHolds 
 import { invokerOf } from '../fs/ownership.ts';
 import { makePrivateDirectory, ownersOf } from '../fs/private-directory.ts';
 import { thisHost } from '../host.ts';
-import { COMPONENTS } from '../product.ts';
+import { COMPILED_IN, COMPONENTS } from '../product.ts';
 import type { KnownTools } from '../stage/execute.ts';
 import { type Config, type LaunchContext, type LaunchFlags, resolveConfig } from './config.ts';
 import type { DriverRecord, PrepareDriver } from './drivers/types.ts';
 import { type LaunchPlan, type LaunchSteps, launchSteps } from './plan.ts';
 import { verifyPortFree } from './port.ts';
-import { metadataPath } from './registration.ts';
+import { metadataPath, verifyNameFree } from './registration.ts';
 import { execGateway } from './replace-process.ts';
 import { bannerLines, dryRunLines } from './report.ts';
+
+const CLOSED = Object.fromEntries(COMPILED_IN.map((name) => [name, undefined]));
 
 /**
  * Starts a gateway with a driver: builds it, and lets it replace this process.
@@ -73,17 +75,21 @@ async function planLaunch(ctx: LaunchContext, record: DriverRecord): Promise<Lau
   return { record, config, ...prepared };
 }
 
-/** Checks the port, the state directory and the registry; a value that is wrong is not tried. */
+/** Checks the port, the state directory and the registry. */
 async function verifyPlace(config: Config, problems: Problems): Promise<void> {
-  if (!problems.isEmpty) return;
   await problems.attemptAsync(async () => {
     const held = await whoHolds(lockOf(config));
     if (held !== undefined) throw inUse(config, held);
   });
   // The gateway is registered when everything else is done, too late to find that this cannot be.
-  const registry = dirname(metadataPath(config.configHome, config.name));
-  problems.attempt(() => verifyWritable(registry, 'set XDG_CONFIG_HOME to another directory'), undefined);
-  await problems.attemptAsync(() => verifyPortFree(config.bindAddress, config.port));
+  problems.attempt(() => {
+    const registry = dirname(metadataPath(config.configHome, config.name));
+    verifyWritable(registry, 'set XDG_CONFIG_HOME to another directory');
+  });
+  await Promise.all([
+    problems.attemptAsync(async () => verifyPortFree(config.bindAddress, config.port)),
+    problems.attemptAsync(async () => verifyNameFree(config)),
+  ]);
 }
 
 /**
@@ -94,22 +100,27 @@ async function verifyPlace(config: Config, problems: Problems): Promise<void> {
 async function prepare(
   ctx: LaunchContext,
   record: DriverRecord,
-  { build }: Config,
+  config: Config,
   prepareDriver: PrepareDriver,
 ): Promise<Pick<LaunchPlan, 'preparation' | 'build' | 'toolchain'> | undefined> {
-  const { env, host, problems, root } = ctx;
-  const toolchain = await problems.attemptAsync(() => findToolchain(ctx, root, false));
-  const known = toolchain && (await problems.attemptAsync(() => knownTools(ctx, record, build, toolchain)));
+  const { host, problems, root } = ctx;
+  const toolchain = await problems.attemptAsync(() => closedToolchain(ctx));
+  const known = toolchain && (await problems.attemptAsync(() => knownTools(ctx, record, config.build, toolchain)));
   const tools = known ?? (toolchain && { toolchain, features: new Map() });
   const preparation = await problems.attemptAsync(() => prepareDriver(tools));
   if (tools === undefined || preparation === undefined) return undefined;
-  const { jobs, targetDirectory } = build;
-  const wishes = { withSupervisor: false, others: [], ...preparation.wishes };
-  // The tag of an image that is published has nothing to do with a launch, and cargo would bake it in.
-  const closed = env.IMAGE_TAG === undefined ? {} : { IMAGE_TAG: undefined };
-  const own = { ...wishes, env: { ...closed, ...wishes.env }, root, host, jobs, targetDirectory };
-  const plan = problems.attempt(() => planDevBuild(own, tools.toolchain, tools.features), undefined);
+  const plan = problems.attempt(() => {
+    const { jobs, targetDirectory } = config.build;
+    const wishes = { withSupervisor: false, others: [], env: {}, ...preparation.wishes };
+    return planDevBuild({ ...wishes, root, host, jobs, targetDirectory }, tools.toolchain, tools.features);
+  });
   return plan && { preparation, build: plan, toolchain: tools.toolchain };
+}
+
+/** The tools of every cargo run of the launch: what a publish sets would be compiled in, and is taken from them all. */
+async function closedToolchain(ctx: LaunchContext): Promise<Toolchain> {
+  const toolchain = await findToolchain(ctx, ctx.root, false);
+  return { ...toolchain, env: { ...toolchain.env, ...CLOSED } };
 }
 
 /**

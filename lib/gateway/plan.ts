@@ -5,6 +5,7 @@
  * credentials, what the driver does with the build, the configuration), and the gateway's own command.
  */
 
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Toolchain } from '../cargo/toolchain.ts';
 import type { Environment } from '../cli/env.ts';
@@ -69,7 +70,10 @@ export function launchSteps(ctx: LaunchContext, plan: LaunchPlan): LaunchSteps {
 }
 
 /** `generate-certs` keeps what is complete, and creates what is missing. */
-function credentialsStep({ env, root, runner }: LaunchContext, { config, preparation }: LaunchPlan): BuiltStep {
+function credentialsStep(
+  { env, invoker, root, runner }: LaunchContext,
+  { config, preparation }: LaunchPlan,
+): BuiltStep {
   const names = ['127.0.0.1', 'localhost', 'host.openshell.internal'].flatMap((name) => ['--server-san', name]);
   const options = {
     cwd: root,
@@ -78,15 +82,15 @@ function credentialsStep({ env, root, runner }: LaunchContext, { config, prepara
       // It also writes client certificates for an installed gateway into the CLI's directory, which are not ours.
       XDG_CONFIG_HOME: join(config.stateDirectory, 'certgen-config'),
     },
-    asInvoker: true,
   };
-  const generate = (gateway: string) =>
-    cmd(options)`${gateway} generate-certs --output-dir ${tlsDirectory(config)} ${names}`;
+  const generate = (gateway: string, asInvoker = false) =>
+    cmd({ ...options, asInvoker })`${gateway} generate-certs --output-dir ${tlsDirectory(config)} ${names}`;
   return {
     name: 'credentials',
     title: 'credentials',
     lines: [runner.describe(generate('<openshell-gateway>'))],
-    run: ({ gateway }) => runner.read(generate(gateway)),
+    // Under sudo the directory is the user's, or root's alone.
+    run: ({ gateway }) => runner.read(generate(gateway, statSync(config.stateDirectory).uid === invoker?.uid)),
   };
 }
 

@@ -5,12 +5,16 @@
  * them is active. Files 0600 in directories 0700, as the CLI writes them.
  */
 
-import { dirname, join } from 'node:path';
+import { statSync } from 'node:fs';
+import { dirname, isAbsolute, join } from 'node:path';
 import { type Environment, textOf } from '../cli/env.ts';
-import { usageError } from '../errors.ts';
+import { shown, usageError } from '../errors.ts';
 import { type Change, keepWithMode, writeWhole } from '../fs/atomic-write.ts';
-import { homeOf, makeDirectory } from '../fs/ownership.ts';
-import { absolutePath } from '../fs/paths.ts';
+import { makeDirectory } from '../fs/ownership.ts';
+import { parseTable } from '../fs/parse-json.ts';
+import { absolutePath, textIn } from '../fs/paths.ts';
+import { canConnect } from './port.ts';
+import { portOwner } from './port-owner.ts';
 
 /** What is registered of a local gateway. */
 export interface GatewayMetadata {
@@ -23,20 +27,69 @@ export interface GatewayMetadata {
 /**
  * The config home that the user's CLI uses.
  * @param invokerHome under sudo, the home of the user who called it
- * @throws usageError without a home
+ * @throws usageError without a home, or for one that cannot be
  */
 export function configHome(env: Environment, startDirectory: string, invokerHome: string | undefined): string {
   if (invokerHome !== undefined) return join(invokerHome, '.config');
   const named = textOf(env, 'XDG_CONFIG_HOME');
   if (named !== undefined) return absolutePath(startDirectory, named);
-  const home = homeOf(env);
-  if (home !== undefined) return join(absolutePath(startDirectory, home), '.config');
-  throw usageError('neither HOME nor XDG_CONFIG_HOME is set, and the CLI keeps its gateways there; set HOME');
+  const home = textOf(env, 'HOME');
+  if (home === undefined) {
+    throw usageError('neither HOME nor XDG_CONFIG_HOME is set, and the CLI keeps its gateways there; set HOME');
+  }
+  const wrong = isAbsolute(home) ? (isDirectory(home) ? undefined : 'a directory that exists') : 'an absolute path';
+  if (wrong === undefined) return join(home, '.config');
+  throw usageError(
+    `HOME is ${shown(home)}, which is not ${wrong}, and the CLI keeps its gateways there; set HOME or XDG_CONFIG_HOME`,
+  );
+}
+
+function isDirectory(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 }
 
 /** Where a gateway's entry is. */
 export function metadataPath(home: string, name: string): string {
   return join(home, 'openshell/gateways', name, 'metadata.json');
+}
+
+/** What is taken over by registering: a name, and where its gateway responds. */
+export interface Registration {
+  readonly configHome: string;
+  readonly name: string;
+  /** The variable that names the gateway. */
+  readonly nameSource: string;
+  readonly endpoint: string;
+}
+
+/**
+ * Checks that no other gateway that responds is registered under the name.
+ * @throws usageError saying where it responds, and who listens there where the system tells
+ */
+export async function verifyNameFree({ configHome, name, nameSource, endpoint }: Registration): Promise<void> {
+  const path = metadataPath(configHome, name);
+  const other = registeredUrl(path);
+  if (other === undefined || other.origin === new URL(endpoint).origin) return;
+  const port = Number(other.port || DEFAULT_PORTS[other.protocol]);
+  const host = other.hostname.replace(/^\[(.*)\]$/, '$1');
+  if (!(await canConnect(host, port))) return;
+  const isLocal = host === 'localhost' || host === '::1' || host.startsWith('127.');
+  const owner = (isLocal ? portOwner(port) : undefined) ?? 'a program';
+  throw usageError(
+    `${name} is registered for ${other.origin}, where ${owner} responds; set ${nameSource} to another name, or stop ` +
+      `that gateway (its entry is ${path})`,
+  );
+}
+
+const DEFAULT_PORTS: Readonly<Record<string, number>> = { 'http:': 80, 'https:': 443 };
+
+/** The endpoint of an entry; `undefined` without one that can be read. */
+function registeredUrl(path: string): URL | undefined {
+  // Whatever else is there, a FIFO for example, is not read.
+  const text = statSync(path, { throwIfNoEntry: false })?.isFile() === true ? textIn(path) : undefined;
+  const endpoint = parseTable(text ?? '')?.gateway_endpoint;
+  const url = typeof endpoint === 'string' && URL.canParse(endpoint) ? new URL(endpoint) : undefined;
+  return url !== undefined && url.protocol in DEFAULT_PORTS ? url : undefined;
 }
 
 /** Writes the entry of a local gateway; the CLI ignores fields that it does not know. */

@@ -12,7 +12,7 @@ import { thisProcess } from '../process/identity.ts';
 import type { LaunchContext } from './config.ts';
 import { databasePath, gatewayCommand, type LaunchPlan } from './plan.ts';
 import { verifyPortFree } from './port.ts';
-import { register } from './registration.ts';
+import { register, verifyNameFree } from './registration.ts';
 import { reachableAddress } from './value-checks.ts';
 import { watchCommand } from './watcher.ts';
 
@@ -21,7 +21,7 @@ import { watchCommand } from './watcher.ts';
  * @param binary the path of the gateway
  * @param lock of the state directory, which the gateway keeps for as long as it runs
  * @returns the gateway's exit status, where the process could not be replaced
- * @throws usageError where the port has been taken since the preflight; an error of the file system where the binary
+ * @throws usageError where the port or the name has been taken since the preflight; an error of the file system where the binary
  *   cannot run
  */
 export async function execGateway(ctx: LaunchContext, plan: LaunchPlan, binary: string, lock: Lock): Promise<number> {
@@ -30,7 +30,7 @@ export async function execGateway(ctx: LaunchContext, plan: LaunchPlan, binary: 
   const { bindAddress, configHome, endpoint, name, port } = config;
   accessSync(binary, constants.X_OK);
   keepDatabaseOwner(databasePath(config));
-  await verifyPortFree(bindAddress, port);
+  await Promise.all([verifyPortFree(bindAddress, port), verifyNameFree(config)]);
   signals.throwIfReceived();
   const watched = {
     process: thisProcess(),

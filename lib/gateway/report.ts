@@ -4,19 +4,25 @@
 
 import { relative } from 'node:path';
 import { toolchainLines } from '../cargo/toolchain.ts';
+import type { DotEnv } from '../cli/dot-env.ts';
 import { oneLine } from '../errors.ts';
 import { shellQuote } from '../process/command.ts';
+import { COMPILED_IN } from '../product.ts';
 import type { LaunchContext } from './config.ts';
 import { gatewayCommand, type LaunchPlan, type LaunchSteps } from './plan.ts';
 import { metadataPath } from './registration.ts';
 
 /** The lines of the banner. */
-export function bannerLines({ root, terminal }: LaunchContext, { config, preparation, record }: LaunchPlan): string[] {
+export function bannerLines(
+  { dotEnv, root, terminal }: LaunchContext,
+  { config, preparation, record }: LaunchPlan,
+): string[] {
   const state = relative(root, config.stateDirectory);
   const facts: (readonly [term: string, meaning: string])[] = [
     ['endpoint', config.endpoint],
     ['listens on', `${config.bindAddress} port ${config.port}`],
     ...preparation.banner,
+    ...fromDotEnv(dotEnv).map((names) => ['from .env', names] as const),
     ['state', state.startsWith('..') ? config.stateDirectory : state],
     ['took', terminal.timings()],
   ];
@@ -33,14 +39,22 @@ export function bannerLines({ root, terminal }: LaunchContext, { config, prepara
   ];
 }
 
+/** The names of what the file has set, in one text; empty where it has set nothing. */
+function fromDotEnv(dotEnv: DotEnv | undefined): string[] {
+  return dotEnv === undefined || dotEnv.names.length === 0 ? [] : [dotEnv.names.join(', ')];
+}
+
 /** The steps, ready to paste. */
 export function dryRunLines(ctx: LaunchContext, plan: LaunchPlan, steps: LaunchSteps): string[] {
   const { config } = plan;
   const all = [...steps.before, steps.build, ...steps.after];
   const once = toolchainLines(plan.toolchain, ctx.root);
+  const closed = COMPILED_IN.filter((name) => ctx.env[name] !== undefined);
   return [
     `cd ${shellQuote(ctx.root)}`,
+    ...fromDotEnv(ctx.dotEnv).map((names) => `# with ${names} of .env`),
     ...once,
+    ...(closed.length === 0 ? [] : [`unset ${closed.join(' ')}`]),
     ...all.flatMap((step) => [`# step ${step.name}`, ...step.lines.filter((line) => !once.includes(line))]),
     '# step exec',
     `# writes ${metadataPath(config.configHome, config.name)} (0600)`,

@@ -92,7 +92,7 @@ describe.each(DRIVERS)('launching with fake tools: %s', tools.options, (driver) 
     expect(others).toEqual(driver === 'kubernetes' ? ['driver kubernetes (--driver)', ''] : ['']);
   });
 
-  test('port, registry and lock are tried with the values that were given, not with others in their place', async () => {
+  test('F19: port, registry and lock are tried with the values that were given, not with others in their place', async () => {
     const launch = newLaunch(driver);
     launch.port = await listen('127.0.0.1');
     mkdirSync(launch.state(driver), { recursive: true, mode: 0o700 });
@@ -117,6 +117,13 @@ describe.each(DRIVERS)('launching with fake tools: %s', tools.options, (driver) 
     ]);
     expect(await lines({ OPENSHELL_GATEWAY_NAME: '..' })).toEqual([
       expect.stringMatching(/^error: OPENSHELL_GATEWAY_NAME is '\.\.'/),
+      expect.stringMatching(/^error: .* is in use by pid /),
+      expect.stringMatching(/^error: 127.0.0.1:[0-9]+ is in use by /),
+    ]);
+    expect(await lines({ OPENSHELL_SERVER_PORT: 'abc' })).toEqual([
+      expect.stringMatching(/^error: OPENSHELL_SERVER_PORT is 'abc'/),
+      expect.stringMatching(/^error: .* is in use by pid /),
+      expect.stringMatching(/^error: .*file\/openshell\/gateways.* cannot be written to/),
     ]);
   });
 

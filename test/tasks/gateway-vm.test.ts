@@ -2,10 +2,22 @@
 
 /** What is the VM driver's own in a launch: its runtime, bundle, state and GPU. `test/flows/gateway-launch` has the rest. */
 
-import { mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { spawnSync } from 'node:child_process';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
 import { zstdDecompressSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
+import { buildElf } from '../support/elf-builder.ts';
 import { FakeLaunch } from '../support/fake-launch.ts';
 import { expectRefused, newLaunch, run } from '../support/launchers.ts';
 import { requireTools } from '../support/real-tools.ts';
@@ -89,6 +101,133 @@ describe('gateway:vm', tools.options, () => {
     mkdirSync(join(other.tools.directory, 's'));
     symlinkSync(directory, join(other.tools.directory, 's/openshell-vm-driver-dev-vm-dev'));
     expectRefused(await run(other, 'vm'), other, /which is a link/);
+  });
+
+  describe('L13: a driver that the user names', () => {
+    /** A directory with a driver in it; without bytes, none. */
+    const driverIn = (launch: FakeLaunch, bytes: Buffer | undefined, mode = 0o755): string => {
+      const directory = join(launch.root, 'drv');
+      mkdirSync(directory);
+      if (bytes !== undefined) writeFileSync(join(directory, 'openshell-driver-vm'), bytes, { mode });
+      return directory;
+    };
+    const { bytes: own } = buildElf({ machine: 62 });
+
+    test('is checked and used as it is: its date is said, and nothing is built for it', async () => {
+      const launch = new FakeLaunch({});
+      const directory = driverIn(launch, own);
+      utimesSync(join(directory, 'openshell-driver-vm'), new Date(), new Date(2025, 0, 2, 3, 4));
+      // Relative to where the task is started.
+      const options = { cwd: dirname(directory) };
+      const dry = await run(launch, 'vm', ['--dry-run'], { OPENSHELL_DRIVER_DIR: 'drv' }, options);
+      const said = `${directory}/openshell-driver-vm of 2025-01-02 03:04 (OPENSHELL_DRIVER_DIR)`;
+      expect(dry.stdout).toContain(`# driver: ${said}\n`);
+      const result = await run(launch, 'vm', [], { OPENSHELL_DRIVER_DIR: 'drv' }, options);
+      expect(result.status).toBe(0);
+      expect(result.stderr).toContain(`  driver       ${said}\n`);
+      expect(launch.builds()).toEqual([
+        expect.stringMatching(/^cargo build -p openshell-server --bin openshell-gateway /),
+      ]);
+      expect(launch.builds()[0]).not.toContain('driver');
+      expect(launch.toml('vm').openshell.drivers.vm.driver_dir).toBe(directory);
+      expect(readFileSync(join(directory, 'openshell-driver-vm'))).toEqual(own);
+    });
+
+    test.each([
+      ['that is not there', undefined, 0o755, 'it has no file openshell-driver-vm'],
+      ['that is not executable', own, 0o644, 'openshell-driver-vm is not executable'],
+      ['for another machine', buildElf({ machine: 183 }).bytes, 0o755, 'is for aarch64, wanted amd64'],
+      ['that is cut off', own.subarray(0, 40), 0o755, 'openshell-driver-vm'],
+      ['that is a script', Buffer.from('#!/bin/sh\n'), 0o755, 'openshell-driver-vm'],
+      ['that is empty', Buffer.alloc(0), 0o755, 'openshell-driver-vm'],
+    ])('%s is refused', async (_, bytes, mode, reason) => {
+      const launch = newLaunch('vm');
+      const directory = driverIn(launch, bytes, mode);
+      const result = await run(launch, 'vm', [], { OPENSHELL_DRIVER_DIR: directory });
+      expectRefused(result, launch, new RegExp(`^error: OPENSHELL_DRIVER_DIR is '${directory}': .*${reason}`, 'm'));
+      expect(result.stderr.trim().split('\n')).toHaveLength(1);
+    });
+
+    test('where this launch builds it, it is built', async () => {
+      const launch = newLaunch('vm');
+      const result = await run(launch, 'vm', [], { OPENSHELL_DRIVER_DIR: 'target/debug' });
+      expect(result.status).toBe(0);
+      expect(result.stderr).toContain('  driver       built with the gateway\n');
+      expect(launch.toml('vm').openshell.drivers.vm.driver_dir).toBe(join(launch.root, 'target/debug'));
+    });
+  });
+
+  describe('P1: the state of the driver under sudo', { skip: process.geteuid?.() !== 0 }, () => {
+    const USER = 1234;
+
+    /** A launch of a user who called sudo, in directories of that user. */
+    function sudoLaunch() {
+      const launch = newLaunch('vm');
+      const home = join(launch.tools.directory, 'user');
+      mkdirSync(home);
+      chownSync(home, USER, USER);
+      for (const path of [dirname(launch.root), launch.tools.directory, join(launch.tools.directory, 'calls')]) {
+        chmodSync(path, 0o777);
+      }
+      spawnSync('chown', ['-R', `${USER}:${USER}`, launch.root, launch.apps]);
+      launch.tools.add('getent', [{ args: ['passwd'], script: `echo 'user:x:${USER}:${USER}::${home}:/bin/bash'` }]);
+      // A user whom the password file does not know lives in /home, and the path leads from there to the test's own.
+      const sudo = { SUDO_USER: `..${home}`, SUDO_UID: String(USER), SUDO_GID: String(USER), FAKE_GATEWAY_LOG: '' };
+      return { launch, home, sudo };
+    }
+    const uid = (path: string) => statSync(path).uid;
+
+    test.each([
+      ['OPENSHELL_VM_DRIVER_STATE_ROOT', 'vm', 'vm/openshell-vm-driver-dev-vm-dev'],
+      ['OPENSHELL_VM_DRIVER_STATE_DIR', 'vm/state', 'vm/state'],
+    ])(
+      '%s below a directory of the user’s: it is the driver’s, and the next run works too',
+      async (name, value, at) => {
+        const { launch, home, sudo } = sudoLaunch();
+        for (const _ of ['first', 'next']) {
+          const result = await run(launch, 'vm', [], { ...sudo, [name]: join(home, value) });
+          expect(result.stderr).toContain('starting the VM gateway');
+          expect(result.status).toBe(0);
+          // The driver takes only a directory of the user that it runs as.
+          expect([uid(join(home, at)), uid(join(home, 'vm'))]).toEqual([0, USER]);
+        }
+      },
+    );
+
+    test('one that the user has from a run without sudo becomes root’s, with its socket', async () => {
+      const { launch, home, sudo } = sudoLaunch();
+      const state = join(home, 'state');
+      mkdirSync(join(state, 'run'), { recursive: true });
+      mkdirSync(join(state, 'sandboxes'));
+      writeFileSync(join(state, 'run/compute-driver.sock'), '');
+      const all = ['', 'run', 'run/compute-driver.sock', 'sandboxes'].map((path) => join(state, path));
+      for (const path of all) chownSync(path, USER, USER);
+      expect((await run(launch, 'vm', [], { ...sudo, OPENSHELL_VM_DRIVER_STATE_DIR: state })).status).toBe(0);
+      expect(all.map(uid)).toEqual([0, 0, 0, USER]);
+    });
+
+    test('one of a third user is refused before anything is built; below one of theirs it is root’s', async () => {
+      const { launch, home, sudo } = sudoLaunch();
+      const third = join(home, 'third');
+      mkdirSync(third);
+      chownSync(third, 4321, 4321);
+      const refused = await run(launch, 'vm', [], { ...sudo, OPENSHELL_VM_DRIVER_STATE_DIR: third });
+      expectRefused(refused, launch, /is a directory of another user \(uid 4321\)/);
+      const dirs = {
+        OPENSHELL_VM_DRIVER_STATE_DIR: join(third, 'driver'),
+        OPENSHELL_VM_GATEWAY_STATE_DIR: join(third, 'gateway'),
+      };
+      for (const _ of ['first', 'next']) expect((await run(launch, 'vm', [], { ...sudo, ...dirs })).status).toBe(0);
+      expect([uid(join(third, 'driver')), uid(join(third, 'gateway'))]).toEqual([0, 0]);
+    });
+  });
+
+  test('P1: a state that cannot be created is found before anything is built', async () => {
+    const launch = newLaunch('vm');
+    writeFileSync(join(launch.root, 'file'), '');
+    const result = await run(launch, 'vm', [], { OPENSHELL_VM_DRIVER_STATE_DIR: join(launch.root, 'file/x') });
+    expectRefused(result, launch, /^error: OPENSHELL_VM_DRIVER_STATE_DIR is .*file\/x', which cannot be used/m);
+    expect(existsSync(launch.state('vm'))).toBe(false);
   });
 
   test('a namespace and a pull policy have no effect, and that is said', async () => {

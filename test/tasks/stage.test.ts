@@ -344,3 +344,13 @@ function symlinkOver(path: string): void {
   rmSync(path);
   symlinkSync('/nowhere', path);
 }
+
+test('R17: the .env of the checkout counts for cargo, and is said; the result is all that is on stdout', async () => {
+  const checkout = new FakeCheckout();
+  writeFileSync(join(checkout.root, '.env'), 'CARGO_BUILD_JOBS=3\nDOCKER_PLATFORM=linux/arm64\nSCCACHE_BUCKET=b\n');
+  const result = await checkout.stage(['supervisor'], { DOCKER_PLATFORM: 'linux/amd64' });
+  expect(result.stderr).toContain(`${checkout.root}/.env sets CARGO_BUILD_JOBS, SCCACHE_BUCKET\n`);
+  expect(result).toMatchObject({ status: 0, stdout: `${checkout.staged('amd64', 'openshell-sandbox')}\n` });
+  const [cargo] = checkout.tools.calls().filter(({ tool }) => tool === 'cargo');
+  expect(cargo?.env).toMatchObject({ CARGO_BUILD_JOBS: '3', SCCACHE_BUCKET: 'b' });
+});

@@ -18,11 +18,14 @@ export const DOCKER_DRIVER: DriverRecord = {
   binaries: [COMPONENTS.supervisor],
   open(ctx, config) {
     const { env, problems } = ctx;
-    const profile = problems.attempt(() => readVariable(env, 'OPENSHELL_SUPERVISOR_PROFILE'), undefined);
-    const policy = problems.attempt(() => readPullPolicy(env, PULL_POLICIES), '');
-    const namespace = readVariable(env, 'OPENSHELL_SANDBOX_NAMESPACE') ?? 'docker-dev';
+    const own = problems.values({
+      profile: () => readVariable(env, 'OPENSHELL_SUPERVISOR_PROFILE'),
+      policy: () => readPullPolicy(env, PULL_POLICIES),
+      // Sandboxes of one daemon are told apart by it.
+      namespace: () => readVariable(env, 'OPENSHELL_SANDBOX_NAMESPACE') ?? config.name,
+    });
     return async (tools) => {
-      const supervisor = await prepareSupervisor(ctx, config, 'docker', profile, tools);
+      const supervisor = await prepareSupervisor(ctx, config, 'docker', own, tools);
       if (supervisor === undefined) return undefined;
       const { arch } = supervisor;
       // Running sandboxes hold the file that was here before: it is replaced, never written into.
@@ -40,13 +43,13 @@ export const DOCKER_DRIVER: DriverRecord = {
         ],
         table: () => ({
           default_image: config.sandboxImage,
-          image_pull_policy: policy,
-          sandbox_namespace: namespace,
+          image_pull_policy: own.policy,
+          sandbox_namespace: own.namespace,
           grpc_endpoint: config.grpcEndpoint ?? `http://host.openshell.internal:${config.port}`,
           supervisor_bin: path,
         }),
         banner: [
-          ['namespace', namespace],
+          ['namespace', own.namespace],
           ['supervisor', supervisor.description],
         ],
       };

@@ -2,6 +2,7 @@
 
 /** The gateway on this machine whose sandboxes run in a Kubernetes cluster. */
 
+import { miseSettings } from '../../cargo/mise.ts';
 import { readVariable } from '../../cli/env.ts';
 import { PULL_POLICIES, readPullPolicy } from '../value-checks.ts';
 import type { DriverRecord } from './types.ts';
@@ -12,13 +13,20 @@ export const KUBERNETES_DRIVER: DriverRecord = {
   port: 8080,
   isActivated: true,
   binaries: [],
-  open({ env, problems }, config) {
+  open(ctx, config) {
+    const { env, problems, root } = ctx;
+    // It does not follow the gateway's name: it has to exist in the cluster.
     const namespace = readVariable(env, 'OPENSHELL_SANDBOX_NAMESPACE') ?? 'kubernetes-dev';
-    const policy = problems.attempt(() => readPullPolicy(env, PULL_POLICIES), '');
-    return async () => ({
-      defaultImage: config.sandboxImage,
-      table: () => ({ namespace, image_pull_policy: policy, grpc_endpoint: config.grpcEndpoint }),
-      banner: [['namespace', namespace]],
-    });
+    const own = problems.values({ policy: () => readPullPolicy(env, PULL_POLICIES) });
+    return async () => {
+      const { KUBECONFIG } = await miseSettings(ctx, root, ['KUBECONFIG']);
+      const ofMise = KUBECONFIG === undefined ? [] : [['kubeconfig', `${KUBECONFIG} (mise)`] as const];
+      return {
+        defaultImage: config.sandboxImage,
+        table: () => ({ namespace, image_pull_policy: own.policy, grpc_endpoint: config.grpcEndpoint }),
+        banner: [['namespace', namespace], ...ofMise],
+        gatewayEnv: KUBECONFIG === undefined ? {} : { KUBECONFIG },
+      };
+    };
   },
 };

@@ -37,8 +37,10 @@ export const PODMAN_DRIVER: DriverRecord = {
   bind: (platform) => (platform === 'darwin' ? { address: '::1', host: 'localhost' } : undefined),
   open(ctx, config) {
     const { env, problems, terminal } = ctx;
-    const profile = problems.attempt(() => readVariable(env, 'OPENSHELL_SUPERVISOR_PROFILE'), undefined);
-    const policy = problems.attempt(() => readPullPolicy(env, PODMAN_PULL_POLICIES), '');
+    const own = problems.values({
+      profile: () => readVariable(env, 'OPENSHELL_SUPERVISOR_PROFILE'),
+      policy: () => readPullPolicy(env, PODMAN_PULL_POLICIES),
+    });
     const given = readVariable(env, IMAGE_VARIABLE);
     const hasNamespace = readVariable(env, 'OPENSHELL_SANDBOX_NAMESPACE') !== undefined;
     const proxy = proxyKeys(env);
@@ -46,7 +48,7 @@ export const PODMAN_DRIVER: DriverRecord = {
       defaultImage: config.sandboxImage,
       table: () => ({
         supervisor_image: image,
-        image_pull_policy: policy,
+        image_pull_policy: own.policy,
         grpc_endpoint: config.grpcEndpoint,
         ...proxy,
       }),
@@ -60,7 +62,7 @@ export const PODMAN_DRIVER: DriverRecord = {
         await verifyImageExists(ctx, await driverEngine(ctx, 'podman'), IMAGE_VARIABLE, given);
         return use(given, ` (${IMAGE_VARIABLE})`);
       }
-      const supervisor = await prepareSupervisor(ctx, config, 'podman', profile, tools);
+      const supervisor = await prepareSupervisor(ctx, config, 'podman', own, tools);
       if (supervisor === undefined) return undefined;
       return {
         ...use(SUPERVISOR_IMAGE, `, ${supervisor.description}`),

@@ -66,26 +66,32 @@ export function chooseSupervisor(
 
 /**
  * Probes the engine, and whether glibc can be linked statically; then chooses and plans.
- * @param wanted the profile that the user asked for
- * @returns `undefined` without a tool chain
- * @throws usageError where the engine does not respond, or this machine cannot build what was chosen
+ * @param own the profile that the user asked for
+ * @returns `undefined` where something is wrong
+ * @throws usageError where this machine cannot build what was chosen
  */
 export async function prepareSupervisor(
   ctx: LaunchContext,
   config: Config,
   name: EngineName,
-  wanted: Profile | undefined,
+  own: { readonly profile: Profile | undefined },
   tools: KnownTools | undefined,
 ): Promise<Supervisor | undefined> {
-  const { host, root, runner, terminal } = ctx;
-  const isProbed = tools !== undefined && host.platform === 'linux' && wanted !== 'release';
-  const [engine, noStatic] = await Promise.all([
-    driverEngine(ctx, name),
-    isProbed ? whyNoStaticLibc(runner, root, host) : undefined,
+  const { host, problems, root, runner, terminal } = ctx;
+  const probeStatic = async () => {
+    const isProbed = tools !== undefined && host.platform === 'linux' && own.profile !== 'release';
+    return isProbed ? whyNoStaticLibc(runner, root, host) : undefined;
+  };
+  const [found, noStatic] = await Promise.all([
+    problems.attemptAsync(async () => {
+      const engine = await driverEngine(ctx, name);
+      return { engine, arch: serverArch(engine) };
+    }),
+    problems.attemptAsync(probeStatic),
   ]);
-  const arch = serverArch(engine);
-  if (tools === undefined) return undefined;
-  const { profile, reason, advice } = chooseSupervisor(wanted, host, arch, noStatic);
+  if (found === undefined || tools === undefined) return undefined;
+  const { engine, arch } = found;
+  const { profile, reason, advice } = chooseSupervisor(own.profile, host, arch, noStatic);
   if (advice !== undefined) terminal.warn(advice);
   const source = profile === 'dev' ? WITH_GATEWAY : await staged(ctx, config, arch, tools);
   return { engine, arch, profile, description: `${profile} profile, static (${reason})`, ...source };

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { mkdirSync, readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
-import { expect, test } from 'vitest';
-import { activate, configHome, register } from '../../../lib/gateway/registration.ts';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { activate, configHome, metadataPath, register, verifyNameFree } from '../../../lib/gateway/registration.ts';
 import { HOSTILE_TEXTS } from '../../support/hostile-texts.ts';
+import { listen } from '../../support/listener.ts';
+import { refusalFrom, refusalOf } from '../../support/task-errors.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
 
 const METADATA = {
@@ -39,8 +42,69 @@ test('files 0600 in directories 0700, whatever was there; the active one is its 
 });
 
 test('where the registry is', () => {
-  expect(configHome({ HOME: '/h' }, '/start', undefined)).toBe('/h/.config');
-  expect(configHome({ HOME: '/h', XDG_CONFIG_HOME: '' }, '/start', undefined)).toBe('/h/.config');
+  expect(configHome({ HOME: '/usr' }, '/start', undefined)).toBe('/usr/.config');
+  expect(configHome({ HOME: '/usr', XDG_CONFIG_HOME: '' }, '/start', undefined)).toBe('/usr/.config');
   expect(configHome({ HOME: '/h', XDG_CONFIG_HOME: 'x' }, '/start', undefined)).toBe('/start/x');
   expect(configHome({ HOME: '/root', XDG_CONFIG_HOME: '/x' }, '/start', '/home/me')).toBe('/home/me/.config');
+});
+
+test.each([
+  [{}, 'neither HOME nor XDG_CONFIG_HOME is set'],
+  [{ HOME: '', XDG_CONFIG_HOME: '' }, 'neither HOME nor XDG_CONFIG_HOME is set'],
+  [{ HOME: 'home' }, "HOME is 'home', which is not an absolute path"],
+  [{ HOME: '.' }, "HOME is '.', which is not an absolute path"],
+  [{ HOME: '/proc/nobody' }, "HOME is '/proc/nobody', which is not a directory that exists"],
+  [{ HOME: '/etc/passwd' }, "HOME is '/etc/passwd', which is not a directory that exists"],
+])('E1: the environment %j has no home for the registry', (env, text) => {
+  expect(refusalOf(() => configHome(env, '/', undefined))).toMatch(new RegExp(`^2: ${text}.*; set HOME`));
+});
+
+describe('R16: a name that is registered for another gateway', () => {
+  const place = (entry: string | undefined, endpoint = 'http://127.0.0.1:9') => {
+    const configHome = temporaryDirectory();
+    const path = metadataPath(configHome, 'docker-dev');
+    if (entry !== undefined) {
+      mkdirSync(dirname(path), { recursive: true });
+      writeFileSync(path, entry);
+    }
+    return { path, taken: { configHome, name: 'docker-dev', nameSource: 'OPENSHELL_GATEWAY_NAME', endpoint } };
+  };
+  const entryOf = (endpoint: unknown) => JSON.stringify({ name: 'docker-dev', gateway_endpoint: endpoint });
+
+  test.each(['127.0.0.1', '[::1]', 'localhost'])('that responds at %s: who it is, and the way on', async (host) => {
+    const port = await listen(host === '[::1]' ? '::1' : '127.0.0.1');
+    const { path, taken } = place(entryOf(`http://${host}:${port}`));
+    expect(await refusalFrom(() => verifyNameFree(taken))).toBe(
+      `2: docker-dev is registered for http://${host}:${port}, where node (pid ${process.pid}) responds; ` +
+        `set OPENSHELL_GATEWAY_NAME to another name, or stop that gateway (its entry is ${path})`,
+    );
+  });
+
+  test.each([
+    ['no entry', undefined],
+    ['an empty one', ''],
+    ['half an entry', '{"gateway_endpoint": "http://127'],
+    ['a list', '[null]'],
+    ['no text', entryOf(7)],
+    ['no URL', entryOf('nowhere')],
+    ['a port that there is not', entryOf('http://127.0.0.1:99999')],
+    ['another protocol', entryOf('unix:///run/gateway.sock')],
+    ['an earlier endpoint that no longer responds', entryOf('http://127.0.0.1:1')],
+    ['one that does not respond in time', entryOf('http://192.0.2.1:18080')],
+    ['its own endpoint', entryOf('http://127.0.0.1:9/')],
+  ])('%s: the name is free', async (_, entry) => {
+    await verifyNameFree(place(entry).taken);
+  });
+
+  test('its own endpoint that responds is the port’s affair', async () => {
+    const endpoint = `http://127.0.0.1:${await listen('127.0.0.1')}`;
+    await verifyNameFree(place(entryOf(endpoint), endpoint).taken);
+  });
+
+  test('what is not a file is not read', async () => {
+    const { path, taken } = place(undefined);
+    mkdirSync(dirname(path), { recursive: true });
+    execFileSync('mkfifo', [path]);
+    await verifyNameFree(taken);
+  });
 });

@@ -60,7 +60,13 @@ describe.each(['docker', 'podman'] as const)('the image of a launch, with %s', (
     const config = resolveConfig(DRIVERS[name], launch);
     problems.throwIfAny(ctx.terminal);
     const toolchain = await findToolchain(ctx, root, false);
-    const supervisor = await prepareSupervisor(launch, config, name, 'release', { toolchain, features: new Map() });
+    const supervisor = await prepareSupervisor(
+      launch,
+      config,
+      name,
+      { profile: 'release' },
+      { toolchain, features: new Map() },
+    );
     if (supervisor === undefined) throw new Error('there is a tool chain');
     const image = imageStep(launch, supervisor);
     return { checkout, image, supervisor };
