@@ -5,7 +5,7 @@
  * (https://doc.rust-lang.org/cargo/reference/external-tools.html). Paths are cargo's, never guessed.
  */
 
-import { parseTable } from '../fs/parse-json.ts';
+import { isTable, parseTable } from '../fs/parse-json.ts';
 
 export const MESSAGE_FORMAT = '--message-format=json-render-diagnostics';
 
@@ -17,25 +17,22 @@ export interface CargoReport {
   readonly total: number;
 }
 
-interface ArtifactMessage {
-  readonly reason?: string;
-  readonly executable?: string | null;
-  readonly fresh?: boolean;
-  readonly target?: { readonly name?: string; readonly kind?: readonly string[] };
-}
-
 /** Reads cargo's stdout; other lines (of a tool that prints more) are skipped. */
 export function readCargoMessages(stdout: string): CargoReport {
-  const artifacts = stdout.split('\n').flatMap((line) => {
-    const message = line.startsWith('{') ? (parseTable(line) as ArtifactMessage | undefined) : undefined;
+  const artifacts = stdout.split('\n').flatMap((line): Record<string, unknown>[] => {
+    const message = line.startsWith('{') ? parseTable(line) : undefined;
     return message?.reason === 'compiler-artifact' ? [message] : [];
   });
   return {
     executablesOf: (binary) =>
       artifacts.flatMap(({ target, executable }) =>
-        target?.name === binary && target.kind?.includes('bin') && typeof executable === 'string' ? [executable] : [],
+        typeof executable === 'string' && isProgram(target, binary) ? [executable] : [],
       ),
-    compiled: artifacts.filter((message) => message.fresh === false).length,
+    compiled: artifacts.filter(({ fresh }) => fresh === false).length,
     total: artifacts.length,
   };
+}
+
+function isProgram(target: unknown, name: string): boolean {
+  return isTable(target) && target.name === name && Array.isArray(target.kind) && target.kind.includes('bin');
 }

@@ -2,6 +2,7 @@
 
 /** What `cargo metadata` says about the workspace: its target directory, and which package has which features. */
 
+import { isAbsolute } from 'node:path';
 import type { Runner } from '../build-env.ts';
 import { failure, shown } from '../errors.ts';
 import { isTable, parseTable } from '../fs/parse-json.ts';
@@ -19,12 +20,6 @@ export interface Workspace {
   /** Absolute; `CARGO_TARGET_DIR` and cargo's configuration are honoured. */
   readonly targetDirectory: string;
   readonly packages: readonly Package[];
-}
-
-interface PackageMetadata {
-  readonly name: string;
-  readonly features?: Readonly<Record<string, unknown>>;
-  readonly dependencies?: readonly { readonly name: string; readonly rename: string | null }[];
 }
 
 /**
@@ -48,19 +43,25 @@ export async function readWorkspace(
  * @throws failure for anything else
  */
 export function parseMetadata(text: string): Workspace {
-  const metadata = parseTable(text.slice(Math.max(0, text.indexOf('{'))));
-  const { target_directory: targetDirectory, packages } = metadata ?? {};
-  if (typeof targetDirectory !== 'string' || !Array.isArray(packages) || !packages.every(isTable)) {
-    throw failure(
-      `cargo metadata printed ${shown(text)}, which is not the metadata of a workspace; check: cargo --version`,
-    );
+  const { target_directory: targetDirectory, packages } = parseTable(text.slice(Math.max(0, text.indexOf('{')))) ?? {};
+  const list = Array.isArray(packages) ? packages.map(packageOf) : [undefined];
+  if (
+    typeof targetDirectory === 'string' &&
+    isAbsolute(targetDirectory) &&
+    list.every((entry) => entry !== undefined)
+  ) {
+    return { targetDirectory, packages: list };
   }
-  const list = (packages as unknown as readonly PackageMetadata[]).map(
-    ({ name, features = {}, dependencies = [] }) => ({
-      name,
-      features: new Set(Object.keys(features)),
-      dependencies: new Set(dependencies.map((dependency) => dependency.rename ?? dependency.name)),
-    }),
+  throw failure(
+    `cargo metadata printed ${shown(text)}, which is not the metadata of a workspace; check: cargo --version`,
   );
-  return { targetDirectory, packages: list };
+}
+
+/** `undefined` for what is not the metadata of a package. */
+function packageOf(entry: unknown): Package | undefined {
+  const { name, features = {}, dependencies = [] } = isTable(entry) ? entry : {};
+  if (typeof name !== 'string' || !isTable(features) || !Array.isArray(dependencies)) return undefined;
+  const names = dependencies.map((one: unknown) => (isTable(one) ? (one.rename ?? one.name) : undefined));
+  if (!names.every((one) => typeof one === 'string')) return undefined;
+  return { name, features: new Set(Object.keys(features)), dependencies: new Set(names) };
 }

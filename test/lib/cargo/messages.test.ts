@@ -87,6 +87,23 @@ test('noise between the messages is passed over, odd paths are not', () => {
   expect(report).toMatchObject({ compiled: 1, total: 1 });
 });
 
+test('F16: messages with wrong types are passed over', () => {
+  const name = 'openshell-sandbox';
+  const wrong = [
+    { target: 3, executable: '/no' },
+    { target: [null], executable: '/no' },
+    { target: { name }, executable: '/no' },
+    { target: { name, kind: null }, executable: '/no' },
+    { target: { name, kind: 7 }, executable: '/no' },
+    { target: { name, kind: { bin: true } }, executable: '/no' },
+    { target: { name, kind: ['bin'] }, executable: 7 },
+    { target: { name: [name], kind: ['bin'] }, executable: '/no' },
+  ].map((message) => JSON.stringify({ reason: 'compiler-artifact', fresh: 'no', ...message }));
+  const report = readCargoMessages(['{"reason":7}', '{"reason":null}', ...wrong].join('\n'));
+  expect(report.executablesOf(name)).toEqual([]);
+  expect(report.compiled).toBe(0);
+});
+
 test('nothing said, nothing made', () => {
   const report = readCargoMessages('');
   expect(report.executablesOf('openshell-sandbox')).toEqual([]);

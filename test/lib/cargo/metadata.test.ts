@@ -51,7 +51,17 @@ describe('what cargo metadata prints', () => {
     '{"target_directory": "/t", "packages": {}}',
     '{"target_directory": "/t", "packages": [null]}',
     '{"target_directory": "/t", "packages": ["x"]}',
-  ])('%j is not metadata: one line that says so', (text) => {
+    '{"target_directory": "", "packages": []}',
+    '{"target_directory": "/t", "packages": [{}]}',
+    '{"target_directory": "/t", "packages": [{"name": 1}]}',
+    '{"target_directory": "/t", "packages": [{"name": "a", "features": null}]}',
+    '{"target_directory": "/t", "packages": [{"name": "a", "features": ["b"]}]}',
+    '{"target_directory": "/t", "packages": [{"name": "a", "dependencies": null}]}',
+    '{"target_directory": "/t", "packages": [{"name": "a", "dependencies": {"b": 1}}]}',
+    '{"target_directory": "/t", "packages": [{"name": "a", "dependencies": [null]}]}',
+    '{"target_directory": "/t", "packages": [{"name": "a", "dependencies": [{"rename": 2, "name": "b"}]}]}',
+    `${METADATA} and more`,
+  ])('F16: %j is not metadata: one line that says so', (text) => {
     expect(refusalOf(() => parseMetadata(text))).toMatch(
       /^1: cargo metadata printed '[^\n]*', which is not the metadata of a workspace; check: cargo --version$/,
     );
