@@ -7,15 +7,16 @@
 
 import { basename } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
+import type { Environment } from '../cli/env.ts';
 import { oneLine } from '../errors.ts';
 import type { Command } from '../process/command.ts';
 import type { Outcome, ProbeResult } from '../process/result.ts';
 
-const MARKS = [/Too many open files/, /os error 24\b/, /sccache: encountered fatal error/, /^sccache: error:/];
+const MARKS = [/Too many open files/, /os error 24\b/, /sccache: encountered fatal error/, /^\s*sccache: error:/];
 
 /** Whether a line of cargo's output is the wrapper's own failure rather than the compiler's. */
 export function isWrapperFailure(line: string): boolean {
-  // Colour codes may stand before the mark.
+  // Colour codes may stand before the mark, and below `Caused by:` cargo indents it.
   const text = stripVTControlCharacters(line);
   return MARKS.some((mark) => mark.test(text));
 }
@@ -82,15 +83,16 @@ export interface RecoveryEffects {
 export async function withRecovery(command: Command, effects: RecoveryEffects): Promise<Outcome> {
   const wrapper = effects.wrapperOf(command);
   if (wrapper === undefined) return effects.start(command, undefined);
-  const attempt = async () => {
+  const attempt = async (env: Environment = {}) => {
     const watch = new WrapperWatch();
-    const outcome = await effects.start(command, watch);
+    const outcome = await effects.start({ ...command, env: { ...command.env, ...env } }, watch);
     return { outcome, isFinal: outcome.status === 0 || !watch.failed };
   };
   const first = await attempt();
   if (first.isFinal) return first.outcome;
   if (isSccache(wrapper) && (await effects.restartServer(wrapper, command))) {
-    const second = await attempt();
+    // Cargo keeps the results of its probes of the compiler, those of a broken wrapper too.
+    const second = await attempt({ CARGO_CACHE_RUSTC_INFO: '0' });
     if (second.isFinal) return second.outcome;
   }
   effects.warn(`${wrapper} failed, not the build; trying again without it`);

@@ -35,6 +35,10 @@ const NOT_SEEN = [
 ];
 
 describe('a line of output', () => {
+  test.each(['  sccache: error: Server startup failed', '\tsccache: error: x', '  \u001b[0msccache: error: x'])(
+    "R8: %j, as cargo indents it below 'Caused by:', is the wrapper's failure",
+    (line) => expect(isWrapperFailure(line)).toBe(true),
+  );
   test.each(SEEN)("%j is the wrapper's failure", (line) => {
     expect(isWrapperFailure(line)).toBe(true);
   });
@@ -158,11 +162,11 @@ describe('the attempts, in their order', () => {
     expect(steps).toEqual(['start, not watched']);
   });
 
-  test('a restarted server is tried once', async () => {
+  test('R8: a restarted server is tried once, and cargo asks the compiler anew', async () => {
     const { outcome, steps, envs } = await recover([WRAPPER, OK], { env: { A: '1' } });
     expect(outcome).toMatchObject({ status: 0, stdout: '2' });
     expect(steps).toEqual(['start', RESTART, 'start']);
-    expect(envs).toEqual([{ A: '1' }, { A: '1' }]);
+    expect(envs).toEqual([{ A: '1' }, { A: '1', CARGO_CACHE_RUSTC_INFO: '0' }]);
   });
 
   test("the compiler's failure after a restart is final", async () => {
