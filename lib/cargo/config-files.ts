@@ -20,8 +20,26 @@ export interface CargoSettings {
   /** What every crate, and what the workspace's own crates compile through: a path, or a name for PATH. */
   readonly wrapper: string | undefined;
   readonly workspaceWrapper: string | undefined;
+  /** The compiler: a path, or a name for PATH. */
+  readonly rustc: string | undefined;
+  /** These programs, with where each is set. */
+  readonly programs: readonly NamedProgram[];
   /** The targets to build for; empty for this machine's. */
   readonly targets: readonly string[];
+  /** Whether flags for rustc are set anywhere: where a variable `RUSTFLAGS` is given, cargo drops those of other places. */
+  readonly hasRustflags: boolean;
+}
+
+/** A program that a setting names. */
+export interface NamedProgram {
+  /** A path, or a name for PATH. */
+  readonly program: string;
+  /** As it is written. */
+  readonly text: string;
+  /** What it is set by, for users: a variable, or a key and its file. */
+  readonly source: string;
+  /** The variable that, when it is empty, turns it off; `undefined` for the compiler. */
+  readonly offSwitch: string | undefined;
 }
 
 type Table = Readonly<Record<string, unknown>>;
@@ -29,14 +47,22 @@ type Table = Readonly<Record<string, unknown>>;
 interface ConfigFile {
   /** What relative paths are relative to: the directory that has `.cargo` in it. */
   readonly base: string;
+  readonly path: string;
   /** Its table `build`. */
   readonly build: Table;
+  readonly hasRustflags: boolean;
 }
 
-/** A setting, and what a relative path in it is relative to. */
-interface Setting extends Pick<ConfigFile, 'base'> {
-  readonly text: string;
-}
+/** A setting, what a relative path in it is relative to, and what it is set by. */
+interface Setting extends Pick<ConfigFile, 'base'>, Pick<NamedProgram, 'text' | 'source'> {}
+
+/** The keys of `build` that name a program, with their variables, the strongest first. */
+const PROGRAMS = {
+  rustc: ['RUSTC', 'CARGO_BUILD_RUSTC'],
+  'rustc-wrapper': ['RUSTC_WRAPPER', 'CARGO_BUILD_RUSTC_WRAPPER'],
+  'rustc-workspace-wrapper': ['RUSTC_WORKSPACE_WRAPPER', 'CARGO_BUILD_RUSTC_WORKSPACE_WRAPPER'],
+} as const;
+const RUSTFLAGS = /^(CARGO_(ENCODED|BUILD|TARGET_\w+)_)?RUSTFLAGS$/;
 
 /**
  * Reads the settings of a run in `root`; a broken file is left for cargo to refuse.
@@ -45,28 +71,35 @@ interface Setting extends Pick<ConfigFile, 'base'> {
 export async function readCargoSettings(root: string, env: Environment): Promise<CargoSettings> {
   const files = await readConfigFiles(root, env);
   const find = (key: string, ...variables: readonly string[]): Setting | undefined => {
-    const variable = variables.find((name) => env[name] !== undefined);
-    const found = variable === undefined ? fromFiles(files, key) : { text: env[variable] ?? '', base: root };
-    // Empty, unlike absent, also overrides what follows.
-    return found?.text === '' ? undefined : found;
+    const source = variables.find((name) => env[name] !== undefined);
+    return source === undefined ? fromFiles(files, key) : { text: env[source] ?? '', base: root, source };
   };
+  const named = (key: keyof typeof PROGRAMS): NamedProgram | undefined => {
+    const setting = find(key, ...PROGRAMS[key]);
+    const offSwitch = key === 'rustc' ? undefined : PROGRAMS[key][0];
+    // Empty, unlike absent, also overrides what follows.
+    if (setting === undefined || (setting.text === '' && offSwitch !== undefined)) return undefined;
+    return { program: programOf(setting), text: setting.text, source: setting.source, offSwitch };
+  };
+  const [rustc, wrapper, workspaceWrapper] = [named('rustc'), named('rustc-wrapper'), named('rustc-workspace-wrapper')];
   const directory = find('target-dir', 'CARGO_BUILD_TARGET_DIR');
   const target = textOf(env, 'CARGO_BUILD_TARGET');
   return {
-    targetDirectory: directory && absolutePath(directory.base, directory.text),
-    hasBuildDirectory: find('build-dir', 'CARGO_BUILD_BUILD_DIR') !== undefined,
-    wrapper: programOf(find('rustc-wrapper', 'RUSTC_WRAPPER', 'CARGO_BUILD_RUSTC_WRAPPER')),
-    workspaceWrapper: programOf(
-      find('rustc-workspace-wrapper', 'RUSTC_WORKSPACE_WRAPPER', 'CARGO_BUILD_RUSTC_WORKSPACE_WRAPPER'),
-    ),
+    targetDirectory: directory?.text ? absolutePath(directory.base, directory.text) : undefined,
+    hasBuildDirectory: Boolean(find('build-dir', 'CARGO_BUILD_BUILD_DIR')?.text),
+    rustc: rustc?.program,
+    wrapper: wrapper?.program,
+    workspaceWrapper: workspaceWrapper?.program,
+    programs: [rustc, wrapper, workspaceWrapper].filter((program) => program !== undefined),
     targets: target === undefined ? targetsIn(files) : [target],
+    hasRustflags: files.some((file) => file.hasRustflags) || Object.keys(env).some((name) => RUSTFLAGS.test(name)),
   };
 }
 
 /** The first file in which the key is a text. */
 function fromFiles(files: readonly ConfigFile[], key: string): Setting | undefined {
   const file = files.find(({ build }) => typeof build[key] === 'string');
-  return file && { text: String(file.build[key]), base: file.base };
+  return file && { text: String(file.build[key]), base: file.base, source: `build.${key} in ${file.path}` };
 }
 
 function targetsIn(files: readonly ConfigFile[]): string[] {
@@ -75,15 +108,19 @@ function targetsIn(files: readonly ConfigFile[]): string[] {
 }
 
 /** A bare name is looked up on PATH, anything with a slash is a path. */
-function programOf(setting: Setting | undefined): string | undefined {
-  return setting?.text.includes('/') ? absolutePath(setting.base, setting.text) : setting?.text;
+function programOf({ base, text }: Setting): string {
+  return text.includes('/') ? absolutePath(base, text) : text;
+}
+
+/** Where cargo keeps what belongs to a user, absolute. */
+export function cargoHome(root: string, env: Environment): string {
+  return absolutePath(root, textOf(env, 'CARGO_HOME') ?? join(textOf(env, 'HOME') ?? '/', '.cargo'));
 }
 
 /** The files that count for a run in `root`, the nearest first. */
 async function readConfigFiles(root: string, env: Environment): Promise<ConfigFile[]> {
-  const home = absolutePath(root, textOf(env, 'CARGO_HOME') ?? join(textOf(env, 'HOME') ?? '/', '.cargo'));
   const directories = ancestorsOf(resolve(root)).map((directory) => join(directory, '.cargo'));
-  const paths = [...new Set([...directories, home])].flatMap(
+  const paths = [...new Set([...directories, cargoHome(root, env)])].flatMap(
     (directory) => ['config', 'config.toml'].map((name) => join(directory, name)).find(existsSync) ?? [],
   );
   if (paths.length === 0) return [];
@@ -106,6 +143,9 @@ function readWithIncludes(path: string, seen: Set<string>, parse: (text: string)
     const named = isTable(entry) ? entry.path : entry;
     return typeof named === 'string' ? [resolve(dirname(path), named)] : [];
   });
-  const own = { base: dirname(dirname(path)), build: isTable(values.build) ? values.build : {} };
+  const build = isTable(values.build) ? values.build : {};
+  const tables = [build, ...Object.values(isTable(values.target) ? values.target : {})];
+  const hasRustflags = tables.some((table) => isTable(table) && table.rustflags !== undefined);
+  const own = { base: dirname(dirname(path)), path, build, hasRustflags };
   return [own, ...includes.toReversed().flatMap((include) => readWithIncludes(include, seen, parse))];
 }

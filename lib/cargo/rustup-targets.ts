@@ -2,17 +2,21 @@
 
 /** The Rust standard libraries of the targets that a build needs. */
 
+import { statSync } from 'node:fs';
+import { dirname, isAbsolute, join, resolve } from 'node:path';
 import type { Runner } from '../build-env.ts';
-import { describeError, InterruptedError, oneLine, usageError } from '../errors.ts';
+import { describeError, InterruptedError, oneLine, shown, usageError } from '../errors.ts';
+import { namesIn } from '../fs/paths.ts';
 import { type Command, cmd } from '../process/command.ts';
+import type { ProbeResult } from '../process/result.ts';
 import { MissingTool, type Toolchain } from './toolchain.ts';
 
 const PROBE_TIMEOUT_MS = 30_000;
 
 /**
- * Which of the targets rustup has yet to install, in the checkout's toolchain. Without rustup (a distribution's Rust)
- * that is unknown: none counts as missing, and cargo decides.
- * @throws usageError with rustup's reason when it fails
+ * Which of the targets rustup has yet to install. The compiler that cargo starts is asked: it may be another one than
+ * rustup's, which then has its own targets.
+ * @throws usageError where the compiler does not respond; MissingTool where rustup cannot give it a target that it lacks
  */
 export async function missingTargets(
   runner: Runner,
@@ -20,14 +24,43 @@ export async function missingTargets(
   root: string,
   triples: readonly string[],
 ): Promise<string[]> {
-  if (!toolchain.hasRustup) return [];
-  const list = cmd({ cwd: root, base: toolchain.env, asInvoker: true })`rustup target list --installed`;
-  const result = await runner.probe(list, PROBE_TIMEOUT_MS);
-  if (!result.ok) {
-    throw usageError(`rustup cannot list the installed targets: ${oneLine(result.reason)}; check: rustup show`);
+  const { rustc, rustup } = toolchain;
+  // Cargo says so better.
+  if (rustc === undefined) return [];
+  const command = cmd({ cwd: root, base: toolchain.env, asInvoker: true });
+  const library = await runner.probe(command`${rustc} --print target-libdir`, PROBE_TIMEOUT_MS);
+  if (!library.ok || !isAbsolute(library.output)) {
+    const reason = library.ok ? `it prints ${shown(library.output)}` : oneLine(library.reason);
+    throw usageError(`${rustc} cannot say where its targets are: ${reason}; check: rustc --print target-libdir`);
   }
-  const installed = new Set(result.output.split('\n'));
-  return [...new Set(triples)].filter((triple) => !installed.has(triple));
+  // `SYSROOT/lib/rustlib/TARGET/lib`, for this machine's target.
+  const targets = resolve(library.output, '../..');
+  const missing = [...new Set(triples)].filter((triple) => !hasStandardLibrary(join(targets, triple, 'lib')));
+  if (missing.length === 0) return [];
+  const own = rustup === undefined ? undefined : await runner.probe(command`${rustup} which rustc`, PROBE_TIMEOUT_MS);
+  if (own?.ok && isSameDirectory(resolve(targets, '../..'), resolve(own.output, '../..'))) return missing;
+  throw new MissingTool(
+    `${rustc}, which cargo compiles with, does not have the Rust target ${missing.join(', ')}; ${remedyText(toolchain, own)}`,
+  );
+}
+
+function remedyText({ rustup, settings }: Toolchain, own: ProbeResult | undefined): string {
+  const add = 'install it where that Rust comes from';
+  if (own === undefined || rustup === undefined) return `${add}, or take Rust from rustup (https://rustup.rs)`;
+  if (!own.ok) return `${add}; rustup cannot say where its own rustc is: ${oneLine(own.reason)}`;
+  const set = settings.programs.find(({ program }) => program === settings.rustc)?.source;
+  const change = set === undefined ? `put ${dirname(rustup)} first on PATH` : `do without ${set}`;
+  return `to use rustup's, ${oneLine(own.output)}, ${change}; else ${add}`;
+}
+
+/** A target that was removed may leave its directory. */
+function hasStandardLibrary(directory: string): boolean {
+  return namesIn(directory).some((name) => name.startsWith('libstd-'));
+}
+
+function isSameDirectory(...paths: readonly [string, string]): boolean {
+  const [one, other] = paths.map((path) => statSync(path, { throwIfNoEntry: false }));
+  return one !== undefined && one.dev === other?.dev && one.ino === other.ino;
 }
 
 export function addTargets(toolchain: Toolchain, root: string, triples: readonly string[]): Command {

@@ -11,8 +11,9 @@ import { EXIT, shown, TaskError, usageError } from '../errors.ts';
 import { absolutePath } from '../fs/paths.ts';
 import { cmd, shellQuote } from '../process/command.ts';
 import { findProgram } from '../process/which.ts';
-import { type CargoSettings, readCargoSettings } from './config-files.ts';
+import { type CargoSettings, type NamedProgram, readCargoSettings } from './config-files.ts';
 import { askMise, miseSettings, settingsIn } from './mise.ts';
+import { environmentInCargo } from './named-programs.ts';
 
 /** The error for a tool that a build needs and this machine does not have (exit 2). */
 export class MissingTool extends TaskError {
@@ -34,7 +35,12 @@ export interface Toolchain {
   /** What cargo's files and variables say, read once. */
   readonly settings: CargoSettings;
   readonly hasZigbuild: boolean;
-  readonly hasRustup: boolean;
+  /** The absolute path of rustup; `undefined` where there is none. */
+  readonly rustup: string | undefined;
+  /** The compiler that cargo starts; `undefined` where it was not found. */
+  readonly rustc: string | undefined;
+  /** Programs that settings name, and that are not there. */
+  readonly missingPrograms: readonly NamedProgram[];
   /** The absolute path of zig, for compiler wrappers; `undefined` where there is none. */
   readonly zig: string | undefined;
 }
@@ -59,6 +65,7 @@ export async function findToolchain(ctx: RunnerContext, root: string, needsZig: 
     );
   }
   const settings = await readCargoSettings(root, seen);
+  const inCargo = environmentInCargo(root, seen);
   const isFromFile = seen.RUSTC_WRAPPER === undefined && seen.CARGO_BUILD_RUSTC_WRAPPER === undefined;
   // To cargo this variable is as good as its file.
   const wrapper = isFromFile && settings.wrapper !== undefined ? { CARGO_BUILD_RUSTC_WRAPPER: settings.wrapper } : {};
@@ -68,7 +75,9 @@ export async function findToolchain(ctx: RunnerContext, root: string, needsZig: 
     miseProblem: mise.problem,
     settings,
     hasZigbuild: has('cargo-zigbuild'),
-    hasRustup: has('rustup'),
+    rustup: findProgram('rustup', seen),
+    rustc: findProgram(settings.rustc ?? 'rustc', inCargo),
+    missingPrograms: settings.programs.filter(({ program }) => findProgram(program, inCargo) === undefined),
     zig: zig ?? findProgram('zig', seen),
   };
 }

@@ -9,6 +9,7 @@ import { dirname, join } from 'node:path';
 import type { RunnerContext } from '../build-env.ts';
 import { featuresByComponent } from '../cargo/features.ts';
 import { readWorkspace } from '../cargo/metadata.ts';
+import { refuseMissing } from '../cargo/named-programs.ts';
 import { findToolchain, type Toolchain } from '../cargo/toolchain.ts';
 import { findCheckout } from '../checkout.ts';
 import { Problems } from '../cli/problems.ts';
@@ -105,6 +106,7 @@ async function prepare(
 ): Promise<Pick<LaunchPlan, 'preparation' | 'build' | 'toolchain'> | undefined> {
   const { host, problems, root } = ctx;
   const toolchain = await problems.attemptAsync(() => closedToolchain(ctx));
+  problems.attempt(() => refuseMissing(toolchain?.missingPrograms ?? []));
   const known = toolchain && (await problems.attemptAsync(() => knownTools(ctx, record, config.build, toolchain)));
   const tools = known ?? (toolchain && { toolchain, features: new Map() });
   const preparation = await problems.attemptAsync(() => prepareDriver(tools));

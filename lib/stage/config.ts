@@ -23,8 +23,8 @@ export interface BuildOptions {
   readonly targetDirectory: string | undefined;
   /** `CARGO_BUILD_JOBS`, checked. */
   readonly jobs: string | undefined;
-  /** The user's flags for rustc, and the one that links libc in. */
-  readonly staticFlags: Environment;
+  /** The user's variable of flags for rustc, with the one that links libc in; `undefined` where neither is set. */
+  readonly staticFlags: Environment | undefined;
 }
 
 export interface StageConfig {
@@ -76,7 +76,7 @@ export function resolveBuildOptions(
     version: version === undefined ? undefined : verifyVersion('OPENSHELL_CARGO_VERSION', version),
     targetDirectory: resolveTargetDirectory(env, root, startDirectory),
     jobs: verifyJobs(readVariable(env, 'CARGO_BUILD_JOBS')),
-    staticFlags: staticFlags(readVariable(env, 'RUSTFLAGS'), readVariable(env, 'CARGO_ENCODED_RUSTFLAGS')),
+    staticFlags: staticFlags(env.RUSTFLAGS, env.CARGO_ENCODED_RUSTFLAGS),
   };
 }
 
@@ -108,9 +108,12 @@ function verifyJobs(jobs: string | undefined): string | undefined {
   throw notAllowed('CARGO_BUILD_JOBS', jobs, 'is a whole number other than 0, or default');
 }
 
-/** To cargo the encoded variable, whose flags U+001F separates, wins over the plain one. */
-function staticFlags(plain: string | undefined, encoded: string | undefined): Environment {
-  const flags = ['-C', 'target-feature=+crt-static'];
-  if (encoded !== undefined) return { CARGO_ENCODED_RUSTFLAGS: [encoded, ...flags].join('\u001f') };
-  return { RUSTFLAGS: [plain ?? [], flags].flat().join(' ') };
+/** The flags that link libc in. */
+export const STATIC_FLAGS = ['-C', 'target-feature=+crt-static'];
+
+/** To cargo the encoded variable, whose flags U+001F separates, wins over the plain one, and an empty one counts. */
+function staticFlags(plain: string | undefined, encoded: string | undefined): Environment | undefined {
+  const joined = (own: string, separator: string) => [own || [], STATIC_FLAGS].flat().join(separator);
+  if (encoded !== undefined) return { CARGO_ENCODED_RUSTFLAGS: joined(encoded, '\u001f') };
+  return plain === undefined ? undefined : { RUSTFLAGS: joined(plain, ' ') };
 }

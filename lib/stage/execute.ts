@@ -8,6 +8,7 @@ import { removeStaleCmakeCaches } from '../cargo/cmake-cache.ts';
 import { type Features, featuresByComponent } from '../cargo/features.ts';
 import { readCargoMessages } from '../cargo/messages.ts';
 import { readWorkspace, type Workspace } from '../cargo/metadata.ts';
+import { refuseMissing } from '../cargo/named-programs.ts';
 import { addTargets, installTargets, missingTargets } from '../cargo/rustup-targets.ts';
 import { findToolchain, type Toolchain } from '../cargo/toolchain.ts';
 import { makeOverlay, planOverlay } from '../cargo/version-overlay.ts';
@@ -64,6 +65,8 @@ export async function prepareStage(
   const { features, targetDirectory, version } = build;
   const { runner } = ctx;
   const toolchain = known?.toolchain ?? (await findToolchain(ctx, root, components.includes(COMPONENTS.gateway)));
+  // A launch collects what is wrong, and has looked.
+  if (known === undefined) refuseMissing(toolchain.missingPrograms);
   // Cargo reads the workspace only where the plan depends on it.
   const isNeeded = version !== undefined || (known === undefined && features.length > 0);
   const workspace = isNeeded

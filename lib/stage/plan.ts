@@ -16,7 +16,7 @@ import { usageError } from '../errors.ts';
 import { type Arch, linuxTriple } from '../host.ts';
 import { type Command, cmd } from '../process/command.ts';
 import { type Component, PRODUCT } from '../product.ts';
-import type { StageConfig } from './config.ts';
+import { STATIC_FLAGS, type StageConfig } from './config.ts';
 
 /** The oldest glibc that the gateway runs on (RHEL 8, Debian 10). */
 export const GLIBC_FLOOR = { major: 2, minor: 28 } as const;
@@ -90,7 +90,7 @@ export function planStage(
     const extra = all.length > 0 ? ['--features', all.join(' ')] : [];
     return {
       component,
-      command: command`cargo ${parts.subcommand} --release ${targets} ${selected} ${extra} ${MESSAGE_FORMAT}`,
+      command: command`cargo ${parts.subcommand} --release ${targets} ${selected} ${extra} ${MESSAGE_FORMAT} ${parts.flags}`,
       artifacts,
       wrappers: parts.wrappers,
     };
@@ -118,7 +118,9 @@ export function artifactsOf({ arches, build, components, root }: StageConfig): A
 
 /** Where a cargo run depends on the component. */
 interface RunParts {
-  readonly subcommand: 'build' | 'zigbuild';
+  readonly subcommand: 'build' | 'rustc' | 'zigbuild';
+  /** What rustc gets for the program itself. */
+  readonly flags: readonly string[];
   readonly wrappers: readonly ZigWrapper[];
   readonly env: Environment;
 }
@@ -143,10 +145,14 @@ function gatewayParts(
     const target = `${triple}.${FLOOR}`;
     return zigWrapper(target, target, join(directory, arch), zig);
   });
-  return { subcommand: 'zigbuild', wrappers, env: Object.fromEntries(wrappers.flatMap(({ variables }) => variables)) };
+  const env = Object.fromEntries(wrappers.flatMap(({ variables }) => variables));
+  return { subcommand: 'zigbuild', flags: [], wrappers, env };
 }
 
-function supervisorParts({ arches, build, host }: StageConfig, { hasZigbuild, miseProblem }: Toolchain): RunParts {
+function supervisorParts(
+  { arches, build, host }: StageConfig,
+  { hasZigbuild, miseProblem, settings }: Toolchain,
+): RunParts {
   const isStaticGlibc = build.libc === 'glibc-static';
   const foreign = arches.find((arch) => host.platform !== 'linux' || arch !== host.arch);
   if (foreign !== undefined && isStaticGlibc) {
@@ -162,6 +168,10 @@ function supervisorParts({ arches, build, host }: StageConfig, { hasZigbuild, mi
       miseProblem,
     );
   }
-  const subcommand = hasZigbuild && !isStaticGlibc ? 'zigbuild' : 'build';
-  return { subcommand, wrappers: [], env: isStaticGlibc ? build.staticFlags : {} };
+  const plain = { flags: [], wrappers: [], env: {} };
+  if (!isStaticGlibc) return { ...plain, subcommand: hasZigbuild ? 'zigbuild' : 'build' };
+  // A RUSTFLAGS of ours would replace the flags of cargo's configuration; these cargo itself joins with them.
+  const isJoined = build.staticFlags === undefined && settings.hasRustflags;
+  if (isJoined) return { ...plain, subcommand: 'rustc', flags: ['--', ...STATIC_FLAGS] };
+  return { ...plain, subcommand: 'build', env: build.staticFlags ?? { RUSTFLAGS: STATIC_FLAGS.join(' ') } };
 }

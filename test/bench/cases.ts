@@ -3,7 +3,7 @@
 /** What is measured: one record for each case. A new task gets its row by a record here. */
 
 /** The names that the fake tool knows; a case gets those that it lists, and no others. */
-export type FakeTool = 'cargo' | 'cargo-zigbuild' | 'cc' | 'docker' | 'podman' | 'rustup' | 'mise' | 'zig';
+export type FakeTool = 'cargo' | 'cargo-zigbuild' | 'cc' | 'docker' | 'podman' | 'rustc' | 'rustup' | 'mise' | 'zig';
 
 export interface BenchCase {
   readonly name: string;
@@ -36,7 +36,7 @@ export const FLOOR_TIMES = 2.6;
 /** Words that stand for a path: a static executable, and a dynamic one that glibc 2.28 is enough for. */
 export const FILES = { static: 'STATIC_FILE', dynamic: 'DYNAMIC_FILE' } as const;
 
-const RUST: readonly FakeTool[] = ['cargo', 'cargo-zigbuild', 'rustup', 'mise'];
+const RUST: readonly FakeTool[] = ['cargo', 'cargo-zigbuild', 'rustc', 'rustup', 'mise'];
 const STAGE = 'tasks/scripts/stage-prebuilt-binaries.sh';
 const BUNDLE = 'tasks/scripts/vm/build-supervisor-bundle.sh';
 const IMAGE = 'tasks/scripts/docker-build-image.sh';

@@ -3,7 +3,7 @@
 
 # The build tools of the benchmark: one program under many names, the same for bash's tasks and for
 # ours, as cheap as a script can be (plain sh, no other program started unless the tool would).
-# It stands in a directory of links beside `binaries/`, which holds an ELF file for each CPU.
+# It stands in a directory of links beside `binaries/`, which holds an ELF file for each CPU, and `rustlib/`.
 
 here=${0%/*}
 
@@ -81,6 +81,12 @@ case ${0##*/} in
         printf '{"name":"openshell-server","features":{"bundled-z3":[]},"dependencies":[]},'
         printf '{"name":"openshell-sandbox","features":{},"dependencies":[]}]}\n'
         ;;
+      *) unexpected "$@" ;;
+    esac
+    ;;
+  rustc)
+    case "$*" in
+      '--print target-libdir') echo "$here/../rustlib/x86_64-unknown-linux-gnu/lib" ;;
       *) unexpected "$@" ;;
     esac
     ;;

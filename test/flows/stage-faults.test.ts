@@ -151,7 +151,7 @@ describe('the version is stamped without touching the checkout', () => {
   test('X1: nothing of it needs sed, so it works the same on a Mac', async () => {
     const checkout = new FakeCheckout();
     await checkout.stage(['supervisor'], { ...AMD64, OPENSHELL_CARGO_VERSION: STAMPED });
-    expect(checkout.tools.lines().filter((line) => !/^(cargo|rustup) /.test(line))).toEqual([]);
+    expect(checkout.tools.lines().filter((line) => !/^(cargo|rustc) /.test(line))).toEqual([]);
   });
 });
 
@@ -333,10 +333,8 @@ async function eventsOf(path: string, body: () => Promise<TaskResult>): Promise<
 
 test('H18: a target that cannot be installed is reported, by name, before cargo', async () => {
   const checkout = new FakeCheckout();
-  checkout.tools.add('rustup', [
-    { args: ['target', 'list', '--installed'], script: 'echo x86_64-unknown-linux-gnu' },
-    { args: ['target', 'add'], script: 'echo "error: no network" >&2; exit 1' },
-  ]);
+  const add = { args: ['target', 'add'], script: 'echo "error: no network" >&2; exit 1' };
+  checkout.removeTarget('x86_64-unknown-linux-musl', [add]);
   const result = await checkout.stage(['supervisor'], AMD64);
   expect(result.status).toBe(2);
   expect(result.stderr).toContain(
@@ -399,6 +397,7 @@ describe('L19: without mise, and with it', () => {
   function withMise(cargo: FakeCargo = {}): { readonly checkout: FakeCheckout; readonly provided: string } {
     const checkout = new FakeCheckout(cargo);
     const { bin, directory } = checkout.tools;
+    checkout.tools.addSilent('sccache');
     const provided = join(directory, 'provided by mise');
     mkdirSync(provided);
     renameSync(join(bin, 'cargo-zigbuild'), join(provided, 'cargo-zigbuild'));
@@ -419,7 +418,7 @@ describe('L19: without mise, and with it', () => {
     expect(result.status).toBe(0);
     expect(checkout.tools.lines()).toEqual([
       'mise env --json',
-      'rustup target list --installed',
+      'rustc --print target-libdir',
       expect.stringMatching(/^cargo zigbuild --release/),
     ]);
     const [mise, ...others] = checkout.tools.calls();
@@ -459,7 +458,7 @@ describe('L19: without mise, and with it', () => {
         .slice(1)
         .map(({ tool, args, env }) => [tool, ...args.slice(0, 2), env.RUSTC_WRAPPER].join(' ')),
     ).toEqual([
-      'rustup target list sccache',
+      'rustc --print target-libdir sccache',
       'cargo zigbuild --release sccache',
       'sccache --stop-server sccache',
       'sccache --start-server sccache',

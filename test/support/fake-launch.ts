@@ -159,7 +159,7 @@ export class FakeLaunch extends FakeCheckout {
   moveToMise(): void {
     const directory = join(this.tools.directory, 'mise');
     mkdirSync(directory);
-    for (const name of ['cargo', 'cargo-zigbuild', 'rustup', 'zig']) {
+    for (const name of ['cargo', 'cargo-zigbuild', 'rustc', 'rustup', 'zig']) {
       renameSync(join(this.tools.bin, name), join(directory, name));
     }
     const set = JSON.stringify({ PATH: `${directory}:${this.tools.bin}` });

@@ -5,15 +5,33 @@
  * that passes for an OpenShell checkout.
  */
 
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { buildElf, DYNAMIC_RECIPE, type Recipe } from './elf-builder.ts';
-import { FakeTools } from './fake-tools.ts';
+import { bashQuote, type FakeCase, FakeTools } from './fake-tools.ts';
 import { runTaskFile, type TaskOptions, type TaskResult } from './run-task.ts';
 import { temporaryDirectory } from './temporary.ts';
 
 const X86_64 = 62;
 const AARCH64 = 183;
+
+const TARGETS = ['x86_64', 'aarch64'].flatMap((cpu) => ['gnu', 'musl'].map((libc) => `${cpu}-unknown-linux-${libc}`));
+
+/**
+ * Adds a compiler that has the standard libraries of these targets.
+ * @returns its sysroot, a directory beside the fakes
+ */
+export function addRustc(tools: FakeTools, targets: readonly string[], sysrootName = 'sysroot'): string {
+  const sysroot = join(tools.directory, sysrootName);
+  const libraries = (target: string) => join(sysroot, 'lib/rustlib', target, 'lib');
+  for (const target of targets) {
+    mkdirSync(libraries(target), { recursive: true });
+    writeFileSync(join(libraries(target), 'libstd-0123456789abcdef.rlib'), '');
+  }
+  const script = `echo ${bashQuote(libraries('x86_64-unknown-linux-gnu'))}`;
+  tools.add('rustc', [{ args: ['--print', 'target-libdir'], script }]);
+  return sysroot;
+}
 
 /** What a fake cargo does, in bash, before and instead of building. */
 export interface FakeCargo {
@@ -47,9 +65,16 @@ export class FakeCheckout {
     this.tools = new FakeTools(join(directory, 'fakes'));
     this.setCargo(cargo);
     this.tools.addSilent('cargo-zigbuild', 'zig');
-    this.tools.add('rustup', [
-      { args: ['target', 'list', '--installed'], script: `printf '%s\\n' {x86_64,aarch64}-unknown-linux-{musl,gnu}` },
-    ]);
+    const sysroot = addRustc(this.tools, TARGETS);
+    this.tools.add('rustup', [{ args: ['which', 'rustc'], script: `echo ${bashQuote(join(sysroot, 'bin/rustc'))}` }]);
+  }
+
+  /** Takes a target away from the compiler; rustup answers these calls, beside that for its own compiler. */
+  removeTarget(target: string, rustup: readonly FakeCase[] = []): void {
+    const sysroot = join(this.tools.directory, 'sysroot');
+    rmSync(join(sysroot, 'lib/rustlib', target), { recursive: true });
+    const which = { args: ['which', 'rustc'], script: `echo ${bashQuote(join(sysroot, 'bin/rustc'))}` };
+    this.tools.add('rustup', [which, ...rustup]);
   }
 
   /** Replaces the binary that is "built" for a CPU. */
@@ -65,6 +90,7 @@ export class FakeCheckout {
     this.tools.add('cargo', [
       { args: ['zigbuild'], ...build },
       { args: ['build'], ...build },
+      { args: ['rustc'], ...build },
       {
         args: ['metadata'],
         script: `cat <<'END'\n${JSON.stringify(cargo.metadata ?? this.metadata())}\nEND`.replace('cat', '/bin/cat'),

@@ -104,7 +104,7 @@ describe('gateway:docker', tools.options, () => {
     expect(supervisor).not.toContain('bundled-z3');
     expect(gateway).toMatch(/--features openshell-server\/bundled-z3/);
     expect(gateway).not.toContain('bundled-ca-roots');
-    const probes = launch.tools.lines().filter((line) => /^(cargo metadata|rustup) /.test(line));
-    expect(probes).toEqual(['cargo metadata --format-version 1 --no-deps', 'rustup target list --installed']);
+    const probes = launch.tools.lines().filter((line) => /^(cargo metadata|rustc) /.test(line));
+    expect(probes).toEqual(['cargo metadata --format-version 1 --no-deps', 'rustc --print target-libdir']);
   });
 });

@@ -43,7 +43,7 @@ describe('what is staged', () => {
   test('the commands, in their order, in the checkout', async () => {
     const checkout = new FakeCheckout();
     await checkout.stage(['all'], AMD64);
-    expect(checkout.tools.lines()).toEqual(['rustup target list --installed', GATEWAY_X86, SUPERVISOR_X86]);
+    expect(checkout.tools.lines()).toEqual(['rustc --print target-libdir', GATEWAY_X86, SUPERVISOR_X86]);
     for (const call of checkout.tools.calls()) expect(call.cwd).toBe(checkout.root);
     for (const call of checkout.tools.calls().slice(1)) expect(call.env.CARGO_INCREMENTAL).toBe('0');
   });
@@ -157,7 +157,7 @@ describe('a second run', () => {
 describe('the dry run', () => {
   test('prints the plan and starts nothing but probes', async () => {
     const checkout = new FakeCheckout();
-    checkout.tools.add('rustup', [{ args: ['target', 'list', '--installed'], script: ':' }]);
+    checkout.removeTarget('x86_64-unknown-linux-musl');
     const extra = {
       ...AMD64,
       OPENSHELL_CARGO_VERSION: '1.2.3',
@@ -167,7 +167,8 @@ describe('the dry run', () => {
     const result = await checkout.stage(['--dry-run', 'supervisor'], extra);
     expect(checkout.tools.lines()).toEqual([
       'cargo metadata --format-version 1 --no-deps',
-      'rustup target list --installed',
+      'rustc --print target-libdir',
+      'rustup which rustc',
     ]);
     const overlay = join(checkout.root, 'target/openshell-version/1.2.3');
     expect(result.stdout).toBe(`cd ${checkout.root}

@@ -11,7 +11,10 @@ const NONE = {
   hasBuildDirectory: false,
   wrapper: undefined,
   workspaceWrapper: undefined,
+  rustc: undefined,
+  programs: [],
   targets: [],
+  hasRustflags: false,
 };
 
 /** Files by their paths below a directory that has the home `home` and the checkout `home/code/checkout`. */
@@ -44,7 +47,7 @@ describe('from files', () => {
         rustc-workspace-wrapper = "tools/wrap"
         target = ["x86_64-unknown-linux-gnu", "host-tuple"]`,
     });
-    expect(await read()).toEqual({
+    expect(await read()).toMatchObject({
       targetDirectory: join(root, 'out'),
       hasBuildDirectory: true,
       wrapper: 'sccache',
@@ -115,7 +118,7 @@ describe('from variables, which win', () => {
       RUSTC_WORKSPACE_WRAPPER: 'clippy-driver',
       CARGO_BUILD_TARGET: 'x86_64-unknown-linux-musl',
     });
-    expect(settings).toEqual({
+    expect(settings).toMatchObject({
       targetDirectory: join(root, 'out'),
       hasBuildDirectory: true,
       wrapper: join(root, 'wrap'),
@@ -130,5 +133,66 @@ describe('from variables, which win', () => {
     expect((await read({ RUSTC_WRAPPER: '', CARGO_BUILD_RUSTC_WRAPPER: 'two' })).wrapper).toBeUndefined();
     expect((await read({ CARGO_BUILD_RUSTC_WRAPPER: 'two' })).wrapper).toBe('two');
     expect((await read()).wrapper).toBe('file');
+  });
+});
+
+describe('R13: the programs that settings name, with where each is set', () => {
+  test('in files: the key and the path, an included one too', async () => {
+    const { directory, root, read } = place({
+      'home/code/checkout/.cargo/config.toml': '[build]\nrustc-wrapper = "~/bin/sccache"',
+      'home/.cargo/config.toml': 'include = "more.toml"',
+      'home/.cargo/more.toml': '[build]\nrustc = "bin/rustc"\nrustc-workspace-wrapper = "clippy-driver"',
+    });
+    const more = join(directory, 'home/.cargo/more.toml');
+    expect(await read()).toMatchObject({
+      rustc: join(directory, 'home/bin/rustc'),
+      programs: [
+        { text: 'bin/rustc', source: `build.rustc in ${more}`, offSwitch: undefined },
+        {
+          program: join(root, '~/bin/sccache'),
+          text: '~/bin/sccache',
+          source: `build.rustc-wrapper in ${join(root, '.cargo/config.toml')}`,
+          offSwitch: 'RUSTC_WRAPPER',
+        },
+        { program: 'clippy-driver', source: `build.rustc-workspace-wrapper in ${more}` },
+      ],
+    });
+  });
+
+  test('in variables: the one that counts; an empty wrapper is none, an empty compiler is not', async () => {
+    const { read } = place();
+    const sources = async (env: Environment) => (await read(env)).programs.map(({ source }) => source);
+    expect(await sources({ RUSTC: '/r', CARGO_BUILD_RUSTC: '/s', CARGO_BUILD_RUSTC_WRAPPER: 'w' })).toEqual([
+      'RUSTC',
+      'CARGO_BUILD_RUSTC_WRAPPER',
+    ]);
+    expect(await sources({ RUSTC: '', RUSTC_WRAPPER: '', RUSTC_WORKSPACE_WRAPPER: '' })).toEqual(['RUSTC']);
+  });
+});
+
+describe('R9: whether flags for rustc are set', () => {
+  test.each([
+    '[build]\nrustflags = ["--cfg", "x"]',
+    '[build]\nrustflags = "--cfg x"',
+    '[target.x86_64-unknown-linux-gnu]\nrustflags = []',
+    '[target."cfg(unix)"]\nrustflags = ["-Dwarnings"]',
+  ])('in a file: %j', async (text) => {
+    expect((await place({ 'home/.cargo/config.toml': text }).read()).hasRustflags).toBe(true);
+  });
+
+  test.each([
+    'CARGO_BUILD_RUSTFLAGS',
+    'CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS',
+    'RUSTFLAGS',
+    'CARGO_ENCODED_RUSTFLAGS',
+  ])('in %s', async (name) => {
+    expect((await place().read({ [name]: '--cfg x' })).hasRustflags).toBe(true);
+  });
+
+  test('nowhere', async () => {
+    const { read } = place({ 'home/.cargo/config.toml': 'target = 3\n[profile.dev]\nrustflags = []' });
+    expect((await read({ MY_RUSTFLAGS: 'x', RUSTDOCFLAGS: 'x', CARGO_BUILD_RUSTDOCFLAGS: 'x' })).hasRustflags).toBe(
+      false,
+    );
   });
 });

@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
+import { mkdirSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { addTargets, installTargets, missingTargets } from '../../../lib/cargo/rustup-targets.ts';
 import { MissingTool, type Toolchain } from '../../../lib/cargo/toolchain.ts';
 import { InterruptedError } from '../../../lib/errors.ts';
-import { FakeTools } from '../../support/fake-tools.ts';
+import { addRustc } from '../../support/fake-rust.ts';
+import { bashQuote, FakeTools } from '../../support/fake-tools.ts';
 import { fakeTools, inProcess } from '../../support/in-process.ts';
 import { refusalFrom, taskErrorFrom } from '../../support/task-errors.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
 
 const MUSL = 'x86_64-unknown-linux-musl';
 const GNU = 'x86_64-unknown-linux-gnu';
-const LIST = ['target', 'list', '--installed'];
 
-const toolchain = (part: Partial<Toolchain> = {}): Toolchain => ({
+const toolchain = (tools: FakeTools, part: Partial<Toolchain> = {}): Toolchain => ({
   env: {},
   isFromMise: false,
   miseProblem: undefined,
@@ -21,63 +23,118 @@ const toolchain = (part: Partial<Toolchain> = {}): Toolchain => ({
     hasBuildDirectory: false,
     wrapper: undefined,
     workspaceWrapper: undefined,
+    rustc: undefined,
+    programs: [],
     targets: [],
+    hasRustflags: false,
   },
   hasZigbuild: true,
-  hasRustup: true,
+  rustup: join(tools.bin, 'rustup'),
+  rustc: join(tools.bin, 'rustc'),
+  missingPrograms: [],
   zig: undefined,
   ...part,
 });
+
+/** A compiler with these targets, and a rustup whose own compiler is in that sysroot. */
+function place(targets: readonly string[], own = 'sysroot') {
+  const tools = fakeTools();
+  const sysroot = addRustc(tools, targets);
+  const rustc = join(tools.directory, own, 'bin/rustc');
+  tools.add('rustup', [{ args: ['which', 'rustc'], script: `echo ${bashQuote(rustc)}` }]);
+  const ask = (triples: readonly string[], part: Partial<Toolchain> = {}) =>
+    missingTargets(inProcess(tools).runner, toolchain(tools, part), tools.directory, triples);
+  return { tools, sysroot, rustc, ask };
+}
 
 /** A rustup that only the environment of mise has, and the tool chain with it. */
 function fromMise(script: string) {
   const tools = fakeTools();
   const provided = new FakeTools(temporaryDirectory()).add('rustup', [{ args: ['target'], script }]);
   const env = { PATH: provided.bin, RUSTUP_HOME: '/of/mise' };
-  return { tools, provided, toolchain: toolchain({ env, isFromMise: true }) };
+  return { tools, provided, toolchain: toolchain(provided, { env, isFromMise: true }) };
 }
 
 describe('which targets are missing', () => {
-  test('those that rustup does not list, each once, in their order', async () => {
-    const tools = fakeTools().add('rustup', [{ args: LIST, script: `echo ${GNU}; echo ${MUSL}-extra` }]);
-    const { runner, screen } = inProcess(tools);
-    expect(await missingTargets(runner, toolchain(), tools.directory, ['b', MUSL, GNU, MUSL, 'a'])).toEqual([
-      'b',
-      MUSL,
-      'a',
-    ]);
-    expect(tools.calls()).toMatchObject([{ args: LIST, cwd: tools.directory }]);
-    expect(screen.stderr()).toBe('');
+  test('P4: what the compiler has counts; one call is enough for all, and rustup is not asked', async () => {
+    const { tools, ask } = place([GNU, MUSL]);
+    tools.add('rustup', [{ args: [], script: 'echo "error: no toolchain" >&2; exit 1' }]);
+    expect(await ask([MUSL, GNU])).toEqual([]);
+    expect(tools.lines()).toEqual(['rustc --print target-libdir']);
   });
 
-  test('what rustup lists counts, and one call is enough for all', async () => {
-    const tools = fakeTools().add('rustup', [{ args: LIST, script: `echo ${MUSL}; echo ${GNU}` }]);
-    const { runner } = inProcess(tools);
-    expect(await missingTargets(runner, toolchain(), tools.directory, [MUSL, GNU])).toEqual([]);
-    expect(tools.lines()).toEqual([`rustup ${LIST.join(' ')}`]);
+  test("those that rustup's own compiler does not have, each once, in their order", async () => {
+    const { tools, sysroot, ask } = place([GNU, `${MUSL}-extra`]);
+    mkdirSync(join(sysroot, 'lib/rustlib', MUSL, 'lib'), { recursive: true });
+    expect(await ask(['b', MUSL, GNU, MUSL, 'a'])).toEqual(['b', MUSL, 'a']);
+    expect(tools.lines()).toEqual(['rustc --print target-libdir', 'rustup which rustc']);
+    for (const { cwd } of tools.calls()) expect(cwd).toBe(tools.directory);
+  });
+
+  test('a linked toolchain is the same one', async () => {
+    const { tools, sysroot, ask } = place([GNU], 'linked');
+    symlinkSync(sysroot, join(tools.directory, 'linked'));
+    expect(await ask([MUSL])).toEqual([MUSL]);
   });
 
   test('in the environment of mise where the tools come from there', async () => {
-    const { tools, provided, toolchain: ofMise } = fromMise(`echo ${MUSL}`);
+    const { tools, provided, toolchain: ofMise } = fromMise(':');
+    addRustc(provided, [GNU, MUSL]);
     const { runner } = inProcess(tools);
-    expect(await missingTargets(runner, ofMise, tools.directory, [MUSL, GNU])).toEqual([GNU]);
-    expect(provided.calls()).toMatchObject([{ args: LIST, env: { RUSTUP_HOME: '/of/mise' } }]);
+    expect(await missingTargets(runner, ofMise, tools.directory, [MUSL, GNU])).toEqual([]);
+    expect(provided.calls()).toMatchObject([{ tool: 'rustc', env: { RUSTUP_HOME: '/of/mise' } }]);
   });
 
-  test('without rustup nobody can tell: none, and nothing is started', async () => {
-    const tools = fakeTools().add('rustup', []);
-    const { runner } = inProcess(tools);
-    expect(await missingTargets(runner, toolchain({ hasRustup: false }), tools.directory, [MUSL])).toEqual([]);
+  test('a compiler that was not found is left for cargo to say', async () => {
+    const { tools, ask } = place([GNU]);
+    expect(await ask([MUSL], { rustc: undefined })).toEqual([]);
     expect(tools.calls()).toEqual([]);
   });
 
-  test('a rustup that fails: what it printed, on one line', async () => {
-    const tools = fakeTools().add('rustup', [
-      { args: [], script: 'echo "error: no toolchain"; echo "two" >&2; exit 1' },
-    ]);
-    const { runner } = inProcess(tools);
-    expect(await refusalFrom(() => missingTargets(runner, toolchain(), tools.directory, [MUSL]))).toBe(
-      '2: rustup cannot list the installed targets: two; check: rustup show',
+  test.each([
+    ['echo "error: broken" >&2; exit 1', 'error: broken'],
+    ['echo hello', "it prints 'hello'"],
+    ['exit 0', "it prints ''"],
+  ])('a compiler that does not say: %s', async (script, reason) => {
+    const { tools, ask } = place([GNU]);
+    tools.add('rustc', [{ args: [], script }]);
+    expect(await refusalFrom(() => ask([MUSL]))).toBe(
+      `2: ${tools.bin}/rustc cannot say where its targets are: ${reason}; check: rustc --print target-libdir`,
+    );
+  });
+});
+
+describe("R12: a compiler that is not rustup's lacks a target", () => {
+  const lacks = ({ bin }: FakeTools) =>
+    `2: ${bin}/rustc, which cargo compiles with, does not have the Rust target ${MUSL}`;
+  const ADD = 'install it where that Rust comes from';
+
+  test("it is named, and where rustup's is", async () => {
+    const { tools, rustc, ask } = place([GNU], 'of rustup');
+    expect(await refusalFrom(() => ask([MUSL, GNU]))).toBe(
+      `${lacks(tools)}; to use rustup's, ${rustc}, put ${tools.bin} first on PATH; else ${ADD}`,
+    );
+    expect(await taskErrorFrom(() => ask([MUSL]))).toBeInstanceOf(MissingTool);
+  });
+
+  test('so is the setting that chose it', async () => {
+    const { tools, rustc, ask } = place([GNU], 'of rustup');
+    const program = join(tools.bin, 'rustc');
+    const named = { program, text: program, source: 'build.rustc in /c/.cargo/config.toml', offSwitch: undefined };
+    const { settings } = toolchain(tools);
+    expect(await refusalFrom(() => ask([MUSL], { settings: { ...settings, rustc: program, programs: [named] } }))).toBe(
+      `${lacks(tools)}; to use rustup's, ${rustc}, do without build.rustc in /c/.cargo/config.toml; else ${ADD}`,
+    );
+  });
+
+  test('P4: without rustup, and with one that fails', async () => {
+    const { tools, ask } = place([GNU]);
+    expect(await refusalFrom(() => ask([MUSL], { rustup: undefined }))).toBe(
+      `${lacks(tools)}; ${ADD}, or take Rust from rustup (https://rustup.rs)`,
+    );
+    tools.add('rustup', [{ args: [], script: 'echo "no toolchain" >&2; exit 1' }]);
+    expect(await refusalFrom(() => ask([MUSL]))).toBe(
+      `${lacks(tools)}; ${ADD}; rustup cannot say where its own rustc is: no toolchain`,
     );
   });
 });
@@ -89,7 +146,7 @@ describe('installing them (fault H18)', () => {
   test('one command for all, echoed, in the checkout', async () => {
     const tools = fakeTools().add('rustup', [{ args: ['target', 'add', MUSL, GNU], script: 'echo said' }]);
     const { runner, screen } = inProcess(tools);
-    await installTargets(runner, addTargets(toolchain(), tools.directory, [MUSL, GNU]));
+    await installTargets(runner, addTargets(toolchain(tools), tools.directory, [MUSL, GNU]));
     expect(tools.calls()).toMatchObject([{ args: ['target', 'add', MUSL, GNU], cwd: tools.directory }]);
     expect(screen.stderr()).toBe(`$ rustup target add ${MUSL} ${GNU}\n`);
   });
@@ -103,13 +160,13 @@ describe('installing them (fault H18)', () => {
   });
 
   test('under sudo it is done as the user, whose cargo compiles', () => {
-    expect(addTargets(toolchain(), '/c', [MUSL])).toMatchObject({ cwd: '/c', env: {}, asInvoker: true });
+    expect(addTargets(toolchain(fakeTools()), '/c', [MUSL])).toMatchObject({ cwd: '/c', env: {}, asInvoker: true });
   });
 
   test('a failure is not swallowed: exit 2, naming the target', async () => {
     const tools = fakeTools().add('rustup', [{ args: ['target', 'add'], script: 'exit 1' }]);
     const { runner } = inProcess(tools);
-    const add = addTargets(toolchain(), tools.directory, [MUSL]);
+    const add = addTargets(toolchain(tools), tools.directory, [MUSL]);
     expect(await refusalFrom(() => installTargets(runner, add))).toBe(missing(tools.directory, 'failed with status 1'));
   });
 
@@ -121,7 +178,7 @@ describe('installing them (fault H18)', () => {
   ])('a rustup that does %s is a failure like any other: its status is only a status', async (script, reason) => {
     const tools = fakeTools().add('rustup', [{ args: ['target', 'add'], script }]);
     const { runner } = inProcess(tools);
-    const installing = () => installTargets(runner, addTargets(toolchain(), tools.directory, [MUSL]));
+    const installing = () => installTargets(runner, addTargets(toolchain(tools), tools.directory, [MUSL]));
     expect(await taskErrorFrom(installing)).toBeInstanceOf(MissingTool);
     expect(await refusalFrom(installing)).toBe(missing(tools.directory, reason));
   });
@@ -133,7 +190,7 @@ describe('installing them (fault H18)', () => {
     const { runner, signals } = inProcess(tools);
     signals.listen();
     try {
-      const installing = installTargets(runner, addTargets(toolchain(), tools.directory, [MUSL]));
+      const installing = installTargets(runner, addTargets(toolchain(tools), tools.directory, [MUSL]));
       await expect(installing).rejects.toThrow(new InterruptedError('SIGTERM'));
     } finally {
       signals.stop();

@@ -55,7 +55,10 @@ const NO_SETTINGS = {
   hasBuildDirectory: false,
   wrapper: undefined,
   workspaceWrapper: undefined,
+  rustc: undefined,
+  programs: [],
   targets: [],
+  hasRustflags: false,
 };
 
 /** A tool chain that has everything but what is said, and nothing of mise. */
@@ -65,7 +68,9 @@ const plain = (tools: FakeTools, part: object = {}) => ({
   miseProblem: undefined,
   settings: NO_SETTINGS,
   hasZigbuild: true,
-  hasRustup: true,
+  rustup: join(tools.bin, 'rustup'),
+  rustc: undefined,
+  missingPrograms: [],
   zig: join(tools.bin, 'zig'),
   ...part,
 });
@@ -81,8 +86,10 @@ describe('where the Rust tools come from', () => {
     const tools = fakeTools().addSilent('cargo', 'rustup', 'zig');
     const set = miseSets(tools, ['cargo-zigbuild'], { RUSTC_WRAPPER: 'sccache', EMPTY: '' });
     addMise(tools, set);
-    const settings = { ...NO_SETTINGS, wrapper: 'sccache' };
-    expect(await find(tools)).toEqual(plain(tools, { env: set, isFromMise: true, settings }));
+    const sccache = { program: 'sccache', text: 'sccache', source: 'RUSTC_WRAPPER', offSwitch: 'RUSTC_WRAPPER' };
+    const settings = { ...NO_SETTINGS, wrapper: 'sccache', programs: [sccache] };
+    const found = plain(tools, { env: set, isFromMise: true, settings, missingPrograms: [sccache] });
+    expect(await find(tools)).toEqual(found);
     expect(tools.lines()).toEqual(ONE_CALL);
     expect(tools.calls()[0]?.cwd).toBe(root(tools));
   });
@@ -91,14 +98,15 @@ describe('where the Rust tools come from', () => {
     const tools = fakeTools();
     const set = miseSets(tools, ['cargo', 'cargo-zigbuild', 'rustup', 'zig']);
     addMise(tools, set);
-    expect(await find(tools)).toEqual(plain(tools, { env: set, isFromMise: true, zig: elsewhere(tools, 'zig') }));
+    const [rustup, zig] = [elsewhere(tools, 'rustup'), elsewhere(tools, 'zig')];
+    expect(await find(tools)).toEqual(plain(tools, { env: set, isFromMise: true, rustup, zig }));
     expect(tools.lines()).toEqual(ONE_CALL);
   });
 
   test('a mise that has none of the missing ones stays out of it, whatever it sets', async () => {
     const tools = fakeTools().addSilent('cargo');
     addMise(tools, miseSets(tools, ['cargo', 'node'], { RUSTC_WRAPPER: 'sccache' }));
-    expect(await find(tools)).toEqual(plain(tools, { hasZigbuild: false, hasRustup: false, zig: undefined }));
+    expect(await find(tools)).toEqual(plain(tools, { hasZigbuild: false, rustup: undefined, zig: undefined }));
     expect(tools.lines()).toEqual(ONE_CALL);
   });
 
@@ -159,7 +167,7 @@ describe('where the Rust tools come from', () => {
 
   test('no mise: what is missing is missing', async () => {
     const tools = fakeTools().addSilent('cargo');
-    expect(await find(tools)).toEqual(plain(tools, { hasZigbuild: false, hasRustup: false, zig: undefined }));
+    expect(await find(tools)).toEqual(plain(tools, { hasZigbuild: false, rustup: undefined, zig: undefined }));
   });
 });
 
@@ -197,6 +205,23 @@ describe('what is set for cargo', () => {
     addMise(tools, set);
     expect(await find(tools)).toMatchObject({ env: set, settings: { wrapper: 'sccache' } });
     expect((await find(tools)).env).not.toHaveProperty('CARGO_BUILD_RUSTC_WRAPPER');
+  });
+
+  test('R13: a wrapper that the user turns off stays off, whatever mise sets', async () => {
+    const tools = fakeTools().addSilent('cargo', 'rustup', 'zig');
+    const set = miseSets(tools, ['cargo-zigbuild'], { RUSTC_WRAPPER: 'sccache', RUSTC_WORKSPACE_WRAPPER: 'clippy' });
+    addMise(tools, set);
+    const found = await find(tools, { RUSTC_WRAPPER: '', RUSTC_WORKSPACE_WRAPPER: '' });
+    expect(found.env).toEqual({ ...set, RUSTC_WRAPPER: '', RUSTC_WORKSPACE_WRAPPER: '' });
+    expect(found).toMatchObject({ settings: { programs: [] }, missingPrograms: [] });
+  });
+
+  test('the compiler is the one of PATH, or the one that a setting names', async () => {
+    const tools = complete().addSilent('rustc', 'my-rustc');
+    expect((await find(tools)).rustc).toBe(join(tools.bin, 'rustc'));
+    expect((await find(tools, { RUSTC: 'my-rustc' })).rustc).toBe(join(tools.bin, 'my-rustc'));
+    const gone = await find(tools, { RUSTC: '/gone/rustc' });
+    expect(gone).toMatchObject({ rustc: undefined, missingPrograms: [{ source: 'RUSTC', text: '/gone/rustc' }] });
   });
 
   test('the files are those of the cargo that mise gives', async () => {

@@ -17,14 +17,19 @@ const SETTINGS: CargoSettings = {
   hasBuildDirectory: false,
   wrapper: undefined,
   workspaceWrapper: undefined,
+  rustc: undefined,
+  programs: [],
   targets: [],
+  hasRustflags: false,
 };
 const TOOLCHAIN: Omit<Toolchain, 'settings'> = {
   env: {},
   isFromMise: false,
   miseProblem: undefined,
   hasZigbuild: false,
-  hasRustup: true,
+  rustup: '/bin/rustup',
+  rustc: '/bin/rustc',
+  missingPrograms: [],
   zig: undefined,
 };
 

@@ -22,11 +22,17 @@ beforeEach(() => vi.clearAllMocks());
 describe('what a launch depends on is read once, whoever needs it', tools.options, () => {
   test.each([
     ['docker', 'docker', () => newLaunch('docker'), {}, []],
-    ['docker for another machine', 'docker', () => new FakeLaunch(OTHER_MACHINE), {}, ['rustup']],
-    ['docker, release', 'docker', () => newLaunch('docker'), { OPENSHELL_SUPERVISOR_PROFILE: 'release' }, ['rustup']],
+    ['docker for another machine', 'docker', () => new FakeLaunch(OTHER_MACHINE), {}, ['rustc --print']],
+    [
+      'docker, release',
+      'docker',
+      () => newLaunch('docker'),
+      { OPENSHELL_SUPERVISOR_PROFILE: 'release' },
+      ['rustc --print'],
+    ],
     ['podman', 'podman', () => newLaunch('podman'), {}, []],
-    ['vm', 'vm', () => newLaunch('vm'), {}, ['rustup']],
-    ['vm under another version', 'vm', () => newLaunch('vm'), { OPENSHELL_CARGO_VERSION: '1.2.3' }, ['rustup']],
+    ['vm', 'vm', () => newLaunch('vm'), {}, ['rustc --print']],
+    ['vm under another version', 'vm', () => newLaunch('vm'), { OPENSHELL_CARGO_VERSION: '1.2.3' }, ['rustc --print']],
     ['kubernetes', 'kubernetes', () => newLaunch('kubernetes'), {}, []],
   ] as const)('%s', async (_, driver, make, extra, others) => {
     const fake = make();
@@ -34,12 +40,8 @@ describe('what a launch depends on is read once, whoever needs it', tools.option
     const env = await fake.launchEnv({ EXTRA_CARGO_FEATURES: 'bundled-z3', ...extra });
     const ctx = inProcess(fake.tools, env, fake.root);
     expect(await launch(ctx, DRIVERS[driver], DRY_RUN)).toBe(0);
-    const probes = fake.tools.calls().filter(({ tool }) => ['mise', 'cargo', 'rustup'].includes(tool));
-    expect(probes.map(({ tool, args }) => `${tool} ${args[0]}`)).toEqual([
-      'mise env',
-      'cargo metadata',
-      ...others.map((tool) => `${tool} target`),
-    ]);
+    const probes = fake.tools.calls().filter(({ tool }) => ['mise', 'cargo', 'rustc', 'rustup'].includes(tool));
+    expect(probes.map(({ tool, args }) => `${tool} ${args[0]}`)).toEqual(['mise env', 'cargo metadata', ...others]);
     expect(readCargoSettings).toHaveBeenCalledTimes(1);
   });
 

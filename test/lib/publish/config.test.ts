@@ -23,7 +23,7 @@ describe('the configuration', () => {
         version: undefined,
         targetDirectory: undefined,
         jobs: undefined,
-        staticFlags: { RUSTFLAGS: '-C target-feature=+crt-static' },
+        staticFlags: undefined,
       },
       extra: [],
       ignored: [],

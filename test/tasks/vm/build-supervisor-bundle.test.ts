@@ -93,7 +93,7 @@ describe('a bundle', () => {
   test('BSB-2, H28: cargo runs in the checkout, wherever the task was started', async () => {
     const checkout = new VmCheckout();
     expect((await checkout.run([], {}, { cwd: temporaryDirectory() })).status).toBe(0);
-    expect(checkout.tools.lines()).toEqual(['rustup target list --installed', GNU_X86]);
+    expect(checkout.tools.lines()).toEqual(['rustc --print target-libdir', GNU_X86]);
     for (const call of checkout.tools.calls()) expect(call.cwd).toBe(checkout.root);
   });
 
@@ -325,10 +325,8 @@ describe('where nothing can be built', () => {
 
   test('a Rust target that cannot be installed: the same', async () => {
     const checkout = await bundled();
-    checkout.tools.add('rustup', [
-      { args: ['target', 'list'], script: ':' },
-      { args: ['target', 'add'], script: 'echo "could not download" >&2; exit 1' },
-    ]);
+    const add = { args: ['target', 'add'], script: 'echo "could not download" >&2; exit 1' };
+    checkout.removeTarget('x86_64-unknown-linux-gnu', [add]);
     const result = await checkout.run();
     expect(result.status).toBe(0);
     expect(result.stderr).toContain("warning: the VM's supervisor is the one of 2026-03-04 05:06");
@@ -407,7 +405,7 @@ describe('arguments', () => {
       `cd ${checkout.root}\nCARGO_INCREMENTAL=0 ${GNU_X86}\n` +
         `# compresses it to ${checkout.bundle} where its content is new (after checking: machine, complete)\n`,
     );
-    expect(checkout.tools.lines()).toEqual(['rustup target list --installed']);
+    expect(checkout.tools.lines()).toEqual(['rustc --print target-libdir']);
     expect(existsSync(join(checkout.root, 'target'))).toBe(false);
     checkout.removeTools('cargo-zigbuild', 'cargo');
     expect((await checkout.run(['--dry-run'])).status).toBe(2);
