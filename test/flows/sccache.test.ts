@@ -3,7 +3,7 @@
 /** The recovery from a failing compiler wrapper, with a real sccache whose server was started too small. */
 
 import { spawnSync } from 'node:child_process';
-import { readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import { readFileSync, readlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { ownLimits } from '../../lib/nofile/limits.ts';
@@ -16,6 +16,7 @@ import { temporaryDirectory } from '../support/temporary.ts';
 
 const BUILD_TIMEOUT_MS = 120_000;
 const tools = requireTools('cargo', 'rustup', 'zigbuild', 'sccache', 'musl-x86_64');
+const glibc = requireTools('cargo', 'sccache', 'gnu-x86_64', 'glibc-static');
 
 /** The soft limits of the servers that listen for this test, from `/proc`. */
 function serverLimits(port: string): (string | undefined)[] {
@@ -99,6 +100,28 @@ describe('a real sccache', tools.options, () => {
       expect(result.stderr.match(/^\$ .*cargo zigbuild/gm)).toHaveLength(2);
     },
     BUILD_TIMEOUT_MS,
+  );
+
+  test.runIf(process.platform === 'linux' && process.arch === 'x64')(
+    'R8: shared storage that is gone, in a workspace built through it before; and that is there again',
+    { ...glibc.options, timeout: BUILD_TIMEOUT_MS },
+    async () => {
+      const { root, env, sccache, stage } = await prepare();
+      const built = spawnSync('cargo', ['build', '-p', 'openshell-core'], { cwd: root, env, encoding: 'utf8' });
+      expect(built.status).toBe(0);
+      sccache('--stop-server');
+      // Cargo knows this compiler; what is new to it are the flags and the target.
+      const plain = { SUPERVISOR_LIBC: 'glibc-static' };
+      const gone = await stage({ ...plain, SCCACHE_REDIS_ENDPOINT: `tcp://127.0.0.1:${await freePort()}` });
+      expect(gone.stderr).toMatch(/^ +sccache: error: /m);
+      expect(gone.stderr).toContain('warning: sccache failed, not the build; trying again without it\n');
+      expect(gone.status).toBe(0);
+      const later = new Date();
+      utimesSync(join(root, 'crates/openshell-sandbox/src/main.rs'), later, later);
+      const again = await stage(plain);
+      expect(again.status).toBe(0);
+      expect(again.stderr).not.toContain('trying again without it');
+    },
   );
 
   test(
