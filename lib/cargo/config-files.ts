@@ -38,7 +38,7 @@ export interface NamedProgram {
   readonly text: string;
   /** What it is set by, for users: a variable, or a key and its file. */
   readonly source: string;
-  /** The variable that, when it is empty, turns it off; `undefined` for the compiler. */
+  /** The setting that turns it off, for users; `undefined` for the compiler. */
   readonly offSwitch: string | undefined;
 }
 
@@ -76,10 +76,11 @@ export async function readCargoSettings(root: string, env: Environment): Promise
   };
   const named = (key: keyof typeof PROGRAMS): NamedProgram | undefined => {
     const setting = find(key, ...PROGRAMS[key]);
-    const offSwitch = key === 'rustc' ? undefined : PROGRAMS[key][0];
     // Empty, unlike absent, also overrides what follows.
-    if (setting === undefined || (setting.text === '' && offSwitch !== undefined)) return undefined;
-    return { program: programOf(setting), text: setting.text, source: setting.source, offSwitch };
+    if (setting === undefined || (setting.text === '' && key !== 'rustc')) return undefined;
+    const { source, text } = setting;
+    const offSwitch = key === 'rustc' ? undefined : offSwitchOf(PROGRAMS[key][0], source, env);
+    return { program: programOf(setting), text, source, offSwitch };
   };
   const [rustc, wrapper, workspaceWrapper] = [named('rustc'), named('rustc-wrapper'), named('rustc-workspace-wrapper')];
   const directory = find('target-dir', 'CARGO_BUILD_TARGET_DIR');
@@ -94,6 +95,12 @@ export async function readCargoSettings(root: string, env: Environment): Promise
     targets: target === undefined ? targetsIn(files) : [target],
     hasRustflags: files.some((file) => file.hasRustflags) || Object.keys(env).some((name) => RUSTFLAGS.test(name)),
   };
+}
+
+/** What mise sets for its tasks wins over the variable of the shell that starts it. */
+function offSwitchOf(variable: string, source: string, env: Environment): string {
+  if (source !== variable || textOf(env, 'MISE_TASK_NAME') === undefined) return `${variable}=`;
+  return `${variable}= (where mise sets it, ${variable} = "" in [env] of mise.local.toml)`;
 }
 
 /** The first file in which the key is a text. */

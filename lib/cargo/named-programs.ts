@@ -36,7 +36,7 @@ function isProxy(program: string, rustup: string | undefined): boolean {
 export function refuseMissing(missing: readonly NamedProgram[]): void {
   const texts = missing.map(({ offSwitch, source, text }) => {
     const what = text.includes('/') ? 'not an executable program' : 'not on PATH';
-    const remedy = offSwitch === undefined ? 'remove the setting' : `build without it: ${offSwitch}=`;
+    const remedy = offSwitch === undefined ? 'remove the setting' : `build without it: ${offSwitch}`;
     return `${source} is ${shown(text)}, which is ${what}; install it, correct the name, or ${remedy}`;
   });
   if (texts.length > 0) throw usageError(texts.join('; '));

@@ -152,7 +152,7 @@ describe('R13: the programs that settings name, with where each is set', () => {
           program: join(root, '~/bin/sccache'),
           text: '~/bin/sccache',
           source: `build.rustc-wrapper in ${join(root, '.cargo/config.toml')}`,
-          offSwitch: 'RUSTC_WRAPPER',
+          offSwitch: 'RUSTC_WRAPPER=',
         },
         { program: 'clippy-driver', source: `build.rustc-workspace-wrapper in ${more}` },
       ],
@@ -165,6 +165,15 @@ describe('R13: the programs that settings name, with where each is set', () => {
     expect(await sources({ RUSTC: '/r', CARGO_BUILD_RUSTC: '/s', CARGO_BUILD_RUSTC_WRAPPER: 'w' })).toEqual([
       'RUSTC',
       'CARGO_BUILD_RUSTC_WRAPPER',
+    ]);
+    const inTask = await read({
+      MISE_TASK_NAME: 'gateway',
+      RUSTC_WRAPPER: 'w',
+      CARGO_BUILD_RUSTC_WORKSPACE_WRAPPER: 'v',
+    });
+    expect(inTask.programs.map(({ offSwitch }) => offSwitch)).toEqual([
+      'RUSTC_WRAPPER= (where mise sets it, RUSTC_WRAPPER = "" in [env] of mise.local.toml)',
+      'RUSTC_WORKSPACE_WRAPPER=',
     ]);
     expect(await sources({ RUSTC: '', RUSTC_WRAPPER: '', RUSTC_WORKSPACE_WRAPPER: '' })).toEqual(['RUSTC']);
   });

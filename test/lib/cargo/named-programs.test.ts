@@ -49,11 +49,11 @@ describe('where cargo finds its programs', () => {
 });
 
 test('R13: a program that is gone: its name, where it is set, and the way on', () => {
-  const wrapper = { offSwitch: 'RUSTC_WRAPPER', source: 'RUSTC_WRAPPER' };
+  const wrapper = { offSwitch: 'RUSTC_WRAPPER=', source: 'RUSTC_WRAPPER' };
   expect(refusalOf(() => refuseMissing([{ ...wrapper, program: 'sccache', text: 'sccache' }]))).toBe(
     "2: RUSTC_WRAPPER is 'sccache', which is not on PATH; install it, correct the name, or build without it: RUSTC_WRAPPER=",
   );
-  const file = { offSwitch: 'RUSTC_WORKSPACE_WRAPPER', source: 'build.rustc-workspace-wrapper in /c/config.toml' };
+  const file = { offSwitch: 'RUSTC_WORKSPACE_WRAPPER=', source: 'build.rustc-workspace-wrapper in /c/config.toml' };
   const compiler = { program: '/gone', text: '/gone', source: 'RUSTC', offSwitch: undefined };
   expect(refusalOf(() => refuseMissing([{ ...file, program: '/c/~/wrap', text: '~/wrap' }, compiler]))).toBe(
     "2: build.rustc-workspace-wrapper in /c/config.toml is '~/wrap', which is not an executable program; " +

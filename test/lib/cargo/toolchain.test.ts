@@ -86,7 +86,7 @@ describe('where the Rust tools come from', () => {
     const tools = fakeTools().addSilent('cargo', 'rustup', 'zig');
     const set = miseSets(tools, ['cargo-zigbuild'], { RUSTC_WRAPPER: 'sccache', EMPTY: '' });
     addMise(tools, set);
-    const sccache = { program: 'sccache', text: 'sccache', source: 'RUSTC_WRAPPER', offSwitch: 'RUSTC_WRAPPER' };
+    const sccache = { program: 'sccache', text: 'sccache', source: 'RUSTC_WRAPPER', offSwitch: 'RUSTC_WRAPPER=' };
     const settings = { ...NO_SETTINGS, wrapper: 'sccache', programs: [sccache] };
     const found = plain(tools, { env: set, isFromMise: true, settings, missingPrograms: [sccache] });
     expect(await find(tools)).toEqual(found);
