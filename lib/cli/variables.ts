@@ -58,6 +58,9 @@ export const GATEWAY_VARIABLES = {
   OPENSHELL_DOCKER_GATEWAY_STATE_DIR: path('wins over OPENSHELL_GATEWAY_STATE_DIR'),
   OPENSHELL_PODMAN_GATEWAY_STATE_DIR: path('wins over OPENSHELL_GATEWAY_STATE_DIR'),
   OPENSHELL_VM_GATEWAY_STATE_DIR: path('wins over OPENSHELL_GATEWAY_STATE_DIR'),
+  OPENSHELL_PODMAN_SOCKET: path("socket of podman's service, which the gateway gets", {
+    otherwise: "where podman says, else podman/podman.sock below XDG_RUNTIME_DIR, or the machine's",
+  }),
   OPENSHELL_SUPERVISOR_PROFILE: choice(
     ['dev', 'release'],
     'dev is built with the gateway, release is the staged build',
@@ -134,8 +137,9 @@ export const BUILD_VARIABLES = {
   DOCKER_PUSH: boolean('push what is built', { default: false }),
   DOCKER_OUTPUT: text('an --output value, type=oci,dest=out.tar'),
   DOCKER_BUILDER: text('a buildx builder that exists; a publish creates one that does not', {
-    otherwise: 'the one chosen with docker buildx use; for a publish else multiarch',
+    otherwise: 'BUILDX_BUILDER, else the one chosen with docker buildx use; for a publish else multiarch',
   }),
+  BUILDX_BUILDER: text("buildx's own: a builder, after DOCKER_BUILDER"),
   DOCKER_BUILD_CACHE_DIR: path('build cache of docker-container builders, a directory for each image', {
     otherwise: '.cache/buildkit',
   }),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** Which engine responds: all are probed at once, each once in a run and within a time limit, and quoted in errors. */
+/** Which engine can be used: all are probed at once, each once in a run and within a time limit, and quoted in errors. */
 
 import type { RunnerContext } from '../build-env.ts';
 import { miseSettings } from '../cargo/mise.ts';
@@ -13,23 +13,45 @@ import { findProgram } from '../process/which.ts';
 import { DOCKER } from './docker.ts';
 import { PODMAN } from './podman.ts';
 import { chooseEngine, type EngineChoice } from './select.ts';
-import { type Engine, type EngineInfo, type EngineName, INFO_ARGUMENTS, parseInfo, refusalIn } from './types.ts';
+import { type Engine, type EngineName, INFO_ARGUMENTS, parseInfo, type Refusal, refusalIn } from './types.ts';
 
 /** Enough for a daemon on the other side of the world; one that hangs does not block the other engine. */
 const INFO_TIMEOUT_MS = 15_000;
 const CONTEXT_TIMEOUT_MS = 10_000;
 
-const RECORDS = { docker: DOCKER, podman: PODMAN } as const;
+/** The record of each engine. */
+export const RECORDS = { docker: DOCKER, podman: PODMAN } as const;
 
 /** The variables that may hold a GitHub token for an image build, in the order in which they count. */
 export const TOKEN_VARIABLES = ['MISE_GITHUB_TOKEN', 'GITHUB_TOKEN'] as const;
 
-interface Probed {
-  readonly program: string;
-  readonly result: ProbeResult;
-  /** `undefined` where it is not an engine. */
-  readonly info: EngineInfo | undefined;
+/** A candidate that can be used; why it is the one is said where it is chosen. */
+export type Usable<E extends Engine> = Omit<E, 'reason'>;
+
+/** What an engine is wanted for. */
+export interface Purpose<E extends Engine> {
+  /** What the candidates do not do where none can be used, for users. */
+  readonly failing: string;
+  /** Looks at a candidate. */
+  look(name: EngineName, probes: EngineProbes): Promise<Usable<E> | Refusal>;
 }
+
+/** Probes of the programs that stand for engines; each ends when an engine has been chosen. */
+export interface EngineProbes {
+  readonly chosen: AbortSignal;
+  /**
+   * The engine where it responds.
+   * @param start what starts it, for users
+   */
+  responding(name: EngineName, start: string): Promise<Usable<Engine> | Refusal>;
+  /** Starts the engine's program with these arguments; `undefined` where it is not on PATH. */
+  ask(name: EngineName, args: readonly string[]): Promise<ProbeResult> | undefined;
+}
+
+const IMAGES: Purpose<Engine> = {
+  failing: 'does not respond',
+  look: (name, probes) => probes.responding(name, 'start it'),
+};
 
 /**
  * A probe of an engine, builder or cluster. No token of the user goes with it, so nothing that it prints can hold one.
@@ -41,52 +63,122 @@ export function probeCommand(argv: readonly string[], root: string): Command {
 
 /**
  * Finds the engine of a task by the one rule of the suite, and says which it is and why.
- * @throws usageError as `chooseEngine`, and where no engine that may be used responds
+ * @param purpose what it is wanted for; to build images where nothing is said
+ * @throws usageError as `chooseEngine`, and where no engine that may be used can be
  */
-export async function detectEngine(ctx: RunnerContext, root: string): Promise<Engine> {
+export async function detectEngine(ctx: RunnerContext, root: string): Promise<Engine>;
+export async function detectEngine<E extends Engine>(ctx: RunnerContext, root: string, purpose: Purpose<E>): Promise<E>;
+export async function detectEngine(ctx: RunnerContext, root: string, purpose: Purpose<Engine> = IMAGES) {
   const isQuiet = readVariable(ctx.env, 'CONTAINER_ENGINE_QUIET');
-  const engine = await findEngine(ctx, root, await chooseEngine(ctx.env, () => kubeContext(ctx, root)));
+  const choice = await chooseEngine(ctx.env, () => kubeContext(ctx, root));
+  const engine = await findEngine(ctx, root, choice, purpose);
   if (!isQuiet) ctx.terminal.say(`[container-engine] ${engine.record.name}${nameNote(engine)} (${engine.reason})`);
   return engine;
 }
 
 /**
- * The first of the candidates that responds. Prints nothing.
- * @throws usageError with the reason of each where none does
+ * The first of the candidates that can be used. All are looked at side by side. Prints nothing.
+ * @throws usageError with the reason of each where none can be used
  */
-export async function findEngine(ctx: RunnerContext, root: string, choice: EngineChoice): Promise<Engine> {
-  const programs = new Set(choice.candidates.flatMap((name) => programOf(name, ctx.env) ?? []));
-  const found = new AbortController();
-  const probes = new Map([...programs].map((program) => [program, probe(ctx, program, root, found.signal)]));
-  const refused: Probed[] = [];
+export async function findEngine<E extends Engine>(
+  ctx: RunnerContext,
+  root: string,
+  choice: EngineChoice,
+  purpose: Purpose<E>,
+): Promise<E> {
+  const chosen = new AbortController();
+  const probes = engineProbes(ctx, root, choice.candidates, chosen.signal);
+  const looks = choice.candidates.map((name) => purpose.look(name, probes));
+  const ended = Promise.allSettled(looks);
+  const refused: Refusal[] = [];
   try {
-    for (const name of choice.candidates) {
-      const probed = await probes.get(programOf(name, ctx.env) ?? '');
-      if (probed?.info?.engine === name) {
-        const reason = [choice.reason, ...refused.filter((one) => one !== probed).map(saidOf)].join('; ');
-        return { record: RECORDS[name], program: probed.program, reason, info: probed.info };
+    for (const look of looks) {
+      const found = await look;
+      if (!('said' in found)) {
+        const others = refused.filter(({ isAbsent }) => isAbsent !== true).map(({ said }) => said);
+        return { ...found, reason: [choice.reason, ...others].join('; ') } as E;
       }
-      if (probed !== undefined && !refused.includes(probed)) refused.push(probed);
+      refused.push(found);
     }
   } finally {
     // A probe that still runs is of no use any more, and must not outlive the task.
-    found.abort();
-    await Promise.allSettled(probes.values());
+    chosen.abort();
+    await ended;
   }
-  throw usageError(nothingResponds(choice, refused));
+  throw usageError(nothingUsable(choice, purpose.failing, refused));
+}
+
+function engineProbes(
+  ctx: RunnerContext,
+  root: string,
+  candidates: readonly EngineName[],
+  chosen: AbortSignal,
+): EngineProbes {
+  const { env, runner } = ctx;
+  const ask = (program: string, args: readonly string[]) =>
+    runner.probe(probeCommand([program, ...args], root), INFO_TIMEOUT_MS, { unless: chosen });
+  const infos = new Map<string, Promise<ProbeResult>>();
+  const infoOf = (program: string) => {
+    const info = infos.get(program) ?? ask(program, INFO_ARGUMENTS);
+    infos.set(program, info);
+    return info;
+  };
+  return {
+    chosen,
+    ask: (name, args) => {
+      const program = programOf(name, env);
+      return program === undefined ? undefined : ask(program, args);
+    },
+    responding: async (name, start) => {
+      const program = programOf(name, env);
+      if (program === undefined) return absent(name);
+      const result = await infoOf(program);
+      const refusal = refusalIn(result.ok ? result.output : result.reason);
+      const info = result.ok ? parseInfo(result.output) : undefined;
+      if (refusal === undefined && info?.engine === name) return { record: RECORDS[name], program, info };
+      // The program is looked at under its own name.
+      if (program !== name && (info !== undefined || candidates.some((other) => other === program)))
+        return absent(name);
+      if (info !== undefined) return { said: `${program} is really ${info.engine}`, remedy: `install ${name} itself` };
+      if (result.ok && refusal === undefined) {
+        return { said: `${program} is not a container engine`, remedy: `install ${name} itself` };
+      }
+      const failed = refusal !== undefined || result.ok ? { reason: refusal ?? '' } : result;
+      return { said: saidOf(`${program} info`, failed), remedy: remedyFor(failed, program, start) };
+    },
+  };
+}
+
+export function saidOf(what: string, { reason }: { readonly reason: string }): string {
+  return `${what}: ${oneLine(reason)}`;
+}
+
+function absent(name: EngineName): Refusal {
+  return { said: `${name} is not on PATH`, remedy: 'install it', isAbsent: true };
+}
+
+/** What a failure means that does not mean that the engine has to be started. */
+const REMEDIES: readonly (readonly [RegExp, string])[] = [
+  [/permission denied/i, 'let this user use it (for Docker: the group docker)'],
+  [/resolve docker endpoint|context not found/i, 'choose a context that exists (docker context ls)'],
+];
+
+/**
+ * What to do about an engine that does not say what it was asked, for users.
+ * @param start what starts it
+ */
+export function remedyFor(
+  { reason, timedOut }: { readonly reason: string; readonly timedOut?: true },
+  program: string,
+  start: string,
+): string {
+  if (timedOut) return `find out why it hangs or is so slow (try: ${program} info), and restart it`;
+  return REMEDIES.find(([pattern]) => pattern.test(reason))?.[1] ?? start;
 }
 
 /** The program that stands for an engine: the usual one, else another name of it. */
 function programOf(name: EngineName, env: Environment): string | undefined {
   return RECORDS[name].programs.find((program) => findProgram(program, env) !== undefined);
-}
-
-async function probe({ runner }: RunnerContext, program: string, root: string, unless: AbortSignal): Promise<Probed> {
-  const command = probeCommand([program, ...INFO_ARGUMENTS], root);
-  const result = await runner.probe(command, INFO_TIMEOUT_MS, { unless });
-  const refusal = refusalIn(result.ok ? result.output : result.reason);
-  if (refusal !== undefined) return { program, result: { ok: false, reason: refusal }, info: undefined };
-  return { program, result, info: result.ok ? parseInfo(result.output) : undefined };
 }
 
 /** The name of the current kube context, or why there is none. */
@@ -119,18 +211,19 @@ function nameNote({ program, record, info }: Engine): string {
   return info.isPodmanServer && record.name === 'docker' ? `${name}, served by podman` : name;
 }
 
-function saidOf({ program, result, info }: Probed): string {
-  if (!result.ok) return `${program} info: ${oneLine(result.reason)}`;
-  return info === undefined ? `${program} is not a container engine` : `${program} is really ${info.engine}`;
-}
-
-function nothingResponds({ candidates, reason, remedy }: EngineChoice, probed: readonly Probed[]): string {
+function nothingUsable(
+  { alternative, candidates, reason }: EngineChoice,
+  failing: string,
+  refused: readonly Refusal[],
+) {
   const wanted = candidates.join(' or ');
   // Of two candidates neither has been chosen yet.
   const why = candidates.length > 1 ? '' : ` (${reason})`;
-  if (probed.length === 0) {
-    return `${wanted} is not on PATH${why}; ${remedy ?? 'install it, or set CONTAINER_ENGINE to one that is'}`;
+  const present = refused.filter(({ isAbsent }) => isAbsent !== true);
+  if (present.length === 0) {
+    return `${wanted} is not on PATH${why}; install it, or ${alternative ?? 'set CONTAINER_ENGINE to one that is'}`;
   }
-  const said = probed.map(saidOf).join('; ');
-  return `${wanted} does not respond${why}: ${said}; ${remedy ?? 'start it, or set CONTAINER_ENGINE to one that runs'}`;
+  const said = refused.map((one) => one.said).join('; ');
+  const remedies = [...new Set(present.map(({ remedy }) => remedy))].join(', or ');
+  return `${wanted} ${failing}${why}: ${said}; ${remedies}, or ${alternative ?? 'set CONTAINER_ENGINE to one that runs'}`;
 }

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** Docker, through buildx. */
+/** Docker, through buildx. Its client knows where the daemon is. */
 
-import type { EngineRecord, ImageBuild, ImageOutput } from './types.ts';
+import { isAbsolute } from 'node:path';
+import { textOf } from '../cli/env.ts';
+import { shown } from '../errors.ts';
+import { isTable, parseJson } from '../fs/parse-json.ts';
+import type { ApiFacts, ApiPlaces, EngineRecord, ImageBuild, ImageOutput, Refusal } from './types.ts';
 
 export const DOCKER: EngineRecord = {
   name: 'docker',
@@ -11,7 +15,33 @@ export const DOCKER: EngineRecord = {
     ['buildx', 'build', ...buildOptions(build), ...build.extra, ...outputArguments(build.output), build.context],
   ],
   builderProbe: (builder) => ['buildx', 'inspect', ...(builder === undefined ? [] : [builder])],
+  api: {
+    isPodmanService: false,
+    probe: () => ['context', 'inspect'],
+    places: endpointPlaces,
+    start: () => 'start Docker',
+  },
 };
+
+/** The endpoint of the context that counts: `DOCKER_HOST`, `DOCKER_CONTEXT` and `docker context use` have their say. */
+function endpointPlaces({ env, printed }: ApiFacts): ApiPlaces | Refusal | undefined {
+  const endpoint = printed?.ok === true ? endpointIn(printed.output) : undefined;
+  if (endpoint === undefined) return undefined;
+  const path = /^unix:\/\/(.+)$/.exec(endpoint)?.[1];
+  if (path !== undefined && isAbsolute(path)) return { sockets: [path] };
+  const source = textOf(env, 'DOCKER_HOST') === undefined ? 'the context of docker' : 'DOCKER_HOST';
+  return {
+    said: `${source} leads to ${shown(endpoint)}, and a gateway takes only a socket of this machine`,
+    remedy: 'choose a context with a unix:// socket (docker context ls; DOCKER_CONTEXT, DOCKER_HOST)',
+  };
+}
+
+function endpointIn(text: string): string | undefined {
+  const list = parseJson(text);
+  const context: unknown = Array.isArray(list) ? list[0] : undefined;
+  const endpoints = isTable(context) && isTable(context.Endpoints) ? context.Endpoints : {};
+  return isTable(endpoints.docker) && typeof endpoints.docker.Host === 'string' ? endpoints.docker.Host : undefined;
+}
 
 function buildOptions(build: ImageBuild): string[] {
   return [

@@ -1,9 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** Podman. It has no builders, always keeps what it builds, and pushes with a command of its own. */
+/**
+ * Podman. It has no builders, always keeps what it builds, and pushes with a command of its own. It needs no service;
+ * gateways do.
+ */
 
-import { usageError } from '../errors.ts';
-import type { EngineRecord, ImageBuild } from './types.ts';
+import { isAbsolute, join } from 'node:path';
+import { type Environment, readPath, textOf } from '../cli/env.ts';
+import { shown, usageError } from '../errors.ts';
+import { isTable, parseJson } from '../fs/parse-json.ts';
+import type { ApiFacts, ApiPlaces, EngineRecord, ImageBuild, Refusal } from './types.ts';
+
+/** Names the service's socket, for gateways and for us. */
+export const SOCKET_VARIABLE = 'OPENSHELL_PODMAN_SOCKET';
+/** Podman's own variable: where its client connects to. */
+const HOST_VARIABLE = 'CONTAINER_HOST';
 
 export const PODMAN: EngineRecord = {
   name: 'podman',
@@ -14,7 +25,51 @@ export const PODMAN: EngineRecord = {
     ...(build.output.kind === 'push' ? build.tags.map((tag) => ['push', ...tlsArguments(tag), tag]) : []),
   ],
   builderProbe: () => undefined,
+  api: {
+    isPodmanService: true,
+    // There it runs in a virtual machine, whose socket is forwarded to one of this machine.
+    probe: (platform) => (platform === 'darwin' ? ['machine', 'inspect'] : undefined),
+    places: servicePlaces,
+    start: (platform) =>
+      platform === 'darwin'
+        ? 'run: podman machine start'
+        : 'run: systemctl --user start podman.socket (without systemd: podman system service --time=0 &)',
+  },
 };
+
+/** Where OpenShell's gateway looks for the service, and before that where podman's own client is sent. */
+function servicePlaces({ env, platform, printed, startDirectory, uid }: ApiFacts): ApiPlaces | Refusal {
+  const named = readPath(env, SOCKET_VARIABLE, startDirectory);
+  if (named !== undefined) return { sockets: [named], source: SOCKET_VARIABLE };
+  const host = textOf(env, HOST_VARIABLE);
+  const path = /^unix:\/\/(.+)$/.exec(host ?? '')?.[1];
+  if (path !== undefined && isAbsolute(path)) return { sockets: [path], source: HOST_VARIABLE };
+  if (host !== undefined) {
+    const said = `${HOST_VARIABLE} leads to ${shown(host)}, and a gateway takes only a socket of this machine`;
+    return { said, remedy: `change or unset ${HOST_VARIABLE}` };
+  }
+  const sockets = [
+    ...machineSockets(printed?.ok === true ? printed.output : ''),
+    ...below(env, 'XDG_RUNTIME_DIR', 'podman/podman.sock'),
+    ...(platform === 'linux' ? [`/run/user/${uid}/podman/podman.sock`] : []),
+    ...below(env, 'HOME', '.local/share/containers/podman/machine/podman.sock'),
+  ];
+  return { sockets };
+}
+
+function below(env: Environment, variable: string, path: string): string[] {
+  const directory = textOf(env, variable);
+  return directory === undefined || !isAbsolute(directory) ? [] : [join(directory, path)];
+}
+
+/** From the output of `podman machine inspect`. */
+function machineSockets(text: string): string[] {
+  const list = parseJson(text);
+  const machine: unknown = Array.isArray(list) ? list[0] : undefined;
+  const connection = isTable(machine) && isTable(machine.ConnectionInfo) ? machine.ConnectionInfo : {};
+  const socket = isTable(connection.PodmanSocket) ? connection.PodmanSocket.Path : undefined;
+  return typeof socket === 'string' && isAbsolute(socket) ? [socket] : [];
+}
 
 function buildOptions(build: ImageBuild): string[] {
   if (build.platforms.length > 1) {

@@ -21,8 +21,8 @@ export interface EngineChoice {
   readonly candidates: readonly EngineName[];
   /** Why, for users. */
   readonly reason: string;
-  /** What to do where none responds, for users; by default to start one, or to name another. */
-  readonly remedy?: string;
+  /** What to do instead where none responds, for users; by default to set `CONTAINER_ENGINE`. */
+  readonly alternative?: string;
 }
 
 /**

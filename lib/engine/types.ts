@@ -2,7 +2,9 @@
 
 /** What docker and podman have in common: two records of one shape. Tasks hold no `if (engine === 'docker')`. */
 
+import type { Environment } from '../cli/env.ts';
 import { isTable, parseTable } from '../fs/parse-json.ts';
+import type { ProbeResult } from '../process/result.ts';
 
 export type EngineName = 'docker' | 'podman';
 
@@ -45,6 +47,49 @@ export interface EngineInfo {
   readonly isPodmanServer: boolean;
   /** Whether its own store takes images of several platforms, as containerd's does. */
   readonly storesIndexes: boolean;
+  /** The machine and the directory that its images are in; `undefined` where it does not say. */
+  readonly storage?: string | undefined;
+  /** Where the service of a podman of this machine listens, by its own words, which also say that it does not. */
+  readonly socket?: string | undefined;
+}
+
+/** Why an engine cannot be used and what to do about it, for users. */
+export interface Refusal {
+  readonly said: string;
+  readonly remedy: string;
+  /** Whether it is not installed. */
+  readonly isAbsent?: true;
+}
+
+/** What decides where an engine's API is. */
+export interface ApiFacts {
+  readonly env: Environment;
+  readonly platform: NodeJS.Platform;
+  /** The user that the gateway runs as. */
+  readonly uid: number;
+  /** What a relative path is relative to, absolute. */
+  readonly startDirectory: string;
+  /** The result of the probe, where the record has one. */
+  readonly printed: ProbeResult | undefined;
+}
+
+/** Sockets that an engine's API may be at, absolute, in the order in which they are tried. */
+export interface ApiPlaces {
+  readonly sockets: readonly string[];
+  /** The variable that names the one socket that counts, whatever the engine says. */
+  readonly source?: string;
+}
+
+/** How a gateway reaches an engine: through a socket of this machine. */
+export interface EngineApi {
+  /** Whether what responds there has to be podman's service, or must not be it. */
+  readonly isPodmanService: boolean;
+  /** The arguments that print where it is; `undefined` where nothing has to be asked. */
+  probe(platform: NodeJS.Platform): readonly string[] | undefined;
+  /** Where it is; `undefined` where what was printed does not say so. Pure. */
+  places(facts: ApiFacts): ApiPlaces | Refusal | undefined;
+  /** How it is started, for users. */
+  start(platform: NodeJS.Platform): string;
 }
 
 /** What an engine is started with: arguments that follow the program's name. */
@@ -56,6 +101,7 @@ export interface EngineRecord {
   buildCommands(build: ImageBuild): readonly (readonly string[])[];
   /** The arguments that inspect the builder that would build; `undefined` where there are no builders. */
   builderProbe(builder: string | undefined): readonly string[] | undefined;
+  readonly api: EngineApi;
 }
 
 /** An engine that was chosen and has responded. */
@@ -66,6 +112,12 @@ export interface Engine {
   readonly reason: string;
   /** What it said about itself. */
   readonly info: EngineInfo;
+}
+
+/** An engine that has responded to this process as well, and will respond to a gateway. */
+export interface LaunchEngine extends Engine {
+  /** The socket of its API, absolute. */
+  readonly socket: string;
 }
 
 /** The arguments with which a program says which engine it is, whether its server responds, and what that runs on. */
@@ -79,7 +131,16 @@ export function parseInfo(text: string): EngineInfo | undefined {
   const info = parseTable(text);
   const host = info?.host;
   if (isTable(host)) {
-    return { engine: 'podman', arch: asText(host.arch), isPodmanServer: true, storesIndexes: false };
+    const store = isTable(info?.store) ? info.store : {};
+    const storage = storageOf(host.hostname, store.graphRoot);
+    return {
+      engine: 'podman',
+      arch: asText(host.arch),
+      isPodmanServer: true,
+      storesIndexes: false,
+      storage,
+      socket: serviceSocket(host),
+    };
   }
   if (info === undefined || !('ServerVersion' in info || 'Architecture' in info)) return undefined;
   return {
@@ -88,7 +149,19 @@ export function parseInfo(text: string): EngineInfo | undefined {
     // Podman's service responds as Docker does, but keeps its images where podman does.
     isPodmanServer: /\/containers\/storage\/?$/.test(asText(info.DockerRootDir) ?? ''),
     storesIndexes: JSON.stringify(info.DriverStatus ?? null).includes('io.containerd.snapshotter'),
+    storage: storageOf(info.Name, info.DockerRootDir),
   };
+}
+
+function storageOf(machine: unknown, directory: unknown): string | undefined {
+  const [name, path] = [asText(machine), asText(directory)];
+  return name === undefined || path === undefined ? undefined : `${name}:${path}`;
+}
+
+/** A podman that is a mere client says where the service listens on the machine of the service. */
+function serviceSocket({ remoteSocket, serviceIsRemote }: Readonly<Record<string, unknown>>): string | undefined {
+  if (serviceIsRemote === true || !isTable(remoteSocket) || remoteSocket.exists === false) return undefined;
+  return asText(remoteSocket.path)?.replace(/^unix:\/\//, '');
 }
 
 /** Why the server did not respond, where the client says so in its output: docker 20.10 does, and with status 0. */

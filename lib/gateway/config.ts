@@ -7,7 +7,7 @@ import type { RunnerContext } from '../build-env.ts';
 import { firstOf, readVariable } from '../cli/env.ts';
 import type { Problems } from '../cli/problems.ts';
 import type { VariableName } from '../cli/variables.ts';
-import type { Engine } from '../engine/types.ts';
+import type { LaunchEngine } from '../engine/types.ts';
 import { usageError } from '../errors.ts';
 import type { Invoker } from '../fs/ownership.ts';
 import { absolutePath } from '../fs/paths.ts';
@@ -56,7 +56,7 @@ export interface LaunchContext extends RunnerContext {
   readonly flags: LaunchFlags;
   readonly problems: Problems;
   /** The engine that the driver was selected by, where it was. */
-  readonly engine: Engine | undefined;
+  readonly engine: LaunchEngine | undefined;
 }
 
 /** A value that is wrong throws its error where it is used. */

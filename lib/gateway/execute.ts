@@ -14,7 +14,7 @@ import { findToolchain, type Toolchain } from '../cargo/toolchain.ts';
 import { findCheckout } from '../checkout.ts';
 import { Problems } from '../cli/problems.ts';
 import { planDevBuild } from '../dev-build/plan.ts';
-import type { Engine } from '../engine/types.ts';
+import type { LaunchEngine } from '../engine/types.ts';
 import { usageError } from '../errors.ts';
 import { verifyWritable } from '../fs/atomic-write.ts';
 import { type Held, holderText, type Lock, type LockedPlace, takeLock, whoHolds } from '../fs/lock.ts';
@@ -43,7 +43,7 @@ export async function launch(
   taskCtx: RunnerContext,
   record: DriverRecord,
   flags: LaunchFlags,
-  engine?: Engine,
+  engine?: LaunchEngine,
 ): Promise<number> {
   const { env, startDirectory, terminal } = taskCtx;
   const root = findCheckout(env, startDirectory);

@@ -48,7 +48,7 @@ export const LAUNCHERS = {
       ...(['OPENSHELL_SANDBOX_HTTPS_PROXY', 'OPENSHELL_SANDBOX_NO_PROXY'] as const),
       ...(['OPENSHELL_SANDBOX_PROXY_AUTH_FILE', 'OPENSHELL_SANDBOX_PROXY_AUTH_ALLOW_INSECURE'] as const),
       ...(['OPENSHELL_SANDBOX_PROXY_CONNECT_BY_HOSTNAME', 'OPENSHELL_SUPERVISOR_IMAGE'] as const),
-      ...(['OPENSHELL_SUPERVISOR_PROFILE', 'SUPERVISOR_LIBC', ...READS.compile] as const),
+      ...(['OPENSHELL_PODMAN_SOCKET', 'OPENSHELL_SUPERVISOR_PROFILE', 'SUPERVISOR_LIBC', ...READS.compile] as const),
     ],
   },
   vm: {
@@ -82,5 +82,8 @@ export const GATEWAY = {
     driver: { value: 'NAME', help: 'kubernetes (k8s), podman, docker or vm (microvm), in any case.' },
     ...FLAGS,
   },
-  variables: ['OPENSHELL_DRIVERS', 'KUBERNETES_SERVICE_HOST', ...READS.engine, ...LAUNCHERS.kubernetes.variables],
+  variables: [
+    ...(['OPENSHELL_DRIVERS', 'KUBERNETES_SERVICE_HOST', ...READS.engine, 'OPENSHELL_PODMAN_SOCKET'] as const),
+    ...LAUNCHERS.kubernetes.variables,
+  ],
 } as const satisfies Declaration;

@@ -3,7 +3,7 @@
 /**
  * `gateway`: selects the driver, and launches with its record in this very process. The driver is that of `--driver`,
  * then `OPENSHELL_DRIVERS`, then kubernetes inside a cluster, then the container engine of this machine by the rule of
- * every other task.
+ * every other task, of those whose API a gateway can use.
  */
 
 import type { RunnerContext } from '../build-env.ts';
@@ -12,8 +12,10 @@ import { parseArguments } from '../cli/args.ts';
 import { type Environment, readVariable } from '../cli/env.ts';
 import { helpText } from '../cli/help.ts';
 import { detectEngine } from '../engine/detect.ts';
-import type { Engine } from '../engine/types.ts';
+import { forLaunch } from '../engine/launch-engine.ts';
+import type { LaunchEngine } from '../engine/types.ts';
 import { shown, usageError } from '../errors.ts';
+import { thisHost } from '../host.ts';
 import type { LaunchFlags } from './config.ts';
 import { DRIVERS } from './drivers/index.ts';
 import { type DriverName, driverOf } from './drivers/names.ts';
@@ -68,12 +70,13 @@ export function namedDriver(
 async function selectDriver(
   ctx: RunnerContext,
   flag: string | undefined,
-): Promise<{ readonly driver: DriverName; readonly engine?: Engine }> {
+): Promise<{ readonly driver: DriverName; readonly engine?: LaunchEngine }> {
   const named = namedDriver(flag, ctx.env);
   if (named !== undefined) {
     ctx.terminal.say(`driver ${named.driver} (${named.reason})`);
     return named;
   }
-  const engine = await detectEngine(ctx, findCheckout(ctx.env, ctx.startDirectory));
+  const purpose = forLaunch(ctx, thisHost().platform);
+  const engine = await detectEngine(ctx, findCheckout(ctx.env, ctx.startDirectory), purpose);
   return { driver: engine.record.name, engine };
 }

@@ -22,7 +22,7 @@ export interface Outcome {
 /** The result of a probe: the output without the line breaks at its end, or the reason why there is none. */
 export type ProbeResult =
   | { readonly ok: true; readonly output: string }
-  | { readonly ok: false; readonly reason: string };
+  | { readonly ok: false; readonly reason: string; readonly timedOut?: true };
 
 /**
  * The result of a probe from the outcome of its command.
@@ -30,7 +30,7 @@ export type ProbeResult =
  */
 export function probeResult(value: Command, outcome: Outcome, timeoutMs: number): ProbeResult {
   if (outcome.timedOut) {
-    return { ok: false, reason: `no response from ${argvText(value)} within ${seconds(timeoutMs)}` };
+    return { ok: false, reason: `no response from ${argvText(value)} within ${seconds(timeoutMs)}`, timedOut: true };
   }
   if (outcome.status === 0) return { ok: true, output: trimmed(outcome.stdout) };
   return { ok: false, reason: outcomeTail(outcome) || `status ${outcome.status}` };

@@ -18,6 +18,8 @@ export interface FakeEngine {
   readonly build?: string;
   /** The answer of `buildx inspect`. */
   readonly builder?: string;
+  /** The socket of its API, by its own words. */
+  readonly api?: string;
   /** More calls that it expects, looked at first. */
   readonly cases?: readonly FakeCase[];
 }
@@ -27,7 +29,8 @@ export const PODMAN_INFO = { host: { arch: 'amd64' }, version: { Version: '5.0.0
 
 /** Adds a program that behaves as docker or podman does. */
 export function addEngine(tools: FakeTools, program: 'docker' | 'podman', engine: FakeEngine = {}): void {
-  const info = 'info' in engine ? engine.info : { docker: DOCKER_INFO, podman: PODMAN_INFO }[program];
+  const own = 'info' in engine ? engine.info : { docker: DOCKER_INFO, podman: PODMAN_INFO }[program];
+  const info = own && 'host' in own ? withService(own, engine.api) : own;
   const wait = engine.delay === undefined ? '' : `/bin/sleep ${engine.delay};`;
   const answer =
     info === undefined
@@ -40,6 +43,10 @@ export function addEngine(tools: FakeTools, program: 'docker' | 'podman', engine
     ...(program === 'docker'
       ? [
           {
+            args: ['context', 'inspect'],
+            script: `echo ${bashQuote(contextOf(`unix://${engine.api ?? '/nonexistent/docker.sock'}`))}`,
+          },
+          {
             args: ['buildx', 'inspect'],
             // Padded as buildx does it where a builder has been used lately.
             script: engine.builder ?? "printf 'Name:          default\\nDriver:        docker\\nLast Activity: now\\n'",
@@ -51,6 +58,16 @@ export function addEngine(tools: FakeTools, program: 'docker' | 'podman', engine
           { args: ['push'], script: ':' },
         ]),
   ]);
+}
+
+/** What docker prints for a context with this endpoint. */
+export function contextOf(endpoint: string): string {
+  return JSON.stringify([{ Name: 'default', Endpoints: { docker: { Host: endpoint } } }]);
+}
+
+/** Podman says where its service would listen. */
+function withService(info: { readonly host?: unknown }, path = '/nonexistent/podman.sock'): object {
+  return { ...info, host: { remoteSocket: { path }, ...(info.host as object) } };
 }
 
 /** A fake checkout with Dockerfiles. */

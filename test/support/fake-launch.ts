@@ -14,6 +14,7 @@ import { zstdCompressSync } from 'node:zlib';
 import { parse } from 'smol-toml';
 import { onTestFinished } from 'vitest';
 import { runtimeFiles } from '../../lib/vm/runtime-files.ts';
+import { serveApi } from './fake-api.ts';
 import { addEngine, type FakeEngine } from './fake-engine.ts';
 import { FakeCheckout } from './fake-rust.ts';
 import { bashQuote, type FakeCase } from './fake-tools.ts';
@@ -49,9 +50,15 @@ export class FakeLaunch extends FakeCheckout {
     copyFileSync(SOURCE, join(this.root, 'deploy/docker/Dockerfile.supervisor'));
     for (const [program, engine] of Object.entries(engines)) {
       const cases = program === 'podman' ? [...(engine.cases ?? []), ...podmanImages(images)] : (engine.cases ?? []);
-      addEngine(this.tools, program as 'docker', { ...engine, cases });
+      const api = serveApi(this.socket(program), program as 'docker');
+      addEngine(this.tools, program as 'docker', { api, ...engine, cases });
     }
     this.tools.add('cc', [{ args: ['-print-file-name=libc.a'], script: 'echo /usr/lib/libc.a' }]);
+  }
+
+  /** Where an engine's API is. */
+  socket(engine: string): string {
+    return join(this.tools.directory, `${engine}.sock`);
   }
 
   /** Runs `tasks/NAME.ts` on a free port. */

@@ -68,9 +68,12 @@ describe('gateway:docker', tools.options, () => {
       expect.stringContaining('zigbuild --release --target aarch64-unknown-linux-musl'),
       expect.stringMatching(/^cargo build -p openshell-server/),
     ]);
-    expect(launch.tools.lines().filter((line) => line.startsWith('docker'))).toEqual([
-      'docker info --format {{json .}}',
-    ]);
+    expect(
+      launch.tools
+        .lines()
+        .filter((line) => line.startsWith('docker'))
+        .sort(),
+    ).toEqual(['docker context inspect', 'docker info --format {{json .}}']);
     const { supervisor_bin } = launch.toml('docker').openshell.drivers.docker;
     expect(supervisor_bin).toBe(join(launch.state('docker'), 'supervisor/arm64/openshell-sandbox'));
     expect(readFileSync(supervisor_bin)).toEqual(readFileSync(join(launch.apps, 'aarch64')));

@@ -27,7 +27,7 @@ export const DOCKER_DRIVER: DriverRecord = {
     return async (tools) => {
       const supervisor = await prepareSupervisor(ctx, config, 'docker', own, tools);
       if (supervisor === undefined) return undefined;
-      const { arch } = supervisor;
+      const { arch, engine } = supervisor;
       // Running sandboxes hold the file that was here before: it is replaced, never written into.
       const path = join(config.stateDirectory, 'supervisor', arch, COMPONENTS.supervisor.binary);
       return {
@@ -42,6 +42,7 @@ export const DOCKER_DRIVER: DriverRecord = {
           },
         ],
         table: () => ({
+          socket_path: engine.socket,
           default_image: config.sandboxImage,
           image_pull_policy: own.policy,
           sandbox_namespace: own.namespace,
@@ -49,6 +50,7 @@ export const DOCKER_DRIVER: DriverRecord = {
           supervisor_bin: path,
         }),
         banner: [
+          ['engine', `${engine.program} on ${engine.socket}`],
           ['namespace', own.namespace],
           ['supervisor', supervisor.description],
         ],

@@ -3,21 +3,20 @@
 /** The engine of the launchers of docker and podman. */
 
 import { findEngine } from '../../engine/detect.ts';
-import type { Engine, EngineName } from '../../engine/types.ts';
+import { forLaunch } from '../../engine/launch-engine.ts';
+import type { EngineName, LaunchEngine } from '../../engine/types.ts';
 import type { LaunchContext } from '../config.ts';
 
-/** How each is started. Podman is reached through a service; on macOS that runs in a virtual machine. */
-const REMEDIES: Readonly<Record<EngineName, (platform: NodeJS.Platform) => string>> = {
-  docker: () => 'start Docker',
-  podman: (platform) =>
-    `run: ${platform === 'darwin' ? 'podman machine start' : 'systemctl --user start podman.socket'}`,
-};
-
 /**
- * Probes the driver's engine: its driver names it, whatever the environment says of engines.
- * @throws usageError with the engine's own message where it does not respond
+ * Probes the driver's engine and its API: its driver names it, whatever the environment says of engines.
+ * @throws usageError with the engine's own message where the gateway could not use it
  */
-export async function driverEngine(ctx: LaunchContext, name: EngineName): Promise<Engine> {
-  const remedy = `${REMEDIES[name](ctx.host.platform)}, or launch with another driver`;
-  return ctx.engine ?? findEngine(ctx, ctx.root, { candidates: [name], reason: `the driver is ${name}`, remedy });
+export async function driverEngine(ctx: LaunchContext, name: EngineName): Promise<LaunchEngine> {
+  if (ctx.engine !== undefined) return ctx.engine;
+  const choice = {
+    candidates: [name],
+    reason: `the driver is ${name}`,
+    alternative: 'launch with another driver',
+  };
+  return findEngine(ctx, ctx.root, choice, forLaunch(ctx, ctx.host.platform));
 }

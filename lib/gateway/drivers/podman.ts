@@ -3,6 +3,8 @@
 /** The gateway whose sandboxes are Podman containers; the supervisor is an image that they mount. */
 
 import { type Environment, readVariable } from '../../cli/env.ts';
+import { SOCKET_VARIABLE } from '../../engine/podman.ts';
+import type { LaunchEngine } from '../../engine/types.ts';
 import { COMPONENTS } from '../../product.ts';
 import type { DriverTable } from '../gateway-toml.ts';
 import { imageStep, SUPERVISOR_IMAGE, verifyImageExists } from '../supervisor/image.ts';
@@ -44,28 +46,35 @@ export const PODMAN_DRIVER: DriverRecord = {
     const given = readVariable(env, IMAGE_VARIABLE);
     const hasNamespace = readVariable(env, 'OPENSHELL_SANDBOX_NAMESPACE') !== undefined;
     const proxy = proxyKeys(env);
-    const use = (image: string, origin: string) => ({
+    const use = (engine: LaunchEngine, image: string, origin: string) => ({
       defaultImage: config.sandboxImage,
+      // For the gateway it would win over its configuration, and even where it is empty.
+      gatewayEnv: { [SOCKET_VARIABLE]: undefined },
       table: () => ({
+        socket_path: engine.socket,
         supervisor_image: image,
         image_pull_policy: own.policy,
         grpc_endpoint: config.grpcEndpoint,
         ...proxy,
       }),
-      banner: [['supervisor', `${image}${origin}`]] as const,
+      banner: [
+        ['engine', `${engine.program} on ${engine.socket}`],
+        ['supervisor', `${image}${origin}`],
+      ] as const,
     });
     return async (tools) => {
       if (hasNamespace) {
         terminal.warn('OPENSHELL_SANDBOX_NAMESPACE has no effect: the podman driver has no namespaces');
       }
       if (given !== undefined) {
-        await verifyImageExists(ctx, await driverEngine(ctx, 'podman'), IMAGE_VARIABLE, given);
-        return use(given, ` (${IMAGE_VARIABLE})`);
+        const engine = await driverEngine(ctx, 'podman');
+        await verifyImageExists(ctx, engine, IMAGE_VARIABLE, given);
+        return use(engine, given, ` (${IMAGE_VARIABLE})`);
       }
       const supervisor = await prepareSupervisor(ctx, config, 'podman', own, tools);
       if (supervisor === undefined) return undefined;
       return {
-        ...use(SUPERVISOR_IMAGE, `, ${supervisor.description}`),
+        ...use(supervisor.engine, SUPERVISOR_IMAGE, `, ${supervisor.description}`),
         before: supervisor.steps,
         wishes: { withSupervisor: supervisor.profile === 'dev' },
         after: [imageStep(ctx, supervisor)],

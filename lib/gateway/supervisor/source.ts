@@ -11,7 +11,7 @@ import type { DevBuild } from '../../dev-build/artifacts.ts';
 import { type BuiltSupervisor, digestOf, installSupervisor } from '../../dev-build/install-supervisor.ts';
 import { whyNoStaticLibc } from '../../dev-build/static-libc-probe.ts';
 import { serverArch } from '../../engine/detect.ts';
-import type { Engine, EngineName } from '../../engine/types.ts';
+import type { EngineName, LaunchEngine } from '../../engine/types.ts';
 import { copyWhole, sweepTemporary } from '../../fs/atomic-write.ts';
 import type { Arch, Host } from '../../host.ts';
 import { COMPONENTS } from '../../product.ts';
@@ -27,7 +27,7 @@ type Profile = 'dev' | 'release';
 
 /** A supervisor that is decided on. */
 export interface Supervisor {
-  readonly engine: Engine;
+  readonly engine: LaunchEngine;
   readonly arch: Arch;
   readonly profile: Profile;
   /** What it is and why, for users. */

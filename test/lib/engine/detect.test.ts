@@ -59,7 +59,8 @@ describe('what responds', () => {
     });
     expect(await refusalFrom(detect)).toBe(
       '2: podman or docker does not respond: podman info: Cannot connect to the socket. Is it running?; ' +
-        'docker info: permission denied\\nwhile trying; start it, or set CONTAINER_ENGINE to one that runs',
+        'docker info: permission denied\\nwhile trying; start it, or let this user use it (for Docker: the group docker), ' +
+        'or set CONTAINER_ENGINE to one that runs',
     );
   });
 
@@ -87,7 +88,9 @@ describe('what is wanted', () => {
 
   test('C8: docker 20.10, whose client ends with 0 without a daemon', async () => {
     const { detect } = detecting({ docker: { info: { ServerErrors: ['Cannot connect'], ClientInfo: {} } } });
-    expect(await refusalFrom(detect)).toMatch(/^2: podman or docker does not respond: docker info: Cannot connect; /);
+    expect(await refusalFrom(detect)).toMatch(
+      /^2: podman or docker does not respond: podman is not on PATH; docker info: Cannot connect; start it, /,
+    );
   });
 
   test('H15: podman under the name docker is podman', async () => {

@@ -4,6 +4,8 @@ import { expect, test } from 'vitest';
 import { PODMAN } from '../../../lib/engine/podman.ts';
 import type { ImageBuild } from '../../../lib/engine/types.ts';
 
+const MACHINE = '/home/me/.local/share/containers/podman/machine/podman.sock';
+
 const BUILD: ImageBuild = {
   context: '/checkout',
   dockerfile: '/checkout/deploy/docker/Dockerfile.gateway',
@@ -64,4 +66,31 @@ test('podman refuses several platforms', () => {
 
 test('it has no builders', () => {
   expect(PODMAN.builderProbe('b')).toBeUndefined();
+});
+
+test.each<[Record<string, string>, object]>([
+  [
+    { XDG_RUNTIME_DIR: '/run/x', HOME: '/home/me' },
+    { sockets: ['/run/x/podman/podman.sock', '/run/user/7/podman/podman.sock', MACHINE] },
+  ],
+  [{ XDG_RUNTIME_DIR: 'run' }, { sockets: ['/run/user/7/podman/podman.sock'] }],
+  [{ OPENSHELL_PODMAN_SOCKET: '', HOME: '/home/me' }, { sockets: ['/run/user/7/podman/podman.sock', MACHINE] }],
+  [
+    { OPENSHELL_PODMAN_SOCKET: 'a.sock', CONTAINER_HOST: 'ssh://far', XDG_RUNTIME_DIR: '/run/x' },
+    { sockets: ['/start/a.sock'], source: 'OPENSHELL_PODMAN_SOCKET' },
+  ],
+  [
+    { CONTAINER_HOST: 'unix:///p.sock', HOME: '/home/me' },
+    { sockets: ['/p.sock'], source: 'CONTAINER_HOST' },
+  ],
+  [
+    { CONTAINER_HOST: 'ssh://me@far/run/p.sock' },
+    {
+      said: expect.stringMatching(/^CONTAINER_HOST leads to 'ssh:\/\/me@far\/run\/p.sock', and/),
+      remedy: 'change or unset CONTAINER_HOST',
+    },
+  ],
+])('R3: the sockets of %j', (env, places) => {
+  const facts = { env, platform: 'linux', uid: 7, startDirectory: '/start', printed: undefined } as const;
+  expect(PODMAN.api.places(facts)).toEqual(places);
 });

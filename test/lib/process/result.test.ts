@@ -55,7 +55,7 @@ describe('the result of a probe', () => {
     [{ status: 137 }, { ok: false, reason: 'status 137' }],
     [
       { status: 137, signal: 'SIGKILL', stdout: 'half', timedOut: true },
-      { ok: false, reason: "no response from rustup target add 'a b' within 0.30 s" },
+      { ok: false, reason: "no response from rustup target add 'a b' within 0.30 s", timedOut: true },
     ],
   ])('%j', (part, result) => {
     expect(probeResult(RUSTUP, outcome(part), 300)).toEqual(result);

@@ -12,6 +12,7 @@ import { resolveConfig } from '../../../../lib/gateway/config.ts';
 import { DRIVERS } from '../../../../lib/gateway/drivers/index.ts';
 import { imageStep } from '../../../../lib/gateway/supervisor/image.ts';
 import { prepareSupervisor } from '../../../../lib/gateway/supervisor/source.ts';
+import { serveApi } from '../../../support/fake-api.ts';
 import { addEngine, imageCheckout } from '../../../support/fake-engine.ts';
 import type { FakeCase } from '../../../support/fake-tools.ts';
 import { inProcess } from '../../../support/in-process.ts';
@@ -50,7 +51,8 @@ describe.each(['docker', 'podman'] as const)('the image of a launch, with %s', (
   async function planned(extra: Record<string, string>) {
     const checkout = imageCheckout();
     onTestFinished(() => checkout.tools.verify());
-    addEngine(checkout.tools, name, { build: BUILD, cases: [INSPECT] });
+    const api = serveApi(join(checkout.tools.directory, 'api.sock'), name);
+    addEngine(checkout.tools, name, { api, build: BUILD, cases: [INSPECT] });
     const { root } = checkout;
     const ctx = inProcess(checkout.tools, { ...checkout.env(), TMPDIR: checkout.tools.directory, ...extra }, root);
     const problems = new Problems();
@@ -94,8 +96,10 @@ describe.each(['docker', 'podman'] as const)('the image of a launch, with %s', (
         : new RegExp(`^podman build ${options} --iidfile CONTEXT/id ${labels} CONTEXT$`),
     );
     expect(existsSync(context)).toBe(false);
-    expect(calls.filter((line) => line !== build)).toEqual([
-      `${name} info --format {{json .}}`,
+    const probes = [`${name} info --format {{json .}}`, ...(name === 'docker' ? ['docker context inspect'] : [])];
+    const others = calls.filter((line) => line !== build);
+    expect(others.filter((line) => probes.includes(line)).sort()).toEqual(probes.sort());
+    expect(others.filter((line) => !probes.includes(line))).toEqual([
       ...Array(2).fill(`${name} image inspect openshell/supervisor:dev`),
     ]);
     expect(checkout.builds()).toHaveLength(1);

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/**
+ * The engine of a launch. That its client responds is not enough: the gateway talks to the API itself, so its socket is
+ * connected to, and it has to be the API of the very engine that was probed.
+ */
+
+import type { RunnerContext } from '../build-env.ts';
+import { shown } from '../errors.ts';
+import type { ProbeResult } from '../process/result.ts';
+import { type EngineProbes, type Purpose, RECORDS, remedyFor, saidOf, type Usable } from './detect.ts';
+import { infoFrom, pingSocket, type SocketResult } from './socket.ts';
+import type { ApiPlaces, Engine, EngineName, LaunchEngine, Refusal } from './types.ts';
+
+/**
+ * For an engine that a gateway of this machine can use.
+ * @param uid of the user that the gateway runs as
+ */
+export function forLaunch(
+  { env, signals, startDirectory }: RunnerContext,
+  platform: NodeJS.Platform,
+  uid: number = process.geteuid?.() ?? 0,
+): Purpose<LaunchEngine> {
+  const look = async (name: EngineName, probes: EngineProbes) => {
+    const { api } = RECORDS[name];
+    const start = api.start(platform);
+    const args = api.probe(platform);
+    const [responding, asked] = [probes.responding(name, start), args && probes.ask(name, args)];
+    const printed = await asked;
+    const places = api.places({ env, platform, uid, startDirectory, printed });
+    // A far daemon may take long to respond, and is refused all the same.
+    if (places !== undefined && 'said' in places) return places;
+    const found = await responding;
+    if ('said' in found) return found;
+    if (places === undefined) return unknownPlace(found, args ?? [], printed);
+    const engine = await connected(found, places, start, AbortSignal.any([probes.chosen, signals.aborted]));
+    signals.throwIfReceived();
+    return engine;
+  };
+  return { failing: 'cannot carry a gateway', look };
+}
+
+function unknownPlace({ program }: Usable<Engine>, args: readonly string[], printed: ProbeResult | undefined): Refusal {
+  const what = [program, ...args].join(' ');
+  if (printed?.ok === false) return { said: saidOf(what, printed), remedy: `find out why (try: ${what})` };
+  return { said: `${what} gave ${shown(printed?.output ?? '')}`, remedy: `find out why (try: ${what})` };
+}
+
+/** The engine with the first socket that is its own; one that is named is the only one that counts. */
+async function connected(
+  found: Usable<Engine>,
+  { sockets, source }: ApiPlaces,
+  start: string,
+  unless: AbortSignal,
+): Promise<Usable<LaunchEngine> | Refusal> {
+  const own = source === undefined && found.info.socket !== undefined ? [found.info.socket] : [];
+  const said: string[] = [];
+  const remedies: string[] = [];
+  for (const socket of new Set([...own, ...sockets])) {
+    const result = await tryOut(found, socket, unless);
+    if (result.ok) return { ...found, socket };
+    said.push(`${shown(socket)} ${result.reason}`);
+    remedies.push(remedyFor(result, found.program, start));
+  }
+  const named = source === undefined ? '' : `${source}: `;
+  const other = source === undefined ? '' : `, or change or unset ${source}`;
+  return {
+    said: `the API of ${found.record.name}: ${named}${said.join(', ')}`,
+    // One that is there and fails otherwise says more than those that are not there.
+    remedy: `${remedies.find((remedy) => remedy !== start) ?? start}${other}`,
+  };
+}
+
+/** Whether the engine that was probed responds there. */
+async function tryOut({ info, program, record }: Usable<Engine>, socket: string, unless: AbortSignal) {
+  const refused = (reason: string): SocketResult => ({ ok: false, reason });
+  const result = await pingSocket(socket, unless);
+  if (!result.ok) return result;
+  if (result.isPodmanService && !record.api.isPodmanService) return refused("is podman's service, not Docker");
+  if (!result.isPodmanService && record.api.isPodmanService) return refused("is not podman's service");
+  // An image that the client builds has to be there when the gateway looks for it.
+  const there = (await infoFrom(socket, unless))?.storage ?? info.storage;
+  if (info.storage === undefined || there === info.storage) return result;
+  return refused(`belongs to another ${record.name}: it keeps images in ${there}, but ${program} in ${info.storage}`);
+}
