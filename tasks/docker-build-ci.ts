@@ -14,7 +14,14 @@ await runTask(
     passThrough: { name: 'build-option', help: "Options for the engine's build command, as they are." },
     flags: { 'dry-run': { help: 'Print the plan and start nothing but probes.' } },
     variables: [
-      ...(['OPENSHELL_ROOT', 'IMAGE_TAG', 'DOCKER_PLATFORM', 'DOCKER_PUSH', 'DOCKER_BUILDER'] as const),
+      ...([
+        'OPENSHELL_ROOT',
+        'IMAGE_TAG',
+        'DOCKER_PLATFORM',
+        'DOCKER_PUSH',
+        'DOCKER_BUILDER',
+        'BUILDX_BUILDER',
+      ] as const),
       ...(['MISE_GITHUB_TOKEN', 'GITHUB_TOKEN', ...READS.engine, ...READS.guard] as const),
     ],
   },

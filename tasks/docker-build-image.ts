@@ -28,6 +28,7 @@ await runTask(
         'DOCKER_PUSH',
         'DOCKER_OUTPUT',
         'DOCKER_BUILDER',
+        'BUILDX_BUILDER',
       ] as const),
       ...(['DOCKER_BUILD_CACHE_DIR', 'PREBUILT_AUTO_STAGE', 'CI', ...READS.engine, ...READS.release] as const),
     ],

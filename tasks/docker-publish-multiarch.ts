@@ -15,7 +15,14 @@ await runTask(
     flags: { 'dry-run': { help: 'Print the plan and start nothing but probes.' } },
     variables: [
       ...(['DOCKER_REGISTRY', 'IMAGE_TAG', 'EXTRA_DOCKER_TAGS', 'TAG_LATEST', 'DOCKER_PLATFORMS'] as const),
-      ...(['DOCKER_BUILDER', 'DOCKER_BUILD_CACHE_DIR', 'SOURCE_DATE_EPOCH', 'PREBUILT_AUTO_STAGE', 'CI'] as const),
+      ...([
+        'DOCKER_BUILDER',
+        'BUILDX_BUILDER',
+        'DOCKER_BUILD_CACHE_DIR',
+        'SOURCE_DATE_EPOCH',
+        'PREBUILT_AUTO_STAGE',
+        'CI',
+      ] as const),
       ...READS.engine,
       ...READS.release,
     ],

@@ -7,7 +7,14 @@ import { oneLine, usageError } from '../errors.ts';
 import { probeCommand } from './detect.ts';
 import type { Engine } from './types.ts';
 
-const BUILDER_TIMEOUT_MS = 20_000;
+/** More than the 20 seconds that buildx itself waits for a node, so that its own words are heard. */
+const BUILDER_TIMEOUT_MS = 30_000;
+
+/** A builder that the user names, and the variable or option that does it. */
+export interface NamedBuilder {
+  readonly name: string;
+  readonly source: string;
+}
 
 /** What a builder says about itself. */
 export type BuilderState = Builder | { readonly kind: 'absent' | 'broken'; readonly reason: string };
@@ -19,7 +26,7 @@ interface Builder {
   readonly driver: string | undefined;
   /** The platforms that its nodes say they run; empty where they do not say. */
   readonly platforms: readonly string[];
-  /** The error of a node. */
+  /** Why it cannot build: none of its nodes can. */
   readonly problem?: string;
 }
 
@@ -27,6 +34,7 @@ interface Builder {
  * Inspects a builder.
  * @param name without one, the builder chosen with `docker buildx use`
  * @returns `undefined` where the engine has no builders
+ * @throws usageError where docker has no buildx
  */
 export async function inspectBuilder(
   { runner }: RunnerContext,
@@ -40,41 +48,81 @@ export async function inspectBuilder(
   return result.ok ? parseBuilder(result.output) : parseRefusal(result.reason);
 }
 
-/** Only a builder that does not exist is created; one that is broken is not created again. */
+/**
+ * Only a builder that does not exist is created; one that is broken is not created again.
+ * @throws usageError where docker has no buildx: then no builder is at fault
+ */
 export function parseRefusal(reason: string): BuilderState {
+  if (/'buildx' is not a docker command|unknown command: docker buildx/.test(reason)) {
+    throw usageError(
+      `docker has no plugin buildx, which builds the images (${oneLine(reason)}); install it (the package ` +
+        'docker-buildx-plugin or docker-buildx, or https://github.com/docker/buildx), or set CONTAINER_ENGINE=podman',
+    );
+  }
   return { kind: /no builder ["'].*["'] found/.test(reason) ? 'absent' : 'broken', reason };
 }
 
-/** Reads `buildx inspect`, whose rows are padded as it likes; an error of a node stands in a row of its own. */
+/** Reads `buildx inspect`: rows for the builder and then for each node, padded as it likes. */
 export function parseBuilder(text: string): BuilderState {
-  const row = (key: string) => new RegExp(`^${key}:[ \\t]+(.+)`, 'm').exec(text)?.[1]?.trim();
-  const name = row('Name');
+  const [head = '', ...nodes] = text.split(/^(?=Name:)/m).filter((part) => /^Name:/.test(part));
+  const name = rowOf(head, 'Name');
   if (name === undefined) return { kind: 'broken', reason: text };
+  const driver = rowOf(head, 'Driver');
   const platforms = [...text.matchAll(/^Platforms:[ \t]+(.+)/gm)].flatMap(([, list = '']) => list.split(/[,\s*]+/));
-  const problem = row('Error');
-  return { kind: 'exists', name, driver: row('Driver'), platforms, ...(problem === undefined ? {} : { problem }) };
+  const problems = nodes.map((node) => problemOfNode(node, driver));
+  // Buildx builds with the nodes that work.
+  const problem = rowOf(head, 'Error') ?? (problems.includes(undefined) ? undefined : problems[0]);
+  return { kind: 'exists', name, driver, platforms, ...(problem === undefined ? {} : { problem }) };
+}
+
+/** Nodes of other drivers than `remote` are started where they are inactive. */
+function problemOfNode(node: string, driver: string | undefined): string | undefined {
+  const isLost = driver === 'remote' && rowOf(node, 'Status') === 'inactive';
+  return rowOf(node, 'Error') ?? (isLost ? `nothing responds at ${rowOf(node, 'Endpoint')}` : undefined);
+}
+
+function rowOf(text: string, key: string): string | undefined {
+  return new RegExp(`^${key}:[ \\t]+(.+)`, 'm').exec(text)?.[1]?.trim();
+}
+
+/** Why a builder does not build, as the end of a sentence; `undefined` for one that does. */
+export function problemOf(state: BuilderState): string | undefined {
+  if (state.kind === 'absent') return 'does not exist';
+  const reason = state.kind === 'exists' ? state.problem : state.reason;
+  return reason === undefined ? undefined : `does not work: ${oneLine(reason)}`;
+}
+
+/** What is said where there are no builders; `undefined` where none was named. */
+export function withoutEffect(engine: Engine, named: NamedBuilder | undefined): string | undefined {
+  return named && `${engine.record.name} has no builders; ${named.source} has no effect`;
 }
 
 /**
  * The driver of the builder that would build; `undefined` where the engine has no builders.
- * @param name as for `inspectBuilder`
+ * @param named without one, the builder chosen with `docker buildx use`
  * @throws usageError with buildx's reason for a builder that does not exist or does not work
  */
 export async function probeBuilder(
   ctx: RunnerContext,
   engine: Engine,
   root: string,
-  name: string | undefined,
+  named: NamedBuilder | undefined,
 ): Promise<string | undefined> {
-  const state = await inspectBuilder(ctx, engine, root, name);
+  const state = await inspectBuilder(ctx, engine, root, named?.name);
   if (state === undefined) {
-    if (name !== undefined) ctx.terminal.say(`${engine.record.name} has no builders; DOCKER_BUILDER has no effect`);
+    const note = withoutEffect(engine, named);
+    if (note !== undefined) ctx.terminal.say(note);
     return undefined;
   }
-  if (state.kind === 'exists') return state.driver;
-  const what = name === undefined ? 'the builder chosen with docker buildx use' : `builder '${name}'`;
-  const remedy = name === undefined ? 'choose another one, or name one in' : 'choose another one, change or unset';
-  throw usageError(`${what} does not work: ${oneLine(state.reason)}; ${remedy} DOCKER_BUILDER (see docker buildx ls)`);
+  const problem = problemOf(state);
+  if (problem === undefined && state.kind === 'exists') return state.driver;
+  const what = named === undefined ? 'the builder chosen with docker buildx use' : `builder '${named.name}'`;
+  const remedy =
+    named === undefined
+      ? 'choose another one, or name one in DOCKER_BUILDER'
+      : `name another one in ${named.source}, or leave that out`;
+  const source = named === undefined ? '' : ` (${named.source})`;
+  throw usageError(`${what}${source} ${problem}; ${remedy} (see docker buildx ls)`);
 }
 
 /**

@@ -24,12 +24,12 @@ export async function buildCiImage(ctx: RunnerContext, extra: readonly string[],
   const { env, startDirectory, terminal } = ctx;
   const root = findCheckout(env, startDirectory);
   verifyNoToken(env, extra);
-  const { image, reference } = resolveImage(undefined, extra, env, root, startDirectory);
+  const { builder, image, reference } = resolveImage(undefined, extra, env, root, startDirectory);
   const token = TOKEN_VARIABLES.find((name) => readVariable(env, name) !== undefined);
   const build = { ...image, secrets: token === undefined ? [] : [`id=${SECRET_ID},env=${token}`] };
   verifyDockerfile(build.dockerfile);
   const engine = await detectEngine(ctx, root);
-  verifyPlatforms(engine, await probeBuilder(ctx, engine, root, build.builder), build.platforms);
+  verifyPlatforms(engine, await probeBuilder(ctx, engine, root, builder), build.platforms);
   const commands = imageCommands(engine, build, startDirectory);
   if (isDryRun) return terminal.result(...commandLines(ctx, commands));
   await runImageCommands(ctx, reference, commands);

@@ -5,6 +5,7 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Environment, notAllowed, readPath, readVariable } from '../cli/env.ts';
+import type { NamedBuilder } from '../engine/buildx-builder.ts';
 import type { ImageBuild, ImageOutput } from '../engine/types.ts';
 import { shown, usageError } from '../errors.ts';
 import { absolutePath } from '../fs/paths.ts';
@@ -21,6 +22,8 @@ export interface ImageRequest {
   readonly reference: string;
   /** From `DOCKER_PLATFORM`; `undefined` for the engine's own architecture. */
   readonly arches: readonly Arch[] | undefined;
+  /** The builder that the user names. */
+  readonly builder: NamedBuilder | undefined;
   /** What the engine is to build, with these architectures as platforms. */
   readonly image: ImageBuild;
 }
@@ -78,19 +81,20 @@ export function resolveImage(
   const tag = verifyTag('IMAGE_TAG', readVariable(env, 'IMAGE_TAG'));
   const reference = imageReference(registry, name, tag);
   const arches = resolvePlatforms(env);
+  const builder = resolveBuilder(env, options);
   const image = {
     context: root,
     dockerfile: dockerfile === undefined ? dockerfileOf(root, name) : absolutePath(startDirectory, dockerfile),
     target,
     tags: [reference, ...tags.map((other) => verifyReference('--tag', other))],
     platforms: (arches ?? []).map((arch) => `linux/${arch}`),
-    builder: resolveBuilder(env, options),
+    builder: builder?.name,
     caches: [],
     secrets: [],
     extra: rest,
     output: resolveDestination(env, arches, component !== undefined),
   };
-  return { reference, arches, image };
+  return { reference, arches, builder, image };
 }
 
 export function dockerfileOf(root: string, image: string): string {
@@ -134,16 +138,20 @@ export function resolveDestination(
   );
 }
 
-/** @throws usageError where `DOCKER_BUILDER` and the user's options name two builders, or something else */
-export function resolveBuilder(env: Environment, { builder }: Pick<PassedOptions, 'builder'>): string | undefined {
-  const named = verifyBuilder('DOCKER_BUILDER', readVariable(env, 'DOCKER_BUILDER'));
-  if (builder === undefined || builder === named) return named;
-  if (named === undefined) return verifyBuilder('--builder', builder);
-  throw usageError(`DOCKER_BUILDER is ${shown(named)} and --builder is ${shown(builder)}; give one of them`);
+/**
+ * The builder that the user names: buildx's own variable counts after the option, as for buildx.
+ * @throws usageError where `DOCKER_BUILDER` and the user's options name two builders, or something else
+ */
+export function resolveBuilder(env: Environment, { builder }: Pick<PassedOptions, 'builder'>) {
+  const named = namedBuilder('DOCKER_BUILDER', readVariable(env, 'DOCKER_BUILDER'));
+  if (builder === undefined) return named ?? namedBuilder('BUILDX_BUILDER', readVariable(env, 'BUILDX_BUILDER'));
+  if (named === undefined || named.name === builder) return named ?? namedBuilder('--builder', builder);
+  throw usageError(`DOCKER_BUILDER is ${shown(named.name)} and --builder is ${shown(builder)}; give one of them`);
 }
 
 /** The grammar of buildx (https://github.com/docker/buildx, store.ValidateName) and of docker's contexts. */
-function verifyBuilder(source: string, builder: string | undefined): string | undefined {
-  if (builder === undefined || /^[a-zA-Z0-9][a-zA-Z0-9._+-]*$/.test(builder)) return builder;
-  throw notAllowed(source, builder, 'is the name of a builder, see: docker buildx ls');
+function namedBuilder(source: string, name: string | undefined): NamedBuilder | undefined {
+  if (name === undefined) return undefined;
+  if (/^[a-zA-Z0-9][a-zA-Z0-9._+-]*$/.test(name)) return { name, source };
+  throw notAllowed(source, name, 'is the name of a builder, see: docker buildx ls');
 }

@@ -4,6 +4,7 @@
 
 import type { RunnerContext } from '../build-env.ts';
 import { findCheckout } from '../checkout.ts';
+import { Problems } from '../cli/problems.ts';
 import { probeBuilder, verifyPlatforms } from '../engine/buildx-builder.ts';
 import { detectEngine, serverArch } from '../engine/detect.ts';
 import type { Engine } from '../engine/types.ts';
@@ -28,12 +29,8 @@ export async function buildImage(
   extra: readonly string[],
   isDryRun: boolean,
 ): Promise<void> {
-  const { env, startDirectory, terminal } = ctx;
-  const root = findCheckout(env, startDirectory);
-  const config = resolveImageConfig(target, extra, env, root, startDirectory);
-  verifyDockerfile(config.image.dockerfile);
-  const engine = await detectEngine(ctx, root);
-  const prepared = await prepareImage(ctx, config, engine);
+  const { terminal } = ctx;
+  const { config, engine, prepared } = await planImage(ctx, target, extra);
   if (isDryRun) return terminal.result(...imageLines(ctx, prepared));
   const { cache, commands, stage, staging } = prepared;
   await withStaged(ctx, stage, staging, async () => {
@@ -47,20 +44,42 @@ export async function buildImage(
   terminal.say(`done: ${config.reference} for ${platforms} ${where}; ${terminal.timings()}`);
 }
 
-/** @throws TaskError where builder, tools or what others have staged cannot give this image */
-async function prepareImage(ctx: RunnerContext, config: ImageConfig, engine: Engine): Promise<PreparedImage> {
+/** @throws TaskError with all that is wrong where engine, builder, tools or what others have staged cannot give it */
+async function planImage(ctx: RunnerContext, target: (typeof IMAGE_TARGETS)[number], extra: readonly string[]) {
+  const { env, startDirectory, terminal } = ctx;
+  const root = findCheckout(env, startDirectory);
+  const config = resolveImageConfig(target, extra, env, root, startDirectory);
+  verifyDockerfile(config.image.dockerfile);
+  const engine = await detectEngine(ctx, root);
+  const problems = new Problems();
+  const prepared = await prepareImage(ctx, config, engine, problems);
+  problems.throwIfAny(terminal);
+  if (prepared === undefined) throw new TypeError('an image that is not planned has a problem');
+  return { config, engine, prepared };
+}
+
+/** Asks builder, tools and what others have staged; whatever is wrong becomes one of the problems. */
+async function prepareImage(
+  ctx: RunnerContext,
+  config: ImageConfig,
+  engine: Engine,
+  problems: Problems,
+): Promise<PreparedImage | undefined> {
   const { build, component, root } = config;
   const arches = config.arches ?? [serverArch(engine)];
   const stage = { root, host: thisHost(), components: [component], arches, build };
-  if (!config.isStaged) verifyPrebuilt(stage);
+  if (!config.isStaged) problems.attempt(() => verifyPrebuilt(stage), undefined);
   const [driver, staging] = await Promise.all([
-    probeBuilder(ctx, engine, root, config.image.builder),
-    config.isStaged ? prepareStage(ctx, stage) : undefined,
+    problems.attemptAsync(() => probeBuilder(ctx, engine, root, config.builder)),
+    problems.attemptAsync(async () => (config.isStaged ? prepareStage(ctx, stage) : undefined)),
   ]);
   const cache = driver === 'docker-container' ? config.cacheDirectory : undefined;
   const image = imageBuild(config, arches, cache);
-  verifyPlatforms(engine, driver, image.platforms);
-  return { stage, staging, cache, commands: imageCommands(engine, image, ctx.startDirectory) };
+  const commands = problems.attempt(() => {
+    verifyPlatforms(engine, driver, image.platforms);
+    return imageCommands(engine, image, ctx.startDirectory);
+  }, undefined);
+  return commands && { stage, staging, cache, commands };
 }
 
 export async function runImageCommands(

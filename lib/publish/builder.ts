@@ -7,9 +7,9 @@
  */
 
 import type { RunnerContext } from '../build-env.ts';
-import { type BuilderState, inspectBuilder } from '../engine/buildx-builder.ts';
+import { type BuilderState, inspectBuilder, problemOf, withoutEffect } from '../engine/buildx-builder.ts';
 import type { Engine } from '../engine/types.ts';
-import { oneLine, usageError } from '../errors.ts';
+import { usageError } from '../errors.ts';
 import type { Arch } from '../host.ts';
 import type { PublishConfig } from './config.ts';
 
@@ -36,42 +36,43 @@ export interface BuilderChoice {
  */
 export async function chooseBuilder(ctx: RunnerContext, engine: Engine, config: PublishConfig): Promise<BuilderChoice> {
   const { builder, root } = config;
-  const state = await inspectBuilder(ctx, engine, root, builder);
+  const state = await inspectBuilder(ctx, engine, root, builder?.name);
   if (state === undefined) {
-    return builder === undefined ? {} : { note: `${engine.record.name} has no builders; DOCKER_BUILDER has no effect` };
+    const note = withoutEffect(engine, builder);
+    return note === undefined ? {} : { note };
   }
-  if (builder !== undefined) return choiceOf(builder, 'DOCKER_BUILDER', state);
+  if (builder !== undefined) return choiceOf(builder.name, builder.source, state, builder.source);
   const current = state.kind === 'exists' ? state.name : '(docker buildx use)';
-  const problem = problemOf(state);
+  const problem = publishProblem(state);
   if (problem === undefined) return choiceOf(current, 'chosen with docker buildx use', state);
   const fallback = await inspectBuilder(ctx, engine, root, FALLBACK);
   return choiceOf(FALLBACK, `the current builder ${current} ${problem}`, fallback ?? state);
 }
 
-/** @throws usageError for a builder that exists and cannot publish */
-function choiceOf(name: string, why: string, state: BuilderState): BuilderChoice {
+/**
+ * @param source the variable or option that can name another one
+ * @throws usageError for a builder that exists and cannot publish
+ */
+function choiceOf(name: string, why: string, state: BuilderState, source = 'DOCKER_BUILDER'): BuilderChoice {
   if (state.kind === 'absent') {
     const creation = ['buildx', 'create', '--name', name, '--driver', CONTAINER_DRIVER, '--bootstrap'];
     const note = `[builder] ${name}, which is created first (${why})`;
     return { name, driver: CONTAINER_DRIVER, creation, note };
   }
-  const problem = problemOf(state);
+  const problem = publishProblem(state);
   if (state.kind === 'exists' && problem === undefined) {
     return { name, driver: state.driver, platforms: state.platforms, note: `[builder] ${name} (${why})` };
   }
   throw usageError(
-    `the builder '${name}' (${why}) ${problem}; set DOCKER_BUILDER to another one (docker buildx ls), ` +
+    `the builder '${name}' (${why}) ${problem}; set ${source} to another one (docker buildx ls), ` +
       'or to a new name, which is then created',
   );
 }
 
 /** Why a builder cannot publish; `undefined` for one that can. */
-function problemOf(state: BuilderState): string | undefined {
-  if (state.kind !== 'exists') {
-    return state.kind === 'absent' ? 'does not exist' : `does not work: ${oneLine(state.reason)}`;
-  }
-  if (state.problem !== undefined) return `does not work: ${oneLine(state.problem)}`;
-  return state.driver === LOCAL_DRIVER ? 'has the driver docker, which cannot publish' : undefined;
+function publishProblem(state: BuilderState): string | undefined {
+  const isLocal = state.kind === 'exists' && state.driver === LOCAL_DRIVER;
+  return problemOf(state) ?? (isLocal ? 'has the driver docker, which cannot publish' : undefined);
 }
 
 /** What is wanted and not among what the nodes run: they copy files for it, but run no program of it. */

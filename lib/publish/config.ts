@@ -6,6 +6,7 @@
  */
 
 import { type Environment, readVariable, textOf } from '../cli/env.ts';
+import type { NamedBuilder } from '../engine/buildx-builder.ts';
 import { shown, usageError } from '../errors.ts';
 import { type Arch, platformArches } from '../host.ts';
 import { resolveBuilder, resolveCacheDirectory } from '../image/config.ts';
@@ -26,7 +27,7 @@ export interface PublishConfig {
   /** The tags that both images get, each once, the main one first. */
   readonly tags: readonly [string, ...string[]];
   readonly arches: readonly Arch[];
-  readonly builder: string | undefined;
+  readonly builder: NamedBuilder | undefined;
   /** The time that the images bear, in seconds since 1970. */
   readonly epoch: number;
   /** The directory of the local build caches, absolute; one directory below it for each image. */

@@ -5,6 +5,7 @@
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import type { RunnerContext } from '../build-env.ts';
 import { findCheckout } from '../checkout.ts';
+import { Problems } from '../cli/problems.ts';
 import { detectEngine } from '../engine/detect.ts';
 import { describeError, EXIT, failure, InterruptedError, oneLine, shown, TaskError, usageError } from '../errors.ts';
 import { makeDirectory } from '../fs/ownership.ts';
@@ -49,7 +50,7 @@ export async function publish(ctx: RunnerContext, extra: readonly string[], isDr
 }
 
 /**
- * Arguments and files are checked first, then the engine, then all that is probed of it and of this machine's tools.
+ * Arguments and files are checked first, then the engine, then builder and this machine's tools, all of which are heard.
  */
 async function preparePublish(ctx: RunnerContext, extra: readonly string[]): Promise<PublishPlan> {
   const { env, startDirectory, terminal } = ctx;
@@ -58,12 +59,15 @@ async function preparePublish(ctx: RunnerContext, extra: readonly string[]): Pro
   const stage = { root, host: thisHost(), components: PUBLISHED, arches: config.arches, build: config.build };
   for (const { name } of PUBLISHED) verifyDockerfile(dockerfileOf(root, name));
   if (config.ignored.length > 0) terminal.say(`without effect on a publish: ${config.ignored.join(', ')}`);
-  if (!config.isStaged) verifyPrebuilt(stage);
   const engine = await detectEngine(ctx, root);
+  const problems = new Problems();
+  if (!config.isStaged) problems.attempt(() => verifyPrebuilt(stage), undefined);
   const [builder, staging] = await Promise.all([
-    chooseBuilder(ctx, engine, config),
-    config.isStaged ? prepareStage(ctx, stage) : undefined,
+    problems.attemptAsync(() => chooseBuilder(ctx, engine, config)),
+    problems.attemptAsync(async () => (config.isStaged ? prepareStage(ctx, stage) : undefined)),
   ]);
+  problems.throwIfAny(terminal);
+  if (builder === undefined) throw new TypeError('a publish that is not planned has a problem');
   if (builder.note !== undefined) terminal.say(builder.note);
   const foreign = foreignPlatforms(builder, config.arches);
   if (foreign.length > 0) {

@@ -342,14 +342,10 @@ describe('builder and cache', () => {
     [
       { DOCKER_BUILDER: 'gone' },
       [],
-      'error: builder \'gone\' does not work: no builder "gone" found; choose another one, change or unset DOCKER_BUILDER',
+      "error: builder 'gone' (DOCKER_BUILDER) does not exist; name another one in DOCKER_BUILDER, or leave that out",
     ],
-    [{}, ['--builder', 'gone'], "error: builder 'gone' does not work: no builder"],
-    [
-      {},
-      [],
-      'error: the builder chosen with docker buildx use does not work: no builder "gone" found; choose another one',
-    ],
+    [{}, ['--builder', 'gone'], "error: builder 'gone' (--builder) does not exist"],
+    [{}, [], 'error: the builder chosen with docker buildx use does not exist; choose another one'],
   ])('a builder that does not exist (%j %j) is an error before anything is compiled', async (extra, args, expected) => {
     const checkout = checkoutWith('docker', { builder: 'echo "no builder \\"gone\\" found" >&2; exit 1' });
     const result = await build(checkout, ['supervisor', ...args], extra as Extra);
@@ -474,7 +470,7 @@ describe('what others have staged', () => {
         `error: ${path} is not there, and nothing is staged here (CI or PREBUILT_AUTO_STAGE=0); ` +
           'run tasks/stage.ts first, or unset them',
       );
-      expect(callsOf(checkout, 'docker')).toHaveLength(1);
+      expect(callsOf(checkout, 'docker')).toHaveLength(2);
     },
   );
 
@@ -491,7 +487,7 @@ describe('what others have staged', () => {
     expect(result).toMatchObject({ status: 1, stdout: '' });
     expect(result.stderr).toMatch(/^error: no image was built from .*openshell-sandbox: /m);
     expect(result.stderr).toMatch(expected);
-    expect(callsOf(checkout, 'docker')).toHaveLength(1);
+    expect(callsOf(checkout, 'docker')).toHaveLength(2);
   });
 
   test('is right: it is used, and nothing is compiled', async () => {

@@ -40,6 +40,8 @@ Status:    running
 Platforms: linux/arm64
 `;
 
+const named = (name: string | undefined) => (name === undefined ? undefined : { name, source: 'DOCKER_BUILDER' });
+
 /** Inspects with a docker whose `buildx inspect` does this. */
 function inspecting(script: string) {
   const tools = fakeTools();
@@ -73,11 +75,36 @@ describe('the text of buildx', () => {
     expect(parseBuilder(text)).toMatchObject({ kind: 'exists', problem: 'connection refused' });
   });
 
+  const remote = (...nodes: string[]) =>
+    parseBuilder(['Name: x\nDriver: remote\n\nNodes:\n', ...nodes.map((rows) => `Name: n\n${rows}\n`)].join('\n'));
+
+  test('R10: buildx builds with the nodes that work: only where none does, there is a problem', () => {
+    const [lost, works, fails] = ['Endpoint: tcp://far:1\nStatus: inactive', 'Status: running', 'Error: refused'];
+    expect(remote(lost)).toMatchObject({ problem: 'nothing responds at tcp://far:1' });
+    expect(remote(fails, lost)).toMatchObject({ problem: 'refused' });
+    for (const nodes of [[works], [works, fails], [lost, works]])
+      expect(remote(...nodes)).not.toHaveProperty('problem');
+    // Of other drivers it is started for the build.
+    const stopped = 'Name: x\nDriver: docker-container\n\nNodes:\nName: x0\nStatus: inactive\n';
+    expect(parseBuilder(stopped)).not.toHaveProperty('problem');
+    // As buildx prints a context whose daemon is down.
+    expect(parseBuilder('Name:   c\nDriver: \nError:  Cannot connect\n')).toMatchObject({ problem: 'Cannot connect' });
+  });
+
   test('only a builder that does not exist is absent', () => {
     expect(parseRefusal('ERROR: no builder "x" found')).toMatchObject({ kind: 'absent' });
     expect(parseRefusal("no builder 'x' found")).toEqual({ kind: 'absent', reason: "no builder 'x' found" });
     expect(parseRefusal('permission denied')).toEqual({ kind: 'broken', reason: 'permission denied' });
   });
+});
+
+test.each([
+  "docker: 'buildx' is not a docker command.\nSee 'docker --help'",
+  "docker: unknown command: docker buildx\n\nRun 'docker --help' for more information",
+])('R15: without the plugin no builder is at fault: %j', (reason) => {
+  expect(refusalOf(() => parseRefusal(reason))).toMatch(
+    /^2: docker has no plugin buildx, which builds the images \(docker: .*\); install it \(the package docker-buildx-plugin /,
+  );
 });
 
 describe('a probe', () => {
@@ -93,23 +120,23 @@ describe('a probe', () => {
     [
       'x',
       'echo "no builder \\"x\\" found" >&2; exit 1',
-      '2: builder \'x\' does not work: no builder "x" found; choose another one, change or unset DOCKER_BUILDER (see docker buildx ls)',
+      `2: builder 'x' (DOCKER_BUILDER) does not exist; name another one in DOCKER_BUILDER, or leave that out (see docker buildx ls)`,
     ],
     [
       'x',
       'echo "permission denied" >&2; exit 1',
-      "2: builder 'x' does not work: permission denied; choose another one, change or unset DOCKER_BUILDER (see docker buildx ls)",
+      "2: builder 'x' (DOCKER_BUILDER) does not work: permission denied; name another one in DOCKER_BUILDER, or leave that out (see docker buildx ls)",
     ],
     [
       undefined,
       'echo "no builder \\"y\\" found" >&2; exit 1',
-      '2: the builder chosen with docker buildx use does not work: no builder "y" found; ' +
+      '2: the builder chosen with docker buildx use does not exist; ' +
         'choose another one, or name one in DOCKER_BUILDER (see docker buildx ls)',
     ],
-    ['x', 'echo gibberish', /^2: builder 'x' does not work: gibberish; /],
+    ['x', 'echo gibberish', /^2: builder 'x' \(DOCKER_BUILDER\) does not work: gibberish; /],
   ])('builder %s, %s: refused', async (name, script, expected) => {
     const { tools, ctx } = inspecting(script);
-    const refusal = await refusalFrom(() => probeBuilder(ctx, ENGINES.docker, tools.directory, name));
+    const refusal = await refusalFrom(() => probeBuilder(ctx, ENGINES.docker, tools.directory, named(name)));
     if (typeof expected === 'string') expect(refusal).toBe(expected);
     else expect(refusal).toMatch(expected);
   });
@@ -118,7 +145,7 @@ describe('a probe', () => {
     const ctx = inProcess(fakeTools());
     expect(await probeBuilder(ctx, ENGINES.podman, '/', undefined)).toBeUndefined();
     expect(ctx.screen.stderr()).toBe('');
-    expect(await probeBuilder(ctx, ENGINES.podman, '/', 'x')).toBeUndefined();
+    expect(await probeBuilder(ctx, ENGINES.podman, '/', named('x'))).toBeUndefined();
     expect(ctx.screen.stderr()).toBe('podman has no builders; DOCKER_BUILDER has no effect\n');
   });
 });

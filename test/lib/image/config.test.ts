@@ -54,11 +54,12 @@ describe('an image', () => {
 
 test.each([
   [{}, undefined, undefined],
-  [{ DOCKER_BUILDER: 'a' }, undefined, 'a'],
-  [{ DOCKER_BUILDER: 'a' }, 'a', 'a'],
-  [{}, 'my.ctx+1', 'my.ctx+1'],
-])('the builder of %j and %s is %s', (env, builder, expected) => {
-  expect(resolveBuilder(env, { builder })).toBe(expected);
+  [{ DOCKER_BUILDER: 'a' }, undefined, { name: 'a', source: 'DOCKER_BUILDER' }],
+  [{ DOCKER_BUILDER: 'a', BUILDX_BUILDER: 'b' }, 'a', { name: 'a', source: 'DOCKER_BUILDER' }],
+  [{ BUILDX_BUILDER: 'b' }, undefined, { name: 'b', source: 'BUILDX_BUILDER' }],
+  [{ DOCKER_BUILDER: '', BUILDX_BUILDER: 'b' }, 'my.ctx+1', { name: 'my.ctx+1', source: '--builder' }],
+])('R15: the builder of %j and %s is %j', (env, builder, expected) => {
+  expect(resolveBuilder(env, { builder })).toEqual(expected);
 });
 
 test('where the image goes', () => {

@@ -62,6 +62,18 @@ describe('with a name', () => {
     );
   });
 
+  test('R15: the one that BUILDX_BUILDER names is created under that name, and no other one', async () => {
+    const tools = fakeTools();
+    addEngine(tools, 'docker', { builder: ABSENT });
+    const config = { ...publishConfig({ BUILDX_BUILDER: 'x' }), root: tools.directory };
+    expect(await chooseBuilder(inProcess(tools), engineOf('docker'), config)).toMatchObject({
+      name: 'x',
+      creation: ['buildx', 'create', '--name', 'x', '--driver', 'docker-container', '--bootstrap'],
+      note: '[builder] x, which is created first (BUILDX_BUILDER)',
+    });
+    expect(tools.lines()).toEqual(['docker buildx inspect x']);
+  });
+
   test('podman has none: nothing is started, and a name is said to have no effect', async () => {
     const ctx = inProcess(fakeTools());
     expect(await chooseBuilder(ctx, engineOf('podman'), publishConfig())).toEqual({});
