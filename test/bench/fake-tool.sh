@@ -124,6 +124,7 @@ case ${0##*/} in
       'info --format {{.Architecture}}') echo "${FAKE_ARCH:-x86_64}" ;;
       'info --format '*) printf '{"Architecture":"%s","ServerVersion":"28.2.2"}\n' "${FAKE_ARCH:-x86_64}" ;;
       'context inspect '*) echo default ;;
+      'context inspect') printf '[{"Endpoints":{"docker":{"Host":"unix://%s/docker.sock"}}}]\n' "${here%/*}" ;;
       'buildx inspect multiarch') printf 'Name:   multiarch\nDriver: docker-container\n' ;;
       'buildx inspect'*) printf 'Name:   default\nDriver: docker\n' ;;
       'buildx use '*) ;;
@@ -138,7 +139,9 @@ case ${0##*/} in
       --version) echo 'podman version 5.0.0' ;;
       info) ;;
       'info --format {{.Host.Arch}}') echo amd64 ;;
-      'info --format '*) echo '{"host":{"arch":"amd64"},"version":{"Version":"5.0.0"}}' ;;
+      'info --format '*)
+        printf '{"host":{"arch":"amd64","remoteSocket":{"path":"%s/podman.sock"}},"version":{"Version":"5.0.0"}}\n' "${here%/*}"
+        ;;
       'image exists '*) ;;
       'image inspect '*) [ -f .fake-image ] && cat .fake-image ;;
       'build '*) podman_build "$@" ;;

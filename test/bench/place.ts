@@ -21,6 +21,7 @@ import {
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
 import { zstdCompressSync } from 'node:zlib';
 import { inspectGlibc } from '../../lib/elf/verify.ts';
 import { buildElf } from '../support/elf-builder.ts';
@@ -61,6 +62,15 @@ if (count > 0) {
 `;
 }
 
+/** The APIs of the fake engines. */
+const ENGINE_APIS = `
+const { createServer } = require('node:http');
+const { workerData } = require('node:worker_threads');
+const own = { docker: { 'Api-Version': '1.41' }, podman: { 'Libpod-Api-Version': '5.0.0' } };
+for (const [name, headers] of Object.entries(own)) {
+  createServer((_, response) => response.writeHead(200, headers).end('OK')).listen(workerData + '/' + name + '.sock');
+}`;
+
 /** Who can run a case. */
 export type Way = 'bash' | 'mise' | 'direct';
 
@@ -96,6 +106,11 @@ export class Place {
     for (const name of ['openshell-gateway', 'openshell-driver-vm'])
       copyFileSync('/bin/true', join(this.root, 'binaries', name));
     this.#files = { [FILES.static]: join(this.root, 'binaries', 'x86_64'), [FILES.dynamic]: this.#dynamicBinary() };
+  }
+
+  /** Answers the pings of launches until the process ends, in a thread of its own: this one waits for programs. */
+  serveEngines(): void {
+    new Worker(ENGINE_APIS, { eval: true, workerData: this.root }).unref();
   }
 
   /** The bare starts that everything is compared with. */

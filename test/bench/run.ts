@@ -64,6 +64,7 @@ async function main(): Promise<number> {
   const sections = chosenSections(allSections());
   listenForStop();
   const place = new Place(bashCheckout());
+  place.serveEngines();
   try {
     process.stdout.write(`${machineText()}\n${waysText()}\n`);
     let isWhole = true;

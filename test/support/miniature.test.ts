@@ -25,6 +25,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { zstdCompressSync } from 'node:zlib';
 import { stringify, type TomlTable } from 'smol-toml';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { serveApi } from './fake-api.ts';
 import { freePort } from './free-port.ts';
 import { type Miniature, makeMiniature } from './miniature.ts';
 
@@ -200,6 +201,7 @@ describe.skipIf(!hasCargo)('the miniature, built (skipped without cargo)', () =>
       [
         'docker',
         () => ({
+          socket_path: serveApi(join(scratch, 'd.sock'), 'docker'),
           default_image: image,
           image_pull_policy: 'IfNotPresent',
           sandbox_namespace: 'docker-dev',
@@ -212,6 +214,7 @@ describe.skipIf(!hasCargo)('the miniature, built (skipped without cargo)', () =>
       [
         'podman',
         () => ({
+          socket_path: serveApi(join(scratch, 'p.sock'), 'podman'),
           supervisor_image: 'openshell/supervisor:dev',
           image_pull_policy: 'missing',
           https_proxy: 'http://proxy.corp.com:3128',
@@ -261,11 +264,25 @@ describe.skipIf(!hasCargo)('the miniature, built (skipped without cargo)', () =>
       expect(attempt(good)).toContain('1: Error: failed to read sandbox JWT kid');
     });
 
+    test.each([
+      ['docker', {}, 'failed to query Docker daemon version: '],
+      ['podman', {}, 'failed to connect to Podman at '],
+      // The variable wins, even where it is empty.
+      ['podman', { OPENSHELL_PODMAN_SOCKET: '' }, 'failed to connect to Podman at : '],
+    ])('R1, R3: %s %j: ends where its engine does not respond', async (driver, extra, said) => {
+      const socket_path = join(scratch, 'nobody.sock');
+      if ('OPENSHELL_PODMAN_SOCKET' in extra) serveApi(socket_path, 'podman');
+      const run = start(prepare(`nobody-${driver}`, driver, { socket_path }), driver, await freePort(), extra);
+      expect(await run.ended).toEqual([1, null]);
+      expect(run.log).toContain(said);
+    });
+
     test('leaves a port alone that is taken', async () => {
       const server = createServer().listen(0, '127.0.0.1');
       await once(server, 'listening');
       const { port } = server.address() as { port: number };
-      const run = start(prepare('taken-port', 'docker', {}), 'docker', port);
+      const socket_path = serveApi(join(scratch, 'd.sock'), 'docker');
+      const run = start(prepare('taken-port', 'docker', { socket_path }), 'docker', port);
       expect(await run.ended).toEqual([1, null]);
       expect(run.log).toContain(`failed to bind to 127.0.0.1:${port}`);
       server.close();
@@ -329,7 +346,8 @@ describe.skipIf(!hasCargo)('the miniature, built (skipped without cargo)', () =>
       build(gateway, { IMAGE_TAG: '1.2.3+nightly' });
       expect(markers()).toEqual([]);
       const port = await freePort();
-      const run = start(prepare('built-otherwise', 'docker', {}), 'docker', port);
+      const socket_path = serveApi(join(scratch, 'd.sock'), 'docker');
+      const run = start(prepare('built-otherwise', 'docker', { socket_path }), 'docker', port);
       await statusOf(run, port, '/');
       expect(run.log).toContain('policy prover: z3 4.15');
       expect(run.log).toContain('supervisor=ghcr.io/nvidia/openshell/supervisor:1.2.3-nightly');
