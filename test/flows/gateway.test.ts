@@ -16,7 +16,7 @@ import {
 } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { zstdCompressSync } from 'node:zlib';
 import { parse, stringify } from 'smol-toml';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -27,7 +27,14 @@ import { processesWith } from '../support/processes.ts';
 import { requireTools } from '../support/real-tools.ts';
 import { runTaskFile } from '../support/run-task.ts';
 import { type RunningLaunch, startLaunch } from '../support/running-launch.ts';
-import { type Dockerd, makePodmanHome, startDockerd } from '../support/services.ts';
+import {
+  type Dockerd,
+  makePodmanHome,
+  type PodmanHome,
+  type Service,
+  startDockerd,
+  startPodmanService,
+} from '../support/services.ts';
 
 const BUILD_TIMEOUT_MS = 300_000;
 const tools = requireTools(
@@ -49,8 +56,12 @@ describe('real gateways', tools.options, () => {
   let directory = '';
   let root = '';
   let dockerd: Dockerd;
-  let podman: Record<string, string>;
+  let podman: PodmanHome;
+  let service: Service;
   let port = 0;
+  /** The daemon is known by its context alone. */
+  const dockerEnv = () => ({ ...tools.env, ...dockerd.env, DOCKER_HOST: '', DOCKER_CONTEXT: 'odd' });
+  const podmanSocket = () => join(directory, 'run/podman/podman.sock');
   const config = () => join(directory, 'config');
   const state = (driver: Driver) => join(root, '.cache', `gateway-${driver}`);
 
@@ -60,16 +71,22 @@ describe('real gateways', tools.options, () => {
     makeMiniature({ at: root });
     addRuntime(join(root, 'target/vm-runtime-compressed'));
     dockerd = await startDockerd();
-    podman = makePodmanHome().env;
+    execFileSync('docker', ['context', 'create', 'odd', '--docker', `host=${dockerd.host}`], {
+      env: dockerEnv(),
+      stdio: 'pipe',
+    });
+    podman = makePodmanHome();
+    mkdirSync(dirname(podmanSocket()), { recursive: true });
+    service = await startPodmanService(podman, podmanSocket());
     port = await freePort();
   }, BUILD_TIMEOUT_MS);
 
   afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
   const env = (extra: Record<string, string> = {}) => ({
-    ...tools.env,
-    ...dockerd.env,
-    ...podman,
+    ...dockerEnv(),
+    ...podman.env,
+    XDG_RUNTIME_DIR: join(directory, 'run'),
     OPENSHELL_ROOT: root,
     XDG_CONFIG_HOME: config(),
     OPENSHELL_SERVER_PORT: String(port),
@@ -109,6 +126,47 @@ describe('real gateways', tools.options, () => {
     },
   );
 
+  const socketOf = (driver: Driver) =>
+    // biome-ignore lint/suspicious/noExplicitAny: a test looks at whatever it wants
+    (parse(readFileSync(join(state(driver), 'gateway.toml'), 'utf8')) as any).openshell.drivers[driver].socket_path;
+
+  test("R1, R3: the gateway has the daemon of docker's context, and podman's service", () => {
+    expect(socketOf('docker')).toBe(dockerd.host.slice('unix://'.length));
+    expect(socketOf('podman')).toBe(podmanSocket());
+  });
+
+  test('R1: a daemon on another machine is refused before anything is built', async () => {
+    for (const endpoint of ['ssh://nobody@127.0.0.1:1', 'tcp://127.0.0.1:1']) {
+      const { ended } = start('docker', { DOCKER_HOST: endpoint });
+      const result = await ended;
+      expect(result.status).toBe(2);
+      expect(result.stderr).toContain(`DOCKER_HOST leads to '${endpoint}', and a gateway takes only a socket`);
+      expect(result.stderr).not.toContain('==>');
+    }
+  });
+
+  test('R3: podman without its service is refused, and docker is preferred to it', {
+    timeout: BUILD_TIMEOUT_MS,
+  }, async () => {
+    await service.stop();
+    const refused = await start('podman').ended;
+    expect(refused.status).toBe(2);
+    expect(refused.stderr).toMatch(/^error: podman cannot carry a gateway .*systemctl --user start podman\.socket/m);
+    expect(refused.stderr).not.toContain('==>');
+    const selected = startLaunch('gateway', [], { cwd: root, env: env() });
+    await selected.said('docker-dev is up at', BUILD_TIMEOUT_MS);
+    expect(selected.stderr()).toMatch(
+      /^\[container-engine\] docker \(it responds; the API of podman: .*does not exist/m,
+    );
+    selected.kill('SIGINT');
+    await selected.ended;
+    service = await startPodmanService(podman, podmanSocket());
+    const again = startLaunch('gateway', [], { cwd: root, env: env() });
+    await again.said('podman-dev is up at', BUILD_TIMEOUT_MS);
+    again.kill('SIGINT');
+    await again.ended;
+  });
+
   test(
     'the supervisor that sandboxes get is static, and the one of a later build by hand is not taken',
     async () => {
@@ -125,7 +183,7 @@ describe('real gateways', tools.options, () => {
   );
 
   test('the image of podman holds exactly the supervisor of the launch, and the directory of releases nothing', () => {
-    const all = { ...tools.env, ...podman };
+    const all = { ...tools.env, ...podman.env };
     const id = execFileSync('podman', ['create', 'openshell/supervisor:dev', 'x'], {
       env: all,
       encoding: 'utf8',

@@ -19,8 +19,9 @@ import { stopServices } from './services/service.ts';
 
 export { type Buildkitd, startBuildkitd } from './services/buildkitd.ts';
 export { type Dockerd, dockerClient, startDockerd } from './services/dockerd.ts';
-export { makePodmanHome, type PodmanHome } from './services/podman.ts';
+export { makePodmanHome, type PodmanHome, startPodmanService } from './services/podman.ts';
 export { type Registry, type RegistryOptions, startRegistry } from './services/registry.ts';
+export type { Service } from './services/service.ts';
 
 afterAll(async () => {
   removePodmanHomes();

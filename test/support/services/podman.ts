@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** Podman with storage, logins and registries of its own. It has no daemon, so there is nothing to start. */
+/** Podman with storage, logins and registries of its own. It has no daemon; its service is started where it is wanted. */
 
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'smol-toml';
 import { pathOfTool, toolEnvironment } from '../real-tools.ts';
-import { serviceDirectory } from './service.ts';
+import { httpStatus, type Service, serviceDirectory, startService } from './service.ts';
 
 export interface PodmanHome {
   readonly directory: string;
@@ -63,4 +63,17 @@ export function makePodmanHome(insecure: readonly string[] = []): PodmanHome {
   };
   homes.add(remove);
   return { directory, env, remove };
+}
+
+/** Starts the service of a home on a socket, whose directory exists. */
+export function startPodmanService({ env }: PodmanHome, socketPath: string): Promise<Service> {
+  return startService({
+    name: 'podman system service',
+    argv: [pathOfTool('podman'), 'system', 'service', '--time=0', `unix://${socketPath}`],
+    env: { ...toolEnvironment(process.env), ...env },
+    directory: serviceDirectory('podman-service'),
+    isReady: async () => (await httpStatus({ socketPath, path: '/_ping' })) === 200,
+    // A service that ends leaves its socket.
+    afterwards: () => rmSync(socketPath, { force: true }),
+  });
 }
