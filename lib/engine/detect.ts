@@ -32,6 +32,8 @@ export type Usable<E extends Engine> = Omit<E, 'reason'>;
 export interface Purpose<E extends Engine> {
   /** What the candidates do not do where none can be used, for users. */
   readonly failing: string;
+  /** What to do instead, for users; by default to set `CONTAINER_ENGINE`. */
+  readonly alternative?: string;
   /** Looks at a candidate. */
   look(name: EngineName, probes: EngineProbes): Promise<Usable<E> | Refusal>;
 }
@@ -105,7 +107,7 @@ export async function findEngine<E extends Engine>(
     chosen.abort();
     await ended;
   }
-  throw usageError(nothingUsable(choice, purpose.failing, refused));
+  throw usageError(nothingUsable(choice, purpose, refused));
 }
 
 function engineProbes(
@@ -212,10 +214,10 @@ function nameNote({ program, record, info }: Engine): string {
 }
 
 function nothingUsable(
-  { alternative, candidates, reason }: EngineChoice,
-  failing: string,
+  { candidates, reason }: EngineChoice,
+  { alternative, failing }: Pick<Purpose<Engine>, 'alternative' | 'failing'>,
   refused: readonly Refusal[],
-) {
+): string {
   const wanted = candidates.join(' or ');
   // Of two candidates neither has been chosen yet.
   const why = candidates.length > 1 ? '' : ` (${reason})`;

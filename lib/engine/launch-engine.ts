@@ -37,7 +37,7 @@ export function forLaunch(
     signals.throwIfReceived();
     return engine;
   };
-  return { failing: 'cannot carry a gateway', look };
+  return { failing: 'cannot carry a gateway', alternative: 'launch with another driver', look };
 }
 
 function unknownPlace({ program }: Usable<Engine>, args: readonly string[], printed: ProbeResult | undefined): Refusal {
@@ -62,13 +62,12 @@ async function connected(
     said.push(`${shown(socket)} ${result.reason}`);
     remedies.push(remedyFor(result, found.program, start));
   }
-  const named = source === undefined ? '' : `${source}: `;
-  const other = source === undefined ? '' : `, or change or unset ${source}`;
-  return {
-    said: `the API of ${found.record.name}: ${named}${said.join(', ')}`,
-    // One that is there and fails otherwise says more than those that are not there.
-    remedy: `${remedies.find((remedy) => remedy !== start) ?? start}${other}`,
-  };
+  // One that is there and fails otherwise says more than those that are not there.
+  const remedy = remedies.find((one) => one !== start);
+  const what = `the API of ${found.record.name}: `;
+  if (source === undefined) return { said: `${what}${said.join(', ')}`, remedy: remedy ?? start };
+  const there = `${remedy ?? 'start its service there'}, or change or unset ${source}`;
+  return { said: `${what}${source}: ${said.join(', ')}`, remedy: there };
 }
 
 /** Whether the engine that was probed responds there. */

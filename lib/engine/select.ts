@@ -21,8 +21,6 @@ export interface EngineChoice {
   readonly candidates: readonly EngineName[];
   /** Why, for users. */
   readonly reason: string;
-  /** What to do instead where none responds, for users; by default to set `CONTAINER_ENGINE`. */
-  readonly alternative?: string;
 }
 
 /**

@@ -13,10 +13,6 @@ import type { LaunchContext } from '../config.ts';
  */
 export async function driverEngine(ctx: LaunchContext, name: EngineName): Promise<LaunchEngine> {
   if (ctx.engine !== undefined) return ctx.engine;
-  const choice = {
-    candidates: [name],
-    reason: `the driver is ${name}`,
-    alternative: 'launch with another driver',
-  };
+  const choice = { candidates: [name], reason: `the driver is ${name}` };
   return findEngine(ctx, ctx.root, choice, forLaunch(ctx, ctx.host.platform));
 }

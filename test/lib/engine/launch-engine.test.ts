@@ -33,7 +33,7 @@ function looking(
     ...{ sockets, tools, ctx },
     detect: () => detectEngine(ctx, tools.directory, purpose()),
     find: (name: EngineName, platform?: NodeJS.Platform) => {
-      const choice = { candidates: [name], reason: 'the driver', alternative: 'launch with another driver' };
+      const choice = { candidates: [name], reason: 'the driver' };
       return findEngine(ctx, tools.directory, choice, purpose(platform));
     },
   };
@@ -107,7 +107,7 @@ describe('podman', () => {
     const { ctx, find, sockets } = looking(({ podman }) => ({ podman: { api: podman } }), named);
     serveApi(sockets.podman, 'podman');
     expect(await refusalFrom(() => find('podman'))).toMatch(
-      /the API of podman: OPENSHELL_PODMAN_SOCKET: '\S+\/mine\.sock' does not exist; run: .*, or change or unset OPENSHELL_PODMAN_SOCKET, or/,
+      /the API of podman: OPENSHELL_PODMAN_SOCKET: '\S+\/mine\.sock' does not exist; start its service there, or change or unset OPENSHELL_PODMAN_SOCKET, or/,
     );
     const mine = serveApi(join(ctx.startDirectory, 'mine.sock'), 'podman');
     expect(await find('podman')).toMatchObject({ socket: mine });
@@ -163,7 +163,7 @@ describe('the first that could carry a launch', () => {
   test('R1, R3: none: why, for each', async () => {
     const ssh = looking(() => ({ docker: { cases: context('ssh://far') }, podman: {} }));
     expect(await refusalFrom(ssh.detect)).toMatch(
-      /^2: podman or docker cannot carry a gateway: the API of podman: .* does not exist; the context of docker leads to 'ssh:\/\/far', .*; run: systemctl --user start podman\.socket .*, or choose a context .*, or set CONTAINER_ENGINE/,
+      /^2: podman or docker cannot carry a gateway: the API of podman: .* does not exist; the context of docker leads to 'ssh:\/\/far', .*; run: systemctl --user start podman\.socket .*, or choose a context .*, or launch with another driver$/,
     );
     const absent = looking(() => ({ docker: down }));
     expect(await refusalFrom(absent.detect)).toMatch(
