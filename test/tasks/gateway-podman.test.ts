@@ -22,6 +22,23 @@ describe('gateway:podman', tools.options, () => {
     }
   });
 
+  test('R3: the gateway gets the socket that was connected to, and no variable that would win over it', async () => {
+    for (const named of ['', 'podman.sock']) {
+      const launch = newLaunch('podman');
+      const options = { cwd: launch.tools.directory };
+      const result = await run(
+        launch,
+        'podman',
+        [],
+        { OPENSHELL_ROOT: launch.root, OPENSHELL_PODMAN_SOCKET: named },
+        options,
+      );
+      expect(result.stderr).toContain(`engine       podman on ${launch.socket('podman')}\n`);
+      expect(launch.toml('podman').openshell.drivers.podman.socket_path).toBe(launch.socket('podman'));
+      expect(Object.keys(launch.served()?.env ?? {})).not.toContain('OPENSHELL_PODMAN_SOCKET');
+    }
+  });
+
   test('C18: a dynamic supervisor is refused', async () => {
     const launch = newLaunch('podman');
     launch.setApp('x86_64', 'dynamic');
