@@ -89,7 +89,8 @@ export async function findEngine<E extends Engine>(
   purpose: Purpose<E>,
 ): Promise<E> {
   const chosen = new AbortController();
-  const probes = engineProbes(ctx, root, choice.candidates, chosen.signal);
+  const started: Promise<unknown>[] = [];
+  const probes = engineProbes(ctx, root, choice.candidates, chosen.signal, started);
   const looks = choice.candidates.map((name) => purpose.look(name, probes));
   const ended = Promise.allSettled(looks);
   const refused: Refusal[] = [];
@@ -105,20 +106,25 @@ export async function findEngine<E extends Engine>(
   } finally {
     // A probe that still runs is of no use any more, and must not outlive the task.
     chosen.abort();
-    await ended;
+    await Promise.allSettled([ended, ...started]);
   }
   throw usageError(nothingUsable(choice, purpose, refused));
 }
 
+/** @param started gets every probe, so that its end can be waited for */
 function engineProbes(
   ctx: RunnerContext,
   root: string,
   candidates: readonly EngineName[],
   chosen: AbortSignal,
+  started: Promise<unknown>[],
 ): EngineProbes {
   const { env, runner } = ctx;
-  const ask = (program: string, args: readonly string[]) =>
-    runner.probe(probeCommand([program, ...args], root), INFO_TIMEOUT_MS, { unless: chosen });
+  const ask = (program: string, args: readonly string[]) => {
+    const result = runner.probe(probeCommand([program, ...args], root), INFO_TIMEOUT_MS, { unless: chosen });
+    started.push(result);
+    return result;
+  };
   const infos = new Map<string, Promise<ProbeResult>>();
   const infoOf = (program: string) => {
     const info = infos.get(program) ?? ask(program, INFO_ARGUMENTS);

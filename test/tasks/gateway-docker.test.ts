@@ -6,6 +6,7 @@ import type { ChildProcess } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { contextOf } from '../support/fake-engine.ts';
 import { FakeLaunch } from '../support/fake-launch.ts';
 import { expectRefused, newLaunch, run } from '../support/launchers.ts';
 import { requireTools } from '../support/real-tools.ts';
@@ -18,6 +19,14 @@ describe('gateway:docker', tools.options, () => {
   test('H17, C8: an engine that does not respond is reported in its own words', async () => {
     const launch = new FakeLaunch({ docker: { info: undefined, refusal: 'permission denied on the socket' } });
     expectRefused(await run(launch, 'docker'), launch, /permission denied on the socket/);
+  });
+
+  test('R1: a daemon on another machine is refused in one line, while its probe still runs', async () => {
+    const cases = [{ args: ['context', 'inspect'], script: `echo '${contextOf('ssh://far')}'` }];
+    const launch = new FakeLaunch({ docker: { delay: 60, cases } });
+    const result = await run(launch, 'docker');
+    expectRefused(result, launch, /the context of docker leads to 'ssh:\/\/far'/);
+    expect(result.stderr.trim().split('\n')).toHaveLength(1);
   });
 
   test('C18: native Linux builds the supervisor static with the gateway, in one cargo run', async () => {
