@@ -68,7 +68,7 @@ async function prepareImage(
   const { build, component, root } = config;
   const arches = config.arches ?? [serverArch(engine)];
   const stage = { root, host: thisHost(), components: [component], arches, build };
-  if (!config.isStaged) problems.attempt(() => verifyPrebuilt(stage), undefined);
+  if (!config.isStaged) problems.attempt(() => verifyPrebuilt(stage));
   const [driver, staging] = await Promise.all([
     problems.attemptAsync(() => probeBuilder(ctx, engine, root, config.builder)),
     problems.attemptAsync(async () => (config.isStaged ? prepareStage(ctx, stage) : undefined)),
@@ -78,7 +78,7 @@ async function prepareImage(
   const commands = problems.attempt(() => {
     verifyPlatforms(engine, driver, image.platforms);
     return imageCommands(engine, image, ctx.startDirectory);
-  }, undefined);
+  });
   return commands && { stage, staging, cache, commands };
 }
 

@@ -61,7 +61,7 @@ async function preparePublish(ctx: RunnerContext, extra: readonly string[]): Pro
   if (config.ignored.length > 0) terminal.say(`without effect on a publish: ${config.ignored.join(', ')}`);
   const engine = await detectEngine(ctx, root);
   const problems = new Problems();
-  if (!config.isStaged) problems.attempt(() => verifyPrebuilt(stage), undefined);
+  if (!config.isStaged) problems.attempt(() => verifyPrebuilt(stage));
   const [builder, staging] = await Promise.all([
     problems.attemptAsync(() => chooseBuilder(ctx, engine, config)),
     problems.attemptAsync(async () => (config.isStaged ? prepareStage(ctx, stage) : undefined)),
