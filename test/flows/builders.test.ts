@@ -2,6 +2,8 @@
 
 /** Every task that builds images asks its builder before anything is compiled, and in the same words. */
 
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { addEngine, type FakeEngine, imageCheckout } from '../support/fake-engine.ts';
 import { runTaskFile } from '../support/run-task.ts';
@@ -27,7 +29,7 @@ async function refused(
   const checkout = imageCheckout();
   onTestFinished(() => checkout.tools.verify());
   addEngine(checkout.tools, 'docker', engine);
-  if (!isRust) checkout.tools.add('rustup', [{ args: ['target', 'list'], script: 'echo broken >&2; exit 1' }]);
+  if (!isRust) rmSync(join(checkout.tools.bin, 'cargo'));
   const env = checkout.env({ DOCKER_REGISTRY: 'ghcr.io/org', ...extra });
   const result = await runTaskFile(task, args, { cwd: checkout.root, env });
   expect(result).toMatchObject({ status: 2, stdout: '' });
@@ -59,4 +61,5 @@ test.each(COMPILING)('R10: %s: the builder and the Rust tools are heard together
   const { errors } = await refused(task, { builder: BROKEN }, { DOCKER_BUILDER: 'far' }, false);
   expect(errors).toHaveLength(2);
   expect(errors.join('\n')).toMatch(/'far' \(DOCKER_BUILDER\) does not work/);
+  expect(errors.join('\n')).toContain('cargo is not on PATH');
 });
