@@ -4,16 +4,18 @@
 
 import type { RunnerContext } from '../build-env.ts';
 import { findCheckout } from '../checkout.ts';
+import { Problems } from '../cli/problems.ts';
 import { probeBuilder, verifyPlatforms } from '../engine/buildx-builder.ts';
 import { detectEngine, serverArch } from '../engine/detect.ts';
 import type { Engine } from '../engine/types.ts';
 import { makeDirectory } from '../fs/ownership.ts';
+import { notePlaces } from '../fs/places.ts';
 import { thisHost } from '../host.ts';
 import type { Command } from '../process/command.ts';
 import type { IMAGE_TARGETS } from '../product.ts';
 import { prepareStage } from '../stage/execute.ts';
 import { type ImageConfig, resolveImageConfig, verifyDockerfile } from './config.ts';
-import { imageBuild, imageCommands, type PreparedImage } from './plan.ts';
+import { imageBuild, imageCommands, imagePlaces, type PreparedImage } from './plan.ts';
 import { destinationText, imageLines } from './report.ts';
 import { verifyPrebuilt, withStaged } from './staged-binaries.ts';
 
@@ -36,10 +38,8 @@ export async function buildImage(
   const prepared = await prepareImage(ctx, config, engine);
   if (isDryRun) return terminal.result(...imageLines(ctx, prepared));
   const { cache, commands, stage, staging } = prepared;
-  await withStaged(ctx, stage, staging, async () => {
-    if (cache !== undefined) makeDirectory(cache);
-    await runImageCommands(ctx, config.reference, commands);
-  });
+  if (cache !== undefined) makeDirectory(cache);
+  await withStaged(ctx, stage, staging, () => runImageCommands(ctx, config.reference, commands));
   const { output } = config.image;
   if (output.kind !== 'output') terminal.result(config.reference);
   const platforms = stage.arches.map((arch) => `linux/${arch}`).join(', ');
@@ -53,14 +53,19 @@ async function prepareImage(ctx: RunnerContext, config: ImageConfig, engine: Eng
   const arches = config.arches ?? [serverArch(engine)];
   const stage = { root, host: thisHost(), components: [component], arches, build };
   if (!config.isStaged) verifyPrebuilt(stage);
-  const [driver, staging] = await Promise.all([
-    probeBuilder(ctx, engine, root, config.image.builder),
-    config.isStaged ? prepareStage(ctx, stage) : undefined,
+  const problems = new Problems();
+  const [probed, staging] = await Promise.all([
+    problems.attemptAsync(async () => ({ driver: await probeBuilder(ctx, engine, root, config.image.builder) })),
+    config.isStaged ? problems.attemptAsync(() => prepareStage(ctx, stage)) : undefined,
   ]);
+  const driver = probed?.driver;
   const cache = driver === 'docker-container' ? config.cacheDirectory : undefined;
   const image = imageBuild(config, arches, cache);
-  verifyPlatforms(engine, driver, image.platforms);
-  return { stage, staging, cache, commands: imageCommands(engine, image, ctx.startDirectory) };
+  if (probed !== undefined) problems.attempt(() => verifyPlatforms(engine, driver, image.platforms));
+  const prepared = { stage, staging, cache, commands: imageCommands(engine, image, ctx.startDirectory) };
+  notePlaces(problems, imagePlaces(prepared));
+  problems.throwIfAny(ctx.terminal);
+  return prepared;
 }
 
 export async function runImageCommands(
