@@ -28,6 +28,8 @@ import { exitStatus, type Signals } from './process/signals.ts';
 import { type SettleOptions, settle } from './process/wait-for-outcome.ts';
 import { findProgram, requireProgram } from './process/which.ts';
 
+/** Of one argument on Linux, the end mark not counted (execve(2), MAX_ARG_STRLEN). */
+const ARGUMENT_BYTES_MAX = 128 * 1024 - 1;
 const STRICT_MODE = 'set -euo pipefail;';
 /** For the sccache server to stop or start. */
 const SERVER_TIMEOUT_MS = 15_000;
@@ -176,7 +178,7 @@ export class Runner {
    * Replaces this process by the program, which keeps pid, terminal and signals and gets the open-file limit of the
    * user's shell (else the build limit), not the one that Node set. Where a process cannot be replaced: runs it, passes
    * signals on, and gives its exit status.
-   * @throws usageError when there is no such program: a failed replacement would abort Node
+   * @throws usageError when there is no such program, or the command is too long: a failed replacement would abort Node
    */
   async exec(command: Command): Promise<number> {
     this.#refuseCargo(command);
@@ -185,6 +187,7 @@ export class Runner {
     const before = this.#signals.ignoresHangup ? "trap '' HUP; exec " : 'exec ';
     const text = this.#shellText(command, this.#guard.userLimit, before);
     this.#verifyDirectory(command);
+    this.#verifyLength(command, text);
     if (this.canReplace && process.execve !== undefined) {
       process.chdir(command.cwd);
       const [args, own] = [['bash', '-p', '-c', text], definedOnly(env)];
@@ -223,6 +226,12 @@ export class Runner {
 
   #spawn(command: Command, text: string, options: { readonly stdio: StdioOptions; readonly detached: boolean }) {
     return spawn(this.#bash, ['-p', '-c', text], { ...options, cwd: command.cwd, env: this.environmentOf(command) });
+  }
+
+  #verifyLength(command: Command, text: string): void {
+    if (this.#machine.platform !== 'linux' || Buffer.byteLength(text) <= ARGUMENT_BYTES_MAX) return;
+    const allowed = `${Math.floor(ARGUMENT_BYTES_MAX / 1024)} KiB are allowed`;
+    throw usageError(`the arguments of ${command.argv[0]} are too long together, ${allowed}; shorten them (E2BIG)`);
   }
 
   #verifyDirectory(command: Command): void {

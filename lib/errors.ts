@@ -57,12 +57,33 @@ export function failure(message: string, exitCode: number = EXIT.failed, options
 
 /** The code of an error of the operating system, such as `ENOENT`; `undefined` for any other error. */
 export function errnoOf(error: unknown): string | undefined {
-  const { code, syscall } = (error ?? {}) as NodeJS.ErrnoException;
-  return error instanceof Error && syscall !== undefined ? code : undefined;
+  // Some functions of Node have codes of their own (`ERR_FS_EISDIR`), and keep the system's beside them.
+  const { code, syscall, info } = (error ?? {}) as NodeJS.ErrnoException & { readonly info?: { code?: string } };
+  return error instanceof Error && syscall !== undefined ? (info?.code ?? code) : undefined;
+}
+
+/**
+ * Runs calls of the file system that concern one path, and gives their errors that path where they have none: the
+ * system tells it only of a file that cannot be opened, and not of one that cannot be read or written.
+ */
+export function naming<T>(path: string, body: () => T): T {
+  try {
+    return body();
+  } catch (error) {
+    throw named(path, error);
+  }
+}
+
+/** An error of the operating system with a path; any other error is left alone. */
+export function named(path: string, error: unknown): unknown {
+  if (errnoOf(error) !== undefined) (error as NodeJS.ErrnoException).path ??= path;
+  return error;
 }
 
 const REASONS: Readonly<Record<string, string>> = {
+  E2BIG: 'arguments and environment are too long together; shorten them',
   EACCES: 'permission is denied; check its owner and mode',
+  EAGAIN: 'the system has no room for it now; check the limit of processes (ulimit -u)',
   EDQUOT: 'the disk quota is used up; free some space',
   EEXIST: 'something exists there already; remove it',
   EIO: 'the device reports an error; check the disk',
@@ -72,11 +93,19 @@ const REASONS: Readonly<Record<string, string>> = {
   ENAMETOOLONG: 'the name is too long; use a shorter path',
   ENFILE: 'the system has too many open files; close some programs',
   ENOENT: 'it does not exist',
+  ENOEXEC: 'it is not a program of this machine; install it again',
+  ENOMEM: 'the memory is used up; close some programs',
   ENOSPC: 'no space is left on the device; free some',
   ENOTDIR: 'a part of the path is not a directory',
   EPERM: 'the operation is not permitted; check its owner and flags',
   EROFS: 'the file system is read-only; use another directory',
+  ETXTBSY: 'it is a program that is being written; try again',
 };
+
+/** The reason and the next step for a code of the operating system: `it does not exist (ENOENT)`. */
+export function reasonText(code: string, otherwise = ''): string {
+  return `${REASONS[code] ?? otherwise} (${code})`;
+}
 
 /**
  * An error of the file system as one sentence: the path, the reason and the next step.
@@ -87,8 +116,10 @@ export function machineErrorText(error: unknown): string | undefined {
   if (code === undefined) return undefined;
   const { path, dest, syscall, message } = error as NodeJS.ErrnoException & { readonly dest?: unknown };
   // Of two paths (a copy, a rename, a link) the system does not say which one is meant.
+  // Node does not know every error of `rmSync`: `, Unknown error: Device or resource busy '/x'`, without a code.
+  const said = code === '' ? message.replace(/^, Unknown error: | '.*'$/gs, '') : reasonText(code, message);
   const places = [path, dest].filter((place) => typeof place === 'string' && place !== '');
-  return oneLine(`${places.join(' -> ') || `a call of ${syscall}`}: ${REASONS[code] ?? message} (${code})`);
+  return oneLine(`${places.join(' -> ') || `a call of ${syscall}`}: ${said}`);
 }
 
 /**

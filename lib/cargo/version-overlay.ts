@@ -12,7 +12,6 @@
 import {
   existsSync,
   lstatSync,
-  mkdirSync,
   readdirSync,
   readFileSync,
   readlinkSync,
@@ -23,9 +22,10 @@ import {
 import { dirname, join, relative } from 'node:path';
 import { notAllowed } from '../cli/env.ts';
 import type { Terminal } from '../cli/terminal.ts';
-import { failure, usageError } from '../errors.ts';
+import { failure, naming, usageError } from '../errors.ts';
 import { copyWhole, temporaryOf, writeWhole } from '../fs/atomic-write.ts';
 import { whileLocked } from '../fs/lock.ts';
+import { makeDirectory } from '../fs/ownership.ts';
 import { isTable } from '../fs/parse-json.ts';
 import type { Signals } from '../process/signals.ts';
 
@@ -91,8 +91,10 @@ export async function makeOverlay(
 }
 
 async function writeOverlay(overlay: Overlay): Promise<void> {
-  const manifest = await stampedManifest(readFileSync(join(overlay.root, 'Cargo.toml'), 'utf8'), overlay.version);
-  mkdirSync(overlay.directory, { recursive: true });
+  const source = join(overlay.root, 'Cargo.toml');
+  const text = naming(source, () => readFileSync(source, 'utf8'));
+  const manifest = await stampedManifest(text, overlay.version);
+  makeDirectory(overlay.directory);
   const names = readdirSync(overlay.root).filter((name) => isLinked(overlay, name));
   for (const name of names) link(join(overlay.root, name), join(overlay.directory, name));
   for (const name of readdirSync(overlay.directory)) {

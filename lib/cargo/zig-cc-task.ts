@@ -8,8 +8,9 @@ import { join } from 'node:path';
 import type { RunnerContext } from '../build-env.ts';
 import { findCheckout } from '../checkout.ts';
 import { readPath } from '../cli/env.ts';
-import { shown, usageError } from '../errors.ts';
+import { naming, shown, usageError } from '../errors.ts';
 import { absolutePath } from '../fs/paths.ts';
+import { files, verifyPlaces } from '../fs/places.ts';
 import { shellQuote } from '../process/command.ts';
 import { removeStaleCmakeCaches } from './cmake-cache.ts';
 import { findZig } from './toolchain.ts';
@@ -37,16 +38,23 @@ export async function setUpZigWrapper(
   const root = findCheckout(env, startDirectory);
   const zig = await findZig(ctx, root);
   const wrapper = zigWrapper(cargoTarget, zigTarget, absolutePath(startDirectory, directory), zig);
+  const workflowFile = readPath(env, 'GITHUB_ENV', startDirectory);
+  verifyPlaces(terminal, [
+    ...files(...wrapper.files.map(({ path }) => path)),
+    ...(workflowFile === undefined
+      ? []
+      : [{ kind: 'appended', path: workflowFile, remedy: 'unset GITHUB_ENV' } as const]),
+  ]);
   writeZigWrapper(wrapper);
   const target = readPath(env, 'CARGO_TARGET_DIR', startDirectory) ?? join(root, 'target');
   for (const stale of removeStaleCmakeCaches(target, bareTarget(cargoTarget))) {
     terminal.say(`removed a stale cmake cache: ${stale}`);
   }
-  const workflowFile = readPath(env, 'GITHUB_ENV', startDirectory);
   if (workflowFile === undefined) {
     terminal.result(...wrapper.variables.map(([name, value]) => `export ${name}=${shellQuote(value)}`));
   } else {
-    appendFileSync(workflowFile, wrapper.variables.map(([name, value]) => workflowLine(name, value)).join(''));
+    const text = wrapper.variables.map(([name, value]) => workflowLine(name, value)).join('');
+    naming(workflowFile, () => appendFileSync(workflowFile, text));
   }
 }
 

@@ -6,13 +6,24 @@ import { realpathSync } from 'node:fs';
 import { enableCompileCache } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { describeError, EXIT, InterruptedError, machineErrorText, oneLine, TaskError } from '../errors.ts';
+import {
+  describeError,
+  EXIT,
+  errnoOf,
+  InterruptedError,
+  machineErrorText,
+  oneLine,
+  shown,
+  TaskError,
+  usageError,
+} from '../errors.ts';
 import { isHangupIgnored } from '../process/hangup.ts';
 import { Signals } from '../process/signals.ts';
 import { type Arguments, type Declaration, parseArguments } from './args.ts';
 import { type DotEnv, withDotEnv } from './dot-env.ts';
 import type { Environment } from './env.ts';
 import { helpText } from './help.ts';
+import { Output, settled } from './output.ts';
 import { Terminal } from './terminal.ts';
 
 /** How long an interrupted task waits for what is still under way. */
@@ -44,15 +55,20 @@ export async function runTask<const D extends Declaration>(
   body: TaskBody<D>,
 ): Promise<void> {
   enableCompileCache(join(import.meta.dirname, '..', '..', 'node_modules', '.cache', 'openshell-tasks'));
-  ignoreClosedPipe(process.stdout);
-  ignoreClosedPipe(process.stderr);
-  const terminal = new Terminal(process.stdout, process.stderr, process.env);
+  const out = new Output(process.stdout, 'stdout');
+  const err = new Output(process.stderr, 'stderr');
+  const terminal = new Terminal(out, err, process.env);
   try {
     const args = parseArguments(declaration, ownArguments(process.argv, fileURLToPath(moduleUrl)));
-    if (args.help) process.stdout.write(helpText(declaration));
+    if (args.help) out.write(helpText(declaration));
     else process.exitCode = await runBody(terminal, declaration, args, body);
+    await settled(out, err);
   } catch (error) {
-    report(terminal, error);
+    process.exitCode = error instanceof TaskError ? error.exitCode : EXIT.failed;
+    await report([terminal, err], [new Terminal(out, out, process.env), out], error);
+    // The event loop ends by itself where it can: process.exit() sometimes hangs, because a thread that waits for a
+    // garbage collection is waited for (nodejs/node#54918).
+    if (error instanceof InterruptedError) setTimeout(() => process.exit(), LINGER_MS).unref();
   }
 }
 
@@ -62,7 +78,7 @@ async function runBody<D extends Declaration>(
   args: Arguments<D>,
   body: TaskBody<D>,
 ): Promise<number> {
-  const startDirectory = process.cwd();
+  const startDirectory = findStartDirectory();
   // A task that reads no variable starts nothing either.
   const isRead = (declaration.variables ?? []).length > 0;
   const { env, added } = isRead ? withDotEnv(process.env, startDirectory) : { env: process.env };
@@ -85,19 +101,37 @@ function sayAdded(terminal: Terminal, { names, path, refused }: DotEnv): void {
   terminal.warn(`${oneLine(path)} does not set ${refused.join(', ')} under sudo; set it in the environment`);
 }
 
-/** The one catch: what the machine or the user did wrong is one line, and only our own faults are called bugs. */
-function report(terminal: Terminal, error: unknown): void {
+/** @throws usageError where it has been removed */
+function findStartDirectory(): string {
+  try {
+    return process.cwd();
+  } catch (cause) {
+    const text = `the directory that the task was started in (${shown(process.env.PWD ?? '.')})`;
+    if (errnoOf(cause) !== 'ENOENT') throw usageError(`${text} cannot be used; change to another one`, { cause });
+    throw usageError(`${text} does not exist any more; change to another one`);
+  }
+}
+
+/**
+ * The one catch: what the machine or the user did wrong is one line, and only our own faults are called bugs. Where it
+ * cannot be said on stderr, stdout is all that is left.
+ */
+async function report(
+  [terminal, stream]: readonly [Terminal, Output],
+  lastResort: readonly [Terminal, Output] | undefined,
+  error: unknown,
+): Promise<void> {
   const machine = machineErrorText(error);
-  if (error instanceof TaskError || machine !== undefined) {
-    terminal.error(machine ?? describeError(error));
-    process.exitCode = error instanceof TaskError ? error.exitCode : EXIT.failed;
-    // The event loop ends by itself where it can: process.exit() sometimes hangs, because a thread that waits for a
-    // garbage collection is waited for (nodejs/node#54918).
-    if (error instanceof InterruptedError) setTimeout(() => process.exit(), LINGER_MS).unref();
-  } else {
-    terminal.error('this is a bug of the tasks, please report it:');
-    terminal.say(error instanceof Error ? (error.stack ?? error.message) : String(error));
-    process.exitCode = EXIT.failed;
+  try {
+    if (error instanceof TaskError || machine !== undefined) {
+      terminal.error(machine ?? describeError(error));
+    } else {
+      terminal.error('this is a bug of the tasks, please report it:');
+      terminal.say(error instanceof Error ? (error.stack ?? error.message) : String(error));
+    }
+    await settled(stream);
+  } catch {
+    if (lastResort !== undefined) await report(lastResort, undefined, error);
   }
 }
 
@@ -116,11 +150,4 @@ function isSameFile(argument: string, file: string): boolean {
   } catch {
     return false;
   }
-}
-
-/** A reader that has seen enough (`| head`) is not an error. */
-function ignoreClosedPipe(stream: NodeJS.WriteStream): void {
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-  });
 }

@@ -6,7 +6,7 @@ import { createHash, hash } from 'node:crypto';
 import { createReadStream, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { inspectStatic } from '../elf/verify.ts';
-import { failure } from '../errors.ts';
+import { failure, named, naming } from '../errors.ts';
 import { type Change, copyWhole, isFile, keepWithMode, sweepTemporary, writeWhole } from '../fs/atomic-write.ts';
 import { textIn } from '../fs/paths.ts';
 import type { Arch } from '../host.ts';
@@ -65,7 +65,13 @@ export async function installSupervisor({ path: source, sha256 }: BuiltSuperviso
   sweepTemporary(path);
   if (isFile(path) && (await digestOf(path)) === sha256) return keepWithMode(path, MODE);
   return copyWhole(source, path, MODE, (copy) => {
-    if (hash('sha256', readFileSync(copy)) === sha256) return;
+    if (
+      hash(
+        'sha256',
+        naming(copy, () => readFileSync(copy)),
+      ) === sha256
+    )
+      return;
     throw failure(`another build has replaced ${source} since it was verified; start again`);
   });
 }
@@ -80,7 +86,11 @@ export async function digestOf(path: string): Promise<string> {
   const [, known, knownStamp] = /^([0-9a-f]{64}) (.*)\n$/.exec(textIn(memo) ?? '') ?? [];
   if (known !== undefined && knownStamp === stamp) return known;
   const digest = createHash('sha256');
-  for await (const chunk of createReadStream(path, { highWaterMark: 1024 * 1024 })) digest.update(chunk);
+  try {
+    for await (const chunk of createReadStream(path, { highWaterMark: 1024 * 1024 })) digest.update(chunk);
+  } catch (error) {
+    throw named(path, error);
+  }
   const sha256 = digest.digest('hex');
   if (stampOf(path) === stamp) writeWhole(memo, `${sha256} ${stamp}\n`, 0o644);
   return sha256;

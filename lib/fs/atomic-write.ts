@@ -6,12 +6,10 @@
  */
 
 import {
-  accessSync,
   chmodSync,
   closeSync,
   constants,
   copyFileSync,
-  existsSync,
   fsyncSync,
   lstatSync,
   openSync,
@@ -23,9 +21,9 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { EXIT, errnoOf, failure, usageError } from '../errors.ts';
+import { EXIT, errnoOf, failure, naming } from '../errors.ts';
 import { makeDirectory, takeDirectoryOwner } from './ownership.ts';
-import { ancestorsOf, namesIn } from './paths.ts';
+import { namesIn } from './paths.ts';
 
 const CHUNK_BYTES = 1024 * 1024;
 
@@ -34,7 +32,7 @@ export type Change = 'written' | 'unchanged';
 
 /** Writes a text file whole, with these permissions; its directory is created. */
 export function writeWhole(path: string, text: string, mode: number): Change {
-  if (isFile(path) && readFileSync(path, 'utf8') === text) return keepWithMode(path, mode);
+  if (isFile(path) && naming(path, () => readFileSync(path, 'utf8')) === text) return keepWithMode(path, mode);
   return replace(path, mode, (temporary) => writeFileSync(temporary, text, { flag: 'wx', mode }));
 }
 
@@ -57,8 +55,8 @@ export function hasSameContent(left: string, right: string): boolean {
   const chunks = [Buffer.allocUnsafe(CHUNK_BYTES), Buffer.allocUnsafe(CHUNK_BYTES)] as const;
   try {
     for (;;) {
-      const count = readSync(handles[0], chunks[0]);
-      if (count !== readSync(handles[1], chunks[1])) return false;
+      const count = naming(left, () => readSync(handles[0], chunks[0]));
+      if (count !== naming(right, () => readSync(handles[1], chunks[1]))) return false;
       if (count === 0) return true;
       if (chunks[0].compare(chunks[1], 0, count, 0, count) !== 0) return false;
     }
@@ -77,7 +75,12 @@ export function sweepTemporary(path: string, isBusy: (pid: number) => boolean = 
   for (const name of namesIn(directory)) {
     // A pid and nothing else: `.a.b.1.tmp` belongs to the file `a.b`.
     const [, pid] = name.startsWith(lead) ? (/^(\d+)\.tmp$/.exec(name.slice(lead.length)) ?? []) : [];
-    if (pid !== undefined && !isBusy(Number(pid))) rmSync(join(directory, name));
+    if (pid === undefined || isBusy(Number(pid))) continue;
+    try {
+      rmSync(join(directory, name));
+    } catch {
+      // It is in nobody's way; where it is, writing tells it better.
+    }
   }
 }
 
@@ -130,7 +133,7 @@ function finish(temporary: string, path: string, mode: number): void {
   takeDirectoryOwner(temporary);
   flush(temporary);
   renameSync(temporary, path);
-  flush(dirname(path));
+  flushDirectory(dirname(path));
 }
 
 /**
@@ -152,19 +155,11 @@ function flush(path: string): void {
   }
 }
 
-/**
- * Checks that a directory can be written to, or created: a compilation of minutes must not end at one that cannot.
- * @param remedy what the user can do about it
- * @throws usageError naming the directory that is in the way
- */
-export function verifyWritable(directory: string, remedy: string): void {
-  const at = ancestorsOf(directory).find((path) => existsSync(path)) ?? directory;
+/** The file is there, whole; not every file system can flush a directory as well, or lets it be opened. */
+function flushDirectory(path: string): void {
   try {
-    if (!statSync(at).isDirectory()) throw usageError('it is not a directory');
-    accessSync(at, constants.W_OK | constants.X_OK);
-  } catch (cause) {
-    throw usageError(`${directory} cannot be written to, because of ${at}; ${remedy}`, { cause });
-  }
+    flush(path);
+  } catch {}
 }
 
 /** Gives a file that stays as it is these permissions. */

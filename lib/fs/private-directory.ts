@@ -8,8 +8,9 @@
 import { lstatSync, mkdirSync, type Stats, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { errnoOf, shown, usageError } from '../errors.ts';
-import { keepWithMode, verifyWritable } from './atomic-write.ts';
+import { keepWithMode } from './atomic-write.ts';
 import { makeDirectory, takeDirectoryOwner } from './ownership.ts';
+import { verifyPlace } from './places.ts';
 
 const PRIVATE = 0o700;
 
@@ -24,7 +25,7 @@ export type Owners = readonly number[];
 export function verifyPrivateDirectory(source: string, path: string, owners: Owners): void {
   const found = look(source, path);
   if (found !== undefined) verifyFound(source, path, found, owners);
-  verifyWritable(path, `set ${source} to another directory`);
+  verifyPlace({ kind: 'directory', path, remedy: `set ${source} to another directory` });
 }
 
 /**

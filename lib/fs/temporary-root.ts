@@ -5,6 +5,7 @@
 import { accessSync, constants } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { shown, usageError } from '../errors.ts';
+import { fullness } from './places.ts';
 
 /**
  * The system's directory for temporary files (`TMPDIR`).
@@ -15,6 +16,8 @@ export function temporaryRoot(): string {
   try {
     // With the slash, only a directory is found.
     accessSync(`${directory}/`, constants.W_OK | constants.X_OK);
+    const reason = fullness(directory);
+    if (reason !== undefined) throw usageError(reason);
     return directory;
   } catch (cause) {
     throw usageError(

@@ -5,7 +5,7 @@
  * would execute.
  */
 
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import type { RunnerContext } from '../build-env.ts';
 import { featuresByComponent } from '../cargo/features.ts';
 import { readWorkspace } from '../cargo/metadata.ts';
@@ -16,18 +16,18 @@ import { Problems } from '../cli/problems.ts';
 import { planDevBuild } from '../dev-build/plan.ts';
 import type { LaunchEngine } from '../engine/types.ts';
 import { usageError } from '../errors.ts';
-import { verifyWritable } from '../fs/atomic-write.ts';
 import { type Held, holderText, type Lock, type LockedPlace, takeLock, whoHolds } from '../fs/lock.ts';
 import { invokerOf } from '../fs/ownership.ts';
+import { notePlaces, type Place } from '../fs/places.ts';
 import { makePrivateDirectory, ownersOf } from '../fs/private-directory.ts';
 import { thisHost } from '../host.ts';
 import { COMPILED_IN, COMPONENTS } from '../product.ts';
 import type { KnownTools } from '../stage/execute.ts';
 import { type Config, type LaunchContext, type LaunchFlags, resolveConfig } from './config.ts';
 import type { DriverRecord, PrepareDriver } from './drivers/types.ts';
-import { type LaunchPlan, type LaunchSteps, launchSteps } from './plan.ts';
+import { type LaunchPlan, type LaunchSteps, launchSteps, registryPlaces, statePlaces } from './plan.ts';
 import { verifyPortFree } from './port.ts';
-import { metadataPath, verifyNameFree } from './registration.ts';
+import { verifyNameFree } from './registration.ts';
 import { execGateway } from './replace-process.ts';
 import { bannerLines, dryRunLines } from './report.ts';
 
@@ -49,8 +49,7 @@ export async function launch(
   const root = findCheckout(env, startDirectory);
   const invoker = invokerOf(env);
   const ctx = { ...taskCtx, root, host: thisHost(), invoker, flags, problems: new Problems(), engine };
-  const plan = await planLaunch(ctx, record);
-  const steps = launchSteps(ctx, plan);
+  const { plan, steps } = await planLaunch(ctx, record);
   if (flags['dry-run']) {
     terminal.result(...dryRunLines(ctx, plan, steps));
     return 0;
@@ -66,26 +65,32 @@ export async function launch(
   }
 }
 
-async function planLaunch(ctx: LaunchContext, record: DriverRecord): Promise<LaunchPlan> {
+async function planLaunch(
+  ctx: LaunchContext,
+  record: DriverRecord,
+): Promise<{ readonly plan: LaunchPlan; readonly steps: LaunchSteps }> {
   const { problems, terminal } = ctx;
   const config = resolveConfig(record, ctx);
   const prepareDriver = record.open(ctx, config);
-  const [prepared] = await Promise.all([prepare(ctx, record, config, prepareDriver), verifyPlace(config, problems)]);
+  const [prepared] = await Promise.all([prepare(ctx, record, config, prepareDriver), verifyUnused(config, problems)]);
+  const plan = prepared && { record, config, ...prepared };
+  const steps = plan && problems.attempt(() => launchSteps(ctx, plan));
+  const own = [statePlaces, registryPlaces].flatMap((places) => problems.attempt(() => places(config)) ?? []);
+  notePlaces(problems, [...own, ...(steps === undefined ? [] : placesOf(steps))]);
   problems.throwIfAny(terminal);
-  if (prepared === undefined) throw new TypeError('a launch that is not planned has a problem');
-  return { record, config, ...prepared };
+  if (plan === undefined || steps === undefined) throw new TypeError('a launch that is not planned has a problem');
+  return { plan, steps };
 }
 
-/** Checks the port, the state directory and the registry. */
-async function verifyPlace(config: Config, problems: Problems): Promise<void> {
+function placesOf({ before, build, after }: LaunchSteps): Place[] {
+  return [...before, build, ...after].flatMap(({ writes }) => writes ?? []);
+}
+
+/** Checks that no other gateway has the state directory or the port. */
+async function verifyUnused(config: Config, problems: Problems): Promise<void> {
   await problems.attemptAsync(async () => {
     const held = await whoHolds(lockOf(config));
     if (held !== undefined) throw inUse(config, held);
-  });
-  // The gateway is registered when everything else is done, too late to find that this cannot be.
-  problems.attempt(() => {
-    const registry = dirname(metadataPath(config.configHome, config.name));
-    verifyWritable(registry, 'set XDG_CONFIG_HOME to another directory');
   });
   await Promise.all([
     problems.attemptAsync(async () => verifyPortFree(config.bindAddress, config.port)),

@@ -13,10 +13,12 @@ import type { DevBuild } from '../dev-build/artifacts.ts';
 import { devBuildLines, executeDevBuild } from '../dev-build/execute.ts';
 import type { DevBuildPlan } from '../dev-build/plan.ts';
 import { writeWhole } from '../fs/atomic-write.ts';
+import { files, type Place } from '../fs/places.ts';
 import { type Command, cmd } from '../process/command.ts';
 import type { Config, LaunchContext } from './config.ts';
 import type { BuiltStep, DriverRecord, Preparation, Step } from './drivers/types.ts';
 import { gatewayToml, sqliteUrl } from './gateway-toml.ts';
+import { activePath, metadataPath } from './registration.ts';
 
 /** A launch that is decided: nothing but probes has been started. */
 export interface LaunchPlan {
@@ -63,10 +65,26 @@ export function launchSteps(ctx: LaunchContext, plan: LaunchPlan): LaunchSteps {
       name: 'build',
       title: build.config.withSupervisor ? 'gateway and supervisor' : 'gateway',
       lines: devBuildLines(ctx.runner, build),
+      writes: files(...build.scripts.map(({ path }) => path)),
       run: () => executeDevBuild(ctx, build),
     },
     after: [credentialsStep(ctx, plan), ...(preparation.after ?? []), configStep(plan)],
   };
+}
+
+/** What every launch writes into its state directory, besides its steps. */
+export function statePlaces({ stateDirectory, stateSource }: Config): Place[] {
+  return [
+    { kind: 'directory', path: stateDirectory, remedy: `set ${stateSource} to another directory` },
+    { kind: 'opened', path: databasePath({ stateDirectory }) },
+  ];
+}
+
+/** What it writes into the registry of the CLI. */
+export function registryPlaces({ configHome, isActivated, name }: Config): Place[] {
+  const remedy = 'set XDG_CONFIG_HOME to another directory';
+  const paths = [metadataPath(configHome, name), ...(isActivated ? [activePath(configHome)] : [])];
+  return paths.map((path) => ({ kind: 'file', path, remedy }));
 }
 
 /** `generate-certs` keeps what is complete, and creates what is missing. */
@@ -89,6 +107,7 @@ function credentialsStep(
     name: 'credentials',
     title: 'credentials',
     lines: [runner.describe(generate('<openshell-gateway>'))],
+    writes: [{ kind: 'directory', path: tlsDirectory(config) }],
     // Under sudo the directory is the user's, or root's alone.
     run: ({ gateway }) => runner.read(generate(gateway, statSync(config.stateDirectory).uid === invoker?.uid)),
   };
@@ -100,6 +119,7 @@ function configStep({ config, preparation, record }: LaunchPlan): BuiltStep {
     name: 'config',
     title: 'configuration',
     lines: [`# writes ${path} (0600)`],
+    writes: files(path),
     run: async (build) => {
       const { defaultImage, table } = preparation;
       const own = { driver: record.name, driverTable: table(build), defaultImage };
@@ -129,7 +149,7 @@ function gatewayEnvironment(env: Environment, { gatewayEnv }: Preparation): Envi
   return Object.fromEntries(Object.entries(wanted).filter(([name, value]) => env[name] !== value));
 }
 
-export function databasePath(config: Config): string {
+export function databasePath(config: Pick<Config, 'stateDirectory'>): string {
   return join(config.stateDirectory, 'gateway.db');
 }
 

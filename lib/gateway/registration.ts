@@ -53,6 +53,11 @@ export function metadataPath(home: string, name: string): string {
   return join(home, 'openshell/gateways', name, 'metadata.json');
 }
 
+/** Where the name of the active gateway is. */
+export function activePath(home: string): string {
+  return join(home, 'openshell/active_gateway');
+}
+
 /** What is taken over by registering: a name, and where its gateway responds. */
 export interface Registration {
   readonly configHome: string;
@@ -103,7 +108,7 @@ export function register(home: string, metadata: GatewayMetadata): Change {
 
 /** Makes a gateway the one that the CLI talks to where none is named. */
 export function activate(home: string, name: string): Change {
-  const path = join(home, 'openshell/active_gateway');
+  const path = activePath(home);
   makeDirectory(dirname(path), 0o700);
   return writeWhole(path, name, 0o600);
 }

@@ -9,12 +9,13 @@ import { probeBuilder, verifyPlatforms } from '../engine/buildx-builder.ts';
 import { detectEngine, serverArch } from '../engine/detect.ts';
 import type { Engine } from '../engine/types.ts';
 import { makeDirectory } from '../fs/ownership.ts';
+import { notePlaces } from '../fs/places.ts';
 import { thisHost } from '../host.ts';
 import type { Command } from '../process/command.ts';
 import type { IMAGE_TARGETS } from '../product.ts';
 import { prepareStage } from '../stage/execute.ts';
 import { type ImageConfig, resolveImageConfig, verifyDockerfile } from './config.ts';
-import { imageBuild, imageCommands, type PreparedImage } from './plan.ts';
+import { imageBuild, imageCommands, imagePlaces, type PreparedImage } from './plan.ts';
 import { destinationText, imageLines } from './report.ts';
 import { verifyPrebuilt, withStaged } from './staged-binaries.ts';
 
@@ -33,10 +34,8 @@ export async function buildImage(
   const { config, engine, prepared } = await planImage(ctx, target, extra);
   if (isDryRun) return terminal.result(...imageLines(ctx, prepared));
   const { cache, commands, stage, staging } = prepared;
-  await withStaged(ctx, stage, staging, async () => {
-    if (cache !== undefined) makeDirectory(cache);
-    await runImageCommands(ctx, config.reference, commands);
-  });
+  if (cache !== undefined) makeDirectory(cache);
+  await withStaged(ctx, stage, staging, () => runImageCommands(ctx, config.reference, commands));
   const { output } = config.image;
   if (output.kind !== 'output') terminal.result(config.reference);
   const platforms = stage.arches.map((arch) => `linux/${arch}`).join(', ');
@@ -69,17 +68,20 @@ async function prepareImage(
   const arches = config.arches ?? [serverArch(engine)];
   const stage = { root, host: thisHost(), components: [component], arches, build };
   if (!config.isStaged) problems.attempt(() => verifyPrebuilt(stage));
-  const [driver, staging] = await Promise.all([
-    problems.attemptAsync(() => probeBuilder(ctx, engine, root, config.builder)),
+  const [probed, staging] = await Promise.all([
+    problems.attemptAsync(async () => ({ driver: await probeBuilder(ctx, engine, root, config.builder) })),
     problems.attemptAsync(async () => (config.isStaged ? prepareStage(ctx, stage) : undefined)),
   ]);
+  const driver = probed?.driver;
   const cache = driver === 'docker-container' ? config.cacheDirectory : undefined;
   const image = imageBuild(config, arches, cache);
   const commands = problems.attempt(() => {
-    verifyPlatforms(engine, driver, image.platforms);
+    if (probed !== undefined) verifyPlatforms(engine, driver, image.platforms);
     return imageCommands(engine, image, ctx.startDirectory);
   });
-  return commands && { stage, staging, cache, commands };
+  const prepared = commands && { stage, staging, cache, commands };
+  if (prepared !== undefined) notePlaces(problems, imagePlaces(prepared));
+  return prepared;
 }
 
 export async function runImageCommands(

@@ -3,10 +3,11 @@
 /** The plan of an image build, pure: what is staged, and the engine's commands. */
 
 import type { Engine, ImageBuild } from '../engine/types.ts';
+import type { Place } from '../fs/places.ts';
 import type { Arch } from '../host.ts';
 import { type Command, cmd } from '../process/command.ts';
 import type { StageConfig } from '../stage/config.ts';
-import type { PreparedStage } from '../stage/plan.ts';
+import { type PreparedStage, stagePlaces } from '../stage/plan.ts';
 import type { ImageConfig } from './config.ts';
 import { cacheOptions } from './option-fields.ts';
 
@@ -19,6 +20,17 @@ export interface PreparedImage {
   /** The directory of the build cache; `undefined` where the builder keeps its own. */
   readonly cache: string | undefined;
   readonly commands: readonly Command[];
+}
+
+/** The directory of a build cache. */
+export function cachePlace(path: string): Place {
+  return { kind: 'directory', path, remedy: 'set DOCKER_BUILD_CACHE_DIR to another directory' };
+}
+
+/** What is written besides the image. */
+export function imagePlaces({ cache, staging }: PreparedImage): Place[] {
+  const caches = cache === undefined ? [] : [cachePlace(cache)];
+  return [...caches, ...(staging === undefined ? [] : stagePlaces(staging.plan))];
 }
 
 /** What the engine is to build, once it was probed. */

@@ -6,7 +6,7 @@
  */
 
 import { randomBytes } from 'node:crypto';
-import { rmSync } from 'node:fs';
+import { lstatSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { RunnerContext } from '../build-env.ts';
 import { probeCommand } from '../engine/detect.ts';
@@ -40,8 +40,11 @@ export async function cleanUp(
   const warn = (reason: string) => terminal.warn(`what a publish has left cannot be removed: ${reason}`);
   const temporary = dirname(scratch);
   for (const name of namesIn(temporary).filter((one) => one.startsWith(SCRATCH_PREFIX) && isOver(one))) {
+    const path = join(temporary, name);
     try {
-      rmSync(join(temporary, name), { recursive: true, force: true });
+      // The directory may be shared, and what others have left is theirs.
+      if (lstatSync(path, { throwIfNoEntry: false })?.uid !== process.geteuid?.()) continue;
+      rmSync(path, { recursive: true, force: true });
     } catch (error) {
       warn(describeError(error));
     }

@@ -2,7 +2,7 @@
 
 /** Publishing both images: all is checked, compiled, built, pushed and tagged, and then read back from the registry. */
 
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import type { RunnerContext } from '../build-env.ts';
 import { findCheckout } from '../checkout.ts';
 import { Problems } from '../cli/problems.ts';
@@ -10,12 +10,16 @@ import { detectEngine } from '../engine/detect.ts';
 import { describeError, EXIT, failure, InterruptedError, oneLine, shown, TaskError, usageError } from '../errors.ts';
 import { makeDirectory } from '../fs/ownership.ts';
 import { parseTable } from '../fs/parse-json.ts';
+import { textIn } from '../fs/paths.ts';
+import { notePlaces } from '../fs/places.ts';
 import { temporaryRoot } from '../fs/temporary-root.ts';
 import { thisHost } from '../host.ts';
 import { dockerfileOf, verifyDockerfile } from '../image/config.ts';
+import { cachePlace } from '../image/plan.ts';
 import { verifyPrebuilt, withStaged } from '../image/staged-binaries.ts';
 import type { Command } from '../process/command.ts';
 import { prepareStage } from '../stage/execute.ts';
+import { stagePlaces } from '../stage/plan.ts';
 import { chooseBuilder, foreignPlatforms } from './builder.ts';
 import { cleanUp, isLeftover, newRunName } from './cleanup.ts';
 import { resolvePublishConfig } from './config.ts';
@@ -62,19 +66,28 @@ async function preparePublish(ctx: RunnerContext, extra: readonly string[]): Pro
   const engine = await detectEngine(ctx, root);
   const problems = new Problems();
   if (!config.isStaged) problems.attempt(() => verifyPrebuilt(stage));
+  const temporary = problems.attempt(temporaryRoot) ?? '';
   const [builder, staging] = await Promise.all([
     problems.attemptAsync(() => chooseBuilder(ctx, engine, config)),
-    problems.attemptAsync(async () => (config.isStaged ? prepareStage(ctx, stage) : undefined)),
+    config.isStaged ? problems.attemptAsync(() => prepareStage(ctx, stage)) : undefined,
   ]);
+  const publishing = { docker: DOCKER_PUBLISHING, podman: PODMAN_PUBLISHING }[engine.record.name];
+  const chosen = builder && { engine, publishing, builder, run: newRunName(), stage, staging };
+  const plan = chosen && problems.attempt(() => planPublish(config, chosen, temporary));
+  const caches = (plan?.caches ?? []).map(cachePlace);
+  notePlaces(problems, [...caches, ...(staging === undefined ? [] : stagePlaces(staging.plan))]);
   problems.throwIfAny(terminal);
-  if (builder === undefined) throw new TypeError('a publish that is not planned has a problem');
+  if (plan === undefined) throw new TypeError('a publish that is not planned has a problem');
+  tellBuilder(ctx, plan);
+  return plan;
+}
+
+function tellBuilder({ terminal }: RunnerContext, { builder, config }: PublishPlan): void {
   if (builder.note !== undefined) terminal.say(builder.note);
   const foreign = foreignPlatforms(builder, config.arches);
   if (foreign.length > 0) {
     terminal.warn(`${builder.name} does not list ${foreign.join(', ')}: RUN in a Dockerfile needs emulation there`);
   }
-  const publishing = { docker: DOCKER_PUBLISHING, podman: PODMAN_PUBLISHING }[engine.record.name];
-  return planPublish(config, { engine, publishing, builder, run: newRunName(), stage, staging }, temporaryRoot());
 }
 
 /**
@@ -132,7 +145,7 @@ async function readBefore(ctx: RunnerContext, plan: PublishPlan): Promise<Map<st
 
 /** @throws failure where the engine has not written it, although it did not fail */
 export function readDigest(what: string, file: string): string {
-  const text = existsSync(file) ? readFileSync(file, 'utf8').trim() : '';
+  const text = textIn(file)?.trim() ?? '';
   // Podman writes nothing but the digest, buildx a table.
   const digest = parseTable(text)?.['containerimage.digest'] ?? text;
   if (typeof digest === 'string' && /^sha256:[0-9a-f]{64}$/.test(digest)) return digest;

@@ -16,11 +16,12 @@ import { writeZigWrapper } from '../cargo/zig-cc.ts';
 import { findCheckout } from '../checkout.ts';
 import type { Terminal } from '../cli/terminal.ts';
 import { whileLocked } from '../fs/lock.ts';
+import { verifyPlaces } from '../fs/places.ts';
 import { thisHost } from '../host.ts';
 import { COMPONENTS, type STAGE_TARGETS } from '../product.ts';
 import { type Built, putInPlace, type Staged, verifyBuilt } from './artifacts.ts';
 import { resolveStageConfig, type StageConfig } from './config.ts';
-import { type CargoRun, type PreparedStage, planStage, triplesOf } from './plan.ts';
+import { type CargoRun, type PreparedStage, planStage, stageLock, stagePlaces, triplesOf } from './plan.ts';
 import { dryRunLines, reportLines } from './report.ts';
 
 /**
@@ -35,6 +36,7 @@ export async function stage(
   const { runner, env, startDirectory, terminal } = ctx;
   const root = findCheckout(env, startDirectory);
   const prepared = await prepareStage(ctx, resolveStageConfig(target, env, root, startDirectory, thisHost()));
+  verifyPlaces(terminal, stagePlaces(prepared.plan));
   if (isDryRun) return terminal.result(...dryRunLines(runner, prepared));
   const staged = await executeStage(ctx, prepared);
   for (const line of reportLines(root, staged)) terminal.say(line);
@@ -88,7 +90,7 @@ export async function prepareStage(
 export async function executeStage(ctx: RunnerContext, prepared: PreparedStage): Promise<Staged[]> {
   const { components, root } = prepared.plan.config;
   const task = `stage ${components.map(({ name }) => name).join(' ')}`;
-  const path = join(root, 'deploy/docker/.build/.stage.lock');
+  const path = stageLock(root);
   const remedy = 'set OPENSHELL_ROOT to a checkout on another file system';
   return whileLocked(ctx, { path, remedy, task, other: 'another staging in this checkout' }, async () => {
     // Everything is built and verified before anything is staged: `all` never leaves one new and one old.

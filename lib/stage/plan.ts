@@ -5,7 +5,7 @@
  * it, a run executes it.
  */
 
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Features } from '../cargo/features.ts';
 import { MESSAGE_FORMAT } from '../cargo/messages.ts';
 import { MissingTool, type Toolchain } from '../cargo/toolchain.ts';
@@ -13,6 +13,7 @@ import type { Overlay } from '../cargo/version-overlay.ts';
 import { type ZigWrapper, zigWrapper } from '../cargo/zig-cc.ts';
 import type { Environment } from '../cli/env.ts';
 import { usageError } from '../errors.ts';
+import { files, type Place } from '../fs/places.ts';
 import { type Arch, linuxTriple } from '../host.ts';
 import { type Command, cmd } from '../process/command.ts';
 import { type Component, PRODUCT } from '../product.ts';
@@ -96,6 +97,32 @@ export function planStage(
     };
   });
   return { config, overlay, runs };
+}
+
+/** One staging at a time in a checkout. */
+export function stageLock(root: string): string {
+  return join(root, PRODUCT.prebuiltDirectory, '..', '.stage.lock');
+}
+
+/** What is written before cargo runs. */
+export function buildPlaces({ overlay, runs }: StagePlan): Place[] {
+  const remedy = 'set CARGO_TARGET_DIR to another directory';
+  const stamped = ['Cargo.toml', 'Cargo.lock'].flatMap((name): Place[] =>
+    overlay === undefined ? [] : [{ kind: 'file', path: join(overlay.directory, name), remedy }],
+  );
+  const lock = overlay === undefined ? [] : [{ kind: 'directory', path: dirname(overlay.directory), remedy } as const];
+  const scripts = runs.flatMap(({ wrappers }) => wrappers.flatMap((wrapper) => wrapper.files.map(({ path }) => path)));
+  return [...lock, ...stamped, ...files(...scripts)];
+}
+
+/** What is written when everything is staged. */
+export function stagePlaces(plan: StagePlan): Place[] {
+  const artifacts = plan.runs.flatMap((run) => run.artifacts.map(({ path }) => path));
+  return [
+    { kind: 'directory', path: dirname(stageLock(plan.config.root)) },
+    ...buildPlaces(plan),
+    ...files(...artifacts),
+  ];
 }
 
 /** The Rust targets of a plan. */

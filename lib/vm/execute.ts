@@ -6,13 +6,13 @@
  */
 
 import { lstatSync } from 'node:fs';
-import { join } from 'node:path';
 import type { RunnerContext } from '../build-env.ts';
 import { MissingTool } from '../cargo/toolchain.ts';
 import { findCheckout } from '../checkout.ts';
 import { failure } from '../errors.ts';
-import { type Change, isFile, keepWithMode, replaceWhole, sweepTemporary, verifyWritable } from '../fs/atomic-write.ts';
+import { type Change, isFile, keepWithMode, replaceWhole, sweepTemporary } from '../fs/atomic-write.ts';
 import { whileLocked } from '../fs/lock.ts';
+import { verifyPlaces } from '../fs/places.ts';
 import { thisHost } from '../host.ts';
 import { isAlive } from '../process/identity.ts';
 import { type Built, verifyArtifact } from '../stage/artifacts.ts';
@@ -23,7 +23,7 @@ import { compressFile, LEVEL } from '../zstd/compress.ts';
 import { contentDefect } from '../zstd/decompress.ts';
 import { type BundleConfig, resolveBundleConfig } from './config.ts';
 import { requireExisting } from './existing-bundle.ts';
-import type { Bundle, ExistingBundle, PreparedBundle } from './plan.ts';
+import { type Bundle, bundleLock, bundlePlaces, type ExistingBundle, type PreparedBundle } from './plan.ts';
 import { bundleDryRunLines, bundleReportLine, dayOf } from './report.ts';
 
 /** As the other files of the runtime. */
@@ -38,6 +38,7 @@ export async function bundle(ctx: RunnerContext, archFlag: string | undefined, i
   const { runner, env, startDirectory, terminal } = ctx;
   const root = findCheckout(env, startDirectory);
   const prepared = await prepareBundle(ctx, resolveBundleConfig(env, root, startDirectory, thisHost(), archFlag));
+  verifyPlaces(terminal, bundlePlaces(prepared));
   if (isDryRun) return terminal.result(...bundleDryRunLines(runner, prepared));
   const result = await executeBundle(ctx, prepared);
   terminal.say(bundleReportLine(root, result));
@@ -48,14 +49,13 @@ export async function bundle(ctx: RunnerContext, archFlag: string | undefined, i
 /**
  * Probes what the plan depends on, and plans.
  * @param known what need not be probed again
- * @throws usageError where nothing can be built here and no bundle can be used, or the directory cannot be written
+ * @throws usageError where nothing can be built here and no bundle can be used
  */
 export async function prepareBundle(
   ctx: RunnerContext,
   config: BundleConfig,
   known?: KnownTools,
 ): Promise<PreparedBundle> {
-  verifyWritable(config.directory, 'set OPENSHELL_VM_RUNTIME_COMPRESSED_DIR to another directory');
   const planned = prepareStage(ctx, config.stage, known).then((stage) => ({ stage }));
   return { config, source: await orExisting(config, planned) };
 }
@@ -73,7 +73,7 @@ function orExisting<T>(config: BundleConfig, result: Promise<T>): Promise<T | Ex
  * @throws TaskError: cargo's own status, or 1 for a binary that fails verification
  */
 export async function executeBundle(ctx: RunnerContext, { config, source }: PreparedBundle): Promise<Bundle> {
-  const path = join(config.stage.root, 'target/.vm-bundle.lock');
+  const path = bundleLock(config);
   const remedy = 'set OPENSHELL_ROOT to a checkout on another file system';
   const lock = { path, remedy, task: 'VM bundle', other: 'another bundle of this checkout' };
   const result =

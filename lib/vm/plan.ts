@@ -2,10 +2,12 @@
 
 /** What a bundle is built from, and what it is in the end. */
 
+import { dirname, join } from 'node:path';
 import type { MissingTool } from '../cargo/toolchain.ts';
 import type { Change } from '../fs/atomic-write.ts';
+import { files, type Place } from '../fs/places.ts';
 import type { Built } from '../stage/artifacts.ts';
-import type { PreparedStage } from '../stage/plan.ts';
+import { buildPlaces, type PreparedStage } from '../stage/plan.ts';
 import type { BundleConfig } from './config.ts';
 
 /** A bundle that is ready to be embedded. */
@@ -33,4 +35,21 @@ export interface ExistingBundle {
 export interface PreparedBundle {
   readonly config: BundleConfig;
   readonly source: { readonly stage: PreparedStage } | ExistingBundle;
+}
+
+/** One bundle at a time of a checkout. */
+export function bundleLock({ stage }: BundleConfig): string {
+  return join(stage.root, 'target/.vm-bundle.lock');
+}
+
+/** What is written; nothing where an existing bundle is used. */
+export function bundlePlaces({ config, source }: PreparedBundle): Place[] {
+  if (!('stage' in source)) return [];
+  const remedy = 'set OPENSHELL_VM_RUNTIME_COMPRESSED_DIR to another directory';
+  return [
+    { kind: 'directory', path: config.directory, remedy },
+    ...files(config.path),
+    { kind: 'directory', path: dirname(bundleLock(config)) },
+    ...buildPlaces(source.stage.plan),
+  ];
 }

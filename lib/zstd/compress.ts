@@ -13,6 +13,7 @@ import { availableParallelism } from 'node:os';
 import { addAbortSignal } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { constants, createZstdCompress } from 'node:zlib';
+import { naming } from '../errors.ts';
 
 export const LEVEL = 19;
 
@@ -39,11 +40,16 @@ export interface CompressOptions {
  */
 export async function compressFile(source: string, destination: string, options: CompressOptions = {}): Promise<void> {
   const { signal, workers = Math.min(availableParallelism(), POOL_THREADS), frameBytes = FRAME_BYTES } = options;
-  const pieces = divide(readFileSync(source), frameBytes);
+  const pieces = divide(
+    naming(source, () => readFileSync(source)),
+    frameBytes,
+  );
   // Opened before the work, so that a destination that cannot be written costs none.
   const output = openSync(destination, 'wx');
   try {
-    for (const frame of await compressPieces(pieces, workers, signal)) writeFileSync(output, frame);
+    for (const frame of await compressPieces(pieces, workers, signal)) {
+      naming(destination, () => writeFileSync(output, frame));
+    }
   } finally {
     // The thread pool may be full of frames that have not noticed yet, so nothing here may need it.
     closeSync(output);

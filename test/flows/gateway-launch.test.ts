@@ -112,8 +112,10 @@ describe.each(DRIVERS)('launching with fake tools: %s', tools.options, (driver) 
       expect.stringMatching(
         new RegExp(`^error: ${launch.state(driver)} is in use by pid ${process.pid} \\(another launch`),
       ),
-      expect.stringMatching(/^error: .*file\/openshell\/gateways.* cannot be written to/),
       expect.stringMatching(new RegExp(`^error: 127.0.0.1:${launch.port} is in use by `)),
+      expect.stringMatching(
+        /^error: .*file\/openshell\/gateways.* cannot be written because of .*file: it is not a dir/,
+      ),
     ]);
     expect(await lines({ OPENSHELL_GATEWAY_NAME: '..' })).toEqual([
       expect.stringMatching(/^error: OPENSHELL_GATEWAY_NAME is '\.\.'/),
@@ -123,7 +125,7 @@ describe.each(DRIVERS)('launching with fake tools: %s', tools.options, (driver) 
     expect(await lines({ OPENSHELL_SERVER_PORT: 'abc' })).toEqual([
       expect.stringMatching(/^error: OPENSHELL_SERVER_PORT is 'abc'/),
       expect.stringMatching(/^error: .* is in use by pid /),
-      expect.stringMatching(/^error: .*file\/openshell\/gateways.* cannot be written to/),
+      expect.stringMatching(/^error: .*file\/openshell\/gateways.* cannot be written because of /),
     ]);
   });
 

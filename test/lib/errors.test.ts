@@ -10,6 +10,7 @@ import {
   failure,
   InterruptedError,
   machineErrorText,
+  naming,
   oneLine,
   shown,
   statusOfSignal,
@@ -111,6 +112,32 @@ describe('an error of the operating system', () => {
   ])('%s is not one', (_, error) => {
     expect(errnoOf(error)).toBeUndefined();
     expect(machineErrorText(error)).toBeUndefined();
+  });
+
+  test('named: one that has no path gets it, and any other error is left alone', () => {
+    const directory = temporaryDirectory();
+    const reading = thrownBy(() => naming('/a/b', () => fs.readFileSync(directory)));
+    expect(machineErrorText(reading)).toBe('/a/b: it is a directory where a file is wanted; remove it (EISDIR)');
+    const opening = thrownBy(() => naming('/a/b', () => fs.readFileSync(join(directory, 'x'))));
+    expect(machineErrorText(opening)).toBe(`${directory}/x: it does not exist (ENOENT)`);
+    const bug = new TypeError('x');
+    const throwing = () => {
+      throw bug;
+    };
+    expect(thrownBy(() => naming('/a/b', throwing))).toBe(bug);
+    expect(bug).not.toHaveProperty('path');
+    expect(naming('/a/b', () => 1)).toBe(1);
+  });
+
+  test('of a function of Node with codes of its own: that of the system', () => {
+    const directory = temporaryDirectory();
+    expect(machineErrorText(thrownBy(() => fs.rmSync(directory)))).toBe(
+      `${directory}: it is a directory where a file is wanted; remove it (EISDIR)`,
+    );
+    const message = ", Unknown error: Device or resource busy '/x'";
+    expect(machineErrorText(Object.assign(new Error(message), { code: '', syscall: 'rm', path: '/x' }))).toBe(
+      '/x: Device or resource busy',
+    );
   });
 
   test('as the cause of another error: the message, then the same sentence', () => {

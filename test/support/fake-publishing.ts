@@ -178,19 +178,24 @@ export class FakePublishing {
     ]);
   }
 
-  /** Runs the task. */
-  publish(
-    extra: Readonly<Record<string, string>> = {},
-    args: readonly string[] = [],
-    options: Partial<TaskOptions> = {},
-  ): Promise<TaskResult> {
-    const env = this.checkout.env({
+  /** The environment of the task. */
+  env(extra: Readonly<Record<string, string>> = {}): Record<string, string> {
+    return this.checkout.env({
       CONTAINER_ENGINE: this.#engine,
       DOCKER_REGISTRY: 'ghcr.io/org',
       FAKE_STATE: this.#state,
       TMPDIR: this.temporary,
       ...extra,
     });
+  }
+
+  /** Runs the task. */
+  publish(
+    extra: Readonly<Record<string, string>> = {},
+    args: readonly string[] = [],
+    options: Partial<TaskOptions> = {},
+  ): Promise<TaskResult> {
+    const env = this.env(extra);
     return runTaskFile('docker-publish-multiarch', args, { cwd: this.checkout.root, env, ...options });
   }
 

@@ -84,6 +84,7 @@ export const SYSTEM_PROGRAMS = [
   'buildah',
   'busybox',
   'cc',
+  'chattr',
   'cmake',
   'dash',
   'docker',
@@ -108,8 +109,8 @@ export const SYSTEM_PROGRAMS = [
 
 export type SystemName = (typeof SYSTEM_PROGRAMS)[number];
 
-/** Daemons that the tests start and that only root can start as they do. */
-export const ROOT_ONLY: readonly ToolName[] = ['buildkitd', 'dockerd'];
+/** What only root can start as the tests do: daemons, and processes with mounts of their own. */
+export const ROOT_ONLY: readonly ToolName[] = ['buildkitd', 'dockerd', 'unshare'];
 
 /** What a test can need. `glibc-static` is the C library's archive for static links (`libc.a`). */
 export type ToolName = 'cargo' | 'glibc-static' | GoToolName | PinnedName | RustTargetName | SystemName;

@@ -59,7 +59,7 @@ describe('gateway:vm', tools.options, () => {
       result,
       launch,
       /^error: mise is not on PATH; the VM runtime in \S+ has no libkrun.so.zst, .*, which mise sets up; install it/m,
-      /cannot be written to/,
+      /cannot be written because of /,
     );
   });
 

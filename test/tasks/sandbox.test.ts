@@ -57,6 +57,14 @@ describe('a new sandbox', () => {
     ]);
   });
 
+  test.runIf(process.platform === 'linux')('a command that is too long for the system is refused', async () => {
+    const tools = fakeCli({});
+    const result = await run(tools, ['--', 'echo', 'x'.repeat(70_000), 'x'.repeat(70_000)]);
+    expect(result).toMatchObject({ status: 2, stdout: '' });
+    expect(result.stderr).toMatch(/\nerror: the arguments of openshell are too long together, [^\n]*\n$/);
+    expect(tools.lines()).toHaveLength(3);
+  });
+
   test('a provider that exists already is used, key or no key', async () => {
     for (const extra of [{}, { ANTHROPIC_API_KEY: KEY }]) {
       const tools = fakeCli({ provider: 'echo Provider:' });

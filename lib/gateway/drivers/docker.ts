@@ -4,6 +4,7 @@
 
 import { join } from 'node:path';
 import { readVariable } from '../../cli/env.ts';
+import { files } from '../../fs/places.ts';
 import { COMPONENTS } from '../../product.ts';
 import { prepareSupervisor } from '../supervisor/source.ts';
 import { PULL_POLICIES, readPullPolicy } from '../value-checks.ts';
@@ -38,6 +39,7 @@ export const DOCKER_DRIVER: DriverRecord = {
             name: 'supervisor',
             title: `supervisor for linux/${arch}`,
             lines: [`# writes ${path}`],
+            writes: files(path),
             run: (build) => supervisor.install(build, path),
           },
         ],

@@ -5,6 +5,7 @@
 import type { Environment } from '../../cli/env.ts';
 import type { DevBuild } from '../../dev-build/artifacts.ts';
 import type { DevBuildWishes } from '../../dev-build/plan.ts';
+import type { Place } from '../../fs/places.ts';
 import type { Binary } from '../../product.ts';
 import type { KnownTools } from '../../stage/execute.ts';
 import type { Config, DriverDefaults, LaunchContext } from '../config.ts';
@@ -17,6 +18,8 @@ export interface Step<Args extends readonly unknown[] = [], Result = unknown> {
   /** What it does, for users. */
   readonly title: string;
   readonly lines: readonly string[];
+  /** What it writes, which is checked before anything is built. */
+  readonly writes?: readonly Place[];
   run(...args: Args): Promise<Result>;
 }
 

@@ -19,6 +19,7 @@ import type { KnownTools } from '../../stage/execute.ts';
 import type { BundleConfig } from '../../vm/config.ts';
 import { executeBundle, prepareBundle } from '../../vm/execute.ts';
 import { MACH_O_HEAD_BYTES, machOArches } from '../../vm/mach-o.ts';
+import { bundlePlaces } from '../../vm/plan.ts';
 import { bundleDryRunLines, dayOf } from '../../vm/report.ts';
 import type { Config, LaunchContext } from '../config.ts';
 import type { BuiltStep, Preparation, Step } from './types.ts';
@@ -118,6 +119,7 @@ async function bundleStep(ctx: LaunchContext, config: BundleConfig, tools: Known
     name: 'bundle',
     title: `supervisor for the guest (linux/${prepared.config.artifact.arch})`,
     lines: bundleDryRunLines(ctx.runner, prepared),
+    writes: bundlePlaces(prepared),
     run: () => executeBundle(ctx, prepared),
   };
 }

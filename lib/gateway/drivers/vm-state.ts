@@ -10,7 +10,7 @@ import type { Invoker } from '../../fs/ownership.ts';
 import { makePrivateDirectory, ownersOf, verifyPrivateDirectory } from '../../fs/private-directory.ts';
 
 /** The variable that names the directory. */
-const STATE_VARIABLE = 'OPENSHELL_VM_DRIVER_STATE_DIR';
+export const STATE_VARIABLE = 'OPENSHELL_VM_DRIVER_STATE_DIR';
 
 /** The most bytes in the path of a Unix socket, the end mark not counted (unix(7); unix(4) on macOS). */
 const SOCKET_PATH_MAX = { darwin: 103, other: 107 } as const;

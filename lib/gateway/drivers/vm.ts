@@ -8,7 +8,7 @@ import { resolveBundleConfig } from '../../vm/config.ts';
 import type { Config, LaunchContext } from '../config.ts';
 import type { DriverRecord, Preparation, Step } from './types.ts';
 import { DRIVER, type DriverSource, findDriver } from './vm-driver.ts';
-import { driverState, makeDriverState, verifyDataHome, verifyDriverState } from './vm-state.ts';
+import { driverState, makeDriverState, STATE_VARIABLE, verifyDataHome, verifyDriverState } from './vm-state.ts';
 
 const IGNORED = ['OPENSHELL_SANDBOX_NAMESPACE', 'OPENSHELL_SANDBOX_IMAGE_PULL_POLICY'] as const;
 
@@ -70,6 +70,7 @@ function prepared(
     name: 'driver-state',
     title: "the driver's state directory",
     lines: [`# creates ${state} (0700)`, `# driver: ${description}`],
+    writes: [{ kind: 'directory', path: state, remedy: `set ${STATE_VARIABLE} to another directory` }],
     run: async () => makeDriverState(state, invoker),
   };
   return {

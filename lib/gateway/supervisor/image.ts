@@ -11,9 +11,10 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DevBuild } from '../../dev-build/artifacts.ts';
 import type { Engine } from '../../engine/types.ts';
-import { failure, oneLine, usageError } from '../../errors.ts';
+import { failure, naming, oneLine, usageError } from '../../errors.ts';
 import { isTable, parseJson } from '../../fs/parse-json.ts';
 import { temporaryRoot } from '../../fs/temporary-root.ts';
+import { verifyDockerfile } from '../../image/config.ts';
 import { type Command, cmd } from '../../process/command.ts';
 import type { ProbeResult } from '../../process/result.ts';
 import { COMPONENTS, PRODUCT } from '../../product.ts';
@@ -24,6 +25,8 @@ import type { Supervisor } from './source.ts';
 export const SUPERVISOR_IMAGE = 'openshell/supervisor:dev';
 
 const DOCKERFILE = 'deploy/docker/Dockerfile.supervisor';
+/** Of the directory with the build's context. */
+const CONTEXT_PREFIX = 'openshell-supervisor-';
 const LABEL_PREFIX = 'com.nvidia.openshell.supervisor';
 /** The file, below the context, that the engine writes the image's id to. */
 const ID_FILE = 'id';
@@ -52,7 +55,9 @@ export async function verifyImageExists(
 
 /** The step that brings the image up to date. */
 export function imageStep(ctx: LaunchContext, supervisor: Supervisor): BuiltStep {
-  const temporary = temporaryRoot();
+  const { problems, root } = ctx;
+  const temporary = problems.attempt(temporaryRoot) ?? '';
+  problems.attempt(() => verifyDockerfile(join(root, DOCKERFILE)));
   const label = (key: string) => `${LABEL_PREFIX}.${key}`;
   const labelsOf = (binary: string, dockerfile: string) => ({
     [label('profile')]: supervisor.profile,
@@ -63,18 +68,22 @@ export function imageStep(ctx: LaunchContext, supervisor: Supervisor): BuiltStep
     name: 'image',
     title: `image ${SUPERVISOR_IMAGE}`,
     lines: [
-      `# creates a build context with ${copiedPath(supervisor)} in it`,
+      `# creates ${temporary}/${CONTEXT_PREFIX}<name> with ${copiedPath(supervisor)} in it`,
       ctx.runner.describe(buildCommand(ctx, supervisor, '<context>', labelsOf('…', '…'))),
     ],
     run: async (build) => {
-      const dockerfile = hash('sha256', readFileSync(join(ctx.root, DOCKERFILE)));
+      const path = join(ctx.root, DOCKERFILE);
+      const dockerfile = hash(
+        'sha256',
+        naming(path, () => readFileSync(path)),
+      );
       const labels = labelsOf(await supervisor.digest(build), dockerfile);
       const existing = await namedImage(ctx, supervisor.engine);
       if (Object.entries(labels).every(([name, value]) => existing?.labels[name] === value)) {
         ctx.terminal.say(`${SUPERVISOR_IMAGE} holds this supervisor already (${existing?.id.slice(0, 12)})`);
         return;
       }
-      const context = mkdtempSync(join(temporary, 'openshell-supervisor-'));
+      const context = mkdtempSync(join(temporary, CONTEXT_PREFIX));
       try {
         await buildImage(ctx, supervisor, build, context, labels);
       } finally {

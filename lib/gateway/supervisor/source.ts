@@ -17,7 +17,7 @@ import type { Arch, Host } from '../../host.ts';
 import { COMPONENTS } from '../../product.ts';
 import { verifyArtifact } from '../../stage/artifacts.ts';
 import { executeStage, type KnownTools, prepareStage } from '../../stage/execute.ts';
-import { type Artifact, artifactsOf } from '../../stage/plan.ts';
+import { type Artifact, artifactsOf, stagePlaces } from '../../stage/plan.ts';
 import { dryRunLines } from '../../stage/report.ts';
 import type { Config, LaunchContext } from '../config.ts';
 import { driverEngine } from '../drivers/driver-engine.ts';
@@ -122,6 +122,7 @@ async function staged(ctx: LaunchContext, { build }: Config, arch: Arch, tools: 
     name: 'stage',
     title: 'supervisor, release',
     lines: dryRunLines(runner, prepared),
+    writes: stagePlaces(prepared.plan),
     run: () => executeStage(ctx, prepared),
   };
   return {

@@ -15,7 +15,11 @@ const LIB = join(SUITE_ROOT, 'lib');
 /** Runs a task with this body, which sees `ctx`, `args`, `fs` and the errors. */
 async function runBody(
   body: string,
-  { argv = [], onStart }: { argv?: readonly string[]; onStart?: (child: ChildProcess) => void } = {},
+  {
+    argv = [],
+    onStart,
+    redirect = '',
+  }: { argv?: readonly string[]; onStart?: (child: ChildProcess) => void; redirect?: string } = {},
 ) {
   const directory = temporaryDirectory();
   const file = join(directory, 'task.mts');
@@ -40,7 +44,9 @@ await runTask(
 `,
   );
   const env = { PATH: process.env.PATH ?? '', NAME: 'value' };
-  return runProcess(process.execPath, [file, ...argv], {
+  const direct = [process.execPath, file, ...argv] as const;
+  const [program, ...args] = redirect === '' ? direct : ['/bin/bash', '-c', `exec "$@" ${redirect}`, 'bash', ...direct];
+  return runProcess(program, args, {
     cwd: directory,
     env,
     ...(onStart === undefined ? {} : { onStart }),
@@ -183,6 +189,49 @@ test('a reader that has seen enough is not an error', async () => {
   const body = "for (let n = 0; n < 20; n++) { ctx.terminal.result('x'.repeat(65_536)); await sleep(1); }";
   const result = await runBody(body, { onStart: (child) => child.stdout?.once('data', () => child.stdout?.destroy()) });
   expect(result).toMatchObject({ status: 0, stderr: '' });
+});
+
+describe.runIf(process.platform === 'linux')('F15: what cannot be written, and where a task cannot be', () => {
+  /** Runs `tasks/stage.ts` in a shell that redirects. */
+  const inShell = (script: string, args: readonly string[]) =>
+    runProcess('/bin/bash', ['-c', script, 'bash', process.execPath, join(SUITE_ROOT, 'tasks/stage.ts'), ...args], {
+      cwd: temporaryDirectory(),
+      env: { PATH: process.env.PATH ?? '', OPENSHELL_ROOT: SUITE_ROOT },
+    });
+  const full = (name: string) => `error: ${name}: no space is left on the device; free some (ENOSPC)\n`;
+
+  test.each([[['--help']], [['supervisor', '--help']]])('stdout on a full device: %j', async (args) => {
+    const result = await inShell('exec "$@" > /dev/full', args);
+    expect(result).toMatchObject({ status: 1, stdout: '', stderr: full('stdout') });
+  });
+
+  test('a result that does not arrive is a failure', async () => {
+    const body = "ctx.terminal.result('x');";
+    expect(await runBody(body, { redirect: '> /dev/full' })).toMatchObject({ status: 1, stderr: full('stdout') });
+  });
+
+  test('stderr on a full device: the task ends, and stdout says why', async () => {
+    const body = "ctx.terminal.say('x'); ctx.terminal.result('ran');";
+    expect(await runBody(body, { redirect: '2> /dev/full' })).toMatchObject({ status: 1, stdout: full('stderr') });
+  });
+
+  test('another error arrives on stdout, with its own status', async () => {
+    const result = await runBody("throw usageError('wrong');", { redirect: '2> /dev/full' });
+    expect(result).toMatchObject({ status: 2, stdout: 'error: wrong\n' });
+    expect(await runBody("throw usageError('wrong');", { redirect: '> /dev/full 2> /dev/full' })).toMatchObject({
+      status: 2,
+    });
+  });
+
+  test('a start directory that is gone', async () => {
+    const gone = 'mkdir gone && cd gone && rmdir "$PWD" && exec "$@"';
+    const result = await inShell(gone, ['supervisor']);
+    expect(result).toMatchObject({ status: 2, stdout: '' });
+    expect(result.stderr).toMatch(
+      /^error: the directory that the task was started in \('\/\S+\/gone'\) does not exist any more; change to another one\n$/,
+    );
+    expect((await inShell(gone, ['--help'])).status).toBe(0);
+  });
 });
 
 describe("a task's own arguments", () => {

@@ -19,15 +19,9 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { failure } from '../../../lib/errors.ts';
-import {
-  copyWhole,
-  hasSameContent,
-  replaceWhole,
-  sweepTemporary,
-  verifyWritable,
-  writeWhole,
-} from '../../../lib/fs/atomic-write.ts';
-import { runProcess } from '../../support/run-task.ts';
+import { copyWhole, hasSameContent, replaceWhole, sweepTemporary, writeWhole } from '../../../lib/fs/atomic-write.ts';
+import { requireTools } from '../../support/real-tools.ts';
+import { runProcess, SUITE_ROOT } from '../../support/run-task.ts';
 import { refusalOf, taskErrorOf } from '../../support/task-errors.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
 
@@ -282,17 +276,40 @@ describe('sweeping', () => {
   });
 });
 
-describe('a directory that is needed later', () => {
-  test('may be missing, as long as it can be made', () => {
-    verifyWritable(join(temporaryDirectory(), 'a/b/c'), 'set X');
+const strace = requireTools('strace');
+describe('R6: flushing, in a process where it fails', strace.options, () => {
+  /** The first call flushes the file, the second one its directory. */
+  const writtenWhere = (call: number, errno: string) => {
+    const lib = join(SUITE_ROOT, 'lib/fs/atomic-write.ts');
+    const script = `import { writeWhole } from ${JSON.stringify(lib)}; writeWhole(${JSON.stringify(path)}, 'text', 0o600);`;
+    const inject = ['-f', '-qq', '-o', '/dev/null', '-e', `inject=fsync:error=${errno}:when=${call}`];
+    const args = [...inject, process.execPath, '--input-type=module', '-e', script];
+    return runProcess(strace.path('strace'), args, { cwd: directory, env: {} });
+  };
+
+  test.each(['EINVAL', 'EOPNOTSUPP', 'EBADF', 'EIO'])(
+    'the directory (%s): the file is there all the same',
+    async (errno) => {
+      expect(await writtenWhere(2, errno)).toMatchObject({ status: 0, stderr: '' });
+      expect(readFileSync(path, 'utf8')).toBe('text');
+    },
+  );
+
+  test.each(['EIO', 'ENOSPC'])('the file (%s): an error, and nothing is left', async (errno) => {
+    const result = await writtenWhere(1, errno);
+    expect(result.status).toBe(1);
+    expect(result.stderr).toMatch(new RegExp(`TaskError: ${path} cannot be written`));
+    expect(readdirSync(directory)).toEqual([]);
   });
 
-  test('is refused below a file, with what to do', () => {
-    const file = join(temporaryDirectory(), 'file');
-    writeFileSync(file, '');
-    expect(refusalOf(() => verifyWritable(join(file, 'x'), 'set X to another directory'))).toContain(
-      `2: ${join(file, 'x')} cannot be written to, because of ${file}; set X to another directory`,
-    );
+  test.runIf(process.getuid?.() === 0)('a directory that may be written and not read', async () => {
+    const script = `chmod 300 . && exec setpriv --bounding-set=-dac_override,-dac_read_search "$@"`;
+    const lib = join(SUITE_ROOT, 'lib/fs/atomic-write.ts');
+    const code = `import { writeWhole } from ${JSON.stringify(lib)}; writeWhole(${JSON.stringify(path)}, 'text', 0o600);`;
+    const args = ['-c', script, 'bash', process.execPath, '--input-type=module', '-e', code];
+    const env = { PATH: '/usr/bin:/bin' };
+    expect(await runProcess('/bin/bash', args, { cwd: directory, env })).toMatchObject({ status: 0, stderr: '' });
+    expect(readFileSync(path, 'utf8')).toBe('text');
   });
 });
 

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { chownSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { cleanUp, isLeftover, newRunName } from '../../../lib/publish/cleanup.ts';
 import { fakeTools, inProcess } from '../../support/in-process.ts';
 import { publishPlan, RUN } from '../../support/publish-plan.ts';
+import { requireTools } from '../../support/real-tools.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
 
 describe('leftovers', () => {
@@ -71,6 +73,39 @@ describe('cleaning up', () => {
     await cleanUp(ctx, plan, isOurs);
     expect(tools.lines().filter((line) => line.startsWith('podman manifest rm'))).toHaveLength(2);
     expect(ctx.screen.stderr()).toBe('');
+  });
+
+  test.runIf(process.getuid?.() === 0)('F5: in a shared directory what another user has left stays', async () => {
+    const { ctx, plan, temporary } = place('docker', ':');
+    const names = ['openshell-publish-999999999-1-0123abcd', 'openshell-publish-999999999-2-0123abcd'];
+    for (const name of names) {
+      mkdirSync(join(temporary, name), { mode: 0o700 });
+      writeFileSync(join(temporary, name, 'digest'), '');
+    }
+    chownSync(join(temporary, names[0] ?? ''), 65534, 65534);
+    await cleanUp(ctx, plan, isLeftover);
+    expect(readdirSync(temporary)).toContain(names[0]);
+    expect(readdirSync(temporary)).not.toContain(names[1]);
+    expect(ctx.screen.stderr()).toBe('');
+  });
+
+  const mounts = requireTools('unshare', 'chattr');
+  test('F5: what cannot be removed, and a directory that cannot be listed', mounts.options, async () => {
+    const { ctx, plan, temporary } = place('docker', ':');
+    const path = join(temporary, 'openshell-publish-999999999-1-0123abcd');
+    mkdirSync(path);
+    writeFileSync(join(path, 'digest'), '');
+    execFileSync('chattr', ['+i', path]);
+    try {
+      await cleanUp(ctx, plan, isLeftover);
+    } finally {
+      execFileSync('chattr', ['-i', path]);
+    }
+    expect(ctx.screen.stderr()).toMatch(
+      /^warning: what a publish has left cannot be removed: \/\S+: the operation is not permitted; [^\n]*\n$/,
+    );
+    const unlisted = { ...plan, scratch: join(temporary, 'absent/x') };
+    await expect(cleanUp(ctx, unlisted, isLeftover)).resolves.toBeUndefined();
   });
 
   test('what cannot be removed is a warning', async () => {

@@ -419,7 +419,7 @@ describe('arguments', () => {
     writeFileSync(join(start, 'file'), '');
     const refused = await checkout.run([], { OPENSHELL_VM_RUNTIME_COMPRESSED_DIR: 'file' }, { cwd: start });
     expect(refused).toMatchObject({ status: 2, stdout: '' });
-    expect(refused.stderr).toMatch(/^error: [^\n]*\/file cannot be written to, because of [^\n]*\n$/);
+    expect(refused.stderr).toMatch(/^error: [^\n]*\/file cannot be written: it is not a directory[^\n]*\n$/);
     expect(checkout.builds()).toHaveLength(1);
   });
 });

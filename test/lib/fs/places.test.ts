@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** What is known of a place before anything is written; file systems that refuse, for real: test/flows. */
+
+import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { Problems } from '../../../lib/cli/problems.ts';
+import { Terminal } from '../../../lib/cli/terminal.ts';
+import { notePlaces, type Place, verifyPlace } from '../../../lib/fs/places.ts';
+import { screen } from '../../support/in-process.ts';
+import { refusalOf } from '../../support/task-errors.ts';
+import { temporaryDirectory } from '../../support/temporary.ts';
+
+const KINDS = ['directory', 'file', 'opened', 'appended'] as const;
+
+function directoryWithAll() {
+  const directory = temporaryDirectory();
+  mkdirSync(join(directory, 'directory'));
+  writeFileSync(join(directory, 'file'), '');
+  symlinkSync('file', join(directory, 'link'));
+  symlinkSync('nothing', join(directory, 'dangling'));
+  return directory;
+}
+
+test.each(KINDS)('%s: it may be absent, with all that is above it, and nothing is written', (kind) => {
+  const directory = temporaryDirectory();
+  verifyPlace({ kind, path: join(directory, 'a/b/c') });
+  expect(readdirSync(directory)).toEqual([]);
+});
+
+test.each<[Place['kind'], string, RegExp | undefined]>([
+  ['directory', 'directory', undefined],
+  ['directory', 'file', /file cannot be written: it is not a directory; remove it$/],
+  ['directory', 'file/x/y', /file\/x\/y cannot be written because of \/\S+\/file: it is not a directory; remove it$/],
+  ['directory', 'dangling/x', /because of \S+\/dangling: it is a link to something that does not exist; remove it$/],
+  ['file', 'file', undefined],
+  ['file', 'link', undefined],
+  ['file', 'dangling', undefined],
+  ['file', 'directory', /directory cannot be written: it is a directory where a file is wanted; remove it \(EISDIR\)$/],
+  ['opened', 'file', undefined],
+  ['opened', 'link', /link cannot be written: it is a link; remove it$/],
+  ['opened', 'dangling', /dangling cannot be written: it is a link; remove it$/],
+  ['opened', 'directory', /\(EISDIR\)$/],
+  ['appended', 'link', undefined],
+  ['appended', 'dangling', /it is a link to something that does not exist; remove it$/],
+  ['appended', 'directory', /\(EISDIR\)$/],
+])('%s in the place of which there is: %s', (kind, name, problem) => {
+  const place = { kind, path: join(directoryWithAll(), name) };
+  if (problem === undefined) verifyPlace(place);
+  else expect(refusalOf(() => verifyPlace(place))).toMatch(problem);
+});
+
+test('what is appended to may be a device', () => {
+  verifyPlace({ kind: 'appended', path: '/dev/null' });
+});
+
+describe.each(KINDS)('a name that is too long, %s', (kind) => {
+  test.each(['x'.repeat(256), `absent/${'ä'.repeat(128)}/x`, 'y/'.repeat(2500)])('%.20s', (name) => {
+    const path = join(temporaryDirectory(), name);
+    expect(refusalOf(() => verifyPlace({ kind, path }))).toMatch(
+      /cannot be written: the name is too long; use a shorter path \(ENAMETOOLONG\)$/,
+    );
+  });
+});
+
+test('a file that is replaced has a longer name for a moment', () => {
+  const path = join(temporaryDirectory(), 'x'.repeat(250));
+  expect(refusalOf(() => verifyPlace({ kind: 'file', path }))).toMatch(/\(ENAMETOOLONG\)$/);
+  verifyPlace({ kind: 'appended', path });
+});
+
+test.runIf(process.platform === 'linux').each(['/proc/nope', '/sys/nope/x', '/proc/self/fd/y'])(
+  'F15b: %s is never created',
+  (path) => {
+    expect(refusalOf(() => verifyPlace({ kind: 'directory', path, remedy: 'set X to another directory' }))).toMatch(
+      /because of \/\S+: it belongs to the kernel, and holds no files of users; use another one, or set X to another directory$/,
+    );
+  },
+);
+
+test('of several places all problems are told, and what is in the way of several is told once', () => {
+  const directory = directoryWithAll();
+  const at = (path: string) => ({ kind: 'file', path: join(directory, path) }) as const;
+  const problems = new Problems();
+  notePlaces(problems, [at('file/a'), at('file/b/c'), at('ok'), at('directory')]);
+  const shown = screen();
+  expect(() => problems.throwIfAny(new Terminal(shown.out, shown.err, {}))).toThrow(
+    `${directory}/directory cannot be written: it is a directory`,
+  );
+  expect(shown.stderr()).toMatch(/^error: .*file\/a cannot be written because of .*\/file: [^\n]*\n$/);
+});
