@@ -96,7 +96,8 @@ function report(terminal: Terminal, error: unknown): void {
     if (error instanceof InterruptedError) setTimeout(() => process.exit(), LINGER_MS).unref();
   } else {
     terminal.error('this is a bug of the tasks, please report it:');
-    terminal.say(error instanceof Error ? (error.stack ?? error.message) : String(error));
+    const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    for (const line of stack.split('\n')) terminal.say(line);
     process.exitCode = EXIT.failed;
   }
 }
