@@ -496,6 +496,22 @@ describe('what others have staged', () => {
     expect(checkout.builds()).toHaveLength(1);
   });
 
+  test.each(['.:BIN', ':BIN', 'BIN:', '~:BIN', './:../checkout:BIN'])(
+    'F21: what was found on the PATH %s is what is started, not what the checkout has',
+    async (path) => {
+      const checkout = checkoutWith('docker');
+      for (const name of ['docker', 'cargo', 'cargo-zigbuild', 'rustup', 'zig']) {
+        writeFileSync(join(checkout.root, name), `#!/bin/sh\necho ${name} >> ${checkout.root}/planted\n`, {
+          mode: 0o755,
+        });
+      }
+      const env = { PATH: path.replace('BIN', checkout.tools.bin), HOME: checkout.root };
+      expect((await build(checkout, ['supervisor'], env)).status).toBe(0);
+      expect(existsSync(join(checkout.root, 'planted'))).toBe(false);
+      expect(callsOf(checkout, 'docker')).toHaveLength(3);
+    },
+  );
+
   test.each(['false', 'Off', '0', ''])('L1: CI=%s is not CI', async (CI) => {
     const checkout = checkoutWith('docker');
     expect((await build(checkout, ['supervisor'], { CI })).status).toBe(0);
