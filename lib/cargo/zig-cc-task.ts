@@ -9,6 +9,7 @@ import type { RunnerContext } from '../build-env.ts';
 import { findCheckout } from '../checkout.ts';
 import { readPath } from '../cli/env.ts';
 import { shown, usageError } from '../errors.ts';
+import { asOwner } from '../fs/ownership.ts';
 import { absolutePath } from '../fs/paths.ts';
 import { shellQuote } from '../process/command.ts';
 import { removeStaleCmakeCaches } from './cmake-cache.ts';
@@ -46,7 +47,8 @@ export async function setUpZigWrapper(
   if (workflowFile === undefined) {
     terminal.result(...wrapper.variables.map(([name, value]) => `export ${name}=${shellQuote(value)}`));
   } else {
-    appendFileSync(workflowFile, wrapper.variables.map(([name, value]) => workflowLine(name, value)).join(''));
+    const lines = wrapper.variables.map(([name, value]) => workflowLine(name, value));
+    asOwner(workflowFile, () => appendFileSync(workflowFile, lines.join('')));
   }
 }
 

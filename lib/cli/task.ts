@@ -7,6 +7,7 @@ import { enableCompileCache } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describeError, EXIT, InterruptedError, machineErrorText, oneLine, TaskError } from '../errors.ts';
+import { isOfOther } from '../fs/ownership.ts';
 import { isHangupIgnored } from '../process/hangup.ts';
 import { Signals } from '../process/signals.ts';
 import { type Arguments, type Declaration, parseArguments } from './args.ts';
@@ -43,7 +44,9 @@ export async function runTask<const D extends Declaration>(
   declaration: D,
   body: TaskBody<D>,
 ): Promise<void> {
-  enableCompileCache(join(import.meta.dirname, '..', '..', 'node_modules', '.cache', 'openshell-tasks'));
+  const cache = join(import.meta.dirname, '..', '..', 'node_modules', '.cache', 'openshell-tasks');
+  // Node would write to it as root.
+  if (!isOfOther(cache)) enableCompileCache(cache);
   ignoreClosedPipe(process.stdout);
   ignoreClosedPipe(process.stderr);
   const terminal = new Terminal(process.stdout, process.stderr, process.env);

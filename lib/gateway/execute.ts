@@ -18,12 +18,12 @@ import type { LaunchEngine } from '../engine/types.ts';
 import { usageError } from '../errors.ts';
 import { verifyWritable } from '../fs/atomic-write.ts';
 import { type Held, holderText, type Lock, type LockedPlace, takeLock, whoHolds } from '../fs/lock.ts';
-import { invokerOf } from '../fs/ownership.ts';
 import { makePrivateDirectory, ownersOf } from '../fs/private-directory.ts';
 import { thisHost } from '../host.ts';
 import { COMPILED_IN, COMPONENTS } from '../product.ts';
 import type { KnownTools } from '../stage/execute.ts';
 import { type Config, type LaunchContext, type LaunchFlags, resolveConfig } from './config.ts';
+import { verifyDatabase } from './database.ts';
 import type { DriverRecord, PrepareDriver } from './drivers/types.ts';
 import { type LaunchPlan, type LaunchSteps, launchSteps } from './plan.ts';
 import { verifyPortFree } from './port.ts';
@@ -47,7 +47,7 @@ export async function launch(
 ): Promise<number> {
   const { env, startDirectory, terminal } = taskCtx;
   const root = findCheckout(env, startDirectory);
-  const invoker = invokerOf(env);
+  const { invoker } = taskCtx.runner;
   const ctx = { ...taskCtx, root, host: thisHost(), invoker, flags, problems: new Problems(), engine };
   const plan = await planLaunch(ctx, record);
   const steps = launchSteps(ctx, plan);
@@ -82,6 +82,7 @@ async function verifyPlace(config: Config, problems: Problems): Promise<void> {
     const held = await whoHolds(lockOf(config));
     if (held !== undefined) throw inUse(config, held);
   });
+  problems.attempt(() => verifyDatabase(config), undefined);
   // The gateway is registered when everything else is done, too late to find that this cannot be.
   problems.attempt(() => {
     const registry = dirname(metadataPath(config.configHome, config.name));

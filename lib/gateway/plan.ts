@@ -15,6 +15,7 @@ import type { DevBuildPlan } from '../dev-build/plan.ts';
 import { writeWhole } from '../fs/atomic-write.ts';
 import { type Command, cmd } from '../process/command.ts';
 import type { Config, LaunchContext } from './config.ts';
+import { databasePath } from './database.ts';
 import type { BuiltStep, DriverRecord, Preparation, Step } from './drivers/types.ts';
 import { gatewayToml, sqliteUrl } from './gateway-toml.ts';
 
@@ -127,10 +128,6 @@ function gatewayEnvironment(env: Environment, { gatewayEnv }: Preparation): Envi
   const removed = [...DECIDED, ...(env.XDG_CONFIG_HOME === '' ? ['XDG_CONFIG_HOME'] : [])];
   const wanted = { ...Object.fromEntries(removed.map((name) => [name, undefined])), ...gatewayEnv };
   return Object.fromEntries(Object.entries(wanted).filter(([name, value]) => env[name] !== value));
-}
-
-export function databasePath(config: Config): string {
-  return join(config.stateDirectory, 'gateway.db');
 }
 
 function configPath(config: Config): string {

@@ -8,11 +8,11 @@ import { Problems } from '../cli/problems.ts';
 import { probeBuilder, verifyPlatforms } from '../engine/buildx-builder.ts';
 import { detectEngine, serverArch } from '../engine/detect.ts';
 import type { Engine } from '../engine/types.ts';
-import { makeDirectory } from '../fs/ownership.ts';
 import { thisHost } from '../host.ts';
 import type { Command } from '../process/command.ts';
 import type { IMAGE_TARGETS } from '../product.ts';
 import { prepareStage } from '../stage/execute.ts';
+import { verifyCaches, withCaches } from './cache-directories.ts';
 import { type ImageConfig, resolveImageConfig, verifyDockerfile } from './config.ts';
 import { imageBuild, imageCommands, type PreparedImage } from './plan.ts';
 import { destinationText, imageLines } from './report.ts';
@@ -32,11 +32,10 @@ export async function buildImage(
   const { terminal } = ctx;
   const { config, engine, prepared } = await planImage(ctx, target, extra);
   if (isDryRun) return terminal.result(...imageLines(ctx, prepared));
-  const { cache, commands, stage, staging } = prepared;
-  await withStaged(ctx, stage, staging, async () => {
-    if (cache !== undefined) makeDirectory(cache);
-    await runImageCommands(ctx, config.reference, commands);
-  });
+  const { commands, stage, staging } = prepared;
+  await withStaged(ctx, stage, staging, () =>
+    withCaches(cachesOf(prepared), () => runImageCommands(ctx, config.reference, commands)),
+  );
   const { output } = config.image;
   if (output.kind !== 'output') terminal.result(config.reference);
   const platforms = stage.arches.map((arch) => `linux/${arch}`).join(', ');
@@ -79,7 +78,12 @@ async function prepareImage(
     verifyPlatforms(engine, driver, image.platforms);
     return imageCommands(engine, image, ctx.startDirectory);
   });
+  problems.attempt(() => verifyCaches(cachesOf({ cache })));
   return commands && { stage, staging, cache, commands };
+}
+
+function cachesOf({ cache }: Pick<PreparedImage, 'cache'>): string[] {
+  return cache === undefined ? [] : [cache];
 }
 
 export async function runImageCommands(

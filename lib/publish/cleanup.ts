@@ -11,6 +11,7 @@ import { dirname, join } from 'node:path';
 import type { RunnerContext } from '../build-env.ts';
 import { probeCommand } from '../engine/detect.ts';
 import { describeError, oneLine } from '../errors.ts';
+import { asOwner } from '../fs/ownership.ts';
 import { namesIn } from '../fs/paths.ts';
 import { isSameProcess, thisProcess } from '../process/identity.ts';
 import { type PublishPlan, SCRATCH_PREFIX } from './plan.ts';
@@ -41,7 +42,8 @@ export async function cleanUp(
   const temporary = dirname(scratch);
   for (const name of namesIn(temporary).filter((one) => one.startsWith(SCRATCH_PREFIX) && isOver(one))) {
     try {
-      rmSync(join(temporary, name), { recursive: true, force: true });
+      const directory = join(temporary, name);
+      asOwner(directory, () => rmSync(directory, { recursive: true, force: true }));
     } catch (error) {
       warn(describeError(error));
     }

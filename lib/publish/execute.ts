@@ -3,15 +3,17 @@
 /** Publishing both images: all is checked, compiled, built, pushed and tagged, and then read back from the registry. */
 
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import type { RunnerContext } from '../build-env.ts';
 import { findCheckout } from '../checkout.ts';
 import { Problems } from '../cli/problems.ts';
 import { detectEngine } from '../engine/detect.ts';
 import { describeError, EXIT, failure, InterruptedError, oneLine, shown, TaskError, usageError } from '../errors.ts';
-import { makeDirectory } from '../fs/ownership.ts';
+import { asOwner } from '../fs/ownership.ts';
 import { parseTable } from '../fs/parse-json.ts';
 import { temporaryRoot } from '../fs/temporary-root.ts';
 import { thisHost } from '../host.ts';
+import { verifyCaches, withCaches } from '../image/cache-directories.ts';
 import { dockerfileOf, verifyDockerfile } from '../image/config.ts';
 import { verifyPrebuilt, withStaged } from '../image/staged-binaries.ts';
 import type { Command } from '../process/command.ts';
@@ -74,7 +76,10 @@ async function preparePublish(ctx: RunnerContext, extra: readonly string[]): Pro
     terminal.warn(`${builder.name} does not list ${foreign.join(', ')}: RUN in a Dockerfile needs emulation there`);
   }
   const publishing = { docker: DOCKER_PUBLISHING, podman: PODMAN_PUBLISHING }[engine.record.name];
-  return planPublish(config, { engine, publishing, builder, run: newRunName(), stage, staging }, temporaryRoot());
+  const chosen = { engine, publishing, builder, run: newRunName(), stage, staging };
+  const plan = planPublish(config, chosen, temporaryRoot());
+  verifyCaches(plan.caches);
+  return plan;
 }
 
 /**
@@ -99,11 +104,10 @@ async function execute(ctx: RunnerContext, plan: PublishPlan): Promise<Row[]> {
   const engine = engineCommands(ctx, plan, start, readDigest);
   if (builder.creation !== undefined) await engine.run(builder.creation);
   const before = await readBefore(ctx, plan);
-  mkdirSync(scratch, { mode: 0o700 });
-  for (const cache of caches) makeDirectory(cache);
+  asOwner(dirname(scratch), () => mkdirSync(scratch, { mode: 0o700 }));
   let built: PushContent[] = [];
   await withStaged(ctx, stage, staging, async () => {
-    built = await part('images', () => buildImages(engine, plan));
+    built = await part('images', () => withCaches(caches, () => buildImages(engine, plan)));
   });
   const published = await part('content and tags', () => publishBuilt(plan, built, before));
   return part('read back', async () => {
