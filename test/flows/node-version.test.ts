@@ -65,7 +65,8 @@ const COMMANDS = [
 ];
 
 test.each(COMMANDS)('R4: %s on an older Node is one line that says why, and what to do', async (command) => {
-  for (const installer of ['npm', 'pnpm'] as const) expect(await new Clone(installer).run(command)).toMatchObject(REFUSED);
+  for (const installer of ['npm', 'pnpm'] as const)
+    expect(await new Clone(installer).run(command)).toMatchObject(REFUSED);
 });
 
 test.each(['npm', 'pnpm'] as const)(
