@@ -82,7 +82,7 @@ async function verifyPlace(config: Config, problems: Problems): Promise<void> {
     const held = await whoHolds(lockOf(config));
     if (held !== undefined) throw inUse(config, held);
   });
-  problems.attempt(() => verifyDatabase(config), undefined);
+  problems.attempt(() => verifyDatabase(config));
   // The gateway is registered when everything else is done, too late to find that this cannot be.
   problems.attempt(() => {
     const registry = dirname(metadataPath(config.configHome, config.name));
