@@ -18,6 +18,8 @@ import { definedOnly, type Environment } from './cli/env.ts';
 import type { TaskContext } from './cli/task.ts';
 import type { Terminal } from './cli/terminal.ts';
 import { failure, usageError } from './errors.ts';
+import { probeHome } from './fs/invoker-home.ts';
+import type { Invoker } from './fs/ownership.ts';
 import { type Machine, thisMachine } from './host.ts';
 import { Guard, wrapperOf } from './nofile/guard.ts';
 import { limitPrefix } from './nofile/policy.ts';
@@ -57,11 +59,16 @@ export interface RunnerContext extends TaskContext {
 }
 
 /**
- * The context of a task that starts programs.
+ * The context of a task that starts programs. Under sudo the home of the user is asked for where no file tells it.
+ * @param machine another machine than this one
  * @throws usageError for a wrong guard variable, or where bash is missing
  */
-export function withRunner(ctx: TaskContext): RunnerContext {
-  return { ...ctx, runner: new Runner(ctx) };
+export async function withRunner(ctx: TaskContext, machine: Machine = thisMachine(ctx.env)): Promise<RunnerContext> {
+  const { invoker, platform } = machine;
+  const runner = new Runner(ctx, machine);
+  if (invoker === undefined || invoker.home !== undefined) return { ...ctx, runner };
+  const home = await probeHome((command, timeoutMs) => runner.probe(command, timeoutMs), platform, invoker);
+  return { ...ctx, runner: new Runner(ctx, { ...machine, invoker: { ...invoker, ...home } }) };
 }
 
 export class Runner {
@@ -156,6 +163,11 @@ export class Runner {
     this.#signals.throwIfReceived();
     const signal = child.signalCode ?? undefined;
     if (status !== 0) throw commandFailed(command, { status, signal, stdout: '', stderr: '', timedOut: false });
+  }
+
+  /** The user who called sudo. */
+  get invoker(): Invoker | undefined {
+    return this.#machine.invoker;
   }
 
   /** Whether `exec` replaces this process; else it runs the program as a child. */

@@ -138,12 +138,15 @@ export function describeError(error: unknown): string {
   return oneLine(parts.join(': '));
 }
 
-/** The text with line breaks and other control characters as visible escapes (`\n`, `\x1b`). */
+/** What breaks a line, moves the cursor, or shows the text after it in another order. */
+export const CONTROL_CHARACTERS = /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu;
+
+/** The text with line breaks and other control characters as visible escapes (`\n`, `\x1b`, `\u2028`). */
 export function oneLine(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
-  return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, (character) => {
+  return text.replace(CONTROL_CHARACTERS, (character) => {
     const named = ({ '\n': '\\n', '\r': '\\r', '\t': '\\t' } as Record<string, string>)[character];
-    return named ?? `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`;
+    const code = character.charCodeAt(0).toString(16);
+    return named ?? (code.length > 2 ? `\\u${code.padStart(4, '0')}` : `\\x${code.padStart(2, '0')}`);
   });
 }
 

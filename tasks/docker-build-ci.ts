@@ -28,6 +28,6 @@ await runTask(
   async (ctx, { flags, passThrough }) => {
     const { withRunner } = await import('../lib/build-env.ts');
     const { buildCiImage } = await import('../lib/image/ci.ts');
-    await buildCiImage(withRunner(ctx), passThrough, flags['dry-run']);
+    await buildCiImage(await withRunner(ctx), passThrough, flags['dry-run']);
   },
 );

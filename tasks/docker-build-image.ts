@@ -36,6 +36,6 @@ await runTask(
   async (ctx, { flags, passThrough, positionals }) => {
     const { withRunner } = await import('../lib/build-env.ts');
     const { buildImage } = await import('../lib/image/execute.ts');
-    await buildImage(withRunner(ctx), positionals.target, passThrough, flags['dry-run']);
+    await buildImage(await withRunner(ctx), positionals.target, passThrough, flags['dry-run']);
   },
 );

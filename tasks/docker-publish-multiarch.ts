@@ -30,6 +30,6 @@ await runTask(
   async (ctx, { flags, passThrough }) => {
     const { withRunner } = await import('../lib/build-env.ts');
     const { publish } = await import('../lib/publish/execute.ts');
-    await publish(withRunner(ctx), passThrough, flags['dry-run']);
+    await publish(await withRunner(ctx), passThrough, flags['dry-run']);
   },
 );

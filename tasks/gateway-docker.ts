@@ -10,5 +10,5 @@ await runTask(import.meta.url, LAUNCHERS.docker, async (ctx, { flags }) => {
   const { withRunner } = await import('../lib/build-env.ts');
   const { launch } = await import('../lib/gateway/execute.ts');
   const { DOCKER_DRIVER } = await import('../lib/gateway/drivers/docker.ts');
-  return launch(withRunner(ctx), DOCKER_DRIVER, flags);
+  return launch(await withRunner(ctx), DOCKER_DRIVER, flags);
 });

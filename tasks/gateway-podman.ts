@@ -10,5 +10,5 @@ await runTask(import.meta.url, LAUNCHERS.podman, async (ctx, { flags }) => {
   const { withRunner } = await import('../lib/build-env.ts');
   const { launch } = await import('../lib/gateway/execute.ts');
   const { PODMAN_DRIVER } = await import('../lib/gateway/drivers/podman.ts');
-  return launch(withRunner(ctx), PODMAN_DRIVER, flags);
+  return launch(await withRunner(ctx), PODMAN_DRIVER, flags);
 });

@@ -10,5 +10,5 @@ await runTask(import.meta.url, LAUNCHERS.vm, async (ctx, { flags }) => {
   const { withRunner } = await import('../lib/build-env.ts');
   const { launch } = await import('../lib/gateway/execute.ts');
   const { VM_DRIVER } = await import('../lib/gateway/drivers/vm.ts');
-  return launch(withRunner(ctx), VM_DRIVER, flags);
+  return launch(await withRunner(ctx), VM_DRIVER, flags);
 });

@@ -9,5 +9,5 @@ import { GATEWAY } from '../lib/gateway/flags.ts';
 await runTask(import.meta.url, GATEWAY, async (ctx, { flags, positionals }) => {
   const { withRunner } = await import('../lib/build-env.ts');
   const { launchSelected } = await import('../lib/gateway/select-driver.ts');
-  return launchSelected(withRunner(ctx), flags, positionals['launcher-option']);
+  return launchSelected(await withRunner(ctx), flags, positionals['launcher-option']);
 });

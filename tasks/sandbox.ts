@@ -22,6 +22,6 @@ await runTask(
   async (ctx, { flags, passThrough }) => {
     const { withRunner } = await import('../lib/build-env.ts');
     const { sandbox } = await import('../lib/sandbox/execute.ts');
-    return sandbox(withRunner(ctx), passThrough, flags['dry-run']);
+    return sandbox(await withRunner(ctx), passThrough, flags['dry-run']);
   },
 );

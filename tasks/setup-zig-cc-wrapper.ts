@@ -25,6 +25,6 @@ await runTask(
     const { withRunner } = await import('../lib/build-env.ts');
     const { setUpZigWrapper } = await import('../lib/cargo/zig-cc-task.ts');
     const { 'cargo-target': cargoTarget, 'zig-target': zigTarget, 'wrapper-dir': directory } = positionals;
-    await setUpZigWrapper(withRunner(ctx), cargoTarget, zigTarget, directory);
+    await setUpZigWrapper(await withRunner(ctx), cargoTarget, zigTarget, directory);
   },
 );

@@ -28,6 +28,6 @@ await runTask(
   async (ctx, { flags, positionals }) => {
     const { withRunner } = await import('../lib/build-env.ts');
     const { stage } = await import('../lib/stage/execute.ts');
-    await stage(withRunner(ctx), positionals.target ?? 'all', flags['dry-run']);
+    await stage(await withRunner(ctx), positionals.target ?? 'all', flags['dry-run']);
   },
 );

@@ -28,7 +28,7 @@ await runTask(
       'OPENSHELL_TASKS_TOOLS names the directory for tools that are fetched (default .tools in this clone).',
   },
   async (ctx) => {
-    await demo(withRunner(ctx));
+    await demo(await withRunner(ctx));
   },
 );
 

@@ -24,7 +24,7 @@ await runTask(
       // Last: they take longest, and whoever builds no images does without them.
       ...(Object.keys(GO_TOOLS) as (keyof typeof GO_TOOLS)[]),
     ] as const;
-    await fetchTools(withRunner(context), names);
+    await fetchTools(await withRunner(context), names);
     for (const name of names) {
       const found = findTool(name, context.env);
       if (found.ok) context.terminal.result(`${name}: ${found.path}`);

@@ -7,6 +7,7 @@
 
 import { globSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { asOwner } from '../fs/ownership.ts';
 
 const FOREIGN_COMPILER = /cargo-zigbuild|zigc(?:c|xx)-[^\s"]*unknown-linux-gnu\.\d+\.\d+/;
 
@@ -19,7 +20,7 @@ export function removeStaleCmakeCaches(targetDirectory: string, triple: string):
   const stale = globSync(`${triple}/{release,debug}/build/z3-sys-*/out/build`, { cwd: targetDirectory })
     .map((directory) => join(targetDirectory, directory))
     .filter(namesForeignCompiler);
-  for (const directory of stale) rmSync(directory, { recursive: true, force: true });
+  for (const directory of stale) asOwner(directory, () => rmSync(directory, { recursive: true, force: true }));
   return stale;
 }
 

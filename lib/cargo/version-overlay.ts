@@ -25,7 +25,7 @@ import type { Terminal } from '../cli/terminal.ts';
 import { failure, naming, usageError } from '../errors.ts';
 import { copyWhole, temporaryOf, writeWhole } from '../fs/atomic-write.ts';
 import { whileLocked } from '../fs/lock.ts';
-import { makeDirectory } from '../fs/ownership.ts';
+import { asOwner, makeDirectory } from '../fs/ownership.ts';
 import { isTable } from '../fs/parse-json.ts';
 import type { Signals } from '../process/signals.ts';
 
@@ -99,7 +99,7 @@ async function writeOverlay(overlay: Overlay): Promise<void> {
   for (const name of names) link(join(overlay.root, name), join(overlay.directory, name));
   for (const name of readdirSync(overlay.directory)) {
     const path = join(overlay.directory, name);
-    if (!names.includes(name) && lstatSync(path).isSymbolicLink()) rmSync(path);
+    if (!names.includes(name) && lstatSync(path).isSymbolicLink()) asOwner(overlay.directory, () => rmSync(path));
   }
   writeWhole(join(overlay.directory, 'Cargo.toml'), manifest, 0o644);
   const lock = join(overlay.root, 'Cargo.lock');
@@ -125,7 +125,9 @@ function link(target: string, path: string): void {
     throw failure(`${path} is in the way of a link; remove ${dirname(path)} and try again`);
   }
   const temporary = temporaryOf(path);
-  rmSync(temporary, { force: true });
-  symlinkSync(target, temporary);
-  renameSync(temporary, path);
+  asOwner(dirname(path), () => {
+    rmSync(temporary, { force: true });
+    symlinkSync(target, temporary);
+    renameSync(temporary, path);
+  });
 }

@@ -9,6 +9,7 @@ import type { RunnerContext } from '../build-env.ts';
 import { findCheckout } from '../checkout.ts';
 import { readPath } from '../cli/env.ts';
 import { naming, shown, usageError } from '../errors.ts';
+import { asOwner } from '../fs/ownership.ts';
 import { absolutePath } from '../fs/paths.ts';
 import { files, verifyPlaces } from '../fs/places.ts';
 import { shellQuote } from '../process/command.ts';
@@ -54,7 +55,7 @@ export async function setUpZigWrapper(
     terminal.result(...wrapper.variables.map(([name, value]) => `export ${name}=${shellQuote(value)}`));
   } else {
     const text = wrapper.variables.map(([name, value]) => workflowLine(name, value)).join('');
-    naming(workflowFile, () => appendFileSync(workflowFile, text));
+    asOwner(workflowFile, () => naming(workflowFile, () => appendFileSync(workflowFile, text)));
   }
 }
 

@@ -54,7 +54,7 @@ export function readPath<N extends PathName>(env: Environment, name: N, startDir
 }
 
 function parse(variable: Variable, name: string, text: string): string | number | boolean {
-  if (variable.kind === 'boolean') return parseBoolean(name, text);
+  if (variable.kind === 'boolean') return variable.isAnyText ? !isFalseWord(text) : parseBoolean(name, text);
   if (variable.kind === 'count') return parseCount(name, text, variable.min ?? COUNT_MIN);
   return variable.choices === undefined ? text : parseChoice(name, text, variable.choices);
 }
@@ -80,10 +80,13 @@ export function firstOf(
  * @throws usageError for any other text
  */
 export function parseBoolean(source: string, text: string, alsoAllowed: readonly string[] = []): boolean {
-  const lower = text.toLowerCase();
-  if (TRUE.includes(lower)) return true;
-  if (FALSE.includes(lower)) return false;
+  if (TRUE.includes(text.toLowerCase())) return true;
+  if (isFalseWord(text)) return false;
   throw notAllowed(source, text, `are ${[...alsoAllowed, TRUE.join('/'), FALSE.join('/')].join(', ')}`);
+}
+
+function isFalseWord(text: string): boolean {
+  return FALSE.includes(text.toLowerCase());
 }
 
 /**

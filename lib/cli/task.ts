@@ -17,6 +17,7 @@ import {
   TaskError,
   usageError,
 } from '../errors.ts';
+import { isOfOther } from '../fs/ownership.ts';
 import { isHangupIgnored } from '../process/hangup.ts';
 import { Signals } from '../process/signals.ts';
 import { type Arguments, type Declaration, parseArguments } from './args.ts';
@@ -54,7 +55,9 @@ export async function runTask<const D extends Declaration>(
   declaration: D,
   body: TaskBody<D>,
 ): Promise<void> {
-  enableCompileCache(join(import.meta.dirname, '..', '..', 'node_modules', '.cache', 'openshell-tasks'));
+  const cache = join(import.meta.dirname, '..', '..', 'node_modules', '.cache', 'openshell-tasks');
+  // Node would write to it as root.
+  if (!isOfOther(cache)) enableCompileCache(cache);
   const out = new Output(process.stdout, 'stdout');
   const err = new Output(process.stderr, 'stderr');
   const terminal = new Terminal(out, err, process.env);
@@ -127,7 +130,8 @@ async function report(
       terminal.error(machine ?? describeError(error));
     } else {
       terminal.error('this is a bug of the tasks, please report it:');
-      terminal.say(error instanceof Error ? (error.stack ?? error.message) : String(error));
+      const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      for (const line of stack.split('\n')) terminal.say(line);
     }
     await settled(stream);
   } catch {

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** What the user sees: results on stdout; progress, echo and reports on stderr. All colour of the suite is here. */
+/**
+ * What the user sees: results on stdout; progress, echo and reports on stderr. All colour of the suite is here. What is
+ * one line to the caller is one line on the terminal, whatever names and values have in them.
+ */
 
+import { oneLine } from '../errors.ts';
 import type { Environment } from './env.ts';
 
 /** A stream that text is written to. */
@@ -38,27 +42,27 @@ export class Terminal {
 
   /** Lines of the result, on stdout. */
   result(...lines: readonly string[]): void {
-    for (const line of lines) this.#out.write(`${line}\n`);
+    for (const line of lines) this.#out.write(`${oneLine(line)}\n`);
   }
 
   /** A line of progress. */
   say(text: string): void {
-    this.#err.write(`${text}\n`);
+    this.#line(oneLine(text));
   }
 
   /** A command that is about to run. */
   echo(text: string): void {
-    this.say(this.#paint('2', `$ ${text}`));
+    this.#line(this.#paint('2', `$ ${oneLine(text)}`));
   }
 
   warn(text: string): void {
-    this.say(`${this.#paint('1;33', 'warning:')} ${text}`);
+    this.#line(`${this.#paint('1;33', 'warning:')} ${oneLine(text)}`);
   }
 
   error(text: string): void {
     // The progress bar of a program that was stopped may still be on this line.
     const fresh = this.#isAnsi ? '\r\u001b[K' : '';
-    this.say(`${fresh}${this.#paint('1;31', 'error:')} ${text}`);
+    this.#line(`${fresh}${this.#paint('1;31', 'error:')} ${oneLine(text)}`);
   }
 
   /** Bytes of a child, as they come. */
@@ -68,7 +72,7 @@ export class Terminal {
 
   /** Runs a part of the task under a heading; unless it is inside another section, `timings` has its time. */
   async section<T>(title: string, body: () => Promise<T>, heading: string = title): Promise<T> {
-    this.say(this.#paint('1', `==> ${heading}`));
+    this.#line(this.#paint('1', `==> ${oneLine(heading)}`));
     const start = performance.now();
     this.#depth++;
     try {
@@ -82,6 +86,10 @@ export class Terminal {
   /** What took how long: `targets 0.02 s, cargo 12.3 s`. */
   timings(): string {
     return this.#timings.join(', ');
+  }
+
+  #line(text: string): void {
+    this.#err.write(`${text}\n`);
   }
 
   #paint(code: string, text: string): string {

@@ -14,6 +14,8 @@ interface Details {
   readonly otherwise?: string;
   /** The least `count`; 1 where nothing is said. */
   readonly min?: number;
+  /** A `boolean` of another system, not ours: any text that is not a false word is true. */
+  readonly isAnyText?: true;
 }
 
 export interface Variable extends Details {
@@ -146,7 +148,10 @@ export const BUILD_VARIABLES = {
   PREBUILT_AUTO_STAGE: boolean('whether the binaries are compiled and staged first; else staged ones are verified', {
     default: true,
   }),
-  CI: boolean('as PREBUILT_AUTO_STAGE=0, and no local cache', { default: false }),
+  CI: boolean('any text but a false word: as PREBUILT_AUTO_STAGE=0, and no local cache', {
+    default: false,
+    isAnyText: true,
+  }),
   MISE_GITHUB_TOKEN: text('token for downloads in the build, which gets it as the secret MISE_GITHUB_TOKEN'),
   GITHUB_TOKEN: text('the same, after MISE_GITHUB_TOKEN'),
   DOCKER_REGISTRY: text('registry and path to publish to, ghcr.io/org', { otherwise: 'required' }),

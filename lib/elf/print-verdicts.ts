@@ -3,7 +3,7 @@
 /** Verifying several binaries: every file is inspected, and one that fails fails the task. */
 
 import type { Terminal } from '../cli/terminal.ts';
-import { failure, oneLine } from '../errors.ts';
+import { failure } from '../errors.ts';
 import { absolutePath } from '../fs/paths.ts';
 import type { BinaryFacts, Verdict } from './verify.ts';
 
@@ -21,7 +21,7 @@ export function printVerdicts(
 ): void {
   let failed = 0;
   for (const binary of binaries) {
-    terminal.result(`==> Inspecting ${oneLine(binary)}`);
+    terminal.result(`==> Inspecting ${binary}`);
     const verdict = inspect(absolutePath(startDirectory, binary));
     if (verdict.ok) {
       terminal.result(passed(verdict.facts));

@@ -10,6 +10,7 @@ import {
   closeSync,
   constants,
   copyFileSync,
+  fstatSync,
   fsyncSync,
   lstatSync,
   openSync,
@@ -22,7 +23,7 @@ import {
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { EXIT, errnoOf, failure, naming } from '../errors.ts';
-import { makeDirectory, takeDirectoryOwner } from './ownership.ts';
+import { asOwner, makeDirectory } from './ownership.ts';
 import { namesIn } from './paths.ts';
 
 const CHUNK_BYTES = 1024 * 1024;
@@ -33,7 +34,7 @@ export type Change = 'written' | 'unchanged';
 /** Writes a text file whole, with these permissions; its directory is created. */
 export function writeWhole(path: string, text: string, mode: number): Change {
   if (isFile(path) && naming(path, () => readFileSync(path, 'utf8')) === text) return keepWithMode(path, mode);
-  return replace(path, mode, (temporary) => writeFileSync(temporary, text, { flag: 'wx', mode }));
+  return replace(path, mode, (_, output) => writeFileSync(output, text));
 }
 
 /**
@@ -42,10 +43,24 @@ export function writeWhole(path: string, text: string, mode: number): Change {
  */
 export function copyWhole(source: string, path: string, mode: number, verifyCopy?: (copy: string) => void): Change {
   if (isFile(path) && hasSameContent(source, path)) return keepWithMode(path, mode);
-  return replace(path, mode, (temporary) => {
-    copyFileSync(source, temporary, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+  return replace(path, mode, (temporary, output) => {
+    // In another user's directory root does not open the name again: it may be a link by now.
+    if (fstatSync(output).uid === process.geteuid?.()) copyFileSync(source, temporary, constants.COPYFILE_FICLONE);
+    else copyInto(output, source);
     verifyCopy?.(temporary);
   });
+}
+
+function copyInto(output: number, source: string): void {
+  const input = openSync(source, 'r');
+  const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
+  try {
+    for (let count = readSync(input, chunk); count > 0; count = readSync(input, chunk)) {
+      writeFileSync(output, chunk.subarray(0, count));
+    }
+  } finally {
+    closeSync(input);
+  }
 }
 
 /** Whether two files have the same bytes. */
@@ -77,7 +92,7 @@ export function sweepTemporary(path: string, isBusy: (pid: number) => boolean = 
     const [, pid] = name.startsWith(lead) ? (/^(\d+)\.tmp$/.exec(name.slice(lead.length)) ?? []) : [];
     if (pid === undefined || isBusy(Number(pid))) continue;
     try {
-      rmSync(join(directory, name));
+      asOwner(directory, () => rmSync(join(directory, name)));
     } catch {
       // It is in nobody's way; where it is, writing tells it better.
     }
@@ -86,18 +101,18 @@ export function sweepTemporary(path: string, isBusy: (pid: number) => boolean = 
 
 /**
  * Makes a new file in the place of `path` and its content, whole, with these permissions.
- * @param fill writes the temporary file; when it throws, nothing has changed
+ * @param fill writes to the descriptor of the temporary file; when it throws, nothing has changed
  * @throws TaskError with the system's reason: no space, no permission, a directory in the way; or what `fill` throws
  */
 export async function replaceWhole(
   path: string,
   mode: number,
-  fill: (temporary: string) => Promise<void>,
+  fill: (temporary: string, output: number) => Promise<void>,
 ): Promise<void> {
   const temporary = temporaryOf(path);
   try {
-    clear(temporary);
-    await fill(temporary);
+    const output = create(temporary);
+    await fill(temporary, output).finally(() => closeSync(output));
     finish(temporary, path, mode);
   } catch (error) {
     throw unwritten(path, temporary, error);
@@ -105,11 +120,15 @@ export async function replaceWhole(
 }
 
 /** The same for a content that is known. */
-function replace(path: string, mode: number, fill: (temporary: string) => void): Change {
+function replace(path: string, mode: number, fill: (temporary: string, output: number) => void): Change {
   const temporary = temporaryOf(path);
   try {
-    clear(temporary);
-    fill(temporary);
+    const output = create(temporary);
+    try {
+      fill(temporary, output);
+    } finally {
+      closeSync(output);
+    }
     finish(temporary, path, mode);
   } catch (error) {
     throw unwritten(path, temporary, error);
@@ -122,18 +141,23 @@ export function temporaryOf(path: string): string {
   return join(dirname(path), `.${basename(path)}.${process.pid}.tmp`);
 }
 
-function clear(temporary: string): void {
-  makeDirectory(dirname(temporary));
-  rmSync(temporary, { force: true });
+/** Creates the temporary file, readable for its owner alone, and opens it. */
+function create(temporary: string): number {
+  const directory = dirname(temporary);
+  makeDirectory(directory);
+  return asOwner(directory, () => {
+    rmSync(temporary, { force: true });
+    return openSync(temporary, 'wx', 0o600);
+  });
 }
 
 function finish(temporary: string, path: string, mode: number): void {
-  // The umask has narrowed the mode that the file was created with.
-  chmodSync(temporary, mode);
-  takeDirectoryOwner(temporary);
-  flush(temporary);
-  renameSync(temporary, path);
-  flushDirectory(dirname(path));
+  asOwner(dirname(path), () => {
+    chmodSync(temporary, mode);
+    flush(temporary);
+    renameSync(temporary, path);
+    flushDirectory(dirname(path));
+  });
 }
 
 /**
@@ -141,7 +165,7 @@ function finish(temporary: string, path: string, mode: number): void {
  */
 function unwritten(path: string, temporary: string, error: unknown): unknown {
   try {
-    rmSync(temporary, { force: true });
+    asOwner(dirname(path), () => rmSync(temporary, { force: true }));
   } catch {}
   return errnoOf(error) === undefined ? error : failure(`${path} cannot be written`, EXIT.failed, { cause: error });
 }
@@ -164,7 +188,7 @@ function flushDirectory(path: string): void {
 
 /** Gives a file that stays as it is these permissions. */
 export function keepWithMode(path: string, mode: number): Change {
-  if ((statSync(path).mode & 0o7777) !== mode) chmodSync(path, mode);
+  if ((statSync(path).mode & 0o7777) !== mode) asOwner(path, () => chmodSync(path, mode));
   return 'unchanged';
 }
 

@@ -30,7 +30,7 @@ import { isSameProcess, type ProcessIdentity, thisProcess } from '../process/ide
 import { poll } from '../process/poll.ts';
 import type { Signals } from '../process/signals.ts';
 import { keepOnExec, tryFlock } from './kernel-lock.ts';
-import { makeDirectory } from './ownership.ts';
+import { asOwner, makeDirectory } from './ownership.ts';
 import { parseTable } from './parse-json.ts';
 
 const POLL_MS = 100;
@@ -177,11 +177,14 @@ function openLockFile(place: LockedPlace): number {
   let handle: number | undefined;
   try {
     makeDirectory(dirname(path));
-    handle = openSync(path, constants.O_RDWR | constants.O_CREAT | OPEN_FLAGS, 0o644);
-    const file = fstatSync(handle, { bigint: true });
-    verifyFile(place, file);
-    shareLikeDirectory(handle, file, dirname(path));
-    return handle;
+    // Links of another user on the way lead root nowhere else.
+    return asOwner(path, () => {
+      handle = openSync(path, constants.O_RDWR | constants.O_CREAT | OPEN_FLAGS, 0o644);
+      const file = fstatSync(handle, { bigint: true });
+      verifyFile(place, file);
+      shareLikeDirectory(handle, file, dirname(path));
+      return handle;
+    });
   } catch (error) {
     if (handle !== undefined) closeSync(handle);
     throw unusable(place, error);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Under sudo nothing in the user's directories becomes root's: what root creates in another user's directory belongs to
- * that user, and commands that need no privilege run as the user.
+ * Under sudo nothing in the user's directories becomes root's, and nothing that is planted there leads root elsewhere:
+ * what root does in another user's directory it does as that user, and commands that need no privilege run as the user.
  */
 
-import { existsSync, lchownSync, lstatSync, mkdirSync, statSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, type Stats, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname } from 'node:path';
 import { type Environment, textOf } from '../cli/env.ts';
@@ -17,20 +17,20 @@ export interface Invoker {
   readonly uid: number;
   readonly gid: number;
   readonly user: string;
-  /** Absolute. */
-  readonly home: string;
+  /** Absolute; `undefined` where nothing tells it. */
+  readonly home: string | undefined;
+  /** Why there is no home, for users. */
+  readonly homeProblem?: string;
 }
 
 /** What the machine knows, as values for tests. */
 interface UserFacts {
-  readonly platform: NodeJS.Platform;
   readonly euid: number | undefined;
   /** The text of `/etc/passwd`. */
   readonly passwd: () => string;
 }
 
 const THIS_MACHINE: UserFacts = {
-  platform: process.platform,
   euid: process.geteuid?.(),
   passwd: () => textIn('/etc/passwd') ?? '',
 };
@@ -42,29 +42,69 @@ export function invokerOf(env: Environment, facts: UserFacts = THIS_MACHINE): In
   if (facts.euid !== 0 || user === undefined || user === 'root' || !isId(uid) || !isId(gid) || Number(uid) === 0) {
     return undefined;
   }
-  return { uid: Number(uid), gid: Number(gid), user, home: homeOfUser(uid, user, facts) };
+  return { uid: Number(uid), gid: Number(gid), user, home: homeIn(facts.passwd(), Number(uid)) };
 }
 
 function isId(text: string | undefined): text is string {
   return text !== undefined && /^[0-9]{1,10}$/.test(text);
 }
 
-/** Users of a directory service are not in the file, and neither are those of macOS: then the usual place. */
-function homeOfUser(uid: string, user: string, facts: UserFacts): string {
-  const fields = facts
-    .passwd()
-    .split('\n')
-    .map((line) => line.split(':'))
-    .find((line) => line[2] === uid);
-  return fields?.[5] || `${facts.platform === 'darwin' ? '/Users' : '/home'}/${user}`;
+/**
+ * The home of a user in lines of `/etc/passwd`, where users of a directory service are not, and not those of macOS.
+ * @returns `undefined` where there is none
+ */
+export function homeIn(passwd: string, uid: number): string | undefined {
+  const fields = passwd.split('\n').map((line) => line.split(':'));
+  return fields.find((line) => line[2] === String(uid))?.[5] || undefined;
 }
 
-/** Gives a new file or directory to the owner of the directory that it is in, where root has created it there. */
-export function takeDirectoryOwner(path: string): void {
-  if (process.geteuid?.() !== 0) return;
-  const directory = lstatSync(dirname(path));
-  const own = lstatSync(path);
-  if (own.uid === 0 && directory.uid !== 0) lchownSync(path, directory.uid, directory.gid);
+/**
+ * Does synchronous work on a path as the user to whom its place belongs: root then has no more power there than that
+ * user, whatever links and files it meets, and what it creates is that user's. Any other user's work is done as it is.
+ */
+export function asOwner<T>(path: string, work: () => T): T {
+  const owner = process.geteuid?.() === 0 ? ownerOf(path) : undefined;
+  if (owner === undefined || owner.uid === 0) return work();
+  const own = { gid: process.getegid?.() ?? 0, groups: process.getgroups?.() ?? [] };
+  try {
+    process.setgroups?.([owner.gid]);
+    process.setegid?.(owner.gid);
+    process.seteuid?.(owner.uid);
+    return work();
+  } finally {
+    process.seteuid?.(0);
+    process.setegid?.(own.gid);
+    process.setgroups?.(own.groups);
+  }
+}
+
+/** Whether this is root, and a path is in another user's directory. */
+export function isOfOther(path: string): boolean {
+  return process.geteuid?.() === 0 && (ownerOf(path)?.uid ?? 0) !== 0;
+}
+
+/**
+ * Who decides what is at a path: the owner of its last directory that exists, or of the first link on the way that is
+ * not root's, because a link leads its owner's way.
+ */
+export function ownerOf(path: string): Stats | undefined {
+  let owner: Stats | undefined;
+  for (const place of ancestorsOf(path).reverse()) {
+    const found = look(place, lstatSync);
+    if (found === undefined) break;
+    if (found.isSymbolicLink() && found.uid !== 0) return found;
+    owner = found.isSymbolicLink() ? (look(place, statSync) ?? found) : found;
+  }
+  return owner;
+}
+
+function look(path: string, stat: typeof lstatSync): Stats | undefined {
+  try {
+    return stat(path);
+  } catch {
+    // The work itself says better what is wrong with the path.
+    return undefined;
+  }
 }
 
 /**
@@ -90,13 +130,11 @@ function missingDirectories(path: string): string[] {
 
 function createOne(directory: string, mode: number | undefined): void {
   try {
-    mkdirSync(directory, mode === undefined ? {} : { mode });
+    asOwner(dirname(directory), () => mkdirSync(directory, mode === undefined ? {} : { mode }));
   } catch (error) {
-    // Another process may have created it by now, and then sets its owner.
-    if (errnoOf(error) === 'EEXIST') return;
-    throw error;
+    // Another process may have created it by now.
+    if (errnoOf(error) !== 'EEXIST') throw error;
   }
-  takeDirectoryOwner(directory);
 }
 
 /** The home directory that the tasks' registration and caches belong in; `undefined` where there is none. */

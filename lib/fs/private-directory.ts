@@ -5,11 +5,11 @@
  * never reached through a link that another user could have put there.
  */
 
-import { lstatSync, mkdirSync, type Stats, statSync } from 'node:fs';
+import { lchownSync, lstatSync, mkdirSync, type Stats } from 'node:fs';
 import { dirname } from 'node:path';
 import { errnoOf, shown, usageError } from '../errors.ts';
 import { keepWithMode } from './atomic-write.ts';
-import { makeDirectory, takeDirectoryOwner } from './ownership.ts';
+import { asOwner, makeDirectory } from './ownership.ts';
 import { verifyPlace } from './places.ts';
 
 const PRIVATE = 0o700;
@@ -37,8 +37,9 @@ export function makePrivateDirectory(source: string, path: string, owners: Owner
   try {
     makeDirectory(dirname(path));
     // Exclusive: between looking and creating, another user could have put a link here.
-    mkdirSync(path, { mode: PRIVATE });
-    if (owners.includes(statSync(dirname(path)).uid)) takeDirectoryOwner(path);
+    asOwner(dirname(path), () => mkdirSync(path, { mode: PRIVATE }));
+    // A new one is this user's where its owner may not be that of the directory around it.
+    if (!owners.includes(lstatSync(path).uid)) lchownSync(path, process.geteuid?.() ?? 0, process.getegid?.() ?? 0);
   } catch (error) {
     if (errnoOf(error) !== 'EEXIST') throw unusable(source, path, error);
   }

@@ -110,7 +110,7 @@ export function resolveConfig(record: DriverDefaults, ctx: LaunchContext): Confi
     grpcEndpoint: () => grpcEndpoint && verifyEndpoint('OPENSHELL_GRPC_ENDPOINT', grpcEndpoint),
     logLevel: () => readVariable(env, 'OPENSHELL_LOG_LEVEL'),
     isActivated: () => resolveActivation(record, flags),
-    configHome: () => configHome(env, startDirectory, invoker?.home),
+    configHome: () => configHome(env, startDirectory, invoker),
     // The version of releases is not looked at.
     build: () => resolveBuildOptions(env, root, startDirectory, false),
   });

@@ -17,7 +17,6 @@ import { planDevBuild } from '../dev-build/plan.ts';
 import type { LaunchEngine } from '../engine/types.ts';
 import { usageError } from '../errors.ts';
 import { type Held, holderText, type Lock, type LockedPlace, takeLock, whoHolds } from '../fs/lock.ts';
-import { invokerOf } from '../fs/ownership.ts';
 import { notePlaces, type Place } from '../fs/places.ts';
 import { makePrivateDirectory, ownersOf } from '../fs/private-directory.ts';
 import { thisHost } from '../host.ts';
@@ -47,7 +46,7 @@ export async function launch(
 ): Promise<number> {
   const { env, startDirectory, terminal } = taskCtx;
   const root = findCheckout(env, startDirectory);
-  const invoker = invokerOf(env);
+  const { invoker } = taskCtx.runner;
   const ctx = { ...taskCtx, root, host: thisHost(), invoker, flags, problems: new Problems(), engine };
   const { plan, steps } = await planLaunch(ctx, record);
   if (flags['dry-run']) {

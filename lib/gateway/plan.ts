@@ -16,6 +16,7 @@ import { writeWhole } from '../fs/atomic-write.ts';
 import { files, type Place } from '../fs/places.ts';
 import { type Command, cmd } from '../process/command.ts';
 import type { Config, LaunchContext } from './config.ts';
+import { databaseFiles, databasePath } from './database.ts';
 import type { BuiltStep, DriverRecord, Preparation, Step } from './drivers/types.ts';
 import { gatewayToml, sqliteUrl } from './gateway-toml.ts';
 import { activePath, metadataPath } from './registration.ts';
@@ -76,7 +77,7 @@ export function launchSteps(ctx: LaunchContext, plan: LaunchPlan): LaunchSteps {
 export function statePlaces({ stateDirectory, stateSource }: Config): Place[] {
   return [
     { kind: 'directory', path: stateDirectory, remedy: `set ${stateSource} to another directory` },
-    { kind: 'opened', path: databasePath({ stateDirectory }) },
+    ...databaseFiles({ stateDirectory }).map((path) => ({ kind: 'opened', path }) as const),
   ];
 }
 
@@ -147,10 +148,6 @@ function gatewayEnvironment(env: Environment, { gatewayEnv }: Preparation): Envi
   const removed = [...DECIDED, ...(env.XDG_CONFIG_HOME === '' ? ['XDG_CONFIG_HOME'] : [])];
   const wanted = { ...Object.fromEntries(removed.map((name) => [name, undefined])), ...gatewayEnv };
   return Object.fromEntries(Object.entries(wanted).filter(([name, value]) => env[name] !== value));
-}
-
-export function databasePath(config: Pick<Config, 'stateDirectory'>): string {
-  return join(config.stateDirectory, 'gateway.db');
 }
 
 function configPath(config: Config): string {

@@ -10,7 +10,7 @@ import { dirname, isAbsolute, join } from 'node:path';
 import { type Environment, textOf } from '../cli/env.ts';
 import { shown, usageError } from '../errors.ts';
 import { type Change, keepWithMode, writeWhole } from '../fs/atomic-write.ts';
-import { makeDirectory } from '../fs/ownership.ts';
+import { type Invoker, makeDirectory } from '../fs/ownership.ts';
 import { parseTable } from '../fs/parse-json.ts';
 import { absolutePath, textIn } from '../fs/paths.ts';
 import { canConnect } from './port.ts';
@@ -26,13 +26,19 @@ export interface GatewayMetadata {
 
 /**
  * The config home that the user's CLI uses.
- * @param invokerHome under sudo, the home of the user who called it
+ * @param invoker the user who called sudo, whose CLI it is
  * @throws usageError without a home, or for one that cannot be
  */
-export function configHome(env: Environment, startDirectory: string, invokerHome: string | undefined): string {
-  if (invokerHome !== undefined) return join(invokerHome, '.config');
+export function configHome(env: Environment, startDirectory: string, invoker: Invoker | undefined): string {
   const named = textOf(env, 'XDG_CONFIG_HOME');
   if (named !== undefined) return absolutePath(startDirectory, named);
+  if (invoker?.home !== undefined) return join(invoker.home, '.config');
+  if (invoker !== undefined) {
+    throw usageError(
+      `the home of ${shown(invoker.user)}, who called sudo, is not known (${invoker.homeProblem}); ` +
+        "set XDG_CONFIG_HOME to that user's configuration directory (sudo XDG_CONFIG_HOME=…/.config …)",
+    );
+  }
   const home = textOf(env, 'HOME');
   if (home === undefined) {
     throw usageError('neither HOME nor XDG_CONFIG_HOME is set, and the CLI keeps its gateways there; set HOME');

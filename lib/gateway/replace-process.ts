@@ -5,12 +5,12 @@
  * process. A replacement that fails would abort Node, so nothing is left to chance.
  */
 
-import { accessSync, closeSync, constants, openSync } from 'node:fs';
+import { accessSync, constants } from 'node:fs';
 import type { Lock } from '../fs/lock.ts';
-import { takeDirectoryOwner } from '../fs/ownership.ts';
 import { thisProcess } from '../process/identity.ts';
 import type { LaunchContext } from './config.ts';
-import { databasePath, gatewayCommand, type LaunchPlan } from './plan.ts';
+import { keepDatabaseOwner } from './database.ts';
+import { gatewayCommand, type LaunchPlan } from './plan.ts';
 import { verifyPortFree } from './port.ts';
 import { register, verifyNameFree } from './registration.ts';
 import { reachableAddress } from './value-checks.ts';
@@ -29,7 +29,7 @@ export async function execGateway(ctx: LaunchContext, plan: LaunchPlan, binary: 
   const { config, preparation } = plan;
   const { bindAddress, configHome, endpoint, name, port } = config;
   accessSync(binary, constants.X_OK);
-  keepDatabaseOwner(databasePath(config));
+  keepDatabaseOwner(config);
   await Promise.all([verifyPortFree(bindAddress, port), verifyNameFree(config)]);
   signals.throwIfReceived();
   const watched = {
@@ -51,13 +51,4 @@ export async function execGateway(ctx: LaunchContext, plan: LaunchPlan, binary: 
   }
   await lock.keepOnExec();
   return runner.exec(gatewayCommand(ctx, plan, binary));
-}
-
-/**
- * Under sudo the gateway runs as root. SQLite gives its side files the owner of the database
- * (https://sqlite.org/src/file/src/os_unix.c, findCreateFileMode), so the database is created before.
- */
-function keepDatabaseOwner(path: string): void {
-  closeSync(openSync(path, 'a', 0o600));
-  takeDirectoryOwner(path);
 }

@@ -5,7 +5,6 @@
 import { relative } from 'node:path';
 import { toolchainLines } from '../cargo/toolchain.ts';
 import type { DotEnv } from '../cli/dot-env.ts';
-import { oneLine } from '../errors.ts';
 import { shellQuote } from '../process/command.ts';
 import { COMPILED_IN } from '../product.ts';
 import type { LaunchContext } from './config.ts';
@@ -34,7 +33,7 @@ export function bannerLines(
       ];
   return [
     `starting the ${record.title} gateway ${config.name}`,
-    ...facts.map(([term, meaning]) => `  ${term.padEnd(12)} ${oneLine(meaning)}`),
+    ...facts.map(([term, meaning]) => `  ${term.padEnd(12)} ${meaning}`),
     ...pointers,
   ];
 }

@@ -36,7 +36,7 @@ export async function launchSelected(
   const { driver, engine } = await selectDriver(ctx, own.driver);
   const { flags, help } = parseArguments(LAUNCHERS[driver], further);
   if (help) {
-    ctx.terminal.result(helpText(LAUNCHERS[driver]).trimEnd());
+    ctx.terminal.result(...helpText(LAUNCHERS[driver]).trimEnd().split('\n'));
     return 0;
   }
   const both: LaunchFlags = {

@@ -4,7 +4,6 @@
 
 import type { RunnerContext } from '../build-env.ts';
 import type { ImageOutput } from '../engine/types.ts';
-import { oneLine } from '../errors.ts';
 import { type Command, shellQuote } from '../process/command.ts';
 import { dryRunLines } from '../stage/report.ts';
 import type { PreparedImage } from './plan.ts';
@@ -12,7 +11,7 @@ import type { PreparedImage } from './plan.ts';
 /** The plan, ready to paste. */
 export function imageLines(ctx: RunnerContext, { cache, commands, staging }: PreparedImage): string[] {
   const staged = staging === undefined ? [] : dryRunLines(ctx.runner, staging);
-  const caches = cache === undefined ? [] : [`# creates ${oneLine(cache)}`];
+  const caches = cache === undefined ? [] : [`# creates ${cache}`];
   return [...staged, ...caches, ...commandLines(ctx, commands)];
 }
 
@@ -23,6 +22,6 @@ export function commandLines({ runner, startDirectory }: RunnerContext, commands
 
 /** Where an image went: `loaded into docker`, `pushed`, `written (type=oci,dest=/x)`. */
 export function destinationText(output: ImageOutput, engine: string): string {
-  if (output.kind === 'output') return `written (${oneLine(output.value)})`;
+  if (output.kind === 'output') return `written (${output.value})`;
   return output.kind === 'push' ? 'pushed' : `loaded into ${engine}`;
 }

@@ -5,15 +5,17 @@
 import type { Environment } from '../cli/env.ts';
 import type { Invoker } from '../fs/ownership.ts';
 import type { Command } from './command.ts';
+import { searchPath } from './which.ts';
 
 /**
  * The environment that a command is started with: the task's, what comes with the tool chain, and what the command
- * itself sets.
+ * itself sets, with the directories of PATH that programs are looked for in.
  * @param invoker the user who called sudo
  */
 export function childEnvironment(env: Environment, command: Command, invoker: Invoker | undefined): Environment {
   const own = command.asInvoker && invoker !== undefined ? { HOME: invoker.home, USER: invoker.user } : {};
-  return { ...env, ...command.base, ...own, ...command.env };
+  const all = { ...env, ...command.base, ...own, ...command.env };
+  return { ...all, PATH: searchPath(all) };
 }
 
 /** The user of the child process, for `spawn`. */

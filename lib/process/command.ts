@@ -4,6 +4,7 @@
 
 import { basename } from 'node:path';
 import type { Environment } from '../cli/env.ts';
+import { CONTROL_CHARACTERS } from '../errors.ts';
 
 const ECHOED_VARIABLES_MAX = 3;
 
@@ -118,8 +119,7 @@ function quotedArgv({ argv: [program, ...rest] }: Command): string {
  */
 export function shellQuote(word: string): string {
   if (/^[A-Za-z0-9_@%+=:,./-]+$/.test(word)) return word;
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
-  if (!/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/.test(word)) return `'${word.replaceAll("'", "'\\''")}'`;
+  if (word.search(CONTROL_CHARACTERS) < 0) return `'${word.replaceAll("'", "'\\''")}'`;
   return `$'${[...Buffer.from(word)].map(ansiByte).join('')}'`;
 }
 

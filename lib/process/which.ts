@@ -13,12 +13,22 @@ import { usageError } from '../errors.ts';
  */
 export function findProgram(name: string, env: Environment): string | undefined {
   if (name.includes('/')) return isExecutable(name) ? name : undefined;
-  for (const directory of (env.PATH ?? '').split(delimiter)) {
-    if (!isAbsolute(directory)) continue;
-    const path = join(directory, name);
-    if (isExecutable(path)) return path;
-  }
-  return undefined;
+  return absoluteEntries(env)
+    .map((directory) => join(directory, name))
+    .find(isExecutable);
+}
+
+/**
+ * The PATH that children get: the directories that `findProgram` looks in and no others, so that they start what was
+ * found. A child in the checkout would take `.`, an empty entry or `~` for a place that was not looked in.
+ */
+export function searchPath(env: Environment): string {
+  // Without PATH bash has one of its own, and an empty one is the current directory: this one has no programs.
+  return absoluteEntries(env).join(delimiter) || '/dev/null';
+}
+
+function absoluteEntries({ PATH = '' }: Environment): string[] {
+  return PATH.split(delimiter).filter((directory) => isAbsolute(directory));
 }
 
 /**

@@ -11,6 +11,7 @@ import { dirname, join } from 'node:path';
 import type { RunnerContext } from '../build-env.ts';
 import { probeCommand } from '../engine/detect.ts';
 import { describeError, oneLine } from '../errors.ts';
+import { asOwner } from '../fs/ownership.ts';
 import { namesIn } from '../fs/paths.ts';
 import { isSameProcess, thisProcess } from '../process/identity.ts';
 import { type PublishPlan, SCRATCH_PREFIX } from './plan.ts';
@@ -44,7 +45,7 @@ export async function cleanUp(
     try {
       // The directory may be shared, and what others have left is theirs.
       if (lstatSync(path, { throwIfNoEntry: false })?.uid !== process.geteuid?.()) continue;
-      rmSync(path, { recursive: true, force: true });
+      asOwner(path, () => rmSync(path, { recursive: true, force: true }));
     } catch (error) {
       warn(describeError(error));
     }

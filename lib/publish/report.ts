@@ -3,7 +3,6 @@
 /** What a publish tells users: the plan of a dry run, the table of references, and how far a failed one came. */
 
 import type { RunnerContext } from '../build-env.ts';
-import { oneLine } from '../errors.ts';
 import { type Command, shellQuote } from '../process/command.ts';
 import { dryRunLines as stageLines } from '../stage/report.ts';
 import { isSameContent, type Published } from './engines/types.ts';
@@ -18,7 +17,7 @@ export async function dryRunLines(ctx: RunnerContext, plan: PublishPlan): Promis
   const engine = engineCommands(ctx, plan, print, (what) => `<${what}>`);
   if (builder.creation !== undefined) await engine.run(builder.creation);
   lines.push(...(staging === undefined ? ['# verifies the staged binaries'] : stageLines(ctx.runner, staging)));
-  lines.push(...[scratch, ...caches].map((directory) => `# creates ${oneLine(directory)}`));
+  lines.push(...[scratch, ...caches].map((directory) => `# creates ${directory}`));
   lines.push(`cd ${shellQuote(ctx.startDirectory)}`);
   const built = await buildImages(engine, plan);
   lines.push('# pushes what is built, and sets the tags that point at something else');

@@ -6,7 +6,6 @@ import { relative } from 'node:path';
 import type { Runner } from '../build-env.ts';
 import { addTargets } from '../cargo/rustup-targets.ts';
 import { toolchainLines } from '../cargo/toolchain.ts';
-import { oneLine } from '../errors.ts';
 import { shellQuote } from '../process/command.ts';
 import type { Built, Staged } from './artifacts.ts';
 import type { Artifact, PreparedStage } from './plan.ts';
@@ -21,7 +20,7 @@ export function dryRunLines(
   place = ({ check, path }: Artifact) => `stages ${path} (${CHECKS[check]})`,
 ): string[] {
   const { config, overlay } = plan;
-  const note = (text: string) => `# ${oneLine(text)}`;
+  const note = (text: string) => `# ${text}`;
   const changeTo = (directory: string) => `cd ${shellQuote(directory)}`;
   const runs = plan.runs.flatMap((run) => [
     ...run.wrappers.flatMap((wrapper) => wrapper.files.map((file) => note(`writes ${file.path}`))),

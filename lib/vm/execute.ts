@@ -98,8 +98,8 @@ async function bringUpToDate({ signals, terminal }: RunnerContext, path: string,
   sweepTemporary(path, isAlive);
   if (isFile(path) && contentDefect(path, built.source) === undefined) return keepWithMode(path, MODE);
   const heading = `compression of ${megabytes(built.size)} (zstd level ${LEVEL})`;
-  const fill = async (temporary: string) => {
-    await compressFile(built.source, temporary, { signal: signals.aborted });
+  const fill = async (temporary: string, output: number) => {
+    await compressFile(built.source, output, { signal: signals.aborted });
     signals.throwIfReceived();
     verifyCompressed(temporary, built);
   };

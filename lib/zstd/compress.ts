@@ -8,7 +8,7 @@
  * asynchronous call returns nothing, without an error.
  */
 
-import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { addAbortSignal } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
@@ -34,26 +34,18 @@ export interface CompressOptions {
 }
 
 /**
- * Compresses a file into a new file, with a checksum in each frame. Both are held in memory.
- * @param destination must not exist yet
- * @throws the system's error, or the reason of `signal`; the destination is then not whole
+ * Compresses a file, with a checksum in each frame. Both contents are held in memory.
+ * @param output the descriptor of the file to write to
+ * @throws the system's error, or the reason of `signal`; what was written is then not whole
  */
-export async function compressFile(source: string, destination: string, options: CompressOptions = {}): Promise<void> {
+export async function compressFile(source: string, output: number, options: CompressOptions = {}): Promise<void> {
   const { signal, workers = Math.min(availableParallelism(), POOL_THREADS), frameBytes = FRAME_BYTES } = options;
   const pieces = divide(
     naming(source, () => readFileSync(source)),
     frameBytes,
   );
-  // Opened before the work, so that a destination that cannot be written costs none.
-  const output = openSync(destination, 'wx');
-  try {
-    for (const frame of await compressPieces(pieces, workers, signal)) {
-      naming(destination, () => writeFileSync(output, frame));
-    }
-  } finally {
-    // The thread pool may be full of frames that have not noticed yet, so nothing here may need it.
-    closeSync(output);
-  }
+  // The thread pool may be full of frames that have not noticed a signal yet, so nothing here may need it.
+  for (const frame of await compressPieces(pieces, workers, signal)) writeFileSync(output, frame);
 }
 
 async function compressPieces(

@@ -24,6 +24,6 @@ await runTask(
   async (ctx, { flags }) => {
     const { withRunner } = await import('../../lib/build-env.ts');
     const { bundle } = await import('../../lib/vm/execute.ts');
-    await bundle(withRunner(ctx), flags.arch, flags['dry-run']);
+    await bundle(await withRunner(ctx), flags.arch, flags['dry-run']);
   },
 );

@@ -2,9 +2,7 @@
 
 /** The bundle's compression as a program of its own, for the benchmark: `compress.ts SOURCE DESTINATION`. */
 
-import { rmSync } from 'node:fs';
-import { compressFile } from '../../lib/zstd/compress.ts';
+import { compressTo } from '../support/compress-to.ts';
 
 const [source = '', destination = ''] = process.argv.slice(2);
-rmSync(destination, { force: true });
-await compressFile(source, destination);
+await compressTo(source, destination);

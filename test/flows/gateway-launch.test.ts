@@ -348,28 +348,4 @@ describe('launching with fake tools', tools.options, () => {
     launch.setCargo({});
     expect((await run(launch, 'docker')).status).toBe(0);
   });
-
-  test('L12: under sudo nothing in the directories of the user becomes root’s', {
-    skip: process.geteuid?.() !== 0,
-  }, async () => {
-    const launch = newLaunch('docker');
-    const home = join(launch.tools.directory, 'user');
-    mkdirSync(home);
-    for (const path of [dirname(launch.root), launch.tools.directory, join(launch.tools.directory, 'calls')])
-      chmodSync(path, 0o777);
-    spawnSync('chown', ['-R', '1234:1234', dirname(launch.root)]);
-    const result = await run(launch, 'docker', [], {
-      // A user whom the password file does not know lives in /home, and the path leads from there to the test's own.
-      SUDO_USER: `..${home}`,
-      SUDO_UID: '1234',
-      SUDO_GID: '1234',
-      XDG_CONFIG_HOME: '',
-      HOME: '/root',
-      FAKE_GATEWAY_LOG: '',
-    });
-    expect(result.stderr).toContain('starting the Docker gateway');
-    expect(existsSync(join(home, '.config/openshell/gateways/docker-dev/metadata.json'))).toBe(true);
-    const owned = spawnSync('find', [launch.root, home, '-user', 'root'], { encoding: 'utf8' }).stdout;
-    expect(owned).toBe('');
-  });
 });

@@ -162,7 +162,7 @@ describe('an error as one line', () => {
       'clear \\x1b[2J screen: bell\\x07\\x00',
     ],
     [new Error('c1 \u009b2J, delete \u007f'), 'c1 \\x9b2J, delete \\x7f'],
-    [new Error('separators \u2028 \u2029'), 'separators \\x2028 \\x2029'],
+    [new Error('separators \u2028 \u2029'), 'separators \\u2028 \\u2029'],
   ])('%o', (error, text) => {
     expect(describeError(error)).toBe(text);
   });

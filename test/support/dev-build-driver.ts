@@ -46,7 +46,7 @@ try {
 
 async function build(): Promise<void> {
   const { root, withSupervisor = false, others = [] } = order;
-  const ctx = withRunner({ env, startDirectory: process.cwd(), terminal, signals });
+  const ctx = await withRunner({ env, startDirectory: process.cwd(), terminal, signals });
   const { jobs, targetDirectory, features: wanted } = resolveBuildOptions(env, root, process.cwd());
   const wishes = { withSupervisor, others, env: order.env ?? {} };
   const config: DevBuildConfig = { ...wishes, root, host: thisHost(), jobs, targetDirectory };

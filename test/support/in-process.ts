@@ -21,6 +21,15 @@ export interface Screen {
   readonly stderr: () => string;
 }
 
+/** A Linux machine without limits and without sudo. */
+export const MACHINE: Machine = {
+  platform: 'linux',
+  limits: { soft: Number.POSITIVE_INFINITY, hard: Number.POSITIVE_INFINITY },
+  shellLimit: undefined,
+  canReplace: false,
+  invoker: undefined,
+};
+
 /** Streams in memory; a terminal where `isTTY` is set. */
 export function screen(isTTY = false, columns?: number): Screen {
   const text = { out: '', err: '' };
@@ -54,14 +63,6 @@ export function inProcess(
   const shown = screen();
   const terminal = new Terminal(shown.out, shown.err, env);
   const signals = new Signals();
-  const machine: Machine = {
-    platform: 'linux',
-    limits: { soft: Number.POSITIVE_INFINITY, hard: Number.POSITIVE_INFINITY },
-    shellLimit: undefined,
-    canReplace: false,
-    invoker: undefined,
-    ...facts,
-  };
   const ctx = { env, startDirectory, terminal, signals };
-  return { ...ctx, runner: new Runner(ctx, machine), screen: shown };
+  return { ...ctx, runner: new Runner(ctx, { ...MACHINE, ...facts }), screen: shown };
 }

@@ -426,7 +426,6 @@ describe('L7: bad input is one line and status 2, before anything is started', (
     [['supervisor'], { DOCKER_BUILDER: '--x' }, /DOCKER_BUILDER is '--x'/],
     [['supervisor'], { DOCKER_PUSH: 'perhaps' }, /DOCKER_PUSH is 'perhaps'; allowed are 1\/true\/yes\/on/],
     [['supervisor'], { PREBUILT_AUTO_STAGE: 'never' }, /PREBUILT_AUTO_STAGE is 'never'/],
-    [['supervisor'], { CI: 'github' }, /CI is 'github'/],
     [['supervisor'], { SUPERVISOR_LIBC: 'uclibc' }, /SUPERVISOR_LIBC is 'uclibc'; allowed are musl, glibc-static/],
     [['supervisor'], { OPENSHELL_CARGO_VERSION: '1' }, /OPENSHELL_CARGO_VERSION is '1'/],
   ])('%j %j', async (args, extra, expected) => {
@@ -497,10 +496,32 @@ describe('what others have staged', () => {
     expect(checkout.builds()).toHaveLength(1);
   });
 
-  test('L1: CI=false is not CI', async () => {
+  test.each(['.:BIN', ':BIN', 'BIN:', '~:BIN', './:../checkout:BIN'])(
+    'F21: what was found on the PATH %s is what is started, not what the checkout has',
+    async (path) => {
+      const checkout = checkoutWith('docker');
+      for (const name of ['docker', 'cargo', 'cargo-zigbuild', 'rustup', 'zig']) {
+        writeFileSync(join(checkout.root, name), `#!/bin/sh\necho ${name} >> ${checkout.root}/planted\n`, {
+          mode: 0o755,
+        });
+      }
+      const env = { PATH: path.replace('BIN', checkout.tools.bin), HOME: checkout.root };
+      expect((await build(checkout, ['supervisor'], env)).status).toBe(0);
+      expect(existsSync(join(checkout.root, 'planted'))).toBe(false);
+      expect(callsOf(checkout, 'docker')).toHaveLength(3);
+    },
+  );
+
+  test.each(['false', 'Off', '0', ''])('L1: CI=%s is not CI', async (CI) => {
     const checkout = checkoutWith('docker');
-    expect((await build(checkout, ['supervisor'], { CI: 'false' })).status).toBe(0);
+    expect((await build(checkout, ['supervisor'], { CI })).status).toBe(0);
     expect(checkout.builds()).toHaveLength(1);
+  });
+
+  test.each(['woodpecker', 'github actions', '2'])('R5: CI=%s is CI', async (CI) => {
+    const result = await build(checkoutWith('docker'), ['supervisor'], { CI });
+    expect(result.status).toBe(2);
+    expect(result.stderr).toContain('nothing is staged here (CI or PREBUILT_AUTO_STAGE=0)');
   });
 
   test('is replaced while the engine reads it: nothing is claimed', async () => {

@@ -12,6 +12,7 @@ import { join } from 'node:path';
 import type { DevBuild } from '../../dev-build/artifacts.ts';
 import type { Engine } from '../../engine/types.ts';
 import { failure, naming, oneLine, usageError } from '../../errors.ts';
+import { asOwner } from '../../fs/ownership.ts';
 import { isTable, parseJson } from '../../fs/parse-json.ts';
 import { temporaryRoot } from '../../fs/temporary-root.ts';
 import { verifyDockerfile } from '../../image/config.ts';
@@ -83,11 +84,11 @@ export function imageStep(ctx: LaunchContext, supervisor: Supervisor): BuiltStep
         ctx.terminal.say(`${SUPERVISOR_IMAGE} holds this supervisor already (${existing?.id.slice(0, 12)})`);
         return;
       }
-      const context = mkdtempSync(join(temporary, CONTEXT_PREFIX));
+      const context = asOwner(temporary, () => mkdtempSync(join(temporary, CONTEXT_PREFIX)));
       try {
         await buildImage(ctx, supervisor, build, context, labels);
       } finally {
-        rmSync(context, { recursive: true, force: true });
+        asOwner(context, () => rmSync(context, { recursive: true, force: true }));
       }
     },
   };

@@ -1,10 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-import { chownSync, existsSync, lstatSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  chmodSync,
+  chownSync,
+  existsSync,
+  lchownSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Environment } from '../../../lib/cli/env.ts';
-import { homeOf, invokerOf, makeDirectory, takeDirectoryOwner } from '../../../lib/fs/ownership.ts';
+import { copyWhole, keepWithMode, sweepTemporary, writeWhole } from '../../../lib/fs/atomic-write.ts';
+import { asOwner, homeOf, invokerOf, makeDirectory } from '../../../lib/fs/ownership.ts';
+import { makePrivateDirectory } from '../../../lib/fs/private-directory.ts';
 import { refusalOf } from '../../support/task-errors.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
 
@@ -40,13 +55,11 @@ describe('making a directory', () => {
 describe('the user who called sudo', () => {
   const PASSWD = 'root:x:0:0:root:/root:/bin/bash\ndev:x:1000:1000:Dev,,,:/srv/dev:/bin/zsh\n';
   const SUDO = { SUDO_USER: 'dev', SUDO_UID: '1000', SUDO_GID: '1001' };
-  const of = (env: Environment, platform: NodeJS.Platform = 'linux', euid: number | undefined = 0) =>
-    invokerOf(env, { platform, euid, passwd: () => PASSWD });
+  const of = (env: Environment, euid: number | undefined) => invokerOf(env, { euid, passwd: () => PASSWD });
 
-  test('with the home that /etc/passwd has, else the usual one', () => {
-    expect(of(SUDO)).toEqual({ uid: 1000, gid: 1001, user: 'dev', home: '/srv/dev' });
-    expect(of({ ...SUDO, SUDO_UID: '1002' })?.home).toBe('/home/dev');
-    expect(of({ ...SUDO, SUDO_UID: '1002' }, 'darwin')?.home).toBe('/Users/dev');
+  test('P2: with the home that /etc/passwd has, and no guess', () => {
+    expect(of(SUDO, 0)).toEqual({ uid: 1000, gid: 1001, user: 'dev', home: '/srv/dev' });
+    expect(of({ ...SUDO, SUDO_UID: '1002' }, 0)).toMatchObject({ uid: 1002, home: undefined });
   });
 
   test.each<[string, Environment, number | undefined]>([
@@ -57,7 +70,7 @@ describe('the user who called sudo', () => {
     ['a number is not one', { ...SUDO, SUDO_UID: '-1' }, 0],
     ['a number is absent', { ...SUDO, SUDO_GID: '' }, 0],
   ])('nobody, where %s', (_, env, euid) => {
-    expect(invokerOf(env, { platform: 'linux', euid, passwd: () => PASSWD })).toBeUndefined();
+    expect(of(env, euid)).toBeUndefined();
   });
 });
 
@@ -67,26 +80,76 @@ describe.runIf(process.geteuid?.() === 0)('what root makes in a directory of ano
     return [uid, gid];
   };
 
+  const own = [process.geteuid?.(), process.getegid?.(), process.getgroups?.()];
+
   test('belongs to that user, each directory on the way too', () => {
     const place = temporaryDirectory();
     chownSync(place, 1234, 1235);
     makeDirectory(join(place, 'a/b'));
     for (const name of ['a', 'a/b']) expect(ownerOf(join(place, name))).toEqual([1234, 1235]);
-    symlinkSync('/', join(place, 'link'));
-    takeDirectoryOwner(join(place, 'link'));
-    expect(ownerOf(join(place, 'link'))).toEqual([1234, 1235]);
+    asOwner(join(place, 'a'), () => symlinkSync('/', join(place, 'a/link')));
+    expect(ownerOf(join(place, 'a/link'))).toEqual([1234, 1235]);
     expect(ownerOf('/')).toEqual([0, 0]);
+    expect([process.geteuid?.(), process.getegid?.(), process.getgroups?.()]).toEqual(own);
   });
 
-  test('is left alone where somebody owns it already, and in a directory of root', () => {
+  test('F4: is made with no more power than that user has, wherever links lead', () => {
     const place = temporaryDirectory();
-    writeFileSync(join(place, 'mine'), '');
-    takeDirectoryOwner(join(place, 'mine'));
-    expect(ownerOf(join(place, 'mine'))).toEqual([0, 0]);
-    chownSync(join(place, 'mine'), 77, 78);
-    chownSync(place, 1234, 1235);
-    takeDirectoryOwner(join(place, 'mine'));
-    expect(ownerOf(join(place, 'mine'))).toEqual([77, 78]);
+    const [home, victim] = [join(place, 'home'), join(place, 'victim')];
+    for (const directory of [home, victim]) mkdirSync(directory);
+    writeFileSync(join(victim, 'file'), 'root', { mode: 0o640 });
+    chmodSync(place, 0o755);
+    symlinkSync(victim, join(home, 'link'));
+    symlinkSync(join(victim, 'file'), join(home, 'file'));
+    symlinkSync(join(victim, 'new'), join(home, 'dangling'));
+    for (const path of [home, ...['link', 'file', 'dangling'].map((name) => join(home, name))])
+      lchownSync(path, 1234, 1235);
+    const tries = [
+      () => makeDirectory(join(home, 'link/a/b')),
+      () => makeDirectory(join(home, 'dangling')),
+      () => makePrivateDirectory('S', join(home, 'link/state'), [0]),
+      () => writeWhole(join(home, 'link/file'), 'planted', 0o666),
+      () => copyWhole(join(victim, 'file'), join(home, 'link/copy'), 0o666),
+      () => keepWithMode(join(home, 'link'), 0o777),
+      () => keepWithMode(join(home, 'file'), 0o777),
+      () => sweepTemporary(join(home, 'link/file')),
+      () => asOwner(join(home, 'file'), () => appendFileSync(join(home, 'file'), 'planted')),
+    ];
+    writeFileSync(join(victim, '.file.1.tmp'), '');
+    for (const attempt of tries) expect(attempt).toThrow(/EACCES|EPERM|ENOENT|cannot be/);
+    expect(readdirSync(victim)).toEqual(['.file.1.tmp', 'file']);
+    expect(readFileSync(join(victim, 'file'), 'utf8')).toBe('root');
+    expect([statSync(victim).mode & 0o777, statSync(join(victim, 'file')).mode & 0o777]).toEqual([0o755, 0o640]);
+    expect([process.geteuid?.(), process.getegid?.(), process.getgroups?.()]).toEqual(own);
+  });
+
+  test('F4: a link of root, and a link of the user to a place of his own, lead where they lead', () => {
+    const place = temporaryDirectory();
+    chmodSync(place, 0o755);
+    for (const name of ['home', 'disk', 'system']) mkdirSync(join(place, name));
+    for (const name of ['home', 'disk']) chownSync(join(place, name), 1234, 1235);
+    symlinkSync(join(place, 'disk'), join(place, 'home/target'));
+    lchownSync(join(place, 'home/target'), 1234, 1235);
+    symlinkSync(join(place, 'home'), join(place, 'of-root'));
+    symlinkSync(join(place, 'system'), join(place, 'home/of-root'));
+    writeWhole(join(place, 'of-root/target/a/file'), 'x', 0o600);
+    writeWhole(join(place, 'home/of-root/a/file'), 'x', 0o600);
+    for (const path of ['disk/a', 'disk/a/file']) expect(ownerOf(join(place, path))).toEqual([1234, 1235]);
+    for (const path of ['system/a', 'system/a/file']) expect(ownerOf(join(place, path))).toEqual([0, 0]);
+  });
+
+  test('a source that only root can read is copied, and a directory of root there stays that of root', () => {
+    const place = temporaryDirectory();
+    writeFileSync(join(place, 'source'), 'x'.repeat(3_000_000), { mode: 0o600 });
+    chmodSync(place, 0o755);
+    mkdirSync(join(place, 'home/of-root'), { recursive: true });
+    chownSync(join(place, 'home'), 1234, 1235);
+    for (const name of ['home/a/copy', 'home/of-root/copy']) copyWhole(join(place, 'source'), join(place, name), 0o755);
+    expect(readFileSync(join(place, 'home/a/copy')).length).toBe(3_000_000);
+    expect(['home/a/copy', 'home/of-root/copy'].map((name) => ownerOf(join(place, name)))).toEqual([
+      [1234, 1235],
+      [0, 0],
+    ]);
   });
 });
 

@@ -45,7 +45,18 @@ test('where the registry is', () => {
   expect(configHome({ HOME: '/usr' }, '/start', undefined)).toBe('/usr/.config');
   expect(configHome({ HOME: '/usr', XDG_CONFIG_HOME: '' }, '/start', undefined)).toBe('/usr/.config');
   expect(configHome({ HOME: '/h', XDG_CONFIG_HOME: 'x' }, '/start', undefined)).toBe('/start/x');
-  expect(configHome({ HOME: '/root', XDG_CONFIG_HOME: '/x' }, '/start', '/home/me')).toBe('/home/me/.config');
+});
+
+test('P2: under sudo it is that of the user who called it; XDG_CONFIG_HOME wins, and no home is guessed', () => {
+  const invoker = { uid: 4242, gid: 4242, user: 'ldap', home: '/net/me' };
+  expect(configHome({ HOME: '/root' }, '/start', invoker)).toBe('/net/me/.config');
+  expect(configHome({ HOME: '/root', XDG_CONFIG_HOME: '/x' }, '/start', invoker)).toBe('/x');
+  const unknown = { ...invoker, home: undefined, homeProblem: 'getent passwd 4242: status 2' };
+  expect(configHome({ HOME: '/root', XDG_CONFIG_HOME: '/x' }, '/start', unknown)).toBe('/x');
+  expect(refusalOf(() => configHome({ HOME: '/root' }, '/start', unknown))).toBe(
+    "2: the home of 'ldap', who called sudo, is not known (getent passwd 4242: status 2); " +
+      "set XDG_CONFIG_HOME to that user's configuration directory (sudo XDG_CONFIG_HOME=…/.config …)",
+  );
 });
 
 test.each([

@@ -2,7 +2,7 @@
 import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, expect, test } from 'vitest';
-import { findProgram, isExecutable, requireProgram } from '../../../lib/process/which.ts';
+import { findProgram, isExecutable, requireProgram, searchPath } from '../../../lib/process/which.ts';
 import { refusalOf } from '../../support/task-errors.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
 
@@ -74,6 +74,17 @@ test('relative and empty entries are skipped: they would mean another program in
   } finally {
     process.chdir(here);
   }
+});
+
+test.each([
+  ['.:/usr/bin:', '/usr/bin'],
+  [':/bin::bin:./x:../y:~/bin:/usr/bin', '/bin:/usr/bin'],
+  ['/with blank:/a', '/with blank:/a'],
+  ['.', '/dev/null'],
+  ['', '/dev/null'],
+  [undefined, '/dev/null'],
+])('F21: of the PATH %j children get %j', (PATH, expected) => {
+  expect(searchPath({ PATH })).toBe(expected);
 });
 
 test('no PATH, no program', () => {

@@ -72,7 +72,7 @@ describe('the commands, before any of them has run', () => {
     ]);
   });
 
-  test('caches: of a container that builds, a directory of each image, quoted where it has a comma', async () => {
+  test('F17: caches: of a container that builds, a directory of each image, quoted where it has a comma', async () => {
     const env = { DOCKER_BUILD_CACHE_DIR: '/a,b' };
     const builder = { name: 'box', driver: 'docker-container' };
     const plan = publishPlan('docker', env, { builder });

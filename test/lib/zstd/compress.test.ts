@@ -7,8 +7,9 @@ import { join } from 'node:path';
 import { type ZstdCompress, zstdDecompressSync } from 'node:zlib';
 import fc from 'fast-check';
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
-import { compressFile, divide } from '../../../lib/zstd/compress.ts';
+import { divide } from '../../../lib/zstd/compress.ts';
 import { contentDefect, readContent } from '../../../lib/zstd/decompress.ts';
+import { compressTo } from '../../support/compress-to.ts';
 import { requireTools } from '../../support/real-tools.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
 
@@ -52,7 +53,7 @@ beforeEach(() => {
 async function compressContent(content: Uint8Array, workers?: number): Promise<void> {
   rmSync(path, { force: true });
   writeFileSync(source, content);
-  await compressFile(source, path, { frameBytes: FRAME_BYTES, ...(workers === undefined ? {} : { workers }) });
+  await compressTo(source, path, { frameBytes: FRAME_BYTES, ...(workers === undefined ? {} : { workers }) });
 }
 
 /** The descriptor of each frame (RFC 8878, 3.1.1.1.1), the byte after the magic number. */
@@ -116,7 +117,7 @@ describe('compression', () => {
       finished.push(index);
       finish();
     });
-    await compressFile(source, path, { frameBytes: 1000, workers: 4 });
+    await compressTo(source, path, { frameBytes: 1000, workers: 4 });
     expect(finished).toHaveLength(39);
     expect(readContent(path).equals(content)).toBe(true);
   });
@@ -131,27 +132,20 @@ describe('compression', () => {
     const controller = new AbortController();
     const held: (() => void)[] = [];
     holdFrames((_, finish) => held.push(finish));
-    const running = compressFile(source, path, { workers: 2, frameBytes: 1000, signal: controller.signal });
+    const running = compressTo(source, path, { workers: 2, frameBytes: 1000, signal: controller.signal });
     await vi.waitUntil(() => held.length === 2);
     expect(frames.begun.map(({ destroyed }) => destroyed)).toEqual([false, false]);
     controller.abort(new Error('stop'));
     await expect(running).rejects.toThrow('stop');
     expect(frames.begun.map(({ destroyed }) => destroyed)).toEqual([true, true]);
-    await expect(compressFile(source, `${path}2`, { signal: controller.signal })).rejects.toThrow('stop');
+    await expect(compressTo(source, `${path}2`, { signal: controller.signal })).rejects.toThrow('stop');
     expect(frames.begun).toHaveLength(2);
   });
 
   test("an error of the system is the caller's, and no promise is left over", async () => {
     mkdirSync(source);
-    await expect(compressFile(source, path)).rejects.toThrow('EISDIR');
-    await expect(compressFile(join(directory, 'none'), path)).rejects.toThrow('ENOENT');
-  });
-
-  test('an existing destination is not overwritten', async () => {
-    writeFileSync(path, 'mine');
-    writeFileSync(source, 'x');
-    await expect(compressFile(source, path)).rejects.toThrow('EEXIST');
-    expect(readFileSync(path, 'utf8')).toBe('mine');
+    await expect(compressTo(source, path)).rejects.toThrow('EISDIR');
+    await expect(compressTo(join(directory, 'none'), path)).rejects.toThrow('ENOENT');
   });
 });
 

@@ -7,8 +7,8 @@ import { join } from 'node:path';
 import { constants, zstdCompressSync } from 'node:zlib';
 import fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { compressFile } from '../../../lib/zstd/compress.ts';
 import { contentDefect, decompress, readContent, ZstdError, zstdDefect } from '../../../lib/zstd/decompress.ts';
+import { compressTo } from '../../support/compress-to.ts';
 import { requireTools } from '../../support/real-tools.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
 
@@ -118,7 +118,7 @@ describe('a content that is not that of the source', () => {
   const pieces = [content.subarray(0, 70), content.subarray(70, 100), content.subarray(100)];
   beforeEach(async () => {
     writeFileSync(source, content);
-    await compressFile(source, path, { frameBytes: FRAME_BYTES });
+    await compressTo(source, path, { frameBytes: FRAME_BYTES });
   });
 
   test.each([

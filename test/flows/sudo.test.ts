@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/**
+ * Tasks under sudo: nothing in the directories of the user becomes root's, and nothing that is planted there leads root
+ * elsewhere. Root is real, and so is the user that commands are started as; tools are fakes.
+ */
+
+import { spawnSync } from 'node:child_process';
+import {
+  chmodSync,
+  existsSync,
+  lchownSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { FakeLaunch } from '../support/fake-launch.ts';
+import { requireTools } from '../support/real-tools.ts';
+import { runTaskFile, type TaskResult } from '../support/run-task.ts';
+
+const USER = 1234;
+const CACHE = '.cache/buildkit/images';
+
+/** A builder whose builds write their cache, as the engine does: as root, and through links. */
+const WRITING_BUILD = `
+args=("$@") dest=
+for ((i = 0; i < \${#args[@]}; i++)); do [[ \${args[i]} == --cache-to ]] && dest=\${args[i + 1]}; done
+dest=\${dest#*dest=}; dest=\${dest%,mode=max}
+/bin/mkdir -p "$dest/blobs"
+echo x > "$dest/blobs/1"
+echo x > "$dest/index.json"`;
+const BOX = "printf 'Name:          box\\nDriver:        docker-container\\n'";
+
+/** A checkout of a user who is known to the system's directory alone, and a directory of root beside it. */
+class SudoLaunch extends FakeLaunch {
+  readonly home = join(this.tools.directory, 'user');
+  readonly victim = join(this.tools.directory, 'victim');
+
+  constructor() {
+    super({ docker: { builder: BOX, build: WRITING_BUILD }, podman: {} });
+    writeFileSync(join(this.root, 'deploy/docker/Dockerfile.gateway'), 'FROM scratch\n');
+    this.tools.add('getent', [
+      { args: ['passwd', String(USER)], script: `echo ldap:x:${USER}:${USER}::${this.home}:/bin/sh` },
+    ]);
+    mkdirSync(this.home);
+    mkdirSync(this.victim);
+    for (const path of [dirname(this.root), this.tools.directory, join(this.tools.directory, 'calls')]) {
+      chmodSync(path, 0o777);
+    }
+    chmodSync(this.victim, 0o755);
+  }
+
+  /** Plants a link to the directory of root. */
+  plant(path: string, target = this.victim): void {
+    mkdirSync(dirname(join(this.root, path)), { recursive: true });
+    symlinkSync(target, join(this.root, path));
+  }
+
+  async sudo(
+    task: string,
+    args: readonly string[] = [],
+    extra: Readonly<Record<string, string>> = {},
+  ): Promise<TaskResult> {
+    spawnSync('chown', ['-hR', `${USER}:${USER}`, this.root, this.apps, this.home]);
+    const env = await this.launchEnv({
+      ...{ SUDO_USER: 'ldap', SUDO_UID: String(USER), SUDO_GID: String(USER) },
+      ...{ XDG_CONFIG_HOME: '', HOME: '/root', FAKE_GATEWAY_LOG: '', CONTAINER_ENGINE: 'docker', ...extra },
+    });
+    return runTaskFile(task, args, { cwd: this.root, env });
+  }
+
+  /** What root owns in the directories of the user. */
+  ownedByRoot(): string {
+    return spawnSync('find', [this.root, this.home, '-user', 'root'], { encoding: 'utf8' }).stdout;
+  }
+}
+
+describe('under sudo (only as root)', { ...requireTools('cc').options, skip: process.geteuid?.() !== 0 }, () => {
+  test('L12, F18: gateway-docker: all that is created belongs to the user', async () => {
+    const launch = new SudoLaunch();
+    expect((await launch.sudo('gateway-docker')).stderr).toContain('starting the Docker gateway');
+    expect(existsSync(join(launch.home, '.config/openshell/gateways/docker-dev/metadata.json'))).toBe(true);
+    expect(launch.ownedByRoot()).toBe('');
+  });
+
+  const STAMPED = { OPENSHELL_CARGO_VERSION: '1.2.3' };
+  test.each([
+    ['stage', ['supervisor'], {}],
+    ['stage', ['all'], STAMPED],
+    ['vm/build-supervisor-bundle', [], { ...STAMPED, GUEST_ARCH: 'amd64' }],
+    ['docker-build-image', ['supervisor'], { DOCKER_BUILDER: 'box' }],
+    ['docker-build-image', ['gateway'], { ...STAMPED, DOCKER_BUILD_CACHE_DIR: 'new/cache' }],
+  ] as const)('F18: %s %j %j: all that is created belongs to the user', async (task, args, extra) => {
+    const launch = new SudoLaunch();
+    rmSync(join(launch.apps, 'openshell-gateway'));
+    const result = await launch.sudo(task, args, extra);
+    expect(result.status).toBe(0);
+    expect(launch.ownedByRoot()).toBe('');
+    if (task === 'docker-build-image') expect(result.stderr).toContain('--cache-to');
+  });
+
+  test('P2: where nothing tells the home, the gateway is not built; with XDG_CONFIG_HOME none is needed', async () => {
+    const launch = new SudoLaunch();
+    launch.tools.add('getent', [{ args: ['passwd'], script: 'exit 2' }]);
+    const refused = await launch.sudo('gateway-docker');
+    expect(refused).toMatchObject({ status: 2, stdout: '' });
+    expect(refused.stderr).toMatch(
+      /^error: the home of 'ldap', who called sudo, is not known \(getent passwd 1234: .*\); set XDG_CONFIG_HOME to /,
+    );
+    expect(launch.builds()).toEqual([]);
+    const config = join(launch.home, 'config');
+    expect((await launch.sudo('gateway-docker', [], { XDG_CONFIG_HOME: config })).stderr).toContain(
+      'starting the Docker',
+    );
+    expect(existsSync(join(config, 'openshell/gateways/docker-dev/metadata.json'))).toBe(true);
+    expect(launch.ownedByRoot()).toBe('');
+    expect(existsSync('/home/ldap')).toBe(false);
+  });
+
+  test.each([
+    ['.cache', 'gateway-docker', []],
+    ['.cache/gateway-docker/gateway.db', 'gateway-docker', []],
+    ['.cache/gateway-docker/gateway.db-wal', 'gateway-docker', []],
+    ['deploy/docker/.build', 'stage', ['supervisor']],
+    ['deploy/docker/.build/prebuilt-binaries', 'stage', ['supervisor']],
+    ['deploy/docker/.build/prebuilt-binaries/amd64', 'stage', ['supervisor']],
+    ['target', 'stage', ['supervisor']],
+    ['target/openshell-version', 'stage', ['all']],
+    ['target/openshell-version/1.2.3', 'stage', ['all']],
+    ['target/vm-runtime-compressed', 'vm/build-supervisor-bundle', []],
+    ['.cache', 'docker-build-image', ['supervisor']],
+    [CACHE, 'docker-build-image', ['supervisor']],
+    [`${CACHE}/supervisor`, 'docker-build-image', ['supervisor']],
+    [`${CACHE}/supervisor/blobs`, 'docker-build-image', ['supervisor']],
+  ] as const)('F4: %s as a link to a directory of root: %s does nothing there', async (path, task, args) => {
+    const launch = new SudoLaunch();
+    launch.plant(path);
+    const extra = path.startsWith('target/openshell') ? { OPENSHELL_CARGO_VERSION: '1.2.3' } : {};
+    const before = statSync(launch.victim);
+    const result = await launch.sudo(task, args, extra);
+    expect(result.status).not.toBe(0);
+    expect(result.stderr).toMatch(/^error: /m);
+    expect(readdirSync(launch.victim)).toEqual([]);
+    expect(statSync(launch.victim)).toMatchObject({ mode: before.mode, uid: 0 });
+  });
+
+  test.each([
+    ['.cache/gateway-docker/gateway.db', 'gateway-docker', []],
+    ['.cache/gateway-docker/gateway.db-shm', 'gateway-docker', []],
+    [`${CACHE}/supervisor/index.json`, 'docker-build-image', ['supervisor']],
+  ] as const)('F4: %s as a link to a file of root is refused before anything is built', async (path, task, args) => {
+    const launch = new SudoLaunch();
+    const file = join(launch.victim, 'file');
+    writeFileSync(file, 'root', { mode: 0o644 });
+    launch.plant(path, file);
+    chmodSync(dirname(join(launch.root, path)), 0o700);
+    const result = await launch.sudo(task, args);
+    expect(result).toMatchObject({ status: 2, stdout: '' });
+    expect(result.stderr).toMatch(/is a link/);
+    expect(launch.builds()).toEqual([]);
+    expect(readFileSync(file, 'utf8')).toBe('root');
+  });
+
+  test('F4: in the registry of the CLI, links to what is root’s change nothing there', async () => {
+    for (const path of ['.config', '.config/openshell', '.config/openshell/gateways/docker-dev']) {
+      const launch = new SudoLaunch();
+      mkdirSync(dirname(join(launch.home, path)), { recursive: true });
+      symlinkSync(launch.victim, join(launch.home, path));
+      lchownSync(join(launch.home, path), USER, USER);
+      expect((await launch.sudo('gateway-docker', ['--activate'])).stderr).toMatch(/^error: /m);
+      expect(readdirSync(launch.victim)).toEqual([]);
+      expect(statSync(launch.victim).mode & 0o777).toBe(0o755);
+      rmSync(join(launch.home, path));
+    }
+  });
+});

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** The compression of a file to a path. */
+
+import { open } from 'node:fs/promises';
+import { type CompressOptions, compressFile } from '../../lib/zstd/compress.ts';
+
+/** Compresses a file into a new one, or into the place of one. */
+export async function compressTo(source: string, path: string, options: CompressOptions = {}): Promise<void> {
+  await using output = await open(path, 'w');
+  await compressFile(source, output.fd, options);
+}
