@@ -77,7 +77,7 @@ export const PODMAN_DRIVER: DriverRecord = {
         ...use(supervisor.engine, SUPERVISOR_IMAGE, `, ${supervisor.description}`),
         before: supervisor.steps,
         wishes: { withSupervisor: supervisor.profile === 'dev' },
-        after: [imageStep(ctx, supervisor)],
+        after: [imageStep(ctx, config, supervisor)],
       };
     };
   },

@@ -7,27 +7,24 @@
  */
 
 import { hash } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DevBuild } from '../../dev-build/artifacts.ts';
 import type { Engine } from '../../engine/types.ts';
 import { failure, naming, oneLine, usageError } from '../../errors.ts';
 import { asOwner } from '../../fs/ownership.ts';
 import { isTable, parseJson } from '../../fs/parse-json.ts';
-import { temporaryRoot } from '../../fs/temporary-root.ts';
 import { verifyDockerfile } from '../../image/config.ts';
 import { type Command, cmd } from '../../process/command.ts';
 import type { ProbeResult } from '../../process/result.ts';
 import { COMPONENTS, PRODUCT } from '../../product.ts';
-import type { LaunchContext } from '../config.ts';
+import type { Config, LaunchContext } from '../config.ts';
 import type { BuiltStep } from '../drivers/types.ts';
 import type { Supervisor } from './source.ts';
 
 export const SUPERVISOR_IMAGE = 'openshell/supervisor:dev';
 
 const DOCKERFILE = 'deploy/docker/Dockerfile.supervisor';
-/** Of the directory with the build's context. */
-const CONTEXT_PREFIX = 'openshell-supervisor-';
 const LABEL_PREFIX = 'com.nvidia.openshell.supervisor';
 /** The file, below the context, that the engine writes the image's id to. */
 const ID_FILE = 'id';
@@ -55,9 +52,10 @@ export async function verifyImageExists(
 }
 
 /** The step that brings the image up to date. */
-export function imageStep(ctx: LaunchContext, supervisor: Supervisor): BuiltStep {
+export function imageStep(ctx: LaunchContext, config: Config, supervisor: Supervisor): BuiltStep {
   const { problems, root } = ctx;
-  const temporary = problems.attempt(temporaryRoot) ?? '';
+  // Under the lock of the state directory nobody else uses it, and the next launch removes what a killed one has left.
+  const context = join(config.stateDirectory, 'image-context');
   problems.attempt(() => verifyDockerfile(join(root, DOCKERFILE)));
   const label = (key: string) => `${LABEL_PREFIX}.${key}`;
   const labelsOf = (binary: string, dockerfile: string) => ({
@@ -69,8 +67,8 @@ export function imageStep(ctx: LaunchContext, supervisor: Supervisor): BuiltStep
     name: 'image',
     title: `image ${SUPERVISOR_IMAGE}`,
     lines: [
-      `# creates ${temporary}/${CONTEXT_PREFIX}<name> with ${copiedPath(supervisor)} in it`,
-      ctx.runner.describe(buildCommand(ctx, supervisor, '<context>', labelsOf('…', '…'))),
+      `# creates ${context} with ${copiedPath(supervisor)} in it`,
+      ctx.runner.describe(buildCommand(ctx, supervisor, context, labelsOf('…', '…'))),
     ],
     run: async (build) => {
       const path = join(ctx.root, DOCKERFILE);
@@ -84,11 +82,16 @@ export function imageStep(ctx: LaunchContext, supervisor: Supervisor): BuiltStep
         ctx.terminal.say(`${SUPERVISOR_IMAGE} holds this supervisor already (${existing?.id.slice(0, 12)})`);
         return;
       }
-      const context = asOwner(temporary, () => mkdtempSync(join(temporary, CONTEXT_PREFIX)));
+      const remove = () => asOwner(config.stateDirectory, () => rmSync(context, { recursive: true, force: true }));
       try {
+        remove();
         await buildImage(ctx, supervisor, build, context, labels);
       } finally {
-        asOwner(context, () => rmSync(context, { recursive: true, force: true }));
+        try {
+          remove();
+        } catch {
+          // The next launch says why, and what has failed before counts more.
+        }
       }
     },
   };

@@ -70,7 +70,7 @@ describe.each(['docker', 'podman'] as const)('the image of a launch, with %s', (
       { toolchain, features: new Map() },
     );
     if (supervisor === undefined) throw new Error('there is a tool chain');
-    const image = imageStep(launch, supervisor);
+    const image = imageStep(launch, config, supervisor);
     return { checkout, image, supervisor };
   }
 
