@@ -194,16 +194,27 @@ describe('a file system that refuses', { ...tools.options, timeout: 120_000 }, (
     expect(result.stderr).not.toMatch(/^==> /m);
   });
 
-  test('F15: without Dockerfile.supervisor, and with a TMPDIR without inodes: both are said before the build', async () => {
+  test('F15: a launch without Dockerfile.supervisor needs no TMPDIR, and says so before the build', async () => {
     const place = await placeOf('gateway-podman');
     const temporary = `${place.env.TMPDIR}`;
     const full = refusalScript('without inodes', join(temporary, 'x'), temporary);
     const before = `${full}; rm ${place.directory}/checkout/deploy/docker/Dockerfile.supervisor`;
     const result = await runApart(place, 'gateway-podman', [], { before });
     expect(result.status).toBe(2);
-    expect(result.stderr).toMatch(/^error: temporary files belong in .*no more files fit on the file system/m);
-    expect(result.stderr).toMatch(/^error: \S+\/Dockerfile\.supervisor does not exist/m);
+    expect(result.stderr.match(/^error: .*$/gm)).toEqual([
+      expect.stringMatching(/^error: \S+\/Dockerfile\.supervisor does not exist/),
+    ]);
     expect(result.stderr).not.toMatch(/^==> /m);
+  });
+
+  test('F15: a publish with a TMPDIR without inodes says so before the compile', async () => {
+    const place = await placeOf('docker-publish-multiarch');
+    const temporary = `${place.env.TMPDIR}`;
+    const before = refusalScript('without inodes', join(temporary, 'x'), temporary);
+    const result = await runApart(place, 'docker-publish-multiarch', [], { before });
+    expect(result).toMatchObject({ status: 2, stdout: '' });
+    expect(result.stderr).toMatch(/^error: temporary files belong in .*no more files fit on the file system/m);
+    expect(result.stderr).not.toMatch(/^==> \S+ for/m);
   });
 
   test.each([
@@ -211,7 +222,7 @@ describe('a file system that refuses', { ...tools.options, timeout: 120_000 }, (
     ['docker-build-image', ['DOCKER_BUILD_CACHE_DIR']],
     ['docker-publish-multiarch', ['DOCKER_BUILD_CACHE_DIR', 'TMPDIR']],
     ['gateway-docker', ['OPENSHELL_GATEWAY_STATE_DIR', 'XDG_CONFIG_HOME', 'CARGO_TARGET_DIR']],
-    ['gateway-podman', ['TMPDIR', 'XDG_CONFIG_HOME']],
+    ['gateway-podman', ['OPENSHELL_GATEWAY_STATE_DIR', 'XDG_CONFIG_HOME']],
     ['gateway-vm', ['OPENSHELL_VM_RUNTIME_COMPRESSED_DIR', 'OPENSHELL_VM_DRIVER_STATE_DIR']],
     ['vm/build-supervisor-bundle', ['OPENSHELL_VM_RUNTIME_COMPRESSED_DIR']],
     ['setup-zig-cc-wrapper', ['GITHUB_ENV']],

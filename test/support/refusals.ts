@@ -66,7 +66,9 @@ PATH=/usr/sbin:/usr/bin:/sbin:/bin
 set -e
 mount -t tmpfs none ${copy}
 cp -a ${place.directory}/. ${copy}
-mount --bind ${copy} ${place.directory}
+# A copy of a socket has no listener.
+for socket in $(find ${place.directory} -type s); do mount --bind "$socket" ${copy}"\${socket#${place.directory}}"; done
+mount --rbind ${copy} ${place.directory}
 cd ${bashQuote(place.cwd)}
 ${before}
 ${list('before')}

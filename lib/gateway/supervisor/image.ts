@@ -67,7 +67,7 @@ export function imageStep(ctx: LaunchContext, config: Config, supervisor: Superv
     name: 'image',
     title: `image ${SUPERVISOR_IMAGE}`,
     lines: [
-      `# creates ${context} with ${copiedPath(supervisor)} in it`,
+      `# puts the supervisor into ${join(context, copiedPath(supervisor))}`,
       ctx.runner.describe(buildCommand(ctx, supervisor, context, labelsOf('…', '…'))),
     ],
     run: async (build) => {
