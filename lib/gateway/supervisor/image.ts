@@ -56,6 +56,7 @@ export function imageStep(ctx: LaunchContext, config: Config, supervisor: Superv
   const { problems, root } = ctx;
   // Under the lock of the state directory nobody else uses it, and the next launch removes what a killed one has left.
   const context = join(config.stateDirectory, 'image-context');
+  const remove = () => asOwner(config.stateDirectory, () => rmSync(context, { recursive: true, force: true }));
   problems.attempt(() => verifyDockerfile(join(root, DOCKERFILE)));
   const label = (key: string) => `${LABEL_PREFIX}.${key}`;
   const labelsOf = (binary: string, dockerfile: string) => ({
@@ -71,6 +72,7 @@ export function imageStep(ctx: LaunchContext, config: Config, supervisor: Superv
       ctx.runner.describe(buildCommand(ctx, supervisor, context, labelsOf('…', '…'))),
     ],
     run: async (build) => {
+      remove();
       const path = join(ctx.root, DOCKERFILE);
       const dockerfile = hash(
         'sha256',
@@ -82,9 +84,7 @@ export function imageStep(ctx: LaunchContext, config: Config, supervisor: Superv
         ctx.terminal.say(`${SUPERVISOR_IMAGE} holds this supervisor already (${existing?.id.slice(0, 12)})`);
         return;
       }
-      const remove = () => asOwner(config.stateDirectory, () => rmSync(context, { recursive: true, force: true }));
       try {
-        remove();
         await buildImage(ctx, supervisor, build, context, labels);
       } finally {
         try {
