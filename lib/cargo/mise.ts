@@ -8,7 +8,7 @@ import type { Runner, RunnerContext } from '../build-env.ts';
 import type { Environment } from '../cli/env.ts';
 import { oneLine, shown } from '../errors.ts';
 import { parseTable } from '../fs/parse-json.ts';
-import { cmd } from '../process/command.ts';
+import { cmd, shellQuote } from '../process/command.ts';
 import { findProgram } from '../process/which.ts';
 
 const PROBE_TIMEOUT_MS = 20_000;
@@ -34,6 +34,9 @@ export function askMise(ctx: RunnerContext, root: string): Promise<MiseResult> {
 async function ask({ env, runner }: RunnerContext, root: string): Promise<MiseResult> {
   // What mise trusts and has installed is the user's, and it may create files in the checkout.
   const result = await runner.probe(cmd({ cwd: root, asInvoker: true })`mise env --json`, PROBE_TIMEOUT_MS);
+  if (!result.ok && /\bnot trusted\b/.test(result.reason)) {
+    return { problem: `mise does not trust the checkout; run: mise trust ${shellQuote(root)}` };
+  }
   if (!result.ok) return { problem: `mise env --json failed: ${oneLine(result.reason)}; check: mise doctor` };
   const set = parseTable(result.output);
   if (set !== undefined && Object.values(set).every((value) => typeof value === 'string')) {
@@ -62,7 +65,7 @@ export async function miseSettings(
   if (wanted.length === 0 || !hasConfig || findProgram('mise', env) === undefined) return {};
   const result = await askMise(ctx, root);
   if ('problem' in result) {
-    terminal.warn(`${wanted.join(' and ')} of the checkout's mise.toml does not count: ${result.problem}`);
+    terminal.warn(`what the checkout's mise.toml sets (${wanted.join(', ')}) does not count: ${result.problem}`);
     return {};
   }
   const found = wanted.flatMap((name) => {

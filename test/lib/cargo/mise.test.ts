@@ -11,10 +11,11 @@ import { fakeTools, inProcess } from '../../support/in-process.ts';
 const ALL = ['KUBECONFIG', 'RUSTC_WRAPPER', 'SCCACHE_DIR'] as const;
 const SET = { KUBECONFIG: '/co/kubeconfig', SCCACHE_DIR: '/co/.cache/sccache', UV_CACHE_DIR: '/co/uv' };
 
-/** A checkout whose mise prints this; `undefined` for one that fails. */
-function checkout(set: Readonly<Record<string, string>> | undefined, config = 'mise.toml'): FakeTools {
+/** A checkout whose mise prints this; a text for one that fails with it. */
+function checkout(set: Readonly<Record<string, string>> | string, config = 'mise.toml'): FakeTools {
   const tools = fakeTools();
-  const script = set === undefined ? 'echo "not trusted" >&2; exit 1' : `echo ${bashQuote(JSON.stringify(set))}`;
+  const script =
+    typeof set === 'string' ? `echo ${bashQuote(set)} >&2; exit 1` : `echo ${bashQuote(JSON.stringify(set))}`;
   tools.add('mise', [{ args: ['env', '--json'], script }]);
   mkdirSync(join(tools.directory, 'checkout'));
   if (config !== '') writeFileSync(join(tools.directory, 'checkout', config), '');
@@ -44,13 +45,17 @@ describe('R17: what the checkout’s mise configuration sets counts where mise i
     expect(tools.lines()).toEqual(['mise env --json']);
   });
 
-  test('a mise that fails is said, and is no obstacle', async () => {
-    const tools = checkout(undefined);
-    const ctx = inProcess(tools);
-    expect(await miseSettings(ctx, root(tools), ['KUBECONFIG'])).toEqual({});
-    expect(ctx.screen.stderr()).toBe(
-      "warning: KUBECONFIG of the checkout's mise.toml does not count: " +
-        'mise env --json failed: not trusted; check: mise doctor\n',
+  test('a mise that fails, or does not trust the checkout, is said, and is no obstacle', async () => {
+    const said = async (text: string) => {
+      const tools = checkout(text);
+      const ctx = inProcess(tools);
+      expect(await miseSettings(ctx, root(tools), ['KUBECONFIG'])).toEqual({});
+      return ctx.screen.stderr().replace(root(tools), 'ROOT');
+    };
+    const start = "warning: what the checkout's mise.toml sets (KUBECONFIG) does not count: ";
+    expect(await said('broken')).toBe(`${start}mise env --json failed: broken; check: mise doctor\n`);
+    expect(await said('error parsing\nConfig files in X are not trusted.\nTrust them')).toBe(
+      `${start}mise does not trust the checkout; run: mise trust ROOT\n`,
     );
   });
 
