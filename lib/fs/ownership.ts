@@ -6,7 +6,6 @@
  */
 
 import { existsSync, lstatSync, mkdirSync, type Stats, statSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { dirname } from 'node:path';
 import { type Environment, textOf } from '../cli/env.ts';
 import { EXIT, errnoOf, failure } from '../errors.ts';
@@ -135,9 +134,4 @@ function createOne(directory: string, mode: number | undefined): void {
     // Another process may have created it by now.
     if (errnoOf(error) !== 'EEXIST') throw error;
   }
-}
-
-/** The home directory that the tasks' registration and caches belong in; `undefined` where there is none. */
-export function homeOf(env: Environment): string | undefined {
-  return textOf(env, 'HOME') ?? (homedir() || undefined);
 }

@@ -13,12 +13,11 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Environment } from '../../../lib/cli/env.ts';
 import { copyWhole, keepWithMode, sweepTemporary, writeWhole } from '../../../lib/fs/atomic-write.ts';
-import { asOwner, homeOf, invokerOf, makeDirectory } from '../../../lib/fs/ownership.ts';
+import { asOwner, invokerOf, makeDirectory } from '../../../lib/fs/ownership.ts';
 import { makePrivateDirectory } from '../../../lib/fs/private-directory.ts';
 import { refusalOf } from '../../support/task-errors.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
@@ -151,9 +150,4 @@ describe.runIf(process.geteuid?.() === 0)('what root makes in a directory of ano
       [0, 0],
     ]);
   });
-});
-
-test('the home is HOME, else that of the account', () => {
-  expect(homeOf({ HOME: '/home/x' })).toBe('/home/x');
-  expect(homeOf({ HOME: '' })).toBe(homedir());
 });
