@@ -34,6 +34,7 @@ import { asOwner, makeDirectory } from './ownership.ts';
 import { parseTable } from './parse-json.ts';
 
 const POLL_MS = 100;
+const ATTEMPTS_UNTOLD = 5;
 /** Another launch that only looks holds the lock for a moment. */
 const LOOK_TIMEOUT_MS = 300;
 const RECORD_BYTES_MAX = 4096;
@@ -85,10 +86,14 @@ export async function whileLocked<T>(
   body: () => Promise<T>,
 ): Promise<T> {
   let told = false;
+  let attempts = 0;
   const attempt = async () => {
     const taken = await tryLock(place, task);
     if ('release' in taken) return taken;
-    if (!told) terminal.say(`waiting for ${other}: ${holderText(taken)}`);
+    attempts++;
+    // Who has just taken it says next who that is.
+    if (told || (taken.holder === undefined && attempts < ATTEMPTS_UNTOLD)) return undefined;
+    terminal.say(`waiting for ${other}: ${holderText(taken)}`);
     told = true;
     return undefined;
   };

@@ -193,7 +193,7 @@ describe('real images', tools.options, () => {
     test('a builder that does not exist is an error before anything is compiled', async () => {
       const result = await image(['supervisor'], ofDocker({ ...two, DOCKER_BUILDER: 'nobody', DOCKER_PUSH: '1' }));
       expect(result.status).toBe(2);
-      expect(result.stderr).toMatch(/^error: builder 'nobody' does not work: .*no builder "nobody" found/m);
+      expect(result.stderr).toMatch(/^error: builder 'nobody' \(DOCKER_BUILDER\) does not exist; name another one/m);
       expect(result.stderr).not.toContain('cargo');
     });
 
@@ -215,7 +215,7 @@ describe('real images', tools.options, () => {
       expect(result).toMatchObject({ status: 2, stdout: '' });
       expect(result.stderr).toBe(
         'error: docker does not respond (CONTAINER_ENGINE): docker is really podman; ' +
-          'start it, or set CONTAINER_ENGINE to one that runs\n',
+          'install docker itself, or set CONTAINER_ENGINE to one that runs\n',
       );
     });
 

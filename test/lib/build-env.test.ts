@@ -322,6 +322,7 @@ describe('verbs', () => {
     expect(result).toEqual({
       ok: false,
       reason: expect.stringMatching(/^no response from bash -c .* within 0\.30 s$/),
+      timedOut: true,
     });
     const left = await runProcess('pgrep', ['-f', `sleep ${marker}`], {
       ...here,
