@@ -470,7 +470,7 @@ describe('L19: without mise, and with it', () => {
     'a mise that fails is as good as no mise where nothing is missing',
     async () => {
       const { checkout } = withMise();
-      checkout.tools.add('mise', [{ args: ['env', '--json'], script: 'echo "not trusted" >&2; exit 1' }]);
+      checkout.tools.add('mise', [{ args: ['env', '--json'], script: 'echo "no such tool" >&2; exit 1' }]);
       expect((await checkout.stage(['supervisor'], { PREBUILT_ARCH: NATIVE })).status).toBe(0);
       expect(checkout.builds()).toEqual([expect.stringMatching(/^cargo build --release/)]);
     },
@@ -478,11 +478,11 @@ describe('L19: without mise, and with it', () => {
 
   test('a mise that fails is the reason where something is missing', async () => {
     const { checkout } = withMise();
-    checkout.tools.add('mise', [{ args: ['env', '--json'], script: 'echo "not trusted" >&2; exit 1' }]);
+    checkout.tools.add('mise', [{ args: ['env', '--json'], script: 'echo "no such tool" >&2; exit 1' }]);
     const result = await checkout.stage(['gateway'], AMD64);
     expectRefused(result, checkout);
     expect(result.stderr).toMatch(
-      /^error: the gateway needs cargo-zigbuild .*; mise env --json failed: not trusted; check: mise doctor\n$/,
+      /^error: the gateway needs cargo-zigbuild .*; mise env --json failed: no such tool; check: mise doctor\n$/,
     );
   });
 });

@@ -165,13 +165,13 @@ test('zig from mise where PATH has none: its absolute path goes into the wrapper
 
 test('a mise that fails is not the end where zig is on PATH, and its reason is told where it is not', async () => {
   const { tools, root, run } = setting('plain');
-  tools.add('mise', [{ args: ['env'], script: 'echo "mise ERROR not trusted" >&2; exit 1' }]);
+  tools.add('mise', [{ args: ['env'], script: 'echo "mise ERROR no such tool" >&2; exit 1' }]);
   expect(await run([TARGET, TARGET, 'w'], { ZIG: '' })).toMatchObject({
     status: 2,
     stdout: '',
     stderr:
       'error: zig is not on PATH and mise does not have it; install it (mise install zig) or set ZIG to its path; ' +
-      'mise env --json failed: mise ERROR not trusted; check: mise doctor\n',
+      'mise env --json failed: mise ERROR no such tool; check: mise doctor\n',
   });
   const path = `${tools.bin}${delimiter}${join(root, 'tools')}`;
   expect(await run([TARGET, TARGET, 'w'], { ZIG: '', PATH: path })).toMatchObject({ status: 0, stderr: '' });

@@ -40,9 +40,9 @@ const ONE_CALL = ['mise env --json'];
 
 /** A mise that fails. */
 function addFailingMise(tools: FakeTools): string {
-  const script = 'echo "mise ERROR config is not trusted" >&2; echo "run mise trust" >&2; exit 1';
+  const script = 'echo "mise ERROR no such tool" >&2; echo "run mise install" >&2; exit 1';
   tools.add('mise', [{ args: ['env'], script }]);
-  return 'mise env --json failed: mise ERROR config is not trusted\\nrun mise trust; check: mise doctor';
+  return 'mise env --json failed: mise ERROR no such tool\\nrun mise install; check: mise doctor';
 }
 
 function find(tools: FakeTools, extra: Record<string, string> = {}, needsZig = true, facts: Partial<Machine> = {}) {
