@@ -10,14 +10,13 @@
  */
 
 import { type StdioOptions, spawn } from 'node:child_process';
-import { statSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { restartServer, type WrapperWatch, withRecovery } from './cargo/sccache-recovery.ts';
+import { restartServer, SERVER_TIMEOUT_MS, type WrapperWatch, withRecovery } from './cargo/sccache-recovery.ts';
 import { cargoTermEnv } from './cargo/term-env.ts';
 import { definedOnly, type Environment } from './cli/env.ts';
 import type { TaskContext } from './cli/task.ts';
 import type { Terminal } from './cli/terminal.ts';
-import { failure, usageError } from './errors.ts';
+import { failure } from './errors.ts';
 import { probeHome } from './fs/invoker-home.ts';
 import type { Invoker } from './fs/ownership.ts';
 import { type Machine, thisMachine } from './host.ts';
@@ -27,14 +26,11 @@ import { childEnvironment, childUser } from './process/child-env.ts';
 import { argvText, type Command, cmd, commandText, echoText, programName } from './process/command.ts';
 import { commandFailed, type Outcome, type ProbeResult, probeResult, trimmed } from './process/result.ts';
 import { exitStatus, type Signals } from './process/signals.ts';
+import { verifyDirectory, verifyLength } from './process/startable.ts';
 import { type SettleOptions, settle } from './process/wait-for-outcome.ts';
 import { findProgram, requireProgram } from './process/which.ts';
 
-/** Of one argument on Linux, the end mark not counted (execve(2), MAX_ARG_STRLEN). */
-const ARGUMENT_BYTES_MAX = 128 * 1024 - 1;
 const STRICT_MODE = 'set -euo pipefail;';
-/** For the sccache server to stop or start. */
-const SERVER_TIMEOUT_MS = 15_000;
 
 /** Text for a command's stdin, which is empty otherwise. */
 interface Input {
@@ -154,7 +150,7 @@ export class Runner {
    */
   async interactive(command: Command): Promise<void> {
     this.#refuseCargo(command);
-    this.#verifyDirectory(command);
+    verifyDirectory(command);
     this.#terminal.echo(echoText(command));
     this.#signals.throwIfReceived();
     const text = this.#shellText(command, this.#guardedLimit(command), 'exec ');
@@ -198,8 +194,8 @@ export class Runner {
     requireProgram(command.argv[0], env, 'build or install it first');
     const before = this.#signals.ignoresHangup ? "trap '' HUP; exec " : 'exec ';
     const text = this.#shellText(command, this.#guard.userLimit, before);
-    this.#verifyDirectory(command);
-    this.#verifyLength(command, text);
+    verifyDirectory(command);
+    verifyLength(command, text, this.#machine.platform);
     if (this.canReplace && process.execve !== undefined) {
       process.chdir(command.cwd);
       const [args, own] = [['bash', '-p', '-c', text], definedOnly(env)];
@@ -240,22 +236,11 @@ export class Runner {
     return spawn(this.#bash, ['-p', '-c', text], { ...options, cwd: command.cwd, env: this.environmentOf(command) });
   }
 
-  #verifyLength(command: Command, text: string): void {
-    if (this.#machine.platform !== 'linux' || Buffer.byteLength(text) <= ARGUMENT_BYTES_MAX) return;
-    const allowed = `${Math.floor(ARGUMENT_BYTES_MAX / 1024)} KiB are allowed`;
-    throw usageError(`the arguments of ${command.argv[0]} are too long together, ${allowed}; shorten them (E2BIG)`);
-  }
-
-  #verifyDirectory(command: Command): void {
-    if (statSync(command.cwd, { throwIfNoEntry: false })?.isDirectory() === true) return;
-    throw usageError(`${argvText(command)} cannot run in ${command.cwd}: there is no such directory`);
-  }
-
   async #launch(command: Command, options: LaunchOptions): Promise<Outcome> {
     const { $, quote } = load('zx/core');
     this.#signals.throwIfReceived();
     const limit = options.limit ?? this.#guardedLimit(command);
-    this.#verifyDirectory(command);
+    verifyDirectory(command);
     const user = childUser(command, this.#machine.invoker);
     // zx would never end an empty input; without one stdin is at its end from the start.
     const input = options.input || undefined;

@@ -14,6 +14,9 @@ import type { Outcome, ProbeResult } from '../process/result.ts';
 
 const MARKS = [/Too many open files/, /os error 24\b/, /sccache: encountered fatal error/, /^\s*sccache: error:/];
 
+/** How long sccache's server may take to stop or to start. */
+export const SERVER_TIMEOUT_MS = 15_000;
+
 /** Whether a line of cargo's output is the wrapper's own failure rather than the compiler's. */
 export function isWrapperFailure(line: string): boolean {
   // Colour codes may stand before the mark, and below `Caused by:` cargo indents it.

@@ -63,12 +63,8 @@ describe('R13: a program that cargo is set to compile with, and that is not ther
     ['vm/build-supervisor-bundle', []],
   ])('%s', async (task, args) => {
     const checkout = imageCheckout();
-    addEngine(checkout.tools, 'docker', {});
-    checkout.tools.add('docker', [
-      { args: ['info'], script: `echo '{"Architecture":"x86_64","ServerVersion":"28.0.0"}'` },
-      { args: ['buildx'], script: 'exit 1' },
-    ]);
-    const extra = { RUSTC_WRAPPER: 'sccache', DOCKER_REGISTRY: '127.0.0.1:1/x', DOCKER_BUILDER: 'default' };
+    addEngine(checkout.tools, 'docker');
+    const extra = { RUSTC_WRAPPER: 'sccache', DOCKER_REGISTRY: '127.0.0.1:1/x' };
     const message = gone("RUSTC_WRAPPER is 'sccache'", 'on PATH');
     refused(await runIn(checkout, task, args, extra), checkout, message);
   });
