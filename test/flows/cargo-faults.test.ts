@@ -6,6 +6,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { addEngine, imageCheckout } from '../support/fake-engine.ts';
+import { builderRow } from '../support/fake-publishing.ts';
 import { FakeCheckout } from '../support/fake-rust.ts';
 import { bashQuote } from '../support/fake-tools.ts';
 import { DRIVERS, expectRefused, newLaunch, run } from '../support/launchers.ts';
@@ -63,7 +64,7 @@ describe('R13: a program that cargo is set to compile with, and that is not ther
     ['vm/build-supervisor-bundle', []],
   ])('%s', async (task, args) => {
     const checkout = imageCheckout();
-    addEngine(checkout.tools, 'docker');
+    addEngine(checkout.tools, 'docker', { builder: builderRow('far', 'remote') });
     const extra = { RUSTC_WRAPPER: 'sccache', DOCKER_REGISTRY: '127.0.0.1:1/x' };
     const message = gone("RUSTC_WRAPPER is 'sccache'", 'on PATH');
     refused(await runIn(checkout, task, args, extra), checkout, message);
