@@ -11,7 +11,8 @@ import { type Command, cmd } from '../process/command.ts';
 import type { ProbeResult } from '../process/result.ts';
 import { MissingTool, type Toolchain } from './toolchain.ts';
 
-const PROBE_TIMEOUT_MS = 30_000;
+/** In this very call rustup may install the toolchain that the checkout pins. */
+const PROBE_TIMEOUT_MS = 600_000;
 
 /**
  * Which of the targets rustup has yet to install. The compiler that cargo starts is asked: it may be another one than

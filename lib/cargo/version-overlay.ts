@@ -9,6 +9,7 @@
  * directory for each version: a second run with that version finds its crates compiled.
  */
 
+import { hash } from 'node:crypto';
 import {
   existsSync,
   lstatSync,
@@ -19,7 +20,7 @@ import {
   rmSync,
   symlinkSync,
 } from 'node:fs';
-import { dirname, join, relative } from 'node:path';
+import { basename, dirname, join, relative } from 'node:path';
 import { notAllowed } from '../cli/env.ts';
 import type { Terminal } from '../cli/terminal.ts';
 import { failure, naming, usageError } from '../errors.ts';
@@ -75,8 +76,11 @@ export interface Overlay {
   readonly version: string;
 }
 
+/** In a target directory that several checkouts may share, each checkout has an overlay of its own. */
 export function planOverlay(root: string, targetDirectory: string, version: string): Overlay {
-  return { root, targetDirectory, directory: join(targetDirectory, 'openshell-version', version), version };
+  const isOwn = !relative(root, targetDirectory).startsWith('..');
+  const name = isOwn ? version : `${version}-${hash('sha256', root).slice(0, 12)}`;
+  return { root, targetDirectory, directory: join(targetDirectory, 'openshell-version', name), version };
 }
 
 /** Creates the overlay, or brings it up to date; of two runs at once one waits. */
@@ -84,7 +88,7 @@ export async function makeOverlay(
   ctx: { readonly signals: Signals; readonly terminal: Terminal },
   overlay: Overlay,
 ): Promise<void> {
-  const path = join(dirname(overlay.directory), `.${overlay.version}.lock`);
+  const path = join(dirname(overlay.directory), `.${basename(overlay.directory)}.lock`);
   const remedy = 'set CARGO_TARGET_DIR to a directory on another file system';
   const lock = { path, remedy, task: `overlay of ${overlay.version}`, other: 'another build of this version' };
   await whileLocked(ctx, lock, () => writeOverlay(overlay));

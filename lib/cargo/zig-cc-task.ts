@@ -10,7 +10,7 @@ import { findCheckout } from '../checkout.ts';
 import { readPath } from '../cli/env.ts';
 import { naming, shown, usageError } from '../errors.ts';
 import { asOwner } from '../fs/ownership.ts';
-import { absolutePath } from '../fs/paths.ts';
+import { absolutePath, textIn } from '../fs/paths.ts';
 import { files, verifyPlaces } from '../fs/places.ts';
 import { shellQuote } from '../process/command.ts';
 import { removeStaleCmakeCaches } from './cmake-cache.ts';
@@ -55,7 +55,10 @@ export async function setUpZigWrapper(
     terminal.result(...wrapper.variables.map(([name, value]) => `export ${name}=${shellQuote(value)}`));
   } else {
     const text = wrapper.variables.map(([name, value]) => workflowLine(name, value)).join('');
-    asOwner(workflowFile, () => naming(workflowFile, () => appendFileSync(workflowFile, text)));
+    // A last line without its end is not ours to continue.
+    const before = textIn(workflowFile) ?? '';
+    const added = before === '' || before.endsWith('\n') ? text : `\n${text}`;
+    asOwner(workflowFile, () => naming(workflowFile, () => appendFileSync(workflowFile, added)));
   }
 }
 

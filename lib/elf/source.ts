@@ -7,6 +7,7 @@
  */
 import { closeSync, constants, fstatSync, openSync, readSync, type Stats, statSync } from 'node:fs';
 import { EXIT, errnoOf, TaskError } from '../errors.ts';
+import { asOwner } from '../fs/ownership.ts';
 
 /** What cannot be read, or is not what an ELF file may be: one line that says what is wrong, and at which offset. */
 export class ElfError extends TaskError {
@@ -65,7 +66,7 @@ export function withFileSource<Result>(path: string, use: (source: ByteSource) =
   try {
     requireRegularFile(statSync(path));
     // The path may be a FIFO by now, and opening one without O_NONBLOCK waits for its writer.
-    const descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    const descriptor = asOwner(path, () => openSync(path, constants.O_RDONLY | constants.O_NONBLOCK));
     try {
       return useUnchanged(descriptor, use);
     } finally {

@@ -26,6 +26,8 @@ export function forLaunch(
     const start = api.start(platform);
     const args = api.probe(platform);
     const [responding, asked] = [probes.responding(name, start), args && probes.ask(name, args)];
+    // It is awaited last, and a signal may end it before.
+    responding.catch(() => undefined);
     const printed = await asked;
     const places = api.places({ env, platform, uid, startDirectory, printed });
     // A far daemon may take long to respond, and is refused all the same.

@@ -128,7 +128,7 @@ export const INFO_ARGUMENTS = ['info', '--format', '{{json .}}'] as const;
  * @returns `undefined` for text that no engine prints
  */
 export function parseInfo(text: string): EngineInfo | undefined {
-  const info = parseTable(text);
+  const info = tableIn(text);
   const host = info?.host;
   if (isTable(host)) {
     const store = isTable(info?.store) ? info.store : {};
@@ -153,6 +153,11 @@ export function parseInfo(text: string): EngineInfo | undefined {
   };
 }
 
+/** What is printed before it, such as a warning, is not of interest. */
+function tableIn(text: string) {
+  return parseTable(text.slice(Math.max(0, text.search(/^\{/m))));
+}
+
 function storageOf(machine: unknown, directory: unknown): string | undefined {
   const [name, path] = [asText(machine), asText(directory)];
   return name === undefined || path === undefined ? undefined : `${name}:${path}`;
@@ -166,7 +171,7 @@ function serviceSocket({ remoteSocket, serviceIsRemote }: Readonly<Record<string
 
 /** Why the server did not respond, where the client says so in its output: docker 20.10 does, and with status 0. */
 export function refusalIn(text: string): string | undefined {
-  const errors = parseTable(text)?.ServerErrors;
+  const errors = tableIn(text)?.ServerErrors;
   return Array.isArray(errors) && errors.length > 0 ? errors.map(String).join('; ') : undefined;
 }
 

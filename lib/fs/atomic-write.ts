@@ -23,7 +23,7 @@ import {
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { EXIT, errnoOf, failure, naming } from '../errors.ts';
-import { asOwner, makeDirectory } from './ownership.ts';
+import { asOwner, isOfOther, makeDirectory } from './ownership.ts';
 import { namesIn } from './paths.ts';
 
 const CHUNK_BYTES = 1024 * 1024;
@@ -45,14 +45,15 @@ export function copyWhole(source: string, path: string, mode: number, verifyCopy
   if (isFile(path) && hasSameContent(source, path)) return keepWithMode(path, mode);
   return replace(path, mode, (temporary, output) => {
     // In another user's directory root does not open the name again: it may be a link by now.
-    if (fstatSync(output).uid === process.geteuid?.()) copyFileSync(source, temporary, constants.COPYFILE_FICLONE);
+    if (!isOfOther(source) && fstatSync(output).uid === process.geteuid?.())
+      copyFileSync(source, temporary, constants.COPYFILE_FICLONE);
     else copyInto(output, source);
     verifyCopy?.(temporary);
   });
 }
 
 function copyInto(output: number, source: string): void {
-  const input = openSync(source, 'r');
+  const input = asOwner(source, () => openSync(source, 'r'));
   const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
   try {
     for (let count = readSync(input, chunk); count > 0; count = readSync(input, chunk)) {
@@ -66,7 +67,8 @@ function copyInto(output: number, source: string): void {
 /** Whether two files have the same bytes. */
 export function hasSameContent(left: string, right: string): boolean {
   if (statSync(left).size !== statSync(right).size) return false;
-  const handles = [openSync(left, 'r'), openSync(right, 'r')] as const;
+  const open = (path: string) => asOwner(path, () => openSync(path, 'r'));
+  const handles = [open(left), open(right)] as const;
   const chunks = [Buffer.allocUnsafe(CHUNK_BYTES), Buffer.allocUnsafe(CHUNK_BYTES)] as const;
   try {
     for (;;) {

@@ -210,6 +210,10 @@ function shareLikeDirectory(handle: number, file: BigIntStats, directory: string
   const wanted = 0o644 | (mode & 0o022);
   if ((file.mode & 0o777n) !== BigInt(wanted)) fchmodSync(handle, wanted);
   if (euid === 0 && uid !== 0) fchownSync(handle, uid, gid);
+  // The group that may write to the directory may write to the file.
+  else if ((mode & 0o020) !== 0 && file.gid !== BigInt(gid) && process.getgroups?.().includes(gid)) {
+    fchownSync(handle, euid, gid);
+  }
 }
 
 /** @throws usageError at once where the file system does not lock, as on some network shares */
@@ -265,5 +269,5 @@ function pidNamespace(): string | undefined {
 
 function unusable({ path, remedy }: LockedPlace, cause: unknown) {
   const isReady = cause instanceof TaskError ? cause.exitCode === EXIT.usage : errnoOf(cause) === undefined;
-  return isReady ? cause : usageError(`the lock ${path} cannot be used; ${remedy}`, { cause });
+  return isReady ? cause : usageError(`the lock ${path} cannot be used; remove it, or ${remedy}`, { cause });
 }

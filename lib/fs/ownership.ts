@@ -5,11 +5,14 @@
  * what root does in another user's directory it does as that user, and commands that need no privilege run as the user.
  */
 
-import { existsSync, lstatSync, mkdirSync, type Stats, statSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { existsSync, lstatSync, mkdirSync, readlinkSync, type Stats, statSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import { type Environment, textOf } from '../cli/env.ts';
 import { EXIT, errnoOf, failure } from '../errors.ts';
 import { ancestorsOf, textIn } from './paths.ts';
+
+/** As many as the system itself follows (path_resolution(7)). */
+const LINKS_MAX = 40;
 
 /** The user who called sudo. */
 export interface Invoker {
@@ -59,40 +62,58 @@ export function homeIn(passwd: string, uid: number): string | undefined {
 
 /**
  * Does synchronous work on a path as the user to whom its place belongs: root then has no more power there than that
- * user, whatever links and files it meets, and what it creates is that user's. Any other user's work is done as it is.
+ * user, whatever links and files it meets, and what it creates is that user's. Any other user's work is done as it is,
+ * and so is that of a root who may not become another user (a container without that capability), or of one whose
+ * place the user cannot even reach (a checkout below /root in a container).
  */
 export function asOwner<T>(path: string, work: () => T): T {
   const owner = process.geteuid?.() === 0 ? ownerOf(path) : undefined;
-  if (owner === undefined || owner.uid === 0) return work();
+  if (owner === undefined || owner.stats.uid === 0) return work();
+  const { gid, uid } = owner.stats;
   const own = { gid: process.getegid?.() ?? 0, groups: process.getgroups?.() ?? [] };
+  let isReached = false;
   try {
-    process.setgroups?.([owner.gid]);
-    process.setegid?.(owner.gid);
-    process.seteuid?.(owner.uid);
-    return work();
+    process.setgroups?.([gid]);
+    process.setegid?.(gid);
+    process.seteuid?.(uid);
+    isReached = look(owner.path, lstatSync) !== undefined;
+    if (isReached) return work();
+  } catch (error) {
+    if (isReached || errnoOf(error) !== 'EPERM') throw error;
   } finally {
-    process.seteuid?.(0);
-    process.setegid?.(own.gid);
-    process.setgroups?.(own.groups);
+    if (process.geteuid?.() !== 0) process.seteuid?.(0);
+    if (process.getegid?.() !== own.gid) process.setegid?.(own.gid);
+    if (isReached) process.setgroups?.(own.groups);
   }
+  return work();
 }
 
 /** Whether this is root, and a path is in another user's directory. */
 export function isOfOther(path: string): boolean {
-  return process.geteuid?.() === 0 && (ownerOf(path)?.uid ?? 0) !== 0;
+  return process.geteuid?.() === 0 && (ownerOf(path)?.stats.uid ?? 0) !== 0;
+}
+
+/** Somebody who decides what is at a path, and by what. */
+interface Owner {
+  readonly path: string;
+  readonly stats: Stats;
 }
 
 /**
  * Who decides what is at a path: the owner of its last directory that exists, or of the first link on the way that is
  * not root's, because a link leads its owner's way.
  */
-export function ownerOf(path: string): Stats | undefined {
-  let owner: Stats | undefined;
+export function ownerOf(path: string, linksLeft = LINKS_MAX): Owner | undefined {
+  let owner: Owner | undefined;
   for (const place of ancestorsOf(path).reverse()) {
-    const found = look(place, lstatSync);
-    if (found === undefined) break;
-    if (found.isSymbolicLink() && found.uid !== 0) return found;
-    owner = found.isSymbolicLink() ? (look(place, statSync) ?? found) : found;
+    const stats = look(place, lstatSync);
+    if (stats === undefined) break;
+    owner = { path: place, stats };
+    if (!stats.isSymbolicLink()) continue;
+    if (stats.uid !== 0 || linksLeft === 0) return owner;
+    const target = resolve(dirname(place), readlinkSync(place));
+    owner = ownerOf(target, linksLeft - 1) ?? owner;
+    if (owner.stats.isSymbolicLink()) return owner;
   }
   return owner;
 }

@@ -66,14 +66,18 @@ function verifyFound(source: string, path: string, found: Stats, owners: Owners)
   const wrong = found.isSymbolicLink()
     ? 'a link'
     : found.isDirectory()
-      ? owners.includes(found.uid)
-        ? undefined
-        : `a directory of another user (uid ${found.uid})`
+      ? whyNotPrivate(found, owners)
       : 'not a directory';
   if (wrong === undefined) return;
   throw usageError(
     `${source} is ${shown(path)}, which is ${wrong}; allowed is a directory of your own; remove it or set another one`,
   );
+}
+
+function whyNotPrivate({ mode, uid }: Stats, owners: Owners): string | undefined {
+  if (!owners.includes(uid)) return `a directory of another user (uid ${uid})`;
+  // Narrowed, as `/tmp` it would be lost to everybody else.
+  return (mode & 0o002) === 0 ? undefined : 'a directory that all users may write to';
 }
 
 /** The owners of what this process creates for the user. */

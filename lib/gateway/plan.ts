@@ -5,7 +5,7 @@
  * credentials, what the driver does with the build, the configuration), and the gateway's own command.
  */
 
-import { statSync } from 'node:fs';
+import { lstatSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Toolchain } from '../cargo/toolchain.ts';
 import type { Environment } from '../cli/env.ts';
@@ -14,6 +14,7 @@ import { devBuildLines, executeDevBuild } from '../dev-build/execute.ts';
 import type { DevBuildPlan } from '../dev-build/plan.ts';
 import { writeWhole } from '../fs/atomic-write.ts';
 import { files, type Place } from '../fs/places.ts';
+import { makePrivateDirectory, ownersOf } from '../fs/private-directory.ts';
 import { type Command, cmd } from '../process/command.ts';
 import type { Config, LaunchContext } from './config.ts';
 import { databaseFiles, databasePath } from './database.ts';
@@ -110,7 +111,11 @@ function credentialsStep(
     lines: [runner.describe(generate('<openshell-gateway>'))],
     writes: [{ kind: 'directory', path: tlsDirectory(config) }],
     // Under sudo the directory is the user's, or root's alone.
-    run: ({ gateway }) => runner.read(generate(gateway, statSync(config.stateDirectory).uid === invoker?.uid)),
+    run: ({ gateway }) => {
+      // During the build somebody else could have put a link in its place.
+      makePrivateDirectory(config.stateSource, config.stateDirectory, ownersOf(invoker?.uid));
+      return runner.read(generate(gateway, lstatSync(config.stateDirectory).uid === invoker?.uid));
+    },
   };
 }
 

@@ -79,7 +79,10 @@ export interface Registration {
  */
 export async function verifyNameFree({ configHome, name, nameSource, endpoint }: Registration): Promise<void> {
   const path = metadataPath(configHome, name);
-  const other = registeredUrl(path);
+  const { isRemote, url: other } = registered(path);
+  if (isRemote) {
+    throw usageError(`${name} is registered for a remote gateway (${path}); set ${nameSource} to another name`);
+  }
   if (other === undefined || other.origin === new URL(endpoint).origin) return;
   const port = Number(other.port || DEFAULT_PORTS[other.protocol]);
   const host = other.hostname.replace(/^\[(.*)\]$/, '$1');
@@ -94,13 +97,13 @@ export async function verifyNameFree({ configHome, name, nameSource, endpoint }:
 
 const DEFAULT_PORTS: Readonly<Record<string, number>> = { 'http:': 80, 'https:': 443 };
 
-/** The endpoint of an entry; `undefined` without one that can be read. */
-function registeredUrl(path: string): URL | undefined {
+/** What an entry says that can be read: its endpoint, and whether that is on another machine. */
+function registered(path: string): { readonly isRemote: boolean; readonly url: URL | undefined } {
   // Whatever else is there, a FIFO for example, is not read.
   const text = statSync(path, { throwIfNoEntry: false })?.isFile() === true ? textIn(path) : undefined;
-  const endpoint = parseTable(text ?? '')?.gateway_endpoint;
+  const { gateway_endpoint: endpoint, is_remote: isRemote } = parseTable(text ?? '') ?? {};
   const url = typeof endpoint === 'string' && URL.canParse(endpoint) ? new URL(endpoint) : undefined;
-  return url !== undefined && url.protocol in DEFAULT_PORTS ? url : undefined;
+  return { isRemote: isRemote === true, url: url !== undefined && url.protocol in DEFAULT_PORTS ? url : undefined };
 }
 
 /** Writes the entry of a local gateway; the CLI ignores fields that it does not know. */

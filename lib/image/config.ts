@@ -8,6 +8,7 @@ import { type Environment, notAllowed, readPath, readVariable } from '../cli/env
 import type { NamedBuilder } from '../engine/buildx-builder.ts';
 import type { ImageBuild, ImageOutput } from '../engine/types.ts';
 import { shown, usageError } from '../errors.ts';
+import { isOfOther } from '../fs/ownership.ts';
 import { absolutePath } from '../fs/paths.ts';
 import type { Arch } from '../host.ts';
 import { COMPONENTS, type Component, type IMAGE_TARGETS } from '../product.ts';
@@ -53,11 +54,12 @@ export function resolveImageConfig(
 ): ImageConfig {
   const component = target === 'gateway' ? COMPONENTS.gateway : COMPONENTS.supervisor;
   const isCi = readVariable(env, 'CI');
+  const caches = resolveCacheDirectory(env, root, startDirectory);
   return {
     ...resolveImage(component, extra, env, root, startDirectory),
     root,
     component,
-    cacheDirectory: isCi ? undefined : join(resolveCacheDirectory(env, root, startDirectory), component.name),
+    cacheDirectory: isCi || caches === undefined ? undefined : join(caches, component.name),
     isStaged: readVariable(env, 'PREBUILT_AUTO_STAGE') && !isCi,
     build: resolveBuildOptions(env, root, startDirectory),
   };
@@ -107,9 +109,17 @@ export function verifyDockerfile(dockerfile: string): void {
   throw usageError(`${dockerfile} does not exist; check OPENSHELL_ROOT, or name a Dockerfile with --file`);
 }
 
-/** The directory that has one for each image's build cache: an export replaces everything in its directory. */
-export function resolveCacheDirectory(env: Environment, root: string, startDirectory: string): string {
-  return join(readPath(env, 'DOCKER_BUILD_CACHE_DIR', startDirectory) ?? join(root, '.cache/buildkit'), 'images');
+/**
+ * The directory that has one for each image's build cache: an export replaces everything in its directory.
+ * @returns `undefined` for root in the directory of another user, where the engine would write as root wherever that
+ *   user's links lead; the builder keeps a cache of its own
+ */
+export function resolveCacheDirectory(env: Environment, root: string, startDirectory: string): string | undefined {
+  const directory = join(
+    readPath(env, 'DOCKER_BUILD_CACHE_DIR', startDirectory) ?? join(root, '.cache/buildkit'),
+    'images',
+  );
+  return isOfOther(directory) ? undefined : directory;
 }
 
 /**

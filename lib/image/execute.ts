@@ -8,12 +8,12 @@ import { Problems } from '../cli/problems.ts';
 import { probeBuilder, verifyPlatforms } from '../engine/buildx-builder.ts';
 import { detectEngine, serverArch } from '../engine/detect.ts';
 import type { Engine } from '../engine/types.ts';
+import { makeDirectory } from '../fs/ownership.ts';
 import { notePlaces } from '../fs/places.ts';
 import { thisHost } from '../host.ts';
 import type { Command } from '../process/command.ts';
 import type { IMAGE_TARGETS } from '../product.ts';
 import { prepareStage } from '../stage/execute.ts';
-import { verifyCaches, withCaches } from './cache-directories.ts';
 import { type ImageConfig, resolveImageConfig, verifyDockerfile } from './config.ts';
 import { imageBuild, imageCommands, imagePlaces, type PreparedImage } from './plan.ts';
 import { destinationText, imageLines } from './report.ts';
@@ -33,10 +33,9 @@ export async function buildImage(
   const { terminal } = ctx;
   const { config, engine, prepared } = await planImage(ctx, target, extra);
   if (isDryRun) return terminal.result(...imageLines(ctx, prepared));
-  const { commands, stage, staging } = prepared;
-  await withCaches(cachesOf(prepared), () =>
-    withStaged(ctx, stage, staging, () => runImageCommands(ctx, config.reference, commands)),
-  );
+  const { cache, commands, stage, staging } = prepared;
+  if (cache !== undefined) makeDirectory(cache);
+  await withStaged(ctx, stage, staging, () => runImageCommands(ctx, config.reference, commands));
   const { output } = config.image;
   if (output.kind !== 'output') terminal.result(config.reference);
   const platforms = stage.arches.map((arch) => `linux/${arch}`).join(', ');
@@ -80,14 +79,9 @@ async function prepareImage(
     if (probed !== undefined) verifyPlatforms(engine, driver, image.platforms);
     return imageCommands(engine, image, ctx.startDirectory);
   });
-  problems.attempt(() => verifyCaches(cachesOf({ cache })));
   const prepared = commands && { stage, staging, cache, commands };
   if (prepared !== undefined) notePlaces(problems, imagePlaces(prepared));
   return prepared;
-}
-
-function cachesOf({ cache }: Pick<PreparedImage, 'cache'>): string[] {
-  return cache === undefined ? [] : [cache];
 }
 
 export async function runImageCommands(

@@ -14,6 +14,13 @@ const PAIRS = new RegExp(`^${PAIR}(?:,${PAIR})*$`);
  * @throws usageError unless it is `key=value` pairs with a `type`
  */
 export function verifyOutput(source: string, text: string): string {
+  if (/(?:^|,)\s*"?dest=-(?:[",]|$)/.test(text)) {
+    throw notAllowed(
+      source,
+      text,
+      'are destinations that are files or directories: stdout is for the result of the task',
+    );
+  }
   if (PAIRS.test(text) && TYPE.test(text)) return text;
   throw notAllowed(source, text, 'are key=value pairs with a type, such as type=local,dest=out');
 }

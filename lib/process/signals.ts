@@ -59,10 +59,7 @@ export class Signals {
       this.#on(signal, isIgnored ? () => undefined : () => this.#receive(signal));
     }
     // Ctrl-Z reaches only this process, because the children have groups of their own.
-    this.#on('SIGTSTP', () => {
-      this.#forward('SIGSTOP');
-      process.kill(process.pid, 'SIGSTOP');
-    });
+    this.#on('SIGTSTP', () => this.#pause());
     this.#on('SIGCONT', () => this.#forward('SIGCONT'));
   }
 
@@ -130,6 +127,17 @@ export class Signals {
   #on(signal: NodeJS.Signals, handler: () => void): void {
     this.#handlers.set(signal, handler);
     process.on(signal, handler);
+  }
+
+  /** By the default action, which the kernel leaves out where no shell could let the process go on. */
+  #pause(): void {
+    const handler = this.#handlers.get('SIGTSTP');
+    if (handler === undefined) return;
+    this.#forward('SIGSTOP');
+    process.off('SIGTSTP', handler);
+    process.kill(process.pid, 'SIGTSTP');
+    process.on('SIGTSTP', handler);
+    this.#forward('SIGCONT');
   }
 
   #receive(signal: NodeJS.Signals): void {

@@ -3,6 +3,7 @@
 /** From a running command to its outcome: within its time limit, with the task's signals passed on. */
 
 import type { ChildProcess } from 'node:child_process';
+import { Readable } from 'node:stream';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import type { ProcessPromise } from 'zx/core';
 import { EXIT, failure, statusOfSignal } from '../errors.ts';
@@ -57,7 +58,7 @@ export async function settle(running: ProcessPromise, signals: Signals, options:
  * ssh, a server) may hold it open for as long as it likes.
  */
 function closeWhenQuiet(child: ChildProcess): void {
-  const streams = [child.stdout, child.stderr].filter((stream) => stream !== null);
+  const streams = [child.stdout, child.stderr].filter((stream) => stream instanceof Readable);
   let pieces = 0;
   for (const stream of streams) stream.on('data', () => pieces++);
   child.once('exit', async () => {

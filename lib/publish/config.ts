@@ -30,8 +30,8 @@ export interface PublishConfig {
   readonly builder: NamedBuilder | undefined;
   /** The time that the images bear, in seconds since 1970. */
   readonly epoch: number;
-  /** The directory of the local build caches, absolute; one directory below it for each image. */
-  readonly cacheDirectory: string;
+  /** The directory of the local build caches, absolute; one directory below it for each image; `undefined` for none. */
+  readonly cacheDirectory: string | undefined;
   readonly isStaged: boolean;
   readonly isCi: boolean;
   readonly build: BuildOptions;

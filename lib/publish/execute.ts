@@ -9,13 +9,12 @@ import { findCheckout } from '../checkout.ts';
 import { Problems } from '../cli/problems.ts';
 import { detectEngine } from '../engine/detect.ts';
 import { describeError, EXIT, failure, InterruptedError, oneLine, shown, TaskError, usageError } from '../errors.ts';
-import { asOwner } from '../fs/ownership.ts';
+import { asOwner, makeDirectory } from '../fs/ownership.ts';
 import { parseTable } from '../fs/parse-json.ts';
 import { textIn } from '../fs/paths.ts';
 import { notePlaces } from '../fs/places.ts';
 import { temporaryRoot } from '../fs/temporary-root.ts';
 import { thisHost } from '../host.ts';
-import { verifyCaches, withCaches } from '../image/cache-directories.ts';
 import { dockerfileOf, verifyDockerfile } from '../image/config.ts';
 import { cachePlace } from '../image/plan.ts';
 import { verifyPrebuilt, withStaged } from '../image/staged-binaries.ts';
@@ -77,7 +76,6 @@ async function preparePublish(ctx: RunnerContext, extra: readonly string[]): Pro
   const chosen = builder && { engine, publishing, builder, run: newRunName(), stage, staging };
   const plan = chosen && problems.attempt(() => planPublish(config, chosen, temporary));
   const caches = (plan?.caches ?? []).map(cachePlace);
-  problems.attempt(() => verifyCaches(plan?.caches ?? []));
   notePlaces(problems, [...caches, ...(staging === undefined ? [] : stagePlaces(staging.plan))]);
   problems.throwIfAny(terminal);
   if (plan === undefined) throw new TypeError('a publish that is not planned has a problem');
@@ -116,9 +114,10 @@ async function execute(ctx: RunnerContext, plan: PublishPlan): Promise<Row[]> {
   if (builder.creation !== undefined) await engine.run(builder.creation);
   const before = await readBefore(ctx, plan);
   asOwner(dirname(scratch), () => mkdirSync(scratch, { mode: 0o700 }));
+  for (const cache of caches) makeDirectory(cache);
   let built: PushContent[] = [];
   await withStaged(ctx, stage, staging, async () => {
-    built = await part('images', () => withCaches(caches, () => buildImages(engine, plan)));
+    built = await part('images', () => buildImages(engine, plan));
   });
   const published = await part('content and tags', () => publishBuilt(plan, built, before));
   return part('read back', async () => {

@@ -71,7 +71,8 @@ export function planPublish(
   const { builder, publishing, run } = chosen;
   // A builder's container can be removed with its cache; a directory stays.
   const isCached = builder.driver === CONTAINER_DRIVER && !config.isCi;
-  const caches = isCached ? PUBLISHED.map(({ name }) => join(config.cacheDirectory, name)) : [];
+  const { cacheDirectory } = config;
+  const caches = isCached && cacheDirectory ? PUBLISHED.map(({ name }) => join(cacheDirectory, name)) : [];
   const images = PUBLISHED.map(({ name }, index) => ({
     component: name,
     repository: `${config.registry}/${name}`,

@@ -48,10 +48,16 @@ async function readReference(
   for (const argv of commands) {
     if (result.ok) result = await runner.probe(probeCommand(argv, config.root), TIMEOUT_MS);
   }
-  if (!result.ok) return { kind: kindOf(result.reason), reason: result.reason };
+  if (!result.ok) return { kind: kindOf(withoutReference(result.reason, reference)), reason: result.reason };
   const content = parse(result.output);
   if (content !== undefined) return { kind: 'exists', content };
   return { kind: 'failed', reason: `it is not an image: ${shown(result.output)}` };
+}
+
+/** The message without the names in it, which may hold any number. */
+function withoutReference(reason: string, reference: string): string {
+  const names = [reference, ...reference.split(/[/:@]/)].filter((name) => name.length > 2);
+  return names.reduce((text, name) => text.replaceAll(name, '…'), reason);
 }
 
 /**

@@ -2,6 +2,7 @@
 
 /** What cargo has built: the right file for each artifact, verified, and put where image builds find it. */
 
+import { statSync } from 'node:fs';
 import type { CargoReport } from '../cargo/messages.ts';
 import { MACHINE_NAMES } from '../elf/format.ts';
 import { type BinaryFacts, inspectExecutable, inspectGlibc, inspectStatic, type Verdict } from '../elf/verify.ts';
@@ -14,6 +15,8 @@ export interface Built {
   readonly artifact: Artifact;
   /** Cargo's own path. */
   readonly source: string;
+  /** Which file that was, to tell whether another cargo has replaced it since. */
+  readonly identity: string;
   /** In bytes. */
   readonly size: number;
   /** What was verified, for users. */
@@ -36,7 +39,10 @@ export function verifyBuilt(run: CargoRun, { executablesOf, compiled, total }: C
   const found = executablesOf(run.component.binary).map((path) => ({ path, verdict: inspectExecutable(path) }));
   return run.artifacts.map((artifact) => {
     const source = found.find(({ verdict }) => verdict.facts?.machine === MACHINE_NAMES[artifact.arch])?.path;
-    if (source !== undefined) return { artifact, source, ...verifyArtifact(artifact, source), compiled, total };
+    if (source !== undefined) {
+      const identity = identityOf(source);
+      return { artifact, source, identity, ...verifyArtifact(artifact, source), compiled, total };
+    }
     const built = found.map(({ path, verdict }) =>
       verdict.ok ? `${path} (${verdict.facts.machine})` : verdict.reasons.join('; '),
     );
@@ -53,8 +59,23 @@ export function verifyBuilt(run: CargoRun, { executablesOf, compiled, total }: C
  */
 export function putInPlace(built: Built): Staged {
   const { artifact, source } = built;
+  verifyUnreplaced(built);
   sweepTemporary(artifact.path);
   return { ...built, change: copyWhole(source, artifact.path, 0o755, (copy) => verifyArtifact(artifact, copy)) };
+}
+
+/** @throws failure where another cargo run has built to the same place in the meantime */
+export function verifyUnreplaced({ identity, source }: Pick<Built, 'identity' | 'source'>): void {
+  if (identityOf(source) === identity) return;
+  throw failure(
+    `nothing was put in place: ${source} was replaced by another cargo run since it was built; run this again, or set ` +
+      'CARGO_TARGET_DIR to a directory of its own',
+  );
+}
+
+function identityOf(path: string): string {
+  const file = statSync(path, { bigint: true, throwIfNoEntry: false });
+  return file === undefined ? 'gone' : `${file.dev} ${file.ino} ${file.size} ${file.mtimeNs}`;
 }
 
 /**

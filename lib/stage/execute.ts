@@ -19,7 +19,7 @@ import { whileLocked } from '../fs/lock.ts';
 import { verifyPlaces } from '../fs/places.ts';
 import { thisHost } from '../host.ts';
 import { COMPONENTS, type STAGE_TARGETS } from '../product.ts';
-import { type Built, putInPlace, type Staged, verifyBuilt } from './artifacts.ts';
+import { type Built, putInPlace, type Staged, verifyBuilt, verifyUnreplaced } from './artifacts.ts';
 import { resolveStageConfig, type StageConfig } from './config.ts';
 import { type CargoRun, type PreparedStage, planStage, stageLock, stagePlaces, triplesOf } from './plan.ts';
 import { dryRunLines, reportLines } from './report.ts';
@@ -95,6 +95,7 @@ export async function executeStage(ctx: RunnerContext, prepared: PreparedStage):
   return whileLocked(ctx, { path, remedy, task, other: 'another staging in this checkout' }, async () => {
     // Everything is built and verified before anything is staged: `all` never leaves one new and one old.
     const built = await buildAll(ctx, prepared);
+    built.forEach(verifyUnreplaced);
     return ctx.terminal.section('staging', async () => built.map(putInPlace));
   });
 }

@@ -14,7 +14,6 @@ import { type Change, isFile, keepWithMode, replaceWhole, sweepTemporary } from 
 import { whileLocked } from '../fs/lock.ts';
 import { verifyPlaces } from '../fs/places.ts';
 import { thisHost } from '../host.ts';
-import { isAlive } from '../process/identity.ts';
 import { type Built, verifyArtifact } from '../stage/artifacts.ts';
 import { buildAll, type KnownTools, prepareStage } from '../stage/execute.ts';
 import type { PreparedStage } from '../stage/plan.ts';
@@ -74,8 +73,8 @@ function orExisting<T>(config: BundleConfig, result: Promise<T>): Promise<T | Ex
  */
 export async function executeBundle(ctx: RunnerContext, { config, source }: PreparedBundle): Promise<Bundle> {
   const path = bundleLock(config);
-  const remedy = 'set OPENSHELL_ROOT to a checkout on another file system';
-  const lock = { path, remedy, task: 'VM bundle', other: 'another bundle of this checkout' };
+  const remedy = 'set OPENSHELL_VM_RUNTIME_COMPRESSED_DIR to a directory on another file system';
+  const lock = { path, remedy, task: 'VM bundle', other: 'another bundle for the same place' };
   const result =
     'stage' in source
       ? await whileLocked(ctx, lock, () => orExisting(config, buildBundle(ctx, config, source.stage)))
@@ -95,7 +94,7 @@ async function buildBundle(ctx: RunnerContext, config: BundleConfig, stage: Prep
 
 /** Compresses a supervisor to its place. A bundle stays where its content is that of the binary. */
 async function bringUpToDate({ signals, terminal }: RunnerContext, path: string, built: Built): Promise<Change> {
-  sweepTemporary(path, isAlive);
+  sweepTemporary(path);
   if (isFile(path) && contentDefect(path, built.source) === undefined) return keepWithMode(path, MODE);
   const heading = `compression of ${megabytes(built.size)} (zstd level ${LEVEL})`;
   const fill = async (temporary: string, output: number) => {

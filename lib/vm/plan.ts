@@ -38,8 +38,8 @@ export interface PreparedBundle {
 }
 
 /** One bundle at a time of a checkout. */
-export function bundleLock({ stage }: BundleConfig): string {
-  return join(stage.root, 'target/.vm-bundle.lock');
+export function bundleLock({ directory }: BundleConfig): string {
+  return join(directory, '.vm-bundle.lock');
 }
 
 /** What is written; nothing where an existing bundle is used. */

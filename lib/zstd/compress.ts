@@ -14,6 +14,7 @@ import { addAbortSignal } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { constants, createZstdCompress } from 'node:zlib';
 import { naming } from '../errors.ts';
+import { asOwner } from '../fs/ownership.ts';
 
 export const LEVEL = 19;
 
@@ -41,7 +42,7 @@ export interface CompressOptions {
 export async function compressFile(source: string, output: number, options: CompressOptions = {}): Promise<void> {
   const { signal, workers = Math.min(availableParallelism(), POOL_THREADS), frameBytes = FRAME_BYTES } = options;
   const pieces = divide(
-    naming(source, () => readFileSync(source)),
+    naming(source, () => asOwner(source, () => readFileSync(source))),
     frameBytes,
   );
   // The thread pool may be full of frames that have not noticed a signal yet, so nothing here may need it.

@@ -2,7 +2,7 @@
 
 /** Where the VM driver keeps sandbox disks and its socket: a path that is the same after a restart. */
 
-import { lchownSync, lstatSync } from 'node:fs';
+import { lchownSync, lstatSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Environment, readPath, textOf } from '../../cli/env.ts';
 import { shown, usageError } from '../../errors.ts';
@@ -18,13 +18,16 @@ const SOCKET_PATH_MAX = { darwin: 103, other: 107 } as const;
 /** Where the driver's socket is, below its state. */
 const SOCKET = ['run', 'compute-driver.sock'] as const;
 
+/** What the driver itself creates in its state. */
+const DRIVER_DIRECTORIES: readonly string[] = [SOCKET[0], 'images', 'overlay-templates', 'sandboxes'];
+
 /**
  * The directory, absolute: the variable's, else one below `OPENSHELL_VM_DRIVER_STATE_ROOT` that carries the user's and
  * the gateway's name.
  */
 export function driverState(env: Environment, startDirectory: string, name: string): string {
   const root = readPath(env, 'OPENSHELL_VM_DRIVER_STATE_ROOT', startDirectory);
-  const label = `${textOf(env, 'USER') ?? 'user'}-${name.replaceAll(/[^A-Za-z0-9._-]/g, '-')}`;
+  const label = `${textOf(env, 'USER') ?? 'user'}-${name}`.replaceAll(/[^A-Za-z0-9._-]/g, '-');
   return readPath(env, STATE_VARIABLE, startDirectory) ?? join(root, `openshell-vm-driver-${label}`);
 }
 
@@ -36,7 +39,23 @@ export function driverState(env: Environment, startDirectory: string, name: stri
 export function verifyDriverState(directory: string, platform: NodeJS.Platform, invoker: Invoker | undefined): string {
   verifySocketPath(directory, platform);
   verifyPrivateDirectory(STATE_VARIABLE, directory, ownersOf(invoker?.uid));
+  if (invoker !== undefined) verifyAdoptable(directory, invoker);
   return directory;
+}
+
+/**
+ * Under sudo a directory of the user becomes root's with what is in it, so it may hold nothing but a driver's own.
+ * @throws usageError naming what else is there
+ */
+function verifyAdoptable(directory: string, { uid, user }: Invoker): void {
+  if (lstatSync(directory, { throwIfNoEntry: false })?.uid !== uid) return;
+  const entries = readdirSync(directory, { withFileTypes: true });
+  const other = entries.find((entry) => !entry.isDirectory() || !DRIVER_DIRECTORIES.includes(entry.name));
+  if (other === undefined) return;
+  throw usageError(
+    `${STATE_VARIABLE} is ${shown(directory)}, which holds ${shown(other.name)} of ${shown(user)} and would become ` +
+      "root's; set it to a new directory",
+  );
 }
 
 /**
@@ -47,8 +66,10 @@ export function verifyDriverState(directory: string, platform: NodeJS.Platform, 
 export function makeDriverState(directory: string, invoker: Invoker | undefined): void {
   makePrivateDirectory(STATE_VARIABLE, directory, ownersOf(invoker?.uid));
   if (invoker === undefined) return;
+  verifyAdoptable(directory, invoker);
   for (const path of [directory, join(directory, SOCKET[0]), join(directory, ...SOCKET)]) {
-    if (lstatSync(path, { throwIfNoEntry: false })?.uid === invoker.uid) lchownSync(path, 0, 0);
+    const found = lstatSync(path, { throwIfNoEntry: false });
+    if (found?.uid === invoker.uid && (found.isDirectory() || found.isSocket())) lchownSync(path, 0, 0);
   }
 }
 

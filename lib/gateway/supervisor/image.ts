@@ -6,14 +6,15 @@
  * Labels say what is in it; an image with the right labels is used as it is.
  */
 
-import { hash } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DevBuild } from '../../dev-build/artifacts.ts';
 import type { Engine } from '../../engine/types.ts';
 import { failure, naming, oneLine, usageError } from '../../errors.ts';
-import { asOwner } from '../../fs/ownership.ts';
+import { isOfOther } from '../../fs/ownership.ts';
 import { isTable, parseJson } from '../../fs/parse-json.ts';
+import { temporaryRoot } from '../../fs/temporary-root.ts';
 import { verifyDockerfile } from '../../image/config.ts';
 import { type Command, cmd } from '../../process/command.ts';
 import type { ProbeResult } from '../../process/result.ts';
@@ -54,9 +55,8 @@ export async function verifyImageExists(
 /** The step that brings the image up to date. */
 export function imageStep(ctx: LaunchContext, config: Config, supervisor: Supervisor): BuiltStep {
   const { problems, root } = ctx;
-  // Under the lock of the state directory nobody else uses it, and the next launch removes what a killed one has left.
-  const context = join(config.stateDirectory, 'image-context');
-  const remove = () => asOwner(config.stateDirectory, () => rmSync(context, { recursive: true, force: true }));
+  const context = contextDirectory(config.stateDirectory);
+  const remove = () => rmSync(context, { recursive: true, force: true });
   problems.attempt(() => verifyDockerfile(join(root, DOCKERFILE)));
   const label = (key: string) => `${LABEL_PREFIX}.${key}`;
   const labelsOf = (binary: string, dockerfile: string) => ({
@@ -113,6 +113,17 @@ async function buildImage(
   throw failure(
     `${SUPERVISOR_IMAGE} means ${named?.id ?? 'nothing'}, but ${id} was built; another build has taken the name, start again`,
   );
+}
+
+/**
+ * The directory of the build's context: in the state directory, where the next launch removes what a killed one has
+ * left. For root in another user's directory it is among the temporary files: podman follows links in it as root.
+ */
+function contextDirectory(stateDirectory: string): string {
+  const name = 'image-context';
+  return isOfOther(stateDirectory)
+    ? join(temporaryRoot(), `openshell-${name}-${randomBytes(8).toString('hex')}`)
+    : join(stateDirectory, name);
 }
 
 /** Where the Dockerfile finds the binary, below the context. */

@@ -279,7 +279,7 @@ describe('what cannot block', () => {
     await takeAtOnce();
     expect((await new Contender('second', { pause: 0 }).says('waiting').then(() => recorded())).task).toBe('at once');
     path = join(path, '..', 'f'.repeat(250), 'g'.repeat(250), 'the.lock');
-    expect(await refusal()).toMatch(/^2: .*the\.lock cannot be used; move it: .*ENAMETOOLONG/);
+    expect(await refusal()).toMatch(/^2: .*the\.lock cannot be used; remove it, or move it: .*ENAMETOOLONG/);
   });
 
   test('a record that cannot be read says no more than that', async () => {
@@ -300,7 +300,7 @@ describe('what is not a file of ours', () => {
     const victim = join(dirname(path), 'victim');
     writeFileSync(victim, 'text');
     symlinkSync(victim, path);
-    expect(await refusal()).toMatch(/^2: the lock .*the\.lock cannot be used; move it: .*\(ELOOP\)$/);
+    expect(await refusal()).toMatch(/^2: the lock .*the\.lock cannot be used; remove it, or move it: .*\(ELOOP\)$/);
     await expect(whoHolds(place())).rejects.toThrow('cannot be used');
     expect(readFileSync(victim, 'utf8')).toBe('text');
     rmSync(path);
@@ -319,11 +319,11 @@ describe('what is not a file of ours', () => {
 
   test('F3: a directory, and a file where a directory is wanted', async () => {
     mkdirSync(path);
-    expect(await refusal()).toMatch(/^2: the lock .*the\.lock cannot be used; move it: .*\(EISDIR\)$/);
+    expect(await refusal()).toMatch(/^2: the lock .*the\.lock cannot be used; remove it, or move it: .*\(EISDIR\)$/);
     rmSync(path, { recursive: true });
     writeFileSync(path, '');
     path = join(path, 'the.lock');
-    expect(await refusal()).toMatch(/^2: the lock .* cannot be used; move it: /);
+    expect(await refusal()).toMatch(/^2: the lock .* cannot be used; remove it, or move it: /);
     expect(await whoHolds(place())).toBeUndefined();
   });
 
@@ -358,7 +358,7 @@ describe('F7: two users', { skip: !isRoot || setpriv.options.skip }, () => {
     lock.release();
     const second = await new Contender('second', { through: other }).ended;
     expect(second).toMatchObject({ status: 2, stderr: '' });
-    expect(second.stdout).toBe(`the lock ${path} cannot be used; move it\n`);
+    expect(second.stdout).toBe(`the lock ${path} cannot be used; remove it, or move it\n`);
   });
 
   test('what root creates in the directory of a user is that user’s', async () => {

@@ -51,6 +51,11 @@ class VmCheckout extends FakeCheckout {
     return runTaskFile('vm/build-supervisor-bundle', args, { cwd: this.root, env, ...options });
   }
 
+  /** What is in the directory besides the lock. */
+  files(): string[] {
+    return readdirSync(this.directory).filter((name) => !name.endsWith('.lock'));
+  }
+
   app(cpu: 'x86_64' | 'aarch64' = 'x86_64'): string {
     return join(this.apps, cpu);
   }
@@ -84,7 +89,7 @@ describe('a bundle', () => {
     expect(result).toMatchObject({ status: 0, stdout: `${checkout.bundle}\n` });
     expect(contentDefect(checkout.bundle, checkout.app())).toBeUndefined();
     expect(statSync(checkout.bundle).mode & 0o7777).toBe(0o644);
-    expect(readdirSync(checkout.directory)).toEqual(['openshell-sandbox.zst']);
+    expect(checkout.files()).toEqual(['openshell-sandbox.zst']);
     expect(result.stderr).toMatch(
       /bundled: target\/vm-runtime-compressed\/openshell-sandbox\.zst \([\d.]+ MB in [\d.]+ MB, x86_64-unknown-linux-gnu; x86-64, complete, static; 1 of 1 crates compiled\)\ndone: supervisor [\d.]+ s, compression [\d.]+ s\n$/,
     );
@@ -233,10 +238,10 @@ describe('interrupted', () => {
     const killed = await checkout.run([], {}, { onStart: signalWhenCompressing(checkout, 'SIGKILL') });
     expect(killed.signal).toBe('SIGKILL');
     expect(existsSync(checkout.bundle)).toBe(false);
-    expect(readdirSync(checkout.directory)).toEqual([expect.stringMatching(/^\.openshell-sandbox\.zst\.\d+\.tmp$/)]);
+    expect(checkout.files()).toEqual([expect.stringMatching(/^\.openshell-sandbox\.zst\.\d+\.tmp$/)]);
     checkout.setApp('x86_64', {});
     expect((await checkout.run()).status).toBe(0);
-    expect(readdirSync(checkout.directory)).toEqual(['openshell-sandbox.zst']);
+    expect(checkout.files()).toEqual(['openshell-sandbox.zst']);
     expect(contentDefect(checkout.bundle, checkout.app())).toBeUndefined();
   });
 
@@ -251,7 +256,7 @@ describe('interrupted', () => {
     checkout.setSlowApp();
     const result = await checkout.run([], {}, { onStart: signalWhenCompressing(checkout, signal) });
     expect(result).toMatchObject({ status, stdout: '' });
-    expect(readdirSync(checkout.directory)).toEqual(['openshell-sandbox.zst']);
+    expect(checkout.files()).toEqual(['openshell-sandbox.zst']);
     expect(readFileSync(checkout.bundle)).toEqual(before);
   });
 
