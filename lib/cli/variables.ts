@@ -137,7 +137,7 @@ export const BUILD_VARIABLES = {
   IMAGE_TAG: text('tag; for a publish the main one', { default: 'dev' }),
   IMAGE_REGISTRY: text('registry and path, ghcr.io/org, 127.0.0.1:5000', { otherwise: 'the local name openshell' }),
   DOCKER_PUSH: boolean('push what is built', { default: false }),
-  DOCKER_OUTPUT: text('an --output value, type=oci,dest=out.tar'),
+  DOCKER_OUTPUT: text('an --output value, type=local,dest=out'),
   DOCKER_BUILDER: text('a buildx builder that exists; a publish creates one that does not', {
     otherwise: 'BUILDX_BUILDER, else the one chosen with docker buildx use; for a publish else multiarch',
   }),

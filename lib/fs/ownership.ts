@@ -71,9 +71,10 @@ export function asOwner<T>(path: string, work: () => T): T {
   if (owner === undefined || owner.stats.uid === 0) return work();
   const { gid, uid } = owner.stats;
   const own = { gid: process.getegid?.() ?? 0, groups: process.getgroups?.() ?? [] };
-  let isReached = false;
+  let [isChanged, isReached] = [false, false];
   try {
     process.setgroups?.([gid]);
+    isChanged = true;
     process.setegid?.(gid);
     process.seteuid?.(uid);
     isReached = look(owner.path, lstatSync) !== undefined;
@@ -83,7 +84,7 @@ export function asOwner<T>(path: string, work: () => T): T {
   } finally {
     if (process.geteuid?.() !== 0) process.seteuid?.(0);
     if (process.getegid?.() !== own.gid) process.setegid?.(own.gid);
-    if (isReached) process.setgroups?.(own.groups);
+    if (isChanged) process.setgroups?.(own.groups);
   }
   return work();
 }

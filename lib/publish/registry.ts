@@ -55,7 +55,7 @@ async function readReference(
 }
 
 /** The message without the names in it, which may hold any number. */
-function withoutReference(reason: string, reference: string): string {
+export function withoutReference(reason: string, reference: string): string {
   const names = [reference, ...reference.split(/[/:@]/)].filter((name) => name.length > 2);
   return names.reduce((text, name) => text.replaceAll(name, '…'), reason);
 }

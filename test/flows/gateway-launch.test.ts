@@ -349,3 +349,18 @@ describe('launching with fake tools', tools.options, () => {
     expect((await run(launch, 'docker')).status).toBe(0);
   });
 });
+
+test(
+  'a signal while the engine is probed ends the launch, with nothing left of the probes',
+  tools.options,
+  async () => {
+    const launch = newLaunch('docker');
+    const slow = (args: string[]) => ({ args, script: "trap '' INT; /bin/sleep 3; exit 1" });
+    launch.tools.add('docker', [slow(['context']), slow(['info'])]);
+    const running = await startLauncher(launch, 'docker');
+    await until(() => launch.tools.lines().filter((line) => line.startsWith('docker ')).length > 1);
+    running.kill('SIGINT');
+    const { status, stderr } = await running.ended;
+    expect({ status, stderr }).toEqual({ status: 130, stderr: 'error: stopped by SIGINT\n' });
+  },
+);

@@ -486,3 +486,31 @@ describe('L19: without mise, and with it', () => {
     );
   });
 });
+
+test('a binary that another cargo has built to the same place in the meantime is not staged', async () => {
+  const checkout = new FakeCheckout();
+  // While the supervisor is compiled, somebody else builds the gateway.
+  const gateway = '"$PWD"/target/x86_64-unknown-linux-gnu/release/openshell-gateway';
+  checkout.setCargo({
+    before: `[[ $binary != openshell-sandbox ]] || { /bin/cp ${gateway} x; /bin/mv x ${gateway}; }`,
+  });
+  const result = await checkout.stage(['all'], AMD64);
+  expect(result).toMatchObject({ status: 1, stdout: '' });
+  expect(result.stderr).toMatch(
+    /^error: nothing was put in place: \S+openshell-gateway was replaced by another cargo run/m,
+  );
+  expect(existsSync(checkout.staged('amd64', 'openshell-sandbox'))).toBe(false);
+});
+
+test('two checkouts that share a target directory have an overlay each for one version', async () => {
+  const [one, two] = [new FakeCheckout(), new FakeCheckout()];
+  const target = join(one.tools.directory, 'shared');
+  for (const checkout of [one, two]) {
+    checkout.setCargo({ metadata: { ...checkout.metadata(), target_directory: target } });
+    const extra = { ...AMD64, CARGO_TARGET_DIR: target, OPENSHELL_CARGO_VERSION: '4.5.6' };
+    expect((await checkout.stage(['supervisor'], extra)).status).toBe(0);
+  }
+  const overlays = readdirSync(join(target, 'openshell-version')).filter((name) => !name.endsWith('.lock'));
+  expect(overlays).toHaveLength(2);
+  for (const name of overlays) expect(name).toMatch(/^4\.5\.6-[0-9a-f]{12}$/);
+});

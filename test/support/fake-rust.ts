@@ -121,7 +121,7 @@ export class FakeCheckout {
     return this.tools.lines().filter((line) => /^cargo (zig)?build/.test(line));
   }
 
-  private metadata(): object {
+  metadata(): object {
     return {
       target_directory: join(this.root, 'target'),
       packages: [

@@ -3,6 +3,7 @@
 /** What is the VM driver's own in a launch: its runtime, bundle, state and GPU. `test/flows/gateway-launch` has the rest. */
 
 import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import {
   chmodSync,
   chownSync,
@@ -14,9 +15,10 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs';
+import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { zstdDecompressSync } from 'node:zlib';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { buildElf } from '../support/elf-builder.ts';
 import { FakeLaunch } from '../support/fake-launch.ts';
 import { expectRefused, newLaunch, run } from '../support/launchers.ts';
@@ -199,11 +201,31 @@ describe('gateway:vm', tools.options, () => {
       const state = join(home, 'state');
       mkdirSync(join(state, 'run'), { recursive: true });
       mkdirSync(join(state, 'sandboxes'));
-      writeFileSync(join(state, 'run/compute-driver.sock'), '');
+      const driver = createServer().listen(join(state, 'run/compute-driver.sock'));
+      onTestFinished(() => void driver.close());
+      await once(driver, 'listening');
       const all = ['', 'run', 'run/compute-driver.sock', 'sandboxes'].map((path) => join(state, path));
       for (const path of all) chownSync(path, USER, USER);
       expect((await run(launch, 'vm', [], { ...sudo, OPENSHELL_VM_DRIVER_STATE_DIR: state })).status).toBe(0);
       expect(all.map(uid)).toEqual([0, 0, 0, USER]);
+    });
+
+    test.each([
+      ['a link that root’s driver would follow', (state: string) => symlinkSync('/etc', join(state, 'run'))],
+      ['a file of the user', (state: string) => writeFileSync(join(state, 'notes'), '')],
+    ])('one with %s in it is refused before the build, and stays the user’s', async (_, plant) => {
+      const { launch, home, sudo } = sudoLaunch();
+      const state = join(home, 'state');
+      mkdirSync(state);
+      plant(state);
+      chownSync(state, USER, USER);
+      const result = await run(launch, 'vm', [], { ...sudo, OPENSHELL_VM_DRIVER_STATE_DIR: state });
+      expectRefused(
+        result,
+        launch,
+        /OPENSHELL_VM_DRIVER_STATE_DIR is '.*', which holds '(run|notes)' of '.*' and would become root's/,
+      );
+      expect(uid(state)).toBe(USER);
     });
 
     test('one of a third user is refused before anything is built; below one of theirs it is root’s', async () => {

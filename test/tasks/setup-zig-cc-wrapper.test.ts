@@ -91,6 +91,13 @@ test('a path with a line break goes into GITHUB_ENV in the delimiter form', asyn
   expect(values).toEqual(expected(join(root, 'w')));
 });
 
+test('a last line of GITHUB_ENV that has no end is not continued', async () => {
+  const { root, run } = setting('plain');
+  writeFileSync(join(root, 'e'), 'VERSION=1.2.3');
+  expect((await run([TARGET, TARGET, 'w'], { GITHUB_ENV: 'e' })).status).toBe(0);
+  expect(readFileSync(join(root, 'e'), 'utf8')).toMatch(/^VERSION=1\.2\.3\nCC_/);
+});
+
 test('an empty GITHUB_ENV is unset', async () => {
   const { run } = setting('plain');
   expect((await run([TARGET, TARGET, 'w'], { GITHUB_ENV: '' })).stdout).toMatch(/^export CC_/);

@@ -39,3 +39,11 @@ describe('what an engine says', () => {
     }
   });
 });
+
+test('a warning before what an engine prints is not of interest', () => {
+  const warned = (value: object) => `WARNING: {deprecated}\n${JSON.stringify(value)}`;
+  expect(parseInfo(warned({ ServerVersion: '28', Architecture: 'x86_64' }))).toMatchObject({ engine: 'docker' });
+  expect(refusalIn(warned({ ServerErrors: ['client version 9.99 is too new'] }))).toBe(
+    'client version 9.99 is too new',
+  );
+});

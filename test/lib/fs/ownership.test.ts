@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { execFileSync } from 'node:child_process';
 import {
   appendFileSync,
   chmodSync,
@@ -19,6 +20,7 @@ import type { Environment } from '../../../lib/cli/env.ts';
 import { copyWhole, keepWithMode, sweepTemporary, writeWhole } from '../../../lib/fs/atomic-write.ts';
 import { asOwner, invokerOf, makeDirectory } from '../../../lib/fs/ownership.ts';
 import { makePrivateDirectory } from '../../../lib/fs/private-directory.ts';
+import { requireTools } from '../../support/real-tools.ts';
 import { refusalOf } from '../../support/task-errors.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
 
@@ -92,6 +94,43 @@ describe.runIf(process.geteuid?.() === 0)('what root makes in a directory of ano
     expect([process.geteuid?.(), process.getegid?.(), process.getgroups?.()]).toEqual(own);
   });
 
+  const setpriv = requireTools('setpriv');
+  test('a root who may not become another user works as it is', setpriv.options, () => {
+    const place = temporaryDirectory();
+    const home = join(place, 'home');
+    mkdirSync(home, { mode: 0o777 });
+    chmodSync(home, 0o777);
+    lchownSync(home, 1234, 1235);
+    const file = JSON.stringify(join(import.meta.dirname, '../../../lib/fs/atomic-write.ts'));
+    const script = `(await import(${file})).writeWhole(${JSON.stringify(join(home, 'file'))}, 'x', 0o644)`;
+    const node = [process.execPath, '--input-type=module-typescript', '-e', script];
+    execFileSync(setpriv.path('setpriv'), ['--bounding-set=-all', '--inh-caps=-all', ...node]);
+    expect(readFileSync(join(home, 'file'), 'utf8')).toBe('x');
+  });
+
+  test('and so does one whose place the user cannot reach', () => {
+    const place = join(temporaryDirectory(), 'root');
+    mkdirSync(join(place, 'checkout'), { recursive: true });
+    chmodSync(place, 0o700);
+    lchownSync(join(place, 'checkout'), 1234, 1235);
+    writeWhole(join(place, 'checkout/a/file'), 'x', 0o644);
+    expect(readFileSync(join(place, 'checkout/a/file'), 'utf8')).toBe('x');
+    expect([process.geteuid?.(), process.getegid?.(), process.getgroups?.()]).toEqual(own);
+  });
+
+  test('a link of root’s does not hide where a link of the user’s behind it leads', () => {
+    const place = temporaryDirectory();
+    const [home, victim] = [join(place, 'home'), join(place, 'victim')];
+    for (const directory of [home, victim]) mkdirSync(directory);
+    chmodSync(place, 0o755);
+    symlinkSync(victim, join(home, 'link'));
+    lchownSync(home, 1234, 1235);
+    lchownSync(join(home, 'link'), 1234, 1235);
+    symlinkSync(join(home, 'link'), join(place, 'outer'));
+    expect(() => writeWhole(join(place, 'outer/file'), 'x', 0o644)).toThrow(/cannot be|EACCES/);
+    expect(readdirSync(victim)).toEqual([]);
+  });
+
   test('F4: is made with no more power than that user has, wherever links lead', () => {
     const place = temporaryDirectory();
     const [home, victim] = [join(place, 'home'), join(place, 'victim')];
@@ -109,6 +148,7 @@ describe.runIf(process.geteuid?.() === 0)('what root makes in a directory of ano
       () => makePrivateDirectory('S', join(home, 'link/state'), [0]),
       () => writeWhole(join(home, 'link/file'), 'planted', 0o666),
       () => copyWhole(join(victim, 'file'), join(home, 'link/copy'), 0o666),
+      () => copyWhole(join(home, 'file'), join(home, 'copy'), 0o666),
       () => keepWithMode(join(home, 'link'), 0o777),
       () => keepWithMode(join(home, 'file'), 0o777),
       () => asOwner(join(home, 'file'), () => appendFileSync(join(home, 'file'), 'planted')),

@@ -19,6 +19,20 @@ describe('C28: private directories', () => {
     expect(statSync(directory).mode & 0o777).toBe(0o700);
   });
 
+  test('not one that all users may write to, such as /tmp', () => {
+    const directory = join(temporaryDirectory(), 'shared');
+    mkdirSync(directory);
+    for (const mode of [0o777, 0o1777]) {
+      chmodSync(directory, mode);
+      for (const check of [verifyPrivateDirectory, makePrivateDirectory]) {
+        expect(refusalOf(() => check('S', directory, own))).toContain(
+          'which is a directory that all users may write to',
+        );
+      }
+      expect(statSync(directory).mode & 0o7777).toBe(mode);
+    }
+  });
+
   test('never through a link, and the target keeps its mode', () => {
     const place = temporaryDirectory();
     const victim = join(place, 'victim');

@@ -119,3 +119,15 @@ describe('R16: a name that is registered for another gateway', () => {
     await verifyNameFree(taken);
   });
 });
+
+test('R16: the entry of a remote gateway is not taken over, whether that responds or not', async () => {
+  const home = temporaryDirectory();
+  const path = metadataPath(home, 'prod');
+  mkdirSync(dirname(path), { recursive: true });
+  const entry = { name: 'prod', gateway_endpoint: 'https://gateway.invalid:8443', is_remote: true };
+  writeFileSync(path, JSON.stringify(entry));
+  const own = { configHome: home, name: 'prod', nameSource: 'OPENSHELL_GATEWAY_NAME', endpoint: 'http://127.0.0.1:1' };
+  expect(await refusalFrom(() => verifyNameFree(own))).toBe(
+    `2: prod is registered for a remote gateway (${path}); set OPENSHELL_GATEWAY_NAME to another name`,
+  );
+});

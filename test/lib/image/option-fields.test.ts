@@ -7,7 +7,6 @@ describe('outputs', () => {
   test.each([
     'type=local,dest=out',
     'type=local,dest=/abs',
-    'type=tar,dest=-',
     'type=local, dest=out',
     'type=local,"dest=a,b"',
     '"type=local","dest=say ""hi"""',
@@ -34,6 +33,10 @@ describe('outputs', () => {
       /DOCKER_OUTPUT is '.*allowed are key=value pairs with a type/,
     );
   });
+});
+
+test.each(['type=tar,dest=-', 'dest=-,type=oci', 'type=oci,"dest=-"'])('not to stdout: %s', (text) => {
+  expect(() => verifyOutput('DOCKER_OUTPUT', text)).toThrow(/stdout is for the result of the task/);
 });
 
 describe('fields', () => {

@@ -102,6 +102,24 @@ test('SIGTSTP stops what was started too, SIGCONT lets it go on', async () => {
   expect(result.stderr.match(/^tick$/gm)).toHaveLength(6);
 });
 
+test('SIGTSTP where no shell could let it go on: nothing is stopped', async () => {
+  const ticks = 'echo ready >&2; for i in 1 2 3 4 5 6; do sleep 0.1; echo tick >&2; done';
+  const order = { verb: 'run', args: ['bash', '-c', ticks] } as const;
+  let text = '';
+  // As the leader of a group that nobody else is in, the task is an orphan to the terminal.
+  const result = await orderRunner(order, {
+    isGroup: true,
+    onStart: (child) =>
+      child.stderr?.on('data', (piece) => {
+        const before = text.includes('\nready');
+        text += piece;
+        if (!before && text.includes('\nready')) child.kill('SIGTSTP');
+      }),
+  });
+  expect(result.status).toBe(0);
+  expect(result.stderr.match(/^tick$/gm)).toHaveLength(6);
+});
+
 describe('what a task sees of a signal', () => {
   /** Sends signals to this process while it listens; gives what there is to see after them. */
   async function received(...sent: NodeJS.Signals[]) {

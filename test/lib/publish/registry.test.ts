@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { describe, expect, test } from 'vitest';
-import { kindOf, readReferences, verifyPublished } from '../../../lib/publish/registry.ts';
+import { kindOf, readReferences, verifyPublished, withoutReference } from '../../../lib/publish/registry.ts';
 import { fakeTools, inProcess } from '../../support/in-process.ts';
 import { DIGEST_A, DIGEST_B, publishPlan, RUN } from '../../support/publish-plan.ts';
 import { refusalOf } from '../../support/task-errors.ts';
@@ -118,4 +118,10 @@ describe('what was published is compared with what is read back', () => {
       '1: r/gateway:dev cannot be read back: ERROR: not found\\n',
     );
   });
+});
+
+test.each(['pr-404', 'pr-403', 'denied'])('the tag %s in a message says nothing of the registry', (tag) => {
+  const reference = `127.0.0.1:5404/org/gateway:${tag}`;
+  const reason = `pinging ${reference}: dial tcp 127.0.0.1:5404: connect: connection refused`;
+  expect(kindOf(withoutReference(reason, reference))).toBe('failed');
 });
