@@ -11,6 +11,7 @@ import { Problems } from '../cli/problems.ts';
 import type { Terminal } from '../cli/terminal.ts';
 import { errnoOf, oneLine, reasonText, usageError } from '../errors.ts';
 import { temporaryOf } from './atomic-write.ts';
+import { isOfOther, ownerOf } from './ownership.ts';
 import { ancestorsOf } from './paths.ts';
 
 /**
@@ -123,9 +124,18 @@ function directoryObstacle(directory: string): Obstacle | undefined {
   });
   if (code === 'ENOENT') return { at, reason: DANGLING };
   if (code === 'ENOTDIR') return { at, reason: 'it is not a directory; remove it' };
-  if (code !== undefined) return { at, reason: reasonText(code) };
+  if (code !== undefined || !mayOwnerWrite(at)) return { at, reason: reasonText(code ?? 'EACCES') };
   const reason = fullness(at);
   return reason === undefined ? undefined : { at, reason };
+}
+
+/** Root writes into another user's directory as that user, of whom access(2) says nothing: the bits have to. */
+function mayOwnerWrite(directory: string): boolean {
+  const owner = isOfOther(directory) ? ownerOf(directory)?.stats : undefined;
+  if (owner === undefined) return true;
+  const { gid, mode, uid } = statSync(directory);
+  const wanted = uid === owner.uid ? 0o300 : gid === owner.gid ? 0o030 : 0o003;
+  return (mode & wanted) === wanted;
 }
 
 /** Why nothing can be created on the file system of a directory; `undefined` where it does not say so. */
