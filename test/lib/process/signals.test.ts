@@ -84,19 +84,25 @@ test('a rest of the group that survives its leader is killed after the grace', a
 
 test('SIGTSTP stops what was started too, SIGCONT lets it go on', async () => {
   const ticks = 'echo ready >&2; for i in 1 2 3 4 5 6; do sleep 0.1; echo tick >&2; done';
+  // A shell with job control, to which a stopped task can come back.
+  const through = ['bash', '-c', 'set -m; "$@" & echo "pid $!" >&2; wait -f $!', 'bash'];
   const states: string[] = [];
-  const result = await signalled(['bash', '-c', ticks], (child) => {
-    child.kill('SIGTSTP');
-    setTimeout(() => {
-      const { stdout } = spawnSync(
-        'ps',
-        ['-o', 'state=', '-C', 'bash,node', '--ppid', String(child.pid), '-p', String(child.pid)],
-        { encoding: 'utf8' },
-      );
-      states.push(...stdout.split('\n').filter((line) => line.includes('T')));
-      child.kill('SIGCONT');
-    }, 400);
-  });
+  let text = '';
+  const onStart = (child: ChildProcess) =>
+    void child.stderr?.on('data', (piece) => {
+      const before = text.includes('\nready');
+      text += piece;
+      if (before || !text.includes('\nready')) return;
+      const task = Number(/^pid (\d+)$/m.exec(text)?.[1]);
+      process.kill(task, 'SIGTSTP');
+      setTimeout(() => {
+        const args = ['-o', 'state=', '--ppid', String(task), '-p', String(task)];
+        const { stdout } = spawnSync('ps', args, { encoding: 'utf8' });
+        states.push(...stdout.split('\n').filter((line) => line.includes('T')));
+        process.kill(task, 'SIGCONT');
+      }, 400);
+    });
+  const result = await orderRunner({ verb: 'run', args: ['bash', '-c', ticks] }, { through, onStart });
   expect(states.length).toBeGreaterThanOrEqual(2);
   expect(result.status).toBe(0);
   expect(result.stderr.match(/^tick$/gm)).toHaveLength(6);
