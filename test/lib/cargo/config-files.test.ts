@@ -4,18 +4,8 @@ import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { readCargoSettings } from '../../../lib/cargo/config-files.ts';
 import type { Environment } from '../../../lib/cli/env.ts';
+import { NOTHING_SET } from '../../support/cargo-settings.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
-
-const NONE = {
-  targetDirectory: undefined,
-  hasBuildDirectory: false,
-  wrapper: undefined,
-  workspaceWrapper: undefined,
-  rustc: undefined,
-  programs: [],
-  targets: [],
-  hasRustflags: false,
-};
 
 /** Files by their paths below a directory that has the home `home` and the checkout `home/code/checkout`. */
 function place(files: Readonly<Record<string, string>> = {}) {
@@ -34,7 +24,7 @@ function place(files: Readonly<Record<string, string>> = {}) {
 
 describe('from files', () => {
   test('none: cargo decides all of it', async () => {
-    expect(await place().read()).toEqual(NONE);
+    expect(await place().read()).toEqual(NOTHING_SET);
   });
 
   test('everything that counts; relative paths are relative to the directory of .cargo', async () => {
@@ -96,7 +86,7 @@ describe('from files', () => {
       'home/code/.cargo/config.toml': 'build = 3\ntarget = "x"\ninclude = 7',
       'home/.cargo/config.toml': '[build]\nrustc-wrapper = 1\ntarget = [2]',
     });
-    expect(await read()).toEqual(NONE);
+    expect(await read()).toEqual(NOTHING_SET);
   });
 });
 

@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { addTargets, installTargets, missingTargets } from '../../../lib/cargo/rustup-targets.ts';
 import { MissingTool, type Toolchain } from '../../../lib/cargo/toolchain.ts';
 import { InterruptedError } from '../../../lib/errors.ts';
+import { NOTHING_SET } from '../../support/cargo-settings.ts';
 import { addRustc } from '../../support/fake-rust.ts';
 import { bashQuote, FakeTools } from '../../support/fake-tools.ts';
 import { fakeTools, inProcess } from '../../support/in-process.ts';
@@ -18,16 +19,7 @@ const toolchain = (tools: FakeTools, part: Partial<Toolchain> = {}): Toolchain =
   env: {},
   isFromMise: false,
   miseProblem: undefined,
-  settings: {
-    targetDirectory: undefined,
-    hasBuildDirectory: false,
-    wrapper: undefined,
-    workspaceWrapper: undefined,
-    rustc: undefined,
-    programs: [],
-    targets: [],
-    hasRustflags: false,
-  },
+  settings: NOTHING_SET,
   hasZigbuild: true,
   rustup: join(tools.bin, 'rustup'),
   rustc: join(tools.bin, 'rustc'),

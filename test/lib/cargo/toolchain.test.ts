@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { findToolchain, findZig, MissingTool, toolchainLines, zigOf } from '../../../lib/cargo/toolchain.ts';
 import type { Machine } from '../../../lib/host.ts';
+import { NOTHING_SET } from '../../support/cargo-settings.ts';
 import { bashQuote, type FakeTools } from '../../support/fake-tools.ts';
 import { fakeTools, inProcess } from '../../support/in-process.ts';
 import { refusalFrom, refusalOf, taskErrorFrom } from '../../support/task-errors.ts';
@@ -49,24 +50,12 @@ function find(tools: FakeTools, extra: Record<string, string> = {}, needsZig = t
   return findToolchain(inProcess(tools, extra, tools.directory, facts), root(tools), needsZig);
 }
 
-/** Nothing is set for cargo. */
-const NO_SETTINGS = {
-  targetDirectory: undefined,
-  hasBuildDirectory: false,
-  wrapper: undefined,
-  workspaceWrapper: undefined,
-  rustc: undefined,
-  programs: [],
-  targets: [],
-  hasRustflags: false,
-};
-
 /** A tool chain that has everything but what is said, and nothing of mise. */
 const plain = (tools: FakeTools, part: object = {}) => ({
   env: {},
   isFromMise: false,
   miseProblem: undefined,
-  settings: NO_SETTINGS,
+  settings: NOTHING_SET,
   hasZigbuild: true,
   rustup: join(tools.bin, 'rustup'),
   rustc: undefined,
@@ -87,7 +76,7 @@ describe('where the Rust tools come from', () => {
     const set = miseSets(tools, ['cargo-zigbuild'], { RUSTC_WRAPPER: 'sccache', EMPTY: '' });
     addMise(tools, set);
     const sccache = { program: 'sccache', text: 'sccache', source: 'RUSTC_WRAPPER', offSwitch: 'RUSTC_WRAPPER=' };
-    const settings = { ...NO_SETTINGS, wrapper: 'sccache', programs: [sccache] };
+    const settings = { ...NOTHING_SET, wrapper: 'sccache', programs: [sccache] };
     const found = plain(tools, { env: set, isFromMise: true, settings, missingPrograms: [sccache] });
     expect(await find(tools)).toEqual(found);
     expect(tools.lines()).toEqual(ONE_CALL);

@@ -7,21 +7,11 @@ import { type DevBuildWishes, planDevBuild } from '../../../lib/dev-build/plan.t
 import type { Host } from '../../../lib/host.ts';
 import { commandText } from '../../../lib/process/command.ts';
 import { resolveBuildOptions } from '../../../lib/stage/config.ts';
+import { NOTHING_SET } from '../../support/cargo-settings.ts';
 import { refusalOf } from '../../support/task-errors.ts';
 
 const LINUX: Host = { platform: 'linux', arch: 'amd64' };
 const MAC: Host = { platform: 'darwin', arch: 'arm64' };
-/** Where nothing is set. */
-const SETTINGS: CargoSettings = {
-  targetDirectory: undefined,
-  hasBuildDirectory: false,
-  wrapper: undefined,
-  workspaceWrapper: undefined,
-  rustc: undefined,
-  programs: [],
-  targets: [],
-  hasRustflags: false,
-};
 const TOOLCHAIN: Omit<Toolchain, 'settings'> = {
   env: {},
   isFromMise: false,
@@ -47,7 +37,7 @@ function plan(given: Situation = {}) {
   const { wishes, env = {}, root = '/c', host = LINUX, features = {}, toolchainEnv = {} } = given;
   const { jobs, targetDirectory } = resolveBuildOptions(env, root, '/start');
   const config = { withSupervisor: true, others: [], env: {}, ...wishes, root, host, jobs, targetDirectory };
-  const toolchain = { ...TOOLCHAIN, env: toolchainEnv, settings: { ...SETTINGS, ...given.settings } };
+  const toolchain = { ...TOOLCHAIN, env: toolchainEnv, settings: { ...NOTHING_SET, ...given.settings } };
   return planDevBuild(config, toolchain, new Map(Object.entries(features)));
 }
 

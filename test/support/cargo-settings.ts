@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import type { CargoSettings } from '../../lib/cargo/config-files.ts';
+
+/** What cargo's files and variables say where the user has set nothing. */
+export const NOTHING_SET: CargoSettings = {
+  targetDirectory: undefined,
+  hasBuildDirectory: false,
+  wrapper: undefined,
+  workspaceWrapper: undefined,
+  rustc: undefined,
+  programs: [],
+  targets: [],
+  hasRustflags: false,
+};
