@@ -2,7 +2,7 @@
 
 /** What a bundle is built from, and what it is in the end. */
 
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import type { MissingTool } from '../cargo/toolchain.ts';
 import type { Change } from '../fs/atomic-write.ts';
 import { files, type Place } from '../fs/places.ts';
@@ -49,7 +49,6 @@ export function bundlePlaces({ config, source }: PreparedBundle): Place[] {
   return [
     { kind: 'directory', path: config.directory, remedy },
     ...files(config.path),
-    { kind: 'directory', path: dirname(bundleLock(config)) },
     ...buildPlaces(source.stage.plan),
   ];
 }
