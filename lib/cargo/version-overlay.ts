@@ -10,24 +10,16 @@
  */
 
 import { hash } from 'node:crypto';
-import {
-  existsSync,
-  lstatSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  renameSync,
-  rmSync,
-  symlinkSync,
-} from 'node:fs';
+import { existsSync, lstatSync, readdirSync, readlinkSync, renameSync, rmSync, symlinkSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
 import { notAllowed } from '../cli/env.ts';
 import type { Terminal } from '../cli/terminal.ts';
-import { failure, naming, usageError } from '../errors.ts';
+import { failure, usageError } from '../errors.ts';
 import { copyWhole, temporaryOf, writeWhole } from '../fs/atomic-write.ts';
 import { whileLocked } from '../fs/lock.ts';
 import { asOwner, makeDirectory } from '../fs/ownership.ts';
 import { isTable } from '../fs/parse-json.ts';
+import { contentOf } from '../fs/paths.ts';
 import type { Signals } from '../process/signals.ts';
 
 /** https://semver.org/spec/v2.0.0.html, the suggested expression. */
@@ -95,8 +87,7 @@ export async function makeOverlay(
 }
 
 async function writeOverlay(overlay: Overlay): Promise<void> {
-  const source = join(overlay.root, 'Cargo.toml');
-  const text = naming(source, () => readFileSync(source, 'utf8'));
+  const text = contentOf(join(overlay.root, 'Cargo.toml')).toString();
   const manifest = await stampedManifest(text, overlay.version);
   makeDirectory(overlay.directory);
   const names = readdirSync(overlay.root).filter((name) => isLinked(overlay, name));

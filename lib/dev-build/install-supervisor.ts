@@ -3,12 +3,12 @@
 /** The static supervisor of a launch: verified as one unchanged file, and put where sandboxes get it from. */
 
 import { createHash, hash } from 'node:crypto';
-import { createReadStream, readFileSync, statSync } from 'node:fs';
+import { createReadStream, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { inspectStatic } from '../elf/verify.ts';
-import { failure, named, naming } from '../errors.ts';
+import { failure, named } from '../errors.ts';
 import { type Change, copyWhole, isFile, keepWithMode, sweepTemporary, writeWhole } from '../fs/atomic-write.ts';
-import { textIn } from '../fs/paths.ts';
+import { contentOf, textIn } from '../fs/paths.ts';
 import type { Arch } from '../host.ts';
 import { poll } from '../process/poll.ts';
 
@@ -65,13 +65,7 @@ export async function installSupervisor({ path: source, sha256 }: BuiltSuperviso
   sweepTemporary(path);
   if (isFile(path) && (await digestOf(path)) === sha256) return keepWithMode(path, MODE);
   return copyWhole(source, path, MODE, (copy) => {
-    if (
-      hash(
-        'sha256',
-        naming(copy, () => readFileSync(copy)),
-      ) === sha256
-    )
-      return;
+    if (hash('sha256', contentOf(copy)) === sha256) return;
     throw failure(`another build has replaced ${source} since it was verified; start again`);
   });
 }

@@ -14,7 +14,6 @@ import {
   fsyncSync,
   lstatSync,
   openSync,
-  readFileSync,
   readSync,
   renameSync,
   rmSync,
@@ -24,7 +23,7 @@ import {
 import { basename, dirname, join } from 'node:path';
 import { EXIT, errnoOf, failure, naming } from '../errors.ts';
 import { asOwner, isOfOther, makeDirectory } from './ownership.ts';
-import { namesIn } from './paths.ts';
+import { contentOf, namesIn } from './paths.ts';
 
 const CHUNK_BYTES = 1024 * 1024;
 
@@ -33,7 +32,7 @@ export type Change = 'written' | 'unchanged';
 
 /** Writes a text file whole, with these permissions; its directory is created. */
 export function writeWhole(path: string, text: string, mode: number): Change {
-  if (isFile(path) && naming(path, () => readFileSync(path, 'utf8')) === text) return keepWithMode(path, mode);
+  if (isFile(path) && contentOf(path).toString() === text) return keepWithMode(path, mode);
   return replace(path, mode, (_, output) => writeFileSync(output, text));
 }
 

@@ -2,8 +2,9 @@
 
 /** Paths: those that a user gives, relative to the directory that the task was started in, and the way up from one. */
 
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, isAbsolute, resolve } from 'node:path';
+import { naming } from '../errors.ts';
 
 /** The absolute form of a path that a user gave. */
 export function absolutePath(startDirectory: string, path: string): string {
@@ -32,4 +33,18 @@ export function textIn(path: string): string | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** Which file is at a path: another one where it was replaced or written to. `undefined` where there is none. */
+export function fileIdentity(path: string): string | undefined {
+  const file = statSync(path, { bigint: true, throwIfNoEntry: false });
+  return file && `${file.dev} ${file.ino} ${file.size} ${file.mtimeNs}`;
+}
+
+/**
+ * The bytes of a file.
+ * @throws the system's error, which names the path whatever fails
+ */
+export function contentOf(path: string): Buffer {
+  return naming(path, () => readFileSync(path));
 }

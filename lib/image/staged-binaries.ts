@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import type { RunnerContext } from '../build-env.ts';
 import { failure, TaskError, usageError } from '../errors.ts';
 import { whileLocked } from '../fs/lock.ts';
+import { fileIdentity } from '../fs/paths.ts';
 import { PRODUCT } from '../product.ts';
 import { verifyArtifact } from '../stage/artifacts.ts';
 import type { StageConfig } from '../stage/config.ts';
@@ -65,15 +66,9 @@ export async function withStaged(
 
 async function whileUnchanged(config: StageConfig, body: () => Promise<void>): Promise<void> {
   const paths = artifactsOf(config).map(({ path }) => path);
-  const before = paths.map(identity);
+  const before = paths.map(fileIdentity);
   await body();
-  const changed = paths.find((path, index) => identity(path) !== before[index]);
+  const changed = paths.find((path, index) => fileIdentity(path) !== before[index]);
   if (changed === undefined) return;
   throw failure(`${changed} was replaced while the image was built, which may hold either; build it again`);
-}
-
-/** A staged file is replaced by another one, never written to. */
-function identity(path: string): string | undefined {
-  const stats = statSync(path, { bigint: true, throwIfNoEntry: false });
-  return stats && `${stats.dev} ${stats.ino} ${stats.mtimeNs}`;
 }

@@ -2,12 +2,12 @@
 
 /** What cargo has built: the right file for each artifact, verified, and put where image builds find it. */
 
-import { statSync } from 'node:fs';
 import type { CargoReport } from '../cargo/messages.ts';
 import { MACHINE_NAMES } from '../elf/format.ts';
 import { type BinaryFacts, inspectExecutable, inspectGlibc, inspectStatic, type Verdict } from '../elf/verify.ts';
 import { failure } from '../errors.ts';
 import { type Change, copyWhole, sweepTemporary } from '../fs/atomic-write.ts';
+import { fileIdentity } from '../fs/paths.ts';
 import { type Artifact, type CargoRun, GLIBC_FLOOR } from './plan.ts';
 
 /** An artifact that was built and verified. */
@@ -16,7 +16,7 @@ export interface Built {
   /** Cargo's own path. */
   readonly source: string;
   /** Which file that was, to tell whether another cargo has replaced it since. */
-  readonly identity: string;
+  readonly identity: string | undefined;
   /** In bytes. */
   readonly size: number;
   /** What was verified, for users. */
@@ -40,7 +40,7 @@ export function verifyBuilt(run: CargoRun, { executablesOf, compiled, total }: C
   return run.artifacts.map((artifact) => {
     const source = found.find(({ verdict }) => verdict.facts?.machine === MACHINE_NAMES[artifact.arch])?.path;
     if (source !== undefined) {
-      const identity = identityOf(source);
+      const identity = fileIdentity(source);
       return { artifact, source, identity, ...verifyArtifact(artifact, source), compiled, total };
     }
     const built = found.map(({ path, verdict }) =>
@@ -66,16 +66,11 @@ export function putInPlace(built: Built): Staged {
 
 /** @throws failure where another cargo run has built to the same place in the meantime */
 export function verifyUnreplaced({ identity, source }: Pick<Built, 'identity' | 'source'>): void {
-  if (identityOf(source) === identity) return;
+  if (fileIdentity(source) === identity) return;
   throw failure(
     `nothing was put in place: ${source} was replaced by another cargo run since it was built; run this again, or set ` +
       'CARGO_TARGET_DIR to a directory of its own',
   );
-}
-
-function identityOf(path: string): string {
-  const file = statSync(path, { bigint: true, throwIfNoEntry: false });
-  return file === undefined ? 'gone' : `${file.dev} ${file.ino} ${file.size} ${file.mtimeNs}`;
 }
 
 /**

@@ -8,13 +8,13 @@
  * asynchronous call returns nothing, without an error.
  */
 
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { addAbortSignal } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { constants, createZstdCompress } from 'node:zlib';
-import { naming } from '../errors.ts';
 import { asOwner } from '../fs/ownership.ts';
+import { contentOf } from '../fs/paths.ts';
 
 export const LEVEL = 19;
 
@@ -41,10 +41,8 @@ export interface CompressOptions {
  */
 export async function compressFile(source: string, output: number, options: CompressOptions = {}): Promise<void> {
   const { signal, workers = Math.min(availableParallelism(), POOL_THREADS), frameBytes = FRAME_BYTES } = options;
-  const pieces = divide(
-    naming(source, () => asOwner(source, () => readFileSync(source))),
-    frameBytes,
-  );
+  const content = asOwner(source, () => contentOf(source));
+  const pieces = divide(content, frameBytes);
   // The thread pool may be full of frames that have not noticed a signal yet, so nothing here may need it.
   for (const frame of await compressPieces(pieces, workers, signal)) writeFileSync(output, frame);
 }

@@ -4,7 +4,8 @@
 
 import { readFileSync, statSync } from 'node:fs';
 import { zstdDecompressSync } from 'node:zlib';
-import { errnoOf, naming } from '../errors.ts';
+import { errnoOf } from '../errors.ts';
+import { contentOf } from '../fs/paths.ts';
 
 /** What is wrong with a zstd file, in a few words. */
 export class ZstdError extends Error {}
@@ -57,7 +58,7 @@ export function readContent(path: string): Buffer {
 
 /** Why the content of a zstd file is not that of another file, in a few words; `undefined` where it is. */
 export function contentDefect(path: string, source: string): string | undefined {
-  const wanted = naming(source, () => readFileSync(source));
+  const wanted = contentOf(source);
   return defectOf(path, (content) => {
     if (content.equals(wanted)) return undefined;
     return content.length === wanted.length

@@ -11,9 +11,10 @@ import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DevBuild } from '../../dev-build/artifacts.ts';
 import type { Engine } from '../../engine/types.ts';
-import { failure, naming, oneLine, usageError } from '../../errors.ts';
+import { failure, oneLine, usageError } from '../../errors.ts';
 import { isOfOther } from '../../fs/ownership.ts';
 import { isTable, parseJson } from '../../fs/parse-json.ts';
+import { contentOf } from '../../fs/paths.ts';
 import { temporaryRoot } from '../../fs/temporary-root.ts';
 import { verifyDockerfile } from '../../image/config.ts';
 import { type Command, cmd } from '../../process/command.ts';
@@ -73,11 +74,7 @@ export function imageStep(ctx: LaunchContext, config: Config, supervisor: Superv
     ],
     run: async (build) => {
       remove();
-      const path = join(ctx.root, DOCKERFILE);
-      const dockerfile = hash(
-        'sha256',
-        naming(path, () => readFileSync(path)),
-      );
+      const dockerfile = hash('sha256', contentOf(join(ctx.root, DOCKERFILE)));
       const labels = labelsOf(await supervisor.digest(build), dockerfile);
       const existing = await namedImage(ctx, supervisor.engine);
       if (Object.entries(labels).every(([name, value]) => existing?.labels[name] === value)) {
