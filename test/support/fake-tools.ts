@@ -61,6 +61,7 @@ done
 FAKE_CALL=${bashQuote(join(this.directory, 'calls'))}/$n
 printf '%s\\0' ${bashQuote(name)} "$PWD" "$(ulimit -Sn)" "$@" > "$FAKE_CALL.args"
 declare -px > "$FAKE_CALL.env"
+: > "$FAKE_CALL.logged"
 line=
 for word in "$@"; do line+=$word$'\\x1f'; done
 case $line in
@@ -87,11 +88,12 @@ esac
     return { PATH: this.bin, HOME: join(this.directory, 'home'), USER: 'dev', ...extra };
   }
 
-  /** The calls in the order in which they began. */
+  /** The calls in the order in which they began; one whose log is still being written comes later. */
   calls(): FakeCall[] {
     const calls: FakeCall[] = [];
     for (let n = 0; existsSync(join(this.directory, 'calls', String(n))); n++) {
       const path = join(this.directory, 'calls', String(n));
+      if (!existsSync(`${path}.logged`)) continue;
       const [tool = '', cwd = '', softLimit = '', ...args] = readFileSync(`${path}.args`, 'utf8')
         .split('\0')
         .slice(0, -1);
