@@ -13,7 +13,7 @@ import { COMPONENTS } from '../product.ts';
 import { type BuiltSupervisor, inspectSupervisor } from './install-supervisor.ts';
 import type { DevBuildPlan } from './plan.ts';
 
-/** What a run built. */
+/** What the runs built. */
 export interface DevBuild extends Pick<CargoReport, 'compiled' | 'total'> {
   /** The gateway's path: cargo's own path, verified for this machine. */
   readonly gateway: string;
@@ -22,33 +22,43 @@ export interface DevBuild extends Pick<CargoReport, 'compiled' | 'total'> {
   readonly others: ReadonlyMap<string, string>;
 }
 
+/** What cargo reports of each run; where the supervisor has none of its own, it is in the gateway's. */
+export interface DevReports {
+  readonly gateway: CargoReport;
+  readonly supervisor: CargoReport | undefined;
+}
+
 /**
- * Verifies what a run built.
+ * Verifies what the runs built.
  * @throws TaskError (1) for a binary that does not exist, or that fails verification
  */
-export async function verifyBuilt(
-  terminal: Terminal,
-  { command, config }: DevBuildPlan,
-  { executablesOf, compiled, total }: CargoReport,
-): Promise<DevBuild> {
-  const pathOf = (binary: string) => runnableOf(binary, executablesOf(binary), config.host);
+export async function verifyBuilt(terminal: Terminal, plan: DevBuildPlan, reports: DevReports): Promise<DevBuild> {
+  const { command, config, cross } = plan;
+  const pathOf = (binary: string) => runnableOf(binary, reports.gateway.executablesOf(binary), config.host);
   const gateway = pathOf(COMPONENTS.gateway.binary);
+  const supervisor = supervisorPath(plan, reports);
   // A cargo that does not know `build.build-dir` leaves the dependencies with the binaries.
-  if (command.argv.includes('--config') && existsSync(join(dirname(gateway), 'deps'))) {
+  const [shared, path] = cross === undefined ? [command, gateway] : [cross.command, supervisor ?? ''];
+  if (shared.argv.includes('--config') && existsSync(join(dirname(path), 'deps'))) {
     terminal.warn('this cargo is older than 1.91: it shares nothing with other builds and compiles everything twice');
   }
-  const supervisorPath = () => {
-    const { binary } = COMPONENTS.supervisor;
-    const [only, ...more] = executablesOf(binary);
-    return only === undefined || more.length > 0 ? pathOf(binary) : only;
-  };
+  const arch = typeof config.supervisor === 'object' ? config.supervisor.arch : config.host.arch;
   return {
     gateway,
-    supervisor: config.withSupervisor ? await inspectSupervisor(supervisorPath(), config.host.arch) : undefined,
+    supervisor: supervisor === undefined ? undefined : await inspectSupervisor(supervisor, arch),
     others: new Map(config.others.map((other) => [other.name, pathOf(other.binary)])),
-    compiled,
-    total,
+    compiled: reports.gateway.compiled + (reports.supervisor?.compiled ?? 0),
+    total: reports.gateway.total + (reports.supervisor?.total ?? 0),
   };
+}
+
+/** Cargo's path of the supervisor; `undefined` where none was to be built. */
+function supervisorPath({ config }: DevBuildPlan, { gateway, supervisor = gateway }: DevReports): string | undefined {
+  if (config.supervisor === undefined) return undefined;
+  const { binary } = COMPONENTS.supervisor;
+  const paths = supervisor.executablesOf(binary);
+  const [only, ...more] = paths;
+  return only === undefined || more.length > 0 ? runnableOf(binary, paths, config.host) : only;
 }
 
 /**

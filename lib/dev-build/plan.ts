@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * The plan of a launch's build, pure: one cargo run, and the scripts that it compiles through.
+ * The plan of a launch's build, pure: the cargo run of the gateway, the scripts that it compiles through, and a run of
+ * its own for a supervisor that the gateway's cannot build.
  *
- * With the supervisor, the run has a directory of its own for the binaries (`--target-dir`) and shares everything else
+ * A run with the supervisor has a directory of its own for the binaries (`--target-dir`) and shares everything else
  * with the user's builds (`build.build-dir`): the dependencies are compiled once, and the names in the user's own
  * directory, which belong to whoever built last, are neither written nor read. Whether anything is up to date is
  * cargo's to say, and so is where it is.
@@ -15,65 +16,123 @@ import { stringify } from 'smol-toml';
 import type { CargoSettings } from '../cargo/config-files.ts';
 import { type Features, featuresFor } from '../cargo/features.ts';
 import { MESSAGE_FORMAT } from '../cargo/messages.ts';
+import { addTargets } from '../cargo/rustup-targets.ts';
 import type { Toolchain } from '../cargo/toolchain.ts';
 import type { Environment } from '../cli/env.ts';
 import { shown, usageError } from '../errors.ts';
-import { type Host, linuxTriple } from '../host.ts';
+import { type Arch, type Host, linuxTriple } from '../host.ts';
 import { type Command, cmd } from '../process/command.ts';
 import { type Binary, COMPONENTS } from '../product.ts';
 import type { BuildOptions } from '../stage/config.ts';
+import { supervisorSubcommand } from '../stage/plan.ts';
 import { compilerScripts, type ScriptFile } from './rustc-wrappers.ts';
 
 /** What a driver wants built besides the gateway. */
 export interface DevBuildWishes {
-  /** Whether the same run builds the static supervisor; without it the run is plainly `cargo build`. */
-  readonly withSupervisor: boolean;
+  /**
+   * The static supervisor: in the gateway's own run, or in another one. Without one, or with another, the gateway's run
+   * is plainly `cargo build`.
+   */
+  readonly supervisor: 'with-gateway' | CrossSupervisor | undefined;
   /** More binaries of the same run: the VM driver. */
   readonly others: readonly Binary[];
   /** Variables for cargo on top of the user's own: the directory of the embedded VM runtime. */
   readonly env: Environment;
 }
 
-export interface DevBuildConfig extends DevBuildWishes, Pick<BuildOptions, 'jobs' | 'targetDirectory'> {
+/** A supervisor that takes a run of its own: with musl, for this machine or another one. */
+export interface CrossSupervisor {
+  readonly arch: Arch;
+  /** Whether its Rust target is to be installed first. */
+  readonly isTargetMissing: boolean;
+}
+
+/** The Rust target of a supervisor that takes a run of its own. */
+export function crossTriple(arch: Arch): string {
+  return linuxTriple(arch, 'musl');
+}
+
+export interface DevBuildConfig extends DevBuildWishes {
   /** The checkout, absolute. */
   readonly root: string;
   readonly host: Host;
+  readonly build: BuildOptions;
 }
 
 export interface DevBuildPlan {
   readonly config: DevBuildConfig;
-  /** The one cargo run. */
+  /** The cargo run of the gateway. */
   readonly command: Command;
   /** Empty for a plain build. */
   readonly scripts: readonly ScriptFile[];
+  /** The supervisor's own run, and what installs a Rust target for it; `undefined` where it has none. */
+  readonly cross: { readonly addTarget: Command | undefined; readonly command: Command } | undefined;
 }
 
-/** The binaries of the run, the gateway first. */
-export function binariesOf({ withSupervisor, others }: DevBuildWishes): readonly Binary[] {
-  return [COMPONENTS.gateway, ...(withSupervisor ? [COMPONENTS.supervisor] : []), ...others];
+/** The binaries of the gateway's run, the gateway first. */
+export function binariesOf({ supervisor, others }: DevBuildWishes): readonly Binary[] {
+  return [COMPONENTS.gateway, ...(supervisor === 'with-gateway' ? [COMPONENTS.supervisor] : []), ...others];
 }
 
 /**
  * Plans the build of a launch.
  * @param features the extra features of each binary
- * @throws usageError where cargo is set to build for another machine only
+ * @throws usageError where cargo is set to build for another machine only; MissingTool without what cross-builds
  */
 export function planDevBuild(config: DevBuildConfig, toolchain: Toolchain, features: Features): DevBuildPlan {
   const { settings } = toolchain;
-  const { jobs, root, targetDirectory } = config;
   verifyTargets(settings.targets, config.host);
   const binaries = binariesOf(config);
-  const supervised = config.withSupervisor ? planSupervised(config, settings, featuresFor(features, binaries)) : PLAIN;
-  const target = targetDirectory === undefined ? {} : { CARGO_TARGET_DIR: targetDirectory };
-  const options = { cwd: root, base: toolchain.env, env: { ...target, ...config.env, ...supervised.env } };
-  const parallel = jobs === undefined ? [] : ['-j', jobs];
-  const selected = binaries.flatMap((entry) => ['-p', entry.package, '--bin', entry.binary]);
-  const extra = featureArguments(binaries, features);
+  const isJoint = config.supervisor === 'with-gateway';
+  const wrappers = isJoint ? compilerScripts(tasksDirectory(config, settings), settings) : { files: [], env: {} };
+  const directory = isJoint ? directoryArguments(config, settings, featuresFor(features, binaries)) : [];
+  const cargo = cmd(commandOptions(config, toolchain, { ...config.env, ...wrappers.env }));
+  const rest = [...jobArguments(config), ...selectArguments(binaries, features), ...directory, MESSAGE_FORMAT];
   return {
     config,
-    command: cmd(options)`cargo build ${parallel} ${selected} ${extra} ${supervised.arguments} ${MESSAGE_FORMAT}`,
-    scripts: supervised.files,
+    command: cargo`cargo build ${rest}`,
+    scripts: wrappers.files,
+    cross:
+      typeof config.supervisor === 'object' ? planCross(config, config.supervisor, toolchain, features) : undefined,
   };
+}
+
+/**
+ * What this profile of cargo's is set to for the supervisor: nobody debugs it where it runs, and with debug information
+ * it would be five times as large to link, to hash and to copy.
+ */
+const CROSS_PROFILE = { CARGO_PROFILE_DEV_DEBUG: '0' };
+
+function planCross(
+  config: DevBuildConfig,
+  { arch, isTargetMissing }: CrossSupervisor,
+  toolchain: Toolchain,
+  features: Features,
+): NonNullable<DevBuildPlan['cross']> {
+  const { settings } = toolchain;
+  const triple = crossTriple(arch);
+  const binaries = [COMPONENTS.supervisor];
+  const cargo = cmd(commandOptions(config, toolchain, settings.hasDebugVariable ? {} : CROSS_PROFILE));
+  const directory = directoryArguments(config, settings, featuresFor(features, binaries));
+  const rest = [...jobArguments(config), ...selectArguments(binaries, features), ...directory, MESSAGE_FORMAT];
+  return {
+    addTarget: isTargetMissing ? addTargets(toolchain, config.root, [triple]) : undefined,
+    command: cargo`cargo ${supervisorSubcommand([arch], config.host, toolchain)} --target ${triple} ${rest}`,
+  };
+}
+
+function commandOptions({ build, root }: DevBuildConfig, toolchain: Toolchain, env: Environment) {
+  const target = build.targetDirectory === undefined ? {} : { CARGO_TARGET_DIR: build.targetDirectory };
+  return { cwd: root, base: toolchain.env, env: { ...target, ...env } };
+}
+
+function jobArguments({ build: { jobs } }: DevBuildConfig): string[] {
+  return jobs === undefined ? [] : ['-j', jobs];
+}
+
+function selectArguments(binaries: readonly Binary[], features: Features): string[] {
+  const selected = binaries.flatMap((entry) => ['-p', entry.package, '--bin', entry.binary]);
+  return [...selected, ...featureArguments(binaries, features)];
 }
 
 /** Each feature for the packages that declare it: a bare name would go to every package of the run. */
@@ -84,19 +143,24 @@ function featureArguments(binaries: readonly Binary[], features: Features): stri
   return all.length === 0 ? [] : ['--features', [...new Set(all)].join(' ')];
 }
 
-const PLAIN = { arguments: [], files: [], env: {} } as const;
+/** What is ours in the target directory. */
+function tasksDirectory(config: DevBuildConfig, settings: CargoSettings): string {
+  return join(targetDirectory(config, settings), 'openshell-tasks');
+}
+
+function targetDirectory({ build, root }: DevBuildConfig, settings: CargoSettings): string {
+  return build.targetDirectory ?? settings.targetDirectory ?? join(root, 'target');
+}
 
 /**
- * The scripts, and the directory of our own in the target directory. Runs with other features have another one, so that
+ * The arguments that put the binaries into a directory of our own. Runs with other features have another one, so that
  * two at once do not collide.
  */
-function planSupervised(config: DevBuildConfig, settings: CargoSettings, features: readonly string[]) {
-  const target = config.targetDirectory ?? settings.targetDirectory ?? join(config.root, 'target');
-  const tasks = join(target, 'openshell-tasks');
+function directoryArguments(config: DevBuildConfig, settings: CargoSettings, features: readonly string[]): string[] {
   const key = hash('sha256', features.join(' ')).slice(0, 8);
-  const directory = join(tasks, features.length === 0 ? 'launch' : `launch-${key}`);
-  const sharing = settings.hasBuildDirectory ? [] : sharingArguments(target, config.root);
-  return { arguments: ['--target-dir', directory, ...sharing], ...compilerScripts(tasks, settings) };
+  const directory = join(tasksDirectory(config, settings), features.length === 0 ? 'launch' : `launch-${key}`);
+  const sharing = settings.hasBuildDirectory ? [] : sharingArguments(targetDirectory(config, settings), config.root);
+  return ['--target-dir', directory, ...sharing];
 }
 
 /**

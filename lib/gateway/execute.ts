@@ -116,9 +116,8 @@ async function prepare(
   const preparation = await problems.attemptAsync(() => prepareDriver(tools));
   if (tools === undefined || preparation === undefined) return undefined;
   const plan = problems.attempt(() => {
-    const { jobs, targetDirectory } = config.build;
-    const wishes = { withSupervisor: false, others: [], env: {}, ...preparation.wishes };
-    return planDevBuild({ ...wishes, root, host, jobs, targetDirectory }, tools.toolchain, tools.features);
+    const wishes = { supervisor: undefined, others: [], env: {}, ...preparation.wishes };
+    return planDevBuild({ ...wishes, root, host, build: config.build }, tools.toolchain, tools.features);
   });
   return plan && { preparation, build: plan, toolchain: tools.toolchain };
 }

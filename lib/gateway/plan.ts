@@ -65,7 +65,7 @@ export function launchSteps(ctx: LaunchContext, plan: LaunchPlan): LaunchSteps {
     before: preparation.before ?? [],
     build: {
       name: 'build',
-      title: build.config.withSupervisor ? 'gateway and supervisor' : 'gateway',
+      title: build.config.supervisor === undefined ? 'gateway' : 'gateway and supervisor',
       lines: devBuildLines(ctx.runner, build),
       writes: files(...build.scripts.map(({ path }) => path)),
       run: () => executeDevBuild(ctx, build),

@@ -14,7 +14,7 @@ import { type ZigWrapper, zigWrapper } from '../cargo/zig-cc.ts';
 import type { Environment } from '../cli/env.ts';
 import { usageError } from '../errors.ts';
 import { files, type Place } from '../fs/places.ts';
-import { type Arch, linuxTriple } from '../host.ts';
+import { type Arch, type Host, linuxTriple } from '../host.ts';
 import { type Command, cmd } from '../process/command.ts';
 import { type Component, PRODUCT } from '../product.ts';
 import { STATIC_FLAGS, type StageConfig } from './config.ts';
@@ -176,29 +176,42 @@ function gatewayParts(
   return { subcommand: 'zigbuild', flags: [], wrappers, env };
 }
 
-function supervisorParts(
-  { arches, build, host }: StageConfig,
-  { hasZigbuild, miseProblem, settings }: Toolchain,
-): RunParts {
-  const isStaticGlibc = build.libc === 'glibc-static';
-  const foreign = arches.find((arch) => host.platform !== 'linux' || arch !== host.arch);
-  if (foreign !== undefined && isStaticGlibc) {
+function supervisorParts({ arches, build, host }: StageConfig, toolchain: Toolchain): RunParts {
+  const plain = { flags: [], wrappers: [], env: {} };
+  if (build.libc !== 'glibc-static') return { ...plain, subcommand: supervisorSubcommand(arches, host, toolchain) };
+  const foreign = foreignOf(arches, host);
+  if (foreign !== undefined) {
     throw usageError(
       `SUPERVISOR_LIBC=glibc-static cannot be built for ${foreign} here: zig does not link glibc statically; ` +
         `use musl, or build on Linux ${foreign}`,
     );
   }
-  if (foreign !== undefined && !hasZigbuild) {
-    throw new MissingTool(
-      `the supervisor for ${foreign} cannot be built here without cargo-zigbuild and zig; install them ` +
-        `(mise install, or pip install cargo-zigbuild), or build on Linux ${foreign}`,
-      miseProblem,
-    );
-  }
-  const plain = { flags: [], wrappers: [], env: {} };
-  if (!isStaticGlibc) return { ...plain, subcommand: hasZigbuild ? 'zigbuild' : 'build' };
   // A RUSTFLAGS of ours would replace the flags of cargo's configuration; these cargo itself joins with them.
-  const isJoined = build.staticFlags === undefined && settings.hasRustflags;
+  const isJoined = build.staticFlags === undefined && toolchain.settings.hasRustflags;
   if (isJoined) return { ...plain, subcommand: 'rustc', flags: ['--', ...STATIC_FLAGS] };
   return { ...plain, subcommand: 'build', env: build.staticFlags ?? { RUSTFLAGS: STATIC_FLAGS.join(' ') } };
+}
+
+/**
+ * What cargo builds a supervisor with, except one with glibc linked statically.
+ * @throws MissingTool where this machine cannot build it
+ */
+export function supervisorSubcommand(
+  arches: readonly Arch[],
+  host: Host,
+  { hasZigbuild, miseProblem }: Toolchain,
+): 'build' | 'zigbuild' {
+  if (hasZigbuild) return 'zigbuild';
+  const foreign = foreignOf(arches, host);
+  if (foreign === undefined) return 'build';
+  throw new MissingTool(
+    `the supervisor for ${foreign} cannot be built here without cargo-zigbuild and zig; install them ` +
+      `(mise install, or pip install cargo-zigbuild), or build on Linux ${foreign}`,
+    miseProblem,
+  );
+}
+
+/** The first architecture that is not this machine's own. */
+function foreignOf(arches: readonly Arch[], host: Host): Arch | undefined {
+  return arches.find((arch) => host.platform !== 'linux' || arch !== host.arch);
 }

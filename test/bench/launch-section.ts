@@ -45,7 +45,7 @@ export async function launchSection(place: Place, coldRounds: number): Promise<{
   const contestants = [
     contestantIn(place, "bash's two cargo runs", env, () => sequence),
     contestantIn(place, 'ours', env, (root) => {
-      const order: DevBuildOrder = { root, withSupervisor: true, install: '.cache/supervisor/openshell-sandbox' };
+      const order: DevBuildOrder = { root, supervisor: 'with-gateway', install: '.cache/supervisor/openshell-sandbox' };
       return `"$0" ${DRIVER} '${JSON.stringify(order)}'`;
     }),
   ];

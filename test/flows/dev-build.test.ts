@@ -43,7 +43,7 @@ class Checkout {
     order: Partial<DevBuildOrder> = {},
     onStart?: (child: ChildProcess) => void,
   ): Promise<TaskResult> {
-    const args = [DRIVER, JSON.stringify({ root: this.root, withSupervisor: true, ...order })];
+    const args = [DRIVER, JSON.stringify({ root: this.root, supervisor: 'with-gateway', ...order })];
     const options = { cwd: this.root, env: { ...this.env, ...extra }, ...(onStart === undefined ? {} : { onStart }) };
     return runProcess(process.execPath, args, options);
   }
@@ -137,7 +137,7 @@ describe('one cargo run', tools.options, () => {
     async () => {
       const checkout = new Checkout();
       checkout.cargo('build -p openshell-server --bin openshell-gateway');
-      const built = await checkout.built({}, { withSupervisor: false });
+      const built = await checkout.built({}, { supervisor: undefined });
       expect(built).toMatchObject({ compiled: 0, gateway: checkout.path('target/debug/openshell-gateway') });
       expect(existsSync(checkout.path('target/openshell-tasks'))).toBe(false);
     },

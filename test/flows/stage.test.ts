@@ -23,7 +23,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { makeMiniature } from '../support/miniature.ts';
 import { processesWith } from '../support/processes.ts';
 import { requireTools } from '../support/real-tools.ts';
-import { runProcess, SUITE_ROOT, type TaskOptions, type TaskResult } from '../support/run-task.ts';
+import { LOWER_TO_256, runProcess, SUITE_ROOT, type TaskOptions, type TaskResult } from '../support/run-task.ts';
 
 const WIDTH = 400;
 const BUILD_TIMEOUT_MS = 300_000;
@@ -39,11 +39,6 @@ const tools = requireTools(
   'gnu-aarch64',
 );
 const runsHere = process.platform === 'linux' && process.arch === 'x64';
-
-/** Lowers the soft limit of the Node that loads it: Node raised it when it started. */
-const LOWER_TO_256 = `data:text/javascript,${encodeURIComponent(
-  "import { execFileSync } from 'node:child_process'; execFileSync('prlimit', ['--pid', String(process.pid), '--nofile=256:']);",
-)}`;
 
 describe('real staging', tools.options, () => {
   let directory = '';

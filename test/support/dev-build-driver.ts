@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * A task that builds for a launch as it is told: `node dev-build-driver.ts '{"root": "..", "withSupervisor": true}'`. It
+ * A task that builds for a launch as it is told: `node dev-build-driver.ts '{"root": "..", "supervisor": "with-gateway"}'`. It
  * lets tests and the benchmark run `lib/dev-build` with real tools, in a process of its own. On stdout: what was built,
  * as JSON.
  */
@@ -45,19 +45,20 @@ try {
 }
 
 async function build(): Promise<void> {
-  const { root, withSupervisor = false, others = [] } = order;
+  const { root, supervisor, others = [] } = order;
   const ctx = await withRunner({ env, startDirectory: process.cwd(), terminal, signals });
-  const { jobs, targetDirectory, features: wanted } = resolveBuildOptions(env, root, process.cwd());
-  const wishes = { withSupervisor, others, env: order.env ?? {} };
-  const config: DevBuildConfig = { ...wishes, root, host: thisHost(), jobs, targetDirectory };
+  const options = resolveBuildOptions(env, root, process.cwd());
+  const wishes = { supervisor, others, env: order.env ?? {} };
+  const config: DevBuildConfig = { ...wishes, root, host: thisHost(), build: options };
   const toolchain = await findToolchain(ctx, root, false);
-  const reason = withSupervisor ? await whyNoStaticLibc(ctx.runner, root, config.host) : undefined;
+  const isJoint = supervisor === 'with-gateway';
+  const reason = isJoint ? await whyNoStaticLibc(ctx.runner, root, config.host) : undefined;
   if (reason !== undefined) return terminal.result(JSON.stringify({ reason }));
   const features =
-    wanted.length === 0
+    options.features.length === 0
       ? new Map<string, string[]>()
       : featuresByComponent(
-          wanted,
+          options.features,
           binariesOf(config),
           (await readWorkspace(ctx.runner, toolchain, root, undefined)).packages,
         );

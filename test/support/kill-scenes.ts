@@ -7,6 +7,7 @@ import { type Dirent, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { buildElf } from './elf-builder.ts';
 import { addEngine, imageCheckout } from './fake-engine.ts';
+import { FakeLaunch } from './fake-launch.ts';
 import { FakePublishing } from './fake-publishing.ts';
 import { FakeCheckout } from './fake-rust.ts';
 import type { FakeTools } from './fake-tools.ts';
@@ -27,6 +28,8 @@ export interface KillScene {
 
 type Names = 'docker' | 'podman';
 
+const OTHER_MACHINE = { docker: { info: { Architecture: 'aarch64', ServerVersion: '1' } } };
+
 /** Each scene by the task that it runs. */
 export const KILL_SCENES: Readonly<Record<string, () => KillScene>> = {
   stage: () => {
@@ -40,6 +43,7 @@ export const KILL_SCENES: Readonly<Record<string, () => KillScene>> = {
   'docker-publish-multiarch with docker': () => publishing('docker'),
   'docker-publish-multiarch with podman': () => publishing('podman'),
   'gateway-docker': () => launching('docker'),
+  'gateway-docker for another machine': () => launching('docker', new FakeLaunch(OTHER_MACHINE)),
   'gateway-podman': () => launching('podman'),
   'gateway-vm': () => launching('vm'),
   'gateway --driver k8s': () => launching('kubernetes'),
@@ -85,8 +89,7 @@ function publishing(engine: Names): KillScene {
   };
 }
 
-function launching(driver: Parameters<typeof newLaunch>[0]): KillScene {
-  const launch = newLaunch(driver);
+function launching(driver: Parameters<typeof newLaunch>[0], launch = newLaunch(driver)): KillScene {
   const extra = { FAKE_GATEWAY: 'exit 7', TMPDIR: temporary(launch) };
   return {
     tools: launch.tools,

@@ -9,6 +9,11 @@ export const SUITE_ROOT = join(import.meta.dirname, '..', '..');
 /** Keeps Node's compile cache between the many starts of a test run. */
 const COMPILE_CACHE = join(SUITE_ROOT, 'node_modules', '.cache', 'openshell-tasks');
 
+/** For `node --import`: lowers the soft limit of that Node, which raised it when it started. */
+export const LOWER_TO_256 = `data:text/javascript,${encodeURIComponent(
+  "import { execFileSync } from 'node:child_process'; execFileSync('prlimit', ['--pid', String(process.pid), '--nofile=256:']);",
+)}`;
+
 export interface TaskResult {
   readonly status: number | null;
   readonly signal: NodeJS.Signals | null;

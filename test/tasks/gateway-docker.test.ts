@@ -3,9 +3,10 @@
 /** What is docker's own in a launch, and the supervisor that every container gets. `test/flows/gateway-launch` has the rest. */
 
 import type { ChildProcess } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { buildElf, DYNAMIC_RECIPE, type Recipe } from '../support/elf-builder.ts';
 import { contextOf } from '../support/fake-engine.ts';
 import { FakeLaunch } from '../support/fake-launch.ts';
 import { expectRefused, newLaunch, run } from '../support/launchers.ts';
@@ -13,6 +14,7 @@ import { requireTools } from '../support/real-tools.ts';
 import { until } from '../support/until.ts';
 
 const tools = requireTools('cc');
+const AARCH64 = 183;
 const ARM = { docker: { info: { Architecture: 'aarch64', ServerVersion: '1' } } };
 
 describe('gateway:docker', tools.options, () => {
@@ -69,13 +71,16 @@ describe('gateway:docker', tools.options, () => {
     expect(readdirSync(launch.state('docker')).filter((name) => name !== '.launch.lock')).toEqual([]);
   });
 
-  test('H6: for another machine the supervisor comes from staging, and no image is built', async () => {
+  test('H6: for another machine the supervisor is cross-built in the dev profile; no image, nothing staged', async () => {
     const launch = new FakeLaunch(ARM);
     const result = await run(launch, 'docker');
     expect(result.status).toBe(0);
+    expect(result.stderr).toContain('dev profile, static (cross-built for linux/arm64)');
     expect(launch.builds()).toEqual([
-      expect.stringContaining('zigbuild --release --target aarch64-unknown-linux-musl'),
-      expect.stringMatching(/^cargo build -p openshell-server/),
+      expect.stringMatching(/^cargo build -p openshell-server --bin openshell-gateway --message-format=/),
+      expect.stringMatching(
+        /^cargo zigbuild --target aarch64-unknown-linux-musl -p openshell-sandbox .*tasks\/launch /,
+      ),
     ]);
     expect(
       launch.tools
@@ -86,18 +91,101 @@ describe('gateway:docker', tools.options, () => {
     const { supervisor_bin } = launch.toml('docker').openshell.drivers.docker;
     expect(supervisor_bin).toBe(join(launch.state('docker'), 'supervisor/arm64/openshell-sandbox'));
     expect(readFileSync(supervisor_bin)).toEqual(readFileSync(join(launch.apps, 'aarch64')));
+    expect(existsSync(join(launch.root, 'deploy/docker/.build'))).toBe(false);
+  });
+
+  test.each<[string, Recipe | 'dynamic' | Buffer, RegExp]>([
+    ['dynamic', 'dynamic', /is for x86-64, wanted arm64|dynamically linked/],
+    ['dynamic and for arm64', { ...DYNAMIC_RECIPE, machine: AARCH64 }, /is dynamically linked/],
+    ['for the machine of the gateway', {}, /is for x86-64, wanted arm64/],
+    ['cut off', buildElf({ machine: AARCH64 }).bytes.subarray(0, 100), /./],
+  ])('C18: a cross-built supervisor that is %s is refused', async (_, recipe, reason) => {
+    const launch = new FakeLaunch(ARM);
+    launch.setApp('aarch64', recipe);
+    const result = await run(launch, 'docker');
+    expect(result.status).toBe(1);
+    const [error, ...more] = result.stderr.split('\n').filter((line) => line.startsWith('error: '));
+    expect(error).toMatch(/^error: the supervisor that was built cannot be used: /);
+    expect(error).toMatch(reason);
+    expect(more).toEqual([]);
+    expect(launch.served()).toBeUndefined();
+    expect(existsSync(join(launch.state('docker'), 'supervisor'))).toBe(false);
+  });
+
+  test('without cargo-zigbuild nothing is compiled for another machine', async () => {
+    const launch = new FakeLaunch(ARM);
+    rmSync(join(launch.tools.bin, 'cargo-zigbuild'));
+    const result = await run(launch, 'docker');
+    expectRefused(result, launch, /the supervisor for arm64 cannot be built here without cargo-zigbuild and zig/);
+  });
+
+  test('a Rust target that is missing is installed first', async () => {
+    const launch = new FakeLaunch(ARM);
+    launch.removeTarget('aarch64-unknown-linux-musl', [{ args: ['target', 'add'], script: ':' }]);
+    expect((await run(launch, 'docker')).status).toBe(0);
+    const lines = launch.tools.lines().filter((line) => /^(rustup target|cargo)/.test(line));
+    expect(lines.map((line) => line.split(' ').slice(0, 4).join(' '))).toEqual([
+      'rustup target add aarch64-unknown-linux-musl',
+      'cargo build -p openshell-server',
+      'cargo zigbuild --target aarch64-unknown-linux-musl',
+    ]);
+  });
+
+  test('H27: a sccache that fails in the cross-build is restarted, and the build tried again', async () => {
+    const launch = new FakeLaunch(ARM);
+    launch.tools.addSilent('sccache');
+    const once = `mark=${launch.tools.directory}/failed`;
+    const fail = 'echo "sccache: error: failed to execute compile" >&2; exit 101';
+    launch.setCargo({ before: `${once}; if [[ $1 == zigbuild && ! -e $mark ]]; then : > $mark; ${fail}; fi` });
+    const result = await run(launch, 'docker', [], { RUSTC_WRAPPER: 'sccache' });
+    expect(result.status).toBe(0);
+    expect(launch.tools.lines().filter((line) => /^(sccache|cargo zigbuild)/.test(line))).toEqual([
+      expect.stringMatching(/^cargo zigbuild/),
+      'sccache --stop-server',
+      'sccache --start-server',
+      expect.stringMatching(/^cargo zigbuild/),
+    ]);
+  });
+
+  test('there is no libc.a: the supervisor is built with musl, and it is said how to get the quick way', async () => {
+    const launch = newLaunch('docker');
+    launch.tools.add('cc', [{ args: ['-print-file-name=libc.a'], script: 'echo libc.a' }]);
+    const result = await run(launch, 'docker');
+    expect(result.status).toBe(0);
+    expect(result.stderr).toMatch(/^warning: .*libc6-dev.*glibc-static/m);
+    expect(result.stderr).toContain("dev profile, static (glibc's static archive is missing)");
+    expect(launch.builds()[1]).toMatch(/^cargo zigbuild --target x86_64-unknown-linux-musl -p openshell-sandbox /);
   });
 
   test.each([
-    ['release is asked for', { OPENSHELL_SUPERVISOR_PROFILE: 'release' }, 'echo /usr/lib/libc.a', /release profile/],
-    ['there is no libc.a', {}, 'echo libc.a', /^warning: .*libc6-dev.*glibc-static/m],
-  ])('%s: the staged supervisor', async (_, extra, script, said) => {
-    const launch = newLaunch('docker');
-    launch.tools.add('cc', [{ args: ['-print-file-name=libc.a'], script }]);
-    const result = await run(launch, 'docker', [], extra);
+    ['natively', {}, 'x86_64'],
+    ['for another machine', ARM, 'aarch64'],
+  ])('release is asked for, %s: the staged supervisor', async (_, engines, cpu) => {
+    const launch = new FakeLaunch({ docker: {}, ...engines });
+    const result = await run(launch, 'docker', [], { OPENSHELL_SUPERVISOR_PROFILE: 'release' });
     expect(result.status).toBe(0);
-    expect(result.stderr).toMatch(said);
-    expect(launch.builds()[0]).toContain('--release --target x86_64-unknown-linux-musl');
+    expect(result.stderr).toContain('release profile, static (OPENSHELL_SUPERVISOR_PROFILE=release)');
+    expect(launch.builds()[0]).toContain(`--release --target ${cpu}-unknown-linux-musl`);
+    const arch = cpu === 'x86_64' ? 'amd64' : 'arm64';
+    expect(readFileSync(launch.staged(arch, 'openshell-sandbox'))).toEqual(readFileSync(join(launch.apps, cpu)));
+  });
+
+  test('a launch after a staging, and a staging after a launch: each uses its own binary', async () => {
+    const launch = new FakeLaunch(ARM);
+    const stage = () => launch.stage(['supervisor'], { PREBUILT_ARCH: 'arm64' });
+    const path = launch.staged('arm64', 'openshell-sandbox');
+    const built = (payload: number) => buildElf({ machine: AARCH64, payload }).bytes;
+    launch.setApp('aarch64', built(16));
+    expect((await stage()).status).toBe(0);
+    launch.setApp('aarch64', built(32));
+    expect((await run(launch, 'docker')).status).toBe(0);
+    const { supervisor_bin } = launch.toml('docker').openshell.drivers.docker;
+    expect(readFileSync(path)).toEqual(built(16));
+    expect(readFileSync(supervisor_bin)).toEqual(built(32));
+    launch.setApp('aarch64', built(48));
+    expect((await stage()).status).toBe(0);
+    expect(readFileSync(path)).toEqual(built(48));
+    expect(readFileSync(supervisor_bin)).toEqual(built(32));
   });
 
   test('a profile that does not exist', async () => {

@@ -33,7 +33,7 @@ export const DOCKER_DRIVER: DriverRecord = {
       const path = join(config.stateDirectory, 'supervisor', arch, COMPONENTS.supervisor.binary);
       return {
         before: supervisor.steps,
-        wishes: { withSupervisor: supervisor.profile === 'dev' },
+        wishes: { supervisor: supervisor.build },
         after: [
           {
             name: 'supervisor',

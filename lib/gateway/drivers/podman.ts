@@ -76,7 +76,7 @@ export const PODMAN_DRIVER: DriverRecord = {
       return {
         ...use(supervisor.engine, SUPERVISOR_IMAGE, `, ${supervisor.description}`),
         before: supervisor.steps,
-        wishes: { withSupervisor: supervisor.profile === 'dev' },
+        wishes: { supervisor: supervisor.build },
         after: [imageStep(ctx, config, supervisor)],
       };
     };

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Where the supervisor of a local launch comes from. On native Linux it is built with the gateway, in one cargo run,
- * static, in the dev profile; for another machine, or where that is wanted, or where glibc's static archive is missing,
- * it is the staged release build.
+ * Where the supervisor of a local launch comes from: it is built in the dev profile, static. On native Linux that is one
+ * cargo run with the gateway; for another machine, or where glibc's static archive is missing, it is a cross-build. Where
+ * the release profile is wanted, it is the staged build.
  */
 
 import { featuresFor } from '../../cargo/features.ts';
+import { missingTargets } from '../../cargo/rustup-targets.ts';
 import type { DevBuild } from '../../dev-build/artifacts.ts';
 import { type BuiltSupervisor, digestOf, installSupervisor } from '../../dev-build/install-supervisor.ts';
+import { type CrossSupervisor, crossTriple, type DevBuildWishes } from '../../dev-build/plan.ts';
 import { whyNoStaticLibc } from '../../dev-build/static-libc-probe.ts';
 import { serverArch } from '../../engine/detect.ts';
 import type { EngineName, LaunchEngine } from '../../engine/types.ts';
@@ -32,7 +34,9 @@ export interface Supervisor {
   readonly profile: Profile;
   /** What it is and why, for users. */
   readonly description: string;
-  /** The steps that build it; empty where it is built with the gateway. */
+  /** How it is built for this launch; `undefined` where it is staged. */
+  readonly build: DevBuildWishes['supervisor'];
+  /** The steps that stage it; empty where it is built for this launch. */
   readonly steps: readonly Step[];
   /** Puts it where sandboxes get it from, once the steps have run. Running sandboxes keep the file that they have. */
   install(build: DevBuild, path: string): Promise<unknown>;
@@ -45,23 +49,20 @@ export interface Supervisor {
  * @param wanted what the user asked for
  * @param arch the architecture that sandboxes run on
  * @param noStatic why glibc cannot be linked statically here; `undefined` where it can
- * @returns the reason for users, and as advice what else they should know
+ * @returns the way with its reason for users, and as advice what else they should know
  */
 export function chooseSupervisor(
   wanted: Profile | undefined,
   host: Host,
   arch: Arch,
   noStatic: string | undefined,
-): { readonly profile: Profile; readonly reason: string; readonly advice: string | undefined } {
-  const variable = 'OPENSHELL_SUPERVISOR_PROFILE';
-  const staged = { profile: 'release', advice: undefined } as const;
-  if (host.platform !== 'linux' || host.arch !== arch) {
-    const advice = wanted === 'dev' ? `${variable}=dev has no effect for linux/${arch} here` : undefined;
-    return { ...staged, reason: `cross-built for linux/${arch}`, advice };
-  }
-  if (wanted === 'release') return { ...staged, reason: `${variable}=release` };
-  if (noStatic !== undefined) return { ...staged, reason: "glibc's static archive is missing", advice: noStatic };
-  return { profile: 'dev', reason: 'built with the gateway', advice: undefined };
+): { readonly way: 'staged' | 'with-gateway' | 'cross'; readonly reason: string; readonly advice: string | undefined } {
+  const advice = undefined;
+  if (wanted === 'release') return { way: 'staged', reason: 'OPENSHELL_SUPERVISOR_PROFILE=release', advice };
+  const isNative = host.platform === 'linux' && host.arch === arch;
+  if (!isNative) return { way: 'cross', reason: `cross-built for linux/${arch}`, advice };
+  if (noStatic !== undefined) return { way: 'cross', reason: "glibc's static archive is missing", advice: noStatic };
+  return { way: 'with-gateway', reason: 'built with the gateway', advice };
 }
 
 /**
@@ -91,15 +92,26 @@ export async function prepareSupervisor(
   ]);
   if (found === undefined || tools === undefined) return undefined;
   const { engine, arch } = found;
-  const { profile, reason, advice } = chooseSupervisor(own.profile, host, arch, noStatic);
+  const { way, reason, advice } = chooseSupervisor(own.profile, host, arch, noStatic);
   if (advice !== undefined) terminal.warn(advice);
-  const source = profile === 'dev' ? WITH_GATEWAY : await staged(ctx, config, arch, tools);
-  return { engine, arch, profile, description: `${profile} profile, static (${reason})`, ...source };
+  const described = (profile: Profile) => ({ profile, description: `${profile} profile, static (${reason})` });
+  if (way === 'staged') return { engine, arch, ...described('release'), ...(await staged(ctx, config, arch, tools)) };
+  const build = way === 'cross' ? await crossSupervisor(ctx, arch, tools) : way;
+  return { engine, arch, ...described('dev'), build, ...BUILT };
 }
 
-type Source = Pick<Supervisor, 'steps' | 'install' | 'digest'>;
+async function crossSupervisor(
+  { root, runner }: LaunchContext,
+  arch: Arch,
+  { toolchain }: KnownTools,
+): Promise<CrossSupervisor> {
+  const missing = await missingTargets(runner, toolchain, root, [crossTriple(arch)]);
+  return { arch, isTargetMissing: missing.length > 0 };
+}
 
-const WITH_GATEWAY: Source = {
+type Source = Pick<Supervisor, 'build' | 'steps' | 'install' | 'digest'>;
+
+const BUILT: Omit<Source, 'build'> = {
   steps: [],
   install: (build, path) => installSupervisor(supervisorOf(build), path),
   digest: async (build) => supervisorOf(build).sha256,
@@ -126,6 +138,7 @@ async function staged(ctx: LaunchContext, { build }: Config, arch: Arch, tools: 
     run: () => executeStage(ctx, prepared),
   };
   return {
+    build: undefined,
     steps: [step],
     install: async (_, path) => {
       sweepTemporary(path);

@@ -68,13 +68,13 @@ class Fake {
 
 /** Plans as a launch does. */
 async function planned(ctx: InProcess, root: string, wishes: Partial<DevBuildWishes> = {}, host = HOST) {
-  const { features: wanted, jobs, targetDirectory } = resolveBuildOptions(ctx.env, root, ctx.startDirectory);
-  const all: DevBuildWishes = { withSupervisor: true, others: [], env: {}, ...wishes };
-  const config: DevBuildConfig = { ...all, root, host, jobs, targetDirectory };
+  const build = resolveBuildOptions(ctx.env, root, ctx.startDirectory);
+  const all: DevBuildWishes = { supervisor: 'with-gateway', others: [], env: {}, ...wishes };
+  const config: DevBuildConfig = { ...all, root, host, build };
   const toolchain = await findToolchain(ctx, root, false);
-  if (wanted.length === 0) return planDevBuild(config, toolchain, new Map());
+  if (build.features.length === 0) return planDevBuild(config, toolchain, new Map());
   const { packages } = await readWorkspace(ctx.runner, toolchain, root, undefined);
-  return planDevBuild(config, toolchain, featuresByComponent(wanted, binariesOf(config), packages));
+  return planDevBuild(config, toolchain, featuresByComponent(build.features, binariesOf(config), packages));
 }
 
 const METADATA = {
@@ -113,7 +113,7 @@ describe('one cargo run', () => {
 
   test('without it: a plain build, no script, no directory of ours', async () => {
     const fake = new Fake().builds('openshell-gateway', DYNAMIC, 'target/debug/openshell-gateway', true);
-    const { built } = await fake.build({ withSupervisor: false });
+    const { built } = await fake.build({ supervisor: undefined });
     expect(built).toMatchObject({ supervisor: undefined, compiled: 0, total: 1 });
     expect(fake.tools.calls()[0]?.args).toEqual(['build', ...PLAIN, '--message-format=json-render-diagnostics']);
     expect(fake.tools.calls()[0]?.env).not.toHaveProperty('RUSTC_WORKSPACE_WRAPPER');
@@ -123,7 +123,7 @@ describe('one cargo run', () => {
   test('others, by their names', async () => {
     const driver = { name: 'vm-driver', package: 'openshell-driver-vm', binary: 'openshell-driver-vm' };
     const fake = good().builds('openshell-driver-vm', DYNAMIC);
-    const { built } = await fake.build({ withSupervisor: false, others: [driver], env: { A: 'b' } });
+    const { built } = await fake.build({ supervisor: undefined, others: [driver], env: { A: 'b' } });
     expect(built.others).toEqual(new Map([['vm-driver', join(fake.root, 'built/openshell-driver-vm')]]));
     expect(fake.tools.calls()[0]?.env.A).toBe('b');
   });
@@ -134,7 +134,7 @@ describe('one cargo run', () => {
 
   test("a Mac's gateway is not an ELF file and is taken as it is", async () => {
     const fake = new Fake().builds('openshell-gateway', Buffer.from('Mach-O'));
-    const { built } = await fake.build({ withSupervisor: false }, {}, '', MAC);
+    const { built } = await fake.build({ supervisor: undefined }, {}, '', MAC);
     expect(built.gateway).toBe(join(fake.root, 'built/openshell-gateway'));
   });
 
@@ -180,7 +180,7 @@ describe('C6: the binary that cargo names is used, and no other', () => {
 
   test('none for this machine: an error', async () => {
     const fake = new Fake().builds('openshell-gateway', { ...DYNAMIC, machine: AARCH64 });
-    expect(await refusalFrom(() => fake.build({ withSupervisor: false }))).toMatch(
+    expect(await refusalFrom(() => fake.build({ supervisor: undefined }))).toMatch(
       /^1: this machine cannot run the openshell-gateway that was built: .*aarch64/,
     );
   });

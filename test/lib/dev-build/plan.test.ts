@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { CargoSettings } from '../../../lib/cargo/config-files.ts';
 import type { Toolchain } from '../../../lib/cargo/toolchain.ts';
 import type { Environment } from '../../../lib/cli/env.ts';
-import { type DevBuildWishes, planDevBuild } from '../../../lib/dev-build/plan.ts';
+import { type DevBuildConfig, type DevBuildWishes, planDevBuild } from '../../../lib/dev-build/plan.ts';
 import type { Host } from '../../../lib/host.ts';
 import { commandText } from '../../../lib/process/command.ts';
 import { resolveBuildOptions } from '../../../lib/stage/config.ts';
@@ -16,7 +16,7 @@ const TOOLCHAIN: Omit<Toolchain, 'settings'> = {
   env: {},
   isFromMise: false,
   miseProblem: undefined,
-  hasZigbuild: false,
+  hasZigbuild: true,
   rustup: '/bin/rustup',
   rustc: '/bin/rustc',
   missingPrograms: [],
@@ -31,13 +31,15 @@ interface Situation {
   readonly settings?: Partial<CargoSettings>;
   readonly features?: Readonly<Record<string, readonly string[]>>;
   readonly toolchainEnv?: Environment;
+  readonly hasZigbuild?: boolean;
 }
 
 function plan(given: Situation = {}) {
   const { wishes, env = {}, root = '/c', host = LINUX, features = {}, toolchainEnv = {} } = given;
-  const { jobs, targetDirectory } = resolveBuildOptions(env, root, '/start');
-  const config = { withSupervisor: true, others: [], env: {}, ...wishes, root, host, jobs, targetDirectory };
-  const toolchain = { ...TOOLCHAIN, env: toolchainEnv, settings: { ...NOTHING_SET, ...given.settings } };
+  const hasZigbuild = given.hasZigbuild ?? true;
+  const build = resolveBuildOptions(env, root, '/start');
+  const config: DevBuildConfig = { supervisor: 'with-gateway', others: [], env: {}, ...wishes, root, host, build };
+  const toolchain = { ...TOOLCHAIN, hasZigbuild, env: toolchainEnv, settings: { ...NOTHING_SET, ...given.settings } };
   return planDevBuild(config, toolchain, new Map(Object.entries(features)));
 }
 
@@ -53,7 +55,7 @@ function line(given: Situation = {}): string {
 }
 
 describe('without a supervisor: what a user would type', () => {
-  const plain = { withSupervisor: false };
+  const plain = { supervisor: undefined };
 
   test('no script, no directory, no variable', () => {
     expect(line({ wishes: plain })).toBe(
@@ -73,7 +75,7 @@ describe('without a supervisor: what a user would type', () => {
   test("the VM driver in the same run, with its runtime's directory", () => {
     const driver = { name: 'vm-driver', package: 'openshell-driver-vm', binary: 'openshell-driver-vm' };
     const wishes = {
-      withSupervisor: false,
+      supervisor: undefined,
       others: [driver],
       env: { OPENSHELL_VM_RUNTIME_COMPRESSED_DIR: '/c/t/vm' },
     };
@@ -146,6 +148,81 @@ describe('with the supervisor: one run', () => {
   test('CARGO_BUILD_JOBS is checked', () => {
     expect(line({ env: { CARGO_BUILD_JOBS: '7' } })).toContain('cargo build -j 7 -p ');
     expect(refusalOf(() => plan({ env: { CARGO_BUILD_JOBS: '0' } }))).toMatch(/^2: CARGO_BUILD_JOBS is '0'; allowed/);
+  });
+});
+
+describe('a supervisor with a run of its own', () => {
+  const CROSS = { supervisor: { arch: 'arm64', isTargetMissing: false } } as const;
+  const cross = (given: Situation = {}) => {
+    const planned = plan({ wishes: CROSS, ...given }).cross;
+    if (planned === undefined) throw new Error('there is no run for the supervisor');
+    return planned;
+  };
+  const crossLine = (given: Situation = {}) => commandText(cross(given).command);
+  const ZIGBUILD = 'cargo zigbuild --target aarch64-unknown-linux-musl ';
+
+  test("the gateway's run is what a user would type, and the other one shares what it has built for this machine", () => {
+    expect(line({ wishes: CROSS })).toBe(
+      'cargo build -p openshell-server --bin openshell-gateway --message-format=json-render-diagnostics',
+    );
+    expect(crossLine()).toBe(
+      `CARGO_PROFILE_DEV_DEBUG=0 ${ZIGBUILD}-p openshell-sandbox --bin openshell-sandbox ` +
+        '--target-dir /c/target/openshell-tasks/launch --config \'build.build-dir = "/c/target"\' ' +
+        '--message-format=json-render-diagnostics',
+    );
+    expect(cross()).toMatchObject({ addTarget: undefined, command: { cwd: '/c' } });
+  });
+
+  test.each([
+    [LINUX, 'arm64', 'aarch64'],
+    [{ platform: 'linux', arch: 'arm64' }, 'amd64', 'x86_64'],
+    [MAC, 'arm64', 'aarch64'],
+    [MAC, 'amd64', 'x86_64'],
+    [LINUX, 'amd64', 'x86_64'],
+  ] as const)('on %j for %s', (host, arch, cpu) => {
+    const wishes = { supervisor: { arch, isTargetMissing: false } };
+    expect(crossLine({ host, wishes })).toContain(` cargo zigbuild --target ${cpu}-unknown-linux-musl -p `);
+  });
+
+  test("the user's own amount of debug information counts", () => {
+    expect(crossLine({ settings: { hasDebugVariable: true } })).toMatch(/^cargo zigbuild /);
+  });
+
+  test('a feature goes to the run whose binary declares it', () => {
+    const given = { features: { gateway: ['bundled-z3'], supervisor: ['telemetry'] }, wishes: CROSS };
+    expect(line(given)).toContain('--features openshell-server/bundled-z3 ');
+    expect(line(given)).not.toContain('telemetry');
+    expect(crossLine(given)).toContain('--features openshell-sandbox/telemetry ');
+    expect(crossLine(given)).toMatch(/--target-dir \/c\/target\/openshell-tasks\/launch-[0-9a-f]{8} /);
+  });
+
+  test('CARGO_TARGET_DIR, CARGO_BUILD_JOBS and a build.build-dir of the user', () => {
+    const env = { CARGO_TARGET_DIR: '/t', CARGO_BUILD_JOBS: '3' };
+    const text = crossLine({ env, settings: { hasBuildDirectory: true } });
+    expect(text).toContain(`CARGO_TARGET_DIR=/t CARGO_PROFILE_DEV_DEBUG=0 ${ZIGBUILD}-j 3 -p `);
+    expect(text).toContain('--target-dir /t/openshell-tasks/launch --message-format');
+  });
+
+  test('SUPERVISOR_LIBC is that of release builds', () => {
+    expect(crossLine({ env: { SUPERVISOR_LIBC: 'glibc-static' } })).toBe(crossLine());
+  });
+
+  test('a Rust target that is missing', () => {
+    const wishes = { supervisor: { arch: 'arm64', isTargetMissing: true } } as const;
+    const { addTarget } = cross({ wishes });
+    expect(addTarget && commandText(addTarget)).toBe('rustup target add aarch64-unknown-linux-musl');
+  });
+
+  test('without cargo-zigbuild cargo itself builds with musl, for this machine alone', () => {
+    const native = { supervisor: { arch: 'amd64', isTargetMissing: false } } as const;
+    expect(crossLine({ wishes: native, hasZigbuild: false })).toContain(
+      ' cargo build --target x86_64-unknown-linux-musl ',
+    );
+    for (const host of [LINUX, MAC]) {
+      expect(refusalOf(() => cross({ host, hasZigbuild: false }))).toMatch(
+        /^2: the supervisor for arm64 cannot be built here without cargo-zigbuild and zig; /,
+      );
+    }
   });
 });
 
