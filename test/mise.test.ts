@@ -52,7 +52,11 @@ test('every file and every task that a mise task names is there', () => {
 
 test('every task file is named by a mise task, or is used by path', () => {
   const wired = Object.values(mise.tasks).flatMap(filesNamedBy);
-  expect(taskFiles().filter((file) => !wired.includes(file))).toEqual(USED_BY_PATH);
+  const message = 'received: no mise task names these; add one to mise.toml, or the file to USED_BY_PATH';
+  expect(
+    taskFiles().filter((file) => !wired.includes(file)),
+    message,
+  ).toEqual(USED_BY_PATH);
 });
 
 test('every task file can be executed, says what it is, and fits on a screen', () => {
@@ -62,7 +66,7 @@ test('every task file can be executed, says what it is, and fits on a screen', (
       '#!/usr/bin/env node',
       '// SPDX-License-Identifier: Apache-2.0',
     ]);
-    expect(statSync(join(SUITE_ROOT, file)).mode & 0o111, file).toBe(0o111);
+    expect(statSync(join(SUITE_ROOT, file)).mode & 0o111, `not executable: chmod +x ${file}`).toBe(0o111);
     expect(text.split('\n').length, file).toBeLessThan(90);
   }
 });

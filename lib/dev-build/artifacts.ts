@@ -38,8 +38,8 @@ export async function verifyBuilt(terminal: Terminal, plan: DevBuildPlan, report
   const gateway = pathOf(COMPONENTS.gateway.binary);
   const supervisor = supervisorPath(plan, reports);
   // A cargo that does not know `build.build-dir` leaves the dependencies with the binaries.
-  const [shared, path] = cross === undefined ? [command, gateway] : [cross.command, supervisor ?? ''];
-  if (shared.argv.includes('--config') && existsSync(join(dirname(path), 'deps'))) {
+  const [sharing, program = gateway] = cross === undefined ? [command] : [cross.command, supervisor];
+  if (sharing.argv.includes('--config') && existsSync(join(dirname(program), 'deps'))) {
     terminal.warn('this cargo is older than 1.91: it shares nothing with other builds and compiles everything twice');
   }
   const arch = typeof config.supervisor === 'object' ? config.supervisor.arch : config.host.arch;

@@ -31,6 +31,8 @@ export interface DriverDefaults {
   readonly port: number;
   /** Whether its gateway becomes the CLI's active one. */
   readonly isActivated: boolean;
+  /** Whether its launches build a supervisor. */
+  readonly hasSupervisor: boolean;
   /** Where it listens, and the host that the CLI is given; 127.0.0.1 by default. */
   bind?(platform: NodeJS.Platform): typeof LOOPBACK | undefined;
 }
@@ -111,8 +113,10 @@ export function resolveConfig(record: DriverDefaults, ctx: LaunchContext): Confi
     logLevel: () => readVariable(env, 'OPENSHELL_LOG_LEVEL'),
     isActivated: () => resolveActivation(record, flags),
     configHome: () => configHome(env, startDirectory, invoker),
-    // The version of releases is not looked at.
-    build: () => resolveBuildOptions(env, root, startDirectory, false),
+    build: () => {
+      const ofSupervisor = record.hasSupervisor ? [] : (['SUPERVISOR_LIBC'] as const);
+      return resolveBuildOptions(env, root, startDirectory, ['OPENSHELL_CARGO_VERSION', ...ofSupervisor]);
+    },
   });
 }
 

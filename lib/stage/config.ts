@@ -60,18 +60,21 @@ export function resolveStageConfig(
 
 /**
  * Resolves how binaries are compiled.
- * @param takesVersion whether the version of releases is looked at
+ * @param ignored variables that are not looked at
  * @throws usageError for any wrong value
  */
 export function resolveBuildOptions(
   env: Environment,
   root: string,
   startDirectory: string,
-  takesVersion = true,
+  ignored: readonly ('OPENSHELL_CARGO_VERSION' | 'SUPERVISOR_LIBC')[] = [],
 ): BuildOptions {
-  const version = takesVersion ? readVariable(env, 'OPENSHELL_CARGO_VERSION') : undefined;
+  const version = ignored.includes('OPENSHELL_CARGO_VERSION')
+    ? undefined
+    : readVariable(env, 'OPENSHELL_CARGO_VERSION');
+  const libc = ignored.includes('SUPERVISOR_LIBC') ? undefined : readVariable(env, 'SUPERVISOR_LIBC');
   return {
-    libc: readVariable(env, 'SUPERVISOR_LIBC') ?? 'musl',
+    libc: libc ?? 'musl',
     features: splitFeatures(readVariable(env, 'EXTRA_CARGO_FEATURES')),
     version: version === undefined ? undefined : verifyVersion('OPENSHELL_CARGO_VERSION', version),
     targetDirectory: resolveTargetDirectory(env, root, startDirectory),

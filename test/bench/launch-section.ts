@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * The third section: what a docker or podman launch has cargo build, beside bash's two runs one after
- * the other, on a workspace over real crates. Cold, after an edit, and with nothing changed.
+ * The third section: what a docker or podman launch has cargo build, on a workspace over real crates, beside bash's two
+ * runs one after the other; and where the supervisor is cross-built, beside its release build. Cold, after an edit, and
+ * with nothing changed.
  */
 
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { linuxTriple, thisHost } from '../../lib/host.ts';
+import { type Arch, linuxTriple, thisHost } from '../../lib/host.ts';
 import { findProgram } from '../../lib/process/which.ts';
 import type { DevBuildOrder } from '../support/dev-build-driver.ts';
 import { toolEnvironment } from '../support/real-tools.ts';
@@ -39,19 +40,55 @@ export async function launchSection(place: Place, coldRounds: number): Promise<{
   const { arch, platform } = thisHost();
   if (platform !== 'linux' || arch === undefined) return skipped('it needs Linux on amd64 or arm64');
   const env = { ...toolEnvironment(process.env), NODE_COMPILE_CACHE: COMPILE_CACHE };
-  const lack = ['cargo', 'cc'].find((name) => findProgram(name, env) === undefined);
-  if (lack !== undefined) return skipped(`${lack} is not on PATH`);
-  const sequence = bashSequence(linuxTriple(arch, 'gnu'));
-  const contestants = [
-    contestantIn(place, "bash's two cargo runs", env, () => sequence),
-    contestantIn(place, 'ours', env, (root) => {
-      const order: DevBuildOrder = { root, supervisor: 'with-gateway', install: '.cache/supervisor/openshell-sandbox' };
-      return `"$0" ${DRIVER} '${JSON.stringify(order)}'`;
-    }),
-  ];
-  const fetched = spawnSync('cargo', ['fetch', '--locked'], { cwd: contestants[0]?.cwd, env, encoding: 'utf8' });
+  const missing = ['cargo', 'cc', 'cargo-zigbuild', 'zig'].find((name) => findProgram(name, env) === undefined);
+  if (missing !== undefined) return skipped(`${missing} is not on PATH`);
+  const native = nativeComparison(place, env, arch);
+  const fetched = spawnSync('cargo', ['fetch', '--locked'], { cwd: native.base.cwd, env, encoding: 'utf8' });
   if (fetched.status !== 0) return skipped(`the crates cannot be fetched: ${fetched.stderr.trim().split('\n').at(-1)}`);
-  return compare(contestants, await situations(place, env, coldRounds));
+  const texts = [];
+  for (const comparison of [native, crossComparison(place, env, arch === 'amd64' ? 'arm64' : 'amd64')]) {
+    texts.push(await compare(comparison, await situations(place, env, coldRounds, comparison.edited)));
+  }
+  return { text: texts.map(({ text }) => text).join('\n'), ok: texts.every(({ ok }) => ok) };
+}
+
+/** Two ways to the same binaries. */
+interface Comparison {
+  readonly title: string;
+  /** The way that the other is compared with. */
+  readonly base: Contestant;
+  readonly ours: Contestant;
+  /** The crate that is edited. */
+  readonly edited: 'core' | 'sandbox';
+}
+
+type Env = Readonly<Record<string, string>>;
+
+function nativeComparison(place: Place, env: Env, arch: Arch): Comparison {
+  const sequence = bashSequence(linuxTriple(arch, 'gnu'));
+  return {
+    title: "A launch's build: gateway and supervisor over real crates, dev profile, medians",
+    base: contestantIn(place, 'bash', env, () => sequence),
+    ours: contestantIn(place, 'ours', env, (root) => driverText({ root, supervisor: 'with-gateway' })),
+    edited: 'core',
+  };
+}
+
+function crossComparison(place: Place, env: Env, arch: Arch): Comparison {
+  const stage = `"$0" ${join(SUITE_ROOT, 'tasks/stage.ts')} supervisor`;
+  const isTargetMissing = false;
+  return {
+    title: `A launch's build where sandboxes are linux/${arch}: the gateway, and the supervisor cross-built, medians`,
+    base: contestantIn(place, 'release', env, (root) => {
+      return `${driverText({ root })} && OPENSHELL_ROOT="$PWD" PREBUILT_ARCH=${arch} ${stage}`;
+    }),
+    ours: contestantIn(place, 'dev', env, (root) => driverText({ root, supervisor: { arch, isTargetMissing } })),
+    edited: 'sandbox',
+  };
+}
+
+function driverText(order: DevBuildOrder): string {
+  return `"$0" ${DRIVER} '${JSON.stringify({ ...order, install: '.cache/supervisor/openshell-sandbox' })}'`;
 }
 
 function skipped(why: string): { text: string; ok: boolean } {
@@ -80,6 +117,7 @@ async function situations(
   place: Place,
   env: Readonly<Record<string, string>>,
   coldRounds: number,
+  edited: Comparison['edited'],
 ): Promise<Situation[]> {
   const cold = { before: 'rm -rf target .cache', rounds: coldRounds };
   const plain = { warmUp: 0, env: {} };
@@ -90,8 +128,8 @@ async function situations(
   return [
     { name: 'empty target directory', ...cold, ...plain },
     {
-      name: 'an edit of the core crate',
-      before: 'touch crates/openshell-core/src/lib.rs',
+      name: `an edit of the ${edited} crate`,
+      before: `touch crates/openshell-${edited}/src/*.rs`,
       rounds: EDIT_ROUNDS,
       ...plain,
     },
@@ -111,23 +149,22 @@ async function sccacheVariables(place: Place): Promise<Record<string, string>> {
   return { RUSTC_WRAPPER: 'sccache', SCCACHE_DIR: directory, SCCACHE_SERVER_PORT: port, CARGO_INCREMENTAL: '0' };
 }
 
-async function compare(contestants: readonly Contestant[], all: readonly Situation[]) {
+async function compare({ title, base, ours }: Comparison, all: readonly Situation[]) {
   const rows: string[][] = [];
   const problems: string[] = [];
   for (const situation of all.filter(({ rounds }) => rounds > 0)) {
-    const entrants = contestants.map((one) => prepared(one, situation));
+    const entrants = [base, ours].map((one) => prepared(one, situation));
     const { times, failures } = await timeInTurn(entrants, { warmUp: situation.warmUp, counted: situation.rounds });
     stopServer(situation, entrants);
     for (const [{ name }, why] of failures) problems.push(`FAILED TO RUN: ${situation.name}, ${name}: ${why}\n`);
     if (failures.size > 0) continue;
-    const [bash, ours] = entrants.map((one) => summarise(times.get(one) ?? []));
-    if (bash === undefined || ours === undefined) continue;
-    const cells = [bash, ours].map(({ median }) => (median / 1000).toFixed(2));
-    rows.push([situation.name, String(situation.rounds), ...cells, ratioText(ours, bash)]);
+    const [first, second] = entrants.map((one) => summarise(times.get(one) ?? []));
+    if (first === undefined || second === undefined) continue;
+    const cells = [first, second].map(({ median }) => (median / 1000).toFixed(2));
+    rows.push([situation.name, String(situation.rounds), ...cells, ratioText(second, first)]);
   }
-  const heading = ['', 'rounds', 'bash, s', 'ours, s', 'ours / bash'];
-  const title = "A launch's build: gateway and supervisor over real crates, dev profile, medians\n";
-  return { text: [title, tableText([heading, ...rows], 1), ...problems].join('\n'), ok: problems.length === 0 };
+  const heading = ['', 'rounds', `${base.name}, s`, `${ours.name}, s`, `${ours.name} / ${base.name}`];
+  return { text: [`${title}\n`, tableText([heading, ...rows], 1), ...problems].join('\n'), ok: problems.length === 0 };
 }
 
 function prepared(contestant: Contestant, { before, env }: Situation): Contestant {

@@ -27,7 +27,8 @@ test('every task that writes has a scene', () => {
     .filter((name) => name.endsWith('.ts'))
     .map((name) => name.slice(0, -'.ts'.length));
   const covered = scenes.map(([name]) => name.replace(/[ ,].*/, ''));
-  expect(new Set([...covered, ...readers])).toEqual(new Set(tasks));
+  const message = 'a task is missing here: add a scene (test/support/kill-scenes.ts), or name it among the readers';
+  expect(new Set([...covered, ...readers]), message).toEqual(new Set(tasks));
 });
 
 const compiler = requireTools('cc');

@@ -2,9 +2,11 @@
 
 /** What is podman's own in a launch: the image of the supervisor. `test/flows/gateway-launch` has the rest. */
 
-import { existsSync, writeFileSync } from 'node:fs';
+import { hash } from 'node:crypto';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { FakeLaunch } from '../support/fake-launch.ts';
 import { expectRefused, newLaunch, run } from '../support/launchers.ts';
 import { requireTools } from '../support/real-tools.ts';
 
@@ -86,6 +88,21 @@ describe('gateway:podman', tools.options, () => {
       expect((await run(launch, 'podman')).status).toBe(0);
       expect(builds()).toBe(expected);
     }
+  });
+
+  test('for another machine the image has the cross-built supervisor, in the dev profile, and nothing is staged', async () => {
+    const info = { host: { arch: 'arm64' }, version: { Version: '5.0.0' } };
+    const launch = new FakeLaunch({ podman: { info } });
+    const result = await run(launch, 'podman');
+    expect(result.status).toBe(0);
+    expect(result.stderr).toContain('dev profile, static (cross-built for linux/arm64)');
+    expect(launch.builds()[1]).toMatch(/^cargo zigbuild --target aarch64-unknown-linux-musl /);
+    const [build = ''] = launch.tools.lines().filter((line) => line.startsWith('podman build'));
+    const digest = hash('sha256', readFileSync(join(launch.apps, 'aarch64')));
+    expect(build).toContain('--platform linux/arm64 ');
+    expect(build).toContain('supervisor.profile=dev ');
+    expect(build).toContain(`supervisor.binary=${digest} `);
+    expect(existsSync(join(launch.root, 'deploy/docker/.build'))).toBe(false);
   });
 
   test('a given image is used as it is, and has to exist', async () => {

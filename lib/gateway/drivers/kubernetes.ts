@@ -12,6 +12,7 @@ export const KUBERNETES_DRIVER: DriverRecord = {
   title: 'Kubernetes',
   port: 8080,
   isActivated: true,
+  hasSupervisor: false,
   binaries: [],
   open(ctx, config) {
     const { env, problems, root } = ctx;

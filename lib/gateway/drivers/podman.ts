@@ -34,6 +34,7 @@ export const PODMAN_DRIVER: DriverRecord = {
   title: 'Podman',
   port: 18_080,
   isActivated: true,
+  hasSupervisor: true,
   binaries: [COMPONENTS.supervisor],
   // The VM that podman needs on macOS forwards IPv6 loopback, and the CLI reaches it as localhost.
   bind: (platform) => (platform === 'darwin' ? { address: '::1', host: 'localhost' } : undefined),
