@@ -26,7 +26,7 @@ import { childEnvironment, childUser } from './process/child-env.ts';
 import { argvText, type Command, cmd, commandText, echoText, programName } from './process/command.ts';
 import { commandFailed, type Outcome, type ProbeResult, probeResult, trimmed } from './process/result.ts';
 import { exitStatus, type Signals } from './process/signals.ts';
-import { verifyDirectory, verifyLength } from './process/startable.ts';
+import { verifyDirectory, verifyLength } from './process/start-limits.ts';
 import { type SettleOptions, settle } from './process/wait-for-outcome.ts';
 import { findProgram, requireProgram } from './process/which.ts';
 

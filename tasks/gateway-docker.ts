@@ -4,7 +4,7 @@
 /** `mise run gateway:docker`: a gateway whose sandboxes are Docker containers. */
 
 import { runTask } from '../lib/cli/task.ts';
-import { LAUNCHERS } from '../lib/gateway/flags.ts';
+import { LAUNCHERS } from '../lib/gateway/declarations.ts';
 
 await runTask(import.meta.url, LAUNCHERS.docker, async (ctx, { flags }) => {
   const { withRunner } = await import('../lib/build-env.ts');

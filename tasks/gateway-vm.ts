@@ -4,7 +4,7 @@
 /** `mise run gateway:vm`: a gateway whose sandboxes are small virtual machines. */
 
 import { runTask } from '../lib/cli/task.ts';
-import { LAUNCHERS } from '../lib/gateway/flags.ts';
+import { LAUNCHERS } from '../lib/gateway/declarations.ts';
 
 await runTask(import.meta.url, LAUNCHERS.vm, async (ctx, { flags }) => {
   const { withRunner } = await import('../lib/build-env.ts');

@@ -4,7 +4,7 @@
 /** `mise run gateway`: a gateway with the driver that fits this machine. */
 
 import { runTask } from '../lib/cli/task.ts';
-import { GATEWAY } from '../lib/gateway/flags.ts';
+import { GATEWAY } from '../lib/gateway/declarations.ts';
 
 await runTask(import.meta.url, GATEWAY, async (ctx, { flags, positionals }) => {
   const { withRunner } = await import('../lib/build-env.ts');

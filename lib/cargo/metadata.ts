@@ -7,7 +7,7 @@ import type { Runner } from '../build-env.ts';
 import { failure, shown } from '../errors.ts';
 import { isTable, parseTable } from '../fs/parse-json.ts';
 import { cmd } from '../process/command.ts';
-import type { Toolchain } from './toolchain.ts';
+import type { Toolchain } from './find-toolchain.ts';
 
 export interface Package {
   readonly name: string;

@@ -7,7 +7,7 @@ import { basename, delimiter, join } from 'node:path';
 import type { Environment } from '../cli/env.ts';
 import { shown, usageError } from '../errors.ts';
 import { findProgram } from '../process/which.ts';
-import { cargoHome, type NamedProgram } from './config-files.ts';
+import { cargoHome, type NamedProgram } from './settings.ts';
 
 /**
  * The environment that cargo finds its programs in. Where cargo is rustup's, rustup puts the programs of cargo's home

@@ -9,7 +9,7 @@ import { describeError, InterruptedError, oneLine, shown, usageError } from '../
 import { namesIn } from '../fs/paths.ts';
 import { type Command, cmd } from '../process/command.ts';
 import type { ProbeResult } from '../process/result.ts';
-import { MissingTool, type Toolchain } from './toolchain.ts';
+import { MissingTool, type Toolchain } from './find-toolchain.ts';
 
 /** In this very call rustup may install the toolchain that the checkout pins. */
 const PROBE_TIMEOUT_MS = 600_000;

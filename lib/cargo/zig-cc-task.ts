@@ -11,10 +11,10 @@ import { readPath } from '../cli/env.ts';
 import { naming, shown, usageError } from '../errors.ts';
 import { asOwner } from '../fs/ownership.ts';
 import { absolutePath, textIn } from '../fs/paths.ts';
-import { files, verifyPlaces } from '../fs/places.ts';
+import { files, verifyPlaces } from '../fs/writable-places.ts';
 import { shellQuote } from '../process/command.ts';
 import { removeStaleCmakeCaches } from './cmake-cache.ts';
-import { findZig } from './toolchain.ts';
+import { findZig } from './find-toolchain.ts';
 import { bareTarget, writeZigWrapper, zigWrapper } from './zig-cc.ts';
 
 /** A target triple, with or without a glibc version. It is a part of file names and scripts. */

@@ -7,8 +7,8 @@ import { readCargoMessages } from '../cargo/messages.ts';
 import { installTargets } from '../cargo/rustup-targets.ts';
 import { writeWhole } from '../fs/atomic-write.ts';
 import { COMPONENTS } from '../product.ts';
-import { type DevBuild, verifyBuilt } from './artifacts.ts';
 import type { DevBuildPlan } from './plan.ts';
+import { type DevBuild, verifyDevBuild } from './verify-built.ts';
 
 /** The plan as a dry run shows it: the scripts that are written, then the commands. */
 export function devBuildLines(runner: Runner, { command, config, cross, scripts }: DevBuildPlan): string[] {
@@ -31,5 +31,5 @@ export async function executeDevBuild(
   for (const { path, text } of scripts) writeWhole(path, text, 0o755);
   const gateway = readCargoMessages(await runner.cargo(command));
   const supervisor = cross && readCargoMessages(await runner.cargo(cross.command));
-  return verifyBuilt(terminal, plan, { gateway, supervisor });
+  return verifyDevBuild(terminal, plan, { gateway, supervisor });
 }

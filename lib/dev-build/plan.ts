@@ -13,11 +13,11 @@
 import { hash } from 'node:crypto';
 import { join, relative } from 'node:path';
 import { stringify } from 'smol-toml';
-import type { CargoSettings } from '../cargo/config-files.ts';
 import { type Features, featuresFor } from '../cargo/features.ts';
+import type { Toolchain } from '../cargo/find-toolchain.ts';
 import { MESSAGE_FORMAT } from '../cargo/messages.ts';
 import { addTargets } from '../cargo/rustup-targets.ts';
-import type { Toolchain } from '../cargo/toolchain.ts';
+import type { CargoSettings } from '../cargo/settings.ts';
 import type { Environment } from '../cli/env.ts';
 import { shown, usageError } from '../errors.ts';
 import { type Arch, type Host, linuxTriple } from '../host.ts';

@@ -11,8 +11,8 @@
 
 import { hash } from 'node:crypto';
 import { join } from 'node:path';
-import type { CargoSettings } from '../cargo/config-files.ts';
 import { isSccache } from '../cargo/sccache-recovery.ts';
+import type { CargoSettings } from '../cargo/settings.ts';
 import type { Environment } from '../cli/env.ts';
 import { scriptQuote } from '../process/command.ts';
 import { COMPONENTS, INNER_WRAPPER } from '../product.ts';

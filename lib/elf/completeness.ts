@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { damaged, hex } from './byte-source.ts';
 /**
  * Is the file complete, and do its two tables agree? Pure checks over the headers. The kernel and the loader use the
  * program headers, most tools show the section headers: a file in which they differ is damaged, or was built to look
@@ -8,7 +9,6 @@
 import type { Dynamic } from './dynamic.ts';
 import { PT, SHT } from './format.ts';
 import { type Headers, loadedPlaces, type Section, type Segment } from './headers.ts';
-import { damaged, hex } from './source.ts';
 
 /** Every segment and section has to be wholly in a file of `size` bytes. */
 export function checkExtents({ segments, sections }: Headers, size: number): void {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { type ByteSource, damaged, hex } from './byte-source.ts';
 /**
  * What the loader is told: the interpreter (PT_INTERP), and from the dynamic section (PT_DYNAMIC) the needed libraries,
  * DF_1_PIE, and the version needs (DT_VERNEED, `.gnu.version_r`): which named versions of which library. Each function
  * throws on the first thing that is wrong. Source of the version needs: Linux Standard Base, "Symbol Versioning".
  */
 import { DF_1_PIE, DT, DYN, VERNAUX, VERNEED } from './format.ts';
-import { loadedPlaces, type Place, type Segment } from './headers.ts';
-import { type ByteSource, damaged, hex } from './source.ts';
+import { type LoadedPlace, loadedPlaces, type Segment } from './headers.ts';
 
 export interface Dynamic {
   /** Names of the libraries (DT_NEEDED), in their order. */
@@ -94,7 +94,7 @@ function onlyValue(entries: Entry[], name: keyof typeof DT): bigint | undefined 
   return first?.value;
 }
 
-function stringTable(entries: Entry[], segments: Segment[]): Place {
+function stringTable(entries: Entry[], segments: Segment[]): LoadedPlace {
   const [address, size] = [onlyValue(entries, 'DT_STRTAB'), onlyValue(entries, 'DT_STRSZ')];
   if (address === undefined || size === undefined) {
     throw damaged('the dynamic section has names but no string table (DT_STRTAB and DT_STRSZ)');
@@ -104,7 +104,7 @@ function stringTable(entries: Entry[], segments: Segment[]): Place {
   throw damaged(`string table at offset ${hex(offset)}: its ${hex(size)} bytes leave their segment`);
 }
 
-function loadedPlace(segments: Segment[], address: bigint, what: string): Place {
+function loadedPlace(segments: Segment[], address: bigint, what: string): LoadedPlace {
   const [place, another] = loadedPlaces(segments, address);
   if (place === undefined) throw damaged(`${what}: no segment loads its address ${hex(address)} from the file`);
   if (another !== undefined) throw damaged(`${what}: more than one segment loads its address ${hex(address)}`);
@@ -112,7 +112,7 @@ function loadedPlace(segments: Segment[], address: bigint, what: string): Place 
 }
 
 /** The string at an index of a string table; `what` names it in an error. What is not UTF-8 is replaced. */
-function stringAt(source: ByteSource, { offset, end }: Place, index: bigint, what: string): string {
+function stringAt(source: ByteSource, { offset, end }: LoadedPlace, index: bigint, what: string): string {
   const size = end - offset;
   if (index >= size) throw damaged(`${what}: index ${hex(index)} is outside the string table of ${size} bytes`);
   const start = offset + Number(index);
@@ -129,7 +129,7 @@ function stringAt(source: ByteSource, { offset, end }: Place, index: bigint, wha
  */
 function readVersionNeeds(
   source: ByteSource,
-  place: Place,
+  place: LoadedPlace,
   count: bigint | undefined,
   text: (index: bigint, what: string) => string,
 ): VersionNeed[] {
@@ -158,7 +158,7 @@ function readVersionNeeds(
 }
 
 /** The records of a chain from `start`, each of which has to be inside `place`. */
-function* chain(source: ByteSource, place: Place, start: number, what: string) {
+function* chain(source: ByteSource, place: LoadedPlace, start: number, what: string) {
   let at = start;
   for (let step = -1; step !== 0; at += step) {
     if (at + VERNEED.bytes > place.end) {

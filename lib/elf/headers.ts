@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { type ByteSource, damaged, ElfError, hex } from './byte-source.ts';
 /** The ELF header, the program header table and the section header table of a 64-bit little-endian ELF file. */
 import { EHDR, EHDR_SECTIONS, EHDR_SEGMENTS, EXTENDED, machineName, PHDR, PT, SHDR } from './format.ts';
-import { type ByteSource, damaged, ElfError, hex } from './source.ts';
 
 export interface Headers {
   /** e_type as its number. */
@@ -146,14 +146,14 @@ function decodeSection(label: string, bytes: Buffer) {
 }
 
 /** A range of the file. */
-export interface Place {
+export interface LoadedPlace {
   offset: number;
   /** The offset after its last byte. */
   end: number;
 }
 
 /** From the byte that is loaded at an address to the end of its segment's bytes: one place in a sound file. */
-export function loadedPlaces(segments: readonly Segment[], address: bigint): Place[] {
+export function loadedPlaces(segments: readonly Segment[], address: bigint): LoadedPlace[] {
   return segments.flatMap(({ type, offset, address: start, fileSize }) => {
     if (type !== PT.load || address < start || address >= start + fileSize) return [];
     return [{ offset: Number(offset + (address - start)), end: Number(offset + fileSize) }];

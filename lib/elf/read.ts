@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { type ByteSource, withFileSource } from './byte-source.ts';
 /**
  * One 64-bit little-endian ELF file, read and found complete. No other program is needed, so the checks over it are the
  * same on macOS.
@@ -8,7 +9,6 @@ import { checkAgreement, checkExtents, checkVersionSection } from './completenes
 import { type Dynamic, readDynamic, readInterpreter, type VersionNeed } from './dynamic.ts';
 import { PT } from './format.ts';
 import { type Headers, readHeaders } from './headers.ts';
-import { type ByteSource, withFileSource } from './source.ts';
 
 export interface ElfFile extends Headers {
   /** In bytes. */

@@ -8,13 +8,13 @@
  */
 import { oneLine, shown } from '../errors.ts';
 import type { Arch } from '../host.ts';
+import { ElfError, hex, memorySource } from './byte-source.ts';
 import { ET, MACHINE_NAMES, PT } from './format.ts';
 import { type GlibcVersion, glibcReasons, highestGlibc } from './glibc.ts';
 import { type ElfFile, parseElf, readElf } from './read.ts';
-import { ElfError, hex, memorySource } from './source.ts';
 
 /** What is inspected: the path of a file, or content in memory with the name that reasons give it. */
-export type Binary = string | { name: string; content: Uint8Array };
+export type Inspected = string | { name: string; content: Uint8Array };
 
 /** The machine that it has to be for; without one, any. */
 type Machine = { machine?: Arch | undefined };
@@ -47,21 +47,21 @@ const TYPES: Readonly<Record<number, string>> = {
 const BUILD_IT_STATIC = "build it for a *-linux-musl target, or with '-C target-feature=+crt-static'";
 
 /** Is it a complete, fully static executable, classic or static-PIE? */
-export function inspectStatic(binary: Binary, { machine }: Machine = {}): Verdict {
+export function inspectStatic(binary: Inspected, { machine }: Machine = {}): Verdict {
   return inspect(binary, (file) => staticReasons(file, machine));
 }
 
 /** Does it run with the glibc release `max`? A static binary always does. It may be a shared library, too. */
-export function inspectGlibc(binary: Binary, { machine, max }: Machine & { max: GlibcVersion }): Verdict {
+export function inspectGlibc(binary: Inspected, { machine, max }: Machine & { max: GlibcVersion }): Verdict {
   return inspect(binary, (file) => [...programReasons(file, machine), ...glibcReasons(file, max)]);
 }
 
 /** Is it a complete executable, static or dynamic? */
-export function inspectExecutable(binary: Binary, { machine }: Machine = {}): Verdict {
+export function inspectExecutable(binary: Inspected, { machine }: Machine = {}): Verdict {
   return inspect(binary, (file) => executableReasons(file, machine));
 }
 
-function inspect(binary: Binary, reasonsAgainst: (file: ElfFile) => string[]): Verdict {
+function inspect(binary: Inspected, reasonsAgainst: (file: ElfFile) => string[]): Verdict {
   const name = oneLine(typeof binary === 'string' ? binary : binary.name);
   try {
     const file = typeof binary === 'string' ? readElf(binary) : parseElf(memorySource(binary.content));

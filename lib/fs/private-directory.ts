@@ -10,7 +10,7 @@ import { dirname } from 'node:path';
 import { errnoOf, shown, usageError } from '../errors.ts';
 import { keepWithMode } from './atomic-write.ts';
 import { asOwner, makeDirectory } from './ownership.ts';
-import { verifyPlace } from './places.ts';
+import { verifyPlace } from './writable-places.ts';
 
 const PRIVATE = 0o700;
 

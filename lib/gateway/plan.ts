@@ -7,14 +7,14 @@
 
 import { lstatSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Toolchain } from '../cargo/toolchain.ts';
+import type { Toolchain } from '../cargo/find-toolchain.ts';
 import type { Environment } from '../cli/env.ts';
-import type { DevBuild } from '../dev-build/artifacts.ts';
 import { devBuildLines, executeDevBuild } from '../dev-build/execute.ts';
 import type { DevBuildPlan } from '../dev-build/plan.ts';
+import type { DevBuild } from '../dev-build/verify-built.ts';
 import { writeWhole } from '../fs/atomic-write.ts';
-import { files, type Place } from '../fs/places.ts';
 import { makePrivateDirectory, ownersOf } from '../fs/private-directory.ts';
+import { files, type Place } from '../fs/writable-places.ts';
 import { type Command, cmd } from '../process/command.ts';
 import type { Config, LaunchContext } from './config.ts';
 import { databaseFiles, databasePath } from './database.ts';

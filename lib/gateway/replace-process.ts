@@ -8,13 +8,13 @@
 import { accessSync, constants } from 'node:fs';
 import type { Lock } from '../fs/lock.ts';
 import { thisProcess } from '../process/identity.ts';
+import { watchCommand } from './activation-watcher.ts';
 import type { LaunchContext } from './config.ts';
 import { keepDatabaseOwner } from './database.ts';
 import { gatewayCommand, type LaunchPlan } from './plan.ts';
 import { verifyPortFree } from './port.ts';
 import { register, verifyNameFree } from './registration.ts';
 import { reachableAddress } from './value-checks.ts';
-import { watchCommand } from './watcher.ts';
 
 /**
  * Registers the gateway, starts the watcher, and replaces this process by the gateway.

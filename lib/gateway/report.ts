@@ -3,7 +3,7 @@
 /** What a launch prints: the steps of a dry run, and the banner before the gateway replaces the task. */
 
 import { relative } from 'node:path';
-import { toolchainLines } from '../cargo/toolchain.ts';
+import { toolchainLines } from '../cargo/find-toolchain.ts';
 import type { DotEnv } from '../cli/dot-env.ts';
 import { shellQuote } from '../process/command.ts';
 import { COMPILED_IN } from '../product.ts';

@@ -12,15 +12,15 @@ import { parseArguments } from '../cli/args.ts';
 import { type Environment, readVariable } from '../cli/env.ts';
 import { helpText } from '../cli/help.ts';
 import { detectEngine } from '../engine/detect.ts';
-import { forLaunch } from '../engine/launch-engine.ts';
+import { forLaunch } from '../engine/gateway-engine.ts';
 import type { LaunchEngine } from '../engine/types.ts';
 import { shown, usageError } from '../errors.ts';
 import { thisHost } from '../host.ts';
 import type { LaunchFlags } from './config.ts';
+import { LAUNCHERS } from './declarations.ts';
 import { DRIVERS } from './drivers/index.ts';
 import { type DriverName, driverOf } from './drivers/names.ts';
 import { launch } from './execute.ts';
-import { LAUNCHERS } from './flags.ts';
 
 /**
  * Launches with the driver that is selected.

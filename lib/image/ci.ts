@@ -8,8 +8,8 @@
 import type { RunnerContext } from '../build-env.ts';
 import { findCheckout } from '../checkout.ts';
 import { type Environment, readVariable, textOf } from '../cli/env.ts';
-import { probeBuilder, verifyPlatforms } from '../engine/buildx-builder.ts';
 import { detectEngine, TOKEN_VARIABLES } from '../engine/detect.ts';
+import { probeBuilder, verifyPlatforms } from '../engine/inspect-builder.ts';
 import { usageError } from '../errors.ts';
 import { resolveImage, verifyDockerfile } from './config.ts';
 import { runImageCommands } from './execute.ts';

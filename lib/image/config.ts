@@ -5,7 +5,7 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Environment, notAllowed, readPath, readVariable } from '../cli/env.ts';
-import type { NamedBuilder } from '../engine/buildx-builder.ts';
+import type { NamedBuilder } from '../engine/inspect-builder.ts';
 import type { ImageBuild, ImageOutput } from '../engine/types.ts';
 import { shown, usageError } from '../errors.ts';
 import { isOfOther } from '../fs/ownership.ts';
@@ -13,7 +13,7 @@ import { absolutePath } from '../fs/paths.ts';
 import type { Arch } from '../host.ts';
 import { COMPONENTS, type Component, type IMAGE_TARGETS } from '../product.ts';
 import { type BuildOptions, resolveBuildOptions, resolvePlatforms } from '../stage/config.ts';
-import { verifyOutput } from './option-fields.ts';
+import { verifyOutput } from './comma-fields.ts';
 import { imageReference, verifyReference, verifyRegistry, verifyTag } from './reference.ts';
 import { type PassedOptions, readOptions } from './user-options.ts';
 

@@ -5,11 +5,11 @@
 import type { RunnerContext } from '../build-env.ts';
 import { findCheckout } from '../checkout.ts';
 import { Problems } from '../cli/problems.ts';
-import { probeBuilder, verifyPlatforms } from '../engine/buildx-builder.ts';
 import { detectEngine, serverArch } from '../engine/detect.ts';
+import { probeBuilder, verifyPlatforms } from '../engine/inspect-builder.ts';
 import type { Engine } from '../engine/types.ts';
 import { makeDirectory } from '../fs/ownership.ts';
-import { notePlaces } from '../fs/places.ts';
+import { notePlaces } from '../fs/writable-places.ts';
 import { thisHost } from '../host.ts';
 import type { Command } from '../process/command.ts';
 import type { IMAGE_TARGETS } from '../product.ts';

@@ -3,13 +3,13 @@
 /** The plan of an image build, pure: what is staged, and the engine's commands. */
 
 import type { Engine, ImageBuild } from '../engine/types.ts';
-import type { Place } from '../fs/places.ts';
+import type { Place } from '../fs/writable-places.ts';
 import type { Arch } from '../host.ts';
 import { type Command, cmd } from '../process/command.ts';
 import type { StageConfig } from '../stage/config.ts';
 import { type PreparedStage, stagePlaces } from '../stage/plan.ts';
+import { cacheOptions } from './comma-fields.ts';
 import type { ImageConfig } from './config.ts';
-import { cacheOptions } from './option-fields.ts';
 
 /** An image build that is planned: nothing but probes has been started. */
 export interface PreparedImage {

@@ -11,11 +11,11 @@ import { failure, TaskError, usageError } from '../errors.ts';
 import { whileLocked } from '../fs/lock.ts';
 import { fileIdentity } from '../fs/paths.ts';
 import { PRODUCT } from '../product.ts';
-import { verifyArtifact } from '../stage/artifacts.ts';
 import type { StageConfig } from '../stage/config.ts';
 import { executeStage } from '../stage/execute.ts';
 import { type Artifact, artifactsOf, type PreparedStage } from '../stage/plan.ts';
 import { reportLines } from '../stage/report.ts';
+import { verifyArtifact } from '../stage/verify-built.ts';
 
 /**
  * Verifies what others have staged, as what we stage is verified.

@@ -6,7 +6,7 @@
  */
 
 import { type Environment, readVariable, textOf } from '../cli/env.ts';
-import type { NamedBuilder } from '../engine/buildx-builder.ts';
+import type { NamedBuilder } from '../engine/inspect-builder.ts';
 import { shown, usageError } from '../errors.ts';
 import { type Arch, platformArches } from '../host.ts';
 import { resolveBuilder, resolveCacheDirectory } from '../image/config.ts';

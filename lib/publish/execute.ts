@@ -12,8 +12,8 @@ import { describeError, EXIT, failure, InterruptedError, oneLine, shown, TaskErr
 import { asOwner, makeDirectory } from '../fs/ownership.ts';
 import { parseTable } from '../fs/parse-json.ts';
 import { textIn } from '../fs/paths.ts';
-import { notePlaces } from '../fs/places.ts';
-import { temporaryRoot } from '../fs/temporary-root.ts';
+import { temporaryRoot } from '../fs/temporary-directory.ts';
+import { notePlaces } from '../fs/writable-places.ts';
 import { thisHost } from '../host.ts';
 import { dockerfileOf, verifyDockerfile } from '../image/config.ts';
 import { cachePlace } from '../image/plan.ts';
@@ -21,14 +21,14 @@ import { verifyPrebuilt, withStaged } from '../image/staged-binaries.ts';
 import type { Command } from '../process/command.ts';
 import { prepareStage } from '../stage/execute.ts';
 import { stagePlaces } from '../stage/plan.ts';
-import { chooseBuilder, foreignPlatforms } from './builder.ts';
+import { chooseBuilder, foreignPlatforms } from './choose-builder.ts';
 import { cleanUp, isLeftover, newRunName } from './cleanup.ts';
 import { resolvePublishConfig } from './config.ts';
 import { DOCKER_PUBLISHING } from './engines/docker.ts';
 import { PODMAN_PUBLISHING } from './engines/podman.ts';
 import type { PushContent } from './engines/types.ts';
 import { buildImages, engineCommands, PUBLISHED, type PublishPlan, planPublish, publishBuilt } from './plan.ts';
-import { type RegistryState, readReferences, verifyPublished } from './registry.ts';
+import { type RegistryState, readReferences, verifyPublished } from './registry-contents.ts';
 import { dryRunLines, progressText, type Row, rowOf, tableLines } from './report.ts';
 
 /**

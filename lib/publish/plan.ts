@@ -10,14 +10,14 @@ import { join } from 'node:path';
 import type { TaskContext } from '../cli/task.ts';
 import type { Engine } from '../engine/types.ts';
 import { failure, usageError } from '../errors.ts';
+import { cacheOptions } from '../image/comma-fields.ts';
 import { dockerfileOf } from '../image/config.ts';
-import { cacheOptions } from '../image/option-fields.ts';
 import { verifyTag } from '../image/reference.ts';
 import { type Command, cmd } from '../process/command.ts';
 import { COMPONENTS, type Component } from '../product.ts';
 import type { StageConfig } from '../stage/config.ts';
 import type { PreparedStage } from '../stage/plan.ts';
-import { type BuilderChoice, CONTAINER_DRIVER } from './builder.ts';
+import { type BuilderChoice, CONTAINER_DRIVER } from './choose-builder.ts';
 import type { PublishConfig } from './config.ts';
 import {
   type Content,

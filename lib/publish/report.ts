@@ -7,7 +7,7 @@ import { type Command, shellQuote } from '../process/command.ts';
 import { dryRunLines as stageLines } from '../stage/report.ts';
 import { isSameContent, type Published } from './engines/types.ts';
 import { buildImages, engineCommands, type PublishPlan, publishBuilt } from './plan.ts';
-import type { RegistryState } from './registry.ts';
+import type { RegistryState } from './registry-contents.ts';
 
 /** Every command in its order, ready to paste; what is known only when it runs stands in angle brackets. */
 export async function dryRunLines(ctx: RunnerContext, plan: PublishPlan): Promise<string[]> {

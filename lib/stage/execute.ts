@@ -6,23 +6,23 @@ import { join } from 'node:path';
 import type { RunnerContext } from '../build-env.ts';
 import { removeStaleCmakeCaches } from '../cargo/cmake-cache.ts';
 import { type Features, featuresByComponent } from '../cargo/features.ts';
+import { findToolchain, type Toolchain } from '../cargo/find-toolchain.ts';
 import { readCargoMessages } from '../cargo/messages.ts';
 import { readWorkspace, type Workspace } from '../cargo/metadata.ts';
 import { refuseMissing } from '../cargo/named-programs.ts';
 import { addTargets, installTargets, missingTargets } from '../cargo/rustup-targets.ts';
-import { findToolchain, type Toolchain } from '../cargo/toolchain.ts';
 import { makeOverlay, planOverlay } from '../cargo/version-overlay.ts';
 import { writeZigWrapper } from '../cargo/zig-cc.ts';
 import { findCheckout } from '../checkout.ts';
 import type { Terminal } from '../cli/terminal.ts';
 import { whileLocked } from '../fs/lock.ts';
-import { verifyPlaces } from '../fs/places.ts';
+import { verifyPlaces } from '../fs/writable-places.ts';
 import { thisHost } from '../host.ts';
 import { COMPONENTS, type STAGE_TARGETS } from '../product.ts';
-import { type Built, putInPlace, type Staged, verifyBuilt, verifyUnreplaced } from './artifacts.ts';
 import { resolveStageConfig, type StageConfig } from './config.ts';
 import { type CargoRun, type PreparedStage, planStage, stageLock, stagePlaces, triplesOf } from './plan.ts';
 import { dryRunLines, reportLines } from './report.ts';
+import { type Built, putInPlace, type Staged, verifyBuilt, verifyUnreplaced } from './verify-built.ts';
 
 /**
  * Stages what `target` names, or prints the plan.

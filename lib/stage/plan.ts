@@ -7,13 +7,13 @@
 
 import { dirname, join } from 'node:path';
 import type { Features } from '../cargo/features.ts';
+import { MissingTool, type Toolchain } from '../cargo/find-toolchain.ts';
 import { MESSAGE_FORMAT } from '../cargo/messages.ts';
-import { MissingTool, type Toolchain } from '../cargo/toolchain.ts';
 import type { Overlay } from '../cargo/version-overlay.ts';
 import { type ZigWrapper, zigWrapper } from '../cargo/zig-cc.ts';
 import type { Environment } from '../cli/env.ts';
 import { usageError } from '../errors.ts';
-import { files, type Place } from '../fs/places.ts';
+import { files, type Place } from '../fs/writable-places.ts';
 import { type Arch, type Host, linuxTriple } from '../host.ts';
 import { type Command, cmd } from '../process/command.ts';
 import { type Component, PRODUCT } from '../product.ts';

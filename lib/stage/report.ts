@@ -4,11 +4,11 @@
 
 import { relative } from 'node:path';
 import type { Runner } from '../build-env.ts';
+import { toolchainLines } from '../cargo/find-toolchain.ts';
 import { addTargets } from '../cargo/rustup-targets.ts';
-import { toolchainLines } from '../cargo/toolchain.ts';
 import { shellQuote } from '../process/command.ts';
-import type { Built, Staged } from './artifacts.ts';
 import type { Artifact, PreparedStage } from './plan.ts';
+import type { Built, Staged } from './verify-built.ts';
 
 /**
  * The plan: the directory, the files that are written, and the commands in their order, ready to paste.

@@ -7,17 +7,17 @@
 
 import { lstatSync } from 'node:fs';
 import type { RunnerContext } from '../build-env.ts';
-import { MissingTool } from '../cargo/toolchain.ts';
+import { MissingTool } from '../cargo/find-toolchain.ts';
 import { findCheckout } from '../checkout.ts';
 import { failure } from '../errors.ts';
 import { type Change, isFile, keepWithMode, replaceWhole, sweepTemporary } from '../fs/atomic-write.ts';
 import { whileLocked } from '../fs/lock.ts';
-import { verifyPlaces } from '../fs/places.ts';
+import { verifyPlaces } from '../fs/writable-places.ts';
 import { thisHost } from '../host.ts';
-import { type Built, verifyArtifact } from '../stage/artifacts.ts';
 import { buildAll, type KnownTools, prepareStage } from '../stage/execute.ts';
 import type { PreparedStage } from '../stage/plan.ts';
 import { megabytes } from '../stage/report.ts';
+import { type Built, verifyArtifact } from '../stage/verify-built.ts';
 import { compressFile, LEVEL } from '../zstd/compress.ts';
 import { contentDefect } from '../zstd/decompress.ts';
 import { type BundleConfig, resolveBundleConfig } from './config.ts';

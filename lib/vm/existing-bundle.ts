@@ -3,7 +3,7 @@
 /** A bundle that an earlier run left: is it good enough where nothing can be built? */
 
 import { lstatSync } from 'node:fs';
-import type { MissingTool } from '../cargo/toolchain.ts';
+import type { MissingTool } from '../cargo/find-toolchain.ts';
 import { inspectExecutable, inspectStatic } from '../elf/verify.ts';
 import { usageError } from '../errors.ts';
 import { isFile } from '../fs/atomic-write.ts';

@@ -3,11 +3,11 @@
 /** What a bundle is built from, and what it is in the end. */
 
 import { join } from 'node:path';
-import type { MissingTool } from '../cargo/toolchain.ts';
+import type { MissingTool } from '../cargo/find-toolchain.ts';
 import type { Change } from '../fs/atomic-write.ts';
-import { files, type Place } from '../fs/places.ts';
-import type { Built } from '../stage/artifacts.ts';
+import { files, type Place } from '../fs/writable-places.ts';
 import { buildPlaces, type PreparedStage } from '../stage/plan.ts';
+import type { Built } from '../stage/verify-built.ts';
 import type { BundleConfig } from './config.ts';
 
 /** A bundle that is ready to be embedded. */

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Runner } from '../../lib/build-env.ts';
-import { findToolchain } from '../../lib/cargo/toolchain.ts';
+import { findToolchain } from '../../lib/cargo/find-toolchain.ts';
 import { Terminal } from '../../lib/cli/terminal.ts';
 import type { Machine } from '../../lib/host.ts';
 import { ownLimits } from '../../lib/nofile/limits.ts';

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { CargoSettings } from '../../lib/cargo/config-files.ts';
+import type { CargoSettings } from '../../lib/cargo/settings.ts';
 
 /** What cargo's files and variables say where the user has set nothing. */
 export const NOTHING_SET: CargoSettings = {

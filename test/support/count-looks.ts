@@ -11,7 +11,7 @@ import { syncBuiltinESMExports } from 'node:module';
 const { WATCHER_LOOKS: file } = process.env;
 const { readFileSync } = fs;
 
-if (file !== undefined && process.argv[1]?.endsWith('/watcher-main.ts')) {
+if (file !== undefined && process.argv[1]?.endsWith('/activation-watcher-main.ts')) {
   fs.readFileSync = ((...args: Parameters<typeof readFileSync>) => {
     if (args[0] === '/proc/net/tcp') fs.appendFileSync(file, '.');
     return readFileSync(...args);

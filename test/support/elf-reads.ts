@@ -2,8 +2,8 @@
 
 /** Reading ELF images in tests: what the reader says against them, and how much it reads. */
 import { expect } from 'vitest';
+import { type ByteSource, ElfError, memorySource } from '../../lib/elf/byte-source.ts';
 import { type ElfFile, parseElf } from '../../lib/elf/read.ts';
-import { type ByteSource, ElfError, memorySource } from '../../lib/elf/source.ts';
 import type { Image } from './elf-builder.ts';
 
 export function parse(bytes: Uint8Array): ElfFile {

@@ -144,7 +144,9 @@ export class FakeLaunch extends FakeCheckout {
   watchers(): string[] {
     return processesWith(`FAKE_GATEWAY_LOG=${this.log}`).filter((pid) => {
       try {
-        return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')[1]?.endsWith('/watcher-main.ts') === true;
+        return (
+          readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')[1]?.endsWith('/activation-watcher-main.ts') === true
+        );
       } catch {
         // It has just ended.
         return false;

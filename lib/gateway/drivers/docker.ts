@@ -4,9 +4,9 @@
 
 import { join } from 'node:path';
 import { readVariable } from '../../cli/env.ts';
-import { files } from '../../fs/places.ts';
+import { files } from '../../fs/writable-places.ts';
 import { COMPONENTS } from '../../product.ts';
-import { prepareSupervisor } from '../supervisor/source.ts';
+import { prepareSupervisor } from '../supervisor/choose-supervisor.ts';
 import { PULL_POLICIES, readPullPolicy } from '../value-checks.ts';
 import type { DriverRecord } from './types.ts';
 

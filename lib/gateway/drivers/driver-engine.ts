@@ -3,7 +3,7 @@
 /** The engine of the launchers of docker and podman. */
 
 import { findEngine } from '../../engine/detect.ts';
-import { forLaunch } from '../../engine/launch-engine.ts';
+import { forLaunch } from '../../engine/gateway-engine.ts';
 import type { EngineName, LaunchEngine } from '../../engine/types.ts';
 import type { LaunchContext } from '../config.ts';
 

@@ -3,9 +3,9 @@
 /** The shape of a driver record: what the four launchers have in common, and where they differ. */
 
 import type { Environment } from '../../cli/env.ts';
-import type { DevBuild } from '../../dev-build/artifacts.ts';
 import type { DevBuildWishes } from '../../dev-build/plan.ts';
-import type { Place } from '../../fs/places.ts';
+import type { DevBuild } from '../../dev-build/verify-built.ts';
+import type { Place } from '../../fs/writable-places.ts';
 import type { Binary } from '../../product.ts';
 import type { KnownTools } from '../../stage/execute.ts';
 import type { Config, DriverDefaults, LaunchContext } from '../config.ts';

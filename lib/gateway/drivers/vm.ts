@@ -7,7 +7,7 @@ import { COMPONENTS } from '../../product.ts';
 import { resolveBundleConfig } from '../../vm/config.ts';
 import type { Config, LaunchContext } from '../config.ts';
 import type { DriverRecord, Preparation, Step } from './types.ts';
-import { DRIVER, type DriverSource, findDriver } from './vm-driver.ts';
+import { DRIVER, type DriverSource, findDriver } from './vm-driver-source.ts';
 import { driverState, makeDriverState, STATE_VARIABLE, verifyDataHome, verifyDriverState } from './vm-state.ts';
 
 const IGNORED = ['OPENSHELL_SANDBOX_NAMESPACE', 'OPENSHELL_SANDBOX_IMAGE_PULL_POLICY'] as const;

@@ -9,20 +9,20 @@
 import { hash, randomBytes } from 'node:crypto';
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import type { DevBuild } from '../../dev-build/artifacts.ts';
+import type { DevBuild } from '../../dev-build/verify-built.ts';
 import type { Engine } from '../../engine/types.ts';
 import { failure, oneLine, usageError } from '../../errors.ts';
 import { isOfOther } from '../../fs/ownership.ts';
 import { isTable, parseJson } from '../../fs/parse-json.ts';
 import { contentOf } from '../../fs/paths.ts';
-import { temporaryRoot } from '../../fs/temporary-root.ts';
+import { temporaryRoot } from '../../fs/temporary-directory.ts';
 import { verifyDockerfile } from '../../image/config.ts';
 import { type Command, cmd } from '../../process/command.ts';
 import type { ProbeResult } from '../../process/result.ts';
 import { COMPONENTS, PRODUCT } from '../../product.ts';
 import type { Config, LaunchContext } from '../config.ts';
 import type { BuiltStep } from '../drivers/types.ts';
-import type { Supervisor } from './source.ts';
+import type { Supervisor } from './choose-supervisor.ts';
 
 export const SUPERVISOR_IMAGE = 'openshell/supervisor:dev';
 

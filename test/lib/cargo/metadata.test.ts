@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, test } from 'vitest';
+import type { Toolchain } from '../../../lib/cargo/find-toolchain.ts';
 import { parseMetadata, readWorkspace } from '../../../lib/cargo/metadata.ts';
-import type { Toolchain } from '../../../lib/cargo/toolchain.ts';
 import { bashQuote } from '../../support/fake-tools.ts';
 import { fakeTools, inProcess } from '../../support/in-process.ts';
 import { refusalFrom, refusalOf } from '../../support/task-errors.ts';

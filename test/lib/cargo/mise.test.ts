@@ -3,8 +3,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { findToolchain, toolchainLines } from '../../../lib/cargo/find-toolchain.ts';
 import { miseSettings } from '../../../lib/cargo/mise.ts';
-import { findToolchain, toolchainLines } from '../../../lib/cargo/toolchain.ts';
 import { bashQuote, type FakeTools } from '../../support/fake-tools.ts';
 import { fakeTools, inProcess } from '../../support/in-process.ts';
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, test } from 'vitest';
-import type { CargoSettings } from '../../../lib/cargo/config-files.ts';
-import type { Toolchain } from '../../../lib/cargo/toolchain.ts';
+import type { Toolchain } from '../../../lib/cargo/find-toolchain.ts';
+import type { CargoSettings } from '../../../lib/cargo/settings.ts';
 import type { Environment } from '../../../lib/cli/env.ts';
 import { type DevBuildConfig, type DevBuildWishes, planDevBuild } from '../../../lib/dev-build/plan.ts';
 import type { Host } from '../../../lib/host.ts';

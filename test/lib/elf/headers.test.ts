@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, test } from 'vitest';
-import { ElfError } from '../../../lib/elf/source.ts';
+import { ElfError } from '../../../lib/elf/byte-source.ts';
 import { buildElf, DYNAMIC_RECIPE } from '../../support/elf-builder.ts';
 import { complaint, type DamageRow, expectDamage, parse } from '../../support/elf-reads.ts';
 

@@ -2,7 +2,7 @@
 
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
-import { readCargoSettings } from '../../../lib/cargo/config-files.ts';
+import { readCargoSettings } from '../../../lib/cargo/settings.ts';
 import { whoHolds } from '../../../lib/fs/lock.ts';
 import { DRIVERS } from '../../../lib/gateway/drivers/index.ts';
 import { launch } from '../../../lib/gateway/execute.ts';
@@ -11,7 +11,7 @@ import { inProcess } from '../../support/in-process.ts';
 import { newLaunch } from '../../support/launchers.ts';
 import { requireTools } from '../../support/real-tools.ts';
 
-vi.mock('../../../lib/cargo/config-files.ts', { spy: true });
+vi.mock('../../../lib/cargo/settings.ts', { spy: true });
 
 const tools = requireTools('cc');
 const DRY_RUN = { 'dry-run': true, activate: false, 'no-activate': false };

@@ -5,13 +5,13 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { findToolchain } from '../../../../lib/cargo/toolchain.ts';
+import { findToolchain } from '../../../../lib/cargo/find-toolchain.ts';
 import { Problems } from '../../../../lib/cli/problems.ts';
-import type { DevBuild } from '../../../../lib/dev-build/artifacts.ts';
+import type { DevBuild } from '../../../../lib/dev-build/verify-built.ts';
 import { resolveConfig } from '../../../../lib/gateway/config.ts';
 import { DRIVERS } from '../../../../lib/gateway/drivers/index.ts';
+import { prepareSupervisor } from '../../../../lib/gateway/supervisor/choose-supervisor.ts';
 import { imageStep } from '../../../../lib/gateway/supervisor/image.ts';
-import { prepareSupervisor } from '../../../../lib/gateway/supervisor/source.ts';
 import { serveApi } from '../../../support/fake-api.ts';
 import { addEngine, imageCheckout } from '../../../support/fake-engine.ts';
 import type { FakeCase } from '../../../support/fake-tools.ts';

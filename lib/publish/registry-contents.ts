@@ -48,7 +48,7 @@ async function readReference(
   for (const argv of commands) {
     if (result.ok) result = await runner.probe(probeCommand(argv, config.root), TIMEOUT_MS);
   }
-  if (!result.ok) return { kind: kindOf(withoutReference(result.reason, reference)), reason: result.reason };
+  if (!result.ok) return { kind: kindOfRefusal(withoutReference(result.reason, reference)), reason: result.reason };
   const content = parse(result.output);
   if (content !== undefined) return { kind: 'exists', content };
   return { kind: 'failed', reason: `it is not an image: ${shown(result.output)}` };
@@ -64,7 +64,7 @@ export function withoutReference(reason: string, reference: string): string {
  * Engines have no status for "does not exist": their messages decide, and those of registries in them. A registry that
  * has no such image yet may also say that it is denied; one that wants a (right) password never has it.
  */
-export function kindOf(reason: string): Exclude<RegistryState['kind'], 'exists'> {
+export function kindOfRefusal(reason: string): Exclude<RegistryState['kind'], 'exists'> {
   if (/no basic auth credentials|authentication required|invalid username/i.test(reason)) return 'failed';
   if (/: not found\s*$|manifest unknown|name unknown|\b404\b/im.test(reason)) return 'absent';
   return /denied|forbidden|insufficient_scope|not authorized|\b403\b/i.test(reason) ? 'forbidden' : 'failed';

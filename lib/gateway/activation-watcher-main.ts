@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** The watcher as a program: `node watcher-main.ts WATCHED`, started before the exec. */
+/** The watcher as a program: `node activation-watcher-main.ts WATCHED`, started before the exec. */
 
 import { describeError } from '../errors.ts';
-import { type Watched, watch } from './watcher.ts';
+import { type Watched, watch } from './activation-watcher.ts';
 
 const say = (text: string) => process.stderr.write(`${text}\n`);
 // The terminal may be closed by now.

@@ -3,7 +3,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { verifyDriver } from '../../../../lib/gateway/drivers/vm-driver.ts';
+import { verifyDriver } from '../../../../lib/gateway/drivers/vm-driver-source.ts';
 import { refusalOf } from '../../../support/task-errors.ts';
 import { temporaryDirectory } from '../../../support/temporary.ts';
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { expect, test } from 'vitest';
-import { chooseSupervisor } from '../../../../lib/gateway/supervisor/source.ts';
+import { chooseSupervisor } from '../../../../lib/gateway/supervisor/choose-supervisor.ts';
 
 const LINUX = { platform: 'linux', arch: 'amd64' } as const;
 const LINUX_ARM = { platform: 'linux', arch: 'arm64' } as const;

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { describe, expect, test } from 'vitest';
-import { kindOf, readReferences, verifyPublished, withoutReference } from '../../../lib/publish/registry.ts';
+import {
+  kindOfRefusal,
+  readReferences,
+  verifyPublished,
+  withoutReference,
+} from '../../../lib/publish/registry-contents.ts';
 import { fakeTools, inProcess } from '../../support/in-process.ts';
 import { DIGEST_A, DIGEST_B, publishPlan, RUN } from '../../support/publish-plan.ts';
 import { refusalOf } from '../../support/task-errors.ts';
@@ -21,7 +26,7 @@ describe('what a refusal means', () => {
     ['dial tcp: lookup r: no such host', 'failed'],
     ['no response from docker within 60.0 s', 'failed'],
   ])('%s: %s', (reason, kind) => {
-    expect(kindOf(reason)).toBe(kind);
+    expect(kindOfRefusal(reason)).toBe(kind);
   });
 });
 
@@ -123,5 +128,5 @@ describe('what was published is compared with what is read back', () => {
 test.each(['pr-404', 'pr-403', 'denied'])('the tag %s in a message says nothing of the registry', (tag) => {
   const reference = `127.0.0.1:5404/org/gateway:${tag}`;
   const reason = `pinging ${reference}: dial tcp 127.0.0.1:5404: connect: connection refused`;
-  expect(kindOf(withoutReference(reason, reference))).toBe('failed');
+  expect(kindOfRefusal(withoutReference(reason, reference))).toBe('failed');
 });

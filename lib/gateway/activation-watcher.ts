@@ -35,7 +35,7 @@ export interface Watched {
 
 /** The command that watches. */
 export function watchCommand(watched: Watched, cwd: string): Command {
-  const script = join(import.meta.dirname, 'watcher-main.ts');
+  const script = join(import.meta.dirname, 'activation-watcher-main.ts');
   return cmd({ cwd })`${process.execPath} ${script} ${JSON.stringify(watched)}`;
 }
 

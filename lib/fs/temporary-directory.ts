@@ -5,7 +5,7 @@
 import { accessSync, constants } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { shown, usageError } from '../errors.ts';
-import { fullness } from './places.ts';
+import { fullness } from './writable-places.ts';
 
 /**
  * The system's directory for temporary files (`TMPDIR`).

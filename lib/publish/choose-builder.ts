@@ -7,7 +7,7 @@
  */
 
 import type { RunnerContext } from '../build-env.ts';
-import { type BuilderState, inspectBuilder, problemOf, withoutEffect } from '../engine/buildx-builder.ts';
+import { type BuilderState, inspectBuilder, problemOf, withoutEffect } from '../engine/inspect-builder.ts';
 import type { Engine } from '../engine/types.ts';
 import { usageError } from '../errors.ts';
 import type { Arch } from '../host.ts';

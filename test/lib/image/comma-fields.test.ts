@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { describe, expect, test } from 'vitest';
-import { cacheOptions, joinFields, verifyOutput } from '../../../lib/image/option-fields.ts';
+import { cacheOptions, joinFields, verifyOutput } from '../../../lib/image/comma-fields.ts';
 
 describe('outputs', () => {
   test.each([

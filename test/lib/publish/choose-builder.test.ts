@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { describe, expect, test } from 'vitest';
-import { chooseBuilder, foreignPlatforms } from '../../../lib/publish/builder.ts';
+import { chooseBuilder, foreignPlatforms } from '../../../lib/publish/choose-builder.ts';
 import { addEngine } from '../../support/fake-engine.ts';
 import { fakeTools, inProcess } from '../../support/in-process.ts';
 import { engineOf, publishConfig } from '../../support/publish-plan.ts';

@@ -6,7 +6,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { type Watched, watch } from '../../../lib/gateway/watcher.ts';
+import { type Watched, watch } from '../../../lib/gateway/activation-watcher.ts';
 import { type ProcessIdentity, thisProcess } from '../../../lib/process/identity.ts';
 import { freePort } from '../../support/free-port.ts';
 import { listen } from '../../support/listener.ts';

@@ -2,7 +2,7 @@
 
 /** The head of a Mach-O file (mach-o/loader.h, mach-o/fat.h): for which processors a Mac's executable is. Pure. */
 
-import type { Arch } from '../host.ts';
+import type { Arch } from '../../host.ts';
 
 /** As much of a file as its head can have. */
 export const MACH_O_HEAD_BYTES = 4096;

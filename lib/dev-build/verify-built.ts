@@ -32,7 +32,7 @@ export interface DevReports {
  * Verifies what the runs built.
  * @throws TaskError (1) for a binary that does not exist, or that fails verification
  */
-export async function verifyBuilt(terminal: Terminal, plan: DevBuildPlan, reports: DevReports): Promise<DevBuild> {
+export async function verifyDevBuild(terminal: Terminal, plan: DevBuildPlan, reports: DevReports): Promise<DevBuild> {
   const { command, config, cross } = plan;
   const pathOf = (binary: string) => runnableOf(binary, reports.gateway.executablesOf(binary), config.host);
   const gateway = pathOf(COMPONENTS.gateway.binary);

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { Problems } from '../../../lib/cli/problems.ts';
 import { Terminal } from '../../../lib/cli/terminal.ts';
-import { notePlaces, type Place, verifyPlace } from '../../../lib/fs/places.ts';
+import { notePlaces, type Place, verifyPlace } from '../../../lib/fs/writable-places.ts';
 import { screen } from '../../support/in-process.ts';
 import { refusalOf } from '../../support/task-errors.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';

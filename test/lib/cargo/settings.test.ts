@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { readCargoSettings } from '../../../lib/cargo/config-files.ts';
+import { readCargoSettings } from '../../../lib/cargo/settings.ts';
 import type { Environment } from '../../../lib/cli/env.ts';
 import { NOTHING_SET } from '../../support/cargo-settings.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';

@@ -6,7 +6,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { detectEngine, findEngine } from '../../../lib/engine/detect.ts';
-import { forLaunch } from '../../../lib/engine/launch-engine.ts';
+import { forLaunch } from '../../../lib/engine/gateway-engine.ts';
 import type { EngineName } from '../../../lib/engine/types.ts';
 import { serveApi } from '../../support/fake-api.ts';
 import { addEngine, contextOf, DOCKER_INFO, type FakeEngine, PODMAN_INFO } from '../../support/fake-engine.ts';

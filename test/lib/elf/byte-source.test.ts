@@ -2,8 +2,8 @@
 import { truncateSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { type ByteSource, ElfError, memorySource, withFileSource } from '../../../lib/elf/byte-source.ts';
 import { parseElf } from '../../../lib/elf/read.ts';
-import { type ByteSource, ElfError, memorySource, withFileSource } from '../../../lib/elf/source.ts';
 import { TaskError } from '../../../lib/errors.ts';
 import { buildElf, DYNAMIC_RECIPE } from '../../support/elf-builder.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';

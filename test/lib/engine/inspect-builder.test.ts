@@ -3,14 +3,14 @@
 /** Inspecting builders, over fake engines and in the text that buildx prints. */
 
 import { describe, expect, test } from 'vitest';
+import { DOCKER } from '../../../lib/engine/docker.ts';
 import {
   inspectBuilder,
   parseBuilder,
   parseRefusal,
   probeBuilder,
   verifyPlatforms,
-} from '../../../lib/engine/buildx-builder.ts';
-import { DOCKER } from '../../../lib/engine/docker.ts';
+} from '../../../lib/engine/inspect-builder.ts';
 import { PODMAN } from '../../../lib/engine/podman.ts';
 import type { Engine } from '../../../lib/engine/types.ts';
 import { addEngine } from '../../support/fake-engine.ts';

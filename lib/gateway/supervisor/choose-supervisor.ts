@@ -8,19 +8,19 @@
 
 import { featuresFor } from '../../cargo/features.ts';
 import { missingTargets } from '../../cargo/rustup-targets.ts';
-import type { DevBuild } from '../../dev-build/artifacts.ts';
 import { type BuiltSupervisor, digestOf, installSupervisor } from '../../dev-build/install-supervisor.ts';
 import { type CrossSupervisor, crossTriple, type DevBuildWishes } from '../../dev-build/plan.ts';
 import { whyNoStaticLibc } from '../../dev-build/static-libc-probe.ts';
+import type { DevBuild } from '../../dev-build/verify-built.ts';
 import { serverArch } from '../../engine/detect.ts';
 import type { EngineName, LaunchEngine } from '../../engine/types.ts';
 import { copyWhole, sweepTemporary } from '../../fs/atomic-write.ts';
 import type { Arch, Host } from '../../host.ts';
 import { COMPONENTS } from '../../product.ts';
-import { verifyArtifact } from '../../stage/artifacts.ts';
 import { executeStage, type KnownTools, prepareStage } from '../../stage/execute.ts';
 import { type Artifact, artifactsOf, stagePlaces } from '../../stage/plan.ts';
 import { dryRunLines } from '../../stage/report.ts';
+import { verifyArtifact } from '../../stage/verify-built.ts';
 import type { Config, LaunchContext } from '../config.ts';
 import { driverEngine } from '../drivers/driver-engine.ts';
 import type { Step } from '../drivers/types.ts';

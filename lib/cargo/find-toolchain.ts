@@ -11,9 +11,9 @@ import { EXIT, shown, TaskError, usageError } from '../errors.ts';
 import { absolutePath } from '../fs/paths.ts';
 import { cmd, shellQuote } from '../process/command.ts';
 import { findProgram } from '../process/which.ts';
-import { type CargoSettings, type NamedProgram, readCargoSettings } from './config-files.ts';
 import { askMise, miseSettings, settingsIn } from './mise.ts';
 import { environmentInCargo } from './named-programs.ts';
+import { type CargoSettings, type NamedProgram, readCargoSettings } from './settings.ts';
 
 /** The error for a tool that a build needs and this machine does not have (exit 2). */
 export class MissingTool extends TaskError {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { afterEach, describe, expect, test } from 'vitest';
-import { temporaryRoot } from '../../../lib/fs/temporary-root.ts';
+import { temporaryRoot } from '../../../lib/fs/temporary-directory.ts';
 import { refusalOf } from '../../support/task-errors.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
 

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { findToolchain, findZig, MissingTool, toolchainLines, zigOf } from '../../../lib/cargo/toolchain.ts';
+import { findToolchain, findZig, MissingTool, toolchainLines, zigOf } from '../../../lib/cargo/find-toolchain.ts';
 import type { Machine } from '../../../lib/host.ts';
 import { NOTHING_SET } from '../../support/cargo-settings.ts';
 import { bashQuote, type FakeTools } from '../../support/fake-tools.ts';
