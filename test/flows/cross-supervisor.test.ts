@@ -37,11 +37,15 @@ type Extra = Readonly<Record<string, string>>;
 describe('a cross-built supervisor', { ...tools.options, timeout: BUILD_TIMEOUT_MS }, () => {
   let directory = '';
   let root = '';
+  /** One whose link is not wide. */
+  let small = '';
 
   beforeAll(async () => {
     directory = mkdtempSync(join(realpathSync(tmpdir()), 'osx-'));
     root = join(directory, 'checkout');
     makeMiniature({ at: root, width: WIDTH });
+    small = join(directory, 'small');
+    makeMiniature({ at: small, width: 12 });
     for (const arch of ARCHES) await built(arch);
   }, BUILD_TIMEOUT_MS);
 
@@ -67,7 +71,8 @@ describe('a cross-built supervisor', { ...tools.options, timeout: BUILD_TIMEOUT_
     utimesSync(join(root, 'crates/openshell-sandbox/src/main.rs'), now, now);
   }
 
-  const staged = (arch: Arch) => join(root, 'deploy/docker/.build/prebuilt-binaries', arch, 'openshell-sandbox');
+  const staged = (arch: Arch, at = root) =>
+    join(at, 'deploy/docker/.build/prebuilt-binaries', arch, 'openshell-sandbox');
 
   test.each(ARCHES)('for %s it is static, and nothing is compiled again when nothing has changed', async (arch) => {
     const { compiled, supervisor } = await built(arch);
@@ -88,8 +93,6 @@ describe('a cross-built supervisor', { ...tools.options, timeout: BUILD_TIMEOUT_
   });
 
   test("a user's own builds neither lose their cache nor take ours", async () => {
-    const small = join(temporaryDirectory(), 'checkout');
-    makeMiniature({ at: small, width: 12 });
     /** @returns the crates that a user's own cargo compiles */
     const cargo = async (...args: string[]) => {
       const { status, stderr } = await runProcess('cargo', args, { cwd: small, env: tools.env });
@@ -110,19 +113,20 @@ describe('a cross-built supervisor', { ...tools.options, timeout: BUILD_TIMEOUT_
 
   describe('in a launch', () => {
     interface Place {
+      readonly root: string;
       readonly env: Record<string, string>;
       readonly supervisor: string;
     }
 
     /** A launch of its own, with docker's sandboxes on another machine. */
-    async function newPlace(name: string): Promise<Place> {
+    async function newPlace(name: string, at = root): Promise<Place> {
       const fakes = new FakeTools(temporaryDirectory());
       const info = { Architecture: 'aarch64', ServerVersion: '1' };
       addEngine(fakes, 'docker', { info, api: serveApi(join(fakes.directory, 'docker.sock'), 'docker') });
       const env = {
         ...tools.env,
         PATH: `${fakes.bin}:${tools.env.PATH}`,
-        OPENSHELL_ROOT: root,
+        OPENSHELL_ROOT: at,
         OPENSHELL_BUILD_NOFILE_GUARD: 'on',
         OPENSHELL_GATEWAY_NAME: name,
         OPENSHELL_GATEWAY_STATE_DIR: join(directory, name),
@@ -130,10 +134,10 @@ describe('a cross-built supervisor', { ...tools.options, timeout: BUILD_TIMEOUT_
         XDG_CONFIG_HOME: join(directory, 'config'),
         USER: 'dev',
       };
-      return { env, supervisor: join(directory, name, 'supervisor/arm64/openshell-sandbox') };
+      return { root: at, env, supervisor: join(directory, name, 'supervisor/arm64/openshell-sandbox') };
     }
 
-    const start = ({ env }: Place): RunningLaunch => startLaunch('gateway-docker', [], { cwd: root, env });
+    const start = ({ env, root: cwd }: Place): RunningLaunch => startLaunch('gateway-docker', [], { cwd, env });
 
     /** Launches until the gateway responds, and stops it. @returns what was said */
     async function launch(place: Place): Promise<string> {
@@ -145,21 +149,21 @@ describe('a cross-built supervisor', { ...tools.options, timeout: BUILD_TIMEOUT_
     }
 
     test('before and after a staging: each uses its own binary', async () => {
-      const place = await newPlace('staged');
+      const place = await newPlace('staged', small);
       const said = await launch(place);
       expect(said).toContain('dev profile, static (cross-built for linux/arm64)');
       const dev = readFileSync(place.supervisor);
-      expect(existsSync(staged('arm64'))).toBe(false);
+      expect(existsSync(staged('arm64', small))).toBe(false);
       const { status } = await runTaskFile('stage', ['supervisor'], {
-        cwd: root,
+        cwd: small,
         env: { ...place.env, PREBUILT_ARCH: 'arm64' },
       });
       expect(status).toBe(0);
-      const release = readFileSync(staged('arm64'));
+      const release = readFileSync(staged('arm64', small));
       expect(release.equals(dev)).toBe(false);
       expect(await launch(place)).not.toMatch(/^ +Compiling /m);
       expect(readFileSync(place.supervisor).equals(dev)).toBe(true);
-      expect(readFileSync(staged('arm64')).equals(release)).toBe(true);
+      expect(readFileSync(staged('arm64', small)).equals(release)).toBe(true);
       const asked = { ...place, env: { ...place.env, OPENSHELL_SUPERVISOR_PROFILE: 'release' } };
       expect(await launch(asked)).toContain('release profile, static (OPENSHELL_SUPERVISOR_PROFILE=release)');
       expect(readFileSync(place.supervisor).equals(release)).toBe(true);
