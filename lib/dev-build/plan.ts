@@ -98,10 +98,18 @@ export function planDevBuild(config: DevBuildConfig, toolchain: Toolchain, featu
 }
 
 /**
- * What this profile of cargo's is set to for the supervisor: nobody debugs it where it runs, and with debug information
- * it would be five times as large to link, to hash and to copy.
+ * The debug information of the supervisor: none. On the real OpenShell it makes 197 MB of 41, and an edit takes twice as
+ * long to build.
  */
-const CROSS_PROFILE = { CARGO_PROFILE_DEV_DEBUG: '0' };
+const WITHOUT_DEBUG = { CARGO_PROFILE_DEV_DEBUG: '0' };
+/**
+ * How cargo builds build scripts and procedural macros for the gateway, and with `--target` only where it is told to.
+ * Then it takes those of the gateway's run.
+ */
+const AS_FOR_GATEWAY = {
+  CARGO_PROFILE_DEV_BUILD_OVERRIDE_DEBUG: '0',
+  CARGO_PROFILE_DEV_BUILD_OVERRIDE_STRIP: 'none',
+};
 
 function planCross(
   config: DevBuildConfig,
@@ -112,7 +120,8 @@ function planCross(
   const { settings } = toolchain;
   const triple = crossTriple(arch);
   const binaries = [COMPONENTS.supervisor];
-  const cargo = cmd(commandOptions(config, toolchain, settings.hasDebugVariable ? {} : CROSS_PROFILE));
+  const profile = { ...(settings.hasDebugVariable ? {} : WITHOUT_DEBUG), ...AS_FOR_GATEWAY };
+  const cargo = cmd(commandOptions(config, toolchain, profile));
   const directory = directoryArguments(config, settings, featuresFor(features, binaries));
   const rest = [...jobArguments(config), ...selectArguments(binaries, features), ...directory, MESSAGE_FORMAT];
   return {

@@ -6,7 +6,16 @@
  * its sandboxes run on another machine.
  */
 
-import { existsSync, mkdtempSync, readFileSync, realpathSync, rmSync, utimesSync } from 'node:fs';
+import {
+  existsSync,
+  globSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -109,6 +118,14 @@ describe('a cross-built supervisor', { ...tools.options, timeout: BUILD_TIMEOUT_
     expect(readFileSync(join(small, 'target', TRIPLES.arm64, 'debug/openshell-sandbox')).equals(own)).toBe(true);
     expect(await cargo(...zigbuild)).toEqual([]);
     expect(await cargo('build')).toEqual([]);
+  });
+
+  test("build scripts are those of the gateway's run", async () => {
+    const own = join(temporaryDirectory(), 'checkout');
+    makeMiniature({ at: own });
+    writeFileSync(join(own, 'crates/openshell-core/build.rs'), 'fn main() {}\n');
+    await built('arm64', false, own);
+    expect(globSync('target/debug/build/openshell-core-*/build-script-build', { cwd: own })).toHaveLength(1);
   });
 
   describe('in a launch', () => {
