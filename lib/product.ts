@@ -11,6 +11,8 @@ export const PRODUCT = {
   landmark: 'crates/openshell-server',
   /** Where image builds find prebuilt binaries, below the checkout, by architecture. */
   prebuiltDirectory: 'deploy/docker/.build/prebuilt-binaries',
+  /** The versions of what the VM runtime is made of, below the checkout. */
+  vmPins: 'crates/openshell-driver-vm/runtime/pins.env',
 } as const;
 
 /** A binary of the workspace. */

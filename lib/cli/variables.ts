@@ -109,6 +109,16 @@ export const GATEWAY_VARIABLES = {
   usage_command: text('the command, quoted for a shell, where no argument is given (mise sets it)'),
 } as const satisfies Readonly<Record<string, Variable>>;
 
+/** The versions of what the VM runtime is made of; see `lib/vm/versions.ts`. */
+const VERSION_VARIABLES = {
+  GVPROXY_VERSION: text('release of gvproxy', { otherwise: "pins.env's" }),
+  UMOCI_VERSION: text('release of umoci', { otherwise: "pins.env's" }),
+  LIBKRUNFW_REF: text('commit, tag or branch of libkrunfw to build', { otherwise: "pins.env's" }),
+  LIBKRUN_REF: text('commit, tag or branch of libkrun to build; wins over pins.env', { default: 'v1.17.4' }),
+} as const satisfies Readonly<Record<string, Variable>>;
+
+export type VersionName = keyof typeof VERSION_VARIABLES;
+
 /** What builds, images and publishing read, and all tasks. */
 export const BUILD_VARIABLES = {
   OPENSHELL_ROOT: path('the checkout to work on, whose .env counts', {
@@ -159,6 +169,7 @@ export const BUILD_VARIABLES = {
   EXTRA_DOCKER_TAGS: text('more tags, separated by commas or blanks'),
   TAG_LATEST: boolean('also set the tag latest', { default: false }),
   SOURCE_DATE_EPOCH: count('the time that published images bear, in seconds since 1970', { default: 0, min: 0 }),
+  ...VERSION_VARIABLES,
   ZIG: path('path of zig, for C compilers', { otherwise: 'from PATH, else mise' }),
   GITHUB_ENV: path('file that the variables are appended to; nothing is printed then'),
   OPENSHELL_BUILD_NOFILE_GUARD: text('whether the open-file limit is raised for what a task starts: auto, on or off', {
