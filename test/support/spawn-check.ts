@@ -34,10 +34,14 @@ const ALLOWED_MODULES = [
   'fs-ext-extra-prebuilt',
   'minimist',
   'smol-toml',
+  'tar',
 ];
 
 /** Of these modules only the names given. */
-const ALLOWED_NAMES: Readonly<Record<string, readonly string[]>> = { 'node:module': ['enableCompileCache'] };
+const ALLOWED_NAMES: Readonly<Record<string, readonly string[]>> = {
+  'node:http': ['setGlobalProxyFromEnv'],
+  'node:module': ['enableCompileCache'],
+};
 
 /** Names that lead to a program by whatever object they are reached. */
 const BANNED_NAMES = [
