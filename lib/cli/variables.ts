@@ -117,6 +117,26 @@ const VERSION_VARIABLES = {
   LIBKRUN_REF: text('commit, tag or branch of libkrun to build; wins over pins.env', { default: 'v1.17.4' }),
 } as const satisfies Readonly<Record<string, Variable>>;
 
+/** What the tasks of the VM runtime read besides. */
+const RUNTIME_VARIABLES = {
+  FROM_SOURCE: boolean('as --from-source', { default: false }),
+  OPENSHELL_RELEASE_BASE_URL: text('where releases are downloaded from: a mirror; no check is weakened', {
+    default: 'https://github.com',
+  }),
+  OPENSHELL_DOWNLOAD_TIMEOUT: count('seconds without a byte after which a download is tried again', { default: 30 }),
+  VM_RUNTIME_RELEASE_TAG: text('release of the VM runtime', { default: 'vm-runtime' }),
+  GITHUB_REPOSITORY: text('repository of that release', { default: 'NVIDIA/OpenShell' }),
+  VM_RUNTIME_TARBALL: path('a release archive to take the runtime from', { otherwise: 'target/libkrun-build' }),
+  VM_RUNTIME_PLATFORM: choice(
+    ['linux-x86_64', 'linux-aarch64', 'darwin-aarch64'],
+    'platform of the runtime, where --platform is not given',
+    { otherwise: "that of the archive's name, else this machine's" },
+  ),
+  CUSTOM_PROVENANCE_DIR: path('directory with a libkrunfw and provenance.json of its own, after the build directory'),
+  GITHUB_SHA: text("for the runtime's provenance.json", { default: 'unknown' }),
+  GITHUB_RUN_ID: text("for the runtime's provenance.json", { default: 'unknown' }),
+} as const satisfies Readonly<Record<string, Variable>>;
+
 export type VersionName = keyof typeof VERSION_VARIABLES;
 
 /** What builds, images and publishing read, and all tasks. */
@@ -168,8 +188,12 @@ export const BUILD_VARIABLES = {
   DOCKER_PLATFORMS: text('comma list of linux/amd64 and linux/arm64', { default: 'linux/amd64,linux/arm64' }),
   EXTRA_DOCKER_TAGS: text('more tags, separated by commas or blanks'),
   TAG_LATEST: boolean('also set the tag latest', { default: false }),
-  SOURCE_DATE_EPOCH: count('the time that published images bear, in seconds since 1970', { default: 0, min: 0 }),
+  SOURCE_DATE_EPOCH: count('the time that published images and runtime archives bear, in seconds since 1970', {
+    otherwise: '0; for a runtime the time of its libkrun',
+    min: 0,
+  }),
   ...VERSION_VARIABLES,
+  ...RUNTIME_VARIABLES,
   ZIG: path('path of zig, for C compilers', { otherwise: 'from PATH, else mise' }),
   GITHUB_ENV: path('file that the variables are appended to; nothing is printed then'),
   OPENSHELL_BUILD_NOFILE_GUARD: text('whether the open-file limit is raised for what a task starts: auto, on or off', {
@@ -206,6 +230,11 @@ export const READS = {
   supervisor: SUPERVISOR,
   /** Every task that compiles release binaries; the gateway is linked by zig. */
   release: ['ZIG', ...SUPERVISOR],
+  /** Every task that downloads files of releases. */
+  releases: [
+    ...(['GVPROXY_VERSION', 'UMOCI_VERSION', 'OPENSHELL_RELEASE_BASE_URL', 'OPENSHELL_DOWNLOAD_TIMEOUT'] as const),
+    ...(['VM_RUNTIME_RELEASE_TAG', 'GITHUB_REPOSITORY'] as const),
+  ],
   /** Every task that chooses a container engine. */
   engine: [
     ...['CONTAINER_ENGINE', 'CONTAINER_ENGINE_TARGET', 'OPENSHELL_E2E_DRIVER', 'KIND_EXPERIMENTAL_PROVIDER'],

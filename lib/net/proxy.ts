@@ -2,7 +2,7 @@
 
 /** Proxies of the environment, for `fetch`: `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`, in either case. */
 
-import * as http from 'node:http';
+import http from 'node:http';
 import { type Environment, textOf } from '../cli/env.ts';
 import { usageError } from '../errors.ts';
 
@@ -17,6 +17,9 @@ export function useProxies(env: Environment): void {
   const proxies = set.filter((name) => !name.toLowerCase().startsWith('no_'));
   if (proxies.length === 0) return;
   for (const name of proxies) verifyProxy(name, textOf(env, name) as string);
+  if (typeof http.setGlobalProxyFromEnv !== 'function') {
+    throw usageError(`${proxies[0]} is set, and this Node (${process.version}) knows no proxies; take 24.14 or later`);
+  }
   http.setGlobalProxyFromEnv(Object.fromEntries(set.map((name) => [name, textOf(env, name)])));
 }
 

@@ -2,7 +2,6 @@
 
 /** What a bundle is built from, and what it is in the end. */
 
-import { join } from 'node:path';
 import type { MissingTool } from '../cargo/toolchain.ts';
 import type { Change } from '../fs/atomic-write.ts';
 import { files, type Place } from '../fs/places.ts';
@@ -35,11 +34,6 @@ export interface ExistingBundle {
 export interface PreparedBundle {
   readonly config: BundleConfig;
   readonly source: { readonly stage: PreparedStage } | ExistingBundle;
-}
-
-/** One bundle at a time of a checkout. */
-export function bundleLock({ directory }: BundleConfig): string {
-  return join(directory, '.vm-bundle.lock');
 }
 
 /** What is written; nothing where an existing bundle is used. */

@@ -13,7 +13,8 @@ import { pathToFileURL } from 'node:url';
 import { zstdCompressSync } from 'node:zlib';
 import { parse } from 'smol-toml';
 import { onTestFinished } from 'vitest';
-import { runtimeFiles } from '../../lib/vm/runtime-files.ts';
+import { thisHost } from '../../lib/host.ts';
+import { runtimeFiles, vmPlatformOf } from '../../lib/vm/runtime-files.ts';
 import { serveApi } from './fake-api.ts';
 import { addEngine, type FakeEngine } from './fake-engine.ts';
 import { FakeCheckout } from './fake-rust.ts';
@@ -156,7 +157,7 @@ export class FakeLaunch extends FakeCheckout {
   addRuntime(without: readonly string[] = []): string {
     const directory = join(this.root, 'target/vm-runtime-compressed');
     mkdirSync(directory, { recursive: true });
-    for (const name of runtimeFiles('linux').filter((one) => !without.includes(one))) {
+    for (const name of runtimeFiles(vmPlatformOf(thisHost())).filter((one) => !without.includes(one))) {
       writeFileSync(join(directory, name), zstdCompressSync(Buffer.from(name)));
     }
     return directory;

@@ -21,6 +21,7 @@ const ALLOWED_MODULES = [
     'crypto',
     'fs',
     'fs/promises',
+    'http',
     'net',
     'os',
     'path',
@@ -38,10 +39,7 @@ const ALLOWED_MODULES = [
 ];
 
 /** Of these modules only the names given. */
-const ALLOWED_NAMES: Readonly<Record<string, readonly string[]>> = {
-  'node:http': ['setGlobalProxyFromEnv'],
-  'node:module': ['enableCompileCache'],
-};
+const ALLOWED_NAMES: Readonly<Record<string, readonly string[]>> = { 'node:module': ['enableCompileCache'] };
 
 /** Names that lead to a program by whatever object they are reached. */
 const BANNED_NAMES = [

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** The files of a runtime before they are compressed: out of a release's archive, or out of a build directory. */
+
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
+import { ArchiveError, readArchive } from '../../archive/read.ts';
+import { failure, shown, usageError } from '../../errors.ts';
+import { parseTable } from '../../fs/parse-json.ts';
+import { contentOf, namesIn } from '../../fs/paths.ts';
+import { decompress, ZstdError } from '../../zstd/decompress.ts';
+import { machineDefect, PLATFORMS, PROVENANCE_FILE, runtimeNames, type VmPlatform } from '../runtime-files.ts';
+
+/** The files by their names; those that the platform's table does not have are left out. */
+export type Contents = Map<string, Buffer>;
+
+export interface Collected {
+  readonly contents: Contents;
+  /** The text of `provenance.json`. */
+  readonly provenance: string | undefined;
+}
+
+/**
+ * Reads an archive of a release.
+ * @param what the archive, for users
+ * @throws failure for one that is damaged, hostile, or for another platform
+ */
+export function readRuntimeArchive(what: string, archive: Buffer, platform: VmPlatform): Collected {
+  const files = unpacked(what, archive);
+  const provenance = files.get(PROVENANCE_FILE)?.toString();
+  const built = provenance === undefined ? platform : parseTable(provenance)?.platform;
+  if (built !== platform) {
+    throw failure(`${what} is refused: its ${PROVENANCE_FILE} is for ${shown(String(built))}, wanted ${platform}`);
+  }
+  const contents: Contents = new Map();
+  for (const name of runtimeNames(platform)) {
+    const content = files.get(name);
+    if (content !== undefined) contents.set(name, content);
+  }
+  verifyMachines(what, contents, platform);
+  return { contents, provenance };
+}
+
+function unpacked(what: string, archive: Buffer): Map<string, Buffer> {
+  try {
+    return readArchive(decompress(archive));
+  } catch (error) {
+    if (error instanceof ZstdError) throw failure(`${what} is refused: it is not a whole zstd file: ${error.message}`);
+    if (error instanceof ArchiveError) throw failure(`${what} is refused: ${error.message}`);
+    throw error;
+  }
+}
+
+function verifyMachines(what: string, contents: Contents, platform: VmPlatform): void {
+  for (const [name, content] of contents) {
+    const defect = machineDefect(content, platform, name);
+    if (defect !== undefined) throw failure(`${what} is refused: its ${name} is ${defect}, wanted ${platform}`);
+  }
+}
+
+/** Where the libraries of a build are. */
+export interface BuiltLibraries {
+  readonly krun: string;
+  readonly krunfw: string;
+}
+
+/**
+ * Finds the two libraries of a local build; the first directory that has one wins.
+ * @param hint what builds them
+ * @throws usageError naming what was looked for, and where
+ */
+export function findLibraries(platform: VmPlatform, directories: readonly string[], hint: string): BuiltLibraries {
+  const { krun, krunfw, os } = PLATFORMS[platform];
+  // The kernel's library has its whole version in its name, and the driver wants that of its interface.
+  const versioned = (name: string) => os === 'linux' && /^libkrunfw\.so\.5\.[\w.-]+$/.test(name);
+  const others = os === 'linux' ? [] : ['libkrunfw.dylib'];
+  const find = (names: readonly string[], alsoFits: (name: string) => boolean = () => false) => {
+    for (const directory of directories) {
+      const candidates = [...names, ...namesIn(directory).filter(alsoFits).sort()];
+      const found = candidates.map((name) => join(directory, name)).find(isRegularFile);
+      if (found !== undefined) return found;
+    }
+    throw usageError(
+      `no ${names.join(' or ')}${os === 'linux' && alsoFits('libkrunfw.so.5.1') ? ' or libkrunfw.so.5.*' : ''} in ` +
+        `${directories.join(' or ')}; ${hint}`,
+    );
+  };
+  return { krun: find([krun]), krunfw: find([krunfw, ...others], versioned) };
+}
+
+function isRegularFile(path: string): boolean {
+  const found = statSync(path, { throwIfNoEntry: false });
+  return found?.isFile() === true && found.size > 0;
+}
+
+/**
+ * Reads the two libraries.
+ * @throws usageError for one that is for another machine
+ */
+export function readLibraries(platform: VmPlatform, { krun, krunfw }: BuiltLibraries): Contents {
+  const facts = PLATFORMS[platform];
+  const contents: Contents = new Map();
+  for (const [name, path] of [
+    [facts.krun, krun],
+    [facts.krunfw, krunfw],
+  ] as const) {
+    const content = contentOf(path);
+    const defect = machineDefect(content, platform, name);
+    if (defect !== undefined) throw usageError(`${path} is ${defect}, wanted ${platform}; build it for that platform`);
+    contents.set(name, content);
+  }
+  return contents;
+}

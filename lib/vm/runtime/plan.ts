@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** What a runtime is set up from, decided: nothing has been downloaded, built or written. */
+
+import { join } from 'node:path';
+import { shown, usageError } from '../../errors.ts';
+import { isFile } from '../../fs/atomic-write.ts';
+import { type RuntimeDefect, runtimeDefects } from '../runtime-files.ts';
+import { findLibraries } from './collect.ts';
+import type { RuntimeConfig } from './config.ts';
+import { readPins } from './pins.ts';
+import { verifyReplaceable } from './stage.ts';
+
+/** Where the files come from. */
+export type RuntimeSource =
+  /** Nothing is wrong with what is there. */
+  | { readonly kind: 'present' }
+  /** The archive of the release. */
+  | { readonly kind: 'release' }
+  /** An archive that the user names. */
+  | { readonly kind: 'archive'; readonly path: string }
+  /** The libraries of a local build, with the programs of their releases. */
+  | { readonly kind: 'build'; readonly directories: readonly string[] };
+
+export interface RuntimePlan {
+  readonly config: RuntimeConfig;
+  readonly source: RuntimeSource;
+  /** What is wrong with the runtime that is there. */
+  readonly defects: readonly RuntimeDefect[];
+  /** Whether everything is got and compressed again. */
+  readonly isForced: boolean;
+  /** Whether a runtime that another run has completed by then will do. */
+  readonly isContent: boolean;
+}
+
+const SETUP = 'tasks/vm/vm-setup.ts';
+
+/** Where the libraries are built, below the checkout. */
+export function buildDirectory(root: string): string {
+  return join(root, 'target/libkrun-build');
+}
+
+/** Where the libraries of a local build are looked for. */
+export function libraryDirectories(root: string): string[] {
+  return [buildDirectory(root), join(root, 'target/custom-runtime')];
+}
+
+/**
+ * Plans to complete a runtime from its release.
+ * @throws usageError where the directory cannot be replaced, or the recorded digests cannot be read
+ */
+export function planDownload(config: RuntimeConfig, isForced: boolean, isContent: boolean): RuntimePlan {
+  const defects = runtimeDefects(config.directory, config.platform);
+  if (isContent && defects.length === 0 && !isForced) {
+    return { config, source: { kind: 'present' }, defects, isForced, isContent };
+  }
+  verifyReplaceable(config.directory);
+  readPins(config.release.pinsPath);
+  return { config, source: { kind: 'release' }, defects, isForced, isContent };
+}
+
+/** Plans to stage a local build, whatever is there. */
+export function planBuild(config: RuntimeConfig, isForced: boolean): RuntimePlan {
+  verifyReplaceable(config.directory);
+  readPins(config.release.pinsPath);
+  const defects = runtimeDefects(config.directory, config.platform);
+  const directories = libraryDirectories(config.root);
+  return { config, source: { kind: 'build', directories }, defects, isForced, isContent: false };
+}
+
+/**
+ * Plans a compression: an archive that is named, else the local build, else nothing where the runtime is complete.
+ * @throws usageError where there is none of them
+ */
+export function planCompression(config: RuntimeConfig, tarball: string | undefined, isForced: boolean): RuntimePlan {
+  const defects = runtimeDefects(config.directory, config.platform);
+  const base = { config, defects, isForced, isContent: false };
+  if (tarball !== undefined) {
+    if (!isFile(tarball)) throw usageError(`VM_RUNTIME_TARBALL is ${shown(tarball)}, which is not a file; name one`);
+    verifyReplaceable(config.directory);
+    return { ...base, source: { kind: 'archive', path: tarball } };
+  }
+  try {
+    const hint = `run ${SETUP} --from-source, or set VM_RUNTIME_TARBALL to an archive, or run ${SETUP} to download one`;
+    findLibraries(config.platform, libraryDirectories(config.root), hint);
+  } catch (error) {
+    if (defects.length === 0 && !isForced) return { ...base, source: { kind: 'present' } };
+    throw error;
+  }
+  return planBuild(config, isForced);
+}

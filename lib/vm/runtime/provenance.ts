@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** Where the parts of a runtime come from: the `provenance.json` that goes with it. */
+
+import { existsSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import type { RunnerContext } from '../../build-env.ts';
+import { type Environment, readVariable } from '../../cli/env.ts';
+import { textIn } from '../../fs/paths.ts';
+import { cmd } from '../../process/command.ts';
+import { provenanceOf, type VmPlatform } from '../runtime-files.ts';
+import type { RuntimeConfig } from './config.ts';
+
+const GIT_MS = 15_000;
+const UNKNOWN = 'unknown';
+
+/** What a build says of itself. */
+export interface BuildFacts {
+  readonly libkrunfwCommit: string;
+  readonly kernelVersion: string;
+  readonly libkrunCommit: string;
+  /** When it was built, in seconds since 1970. */
+  readonly time: number;
+}
+
+/**
+ * Reads what the directory of a build says of itself.
+ * @param custom a directory whose own provenance wins
+ * @param library the file whose time is that of the build where `SOURCE_DATE_EPOCH` is not set
+ */
+export async function readBuildFacts(
+  ctx: RunnerContext,
+  directory: string,
+  custom: string | undefined,
+  library: string,
+): Promise<BuildFacts> {
+  const given = custom === undefined ? undefined : provenanceOf(custom);
+  const fromCustom = (name: string) => (typeof given?.[name] === 'string' ? (given[name] as string) : undefined);
+  const [libkrunfw, libkrun] = await Promise.all([
+    fromCustom('libkrunfw_commit') ?? commitOf(ctx, join(directory, 'libkrunfw')),
+    commitOf(ctx, join(directory, 'libkrun')),
+  ]);
+  return {
+    libkrunfwCommit: libkrunfw,
+    kernelVersion: fromCustom('kernel_version') ?? kernelVersionIn(textIn(join(directory, 'libkrunfw/Makefile')) ?? ''),
+    libkrunCommit: libkrun,
+    time: readVariable(ctx.env, 'SOURCE_DATE_EPOCH') ?? Math.floor(statSync(library).mtimeMs / 1000),
+  };
+}
+
+/** The kernel that a Makefile of libkrunfw names: `linux-6.12.76`. */
+export function kernelVersionIn(makefile: string): string {
+  return /^[ \t]*KERNEL_VERSION[ \t]*[:?]?=[ \t]*(linux-\S+)/m.exec(makefile)?.[1] ?? UNKNOWN;
+}
+
+async function commitOf({ runner }: RunnerContext, repository: string): Promise<string> {
+  if (!existsSync(join(repository, '.git'))) return UNKNOWN;
+  const result = await runner.probe(cmd({ cwd: repository, asInvoker: true })`git rev-parse HEAD`, GIT_MS);
+  return result.ok && /^[0-9a-f]{40,64}$/.test(result.output) ? result.output : UNKNOWN;
+}
+
+/** The text of `provenance.json`; the order is that of the release's archives. */
+export function provenanceText(
+  env: Environment,
+  platform: VmPlatform,
+  versions: RuntimeConfig['versions'],
+  facts: BuildFacts,
+): string {
+  const provenance = {
+    artifact: 'vm-runtime',
+    platform,
+    build_timestamp: new Date(facts.time * 1000).toISOString().replace(/\.000Z$/, 'Z'),
+    libkrunfw_commit: facts.libkrunfwCommit,
+    kernel_version: facts.kernelVersion,
+    gvproxy_version: versions.GVPROXY_VERSION,
+    umoci_version: versions.UMOCI_VERSION,
+    github_sha: readVariable(env, 'GITHUB_SHA'),
+    github_run_id: readVariable(env, 'GITHUB_RUN_ID'),
+    libkrun_commit: facts.libkrunCommit,
+  };
+  return `${JSON.stringify(provenance, null, 2)}\n`;
+}

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/**
+ * Files of releases, got and verified: nothing is given to anybody before its SHA-256 is the one that is recorded, or,
+ * for the rolling release of the runtime, the one that the release's API states.
+ */
+
+import { lstatSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { RunnerContext } from '../../build-env.ts';
+import { failure, usageError } from '../../errors.ts';
+import { asOwner, makeDirectory } from '../../fs/ownership.ts';
+import { contentOf } from '../../fs/paths.ts';
+import { download, NoSuchFile } from '../../net/download.ts';
+import { Progress } from '../../net/progress.ts';
+import { useProxies } from '../../net/proxy.ts';
+import type { ReleaseConfig, ReleaseFile } from './config.ts';
+import { GitHubCli, readStatement, type Statement } from './github.ts';
+import { type Pins, readPins, releasePath, UPDATE_COMMAND } from './pins.ts';
+import { sha256Of } from './record.ts';
+
+/** What a file has to be, before it is downloaded. */
+export interface Expectation {
+  readonly name: string;
+  /** `undefined` where only an attestation can tell. */
+  readonly sha256: string | undefined;
+  /** For users: `the recorded SHA-256`. */
+  readonly source: string;
+}
+
+export interface VerifiedFile {
+  readonly content: Buffer;
+  readonly sha256: string;
+  /** How it was verified, for users. */
+  readonly verified: string;
+}
+
+/** A file that has come and is not verified. */
+interface Arrived {
+  readonly path: string;
+  readonly content: Buffer;
+  /** Whether a part of it was there before this run. */
+  readonly isContinued: boolean;
+}
+
+export class Releases {
+  readonly #ctx: RunnerContext;
+  readonly #config: ReleaseConfig;
+  readonly #scratch: string;
+  readonly #gh: GitHubCli;
+  readonly #pins: Pins;
+
+  /**
+   * @param scratch a directory of this run alone, for what is not verified
+   * @throws usageError for wrong pins or a wrong proxy
+   */
+  constructor(ctx: RunnerContext, config: ReleaseConfig, scratch: string) {
+    this.#ctx = ctx;
+    this.#config = config;
+    this.#scratch = scratch;
+    this.#gh = new GitHubCli(ctx);
+    this.#pins = readPins(config.pinsPath);
+    useProxies(ctx.env);
+  }
+
+  /**
+   * What a file has to be, the likelier name first.
+   * @throws usageError where nothing tells: no program may be embedded that anybody could have put there
+   */
+  async expect(file: ReleaseFile): Promise<readonly [Expectation, ...Expectation[]]> {
+    const pinned = file.names.flatMap((name) => {
+      const sha256 = this.#pins.get(releasePath(file, name));
+      return sha256 === undefined ? [] : [{ name, sha256, source: 'the recorded SHA-256' }];
+    });
+    const [first, ...rest] = pinned;
+    if (first !== undefined) return [first, ...rest];
+    const [name] = file.names;
+    const url = `${this.#config.baseUrl}/${releasePath(file, name)}`;
+    const remedy = `record it with ${UPDATE_COMMAND}`;
+    if (!file.isRolling) throw usageError(`${file.what}: no SHA-256 of ${url} is recorded; ${remedy}`);
+    const [statement, canAttest] = await Promise.all([this.statement(file), this.#gh.isSignedIn()]);
+    if ('sha256' in statement) {
+      return [{ name, sha256: statement.sha256, source: "the SHA-256 that the release's API states" }];
+    }
+    if (statement.isAbsent) throw absent(file, this.#config);
+    if (canAttest) return [{ name, sha256: undefined, source: 'its attestation' }];
+    throw usageError(
+      `${file.what}: nothing tells the SHA-256 of ${url}: none is recorded, gh is not there or not signed in, and ` +
+        `${statement.reason}; ${remedy}`,
+    );
+  }
+
+  /** What the release's API states of a file. */
+  statement(file: ReleaseFile): Promise<Statement> {
+    return readStatement(this.#config.apiUrl, file, file.names[0], this.#ctx.signals.aborted);
+  }
+
+  /**
+   * Gets a file and verifies it.
+   * @throws usageError where nothing tells what it has to be, failure where it is something else or cannot be had
+   */
+  async fetch(file: ReleaseFile, expectations?: readonly Expectation[]): Promise<VerifiedFile> {
+    for (const expectation of expectations ?? (await this.expect(file))) {
+      const arrived = await this.#arrive(file, expectation.name, expectation.sha256);
+      if (arrived === undefined) continue;
+      const verified = await this.#verify(file, expectation, arrived);
+      // The next run gets it from its place, verified.
+      asOwner(this.#scratch, () => rmSync(arrived.path, { force: true }));
+      return verified;
+    }
+    throw absent(file, this.#config);
+  }
+
+  /**
+   * Gets a file as it is, to record what it is.
+   * @returns `undefined` where the release has no file of this name
+   */
+  async fetchUnverified(file: ReleaseFile, name: string): Promise<Buffer | undefined> {
+    const arrived = await this.#arrive(file, name, undefined);
+    if (arrived === undefined) return undefined;
+    asOwner(this.#scratch, () => rmSync(arrived.path, { force: true }));
+    refusePage(file, arrived.content);
+    return arrived.content;
+  }
+
+  async #arrive(file: ReleaseFile, name: string, sha256: string | undefined): Promise<Arrived | undefined> {
+    const { signals, terminal } = this.#ctx;
+    makeDirectory(this.#scratch, 0o700);
+    if (!this.#config.isMirror && (await this.#gh.isSignedIn())) {
+      const path = join(this.#scratch, name);
+      const found = await this.#gh.download(file, name, this.#scratch, () => sizeOf(path));
+      return found === undefined ? undefined : { path: found, content: contentOf(found), isContinued: false };
+    }
+    const url = `${this.#config.baseUrl}/${releasePath(file, name).split('/').map(encodeURIComponent).join('/')}`;
+    // Another version of the file is another part.
+    const path = join(this.#scratch, `${name}.${sha256?.slice(0, 16) ?? 'new'}.part`);
+    const isContinued = sha256 !== undefined && sizeOf(path) > 0;
+    const progress = new Progress(terminal, file.what);
+    terminal.say(`${isContinued ? 'continuing' : 'downloading'} ${url}`);
+    try {
+      await download(
+        { url, path, isVerified: sha256 !== undefined, stallMs: this.#config.stallMs },
+        {
+          signal: signals.aborted,
+          update: (received, total) => progress.update(received, total),
+          say: (text) => terminal.say(text),
+        },
+      );
+    } catch (error) {
+      if (error instanceof NoSuchFile) return undefined;
+      throw error;
+    }
+    return { path, content: contentOf(path), isContinued };
+  }
+
+  async #verify(file: ReleaseFile, expectation: Expectation, arrived: Arrived): Promise<VerifiedFile> {
+    const { content, isContinued, path } = arrived;
+    const sha256 = sha256Of(content);
+    if (expectation.sha256 !== undefined && sha256 !== expectation.sha256) {
+      asOwner(this.#scratch, () => rmSync(path, { force: true }));
+      if (isContinued) {
+        this.#ctx.terminal.say(`${file.what}: what an earlier run has left does not fit; downloading all of it`);
+        return this.fetch(file, [expectation]);
+      }
+      throw mismatch(file, expectation, sha256, content);
+    }
+    const attested = file.isRolling && (await this.#attestation(file, expectation, path));
+    return { content, sha256, verified: attested ? `${expectation.source}, and its attestation` : expectation.source };
+  }
+
+  /** @returns whether the attestation was verified in addition to a digest */
+  async #attestation(file: ReleaseFile, { sha256 }: Expectation, path: string): Promise<boolean> {
+    if (!(await this.#gh.isSignedIn())) return false;
+    const { unchecked } = await this.#gh.verifyAttestation(file, path);
+    if (unchecked === undefined) return sha256 !== undefined;
+    if (sha256 === undefined) {
+      throw failure(`${file.what} cannot be verified: ${unchecked}; record its SHA-256 with ${UPDATE_COMMAND}`);
+    }
+    this.#ctx.terminal.warn(`${file.what}: its attestation could not be checked: ${unchecked}`);
+    return false;
+  }
+}
+
+function mismatch(file: ReleaseFile, { sha256, source }: Expectation, found: string, content: Buffer) {
+  refusePage(file, content);
+  const remedy = `try again; if the release was replaced on purpose, record it with ${UPDATE_COMMAND}`;
+  return failure(`${file.what} is refused: its SHA-256 is ${found}, and ${source} is ${sha256}; ${remedy}`);
+}
+
+/** A login page or the error of a proxy that calls itself a file. */
+function refusePage(file: ReleaseFile, content: Buffer): void {
+  if (!/^\s*<(!doctype|html)/i.test(content.toString('latin1', 0, 200))) return;
+  throw failure(`${file.what} is refused: it is a web page; check what is between here and the server`);
+}
+
+function absent({ names, repository, tag, what }: ReleaseFile, { baseUrl }: ReleaseConfig) {
+  const name = names.length > 1 ? `none of ${names.join(', ')}` : `no ${names[0]}`;
+  const publisher = names[0].startsWith('vm-runtime-') ? '; the workflow "Release VM Kernel" publishes it' : '';
+  return failure(`${what}: the release ${tag} of ${repository} at ${baseUrl} has ${name}${publisher}`);
+}
+
+function sizeOf(path: string): number {
+  return lstatSync(path, { throwIfNoEntry: false })?.size ?? 0;
+}

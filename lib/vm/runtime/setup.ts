@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** `vm:setup`: a complete runtime for this machine, downloaded or built, and the digests that downloads need. */
+
+import type { RunnerContext } from '../../build-env.ts';
+import { findCheckout } from '../../checkout.ts';
+import { readVariable } from '../../cli/env.ts';
+import { usageError } from '../../errors.ts';
+import { whileLocked } from '../../fs/lock.ts';
+import { files, verifyPlaces } from '../../fs/places.ts';
+import { thisHost } from '../../host.ts';
+import { type RuntimeConfig, resolveRuntimeConfig } from './config.ts';
+import { runPlan } from './execute.ts';
+import { planDownload } from './plan.ts';
+import { Releases } from './releases.ts';
+import { downloadLine } from './report.ts';
+import { downloadsOf, runtimeLock } from './stage.ts';
+import { filesToPin, updatePins } from './update-pins.ts';
+
+export interface SetupFlags {
+  readonly 'from-source': boolean;
+  readonly force: boolean;
+  readonly 'update-pins': boolean;
+  readonly 'dry-run': boolean;
+}
+
+/**
+ * Sets the runtime up where it is not complete, or records the digests of its parts.
+ * @throws TaskError: 2 for wrong values, 1 for what cannot be had, verified or built
+ */
+export async function setUpRuntime(ctx: RunnerContext, flags: SetupFlags): Promise<void> {
+  const { env, startDirectory } = ctx;
+  const root = findCheckout(env, startDirectory);
+  const isFromSource = flags['from-source'] || readVariable(env, 'FROM_SOURCE');
+  const config = resolveRuntimeConfig(env, root, startDirectory, thisHost());
+  if (flags['update-pins']) return recordDigests(ctx, config, flags['dry-run']);
+  if (isFromSource) throw usageError('--from-source is not there yet');
+  await runPlan(ctx, planDownload(config, flags.force, true), flags['dry-run']);
+}
+
+async function recordDigests(ctx: RunnerContext, config: RuntimeConfig, isDryRun: boolean): Promise<void> {
+  const { env, terminal } = ctx;
+  const { directory, release, versions } = config;
+  const remedy = 'install the tasks where you may write';
+  verifyPlaces(terminal, [
+    ...files(release.pinsPath).map((place) => ({ ...place, remedy })),
+    { kind: 'directory', path: downloadsOf(directory) },
+  ]);
+  if (isDryRun) {
+    const lines = filesToPin(env, versions).map((file) => downloadLine(release, file).replace(/ \(verified: .*/, ''));
+    return terminal.result(`# creates ${downloadsOf(directory)}`, ...lines, `# writes ${release.pinsPath}`);
+  }
+  const lock = { ...runtimeLock(directory), task: 'VM runtime', other: 'another setup of the same VM runtime' };
+  await whileLocked(ctx, lock, async () => {
+    const difference = await updatePins(ctx, config, new Releases(ctx, release, downloadsOf(directory)));
+    const summary =
+      difference.length === 0 ? 'unchanged' : 'recorded; look at the difference, and keep it with the suite';
+    terminal.say(`${release.pinsPath}: ${summary}`);
+    terminal.result(...difference);
+  });
+}
