@@ -38,7 +38,8 @@ export function libkrunDryRunLines(runner: Runner, prepared: PreparedLibkrun): s
     `# where there is an init/Makefile: ${describe(init)}`,
     ...(tools === undefined ? [] : toolchainLines({ env: tools.cargo.base, isFromMise: false }, config.root)),
     describe(build),
-    ...[...LINUX_FILES, 'libkrunfw.so*'].map((name) => `# writes ${join(directory, name)}`),
+    ...LINUX_FILES.map((name) => `# writes ${join(directory, name)}`),
+    `# and libkrunfw.so* beside them, as its Makefile names it`,
   ];
 }
 
