@@ -13,6 +13,8 @@ export const PRODUCT = {
   prebuiltDirectory: 'deploy/docker/.build/prebuilt-binaries',
   /** The versions of what the VM runtime is made of, below the checkout. */
   vmPins: 'crates/openshell-driver-vm/runtime/pins.env',
+  /** What the VM's kernel gets on top of libkrunfw's configuration, below the checkout. */
+  kernelFragment: 'crates/openshell-driver-vm/runtime/kernel/openshell.kconfig',
 } as const;
 
 /** A binary of the workspace. */

@@ -2,10 +2,11 @@
 
 /** Each task reads exactly the environment variables that its help lists, and the README says the same. */
 
-import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { VariableName } from '../lib/cli/variables.ts';
+import { PRODUCT } from '../lib/product.ts';
 import { FakeLaunch } from './support/fake-launch.ts';
 import { listedVariables, readmeWithTables, taskNames } from './support/readme-tables.ts';
 import { requireTools } from './support/real-tools.ts';
@@ -67,6 +68,7 @@ const CASES: Readonly<Record<string, Case>> = {
     runs: [{ args: DRY_RUN }, { args: DRY_RUN, env: { SUPERVISOR_LIBC: 'musl', OPENSHELL_CARGO_VERSION: '1.2.3' } }],
     unlisted: { ZIG },
   },
+  'vm/build-libkrun': { runs: [{ args: DRY_RUN }], unlisted: { ZIG } },
   sandbox: { runs: [{ args: DRY_RUN }, { args: DRY_RUN, env: { ANTHROPIC_API_KEY: 'x', usage_command: 'a b' } }] },
   'setup-zig-cc-wrapper': {
     runs: [
@@ -129,6 +131,7 @@ async function readBy(task: string, run: Run): Promise<string[]> {
   for (const name of ['gateway', 'ci']) {
     writeFileSync(join(launch.root, `deploy/docker/Dockerfile.${name}`), 'FROM scratch\n');
   }
+  addLibkrun(launch);
   const notFound = `echo 'status: NotFound' >&2; exit 1`;
   launch.tools.add('openshell', [
     { args: ['status', '-o', 'json'], script: `echo '{"status":"connected"}'` },
@@ -143,6 +146,15 @@ async function readBy(task: string, run: Run): Promise<string[]> {
   const result = await runProcess(process.execPath, args, { cwd: launch.root, env });
   expect(result.status, result.stderr).toBe(run.status ?? 0);
   return readFileSync(file, 'utf8').split('\n').slice(0, -1);
+}
+
+/** What a build of libkrun looks for. */
+function addLibkrun({ root, tools: fakes }: FakeLaunch): void {
+  const clang = join(root, 'clang');
+  for (const directory of [clang, dirname(join(root, PRODUCT.vmPins))]) mkdirSync(directory, { recursive: true });
+  writeFileSync(join(clang, 'libclang.so'), '');
+  writeFileSync(join(root, PRODUCT.vmPins), `LIBKRUNFW_REF="\${LIBKRUNFW_REF:-main}"\n`);
+  fakes.addSilent('git', 'make', 'python3').add('llvm-config', [{ args: ['--libdir'], script: `echo '${clang}'` }]);
 }
 
 test('the tables of the README say what the code says; to write them again: npm run readme', async () => {

@@ -194,6 +194,10 @@ export const BUILD_VARIABLES = {
   }),
   ...VERSION_VARIABLES,
   ...RUNTIME_VARIABLES,
+  LIBKRUN_MIN_CARGO_VERSION: text('the oldest cargo that builds libkrun', { default: '1.85' }),
+  LIBCLANG_PATH: path('directory of libclang.so, for libkrun', {
+    otherwise: "llvm-config's, else the system's newest",
+  }),
   ZIG: path('path of zig, for C compilers', { otherwise: 'from PATH, else mise' }),
   GITHUB_ENV: path('file that the variables are appended to; nothing is printed then'),
   OPENSHELL_BUILD_NOFILE_GUARD: text('whether the open-file limit is raised for what a task starts: auto, on or off', {
@@ -235,6 +239,8 @@ export const READS = {
     ...(['GVPROXY_VERSION', 'UMOCI_VERSION', 'OPENSHELL_RELEASE_BASE_URL', 'OPENSHELL_DOWNLOAD_TIMEOUT'] as const),
     ...(['VM_RUNTIME_RELEASE_TAG', 'GITHUB_REPOSITORY'] as const),
   ],
+  /** Every task that builds libkrun from source on Linux. */
+  libkrun: ['LIBKRUNFW_REF', 'LIBKRUN_REF', 'LIBKRUN_MIN_CARGO_VERSION', 'LIBCLANG_PATH'],
   /** Every task that chooses a container engine. */
   engine: [
     ...['CONTAINER_ENGINE', 'CONTAINER_ENGINE_TARGET', 'OPENSHELL_E2E_DRIVER', 'KIND_EXPERIMENTAL_PROVIDER'],

@@ -9,6 +9,7 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { FakeLaunch } from '../support/fake-launch.ts';
+import { FakeLibkrun } from '../support/fake-libkrun.ts';
 import { builderRow, FakePublishing } from '../support/fake-publishing.ts';
 import { fakeZig } from '../support/fake-zig.ts';
 import { taskNames } from '../support/readme-tables.ts';
@@ -47,6 +48,7 @@ const CASES: Readonly<Record<string, Case>> = {
   'gateway-vm': { args: [] },
   gateway: { args: ['--driver', 'k8s'] },
   'vm/build-supervisor-bundle': { args: [], env: STAMPED },
+  'vm/build-libkrun': { args: [] },
   'setup-zig-cc-wrapper': { args: [TARGET, TARGET, 'user/wrappers'], isPlanned: false },
 };
 
@@ -59,13 +61,20 @@ async function placeOf(task: string): Promise<Place> {
   const isPublish = task === 'docker-publish-multiarch';
   const publishing = isPublish ? new FakePublishing({ builders: { '': CONTAINER } }) : undefined;
   const launch = new FakeLaunch({ docker: { builder: CONTAINER }, podman: {} });
-  const checkout = publishing?.checkout ?? launch;
+  const libkrun = task === 'vm/build-libkrun' ? new FakeLibkrun() : undefined;
+  const checkout = libkrun ?? publishing?.checkout ?? launch;
   const { root, tools: fakes } = checkout;
-  checkout.setCargo(CARGO);
+  if (libkrun === undefined) checkout.setCargo(CARGO);
+  else libkrun.setLibkrunCargo(CARGO.before);
   launch.addRuntime();
   // The fake gateway is for a newer glibc than that of releases.
   if (!task.startsWith('gateway')) rmSync(join(checkout.apps, 'openshell-gateway'), { force: true });
-  for (const name of ['gateway', 'ci']) writeFileSync(join(root, `deploy/docker/Dockerfile.${name}`), 'FROM scratch\n');
+  for (const name of ['gateway', 'ci']) {
+    writeFileSync(
+      join(checkout === libkrun ? launch.root : root, `deploy/docker/Dockerfile.${name}`),
+      'FROM scratch\n',
+    );
+  }
   const directory = dirname(fakes.directory);
   const user = join(directory, 'user');
   for (const name of ['tmp', 'github']) mkdirSync(join(user, name), { recursive: true });
@@ -80,12 +89,16 @@ async function placeOf(task: string): Promise<Place> {
     ZIG: fakeZig(join(fakes.directory, 'zig')),
     ...CASES[task]?.env,
   };
-  return { directory, cwd: directory, env: publishing?.env(own) ?? (await launch.launchEnv(own)) };
+  return {
+    directory,
+    cwd: directory,
+    env: libkrun?.libkrunEnv(own) ?? publishing?.env(own) ?? (await launch.launchEnv(own)),
+  };
 }
 
 /** What the fakes, cargo and the gateway write. */
 const OTHERS =
-  /\/tls\/|\/fakes\/|\/apps\/|\/target\/(?!openshell-version).*\/(debug|release)\/|\/(debug|release)\/[^/]*$/;
+  /\/tls\/|\/fakes\/|\/apps\/|\/target\/(?!openshell-version).*\/(debug|release)\/|\/(debug|release)\/[^/]*$|\/libkrun-build\/libkrun(fw)?\//;
 
 /** The files that a task writes: those that its dry run names, and those that a run leaves. */
 async function filesOf(place: Place, task: string): Promise<string[]> {

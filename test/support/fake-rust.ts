@@ -91,6 +91,7 @@ export class FakeCheckout {
       { args: ['zigbuild'], ...build },
       { args: ['build'], ...build },
       { args: ['rustc'], ...build },
+      { args: ['--version'], script: 'echo cargo 1.95.0' },
       {
         args: ['metadata'],
         script: `cat <<'END'\n${JSON.stringify(cargo.metadata ?? this.metadata())}\nEND`.replace('cat', '/bin/cat'),

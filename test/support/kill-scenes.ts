@@ -7,6 +7,7 @@ import { type Dirent, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { buildElf } from './elf-builder.ts';
 import { addEngine, imageCheckout } from './fake-engine.ts';
+import { FakeLibkrun, FRAGMENT } from './fake-libkrun.ts';
 import { FakePublishing } from './fake-publishing.ts';
 import { FakeCheckout } from './fake-rust.ts';
 import type { FakeTools } from './fake-tools.ts';
@@ -44,6 +45,17 @@ export const KILL_SCENES: Readonly<Record<string, () => KillScene>> = {
   'gateway-vm': () => launching('vm'),
   'gateway --driver k8s': () => launching('kubernetes'),
   'vm/build-supervisor-bundle': () => scene(new FakeCheckout(), 'vm/build-supervisor-bundle', []),
+  'vm/build-libkrun': () => {
+    const checkout = new FakeLibkrun();
+    const env = { TMPDIR: temporary(checkout) };
+    return {
+      tools: checkout.tools,
+      status: 0,
+      directories: [checkout.out, temporary(checkout)],
+      run: (options) => checkout.build(env, [], options),
+      setVersion: (version) => checkout.setFragment(`${FRAGMENT}CONFIG_VERSION="${version}"\n`),
+    };
+  },
   'setup-zig-cc-wrapper': () => {
     const checkout = new FakeCheckout();
     const target = 'x86_64-unknown-linux-gnu.2.28';
@@ -126,7 +138,8 @@ export function filesOf({ directories }: KillScene): Map<string, string> {
   return found;
 }
 
-/** Cargo's output, what is there for one process only, and what says when a file was hashed. */
+/** Cargo's output, git's and make's, what is there for one process only, and what says when a file was hashed. */
 function isOthers(path: string, { name }: Dirent): boolean {
-  return /(^|\/)(debug|release)\//.test(path) || /\.(lock|sha256)$/.test(name) || name.startsWith('gateway.db');
+  if (/(^|\/)(debug|release|libkrun|libkrunfw)\//.test(path) || name.startsWith('gateway.db')) return true;
+  return /\.(lock|sha256)$|^\.kernel/.test(name);
 }

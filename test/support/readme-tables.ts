@@ -15,6 +15,7 @@ const SHORT_NAMES: Readonly<Record<string, string>> = {
   'docker-build-ci': 'CI image',
   'docker-publish-multiarch': 'publish',
   'vm/build-supervisor-bundle': 'vm bundle',
+  'vm/build-libkrun': 'libkrun',
   sandbox: 'sandbox',
   'setup-zig-cc-wrapper': 'zig wrapper',
   gateway: 'gateway',

@@ -92,6 +92,7 @@ export const SYSTEM_PROGRAMS = [
   'dockerd',
   'git',
   'htpasswd',
+  'make',
   'mise',
   'mkfifo',
   'podman',

@@ -5,6 +5,7 @@
 import { join } from 'node:path';
 import { shown, usageError } from '../../errors.ts';
 import { isFile } from '../../fs/atomic-write.ts';
+import { buildDirectory } from '../libkrun/config.ts';
 import { type RuntimeDefect, runtimeDefects } from '../runtime-files.ts';
 import { findLibraries } from './collect.ts';
 import type { RuntimeConfig } from './config.ts';
@@ -34,11 +35,6 @@ export interface RuntimePlan {
 }
 
 const SETUP = 'tasks/vm/vm-setup.ts';
-
-/** Where the libraries are built, below the checkout. */
-export function buildDirectory(root: string): string {
-  return join(root, 'target/libkrun-build');
-}
 
 /** Where the libraries of a local build are looked for. */
 export function libraryDirectories(root: string): string[] {

@@ -6,8 +6,10 @@ import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RunnerContext } from '../../build-env.ts';
 import { type Environment, readVariable } from '../../cli/env.ts';
+import { isTable, parseTable } from '../../fs/parse-json.ts';
 import { textIn } from '../../fs/paths.ts';
 import { cmd } from '../../process/command.ts';
+import { OWN_FILES } from '../libkrun/plan.ts';
 import { provenanceOf, type VmPlatform } from '../runtime-files.ts';
 import type { RuntimeConfig } from './config.ts';
 
@@ -25,6 +27,7 @@ export interface BuildFacts {
 
 /**
  * Reads what the directory of a build says of itself.
+ * @param directory it has the record of `build-libkrun`, or the repositories that were built
  * @param custom a directory whose own provenance wins
  * @param library the file whose time is that of the build where `SOURCE_DATE_EPOCH` is not set
  */
@@ -35,17 +38,28 @@ export async function readBuildFacts(
   library: string,
 ): Promise<BuildFacts> {
   const given = custom === undefined ? undefined : provenanceOf(custom);
-  const fromCustom = (name: string) => (typeof given?.[name] === 'string' ? (given[name] as string) : undefined);
+  const built = parseTable(textIn(join(directory, OWN_FILES.record)) ?? '');
+  const commit = async (name: 'libkrunfw' | 'libkrun') => {
+    const recorded = built?.[name];
+    return textOf(isTable(recorded) ? recorded.commit : undefined) ?? (await commitOf(ctx, join(directory, name)));
+  };
   const [libkrunfw, libkrun] = await Promise.all([
-    fromCustom('libkrunfw_commit') ?? commitOf(ctx, join(directory, 'libkrunfw')),
-    commitOf(ctx, join(directory, 'libkrun')),
+    textOf(given?.libkrunfw_commit) ?? commit('libkrunfw'),
+    commit('libkrun'),
   ]);
   return {
     libkrunfwCommit: libkrunfw,
-    kernelVersion: fromCustom('kernel_version') ?? kernelVersionIn(textIn(join(directory, 'libkrunfw/Makefile')) ?? ''),
+    kernelVersion:
+      textOf(given?.kernel_version) ??
+      textOf(built?.kernel) ??
+      kernelVersionIn(textIn(join(directory, 'libkrunfw/Makefile')) ?? ''),
     libkrunCommit: libkrun,
     time: readVariable(ctx.env, 'SOURCE_DATE_EPOCH') ?? Math.floor(statSync(library).mtimeMs / 1000),
   };
+}
+
+function textOf(value: unknown): string | undefined {
+  return typeof value === 'string' && value !== '' ? value : undefined;
 }
 
 /** The kernel that a Makefile of libkrunfw names: `linux-6.12.76`. */

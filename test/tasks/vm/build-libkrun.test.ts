@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: Apache-2.0
+import { existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { PRODUCT } from '../../../lib/product.ts';
+import { FakeLibkrun, KERNEL_NAME, libkrunTools } from '../../support/fake-libkrun.ts';
+import { whenSaid } from '../../support/run-task.ts';
+
+const STAGED = ['libkrun.so', 'libkrunfw.so.5.3.0', 'kernel.c', 'ABI_VERSION'];
+
+async function built(checkout: FakeLibkrun, env: Readonly<Record<string, string>> = {}): Promise<string> {
+  const result = await checkout.build(env);
+  expect(result.status, result.stderr).toBe(0);
+  return result.stderr;
+}
+
+/** What the kernel that was built last is configured with. */
+function kernelConfig(checkout: FakeLibkrun): string[] {
+  return checkout
+    .read('kernel.c')
+    .split('\n')
+    .filter((line) => line.startsWith('CONFIG_'));
+}
+
+describe('building libkrun', { ...libkrunTools.options, timeout: 60_000 }, () => {
+  test('BLD-6: from nothing: the pinned commits, and all that staging, packaging and macOS need', async () => {
+    const checkout = new FakeLibkrun();
+    const result = await checkout.build();
+    expect(result.status, result.stderr).toBe(0);
+    expect(result.stdout.trim().split('\n')).toEqual(STAGED.map((name) => join(checkout.out, name)));
+    const record = JSON.parse(checkout.read('build.json'));
+    expect(record).toEqual({
+      libkrunfw: { ref: checkout.head('libkrunfw'), commit: checkout.head('libkrunfw') },
+      libkrun: { ref: 'v1.17.4', commit: checkout.head('libkrun') },
+      kernel: KERNEL_NAME,
+      abi: '5',
+      files: STAGED,
+    });
+    expect(checkout.read('ABI_VERSION')).toBe('5\n');
+    expect(kernelConfig(checkout)).toEqual([
+      'CONFIG_64BIT=y',
+      'CONFIG_BRIDGE=y',
+      'CONFIG_NETFILTER=y',
+      'CONFIG_NF_NAT=m',
+    ]);
+    expect(STAGED.map((name) => statSync(join(checkout.out, name)).mode & 0o777)).toEqual([0o755, 0o755, 0o644, 0o644]);
+    const [build] = checkout.tools.calls().filter(({ tool, args }) => tool === 'cargo' && args[0] === 'build');
+    expect(build?.args.slice(0, 6)).toEqual(['build', '--release', '--locked', '--features', 'blk', '--features']);
+    expect(checkout.readGit('libkrunfw', 'rev-list', '--count', 'HEAD'), 'no history').toBe('1');
+    expect(build?.env.LIBCLANG_PATH).toBe(join(checkout.directory, 'libclang'));
+  });
+
+  test('BLD-4: a tree that was made from the same is kept, and nothing is asked of the network for a commit', async () => {
+    const checkout = new FakeLibkrun();
+    const commits = { LIBKRUN_REF: checkout.head('libkrun') };
+    await built(checkout, commits);
+    const kernelTime = () => statSync(join(checkout.out, 'libkrunfw/kernel.c')).mtimeMs;
+    const before = kernelTime();
+    checkout.goOffline();
+    expect(await built(checkout, commits)).toContain(`${KERNEL_NAME} is configured already`);
+    expect(kernelTime(), 'make has built nothing').toBe(before);
+  });
+
+  test('BLD-4: an option that was removed is gone; the tree is made anew', async () => {
+    const checkout = new FakeLibkrun();
+    checkout.setFragment('CONFIG_BRIDGE=y\nCONFIG_NETFILTER=y\nCONFIG_NF_NAT=y\nCONFIG_OLD=y\n');
+    await built(checkout);
+    expect(kernelConfig(checkout)).toContain('CONFIG_OLD=y');
+    checkout.setFragment('CONFIG_BRIDGE=y\nCONFIG_NETFILTER=y\nCONFIG_NF_NAT=y\n');
+    expect(await built(checkout)).toContain('is made anew: openshell.kconfig has changed');
+    expect(kernelConfig(checkout)).toEqual([
+      'CONFIG_64BIT=y',
+      'CONFIG_BRIDGE=y',
+      'CONFIG_NETFILTER=y',
+      'CONFIG_NF_NAT=y',
+    ]);
+  });
+
+  test('BLD-4: another commit with the same kernel gets a tree of its own, and no library of the old one is left', async () => {
+    const checkout = new FakeLibkrun();
+    await built(checkout);
+    const makefile = checkout.git('libkrunfw', 'show', 'HEAD:Makefile').replace('5.3.0', '5.4.0');
+    checkout.pin(checkout.commit('libkrunfw', { Makefile: `${makefile}\n`, 'config-libkrunfw': 'CONFIG_NEW=y\n' }));
+    expect(await built(checkout)).toContain('is made anew: libkrunfw has changed');
+    expect(kernelConfig(checkout)[0]).toBe('CONFIG_NEW=y');
+    expect(readdirSync(checkout.out).filter((name) => name.startsWith('libkrunfw.so'))).toEqual(['libkrunfw.so.5.4.0']);
+  });
+
+  test('a configuration that was changed by hand is not taken for ours', async () => {
+    const checkout = new FakeLibkrun();
+    await built(checkout);
+    writeFileSync(join(checkout.out, 'libkrunfw', KERNEL_NAME, '.config'), 'CONFIG_BRIDGE=y\n');
+    expect(await built(checkout)).toContain('is made anew: its configuration was changed from outside');
+  });
+
+  test.each([
+    ['LIBKRUNFW_REF', 'libkrunfw'],
+    ['LIBKRUN_REF', 'libkrun'],
+  ])('BLD-1: %s that does not exist is fatal, and the files of the build before stay', async (variable, name) => {
+    const checkout = new FakeLibkrun();
+    await built(checkout);
+    const before = STAGED.map((file) => checkout.read(file));
+    const result = await checkout.build({ [variable]: 'v9.9.9' });
+    expect(result).toMatchObject({ status: 1, stdout: '' });
+    expect(result.stderr).toMatch(
+      new RegExp(
+        `^error: ${name} v9\\.9\\.9 cannot be fetched from https://github\\.com/containers/${name}\\.git; set ${variable} to another one: `,
+        'm',
+      ),
+    );
+    expect(STAGED.map((file) => checkout.read(file))).toEqual(before);
+    await built(checkout);
+  });
+
+  test('BLD-1: an abbreviated commit cannot be fetched, and the error says so', async () => {
+    const checkout = new FakeLibkrun();
+    const result = await checkout.build({ LIBKRUNFW_REF: checkout.head('libkrunfw').slice(0, 7) });
+    expect(result.status).toBe(1);
+    expect(result.stderr).toMatch(/cannot be fetched from \S+; give all 40 digits of a commit: /);
+  });
+
+  test('a tag that was moved is fetched anew; an annotated one and a branch count, too', async () => {
+    const checkout = new FakeLibkrun();
+    await built(checkout);
+    const commit = checkout.commit('libkrun', { 'Cargo.toml': '[workspace]\n# new\n' });
+    checkout.git('libkrun', 'tag', '--force', '--annotate', '--message', 'x', 'v1.17.4');
+    await built(checkout);
+    expect(JSON.parse(checkout.read('build.json')).libkrun).toEqual({ ref: 'v1.17.4', commit });
+    expect(checkout.read('libkrun.so')).toContain('# new');
+    checkout.git('libkrun', 'branch', 'feature/x', 'HEAD~1');
+    await built(checkout, { LIBKRUN_REF: 'feature/x' });
+    expect(checkout.read('libkrun.so')).not.toContain('# new');
+  });
+
+  test('changes of a user in a source are neither built nor thrown away', async () => {
+    const checkout = new FakeLibkrun();
+    await built(checkout);
+    const path = join(checkout.out, 'libkrun/Cargo.toml');
+    writeFileSync(path, 'mine');
+    const result = await checkout.build();
+    expect(result.status).toBe(1);
+    expect(result.stderr).toMatch(
+      /libkrun has changes that are not in its commit \( ?M Cargo\.toml\); undo them or remove it/,
+    );
+    expect(checkout.read('libkrun/Cargo.toml')).toBe('mine');
+  });
+
+  test('a source directory that is no repository is not built, and the one around it is left alone', async () => {
+    const checkout = new FakeLibkrun();
+    mkdirSync(join(checkout.out, 'libkrunfw'), { recursive: true });
+    const result = await checkout.build();
+    expect(result.status).toBe(1);
+    expect(result.stderr).toMatch(/\/libkrunfw is there and is not a git repository; remove it\n/);
+  });
+
+  test("git's own variables lead to no other repository", async () => {
+    const checkout = new FakeLibkrun();
+    await built(checkout, { GIT_DIR: join(checkout.root, 'nowhere'), GIT_INDEX_FILE: '/nowhere/index' });
+  });
+
+  test('what a killed git and a download that was cut off leave is no obstacle', async () => {
+    const checkout = new FakeLibkrun();
+    await built(checkout);
+    writeFileSync(join(checkout.out, 'libkrunfw/.git/index.lock'), '');
+    writeFileSync(join(checkout.out, '.kernel-preparing'), '');
+    rmSync(join(checkout.out, '.kernel.json'));
+    rmSync(join(checkout.out, 'libkrunfw/tarballs/kernel/Makefile'));
+    checkout.commit('libkrunfw', { x: '' });
+    await built(checkout, { LIBKRUNFW_REF: 'main' });
+    expect(existsSync(join(checkout.out, '.kernel-preparing'))).toBe(false);
+  });
+
+  test('a kernel without an option that sandboxes need is not built', async () => {
+    const checkout = new FakeLibkrun();
+    checkout.setFragment('CONFIG_BRIDGE=y\n# CONFIG_NF_NAT is not set\n');
+    const result = await checkout.build();
+    expect(result).toMatchObject({ status: 1, stdout: '' });
+    expect(result.stderr).toMatch(/\/\.config has no CONFIG_NETFILTER, CONFIG_NF_NAT; look at what merge_config\.sh/);
+    expect(existsSync(join(checkout.out, 'kernel.c'))).toBe(false);
+  });
+
+  test('without a fragment: a warning, and the configuration of libkrunfw', async () => {
+    const checkout = new FakeLibkrun();
+    rmSync(join(checkout.root, PRODUCT.kernelFragment));
+    expect(await built(checkout)).toContain('warning: the checkout has no openshell.kconfig');
+    expect(kernelConfig(checkout)).toEqual(['CONFIG_64BIT=y']);
+  });
+
+  test('BLD-5: a Makefile that names no kernel is an error', async () => {
+    const checkout = new FakeLibkrun();
+    checkout.pin(checkout.commit('libkrunfw', { Makefile: 'KERNEL_VERSION=\n' }));
+    const result = await checkout.build();
+    expect(result.status).toBe(1);
+    expect(result.stderr).toMatch(/the Makefile of libkrunfw has no line such as KERNEL_VERSION = linux-6\.12\.76/);
+  });
+
+  test('a failing cargo: its status, and a failing make too; nothing is put in place', async () => {
+    const checkout = new FakeLibkrun();
+    checkout.setLibkrunCargo('exit 101');
+    expect((await checkout.build()).status).toBe(101);
+    expect(readdirSync(checkout.out).filter((name) => STAGED.includes(name))).toEqual([]);
+    const makefile = checkout.git('libkrunfw', 'show', 'HEAD:Makefile').replace('python3', '/bin/false');
+    checkout.pin(checkout.commit('libkrunfw', { Makefile: makefile }));
+    const result = await checkout.build();
+    expect(result.status).toBe(2);
+    expect(result.stderr).toMatch(/error: make -j\d+ failed with status 2 in /);
+  });
+
+  test('Ctrl-C during the build ends it, and the next build does everything that was left', async () => {
+    const checkout = new FakeLibkrun();
+    checkout.setLibkrunCargo('/bin/sleep 30');
+    const result = await checkout.build({}, [], {
+      onStart: whenSaid('cargo build --release', (child) => child.kill('SIGINT')),
+    });
+    expect(result.status).toBe(130);
+    checkout.setLibkrunCargo();
+    await built(checkout);
+    expect(JSON.parse(checkout.read('build.json')).files).toEqual(STAGED);
+  });
+
+  test('two at once: the second waits for the first', async () => {
+    const checkout = new FakeLibkrun();
+    const results = await Promise.all([checkout.build(), checkout.build()]);
+    expect(results.map(({ status }) => status)).toEqual([0, 0]);
+    expect(results.map(({ stderr }) => stderr).join('')).toContain(
+      'waiting for another build of libkrun in this checkout',
+    );
+  });
+
+  test('a dry run prints the commands and starts only probes', async () => {
+    const checkout = new FakeLibkrun();
+    const result = await checkout.build({}, ['--dry-run']);
+    expect(result.status, result.stderr).toBe(0);
+    expect(result.stdout).toContain(`make linux-VERSION\n`);
+    expect(result.stdout).toMatch(/^LIBCLANG_PATH=\S+ cargo build --release --locked --features blk --features net /m);
+    expect(result.stdout).toContain(`# writes ${join(checkout.out, 'libkrun.so')}\n`);
+    expect(existsSync(checkout.out)).toBe(false);
+    expect(checkout.tools.lines().filter((line) => !/^(python3|cargo --version)/.test(line))).toEqual([]);
+  });
+});
+
+describe('BLD-2: packages', libkrunTools.options, () => {
+  const SOME = [
+    'build-essential',
+    'git',
+    'python3',
+    'flex',
+    'bison',
+    'libelf-dev',
+    'libssl-dev',
+    'libcap-ng-dev',
+    'bc',
+  ];
+  const ALL = [...SOME, 'python3-pyelftools', 'curl', 'libclang-dev', 'cpio'];
+
+  test('missing ones are reported, and nothing is installed or built', async () => {
+    const checkout = new FakeLibkrun();
+    checkout.addApt(SOME);
+    const result = await checkout.build();
+    expect(result).toMatchObject({ status: 2, stdout: '' });
+    expect(result.stderr).toMatch(
+      /^error: packages are missing; run this with --install-deps, or: (sudo )?apt-get install -y python3-pyelftools curl libclang-dev cpio$/m,
+    );
+    expect(checkout.tools.calls().map(({ tool }) => tool)).toEqual(['dpkg-query']);
+  });
+
+  test('with --install-deps they are installed first', async () => {
+    const checkout = new FakeLibkrun();
+    checkout.addApt(SOME);
+    checkout.tools.add('sudo', [{ args: ['apt-get'], script: '"$@"' }]);
+    const result = await checkout.build({}, ['--install-deps']);
+    expect(result.status, result.stderr).toBe(0);
+    const lines = checkout.tools.lines().filter((line) => line.startsWith('apt-get'));
+    expect(lines).toEqual(['apt-get update', 'apt-get install -y python3-pyelftools curl libclang-dev cpio']);
+  });
+
+  test('where all are installed nothing is, and one that was removed is missing', async () => {
+    const checkout = new FakeLibkrun();
+    checkout.addApt(ALL);
+    expect((await checkout.build({}, ['--install-deps', '--dry-run'])).stdout).not.toContain('apt-get');
+    checkout.tools.add('dpkg-query', [{ args: [], script: `echo 'config-files bc'` }]);
+    expect((await checkout.build({}, ['--install-deps', '--dry-run'])).stdout).toMatch(/apt-get install -y .*\bbc\b/);
+  });
+
+  test("dnf's, and its names", async () => {
+    const checkout = new FakeLibkrun();
+    checkout.tools.add('dnf', []).add('rpm', [{ args: ['-qa'], script: 'printf "%s\\n" make git python3 gcc' }]);
+    const result = await checkout.build();
+    expect(result.status).toBe(2);
+    expect(result.stderr).toMatch(/or: (sudo )?dnf install -y python3-pyelftools flex bison elfutils-libelf-devel /);
+  });
+
+  test('neither manager: a warning that names what has to be here', async () => {
+    const checkout = new FakeLibkrun();
+    const result = await checkout.build({}, ['--dry-run']);
+    expect(result.status, result.stderr).toBe(0);
+    expect(result.stderr).toMatch(
+      /warning: neither apt-get nor dnf is on PATH; what Debian calls build-essential git /,
+    );
+  });
+});
+
+test('without git: refused before anything is started', async () => {
+  const checkout = new FakeLibkrun();
+  rmSync(join(checkout.tools.bin, 'git'));
+  const result = await checkout.build();
+  expect(result).toMatchObject({ status: 2, stdout: '' });
+  expect(result.stderr).toContain('error: git is not on PATH; install it\n');
+});
