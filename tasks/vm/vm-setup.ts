@@ -13,12 +13,15 @@ await runTask(
     summary: 'Set the VM runtime up where it is not complete: download and verify it, or build it.',
     flags: {
       'from-source': { help: 'Build the libraries (15 to 45 minutes), and stage that build.' },
+      'install-deps': { help: 'With --from-source: install the packages that are missing (with sudo).' },
       force: { help: 'Set it up again, even where it is complete.' },
       'update-pins': { help: 'Record the SHA-256 of what is downloaded, for all platforms, and show the difference.' },
       'dry-run': { help: 'Print the plan and start nothing.' },
     },
     variables: [
-      ...(['OPENSHELL_ROOT', 'FROM_SOURCE', 'OPENSHELL_VM_RUNTIME_COMPRESSED_DIR'] as const),
+      ...(['OPENSHELL_ROOT', 'FROM_SOURCE', 'OPENSHELL_VM_RUNTIME_COMPRESSED_DIR', 'SOURCE_DATE_EPOCH'] as const),
+      ...(['GITHUB_SHA', 'GITHUB_RUN_ID'] as const),
+      ...READS.libkrun,
       ...READS.releases,
       ...READS.guard,
     ],

@@ -8,8 +8,17 @@ import { ArchiveError, readArchive } from '../../archive/read.ts';
 import { failure, shown, usageError } from '../../errors.ts';
 import { parseTable } from '../../fs/parse-json.ts';
 import { contentOf, namesIn } from '../../fs/paths.ts';
-import { decompress, ZstdError } from '../../zstd/decompress.ts';
-import { machineDefect, PLATFORMS, PROVENANCE_FILE, runtimeNames, type VmPlatform } from '../runtime-files.ts';
+import { decompress, readContent, ZstdError } from '../../zstd/decompress.ts';
+import {
+  machineDefect,
+  PLATFORMS,
+  PROVENANCE_FILE,
+  provenanceOf,
+  runtimeNames,
+  type VmPlatform,
+} from '../runtime-files.ts';
+import type { RuntimeConfig } from './config.ts';
+import { readRecord, sha256Of } from './record.ts';
 
 /** The files by their names; those that the platform's table does not have are left out. */
 export type Contents = Map<string, Buffer>;
@@ -110,4 +119,22 @@ export function readLibraries(platform: VmPlatform, { krun, krunfw }: BuiltLibra
     contents.set(name, content);
   }
   return contents;
+}
+
+/** A program that was verified before, of the same version: it needs no network. */
+export function stagedProgram(
+  name: 'gvproxy' | 'umoci',
+  { directory, platform, versions }: RuntimeConfig,
+): Buffer | undefined {
+  const provenance = provenanceOf(directory);
+  const version = name === 'gvproxy' ? versions.GVPROXY_VERSION : versions.UMOCI_VERSION;
+  if (provenance?.platform !== platform || provenance[`${name}_version`] !== version) return undefined;
+  const path = join(directory, `${name}.zst`);
+  try {
+    const { files, verified } = readRecord(directory) ?? {};
+    const isVerified = verified !== undefined && sha256Of(contentOf(path)) === files?.[`${name}.zst`];
+    return isVerified ? readContent(path) : undefined;
+  } catch {
+    return undefined;
+  }
 }

@@ -99,7 +99,7 @@ export function partsOf(env: Environment, platform: VmPlatform, versions: Runtim
     runtime: {
       what: `VM runtime for ${platform}`,
       repository: checked(env, 'GITHUB_REPOSITORY', /^[\w.-]+\/[\w.-]+$/, 'is OWNER/NAME'),
-      tag: checked(env, 'VM_RUNTIME_RELEASE_TAG', /^[\w+-][\w.+/-]*$/, 'is a tag'),
+      tag: checked(env, 'VM_RUNTIME_RELEASE_TAG', /^\w[\w.+/-]*$/, 'is a tag'),
       names: [`vm-runtime-${platform}.tar.zst`],
       isRolling: true,
     },

@@ -11,9 +11,15 @@ import { asOwner } from '../../fs/ownership.ts';
 import { contentOf, namesIn } from '../../fs/paths.ts';
 import { verifyPlaces } from '../../fs/places.ts';
 import { thisHost } from '../../host.ts';
-import { readContent } from '../../zstd/decompress.ts';
-import { provenanceOf, runtimeDefects, type VmPlatform } from '../runtime-files.ts';
-import { type Collected, type Contents, findLibraries, readLibraries, readRuntimeArchive } from './collect.ts';
+import { runtimeDefects, type VmPlatform } from '../runtime-files.ts';
+import {
+  type Collected,
+  type Contents,
+  findLibraries,
+  readLibraries,
+  readRuntimeArchive,
+  stagedProgram,
+} from './collect.ts';
 import { type RuntimeConfig, resolveCompressSource, resolveRuntimeConfig } from './config.ts';
 import { planCompression, planDownload, type RuntimePlan } from './plan.ts';
 import { provenanceText, readBuildFacts } from './provenance.ts';
@@ -174,23 +180,8 @@ export async function addProgram(
   releases: Releases,
 ): Promise<void> {
   if (contents.has(name)) return;
-  const content = staged(name, config) ?? (await releases.fetch(config[name])).content;
+  const content = stagedProgram(name, config) ?? (await releases.fetch(config[name])).content;
   contents.set(name, content);
-}
-
-/** A program that was verified before, of the same version: it needs no network. */
-function staged(name: 'gvproxy' | 'umoci', { directory, platform, versions }: RuntimeConfig): Buffer | undefined {
-  const provenance = provenanceOf(directory);
-  const version = name === 'gvproxy' ? versions.GVPROXY_VERSION : versions.UMOCI_VERSION;
-  if (provenance?.platform !== platform || provenance[`${name}_version`] !== version) return undefined;
-  const path = join(directory, `${name}.zst`);
-  try {
-    const { files, verified } = readRecord(directory) ?? {};
-    const isVerified = verified !== undefined && sha256Of(contentOf(path)) === files?.[`${name}.zst`];
-    return isVerified ? readContent(path) : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 /** Nothing of a finished download is needed any more. */

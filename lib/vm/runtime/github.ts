@@ -8,77 +8,81 @@ import { failure, oneLine, shown } from '../../errors.ts';
 import { isTable, parseTable } from '../../fs/parse-json.ts';
 import { Progress } from '../../net/progress.ts';
 import { networkSetback, setbackOf } from '../../net/responses.ts';
-import { type Command, cmd } from '../../process/command.ts';
+import { cmd } from '../../process/command.ts';
 import type { ProbeResult } from '../../process/result.ts';
 import { findProgram } from '../../process/which.ts';
 import type { ReleaseFile } from './config.ts';
 
-const PROBE_MS = 15_000;
 /** A slow line may take this long for 60 MB. */
 const DOWNLOAD_MS = 3_600_000;
 const WATCH_MS = 1000;
 const API_MS = 15_000;
+const ATTESTATION_MS = 60_000;
 
 /** What is not there, as `gh` says it: the release, or the file in it. */
 const ABSENT = /release not found|no assets match/i;
 /** What `gh` says when it cannot look an attestation up, rather than that one is missing or wrong. */
-const UNCHECKED = /unknown command|dial tcp|no such host|timeout|connection|HTTP 5\d\d|HTTP 401|gh auth login/i;
+const UNCHECKED = /unknown command|dial tcp|no such host|timeout|connection|HTTP 5\d\d/i;
+const SIGNED_OUT = /gh auth login|not logged in|HTTP 401|GH_TOKEN/i;
 
 /** What the release's API states of a file: its SHA-256, or why there is none. */
 export type Statement = { readonly sha256: string } | { readonly reason: string; readonly isAbsent?: true };
 
-/** `gh`, as the user who called sudo has set it up. */
+/** `gh`, as the user who called sudo has set it up. Whether it is signed in is told by the first thing that it does. */
 export class GitHubCli {
   readonly #ctx: RunnerContext;
-  #signedIn: Promise<boolean> | undefined;
+  #isUsable: boolean;
 
   constructor(ctx: RunnerContext) {
     this.#ctx = ctx;
+    this.#isUsable = findProgram('gh', ctx.env) !== undefined;
   }
 
-  /** Whether there is a `gh` that is signed in; probed once. */
-  isSignedIn(): Promise<boolean> {
-    this.#signedIn ??= this.#probeSignedIn();
-    return this.#signedIn;
-  }
-
-  async #probeSignedIn(): Promise<boolean> {
-    if (findProgram('gh', this.#ctx.env) === undefined) return false;
-    return (await this.#probe(['auth', 'status', '--hostname', 'github.com'], PROBE_MS)).ok;
+  /** Whether there is a `gh`, and nothing is known to be wrong with it. */
+  get isUsable(): boolean {
+    return this.#isUsable;
   }
 
   /**
-   * Downloads a file of a release into a directory.
+   * Downloads a file of a release into a directory. A `gh` that fails is not used again.
    * @param size how much of it is there
-   * @returns its path; `undefined` where there is no such release or file
-   * @throws failure with gh's own reason
+   * @returns its path, `absent` where there is no such release or file, `failed` where gh cannot tell
    */
   async download(
     { repository, tag, what }: ReleaseFile,
     name: string,
     directory: string,
     size: () => number,
-  ): Promise<string | undefined> {
-    const progress = new Progress(this.#ctx.terminal, what);
+  ): Promise<{ readonly path: string } | 'absent' | 'failed'> {
+    const { terminal } = this.#ctx;
+    terminal.say(`downloading ${name} of ${repository} ${tag} with gh`);
+    const progress = new Progress(terminal, what);
     const watch = setInterval(() => progress.update(size(), undefined), WATCH_MS);
     const args = ['release', 'download', tag, '--repo', repository, '--pattern', name, '--dir', directory, '--clobber'];
     const result = await this.#probe(args, DOWNLOAD_MS).finally(() => clearInterval(watch));
-    if (result.ok) return join(directory, name);
-    if (ABSENT.test(result.reason)) return undefined;
-    throw failure(`${what}: gh cannot download ${name}: ${oneLine(result.reason)}; try again, or sign out of gh`);
+    if (result.ok) return { path: join(directory, name) };
+    if (ABSENT.test(result.reason)) return 'absent';
+    this.#isUsable = false;
+    const why = SIGNED_OUT.test(result.reason) ? 'is not signed in' : `fails: ${oneLine(result.reason)}`;
+    terminal.say(`gh ${why}; going on without it`);
+    return 'failed';
   }
 
-  /** What came of the attestation of a file: verified, or why it could not be looked up. */
-  async verifyAttestation({ repository, what }: ReleaseFile, path: string): Promise<{ readonly unchecked?: string }> {
-    const result = await this.#probe(['attestation', 'verify', path, '--repo', repository], API_MS * 4);
-    if (result.ok) return {};
+  /**
+   * Verifies the attestation of a file.
+   * @returns why it could not be looked up; `undefined` where it was verified
+   * @throws failure where gh does not accept it
+   */
+  async attestationProblem({ repository, what }: ReleaseFile, path: string): Promise<string | undefined> {
+    const result = await this.#probe(['attestation', 'verify', path, '--repo', repository], ATTESTATION_MS);
+    if (result.ok) return undefined;
     const reason = oneLine(result.reason);
-    if (result.timedOut === true || UNCHECKED.test(reason)) return { unchecked: reason };
+    if (result.timedOut === true || UNCHECKED.test(reason) || SIGNED_OUT.test(reason)) return reason;
     throw failure(`${what} is refused: gh attestation verify does not accept it: ${reason}`);
   }
 
   #probe(args: readonly string[], timeoutMs: number): Promise<ProbeResult> {
-    const command: Command = cmd({ cwd: '/', asInvoker: true, env: { GH_PROMPT_DISABLED: '1' } })`gh ${args}`;
+    const command = cmd({ cwd: '/', asInvoker: true, env: { GH_PROMPT_DISABLED: '1' } })`gh ${args}`;
     return this.#ctx.runner.probe(command, timeoutMs);
   }
 }

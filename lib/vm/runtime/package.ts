@@ -18,6 +18,7 @@ import { PROVENANCE_FILE, runtimeNames, type VmPlatform } from '../runtime-files
 import { type BuiltLibraries, type Contents, findLibraries, readLibraries } from './collect.ts';
 import { besideRuntime, type RuntimeConfig, resolveRuntimeConfig } from './config.ts';
 import { addProgram } from './execute.ts';
+import { verifyPrograms } from './plan.ts';
 import { provenanceText, readBuildFacts } from './provenance.ts';
 import { Releases } from './releases.ts';
 import { downloadLine } from './report.ts';
@@ -63,6 +64,7 @@ function planPackage({ env, startDirectory }: RunnerContext, flags: PackageFlags
     absolutePath(startDirectory, flags['build-dir']),
     ...(custom === undefined ? [] : [custom]),
   ] as const;
+  verifyPrograms(config);
   const libraries = findLibraries(flags.platform, directories, 'name the directory of a whole build with --build-dir');
   return { config, directories, libraries, output: absolutePath(startDirectory, flags.output) };
 }

@@ -5,11 +5,11 @@
  * They belong to the suite: who can change a checkout cannot change what is trusted.
  */
 
-import { shown, usageError } from '../../errors.ts';
+import { shown, type TaskError, usageError } from '../../errors.ts';
 import { writeWhole } from '../../fs/atomic-write.ts';
 import { parseTable } from '../../fs/parse-json.ts';
 import { contentOf } from '../../fs/paths.ts';
-import type { ReleaseFile } from './config.ts';
+import type { ReleaseConfig, ReleaseFile } from './config.ts';
 
 /** The command that records what is missing. */
 export const UPDATE_COMMAND = 'tasks/vm/vm-setup.ts --update-pins';
@@ -34,6 +34,26 @@ export function readPins(path: string): Pins {
   if (wrong === undefined) return new Map(entries as [string, string][]);
   const what = wrong[0] === '' ? 'is not a table in JSON' : `has no SHA-256 for ${shown(wrong[0])}`;
   throw usageError(`${path} ${what}; get the file back, or record it again with ${UPDATE_COMMAND}`);
+}
+
+/**
+ * The recorded digests of a file, by the names that it may have.
+ * @returns empty where none is recorded
+ */
+export function pinsOf(pins: Pins, file: ReleaseFile): { readonly name: string; readonly sha256: string }[] {
+  return file.names.flatMap((name) => {
+    const sha256 = pins.get(releasePath(file, name));
+    return sha256 === undefined ? [] : [{ name, sha256 }];
+  });
+}
+
+/**
+ * The refusal of a file that nothing is recorded of: no program may be embedded that anybody could have put there.
+ * @param reason why nothing else tells what it has to be
+ */
+export function unpinned({ baseUrl }: ReleaseConfig, file: ReleaseFile, reason = ''): TaskError {
+  const url = `${baseUrl}/${releasePath(file, file.names[0])}`;
+  return usageError(`${file.what}: no SHA-256 of ${url} is recorded${reason}; record it with ${UPDATE_COMMAND}`);
 }
 
 export function writePins(path: string, pins: Pins): void {

@@ -7,9 +7,9 @@ import { shown, usageError } from '../../errors.ts';
 import { isFile } from '../../fs/atomic-write.ts';
 import { buildDirectory } from '../libkrun/config.ts';
 import { type RuntimeDefect, runtimeDefects } from '../runtime-files.ts';
-import { findLibraries } from './collect.ts';
+import { findLibraries, stagedProgram } from './collect.ts';
 import type { RuntimeConfig } from './config.ts';
-import { readPins } from './pins.ts';
+import { pinsOf, readPins, unpinned } from './pins.ts';
 import { verifyReplaceable } from './stage.ts';
 
 /** Where the files come from. */
@@ -55,13 +55,25 @@ export function planDownload(config: RuntimeConfig, isForced: boolean, isContent
   return { config, source: { kind: 'release' }, defects, isForced, isContent };
 }
 
-/** Plans to stage a local build, whatever is there. */
+/**
+ * Plans to stage a local build, whatever is there.
+ * @throws usageError where the directory cannot be replaced, or a program that is needed besides cannot be verified
+ */
 export function planBuild(config: RuntimeConfig, isForced: boolean): RuntimePlan {
   verifyReplaceable(config.directory);
-  readPins(config.release.pinsPath);
+  verifyPrograms(config);
   const defects = runtimeDefects(config.directory, config.platform);
   const directories = libraryDirectories(config.root);
   return { config, source: { kind: 'build', directories }, defects, isForced, isContent: false };
+}
+
+/** @throws usageError for a program that is neither staged nor has a recorded digest */
+export function verifyPrograms(config: RuntimeConfig): void {
+  const pins = readPins(config.release.pinsPath);
+  for (const name of ['gvproxy', 'umoci'] as const) {
+    const isKnown = stagedProgram(name, config) !== undefined || pinsOf(pins, config[name]).length > 0;
+    if (!isKnown) throw unpinned(config.release, config[name]);
+  }
 }
 
 /**

@@ -8,7 +8,7 @@
 import { lstatSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RunnerContext } from '../../build-env.ts';
-import { failure, usageError } from '../../errors.ts';
+import { failure } from '../../errors.ts';
 import { asOwner, makeDirectory } from '../../fs/ownership.ts';
 import { contentOf } from '../../fs/paths.ts';
 import { download, NoSuchFile } from '../../net/download.ts';
@@ -16,7 +16,7 @@ import { Progress } from '../../net/progress.ts';
 import { useProxies } from '../../net/proxy.ts';
 import type { ReleaseConfig, ReleaseFile } from './config.ts';
 import { GitHubCli, readStatement, type Statement } from './github.ts';
-import { type Pins, readPins, releasePath, UPDATE_COMMAND } from './pins.ts';
+import { type Pins, pinsOf, readPins, releasePath, UPDATE_COMMAND, unpinned } from './pins.ts';
 import { sha256Of } from './record.ts';
 
 /** What a file has to be, before it is downloaded. */
@@ -68,26 +68,17 @@ export class Releases {
    * @throws usageError where nothing tells: no program may be embedded that anybody could have put there
    */
   async expect(file: ReleaseFile): Promise<readonly [Expectation, ...Expectation[]]> {
-    const pinned = file.names.flatMap((name) => {
-      const sha256 = this.#pins.get(releasePath(file, name));
-      return sha256 === undefined ? [] : [{ name, sha256, source: 'the recorded SHA-256' }];
-    });
-    const [first, ...rest] = pinned;
+    const [first, ...rest] = pinsOf(this.#pins, file).map((pin) => ({ ...pin, source: 'the recorded SHA-256' }));
     if (first !== undefined) return [first, ...rest];
+    if (!file.isRolling) throw unpinned(this.#config, file);
     const [name] = file.names;
-    const url = `${this.#config.baseUrl}/${releasePath(file, name)}`;
-    const remedy = `record it with ${UPDATE_COMMAND}`;
-    if (!file.isRolling) throw usageError(`${file.what}: no SHA-256 of ${url} is recorded; ${remedy}`);
-    const [statement, canAttest] = await Promise.all([this.statement(file), this.#gh.isSignedIn()]);
+    const statement = await this.statement(file);
     if ('sha256' in statement) {
       return [{ name, sha256: statement.sha256, source: "the SHA-256 that the release's API states" }];
     }
     if (statement.isAbsent) throw absent(file, this.#config);
-    if (canAttest) return [{ name, sha256: undefined, source: 'its attestation' }];
-    throw usageError(
-      `${file.what}: nothing tells the SHA-256 of ${url}: none is recorded, gh is not there or not signed in, and ` +
-        `${statement.reason}; ${remedy}`,
-    );
+    if (this.#gh.isUsable) return [{ name, sha256: undefined, source: 'its attestation' }];
+    throw unpinned(this.#config, file, `, gh is not on PATH, and ${statement.reason}`);
   }
 
   /** What the release's API states of a file. */
@@ -126,10 +117,10 @@ export class Releases {
   async #arrive(file: ReleaseFile, name: string, sha256: string | undefined): Promise<Arrived | undefined> {
     const { signals, terminal } = this.#ctx;
     makeDirectory(this.#scratch, 0o700);
-    if (!this.#config.isMirror && (await this.#gh.isSignedIn())) {
-      const path = join(this.#scratch, name);
-      const found = await this.#gh.download(file, name, this.#scratch, () => sizeOf(path));
-      return found === undefined ? undefined : { path: found, content: contentOf(found), isContinued: false };
+    if (!this.#config.isMirror && this.#gh.isUsable) {
+      const result = await this.#gh.download(file, name, this.#scratch, () => sizeOf(join(this.#scratch, name)));
+      if (result === 'absent') return undefined;
+      if (result !== 'failed') return { path: result.path, content: contentOf(result.path), isContinued: false };
     }
     const url = `${this.#config.baseUrl}/${releasePath(file, name).split('/').map(encodeURIComponent).join('/')}`;
     // Another version of the file is another part.
@@ -164,19 +155,20 @@ export class Releases {
       }
       throw mismatch(file, expectation, sha256, content);
     }
-    const attested = file.isRolling && (await this.#attestation(file, expectation, path));
+    // What is recorded is what was looked at: only a digest that GitHub states needs more.
+    const isPinned = pinsOf(this.#pins, file).length > 0;
+    const attested = file.isRolling && !isPinned && (await this.#attestation(file, expectation, path));
     return { content, sha256, verified: attested ? `${expectation.source}, and its attestation` : expectation.source };
   }
 
   /** @returns whether the attestation was verified in addition to a digest */
   async #attestation(file: ReleaseFile, { sha256 }: Expectation, path: string): Promise<boolean> {
-    if (!(await this.#gh.isSignedIn())) return false;
-    const { unchecked } = await this.#gh.verifyAttestation(file, path);
-    if (unchecked === undefined) return sha256 !== undefined;
+    const problem = this.#gh.isUsable ? await this.#gh.attestationProblem(file, path) : 'gh cannot be used';
+    if (problem === undefined) return sha256 !== undefined;
     if (sha256 === undefined) {
-      throw failure(`${file.what} cannot be verified: ${unchecked}; record its SHA-256 with ${UPDATE_COMMAND}`);
+      throw failure(`${file.what} cannot be verified: ${problem}; record its SHA-256 with ${UPDATE_COMMAND}`);
     }
-    this.#ctx.terminal.warn(`${file.what}: its attestation could not be checked: ${unchecked}`);
+    if (this.#gh.isUsable) this.#ctx.terminal.warn(`${file.what}: its attestation could not be checked: ${problem}`);
     return false;
   }
 }

@@ -5,20 +5,23 @@
 import type { RunnerContext } from '../../build-env.ts';
 import { findCheckout } from '../../checkout.ts';
 import { readVariable } from '../../cli/env.ts';
-import { usageError } from '../../errors.ts';
 import { whileLocked } from '../../fs/lock.ts';
 import { files, verifyPlaces } from '../../fs/places.ts';
 import { thisHost } from '../../host.ts';
+import { resolveLibkrunConfig, thisBuildHost } from '../libkrun/config.ts';
+import { executeLibkrun, prepareLibkrun } from '../libkrun/execute.ts';
+import { libkrunDryRunLines, libkrunReportLines } from '../libkrun/report.ts';
 import { type RuntimeConfig, resolveRuntimeConfig } from './config.ts';
 import { runPlan } from './execute.ts';
-import { planDownload } from './plan.ts';
+import { planBuild, planDownload } from './plan.ts';
 import { Releases } from './releases.ts';
-import { downloadLine } from './report.ts';
-import { downloadsOf, runtimeLock } from './stage.ts';
+import { downloadLine, runtimeLines } from './report.ts';
+import { downloadsOf, runtimeLock, runtimePlaces } from './stage.ts';
 import { filesToPin, updatePins } from './update-pins.ts';
 
 export interface SetupFlags {
   readonly 'from-source': boolean;
+  readonly 'install-deps': boolean;
   readonly force: boolean;
   readonly 'update-pins': boolean;
   readonly 'dry-run': boolean;
@@ -34,8 +37,21 @@ export async function setUpRuntime(ctx: RunnerContext, flags: SetupFlags): Promi
   const isFromSource = flags['from-source'] || readVariable(env, 'FROM_SOURCE');
   const config = resolveRuntimeConfig(env, root, startDirectory, thisHost());
   if (flags['update-pins']) return recordDigests(ctx, config, flags['dry-run']);
-  if (isFromSource) throw usageError('--from-source is not there yet');
+  if (isFromSource) return buildAndStage(ctx, config, flags);
   await runPlan(ctx, planDownload(config, flags.force, true), flags['dry-run']);
+}
+
+/** The new build is what is staged, whatever is there. */
+async function buildAndStage(ctx: RunnerContext, config: RuntimeConfig, flags: SetupFlags): Promise<void> {
+  const { env, runner, startDirectory, terminal } = ctx;
+  const plan = planBuild(config, flags.force);
+  verifyPlaces(terminal, runtimePlaces(config.directory));
+  const libkrun = resolveLibkrunConfig(env, config.root, startDirectory, thisBuildHost(), flags['install-deps']);
+  const prepared = await prepareLibkrun(ctx, libkrun);
+  if (flags['dry-run']) return terminal.result(...libkrunDryRunLines(runner, prepared), ...runtimeLines(plan));
+  const record = await executeLibkrun(ctx, prepared);
+  for (const line of libkrunReportLines(libkrun, record)) terminal.say(line);
+  await runPlan(ctx, plan, false);
 }
 
 async function recordDigests(ctx: RunnerContext, config: RuntimeConfig, isDryRun: boolean): Promise<void> {
