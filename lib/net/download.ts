@@ -13,7 +13,7 @@ import { EXIT, named, TaskError } from '../errors.ts';
 import { asOwner } from '../fs/ownership.ts';
 import { networkSetback, type Setback, setbackOf } from './responses.ts';
 
-/** Attempts without a new byte before it is given up, and attempts in all. */
+/** Attempts without a new byte before it is given up where nothing else is said, and attempts in all. */
 const ATTEMPTS_MAX = 5;
 const ATTEMPTS_IN_ALL = 30;
 const PAUSE_MS = 1000;
@@ -26,6 +26,8 @@ export interface DownloadRequest {
   readonly isVerified: boolean;
   /** How long a server may send nothing. */
   readonly stallMs: number;
+  /** Attempts without a new byte before it is given up. */
+  readonly attempts?: number;
 }
 
 export interface DownloadEffects {
@@ -92,7 +94,7 @@ async function repeat(transfer: Transfer, effects: DownloadEffects): Promise<voi
       if (!(error instanceof AttemptFailed)) throw error;
       const { pauseMs, passes, reason, status } = error.setback;
       fruitless = transfer.received > before ? 0 : fruitless + 1;
-      const isOver = !passes || fruitless >= ATTEMPTS_MAX || attempt >= ATTEMPTS_IN_ALL;
+      const isOver = !passes || fruitless >= (transfer.request.attempts ?? ATTEMPTS_MAX) || attempt >= ATTEMPTS_IN_ALL;
       if (isOver) throw givenUp(transfer.request.url, reason, status);
       const wait = pauseMs ?? PAUSE_MS * 2 ** Math.max(0, fruitless - 1);
       effects.say(`${transfer.request.url}: ${reason}; trying again in ${seconds(wait)}`);

@@ -17,7 +17,7 @@ const NETWORK_REASONS: Readonly<Record<string, { readonly reason: string; readon
     passes: false,
   },
   EAI_AGAIN: { reason: 'its host cannot be looked up now; check the network', passes: true },
-  ECONNREFUSED: { reason: 'the server does not accept connections', passes: true },
+  ECONNREFUSED: { reason: 'the server, or the proxy, does not accept connections', passes: true },
   ECONNRESET: { reason: 'the server broke the connection off', passes: true },
   EPIPE: { reason: 'the server broke the connection off', passes: true },
   ETIMEDOUT: { reason: 'the connection timed out', passes: true },

@@ -88,13 +88,18 @@ export class FakeRuntime extends FakeCheckout {
     this.suite.setPins({ ...this.suite.pins(), [path]: sha256(content) });
   }
 
+  /** Variables with which releases come from the server. */
+  releaseEnv(): Record<string, string> {
+    return { OPENSHELL_RELEASE_BASE_URL: this.server.url, OPENSHELL_DOWNLOAD_TIMEOUT: '1' };
+  }
+
   run(
     task: string,
     args: readonly string[] = [],
     extra: Readonly<Record<string, string>> = {},
     options: Partial<TaskOptions> = {},
   ): Promise<TaskResult> {
-    const env = this.env({ OPENSHELL_RELEASE_BASE_URL: this.server.url, OPENSHELL_DOWNLOAD_TIMEOUT: '1', ...extra });
+    const env = this.env({ ...this.releaseEnv(), ...extra });
     return this.suite.run(`vm/${task}`, args, { cwd: this.root, env, ...options });
   }
 

@@ -2,13 +2,11 @@
 
 /** Setting a VM runtime up: its files are got, verified, compressed and put in place, one run at a time. */
 
-import { lstatSync, rmdirSync, rmSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import type { RunnerContext } from '../../build-env.ts';
 import { findCheckout } from '../../checkout.ts';
 import { whileLocked } from '../../fs/lock.ts';
-import { asOwner } from '../../fs/ownership.ts';
-import { contentOf, namesIn } from '../../fs/paths.ts';
+import { contentOf } from '../../fs/paths.ts';
 import { verifyPlaces } from '../../fs/places.ts';
 import { thisHost } from '../../host.ts';
 import { runtimeDefects, type VmPlatform } from '../runtime-files.ts';
@@ -24,7 +22,7 @@ import { type RuntimeConfig, resolveCompressSource, resolveRuntimeConfig } from 
 import { planCompression, planDownload, type RuntimePlan } from './plan.ts';
 import { provenanceText, readBuildFacts } from './provenance.ts';
 import { readRecord, type StagingRecord, sha256Of } from './record.ts';
-import { Releases } from './releases.ts';
+import { Releases, removeDownloads } from './releases.ts';
 import { presentLine, reasonText, runtimeLines, stagedLines } from './report.ts';
 import { downloadsOf, recoverRuntime, runtimeLock, runtimePlaces, type Staged, stageRuntime } from './stage.ts';
 
@@ -95,7 +93,7 @@ export async function executeRuntime(ctx: RunnerContext, plan: RuntimePlan): Pro
     const ready = await collect(ctx, plan, releases, isComplete);
     if (ready === undefined) return terminal.say(presentLine(plan));
     const staged = await stage(ctx, plan, ready);
-    removeDownloads(config.directory);
+    removeDownloads(downloadsOf(config.directory));
     for (const line of stagedLines(plan, staged)) terminal.say(line);
   });
 }
@@ -182,14 +180,4 @@ export async function addProgram(
   if (contents.has(name)) return;
   const content = stagedProgram(name, config) ?? (await releases.fetch(config[name])).content;
   contents.set(name, content);
-}
-
-/** Nothing of a finished download is needed any more. */
-function removeDownloads(directory: string): void {
-  const downloads = downloadsOf(directory);
-  if (lstatSync(downloads, { throwIfNoEntry: false })?.isDirectory() !== true) return;
-  asOwner(downloads, () => {
-    for (const name of namesIn(downloads)) rmSync(join(downloads, name), { force: true });
-  });
-  asOwner(dirname(downloads), () => rmdirSync(downloads));
 }

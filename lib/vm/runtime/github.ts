@@ -4,10 +4,12 @@
 
 import { join } from 'node:path';
 import type { RunnerContext } from '../../build-env.ts';
-import { failure, oneLine, shown } from '../../errors.ts';
+import { failure, InterruptedError, oneLine, shown, TaskError } from '../../errors.ts';
+import { makeDirectory } from '../../fs/ownership.ts';
 import { isTable, parseTable } from '../../fs/parse-json.ts';
+import { contentOf } from '../../fs/paths.ts';
+import { download } from '../../net/download.ts';
 import { Progress } from '../../net/progress.ts';
-import { networkSetback, setbackOf } from '../../net/responses.ts';
 import { cmd } from '../../process/command.ts';
 import type { ProbeResult } from '../../process/result.ts';
 import { findProgram } from '../../process/which.ts';
@@ -17,6 +19,7 @@ import type { ReleaseFile } from './config.ts';
 const DOWNLOAD_MS = 3_600_000;
 const WATCH_MS = 1000;
 const API_MS = 15_000;
+const API_ATTEMPTS = 3;
 const ATTESTATION_MS = 60_000;
 
 /** What is not there, as `gh` says it: the release, or the file in it. */
@@ -87,25 +90,29 @@ export class GitHubCli {
   }
 }
 
-/** Asks the API what the SHA-256 of a release's file is. */
+/**
+ * Asks the API what the SHA-256 of a release's file is.
+ * @param scratch a directory of this run
+ */
 export async function readStatement(
+  { signals, terminal }: RunnerContext,
   apiUrl: string,
   { repository, tag }: ReleaseFile,
   name: string,
-  signal: AbortSignal,
+  scratch: string,
 ): Promise<Statement> {
   const url = `${apiUrl}/repos/${repository}/releases/tags/${encodeURIComponent(tag)}`;
+  const path = join(scratch, 'release.json');
+  makeDirectory(scratch, 0o700);
   try {
-    const headers = { accept: 'application/vnd.github+json', 'user-agent': 'openshell-tasks' };
-    const response = await fetch(url, { headers, signal: AbortSignal.any([signal, AbortSignal.timeout(API_MS)]) });
-    const setback = setbackOf(response.status, response.headers, Date.now());
-    if (setback !== undefined) return { reason: `${url}: ${setback.reason}` };
-    return statementOf(await response.text(), name) ?? { reason: `${url} states none` };
+    await download(
+      { url, path, isVerified: false, stallMs: API_MS, attempts: API_ATTEMPTS },
+      { signal: signals.aborted, update: () => undefined, say: (text) => terminal.say(text) },
+    );
+    return statementOf(contentOf(path).toString(), name) ?? { reason: `${url} states none` };
   } catch (error) {
-    signal.throwIfAborted();
-    const reason = networkSetback(error)?.reason;
-    if (reason === undefined && !(error instanceof DOMException)) throw error;
-    return { reason: `${url}: ${reason ?? 'no response in time'}` };
+    if (!(error instanceof TaskError) || error instanceof InterruptedError) throw error;
+    return { reason: error.message };
   }
 }
 

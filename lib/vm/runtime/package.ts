@@ -20,7 +20,7 @@ import { besideRuntime, type RuntimeConfig, resolveRuntimeConfig } from './confi
 import { addProgram } from './execute.ts';
 import { verifyPrograms } from './plan.ts';
 import { provenanceText, readBuildFacts } from './provenance.ts';
-import { Releases } from './releases.ts';
+import { Releases, removeDownloads } from './releases.ts';
 import { downloadLine } from './report.ts';
 
 const MODE = 0o644;
@@ -108,6 +108,7 @@ async function pack(ctx: RunnerContext, plan: PackagePlan): Promise<void> {
   };
   const heading = `compression of ${megabytes(archive.length)} (zstd level ${LEVEL})`;
   await terminal.section('compression', () => replaceWhole(output, MODE, fill), heading);
+  removeDownloads(scratchOf(plan));
   for (const { path, content } of members) terminal.say(`packed: ${path} (${megabytes(content.length)})`);
   terminal.say(`packed for ${config.platform} in ${dirname(output)}; the time of its files: ${facts.time}`);
 }

@@ -5,12 +5,12 @@
  * for the rolling release of the runtime, the one that the release's API states.
  */
 
-import { lstatSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { lstatSync, rmdirSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import type { RunnerContext } from '../../build-env.ts';
 import { failure } from '../../errors.ts';
 import { asOwner, makeDirectory } from '../../fs/ownership.ts';
-import { contentOf } from '../../fs/paths.ts';
+import { contentOf, namesIn } from '../../fs/paths.ts';
 import { download, NoSuchFile } from '../../net/download.ts';
 import { Progress } from '../../net/progress.ts';
 import { useProxies } from '../../net/proxy.ts';
@@ -83,7 +83,7 @@ export class Releases {
 
   /** What the release's API states of a file. */
   statement(file: ReleaseFile): Promise<Statement> {
-    return readStatement(this.#config.apiUrl, file, file.names[0], this.#ctx.signals.aborted);
+    return readStatement(this.#ctx, this.#config.apiUrl, file, file.names[0], this.#scratch);
   }
 
   /**
@@ -193,4 +193,13 @@ function absent({ names, repository, tag, what }: ReleaseFile, { baseUrl }: Rele
 
 function sizeOf(path: string): number {
   return lstatSync(path, { throwIfNoEntry: false })?.size ?? 0;
+}
+
+/** Removes the directory of downloads: nothing of what was verified is needed any more. */
+export function removeDownloads(scratch: string): void {
+  if (lstatSync(scratch, { throwIfNoEntry: false })?.isDirectory() !== true) return;
+  asOwner(scratch, () => {
+    for (const name of namesIn(scratch)) rmSync(join(scratch, name), { force: true });
+  });
+  asOwner(dirname(scratch), () => rmdirSync(scratch));
 }

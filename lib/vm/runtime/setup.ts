@@ -14,7 +14,7 @@ import { libkrunDryRunLines, libkrunReportLines } from '../libkrun/report.ts';
 import { type RuntimeConfig, resolveRuntimeConfig } from './config.ts';
 import { runPlan } from './execute.ts';
 import { planBuild, planDownload } from './plan.ts';
-import { Releases } from './releases.ts';
+import { Releases, removeDownloads } from './releases.ts';
 import { downloadLine, runtimeLines } from './report.ts';
 import { downloadsOf, runtimeLock, runtimePlaces } from './stage.ts';
 import { filesToPin, updatePins } from './update-pins.ts';
