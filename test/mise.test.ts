@@ -27,6 +27,7 @@ const USED_BY_PATH = [
   'tasks/setup-zig-cc-wrapper.ts',
   'tasks/verify-glibc-symbols.ts',
   'tasks/verify-static-binary.ts',
+  'tasks/vm/build-libkrun-macos.ts',
   'tasks/vm/build-libkrun.ts',
 ];
 

@@ -69,6 +69,8 @@ const CASES: Readonly<Record<string, Case>> = {
     unlisted: { ZIG },
   },
   'vm/build-libkrun': { runs: [{ args: DRY_RUN }], unlisted: { ZIG } },
+  // It is refused on Linux, once everything has been read.
+  'vm/build-libkrun-macos': { runs: [{ args: DRY_RUN, status: 2 }] },
   sandbox: { runs: [{ args: DRY_RUN }, { args: DRY_RUN, env: { ANTHROPIC_API_KEY: 'x', usage_command: 'a b' } }] },
   'setup-zig-cc-wrapper': {
     runs: [

@@ -198,6 +198,8 @@ export const BUILD_VARIABLES = {
   LIBCLANG_PATH: path('directory of libclang.so, for libkrun', {
     otherwise: "llvm-config's, else the system's newest",
   }),
+  LIBRARY_PATH: text("the linker's own, where libkrun is built on macOS"),
+  DYLD_LIBRARY_PATH: text("the loader's own, where libkrun is built on macOS"),
   ZIG: path('path of zig, for C compilers', { otherwise: 'from PATH, else mise' }),
   GITHUB_ENV: path('file that the variables are appended to; nothing is printed then'),
   OPENSHELL_BUILD_NOFILE_GUARD: text('whether the open-file limit is raised for what a task starts: auto, on or off', {

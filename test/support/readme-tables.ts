@@ -16,6 +16,7 @@ const SHORT_NAMES: Readonly<Record<string, string>> = {
   'docker-publish-multiarch': 'publish',
   'vm/build-supervisor-bundle': 'vm bundle',
   'vm/build-libkrun': 'libkrun',
+  'vm/build-libkrun-macos': 'libkrun on macOS',
   sandbox: 'sandbox',
   'setup-zig-cc-wrapper': 'zig wrapper',
   gateway: 'gateway',

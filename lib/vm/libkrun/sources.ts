@@ -7,7 +7,7 @@
 
 import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import type { RunnerContext } from '../../build-env.ts';
+import type { Runner, RunnerContext } from '../../build-env.ts';
 import { describeError, EXIT, failure, InterruptedError } from '../../errors.ts';
 import { asOwner } from '../../fs/ownership.ts';
 import { type Command, cmd } from '../../process/command.ts';
@@ -66,7 +66,12 @@ export async function checkOut({ runner, terminal }: RunnerContext, source: Sour
   if (isThere) for (const lock of LOCKS) asOwner(repository, () => rmSync(join(repository, lock), { force: true }));
   const head = isThere ? await runner.probe(git('rev-parse', '--verify', 'HEAD'), PROBE_TIMEOUT_MS) : undefined;
   if (head?.ok === true) {
-    await refuseChanges(() => runner.read(git('status', '--porcelain', '--untracked-files=no')), directory);
+    const changes = await changesIn(runner, source);
+    if (changes !== '') {
+      throw failure(
+        `${directory} has changes that are not in its commit (${changes.split('\n').join(', ')}); undo them or remove it`,
+      );
+    }
   }
   if (head?.ok === true && head.output === commit) {
     terminal.say(`${source.name} is at ${commit} already`);
@@ -81,13 +86,9 @@ export async function checkOut({ runner, terminal }: RunnerContext, source: Sour
   throw failure(`${directory} is at ${found}, and not at ${wanted} (${ref}); remove it and run this again`);
 }
 
-/** What is built is the commit, and changes of a user are not thrown away. */
-async function refuseChanges(status: () => Promise<string>, directory: string): Promise<void> {
-  const changes = await status();
-  if (changes === '') return;
-  throw failure(
-    `${directory} has changes that are not in its commit (${changes.split('\n').join(', ')}); undo them or remove it`,
-  );
+/** What is in the files of a source, and not in its commit, as `git status` says; empty where nothing is. */
+export function changesIn(runner: Runner, source: Source, ...paths: readonly string[]): Promise<string> {
+  return runner.read(gitIn(source)('status', '--porcelain', '--untracked-files=no', '--', ...paths));
 }
 
 function unfetched({ name, ref, url, variable }: Source, error: unknown): unknown {
