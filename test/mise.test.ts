@@ -29,6 +29,9 @@ const USED_BY_PATH = [
   'tasks/verify-static-binary.ts',
   'tasks/vm/build-libkrun-macos.ts',
   'tasks/vm/build-libkrun.ts',
+  'tasks/vm/compress-vm-runtime.ts',
+  'tasks/vm/download-kernel-runtime.ts',
+  'tasks/vm/package-vm-runtime.ts',
 ];
 
 function taskFiles(): string[] {

@@ -71,6 +71,15 @@ const CASES: Readonly<Record<string, Case>> = {
   'vm/build-libkrun': { runs: [{ args: DRY_RUN }], unlisted: { ZIG } },
   // It is refused on Linux, once everything has been read.
   'vm/build-libkrun-macos': { runs: [{ args: DRY_RUN, status: 2 }] },
+  // Nothing is recorded of the programs that go with a build.
+  'vm/vm-setup': {
+    runs: [{ args: DRY_RUN }, { args: ['--from-source', ...DRY_RUN], status: 2 }],
+  },
+  'vm/download-kernel-runtime': { runs: [{ args: DRY_RUN }] },
+  'vm/compress-vm-runtime': { runs: [{ args: DRY_RUN }] },
+  'vm/package-vm-runtime': {
+    runs: [{ args: ['--platform', 'linux-x86_64', '--build-dir', 'x', '--output', 'y', ...DRY_RUN], status: 2 }],
+  },
   sandbox: { runs: [{ args: DRY_RUN }, { args: DRY_RUN, env: { ANTHROPIC_API_KEY: 'x', usage_command: 'a b' } }] },
   'setup-zig-cc-wrapper': {
     runs: [
@@ -102,7 +111,12 @@ const CASES: Readonly<Record<string, Case>> = {
     unlisted: { ...LAUNCH_WITHOUT_SELECTION, OPENSHELL_SANDBOX_NAMESPACE: NO_EFFECT },
   },
   'gateway-vm': {
-    runs: [{ args: DRY_RUN }, { args: ['--gpu', ...DRY_RUN], env: { OPENSHELL_CARGO_VERSION: '1.2.3' } }],
+    runs: [
+      { args: DRY_RUN },
+      { args: ['--gpu', ...DRY_RUN], env: { OPENSHELL_CARGO_VERSION: '1.2.3' } },
+      // A runtime that is not there is set up.
+      { args: DRY_RUN, env: { OPENSHELL_VM_RUNTIME_COMPRESSED_DIR: 'target/another' } },
+    ],
     unlisted: {
       ...LAUNCH_WITHOUT_SELECTION,
       OPENSHELL_SANDBOX_NAMESPACE: NO_EFFECT,
@@ -134,6 +148,7 @@ async function readBy(task: string, run: Run): Promise<string[]> {
     writeFileSync(join(launch.root, `deploy/docker/Dockerfile.${name}`), 'FROM scratch\n');
   }
   addLibkrun(launch);
+  launch.addPins();
   const notFound = `echo 'status: NotFound' >&2; exit 1`;
   launch.tools.add('openshell', [
     { args: ['status', '-o', 'json'], script: `echo '{"status":"connected"}'` },

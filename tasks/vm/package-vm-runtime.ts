@@ -19,7 +19,8 @@ await runTask(
       'dry-run': { help: 'Print the plan and start nothing.' },
     },
     variables: [
-      ...(['OPENSHELL_ROOT', 'CUSTOM_PROVENANCE_DIR', 'SOURCE_DATE_EPOCH', 'GITHUB_SHA', 'GITHUB_RUN_ID'] as const),
+      ...(['OPENSHELL_ROOT', 'OPENSHELL_VM_RUNTIME_COMPRESSED_DIR', 'CUSTOM_PROVENANCE_DIR'] as const),
+      ...(['SOURCE_DATE_EPOCH', 'GITHUB_SHA', 'GITHUB_RUN_ID'] as const),
       ...READS.releases,
       ...READS.guard,
     ],

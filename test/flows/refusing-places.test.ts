@@ -11,6 +11,7 @@ import { describe, expect, test } from 'vitest';
 import { FakeLaunch } from '../support/fake-launch.ts';
 import { FakeLibkrun } from '../support/fake-libkrun.ts';
 import { builderRow, FakePublishing } from '../support/fake-publishing.ts';
+import { FakeRuntime } from '../support/fake-runtime.ts';
 import { fakeZig } from '../support/fake-zig.ts';
 import { taskNames } from '../support/readme-tables.ts';
 import { requireTools } from '../support/real-tools.ts';
@@ -37,6 +38,14 @@ interface Case {
   readonly isPlanned?: boolean;
 }
 
+const PACKAGE = [
+  '--platform',
+  'linux-x86_64',
+  '--build-dir',
+  'checkout/target/libkrun-build',
+  '--output',
+  'user/out/x',
+];
 const STAMPED = { OPENSHELL_CARGO_VERSION: '1.2.3' };
 /** The task for macOS does, there. */
 const WRITES_NOTHING = [
@@ -53,6 +62,10 @@ const CASES: Readonly<Record<string, Case>> = {
   gateway: { args: ['--driver', 'k8s'] },
   'vm/build-supervisor-bundle': { args: [], env: STAMPED },
   'vm/build-libkrun': { args: [] },
+  'vm/vm-setup': { args: [] },
+  'vm/download-kernel-runtime': { args: [] },
+  'vm/compress-vm-runtime': { args: [] },
+  'vm/package-vm-runtime': { args: PACKAGE },
   'setup-zig-cc-wrapper': { args: [TARGET, TARGET, 'user/wrappers'], isPlanned: false },
 };
 
@@ -60,8 +73,19 @@ test('every task is here', () => {
   expect([...Object.keys(CASES), ...WRITES_NOTHING].sort()).toEqual(taskNames());
 });
 
+/** The tasks of the VM runtime have a server. */
+async function runtimePlaceOf(): Promise<Place> {
+  const fake = await FakeRuntime.start();
+  fake.addBuild();
+  const directory = dirname(fake.tools.directory);
+  return { directory, cwd: directory, env: fake.env(fake.releaseEnv()), suite: fake.suite.root };
+}
+
+const RUNTIME = /^vm\/(vm-setup|download|compress|package)/;
+
 /** A checkout with all that a task needs, in one directory with what the user's variables name. */
 async function placeOf(task: string): Promise<Place> {
+  if (RUNTIME.test(task)) return runtimePlaceOf();
   const isPublish = task === 'docker-publish-multiarch';
   const publishing = isPublish ? new FakePublishing({ builders: { '': CONTAINER } }) : undefined;
   const launch = new FakeLaunch({ docker: { builder: CONTAINER }, podman: {} });

@@ -3,12 +3,13 @@
 /** The tasks that write, each in a place of its own over fake tools, for runs that are killed at any moment. */
 
 import { createHash } from 'node:crypto';
-import { type Dirent, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { type Dirent, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { buildElf } from './elf-builder.ts';
 import { addEngine, imageCheckout } from './fake-engine.ts';
 import { FakeLibkrun, FRAGMENT } from './fake-libkrun.ts';
 import { FakePublishing } from './fake-publishing.ts';
+import { FakeRuntime, runtimeContents } from './fake-runtime.ts';
 import { FakeCheckout } from './fake-rust.ts';
 import type { FakeTools } from './fake-tools.ts';
 import { fakeZig } from './fake-zig.ts';
@@ -29,7 +30,7 @@ export interface KillScene {
 type Names = 'docker' | 'podman';
 
 /** Each scene by the task that it runs. */
-export const KILL_SCENES: Readonly<Record<string, () => KillScene>> = {
+export const KILL_SCENES: Readonly<Record<string, () => KillScene | Promise<KillScene>>> = {
   stage: () => {
     const checkout = new FakeCheckout();
     return scene(checkout, 'stage', ['all'], { DOCKER_PLATFORM: 'linux/amd64,linux/arm64' });
@@ -56,6 +57,10 @@ export const KILL_SCENES: Readonly<Record<string, () => KillScene>> = {
       setVersion: (version) => checkout.setFragment(`${FRAGMENT}CONFIG_VERSION="${version}"\n`),
     };
   },
+  'vm/vm-setup': () => runtime('vm-setup', ['--force']),
+  'vm/download-kernel-runtime': () => runtime('download-kernel-runtime', []),
+  'vm/compress-vm-runtime': () => runtime('compress-vm-runtime', []),
+  'vm/package-vm-runtime': () => runtime('package-vm-runtime', PACKAGE),
   'setup-zig-cc-wrapper': () => {
     const checkout = new FakeCheckout();
     const target = 'x86_64-unknown-linux-gnu.2.28';
@@ -63,6 +68,29 @@ export const KILL_SCENES: Readonly<Record<string, () => KillScene>> = {
     return scene(checkout, 'setup-zig-cc-wrapper', [target, target, 'target/zig'], { ZIG });
   },
 };
+
+const PACKAGE = ['--platform', 'linux-x86_64', '--build-dir', 'target/libkrun-build', '--output', 'out/archive'];
+
+/** A runtime that is published and built, in versions. */
+async function runtime(task: string, args: readonly string[]): Promise<KillScene> {
+  const fake = await FakeRuntime.start();
+  const versions = new Map<string, ReturnType<typeof runtimeContents>>();
+  const setVersion = (version: string) => {
+    const contents = versions.get(version) ?? runtimeContents('linux-x86_64', version);
+    versions.set(version, contents);
+    fake.publish(contents);
+    fake.addBuild({ 'libkrun.so': `krun ${version}`, 'libkrunfw.so.5': `krunfw ${version}` });
+  };
+  setVersion('first');
+  const env = { TMPDIR: temporary(fake), SOURCE_DATE_EPOCH: '1700000000' };
+  return {
+    tools: fake.tools,
+    status: 0,
+    directories: [join(fake.root, 'target'), join(fake.root, 'out'), temporary(fake)],
+    run: (options) => fake.run(task, args, env, options),
+    setVersion,
+  };
+}
 
 function scene(
   checkout: FakeCheckout,
@@ -129,6 +157,7 @@ function temporary(checkout: FakeCheckout): string {
 export function filesOf({ directories }: KillScene): Map<string, string> {
   const found = new Map<string, string>();
   for (const directory of directories) {
+    if (!existsSync(directory)) continue;
     for (const entry of readdirSync(directory, { withFileTypes: true, recursive: true })) {
       const path = join(entry.parentPath, entry.name);
       if (!entry.isFile() || isOthers(relative(directory, path), entry)) continue;

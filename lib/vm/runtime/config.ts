@@ -53,6 +53,8 @@ export interface RuntimeConfig extends RuntimeParts {
   readonly directory: string;
   readonly release: ReleaseConfig;
   readonly versions: Readonly<Record<'GVPROXY_VERSION' | 'UMOCI_VERSION', string>>;
+  /** The release of the runtime itself. */
+  readonly source: { readonly repository: string; readonly tag: string };
 }
 
 const PINS_PATH = join(SUITE_ROOT, 'pins/vm-runtime.json');
@@ -70,13 +72,18 @@ export function resolveRuntimeConfig(
   platform: VmPlatform = vmPlatformOf(host),
 ): RuntimeConfig {
   const versions = readVersions(env, root, ['GVPROXY_VERSION', 'UMOCI_VERSION']);
+  const source = {
+    repository: checked(env, 'GITHUB_REPOSITORY', /^[\w.-]+\/[\w.-]+$/, 'is OWNER/NAME'),
+    tag: checked(env, 'VM_RUNTIME_RELEASE_TAG', /^\w[\w.+/-]*$/, 'is a tag'),
+  };
   return {
     root,
     platform,
     directory: runtimeDirectory(env, root, startDirectory),
     release: resolveReleaseConfig(env),
     versions,
-    ...partsOf(env, platform, versions),
+    source,
+    ...partsOf(source, platform, versions),
   };
 }
 
@@ -92,14 +99,21 @@ export function resolveReleaseConfig(env: Environment): ReleaseConfig {
   return { baseUrl, apiUrl: API, isMirror: baseUrl !== GITHUB, stallMs, pinsPath: PINS_PATH };
 }
 
-/** The parts of a platform's runtime. */
-export function partsOf(env: Environment, platform: VmPlatform, versions: RuntimeConfig['versions']): RuntimeParts {
+/**
+ * The parts of a platform's runtime.
+ * @param source the release of the runtime itself
+ */
+export function partsOf(
+  { repository, tag }: RuntimeConfig['source'],
+  platform: VmPlatform,
+  versions: RuntimeConfig['versions'],
+): RuntimeParts {
   const { arch, gvproxy } = PLATFORMS[platform];
   return {
     runtime: {
       what: `VM runtime for ${platform}`,
-      repository: checked(env, 'GITHUB_REPOSITORY', /^[\w.-]+\/[\w.-]+$/, 'is OWNER/NAME'),
-      tag: checked(env, 'VM_RUNTIME_RELEASE_TAG', /^\w[\w.+/-]*$/, 'is a tag'),
+      repository,
+      tag,
       names: [`vm-runtime-${platform}.tar.zst`],
       isRolling: true,
     },
@@ -161,6 +175,23 @@ export function resolveCompressSource(
     );
   }
   return { tarball, platform: wanted ?? named ?? vmPlatformOf(host) };
+}
+
+/** What a `provenance.json` says besides what the build itself says. */
+export interface ProvenanceSettings {
+  readonly githubSha: string;
+  readonly githubRunId: string;
+  /** The time that all bears, in seconds since 1970; `undefined` for that of the build. */
+  readonly time: number | undefined;
+}
+
+/** @throws usageError for a wrong time */
+export function resolveProvenance(env: Environment): ProvenanceSettings {
+  return {
+    githubSha: readVariable(env, 'GITHUB_SHA'),
+    githubRunId: readVariable(env, 'GITHUB_RUN_ID'),
+    time: readVariable(env, 'SOURCE_DATE_EPOCH'),
+  };
 }
 
 /** A file or directory beside the runtime's own, which is replaced whole. */

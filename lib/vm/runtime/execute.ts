@@ -18,8 +18,8 @@ import {
   readRuntimeArchive,
   stagedProgram,
 } from './collect.ts';
-import { type RuntimeConfig, resolveCompressSource, resolveRuntimeConfig } from './config.ts';
-import { planCompression, planDownload, type RuntimePlan } from './plan.ts';
+import { type RuntimeConfig, resolveCompressSource, resolveProvenance, resolveRuntimeConfig } from './config.ts';
+import { planCompression, planDownload, type RuntimePlan, type RuntimeSource } from './plan.ts';
 import { provenanceText, readBuildFacts } from './provenance.ts';
 import { readRecord, type StagingRecord, sha256Of } from './record.ts';
 import { Releases, removeDownloads } from './releases.ts';
@@ -61,7 +61,7 @@ export async function compressRuntime(
   const root = findCheckout(env, startDirectory);
   const source = resolveCompressSource(env, startDirectory, thisHost(), platform);
   const config = resolveRuntimeConfig(env, root, startDirectory, thisHost(), source.platform);
-  await runPlan(ctx, planCompression(config, source.tarball, isForced), isDryRun);
+  await runPlan(ctx, planCompression(config, source.tarball, resolveProvenance(env), isForced), isDryRun);
 }
 
 /** Runs a plan of a task of its own, or prints it. */
@@ -113,7 +113,7 @@ function collect(
 ): Promise<Ready | undefined> {
   const { config, source } = plan;
   if (source.kind === 'archive') return fromArchive(ctx, config, source.path, releases);
-  if (source.kind === 'build') return fromBuild(ctx, config, source.directories, releases);
+  if (source.kind === 'build') return fromBuild(ctx, config, source, releases);
   return fromRelease(ctx, config, releases, isComplete && !plan.isForced);
 }
 
@@ -155,17 +155,15 @@ async function fromArchive(
 async function fromBuild(
   ctx: RunnerContext,
   config: RuntimeConfig,
-  directories: readonly string[],
+  { directories, provenance: settings }: Extract<RuntimeSource, { readonly kind: 'build' }>,
   releases: Releases,
 ): Promise<Ready> {
-  const { env } = ctx;
   const { platform, versions } = config;
   const libraries = findLibraries(platform, directories, 'run tasks/vm/vm-setup.ts --from-source');
   const contents = readLibraries(platform, libraries);
   for (const name of ['gvproxy', 'umoci'] as const) await addProgram(contents, name, config, releases);
-  const [build, custom] = directories as [string, string];
-  const facts = await readBuildFacts(ctx, build, custom, libraries.krun);
-  const provenance = provenanceText(env, platform, versions, facts);
+  const facts = await readBuildFacts(ctx, ...directories, libraries.krun);
+  const provenance = provenanceText(settings, platform, versions, facts);
   const verified = `the libraries are of ${dirname(libraries.krun)}, the programs have the recorded SHA-256`;
   return { contents, provenance, record: { verified } };
 }

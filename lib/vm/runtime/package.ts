@@ -16,10 +16,16 @@ import { megabytes } from '../../stage/report.ts';
 import { compressContent, LEVEL } from '../../zstd/compress.ts';
 import { PROVENANCE_FILE, runtimeNames, type VmPlatform } from '../runtime-files.ts';
 import { type BuiltLibraries, type Contents, findLibraries, readLibraries } from './collect.ts';
-import { besideRuntime, type RuntimeConfig, resolveRuntimeConfig } from './config.ts';
+import {
+  besideRuntime,
+  type ProvenanceSettings,
+  type RuntimeConfig,
+  resolveProvenance,
+  resolveRuntimeConfig,
+} from './config.ts';
 import { addProgram } from './execute.ts';
 import { verifyPrograms } from './plan.ts';
-import { provenanceText, readBuildFacts } from './provenance.ts';
+import { provenanceText, readBuildFacts, timeOf } from './provenance.ts';
 import { Releases, removeDownloads } from './releases.ts';
 import { downloadLine } from './report.ts';
 
@@ -37,6 +43,7 @@ interface PackagePlan {
   readonly config: RuntimeConfig;
   readonly directories: readonly [build: string, ...others: string[]];
   readonly libraries: BuiltLibraries;
+  readonly provenance: ProvenanceSettings;
   readonly output: string;
 }
 
@@ -64,9 +71,10 @@ function planPackage({ env, startDirectory }: RunnerContext, flags: PackageFlags
     absolutePath(startDirectory, flags['build-dir']),
     ...(custom === undefined ? [] : [custom]),
   ] as const;
+  const provenance = resolveProvenance(env);
   verifyPrograms(config);
   const libraries = findLibraries(flags.platform, directories, 'name the directory of a whole build with --build-dir');
-  return { config, directories, libraries, output: absolutePath(startDirectory, flags.output) };
+  return { config, directories, libraries, provenance, output: absolutePath(startDirectory, flags.output) };
 }
 
 function scratchOf({ output }: PackagePlan): string {
@@ -89,18 +97,19 @@ function packageLines(plan: PackagePlan): string[] {
 }
 
 async function pack(ctx: RunnerContext, plan: PackagePlan): Promise<void> {
-  const { env, signals, terminal } = ctx;
+  const { signals, terminal } = ctx;
   const { config, directories, libraries, output } = plan;
   const contents: Contents = readLibraries(config.platform, libraries);
   const releases = new Releases(ctx, config.release, scratchOf(plan));
   for (const name of ['gvproxy', 'umoci'] as const) await addProgram(contents, name, config, releases);
   const facts = await readBuildFacts(ctx, directories[0], directories[1], libraries.krun);
-  const provenance = provenanceText(env, config.platform, config.versions, facts);
+  const provenance = provenanceText(plan.provenance, config.platform, config.versions, facts);
+  const time = timeOf(plan.provenance, facts);
   const members = [
     ...[...contents].map(([name, content]) => ({ path: `./${name}`, content, mode: PROGRAM_MODE })),
     { path: `./${PROVENANCE_FILE}`, content: Buffer.from(provenance), mode: MODE },
   ];
-  const archive = writeArchive(members, facts.time);
+  const archive = writeArchive(members, time);
   sweepTemporary(output);
   const fill = async (_: string, file: number) => {
     await compressContent(archive, file, { signal: signals.aborted });
@@ -110,5 +119,5 @@ async function pack(ctx: RunnerContext, plan: PackagePlan): Promise<void> {
   await terminal.section('compression', () => replaceWhole(output, MODE, fill), heading);
   removeDownloads(scratchOf(plan));
   for (const { path, content } of members) terminal.say(`packed: ${path} (${megabytes(content.length)})`);
-  terminal.say(`packed for ${config.platform} in ${dirname(output)}; the time of its files: ${facts.time}`);
+  terminal.say(`packed for ${config.platform} in ${dirname(output)}; the time of its files: ${time}`);
 }

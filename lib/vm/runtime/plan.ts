@@ -8,7 +8,7 @@ import { isFile } from '../../fs/atomic-write.ts';
 import { buildDirectory } from '../libkrun/config.ts';
 import { type RuntimeDefect, runtimeDefects } from '../runtime-files.ts';
 import { findLibraries, stagedProgram } from './collect.ts';
-import type { RuntimeConfig } from './config.ts';
+import type { ProvenanceSettings, RuntimeConfig } from './config.ts';
 import { pinsOf, readPins, unpinned } from './pins.ts';
 import { verifyReplaceable } from './stage.ts';
 
@@ -21,7 +21,11 @@ export type RuntimeSource =
   /** An archive that the user names. */
   | { readonly kind: 'archive'; readonly path: string }
   /** The libraries of a local build, with the programs of their releases. */
-  | { readonly kind: 'build'; readonly directories: readonly string[] };
+  | {
+      readonly kind: 'build';
+      readonly directories: readonly [build: string, custom: string];
+      readonly provenance: ProvenanceSettings;
+    };
 
 export interface RuntimePlan {
   readonly config: RuntimeConfig;
@@ -37,7 +41,7 @@ export interface RuntimePlan {
 const SETUP = 'tasks/vm/vm-setup.ts';
 
 /** Where the libraries of a local build are looked for. */
-export function libraryDirectories(root: string): string[] {
+function libraryDirectories(root: string): [build: string, custom: string] {
   return [buildDirectory(root), join(root, 'target/custom-runtime')];
 }
 
@@ -59,12 +63,12 @@ export function planDownload(config: RuntimeConfig, isForced: boolean, isContent
  * Plans to stage a local build, whatever is there.
  * @throws usageError where the directory cannot be replaced, or a program that is needed besides cannot be verified
  */
-export function planBuild(config: RuntimeConfig, isForced: boolean): RuntimePlan {
+export function planBuild(config: RuntimeConfig, provenance: ProvenanceSettings, isForced: boolean): RuntimePlan {
   verifyReplaceable(config.directory);
   verifyPrograms(config);
   const defects = runtimeDefects(config.directory, config.platform);
   const directories = libraryDirectories(config.root);
-  return { config, source: { kind: 'build', directories }, defects, isForced, isContent: false };
+  return { config, source: { kind: 'build', directories, provenance }, defects, isForced, isContent: false };
 }
 
 /** @throws usageError for a program that is neither staged nor has a recorded digest */
@@ -80,7 +84,12 @@ export function verifyPrograms(config: RuntimeConfig): void {
  * Plans a compression: an archive that is named, else the local build, else nothing where the runtime is complete.
  * @throws usageError where there is none of them
  */
-export function planCompression(config: RuntimeConfig, tarball: string | undefined, isForced: boolean): RuntimePlan {
+export function planCompression(
+  config: RuntimeConfig,
+  tarball: string | undefined,
+  provenance: ProvenanceSettings,
+  isForced: boolean,
+): RuntimePlan {
   const defects = runtimeDefects(config.directory, config.platform);
   const base = { config, defects, isForced, isContent: false };
   if (tarball !== undefined) {
@@ -95,5 +104,5 @@ export function planCompression(config: RuntimeConfig, tarball: string | undefin
     if (defects.length === 0 && !isForced) return { ...base, source: { kind: 'present' } };
     throw error;
   }
-  return planBuild(config, isForced);
+  return planBuild(config, provenance, isForced);
 }

@@ -5,13 +5,12 @@
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RunnerContext } from '../../build-env.ts';
-import { type Environment, readVariable } from '../../cli/env.ts';
 import { isTable, parseTable } from '../../fs/parse-json.ts';
 import { textIn } from '../../fs/paths.ts';
 import { cmd } from '../../process/command.ts';
 import { OWN_FILES } from '../libkrun/plan.ts';
 import { provenanceOf, type VmPlatform } from '../runtime-files.ts';
-import type { RuntimeConfig } from './config.ts';
+import type { ProvenanceSettings, RuntimeConfig } from './config.ts';
 
 const GIT_MS = 15_000;
 const UNKNOWN = 'unknown';
@@ -22,14 +21,14 @@ export interface BuildFacts {
   readonly kernelVersion: string;
   readonly libkrunCommit: string;
   /** When it was built, in seconds since 1970. */
-  readonly time: number;
+  readonly builtAt: number;
 }
 
 /**
  * Reads what the directory of a build says of itself.
  * @param directory it has the record of `build-libkrun`, or the repositories that were built
  * @param custom a directory whose own provenance wins
- * @param library the file whose time is that of the build where `SOURCE_DATE_EPOCH` is not set
+ * @param library the file whose time is that of the build
  */
 export async function readBuildFacts(
   ctx: RunnerContext,
@@ -54,7 +53,7 @@ export async function readBuildFacts(
       textOf(built?.kernel) ??
       kernelVersionIn(textIn(join(directory, 'libkrunfw/Makefile')) ?? ''),
     libkrunCommit: libkrun,
-    time: readVariable(ctx.env, 'SOURCE_DATE_EPOCH') ?? Math.floor(statSync(library).mtimeMs / 1000),
+    builtAt: Math.floor(statSync(library).mtimeMs / 1000),
   };
 }
 
@@ -73,9 +72,14 @@ async function commitOf({ runner }: RunnerContext, repository: string): Promise<
   return result.ok && /^[0-9a-f]{40,64}$/.test(result.output) ? result.output : UNKNOWN;
 }
 
+/** The time that a runtime bears, in seconds since 1970. */
+export function timeOf({ time }: ProvenanceSettings, { builtAt }: BuildFacts): number {
+  return time ?? builtAt;
+}
+
 /** The text of `provenance.json`; the order is that of the release's archives. */
 export function provenanceText(
-  env: Environment,
+  settings: ProvenanceSettings,
   platform: VmPlatform,
   versions: RuntimeConfig['versions'],
   facts: BuildFacts,
@@ -83,13 +87,13 @@ export function provenanceText(
   const provenance = {
     artifact: 'vm-runtime',
     platform,
-    build_timestamp: new Date(facts.time * 1000).toISOString().replace(/\.000Z$/, 'Z'),
+    build_timestamp: new Date(timeOf(settings, facts) * 1000).toISOString().replace(/\.000Z$/, 'Z'),
     libkrunfw_commit: facts.libkrunfwCommit,
     kernel_version: facts.kernelVersion,
     gvproxy_version: versions.GVPROXY_VERSION,
     umoci_version: versions.UMOCI_VERSION,
-    github_sha: readVariable(env, 'GITHUB_SHA'),
-    github_run_id: readVariable(env, 'GITHUB_RUN_ID'),
+    github_sha: settings.githubSha,
+    github_run_id: settings.githubRunId,
     libkrun_commit: facts.libkrunCommit,
   };
   return `${JSON.stringify(provenance, null, 2)}\n`;

@@ -8,11 +8,9 @@ import { readVariable } from '../../cli/env.ts';
 import { whileLocked } from '../../fs/lock.ts';
 import { files, verifyPlaces } from '../../fs/places.ts';
 import { thisHost } from '../../host.ts';
-import { resolveLibkrunConfig, thisBuildHost } from '../libkrun/config.ts';
-import { executeLibkrun, prepareLibkrun } from '../libkrun/execute.ts';
-import { libkrunDryRunLines, libkrunReportLines } from '../libkrun/report.ts';
-import { type RuntimeConfig, resolveRuntimeConfig } from './config.ts';
+import { type RuntimeConfig, resolveProvenance, resolveRuntimeConfig } from './config.ts';
 import { runPlan } from './execute.ts';
+import { libraryBuild } from './library-build.ts';
 import { planBuild, planDownload } from './plan.ts';
 import { Releases, removeDownloads } from './releases.ts';
 import { downloadLine, runtimeLines } from './report.ts';
@@ -43,27 +41,26 @@ export async function setUpRuntime(ctx: RunnerContext, flags: SetupFlags): Promi
 
 /** The new build is what is staged, whatever is there. */
 async function buildAndStage(ctx: RunnerContext, config: RuntimeConfig, flags: SetupFlags): Promise<void> {
-  const { env, runner, startDirectory, terminal } = ctx;
-  const plan = planBuild(config, flags.force);
+  const { env, terminal } = ctx;
+  const prepare = libraryBuild(ctx, config.platform, config.root, flags['install-deps']);
+  const plan = planBuild(config, resolveProvenance(env), flags.force);
   verifyPlaces(terminal, runtimePlaces(config.directory));
-  const libkrun = resolveLibkrunConfig(env, config.root, startDirectory, thisBuildHost(), flags['install-deps']);
-  const prepared = await prepareLibkrun(ctx, libkrun);
-  if (flags['dry-run']) return terminal.result(...libkrunDryRunLines(runner, prepared), ...runtimeLines(plan));
-  const record = await executeLibkrun(ctx, prepared);
-  for (const line of libkrunReportLines(libkrun, record)) terminal.say(line);
+  const build = await prepare(ctx);
+  if (flags['dry-run']) return terminal.result(...build.lines, ...runtimeLines(plan));
+  for (const line of await build.run()) terminal.say(line);
   await runPlan(ctx, plan, false);
 }
 
 async function recordDigests(ctx: RunnerContext, config: RuntimeConfig, isDryRun: boolean): Promise<void> {
-  const { env, terminal } = ctx;
-  const { directory, release, versions } = config;
+  const { terminal } = ctx;
+  const { directory, release } = config;
   const remedy = 'install the tasks where you may write';
   verifyPlaces(terminal, [
     ...files(release.pinsPath).map((place) => ({ ...place, remedy })),
     { kind: 'directory', path: downloadsOf(directory) },
   ]);
   if (isDryRun) {
-    const lines = filesToPin(env, versions).map((file) => downloadLine(release, file).replace(/ \(verified: .*/, ''));
+    const lines = filesToPin(config).map((file) => downloadLine(release, file).replace(/ \(verified: .*/, ''));
     return terminal.result(`# creates ${downloadsOf(directory)}`, ...lines, `# writes ${release.pinsPath}`);
   }
   const lock = { ...runtimeLock(directory), task: 'VM runtime', other: 'another setup of the same VM runtime' };
@@ -71,6 +68,7 @@ async function recordDigests(ctx: RunnerContext, config: RuntimeConfig, isDryRun
     const difference = await updatePins(ctx, config, new Releases(ctx, release, downloadsOf(directory)));
     const summary =
       difference.length === 0 ? 'unchanged' : 'recorded; look at the difference, and keep it with the suite';
+    removeDownloads(downloadsOf(directory));
     terminal.say(`${release.pinsPath}: ${summary}`);
     terminal.result(...difference);
   });

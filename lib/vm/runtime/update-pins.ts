@@ -3,7 +3,6 @@
 /** Recording the SHA-256 of every file that a runtime of any platform is made of, and showing what that changes. */
 
 import type { RunnerContext } from '../../build-env.ts';
-import type { Environment } from '../../cli/env.ts';
 import { failure } from '../../errors.ts';
 import { VM_PLATFORMS } from '../runtime-files.ts';
 import { partsOf, type ReleaseFile, type RuntimeConfig } from './config.ts';
@@ -12,9 +11,9 @@ import { sha256Of } from './record.ts';
 import type { Releases } from './releases.ts';
 
 /** The files of all platforms, each once. */
-export function filesToPin(env: Environment, versions: RuntimeConfig['versions']): ReleaseFile[] {
+export function filesToPin({ source, versions }: RuntimeConfig): ReleaseFile[] {
   const all = VM_PLATFORMS.flatMap((platform) => {
-    const { gvproxy, runtime, umoci } = partsOf(env, platform, versions);
+    const { gvproxy, runtime, umoci } = partsOf(source, platform, versions);
     return [runtime, gvproxy, umoci];
   });
   return [...new Map(all.map((file) => [releasePath(file, file.names[0]), file])).values()];
@@ -26,15 +25,12 @@ export function filesToPin(env: Environment, versions: RuntimeConfig['versions']
  * @returns the difference, as lines
  * @throws failure where not one file could be had
  */
-export async function updatePins(
-  ctx: RunnerContext,
-  { release: { pinsPath }, versions }: RuntimeConfig,
-  releases: Releases,
-): Promise<string[]> {
+export async function updatePins(ctx: RunnerContext, config: RuntimeConfig, releases: Releases): Promise<string[]> {
+  const { pinsPath } = config.release;
   const before = readPins(pinsPath);
   const after = new Map(before);
   let count = 0;
-  for (const file of filesToPin(ctx.env, versions)) {
+  for (const file of filesToPin(config)) {
     const found = await findPin(releases, file);
     if (found === undefined) {
       ctx.terminal.warn(`${file.what}: the release has no such file; what is recorded of it stays`);

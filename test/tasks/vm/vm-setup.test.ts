@@ -218,7 +218,7 @@ describe('what is there', () => {
     expect(readFileSync(join(fake.directory, 'openshell-sandbox.zst'), 'utf8')).toBe('openshell-sandbox.zst');
   });
 
-  test('the same release is not downloaded twice; with --force it is', async () => {
+  test('LIB-5: the same release is not downloaded twice; with --force it is', async () => {
     const fake = await FakeRuntime.start();
     await fake.run('download-kernel-runtime');
     const same = await fake.run('download-kernel-runtime');
@@ -227,7 +227,7 @@ describe('what is there', () => {
     const before = statSync(join(fake.directory, 'umoci.zst')).mtimeMs;
     const forced = await fake.run('vm-setup', ['--force']);
     expect(forced.stderr.match(/^compressed: /gm)).toHaveLength(4);
-    expect(statSync(join(fake.directory, 'umoci.zst')).mtimeMs, 'LIB-5').toBeGreaterThan(before);
+    expect(statSync(join(fake.directory, 'umoci.zst')).mtimeMs).toBeGreaterThan(before);
   });
 
   test.each([
