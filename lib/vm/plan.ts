@@ -8,6 +8,7 @@ import { files, type Place } from '../fs/places.ts';
 import type { Built } from '../stage/artifacts.ts';
 import { buildPlaces, type PreparedStage } from '../stage/plan.ts';
 import type { BundleConfig } from './config.ts';
+import { lockPlace } from './runtime/stage.ts';
 
 /** A bundle that is ready to be embedded. */
 export interface Bundle {
@@ -42,6 +43,7 @@ export function bundlePlaces({ config, source }: PreparedBundle): Place[] {
   const remedy = 'set OPENSHELL_VM_RUNTIME_COMPRESSED_DIR to another directory';
   return [
     { kind: 'directory', path: config.directory, remedy },
+    lockPlace(config.directory),
     ...files(config.path),
     ...buildPlaces(source.stage.plan),
   ];

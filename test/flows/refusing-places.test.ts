@@ -78,7 +78,9 @@ async function runtimePlaceOf(): Promise<Place> {
   const fake = await FakeRuntime.start();
   fake.addBuild();
   const directory = dirname(fake.tools.directory);
-  return { directory, cwd: directory, env: fake.env(fake.releaseEnv()), suite: fake.suite.root };
+  const TMPDIR = join(directory, 'user/tmp');
+  mkdirSync(TMPDIR, { recursive: true });
+  return { directory, cwd: directory, env: fake.env({ ...fake.releaseEnv(), TMPDIR }), suite: fake.suite.root };
 }
 
 const RUNTIME = /^vm\/(vm-setup|download|compress|package)/;
@@ -266,6 +268,8 @@ describe('a file system that refuses', { ...tools.options, timeout: 120_000 }, (
     ['gateway-podman', ['OPENSHELL_GATEWAY_STATE_DIR', 'XDG_CONFIG_HOME']],
     ['gateway-vm', ['OPENSHELL_VM_RUNTIME_COMPRESSED_DIR', 'OPENSHELL_VM_DRIVER_STATE_DIR']],
     ['vm/build-supervisor-bundle', ['OPENSHELL_VM_RUNTIME_COMPRESSED_DIR']],
+    ['vm/vm-setup', ['OPENSHELL_VM_RUNTIME_COMPRESSED_DIR']],
+    ['vm/compress-vm-runtime', ['OPENSHELL_VM_RUNTIME_COMPRESSED_DIR']],
     ['setup-zig-cc-wrapper', ['GITHUB_ENV']],
   ])('F15: %s with a name that is too long in %j', async (task, names) => {
     const place = await placeOf(task);

@@ -17,7 +17,7 @@ export function runtimeLines({ config, source }: RuntimePlan): string[] {
   const { directory, platform, release } = config;
   if (source.kind === 'present') return [`# keeps ${directory}: it has a complete runtime for ${platform}`];
   const compressed = `# compresses ${runtimeFiles(platform).join(', ')} where their content is new (zstd level ${LEVEL})`;
-  const end = [compressed, `# creates ${directory}, whole`];
+  const end = [compressed, `# creates ${directory}: whole, in the place of what is there`];
   const fetched = `# creates ${downloadsOf(directory)} for what is not verified yet`;
   if (source.kind === 'release') return [fetched, downloadLine(release, config.runtime), ...end];
   if (source.kind === 'archive') return [`# reads ${source.path}`, ...end];

@@ -5,7 +5,7 @@
  * bundle of the old one. What has the content already is not compressed again, and nothing else of the old one stays.
  */
 
-import { lstatSync, renameSync, rmdirSync, rmSync, statSync } from 'node:fs';
+import { lstatSync, renameSync, rmdirSync, rmSync, type Stats, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { RunnerContext } from '../../build-env.ts';
 import { errnoOf, failure, shown, usageError } from '../../errors.ts';
@@ -67,9 +67,15 @@ export function runtimeLock(directory: string): LockedPlace {
   return { path: besideRuntime(directory, 'lock'), remedy: REMEDY };
 }
 
+/** The lock as a place that is written. */
+export function lockPlace(directory: string): Place {
+  return { kind: 'opened', ...runtimeLock(directory) };
+}
+
 /** What is written. */
 export function runtimePlaces(directory: string): Place[] {
   return [
+    lockPlace(directory),
     { kind: 'directory', path: dirname(directory), remedy: REMEDY },
     { kind: 'directory', path: directory, remedy: REMEDY },
     { kind: 'directory', path: freshOf(directory), remedy: REMEDY },
@@ -87,16 +93,25 @@ export function downloadsOf(directory: string): string {
  * @throws usageError naming what is there
  */
 export function verifyReplaceable(directory: string): void {
-  const found = lstatSync(directory, { throwIfNoEntry: false });
+  const found = look(directory);
   if (found === undefined) return;
   const refuse = (what: string) => usageError(`the VM runtime's directory ${shown(directory)} ${what}; ${REMEDY}`);
   if (found.isSymbolicLink()) throw refuse('is a link, and is replaced as a whole');
   if (!found.isDirectory()) throw refuse('is not a directory');
   if (statSync(dirname(directory)).dev !== found.dev) throw refuse('is a mount point, and is replaced as a whole');
   const other = namesIn(directory).find(
-    (name) => !OWN_NAMES.test(name) || lstatSync(join(directory, name), { throwIfNoEntry: false })?.isDirectory(),
+    (name) => !OWN_NAMES.test(name) || look(join(directory, name))?.isDirectory() === true,
   );
   if (other !== undefined) throw refuse(`holds ${shown(other)}, which is not of a runtime, and is replaced as a whole`);
+}
+
+function look(path: string): Stats | undefined {
+  try {
+    return lstatSync(path);
+  } catch {
+    // Whatever is wrong with the path, writing tells it better.
+    return undefined;
+  }
 }
 
 /**
@@ -193,7 +208,7 @@ async function compressTo({ signals }: RunnerContext, content: Buffer, path: str
 function swap(fresh: string, directory: string): void {
   asOwner(dirname(directory), () => {
     const old = oldOf(directory);
-    if (lstatSync(directory, { throwIfNoEntry: false }) !== undefined) renameSync(directory, old);
+    if (look(directory) !== undefined) renameSync(directory, old);
     renameSync(fresh, directory);
   });
   removeRuntime(oldOf(directory));
@@ -201,9 +216,8 @@ function swap(fresh: string, directory: string): void {
 
 /** Puts back, or away, what a run that was killed has left; the caller holds the lock. */
 export function recoverRuntime(directory: string): void {
-  const isGone = lstatSync(directory, { throwIfNoEntry: false }) === undefined;
   const old = oldOf(directory);
-  if (isGone && lstatSync(old, { throwIfNoEntry: false }) !== undefined) {
+  if (look(directory) === undefined && look(old) !== undefined) {
     asOwner(dirname(directory), () => renameSync(old, directory));
   }
   removeRuntime(old);
@@ -212,7 +226,7 @@ export function recoverRuntime(directory: string): void {
 
 /** Removes a directory of ours with the files in it, and nothing that is not a runtime's. */
 function removeRuntime(directory: string): void {
-  if (lstatSync(directory, { throwIfNoEntry: false }) === undefined) return;
+  if (look(directory) === undefined) return;
   asOwner(directory, () => {
     for (const name of namesIn(directory).filter((one) => OWN_NAMES.test(one))) rmSync(join(directory, name));
   });
