@@ -3,17 +3,18 @@
 /** The VM runtime on the miniature, with real cargo and a local server: from nothing to a gateway that starts from it. */
 
 import { execFileSync } from 'node:child_process';
-import { appendFileSync, mkdtempSync, readFileSync, realpathSync, rmSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { dirname, join } from 'node:path';
+import { describe, expect, test } from 'vitest';
 import { notEmbedded } from '../../lib/vm/embedded.ts';
 import { runtimeDefects, runtimeNames } from '../../lib/vm/runtime-files.ts';
 import { readContent } from '../../lib/zstd/decompress.ts';
-import { PATHS, runtimeContents } from '../support/fake-runtime.ts';
+import { FakeRuntime, PATHS, runtimeArchive, runtimeContents } from '../support/fake-runtime.ts';
 import { freePort } from '../support/free-port.ts';
 import { makeMiniature } from '../support/miniature.ts';
 import { requireTools } from '../support/real-tools.ts';
+import { runApart } from '../support/refusals.ts';
 import { ReleaseServer, sha256 } from '../support/release-server.ts';
 import { runProcess, type TaskResult, whenSaid } from '../support/run-task.ts';
 import { SuiteCopy } from '../support/suite-copy.ts';
@@ -101,3 +102,36 @@ test.runIf(runsHere)(
     }
   },
 );
+
+const mounts = requireTools('unshare');
+
+describe('a disk that becomes full', mounts.options, () => {
+  // The archive has 80 kB, and so have the compressed files; compression alone needs no space for a download.
+  test.each([
+    ['while it downloads', 'vm-setup', 40],
+    ['while it compresses', 'compress-vm-runtime', 40],
+    ['with the last files', 'vm-setup', 88],
+  ])('%s: one line, nothing half-done, and with more space a normal run works', async (_, name, kilobytes) => {
+    const fake = await FakeRuntime.start();
+    const directory = dirname(fake.tools.directory);
+    const target = join(fake.root, 'target');
+    const task = join(fake.suite.root, `tasks/vm/${name}.ts`);
+    const tarball = join(directory, 'vm-runtime-linux-x86_64.tar.zst');
+    writeFileSync(tarball, runtimeArchive(PLATFORM, fake.contents));
+    const before = `
+mkdir -p ${target}
+mount -t tmpfs -o size=${kilobytes}k none ${target}
+PATH=$fakes ${process.execPath} ${task} && echo "it worked" >&2 || echo "status $?, and there is: $(ls ${target})" >&2
+mount -o remount,size=10m ${target}`;
+    const env = fake.env({ ...fake.releaseEnv(), VM_RUNTIME_TARBALL: tarball });
+    const result = await runApart({ directory, cwd: directory, env, suite: fake.suite.root }, `vm/${name}`, [], {
+      before,
+    });
+    expect(result.stderr).toMatch(
+      /^error: \/\S+: no space is left on the device; free some \(ENOSPC\)$|^error: \S+ cannot be written: .*ENOSPC\)$/m,
+    );
+    expect(result.stderr).toMatch(/^status 1, and there is: *$/m);
+    expect(result.stderr).not.toMatch(/\n {4}at |bug of the tasks|it worked/);
+    expect(result, result.stderr).toMatchObject({ status: 0, stdout: `${fake.directory}\n` });
+  });
+});

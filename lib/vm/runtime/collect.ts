@@ -6,6 +6,7 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { ArchiveError, readArchive } from '../../archive/read.ts';
 import { failure, shown, usageError } from '../../errors.ts';
+import { asOwner } from '../../fs/ownership.ts';
 import { parseTable } from '../../fs/parse-json.ts';
 import { contentOf, namesIn } from '../../fs/paths.ts';
 import { decompress, readContent, ZstdError } from '../../zstd/decompress.ts';
@@ -113,7 +114,7 @@ export function readLibraries(platform: VmPlatform, { krun, krunfw }: BuiltLibra
     [facts.krun, krun],
     [facts.krunfw, krunfw],
   ] as const) {
-    const content = contentOf(path);
+    const content = asOwner(path, () => contentOf(path));
     const defect = machineDefect(content, platform, name);
     if (defect !== undefined) throw usageError(`${path} is ${defect}, wanted ${platform}; build it for that platform`);
     contents.set(name, content);

@@ -6,6 +6,7 @@ import { dirname } from 'node:path';
 import type { RunnerContext } from '../../build-env.ts';
 import { findCheckout } from '../../checkout.ts';
 import { whileLocked } from '../../fs/lock.ts';
+import { asOwner } from '../../fs/ownership.ts';
 import { contentOf } from '../../fs/paths.ts';
 import { verifyPlaces } from '../../fs/places.ts';
 import { thisHost } from '../../host.ts';
@@ -144,7 +145,7 @@ async function fromArchive(
   path: string,
   releases: Releases,
 ): Promise<Ready> {
-  const content = contentOf(path);
+  const content = asOwner(path, () => contentOf(path));
   const archive = sha256Of(content);
   terminal.say(`${path}: SHA-256 ${archive}`);
   const collected = readRuntimeArchive(path, content, config.platform);
