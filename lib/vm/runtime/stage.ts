@@ -217,7 +217,7 @@ function swap(fresh: string, directory: string): void {
 /** Puts back, or away, what a run that was killed has left; the caller holds the lock. */
 export function recoverRuntime(directory: string): void {
   const old = oldOf(directory);
-  if (look(directory) === undefined && look(old) !== undefined) {
+  if (look(directory) === undefined && look(old)?.isDirectory() === true) {
     asOwner(dirname(directory), () => renameSync(old, directory));
   }
   removeRuntime(old);
@@ -226,7 +226,10 @@ export function recoverRuntime(directory: string): void {
 
 /** Removes a directory of ours with the files in it, and nothing that is not a runtime's. */
 function removeRuntime(directory: string): void {
-  if (look(directory) === undefined) return;
+  const found = look(directory);
+  if (found === undefined) return;
+  // A link is removed, and not what it leads to.
+  if (!found.isDirectory()) return asOwner(dirname(directory), () => rmSync(directory));
   asOwner(directory, () => {
     for (const name of namesIn(directory).filter((one) => OWN_NAMES.test(one))) rmSync(join(directory, name));
   });
