@@ -17,6 +17,7 @@ const SHORT_NAMES: Readonly<Record<string, string>> = {
   'vm/build-supervisor-bundle': 'vm bundle',
   'vm/build-libkrun': 'libkrun',
   'vm/build-libkrun-macos': 'libkrun on macOS',
+  'vm/smoke-orphan-cleanup': 'vm smoke test',
   sandbox: 'sandbox',
   'setup-zig-cc-wrapper': 'zig wrapper',
   gateway: 'gateway',
