@@ -80,6 +80,8 @@ const CASES: Readonly<Record<string, Case>> = {
   'vm/package-vm-runtime': {
     runs: [{ args: ['--platform', 'linux-x86_64', '--build-dir', 'x', '--output', 'y', ...DRY_RUN], status: 2 }],
   },
+  // There is no supervisor to embed.
+  'vm/smoke-orphan-cleanup': { runs: [{ args: DRY_RUN, status: 2 }] },
   sandbox: { runs: [{ args: DRY_RUN }, { args: DRY_RUN, env: { ANTHROPIC_API_KEY: 'x', usage_command: 'a b' } }] },
   'setup-zig-cc-wrapper': {
     runs: [

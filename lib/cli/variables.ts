@@ -48,7 +48,7 @@ function choice<const C extends readonly string[]>(choices: C, meaning: string, 
 export const GATEWAY_VARIABLES = {
   OPENSHELL_DRIVERS: text('the driver, where --driver is not given', { otherwise: 'what fits' }),
   KUBERNETES_SERVICE_HOST: text('set in a cluster: the driver is kubernetes'),
-  OPENSHELL_SERVER_PORT: text('port', { otherwise: '18080; vm 18081; kubernetes 8080' }),
+  OPENSHELL_SERVER_PORT: text('port', { otherwise: '18080; vm 18081; kubernetes 8080; the VM smoke test 8091' }),
   OPENSHELL_BIND_ADDRESS: text('IP address to listen on', { otherwise: '127.0.0.1; podman on macOS ::1' }),
   OPENSHELL_GATEWAY_NAME: text('name in the CLI', { otherwise: '<driver>-dev' }),
   OPENSHELL_DOCKER_GATEWAY_NAME: text('wins over OPENSHELL_GATEWAY_NAME'),

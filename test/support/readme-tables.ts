@@ -21,6 +21,7 @@ const SHORT_NAMES: Readonly<Record<string, string>> = {
   'vm/package-vm-runtime': 'vm package',
   'vm/build-libkrun': 'libkrun',
   'vm/build-libkrun-macos': 'libkrun on macOS',
+  'vm/smoke-orphan-cleanup': 'vm smoke test',
   sandbox: 'sandbox',
   'setup-zig-cc-wrapper': 'zig wrapper',
   gateway: 'gateway',

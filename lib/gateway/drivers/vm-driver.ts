@@ -13,7 +13,7 @@ import type { DevBuild } from '../../dev-build/artifacts.ts';
 import { inspectExecutable } from '../../elf/verify.ts';
 import { failure, shown, usageError } from '../../errors.ts';
 import type { Host } from '../../host.ts';
-import { cmd } from '../../process/command.ts';
+import { type Command, cmd } from '../../process/command.ts';
 import { isExecutable } from '../../process/which.ts';
 import type { KnownTools } from '../../stage/execute.ts';
 import type { BundleConfig } from '../../vm/config.ts';
@@ -150,11 +150,15 @@ function embeddedStep({ host }: LaunchContext, directory: string): BuiltStep {
   };
 }
 
-/** macOS lets only a signed program with the entitlement use its hypervisor. What was built is signed, wherever it is. */
+/** macOS lets only a signed program with the entitlement use its hypervisor. */
+export function signDriver(root: string, path: string): Command {
+  return cmd({ cwd: root })`codesign --entitlements ${join(root, ENTITLEMENTS)} --force -s - ${path}`;
+}
+
+/** What was built is signed, wherever it is. */
 function signStep({ host, root, runner }: LaunchContext): BuiltStep[] {
   if (host.platform !== 'darwin') return [];
-  const entitlements = join(root, ENTITLEMENTS);
-  const sign = (path: string) => cmd({ cwd: root })`codesign --entitlements ${entitlements} --force -s - ${path}`;
+  const sign = (path: string) => signDriver(root, path);
   return [
     {
       name: 'sign',
