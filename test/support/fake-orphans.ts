@@ -9,7 +9,8 @@
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { zstdCompressSync } from 'node:zlib';
-import { BUNDLE_FILE, runtimeFiles } from '../../lib/vm/runtime-files.ts';
+import { thisHost } from '../../lib/host.ts';
+import { BUNDLE_FILE, runtimeFiles, vmPlatformOf } from '../../lib/vm/runtime-files.ts';
 import { FakeCheckout } from './fake-rust.ts';
 import { freePort } from './free-port.ts';
 import { runTaskFile, type TaskOptions, type TaskResult } from './run-task.ts';
@@ -93,7 +94,7 @@ export class FakeOrphans extends FakeCheckout {
     ] as const) {
       writeFileSync(join(this.debug, path), text, { mode: 0o755 });
     }
-    for (const name of [...runtimeFiles('linux'), BUNDLE_FILE]) {
+    for (const name of [...runtimeFiles(vmPlatformOf(thisHost())), BUNDLE_FILE]) {
       writeFileSync(join(this.runtime, name), zstdCompressSync(Buffer.from(name)));
     }
     symlinkSync('/bin/sleep', join(this.tools.bin, 'sleep'));

@@ -18,7 +18,7 @@ import { isExecutable } from '../../process/which.ts';
 import { COMPONENTS } from '../../product.ts';
 import { zstdDefect } from '../../zstd/decompress.ts';
 import { dayOf } from '../report.ts';
-import { BUNDLE_FILE, missingRuntime, runtimeFiles } from '../runtime-files.ts';
+import { BUNDLE_FILE, defectsText, runtimeDefects, runtimeFiles, vmPlatformOf } from '../runtime-files.ts';
 import { type OrphansConfig, type OrphansFacts, resolveOrphansConfig } from './config.ts';
 import { type PreparedOrphans, type Programs, SCENARIOS, scenarioPlaces } from './plan.ts';
 import { orphansDryRunLines, verdictLines } from './report.ts';
@@ -66,9 +66,9 @@ async function runAll(ctx: RunnerContext, config: OrphansConfig, programs: Progr
  */
 async function prepareOrphans(ctx: RunnerContext, config: OrphansConfig): Promise<PreparedOrphans> {
   const { host, root, runtime, targetDirectory } = config;
-  const missing = missingRuntime(runtime, host.platform);
-  if (missing.length > 0) {
-    throw usageError(`the VM runtime in ${runtime} has no ${missing.join(', ')}; run: mise run vm:setup`);
+  const defects = runtimeDefects(runtime, vmPlatformOf(host));
+  if (defects.length > 0) {
+    throw usageError(`the VM runtime in ${runtime} is not complete: ${defectsText(defects)}; run: mise run vm:setup`);
   }
   const defect = zstdDefect(join(runtime, BUNDLE_FILE));
   if (defect !== undefined) {
@@ -96,7 +96,7 @@ function sayExisting({ terminal }: RunnerContext, config: OrphansConfig, { drive
   const driver = join(driverDirectory, DRIVER.binary);
   const dates = [gateway, driver].map((path) => `${path} of ${dayOf(statSync(path).mtime)}`);
   terminal.say(`testing ${dates.join(' and ')}; remove them to have them built`);
-  const embedded = [...runtimeFiles(config.host.platform), BUNDLE_FILE].map((name) => join(config.runtime, name));
+  const embedded = [...runtimeFiles(vmPlatformOf(config.host)), BUNDLE_FILE].map((name) => join(config.runtime, name));
   const newer = embedded.filter((path) => statSync(path).mtimeMs > statSync(driver).mtimeMs);
   if (newer.length > 0) terminal.warn(`${driver} is older than what it embeds (${newer.join(', ')})`);
 }

@@ -229,7 +229,10 @@ function removeRuntime(directory: string): void {
   const found = look(directory);
   if (found === undefined) return;
   // A link is removed, and not what it leads to.
-  if (!found.isDirectory()) return asOwner(dirname(directory), () => rmSync(directory));
+  if (!found.isDirectory()) {
+    asOwner(dirname(directory), () => rmSync(directory));
+    return;
+  }
   asOwner(directory, () => {
     for (const name of namesIn(directory).filter((one) => OWN_NAMES.test(one))) rmSync(join(directory, name));
   });

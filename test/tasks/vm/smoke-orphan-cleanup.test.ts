@@ -209,7 +209,7 @@ describe("the smoke test of the VM gateway's clean-up", { timeout: 60_000 }, () 
       const fake = new FakeOrphans();
       writeFileSync(join(fake.runtime, 'umoci.zst'), '');
       expect((await fake.smoke()).stderr).toMatch(
-        /^error: the VM runtime in \S+ has no umoci\.zst; run: mise run vm:setup$/m,
+        /^error: the VM runtime in \S+ is not complete: umoci\.zst \(empty\); run: mise run vm:setup$/m,
       );
       const other = new FakeOrphans();
       rmSync(join(other.runtime, BUNDLE_FILE));
