@@ -226,6 +226,15 @@ const COMPILE = [
 
 const SUPERVISOR = ['SUPERVISOR_LIBC', 'OPENSHELL_CARGO_VERSION', ...COMPILE] as const;
 
+const RELEASES = [
+  ...(['GVPROXY_VERSION', 'UMOCI_VERSION', 'OPENSHELL_RELEASE_BASE_URL', 'OPENSHELL_DOWNLOAD_TIMEOUT'] as const),
+  ...(['VM_RUNTIME_RELEASE_TAG', 'GITHUB_REPOSITORY', 'OPENSHELL_VM_RUNTIME_COMPRESSED_DIR'] as const),
+] as const;
+
+const LIBKRUN = ['LIBKRUNFW_REF', 'LIBKRUN_REF', 'LIBKRUN_MIN_CARGO_VERSION', 'LIBCLANG_PATH'] as const;
+
+const PROVENANCE = ['SOURCE_DATE_EPOCH', 'GITHUB_SHA', 'GITHUB_RUN_ID'] as const;
+
 /** What tasks of one kind read, for their declarations. */
 export const READS = {
   /** Every task that starts programs. */
@@ -236,13 +245,14 @@ export const READS = {
   supervisor: SUPERVISOR,
   /** Every task that compiles release binaries; the gateway is linked by zig. */
   release: ['ZIG', ...SUPERVISOR],
-  /** Every task that downloads files of releases. */
-  releases: [
-    ...(['GVPROXY_VERSION', 'UMOCI_VERSION', 'OPENSHELL_RELEASE_BASE_URL', 'OPENSHELL_DOWNLOAD_TIMEOUT'] as const),
-    ...(['VM_RUNTIME_RELEASE_TAG', 'GITHUB_REPOSITORY'] as const),
-  ],
+  /** Every task that downloads parts of a VM runtime. */
+  releases: RELEASES,
+  /** Every task that writes the provenance of a VM runtime. */
+  provenance: PROVENANCE,
+  /** Every task that sets a VM runtime up, downloaded or built. */
+  runtime: ['FROM_SOURCE', ...RELEASES, ...LIBKRUN, ...PROVENANCE],
   /** Every task that builds libkrun from source on Linux. */
-  libkrun: ['LIBKRUNFW_REF', 'LIBKRUN_REF', 'LIBKRUN_MIN_CARGO_VERSION', 'LIBCLANG_PATH'],
+  libkrun: LIBKRUN,
   /** Every task that chooses a container engine. */
   engine: [
     ...['CONTAINER_ENGINE', 'CONTAINER_ENGINE_TARGET', 'OPENSHELL_E2E_DRIVER', 'KIND_EXPERIMENTAL_PROVIDER'],

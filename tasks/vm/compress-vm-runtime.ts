@@ -21,9 +21,9 @@ await runTask(
       'dry-run': { help: 'Print the plan and start nothing.' },
     },
     variables: [
-      ...(['OPENSHELL_ROOT', 'OPENSHELL_VM_RUNTIME_COMPRESSED_DIR', 'VM_RUNTIME_TARBALL'] as const),
-      ...(['VM_RUNTIME_PLATFORM', 'SOURCE_DATE_EPOCH', 'GITHUB_SHA', 'GITHUB_RUN_ID'] as const),
+      ...(['OPENSHELL_ROOT', 'VM_RUNTIME_TARBALL', 'VM_RUNTIME_PLATFORM'] as const),
       ...READS.releases,
+      ...READS.provenance,
       ...READS.guard,
     ],
   },

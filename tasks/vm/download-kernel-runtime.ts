@@ -20,7 +20,7 @@ await runTask(
       force: { help: 'Download and compress it again, even where it is the same release.' },
       'dry-run': { help: 'Print the plan and start nothing.' },
     },
-    variables: ['OPENSHELL_ROOT', 'OPENSHELL_VM_RUNTIME_COMPRESSED_DIR', ...READS.releases, ...READS.guard],
+    variables: ['OPENSHELL_ROOT', ...READS.releases, ...READS.guard],
   },
   async (ctx, { flags }) => {
     const { withRunner } = await import('../../lib/build-env.ts');

@@ -18,12 +18,7 @@ await runTask(
       output: { value: 'FILE', help: 'The archive to write.' },
       'dry-run': { help: 'Print the plan and start nothing.' },
     },
-    variables: [
-      ...(['OPENSHELL_ROOT', 'OPENSHELL_VM_RUNTIME_COMPRESSED_DIR', 'CUSTOM_PROVENANCE_DIR'] as const),
-      ...(['SOURCE_DATE_EPOCH', 'GITHUB_SHA', 'GITHUB_RUN_ID'] as const),
-      ...READS.releases,
-      ...READS.guard,
-    ],
+    variables: ['OPENSHELL_ROOT', 'CUSTOM_PROVENANCE_DIR', ...READS.releases, ...READS.provenance, ...READS.guard],
   },
   async (ctx, { flags }) => {
     const { output, platform, 'build-dir': build } = flags;

@@ -18,13 +18,7 @@ await runTask(
       'update-pins': { help: 'Record the SHA-256 of what is downloaded, for all platforms, and show the difference.' },
       'dry-run': { help: 'Print the plan and start nothing.' },
     },
-    variables: [
-      ...(['OPENSHELL_ROOT', 'FROM_SOURCE', 'OPENSHELL_VM_RUNTIME_COMPRESSED_DIR', 'SOURCE_DATE_EPOCH'] as const),
-      ...(['GITHUB_SHA', 'GITHUB_RUN_ID'] as const),
-      ...READS.libkrun,
-      ...READS.releases,
-      ...READS.guard,
-    ],
+    variables: ['OPENSHELL_ROOT', ...READS.runtime, ...READS.guard],
   },
   async (ctx, { flags }) => {
     const { withRunner } = await import('../../lib/build-env.ts');

@@ -2,11 +2,9 @@
 
 /** The VM runtime that the driver embeds: setting it up where it is not complete. */
 
+import { readVariable } from '../../cli/env.ts';
 import { resolveRuntimeConfig } from '../../vm/runtime/config.ts';
-import { executeRuntime } from '../../vm/runtime/execute.ts';
-import { planDownload } from '../../vm/runtime/plan.ts';
-import { runtimeLines } from '../../vm/runtime/report.ts';
-import { runtimePlaces } from '../../vm/runtime/stage.ts';
+import { prepareSetup } from '../../vm/runtime/setup.ts';
 import { defectsText, runtimeDefects, vmPlatformOf } from '../../vm/runtime-files.ts';
 import type { LaunchContext } from '../config.ts';
 import type { Step } from './types.ts';
@@ -16,18 +14,15 @@ import type { Step } from './types.ts';
  * missing fails only when a sandbox is started, so nothing is built before.
  * @throws usageError for a machine without a VM driver, or a directory that cannot be used
  */
-export function runtimeStep(ctx: LaunchContext, directory: string): Step[] {
+export async function runtimeStep(ctx: LaunchContext, directory: string): Promise<Step[]> {
   const { env, host, root, startDirectory } = ctx;
   const defects = runtimeDefects(directory, vmPlatformOf(host));
   if (defects.length === 0) return [];
-  const plan = planDownload(resolveRuntimeConfig(env, root, startDirectory, host), false, true);
-  return [
-    {
-      name: 'runtime',
-      title: `VM runtime: ${defectsText(defects)}`,
-      lines: runtimeLines(plan),
-      writes: runtimePlaces(directory),
-      run: () => executeRuntime(ctx, plan),
-    },
-  ];
+  const isFromSource = readVariable(env, 'FROM_SOURCE');
+  const { lines, places, run } = await prepareSetup(
+    ctx,
+    resolveRuntimeConfig(env, root, startDirectory, host),
+    isFromSource,
+  );
+  return [{ name: 'runtime', title: `VM runtime: ${defectsText(defects)}`, lines, writes: places, run }];
 }

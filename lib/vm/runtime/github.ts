@@ -90,17 +90,19 @@ export class GitHubCli {
   }
 }
 
+/** What the API says of a release, or why there is nothing. */
+export type ReleaseText = { readonly text: string } | { readonly reason: string };
+
 /**
- * Asks the API what the SHA-256 of a release's file is.
+ * Asks the API about a release.
  * @param scratch a directory of this run
  */
-export async function readStatement(
+export async function readRelease(
   { signals, terminal }: RunnerContext,
   apiUrl: string,
   { repository, tag }: ReleaseFile,
-  name: string,
   scratch: string,
-): Promise<Statement> {
+): Promise<ReleaseText> {
   const url = `${apiUrl}/repos/${repository}/releases/tags/${encodeURIComponent(tag)}`;
   const path = join(scratch, 'release.json');
   makeDirectory(scratch, 0o700);
@@ -109,19 +111,20 @@ export async function readStatement(
       { url, path, isVerified: false, stallMs: API_MS, attempts: API_ATTEMPTS },
       { signal: signals.aborted, update: () => undefined, say: (text) => terminal.say(text) },
     );
-    return statementOf(contentOf(path).toString(), name) ?? { reason: `${url} states none` };
+    return { text: contentOf(path).toString() };
   } catch (error) {
     if (!(error instanceof TaskError) || error instanceof InterruptedError) throw error;
     return { reason: error.message };
   }
 }
 
-/** What a release in JSON states of a file; `undefined` where it states no SHA-256. */
-export function statementOf(text: string, name: string): Statement | undefined {
+/** What a release in JSON states of a file. */
+export function statementOf(text: string, name: string): Statement {
+  const none = { reason: "the release's API states none" };
   const assets = parseTable(text)?.assets;
-  if (!Array.isArray(assets)) return undefined;
+  if (!Array.isArray(assets)) return none;
   const asset: unknown = assets.find((one: unknown) => isTable(one) && one.name === name);
   if (!isTable(asset)) return { reason: `the release has no file ${shown(name)}`, isAbsent: true };
   const sha256 = /^sha256:([0-9a-f]{64})$/.exec(String(asset.digest))?.[1];
-  return sha256 === undefined ? undefined : { sha256 };
+  return sha256 === undefined ? none : { sha256 };
 }

@@ -15,7 +15,7 @@ import { download, NoSuchFile } from '../../net/download.ts';
 import { Progress } from '../../net/progress.ts';
 import { useProxies } from '../../net/proxy.ts';
 import type { ReleaseConfig, ReleaseFile } from './config.ts';
-import { GitHubCli, readStatement, type Statement } from './github.ts';
+import { GitHubCli, type ReleaseText, readRelease, type Statement, statementOf } from './github.ts';
 import { type Pins, pinsOf, readPins, releasePath, UPDATE_COMMAND, unpinned } from './pins.ts';
 import { sha256Of } from './record.ts';
 
@@ -49,6 +49,8 @@ export class Releases {
   readonly #scratch: string;
   readonly #gh: GitHubCli;
   readonly #pins: Pins;
+  /** What the API says of the only release that is rolling. */
+  #release: Promise<ReleaseText> | undefined;
 
   /**
    * @param scratch a directory of this run alone, for what is not verified
@@ -81,9 +83,11 @@ export class Releases {
     throw unpinned(this.#config, file, `, gh is not on PATH, and ${statement.reason}`);
   }
 
-  /** What the release's API states of a file. */
-  statement(file: ReleaseFile): Promise<Statement> {
-    return readStatement(this.#ctx, this.#config.apiUrl, file, file.names[0], this.#scratch);
+  /** What the release's API states of a file; it is asked once. */
+  async statement(file: ReleaseFile): Promise<Statement> {
+    this.#release ??= readRelease(this.#ctx, this.#config.apiUrl, file, this.#scratch);
+    const release = await this.#release;
+    return 'text' in release ? statementOf(release.text, file.names[0]) : release;
   }
 
   /**

@@ -6,10 +6,10 @@ import type { RunnerContext } from '../../build-env.ts';
 import { findCheckout } from '../../checkout.ts';
 import { readVariable } from '../../cli/env.ts';
 import { whileLocked } from '../../fs/lock.ts';
-import { files, verifyPlaces } from '../../fs/places.ts';
+import { files, type Place, verifyPlaces } from '../../fs/places.ts';
 import { thisHost } from '../../host.ts';
 import { type RuntimeConfig, resolveProvenance, resolveRuntimeConfig } from './config.ts';
-import { runPlan } from './execute.ts';
+import { executeRuntime } from './execute.ts';
 import { libraryBuild } from './library-build.ts';
 import { planBuild, planDownload } from './plan.ts';
 import { Releases, removeDownloads } from './releases.ts';
@@ -25,30 +25,56 @@ export interface SetupFlags {
   readonly 'dry-run': boolean;
 }
 
+/** A setup that is planned: nothing but probes has been started. */
+export interface Setup {
+  /** What a dry run prints. */
+  readonly lines: readonly string[];
+  readonly places: readonly Place[];
+  run(): Promise<void>;
+}
+
 /**
  * Sets the runtime up where it is not complete, or records the digests of its parts.
  * @throws TaskError: 2 for wrong values, 1 for what cannot be had, verified or built
  */
 export async function setUpRuntime(ctx: RunnerContext, flags: SetupFlags): Promise<void> {
-  const { env, startDirectory } = ctx;
+  const { env, startDirectory, terminal } = ctx;
   const root = findCheckout(env, startDirectory);
-  const isFromSource = flags['from-source'] || readVariable(env, 'FROM_SOURCE');
+  const isFromSource = readVariable(env, 'FROM_SOURCE') || flags['from-source'];
   const config = resolveRuntimeConfig(env, root, startDirectory, thisHost());
   if (flags['update-pins']) return recordDigests(ctx, config, flags['dry-run']);
-  if (isFromSource) return buildAndStage(ctx, config, flags);
-  await runPlan(ctx, planDownload(config, flags.force, true), flags['dry-run']);
+  const setup = await prepareSetup(ctx, config, isFromSource, flags);
+  verifyPlaces(terminal, setup.places);
+  if (flags['dry-run']) return terminal.result(...setup.lines);
+  await setup.run();
+  if (terminal.timings() !== '') terminal.say(`done: ${terminal.timings()}`);
+  terminal.result(config.directory);
 }
 
-/** The new build is what is staged, whatever is there. */
-async function buildAndStage(ctx: RunnerContext, config: RuntimeConfig, flags: SetupFlags): Promise<void> {
+/**
+ * Plans to complete the runtime from its release, or to build and stage it, whatever is there.
+ * @throws usageError for wrong values, and for what is missing or cannot be verified
+ */
+export async function prepareSetup(
+  ctx: RunnerContext,
+  config: RuntimeConfig,
+  isFromSource: boolean,
+  flags: Pick<SetupFlags, 'force' | 'install-deps'> = { force: false, 'install-deps': false },
+): Promise<Setup> {
   const { env, terminal } = ctx;
+  if (!isFromSource) {
+    const plan = planDownload(config, flags.force, true);
+    const places = plan.source.kind === 'present' ? [] : runtimePlaces(config.directory);
+    return { lines: runtimeLines(plan), places, run: () => executeRuntime(ctx, plan) };
+  }
   const prepare = libraryBuild(ctx, config.platform, config.root, flags['install-deps']);
   const plan = planBuild(config, resolveProvenance(env), flags.force);
-  verifyPlaces(terminal, runtimePlaces(config.directory));
   const build = await prepare(ctx);
-  if (flags['dry-run']) return terminal.result(...build.lines, ...runtimeLines(plan));
-  for (const line of await build.run()) terminal.say(line);
-  await runPlan(ctx, plan, false);
+  const run = async () => {
+    for (const line of await build.run()) terminal.say(line);
+    await executeRuntime(ctx, plan);
+  };
+  return { lines: [...build.lines, ...runtimeLines(plan)], places: runtimePlaces(config.directory), run };
 }
 
 async function recordDigests(ctx: RunnerContext, config: RuntimeConfig, isDryRun: boolean): Promise<void> {

@@ -6,6 +6,7 @@ import { zstdCompressSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { runtimeDefects, runtimeFiles } from '../../../lib/vm/runtime-files.ts';
 import { readContent } from '../../../lib/zstd/decompress.ts';
+import { FakeLibkrun, FRAGMENT, libkrunTools } from '../../support/fake-libkrun.ts';
 import { FakeRuntime, PATHS, runtimeArchive, runtimeContents } from '../../support/fake-runtime.ts';
 import { breakOffAfter, sha256, stallAfter, status } from '../../support/release-server.ts';
 import { whenSaid } from '../../support/run-task.ts';
@@ -116,6 +117,18 @@ describe('downloads', () => {
     expect(stagedContents(fake)).toEqual(publishedContents(fake));
   });
 
+  test('Ctrl-C while it downloads: 130, at once, and the next run continues', async () => {
+    const fake = await FakeRuntime.start();
+    fake.server.failNext(ARCHIVE, stallAfter(9000));
+    const slow = { OPENSHELL_DOWNLOAD_TIMEOUT: '60' };
+    const onStart = whenSaid('downloading', (child) => setTimeout(() => child.kill('SIGINT'), 500));
+    const stopped = await fake.run('vm-setup', [], slow, { onStart });
+    expect(stopped, stopped.stderr).toMatchObject({ status: 130, stdout: '' });
+    expect(stopped.stderr).toMatch(/^error: stopped by SIGINT$/m);
+    expect(await fake.run('vm-setup')).toMatchObject({ status: 0 });
+    expect(fake.server.requests.at(-1)).toBe(`GET /${ARCHIVE} bytes=9000-`);
+  });
+
   test('what an earlier run has left, and does not fit, is dropped', async () => {
     const fake = await FakeRuntime.start();
     const downloads = join(fake.root, 'target/.vm-runtime-compressed.downloads');
@@ -144,7 +157,7 @@ describe('C32, PIN-3: nothing is taken that nothing tells the SHA-256 of', () =>
     const refused = await fake.run('vm-setup', [], OFFLINE);
     expect(refused).toMatchObject({ status: 2, stdout: '' });
     expect(refused.stderr).toMatch(
-      /^error: VM runtime for linux-x86_64: no SHA-256 of \S+ is recorded, gh is not on PATH, and https:\/\/api\.github\.com\S+: .*; record it with tasks\/vm\/vm-setup\.ts --update-pins$/m,
+      /^error: VM runtime for linux-x86_64: no SHA-256 of \S+ is recorded, gh is not on PATH, and https:\/\/api\.github\.com\S+ cannot be downloaded: .*; record it with tasks\/vm\/vm-setup\.ts --update-pins$/m,
     );
     expect(fake.server.requests).toEqual([]);
     const update = await fake.run('vm-setup', ['--update-pins'], OFFLINE);
@@ -426,5 +439,48 @@ describe('gh', () => {
     ]);
     const result = await fake.run('vm-setup', [], GITHUB);
     expect([result.status, result.stderr]).toEqual([1, expect.stringContaining('the workflow "Release VM Kernel"')]);
+  });
+});
+
+describe('--from-source', libkrunTools.options, () => {
+  /** A checkout whose libkrun can be built, with the server of a runtime. */
+  async function place() {
+    const fake = await FakeRuntime.start();
+    const libkrun = new FakeLibkrun();
+    const pin = (name: string, value: string) => `${name}="\${${name}:-${value}}"\n`;
+    libkrun.pin(libkrun.head('libkrunfw'), pin('GVPROXY_VERSION', 'v0.8.8') + pin('UMOCI_VERSION', 'v0.6.0'));
+    const run = (args: readonly string[], extra: Readonly<Record<string, string>> = {}) => {
+      const env = libkrun.libkrunEnv({ ...fake.releaseEnv(), ...extra });
+      return fake.suite.run('vm/vm-setup', args, { cwd: libkrun.root, env });
+    };
+    return { fake, libkrun, run, directory: join(libkrun.root, 'target/vm-runtime-compressed') };
+  }
+
+  test('SET-1: after a download, what was built is what is staged', async () => {
+    const { directory, fake, libkrun, run } = await place();
+    expect(await run([])).toMatchObject({ status: 0 });
+    const result = await run([], { FROM_SOURCE: 'true' });
+    expect(result, result.stderr).toMatchObject({ status: 0, stdout: `${directory}\n` });
+    const built = (name: string) => readFileSync(join(libkrun.out, name));
+    expect(readContent(join(directory, 'libkrun.so.zst')).equals(built('libkrun.so'))).toBe(true);
+    expect(readContent(join(directory, 'gvproxy.zst')).toString()).toBe('gvproxy of its release');
+    const provenance = JSON.parse(readFileSync(join(directory, 'provenance.json'), 'utf8'));
+    expect(provenance).toMatchObject({ platform: 'linux-x86_64', libkrunfw_commit: libkrun.head('libkrunfw') });
+    expect(fake.server.requests).toHaveLength(3);
+    libkrun.setFragment(`${FRAGMENT}CONFIG_NEW=y\n`);
+    const again = await run(['--from-source']);
+    expect(again, again.stderr).toMatchObject({ status: 0 });
+    expect(fake.server.requests).toHaveLength(3);
+  });
+
+  test('programs that cannot be verified are found before the build', async () => {
+    const { fake, run } = await place();
+    fake.suite.setPins({});
+    const result = await run(['--from-source']);
+    expect([result.status, result.stderr]).toEqual([
+      2,
+      expect.stringMatching(/gvproxy v0\.8\.8 .* is recorded; record it/),
+    ]);
+    expect(result.stderr).not.toMatch(/^==> /m);
   });
 });
