@@ -141,6 +141,20 @@ describe('a local build', () => {
     expect(existsSync(fake.directory)).toBe(false);
   });
 
+  test('CMP-5, CMP-9: for macOS, with the gvproxy that is recorded', async () => {
+    const fake = await FakeRuntime.start();
+    fake.addBuild({ 'libkrun.dylib': 'krun', 'libkrunfw.dylib': 'krunfw' });
+    for (const path of [PATHS.gvproxy('darwin'), PATHS.umoci('linux.arm64')]) {
+      fake.server.add(path, path);
+      fake.record(path, path);
+    }
+    const result = await fake.run('compress-vm-runtime', ['--platform', 'darwin-aarch64']);
+    expect(result, result.stderr).toMatchObject({ status: 0 });
+    expect(textOf(fake.directory, 'libkrunfw.5.dylib.zst')).toBe('krunfw');
+    expect(textOf(fake.directory, 'gvproxy.zst')).toBe(PATHS.gvproxy('darwin'));
+    expect(textOf(fake.directory, 'umoci.zst')).toBe(PATHS.umoci('linux.arm64'));
+  });
+
   test('for another machine: refused', async () => {
     const fake = await FakeRuntime.start();
     const build = fake.addBuild();

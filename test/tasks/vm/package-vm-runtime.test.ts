@@ -16,7 +16,7 @@ function args(fake: FakeRuntime, output = 'out/runtime.tar.zst', platform = 'lin
 }
 
 describe('the archive', tools.options, () => {
-  test('PKG-3, PKG-7: GNU tar and zstd read it; the same build gives the same bytes, also a second time', async () => {
+  test('PKG-3, PKG-5, PKG-7: GNU tar and zstd read it; the same build gives the same bytes, also a second time', async () => {
     const fake = await FakeRuntime.start();
     fake.addBuild({ 'libkrun.so': 'krun', 'libkrunfw.so': 'x', 'libkrunfw.so.5.2.0': 'krunfw' });
     mkdirSync(join(fake.root, 'target/libkrun-build/libkrunfw'));
@@ -65,6 +65,25 @@ describe('the archive', tools.options, () => {
     expect(await fake.run('package-vm-runtime', args(fake), ENV)).toMatchObject({ status: 0 });
     expect(readFileSync(output).equals(first)).toBe(true);
     expect(statSync(output).mode & 0o777).toBe(0o644);
+  });
+
+  test('PKG-8: both commits, as the build recorded them', async () => {
+    const fake = await FakeRuntime.start();
+    const record = {
+      libkrunfw: { commit: 'f'.repeat(40) },
+      libkrun: { commit: 'e'.repeat(40) },
+      kernel: 'linux-6.12.76',
+    };
+    fake.addBuild({ 'libkrun.so': 'krun', 'libkrunfw.so.5': 'krunfw', 'build.json': JSON.stringify(record) });
+    const result = await fake.run('package-vm-runtime', args(fake), ENV);
+    expect(result, result.stderr).toMatchObject({ status: 0 });
+    const tar = execFileSync(tools.path('zstd'), ['-dc', join(fake.root, 'out/runtime.tar.zst')]);
+    const provenance = execFileSync('tar', ['-xOf', '-', './provenance.json'], { input: tar, encoding: 'utf8' });
+    expect(JSON.parse(provenance)).toMatchObject({
+      libkrunfw_commit: 'f'.repeat(40),
+      libkrun_commit: 'e'.repeat(40),
+      kernel_version: 'linux-6.12.76',
+    });
   });
 
   test('what it packs, our own reader stages', async () => {

@@ -26,7 +26,7 @@ function publishedContents({ contents }: FakeRuntime): Record<string, string> {
   return Object.fromEntries([...contents].map(([name, content]) => [name, sha256(content)]));
 }
 
-test('from nothing, and a second time: nothing to do, nothing asked of the network', async () => {
+test('LIB-1, DL-6, DL-7: from nothing, and a second time: nothing to do, nothing asked of the network', async () => {
   const fake = await FakeRuntime.start();
   const first = await fake.run('vm-setup');
   expect(first, first.stderr).toMatchObject({ status: 0, stdout: `${fake.directory}\n` });
@@ -219,7 +219,7 @@ describe('what is there', () => {
     }
   });
 
-  test('LIB-2, LIB-4: nothing stale stays, and the supervisor does', async () => {
+  test('LIB-2, LIB-4, CMP-8: nothing stale stays, and the supervisor does', async () => {
     const fake = await FakeRuntime.start();
     mkdirSync(fake.directory, { recursive: true });
     const stale = ['libkrunfw.so.5.1.0.zst', 'libkrun.dylib.zst', 'rootfs.tar.zst', '.vm-bundle.lock'];
