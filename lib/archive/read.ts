@@ -6,7 +6,7 @@
  */
 
 import { posix } from 'node:path';
-import { Parser, type ReadEntry } from 'tar';
+import type { ReadEntry } from 'tar';
 import { oneLine, shown } from '../errors.ts';
 
 /** What is wrong with an archive, in a few words. */
@@ -33,8 +33,8 @@ interface Entries {
  * @throws ArchiveError for an archive that is damaged or cut off, and for one with an entry that leaves the directory,
  *   a link out of it, a device, a file with a special mode, or two entries of one path
  */
-export function readArchive(archive: Buffer): Map<string, Buffer> {
-  const { files, links } = readEntries(archive);
+export async function readArchive(archive: Buffer): Promise<Map<string, Buffer>> {
+  const { files, links } = await readEntries(archive);
   // The library takes one that was cut off between two entries for a whole one.
   if (archive.subarray(-BLOCK_BYTES).some((byte) => byte !== 0)) throw new ArchiveError('damaged: it has no end');
   const all = new Map(files);
@@ -42,7 +42,8 @@ export function readArchive(archive: Buffer): Map<string, Buffer> {
   return all;
 }
 
-function readEntries(archive: Buffer): Entries {
+async function readEntries(archive: Buffer): Promise<Entries> {
+  const { Parser } = await import('tar');
   const entries: Entries = { files: new Map(), links: new Map() };
   const problems: unknown[] = [];
   const attempt = (body: () => void) => {

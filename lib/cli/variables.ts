@@ -249,7 +249,7 @@ export const READS = {
   releases: RELEASES,
   /** Every task that writes the provenance of a VM runtime. */
   provenance: PROVENANCE,
-  /** Every task that sets a VM runtime up, downloaded or built. */
+  /** The task that sets a VM runtime up, downloaded or built. */
   runtime: ['FROM_SOURCE', ...RELEASES, ...LIBKRUN, ...PROVENANCE],
   /** Every task that builds libkrun from source on Linux. */
   libkrun: LIBKRUN,

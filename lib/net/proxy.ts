@@ -2,7 +2,6 @@
 
 /** Proxies of the environment, for `fetch`: `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`, in either case. */
 
-import http from 'node:http';
 import { type Environment, textOf } from '../cli/env.ts';
 import { usageError } from '../errors.ts';
 
@@ -12,11 +11,12 @@ const NAMES = ['https_proxy', 'HTTPS_PROXY', 'http_proxy', 'HTTP_PROXY', 'no_pro
  * Sends every later `fetch` of this process through the proxies that the environment names.
  * @throws usageError for a proxy that is not a URL
  */
-export function useProxies(env: Environment): void {
+export async function useProxies(env: Environment): Promise<void> {
   const set = NAMES.filter((name) => textOf(env, name) !== undefined);
   const proxies = set.filter((name) => !name.toLowerCase().startsWith('no_'));
   if (proxies.length === 0) return;
   for (const name of proxies) verifyProxy(name, textOf(env, name) as string);
+  const { default: http } = await import('node:http');
   if (typeof http.setGlobalProxyFromEnv !== 'function') {
     throw usageError(`${proxies[0]} is set, and this Node (${process.version}) knows no proxies; take 24.14 or later`);
   }

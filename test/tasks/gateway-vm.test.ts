@@ -58,6 +58,14 @@ describe('gateway:vm', tools.options, () => {
     expect(fake.server.requests).toHaveLength(1);
   });
 
+  test('a runtime that is to be built is not downloaded, and no launch waits for the build', async () => {
+    const { fake, launch, launchIt } = await withoutRuntime();
+    const result = await launchIt({ FROM_SOURCE: '1' });
+    expect(result.status).toBe(2);
+    expect(result.stderr).toMatch(/and FROM_SOURCE is set; build it first: mise run vm:setup -- --from-source$/m);
+    expect([launch.builds(), fake.server.requests]).toEqual([[], []]);
+  });
+
   test('C32: a runtime that cannot be verified ends the launch before the build', async () => {
     const { fake, launch, launchIt } = await withoutRuntime();
     fake.record(PATHS.runtime('linux-x86_64'), 'something else');

@@ -102,7 +102,7 @@ async function toBuild(
   tools: KnownTools | undefined,
 ): Promise<DriverSource | undefined> {
   const { directory } = bundle;
-  const runtime = await ctx.problems.attemptAsync(() => runtimeStep(ctx, directory));
+  const runtime = ctx.problems.attempt(() => runtimeStep(ctx, directory));
   if (tools === undefined) return undefined;
   return {
     before: [...(runtime ?? []), await bundleStep(ctx, bundle, tools)],

@@ -3,26 +3,38 @@
 /** The VM runtime that the driver embeds: setting it up where it is not complete. */
 
 import { readVariable } from '../../cli/env.ts';
+import { usageError } from '../../errors.ts';
 import { resolveRuntimeConfig } from '../../vm/runtime/config.ts';
-import { prepareSetup } from '../../vm/runtime/setup.ts';
+import { executeRuntime } from '../../vm/runtime/execute.ts';
+import { planDownload } from '../../vm/runtime/plan.ts';
+import { runtimeLines } from '../../vm/runtime/report.ts';
+import { runtimePlaces } from '../../vm/runtime/stage.ts';
 import { defectsText, runtimeDefects, vmPlatformOf } from '../../vm/runtime-files.ts';
 import type { LaunchContext } from '../config.ts';
 import type { Step } from './types.ts';
 
 /**
- * The step that sets the runtime up, as `vm:setup` does; empty where it is complete. A driver that is built with a part
- * missing fails only when a sandbox is started, so nothing is built before.
- * @throws usageError for a machine without a VM driver, or a directory that cannot be used
+ * The step that downloads the runtime, as `vm:setup` does; empty where it is complete. A driver that is built with a
+ * part missing fails only when a sandbox is started, so nothing is built before.
+ * @throws usageError for a machine without a VM driver, a directory that cannot be used, or where the runtime is to be
+ *   built, which takes too long for a launch
  */
-export async function runtimeStep(ctx: LaunchContext, directory: string): Promise<Step[]> {
+export function runtimeStep(ctx: LaunchContext, directory: string): Step[] {
   const { env, host, root, startDirectory } = ctx;
   const defects = runtimeDefects(directory, vmPlatformOf(host));
   if (defects.length === 0) return [];
-  const isFromSource = readVariable(env, 'FROM_SOURCE');
-  const { lines, places, run } = await prepareSetup(
-    ctx,
-    resolveRuntimeConfig(env, root, startDirectory, host),
-    isFromSource,
-  );
-  return [{ name: 'runtime', title: `VM runtime: ${defectsText(defects)}`, lines, writes: places, run }];
+  const title = `VM runtime: ${defectsText(defects)}`;
+  if (readVariable(env, 'FROM_SOURCE')) {
+    throw usageError(`${title}, and FROM_SOURCE is set; build it first: mise run vm:setup -- --from-source`);
+  }
+  const plan = planDownload(resolveRuntimeConfig(env, root, startDirectory, host), false, true);
+  return [
+    {
+      name: 'runtime',
+      title,
+      lines: runtimeLines(plan),
+      writes: runtimePlaces(directory),
+      run: () => executeRuntime(ctx, plan),
+    },
+  ];
 }

@@ -35,8 +35,8 @@ export interface Collected {
  * @param what the archive, for users
  * @throws failure for one that is damaged, hostile, or for another platform
  */
-export function readRuntimeArchive(what: string, archive: Buffer, platform: VmPlatform): Collected {
-  const files = unpacked(what, archive);
+export async function readRuntimeArchive(what: string, archive: Buffer, platform: VmPlatform): Promise<Collected> {
+  const files = await unpacked(what, archive);
   const provenance = files.get(PROVENANCE_FILE)?.toString();
   const built = provenance === undefined ? platform : parseTable(provenance)?.platform;
   if (built !== platform) {
@@ -51,9 +51,9 @@ export function readRuntimeArchive(what: string, archive: Buffer, platform: VmPl
   return { contents, provenance };
 }
 
-function unpacked(what: string, archive: Buffer): Map<string, Buffer> {
+async function unpacked(what: string, archive: Buffer): Promise<Map<string, Buffer>> {
   try {
-    return readArchive(decompress(archive));
+    return await readArchive(decompress(archive));
   } catch (error) {
     if (error instanceof ZstdError) throw failure(`${what} is refused: it is not a whole zstd file: ${error.message}`);
     if (error instanceof ArchiveError) throw failure(`${what} is refused: ${error.message}`);

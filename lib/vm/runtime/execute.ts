@@ -131,7 +131,7 @@ async function fromRelease(
     'download',
     async () => {
       const { content, sha256: archive, verified } = await releases.fetch(config.runtime, expectations);
-      const collected = readRuntimeArchive(`the archive ${config.runtime.names[0]}`, content, config.platform);
+      const collected = await readRuntimeArchive(`the archive ${config.runtime.names[0]}`, content, config.platform);
       await addProgram(collected.contents, 'umoci', config, releases);
       return { ...collected, record: { archive, verified } };
     },
@@ -148,7 +148,7 @@ async function fromArchive(
   const content = asOwner(path, () => contentOf(path));
   const archive = sha256Of(content);
   terminal.say(`${path}: SHA-256 ${archive}`);
-  const collected = readRuntimeArchive(path, content, config.platform);
+  const collected = await readRuntimeArchive(path, content, config.platform);
   await addProgram(collected.contents, 'umoci', config, releases);
   return { ...collected, record: { archive } };
 }

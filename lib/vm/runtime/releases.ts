@@ -49,12 +49,13 @@ export class Releases {
   readonly #scratch: string;
   readonly #gh: GitHubCli;
   readonly #pins: Pins;
+  #online: Promise<void> | undefined;
   /** What the API says of the only release that is rolling. */
   #release: Promise<ReleaseText> | undefined;
 
   /**
    * @param scratch a directory of this run alone, for what is not verified
-   * @throws usageError for wrong pins or a wrong proxy
+   * @throws usageError for wrong pins
    */
   constructor(ctx: RunnerContext, config: ReleaseConfig, scratch: string) {
     this.#ctx = ctx;
@@ -62,7 +63,6 @@ export class Releases {
     this.#scratch = scratch;
     this.#gh = new GitHubCli(ctx);
     this.#pins = readPins(config.pinsPath);
-    useProxies(ctx.env);
   }
 
   /**
@@ -85,6 +85,7 @@ export class Releases {
 
   /** What the release's API states of a file; it is asked once. */
   async statement(file: ReleaseFile): Promise<Statement> {
+    await this.#goOnline();
     this.#release ??= readRelease(this.#ctx, this.#config.apiUrl, file, this.#scratch);
     const release = await this.#release;
     return 'text' in release ? statementOf(release.text, file.names[0]) : release;
@@ -126,6 +127,7 @@ export class Releases {
       if (result === 'absent') return undefined;
       if (result !== 'failed') return { path: result.path, content: contentOf(result.path), isContinued: false };
     }
+    await this.#goOnline();
     const url = `${this.#config.baseUrl}/${releasePath(file, name).split('/').map(encodeURIComponent).join('/')}`;
     // Another version of the file is another part.
     const path = join(this.#scratch, `${name}.${sha256?.slice(0, 16) ?? 'new'}.part`);
@@ -146,6 +148,12 @@ export class Releases {
       throw error;
     }
     return { path, content: contentOf(path), isContinued };
+  }
+
+  /** @throws usageError for a wrong proxy */
+  #goOnline(): Promise<void> {
+    this.#online ??= useProxies(this.#ctx.env);
+    return this.#online;
   }
 
   async #verify(file: ReleaseFile, expectation: Expectation, arrived: Arrived): Promise<VerifiedFile> {

@@ -26,7 +26,7 @@ export interface SetupFlags {
 }
 
 /** A setup that is planned: nothing but probes has been started. */
-export interface Setup {
+interface Setup {
   /** What a dry run prints. */
   readonly lines: readonly string[];
   readonly places: readonly Place[];
@@ -55,11 +55,11 @@ export async function setUpRuntime(ctx: RunnerContext, flags: SetupFlags): Promi
  * Plans to complete the runtime from its release, or to build and stage it, whatever is there.
  * @throws usageError for wrong values, and for what is missing or cannot be verified
  */
-export async function prepareSetup(
+async function prepareSetup(
   ctx: RunnerContext,
   config: RuntimeConfig,
   isFromSource: boolean,
-  flags: Pick<SetupFlags, 'force' | 'install-deps'> = { force: false, 'install-deps': false },
+  flags: SetupFlags,
 ): Promise<Setup> {
   const { env, terminal } = ctx;
   if (!isFromSource) {

@@ -19,9 +19,10 @@ function archiveOf(...entries: readonly (Partial<HeaderData> & { readonly conten
   return Buffer.concat([...blocks, Buffer.alloc(1024)]);
 }
 
-const texts = (archive: Buffer) => Object.fromEntries([...readArchive(archive)].map(([k, v]) => [k, v.toString()]));
+const texts = async (archive: Buffer) =>
+  Object.fromEntries([...(await readArchive(archive))].map(([k, v]) => [k, v.toString()]));
 
-test('DL-5: as upstream packs: ./ with 0700, other owners, long names, links within', () => {
+test('DL-5: as upstream packs: ./ with 0700, other owners, long names, links within', async () => {
   const directory = temporaryDirectory();
   const long = 'n'.repeat(180);
   for (const name of ['libkrun.so', 'gvproxy', long]) writeFileSync(join(directory, name), `content of ${name}`);
@@ -31,7 +32,7 @@ test('DL-5: as upstream packs: ./ with 0700, other owners, long names, links wit
   chmodSync(directory, 0o700);
   const owners = ['--owner=mallory:4711', '--group=staff:50'];
   const archive = execFileSync('tar', ['-C', directory, ...owners, '-cf', '-', '.'], { maxBuffer: 1e8 });
-  expect(texts(archive)).toEqual({
+  expect(await texts(archive)).toEqual({
     'libkrun.so': 'content of libkrun.so',
     'libkrun.so.1': 'content of libkrun.so',
     gvproxy: 'content of gvproxy',
@@ -60,22 +61,24 @@ describe('refused before anything is unpacked', () => {
     ['a sticky file', { path: 'su', mode: 0o1644, content: 'x' }, 'its mode is 1644'],
     ['a second entry of a path', { path: 'fine', content: 'y' }, 'it is there twice'],
     ['a file without a name', { path: './', content: '' }, ''],
-  ])('%s', (_, entry, reason) => {
-    if (reason === '') return expect(texts(archiveOf(fine, entry))).toEqual({ fine: 'x' });
-    expect(() => readArchive(archiveOf(fine, entry))).toThrow(ArchiveError);
-    expect(() => readArchive(archiveOf(fine, entry))).toThrow(reason);
+  ])('%s', async (_, entry, reason) => {
+    if (reason === '') return expect(await texts(archiveOf(fine, entry))).toEqual({ fine: 'x' });
+    await expect(readArchive(archiveOf(fine, entry))).rejects.toThrow(ArchiveError);
+    await expect(readArchive(archiveOf(fine, entry))).rejects.toThrow(reason);
   });
 
-  test('an archive that is cut off, damaged, or none', () => {
+  test('an archive that is cut off, damaged, or none', async () => {
     const whole = archiveOf({ path: 'a', content: 'x'.repeat(5000) });
-    expect(() => readArchive(whole.subarray(0, 2048))).toThrow(/damaged: .*Truncated/);
+    await expect(readArchive(whole.subarray(0, 2048))).rejects.toThrow(/damaged: .*Truncated/);
     const damaged = Buffer.from(whole);
     damaged[3] = 0x41;
-    expect(() => readArchive(damaged)).toThrow(ArchiveError);
-    expect(() => readArchive(Buffer.from('<html>'.repeat(500)))).toThrow(ArchiveError);
-    expect(() => readArchive(Buffer.alloc(0))).toThrow(ArchiveError);
-    expect(() => readArchive(Buffer.alloc(10_240))).toThrow(ArchiveError);
-    expect(() => readArchive(archiveOf({ path: 'd/', type: 'Directory' }))).toThrow('not a tar archive with files');
-    expect(() => readArchive(whole.subarray(0, 512 + 5120))).toThrow('it has no end');
+    await expect(readArchive(damaged)).rejects.toThrow(ArchiveError);
+    await expect(readArchive(Buffer.from('<html>'.repeat(500)))).rejects.toThrow(ArchiveError);
+    await expect(readArchive(Buffer.alloc(0))).rejects.toThrow(ArchiveError);
+    await expect(readArchive(Buffer.alloc(10_240))).rejects.toThrow(ArchiveError);
+    await expect(readArchive(archiveOf({ path: 'd/', type: 'Directory' }))).rejects.toThrow(
+      'not a tar archive with files',
+    );
+    await expect(readArchive(whole.subarray(0, 512 + 5120))).rejects.toThrow('it has no end');
   });
 });

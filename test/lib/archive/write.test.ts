@@ -11,7 +11,7 @@ const FILES = [
   { path: './gvproxy', content: Buffer.alloc(0), mode: 0o755 },
 ];
 
-test('PKG-7: GNU tar lists sorted names, 0:0, the modes and the time; our own reader gives the contents', () => {
+test('PKG-7: GNU tar lists sorted names, 0:0, the modes and the time; our own reader gives the contents', async () => {
   const archive = writeArchive(FILES, 1_700_000_000);
   const input = { input: archive, encoding: 'utf8', env: { ...process.env, TZ: 'UTC' } } as const;
   const lines = execFileSync('tar', ['--numeric-owner', '--full-time', '-tvf', '-'], input).trim().split('\n');
@@ -21,5 +21,5 @@ test('PKG-7: GNU tar lists sorted names, 0:0, the modes and the time; our own re
     '-rwxr-xr-x 0/0 700 2023-11-14 22:13:20 ./umoci',
   ]);
   expect(writeArchive([...FILES].reverse(), 1_700_000_000).equals(archive)).toBe(true);
-  expect(readArchive(archive)).toEqual(new Map(FILES.map(({ path, content }) => [path.slice(2), content])));
+  expect(await readArchive(archive)).toEqual(new Map(FILES.map(({ path, content }) => [path.slice(2), content])));
 });
