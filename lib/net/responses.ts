@@ -89,7 +89,11 @@ function pauseAsked(status: number, headers: Headers, now: number): number | und
  */
 export function networkSetback(error: unknown): Setback | undefined {
   const chain = causesOf(error);
-  const code = chain.map((one) => (one as NodeJS.ErrnoException).code).find((one) => one !== undefined);
+  const code = chain.map(({ code: one }: NodeJS.ErrnoException) => one).find((one) => typeof one === 'string');
+  const refusal = chain.map(({ message }) => /^Proxy response \((\d+)\)/.exec(message)?.[1]).find(Boolean);
+  if (refusal !== undefined) {
+    return { reason: `the proxy answered ${statusText(Number(refusal))}`, passes: PASSING.includes(Number(refusal)) };
+  }
   const known = code === undefined ? undefined : NETWORK_REASONS[code];
   if (known !== undefined) return { reason: `${known.reason} (${code})`, passes: known.passes };
   const isFetch = chain.some((one) => one instanceof TypeError && /^(fetch failed|terminated)$/.test(one.message));

@@ -98,9 +98,15 @@ export function findLibraries(platform: VmPlatform, directories: readonly string
   return { krun: find([krun]), krunfw: find([krunfw, ...others], versioned) };
 }
 
-function isRegularFile(path: string): boolean {
-  const found = statSync(path, { throwIfNoEntry: false });
-  return found?.isFile() === true && found.size > 0;
+/** Whether there is a file with content, also behind a link. */
+export function isRegularFile(path: string): boolean {
+  try {
+    const found = statSync(path);
+    return found.isFile() && found.size > 0;
+  } catch {
+    // Whatever is wrong with the path, it is none.
+    return false;
+  }
 }
 
 /**

@@ -4,10 +4,9 @@
 
 import { join } from 'node:path';
 import { shown, usageError } from '../../errors.ts';
-import { isFile } from '../../fs/atomic-write.ts';
 import { buildDirectory } from '../libkrun/config.ts';
 import { type RuntimeDefect, runtimeDefects } from '../runtime-files.ts';
-import { findLibraries, stagedProgram } from './collect.ts';
+import { findLibraries, isRegularFile, stagedProgram } from './collect.ts';
 import type { ProvenanceSettings, RuntimeConfig } from './config.ts';
 import { pinsOf, readPins, unpinned } from './pins.ts';
 import { verifyReplaceable } from './stage.ts';
@@ -93,7 +92,8 @@ export function planCompression(
   const defects = runtimeDefects(config.directory, config.platform);
   const base = { config, defects, isForced, isContent: false };
   if (tarball !== undefined) {
-    if (!isFile(tarball)) throw usageError(`VM_RUNTIME_TARBALL is ${shown(tarball)}, which is not a file; name one`);
+    if (!isRegularFile(tarball))
+      throw usageError(`VM_RUNTIME_TARBALL is ${shown(tarball)}, which is not a file; name one`);
     verifyReplaceable(config.directory);
     return { ...base, source: { kind: 'archive', path: tarball } };
   }
