@@ -4,8 +4,14 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { PRODUCT } from '../../../lib/product.ts';
 import { FakeLibkrun, KERNEL_NAME, libkrunTools } from '../../support/fake-libkrun.ts';
+import { requireTools } from '../../support/real-tools.ts';
 import { whenSaid } from '../../support/run-task.ts';
 
+/** The packages that a build needs on Debian. */
+const DEBIAN = [
+  ...['build-essential', 'git', 'python3', 'python3-pyelftools', 'flex', 'bison', 'libelf-dev', 'libssl-dev'],
+  ...['libcap-ng-dev', 'bc', 'curl', 'libclang-dev', 'cpio'],
+];
 const STAGED = ['libkrun.so', 'libkrunfw.so.5.3.0', 'kernel.c', 'ABI_VERSION'];
 
 async function built(checkout: FakeLibkrun, env: Readonly<Record<string, string>> = {}): Promise<string> {
@@ -239,19 +245,66 @@ describe('building libkrun', { ...libkrunTools.options, timeout: 60_000 }, () =>
   });
 });
 
+const realTools = requireTools('git', 'make', 'cargo');
+
+describe('with the real cargo', { ...realTools.options, timeout: 60_000 }, () => {
+  const crate = (lock: string) => ({
+    'Cargo.toml': `[workspace]
+
+[package]
+name = "libkrun"
+version = "1.17.4"
+edition = "2024"
+
+[lib]
+name = "krun"
+crate-type = ["cdylib"]
+
+[features]
+blk = []
+net = []
+`,
+    'Cargo.lock': lock,
+    'src/lib.rs': '#[unsafe(no_mangle)]\npub extern "C" fn krun(value: i32) -> i32 {\n    value\n}\n',
+  });
+  const LOCK = 'version = 4\n\n[[package]]\nname = "libkrun"\nversion = "1.17.4"\n';
+
+  function realCheckout(lock: string): FakeLibkrun {
+    const checkout = new FakeLibkrun();
+    rmSync(join(checkout.tools.bin, 'cargo'));
+    rmSync(join(checkout.tools.bin, 'rustc'));
+    checkout.commit('libkrun', crate(lock));
+    checkout.git('libkrun', 'tag', '--force', 'v1.17.4');
+    return checkout;
+  }
+
+  const env = (checkout: FakeLibkrun) => ({ ...realTools.env, PATH: `${checkout.tools.bin}:${realTools.env.PATH}` });
+
+  test('the library is where cargo says, with another target directory and with a target', async () => {
+    const checkout = realCheckout(LOCK);
+    checkout.addApt(DEBIAN);
+    await built(checkout, { ...env(checkout), CARGO_TARGET_DIR: 'elsewhere' });
+    expect(checkout.read('libkrun.so').slice(1, 4)).toBe('ELF');
+    const target = 'x86_64-unknown-linux-gnu';
+    if (process.arch !== 'x64') return;
+    rmSync(join(checkout.out, 'libkrun.so'));
+    await built(checkout, { ...env(checkout), CARGO_BUILD_TARGET: target });
+    expect(checkout.read('libkrun.so').slice(1, 4)).toBe('ELF');
+    expect(existsSync(join(checkout.out, 'libkrun/target', target))).toBe(true);
+  });
+
+  test('BLD-6: a lock file that does not fit is an error of cargo', async () => {
+    const checkout = realCheckout('version = 4\n');
+    checkout.addApt(DEBIAN);
+    const result = await checkout.build(env(checkout));
+    expect(result.status).toBe(101);
+    expect(result.stderr).toContain('--locked');
+  });
+});
+
 describe('BLD-2: packages', libkrunTools.options, () => {
-  const SOME = [
-    'build-essential',
-    'git',
-    'python3',
-    'flex',
-    'bison',
-    'libelf-dev',
-    'libssl-dev',
-    'libcap-ng-dev',
-    'bc',
-  ];
-  const ALL = [...SOME, 'python3-pyelftools', 'curl', 'libclang-dev', 'cpio'];
+  const LATE = ['python3-pyelftools', 'curl', 'libclang-dev', 'cpio'];
+  const SOME = DEBIAN.filter((name) => !LATE.includes(name));
 
   test('missing ones are reported, and nothing is installed or built', async () => {
     const checkout = new FakeLibkrun();
@@ -276,7 +329,7 @@ describe('BLD-2: packages', libkrunTools.options, () => {
 
   test('where all are installed nothing is, and one that was removed is missing', async () => {
     const checkout = new FakeLibkrun();
-    checkout.addApt(ALL);
+    checkout.addApt(DEBIAN);
     expect((await checkout.build({}, ['--install-deps', '--dry-run'])).stdout).not.toContain('apt-get');
     checkout.tools.add('dpkg-query', [{ args: [], script: `echo 'config-files bc'` }]);
     expect((await checkout.build({}, ['--install-deps', '--dry-run'])).stdout).toMatch(/apt-get install -y .*\bbc\b/);
