@@ -118,11 +118,30 @@ describe('building libkrun', { ...libkrunTools.options, timeout: 60_000 }, () =>
     await built(checkout);
   });
 
-  test('BLD-1: an abbreviated commit cannot be fetched, and the error says so', async () => {
+  test('the first digits of a commit, and a server that gives none by its id: everything is fetched', async () => {
     const checkout = new FakeLibkrun();
-    const result = await checkout.build({ LIBKRUNFW_REF: checkout.head('libkrunfw').slice(0, 7) });
-    expect(result.status).toBe(1);
-    expect(result.stderr).toMatch(/cannot be fetched from \S+; give all 40 digits of a commit: /);
+    const commit = checkout.git('libkrunfw', 'rev-parse', 'HEAD~1');
+    const some = await built(checkout, { LIBKRUNFW_REF: commit.slice(0, 7) });
+    expect(some).toContain("fetch https://github.com/containers/libkrunfw.git '+refs/heads/");
+    expect(JSON.parse(checkout.read('build.json')).libkrunfw).toEqual({ ref: commit.slice(0, 7), commit });
+    expect(await built(checkout, { LIBKRUNFW_REF: commit.slice(0, 9) })).toContain(`libkrunfw is at ${commit} already`);
+    rmSync(checkout.out, { recursive: true });
+    const old = { GIT_CONFIG_COUNT: '1', GIT_CONFIG_KEY_0: 'protocol.version', GIT_CONFIG_VALUE_0: '0' };
+    const strict = await built(checkout, { LIBKRUNFW_REF: commit, ...old });
+    expect(JSON.parse(checkout.read('build.json')).libkrunfw.commit).toBe(commit);
+    expect(strict).toMatch(/unadvertised object[\s\S]*\+refs\/heads\//);
+  });
+
+  test('a checkout that was interrupted is done again, whatever it has left', async () => {
+    const checkout = new FakeLibkrun();
+    const git = join(checkout.out, 'libkrunfw/.git');
+    mkdirSync(git, { recursive: true });
+    writeFileSync(join(checkout.out, 'libkrunfw/Makefile'), 'half');
+    await built(checkout);
+    writeFileSync(join(git, 'openshell-unfinished'), '');
+    writeFileSync(join(checkout.out, 'libkrunfw/Makefile'), 'half');
+    await built(checkout);
+    expect(readdirSync(git)).not.toContain('openshell-unfinished');
   });
 
   test('a tag that was moved is fetched anew; an annotated one and a branch count, too', async () => {
@@ -351,6 +370,12 @@ describe('BLD-2: packages', libkrunTools.options, () => {
       /warning: neither apt-get nor dnf is on PATH; what Debian calls build-essential git /,
     );
   });
+});
+
+test.each(['a b', 'a:b'])('a checkout %j, in which no kernel can be built: refused', async (name) => {
+  const result = await new FakeLibkrun(name).build();
+  expect(result).toMatchObject({ status: 2, stdout: '' });
+  expect(result.stderr).toMatch(/^error: the kernel cannot be built below '\S+\/a[ :]b': its Makefile takes no path /);
 });
 
 test('without git: refused before anything is started', async () => {

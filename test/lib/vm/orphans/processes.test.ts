@@ -115,6 +115,7 @@ test.each([
   ['gvproxy', true],
   ['/bin/bash /x/gvproxy -listen', true],
   ['vi notes gvproxy', false],
-  ['/x/gvproxy-old', false],
+  ['/x/gvproxy-linux-amd64 -listen', true],
+  ['/x/old-gvproxy', false],
   ['', false],
 ])('%j is gvproxy: %j', (command, expected) => expect(isProgram(entry(1, 1, { command }), 'gvproxy')).toBe(expected));
