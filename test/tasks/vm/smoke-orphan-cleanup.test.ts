@@ -17,7 +17,7 @@ import { zstdCompressSync } from 'node:zlib';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { type Host, thisHost } from '../../../lib/host.ts';
 import { smokeOrphanCleanup } from '../../../lib/vm/orphans/execute.ts';
-import { BUNDLE_FILE, runtimeFiles } from '../../../lib/vm/runtime-files.ts';
+import { BUNDLE_FILE } from '../../../lib/vm/runtime-files.ts';
 import { FakeOrphans } from '../../support/fake-orphans.ts';
 import { bashQuote } from '../../support/fake-tools.ts';
 import { inProcess } from '../../support/in-process.ts';
@@ -112,7 +112,7 @@ describe("the smoke test of the VM gateway's clean-up", { timeout: 60_000 }, () 
   test('with the facts of macOS: ps tells which processes run', ps.options, async () => {
     const fake = new FakeOrphans();
     symlinkSync(ps.path('ps'), join(fake.tools.bin, 'ps'));
-    for (const name of runtimeFiles('darwin'))
+    for (const name of ['libkrun.dylib.zst', 'libkrunfw.5.dylib.zst'])
       writeFileSync(join(fake.runtime, name), zstdCompressSync(Buffer.from(name)));
     const mac: Host = { platform: 'darwin', arch: 'arm64' };
     const { stdout, stderr } = await smoke(fake, {}, mac);
