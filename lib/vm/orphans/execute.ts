@@ -9,7 +9,6 @@ import { readCargoMessages } from '../../cargo/messages.ts';
 import { refuseMissing } from '../../cargo/named-programs.ts';
 import { findToolchain } from '../../cargo/toolchain.ts';
 import { findCheckout } from '../../checkout.ts';
-import { planDevBuild } from '../../dev-build/plan.ts';
 import { failure, usageError } from '../../errors.ts';
 import { DRIVER, signDriver } from '../../gateway/drivers/vm-driver.ts';
 import { verifyPortFree } from '../../gateway/port.ts';
@@ -20,7 +19,7 @@ import { zstdDefect } from '../../zstd/decompress.ts';
 import { dayOf } from '../report.ts';
 import { BUNDLE_FILE, missingRuntime, runtimeFiles } from '../runtime-files.ts';
 import { type OrphansConfig, type OrphansFacts, resolveOrphansConfig } from './config.ts';
-import { type PreparedOrphans, type Programs, SCENARIOS, scenarioPlaces } from './plan.ts';
+import { buildCommand, type PreparedOrphans, type Programs, SCENARIOS, scenarioPlaces } from './plan.ts';
 import { orphansDryRunLines, verdictLines } from './report.ts';
 import { runScenario } from './scenario.ts';
 
@@ -86,9 +85,7 @@ async function prepareOrphans(ctx: RunnerContext, config: OrphansConfig): Promis
   }
   const toolchain = await findToolchain(ctx, root, false);
   refuseMissing(toolchain.missingPrograms);
-  const wishes = { withSupervisor: false, others: [DRIVER], env: { OPENSHELL_VM_RUNTIME_COMPRESSED_DIR: runtime } };
-  const { command } = planDevBuild({ root, host, targetDirectory, jobs: undefined, ...wishes }, toolchain, new Map());
-  return { config, programs, build: command };
+  return { config, programs, build: buildCommand(config, [COMPONENTS.gateway, DRIVER], toolchain.env) };
 }
 
 /** What is there is tested as it is. */
