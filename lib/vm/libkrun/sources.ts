@@ -142,7 +142,7 @@ export function changesIn(runner: Runner, source: Source, ...paths: readonly str
 function unfetched({ name, ref, url, variable }: Source, error: unknown): unknown {
   if (error instanceof InterruptedError) return error;
   return failure(
-    `${name} ${ref} cannot be fetched from ${url}; set ${variable} to another one: ${describeError(error)}`,
+    `${name} ${ref} cannot be fetched from ${url}; check the network, or set ${variable} to another one: ${describeError(error)}`,
     EXIT.failed,
   );
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -110,7 +111,7 @@ describe('building libkrun', { ...libkrunTools.options, timeout: 60_000 }, () =>
     expect(result).toMatchObject({ status: 1, stdout: '' });
     expect(result.stderr).toMatch(
       new RegExp(
-        `^error: ${name} v9\\.9\\.9 cannot be fetched from https://github\\.com/containers/${name}\\.git; set ${variable} to another one: `,
+        `^error: ${name} v9\\.9\\.9 cannot be fetched from https://github\\.com/containers/${name}\\.git; check the network, or set ${variable} to another one: `,
         'm',
       ),
     );
@@ -261,6 +262,27 @@ describe('building libkrun', { ...libkrunTools.options, timeout: 60_000 }, () =>
     expect(result.stdout).toContain(`# writes ${join(checkout.out, 'libkrun.so')}\n`);
     expect(existsSync(checkout.out)).toBe(false);
     expect(checkout.tools.lines().filter((line) => !/^(python3|cargo --version)/.test(line))).toEqual([]);
+  });
+});
+
+describe('under sudo (only as root)', { ...libkrunTools.options, skip: process.geteuid?.() !== 0 }, () => {
+  test('F18: sources, kernel and libraries belong to the user, who runs git, make and cargo', async () => {
+    const checkout = new FakeLibkrun();
+    const user = 1234;
+    checkout.tools.add('getent', [
+      { args: ['passwd'], script: `echo dev:x:${user}:${user}::${checkout.directory}/home:/` },
+    ]);
+    mkdirSync(join(checkout.directory, 'home'));
+    checkout.libkrunEnv();
+    const own = [checkout.root, checkout.directory, join(checkout.tools.directory, 'calls')];
+    spawnSync('chown', ['-hR', `${user}:${user}`, ...own]);
+    const result = await checkout.build({ SUDO_USER: 'dev', SUDO_UID: `${user}`, SUDO_GID: `${user}`, HOME: '/root' });
+    expect(result.status, result.stderr).toBe(0);
+    expect(spawnSync('find', [checkout.root, '-user', 'root'], { encoding: 'utf8' }).stdout).toBe('');
+    // Git takes nothing from the repository of another user on the same machine.
+    spawnSync('chown', ['-R', '0:0', join(checkout.directory, 'upstream')]);
+    const container = await checkout.build();
+    expect(container.status, container.stderr).toBe(0);
   });
 });
 
