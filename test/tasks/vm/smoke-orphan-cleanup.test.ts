@@ -114,9 +114,13 @@ describe("the smoke test of the VM gateway's clean-up", { timeout: 60_000 }, () 
     symlinkSync(ps.path('ps'), join(fake.tools.bin, 'ps'));
     for (const name of ['libkrun.dylib.zst', 'libkrunfw.5.dylib.zst'])
       writeFileSync(join(fake.runtime, name), zstdCompressSync(Buffer.from(name)));
+    fake.tools.addSilent('codesign');
     const mac: Host = { platform: 'darwin', arch: 'arm64' };
     const { stdout, stderr } = await smoke(fake, {}, mac);
     expect(stdout, stderr).toContain('ALL SCENARIOS PASSED');
+    expect(fake.tools.lines().filter((line) => line.startsWith('codesign'))).toEqual([
+      `codesign --entitlements ${join(fake.root, 'crates/openshell-driver-vm/entitlements.plist')} --force -s - ${join(fake.debug, 'openshell-driver-vm')}`,
+    ]);
     const leaking = await smoke(fake, { FAKE_LEAK: 'launcher' }, mac);
     expect(leaking.stdout).toMatch(/^ {2}pid \d+: .*openshell-driver-vm-launcher$/m);
     expectTidy(fake, true);
