@@ -9,6 +9,7 @@
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { zstdCompressSync } from 'node:zlib';
+import { verifyPortFree } from '../../lib/gateway/port.ts';
 import { thisHost } from '../../lib/host.ts';
 import { BUNDLE_FILE, runtimeFiles, vmPlatformOf } from '../../lib/vm/runtime-files.ts';
 import { FakeCheckout } from './fake-rust.ts';
@@ -101,7 +102,7 @@ export class FakeOrphans extends FakeCheckout {
   }
 
   async smokeEnv(extra: Readonly<Record<string, string>> = {}): Promise<Record<string, string>> {
-    this.port ||= await freePort();
+    this.port ||= await freePair();
     const own = { OPENSHELL_SERVER_PORT: String(this.port), TMPDIR: this.temporary, FAKE_CLI_LOG: this.cliLog };
     return this.env({ ...own, ...extra });
   }
@@ -113,5 +114,17 @@ export class FakeOrphans extends FakeCheckout {
   ): Promise<TaskResult> {
     const env = await this.smokeEnv(extra);
     return runTaskFile('vm/smoke-orphan-cleanup', args, { cwd: this.root, env, ...options });
+  }
+}
+
+/** A port that nobody listens on, and neither on the next one. */
+async function freePair(): Promise<number> {
+  for (;;) {
+    const port = await freePort();
+    const isFree = await verifyPortFree('127.0.0.1', port + 1).then(
+      () => true,
+      () => false,
+    );
+    if (isFree) return port;
   }
 }

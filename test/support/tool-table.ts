@@ -99,6 +99,7 @@ export const SYSTEM_PROGRAMS = [
   'mkfifo',
   'podman',
   'prlimit',
+  'ps',
   'python3',
   'readelf',
   'runc',

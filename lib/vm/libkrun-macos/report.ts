@@ -21,7 +21,7 @@ export function macosDryRunLines(runner: Runner, plan: MacosPlan): string[] {
     describe(compile),
     copy(join(work, versioned), plain),
     `# ${library.name} ${library.ref}, where it is not there already`,
-    ...[init, fetch, checkout].map(describe),
+    ...[init, fetch, checkout('FETCH_HEAD')].map(describe),
     `cd ${shellQuote(library.directory)}`,
     ...[clean, build].map(describe),
     copy(built, name),

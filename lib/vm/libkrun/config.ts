@@ -5,7 +5,7 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { type Environment, notAllowed, readPath, readVariable } from '../../cli/env.ts';
-import { usageError } from '../../errors.ts';
+import { shown, usageError } from '../../errors.ts';
 import { isFile } from '../../fs/atomic-write.ts';
 import { type Arch, type Host, thisHost } from '../../host.ts';
 import { PRODUCT } from '../../product.ts';
@@ -77,6 +77,12 @@ export function resolveLibkrunConfig(
   if (platform !== 'linux') {
     throw usageError(
       `libkrun is built here on Linux only, and this is ${platform}; on macOS use tasks/vm/build-libkrun-macos.ts`,
+    );
+  }
+  if (/[\s:]/.test(directory)) {
+    throw usageError(
+      `the kernel cannot be built below ${shown(root)}: its Makefile takes no path with a blank or a colon; ` +
+        'set OPENSHELL_ROOT to another checkout',
     );
   }
   if (arch === undefined) throw usageError('this machine is neither amd64 nor arm64; libkrun needs one of them');

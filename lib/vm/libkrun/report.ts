@@ -47,7 +47,7 @@ function sourceLines(runner: Runner, source: Source, cwd: string): string[] {
   const { checkout, fetch, init } = sourceCommands(source, cwd);
   return [
     `# ${source.name} ${source.ref}, where it is not there already`,
-    ...[init, fetch, checkout].map((command) => runner.describe(command)),
+    ...[init, fetch, checkout('FETCH_HEAD')].map((command) => runner.describe(command)),
   ];
 }
 

@@ -6,16 +6,19 @@
  */
 
 import { existsSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Runner, RunnerContext } from '../../build-env.ts';
 import { describeError, EXIT, failure, InterruptedError } from '../../errors.ts';
+import { writeWhole } from '../../fs/atomic-write.ts';
 import { asOwner } from '../../fs/ownership.ts';
 import { type Command, cmd } from '../../process/command.ts';
 import type { Source } from './config.ts';
 
 const PROBE_TIMEOUT_MS = 60_000;
-const COMMIT = /^[0-9a-f]{40}$/i;
-const ABBREVIATED = /^[0-9a-f]{7,39}$/i;
+/** A commit, or its first digits. */
+const COMMIT = /^[0-9a-f]{7,40}$/i;
+/** In a repository whose files are not all those of one commit. */
+const UNFINISHED = 'openshell-unfinished';
 
 /** What would lead git to another repository than the one that is named, and to a question in the terminal. */
 const BASE = {
@@ -37,13 +40,26 @@ function gitIn({ directory }: Source) {
   return (...args: readonly string[]): Command => cmd({ cwd: directory, base: BASE, asInvoker: true })`${git} ${args}`;
 }
 
+interface SourceCommands {
+  readonly init: Command;
+  readonly fetch: Command;
+  /** For servers that give no commit by its id, and for the first digits of one. */
+  readonly fetchAll: Command;
+  readonly checkout: (commit: string) => Command;
+}
+
 /** The commands that get a source, for a run and for a dry run. */
-export function sourceCommands(source: Source, cwd: string): { init: Command; fetch: Command; checkout: Command } {
+export function sourceCommands(source: Source, cwd: string): SourceCommands {
   const git = gitIn(source);
+  const { directory, ref, url } = source;
+  const isShallow = existsSync(join(directory, '.git/shallow'));
+  const all = ['+refs/heads/*:refs/remotes/origin/*', '+refs/tags/*:refs/tags/*'];
   return {
-    init: cmd({ cwd, base: BASE, asInvoker: true })`git init --quiet ${source.directory}`,
-    fetch: git('fetch', '--depth', '1', '--no-tags', source.url, source.ref),
-    checkout: git('checkout', '--quiet', '--detach', 'FETCH_HEAD'),
+    init: cmd({ cwd, base: BASE, asInvoker: true })`git init --quiet ${directory}`,
+    fetch: git('fetch', '--depth', '1', '--no-tags', url, ref),
+    fetchAll: git('fetch', ...(isShallow ? ['--unshallow'] : []), url, ...all),
+    // What is in the way is what an earlier checkout has left: changes of a user have been refused.
+    checkout: (commit) => git('checkout', '--quiet', '--force', '--detach', commit),
   };
 }
 
@@ -53,37 +69,69 @@ export function sourceCommands(source: Source, cwd: string): { init: Command; fe
  * @returns the commit
  * @throws failure where it cannot be fetched, the source has other changes, or another commit is there in the end
  */
-export async function checkOut({ runner, terminal }: RunnerContext, source: Source, cwd: string): Promise<string> {
+export async function checkOut(ctx: RunnerContext, source: Source, cwd: string): Promise<string> {
+  const { runner, terminal } = ctx;
   const { directory, ref } = source;
-  const git = gitIn(source);
-  const { checkout, fetch, init } = sourceCommands(source, cwd);
   const repository = join(directory, '.git');
   const isThere = existsSync(repository);
   if (!isThere && existsSync(directory)) {
     throw failure(`${directory} is there and is not a git repository; remove it`);
   }
-  const commit = COMMIT.test(ref) ? ref.toLowerCase() : undefined;
   if (isThere) for (const lock of LOCKS) asOwner(repository, () => rmSync(join(repository, lock), { force: true }));
-  const head = isThere ? await runner.probe(git('rev-parse', '--verify', 'HEAD'), PROBE_TIMEOUT_MS) : undefined;
-  if (head?.ok === true) {
-    const changes = await changesIn(runner, source);
-    if (changes !== '') {
-      throw failure(
-        `${directory} has changes that are not in its commit (${changes.split('\n').join(', ')}); undo them or remove it`,
-      );
-    }
+  const isComplete = isThere && !existsSync(join(repository, UNFINISHED));
+  const head = isComplete ? await runner.probe(revision(source, 'HEAD'), PROBE_TIMEOUT_MS) : undefined;
+  if (head?.ok !== true) return getSource(ctx, source, cwd);
+  const changes = await changesIn(runner, source);
+  if (changes !== '') {
+    throw failure(
+      `${directory} has changes that are not in its commit (${changes.split('\n').join(', ')}); undo them or remove it`,
+    );
   }
-  if (head?.ok === true && head.output === commit) {
-    terminal.say(`${source.name} is at ${commit} already`);
-  } else {
-    if (!isThere) await runner.run(init);
-    await runner.run(fetch).catch((error: unknown) => Promise.reject(unfetched(source, error)));
-    await runner.run(checkout);
+  if (!COMMIT.test(ref) || !head.output.startsWith(ref.toLowerCase())) return getSource(ctx, source, cwd);
+  terminal.say(`${source.name} is at ${head.output} already`);
+  return head.output;
+}
+
+/** Fetches and checks out: one that is interrupted is done again from the beginning. */
+async function getSource({ runner }: RunnerContext, source: Source, cwd: string): Promise<string> {
+  const { directory, ref } = source;
+  const { checkout, init } = sourceCommands(source, cwd);
+  await runner.run(init);
+  const unfinished = join(directory, '.git', UNFINISHED);
+  writeWhole(unfinished, '', 0o644);
+  const wanted = await fetchCommit(runner, source, cwd);
+  await runner.run(checkout(wanted));
+  const found = await runner.read(revision(source, 'HEAD'));
+  if (found !== wanted) {
+    throw failure(`${directory} is at ${found}, and not at ${wanted} (${ref}); remove it and run this again`);
   }
-  const wanted = commit ?? (await runner.read(git('rev-parse', '--verify', 'FETCH_HEAD^{commit}')));
-  const found = await runner.read(git('rev-parse', '--verify', 'HEAD'));
-  if (found === wanted) return found;
-  throw failure(`${directory} is at ${found}, and not at ${wanted} (${ref}); remove it and run this again`);
+  asOwner(dirname(unfinished), () => rmSync(unfinished, { force: true }));
+  return found;
+}
+
+/** @returns the commit that the ref names now */
+async function fetchCommit(runner: Runner, source: Source, cwd: string): Promise<string> {
+  const { ref } = source;
+  const { fetch, fetchAll } = sourceCommands(source, cwd);
+  try {
+    await runner.run(fetch);
+    const commit = await runner.read(revision(source, 'FETCH_HEAD^{commit}'));
+    // A branch may be called like a commit, and be at another one.
+    if (!COMMIT.test(ref) || commit.startsWith(ref.toLowerCase())) return commit;
+  } catch (error) {
+    if (!COMMIT.test(ref)) throw unfetched(source, error);
+  }
+  try {
+    await runner.run(fetchAll);
+    return await runner.read(revision(source, `${ref}^{commit}`));
+  } catch (error) {
+    throw unfetched(source, error);
+  }
+}
+
+/** The command that tells the commit of a name. */
+function revision(source: Source, name: string): Command {
+  return gitIn(source)('rev-parse', '--verify', name);
 }
 
 /** What is in the files of a source, and not in its commit, as `git status` says; empty where nothing is. */
@@ -93,6 +141,8 @@ export function changesIn(runner: Runner, source: Source, ...paths: readonly str
 
 function unfetched({ name, ref, url, variable }: Source, error: unknown): unknown {
   if (error instanceof InterruptedError) return error;
-  const hint = ABBREVIATED.test(ref) ? 'give all 40 digits of a commit' : `set ${variable} to another one`;
-  return failure(`${name} ${ref} cannot be fetched from ${url}; ${hint}: ${describeError(error)}`, EXIT.failed);
+  return failure(
+    `${name} ${ref} cannot be fetched from ${url}; check the network, or set ${variable} to another one: ${describeError(error)}`,
+    EXIT.failed,
+  );
 }

@@ -9,9 +9,8 @@ import { readCargoMessages } from '../../cargo/messages.ts';
 import { refuseMissing } from '../../cargo/named-programs.ts';
 import { findToolchain } from '../../cargo/toolchain.ts';
 import { findCheckout } from '../../checkout.ts';
-import { planDevBuild } from '../../dev-build/plan.ts';
 import { failure, usageError } from '../../errors.ts';
-import { DRIVER, signDriver } from '../../gateway/drivers/vm-driver.ts';
+import { DRIVER } from '../../gateway/drivers/vm-driver.ts';
 import { verifyPortFree } from '../../gateway/port.ts';
 import { thisHost } from '../../host.ts';
 import { isExecutable } from '../../process/which.ts';
@@ -20,7 +19,7 @@ import { zstdDefect } from '../../zstd/decompress.ts';
 import { dayOf } from '../report.ts';
 import { BUNDLE_FILE, defectsText, runtimeDefects, runtimeFiles, vmPlatformOf } from '../runtime-files.ts';
 import { type OrphansConfig, type OrphansFacts, resolveOrphansConfig } from './config.ts';
-import { type PreparedOrphans, type Programs, SCENARIOS, scenarioPlaces } from './plan.ts';
+import { buildCommand, type PreparedOrphans, type Programs, SCENARIOS, scenarioPlaces, signCommands } from './plan.ts';
 import { orphansDryRunLines, verdictLines } from './report.ts';
 import { runScenario } from './scenario.ts';
 
@@ -35,6 +34,7 @@ export async function smokeOrphanCleanup(ctx: RunnerContext, isDryRun: boolean, 
   const prepared = await prepareOrphans(ctx, config);
   if (isDryRun) return terminal.result(...orphansDryRunLines(ctx.runner, prepared, env));
   const programs = await buildPrograms(ctx, prepared);
+  for (const command of signCommands(config, programs)) await ctx.runner.run(command);
   const temporary = mkdtempSync(join(config.temporary, 'openshell-vm-orphan-'));
   let isPassed = false;
   try {
@@ -86,9 +86,7 @@ async function prepareOrphans(ctx: RunnerContext, config: OrphansConfig): Promis
   }
   const toolchain = await findToolchain(ctx, root, false);
   refuseMissing(toolchain.missingPrograms);
-  const wishes = { withSupervisor: false, others: [DRIVER], env: { OPENSHELL_VM_RUNTIME_COMPRESSED_DIR: runtime } };
-  const { command } = planDevBuild({ root, host, targetDirectory, jobs: undefined, ...wishes }, toolchain, new Map());
-  return { config, programs, build: command };
+  return { config, programs, build: buildCommand(config, [COMPONENTS.gateway, DRIVER], toolchain.env) };
 }
 
 /** What is there is tested as it is. */
@@ -102,7 +100,7 @@ function sayExisting({ terminal }: RunnerContext, config: OrphansConfig, { drive
 }
 
 /** @throws failure where cargo leaves no program */
-async function buildPrograms(ctx: RunnerContext, { build, config, programs }: PreparedOrphans): Promise<Programs> {
+async function buildPrograms(ctx: RunnerContext, { build, programs }: PreparedOrphans): Promise<Programs> {
   if (build === undefined) return programs;
   const report = await ctx.terminal.section('cargo', async () => readCargoMessages(await ctx.runner.cargo(build)));
   const [gateway, driver] = [COMPONENTS.gateway, DRIVER].map(({ binary }) => {
@@ -110,6 +108,5 @@ async function buildPrograms(ctx: RunnerContext, { build, config, programs }: Pr
     if (path === undefined) throw failure(`cargo has ended, and has left no ${binary}; look at what it says`);
     return path;
   }) as [string, string];
-  if (config.host.platform === 'darwin') await ctx.runner.run(signDriver(config.root, driver));
   return { gateway, driverDirectory: dirname(driver) };
 }

@@ -4,9 +4,12 @@
 
 import { join } from 'node:path';
 import { stringify } from 'smol-toml';
+import { MESSAGE_FORMAT } from '../../cargo/messages.ts';
 import type { Environment } from '../../cli/env.ts';
+import { DRIVER, signDriver } from '../../gateway/drivers/vm-driver.ts';
 import { sqliteUrl } from '../../gateway/gateway-toml.ts';
 import { type Command, cmd } from '../../process/command.ts';
+import type { Binary } from '../../product.ts';
 import type { OrphansConfig } from './config.ts';
 
 /** A way in which a gateway ends. */
@@ -36,6 +39,26 @@ export interface PreparedOrphans {
   readonly config: OrphansConfig;
   readonly programs: Programs;
   readonly build: Command | undefined;
+}
+
+/**
+ * The cargo run of the gateway and the driver, with the runtime in it.
+ * @param base what cargo gets with its tool chain
+ */
+export function buildCommand(
+  { root, runtime, targetDirectory }: OrphansConfig,
+  binaries: readonly Binary[],
+  base: Environment,
+): Command {
+  const target = targetDirectory === undefined ? {} : { CARGO_TARGET_DIR: targetDirectory };
+  const env = { ...target, OPENSHELL_VM_RUNTIME_COMPRESSED_DIR: runtime };
+  const selected = binaries.flatMap((one) => ['-p', one.package, '--bin', one.binary]);
+  return cmd({ cwd: root, base, env })`cargo build ${selected} ${MESSAGE_FORMAT}`;
+}
+
+/** On macOS the driver is signed, whoever has built it: cargo's own build of it is not. */
+export function signCommands({ host, root }: OrphansConfig, { driverDirectory }: Programs): Command[] {
+  return host.platform === 'darwin' ? [signDriver(root, join(driverDirectory, DRIVER.binary))] : [];
 }
 
 /** The files and directories of a scenario, each below the temporary directory of the run. */

@@ -134,12 +134,12 @@ function killOne(pid: number): void {
   }
 }
 
-/** Whether it is a program of this name, or a script of this name that an interpreter runs. */
+/** Whether it is a program whose name begins so, or a script that an interpreter runs. */
 export function isProgram({ command }: ProcessEntry, name: string): boolean {
   return command
     .split(' ')
     .slice(0, 2)
-    .some((argument) => basename(argument) === name);
+    .some((argument) => basename(argument).startsWith(name));
 }
 
 /** A process for users: `pid 42: gvproxy -listen ...`. */

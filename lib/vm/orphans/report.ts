@@ -6,7 +6,15 @@ import { join } from 'node:path';
 import type { Runner } from '../../build-env.ts';
 import type { Environment } from '../../cli/env.ts';
 import { seconds } from '../../cli/terminal.ts';
-import { cliCommands, gatewayCommand, type PreparedOrphans, SCENARIOS, type Scenario, scenarioPlaces } from './plan.ts';
+import {
+  cliCommands,
+  gatewayCommand,
+  type PreparedOrphans,
+  SCENARIOS,
+  type Scenario,
+  scenarioPlaces,
+  signCommands,
+} from './plan.ts';
 import { processText } from './processes.ts';
 import type { Verdict } from './scenario.ts';
 
@@ -15,6 +23,7 @@ export function orphansDryRunLines(runner: Runner, { build, config, programs }: 
   const temporary = join(config.temporary, 'openshell-vm-orphan-XXXXXX');
   return [
     ...(build === undefined ? [] : [runner.describe(build)]),
+    ...signCommands(config, programs).map((command) => runner.describe(command)),
     ...SCENARIOS.flatMap((scenario) => {
       const places = scenarioPlaces(temporary, scenario);
       const { add, create, select } = cliCommands(config, places, env);

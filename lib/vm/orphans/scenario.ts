@@ -4,13 +4,13 @@
 
 import { closeSync, mkdirSync, openSync, rmSync } from 'node:fs';
 import type { RunnerContext } from '../../build-env.ts';
+import { seconds } from '../../cli/terminal.ts';
 import { describeError, EXIT, failure, InterruptedError, TaskError } from '../../errors.ts';
 import { writeWhole } from '../../fs/atomic-write.ts';
 import { textIn } from '../../fs/paths.ts';
 import { verifyPortFree } from '../../gateway/port.ts';
 import { argvText, type Command } from '../../process/command.ts';
 import { poll } from '../../process/poll.ts';
-import type { Beside } from '../../process/wait-for-outcome.ts';
 import type { OrphansConfig } from './config.ts';
 import {
   cliCommands,
@@ -37,6 +37,8 @@ const HEALTH_TIMEOUT_MS = 1000;
 const LIST_TIMEOUT_MS = 10_000;
 const LIST_PAUSE_MS = 2000;
 const PORT_TIMEOUT_MS = 5000;
+/** How long what was killed may take to be noticed. */
+const END_TIMEOUT_MS = 2000;
 const LOG_LINES = 40;
 
 /** How a scenario ended. */
@@ -47,7 +49,6 @@ export type Verdict =
 /** What runs for a scenario. */
 interface Running {
   readonly pid: number;
-  readonly ended: Beside['ended'];
   readonly tree: ProcessTree;
   /** Its exit status, once it has ended. */
   readonly status: () => number | undefined;
@@ -73,7 +74,8 @@ export async function runScenario(
     return { isPassed: false, reason: describeError(error), survivors: [] };
   } finally {
     for (const { tree } of started) await tree.kill();
-    await Promise.allSettled(started.map(({ ended }) => ended));
+    const haveEnded = () => started.every(({ status }) => status() !== undefined) || undefined;
+    await poll(haveEnded, { intervalMs: POLL_MS, timeoutMs: END_TIMEOUT_MS });
     rmSync(places.directory, { recursive: true, force: true });
   }
 }
@@ -122,7 +124,7 @@ function startBeside({ runner }: RunnerContext, command: Command, log: string, r
     ended.then(note, () => note(EXIT.failed));
     // Without this a signal would go to the task itself.
     if (pid === undefined) throw failure(`${argvText(command)} could not be started`);
-    return { pid, ended, tree: new ProcessTree(pid, read), status: () => status };
+    return { pid, tree: new ProcessTree(pid, read), status: () => status };
   } finally {
     closeSync(output);
   }
@@ -219,7 +221,7 @@ async function endAndLook(
   };
   const isGone = await poll(probe, { intervalMs: POLL_MS, timeoutMs: limits.gone, signal: signals.aborted });
   if (isGone === true) return { isPassed: true, ms: performance.now() - start };
-  return { isPassed: false, reason: `${survivors.length} processes are left`, survivors };
+  return { isPassed: false, reason: `processes left after ${seconds(limits.gone)}: ${survivors.length}`, survivors };
 }
 
 function sayTail({ terminal }: RunnerContext, path: string): void {

@@ -1,11 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
+import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { PRODUCT } from '../../../lib/product.ts';
 import { FakeLibkrun, KERNEL_NAME, libkrunTools } from '../../support/fake-libkrun.ts';
+import { requireTools } from '../../support/real-tools.ts';
 import { whenSaid } from '../../support/run-task.ts';
 
+/** The packages that a build needs on Debian. */
+const DEBIAN = [
+  ...['build-essential', 'git', 'python3', 'python3-pyelftools', 'flex', 'bison', 'libelf-dev', 'libssl-dev'],
+  ...['libcap-ng-dev', 'bc', 'curl', 'libclang-dev', 'cpio'],
+];
 const STAGED = ['libkrun.so', 'libkrunfw.so.5.3.0', 'kernel.c', 'ABI_VERSION'];
 
 async function built(checkout: FakeLibkrun, env: Readonly<Record<string, string>> = {}): Promise<string> {
@@ -104,7 +111,7 @@ describe('building libkrun', { ...libkrunTools.options, timeout: 60_000 }, () =>
     expect(result).toMatchObject({ status: 1, stdout: '' });
     expect(result.stderr).toMatch(
       new RegExp(
-        `^error: ${name} v9\\.9\\.9 cannot be fetched from https://github\\.com/containers/${name}\\.git; set ${variable} to another one: `,
+        `^error: ${name} v9\\.9\\.9 cannot be fetched from https://github\\.com/containers/${name}\\.git; check the network, or set ${variable} to another one: `,
         'm',
       ),
     );
@@ -112,11 +119,30 @@ describe('building libkrun', { ...libkrunTools.options, timeout: 60_000 }, () =>
     await built(checkout);
   });
 
-  test('BLD-1: an abbreviated commit cannot be fetched, and the error says so', async () => {
+  test('the first digits of a commit, and a server that gives none by its id: everything is fetched', async () => {
     const checkout = new FakeLibkrun();
-    const result = await checkout.build({ LIBKRUNFW_REF: checkout.head('libkrunfw').slice(0, 7) });
-    expect(result.status).toBe(1);
-    expect(result.stderr).toMatch(/cannot be fetched from \S+; give all 40 digits of a commit: /);
+    const commit = checkout.git('libkrunfw', 'rev-parse', 'HEAD~1');
+    const some = await built(checkout, { LIBKRUNFW_REF: commit.slice(0, 7) });
+    expect(some).toContain("fetch https://github.com/containers/libkrunfw.git '+refs/heads/");
+    expect(JSON.parse(checkout.read('build.json')).libkrunfw).toEqual({ ref: commit.slice(0, 7), commit });
+    expect(await built(checkout, { LIBKRUNFW_REF: commit.slice(0, 9) })).toContain(`libkrunfw is at ${commit} already`);
+    rmSync(checkout.out, { recursive: true });
+    const old = { GIT_CONFIG_COUNT: '1', GIT_CONFIG_KEY_0: 'protocol.version', GIT_CONFIG_VALUE_0: '0' };
+    const strict = await built(checkout, { LIBKRUNFW_REF: commit, ...old });
+    expect(JSON.parse(checkout.read('build.json')).libkrunfw.commit).toBe(commit);
+    expect(strict).toMatch(/unadvertised object[\s\S]*\+refs\/heads\//);
+  });
+
+  test('a checkout that was interrupted is done again, whatever it has left', async () => {
+    const checkout = new FakeLibkrun();
+    const git = join(checkout.out, 'libkrunfw/.git');
+    mkdirSync(git, { recursive: true });
+    writeFileSync(join(checkout.out, 'libkrunfw/Makefile'), 'half');
+    await built(checkout);
+    writeFileSync(join(git, 'openshell-unfinished'), '');
+    writeFileSync(join(checkout.out, 'libkrunfw/Makefile'), 'half');
+    await built(checkout);
+    expect(readdirSync(git)).not.toContain('openshell-unfinished');
   });
 
   test('a tag that was moved is fetched anew; an annotated one and a branch count, too', async () => {
@@ -239,19 +265,87 @@ describe('building libkrun', { ...libkrunTools.options, timeout: 60_000 }, () =>
   });
 });
 
+describe('under sudo (only as root)', { ...libkrunTools.options, skip: process.geteuid?.() !== 0 }, () => {
+  test('F18: sources, kernel and libraries belong to the user, who runs git, make and cargo', async () => {
+    const checkout = new FakeLibkrun();
+    const user = 1234;
+    checkout.tools.add('getent', [
+      { args: ['passwd'], script: `echo dev:x:${user}:${user}::${checkout.directory}/home:/` },
+    ]);
+    mkdirSync(join(checkout.directory, 'home'));
+    checkout.libkrunEnv();
+    const own = [checkout.root, checkout.directory, join(checkout.tools.directory, 'calls')];
+    spawnSync('chown', ['-hR', `${user}:${user}`, ...own]);
+    const result = await checkout.build({ SUDO_USER: 'dev', SUDO_UID: `${user}`, SUDO_GID: `${user}`, HOME: '/root' });
+    expect(result.status, result.stderr).toBe(0);
+    expect(spawnSync('find', [checkout.root, '-user', 'root'], { encoding: 'utf8' }).stdout).toBe('');
+    // Git takes nothing from the repository of another user on the same machine.
+    spawnSync('chown', ['-R', '0:0', join(checkout.directory, 'upstream')]);
+    const container = await checkout.build();
+    expect(container.status, container.stderr).toBe(0);
+  });
+});
+
+const realTools = requireTools('git', 'make', 'cargo');
+
+describe('with the real cargo', { ...realTools.options, timeout: 60_000 }, () => {
+  const crate = (lock: string) => ({
+    'Cargo.toml': `[workspace]
+
+[package]
+name = "libkrun"
+version = "1.17.4"
+edition = "2024"
+
+[lib]
+name = "krun"
+crate-type = ["cdylib"]
+
+[features]
+blk = []
+net = []
+`,
+    'Cargo.lock': lock,
+    'src/lib.rs': '#[unsafe(no_mangle)]\npub extern "C" fn krun(value: i32) -> i32 {\n    value\n}\n',
+  });
+  const LOCK = 'version = 4\n\n[[package]]\nname = "libkrun"\nversion = "1.17.4"\n';
+
+  function realCheckout(lock: string): FakeLibkrun {
+    const checkout = new FakeLibkrun();
+    rmSync(join(checkout.tools.bin, 'cargo'));
+    rmSync(join(checkout.tools.bin, 'rustc'));
+    checkout.commit('libkrun', crate(lock));
+    checkout.git('libkrun', 'tag', '--force', 'v1.17.4');
+    return checkout;
+  }
+
+  const env = (checkout: FakeLibkrun) => ({ ...realTools.env, PATH: `${checkout.tools.bin}:${realTools.env.PATH}` });
+
+  test('the library is where cargo says, with another target directory and with a target', async () => {
+    const checkout = realCheckout(LOCK);
+    checkout.addApt(DEBIAN);
+    await built(checkout, { ...env(checkout), CARGO_TARGET_DIR: 'elsewhere' });
+    expect(checkout.read('libkrun.so').slice(1, 4)).toBe('ELF');
+    const target = 'x86_64-unknown-linux-gnu';
+    if (process.arch !== 'x64') return;
+    rmSync(join(checkout.out, 'libkrun.so'));
+    await built(checkout, { ...env(checkout), CARGO_BUILD_TARGET: target });
+    expect(checkout.read('libkrun.so').slice(1, 4)).toBe('ELF');
+    expect(existsSync(join(checkout.out, 'libkrun/target', target))).toBe(true);
+  });
+
+  test('BLD-6: a lock file that does not fit is an error of cargo', async () => {
+    const checkout = realCheckout('version = 4\n');
+    checkout.addApt(DEBIAN);
+    const result = await checkout.build(env(checkout));
+    expect(result.status).toBe(101);
+    expect(result.stderr).toContain('--locked');
+  });
+});
+
 describe('BLD-2: packages', libkrunTools.options, () => {
-  const SOME = [
-    'build-essential',
-    'git',
-    'python3',
-    'flex',
-    'bison',
-    'libelf-dev',
-    'libssl-dev',
-    'libcap-ng-dev',
-    'bc',
-  ];
-  const ALL = [...SOME, 'python3-pyelftools', 'curl', 'libclang-dev', 'cpio'];
+  const LATE = ['python3-pyelftools', 'curl', 'libclang-dev', 'cpio'];
+  const SOME = DEBIAN.filter((name) => !LATE.includes(name));
 
   test('missing ones are reported, and nothing is installed or built', async () => {
     const checkout = new FakeLibkrun();
@@ -276,7 +370,7 @@ describe('BLD-2: packages', libkrunTools.options, () => {
 
   test('where all are installed nothing is, and one that was removed is missing', async () => {
     const checkout = new FakeLibkrun();
-    checkout.addApt(ALL);
+    checkout.addApt(DEBIAN);
     expect((await checkout.build({}, ['--install-deps', '--dry-run'])).stdout).not.toContain('apt-get');
     checkout.tools.add('dpkg-query', [{ args: [], script: `echo 'config-files bc'` }]);
     expect((await checkout.build({}, ['--install-deps', '--dry-run'])).stdout).toMatch(/apt-get install -y .*\bbc\b/);
@@ -298,6 +392,12 @@ describe('BLD-2: packages', libkrunTools.options, () => {
       /warning: neither apt-get nor dnf is on PATH; what Debian calls build-essential git /,
     );
   });
+});
+
+test.each(['a b', 'a:b'])('a checkout %j, in which no kernel can be built: refused', async (name) => {
+  const result = await new FakeLibkrun(name).build();
+  expect(result).toMatchObject({ status: 2, stdout: '' });
+  expect(result.stderr).toMatch(/^error: the kernel cannot be built below '\S+\/a[ :]b': its Makefile takes no path /);
 });
 
 test('without git: refused before anything is started', async () => {

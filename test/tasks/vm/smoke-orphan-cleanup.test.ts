@@ -8,27 +8,32 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { createServer } from 'node:http';
 import { dirname, join } from 'node:path';
+import { zstdCompressSync } from 'node:zlib';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { thisHost } from '../../../lib/host.ts';
+import { type Host, thisHost } from '../../../lib/host.ts';
 import { smokeOrphanCleanup } from '../../../lib/vm/orphans/execute.ts';
 import { BUNDLE_FILE } from '../../../lib/vm/runtime-files.ts';
 import { FakeOrphans } from '../../support/fake-orphans.ts';
 import { bashQuote } from '../../support/fake-tools.ts';
 import { inProcess } from '../../support/in-process.ts';
 import { processesWith } from '../../support/processes.ts';
+import { requireTools } from '../../support/real-tools.ts';
 import { whenSaid } from '../../support/run-task.ts';
 import { refusalFrom } from '../../support/task-errors.ts';
 
+const ps = requireTools('ps');
+
 /** Runs it here, with short times, and gives what it printed and its error. */
-async function smoke(fake: FakeOrphans, extra: Readonly<Record<string, string>> = {}) {
+async function smoke(fake: FakeOrphans, extra: Readonly<Record<string, string>> = {}, host: Host = thisHost()) {
   const ctx = inProcess(fake.tools, await fake.smokeEnv(extra), fake.root);
   const limits = { healthy: 1500, sandbox: 4500, gone: 1500 };
   const error = await refusalFrom(async () => {
-    await smokeOrphanCleanup(ctx, false, { host: thisHost(), limits, temporary: fake.temporary });
+    await smokeOrphanCleanup(ctx, false, { host, limits, temporary: fake.temporary });
     throw new Error('passed');
   }).catch((cause: Error) => cause.message);
   return { error, stdout: ctx.screen.stdout(), stderr: ctx.screen.stderr() };
@@ -95,12 +100,29 @@ describe("the smoke test of the VM gateway's clean-up", { timeout: 60_000 }, () 
     const fake = new FakeOrphans();
     const { error, stdout, stderr } = await smoke(fake, { FAKE_LEAK: leak });
     expect(stdout.match(/^FAIL /gm), stderr).toHaveLength(failed);
-    expect(stdout).toMatch(/^FAIL \(graceful SIGTERM\): \d+ processes are left\n {2}pid \d+: /m);
+    expect(stdout).toMatch(/^FAIL \(graceful SIGTERM\): processes left after 1\.50 s: \d+\n {2}pid \d+: /m);
     expect(stdout).toMatch(survivor);
     expect(stdout).toMatch(/ONE OR MORE SCENARIOS FAILED\n$/);
     expect(error).toMatch(
       /^1: something outlives the gateway, or a scenario could not be run; see \S+openshell-vm-orphan-/,
     );
+    expectTidy(fake, true);
+  });
+
+  test('with the facts of macOS: ps tells which processes run', ps.options, async () => {
+    const fake = new FakeOrphans();
+    symlinkSync(ps.path('ps'), join(fake.tools.bin, 'ps'));
+    for (const name of ['libkrun.dylib.zst', 'libkrunfw.5.dylib.zst'])
+      writeFileSync(join(fake.runtime, name), zstdCompressSync(Buffer.from(name)));
+    fake.tools.addSilent('codesign');
+    const mac: Host = { platform: 'darwin', arch: 'arm64' };
+    const { stdout, stderr } = await smoke(fake, {}, mac);
+    expect(stdout, stderr).toContain('ALL SCENARIOS PASSED');
+    expect(fake.tools.lines().filter((line) => line.startsWith('codesign'))).toEqual([
+      `codesign --entitlements ${join(fake.root, 'crates/openshell-driver-vm/entitlements.plist')} --force -s - ${join(fake.debug, 'openshell-driver-vm')}`,
+    ]);
+    const leaking = await smoke(fake, { FAKE_LEAK: 'launcher' }, mac);
+    expect(leaking.stdout).toMatch(/^ {2}pid \d+: .*openshell-driver-vm-launcher$/m);
     expectTidy(fake, true);
   });
 
@@ -126,8 +148,8 @@ describe("the smoke test of the VM gateway's clean-up", { timeout: 60_000 }, () 
     ['no-create', /^FAIL \(graceful SIGTERM\): openshell sandbox create has ended with status 1; see its log$/m],
   ])('ORP-4: a CLI that fails is told at once: %s', async (how, expected) => {
     const fake = new FakeOrphans();
-    const { stdout, stderr } = await smoke(fake, { FAKE_CLI: how });
-    expect(stdout).toMatch(expected);
+    const { error, stdout, stderr } = await smoke(fake, { FAKE_CLI: how });
+    expect(stdout, error).toMatch(expected);
     if (how === 'no-create') expect(stderr).toMatch(/the end of \S+term-create\.log:\n {2}no image\n/);
     expectTidy(fake, true);
   });
