@@ -79,7 +79,12 @@ export interface BuiltLibraries {
  * @param hint what builds them
  * @throws usageError naming what was looked for, and where
  */
-export function findLibraries(platform: VmPlatform, directories: readonly string[], hint: string): BuiltLibraries {
+export function findLibraries(
+  platform: VmPlatform,
+  places: readonly (string | undefined)[],
+  hint: string,
+): BuiltLibraries {
+  const directories = places.filter((place) => place !== undefined);
   const { krun, krunfw, os } = PLATFORMS[platform];
   // The kernel's library has its whole version in its name, and the driver wants that of its interface.
   const versioned = (name: string) => os === 'linux' && /^libkrunfw\.so\.5\.[\w.-]+$/.test(name);

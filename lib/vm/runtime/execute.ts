@@ -88,7 +88,7 @@ export async function executeRuntime(ctx: RunnerContext, plan: RuntimePlan): Pro
   await whileLocked(ctx, lock, async () => {
     recoverRuntime(config.directory);
     const isComplete = runtimeDefects(config.directory, config.platform).length === 0;
-    if (plan.isContent && !plan.isForced && isComplete) return terminal.say(presentLine(plan));
+    if (plan.keepsComplete && !plan.isForced && isComplete) return terminal.say(presentLine(plan));
     terminal.say(`VM runtime for ${config.platform}: ${reasonText(plan)}`);
     const releases = new Releases(ctx, config.release, downloadsOf(config.directory));
     const ready = await collect(ctx, plan, releases, isComplete);
@@ -163,7 +163,8 @@ async function fromBuild(
   const libraries = findLibraries(platform, directories, 'run tasks/vm/vm-setup.ts --from-source');
   const contents = readLibraries(platform, libraries);
   for (const name of ['gvproxy', 'umoci'] as const) await addProgram(contents, name, config, releases);
-  const facts = await readBuildFacts(ctx, ...directories, libraries.krun);
+  const [build, custom] = directories;
+  const facts = await readBuildFacts(ctx, build, custom, libraries.krun);
   const provenance = provenanceText(settings, platform, versions, facts);
   const verified = `the libraries are of ${dirname(libraries.krun)}, the programs have the recorded SHA-256`;
   return { contents, provenance, record: { verified } };

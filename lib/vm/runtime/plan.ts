@@ -5,7 +5,7 @@
 import { join } from 'node:path';
 import { shown, usageError } from '../../errors.ts';
 import { buildDirectory } from '../libkrun/config.ts';
-import { type RuntimeDefect, runtimeDefects } from '../runtime-files.ts';
+import { PLATFORMS, type RuntimeDefect, runtimeDefects, type VmPlatform } from '../runtime-files.ts';
 import { findLibraries, isRegularFile, stagedProgram } from './collect.ts';
 import type { ProvenanceSettings, RuntimeConfig } from './config.ts';
 import { pinsOf, readPins, unpinned } from './pins.ts';
@@ -22,7 +22,7 @@ export type RuntimeSource =
   /** The libraries of a local build, with the programs of their releases. */
   | {
       readonly kind: 'build';
-      readonly directories: readonly [build: string, custom: string];
+      readonly directories: readonly [build: string, custom?: string];
       readonly provenance: ProvenanceSettings;
     };
 
@@ -33,29 +33,30 @@ export interface RuntimePlan {
   readonly defects: readonly RuntimeDefect[];
   /** Whether everything is got and compressed again. */
   readonly isForced: boolean;
-  /** Whether a runtime that another run has completed by then will do. */
-  readonly isContent: boolean;
+  /** Whether a complete runtime stays, also one that another run completes before this one begins. */
+  readonly keepsComplete: boolean;
 }
 
 const SETUP = 'tasks/vm/vm-setup.ts';
 
-/** Where the libraries of a local build are looked for. */
-function libraryDirectories(root: string): [build: string, custom: string] {
-  return [buildDirectory(root), join(root, 'target/custom-runtime')];
+/** Where the libraries of a local build are looked for; on macOS a custom runtime may have its own kernel. */
+function libraryDirectories(root: string, platform: VmPlatform): [build: string, custom?: string] {
+  const build = buildDirectory(root);
+  return PLATFORMS[platform].os === 'darwin' ? [build, join(root, 'target/custom-runtime')] : [build];
 }
 
 /**
  * Plans to complete a runtime from its release.
  * @throws usageError where the directory cannot be replaced, or the recorded digests cannot be read
  */
-export function planDownload(config: RuntimeConfig, isForced: boolean, isContent: boolean): RuntimePlan {
+export function planDownload(config: RuntimeConfig, isForced: boolean, keepsComplete: boolean): RuntimePlan {
   const defects = runtimeDefects(config.directory, config.platform);
-  if (isContent && defects.length === 0 && !isForced) {
-    return { config, source: { kind: 'present' }, defects, isForced, isContent };
+  if (keepsComplete && defects.length === 0 && !isForced) {
+    return { config, source: { kind: 'present' }, defects, isForced, keepsComplete };
   }
   verifyReplaceable(config.directory);
   readPins(config.release.pinsPath);
-  return { config, source: { kind: 'release' }, defects, isForced, isContent };
+  return { config, source: { kind: 'release' }, defects, isForced, keepsComplete };
 }
 
 /**
@@ -66,8 +67,8 @@ export function planBuild(config: RuntimeConfig, provenance: ProvenanceSettings,
   verifyReplaceable(config.directory);
   verifyPrograms(config);
   const defects = runtimeDefects(config.directory, config.platform);
-  const directories = libraryDirectories(config.root);
-  return { config, source: { kind: 'build', directories, provenance }, defects, isForced, isContent: false };
+  const directories = libraryDirectories(config.root, config.platform);
+  return { config, source: { kind: 'build', directories, provenance }, defects, isForced, keepsComplete: false };
 }
 
 /** @throws usageError for a program that is neither staged nor has a recorded digest */
@@ -90,7 +91,7 @@ export function planCompression(
   isForced: boolean,
 ): RuntimePlan {
   const defects = runtimeDefects(config.directory, config.platform);
-  const base = { config, defects, isForced, isContent: false };
+  const base = { config, defects, isForced, keepsComplete: false };
   if (tarball !== undefined) {
     if (!isRegularFile(tarball))
       throw usageError(`VM_RUNTIME_TARBALL is ${shown(tarball)}, which is not a file; name one`);
@@ -99,7 +100,7 @@ export function planCompression(
   }
   try {
     const hint = `run ${SETUP} --from-source, or set VM_RUNTIME_TARBALL to an archive, or run ${SETUP} to download one`;
-    findLibraries(config.platform, libraryDirectories(config.root), hint);
+    findLibraries(config.platform, libraryDirectories(config.root, config.platform), hint);
   } catch (error) {
     if (defects.length === 0 && !isForced) return { ...base, source: { kind: 'present' } };
     throw error;

@@ -59,5 +59,6 @@ export function presentLine({ config }: RuntimePlan): string {
 
 function verifiedText(directory: string): string {
   const record = readRecord(directory);
-  return record === undefined ? '' : `; verified: ${record.verified ?? 'no, it is of an archive that the user named'}`;
+  if (record === undefined) return '; nothing tells how it was verified, --force sets it up again';
+  return `; verified: ${record.verified ?? 'no, it is of an archive that the user named'}`;
 }

@@ -129,7 +129,7 @@ describe('a local build', () => {
     [
       'C33, H33, CMP-4: without libkrunfw',
       { 'libkrun.so': 'x' },
-      /^error: no libkrunfw\.so\.5 or libkrunfw\.so\.5\.\* in \S+libkrun-build or \S+custom-runtime; run tasks\/vm\/vm-setup\.ts --from-source, or set/m,
+      /^error: no libkrunfw\.so\.5 or libkrunfw\.so\.5\.\* in \S+libkrun-build; run tasks\/vm\/vm-setup\.ts --from-source, or set/m,
     ],
     ['without libkrun', { 'libkrunfw.so.5': 'x' }, /^error: no libkrun\.so in /m],
     ['with an empty libkrun', { 'libkrun.so': '', 'libkrunfw.so.5': 'x' }, /^error: no libkrun\.so in /m],
@@ -143,7 +143,9 @@ describe('a local build', () => {
 
   test('CMP-5, CMP-9: for macOS, with the gvproxy that is recorded', async () => {
     const fake = await FakeRuntime.start();
-    fake.addBuild({ 'libkrun.dylib': 'krun', 'libkrunfw.dylib': 'krunfw' });
+    fake.addBuild({ 'libkrun.dylib': 'krun' });
+    mkdirSync(join(fake.root, 'target/custom-runtime'));
+    writeFileSync(join(fake.root, 'target/custom-runtime/libkrunfw.dylib'), 'krunfw');
     for (const path of [PATHS.gvproxy('darwin'), PATHS.umoci('linux.arm64')]) {
       fake.server.add(path, path);
       fake.record(path, path);
