@@ -135,8 +135,10 @@ export async function stageRuntime(ctx: RunnerContext, staging: Staging): Promis
     if (defects.length > 0) throw failure(`the VM runtime for ${platform} is not complete: ${defectsText(defects)}`);
     ctx.signals.throwIfReceived();
     swap(fresh, directory);
-  } finally {
-    removeRuntime(fresh);
+  } catch (error) {
+    // The first error counts; what cannot be removed now, the next run removes.
+    removeQuietly(fresh);
+    throw error;
   }
   const described = runtimeNames(platform).map((name) => describe(directory, staging, name, !kept.includes(name)));
   return { isChanged: true, files: described };
@@ -242,6 +244,12 @@ function removeRuntime(directory: string): void {
     if (errnoOf(error) === undefined) throw error;
     throw failure(`${directory} cannot be removed; look at what is in it`, 1, { cause: error });
   }
+}
+
+function removeQuietly(directory: string): void {
+  try {
+    removeRuntime(directory);
+  } catch {}
 }
 
 function freshOf(directory: string): string {
