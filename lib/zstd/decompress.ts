@@ -8,7 +8,7 @@ import { errnoOf } from '../errors.ts';
 import { contentOf } from '../fs/paths.ts';
 
 /** A few bytes can stand for any number of them; what the suite reads has less than this. */
-const CONTENT_MAX = 1024 ** 3;
+const CONTENT_MAX = 512 * 1024 ** 2;
 
 /** What is wrong with a zstd file, in a few words. */
 export class ZstdError extends Error {}
@@ -40,7 +40,7 @@ function decompressFrame(compressed: Uint8Array, offset: number, max: number): {
     return { content: buffer, size: engine.bytesWritten };
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
-    if (code === 'ERR_BUFFER_TOO_LARGE') throw new ZstdError('more than 1 GiB of content');
+    if (code === 'ERR_BUFFER_TOO_LARGE') throw new ZstdError('more than 512 MiB of content');
     if (code === 'Z_BUF_ERROR') throw new ZstdError('cut off');
     if (code === 'ZSTD_error_prefix_unknown') throw new ZstdError(`not zstd at byte ${offset}`);
     throw new ZstdError(`damaged in the frame at byte ${offset}: ${message}`);

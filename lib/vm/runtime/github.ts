@@ -5,7 +5,6 @@
 import { join } from 'node:path';
 import type { RunnerContext } from '../../build-env.ts';
 import { failure, InterruptedError, oneLine, shown, TaskError } from '../../errors.ts';
-import { makeDirectory } from '../../fs/ownership.ts';
 import { isTable, parseTable } from '../../fs/parse-json.ts';
 import { contentOf } from '../../fs/paths.ts';
 import { download } from '../../net/download.ts';
@@ -95,7 +94,7 @@ export type ReleaseText = { readonly text: string } | { readonly reason: string 
 
 /**
  * Asks the API about a release.
- * @param scratch a directory of this run
+ * @param scratch a directory of this run, which exists
  */
 export async function readRelease(
   { signals, terminal }: RunnerContext,
@@ -105,7 +104,6 @@ export async function readRelease(
 ): Promise<ReleaseText> {
   const url = `${apiUrl}/repos/${repository}/releases/tags/${encodeURIComponent(tag)}`;
   const path = join(scratch, 'release.json');
-  makeDirectory(scratch, 0o700);
   try {
     await download(
       { url, path, isVerified: false, stallMs: API_MS, attempts: API_ATTEMPTS },

@@ -86,6 +86,7 @@ export class Releases {
   /** What the release's API states of a file; it is asked once. */
   async statement(file: ReleaseFile): Promise<Statement> {
     await this.#goOnline();
+    makeScratch(this.#scratch);
     this.#release ??= readRelease(this.#ctx, this.#config.apiUrl, file, this.#scratch);
     const release = await this.#release;
     return 'text' in release ? statementOf(release.text, file.names[0]) : release;
@@ -97,7 +98,7 @@ export class Releases {
    */
   async fetch(file: ReleaseFile, expectations?: readonly Expectation[]): Promise<VerifiedFile> {
     for (const expectation of expectations ?? (await this.expect(file))) {
-      const arrived = await this.#arrive(file, expectation.name, expectation.sha256);
+      const arrived = await this.#arrive(file, expectation);
       if (arrived === undefined) continue;
       const verified = await this.#verify(file, expectation, arrived);
       // The next run gets it from its place, verified.
@@ -112,21 +113,30 @@ export class Releases {
    * @returns `undefined` where the release has no file of this name
    */
   async fetchUnverified(file: ReleaseFile, name: string): Promise<Buffer | undefined> {
-    const arrived = await this.#arrive(file, name, undefined);
+    const arrived = await this.#arrive(file, { name });
     if (arrived === undefined) return undefined;
     asOwner(this.#scratch, () => rmSync(arrived.path, { force: true }));
     refusePage(file, arrived.content);
     return arrived.content;
   }
 
-  async #arrive(file: ReleaseFile, name: string, sha256: string | undefined): Promise<Arrived | undefined> {
-    const { signals, terminal } = this.#ctx;
-    makeDirectory(this.#scratch, 0o700);
+  /** @param wanted an expectation, or a name alone for a file that is not verified */
+  async #arrive(file: ReleaseFile, wanted: Expectation | { readonly name: string }): Promise<Arrived | undefined> {
+    const { name } = wanted;
+    makeScratch(this.#scratch);
     if (!this.#config.isMirror && this.#gh.isUsable) {
       const result = await this.#gh.download(file, name, this.#scratch, () => sizeOf(join(this.#scratch, name)));
       if (result === 'absent') return undefined;
       if (result !== 'failed') return { path: result.path, content: contentOf(result.path), isContinued: false };
+      if ('source' in wanted && wanted.sha256 === undefined) {
+        throw unpinned(this.#config, file, ", gh cannot be used, and the release's API states none");
+      }
     }
+    return this.#download(file, name, 'source' in wanted ? wanted.sha256 : undefined);
+  }
+
+  async #download(file: ReleaseFile, name: string, sha256: string | undefined): Promise<Arrived | undefined> {
+    const { signals, terminal } = this.#ctx;
     await this.#goOnline();
     const url = `${this.#config.baseUrl}/${releasePath(file, name).split('/').map(encodeURIComponent).join('/')}`;
     // Another version of the file is another part.
@@ -207,11 +217,18 @@ function sizeOf(path: string): number {
   return lstatSync(path, { throwIfNoEntry: false })?.size ?? 0;
 }
 
+/** Creates the directory of downloads, for its owner alone. A link in its place would lead elsewhere. */
+function makeScratch(scratch: string): void {
+  const found = lstatSync(scratch, { throwIfNoEntry: false });
+  if (found !== undefined && !found.isDirectory()) asOwner(dirname(scratch), () => rmSync(scratch));
+  makeDirectory(scratch, 0o700);
+}
+
 /** Removes the directory of downloads: nothing of what was verified is needed any more. */
 export function removeDownloads(scratch: string): void {
   if (lstatSync(scratch, { throwIfNoEntry: false })?.isDirectory() !== true) return;
   asOwner(scratch, () => {
-    for (const name of namesIn(scratch)) rmSync(join(scratch, name), { force: true });
+    for (const name of namesIn(scratch)) rmSync(join(scratch, name), { force: true, recursive: true });
   });
   asOwner(dirname(scratch), () => rmdirSync(scratch));
 }
