@@ -13,7 +13,7 @@ import { parseTable } from '../fs/parse-json.ts';
 import { textIn } from '../fs/paths.ts';
 import type { Arch, Host } from '../host.ts';
 import { readContent, ZstdError } from '../zstd/decompress.ts';
-import { changedSince, RECORD_FILE } from './runtime/record.ts';
+import { compareWithRecord, RECORD_FILE, readRecord } from './runtime/record.ts';
 
 /** The guest's supervisor, which the bundle task builds; everything else comes from `vm:setup`. */
 export const BUNDLE_FILE = 'openshell-sandbox.zst';
@@ -85,9 +85,12 @@ export interface RuntimeDefect {
 
 /** What is wrong with the runtime in a directory; empty for a complete one. */
 export function runtimeDefects(directory: string, platform: VmPlatform): RuntimeDefect[] {
-  const changed = changedSince(directory);
+  const { changed, same } = compareWithRecord(directory);
+  const isRecorded = readRecord(directory)?.platform === platform;
   const defects = runtimeNames(platform).flatMap((raw) => {
     const name = `${raw}.zst`;
+    // What was verified when it was staged is whole, and for that platform.
+    if (isRecorded && same.includes(name)) return [];
     const reason =
       fileDefect(join(directory, name), platform, raw) ??
       (changed.includes(name) ? `other content than ${RECORD_FILE} says was verified` : undefined);

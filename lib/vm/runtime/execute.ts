@@ -29,7 +29,7 @@ import { downloadsOf, recoverRuntime, runtimeLock, runtimePlaces, type Staged, s
 
 /** Everything that is staged, and what is recorded of it. */
 interface Ready extends Collected {
-  readonly record: Omit<StagingRecord, 'files'>;
+  readonly record: Pick<StagingRecord, 'archive' | 'verified'>;
 }
 
 /**

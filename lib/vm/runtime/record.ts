@@ -11,6 +11,7 @@ export const RECORD_FILE = '.verified.json';
 
 /** What is recorded of a staged runtime. */
 export interface StagingRecord {
+  readonly platform: string;
   /** The SHA-256 of the release's archive; absent for a local build. */
   readonly archive?: string;
   /** How the files were verified, for users; absent for an archive that the user named, which is taken as it is. */
@@ -25,9 +26,10 @@ export function sha256Of(content: Uint8Array): string {
 
 /** The record of the runtime in a directory; `undefined` where it has none that can be read. */
 export function readRecord(directory: string): StagingRecord | undefined {
-  const { archive, files, verified } = parseTable(textIn(join(directory, RECORD_FILE)) ?? '') ?? {};
-  if (!isTable(files)) return undefined;
+  const { archive, files, platform, verified } = parseTable(textIn(join(directory, RECORD_FILE)) ?? '') ?? {};
+  if (!isTable(files) || typeof platform !== 'string') return undefined;
   return {
+    platform,
     ...(typeof archive === 'string' ? { archive } : {}),
     ...(typeof verified === 'string' ? { verified } : {}),
     files: files as Record<string, string>,
@@ -38,15 +40,16 @@ export function recordText(record: StagingRecord): string {
   return `${JSON.stringify(record, null, 2)}\n`;
 }
 
-/** The names of the files that are not those that were verified; a file that cannot be read is another matter. */
-export function changedSince(directory: string): string[] {
-  return Object.entries(readRecord(directory)?.files ?? {})
-    .filter(([name, wanted]) => {
-      try {
-        return sha256Of(contentOf(join(directory, name))) !== wanted;
-      } catch {
-        return false;
-      }
-    })
-    .map(([name]) => name);
+/** The files of a record, by whether they are those that were verified; one that cannot be read is neither. */
+export function compareWithRecord(directory: string): { readonly same: string[]; readonly changed: string[] } {
+  const result = { same: [] as string[], changed: [] as string[] };
+  for (const [name, wanted] of Object.entries(readRecord(directory)?.files ?? {})) {
+    try {
+      const isSame = sha256Of(contentOf(join(directory, name))) === wanted;
+      result[isSame ? 'same' : 'changed'].push(name);
+    } catch {
+      // Whoever needs it says what is wrong with it.
+    }
+  }
+  return result;
 }

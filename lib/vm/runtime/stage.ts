@@ -44,7 +44,7 @@ export interface Staging {
   /** The text of `provenance.json`; absent where nothing says where the files come from. */
   readonly provenance?: string | undefined;
   /** What the record says besides the files. */
-  readonly record: Omit<StagingRecord, 'files'>;
+  readonly record: Pick<StagingRecord, 'archive' | 'verified'>;
   /** Whether everything is compressed again. */
   readonly isForced: boolean;
 }
@@ -165,7 +165,9 @@ function isUpToDate({ directory, platform, provenance, record }: Staging): boole
   const hasOther = namesIn(directory).some((name) => !name.startsWith('.') && !wanted.includes(name));
   const isSame = (name: string, text: string | undefined) => textIn(join(directory, name)) === text;
   const files = digestsOf(directory, platform);
-  return !hasOther && isSame(PROVENANCE_FILE, provenance) && isSame(RECORD_FILE, recordText({ ...record, files }));
+  return (
+    !hasOther && isSame(PROVENANCE_FILE, provenance) && isSame(RECORD_FILE, recordText({ platform, ...record, files }))
+  );
 }
 
 function digestsOf(directory: string, platform: VmPlatform): Record<string, string> {
@@ -194,7 +196,7 @@ async function fill(ctx: RunnerContext, staging: Staging, fresh: string, kept: r
     );
   }
   if (provenance !== undefined) writeWhole(join(fresh, PROVENANCE_FILE), provenance, MODE);
-  writeWhole(join(fresh, RECORD_FILE), recordText({ ...record, files: digestsOf(fresh, platform) }), MODE);
+  writeWhole(join(fresh, RECORD_FILE), recordText({ platform, ...record, files: digestsOf(fresh, platform) }), MODE);
 }
 
 async function compressTo({ signals }: RunnerContext, content: Buffer, path: string): Promise<void> {

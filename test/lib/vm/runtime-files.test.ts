@@ -89,7 +89,10 @@ describe('the runtime', () => {
   test('a file that is not the one that was verified', () => {
     const directory = complete('linux-x86_64');
     const files = Object.fromEntries(runtimeFiles('linux-x86_64').map((name) => [name, sha256(whole)]));
-    writeFileSync(join(directory, '.verified.json'), JSON.stringify({ verified: 'x', files }));
+    writeFileSync(
+      join(directory, '.verified.json'),
+      JSON.stringify({ platform: 'linux-x86_64', verified: 'x', files }),
+    );
     expect(runtimeDefects(directory, 'linux-x86_64')).toEqual([]);
     writeFileSync(join(directory, 'umoci.zst'), zstdCompressSync(Buffer.from('another')));
     expect(runtimeDefects(directory, 'linux-x86_64')).toEqual([
