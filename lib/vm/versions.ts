@@ -13,7 +13,7 @@ import { contentOf } from '../fs/paths.ts';
 import { PRODUCT } from '../product.ts';
 
 /** `NAME="${NAME:-value}"`, twice the same name; a value has nothing that a shell would read. */
-const ENTRY = /^([A-Z][A-Z0-9_]*)="\$\{\1:-([\w.+/:@-]+)\}"$/;
+const ENTRY = /^([A-Za-z_]\w*)="\$\{\1:-([\w.+/:@-]+)\}"$/;
 /** A part of a tag, a branch or a commit: of each becomes a part of a path, and none may be taken for an option. */
 const PART = /^\w[\w+-]*(?:\.[\w+-]+)*$/;
 

@@ -8,13 +8,13 @@ import type { RunnerContext } from '../../build-env.ts';
 import { findCheckout } from '../../checkout.ts';
 import { whileLocked } from '../../fs/lock.ts';
 import { makeDirectory } from '../../fs/ownership.ts';
-import { contentOf } from '../../fs/paths.ts';
+import { textIn } from '../../fs/paths.ts';
 import { verifyPlaces } from '../../fs/places.ts';
 import { type BuildRecord, builtLibrary, putInPlace } from './artifacts.ts';
 import { type LibkrunConfig, resolveLibkrunConfig, thisBuildHost } from './config.ts';
 import { buildFirmware, librariesIn } from './kernel.ts';
 import { missingPackages } from './packages.ts';
-import { buildLock, LINUX_FILES, libkrunPlaces, libraryCommands, type PreparedLibkrun } from './plan.ts';
+import { buildLock, hasInitRule, LINUX_FILES, libkrunPlaces, libraryCommands, type PreparedLibkrun } from './plan.ts';
 import { libkrunDryRunLines, libkrunReportLines } from './report.ts';
 import { checkOut } from './sources.ts';
 import { findTools } from './tools.ts';
@@ -80,9 +80,8 @@ async function buildLibrary({ runner }: RunnerContext, prepared: PreparedLibkrun
   return builtLibrary(source, await runner.cargo(build));
 }
 
-/** Whether the program that libkrun starts in a guest is built by its own Makefile. */
+/** Whether the program that libkrun starts in a guest is built by its own Makefile: since 1.18 cargo does it. */
 function needsInit(directory: string): boolean {
   if (existsSync(join(directory, 'init/Makefile'))) return true;
-  const makefile = join(directory, 'Makefile');
-  return existsSync(makefile) && contentOf(makefile).includes('init/init');
+  return hasInitRule(textIn(join(directory, 'Makefile')) ?? '');
 }

@@ -37,7 +37,7 @@ const MANAGERS: readonly PackageManager[] = [
     program: 'dnf',
     packages: [
       ...['make', 'git', 'python3', 'python3-pyelftools', 'gcc', 'flex', 'bison', 'elfutils-libelf-devel'],
-      ...['openssl-devel', 'libcap-ng-devel', 'bc', 'glibc-static', 'curl', 'clang-devel', 'cpio'],
+      ...['openssl-devel', 'libcap-ng-devel', 'bc', 'glibc-static', 'curl', 'clang-devel', 'cpio', 'patch', 'xz'],
     ],
     query: ['rpm', '-qa', '--qf', '%{NAME}\\n'],
     line: (name) => name,

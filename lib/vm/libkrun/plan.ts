@@ -38,8 +38,12 @@ export function shimDirectory({ directory }: LibkrunConfig): string {
   return join(directory, 'shims');
 }
 
-/** Settings of other builds of kernels, which would lead this one elsewhere. */
-const FOREIGN = { ARCH: undefined, CROSS_COMPILE: undefined, KBUILD_OUTPUT: undefined, KCONFIG_CONFIG: undefined };
+/** Settings of other builds of kernels, which would make this one another. */
+const FOREIGN = {
+  ...{ ARCH: undefined, CROSS_COMPILE: undefined, KBUILD_OUTPUT: undefined, KCONFIG_CONFIG: undefined },
+  // libkrunfw's own, for a kernel of another kind.
+  ...{ SEV: undefined, TDX: undefined },
+};
 
 interface KernelCommands {
   readonly forgetDownload: Command;
@@ -79,6 +83,11 @@ export function libraryCommands({ config, tools }: PreparedLibkrun): { init: Com
       base: tools?.cargo.base ?? {},
     })`cargo build --release --locked --features blk --features net --target-dir=${join(cwd, 'target')} ${MESSAGE_FORMAT}`,
   };
+}
+
+/** Whether libkrun's Makefile names `init/init`, and not only `init/init.c` or `init/init-freebsd`. */
+export function hasInitRule(makefile: string): boolean {
+  return /(?:^|\s)init\/init(?=\s|:|$)/m.test(makefile);
 }
 
 /** One build at a time in a checkout. */

@@ -36,7 +36,9 @@ const LOCKS = ['index.lock', 'HEAD.lock', 'shallow.lock', 'FETCH_HEAD.lock'];
 
 /** Git in a source's repository, and never in one around it. */
 function gitIn({ directory }: Source) {
-  const git = ['git', `--git-dir=${join(directory, '.git')}`, `--work-tree=${directory}`];
+  // On Windows' side of a machine users have git change line ends, which no Makefile survives.
+  const place = [`--git-dir=${join(directory, '.git')}`, `--work-tree=${directory}`];
+  const git = ['git', '-c', 'core.autocrlf=false', ...place];
   return (...args: readonly string[]): Command => cmd({ cwd: directory, base: BASE, asInvoker: true })`${git} ${args}`;
 }
 
@@ -92,14 +94,14 @@ export async function checkOut(ctx: RunnerContext, source: Source, cwd: string):
   return head.output;
 }
 
-/** Fetches and checks out: one that is interrupted is done again from the beginning. */
+/** Fetches and checks out: a checkout that is interrupted is done again. */
 async function getSource({ runner }: RunnerContext, source: Source, cwd: string): Promise<string> {
   const { directory, ref } = source;
   const { checkout, init } = sourceCommands(source, cwd);
   await runner.run(init);
+  const wanted = await fetchCommit(runner, source, cwd);
   const unfinished = join(directory, '.git', UNFINISHED);
   writeWhole(unfinished, '', 0o644);
-  const wanted = await fetchCommit(runner, source, cwd);
   await runner.run(checkout(wanted));
   const found = await runner.read(revision(source, 'HEAD'));
   if (found !== wanted) {

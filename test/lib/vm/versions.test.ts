@@ -96,6 +96,11 @@ test('a wrong version in the file is one of the file', () => {
   );
 });
 
+test('entries of other names do not matter', () => {
+  const text = `${pin('UMOCI_SHA256_linux_amd64', 'sha256:0a1b')}${pin('UMOCI_VERSION', 'v0.6.0')}`;
+  expect(versions(text, ['UMOCI_VERSION'])).toEqual({ UMOCI_VERSION: 'v0.6.0' });
+});
+
 test('line ends of Windows and blanks around an entry change no version', () => {
   const text = `\uFEFF# x\r\n  ${pin('UMOCI_VERSION', 'v0.6.0').trim()}  \r\n`;
   expect(versions(text, ['UMOCI_VERSION'])).toEqual({ UMOCI_VERSION: 'v0.6.0' });

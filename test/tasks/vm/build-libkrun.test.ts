@@ -179,9 +179,22 @@ describe('building libkrun', { ...libkrunTools.options, timeout: 60_000 }, () =>
     expect(result.stderr).toMatch(/\/libkrunfw is there and is not a git repository; remove it\n/);
   });
 
-  test("git's own variables lead to no other repository", async () => {
+  test("git's own variables lead to no other repository, and settings for Windows change no file", async () => {
     const checkout = new FakeLibkrun();
-    await built(checkout, { GIT_DIR: join(checkout.root, 'nowhere'), GIT_INDEX_FILE: '/nowhere/index' });
+    const crlf = { GIT_CONFIG_COUNT: '1', GIT_CONFIG_KEY_0: 'core.autocrlf', GIT_CONFIG_VALUE_0: 'true' };
+    await built(checkout, { GIT_DIR: join(checkout.root, 'nowhere'), GIT_INDEX_FILE: '/nowhere/index', ...crlf });
+    expect(checkout.read('libkrunfw/Makefile')).not.toContain('\r');
+  });
+
+  test('a ref that cannot be fetched does not make the commit that is there unusable', async () => {
+    const checkout = new FakeLibkrun();
+    const commits = { LIBKRUN_REF: checkout.head('libkrun') };
+    await built(checkout, commits);
+    checkout.goOffline();
+    for (const LIBKRUN_REF of ['v9', 'abcdef1', '0'.repeat(39).concat('1')]) {
+      expect((await checkout.build({ LIBKRUN_REF })).status).toBe(1);
+    }
+    await built(checkout, commits);
   });
 
   test('what a killed git and a download that was cut off leave is no obstacle', async () => {
