@@ -150,7 +150,8 @@ async function fromArchive(
   terminal.say(`${path}: SHA-256 ${archive}`);
   const collected = await readRuntimeArchive(path, content, config.platform);
   await addProgram(collected.contents, 'umoci', config, releases);
-  return { ...collected, record: { archive } };
+  const isRecorded = releases.isRecorded(config.runtime, archive);
+  return { ...collected, record: { archive, ...(isRecorded ? { verified: 'the recorded SHA-256' } : {}) } };
 }
 
 async function fromBuild(

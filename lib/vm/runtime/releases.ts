@@ -83,6 +83,11 @@ export class Releases {
     throw unpinned(this.#config, file, `, gh is not on PATH, and ${statement.reason}`);
   }
 
+  /** Whether a content is what is recorded of a file. */
+  isRecorded(file: ReleaseFile, sha256: string): boolean {
+    return pinsOf(this.#pins, file).some((pin) => pin.sha256 === sha256);
+  }
+
   /** What the release's API states of a file; it is asked once. */
   async statement(file: ReleaseFile): Promise<Statement> {
     await this.#goOnline();

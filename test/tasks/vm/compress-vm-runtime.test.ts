@@ -34,6 +34,13 @@ describe('an archive', () => {
     expect(fake.server.requests).toEqual([]);
   });
 
+  test('an archive that is the recorded one is verified', async () => {
+    const fake = await FakeRuntime.start();
+    writeFileSync(join(fake.root, 'vm-runtime-linux-x86_64.tar.zst'), fake.publish(fake.contents));
+    const result = await fake.run('compress-vm-runtime', [], { VM_RUNTIME_TARBALL: 'vm-runtime-linux-x86_64.tar.zst' });
+    expect([result.status, result.stderr]).toEqual([0, expect.stringMatching(/; verified: the recorded SHA-256$/m)]);
+  });
+
   test('without umoci: that of the platform is added, verified', async () => {
     const fake = await FakeRuntime.start();
     const contents = runtimeContents('linux-aarch64');
