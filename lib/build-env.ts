@@ -27,23 +27,13 @@ import { argvText, type Command, cmd, commandText, echoText, programName } from 
 import { commandFailed, type Outcome, type ProbeResult, probeResult, trimmed } from './process/result.ts';
 import { exitStatus, type Signals } from './process/signals.ts';
 import { verifyDirectory, verifyLength } from './process/start-limits.ts';
-import { type SettleOptions, settle } from './process/wait-for-outcome.ts';
+import { type Beside, type Input, type LaunchOptions, settle } from './process/wait-for-outcome.ts';
 import { findProgram, requireProgram } from './process/which.ts';
 
 const STRICT_MODE = 'set -euo pipefail;';
 
-/** Text for a command's stdin, which is empty otherwise. */
-interface Input {
-  readonly input?: string | undefined;
-}
-
-interface LaunchOptions extends Input, SettleOptions {
-  /** For stdout and stderr: captured, or the terminal's stderr. */
-  readonly stdio: readonly ['pipe' | 2, 'pipe' | 2];
-  /** A soft limit in place of the guard's. */
-  readonly limit?: number;
-}
-
+/** Each option that ZX_* variables or zx's own command line could set, and that is the same for every command. */
+const ZX_OPTIONS = { postfix: '', preferLocal: false, timeout: 0, verbose: false, quiet: true, nothrow: true } as const;
 const CAPTURED = ['pipe', 'pipe'] as const;
 
 /** Loaded for the first command: one that only prints help does without. */
@@ -183,6 +173,20 @@ export class Runner {
   }
 
   /**
+   * Starts a program that runs beside the task, in a session of its own and with the limit of the user's shell. A signal
+   * to the task goes to it, too, and it ends with the task at the latest.
+   * @param output the descriptor of an open file, for all that it prints
+   */
+  beside(command: Command, output: number): Beside {
+    this.#refuseCargo(command);
+    verifyDirectory(command);
+    this.#signals.throwIfReceived();
+    const text = this.#shellText(command, this.#guard.userLimit, 'exec ');
+    const child = this.#spawn(command, text, { stdio: ['ignore', output, output], detached: true });
+    return { pid: child.pid, ended: this.#signals.relay(child, exitStatus(child)) };
+  }
+
+  /**
    * Replaces this process by the program, which keeps pid, terminal and signals and gets the open-file limit of the
    * user's shell (else the build limit), not the one that Node set. Where a process cannot be replaced: runs it, passes
    * signals on, and gives its exit status.
@@ -245,21 +249,15 @@ export class Runner {
     // zx would never end an empty input; without one stdin is at its end from the start.
     const input = options.input || undefined;
     const running = $({
-      // Each option that ZX_* variables or zx's own command line could set is given.
       shell: this.#bash,
       prefix: `${STRICT_MODE} ${limitPrefix(limit)} `,
-      postfix: '',
       quote,
       cwd: command.cwd,
       env: definedOnly(this.environmentOf(command)),
       stdio: [input === undefined ? 'ignore' : 'pipe', ...options.stdio],
       ...(input === undefined ? {} : { input }),
       detached: true,
-      preferLocal: false,
-      timeout: 0,
-      verbose: false,
-      quiet: true,
-      nothrow: true,
+      ...ZX_OPTIONS,
       log: () => undefined,
       spawn: ((text: string, _argv: unknown, spawnOptions: object) =>
         spawn(this.#bash, ['-p', '-c', text], { ...spawnOptions, ...user, shell: false })) as never,

@@ -11,6 +11,10 @@ export const PRODUCT = {
   landmark: 'crates/openshell-server',
   /** Where image builds find prebuilt binaries, below the checkout, by architecture. */
   prebuiltDirectory: 'deploy/docker/.build/prebuilt-binaries',
+  /** The versions of what the VM runtime is made of, below the checkout. */
+  vmPins: 'crates/openshell-driver-vm/runtime/pins.env',
+  /** What the VM's kernel gets on top of libkrunfw's configuration, below the checkout. */
+  kernelFragment: 'crates/openshell-driver-vm/runtime/kernel/openshell.kconfig',
 } as const;
 
 /** A binary of the workspace. */

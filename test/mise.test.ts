@@ -27,6 +27,11 @@ const USED_BY_PATH = [
   'tasks/setup-zig-cc-wrapper.ts',
   'tasks/verify-glibc-symbols.ts',
   'tasks/verify-static-binary.ts',
+  'tasks/vm/build-libkrun-macos.ts',
+  'tasks/vm/build-libkrun.ts',
+  'tasks/vm/compress-vm-runtime.ts',
+  'tasks/vm/download-kernel-runtime.ts',
+  'tasks/vm/package-vm-runtime.ts',
 ];
 
 function taskFiles(): string[] {

@@ -2,10 +2,11 @@
 
 /** Each task reads exactly the environment variables that its help lists, and the README says the same. */
 
-import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { VariableName } from '../lib/cli/variables.ts';
+import { PRODUCT } from '../lib/product.ts';
 import { FakeLaunch } from './support/fake-launch.ts';
 import { listedVariables, readmeWithTables, taskNames } from './support/readme-tables.ts';
 import { requireTools } from './support/real-tools.ts';
@@ -66,6 +67,20 @@ const CASES: Readonly<Record<string, Case>> = {
     runs: [{ args: DRY_RUN }, { args: DRY_RUN, env: { SUPERVISOR_LIBC: 'musl', OPENSHELL_CARGO_VERSION: '1.2.3' } }],
     unlisted: { ZIG },
   },
+  'vm/build-libkrun': { runs: [{ args: DRY_RUN }], unlisted: { ZIG } },
+  // It is refused on Linux, once everything has been read.
+  'vm/build-libkrun-macos': { runs: [{ args: DRY_RUN, status: 2 }] },
+  // Nothing is recorded of the programs that go with a build.
+  'vm/vm-setup': {
+    runs: [{ args: DRY_RUN }, { args: ['--from-source', ...DRY_RUN], status: 2 }],
+  },
+  'vm/download-kernel-runtime': { runs: [{ args: DRY_RUN }] },
+  'vm/compress-vm-runtime': { runs: [{ args: DRY_RUN }] },
+  'vm/package-vm-runtime': {
+    runs: [{ args: ['--platform', 'linux-x86_64', '--build-dir', 'x', '--output', 'y', ...DRY_RUN], status: 2 }],
+  },
+  // There is no supervisor to embed.
+  'vm/smoke-orphan-cleanup': { runs: [{ args: DRY_RUN, status: 2 }] },
   sandbox: { runs: [{ args: DRY_RUN }, { args: DRY_RUN, env: { ANTHROPIC_API_KEY: 'x', usage_command: 'a b' } }] },
   'setup-zig-cc-wrapper': {
     runs: [
@@ -97,7 +112,12 @@ const CASES: Readonly<Record<string, Case>> = {
     unlisted: { ...LAUNCH_WITHOUT_SELECTION, OPENSHELL_SANDBOX_NAMESPACE: NO_EFFECT },
   },
   'gateway-vm': {
-    runs: [{ args: DRY_RUN }, { args: ['--gpu', ...DRY_RUN], env: { OPENSHELL_CARGO_VERSION: '1.2.3' } }],
+    runs: [
+      { args: DRY_RUN },
+      { args: ['--gpu', ...DRY_RUN], env: { OPENSHELL_CARGO_VERSION: '1.2.3' } },
+      // A runtime that is not there is set up.
+      { args: DRY_RUN, env: { OPENSHELL_VM_RUNTIME_COMPRESSED_DIR: 'target/another' } },
+    ],
     unlisted: {
       ...LAUNCH_WITHOUT_SELECTION,
       OPENSHELL_SANDBOX_NAMESPACE: NO_EFFECT,
@@ -129,6 +149,8 @@ async function readBy(task: string, run: Run): Promise<string[]> {
   for (const name of ['gateway', 'ci']) {
     writeFileSync(join(launch.root, `deploy/docker/Dockerfile.${name}`), 'FROM scratch\n');
   }
+  addLibkrun(launch);
+  launch.addPins();
   const notFound = `echo 'status: NotFound' >&2; exit 1`;
   launch.tools.add('openshell', [
     { args: ['status', '-o', 'json'], script: `echo '{"status":"connected"}'` },
@@ -143,6 +165,15 @@ async function readBy(task: string, run: Run): Promise<string[]> {
   const result = await runProcess(process.execPath, args, { cwd: launch.root, env });
   expect(result.status, result.stderr).toBe(run.status ?? 0);
   return readFileSync(file, 'utf8').split('\n').slice(0, -1);
+}
+
+/** What a build of libkrun looks for. */
+function addLibkrun({ root, tools: fakes }: FakeLaunch): void {
+  const clang = join(root, 'clang');
+  for (const directory of [clang, dirname(join(root, PRODUCT.vmPins))]) mkdirSync(directory, { recursive: true });
+  writeFileSync(join(clang, 'libclang.so'), '');
+  writeFileSync(join(root, PRODUCT.vmPins), `LIBKRUNFW_REF="\${LIBKRUNFW_REF:-main}"\n`);
+  fakes.addSilent('git', 'make', 'python3').add('llvm-config', [{ args: ['--libdir'], script: `echo '${clang}'` }]);
 }
 
 test('the tables of the README say what the code says; to write them again: npm run readme', async () => {

@@ -83,7 +83,7 @@ export async function findToolchain(ctx: RunnerContext, root: string, needsZig: 
 }
 
 /** How a shell gets the environment of the tool chain: a dry run prints it before the first command. */
-export function toolchainLines({ env, isFromMise }: Toolchain, root: string): string[] {
+export function toolchainLines({ env, isFromMise }: Pick<Toolchain, 'env' | 'isFromMise'>, root: string): string[] {
   if (isFromMise) return [`eval "$(mise --cd ${shellQuote(root)} env --shell bash)"`];
   return settingsIn(env).map(([name, value]) => `export ${name}=${shellQuote(value)}`);
 }

@@ -17,12 +17,16 @@ export interface CargoReport {
   readonly total: number;
 }
 
+/** The paths of all files that cargo has built, from its stdout. */
+export function artifactsOfCargo(stdout: string): string[] {
+  return artifactMessages(stdout).flatMap(({ filenames }) =>
+    Array.isArray(filenames) ? filenames.filter((path) => typeof path === 'string') : [],
+  );
+}
+
 /** Reads cargo's stdout; other lines (of a tool that prints more) are skipped. */
 export function readCargoMessages(stdout: string): CargoReport {
-  const artifacts = stdout.split('\n').flatMap((line): Record<string, unknown>[] => {
-    const message = line.startsWith('{') ? parseTable(line) : undefined;
-    return message?.reason === 'compiler-artifact' ? [message] : [];
-  });
+  const artifacts = artifactMessages(stdout);
   return {
     executablesOf: (binary) =>
       artifacts.flatMap(({ target, executable }) =>
@@ -31,6 +35,13 @@ export function readCargoMessages(stdout: string): CargoReport {
     compiled: artifacts.filter(({ fresh }) => fresh === false).length,
     total: artifacts.length,
   };
+}
+
+function artifactMessages(stdout: string): Record<string, unknown>[] {
+  return stdout.split('\n').flatMap((line) => {
+    const message = line.startsWith('{') ? parseTable(line) : undefined;
+    return message?.reason === 'compiler-artifact' ? [message] : [];
+  });
 }
 
 function isProgram(target: unknown, name: string): boolean {

@@ -22,6 +22,7 @@ export class Terminal {
   readonly #isAnsi: boolean;
   readonly #timings: string[] = [];
   #depth = 0;
+  #hasPassing = false;
   /** Whether progress is for a user at a terminal. */
   readonly isInteractive: boolean;
   readonly isColoured: boolean;
@@ -33,6 +34,11 @@ export class Terminal {
     this.isInteractive = err.isTTY === true;
     this.#isAnsi = this.isInteractive && env.TERM !== 'dumb';
     this.isColoured = this.#isAnsi && (env.NO_COLOR ?? '') === '';
+  }
+
+  /** Whether `passing` shows anything. */
+  get hasPassing(): boolean {
+    return this.#isAnsi;
   }
 
   /** The width of the terminal; 80 where it is unknown (some terminals say 0). */
@@ -65,6 +71,16 @@ export class Terminal {
     this.#line(`${fresh}${this.#paint('1;31', 'error:')} ${oneLine(text)}`);
   }
 
+  /**
+   * A line that the next line takes the place of: progress at a terminal. Nothing where there is none, or one without
+   * escape sequences.
+   */
+  passing(text: string): void {
+    if (!this.#isAnsi) return;
+    this.#err.write(`\r\u001b[K${[...oneLine(text)].slice(0, this.columns - 1).join('')}`);
+    this.#hasPassing = true;
+  }
+
   /** Bytes of a child, as they come. */
   pass(bytes: Uint8Array): void {
     this.#err.write(bytes);
@@ -89,7 +105,9 @@ export class Terminal {
   }
 
   #line(text: string): void {
-    this.#err.write(`${text}\n`);
+    const fresh = this.#hasPassing ? '\r\u001b[K' : '';
+    this.#hasPassing = false;
+    this.#err.write(`${fresh}${text}\n`);
   }
 
   #paint(code: string, text: string): string {

@@ -48,7 +48,7 @@ function choice<const C extends readonly string[]>(choices: C, meaning: string, 
 export const GATEWAY_VARIABLES = {
   OPENSHELL_DRIVERS: text('the driver, where --driver is not given', { otherwise: 'what fits' }),
   KUBERNETES_SERVICE_HOST: text('set in a cluster: the driver is kubernetes'),
-  OPENSHELL_SERVER_PORT: text('port', { otherwise: '18080; vm 18081; kubernetes 8080' }),
+  OPENSHELL_SERVER_PORT: text('port', { otherwise: '18080; vm 18081; kubernetes 8080; the VM smoke test 8091' }),
   OPENSHELL_BIND_ADDRESS: text('IP address to listen on', { otherwise: '127.0.0.1; podman on macOS ::1' }),
   OPENSHELL_GATEWAY_NAME: text('name in the CLI', { otherwise: '<driver>-dev' }),
   OPENSHELL_DOCKER_GATEWAY_NAME: text('wins over OPENSHELL_GATEWAY_NAME'),
@@ -107,6 +107,36 @@ export const GATEWAY_VARIABLES = {
   usage_command: text('the command, quoted for a shell, where no argument is given (mise sets it)'),
 } as const satisfies Readonly<Record<string, Variable>>;
 
+/** The versions of what the VM runtime is made of; see `lib/vm/versions.ts`. */
+const VERSION_VARIABLES = {
+  GVPROXY_VERSION: text('release of gvproxy', { otherwise: "pins.env's" }),
+  UMOCI_VERSION: text('release of umoci', { otherwise: "pins.env's" }),
+  LIBKRUNFW_REF: text('commit, tag or branch of libkrunfw to build', { otherwise: "pins.env's" }),
+  LIBKRUN_REF: text('commit, tag or branch of libkrun to build; wins over pins.env', { default: 'v1.17.4' }),
+} as const satisfies Readonly<Record<string, Variable>>;
+
+/** What the tasks of the VM runtime read besides. */
+const RUNTIME_VARIABLES = {
+  FROM_SOURCE: boolean('as --from-source', { default: false }),
+  OPENSHELL_RELEASE_BASE_URL: text('where releases are downloaded from: a mirror; no check is weakened', {
+    default: 'https://github.com',
+  }),
+  OPENSHELL_DOWNLOAD_TIMEOUT: count('seconds without a byte after which a download is tried again', { default: 30 }),
+  VM_RUNTIME_RELEASE_TAG: text('release of the VM runtime', { default: 'vm-runtime' }),
+  GITHUB_REPOSITORY: text('repository of that release', { default: 'NVIDIA/OpenShell' }),
+  VM_RUNTIME_TARBALL: path('a release archive to take the runtime from', { otherwise: 'target/libkrun-build' }),
+  VM_RUNTIME_PLATFORM: choice(
+    ['linux-x86_64', 'linux-aarch64', 'darwin-aarch64'],
+    'platform of the runtime, where --platform is not given',
+    { otherwise: "that of the archive's name, else this machine's" },
+  ),
+  CUSTOM_PROVENANCE_DIR: path('directory with a libkrunfw and provenance.json of its own, after the build directory'),
+  GITHUB_SHA: text("for the runtime's provenance.json", { default: 'unknown' }),
+  GITHUB_RUN_ID: text("for the runtime's provenance.json", { default: 'unknown' }),
+} as const satisfies Readonly<Record<string, Variable>>;
+
+export type VersionName = keyof typeof VERSION_VARIABLES;
+
 /** What builds, images and publishing read, and all tasks. */
 export const BUILD_VARIABLES = {
   OPENSHELL_ROOT: path('the checkout to work on, whose .env counts', {
@@ -156,7 +186,18 @@ export const BUILD_VARIABLES = {
   DOCKER_PLATFORMS: text('comma list of linux/amd64 and linux/arm64', { default: 'linux/amd64,linux/arm64' }),
   EXTRA_DOCKER_TAGS: text('more tags, separated by commas or blanks'),
   TAG_LATEST: boolean('also set the tag latest', { default: false }),
-  SOURCE_DATE_EPOCH: count('the time that published images bear, in seconds since 1970', { default: 0, min: 0 }),
+  SOURCE_DATE_EPOCH: count('the time that published images and runtime archives bear, in seconds since 1970', {
+    otherwise: '0; for a runtime the time of its libkrun',
+    min: 0,
+  }),
+  ...VERSION_VARIABLES,
+  ...RUNTIME_VARIABLES,
+  LIBKRUN_MIN_CARGO_VERSION: text('the oldest cargo that builds libkrun', { default: '1.85' }),
+  LIBCLANG_PATH: path('directory of libclang.so, for libkrun', {
+    otherwise: "llvm-config's, else the system's newest",
+  }),
+  LIBRARY_PATH: text("the linker's own, where libkrun is built on macOS"),
+  DYLD_LIBRARY_PATH: text("the loader's own, where libkrun is built on macOS"),
   ZIG: path('path of zig, for C compilers', { otherwise: 'from PATH, else mise' }),
   GITHUB_ENV: path('file that the variables are appended to; nothing is printed then'),
   OPENSHELL_BUILD_NOFILE_GUARD: text('whether the open-file limit is raised for what a task starts: auto, on or off', {
@@ -183,6 +224,15 @@ const COMPILE = [
 
 const SUPERVISOR = ['SUPERVISOR_LIBC', 'OPENSHELL_CARGO_VERSION', ...COMPILE] as const;
 
+const RELEASES = [
+  ...(['GVPROXY_VERSION', 'UMOCI_VERSION', 'OPENSHELL_RELEASE_BASE_URL', 'OPENSHELL_DOWNLOAD_TIMEOUT'] as const),
+  ...(['VM_RUNTIME_RELEASE_TAG', 'GITHUB_REPOSITORY', 'OPENSHELL_VM_RUNTIME_COMPRESSED_DIR'] as const),
+] as const;
+
+const LIBKRUN = ['LIBKRUNFW_REF', 'LIBKRUN_REF', 'LIBKRUN_MIN_CARGO_VERSION', 'LIBCLANG_PATH'] as const;
+
+const PROVENANCE = ['SOURCE_DATE_EPOCH', 'GITHUB_SHA', 'GITHUB_RUN_ID'] as const;
+
 /** What tasks of one kind read, for their declarations. */
 export const READS = {
   /** Every task that starts programs. */
@@ -193,6 +243,14 @@ export const READS = {
   supervisor: SUPERVISOR,
   /** Every task that compiles release binaries; the gateway is linked by zig. */
   release: ['ZIG', ...SUPERVISOR],
+  /** Every task that downloads parts of a VM runtime. */
+  releases: RELEASES,
+  /** Every task that writes the provenance of a VM runtime. */
+  provenance: PROVENANCE,
+  /** The task that sets a VM runtime up, downloaded or built. */
+  runtime: ['FROM_SOURCE', ...RELEASES, ...LIBKRUN, ...PROVENANCE],
+  /** Every task that builds libkrun from source on Linux. */
+  libkrun: LIBKRUN,
   /** Every task that chooses a container engine. */
   engine: [
     ...['CONTAINER_ENGINE', 'CONTAINER_ENGINE_TARGET', 'OPENSHELL_E2E_DRIVER', 'KIND_EXPERIMENTAL_PROVIDER'],

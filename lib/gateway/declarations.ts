@@ -60,7 +60,7 @@ export const LAUNCHERS = {
       ...(['COMMUNITY_SANDBOX_IMAGE', 'OPENSHELL_VM_BOOTSTRAP_IMAGE', 'OPENSHELL_VM_HOST_GATEWAY'] as const),
       ...(['OPENSHELL_DRIVER_DIR', 'OPENSHELL_VM_DRIVER_STATE_DIR', 'OPENSHELL_VM_DRIVER_STATE_ROOT'] as const),
       ...(['OPENSHELL_VM_GPU', 'OPENSHELL_VM_GPU_MEM_MIB', 'OPENSHELL_VM_GPU_VCPUS'] as const),
-      ...(['OPENSHELL_VM_RUNTIME_COMPRESSED_DIR', 'GUEST_ARCH', ...READS.supervisor] as const),
+      ...(['GUEST_ARCH', 'FROM_SOURCE', ...READS.releases, ...READS.supervisor] as const),
     ],
   },
   kubernetes: {

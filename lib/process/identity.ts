@@ -82,6 +82,7 @@ export interface ProcessStat {
   readonly hasEnded: boolean;
   readonly parent: number;
   readonly group: number;
+  readonly session: number;
   readonly startTicks: string | undefined;
 }
 
@@ -94,6 +95,7 @@ export function statOf(pid: number, proc = '/proc'): ProcessStat | undefined {
     hasEnded: fields[0] === 'Z' || fields[0] === 'X',
     parent: Number(fields[1] ?? 0),
     group: Number(fields[2]),
+    session: Number(fields[3]),
     startTicks: fields[19],
   };
 }

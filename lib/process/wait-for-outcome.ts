@@ -15,6 +15,26 @@ const QUIET_MS = 250;
 /** Output that never ends is not the program's. */
 const QUIET_ROUNDS = 20;
 
+/** Text for a command's stdin, which is empty otherwise. */
+export interface Input {
+  readonly input?: string | undefined;
+}
+
+export interface LaunchOptions extends Input, SettleOptions {
+  /** For stdout and stderr: captured, or the terminal's stderr. */
+  readonly stdio: readonly ['pipe' | 2, 'pipe' | 2];
+  /** A soft limit in place of the guard's. */
+  readonly limit?: number;
+}
+
+/** A program that runs beside the task. */
+export interface Beside {
+  /** That of the program, which leads a session and a process group of its own. */
+  readonly pid: number | undefined;
+  /** Its exit status, when it has ended. */
+  readonly ended: Promise<number>;
+}
+
 export interface SettleOptions {
   readonly timeoutMs?: number;
   /** Kills the program, whose result is not needed any more. */

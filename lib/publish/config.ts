@@ -74,7 +74,7 @@ export function resolvePublishConfig(
     tags: [main, ...others],
     arches: platformArches('DOCKER_PLATFORMS', readVariable(env, 'DOCKER_PLATFORMS')),
     builder: resolveBuilder(env, options),
-    epoch: readVariable(env, 'SOURCE_DATE_EPOCH'),
+    epoch: readVariable(env, 'SOURCE_DATE_EPOCH') ?? 0,
     cacheDirectory: resolveCacheDirectory(env, root, startDirectory),
     isStaged: readVariable(env, 'PREBUILT_AUTO_STAGE') && !isCi,
     isCi,

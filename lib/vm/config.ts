@@ -50,8 +50,12 @@ export function resolveBundleConfig(
   return { directory, path: join(directory, BUNDLE_FILE), stage, artifact };
 }
 
-/** The driver's build script names the directory to cargo in one line, so a path with a line break cannot pass. */
-function runtimeDirectory(env: Environment, root: string, startDirectory: string): string {
+/**
+ * The directory of the runtime, absolute. The driver's build script names it to cargo in one line, so a path with a line
+ * break cannot pass.
+ * @throws usageError for such a path
+ */
+export function runtimeDirectory(env: Environment, root: string, startDirectory: string): string {
   const variable = 'OPENSHELL_VM_RUNTIME_COMPRESSED_DIR';
   const directory = readPath(env, variable, startDirectory) ?? join(root, 'target/vm-runtime-compressed');
   if (!/[\r\n]/.test(directory)) return directory;

@@ -22,8 +22,9 @@ import { compressFile, LEVEL } from '../zstd/compress.ts';
 import { contentDefect } from '../zstd/decompress.ts';
 import { type BundleConfig, resolveBundleConfig } from './config.ts';
 import { requireExisting } from './existing-bundle.ts';
-import { type Bundle, bundleLock, bundlePlaces, type ExistingBundle, type PreparedBundle } from './plan.ts';
+import { type Bundle, bundlePlaces, type ExistingBundle, type PreparedBundle } from './plan.ts';
 import { bundleDryRunLines, bundleReportLine, dayOf } from './report.ts';
+import { runtimeLock } from './runtime/stage.ts';
 
 /** As the other files of the runtime. */
 const MODE = 0o644;
@@ -72,9 +73,8 @@ function orExisting<T>(config: BundleConfig, result: Promise<T>): Promise<T | Ex
  * @throws TaskError: cargo's own status, or 1 for a binary that fails verification
  */
 export async function executeBundle(ctx: RunnerContext, { config, source }: PreparedBundle): Promise<Bundle> {
-  const path = bundleLock(config);
-  const remedy = 'set OPENSHELL_VM_RUNTIME_COMPRESSED_DIR to a directory on another file system';
-  const lock = { path, remedy, task: 'VM bundle', other: 'another bundle for the same place' };
+  const other = 'another bundle or setup for the same place';
+  const lock = { ...runtimeLock(config.directory), task: 'VM bundle', other };
   const result =
     'stage' in source
       ? await whileLocked(ctx, lock, () => orExisting(config, buildBundle(ctx, config, source.stage)))

@@ -2,13 +2,13 @@
 
 /** What a bundle is built from, and what it is in the end. */
 
-import { join } from 'node:path';
 import type { MissingTool } from '../cargo/find-toolchain.ts';
 import type { Change } from '../fs/atomic-write.ts';
 import { files, type Place } from '../fs/writable-places.ts';
 import { buildPlaces, type PreparedStage } from '../stage/plan.ts';
 import type { Built } from '../stage/verify-built.ts';
 import type { BundleConfig } from './config.ts';
+import { lockPlace } from './runtime/stage.ts';
 
 /** A bundle that is ready to be embedded. */
 export interface Bundle {
@@ -37,17 +37,13 @@ export interface PreparedBundle {
   readonly source: { readonly stage: PreparedStage } | ExistingBundle;
 }
 
-/** One bundle at a time of a checkout. */
-export function bundleLock({ directory }: BundleConfig): string {
-  return join(directory, '.vm-bundle.lock');
-}
-
 /** What is written; nothing where an existing bundle is used. */
 export function bundlePlaces({ config, source }: PreparedBundle): Place[] {
   if (!('stage' in source)) return [];
   const remedy = 'set OPENSHELL_VM_RUNTIME_COMPRESSED_DIR to another directory';
   return [
     { kind: 'directory', path: config.directory, remedy },
+    lockPlace(config.directory),
     ...files(config.path),
     ...buildPlaces(source.stage.plan),
   ];

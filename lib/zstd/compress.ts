@@ -40,8 +40,13 @@ export interface CompressOptions {
  * @throws the system's error, or the reason of `signal`; what was written is then not whole
  */
 export async function compressFile(source: string, output: number, options: CompressOptions = {}): Promise<void> {
-  const { signal, workers = Math.min(availableParallelism(), POOL_THREADS), frameBytes = FRAME_BYTES } = options;
   const content = asOwner(source, () => contentOf(source));
+  await compressContent(content, output, options);
+}
+
+/** The same for a content that is in memory. The same content gives the same bytes on every machine. */
+export async function compressContent(content: Buffer, output: number, options: CompressOptions = {}): Promise<void> {
+  const { signal, workers = Math.min(availableParallelism(), POOL_THREADS), frameBytes = FRAME_BYTES } = options;
   const pieces = divide(content, frameBytes);
   // The thread pool may be full of frames that have not noticed a signal yet, so nothing here may need it.
   for (const frame of await compressPieces(pieces, workers, signal)) writeFileSync(output, frame);

@@ -7,6 +7,9 @@ import { zstdDecompressSync } from 'node:zlib';
 import { errnoOf } from '../errors.ts';
 import { contentOf } from '../fs/paths.ts';
 
+/** A few bytes can stand for any number of them; what the suite reads has less than this. */
+const CONTENT_MAX = 512 * 1024 ** 2;
+
 /** What is wrong with a zstd file, in a few words. */
 export class ZstdError extends Error {}
 
@@ -17,23 +20,27 @@ export class ZstdError extends Error {}
 export function decompress(compressed: Uint8Array): Buffer {
   if (compressed.length === 0) throw new ZstdError('empty');
   const contents: Buffer[] = [];
+  let length = 0;
   // Node stops after a frame and drops the rest without an error (seen on 24.21), so each call begins after it.
   for (let offset = 0; offset < compressed.length; ) {
-    const { content, size } = decompressFrame(compressed.subarray(offset), offset);
+    const { content, size } = decompressFrame(compressed.subarray(offset), offset, CONTENT_MAX - length);
     contents.push(content);
+    length += content.length;
     offset += size;
   }
   return Buffer.concat(contents);
 }
 
 /** The content of the frame at the beginning, empty for a skippable one, and the bytes that it takes. */
-function decompressFrame(compressed: Uint8Array, offset: number): { content: Buffer; size: number } {
+function decompressFrame(compressed: Uint8Array, offset: number, max: number): { content: Buffer; size: number } {
   try {
-    const result: unknown = zstdDecompressSync(compressed, { info: true, chunkSize: 1024 * 1024 });
+    const options = { info: true, chunkSize: 1024 * 1024, maxOutputLength: Math.max(1, max) };
+    const result: unknown = zstdDecompressSync(compressed, options);
     const { buffer, engine } = result as { buffer: Buffer; engine: { bytesWritten: number } };
     return { content: buffer, size: engine.bytesWritten };
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
+    if (code === 'ERR_BUFFER_TOO_LARGE') throw new ZstdError('more than 512 MiB of content');
     if (code === 'Z_BUF_ERROR') throw new ZstdError('cut off');
     if (code === 'ZSTD_error_prefix_unknown') throw new ZstdError(`not zstd at byte ${offset}`);
     throw new ZstdError(`damaged in the frame at byte ${offset}: ${message}`);

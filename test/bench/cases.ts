@@ -117,6 +117,7 @@ export const CASES: readonly BenchCase[] = [
     chain: 2,
     limits: { programs: 7 },
   },
+  { name: 'vm/vm-setup, complete', task: 'vm/vm-setup', args: [], tools: [], chain: 0, limits: { programs: 3 } },
   { name: 'stage supervisor --dry-run', task: 'stage', args: ['supervisor', '--dry-run'], tools: RUST, chain: 1 },
   {
     name: 'image supervisor',

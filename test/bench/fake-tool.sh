@@ -14,6 +14,11 @@ unexpected() {
 
 # Cargo's own behaviour where tasks can see it: an up-to-date output is left alone, and cargo says
 # where it is when it is asked to.
+# The VM driver has the runtime in it.
+embed() {
+  case $1 in */openshell-driver-vm) cat "$OPENSHELL_VM_RUNTIME_COMPRESSED_DIR"/*.zst >>"$1" ;; esac
+}
+
 cargo_build() {
   directory=${CARGO_TARGET_DIR:-$PWD/target} profile=debug targets='' binaries='' packages='' json=no
   while [ $# -gt 0 ]; do
@@ -38,7 +43,7 @@ cargo_build() {
     app=$here/../binaries/$binary
     # What runs here has a file of its own.
     [ "$triple" = host ] && [ -f "$app" ] || app=$here/../binaries/$cpu
-    [ -f "$output" ] || { mkdir -p "${output%/*}" && cp "$app" "$output"; } || exit 101
+    [ -f "$output" ] || { mkdir -p "${output%/*}" && cp "$app" "$output" && embed "$output"; } || exit 101
     [ "$json" = no ] || printf \
       '{"reason":"compiler-artifact","target":{"kind":["bin"],"name":"%s"},"executable":"%s","fresh":true}\n' \
       "$binary" "$output"

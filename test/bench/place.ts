@@ -20,10 +20,11 @@ import {
 } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { zstdCompressSync } from 'node:zlib';
 import { inspectGlibc } from '../../lib/elf/verify.ts';
+import { PRODUCT } from '../../lib/product.ts';
 import { buildElf } from '../support/elf-builder.ts';
 import { SUITE_ROOT } from '../support/run-task.ts';
 import { type BenchCase, FILES } from './cases.ts';
@@ -174,6 +175,8 @@ export class Place {
       writeFileSync(join(root, 'deploy', 'docker', `Dockerfile.${image}`), 'FROM scratch\n');
     }
     this.#addRuntime(join(root, 'target', 'vm-runtime-compressed'));
+    mkdirSync(join(root, dirname(PRODUCT.vmPins)), { recursive: true });
+    copyFileSync(join(SUITE_ROOT, 'test/fixtures/openshell', PRODUCT.vmPins), join(root, PRODUCT.vmPins));
     writeFileSync(join(root, 'Cargo.toml'), '[workspace]\n\n[workspace.package]\nversion = "0.0.0"\n');
     return root;
   }

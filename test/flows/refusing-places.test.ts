@@ -9,7 +9,9 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { FakeLaunch } from '../support/fake-launch.ts';
+import { FakeLibkrun } from '../support/fake-libkrun.ts';
 import { builderRow, FakePublishing } from '../support/fake-publishing.ts';
+import { FakeRuntime } from '../support/fake-runtime.ts';
 import { fakeZig } from '../support/fake-zig.ts';
 import { taskNames } from '../support/readme-tables.ts';
 import { requireTools } from '../support/real-tools.ts';
@@ -36,8 +38,20 @@ interface Case {
   readonly isPlanned?: boolean;
 }
 
+const PACKAGE = [
+  '--platform',
+  'linux-x86_64',
+  '--build-dir',
+  'checkout/target/libkrun-build',
+  '--output',
+  'user/out/x',
+];
 const STAMPED = { OPENSHELL_CARGO_VERSION: '1.2.3' };
-const WRITES_NOTHING = ['docker-build-ci', 'sandbox', 'verify-glibc-symbols', 'verify-static-binary'];
+/** The task for macOS does, there; the smoke test has a new directory for each run, and says what is wrong with TMPDIR. */
+const WRITES_NOTHING = [
+  ...['docker-build-ci', 'sandbox', 'verify-glibc-symbols', 'verify-static-binary'],
+  ...['vm/build-libkrun-macos', 'vm/smoke-orphan-cleanup'],
+];
 const CASES: Readonly<Record<string, Case>> = {
   stage: { args: [], env: STAMPED },
   'docker-build-image': { args: ['supervisor'], env: { CONTAINER_ENGINE: 'docker' } },
@@ -47,6 +61,11 @@ const CASES: Readonly<Record<string, Case>> = {
   'gateway-vm': { args: [] },
   gateway: { args: ['--driver', 'k8s'] },
   'vm/build-supervisor-bundle': { args: [], env: STAMPED },
+  'vm/build-libkrun': { args: [] },
+  'vm/vm-setup': { args: [] },
+  'vm/download-kernel-runtime': { args: [] },
+  'vm/compress-vm-runtime': { args: [] },
+  'vm/package-vm-runtime': { args: PACKAGE },
   'setup-zig-cc-wrapper': { args: [TARGET, TARGET, 'user/wrappers'], isPlanned: false },
 };
 
@@ -56,18 +75,38 @@ test('every task is here', () => {
   expect([...Object.keys(CASES), ...WRITES_NOTHING].sort(), message).toEqual(taskNames());
 });
 
+/** The tasks of the VM runtime have a server. */
+async function runtimePlaceOf(): Promise<Place> {
+  const fake = await FakeRuntime.start();
+  fake.addBuild();
+  const directory = dirname(fake.tools.directory);
+  const TMPDIR = join(directory, 'user/tmp');
+  mkdirSync(TMPDIR, { recursive: true });
+  return { directory, cwd: directory, env: fake.env({ ...fake.releaseEnv(), TMPDIR }), suite: fake.suite.root };
+}
+
+const RUNTIME = /^vm\/(vm-setup|download|compress|package)/;
+
 /** A checkout with all that a task needs, in one directory with what the user's variables name. */
 async function placeOf(task: string): Promise<Place> {
+  if (RUNTIME.test(task)) return runtimePlaceOf();
   const isPublish = task === 'docker-publish-multiarch';
   const publishing = isPublish ? new FakePublishing({ builders: { '': CONTAINER } }) : undefined;
   const launch = new FakeLaunch({ docker: { builder: CONTAINER }, podman: {} });
-  const checkout = publishing?.checkout ?? launch;
+  const libkrun = task === 'vm/build-libkrun' ? new FakeLibkrun() : undefined;
+  const checkout = libkrun ?? publishing?.checkout ?? launch;
   const { root, tools: fakes } = checkout;
-  checkout.setCargo(CARGO);
+  if (libkrun === undefined) checkout.setCargo(CARGO);
+  else libkrun.setLibkrunCargo(CARGO.before);
   launch.addRuntime();
   // The fake gateway is for a newer glibc than that of releases.
   if (!task.startsWith('gateway')) rmSync(join(checkout.apps, 'openshell-gateway'), { force: true });
-  for (const name of ['gateway', 'ci']) writeFileSync(join(root, `deploy/docker/Dockerfile.${name}`), 'FROM scratch\n');
+  for (const name of ['gateway', 'ci']) {
+    writeFileSync(
+      join(checkout === libkrun ? launch.root : root, `deploy/docker/Dockerfile.${name}`),
+      'FROM scratch\n',
+    );
+  }
   const directory = dirname(fakes.directory);
   const user = join(directory, 'user');
   for (const name of ['tmp', 'github']) mkdirSync(join(user, name), { recursive: true });
@@ -82,12 +121,16 @@ async function placeOf(task: string): Promise<Place> {
     ZIG: fakeZig(join(fakes.directory, 'zig')),
     ...CASES[task]?.env,
   };
-  return { directory, cwd: directory, env: publishing?.env(own) ?? (await launch.launchEnv(own)) };
+  return {
+    directory,
+    cwd: directory,
+    env: libkrun?.libkrunEnv(own) ?? publishing?.env(own) ?? (await launch.launchEnv(own)),
+  };
 }
 
 /** What the fakes, cargo and the gateway write. */
 const OTHERS =
-  /\/tls\/|\/fakes\/|\/apps\/|\/target\/(?!openshell-version).*\/(debug|release)\/|\/(debug|release)\/[^/]*$/;
+  /\/tls\/|\/fakes\/|\/apps\/|\/target\/(?!openshell-version).*\/(debug|release)\/|\/(debug|release)\/[^/]*$|\/libkrun-build\/libkrun(fw)?\//;
 
 /** The files that a task writes: those that its dry run names, and those that a run leaves. */
 async function filesOf(place: Place, task: string): Promise<string[]> {
@@ -227,6 +270,8 @@ describe('a file system that refuses', { ...tools.options, timeout: 120_000 }, (
     ['gateway-podman', ['OPENSHELL_GATEWAY_STATE_DIR', 'XDG_CONFIG_HOME']],
     ['gateway-vm', ['OPENSHELL_VM_RUNTIME_COMPRESSED_DIR', 'OPENSHELL_VM_DRIVER_STATE_DIR']],
     ['vm/build-supervisor-bundle', ['OPENSHELL_VM_RUNTIME_COMPRESSED_DIR']],
+    ['vm/vm-setup', ['OPENSHELL_VM_RUNTIME_COMPRESSED_DIR']],
+    ['vm/compress-vm-runtime', ['OPENSHELL_VM_RUNTIME_COMPRESSED_DIR']],
     ['setup-zig-cc-wrapper', ['GITHUB_ENV']],
   ])('F15: %s with a name that is too long in %j', async (task, names) => {
     const place = await placeOf(task);

@@ -21,6 +21,7 @@ import {
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { FakeLaunch } from '../support/fake-launch.ts';
+import { FakeRuntime } from '../support/fake-runtime.ts';
 import { requireTools } from '../support/real-tools.ts';
 import { runTaskFile, type TaskResult } from '../support/run-task.ts';
 
@@ -104,6 +105,32 @@ describe('under sudo (only as root)', { ...requireTools('cc').options, skip: pro
     expect(launch.ownedByRoot()).toBe('');
     // The engine would write the cache as root, wherever the user's links lead.
     if (task === 'docker-build-image') expect(result.stderr).not.toContain('--cache-to');
+  });
+
+  test('F18: vm/vm-setup, with links of the user in its way: what is created is theirs, and root goes nowhere else', async () => {
+    const fake = await FakeRuntime.start();
+    const victim = join(fake.tools.directory, 'victim');
+    const target = join(fake.root, 'target');
+    mkdirSync(victim);
+    mkdirSync(target);
+    writeFileSync(join(victim, 'umoci.zst'), 'of root');
+    for (const path of [dirname(fake.root), fake.tools.directory]) chmodSync(path, 0o777);
+    for (const ending of ['downloads', 'new', 'old'])
+      symlinkSync(victim, join(target, `.vm-runtime-compressed.${ending}`));
+    const user = { SUDO_USER: 'ldap', SUDO_UID: String(USER), SUDO_GID: String(USER) };
+    fake.tools.add('getent', [{ args: ['passwd'], script: 'exit 2' }]);
+    const setUp = () => {
+      spawnSync('chown', ['-hR', `${USER}:${USER}`, fake.root]);
+      return fake.run('vm-setup', [], user);
+    };
+    const planted = await setUp();
+    expect([planted.status, readdirSync(victim)]).toEqual([expect.any(Number), ['umoci.zst']]);
+    for (const ending of ['downloads', 'new', 'old'])
+      rmSync(join(target, `.vm-runtime-compressed.${ending}`), { force: true });
+    const result = await setUp();
+    expect(result.status, result.stderr).toBe(0);
+    expect(spawnSync('find', [fake.root, '-user', 'root'], { encoding: 'utf8' }).stdout).toBe('');
+    expect(readFileSync(join(victim, 'umoci.zst'), 'utf8')).toBe('of root');
   });
 
   test('P2: where nothing tells the home, the gateway is not built; with XDG_CONFIG_HOME none is needed', async () => {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -10,6 +10,7 @@ import { Terminal } from '../../lib/cli/terminal.ts';
 import type { Machine } from '../../lib/host.ts';
 import { ownLimits } from '../../lib/nofile/limits.ts';
 import { type Command, cmd } from '../../lib/process/command.ts';
+import { statOf } from '../../lib/process/identity.ts';
 import { Signals } from '../../lib/process/signals.ts';
 import { FakeTools } from '../support/fake-tools.ts';
 import { inProcess } from '../support/in-process.ts';
@@ -23,17 +24,15 @@ const UNLIMITED = Number.POSITIVE_INFINITY;
 const STOCK_MAC: Partial<Machine> = { platform: 'darwin', limits: { soft: 256, hard: 4096 } };
 const GUARDED = { env: { ...process.env, RUSTC_WRAPPER: 'sccache' } as Record<string, string> };
 
+function openMachine(): Machine {
+  const limits = { soft: UNLIMITED, hard: UNLIMITED };
+  return { platform: 'linux', limits, shellLimit: undefined, canReplace: true, invoker: undefined };
+}
+
 function openRunner(machine: Partial<Machine> = {}, env: Record<string, string | undefined> = process.env) {
   const said: string[] = [];
   const sink = { write: (text: string | Uint8Array) => said.push(text.toString()) };
-  const facts: Machine = {
-    platform: 'linux',
-    limits: { soft: UNLIMITED, hard: UNLIMITED },
-    shellLimit: undefined,
-    canReplace: true,
-    invoker: undefined,
-    ...machine,
-  };
+  const facts = { ...openMachine(), ...machine };
   const ctx = { env, terminal: new Terminal(sink, sink, env), signals: new Signals() };
   return { runner: new Runner(ctx, facts), said };
 }
@@ -552,6 +551,29 @@ describe('start', () => {
     expect(limit).toBe('512');
     writeFileSync(end ?? '', '');
     expect(await until(out)).toBe('over\n');
+  });
+});
+
+describe('beside', () => {
+  test('the program leads a session, prints to the file, has the limit of the user, and its status is told', async () => {
+    const directory = temporaryDirectory();
+    const { runner } = openRunner({ shellLimit: 512 });
+    const output = openSync(join(directory, 'out'), 'w');
+    const { ended, pid } = runner.beside(bash('echo $$ $(ulimit -Sn); echo no >&2; exit 7'), output);
+    closeSync(output);
+    expect(statOf(pid ?? 0)).toMatchObject({ session: pid, group: pid });
+    expect(await ended).toBe(7);
+    expect(readFileSync(join(directory, 'out'), 'utf8')).toBe(`${pid} 512\nno\n`);
+  });
+
+  test('it ends with the task', async () => {
+    const signals = new Signals();
+    const ctx = { ...inProcess(new FakeTools(temporaryDirectory())), env: process.env, signals };
+    const output = openSync('/dev/null', 'w');
+    const { ended } = new Runner(ctx, openMachine()).beside(bash('sleep 60'), output);
+    closeSync(output);
+    await signals.endChildren();
+    expect(await ended).toBe(143);
   });
 });
 

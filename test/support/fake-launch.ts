@@ -8,12 +8,14 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { zstdCompressSync } from 'node:zlib';
 import { parse } from 'smol-toml';
 import { onTestFinished } from 'vitest';
-import { runtimeFiles } from '../../lib/vm/runtime-files.ts';
+import { thisHost } from '../../lib/host.ts';
+import { PRODUCT } from '../../lib/product.ts';
+import { runtimeFiles, vmPlatformOf } from '../../lib/vm/runtime-files.ts';
 import { serveApi } from './fake-api.ts';
 import { addEngine, type FakeEngine } from './fake-engine.ts';
 import { FakeCheckout } from './fake-rust.ts';
@@ -158,10 +160,16 @@ export class FakeLaunch extends FakeCheckout {
   addRuntime(without: readonly string[] = []): string {
     const directory = join(this.root, 'target/vm-runtime-compressed');
     mkdirSync(directory, { recursive: true });
-    for (const name of runtimeFiles('linux').filter((one) => !without.includes(one))) {
+    for (const name of runtimeFiles(vmPlatformOf(thisHost())).filter((one) => !without.includes(one))) {
       writeFileSync(join(directory, name), zstdCompressSync(Buffer.from(name)));
     }
     return directory;
+  }
+
+  /** Writes the versions of a runtime that is not there. */
+  addPins(): void {
+    mkdirSync(dirname(join(this.root, PRODUCT.vmPins)), { recursive: true });
+    copyFileSync(join(SUITE_ROOT, 'test/fixtures/openshell', PRODUCT.vmPins), join(this.root, PRODUCT.vmPins));
   }
 
   /** Takes the Rust tools off PATH; only mise has them. */

@@ -91,6 +91,7 @@ export class FakeCheckout {
       { args: ['zigbuild'], ...build },
       { args: ['build'], ...build },
       { args: ['rustc'], ...build },
+      { args: ['--version'], script: 'echo cargo 1.95.0' },
       {
         args: ['metadata'],
         script: `cat <<'END'\n${JSON.stringify(cargo.metadata ?? this.metadata())}\nEND`.replace('cat', '/bin/cat'),
@@ -165,6 +166,8 @@ for target in "\${targets[@]}"; do for binary in "\${binaries[@]}"; do
   /bin/mkdir -p "\${path%/*}"
   /bin/rm -f "$path"
   /bin/cp "$app" "$path"
+  # As the driver's build script: what is missing is not embedded, and the build succeeds.
+  [[ $binary != openshell-driver-vm ]] || /bin/cat "$OPENSHELL_VM_RUNTIME_COMPRESSED_DIR"/*.zst >> "$path"
   [[ -n $json ]] || continue
   escaped=\${path//\\\\/\\\\\\\\}
   escaped=\${escaped//\\"/\\\\\\"}

@@ -3,12 +3,14 @@
 /** The tasks that write, each in a place of its own over fake tools, for runs that are killed at any moment. */
 
 import { createHash } from 'node:crypto';
-import { type Dirent, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { type Dirent, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { buildElf } from './elf-builder.ts';
 import { addEngine, imageCheckout } from './fake-engine.ts';
 import { FakeLaunch } from './fake-launch.ts';
+import { FakeLibkrun, FRAGMENT } from './fake-libkrun.ts';
 import { FakePublishing } from './fake-publishing.ts';
+import { FakeRuntime, runtimeContents } from './fake-runtime.ts';
 import { FakeCheckout } from './fake-rust.ts';
 import type { FakeTools } from './fake-tools.ts';
 import { fakeZig } from './fake-zig.ts';
@@ -31,7 +33,7 @@ type Names = 'docker' | 'podman';
 const OTHER_MACHINE = { docker: { info: { Architecture: 'aarch64', ServerVersion: '1' } } };
 
 /** Each scene by the task that it runs. */
-export const KILL_SCENES: Readonly<Record<string, () => KillScene>> = {
+export const KILL_SCENES: Readonly<Record<string, () => KillScene | Promise<KillScene>>> = {
   stage: () => {
     const checkout = new FakeCheckout();
     return scene(checkout, 'stage', ['all'], { DOCKER_PLATFORM: 'linux/amd64,linux/arm64' });
@@ -48,6 +50,21 @@ export const KILL_SCENES: Readonly<Record<string, () => KillScene>> = {
   'gateway-vm': () => launching('vm'),
   'gateway --driver k8s': () => launching('kubernetes'),
   'vm/build-supervisor-bundle': () => scene(new FakeCheckout(), 'vm/build-supervisor-bundle', []),
+  'vm/build-libkrun': () => {
+    const checkout = new FakeLibkrun();
+    const env = { TMPDIR: temporary(checkout) };
+    return {
+      tools: checkout.tools,
+      status: 0,
+      directories: [checkout.out, temporary(checkout)],
+      run: (options) => checkout.build(env, [], options),
+      setVersion: (version) => checkout.setFragment(`${FRAGMENT}CONFIG_VERSION="${version}"\n`),
+    };
+  },
+  'vm/vm-setup': () => runtime('vm-setup', ['--force']),
+  'vm/download-kernel-runtime': () => runtime('download-kernel-runtime', []),
+  'vm/compress-vm-runtime': () => runtime('compress-vm-runtime', []),
+  'vm/package-vm-runtime': () => runtime('package-vm-runtime', PACKAGE),
   'setup-zig-cc-wrapper': () => {
     const checkout = new FakeCheckout();
     const target = 'x86_64-unknown-linux-gnu.2.28';
@@ -55,6 +72,29 @@ export const KILL_SCENES: Readonly<Record<string, () => KillScene>> = {
     return scene(checkout, 'setup-zig-cc-wrapper', [target, target, 'target/zig'], { ZIG });
   },
 };
+
+const PACKAGE = ['--platform', 'linux-x86_64', '--build-dir', 'target/libkrun-build', '--output', 'out/archive'];
+
+/** A runtime that is published and built, in versions. */
+async function runtime(task: string, args: readonly string[]): Promise<KillScene> {
+  const fake = await FakeRuntime.start();
+  const versions = new Map<string, ReturnType<typeof runtimeContents>>();
+  const setVersion = (version: string) => {
+    const contents = versions.get(version) ?? runtimeContents('linux-x86_64', version);
+    versions.set(version, contents);
+    fake.publish(contents);
+    fake.addBuild({ 'libkrun.so': `krun ${version}`, 'libkrunfw.so.5': `krunfw ${version}` });
+  };
+  setVersion('first');
+  const env = { TMPDIR: temporary(fake), SOURCE_DATE_EPOCH: '1700000000' };
+  return {
+    tools: fake.tools,
+    status: 0,
+    directories: [join(fake.root, 'target'), join(fake.root, 'out'), temporary(fake)],
+    run: (options) => fake.run(task, args, env, options),
+    setVersion,
+  };
+}
 
 function scene(
   checkout: FakeCheckout,
@@ -120,6 +160,7 @@ function temporary(checkout: FakeCheckout): string {
 export function filesOf({ directories }: KillScene): Map<string, string> {
   const found = new Map<string, string>();
   for (const directory of directories) {
+    if (!existsSync(directory)) continue;
     for (const entry of readdirSync(directory, { withFileTypes: true, recursive: true })) {
       const path = join(entry.parentPath, entry.name);
       if (!entry.isFile() || isOthers(relative(directory, path), entry)) continue;
@@ -129,7 +170,8 @@ export function filesOf({ directories }: KillScene): Map<string, string> {
   return found;
 }
 
-/** Cargo's output, what is there for one process only, and what says when a file was hashed. */
+/** Cargo's output, git's and make's, what is there for one process only, and what says when a file was hashed. */
 function isOthers(path: string, { name }: Dirent): boolean {
-  return /(^|\/)(debug|release)\//.test(path) || /\.(lock|sha256)$/.test(name) || name.startsWith('gateway.db');
+  if (/(^|\/)(debug|release|libkrun|libkrunfw)\//.test(path) || name.startsWith('gateway.db')) return true;
+  return /\.(lock|sha256)$|^\.kernel/.test(name);
 }

@@ -13,7 +13,7 @@
  */
 
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, globSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
 import { definedOnly, type Environment, readVariable } from '../../lib/cli/env.ts';
 import { findProgram } from '../../lib/process/which.ts';
@@ -153,6 +153,7 @@ function lookFor(name: ToolName, env: Environment): Finding {
   if (isRustTarget(name)) return lookForTarget(RUST_TARGETS[name], env);
   if (name === 'cargo') return lookForCargo(env);
   if (name === 'glibc-static') return lookForStaticGlibc(env);
+  if (name === 'linux-source') return lookForLinuxSource(process.env);
   const path = findProgram(name, env);
   return path === undefined ? absent(name, `${name} is not on PATH`) : { ok: true, path, version: undefined };
 }
@@ -210,6 +211,13 @@ function lookForStaticGlibc(env: Environment): Finding {
   const path = cc === undefined ? undefined : ask(cc, ['-print-file-name=libc.a'], env)?.trim();
   if (path !== undefined && isAbsolute(path)) return { ok: true, path, version: undefined };
   return absent('glibc-static', 'there is no libc.a; install the C library for static links (libc6-dev, glibc-static)');
+}
+
+/** Debian's package, or what `LINUX_SOURCE` names. */
+function lookForLinuxSource({ LINUX_SOURCE: named }: Environment): Finding {
+  const path = named ?? globSync('/usr/src/linux-source-*.tar.xz')[0];
+  if (path !== undefined && existsSync(path)) return { ok: true, path, version: undefined };
+  return absent('linux-source', 'there is no source of a kernel; install the package linux-source');
 }
 
 /** What a program says; `undefined` when it fails. */

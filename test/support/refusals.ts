@@ -46,6 +46,8 @@ export interface Place {
   readonly directory: string;
   readonly cwd: string;
   readonly env: Readonly<Record<string, string>>;
+  /** Another copy of the suite. */
+  readonly suite?: string;
 }
 
 /** Runs a task with mounts of its own, and before it a script. */
@@ -77,7 +79,15 @@ PATH=$fakes ${drop}"$@"
 status=$?
 ${list('after')}
 exit $status`;
-  const argv = ['-m', '/bin/bash', '-c', script, 'bash', process.execPath, join(SUITE_ROOT, 'tasks', `${task}.ts`)];
+  const argv = [
+    '-m',
+    '/bin/bash',
+    '-c',
+    script,
+    'bash',
+    process.execPath,
+    join(place.suite ?? SUITE_ROOT, 'tasks', `${task}.ts`),
+  ];
   const result = await runProcess('/usr/bin/unshare', [...argv, ...args], {
     cwd: place.cwd,
     env: { ...place.env, ...env },

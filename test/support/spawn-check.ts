@@ -21,6 +21,7 @@ const ALLOWED_MODULES = [
     'crypto',
     'fs',
     'fs/promises',
+    'http',
     'net',
     'os',
     'path',
@@ -34,6 +35,7 @@ const ALLOWED_MODULES = [
   'fs-ext-extra-prebuilt',
   'minimist',
   'smol-toml',
+  'tar',
 ];
 
 /** Of these modules only the names given. */
@@ -54,7 +56,7 @@ const BANNED_NAMES = [
 ];
 
 const ADVICE =
-  'only lib/build-env.ts starts programs; use run, read, probe, cargo, interactive, start or exec of its Runner';
+  'only lib/build-env.ts starts programs; use run, read, probe, cargo, interactive, start, beside or exec of its Runner';
 
 /** Looks through `lib/` and `tasks/` below a directory; returns `path:line: what is banned; what to use`. */
 export function checkSpawns(root: string): string[] {

@@ -81,6 +81,7 @@ export type GoToolName = keyof typeof GO_TOOLS;
 
 /** Programs of the system: any version will do. */
 export const SYSTEM_PROGRAMS = [
+  'bison',
   'buildah',
   'busybox',
   'cc',
@@ -90,12 +91,15 @@ export const SYSTEM_PROGRAMS = [
   'docker',
   'docker-registry',
   'dockerd',
+  'flex',
   'git',
   'htpasswd',
+  'make',
   'mise',
   'mkfifo',
   'podman',
   'prlimit',
+  'ps',
   'python3',
   'readelf',
   'runc',
@@ -112,8 +116,18 @@ export type SystemName = (typeof SYSTEM_PROGRAMS)[number];
 /** What only root can start as the tests do: daemons, and processes with mounts of their own. */
 export const ROOT_ONLY: readonly ToolName[] = ['buildkitd', 'dockerd', 'unshare'];
 
-/** What a test can need. `glibc-static` is the C library's archive for static links (`libc.a`). */
-export type ToolName = 'cargo' | 'glibc-static' | GoToolName | PinnedName | RustTargetName | SystemName;
+/**
+ * What a test can need. `glibc-static` is the C library's archive for static links (`libc.a`), `linux-source` the archive
+ * of a kernel's source.
+ */
+export type ToolName =
+  | 'cargo'
+  | 'glibc-static'
+  | 'linux-source'
+  | GoToolName
+  | PinnedName
+  | RustTargetName
+  | SystemName;
 
 /** The oldest cargo that builds the miniature (edition 2024). */
 export const CARGO_MIN = '1.85.0';

@@ -19,29 +19,72 @@ import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { zstdDecompressSync } from 'node:zlib';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { notEmbedded } from '../../lib/vm/embedded.ts';
 import { buildElf } from '../support/elf-builder.ts';
 import { FakeLaunch } from '../support/fake-launch.ts';
+import { FakeRuntime, PATHS } from '../support/fake-runtime.ts';
 import { expectRefused, newLaunch, run } from '../support/launchers.ts';
 import { requireTools } from '../support/real-tools.ts';
 
 const tools = requireTools('cc');
 
+/** The driver that a launch has built. */
+function driverOf({ root }: FakeLaunch): string {
+  return join(root, 'target/debug/openshell-driver-vm');
+}
+
 describe('gateway:vm', tools.options, () => {
-  test('C23: a runtime with a part missing is set up first, and is checked again', async () => {
+  /** A launch whose runtime is published, and not there. */
+  async function withoutRuntime() {
+    const fake = await FakeRuntime.start();
     const launch = new FakeLaunch({});
-    const directory = launch.addRuntime(['libkrun.so.zst']);
-    launch.tools.add('mise', [{ args: ['run', 'vm:setup'], script: ':' }]);
+    launch.addPins();
+    const launchIt = async (extra: Readonly<Record<string, string>> = {}) => {
+      const env = await launch.launchEnv({ ...fake.releaseEnv(), FAKE_GATEWAY: 'exit 7', ...extra });
+      return fake.suite.run('gateway-vm', ['--no-activate'], { cwd: launch.root, env });
+    };
+    return { fake, launch, launchIt, directory: join(launch.root, 'target/vm-runtime-compressed') };
+  }
+
+  test('C23: a runtime that is not complete is set up in process, and the driver embeds what was verified', async () => {
+    const { directory, fake, launch, launchIt } = await withoutRuntime();
+    const result = await launchIt();
+    expect(result.status, result.stderr).toBe(7);
+    expect(result.stderr).toMatch(/^==> VM runtime: libkrun\.so\.zst \(not there\), /m);
+    expect(launch.tools.lines().filter((line) => line.startsWith('mise'))).toEqual([]);
+    expect(notEmbedded(driverOf(launch), directory, 'linux-x86_64')).toEqual([]);
+    expect(fake.server.requests).toHaveLength(1);
+    expect((await launchIt()).status).toBe(7);
+    expect(fake.server.requests).toHaveLength(1);
+  });
+
+  test('a runtime that is to be built is not downloaded, and no launch waits for the build', async () => {
+    const { fake, launch, launchIt } = await withoutRuntime();
+    const result = await launchIt({ FROM_SOURCE: '1' });
+    expect(result.status).toBe(2);
+    expect(result.stderr).toMatch(/and FROM_SOURCE is set; build it first: mise run vm:setup -- --from-source$/m);
+    expect([launch.builds(), fake.server.requests]).toEqual([[], []]);
+  });
+
+  test('C32: a runtime that cannot be verified ends the launch before the build', async () => {
+    const { fake, launch, launchIt } = await withoutRuntime();
+    fake.record(PATHS.runtime('linux-x86_64'), 'something else');
+    const result = await launchIt();
+    expect([result.status, result.stderr]).toEqual([1, expect.stringContaining('is refused: its SHA-256 is ')]);
+    expect(launch.builds()).toEqual([]);
+  });
+
+  test('a driver that another cargo run has built without a part is noticed', async () => {
+    const launch = newLaunch('vm');
+    const hide =
+      'cd "$OPENSHELL_VM_RUNTIME_COMPRESSED_DIR" 2>/dev/null && /bin/mv umoci.zst umoci.hidden; cd "$OLDPWD"';
+    const show = 'trap \'/bin/mv "$OPENSHELL_VM_RUNTIME_COMPRESSED_DIR"/umoci.{hidden,zst}\' EXIT';
+    launch.setCargo({ before: `if [[ " $* " == *" openshell-driver-vm "* ]]; then ${hide}; ${show}; fi` });
     const result = await run(launch, 'vm');
     expect(result.status).toBe(1);
-    expect(result.stderr).toContain(`the VM runtime in ${directory} still has no libkrun.so.zst`);
-    expect(launch.builds()).toEqual([]);
-    launch.tools.add('mise', [
-      {
-        args: ['run', 'vm:setup'],
-        script: '/bin/cp "$OPENSHELL_VM_RUNTIME_COMPRESSED_DIR"/{gvproxy,libkrun.so}.zst',
-      },
-    ]);
-    expect((await run(launch, 'vm')).status).toBe(0);
+    expect(result.stderr).toMatch(
+      /^error: \S+\/openshell-driver-vm does not have umoci\.zst of \S+ in it; .*: run cargo clean -p openshell-driver-vm, and this again$/m,
+    );
   });
 
   test('a wrong value for the bundle is one of the problems, each with its line', async () => {
@@ -60,7 +103,7 @@ describe('gateway:vm', tools.options, () => {
     expectRefused(
       result,
       launch,
-      /^error: mise is not on PATH; the VM runtime in \S+ has no libkrun.so.zst, .*, which mise sets up; install it/m,
+      /^error: the versions of the VM runtime cannot be read; get the checkout's \S+pins\.env back/m,
       /cannot be written because of /,
     );
   });

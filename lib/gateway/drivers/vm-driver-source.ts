@@ -11,15 +11,17 @@ import { featuresFor } from '../../cargo/features.ts';
 import { readPath } from '../../cli/env.ts';
 import type { DevBuild } from '../../dev-build/verify-built.ts';
 import { inspectExecutable } from '../../elf/verify.ts';
-import { shown, usageError } from '../../errors.ts';
+import { failure, shown, usageError } from '../../errors.ts';
 import type { Host } from '../../host.ts';
-import { cmd } from '../../process/command.ts';
+import { type Command, cmd } from '../../process/command.ts';
 import { isExecutable } from '../../process/which.ts';
 import type { KnownTools } from '../../stage/execute.ts';
 import type { BundleConfig } from '../../vm/config.ts';
+import { notEmbedded } from '../../vm/embedded.ts';
 import { executeBundle, prepareBundle } from '../../vm/execute.ts';
 import { bundlePlaces } from '../../vm/plan.ts';
 import { bundleDryRunLines, dayOf } from '../../vm/report.ts';
+import { vmPlatformOf } from '../../vm/runtime-files.ts';
 import type { Config, LaunchContext } from '../config.ts';
 import { MACH_O_HEAD_BYTES, machOArches } from './mach-o.ts';
 import type { BuiltStep, Preparation, Step } from './types.ts';
@@ -105,7 +107,7 @@ async function toBuild(
   return {
     before: [...(runtime ?? []), await bundleStep(ctx, bundle, tools)],
     wishes: { others: [DRIVER], env: { OPENSHELL_VM_RUNTIME_COMPRESSED_DIR: directory } },
-    after: signStep(ctx),
+    after: [embeddedStep(ctx, directory), ...signStep(ctx)],
     description: 'built with the gateway',
     directory: (build) => dirname(driverPath(build)),
   };
@@ -130,11 +132,33 @@ function driverPath({ others }: DevBuild): string {
   return path;
 }
 
-/** macOS lets only a signed program with the entitlement use its hypervisor. What was built is signed, wherever it is. */
+/** A driver with a stub in it fails only when a sandbox is started. */
+function embeddedStep({ host }: LaunchContext, directory: string): BuiltStep {
+  return {
+    name: 'embedded',
+    title: 'runtime and supervisor in the driver',
+    lines: [`# verifies that the driver has what is in ${directory} in it`],
+    run: async (build) => {
+      const driver = driverPath(build);
+      const absent = notEmbedded(driver, directory, vmPlatformOf(host));
+      if (absent.length === 0) return;
+      throw failure(
+        `${driver} does not have ${absent.join(', ')} of ${directory} in it; another cargo run may have built it ` +
+          `without them: run cargo clean -p ${DRIVER.package}, and this again`,
+      );
+    },
+  };
+}
+
+/** macOS lets only a signed program with the entitlement use its hypervisor. */
+export function signDriver(root: string, path: string): Command {
+  return cmd({ cwd: root })`codesign --entitlements ${join(root, ENTITLEMENTS)} --force -s - ${path}`;
+}
+
+/** What was built is signed, wherever it is. */
 function signStep({ host, root, runner }: LaunchContext): BuiltStep[] {
   if (host.platform !== 'darwin') return [];
-  const entitlements = join(root, ENTITLEMENTS);
-  const sign = (path: string) => cmd({ cwd: root })`codesign --entitlements ${entitlements} --force -s - ${path}`;
+  const sign = (path: string) => signDriver(root, path);
   return [
     {
       name: 'sign',

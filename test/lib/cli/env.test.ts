@@ -89,7 +89,7 @@ describe('whole numbers', () => {
   test('unset and empty are the default, where there is one', () => {
     expect(readVariable({}, 'OPENSHELL_BUILD_NOFILE_LIMIT')).toBeUndefined();
     expect(readVariable({ OPENSHELL_BUILD_NOFILE_LIMIT: '' }, 'OPENSHELL_BUILD_NOFILE_LIMIT')).toBeUndefined();
-    expect(readVariable({ SOURCE_DATE_EPOCH: '' }, 'SOURCE_DATE_EPOCH')).toBe(0);
+    expect(readVariable({ OPENSHELL_DOWNLOAD_TIMEOUT: '' }, 'OPENSHELL_DOWNLOAD_TIMEOUT')).toBe(30);
   });
 
   test.each([
@@ -180,9 +180,9 @@ describe('what a declaration says is what the types say', () => {
   test('a default is never undefined; without one it may be', () => {
     const push: boolean = readVariable({}, 'DOCKER_PUSH');
     const tag: string = readVariable({}, 'IMAGE_TAG');
-    const epoch: number = readVariable({}, 'SOURCE_DATE_EPOCH');
+    const patience: number = readVariable({}, 'OPENSHELL_DOWNLOAD_TIMEOUT');
     const root: string = readPath({}, 'OPENSHELL_VM_DRIVER_STATE_ROOT', '/');
-    expect([push, tag, epoch, root]).toEqual([false, 'dev', 0, '/tmp']);
+    expect([push, tag, patience, root]).toEqual([false, 'dev', 30, '/tmp']);
     // @ts-expect-error: it has no default
     const limit: number = readVariable({}, 'OPENSHELL_BUILD_NOFILE_LIMIT');
     // @ts-expect-error: neither has this one

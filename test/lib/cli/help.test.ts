@@ -53,8 +53,9 @@ test('a help text, whole', () => {
                                           dynamic).
       GITHUB_ENV                          File that the variables are appended to; nothing is printed
                                           then.
-      SOURCE_DATE_EPOCH                   The time that published images bear, in seconds since 1970
-                                          (default: 0).
+      SOURCE_DATE_EPOCH                   The time that published images and runtime archives bear, in
+                                          seconds since 1970 (default: 0; for a runtime the time of its
+                                          libkrun).
     "
   `);
 });
@@ -78,7 +79,7 @@ Arguments:
 test.each([
   ['DOCKER_PUSH', 'no'],
   ['PREBUILT_AUTO_STAGE', 'yes'],
-  ['SOURCE_DATE_EPOCH', '0'],
+  ['OPENSHELL_DOWNLOAD_TIMEOUT', '30'],
   ['IMAGE_TAG', 'dev'],
   ['DOCKER_REGISTRY', 'required'],
   ['EXTRA_DOCKER_TAGS', undefined],

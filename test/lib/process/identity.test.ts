@@ -45,7 +45,7 @@ describe('the fields of /proc/PID/stat', () => {
     mkdirSync(join(proc, '42'));
     const start = Array.from({ length: 15 }, (_, index) => 100 + index);
     writeFileSync(join(proc, '42/stat'), `42 (a) ${state}) ${state} 7 8 9 ${start.join(' ')} 12345 0\n`);
-    expect(statOf(42, proc)).toEqual({ hasEnded, parent: 7, group: 8, startTicks: '12345' });
+    expect(statOf(42, proc)).toEqual({ hasEnded, parent: 7, group: 8, session: 9, startTicks: '12345' });
   });
 
   test('of a process that is not there: nothing', () => {

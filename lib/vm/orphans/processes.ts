@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/**
+ * The processes that come from one that was started here, and no others: its descendants, its session, and whatever has
+ * inherited a variable that nothing else has. A process that was seen once stays known by its pid and start time, so one
+ * whose parent has ended is still ours, and another one that gets its pid is not.
+ */
+
+import { basename } from 'node:path';
+import type { Runner } from '../../build-env.ts';
+import { failure } from '../../errors.ts';
+import { namesIn, textIn } from '../../fs/paths.ts';
+import { cmd } from '../../process/command.ts';
+import { statOf } from '../../process/identity.ts';
+import { poll } from '../../process/poll.ts';
+
+const PROBE_TIMEOUT_MS = 10_000;
+const POLL_MS = 100;
+/** How long killed processes may take to be gone. */
+const KILL_TIMEOUT_MS = 5000;
+
+/** A process that runs. */
+export interface ProcessEntry {
+  readonly pid: number;
+  readonly parent: number;
+  /** Its session; where only `ps` tells, its process group. */
+  readonly session: number;
+  /** When it was started, in whatever unit. */
+  readonly start: string;
+  readonly command: string;
+  /** Whether it has the variable. */
+  readonly isMarked: boolean;
+}
+
+/** Reads all processes that run. */
+export type ReadProcesses = () => Promise<readonly ProcessEntry[]>;
+
+/**
+ * How this machine tells its processes.
+ * @param marker a variable with its value, `NAME=value`, that the processes inherit; `ps` does not show it
+ */
+export function processReader(runner: Runner, platform: NodeJS.Platform, cwd: string, marker: string): ReadProcesses {
+  if (platform === 'linux') return async () => readProc(marker);
+  const command = cmd({ cwd, env: { LC_ALL: 'C' } })`ps -axo pid=,ppid=,pgid=,stat=,lstart=,command=`;
+  return async () => {
+    const result = await runner.probe(command, PROBE_TIMEOUT_MS);
+    if (!result.ok) throw failure(`ps does not tell which processes run: ${result.reason}`);
+    return parsePs(result.output);
+  };
+}
+
+/** From `/proc` (proc(5)). */
+export function readProc(marker: string, proc = '/proc'): ProcessEntry[] {
+  return namesIn(proc)
+    .filter((name) => /^[0-9]+$/.test(name))
+    .flatMap((name) => {
+      const pid = Number(name);
+      const stat = statOf(pid, proc);
+      if (stat === undefined || stat.hasEnded) return [];
+      const { parent, session, startTicks: start = '' } = stat;
+      const [command = '', environment = ''] = ['cmdline', 'environ'].map((file) => textIn(`${proc}/${name}/${file}`));
+      const isMarked = environment.split('\0').includes(marker);
+      const text = command.replaceAll('\0', ' ').trim() || (textIn(`${proc}/${name}/comm`) ?? '').trim();
+      return [{ pid, parent, session, start, command: text, isMarked }];
+    });
+}
+
+/** From `ps -axo pid=,ppid=,pgid=,stat=,lstart=,command=`. */
+export function parsePs(output: string): ProcessEntry[] {
+  const line = /^\s*(\d+)\s+(\d+)\s+(\d+)\s+(\S+)\s+(\S+\s+\S+\s+\d+\s+[\d:]+\s+\d{4})\s+(.*)$/gm;
+  return [...output.matchAll(line)].flatMap(([, pid, parent, group, state = '', start = '', command = '']) =>
+    state.startsWith('Z')
+      ? []
+      : [{ pid: Number(pid), parent: Number(parent), session: Number(group), start, command, isMarked: false }],
+  );
+}
+
+/** The process that was started, and those that come from it. */
+export class ProcessTree {
+  readonly #root: number;
+  readonly #read: ReadProcesses;
+  readonly #known = new Set<string>();
+  /** Those that ran at the last look. */
+  #seen: readonly ProcessEntry[] = [];
+
+  /** @param root its pid, which is also its session */
+  constructor(root: number, read: ReadProcesses) {
+    this.#root = root;
+    this.#read = read;
+  }
+
+  /** Those that run now. */
+  async look(): Promise<ProcessEntry[]> {
+    const table = await this.#read();
+    // Until nothing new is found: a child may come before its parent.
+    for (let before = -1; before !== this.#known.size; ) {
+      before = this.#known.size;
+      const pids = new Set(table.filter((entry) => this.#isKnown(entry)).map(({ pid }) => pid));
+      for (const entry of table) {
+        const isOurs = entry.isMarked || entry.session === this.#root || pids.has(entry.parent);
+        if (isOurs || entry.pid === this.#root) this.#known.add(keyOf(entry));
+      }
+    }
+    const found = table.filter((entry) => this.#isKnown(entry));
+    this.#seen = found;
+    return found;
+  }
+
+  /** Kills those that run, until none is left: one that is being killed may start another. */
+  async kill(): Promise<void> {
+    const attempt = async () => {
+      // An interrupted task starts no ps any more: those that were seen last have to do.
+      const alive = await this.look().catch(() => undefined);
+      for (const { pid } of alive ?? this.#seen) killOne(pid);
+      return alive === undefined || alive.length === 0 ? true : undefined;
+    };
+    await poll(attempt, { intervalMs: POLL_MS, timeoutMs: KILL_TIMEOUT_MS });
+  }
+
+  #isKnown(entry: ProcessEntry): boolean {
+    return this.#known.has(keyOf(entry));
+  }
+}
+
+function keyOf({ pid, start }: ProcessEntry): string {
+  return `${pid} ${start}`;
+}
+
+function killOne(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It has just ended.
+  }
+}
+
+/** Whether it is a program whose name begins so, or a script that an interpreter runs. */
+export function isProgram({ command }: ProcessEntry, name: string): boolean {
+  return command
+    .split(' ')
+    .slice(0, 2)
+    .some((argument) => basename(argument).startsWith(name));
+}
+
+/** A process for users: `pid 42: gvproxy -listen ...`. */
+export function processText({ command, pid }: ProcessEntry): string {
+  return `pid ${pid}: ${command}`;
+}

@@ -1,0 +1,28 @@
+#!/usr/bin/env node
+// SPDX-License-Identifier: Apache-2.0
+
+/** `mise run vm:setup`: a complete VM runtime for this machine, verified, for the VM driver to embed. */
+
+import { runTask } from '../../lib/cli/task.ts';
+import { READS } from '../../lib/cli/variables.ts';
+
+await runTask(
+  import.meta.url,
+  {
+    name: 'tasks/vm/vm-setup.ts',
+    summary: 'Set the VM runtime up where it is not complete: download and verify it, or build it.',
+    flags: {
+      'from-source': { help: 'Build the libraries (15 to 45 minutes), and stage that build.' },
+      'install-deps': { help: 'With --from-source: install the packages that are missing (with sudo).' },
+      force: { help: 'Set it up again, even where it is complete.' },
+      'update-pins': { help: 'Record the SHA-256 of what is downloaded, for all platforms, and show the difference.' },
+      'dry-run': { help: 'Print the plan and start nothing.' },
+    },
+    variables: ['OPENSHELL_ROOT', ...READS.runtime, ...READS.guard],
+  },
+  async (ctx, { flags }) => {
+    const { withRunner } = await import('../../lib/build-env.ts');
+    const { setUpRuntime } = await import('../../lib/vm/runtime/setup.ts');
+    await setUpRuntime(await withRunner(ctx), flags);
+  },
+);

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { randomBytes } from 'node:crypto';
+import { existsSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { InterruptedError } from '../../../lib/errors.ts';
+import { type DownloadRequest, download, NoSuchFile } from '../../../lib/net/download.ts';
+import { breakOffAfter, ReleaseServer, stallAfter, status } from '../../support/release-server.ts';
+import { temporaryDirectory } from '../../support/temporary.ts';
+
+const FILE = randomBytes(300_000);
+
+/** A server with one file, and a download of it that does not wait between attempts. */
+async function place() {
+  const server = (await ReleaseServer.start()).add('file', FILE);
+  const path = join(temporaryDirectory(), 'file.part');
+  const said: string[] = [];
+  const pauses: number[] = [];
+  const controller = new AbortController();
+  const run = (own: Partial<DownloadRequest> = {}, signal: AbortSignal = controller.signal) =>
+    download(
+      { url: `${server.url}/file`, path, isVerified: true, stallMs: 300, ...own },
+      {
+        signal,
+        update: () => undefined,
+        say: (text) => said.push(text),
+        pause: async (ms) => pauses.push(ms),
+      },
+    );
+  const isWhole = () => readFileSync(path).equals(FILE);
+  return { server, path, said, pauses, controller, run, isWhole };
+}
+
+test('a file, for its owner alone', async () => {
+  const { isWhole, path, run, said } = await place();
+  await run();
+  expect([isWhole(), said, statSync(path).mode & 0o777]).toEqual([true, [], 0o600]);
+});
+
+describe('broken off', () => {
+  test('it is continued, and each pause is longer only while nothing comes', async () => {
+    const { isWhole, pauses, run, server } = await place();
+    server.failNext('file', breakOffAfter(1000), status(503), status(502), breakOffAfter(2000));
+    await run();
+    expect(isWhole()).toBe(true);
+    expect(server.requests.slice(0, 2)).toEqual(['GET /file', 'GET /file bytes=1000-']);
+    expect(server.requests.at(-1)).toMatch(/^GET \/file bytes=\d+-$/);
+    expect(pauses).toEqual([1000, 1000, 2000, 1000]);
+  });
+
+  test('what an earlier run has left is continued only where the result is verified', async () => {
+    const { isWhole, path, run, server } = await place();
+    writeFileSync(path, FILE.subarray(0, 5000));
+    await run();
+    expect([isWhole(), server.requests]).toEqual([true, ['GET /file bytes=5000-']]);
+    await run();
+    expect([isWhole(), server.requests.at(-1)]).toEqual([true, 'GET /file bytes=300000-']);
+    writeFileSync(path, 'something else');
+    await run({ isVerified: false });
+    expect([isWhole(), server.requests.at(-1)]).toEqual([true, 'GET /file']);
+    writeFileSync(path, Buffer.alloc(400_000));
+    await run();
+    expect(isWhole()).toBe(true);
+  });
+
+  test('a server without ranges sends it from the beginning', async () => {
+    const { isWhole, run, server } = await place();
+    server.hasRanges = false;
+    server.failNext('file', breakOffAfter(100_000));
+    await run();
+    expect(isWhole()).toBe(true);
+  });
+
+  test('a file that has changed on the server is taken whole', async () => {
+    const { path, run, server } = await place();
+    const other = randomBytes(200_000);
+    server.failNext('file', (request, response, file) => {
+      breakOffAfter(100_000)(request, response, file);
+      server.add('file', other);
+    });
+    await run();
+    expect(readFileSync(path).equals(other)).toBe(true);
+  });
+
+  test('truncated each time: given up with the sizes', async () => {
+    const { run, said, server } = await place();
+    server.hasRanges = false;
+    server.failNext('file', ...Array(20).fill(breakOffAfter(100_000)));
+    await expect(run()).rejects.toThrow(/\/file cannot be downloaded: the server broke the connection off \(UND_ERR/);
+    expect(said).toHaveLength(5);
+  });
+
+  test('a server that stalls', async () => {
+    const { isWhole, run, said, server } = await place();
+    server.failNext('file', stallAfter(7000), () => undefined);
+    await run();
+    expect(isWhole()).toBe(true);
+    expect(said[0]).toMatch(/: no byte came for 0\.30 s; trying again in 1\.00 s$/);
+    expect(said).toHaveLength(2);
+  });
+});
+
+describe('what the server answers', () => {
+  test('429 with Retry-After, 500, then the file', async () => {
+    const { isWhole, pauses, run, said, server } = await place();
+    server.failNext('file', status(429, { 'retry-after': '7' }), status(500));
+    await run();
+    expect([isWhole(), pauses]).toEqual([true, [7000, 2000]]);
+    expect(said[0]).toMatch(/: it answered HTTP 429; trying again in 7\.00 s$/);
+  });
+
+  test.each([
+    ['403', status(403), /HTTP 403: access is denied/],
+    ['404', status(404), /HTTP 404: there is no such file/],
+    ['a long pause', status(429, { 'retry-after': '3600' }), /it wants no request for 60 min 0 s \(HTTP 429\)/],
+    ['a web page', status(200, { 'content-type': 'text/html; charset=utf-8' }), /it sent a web page, not the file/],
+  ])('%s: given up at once', async (_, fault, reason) => {
+    const { run, said, server } = await place();
+    server.failNext('file', fault);
+    await expect(run()).rejects.toThrow(reason);
+    expect([said, server.requests.length]).toEqual([[], 1]);
+  });
+
+  test('a missing file is told from other failures', async () => {
+    const { run, server } = await place();
+    await expect(run({ url: `${server.url}/other` })).rejects.toBeInstanceOf(NoSuchFile);
+    server.failNext('file', ...Array(9).fill(status(500)));
+    await expect(run()).rejects.not.toBeInstanceOf(NoSuchFile);
+  });
+
+  test('no server, and a host that is not known', async () => {
+    const { run, said } = await place();
+    await expect(run({ url: 'http://127.0.0.1:1/x' })).rejects.toThrow(/does not accept connections|bad port/);
+    said.length = 0;
+    await expect(run({ url: 'http://no.such.host.invalid/x' })).rejects.toThrow(/its host (is not known|cannot)/);
+  });
+});
+
+test('a signal ends it at once, in the middle and in a pause, and what has come stays', async () => {
+  const { controller, path, run, server } = await place();
+  server.failNext('file', stallAfter(9000));
+  const running = run({ stallMs: 60_000 });
+  setTimeout(() => controller.abort(new InterruptedError('SIGINT')), 200);
+  await expect(running).rejects.toBeInstanceOf(InterruptedError);
+  expect(statSync(path).size).toBe(9000);
+  const before = performance.now();
+  await expect(run()).rejects.toBeInstanceOf(InterruptedError);
+  expect(performance.now() - before).toBeLessThan(1000);
+});
+
+test('a link in its place is not followed, and a full disk is the error of the file', async () => {
+  const { path, run } = await place();
+  symlinkSync('/dev/full', path);
+  await expect(run()).rejects.toMatchObject({ code: 'ELOOP', path });
+  expect(existsSync(path)).toBe(true);
+});

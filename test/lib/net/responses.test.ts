@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { describe, expect, test } from 'vitest';
+import { networkSetback, setbackOf } from '../../../lib/net/responses.ts';
+
+const NOW = Date.parse('2026-01-01T00:00:00Z');
+
+const judge = (status: number, headers: Record<string, string> = {}) => setbackOf(status, new Headers(headers), NOW);
+
+describe('a response', () => {
+  test.each([200, 206])('%i is the file, whatever its type, but for a web page', (status) => {
+    expect(judge(status)).toBeUndefined();
+    expect(judge(status, { 'content-type': 'application/octet-stream' })).toBeUndefined();
+    expect(judge(status, { 'content-type': 'Text/HTML;charset=utf-8' })).toMatchObject({ passes: false });
+  });
+
+  test.each([
+    [408, true],
+    [425, true],
+    [429, true],
+    [500, true],
+    [502, true],
+    [503, true],
+    [504, true],
+    [400, false],
+    [401, false],
+    [403, false],
+    [404, false],
+    [407, false],
+    [410, false],
+    [501, false],
+  ])('%i: another attempt may go better: %s', (status, passes) => {
+    expect(judge(status)).toMatchObject({ passes, reason: expect.stringContaining(`HTTP ${status}`) });
+  });
+
+  test.each([
+    ['seconds', { 'retry-after': '30' }, 30_000],
+    ['a date', { 'retry-after': 'Thu, 01 Jan 2026 00:01:00 GMT' }, 60_000],
+    ['a date that is over', { 'retry-after': 'Wed, 31 Dec 2025 00:00:00 GMT' }, 0],
+    ["the end of GitHub's limit", { 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': `${NOW / 1000 + 9}` }, 9000],
+  ])('a pause that is asked for, as %s', (_, headers, pauseMs) => {
+    expect(judge(429, headers)).toMatchObject({ passes: true, pauseMs });
+    expect(judge(403, headers), 'GitHub also says 403').toMatchObject({ passes: true, pauseMs });
+  });
+
+  test('a long pause is not waited for, and nonsense is no pause', () => {
+    expect(judge(429, { 'retry-after': '3600' })).toMatchObject({
+      passes: false,
+      reason: 'it wants no request for 60 min 0 s (HTTP 429); try again then',
+    });
+    const reset = { 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': `${NOW / 1000 + 3000}` };
+    expect(judge(403, reset)).toMatchObject({ passes: false });
+    expect(judge(429, { 'retry-after': 'soon' })).toEqual({ passes: true, reason: 'it answered HTTP 429' });
+  });
+});
+
+test('errors of the network are told from others', () => {
+  const caused = (cause: unknown) => Object.assign(new TypeError('fetch failed'), { cause });
+  const coded = (code: string, message = 'x') => Object.assign(new Error(message), { code });
+  expect(networkSetback(caused(coded('ECONNRESET')))).toMatchObject({ passes: true });
+  expect(networkSetback(caused(coded('ENOTFOUND')))).toMatchObject({ passes: false });
+  expect(networkSetback(caused(new AggregateError([coded('ECONNREFUSED')])))).toMatchObject({ passes: true });
+  expect(networkSetback(caused(coded('CERT_HAS_EXPIRED', 'certificate has expired')))).toEqual({
+    passes: false,
+    reason:
+      'certificate has expired (CERT_HAS_EXPIRED); where a proxy reads along, name its certificate in NODE_EXTRA_CA_CERTS',
+  });
+  expect(networkSetback(caused(new Error('Proxy response (407) !== 200 when HTTP Tunneling')))?.reason).toContain(
+    '407',
+  );
+  const full = Object.assign(coded('ENOSPC'), { syscall: 'write', path: '/x' });
+  expect(networkSetback(full)).toBeUndefined();
+  expect(networkSetback(new TypeError('x is not a function'))).toBeUndefined();
+});

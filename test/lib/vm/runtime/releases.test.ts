@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import type { ReleaseFile } from '../../../../lib/vm/runtime/config.ts';
+import { Releases } from '../../../../lib/vm/runtime/releases.ts';
+import { fakeTools, inProcess } from '../../../support/in-process.ts';
+import { ReleaseServer, sha256, status } from '../../../support/release-server.ts';
+import { taskErrorFrom } from '../../../support/task-errors.ts';
+import { temporaryDirectory } from '../../../support/temporary.ts';
+
+const FILE: ReleaseFile = {
+  what: 'the runtime',
+  repository: 'o/r',
+  tag: 'rolling',
+  names: ['vm-runtime-x.tar.zst'],
+  isRolling: true,
+};
+const API = 'repos/o/r/releases/tags/rolling';
+const PATH = 'o/r/releases/download/rolling/vm-runtime-x.tar.zst';
+
+/** A server that is a mirror, and GitHub's API at once. */
+async function place(assets: unknown, pins: Readonly<Record<string, string>> = {}) {
+  const server = (await ReleaseServer.start()).add(PATH, 'content');
+  if (assets !== undefined) server.add(API, JSON.stringify({ assets }));
+  const directory = temporaryDirectory();
+  const pinsPath = join(directory, 'pins.json');
+  writeFileSync(pinsPath, JSON.stringify(pins));
+  const tools = fakeTools();
+  const ctx = inProcess(tools);
+  const config = { baseUrl: server.url, apiUrl: server.url, isMirror: true, stallMs: 2000, pinsPath };
+  return {
+    server,
+    tools,
+    ctx,
+    scratch: join(directory, 'scratch'),
+    make: () => new Releases(ctx, config, join(directory, 'scratch')),
+  };
+}
+
+const asset = (content: string) => [{ name: 'other' }, { name: FILE.names[0], digest: `sha256:${sha256(content)}` }];
+
+describe('C32: the rolling release, by what its API states', () => {
+  test('a file with that digest, also where the API first fails', async () => {
+    const { make, server, scratch } = await place(asset('content'));
+    server.failNext(API, status(500));
+    const { content, verified } = await make().fetch(FILE);
+    expect([content.toString(), verified]).toEqual(['content', "the SHA-256 that the release's API states"]);
+    expect(existsSync(join(scratch, 'vm-runtime-x.tar.zst'))).toBe(false);
+  });
+
+  test('another digest: both are shown', async () => {
+    const { make } = await place(asset('what was published'));
+    await expect(make().fetch(FILE)).rejects.toThrow(
+      `its SHA-256 is ${sha256('content')}, and the SHA-256 that the release's API states is ${sha256('what was published')}; try again`,
+    );
+  });
+
+  test('a release without the file', async () => {
+    const { make, server } = await place([{ name: 'other' }]);
+    await expect(make().fetch(FILE)).rejects.toThrow('has no vm-runtime-x.tar.zst; the workflow "Release VM Kernel"');
+    expect(server.requests).toEqual([`GET /${API}`]);
+  });
+
+  test.each([
+    ['no release', undefined, /HTTP 404/],
+    ['no digest', [{ name: FILE.names[0], digest: null }], /, and the release's API states none; record it with/],
+    ['a digest of another kind', [{ name: FILE.names[0], digest: 'md5:1' }], /states none/],
+    ['something else', 'nonsense', /states none/],
+  ])('%s: refused before the download', async (_, assets, reason) => {
+    const { make, server } = await place(assets);
+    const error = await taskErrorFrom(() => make().fetch(FILE));
+    expect(error).toMatchObject({ exitCode: 2, message: expect.stringMatching(reason) });
+    expect(server.requests).toEqual([`GET /${API}`]);
+  });
+
+  test('what is recorded wins, and the API is not asked', async () => {
+    const { make, server } = await place(asset('x'), { [PATH]: sha256('content') });
+    expect((await make().fetch(FILE)).verified).toBe('the recorded SHA-256');
+    expect(server.requests).toEqual([`GET /${PATH}`]);
+  });
+
+  test('with gh its attestation is checked besides', async () => {
+    const { make, tools } = await place(asset('content'));
+    tools.add('gh', [{ args: ['attestation', 'verify'], script: ':' }]);
+    expect((await make().fetch(FILE)).verified).toBe("the SHA-256 that the release's API states, and its attestation");
+    expect(tools.lines()).toEqual([expect.stringMatching(/^gh attestation verify \S+\.part --repo o\/r$/)]);
+  });
+
+  test('an attestation that cannot be looked up is said, and the digest counts', async () => {
+    const { ctx, make, tools } = await place(asset('content'));
+    tools.add('gh', [{ args: ['attestation', 'verify'], script: 'echo "dial tcp: i/o timeout" >&2; exit 1' }]);
+    expect((await make().fetch(FILE)).verified).toBe("the SHA-256 that the release's API states");
+    expect(ctx.screen.stderr()).toContain('warning: the runtime: its attestation could not be checked: dial tcp');
+  });
+});
+
+test('a file with two names: the first that the release has, and each by its own digest', async () => {
+  const file: ReleaseFile = { ...FILE, isRolling: false, names: ['umoci.linux.amd64', 'umoci.amd64'] };
+  const key = (name: string) => `o/r/releases/download/rolling/${name}`;
+  const pins = { [key('umoci.linux.amd64')]: sha256('one'), [key('umoci.amd64')]: sha256('two') };
+  const { make, server } = await place(undefined, pins);
+  server.add(key('umoci.amd64'), 'two');
+  expect((await make().fetch(file)).content.toString()).toBe('two');
+  server.add(key('umoci.linux.amd64'), 'one');
+  expect((await make().fetch(file)).content.toString()).toBe('one');
+  server.add(key('umoci.linux.amd64'), 'two');
+  await expect(make().fetch(file)).rejects.toThrow('is refused: its SHA-256 is ');
+});

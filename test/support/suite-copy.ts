@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** A copy of the suite, for runs that write to it: `--update-pins` records in the suite that it belongs to. */
+
+import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { runProcess, SUITE_ROOT, type TaskOptions, type TaskResult } from './run-task.ts';
+import { temporaryDirectory } from './temporary.ts';
+
+export class SuiteCopy {
+  readonly root = temporaryDirectory('suite');
+
+  constructor() {
+    for (const name of ['lib', 'tasks', 'package.json']) {
+      cpSync(join(SUITE_ROOT, name), join(this.root, name), { recursive: true });
+    }
+    symlinkSync(join(SUITE_ROOT, 'node_modules'), join(this.root, 'node_modules'));
+    this.setPins({});
+  }
+
+  get pinsPath(): string {
+    return join(this.root, 'pins/vm-runtime.json');
+  }
+
+  pins(): Record<string, string> {
+    return JSON.parse(readFileSync(this.pinsPath, 'utf8'));
+  }
+
+  setPins(pins: Readonly<Record<string, string>>): void {
+    mkdirSync(dirname(this.pinsPath), { recursive: true });
+    writeFileSync(this.pinsPath, JSON.stringify(pins));
+  }
+
+  /** Runs a task of the copy. */
+  run(task: string, args: readonly string[], options: TaskOptions): Promise<TaskResult> {
+    return runProcess(process.execPath, [join(this.root, 'tasks', `${task}.ts`), ...args], options);
+  }
+}
