@@ -5,15 +5,17 @@
  * has, in the environment that it gives. One rule for every task.
  */
 
-import type { RunnerContext } from '../build-env.ts';
+import type { Runner, RunnerContext } from '../build-env.ts';
 import { type Environment, textOf } from '../cli/env.ts';
-import { EXIT, shown, TaskError, usageError } from '../errors.ts';
+import { EXIT, oneLine, shown, TaskError, usageError } from '../errors.ts';
 import { absolutePath } from '../fs/paths.ts';
 import { cmd, shellQuote } from '../process/command.ts';
 import { findProgram } from '../process/which.ts';
 import { askMise, miseSettings, settingsIn } from './mise.ts';
 import { environmentInCargo } from './named-programs.ts';
 import { type CargoSettings, type NamedProgram, readCargoSettings } from './settings.ts';
+
+const ZIGBUILD_PROBE_MS = 30_000;
 
 /** The error for a tool that a build needs and this machine does not have (exit 2). */
 export class MissingTool extends TaskError {
@@ -43,6 +45,8 @@ export interface Toolchain {
   readonly missingPrograms: readonly NamedProgram[];
   /** The absolute path of zig, for compiler wrappers; `undefined` where there is none. */
   readonly zig: string | undefined;
+  /** Whether cargo-zigbuild finds a zig on PATH; it has other ways, too. */
+  readonly isZigOnPath: boolean;
 }
 
 /**
@@ -79,7 +83,23 @@ export async function findToolchain(ctx: RunnerContext, root: string, needsZig: 
     rustc: findProgram(settings.rustc ?? 'rustc', inCargo),
     missingPrograms: settings.programs.filter(({ program }) => findProgram(program, inCargo) === undefined),
     zig: zig ?? findProgram('zig', seen),
+    isZigOnPath: has('zig'),
   };
+}
+
+/**
+ * Checks that cargo-zigbuild has a zig: without one it says so only once all crates are compiled.
+ * @throws MissingTool
+ */
+export async function verifyZigbuild(runner: Runner, { env, isZigOnPath }: Toolchain, root: string): Promise<void> {
+  if (isZigOnPath) return;
+  const command = cmd({ cwd: root, base: env, asInvoker: true })`cargo-zigbuild zig ar -- --version`;
+  const result = await runner.probe(command, ZIGBUILD_PROBE_MS);
+  if (result.ok) return;
+  throw new MissingTool(
+    `cargo-zigbuild has no zig (${oneLine(result.reason)}); install it (mise install zig, or pip install ziglang), ` +
+      'or set CARGO_ZIGBUILD_ZIG_PATH to its path',
+  );
 }
 
 /** How a shell gets the environment of the tool chain: a dry run prints it before the first command. */

@@ -26,8 +26,8 @@ export interface CargoSettings {
   readonly programs: readonly NamedProgram[];
   /** The targets to build for; empty for this machine's. */
   readonly targets: readonly string[];
-  /** Whether the user decides by a variable how much debug information the dev profile has. */
-  readonly hasDebugVariable: boolean;
+  /** The variables of the dev profile that are set: `CARGO_PROFILE_DEV_DEBUG`. */
+  readonly profileVariables: readonly string[];
   /** Whether flags for rustc are set anywhere: where a variable `RUSTFLAGS` is given, cargo drops those of other places. */
   readonly hasRustflags: boolean;
 }
@@ -95,7 +95,7 @@ export async function readCargoSettings(root: string, env: Environment): Promise
     workspaceWrapper: workspaceWrapper?.program,
     programs: [rustc, wrapper, workspaceWrapper].filter((program) => program !== undefined),
     targets: target === undefined ? targetsIn(files) : [target],
-    hasDebugVariable: env.CARGO_PROFILE_DEV_DEBUG !== undefined,
+    profileVariables: Object.keys(env).filter((name) => name.startsWith('CARGO_PROFILE_DEV_')),
     hasRustflags: files.some((file) => file.hasRustflags) || Object.keys(env).some((name) => RUSTFLAGS.test(name)),
   };
 }

@@ -4,7 +4,7 @@
  * The plan of a launch's build, pure: the cargo run of the gateway, the scripts that it compiles through, and a run of
  * its own for a supervisor that the gateway's cannot build.
  *
- * A run with the supervisor has a directory of its own for the binaries (`--target-dir`) and shares everything else
+ * With a supervisor, the runs have a directory of their own for the binaries (`--target-dir`) and share everything else
  * with the user's builds (`build.build-dir`): the dependencies are compiled once, and the names in the user's own
  * directory, which belong to whoever built last, are neither written nor read. Whether anything is up to date is
  * cargo's to say, and so is where it is.
@@ -30,8 +30,8 @@ import { compilerScripts, type ScriptFile } from './rustc-wrappers.ts';
 /** What a driver wants built besides the gateway. */
 export interface DevBuildWishes {
   /**
-   * The static supervisor: in the gateway's own run, or in another one. Without one, or with another, the gateway's run
-   * is plainly `cargo build`.
+   * The static supervisor: in the gateway's own run, or in another one. Without one, the gateway's run is plainly
+   * `cargo build`.
    */
   readonly supervisor: 'with-gateway' | CrossSupervisor | undefined;
   /** More binaries of the same run: the VM driver. */
@@ -83,30 +83,30 @@ export function planDevBuild(config: DevBuildConfig, toolchain: Toolchain, featu
   const { settings } = toolchain;
   verifyTargets(settings.targets, config.host);
   const binaries = binariesOf(config);
-  const isJoint = config.supervisor === 'with-gateway';
+  const { supervisor } = config;
+  const isJoint = supervisor === 'with-gateway';
   const wrappers = isJoint ? compilerScripts(tasksDirectory(config, settings), settings) : { files: [], env: {} };
-  const directory = isJoint ? directoryArguments(config, settings, featuresFor(features, binaries)) : [];
+  const place = isJoint ? 'launch' : 'cross';
+  const own = featuresFor(features, binaries);
+  const directory = supervisor === undefined ? [] : directoryArguments(place, config, settings, own);
   const cargo = cmd(commandOptions(config, toolchain, { ...config.env, ...wrappers.env }));
   const rest = [...jobArguments(config), ...selectArguments(binaries, features), ...directory, MESSAGE_FORMAT];
   return {
     config,
     command: cargo`cargo build ${rest}`,
     scripts: wrappers.files,
-    cross:
-      typeof config.supervisor === 'object' ? planCross(config, config.supervisor, toolchain, features) : undefined,
+    cross: typeof supervisor === 'object' ? planCross(config, supervisor, toolchain, features) : undefined,
   };
 }
 
 /**
- * The debug information of the supervisor: none. On the real OpenShell it makes 197 MB of 41, and an edit takes twice as
- * long to build.
+ * The dev profile of the supervisor's own run, where the user has not set it. Without debug information: on the real
+ * OpenShell that makes 197 MB of 41, and an edit takes twice as long to build. The other two are how cargo builds build
+ * scripts and procedural macros for the gateway, and with `--target` only where it is told to; so it takes those of the
+ * gateway's run.
  */
-const WITHOUT_DEBUG = { CARGO_PROFILE_DEV_DEBUG: '0' };
-/**
- * How cargo builds build scripts and procedural macros for the gateway, and with `--target` only where it is told to.
- * Then it takes those of the gateway's run.
- */
-const AS_FOR_GATEWAY = {
+const CROSS_PROFILE = {
+  CARGO_PROFILE_DEV_DEBUG: '0',
   CARGO_PROFILE_DEV_BUILD_OVERRIDE_DEBUG: '0',
   CARGO_PROFILE_DEV_BUILD_OVERRIDE_STRIP: 'none',
 };
@@ -120,9 +120,9 @@ function planCross(
   const { settings } = toolchain;
   const triple = crossTriple(arch);
   const binaries = [COMPONENTS.supervisor];
-  const profile = { ...(settings.hasDebugVariable ? {} : WITHOUT_DEBUG), ...AS_FOR_GATEWAY };
-  const cargo = cmd(commandOptions(config, toolchain, profile));
-  const directory = directoryArguments(config, settings, featuresFor(features, binaries));
+  const profile = Object.entries(CROSS_PROFILE).filter(([name]) => !settings.profileVariables.includes(name));
+  const cargo = cmd(commandOptions(config, toolchain, Object.fromEntries(profile)));
+  const directory = directoryArguments('cross', config, settings, featuresFor(features, binaries));
   const rest = [...jobArguments(config), ...selectArguments(binaries, features), ...directory, MESSAGE_FORMAT];
   return {
     addTarget: isTargetMissing ? addTargets(toolchain, config.root, [triple]) : undefined,
@@ -162,12 +162,17 @@ function targetDirectory({ build, root }: DevBuildConfig, settings: CargoSetting
 }
 
 /**
- * The arguments that put the binaries into a directory of our own. Runs with other features have another one, so that
- * two at once do not collide.
+ * The arguments that put the binaries into a directory of our own. Runs of another kind or with other features have
+ * another one, so that two at once do not collide.
  */
-function directoryArguments(config: DevBuildConfig, settings: CargoSettings, features: readonly string[]): string[] {
+function directoryArguments(
+  kind: 'launch' | 'cross',
+  config: DevBuildConfig,
+  settings: CargoSettings,
+  features: readonly string[],
+): string[] {
   const key = hash('sha256', features.join(' ')).slice(0, 8);
-  const directory = join(tasksDirectory(config, settings), features.length === 0 ? 'launch' : `launch-${key}`);
+  const directory = join(tasksDirectory(config, settings), features.length === 0 ? kind : `${kind}-${key}`);
   const sharing = settings.hasBuildDirectory ? [] : sharingArguments(targetDirectory(config, settings), config.root);
   return ['--target-dir', directory, ...sharing];
 }

@@ -2,12 +2,12 @@
 
 /** What cargo has built for a launch: found by cargo's own messages, and verified. */
 
-import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { CargoReport } from '../cargo/messages.ts';
 import type { Terminal } from '../cli/terminal.ts';
 import { inspectExecutable } from '../elf/verify.ts';
 import { failure } from '../errors.ts';
+import { fileIdentity, namesIn } from '../fs/paths.ts';
 import type { Host } from '../host.ts';
 import { COMPONENTS } from '../product.ts';
 import { type BuiltSupervisor, inspectSupervisor } from './install-supervisor.ts';
@@ -39,7 +39,7 @@ export async function verifyDevBuild(terminal: Terminal, plan: DevBuildPlan, rep
   const supervisor = supervisorPath(plan, reports);
   // A cargo that does not know `build.build-dir` leaves the dependencies with the binaries.
   const [sharing, program = gateway] = cross === undefined ? [command] : [cross.command, supervisor];
-  if (sharing.argv.includes('--config') && existsSync(join(dirname(program), 'deps'))) {
+  if (sharing.argv.includes('--config') && isLinkedBeside(program)) {
     terminal.warn('this cargo is older than 1.91: it shares nothing with other builds and compiles everything twice');
   }
   const arch = typeof config.supervisor === 'object' ? config.supervisor.arch : config.host.arch;
@@ -50,6 +50,12 @@ export async function verifyDevBuild(terminal: Terminal, plan: DevBuildPlan, rep
     compiled: reports.gateway.compiled + (reports.supervisor?.compiled ?? 0),
     total: reports.gateway.total + (reports.supervisor?.total ?? 0),
   };
+}
+
+/** Whether the program that cargo has linked is in a directory beside the one that it has put in place. */
+function isLinkedBeside(program: string): boolean {
+  const directory = join(dirname(program), 'deps');
+  return namesIn(directory).some((name) => fileIdentity(join(directory, name)) === fileIdentity(program));
 }
 
 /** Cargo's path of the supervisor; `undefined` where none was to be built. */

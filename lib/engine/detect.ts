@@ -204,14 +204,11 @@ async function kubeContext(ctx: RunnerContext, root: string): Promise<ProbeResul
  * The architecture of an engine's server. Never this machine's in its place, which the image would not run on.
  * @throws usageError where it is neither amd64 nor arm64
  */
-export function serverArch({ program, info }: Engine): Arch {
+export function serverArch({ program, info }: Engine, remedy = 'use another server'): Arch {
   const arch = archOf(info.arch ?? '');
   if (arch !== undefined) return arch;
   const said = info.arch === undefined ? 'does not say its architecture' : `is of architecture '${oneLine(info.arch)}'`;
-  throw usageError(
-    `the server of ${program} ${said}; allowed are amd64 and arm64; ` +
-      'set DOCKER_PLATFORM to linux/amd64 or linux/arm64, or use another server',
-  );
+  throw usageError(`the server of ${program} ${said}; allowed are amd64 and arm64; ${remedy}`);
 }
 
 function nameNote({ program, record, info }: Engine): string {

@@ -19,6 +19,8 @@ import { imageBuild, imageCommands, imagePlaces, type PreparedImage } from './pl
 import { destinationText, imageLines } from './report.ts';
 import { verifyPrebuilt, withStaged } from './staged-binaries.ts';
 
+const OTHER_ARCH = 'set DOCKER_PLATFORM to linux/amd64 or linux/arm64, or use another server';
+
 /**
  * Builds the image that `target` names, or prints the plan.
  * @param extra options for the engine's build command
@@ -65,7 +67,7 @@ async function prepareImage(
   problems: Problems,
 ): Promise<PreparedImage | undefined> {
   const { build, component, root } = config;
-  const arches = config.arches ?? [serverArch(engine)];
+  const arches = config.arches ?? [serverArch(engine, OTHER_ARCH)];
   const stage = { root, host: thisHost(), components: [component], arches, build };
   if (!config.isStaged) problems.attempt(() => verifyPrebuilt(stage));
   const [probed, staging] = await Promise.all([

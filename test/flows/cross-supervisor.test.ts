@@ -86,7 +86,7 @@ describe('a cross-built supervisor', { ...tools.options, timeout: BUILD_TIMEOUT_
   test.each(ARCHES)('for %s it is static, and nothing is compiled again when nothing has changed', async (arch) => {
     const { compiled, supervisor } = await built(arch);
     expect(inspectStatic(supervisor.path, { machine: arch })).toMatchObject({ ok: true });
-    expect(supervisor.path).toBe(join(root, 'target/openshell-tasks/launch', TRIPLES[arch], 'debug/openshell-sandbox'));
+    expect(supervisor.path).toBe(join(root, 'target/openshell-tasks/cross', TRIPLES[arch], 'debug/openshell-sandbox'));
     expect(compiled).toBe(0);
     expect(existsSync(staged(arch))).toBe(false);
   });
@@ -110,6 +110,7 @@ describe('a cross-built supervisor', { ...tools.options, timeout: BUILD_TIMEOUT_
     };
     const zigbuild = ['zigbuild', '--target', TRIPLES.arm64, '-p', 'openshell-sandbox'];
     const ours = await built('arm64', false, small);
+    expect(ours.gateway).toBe(join(small, 'target/openshell-tasks/cross/debug/openshell-gateway'));
     expect(await cargo(...zigbuild)).toContain('openshell-sandbox');
     expect(await cargo('build')).toContain('openshell-sandbox');
     const own = readFileSync(join(small, 'target', TRIPLES.arm64, 'debug/openshell-sandbox'));

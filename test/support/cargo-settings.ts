@@ -11,6 +11,6 @@ export const NOTHING_SET: CargoSettings = {
   rustc: undefined,
   programs: [],
   targets: [],
-  hasDebugVariable: false,
+  profileVariables: [],
   hasRustflags: false,
 };

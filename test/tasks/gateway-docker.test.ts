@@ -4,7 +4,7 @@
 
 import type { ChildProcess } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { buildElf, DYNAMIC_RECIPE, type Recipe } from '../support/elf-builder.ts';
 import { contextOf } from '../support/fake-engine.ts';
@@ -77,10 +77,8 @@ describe('gateway:docker', tools.options, () => {
     expect(result.status).toBe(0);
     expect(result.stderr).toContain('dev profile, static (cross-built for linux/arm64)');
     expect(launch.builds()).toEqual([
-      expect.stringMatching(/^cargo build -p openshell-server --bin openshell-gateway --message-format=/),
-      expect.stringMatching(
-        /^cargo zigbuild --target aarch64-unknown-linux-musl -p openshell-sandbox .*tasks\/launch /,
-      ),
+      expect.stringMatching(/^cargo build -p openshell-server --bin openshell-gateway --target-dir .*tasks\/cross /),
+      expect.stringMatching(/^cargo zigbuild --target aarch64-unknown-linux-musl -p openshell-sandbox .*tasks\/cross /),
     ]);
     expect(
       launch.tools
@@ -117,6 +115,27 @@ describe('gateway:docker', tools.options, () => {
     rmSync(join(launch.tools.bin, 'cargo-zigbuild'));
     const result = await run(launch, 'docker');
     expectRefused(result, launch, /the supervisor for arm64 cannot be built here without cargo-zigbuild and zig/);
+  });
+
+  test('a cargo-zigbuild without zig is found out before anything is compiled', async () => {
+    const launch = new FakeLaunch(ARM);
+    rmSync(join(launch.tools.bin, 'zig'));
+    const script = 'echo "Error: Failed to find zig" >&2; exit 1';
+    launch.tools.add('cargo-zigbuild', [{ args: ['zig', 'ar', '--', '--version'], script }]);
+    for (const profile of ['dev', 'release']) {
+      const result = await run(launch, 'docker', [], { OPENSHELL_SUPERVISOR_PROFILE: profile });
+      expectRefused(result, launch, /^error: cargo-zigbuild has no zig \(.*Failed to find zig.*; install it/m);
+    }
+  });
+
+  test('the gateway that runs is the one of this launch, whatever else is built in the meantime', async () => {
+    const launch = new FakeLaunch(ARM);
+    const other = join(launch.root, 'target/debug/openshell-gateway');
+    const script = `if [[ $1 == zigbuild ]]; then /bin/mkdir -p ${dirname(other)}; echo other > ${other}; fi`;
+    launch.setCargo({ before: script });
+    expect((await run(launch, 'docker')).status).toBe(0);
+    expect(readFileSync(other, 'utf8')).toBe('other\n');
+    expect(launch.served()).toBeDefined();
   });
 
   test('a Rust target that is missing is installed first', async () => {

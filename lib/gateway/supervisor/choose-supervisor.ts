@@ -7,6 +7,7 @@
  */
 
 import { featuresFor } from '../../cargo/features.ts';
+import { verifyZigbuild } from '../../cargo/find-toolchain.ts';
 import { missingTargets } from '../../cargo/rustup-targets.ts';
 import { type BuiltSupervisor, digestOf, installSupervisor } from '../../dev-build/install-supervisor.ts';
 import { type CrossSupervisor, crossTriple, type DevBuildWishes } from '../../dev-build/plan.ts';
@@ -105,7 +106,10 @@ async function crossSupervisor(
   arch: Arch,
   { toolchain }: KnownTools,
 ): Promise<CrossSupervisor> {
-  const missing = await missingTargets(runner, toolchain, root, [crossTriple(arch)]);
+  const [missing] = await Promise.all([
+    missingTargets(runner, toolchain, root, [crossTriple(arch)]),
+    toolchain.hasZigbuild ? verifyZigbuild(runner, toolchain, root) : undefined,
+  ]);
   return { arch, isTargetMissing: missing.length > 0 };
 }
 

@@ -3,7 +3,14 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { findToolchain, findZig, MissingTool, toolchainLines, zigOf } from '../../../lib/cargo/find-toolchain.ts';
+import {
+  findToolchain,
+  findZig,
+  MissingTool,
+  toolchainLines,
+  verifyZigbuild,
+  zigOf,
+} from '../../../lib/cargo/find-toolchain.ts';
 import type { Machine } from '../../../lib/host.ts';
 import { NOTHING_SET } from '../../support/cargo-settings.ts';
 import { bashQuote, type FakeTools } from '../../support/fake-tools.ts';
@@ -57,6 +64,7 @@ const plain = (tools: FakeTools, part: object = {}) => ({
   miseProblem: undefined,
   settings: NOTHING_SET,
   hasZigbuild: true,
+  isZigOnPath: !('zig' in part && part.zig === undefined),
   rustup: join(tools.bin, 'rustup'),
   rustc: undefined,
   missingPrograms: [],
@@ -157,6 +165,31 @@ describe('where the Rust tools come from', () => {
   test('no mise: what is missing is missing', async () => {
     const tools = fakeTools().addSilent('cargo');
     expect(await find(tools)).toEqual(plain(tools, { hasZigbuild: false, rustup: undefined, zig: undefined }));
+  });
+});
+
+describe('cargo-zigbuild without a zig on PATH', () => {
+  const ZIG = ['zig', 'ar', '--', '--version'];
+
+  test('it is asked, and may have one of its own', async () => {
+    const tools = fakeTools()
+      .addSilent('cargo')
+      .add('cargo-zigbuild', [{ args: ZIG, script: 'echo LLVM' }]);
+    const ctx = inProcess(tools);
+    await verifyZigbuild(ctx.runner, await find(tools, {}, false), tools.directory);
+    expect(tools.lines()).toEqual([`cargo-zigbuild ${ZIG.join(' ')}`]);
+  });
+
+  test('it has none: an error before anything is compiled', async () => {
+    const script = 'echo "Error: Failed to find zig" >&2; exit 1';
+    const tools = fakeTools()
+      .addSilent('cargo')
+      .add('cargo-zigbuild', [{ args: ZIG, script }]);
+    const ctx = inProcess(tools);
+    const toolchain = await find(tools, {}, false);
+    expect(await refusalFrom(() => verifyZigbuild(ctx.runner, toolchain, tools.directory))).toMatch(
+      /^2: cargo-zigbuild has no zig \(.*Failed to find zig.*\); install it .*CARGO_ZIGBUILD_ZIG_PATH/,
+    );
   });
 });
 

@@ -21,6 +21,7 @@ const toolchain = (tools: FakeTools, part: Partial<Toolchain> = {}): Toolchain =
   miseProblem: undefined,
   settings: NOTHING_SET,
   hasZigbuild: true,
+  isZigOnPath: true,
   rustup: join(tools.bin, 'rustup'),
   rustc: join(tools.bin, 'rustc'),
   missingPrograms: [],

@@ -2,7 +2,7 @@
 
 /** What is built for a launch, with fake tools; `test/flows/dev-build.test.ts` has the real ones. */
 
-import { existsSync, mkdirSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, linkSync, mkdirSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { featuresByComponent } from '../../../lib/cargo/features.ts';
@@ -300,6 +300,11 @@ describe('a tool chain of mise', () => {
 test('a cargo that does not know build.build-dir is said to compile twice', async () => {
   const fake = good();
   mkdirSync(join(fake.root, 'built/deps'));
+  expect((await fake.build()).ctx.screen.stderr()).not.toContain('1.91');
+  linkSync(
+    join(fake.root, 'built/openshell-gateway'),
+    join(fake.root, 'built/deps/openshell_gateway-0123456789abcdef'),
+  );
   const { ctx } = await fake.build();
   expect(ctx.screen.stderr()).toContain('warning: this cargo is older than 1.91');
 });

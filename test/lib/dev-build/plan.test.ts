@@ -17,6 +17,7 @@ const TOOLCHAIN: Omit<Toolchain, 'settings'> = {
   isFromMise: false,
   miseProblem: undefined,
   hasZigbuild: true,
+  isZigOnPath: true,
   rustup: '/bin/rustup',
   rustc: '/bin/rustc',
   missingPrograms: [],
@@ -162,14 +163,14 @@ describe('a supervisor with a run of its own', () => {
   const OVERRIDES = 'CARGO_PROFILE_DEV_BUILD_OVERRIDE_DEBUG=0 CARGO_PROFILE_DEV_BUILD_OVERRIDE_STRIP=none';
   const ZIGBUILD = 'cargo zigbuild --target aarch64-unknown-linux-musl ';
 
-  test("the gateway's run is what a user would type, and the other one shares what it has built for this machine", () => {
+  test('two runs, whose binaries are in a directory of ours, and the rest where the user has it', () => {
+    const places = '--target-dir /c/target/openshell-tasks/cross --config \'build.build-dir = "/c/target"\'';
     expect(line({ wishes: CROSS })).toBe(
-      'cargo build -p openshell-server --bin openshell-gateway --message-format=json-render-diagnostics',
+      `cargo build -p openshell-server --bin openshell-gateway ${places} --message-format=json-render-diagnostics`,
     );
     expect(crossLine()).toBe(
       `CARGO_PROFILE_DEV_DEBUG=0 ${OVERRIDES} ${ZIGBUILD}-p openshell-sandbox --bin openshell-sandbox ` +
-        '--target-dir /c/target/openshell-tasks/launch --config \'build.build-dir = "/c/target"\' ' +
-        '--message-format=json-render-diagnostics',
+        `${places} --message-format=json-render-diagnostics`,
     );
     expect(cross()).toMatchObject({ addTarget: undefined, command: { cwd: '/c' } });
   });
@@ -186,7 +187,7 @@ describe('a supervisor with a run of its own', () => {
   });
 
   test("the user's own amount of debug information counts", () => {
-    const text = crossLine({ settings: { hasDebugVariable: true } });
+    const text = crossLine({ settings: { profileVariables: ['CARGO_PROFILE_DEV_DEBUG'] } });
     expect(text.startsWith(`${OVERRIDES} ${ZIGBUILD}`)).toBe(true);
   });
 
@@ -195,14 +196,14 @@ describe('a supervisor with a run of its own', () => {
     expect(line(given)).toContain('--features openshell-server/bundled-z3 ');
     expect(line(given)).not.toContain('telemetry');
     expect(crossLine(given)).toContain('--features openshell-sandbox/telemetry ');
-    expect(crossLine(given)).toMatch(/--target-dir \/c\/target\/openshell-tasks\/launch-[0-9a-f]{8} /);
+    expect(crossLine(given)).toMatch(/--target-dir \/c\/target\/openshell-tasks\/cross-[0-9a-f]{8} /);
   });
 
   test('CARGO_TARGET_DIR, CARGO_BUILD_JOBS and a build.build-dir of the user', () => {
     const env = { CARGO_TARGET_DIR: '/t', CARGO_BUILD_JOBS: '3' };
     const text = crossLine({ env, settings: { hasBuildDirectory: true } });
     expect(text).toContain(`CARGO_TARGET_DIR=/t CARGO_PROFILE_DEV_DEBUG=0 ${OVERRIDES} ${ZIGBUILD}-j 3 -p `);
-    expect(text).toContain('--target-dir /t/openshell-tasks/launch --message-format');
+    expect(text).toContain('--target-dir /t/openshell-tasks/cross --message-format');
   });
 
   test('SUPERVISOR_LIBC is that of release builds', () => {
