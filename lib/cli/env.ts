@@ -55,7 +55,7 @@ export function readPath<N extends PathName>(env: Environment, name: N, startDir
 
 function parse(variable: Variable, name: string, text: string): string | number | boolean {
   if (variable.kind === 'boolean') return variable.isAnyText ? !isFalseWord(text) : parseBoolean(name, text);
-  if (variable.kind === 'count') return parseCount(name, text, variable.min ?? COUNT_MIN);
+  if (variable.kind === 'count') return parseCount(name, text, variable.min ?? COUNT_MIN, variable.max);
   return variable.choices === undefined ? text : parseChoice(name, text, variable.choices);
 }
 
@@ -93,10 +93,11 @@ function isFalseWord(text: string): boolean {
  * A whole number written in decimal digits, `min` or more.
  * @throws usageError for anything else, `1e4` and `0x10` included
  */
-export function parseCount(source: string, text: string, min: number): number {
+export function parseCount(source: string, text: string, min: number, max: number = Number.MAX_SAFE_INTEGER): number {
   const number = Number(text);
-  if (/^[0-9]+$/.test(text) && Number.isSafeInteger(number) && number >= min) return number;
-  throw notAllowed(source, text, `is a whole number of at least ${min}`);
+  if (/^[0-9]+$/.test(text) && number >= min && number <= max) return number;
+  const limit = max === Number.MAX_SAFE_INTEGER ? '' : ` and at most ${max}`;
+  throw notAllowed(source, text, `is a whole number of at least ${min}${limit}`);
 }
 
 /**

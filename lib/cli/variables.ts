@@ -14,6 +14,8 @@ interface Details {
   readonly otherwise?: string;
   /** The least `count`; 1 where nothing is said. */
   readonly min?: number;
+  /** The greatest `count`. */
+  readonly max?: number;
   /** A `boolean` of another system, not ours: any text that is not a false word is true. */
   readonly isAnyText?: true;
 }
@@ -121,7 +123,10 @@ const RUNTIME_VARIABLES = {
   OPENSHELL_RELEASE_BASE_URL: text('where releases are downloaded from: a mirror; no check is weakened', {
     default: 'https://github.com',
   }),
-  OPENSHELL_DOWNLOAD_TIMEOUT: count('seconds without a byte after which a download is tried again', { default: 30 }),
+  OPENSHELL_DOWNLOAD_TIMEOUT: count('seconds without a byte after which a download is tried again', {
+    default: 30,
+    max: 86_400,
+  }),
   VM_RUNTIME_RELEASE_TAG: text('release of the VM runtime', { default: 'vm-runtime' }),
   GITHUB_REPOSITORY: text('repository of that release', { default: 'NVIDIA/OpenShell' }),
   VM_RUNTIME_TARBALL: path('a release archive to take the runtime from', { otherwise: 'target/libkrun-build' }),
@@ -189,6 +194,8 @@ export const BUILD_VARIABLES = {
   SOURCE_DATE_EPOCH: count('the time that published images and runtime archives bear, in seconds since 1970', {
     otherwise: '0; for a runtime the time of its libkrun',
     min: 0,
+    // As much as a tar archive has room for: milliseconds are more.
+    max: 0o77777777777,
   }),
   ...VERSION_VARIABLES,
   ...RUNTIME_VARIABLES,

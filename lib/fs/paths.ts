@@ -2,9 +2,9 @@
 
 /** Paths: those that a user gives, relative to the directory that the task was started in, and the way up from one. */
 
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, isAbsolute, resolve } from 'node:path';
-import { naming } from '../errors.ts';
+import { failure, naming } from '../errors.ts';
 
 /** The absolute form of a path that a user gave. */
 export function absolutePath(startDirectory: string, path: string): string {
@@ -26,10 +26,23 @@ export function namesIn(directory: string): string[] {
   }
 }
 
-/** The text of a file; `undefined` where it cannot be read, for whatever reason. */
+/** The text of a regular file; `undefined` where it cannot be read, for whatever reason. */
 export function textIn(path: string): string | undefined {
+  return bytesIn(path)?.toString();
+}
+
+/**
+ * The bytes of a regular file, also behind a link; `undefined` where they cannot be read, for whatever reason. A FIFO
+ * would wait for its writer, and a device has no end.
+ */
+export function bytesIn(path: string): Buffer | undefined {
   try {
-    return readFileSync(path, 'utf8');
+    const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    try {
+      return fstatSync(file).isFile() ? readFileSync(file) : undefined;
+    } finally {
+      closeSync(file);
+    }
   } catch {
     return undefined;
   }
@@ -43,8 +56,13 @@ export function fileIdentity(path: string): string | undefined {
 
 /**
  * The bytes of a file.
- * @throws the system's error, which names the path whatever fails
+ * @throws the system's error, which names the path whatever fails; failure for a file that does not fit into memory
  */
 export function contentOf(path: string): Buffer {
-  return naming(path, () => readFileSync(path));
+  try {
+    return naming(path, () => readFileSync(path));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ERR_FS_FILE_TOO_LARGE') throw error;
+    throw failure(`${path} has more than 2 GiB, which is no file of a runtime; name another one`);
+  }
 }

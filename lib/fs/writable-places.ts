@@ -17,7 +17,7 @@ import { ancestorsOf } from './paths.ts';
 /**
  * What is written:
  * - `directory`: it is created, and written into
- * - `file`: it is replaced whole; a link in its place is not followed
+ * - `file`: it is replaced whole; a link in its place is not followed, and anything else but a file stays
  * - `opened`: it is opened where it is, and has to be a file of its own
  * - `appended`: it belongs to others, and may be a link or a device
  */
@@ -102,6 +102,9 @@ function longName(path: string, longest = path): Obstacle | undefined {
 
 function fileObstacle(kind: Place['kind'], path: string, found: Stats): Obstacle | undefined {
   if (found.isDirectory()) return { at: path, reason: reasonText('EISDIR') };
+  if (kind === 'file' && !found.isFile() && !found.isSymbolicLink()) {
+    return { at: path, reason: 'it is a device, a pipe or a socket, which a file would replace; remove it' };
+  }
   if (kind === 'opened' && !found.isFile()) {
     return { at: path, reason: `it is ${found.isSymbolicLink() ? 'a link' : 'not a regular file'}; remove it` };
   }

@@ -17,6 +17,8 @@ import { networkSetback, type Setback, setbackOf } from './responses.ts';
 const ATTEMPTS_MAX = 5;
 const ATTEMPTS_IN_ALL = 30;
 const PAUSE_MS = 1000;
+/** What is downloaded is held in memory, and a server may send without an end. */
+const BYTES_MAX = 1024 ** 3;
 
 export interface DownloadRequest {
   readonly url: string;
@@ -28,6 +30,8 @@ export interface DownloadRequest {
   readonly stallMs: number;
   /** Attempts without a new byte before it is given up. */
   readonly attempts?: number;
+  /** The most bytes that are taken; `BYTES_MAX` where nothing is said. */
+  readonly bytesMax?: number;
 }
 
 export interface DownloadEffects {
@@ -121,9 +125,11 @@ async function attemptOnce(transfer: Transfer, effects: DownloadEffects): Promis
     const response = await fetch(transfer.request.url, { headers: headersOf(transfer), signal });
     timer.refresh();
     const total = begin(transfer, response);
+    verifySize(transfer, total ?? 0);
     if (total === transfer.received) return;
     for await (const piece of response.body ?? []) {
       timer.refresh();
+      verifySize(transfer, transfer.received + piece.length);
       write(transfer, piece);
       effects.update(transfer.received, total);
     }
@@ -172,7 +178,19 @@ function begin(transfer: Transfer, response: Response): number | undefined {
   transfer.validator = tag?.startsWith('"') ? tag : (headers.get('last-modified') ?? undefined);
   if (isContinued) return size;
   const length = headers.get('content-length');
+  // Where nothing else tells what the file is, its end has to be told from a connection that broke off.
+  if (!transfer.request.isVerified && length === null && !headers.has('transfer-encoding')) {
+    throw new AttemptFailed({ reason: 'the server does not say where it ends, so it may be cut off', passes: false });
+  }
   return length === null || headers.has('content-encoding') ? undefined : Number(length);
+}
+
+function verifySize({ request: { bytesMax = BYTES_MAX } }: Transfer, size: number): void {
+  if (size <= bytesMax) return;
+  throw new AttemptFailed({
+    reason: `it has more than ${bytesMax} bytes, which no file of a release has`,
+    passes: false,
+  });
 }
 
 function restart(transfer: Transfer): void {

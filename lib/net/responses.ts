@@ -80,7 +80,7 @@ function pauseAsked(status: number, headers: Headers, now: number): number | und
   }
   const reset = headers.get('x-ratelimit-reset');
   const isSpent = RATE_LIMITS.includes(status) && headers.get('x-ratelimit-remaining') === '0';
-  return isSpent && reset !== null ? Math.max(0, Number(reset) * 1000 - now) : undefined;
+  return isSpent && reset !== null && /^\d+$/.test(reset) ? Math.max(0, Number(reset) * 1000 - now) : undefined;
 }
 
 /**
@@ -99,11 +99,11 @@ export function networkSetback(error: unknown): Setback | undefined {
   const isFetch = chain.some((one) => one instanceof TypeError && /^(fetch failed|terminated)$/.test(one.message));
   if (!isFetch || chain.some((one) => isFileError(one))) return undefined;
   const said = oneLine(chain.at(-1)?.message ?? 'no reason');
-  const isCertificate = /CERT|SELF_SIGNED|ISSUER|ALTNAME/.test(code ?? '');
+  const isCertificate = /CERT|SELF_SIGNED|ISSUER|ALTNAME|UNABLE_TO_VERIFY/.test(code ?? '');
   const hint = isCertificate ? '; where a proxy reads along, name its certificate in NODE_EXTRA_CA_CERTS' : '';
   return {
     reason: `${said}${code === undefined ? '' : ` (${code})`}${hint}`,
-    passes: !isCertificate && code === undefined,
+    passes: !isCertificate && code === undefined && !/redirect/i.test(said),
   };
 }
 

@@ -24,7 +24,7 @@ import { type BundleConfig, resolveBundleConfig } from './config.ts';
 import { requireExisting } from './existing-bundle.ts';
 import { type Bundle, bundlePlaces, type ExistingBundle, type PreparedBundle } from './plan.ts';
 import { bundleDryRunLines, bundleReportLine, dayOf } from './report.ts';
-import { runtimeLock } from './runtime/stage.ts';
+import { recoverRuntime, runtimeLock } from './runtime/stage.ts';
 
 /** As the other files of the runtime. */
 const MODE = 0o644;
@@ -77,7 +77,10 @@ export async function executeBundle(ctx: RunnerContext, { config, source }: Prep
   const lock = { ...runtimeLock(config.directory), task: 'VM bundle', other };
   const result =
     'stage' in source
-      ? await whileLocked(ctx, lock, () => orExisting(config, buildBundle(ctx, config, source.stage)))
+      ? await whileLocked(ctx, lock, () => {
+          recoverRuntime(config.directory);
+          return orExisting(config, buildBundle(ctx, config, source.stage));
+        })
       : source;
   if (!('reason' in result)) return result;
   const { bundle, date, reason } = result;

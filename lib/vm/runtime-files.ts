@@ -8,7 +8,9 @@
 
 import { join } from 'node:path';
 import { MACHINE_NAMES, machineName } from '../elf/format.ts';
+import { inspectExecutable } from '../elf/verify.ts';
 import { shown, usageError } from '../errors.ts';
+import { asOwner } from '../fs/ownership.ts';
 import { parseTable } from '../fs/parse-json.ts';
 import { textIn } from '../fs/paths.ts';
 import type { Arch, Host } from '../host.ts';
@@ -118,7 +120,8 @@ function fileDefect(path: string, platform: VmPlatform, raw: string): string | u
 
 /** The provenance of the runtime in a directory, where it has one that can be read. */
 export function provenanceOf(directory: string): Readonly<Record<string, unknown>> | undefined {
-  return parseTable(textIn(join(directory, PROVENANCE_FILE)) ?? '');
+  const path = join(directory, PROVENANCE_FILE);
+  return parseTable(asOwner(path, () => textIn(path)) ?? '');
 }
 
 const ELF = '\x7fELF';
@@ -134,4 +137,30 @@ export function machineDefect(content: Buffer, platform: VmPlatform, raw: string
     return wanted === 'linux' && machine === MACHINE_NAMES[arch] ? undefined : `for Linux on ${machine}`;
   }
   return content.readUInt32LE(0) === MACH_O_64 && wanted !== 'darwin' ? 'for macOS' : undefined;
+}
+
+const MACH_O_FAT = 0xcafebabe;
+const FAT_ARCHES_MAX = 16;
+const HEAD_BYTES = 64;
+
+/** Why a content is no whole program of a platform, in a few words. */
+export function programDefect(content: Buffer, platform: VmPlatform, raw: string): string | undefined {
+  const { arch, os } = PLATFORMS[platform];
+  if (content.length < HEAD_BYTES) return `${content.length} bytes`;
+  if (raw === GUEST_PROGRAM || os === 'linux') {
+    const verdict = inspectExecutable({ name: raw, content }, { machine: arch });
+    return verdict.ok ? undefined : `no program for Linux on ${arch} (${verdict.reasons.join('; ')})`;
+  }
+  if (content.readUInt32LE(0) === MACH_O_64) return undefined;
+  return content.readUInt32BE(0) === MACH_O_FAT ? cutOff(content) : 'no program for macOS';
+}
+
+/** A universal program lists its parts by their places (mach-o/fat.h). */
+function cutOff(content: Buffer): string | undefined {
+  const count = Math.min(content.readUInt32BE(4), FAT_ARCHES_MAX);
+  const ends = Array.from({ length: count }, (_, index) => {
+    const at = 8 + 20 * index;
+    return at + 20 > content.length ? Infinity : content.readUInt32BE(at + 8) + content.readUInt32BE(at + 12);
+  });
+  return count === 0 || ends.some((end) => end > content.length) ? 'cut off' : undefined;
 }

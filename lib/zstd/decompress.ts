@@ -54,7 +54,9 @@ function decompressFrame(compressed: Uint8Array, offset: number, max: number): {
 export function readContent(path: string): Buffer {
   try {
     // A FIFO would wait for its writer.
-    if (!statSync(path).isFile()) throw new ZstdError('not a regular file');
+    const found = statSync(path);
+    if (!found.isFile()) throw new ZstdError('not a regular file');
+    if (found.size > CONTENT_MAX) throw new ZstdError('more than 512 MiB');
     return decompress(readFileSync(path));
   } catch (error) {
     const code = errnoOf(error);

@@ -38,6 +38,16 @@ tar --owner=builder:1001 --group=docker:118 -cf - . | "$0" -19 -T0 -q`;
   return execFileSync('bash', ['-c', script, tools.path('zstd')], { cwd: directory, maxBuffer: 1e8 });
 }
 
+/** A home of the test's own, in which cargo and rustup find theirs. */
+function homeBelow(directory: string): Record<string, string> {
+  const { CARGO_HOME, HOME = '', RUSTUP_HOME } = tools.env;
+  return {
+    HOME: directory,
+    CARGO_HOME: CARGO_HOME ?? join(HOME, '.cargo'),
+    RUSTUP_HOME: RUSTUP_HOME ?? join(HOME, '.rustup'),
+  };
+}
+
 test.runIf(runsHere)(
   'gateway:vm from nothing, warm, after an edit, and after another cargo run',
   { ...tools.options, timeout: TIMEOUT_MS },
@@ -54,6 +64,7 @@ test.runIf(runsHere)(
     const driver = join(root, 'target/debug/openshell-driver-vm');
     const env = {
       ...tools.env,
+      ...homeBelow(directory),
       OPENSHELL_ROOT: root,
       OPENSHELL_RELEASE_BASE_URL: server.url,
       OPENSHELL_SERVER_PORT: String(await freePort()),
@@ -104,6 +115,16 @@ test.runIf(runsHere)(
 );
 
 const mounts = requireTools('unshare');
+
+test('VT-8: a bind mount is refused before anything is downloaded', mounts.options, async () => {
+  const fake = await FakeRuntime.start();
+  const directory = dirname(fake.tools.directory);
+  const before = `mkdir -p "${fake.directory}"; mount --bind "${fake.directory}" "${fake.directory}"`;
+  const place = { directory, cwd: directory, env: fake.env(fake.releaseEnv()), suite: fake.suite.root };
+  const result = await runApart(place, 'vm/vm-setup', [], { before });
+  expect([result.status, result.stderr]).toEqual([2, expect.stringContaining('is a mount point, and is replaced')]);
+  expect(fake.server.requests).toEqual([]);
+});
 
 describe('a disk that becomes full', mounts.options, () => {
   // The archive has 80 kB, and so have the compressed files; compression alone needs no space for a download.

@@ -54,8 +54,20 @@ describe('gateway:vm', tools.options, () => {
     expect(launch.tools.lines().filter((line) => line.startsWith('mise'))).toEqual([]);
     expect(notEmbedded(driverOf(launch), directory, 'linux-x86_64')).toEqual([]);
     expect(fake.server.requests).toHaveLength(1);
-    expect((await launchIt()).status).toBe(7);
+    const warm = await launchIt();
+    expect(warm.status).toBe(7);
+    expect(warm.stderr).not.toMatch(/NOT verified|^==> VM runtime/m);
     expect(fake.server.requests).toHaveLength(1);
+  });
+
+  test('VT-3: a runtime that nothing vouches for is not embedded without a word', async () => {
+    const launch = newLaunch('vm');
+    const text =
+      /the VM runtime in \S+ is NOT verified: nothing tells what was verified; set it up: mise run vm:setup -- --force$/m;
+    expect((await run(launch, 'vm', ['--dry-run'])).stdout).toMatch(text);
+    const result = await run(launch, 'vm');
+    expect(result.stderr).toMatch(text);
+    expect(result.stderr.search(text)).toBeLessThan(result.stderr.indexOf('cargo build'));
   });
 
   test('a runtime that is to be built is not downloaded, and no launch waits for the build', async () => {

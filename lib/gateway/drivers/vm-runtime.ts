@@ -4,30 +4,31 @@
 
 import { readVariable } from '../../cli/env.ts';
 import { usageError } from '../../errors.ts';
-import { resolveRuntimeConfig } from '../../vm/runtime/config.ts';
+import { PINS_PATH, resolveRuntimeConfig } from '../../vm/runtime/config.ts';
 import { executeRuntime } from '../../vm/runtime/execute.ts';
 import { planDownload } from '../../vm/runtime/plan.ts';
 import { runtimeLines } from '../../vm/runtime/report.ts';
 import { runtimePlaces } from '../../vm/runtime/stage.ts';
+import { distrustText } from '../../vm/runtime/trust.ts';
 import { defectsText, runtimeDefects, vmPlatformOf } from '../../vm/runtime-files.ts';
 import type { LaunchContext } from '../config.ts';
 import type { Step } from './types.ts';
 
 /**
- * The step that downloads the runtime, as `vm:setup` does; empty where it is complete. A driver that is built with a
- * part missing fails only when a sandbox is started, so nothing is built before.
+ * The step that downloads the runtime, as `vm:setup` does; where it is complete, one that warns if nothing vouches for
+ * it. A driver that is built with a part missing fails only when a sandbox is started, so nothing is built before.
  * @throws usageError for a machine without a VM driver, a directory that cannot be used, or where the runtime is to be
  *   built, which takes too long for a launch
  */
 export function runtimeStep(ctx: LaunchContext, directory: string): Step[] {
   const { env, host, root, startDirectory } = ctx;
   const defects = runtimeDefects(directory, vmPlatformOf(host));
-  if (defects.length === 0) return [];
+  if (defects.length === 0) return distrustStep(ctx, directory);
   const title = `VM runtime: ${defectsText(defects)}`;
   if (readVariable(env, 'FROM_SOURCE')) {
     throw usageError(`${title}, and FROM_SOURCE is set; build it first: mise run vm:setup -- --from-source`);
   }
-  const plan = planDownload(resolveRuntimeConfig(env, root, startDirectory, host), false, true);
+  const plan = planDownload(ctx, resolveRuntimeConfig(env, root, startDirectory, host), false, true);
   return [
     {
       name: 'runtime',
@@ -35,6 +36,20 @@ export function runtimeStep(ctx: LaunchContext, directory: string): Step[] {
       lines: runtimeLines(plan),
       writes: runtimePlaces(directory),
       run: () => executeRuntime(ctx, plan),
+    },
+  ];
+}
+
+/** A runtime that somebody else has put there is used, and not without a word: it runs outside of any sandbox. */
+function distrustStep(ctx: LaunchContext, directory: string): Step[] {
+  const text = distrustText(ctx, directory, PINS_PATH);
+  if (text === undefined) return [];
+  return [
+    {
+      name: 'runtime',
+      title: 'VM runtime that nothing vouches for',
+      lines: [`# ${text}`],
+      run: async () => ctx.terminal.warn(text),
     },
   ];
 }

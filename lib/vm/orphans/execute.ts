@@ -17,6 +17,8 @@ import { isExecutable } from '../../process/which.ts';
 import { COMPONENTS } from '../../product.ts';
 import { zstdDefect } from '../../zstd/decompress.ts';
 import { dayOf } from '../report.ts';
+import { PINS_PATH } from '../runtime/config.ts';
+import { distrustText } from '../runtime/trust.ts';
 import { BUNDLE_FILE, defectsText, runtimeDefects, runtimeFiles, vmPlatformOf } from '../runtime-files.ts';
 import { type OrphansConfig, type OrphansFacts, resolveOrphansConfig } from './config.ts';
 import { buildCommand, type PreparedOrphans, type Programs, SCENARIOS, scenarioPlaces, signCommands } from './plan.ts';
@@ -70,6 +72,8 @@ async function prepareOrphans(ctx: RunnerContext, config: OrphansConfig): Promis
   if (defects.length > 0) {
     throw usageError(`the VM runtime in ${runtime} is not complete: ${defectsText(defects)}; run: mise run vm:setup`);
   }
+  const distrust = distrustText(ctx, runtime, PINS_PATH);
+  if (distrust !== undefined) ctx.terminal.warn(distrust);
   const defect = zstdDefect(join(runtime, BUNDLE_FILE));
   if (defect !== undefined) {
     throw usageError(`${join(runtime, BUNDLE_FILE)} cannot be used (${defect}); run: mise run vm:supervisor`);

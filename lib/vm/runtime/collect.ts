@@ -10,16 +10,8 @@ import { asOwner } from '../../fs/ownership.ts';
 import { parseTable } from '../../fs/parse-json.ts';
 import { contentOf, namesIn } from '../../fs/paths.ts';
 import { decompress, readContent, ZstdError } from '../../zstd/decompress.ts';
-import {
-  machineDefect,
-  PLATFORMS,
-  PROVENANCE_FILE,
-  provenanceOf,
-  runtimeNames,
-  type VmPlatform,
-} from '../runtime-files.ts';
+import { machineDefect, PLATFORMS, PROVENANCE_FILE, runtimeNames, type VmPlatform } from '../runtime-files.ts';
 import type { RuntimeConfig } from './config.ts';
-import { readRecord, sha256Of } from './record.ts';
 
 /** The files by their names; those that the platform's table does not have are left out. */
 export type Contents = Map<string, Buffer>;
@@ -40,7 +32,8 @@ export async function readRuntimeArchive(what: string, archive: Buffer, platform
   const provenance = files.get(PROVENANCE_FILE)?.toString();
   const built = provenance === undefined ? platform : parseTable(provenance)?.platform;
   if (built !== platform) {
-    throw failure(`${what} is refused: its ${PROVENANCE_FILE} is for ${shown(String(built))}, wanted ${platform}`);
+    const found = typeof built === 'string' ? `is for ${shown(built)}` : 'does not say for which platform it is';
+    throw failure(`${what} is refused: its ${PROVENANCE_FILE} ${found}, wanted ${platform}`);
   }
   const contents: Contents = new Map();
   for (const name of runtimeNames(platform)) {
@@ -133,20 +126,17 @@ export function readLibraries(platform: VmPlatform, { krun, krunfw }: BuiltLibra
   return contents;
 }
 
-/** A program that was verified before, of the same version: it needs no network. */
-export function stagedProgram(
+/** A program that is staged, decompressed, where a check accepts it; a program that a record vouches for is not enough. */
+export function stagedProgram<T>(
   name: 'gvproxy' | 'umoci',
-  { directory, platform, versions }: RuntimeConfig,
-): Buffer | undefined {
-  const provenance = provenanceOf(directory);
-  const version = name === 'gvproxy' ? versions.GVPROXY_VERSION : versions.UMOCI_VERSION;
-  if (provenance?.platform !== platform || provenance[`${name}_version`] !== version) return undefined;
+  { directory }: RuntimeConfig,
+  accept: (content: Buffer) => T | undefined,
+): T | undefined {
   const path = join(directory, `${name}.zst`);
   try {
-    const { files, verified } = readRecord(directory) ?? {};
-    const isVerified = verified !== undefined && sha256Of(contentOf(path)) === files?.[`${name}.zst`];
-    return isVerified ? readContent(path) : undefined;
-  } catch {
-    return undefined;
+    return accept(asOwner(path, () => readContent(path)));
+  } catch (error) {
+    if (error instanceof ZstdError) return undefined;
+    throw error;
   }
 }

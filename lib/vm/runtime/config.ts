@@ -57,7 +57,8 @@ export interface RuntimeConfig extends RuntimeParts {
   readonly source: { readonly repository: string; readonly tag: string };
 }
 
-const PINS_PATH = join(SUITE_ROOT, 'pins/vm-runtime.json');
+/** The recorded digests of this suite. */
+export const PINS_PATH = join(SUITE_ROOT, 'pins/vm-runtime.json');
 
 /**
  * Resolves the configuration.
@@ -93,6 +94,9 @@ export function resolveReleaseConfig(env: Environment): ReleaseConfig {
   const text = readVariable(env, name);
   const url = URL.canParse(text) ? new URL(text) : undefined;
   const isPlain = url !== undefined && ['http:', 'https:'].includes(url.protocol) && url.search + url.hash === '';
+  if (url !== undefined && url.username + url.password !== '') {
+    throw usageError(`${name} has a user or a password in it, which would be printed; take a URL without them`);
+  }
   if (!isPlain) throw notAllowed(name, text, 'is a URL, https://HOST or http://HOST:PORT/PATH');
   const baseUrl = text.replace(/\/+$/, '');
   const stallMs = readVariable(env, 'OPENSHELL_DOWNLOAD_TIMEOUT') * 1000;

@@ -10,7 +10,7 @@ import { asOwner } from '../../fs/ownership.ts';
 import { contentOf } from '../../fs/paths.ts';
 import { verifyPlaces } from '../../fs/writable-places.ts';
 import { thisHost } from '../../host.ts';
-import { runtimeDefects, type VmPlatform } from '../runtime-files.ts';
+import type { VmPlatform } from '../runtime-files.ts';
 import {
   type Collected,
   type Contents,
@@ -20,16 +20,19 @@ import {
   stagedProgram,
 } from './collect.ts';
 import { type RuntimeConfig, resolveCompressSource, resolveProvenance, resolveRuntimeConfig } from './config.ts';
-import { planCompression, planDownload, type RuntimePlan, type RuntimeSource } from './plan.ts';
+import { releasePath } from './pins.ts';
+import { planCompression, planDownload, type RuntimePlan, type RuntimeSource, setupDefects } from './plan.ts';
 import { provenanceText, readBuildFacts } from './provenance.ts';
 import { readRecord, type StagingRecord, sha256Of } from './record.ts';
-import { Releases, removeDownloads } from './releases.ts';
-import { presentLine, reasonText, runtimeLines, stagedLines } from './report.ts';
+import { Releases } from './releases.ts';
+import { presentLine, reasonText, runtimeLines, sourceWarnings, stagedLines } from './report.ts';
+import { removeDownloads } from './scratch.ts';
 import { downloadsOf, recoverRuntime, runtimeLock, runtimePlaces, type Staged, stageRuntime } from './stage.ts';
+import { remember, trustProblem } from './trust.ts';
 
 /** Everything that is staged, and what is recorded of it. */
 interface Ready extends Collected {
-  readonly record: Pick<StagingRecord, 'archive' | 'verified'>;
+  readonly record: Pick<StagingRecord, 'sources' | 'verified'>;
 }
 
 /**
@@ -45,7 +48,7 @@ export async function downloadRuntime(
 ): Promise<void> {
   const root = findCheckout(ctx.env, ctx.startDirectory);
   const config = resolveRuntimeConfig(ctx.env, root, ctx.startDirectory, thisHost(), platform);
-  await runPlan(ctx, planDownload(config, isForced, false), isDryRun);
+  await runPlan(ctx, planDownload(ctx, config, isForced, false), isDryRun);
 }
 
 /**
@@ -82,19 +85,25 @@ export async function runPlan(ctx: RunnerContext, plan: RuntimePlan, isDryRun: b
  */
 export async function executeRuntime(ctx: RunnerContext, plan: RuntimePlan): Promise<void> {
   const { terminal } = ctx;
-  if (plan.source.kind === 'present') return terminal.say(presentLine(plan));
+  const present = () => {
+    const problem = trustProblem(ctx, plan.config.directory, plan.config.release.pinsPath);
+    terminal.say(presentLine(plan, problem));
+  };
+  if (plan.source.kind === 'present') return present();
   const { config } = plan;
   const lock = { ...runtimeLock(config.directory), task: 'VM runtime', other: 'another setup of the same VM runtime' };
   await whileLocked(ctx, lock, async () => {
     recoverRuntime(config.directory);
-    const isComplete = runtimeDefects(config.directory, config.platform).length === 0;
-    if (plan.keepsComplete && !plan.isForced && isComplete) return terminal.say(presentLine(plan));
-    terminal.say(`VM runtime for ${config.platform}: ${reasonText(plan)}`);
+    const defects = setupDefects(ctx, config);
+    const isComplete = defects.length === 0;
+    if (plan.keepsComplete && !plan.isForced && isComplete) return present();
+    terminal.say(`VM runtime for ${config.platform}: ${reasonText(defects)}`);
     const releases = new Releases(ctx, config.release, downloadsOf(config.directory));
     const ready = await collect(ctx, plan, releases, isComplete);
-    if (ready === undefined) return terminal.say(presentLine(plan));
-    const staged = await stage(ctx, plan, ready);
+    const staged = ready && (await stage(ctx, plan, ready));
     removeDownloads(downloadsOf(config.directory));
+    if (staged === undefined) return present();
+    remember(ctx, config.directory);
     for (const line of stagedLines(plan, staged)) terminal.say(line);
   });
 }
@@ -113,72 +122,93 @@ function collect(
   isComplete: boolean,
 ): Promise<Ready | undefined> {
   const { config, source } = plan;
-  if (source.kind === 'archive') return fromArchive(ctx, config, source.path, releases);
-  if (source.kind === 'build') return fromBuild(ctx, config, source, releases);
-  return fromRelease(ctx, config, releases, isComplete && !plan.isForced);
+  const supply = { config, releases, isForced: plan.isForced };
+  if (source.kind === 'archive') return fromArchive(ctx, supply, source.path);
+  if (source.kind === 'build') return fromBuild(ctx, supply, source);
+  return fromRelease(ctx, supply, isComplete && !plan.isForced);
 }
 
 async function fromRelease(
   { terminal }: RunnerContext,
-  config: RuntimeConfig,
-  releases: Releases,
+  supply: Supply,
   isComplete: boolean,
 ): Promise<Ready | undefined> {
-  const expectations = await releases.expect(config.runtime);
+  const { config, releases } = supply;
+  const { platform, runtime } = config;
+  const key = releasePath(runtime, runtime.names[0]);
+  const expectations = await releases.expect(runtime);
   const [{ sha256 }] = expectations;
-  if (isComplete && sha256 !== undefined && readRecord(config.directory)?.archive === sha256) return undefined;
+  const isSame = sha256 !== undefined && readRecord(config.directory)?.sources[key] === sha256;
+  if (isComplete && isSame) return undefined;
   return terminal.section(
     'download',
     async () => {
-      const { content, sha256: archive, verified } = await releases.fetch(config.runtime, expectations);
-      const collected = await readRuntimeArchive(`the archive ${config.runtime.names[0]}`, content, config.platform);
-      await addProgram(collected.contents, 'umoci', config, releases);
-      return { ...collected, record: { archive, verified } };
+      for (const line of sourceWarnings(config)) terminal.warn(line);
+      const { content, source, verified } = await releases.fetch(runtime, expectations);
+      const collected = await readRuntimeArchive(`the archive ${runtime.names[0]}`, content, platform);
+      const added = await addProgram(collected.contents, 'umoci', supply);
+      return { ...collected, record: { sources: { ...source, ...added }, verified } };
     },
-    config.runtime.what,
+    runtime.what,
   );
 }
 
-async function fromArchive(
-  { terminal }: RunnerContext,
-  config: RuntimeConfig,
-  path: string,
-  releases: Releases,
-): Promise<Ready> {
+async function fromArchive({ terminal }: RunnerContext, supply: Supply, path: string): Promise<Ready> {
+  const { config, releases } = supply;
   const content = asOwner(path, () => contentOf(path));
   const archive = sha256Of(content);
   terminal.say(`${path}: SHA-256 ${archive}`);
   const collected = await readRuntimeArchive(path, content, config.platform);
-  await addProgram(collected.contents, 'umoci', config, releases);
-  const isRecorded = releases.isRecorded(config.runtime, archive);
-  return { ...collected, record: { archive, ...(isRecorded ? { verified: 'the recorded SHA-256' } : {}) } };
+  const added = await addProgram(collected.contents, 'umoci', supply);
+  const recorded = releases.recordedAs(config.runtime, archive);
+  const verified = recorded === undefined ? {} : { verified: 'the recorded SHA-256' };
+  return { ...collected, record: { sources: { ...recorded, ...added }, ...verified } };
 }
 
 async function fromBuild(
   ctx: RunnerContext,
-  config: RuntimeConfig,
+  supply: Supply,
   { directories, provenance: settings }: Extract<RuntimeSource, { readonly kind: 'build' }>,
-  releases: Releases,
 ): Promise<Ready> {
-  const { platform, versions } = config;
+  const { platform, versions } = supply.config;
   const libraries = findLibraries(platform, directories, 'run tasks/vm/vm-setup.ts --from-source');
   const contents = readLibraries(platform, libraries);
-  for (const name of ['gvproxy', 'umoci'] as const) await addProgram(contents, name, config, releases);
+  const sources = {
+    ...(await addProgram(contents, 'gvproxy', supply)),
+    ...(await addProgram(contents, 'umoci', supply)),
+  };
   const [build, custom] = directories;
   const facts = await readBuildFacts(ctx, build, custom, libraries.krun);
   const provenance = provenanceText(settings, platform, versions, facts);
   const verified = `the libraries are of ${dirname(libraries.krun)}, the programs have the recorded SHA-256`;
-  return { contents, provenance, record: { verified } };
+  return { contents, provenance, record: { sources, verified } };
 }
 
-/** Adds a program of its own release where the contents have none. */
+/** Where the programs of a runtime come from. */
+export interface Supply {
+  readonly config: RuntimeConfig;
+  readonly releases: Releases;
+  /** Whether nothing that is staged is taken. */
+  readonly isForced: boolean;
+}
+
+/**
+ * Adds a program of its own release where the contents have none. A staged one is taken where it is the recorded one:
+ * it needs no network.
+ * @returns what it is, for the record
+ */
 export async function addProgram(
   contents: Contents,
   name: 'gvproxy' | 'umoci',
-  config: RuntimeConfig,
-  releases: Releases,
-): Promise<void> {
-  if (contents.has(name)) return;
-  const content = stagedProgram(name, config) ?? (await releases.fetch(config[name])).content;
+  { config, releases, isForced }: Supply,
+): Promise<StagingRecord['sources']> {
+  if (contents.has(name)) return {};
+  const recorded = (content: Buffer) => {
+    const source = releases.recordedAs(config[name], sha256Of(content));
+    return source && { content, source };
+  };
+  const staged = isForced ? undefined : stagedProgram(name, config, recorded);
+  const { content, source } = staged ?? (await releases.fetch(config[name]));
   contents.set(name, content);
+  return source;
 }

@@ -2,12 +2,14 @@
 
 /** What GitHub says of a release: through `gh` where the user is signed in, else through its public API. */
 
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RunnerContext } from '../../build-env.ts';
 import { failure, InterruptedError, oneLine, shown, TaskError } from '../../errors.ts';
+import { asOwner } from '../../fs/ownership.ts';
 import { isTable, parseTable } from '../../fs/parse-json.ts';
 import { contentOf } from '../../fs/paths.ts';
-import { download } from '../../net/download.ts';
+import { download, NoSuchFile } from '../../net/download.ts';
 import { Progress } from '../../net/progress.ts';
 import { cmd } from '../../process/command.ts';
 import type { ProbeResult } from '../../process/result.ts';
@@ -28,7 +30,9 @@ const UNCHECKED = /unknown command|dial tcp|no such host|timeout|connection|HTTP
 const SIGNED_OUT = /gh auth login|not logged in|HTTP 401|GH_TOKEN/i;
 
 /** What the release's API states of a file: its SHA-256, or why there is none. */
-export type Statement = { readonly sha256: string } | { readonly reason: string; readonly isAbsent?: true };
+export type Statement =
+  | { readonly sha256: string }
+  | { readonly reason: string; readonly isAbsent?: true; readonly isUnreachable?: true };
 
 /** `gh`, as the user who called sudo has set it up. Whether it is signed in is told by the first thing that it does. */
 export class GitHubCli {
@@ -60,7 +64,9 @@ export class GitHubCli {
     terminal.say(`downloading ${name} of ${repository} ${tag} with gh`);
     const progress = new Progress(terminal, what);
     const watch = setInterval(() => progress.update(size(), undefined), WATCH_MS);
-    const args = ['release', 'download', tag, '--repo', repository, '--pattern', name, '--dir', directory, '--clobber'];
+    // gh would write through whatever has the name.
+    asOwner(directory, () => rmSync(join(directory, name), { force: true, recursive: true }));
+    const args = ['release', 'download', tag, '--repo', repository, '--pattern', name, '--dir', directory];
     const result = await this.#probe(args, DOWNLOAD_MS).finally(() => clearInterval(watch));
     if (result.ok) return { path: join(directory, name) };
     if (ABSENT.test(result.reason)) return 'absent';
@@ -84,13 +90,17 @@ export class GitHubCli {
   }
 
   #probe(args: readonly string[], timeoutMs: number): Promise<ProbeResult> {
-    const command = cmd({ cwd: '/', asInvoker: true, env: { GH_PROMPT_DISABLED: '1' } })`gh ${args}`;
+    const command = cmd({
+      cwd: '/',
+      asInvoker: true,
+      env: { GH_PROMPT_DISABLED: '1', GH_HOST: 'github.com' },
+    })`gh ${args}`;
     return this.#ctx.runner.probe(command, timeoutMs);
   }
 }
 
 /** What the API says of a release, or why there is nothing. */
-export type ReleaseText = { readonly text: string } | { readonly reason: string };
+export type ReleaseText = { readonly text: string } | { readonly reason: string; readonly isUnreachable?: true };
 
 /**
  * Asks the API about a release.
@@ -112,7 +122,8 @@ export async function readRelease(
     return { text: contentOf(path).toString() };
   } catch (error) {
     if (!(error instanceof TaskError) || error instanceof InterruptedError) throw error;
-    return { reason: error.message };
+    // That there is no such release is a statement, too.
+    return { reason: error.message, ...(error instanceof NoSuchFile ? {} : { isUnreachable: true as const }) };
   }
 }
 

@@ -2,11 +2,13 @@
 
 /** Packing a runtime for a release: the libraries of a build, the programs of their releases, and where they come from. */
 
+import { lstatSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { writeArchive } from '../../archive/write.ts';
 import type { RunnerContext } from '../../build-env.ts';
 import { findCheckout } from '../../checkout.ts';
 import { readPath } from '../../cli/env.ts';
+import { shown, usageError } from '../../errors.ts';
 import { replaceWhole, sweepTemporary } from '../../fs/atomic-write.ts';
 import { whileLocked } from '../../fs/lock.ts';
 import { absolutePath } from '../../fs/paths.ts';
@@ -26,8 +28,9 @@ import {
 import { addProgram } from './execute.ts';
 import { verifyPrograms } from './plan.ts';
 import { provenanceText, readBuildFacts, timeOf } from './provenance.ts';
-import { Releases, removeDownloads } from './releases.ts';
+import { Releases } from './releases.ts';
 import { downloadLine } from './report.ts';
+import { removeDownloads } from './scratch.ts';
 
 const MODE = 0o644;
 const PROGRAM_MODE = 0o755;
@@ -74,7 +77,24 @@ function planPackage({ env, startDirectory }: RunnerContext, flags: PackageFlags
   const provenance = resolveProvenance(env);
   verifyPrograms(config);
   const libraries = findLibraries(flags.platform, directories, 'name the directory of a whole build with --build-dir');
-  return { config, directories, libraries, provenance, output: absolutePath(startDirectory, flags.output) };
+  const output = absolutePath(startDirectory, flags.output);
+  verifyOutput(output, [libraries.krun, libraries.krunfw, config.release.pinsPath]);
+  return { config, directories, libraries, provenance, output };
+}
+
+/** @throws usageError for an output that is not a regular file, or that is read */
+function verifyOutput(output: string, inputs: readonly string[]): void {
+  const refuse = (what: string) => usageError(`--output is ${shown(output)}, which is ${what}; name another file`);
+  const found = lstatSync(output, { throwIfNoEntry: false });
+  // Whatever else is wrong with it, writing tells.
+  if (found === undefined || found.isDirectory()) return;
+  if (!found.isFile()) throw refuse('not a regular file');
+  const isSame = (path: string) => {
+    const { dev, ino } = statSync(path);
+    return dev === found.dev && ino === found.ino;
+  };
+  const input = inputs.find(isSame);
+  if (input !== undefined) throw refuse(`the same file as ${input}, which is packed or read`);
 }
 
 function scratchOf({ output }: PackagePlan): string {
@@ -101,7 +121,8 @@ async function pack(ctx: RunnerContext, plan: PackagePlan): Promise<void> {
   const { config, directories, libraries, output } = plan;
   const contents: Contents = readLibraries(config.platform, libraries);
   const releases = new Releases(ctx, config.release, scratchOf(plan));
-  for (const name of ['gvproxy', 'umoci'] as const) await addProgram(contents, name, config, releases);
+  for (const name of ['gvproxy', 'umoci'] as const)
+    await addProgram(contents, name, { config, releases, isForced: false });
   const facts = await readBuildFacts(ctx, directories[0], directories[1], libraries.krun);
   const provenance = provenanceText(plan.provenance, config.platform, config.versions, facts);
   const time = timeOf(plan.provenance, facts);

@@ -33,7 +33,7 @@ export function readPins(path: string): Pins {
   const wrong = entries.find(([, digest]) => typeof digest !== 'string' || !/^[0-9a-f]{64}$/.test(digest));
   if (wrong === undefined) return new Map(entries as [string, string][]);
   const what = wrong[0] === '' ? 'is not a table in JSON' : `has no SHA-256 for ${shown(wrong[0])}`;
-  throw usageError(`${path} ${what}; get the file back, or record it again with ${UPDATE_COMMAND}`);
+  throw usageError(`${path} ${what}; get the file back from where the tasks are from`);
 }
 
 /**

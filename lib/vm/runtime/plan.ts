@@ -3,13 +3,15 @@
 /** What a runtime is set up from, decided: nothing has been downloaded, built or written. */
 
 import { join } from 'node:path';
+import type { RunnerContext } from '../../build-env.ts';
 import { shown, usageError } from '../../errors.ts';
 import { buildDirectory } from '../libkrun/config.ts';
 import { PLATFORMS, type RuntimeDefect, runtimeDefects, type VmPlatform } from '../runtime-files.ts';
-import { findLibraries, isRegularFile, stagedProgram } from './collect.ts';
+import { findLibraries, isRegularFile } from './collect.ts';
 import type { ProvenanceSettings, RuntimeConfig } from './config.ts';
 import { pinsOf, readPins, unpinned } from './pins.ts';
 import { verifyReplaceable } from './stage.ts';
+import { trustDefects } from './trust.ts';
 
 /** Where the files come from. */
 export type RuntimeSource =
@@ -45,17 +47,35 @@ function libraryDirectories(root: string, platform: VmPlatform): [build: string,
   return PLATFORMS[platform].os === 'darwin' ? [build, join(root, 'target/custom-runtime')] : [build];
 }
 
+/** What is wrong with the runtime that is there; one that nothing vouches for is not complete. */
+export function setupDefects(ctx: RunnerContext, config: RuntimeConfig): RuntimeDefect[] {
+  const defects = runtimeDefects(config.directory, config.platform);
+  return defects.length > 0 ? defects : trustDefects(ctx, config);
+}
+
 /**
  * Plans to complete a runtime from its release.
- * @throws usageError where the directory cannot be replaced, or the recorded digests cannot be read
+ * @throws usageError where the directory cannot be replaced, the recorded digests cannot be read, or only a release that
+ *   a file of the checkout names would say what is right
  */
-export function planDownload(config: RuntimeConfig, isForced: boolean, keepsComplete: boolean): RuntimePlan {
-  const defects = runtimeDefects(config.directory, config.platform);
+export function planDownload(
+  ctx: RunnerContext,
+  config: RuntimeConfig,
+  isForced: boolean,
+  keepsComplete: boolean,
+): RuntimePlan {
+  const defects = setupDefects(ctx, config);
   if (keepsComplete && defects.length === 0 && !isForced) {
     return { config, source: { kind: 'present' }, defects, isForced, keepsComplete };
   }
   verifyReplaceable(config.directory);
-  readPins(config.release.pinsPath);
+  const pins = readPins(config.release.pinsPath);
+  if (pinsOf(pins, config.runtime).length === 0 && ctx.dotEnv?.names.includes('GITHUB_REPOSITORY') === true) {
+    throw usageError(
+      `GITHUB_REPOSITORY is ${shown(config.source.repository)} by ${ctx.dotEnv.path}, and a file of the checkout does ` +
+        'not decide whose word is taken; set it in the environment',
+    );
+  }
   return { config, source: { kind: 'release' }, defects, isForced, keepsComplete };
 }
 
@@ -71,12 +91,11 @@ export function planBuild(config: RuntimeConfig, provenance: ProvenanceSettings,
   return { config, source: { kind: 'build', directories, provenance }, defects, isForced, keepsComplete: false };
 }
 
-/** @throws usageError for a program that is neither staged nor has a recorded digest */
+/** @throws usageError for a program that has no recorded digest */
 export function verifyPrograms(config: RuntimeConfig): void {
   const pins = readPins(config.release.pinsPath);
   for (const name of ['gvproxy', 'umoci'] as const) {
-    const isKnown = stagedProgram(name, config) !== undefined || pinsOf(pins, config[name]).length > 0;
-    if (!isKnown) throw unpinned(config.release, config[name]);
+    if (pinsOf(pins, config[name]).length === 0) throw unpinned(config.release, config[name]);
   }
 }
 

@@ -5,19 +5,20 @@
  * for the rolling release of the runtime, the one that the release's API states.
  */
 
-import { lstatSync, rmdirSync, rmSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import type { RunnerContext } from '../../build-env.ts';
 import { failure } from '../../errors.ts';
-import { asOwner, makeDirectory } from '../../fs/ownership.ts';
-import { contentOf, namesIn } from '../../fs/paths.ts';
+import { asOwner } from '../../fs/ownership.ts';
+import { bytesIn, contentOf } from '../../fs/paths.ts';
 import { download, NoSuchFile } from '../../net/download.ts';
 import { Progress } from '../../net/progress.ts';
 import { useProxies } from '../../net/proxy.ts';
 import type { ReleaseConfig, ReleaseFile } from './config.ts';
 import { GitHubCli, type ReleaseText, readRelease, type Statement, statementOf } from './github.ts';
 import { type Pins, pinsOf, readPins, releasePath, UPDATE_COMMAND, unpinned } from './pins.ts';
-import { sha256Of } from './record.ts';
+import { type StagingRecord, sha256Of } from './record.ts';
+import { makeScratch, sizeOf } from './scratch.ts';
 
 /** What a file has to be, before it is downloaded. */
 export interface Expectation {
@@ -30,7 +31,8 @@ export interface Expectation {
 
 export interface VerifiedFile {
   readonly content: Buffer;
-  readonly sha256: string;
+  /** Its SHA-256, by its path below the server. */
+  readonly source: StagingRecord['sources'];
   /** How it was verified, for users. */
   readonly verified: string;
 }
@@ -52,6 +54,7 @@ export class Releases {
   #online: Promise<void> | undefined;
   /** What the API says of the only release that is rolling. */
   #release: Promise<ReleaseText> | undefined;
+  #hasScratch = false;
 
   /**
    * @param scratch a directory of this run alone, for what is not verified
@@ -80,18 +83,23 @@ export class Releases {
     }
     if (statement.isAbsent) throw absent(file, this.#config);
     if (this.#gh.isUsable) return [{ name, sha256: undefined, source: 'its attestation' }];
+    if (statement.isUnreachable === true) {
+      const mirror = `, or, where it cannot be reached at all, record what is trusted with ${UPDATE_COMMAND}`;
+      throw failure(`${file.what} cannot be verified now: ${statement.reason}; try again${mirror}`);
+    }
     throw unpinned(this.#config, file, `, gh is not on PATH, and ${statement.reason}`);
   }
 
-  /** Whether a content is what is recorded of a file. */
-  isRecorded(file: ReleaseFile, sha256: string): boolean {
-    return pinsOf(this.#pins, file).some((pin) => pin.sha256 === sha256);
+  /** A content that is recorded of a file, as a source; `undefined` for any other. */
+  recordedAs(file: ReleaseFile, sha256: string): StagingRecord['sources'] | undefined {
+    const pin = pinsOf(this.#pins, file).find((one) => one.sha256 === sha256);
+    return pin && { [releasePath(file, pin.name)]: sha256 };
   }
 
   /** What the release's API states of a file; it is asked once. */
   async statement(file: ReleaseFile): Promise<Statement> {
     await this.#goOnline();
-    makeScratch(this.#scratch);
+    this.#makeScratch();
     this.#release ??= readRelease(this.#ctx, this.#config.apiUrl, file, this.#scratch);
     const release = await this.#release;
     return 'text' in release ? statementOf(release.text, file.names[0]) : release;
@@ -103,14 +111,36 @@ export class Releases {
    */
   async fetch(file: ReleaseFile, expectations?: readonly Expectation[]): Promise<VerifiedFile> {
     for (const expectation of expectations ?? (await this.expect(file))) {
-      const arrived = await this.#arrive(file, expectation);
+      const arrived = this.#kept(file, expectation) ?? (await this.#arrive(file, expectation));
       if (arrived === undefined) continue;
       const verified = await this.#verify(file, expectation, arrived);
-      // The next run gets it from its place, verified.
-      asOwner(this.#scratch, () => rmSync(arrived.path, { force: true }));
+      // It stays until it is staged: a run that ends before does not download it again.
+      asOwner(this.#scratch, () => renameSync(arrived.path, this.#partOf(expectation.name, expectation.sha256)));
       return verified;
     }
     throw absent(file, this.#config);
+  }
+
+  /** Another version of a file is another part. */
+  #partOf(name: string, sha256: string | undefined): string {
+    return join(this.#scratch, `${name}.${sha256?.slice(0, 16) ?? 'new'}.part`);
+  }
+
+  /** Once per run, before anything is read or written there. */
+  #makeScratch(): void {
+    if (!this.#hasScratch) makeScratch(this.#scratch);
+    this.#hasScratch = true;
+  }
+
+  /** What an earlier run has downloaded, where it is whole. */
+  #kept({ what }: ReleaseFile, { name, sha256 }: Expectation): Arrived | undefined {
+    const path = this.#partOf(name, sha256);
+    if (sha256 === undefined || sizeOf(path) === 0) return undefined;
+    this.#makeScratch();
+    const content = asOwner(path, () => bytesIn(path));
+    if (content === undefined || sha256Of(content) !== sha256) return undefined;
+    this.#ctx.terminal.say(`${what}: an earlier run has downloaded it`);
+    return { path, content, isContinued: false };
   }
 
   /**
@@ -128,7 +158,7 @@ export class Releases {
   /** @param wanted an expectation, or a name alone for a file that is not verified */
   async #arrive(file: ReleaseFile, wanted: Expectation | { readonly name: string }): Promise<Arrived | undefined> {
     const { name } = wanted;
-    makeScratch(this.#scratch);
+    this.#makeScratch();
     if (!this.#config.isMirror && this.#gh.isUsable) {
       const result = await this.#gh.download(file, name, this.#scratch, () => sizeOf(join(this.#scratch, name)));
       if (result === 'absent') return undefined;
@@ -144,8 +174,7 @@ export class Releases {
     const { signals, terminal } = this.#ctx;
     await this.#goOnline();
     const url = `${this.#config.baseUrl}/${releasePath(file, name).split('/').map(encodeURIComponent).join('/')}`;
-    // Another version of the file is another part.
-    const path = join(this.#scratch, `${name}.${sha256?.slice(0, 16) ?? 'new'}.part`);
+    const path = this.#partOf(name, sha256);
     const isContinued = sha256 !== undefined && sizeOf(path) > 0;
     const progress = new Progress(terminal, file.what);
     terminal.say(`${isContinued ? 'continuing' : 'downloading'} ${url}`);
@@ -174,18 +203,26 @@ export class Releases {
   async #verify(file: ReleaseFile, expectation: Expectation, arrived: Arrived): Promise<VerifiedFile> {
     const { content, isContinued, path } = arrived;
     const sha256 = sha256Of(content);
+    const isPinned = pinsOf(this.#pins, file).length > 0;
     if (expectation.sha256 !== undefined && sha256 !== expectation.sha256) {
       asOwner(this.#scratch, () => rmSync(path, { force: true }));
       if (isContinued) {
         this.#ctx.terminal.say(`${file.what}: what an earlier run has left does not fit; downloading all of it`);
         return this.fetch(file, [expectation]);
       }
-      throw mismatch(file, expectation, sha256, content);
+      throw mismatch(file, expectation, sha256, content, isPinned);
     }
+    const source = { [releasePath(file, expectation.name)]: sha256 };
     // What is recorded is what was looked at: only a digest that GitHub states needs more.
-    const isPinned = pinsOf(this.#pins, file).length > 0;
-    const attested = file.isRolling && !isPinned && (await this.#attestation(file, expectation, path));
-    return { content, sha256, verified: attested ? `${expectation.source}, and its attestation` : expectation.source };
+    if (!file.isRolling || isPinned) return { content, source, verified: expectation.source };
+    const isAttested = await this.#attestation(file, expectation, path);
+    // The attestation is of the file, and what is used is what was read before.
+    if (sha256Of(contentOf(path)) !== sha256) throw failure(`${path} has changed while it was verified; try again`);
+    return {
+      content,
+      source,
+      verified: isAttested ? `${expectation.source}, and its attestation` : expectation.source,
+    };
   }
 
   /** @returns whether the attestation was verified in addition to a digest */
@@ -200,9 +237,17 @@ export class Releases {
   }
 }
 
-function mismatch(file: ReleaseFile, { sha256, source }: Expectation, found: string, content: Buffer) {
+function mismatch(
+  file: ReleaseFile,
+  { sha256, source }: Expectation,
+  found: string,
+  content: Buffer,
+  isPinned: boolean,
+) {
   refusePage(file, content);
-  const remedy = `try again; if the release was replaced on purpose, record it with ${UPDATE_COMMAND}`;
+  const remedy = isPinned
+    ? `try again; if the release was replaced on purpose, record it with ${UPDATE_COMMAND}`
+    : 'try again in some minutes: the release may be being replaced; a mirror may have an older file, then ask who keeps it';
   return failure(`${file.what} is refused: its SHA-256 is ${found}, and ${source} is ${sha256}; ${remedy}`);
 }
 
@@ -216,24 +261,4 @@ function absent({ names, repository, tag, what }: ReleaseFile, { baseUrl }: Rele
   const name = names.length > 1 ? `none of ${names.join(', ')}` : `no ${names[0]}`;
   const publisher = names[0].startsWith('vm-runtime-') ? '; the workflow "Release VM Kernel" publishes it' : '';
   return failure(`${what}: the release ${tag} of ${repository} at ${baseUrl} has ${name}${publisher}`);
-}
-
-function sizeOf(path: string): number {
-  return lstatSync(path, { throwIfNoEntry: false })?.size ?? 0;
-}
-
-/** Creates the directory of downloads, for its owner alone. A link in its place would lead elsewhere. */
-function makeScratch(scratch: string): void {
-  const found = lstatSync(scratch, { throwIfNoEntry: false });
-  if (found !== undefined && !found.isDirectory()) asOwner(dirname(scratch), () => rmSync(scratch));
-  makeDirectory(scratch, 0o700);
-}
-
-/** Removes the directory of downloads: nothing of what was verified is needed any more. */
-export function removeDownloads(scratch: string): void {
-  if (lstatSync(scratch, { throwIfNoEntry: false })?.isDirectory() !== true) return;
-  asOwner(scratch, () => {
-    for (const name of namesIn(scratch)) rmSync(join(scratch, name), { force: true, recursive: true });
-  });
-  asOwner(dirname(scratch), () => rmdirSync(scratch));
 }

@@ -5,6 +5,7 @@
 import type { RunnerContext } from '../../build-env.ts';
 import { findCheckout } from '../../checkout.ts';
 import { readVariable } from '../../cli/env.ts';
+import { usageError } from '../../errors.ts';
 import { whileLocked } from '../../fs/lock.ts';
 import { files, type Place, verifyPlaces } from '../../fs/writable-places.ts';
 import { thisHost } from '../../host.ts';
@@ -12,10 +13,11 @@ import { type RuntimeConfig, resolveProvenance, resolveRuntimeConfig } from './c
 import { executeRuntime } from './execute.ts';
 import { libraryBuild } from './library-build.ts';
 import { planBuild, planDownload } from './plan.ts';
-import { Releases, removeDownloads } from './releases.ts';
+import { Releases } from './releases.ts';
 import { downloadLine, runtimeLines } from './report.ts';
+import { removeDownloads } from './scratch.ts';
 import { downloadsOf, runtimeLock, runtimePlaces } from './stage.ts';
-import { filesToPin, updatePins } from './update-pins.ts';
+import { partsToPin, pinsLock, updatePins } from './update-pins.ts';
 
 export interface SetupFlags {
   readonly 'from-source': boolean;
@@ -42,7 +44,14 @@ export async function setUpRuntime(ctx: RunnerContext, flags: SetupFlags): Promi
   const root = findCheckout(env, startDirectory);
   const isFromSource = readVariable(env, 'FROM_SOURCE') || flags['from-source'];
   const config = resolveRuntimeConfig(env, root, startDirectory, thisHost());
-  if (flags['update-pins']) return recordDigests(ctx, config, flags['dry-run']);
+  if (flags['update-pins']) {
+    if (isFromSource || flags.force || flags['install-deps']) {
+      throw usageError(
+        '--update-pins records digests and sets nothing up; leave --from-source, --force and others out',
+      );
+    }
+    return recordDigests(ctx, config, flags['dry-run']);
+  }
   const setup = await prepareSetup(ctx, config, isFromSource, flags);
   verifyPlaces(terminal, setup.places);
   if (flags['dry-run']) return terminal.result(...setup.lines);
@@ -63,7 +72,7 @@ async function prepareSetup(
 ): Promise<Setup> {
   const { env, terminal } = ctx;
   if (!isFromSource) {
-    const plan = planDownload(config, flags.force, true);
+    const plan = planDownload(ctx, config, flags.force, true);
     const places = plan.source.kind === 'present' ? [] : runtimePlaces(config.directory);
     return { lines: runtimeLines(plan), places, run: () => executeRuntime(ctx, plan) };
   }
@@ -83,10 +92,11 @@ async function recordDigests(ctx: RunnerContext, config: RuntimeConfig, isDryRun
   const remedy = 'install the tasks where you may write';
   verifyPlaces(terminal, [
     ...files(release.pinsPath).map((place) => ({ ...place, remedy })),
+    { kind: 'opened', ...pinsLock(release.pinsPath) },
     { kind: 'directory', path: downloadsOf(directory) },
   ]);
   if (isDryRun) {
-    const lines = filesToPin(config).map((file) => downloadLine(release, file).replace(/ \(verified: .*/, ''));
+    const lines = partsToPin(config).map(({ file }) => downloadLine(release, file).replace(/ \(verified: .*/, ''));
     return terminal.result(`# creates ${downloadsOf(directory)}`, ...lines, `# writes ${release.pinsPath}`);
   }
   const lock = { ...runtimeLock(directory), task: 'VM runtime', other: 'another setup of the same VM runtime' };

@@ -5,7 +5,7 @@
  * bundle of the old one. What has the content already is not compressed again, and nothing else of the old one stays.
  */
 
-import { lstatSync, renameSync, rmdirSync, rmSync, type Stats, statSync } from 'node:fs';
+import { lstatSync, realpathSync, renameSync, rmdirSync, rmSync, type Stats, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { RunnerContext } from '../../build-env.ts';
 import { errnoOf, failure, shown, usageError } from '../../errors.ts';
@@ -32,7 +32,7 @@ const VARIABLE = 'OPENSHELL_VM_RUNTIME_COMPRESSED_DIR';
 const REMEDY = `set ${VARIABLE} to another directory`;
 /** What a runtime's directory may hold: this task's files, those of the bash tasks, and files that are being written. */
 const OWN_NAMES =
-  /^(?:(?:libkrun|libkrunfw|gvproxy|umoci|openshell-sandbox|rootfs)[\w.-]*\.zst|provenance\.json|\.(?:verified\.json|vm-bundle\.lock|[\w.-]+\.\d+\.tmp))$/;
+  /^(?:(?:libkrun|libkrunfw|gvproxy|umoci|openshell-sandbox|rootfs)[\w.-]*\.zst|provenance\.json|\.(?:DS_Store|verified\.json|vm-bundle\.lock|[\w.-]+\.\d+\.tmp))$/;
 
 /** What becomes a runtime. */
 export interface Staging {
@@ -44,7 +44,7 @@ export interface Staging {
   /** The text of `provenance.json`; absent where nothing says where the files come from. */
   readonly provenance?: string | undefined;
   /** What the record says besides the files. */
-  readonly record: Pick<StagingRecord, 'archive' | 'verified'>;
+  readonly record: Pick<StagingRecord, 'sources' | 'verified'>;
   /** Whether everything is compressed again. */
   readonly isForced: boolean;
 }
@@ -98,11 +98,22 @@ export function verifyReplaceable(directory: string): void {
   const refuse = (what: string) => usageError(`the VM runtime's directory ${shown(directory)} ${what}; ${REMEDY}`);
   if (found.isSymbolicLink()) throw refuse('is a link, and is replaced as a whole');
   if (!found.isDirectory()) throw refuse('is not a directory');
-  if (statSync(dirname(directory)).dev !== found.dev) throw refuse('is a mount point, and is replaced as a whole');
+  const isOtherDevice = statSync(dirname(directory)).dev !== found.dev;
+  if (isOtherDevice || isMountPoint(directory)) throw refuse('is a mount point, and is replaced as a whole');
   const other = namesIn(directory).find(
     (name) => !OWN_NAMES.test(name) || look(join(directory, name))?.isDirectory() === true,
   );
   if (other !== undefined) throw refuse(`holds ${shown(other)}, which is not of a runtime, and is replaced as a whole`);
+}
+
+/** A bind mount has the device of what is mounted; only Linux lists it. */
+function isMountPoint(directory: string): boolean {
+  const path = realpathSync(directory);
+  const points = (textIn('/proc/self/mountinfo') ?? '').split('\n').map((line) => line.split(' ')[4] ?? '');
+  // Blanks and the like are octal (proc(5)).
+  const plain = (point: string) =>
+    point.replace(/\\([0-7]{3})/g, (_, code) => String.fromCharCode(Number.parseInt(code, 8)));
+  return points.some((point) => plain(point) === path);
 }
 
 function look(path: string): Stats | undefined {
@@ -212,7 +223,12 @@ async function compressTo({ signals }: RunnerContext, content: Buffer, path: str
 function swap(fresh: string, directory: string): void {
   asOwner(dirname(directory), () => {
     const old = oldOf(directory);
-    if (look(directory) !== undefined) renameSync(directory, old);
+    try {
+      if (look(directory) !== undefined) renameSync(directory, old);
+    } catch (cause) {
+      // EXDEV: a directory that a layer of an overlay has, which can be removed, and not renamed.
+      throw failure(`${directory} cannot be replaced; remove it, or ${REMEDY}`, 1, { cause });
+    }
     renameSync(fresh, directory);
   });
   removeRuntime(oldOf(directory));

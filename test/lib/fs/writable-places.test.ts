@@ -51,8 +51,11 @@ test.each<[Place['kind'], string, RegExp | undefined]>([
   else expect(refusalOf(() => verifyPlace(place))).toMatch(problem);
 });
 
-test('what is appended to may be a device', () => {
+test('VT-4: what is appended to may be a device, and a file does not replace one', () => {
   verifyPlace({ kind: 'appended', path: '/dev/null' });
+  expect(refusalOf(() => verifyPlace({ kind: 'file', path: '/dev/null' }))).toMatch(
+    /it is a device, a pipe or a socket/,
+  );
 });
 
 describe.each(KINDS)('a name that is too long, %s', (kind) => {

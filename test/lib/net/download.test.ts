@@ -155,3 +155,18 @@ test('a link in its place is not followed, and a full disk is the error of the f
   await expect(run()).rejects.toMatchObject({ code: 'ELOOP', path });
   expect(existsSync(path)).toBe(true);
 });
+
+describe('VT-5, VT-14: how much it is', () => {
+  test('more than is taken: given up, also where the server does not say it', async () => {
+    const { run, server } = await place();
+    await expect(run({ bytesMax: 1000 })).rejects.toThrow('it has more than 1000 bytes');
+    server.failNext('file', (_, response) => response.end(FILE));
+    await expect(run({ bytesMax: 1000, isVerified: false })).rejects.toThrow('it has more than 1000 bytes');
+  });
+
+  test('without a length only what is verified is taken', async () => {
+    const { run, server } = await place();
+    server.failNext('file', (_, { socket }) => socket?.end('HTTP/1.0 200 OK\r\n\r\nhalf'));
+    await expect(run({ isVerified: false })).rejects.toThrow('does not say where it ends, so it may be cut off');
+  });
+});

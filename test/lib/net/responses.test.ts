@@ -51,6 +51,8 @@ describe('a response', () => {
     const reset = { 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': `${NOW / 1000 + 3000}` };
     expect(judge(403, reset)).toMatchObject({ passes: false });
     expect(judge(429, { 'retry-after': 'soon' })).toEqual({ passes: true, reason: 'it answered HTTP 429' });
+    const nonsense = { 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': 'abc' };
+    expect(judge(429, nonsense)).toEqual({ passes: true, reason: 'it answered HTTP 429' });
   });
 });
 
@@ -68,6 +70,9 @@ test('errors of the network are told from others', () => {
   expect(networkSetback(caused(new Error('Proxy response (407) !== 200 when HTTP Tunneling')))?.reason).toContain(
     '407',
   );
+  const leaf = coded('UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'unable to verify the first certificate');
+  expect(networkSetback(caused(leaf))?.reason).toContain('NODE_EXTRA_CA_CERTS');
+  expect(networkSetback(caused(new Error('redirect count exceeded')))).toMatchObject({ passes: false });
   const full = Object.assign(coded('ENOSPC'), { syscall: 'write', path: '/x' });
   expect(networkSetback(full)).toBeUndefined();
   expect(networkSetback(new TypeError('x is not a function'))).toBeUndefined();

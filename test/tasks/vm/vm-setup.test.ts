@@ -6,6 +6,7 @@ import { zstdCompressSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { runtimeDefects, runtimeFiles } from '../../../lib/vm/runtime-files.ts';
 import { readContent } from '../../../lib/zstd/decompress.ts';
+import { buildElf } from '../../support/elf-builder.ts';
 import { FakeLibkrun, FRAGMENT, libkrunTools } from '../../support/fake-libkrun.ts';
 import { FakeRuntime, PATHS, runtimeArchive, runtimeContents } from '../../support/fake-runtime.ts';
 import { breakOffAfter, sha256, stallAfter, status } from '../../support/release-server.ts';
@@ -42,7 +43,7 @@ test('LIB-1, DL-6, DL-7: from nothing, and a second time: nothing to do, nothing
   const second = await fake.run('vm-setup', [], { OPENSHELL_RELEASE_BASE_URL: 'http://127.0.0.1:1' });
   expect(second, second.stderr).toMatchObject({ status: 0, stdout: `${fake.directory}\n` });
   expect(second.stderr).toMatch(
-    /^nothing to do: \S+ has a complete runtime for linux-x86_64; verified: the recorded SHA-256$/m,
+    /^nothing to do: \S+ has a complete runtime for linux-x86_64; verified: the recorded SHA-256 \(NVIDIA\/OpenShell vm-runtime\/vm-runtime-linux-x86_64\.tar\.zst\)$/m,
   );
   expect(fake.tools.lines()).toEqual([]);
 });
@@ -154,10 +155,12 @@ describe('C32, PIN-3: nothing is taken that nothing tells the SHA-256 of', () =>
   test('neither recorded nor stated: refused before the download, with the command that records it', async () => {
     const fake = await FakeRuntime.start();
     fake.suite.setPins({});
+    const program = (payload: number) => buildElf({ machine: 62, payload }).bytes;
+    for (const path of [PATHS.gvproxy('linux-amd64'), PATHS.umoci('linux.amd64')]) fake.server.add(path, program(1));
     const refused = await fake.run('vm-setup', [], OFFLINE);
-    expect(refused).toMatchObject({ status: 2, stdout: '' });
+    expect(refused).toMatchObject({ status: 1, stdout: '' });
     expect(refused.stderr).toMatch(
-      /^error: VM runtime for linux-x86_64: no SHA-256 of \S+ is recorded, gh is not on PATH, and https:\/\/api\.github\.com\S+ cannot be downloaded: .*; record it with tasks\/vm\/vm-setup\.ts --update-pins$/m,
+      /^error: VM runtime for linux-x86_64 cannot be verified now: https:\/\/api\.github\.com\S+ cannot be downloaded: .*; try again, or, .* record what is trusted with tasks\/vm\/vm-setup\.ts --update-pins$/m,
     );
     expect(fake.server.requests).toEqual([]);
     const update = await fake.run('vm-setup', ['--update-pins'], OFFLINE);
@@ -169,10 +172,10 @@ describe('C32, PIN-3: nothing is taken that nothing tells the SHA-256 of', () =>
     );
     expect(update.stderr).toMatch(/^warning: gvproxy v0\.8\.8 for darwin-aarch64: the release has no such file; /m);
     expect(await fake.run('vm-setup', [], OFFLINE)).toMatchObject({ status: 0 });
-    fake.server.add(PATHS.umoci('linux.amd64'), 'umoci of another build');
+    fake.server.add(PATHS.umoci('linux.amd64'), program(2));
     const again = await fake.run('vm-setup', ['--update-pins'], OFFLINE);
     expect(again.stdout).toBe(
-      `- ${PATHS.umoci('linux.amd64')} ${sha256('umoci of its release')}\n+ ${PATHS.umoci('linux.amd64')} ${sha256('umoci of another build')}\n`,
+      `- ${PATHS.umoci('linux.amd64')} ${sha256(program(1))}\n+ ${PATHS.umoci('linux.amd64')} ${sha256(program(2))}\n`,
     );
   });
 
@@ -338,6 +341,7 @@ describe('usage', () => {
     [[], { FROM_SOURCE: 'maybe' }, /^error: FROM_SOURCE is 'maybe'; allowed are 1\/true\/yes\/on, 0\/false\/no\/off/m],
     [[], { OPENSHELL_RELEASE_BASE_URL: 'github.com' }, /OPENSHELL_RELEASE_BASE_URL is 'github\.com'; allowed is a URL/],
     [[], { OPENSHELL_RELEASE_BASE_URL: 'https://x?y' }, /OPENSHELL_RELEASE_BASE_URL is/],
+    [['--update-pins', '--force'], {}, /--update-pins records digests and sets nothing up/],
     [[], { GITHUB_REPOSITORY: '../x' }, /GITHUB_REPOSITORY is '\.\.\/x'; allowed is OWNER\/NAME/],
     [[], { VM_RUNTIME_RELEASE_TAG: '--help' }, /VM_RUNTIME_RELEASE_TAG is '--help'; allowed is a tag/],
     [[], { UMOCI_VERSION: '../../x' }, /UMOCI_VERSION is/],
@@ -395,12 +399,23 @@ describe('gh', () => {
     fake.suite.setPins({});
     const result = await fake.run('vm-setup', [], { ...OFFLINE, ...GITHUB });
     expect(result, result.stderr).toMatchObject({ status: 0 });
-    expect(result.stderr).toMatch(/; verified: its attestation$/m);
+    expect(result.stderr).toMatch(/; verified: its attestation \(NVIDIA\/OpenShell /m);
     expect(fake.tools.lines().map((line) => line.split(' ').slice(0, 3).join(' '))).toEqual([
       'gh release download',
       'gh attestation verify',
     ]);
     expect(stagedContents(fake)).toEqual(publishedContents(fake));
+  });
+
+  test('VT-11: it does not write through a link in the directory of downloads', async () => {
+    const fake = await FakeRuntime.start();
+    addGh(fake, ':', fake.publish(fake.contents));
+    const downloads = join(fake.root, 'target/.vm-runtime-compressed.downloads');
+    mkdirSync(downloads, { recursive: true });
+    writeFileSync(join(fake.root, 'victim'), 'precious');
+    symlinkSync(join(fake.root, 'victim'), join(downloads, 'vm-runtime-linux-x86_64.tar.zst'));
+    expect(await fake.run('vm-setup', [], { ...OFFLINE, ...GITHUB })).toMatchObject({ status: 0 });
+    expect(readFileSync(join(fake.root, 'victim'), 'utf8')).toBe('precious');
   });
 
   test('an attestation that is not accepted, and one that cannot be looked up', async () => {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { existsSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { ReleaseFile } from '../../../../lib/vm/runtime/config.ts';
@@ -53,7 +53,7 @@ describe('C32: the rolling release, by what its API states', () => {
   test('another digest: both are shown', async () => {
     const { make } = await place(asset('what was published'));
     await expect(make().fetch(FILE)).rejects.toThrow(
-      `its SHA-256 is ${sha256('content')}, and the SHA-256 that the release's API states is ${sha256('what was published')}; try again`,
+      `its SHA-256 is ${sha256('content')}, and the SHA-256 that the release's API states is ${sha256('what was published')}; try again in some minutes`,
     );
   });
 
@@ -100,11 +100,44 @@ test('a file with two names: the first that the release has, and each by its own
   const file: ReleaseFile = { ...FILE, isRolling: false, names: ['umoci.linux.amd64', 'umoci.amd64'] };
   const key = (name: string) => `o/r/releases/download/rolling/${name}`;
   const pins = { [key('umoci.linux.amd64')]: sha256('one'), [key('umoci.amd64')]: sha256('two') };
-  const { make, server } = await place(undefined, pins);
+  const { make, scratch, server } = await place(undefined, pins);
   server.add(key('umoci.amd64'), 'two');
   expect((await make().fetch(file)).content.toString()).toBe('two');
   server.add(key('umoci.linux.amd64'), 'one');
   expect((await make().fetch(file)).content.toString()).toBe('one');
   server.add(key('umoci.linux.amd64'), 'two');
+  rmSync(scratch, { recursive: true });
   await expect(make().fetch(file)).rejects.toThrow('is refused: its SHA-256 is ');
+});
+
+describe('VT-7, VT-11, VT-12: the directory of downloads', () => {
+  const PINS = { [PATH]: sha256('content') };
+
+  test('what was verified stays until it is staged, and is not downloaded again', async () => {
+    const { make, server } = await place(undefined, PINS);
+    await make().fetch(FILE);
+    expect((await make().fetch(FILE)).content.toString()).toBe('content');
+    expect(server.requests).toEqual([`GET /${PATH}`]);
+  });
+
+  test('it is for its owner alone, and what others have put there is not written through', async () => {
+    const { make, scratch } = await place(undefined, PINS);
+    const victim = join(scratch, '../victim');
+    writeFileSync(victim, 'precious');
+    mkdirSync(scratch);
+    chmodSync(scratch, 0o777);
+    symlinkSync(victim, join(scratch, `${FILE.names[0]}.${sha256('content').slice(0, 16)}.part`));
+    await make().fetch(FILE);
+    expect([readFileSync(victim, 'utf8'), statSync(scratch).mode & 0o777]).toEqual(['precious', 0o700]);
+  });
+
+  test('gh writes through no link, and what changes while its attestation is looked up is refused', async () => {
+    const { make, scratch, server, tools } = await place(asset('content'));
+    const victim = join(scratch, '../victim');
+    writeFileSync(victim, 'precious');
+    const script = `printf other > "$3"`;
+    tools.add('gh', [{ args: ['attestation', 'verify'], script }]);
+    await expect(make().fetch(FILE)).rejects.toThrow('has changed while it was verified; try again');
+    expect(server.requests).toHaveLength(2);
+  });
 });

@@ -15,7 +15,7 @@ const PLATFORM = 'linux-x86_64';
 /** What is staged into a directory of the test. */
 function staging(own: Partial<Staging> = {}): Staging {
   const directory = join(temporaryDirectory(), 'runtime');
-  const record = { verified: 'by the test' };
+  const record = { sources: {}, verified: 'by the test' };
   return { platform: PLATFORM, directory, contents: runtimeContents(PLATFORM), record, isForced: false, ...own };
 }
 
