@@ -156,7 +156,7 @@ describe('C32, PIN-3: nothing is taken that nothing tells the SHA-256 of', () =>
     const fake = await FakeRuntime.start();
     fake.suite.setPins({});
     const program = (payload: number) => buildElf({ machine: 62, payload }).bytes;
-    for (const path of [PATHS.gvproxy('linux-amd64'), PATHS.umoci('linux.amd64')]) fake.server.add(path, program(1));
+    for (const path of [PATHS.gvproxy('linux-amd64'), PATHS.umoci('linux.amd64')]) fake.server.add(path, program(100));
     const refused = await fake.run('vm-setup', [], OFFLINE);
     expect(refused).toMatchObject({ status: 1, stdout: '' });
     expect(refused.stderr).toMatch(
@@ -172,16 +172,17 @@ describe('C32, PIN-3: nothing is taken that nothing tells the SHA-256 of', () =>
     );
     expect(update.stderr).toMatch(/^warning: gvproxy v0\.8\.8 for darwin-aarch64: the release has no such file; /m);
     expect(await fake.run('vm-setup', [], OFFLINE)).toMatchObject({ status: 0 });
-    fake.server.add(PATHS.umoci('linux.amd64'), program(2));
+    fake.server.add(PATHS.umoci('linux.amd64'), program(5000));
     const again = await fake.run('vm-setup', ['--update-pins'], OFFLINE);
     expect(again.stdout).toBe(
-      `- ${PATHS.umoci('linux.amd64')} ${sha256(program(1))}\n+ ${PATHS.umoci('linux.amd64')} ${sha256(program(2))}\n`,
+      `- ${PATHS.umoci('linux.amd64')} ${sha256(program(100))}\n+ ${PATHS.umoci('linux.amd64')} ${sha256(program(5000))}\n`,
     );
   });
 
   test('a web page is not recorded, and without any file nothing is', async () => {
     const fake = await FakeRuntime.start();
     const before = fake.suite.pins();
+    fake.server.add(PATHS.gvproxy('linux-amd64'), buildElf({ machine: 62 }).bytes);
     fake.server.add(PATHS.umoci('linux.amd64'), '<html>log in');
     const page = await fake.run('vm-setup', ['--update-pins'], OFFLINE);
     expect([page.status, page.stderr]).toEqual([1, expect.stringContaining('is refused: it is a web page')]);
