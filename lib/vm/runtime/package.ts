@@ -2,7 +2,7 @@
 
 /** Packing a runtime for a release: the libraries of a build, the programs of their releases, and where they come from. */
 
-import { lstatSync, statSync } from 'node:fs';
+import { lstatSync, type Stats, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { writeArchive } from '../../archive/write.ts';
 import type { RunnerContext } from '../../build-env.ts';
@@ -82,11 +82,19 @@ function planPackage({ env, startDirectory }: RunnerContext, flags: PackageFlags
   return { config, directories, libraries, provenance, output };
 }
 
+function look(path: string): Stats | undefined {
+  try {
+    return lstatSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
 /** @throws usageError for an output that is not a regular file, or that is read */
 function verifyOutput(output: string, inputs: readonly string[]): void {
   const refuse = (what: string) => usageError(`--output is ${shown(output)}, which is ${what}; name another file`);
-  const found = lstatSync(output, { throwIfNoEntry: false });
-  // Whatever else is wrong with it, writing tells.
+  const found = look(output);
+  // Whatever else is wrong with it, the check of the places tells.
   if (found === undefined || found.isDirectory()) return;
   if (!found.isFile()) throw refuse('not a regular file');
   const isSame = (path: string) => {
