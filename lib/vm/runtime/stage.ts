@@ -225,9 +225,11 @@ function swap(fresh: string, directory: string): void {
     const old = oldOf(directory);
     try {
       if (look(directory) !== undefined) renameSync(directory, old);
-    } catch (cause) {
-      // EXDEV: a directory that a layer of an overlay has, which can be removed, and not renamed.
-      throw failure(`${directory} cannot be replaced; remove it, or ${REMEDY}`, 1, { cause });
+    } catch (error) {
+      const code = errnoOf(error) ?? '';
+      if (!['EXDEV', 'EBUSY'].includes(code)) throw error;
+      // A lower layer of an overlay has it, or it is a mount point that is not listed.
+      throw failure(`${directory} cannot be replaced as a whole (${code}); remove it, or ${REMEDY}`);
     }
     renameSync(fresh, directory);
   });
