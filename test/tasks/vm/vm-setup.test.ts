@@ -313,6 +313,11 @@ describe('archives', () => {
       (c: Map<string, Buffer>) => runtimeArchive(platform, c, { platform: 'darwin-aarch64' }),
       /its provenance\.json is for 'darwin-aarch64', wanted linux-x86_64/,
     ],
+    [
+      'of no platform (VT-14)',
+      (c: Map<string, Buffer>) => runtimeArchive(platform, c, { platform: { toString: 1 } }),
+      /its provenance\.json does not say for which platform it is, wanted linux-x86_64/,
+    ],
     ['not zstd', () => Buffer.from('PK\u0003\u0004 a zip file'), /it is not a whole zstd file: not zstd at byte 0/],
     [
       'cut off',
