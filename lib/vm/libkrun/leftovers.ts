@@ -8,7 +8,7 @@
 
 import { readlinkSync } from 'node:fs';
 import type { Terminal } from '../../cli/terminal.ts';
-import { failure } from '../../errors.ts';
+import { failure, oneLine } from '../../errors.ts';
 import { poll } from '../../process/poll.ts';
 import { killProcess, type ProcessEntry, processText, readProc } from '../orphans/processes.ts';
 
@@ -31,19 +31,30 @@ export async function endLeftovers(terminal: Terminal, directory: string): Promi
   const attempt = () => {
     left = leftoversIn(directory);
     if (left.length === 0) return true;
-    if (!isTold) terminal.say(`ending what a build that was killed has left: ${left.map(processText).join(', ')}`);
+    if (!isTold) terminal.say(`ending what a build that was killed has left: ${text(left)}`);
     isTold = true;
     for (const entry of left) killProcess(entry);
     return undefined;
   };
   if ((await poll(attempt, { intervalMs: POLL_MS, timeoutMs: TIMEOUT_MS })) === true) return;
-  throw failure(`a build that was killed still works in ${directory}: ${left.map(processText).join(', ')}; end that`);
+  throw failure(`a build that was killed still works in ${directory}: ${text(left)}; end that`);
 }
 
 function leftoversIn(directory: string): ProcessEntry[] {
   return readProc(`${VARIABLE}=${directory}`).filter(({ isMarked, pid }) => {
     return isMarked && `${placeOf(pid)}/`.startsWith(`${directory}/`);
   });
+}
+
+/** For users: those that have started the others. */
+function text(left: readonly ProcessEntry[]): string {
+  const pids = new Set(left.map(({ pid }) => pid));
+  return oneLine(
+    left
+      .filter(({ parent }) => !pids.has(parent))
+      .map(processText)
+      .join(', '),
+  );
 }
 
 /** The directory that a process works in; empty where it has just ended. */
