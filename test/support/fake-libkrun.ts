@@ -9,6 +9,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { PRODUCT } from '../../lib/product.ts';
+import { buildElf } from './elf-builder.ts';
 import { FakeCheckout } from './fake-rust.ts';
 import { bashQuote } from './fake-tools.ts';
 import { requireTools } from './real-tools.ts';
@@ -63,12 +64,15 @@ const LIBRARY = {
   'Cargo.lock': 'version = 4\n',
 } as const;
 
+/** The number of each machine in ELF files. */
+const MACHINES = { amd64: 62, arm64: 183 } as const;
+
 /** Builds a library from what is checked out, and says so as cargo does. */
-const CARGO_BUILD = `
+const cargoBuild = (library: string) => `
 [[ -s init/init ]] || { echo 'no init/init' >&2; exit 5; }
 path=$PWD/target/release/libkrun.so
 /bin/mkdir -p "\${path%/*}"
-/bin/cat Cargo.toml init/init > "$path"
+/bin/cat ${bashQuote(library)} Cargo.toml init/init > "$path"
 printf '{"reason":"compiler-artifact","target":{"kind":["cdylib"],"name":"krun"},"filenames":["%s"]}\\n' "$path"
 `;
 
@@ -78,15 +82,19 @@ export class FakeLibkrun extends FakeCheckout {
   readonly directory: string;
   /** The build directory. */
   readonly out: string;
+  /** What cargo's library begins with. */
+  readonly #library: string;
 
   constructor(name?: string) {
     super({}, name);
     this.directory = dirname(this.tools.directory);
     this.out = join(this.root, 'target/libkrun-build');
+    this.#library = join(this.directory, 'library');
     for (const program of ['git', 'make', 'rm']) {
       symlinkSync(program === 'rm' ? '/bin/rm' : libkrunTools.path(program as 'git'), join(this.tools.bin, program));
     }
     this.tools.add('python3', [{ args: [], script: ':' }]);
+    this.setLibrary(process.arch === 'arm64' ? 'arm64' : 'amd64');
     this.setLibkrunCargo();
     mkdirSync(join(this.directory, 'libclang'));
     writeFileSync(join(this.directory, 'libclang/libclang.so'), '');
@@ -102,8 +110,13 @@ export class FakeLibkrun extends FakeCheckout {
   setLibkrunCargo(before = '', version = '1.95.0'): void {
     this.tools.add('cargo', [
       { args: ['--version'], script: `echo 'cargo ${version} (f2d3ce0bd 2026-03-21)'` },
-      { args: ['build', '--release', '--locked'], script: `${before}\n${CARGO_BUILD}` },
+      { args: ['build', '--release', '--locked'], script: `${before}\n${cargoBuild(this.#library)}` },
     ]);
+  }
+
+  /** What cargo builds is for this machine. */
+  setLibrary(arch: keyof typeof MACHINES): void {
+    writeFileSync(this.#library, buildElf({ machine: MACHINES[arch], type: 3, dynamic: true }).bytes);
   }
 
   /** Pins libkrunfw, as the checkout's `pins.env` does. */

@@ -2,12 +2,13 @@
 
 /** What a build of libkrun on macOS was asked for: the flags and the environment, checked, as one value. */
 
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { type Environment, textOf } from '../../cli/env.ts';
 import { shown, usageError } from '../../errors.ts';
 import { isFile } from '../../fs/atomic-write.ts';
 import { absolutePath, contentOf } from '../../fs/paths.ts';
 import { type BuildHost, buildDirectory, type Source, sourceOf } from '../libkrun/config.ts';
+import { isAbi } from '../libkrun/kernel.ts';
 import { readVersions } from '../versions.ts';
 
 export interface MacosConfig {
@@ -59,6 +60,12 @@ export function resolveMacosConfig(
     throw usageError(`--kernel-dir is ${shown(kernelDirectory)}, which has no ${name}; build it on Linux for arm64`);
   }
   const directory = buildDirectory(root);
+  if (directory.includes(delimiter)) {
+    throw usageError(
+      `libkrun cannot be linked below ${shown(root)}: LIBRARY_PATH takes no path with a colon; ` +
+        'set OPENSHELL_ROOT to another checkout',
+    );
+  }
   return {
     root,
     directory,
@@ -74,6 +81,6 @@ export function resolveMacosConfig(
 
 function abiIn(path: string): string {
   const text = contentOf(path).toString().trim();
-  if (/^\d{1,9}$/.test(text)) return text;
-  throw usageError(`${path} is ${shown(text)}; allowed is a number; build the kernel again`);
+  if (isAbi(text)) return text;
+  throw usageError(`${path} is ${shown(text)}; allowed is a number such as ${EMBEDDED_ABI}; build the kernel again`);
 }

@@ -3,7 +3,7 @@
 /** Building libkrun on macOS: its kernel comes as C from a build on Linux, and everything else is built here. */
 
 import { existsSync, rmSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, dirname, extname, join } from 'node:path';
 import type { RunnerContext } from '../../build-env.ts';
 import { findCheckout } from '../../checkout.ts';
 import { failure, usageError } from '../../errors.ts';
@@ -15,8 +15,10 @@ import { verifyPlaces } from '../../fs/writable-places.ts';
 import { cmd } from '../../process/command.ts';
 import { findProgram, requireProgram } from '../../process/which.ts';
 import { type BuildHost, thisBuildHost } from '../libkrun/config.ts';
+import { endLeftovers } from '../libkrun/leftovers.ts';
 import { buildLock, libkrunPlaces, OWN_FILES } from '../libkrun/plan.ts';
 import { changesIn, checkOut } from '../libkrun/sources.ts';
+import { refuseTargets } from '../libkrun/tools.ts';
 import { EMBEDDED_ABI, type MacosConfig, resolveMacosConfig } from './config.ts';
 import {
   foreignIn,
@@ -31,7 +33,6 @@ import {
 import { macosDryRunLines, macosReportLines } from './report.ts';
 
 const PROBE_TIMEOUT_MS = 20_000;
-const CLEAN_TIMEOUT_MS = 120_000;
 const DEFAULT_BREW = '/opt/homebrew';
 /** What Apple's command line tools have. */
 const APPLE_TOOLS = ['cc', 'git', 'make', 'otool', 'install_name_tool', 'codesign'] as const;
@@ -79,6 +80,7 @@ export async function prepareMacos(ctx: RunnerContext, config: MacosConfig): Pro
   const missing = Object.entries(wanted).flatMap(([name, isThere]) => (isThere ? [] : [name]));
   if (missing.length > 0) throw usageError(`${missing.join(', ')} are missing; run: brew install ${missing.join(' ')}`);
   const plan = planMacos(config, facts);
+  await refuseTargets(ctx, plan.build, []);
   verifyPlaces(ctx.terminal, libkrunPlaces(config.directory, macosFiles(plan)));
   if (config.abi !== EMBEDDED_ABI) {
     ctx.terminal.warn(
@@ -107,6 +109,7 @@ export async function executeMacos(ctx: RunnerContext, plan: MacosPlan): Promise
   const remedy = 'set OPENSHELL_ROOT to a checkout on another file system';
   const lock = { path, remedy, task: 'build libkrun', other: 'another build of libkrun in this checkout' };
   return whileLocked(ctx, lock, async () => {
+    await endLeftovers(ctx.terminal, directory);
     await ctx.terminal.section('libkrunfw', () => compileFirmware(ctx, plan));
     const commit = await ctx.terminal.section('libkrun sources', () => checkOut(ctx, plan.config.library, directory));
     await ctx.terminal.section('libkrun', () => buildLibrary(ctx, plan));
@@ -125,8 +128,8 @@ async function compileFirmware({ runner }: RunnerContext, { compile, libraries, 
 
 async function buildLibrary({ runner }: RunnerContext, plan: MacosPlan): Promise<void> {
   const { build, built, clean, config, libraries, work } = plan;
-  // Nothing to clean is no failure.
-  await runner.probe(clean, CLEAN_TIMEOUT_MS);
+  await runner.run(clean);
+  removeBuilt(built);
   await runner.run(build);
   if ((await changesIn(runner, config.library, 'Cargo.lock')) !== '') {
     throw failure(
@@ -135,6 +138,14 @@ async function buildLibrary({ runner }: RunnerContext, plan: MacosPlan): Promise
     );
   }
   copyWhole(verified(built, 'make'), join(work, libraries[0] ?? ''), 0o755);
+}
+
+/** Whatever cleaning has left: make would take it, or a copy of it with a version in its name, for what it builds. */
+function removeBuilt(built: string): void {
+  const directory = dirname(built);
+  const stem = basename(built, extname(built));
+  const stale = namesIn(directory).filter((name) => name.startsWith(stem) && name.endsWith(extname(built)));
+  for (const name of stale) asOwner(directory, () => rmSync(join(directory, name), { force: true }));
 }
 
 function verified(path: string, program: string): string {

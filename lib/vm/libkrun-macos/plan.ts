@@ -7,6 +7,7 @@
 
 import { delimiter, join } from 'node:path';
 import { type Command, cmd } from '../../process/command.ts';
+import { markerOf } from '../libkrun/leftovers.ts';
 import { OWN_FILES } from '../libkrun/plan.ts';
 import type { MacosConfig } from './config.ts';
 
@@ -39,18 +40,21 @@ export function planMacos(config: MacosConfig, facts: MacosFacts): MacosPlan {
   const { abi, directory, jobs, kernelSource, library } = config;
   const work = join(directory, 'dylibs');
   const versioned = `libkrunfw.${abi}.dylib`;
-  const place = { cwd: library.directory, asInvoker: true };
-  // Its own Makefile starts cargo, and the library is looked for where that puts it by itself.
-  const base = { CARGO_TARGET_DIR: undefined, CARGO_BUILD_TARGET: undefined };
-  const make = cmd({ ...place, base, env: buildEnvironment(config, facts, work) });
+  const output = join(library.directory, 'target');
+  // Its own Makefile starts cargo, and looks where that puts things by itself. It cleans there, too.
+  const base = { CARGO_BUILD_TARGET: undefined, ...markerOf(directory) };
+  const target = { CARGO_TARGET_DIR: output };
+  const place = { cwd: library.directory, base, env: target, asInvoker: true };
+  const make = cmd({ ...place, env: { ...target, ...buildEnvironment(config, facts, work) } });
   return {
     config,
     facts,
     work,
     libraries: [LIBRARY, FIRMWARE, versioned],
-    built: join(library.directory, 'target/release', LIBRARY),
+    built: join(output, 'release', LIBRARY),
     compile: cmd({
       cwd: directory,
+      base: markerOf(directory),
       asInvoker: true,
     })`cc -fPIC -DABI_VERSION=${abi} -shared -o ${join(work, versioned)} ${kernelSource}`,
     clean: cmd(place)`make clean`,

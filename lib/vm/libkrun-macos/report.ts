@@ -23,7 +23,9 @@ export function macosDryRunLines(runner: Runner, plan: MacosPlan): string[] {
     `# ${library.name} ${library.ref}, where it is not there already`,
     ...[init, fetch, checkout('FETCH_HEAD')].map(describe),
     `cd ${shellQuote(library.directory)}`,
-    ...[clean, build].map(describe),
+    describe(clean),
+    'rm -f target/release/libkrun*.dylib',
+    describe(build),
     copy(built, name),
     ...libraries.flatMap((one) => [
       ...(one === name ? ['# where it names a libkrunfw, that becomes the one beside it'] : []),

@@ -8,9 +8,13 @@
 import { rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { artifactsOfCargo } from '../../cargo/messages.ts';
+import { ElfError } from '../../elf/byte-source.ts';
+import { readElf } from '../../elf/read.ts';
+import { programReasons } from '../../elf/verify.ts';
 import { failure } from '../../errors.ts';
 import { copyWhole, writeWhole } from '../../fs/atomic-write.ts';
 import { asOwner } from '../../fs/ownership.ts';
+import type { Arch } from '../../host.ts';
 import type { LibkrunConfig, Source } from './config.ts';
 import { type Firmware, librariesIn } from './kernel.ts';
 import { OWN_FILES } from './plan.ts';
@@ -41,14 +45,18 @@ export interface Library {
 /**
  * The library that cargo says it has built.
  * @param output cargo's messages
- * @throws failure where it is not there
+ * @throws failure where it is not there, or is not a whole one for this machine
  */
-export function builtLibrary({ directory }: Source, output: string): string {
+export function builtLibrary({ directory }: Source, arch: Arch, output: string): string {
   const names = artifactsOfCargo(output).filter((path) => path.endsWith('/libkrun.so'));
   // A cargo that says nothing has the layout that was asked for.
   const path = names.at(-1) ?? join(directory, 'target/release/libkrun.so');
-  if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) > 0) return path;
-  throw failure(`cargo has ended, and has left no ${path}; look at what it says`);
+  if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) === 0) {
+    throw failure(`cargo has ended, and has left no ${path}; look at what it says`);
+  }
+  const reasons = inspectLibrary(path, arch);
+  if (reasons.length > 0) throw failure(`cargo has built another library than is wanted: ${reasons.join('; ')}`);
+  return path;
 }
 
 /** Puts everything in place, and removes libraries of other versions. */
@@ -72,4 +80,14 @@ export function putInPlace(config: LibkrunConfig, firmware: Firmware, library: L
   for (const name of stale) asOwner(directory, () => rmSync(place(name), { force: true }));
   writeWhole(place(OWN_FILES.record), `${JSON.stringify(record, undefined, 2)}\n`, 0o644);
   return record;
+}
+
+/** The reasons against a library for a machine. */
+function inspectLibrary(path: string, arch: Arch): string[] {
+  try {
+    return programReasons(readElf(path), arch).map((reason) => `${path} ${reason}`);
+  } catch (error) {
+    if (!(error instanceof ElfError)) throw error;
+    return [`${path}: ${error.message}`];
+  }
 }

@@ -13,6 +13,7 @@ import { verifyPlaces } from '../../fs/writable-places.ts';
 import { type BuildRecord, builtLibrary, putInPlace } from './artifacts.ts';
 import { type LibkrunConfig, resolveLibkrunConfig, thisBuildHost } from './config.ts';
 import { buildFirmware, librariesIn } from './kernel.ts';
+import { endLeftovers } from './leftovers.ts';
 import { missingPackages } from './packages.ts';
 import { buildLock, hasInitRule, LINUX_FILES, libkrunPlaces, libraryCommands, type PreparedLibkrun } from './plan.ts';
 import { libkrunDryRunLines, libkrunReportLines } from './report.ts';
@@ -64,6 +65,7 @@ export async function executeLibkrun(ctx: RunnerContext, planned: PreparedLibkru
   const lock = { path, remedy, task: 'build libkrun', other: 'another build of libkrun in this checkout' };
   return whileLocked(ctx, lock, async () => {
     const { firmware, library } = config;
+    await endLeftovers(ctx.terminal, directory);
     const commit = await ctx.terminal.section('libkrunfw sources', () => checkOut(ctx, firmware, directory));
     const built = await ctx.terminal.section('libkrunfw', () => buildFirmware(ctx, prepared, commit));
     const head = await ctx.terminal.section('libkrun sources', () => checkOut(ctx, library, directory));
@@ -77,7 +79,7 @@ async function buildLibrary({ runner }: RunnerContext, prepared: PreparedLibkrun
   const source = prepared.config.library;
   const { build, init } = libraryCommands(prepared);
   if (needsInit(source.directory)) await runner.run(init);
-  return builtLibrary(source, await runner.cargo(build));
+  return builtLibrary(source, prepared.config.arch, await runner.cargo(build));
 }
 
 /** Whether the program that libkrun starts in a guest is built by its own Makefile: since 1.18 cargo does it. */

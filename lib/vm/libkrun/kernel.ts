@@ -165,8 +165,13 @@ export function kernelName(makefile: string): string {
  */
 export function abiVersion(makefile: string, file: string | undefined): string {
   const value = /^ABI_VERSION[ \t]*[:?+]?=[ \t]*(\d+)[ \t]*$/m.exec(makefile)?.[1] ?? file?.trim();
-  if (value !== undefined && /^\d+$/.test(value)) return value;
+  if (value !== undefined && isAbi(value)) return value;
   throw failure('neither the Makefile of libkrunfw nor a file ABI_VERSION says which number its ABI_VERSION is');
+}
+
+/** Whether a text is a number of an interface: `05` would be another name, and the same number. */
+export function isAbi(text: string): boolean {
+  return /^(?:0|[1-9]\d{0,8})$/.test(text);
 }
 
 function writeStamp(path: string, stamp: Stamp): void {

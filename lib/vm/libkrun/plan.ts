@@ -8,6 +8,7 @@ import { files, type Place } from '../../fs/writable-places.ts';
 import type { Arch } from '../../host.ts';
 import { type Command, cmd } from '../../process/command.ts';
 import type { LibkrunConfig } from './config.ts';
+import { markerOf } from './leftovers.ts';
 import type { LibkrunTools } from './tools.ts';
 
 /** A build that is planned: nothing but probes has been started. */
@@ -58,7 +59,11 @@ interface KernelCommands {
 export function kernelCommands({ config, tools, path }: PreparedLibkrun, kernel: string): KernelCommands {
   const { arch } = KERNEL[config.arch];
   const shims = tools?.python === undefined ? {} : { PATH: [shimDirectory(config), path].join(delimiter) };
-  const place = { cwd: config.firmware.directory, base: { ...FOREIGN, ...shims }, asInvoker: true };
+  const place = {
+    cwd: config.firmware.directory,
+    base: { ...FOREIGN, ...shims, ...markerOf(config.directory) },
+    asInvoker: true,
+  };
   const command = cmd(place);
   const merged = cmd({ ...place, env: { ARCH: arch, KCONFIG_CONFIG: `${kernel}/.config` } });
   return {
@@ -75,12 +80,13 @@ export function kernelCommands({ config, tools, path }: PreparedLibkrun, kernel:
 export function libraryCommands({ config, tools }: PreparedLibkrun): { init: Command; build: Command } {
   const cwd = config.library.directory;
   const env = tools === undefined ? {} : { LIBCLANG_PATH: tools.libclang };
+  const marker = markerOf(config.directory);
   return {
-    init: cmd({ cwd, asInvoker: true })`make init/init`,
+    init: cmd({ cwd, base: marker, asInvoker: true })`make init/init`,
     build: cmd({
       cwd,
       env,
-      base: tools?.cargo.base ?? {},
+      base: { ...tools?.cargo.base, ...marker },
     })`cargo build --release --locked --features blk --features net --target-dir=${join(cwd, 'target')} ${MESSAGE_FORMAT}`,
   };
 }

@@ -5,20 +5,27 @@
  * network; a tag or a branch is fetched anew.
  */
 
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync, globSync, lstatSync, rmSync, type Stats, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Runner, RunnerContext } from '../../build-env.ts';
-import { describeError, EXIT, failure, InterruptedError } from '../../errors.ts';
+import { failure, InterruptedError, oneLine, TaskError } from '../../errors.ts';
 import { writeWhole } from '../../fs/atomic-write.ts';
-import { asOwner } from '../../fs/ownership.ts';
-import { type Command, cmd } from '../../process/command.ts';
+import { asOwner, makeDirectory } from '../../fs/ownership.ts';
+import { ancestorsOf, textIn } from '../../fs/paths.ts';
+import { type Command, cmd, shellQuote } from '../../process/command.ts';
 import type { Source } from './config.ts';
+import { markerOf } from './leftovers.ts';
 
 const PROBE_TIMEOUT_MS = 60_000;
 /** A commit, or its first digits. */
 const COMMIT = /^[0-9a-f]{7,40}$/i;
-/** In a repository whose files are not all those of one commit. */
-const UNFINISHED = 'openshell-unfinished';
+/** Git's name for a tree without files, in every repository. */
+const EMPTY_TREE = '4b825dc642cb6eb9a060e54bf8d69288fbee4904';
+/**
+ * Files in a repository: the step that a run is at (whoever finds it knows that the run was killed), and the commit that
+ * the last run has checked out.
+ */
+const OWN = { step: 'openshell-unfinished', commit: 'openshell-commit' } as const;
 
 /** What would lead git to another repository than the one that is named, and to a question in the terminal. */
 const BASE = {
@@ -30,16 +37,19 @@ const BASE = {
   GIT_COMMON_DIR: undefined,
   GIT_NAMESPACE: undefined,
   GIT_TERMINAL_PROMPT: '0',
+  // That of the repositories of libkrun: nothing can be fetched into one of another kind.
+  GIT_DEFAULT_HASH: 'sha1',
+  // A look at the files leaves no lock.
+  GIT_OPTIONAL_LOCKS: '0',
 };
-/** What a git that was killed leaves, and every later one waits for in vain. */
-const LOCKS = ['index.lock', 'HEAD.lock', 'shallow.lock', 'FETCH_HEAD.lock'];
 
 /** Git in a source's repository, and never in one around it. */
 function gitIn({ directory }: Source) {
   // On Windows' side of a machine users have git change line ends, which no Makefile survives.
   const place = [`--git-dir=${join(directory, '.git')}`, `--work-tree=${directory}`];
   const git = ['git', '-c', 'core.autocrlf=false', ...place];
-  return (...args: readonly string[]): Command => cmd({ cwd: directory, base: BASE, asInvoker: true })`${git} ${args}`;
+  const base = { ...BASE, ...markerOf(dirname(directory)) };
+  return (...args: readonly string[]): Command => cmd({ cwd: directory, base, asInvoker: true })`${git} ${args}`;
 }
 
 interface SourceCommands {
@@ -47,7 +57,7 @@ interface SourceCommands {
   readonly fetch: Command;
   /** For servers that give no commit by its id, and for the first digits of one. */
   readonly fetchAll: Command;
-  readonly checkout: (commit: string) => Command;
+  readonly checkout: (commit: string, isForced?: boolean) => Command;
 }
 
 /** The commands that get a source, for a run and for a dry run. */
@@ -56,79 +66,182 @@ export function sourceCommands(source: Source, cwd: string): SourceCommands {
   const { directory, ref, url } = source;
   const isShallow = existsSync(join(directory, '.git/shallow'));
   const all = ['+refs/heads/*:refs/remotes/origin/*', '+refs/tags/*:refs/tags/*'];
+  const base = { ...BASE, ...markerOf(cwd) };
   return {
-    init: cmd({ cwd, base: BASE, asInvoker: true })`git init --quiet ${directory}`,
+    init: cmd({ cwd, base, asInvoker: true })`git init --quiet ${directory}`,
     fetch: git('fetch', '--depth', '1', '--no-tags', url, ref),
     fetchAll: git('fetch', ...(isShallow ? ['--unshallow'] : []), url, ...all),
-    // What is in the way is what an earlier checkout has left: changes of a user have been refused.
-    checkout: (commit) => git('checkout', '--quiet', '--force', '--detach', commit),
+    checkout: (commit, isForced = false) =>
+      git('checkout', '--quiet', ...(isForced ? ['--force'] : []), '--detach', commit),
   };
+}
+
+/** What is there before a source is fetched. */
+interface Before {
+  /** The commit that the files are of; `undefined` where there is none. */
+  readonly head: string | undefined;
+  /** Whether a checkout was cut off: what is in the way is what that has left. */
+  readonly isHalf: boolean;
 }
 
 /**
  * Brings a source to the commit that its ref names.
  * @param cwd the build directory, which exists
  * @returns the commit
- * @throws failure where it cannot be fetched, the source has other changes, or another commit is there in the end
+ * @throws failure where it cannot be fetched, the source has changes of a user, or another commit is there in the end
  */
 export async function checkOut(ctx: RunnerContext, source: Source, cwd: string): Promise<string> {
   const { runner, terminal } = ctx;
   const { directory, ref } = source;
+  const isThere = existsSync(directory);
   const repository = join(directory, '.git');
-  const isThere = existsSync(repository);
-  if (!isThere && existsSync(directory)) {
-    throw failure(`${directory} is there and is not a git repository; remove it`);
+  if (isThere && statSync(repository, { throwIfNoEntry: false })?.isDirectory() !== true) {
+    throw failure(`${directory} is there and is not a git repository of its own; remove it`);
   }
-  if (isThere) for (const lock of LOCKS) asOwner(repository, () => rmSync(join(repository, lock), { force: true }));
-  const isComplete = isThere && !existsSync(join(repository, UNFINISHED));
-  const head = isComplete ? await runner.probe(revision(source, 'HEAD'), PROBE_TIMEOUT_MS) : undefined;
-  if (head?.ok !== true) return getSource(ctx, source, cwd);
+  const step = textIn(join(repository, OWN.step));
+  if (step !== undefined) for (const lock of locksIn(repository)) asOwner(repository, () => rmSync(lock));
+  const isHalf = step !== undefined && step !== 'fetch';
+  const probed = isThere && !isHalf ? await runner.probe(revision(source, 'HEAD'), PROBE_TIMEOUT_MS) : undefined;
+  const head = probed?.ok === true ? probed.output : undefined;
+  if (head === undefined) return getSource(ctx, source, cwd, { head, isHalf });
   const changes = await changesIn(runner, source);
   if (changes !== '') {
     throw failure(
       `${directory} has changes that are not in its commit (${changes.split('\n').join(', ')}); undo them or remove it`,
     );
   }
-  if (!COMMIT.test(ref) || !head.output.startsWith(ref.toLowerCase())) return getSource(ctx, source, cwd);
-  terminal.say(`${source.name} is at ${head.output} already`);
-  return head.output;
+  if (!COMMIT.test(ref) || !head.startsWith(ref.toLowerCase())) {
+    return getSource(ctx, source, cwd, { head, isHalf });
+  }
+  terminal.say(`${source.name} is at ${head} already`);
+  return head;
+}
+
+/** Git's locks. One that is killed leaves them, and every later one fails at them, but for those of its housekeeping. */
+function locksIn(repository: string): string[] {
+  const names = globSync('**/*.lock', { cwd: repository });
+  return names.filter((name) => !name.startsWith('objects/')).map((name) => join(repository, name));
 }
 
 /** Fetches and checks out: a checkout that is interrupted is done again. */
-async function getSource({ runner }: RunnerContext, source: Source, cwd: string): Promise<string> {
+async function getSource(ctx: RunnerContext, source: Source, cwd: string, before: Before): Promise<string> {
+  const { runner } = ctx;
   const { directory, ref } = source;
   const { checkout, init } = sourceCommands(source, cwd);
-  await runner.run(init);
-  const wanted = await fetchCommit(runner, source, cwd);
-  const unfinished = join(directory, '.git', UNFINISHED);
-  writeWhole(unfinished, '', 0o644);
-  await runner.run(checkout(wanted));
+  const repository = join(directory, '.git');
+  const [lock] = locksIn(repository);
+  if (lock !== undefined) {
+    throw failure(
+      `${lock} is there: another git works in ${directory}, or was killed; let it end, or remove that file`,
+    );
+  }
+  const isNew = !existsSync(directory);
+  const step = join(repository, OWN.step);
+  const endStep = () => asOwner(repository, () => rmSync(step, { force: true }));
+  makeDirectory(repository);
+  if (!before.isHalf) writeWhole(step, 'fetch', 0o644);
+  const fetchNow = () => runner.run(init).then(() => fetchCommit(runner, source, cwd));
+  const wanted = await fetchNow().finally(before.isHalf ? undefined : endStep);
+  if (!isNew && !before.isHalf) await keepOwn(ctx, source, before.head, wanted);
+  writeWhole(step, 'checkout', 0o644);
+  await runner.run(checkout(wanted, before.isHalf));
   const found = await runner.read(revision(source, 'HEAD'));
   if (found !== wanted) {
     throw failure(`${directory} is at ${found}, and not at ${wanted} (${ref}); remove it and run this again`);
   }
-  asOwner(dirname(unfinished), () => rmSync(unfinished, { force: true }));
+  writeWhole(join(repository, OWN.commit), found, 0o644);
+  endStep();
   return found;
+}
+
+/**
+ * Keeps what a user has added to a source: files are not overwritten, and of a commit it is said where it is.
+ * @throws failure naming the files
+ */
+async function keepOwn({ runner, terminal }: RunnerContext, source: Source, head: string | undefined, wanted: string) {
+  const { directory, name } = source;
+  if (head === wanted) return;
+  const args = ['diff-tree', '-r', '-z', '--no-renames', '--name-status', head ?? EMPTY_TREE, wanted];
+  const changes = changesOf(await runner.read(gitIn(source)(...args)));
+  const inTheWay = filesInTheWay(directory, changes.added, changes.removed);
+  if (inTheWay.length > 0) {
+    throw failure(
+      `${directory} has files that ${name} ${source.ref} would overwrite (${inTheWay.join(', ')}); move them away`,
+    );
+  }
+  if (head === undefined || head === textIn(join(directory, '.git', OWN.commit))) return;
+  terminal.warn(
+    `${directory} is no longer at ${head}, which no build has checked out; to keep that commit: ` +
+      `git -C ${shellQuote(directory)} branch NAME ${head}`,
+  );
+}
+
+/** The paths of `git diff-tree -z --name-status`. */
+function changesOf(output: string): { added: string[]; removed: Set<string> } {
+  const fields = output.split('\0');
+  const paths = (status: string) => fields.filter((_, index) => index % 2 === 1 && fields[index - 1] === status);
+  return { added: paths('A'), removed: new Set(paths('D')) };
+}
+
+/** What stands where files are added, and is not what is removed for them. */
+export function filesInTheWay(directory: string, added: readonly string[], removed: ReadonlySet<string>): string[] {
+  const places = added.flatMap((path) => [path, ...ancestorsOf(dirname(`/${path}`)).map((one) => one.slice(1))]);
+  const directories = new Set(added.flatMap((path) => ancestorsOf(dirname(`/${path}`)).map((one) => one.slice(1))));
+  return [...new Set(places)].filter((path) => {
+    const stats = statsOf(join(directory, path));
+    if (stats === undefined || removed.has(path)) return false;
+    if (!stats.isDirectory()) return true;
+    return !directories.has(path) && ![...removed].some((one) => one.startsWith(`${path}/`));
+  });
+}
+
+function statsOf(path: string): Stats | undefined {
+  try {
+    return lstatSync(path);
+  } catch {
+    // Not there, or below a file, which is looked at as well.
+    return undefined;
+  }
 }
 
 /** @returns the commit that the ref names now */
 async function fetchCommit(runner: Runner, source: Source, cwd: string): Promise<string> {
-  const { ref } = source;
-  const { fetch, fetchAll } = sourceCommands(source, cwd);
-  try {
-    await runner.run(fetch);
+  const { name, ref, url, variable } = source;
+  const isCommit = COMMIT.test(ref);
+  if (await succeeds(runner.run(sourceCommands(source, cwd).fetch))) {
     const commit = await runner.read(revision(source, 'FETCH_HEAD^{commit}'));
     // A branch may be called like a commit, and be at another one.
-    if (!COMMIT.test(ref) || commit.startsWith(ref.toLowerCase())) return commit;
-  } catch (error) {
-    if (!COMMIT.test(ref)) throw unfetched(source, error);
-  }
+    if (!isCommit || commit.startsWith(ref.toLowerCase())) return commit;
+  } else if (!isCommit) throw await unfetched(runner, source);
+  if (!(await succeeds(runner.run(sourceCommands(source, cwd).fetchAll)))) throw await unfetched(runner, source);
+  const found = await runner.probe(revision(source, `${ref}^{commit}`), PROBE_TIMEOUT_MS);
+  if (found.ok) return found.output;
+  const what = ref.length === 40 ? `no commit ${ref}` : `not exactly one commit that begins with ${ref}`;
+  throw failure(`${name} has ${what} (${url}); set ${variable} to one that it has`);
+}
+
+async function succeeds(run: Promise<void>): Promise<boolean> {
   try {
-    await runner.run(fetchAll);
-    return await runner.read(revision(source, `${ref}^{commit}`));
+    await run;
+    return true;
   } catch (error) {
-    throw unfetched(source, error);
+    if (!(error instanceof TaskError) || error instanceof InterruptedError) throw error;
+    return false;
   }
+}
+
+/** Why git has fetched nothing: the server does not answer, it has no such name, or the repository here is broken. */
+async function unfetched(runner: Runner, source: Source): Promise<TaskError> {
+  const { directory, name, ref, url, variable } = source;
+  const names = [ref, `refs/heads/${ref}`, `refs/tags/${ref}`];
+  const listed = await runner.probe(gitIn(source)('ls-remote', url, ...names), PROBE_TIMEOUT_MS);
+  if (!listed.ok)
+    return failure(`${name} cannot be fetched from ${url} (${oneLine(listed.reason)}); check the network`);
+  const found = listed.output.split('\n').map((line) => line.split('\t')[1] ?? '');
+  if (COMMIT.test(ref) || names.some((one) => found.includes(one))) {
+    return failure(`git cannot fetch ${name} ${ref} into ${directory}, although ${url} answers; remove ${directory}`);
+  }
+  return failure(`${name} has no tag or branch ${ref} (${url}); set ${variable} to one that it has`);
 }
 
 /** The command that tells the commit of a name. */
@@ -139,12 +252,4 @@ function revision(source: Source, name: string): Command {
 /** What is in the files of a source, and not in its commit, as `git status` says; empty where nothing is. */
 export function changesIn(runner: Runner, source: Source, ...paths: readonly string[]): Promise<string> {
   return runner.read(gitIn(source)('status', '--porcelain', '--untracked-files=no', '--', ...paths));
-}
-
-function unfetched({ name, ref, url, variable }: Source, error: unknown): unknown {
-  if (error instanceof InterruptedError) return error;
-  return failure(
-    `${name} ${ref} cannot be fetched from ${url}; check the network, or set ${variable} to another one: ${describeError(error)}`,
-    EXIT.failed,
-  );
 }

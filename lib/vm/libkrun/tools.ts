@@ -8,11 +8,12 @@ import type { RunnerContext } from '../../build-env.ts';
 import { findToolchain, MissingTool } from '../../cargo/find-toolchain.ts';
 import { askMise } from '../../cargo/mise.ts';
 import { refuseMissing } from '../../cargo/named-programs.ts';
+import { readCargoSettings } from '../../cargo/settings.ts';
 import type { Environment } from '../../cli/env.ts';
 import { describeError, InterruptedError, shown, usageError } from '../../errors.ts';
 import { namesIn } from '../../fs/paths.ts';
-import type { Arch } from '../../host.ts';
-import { cmd } from '../../process/command.ts';
+import { type Arch, linuxTriple } from '../../host.ts';
+import { type Command, cmd } from '../../process/command.ts';
 import { findProgram, requireProgram } from '../../process/which.ts';
 import type { LibkrunConfig } from './config.ts';
 
@@ -47,7 +48,29 @@ export async function findTools(ctx: RunnerContext, config: LibkrunConfig, syste
     findLibclang(ctx, config, system),
     findCargo(ctx, config),
   ]);
+  const build = cmd({ cwd: config.library.directory, base: cargo.base, asInvoker: true })`cargo`;
+  await refuseTargets(ctx, build, [linuxTriple(config.arch, 'gnu')]);
   return { python, libclang, cargo };
+}
+
+/**
+ * Refuses what cargo is set to build for, unless libkrun can be built so: it would be found after an hour.
+ * @param command what starts cargo, in libkrun's directory
+ * @param allowed the targets that do
+ * @throws usageError naming another one
+ */
+export async function refuseTargets(
+  { runner }: RunnerContext,
+  command: Command,
+  allowed: readonly string[],
+): Promise<void> {
+  const { targets } = await readCargoSettings(command.cwd, runner.environmentOf(command));
+  const other = targets.find((target) => !allowed.includes(target));
+  if (other === undefined) return;
+  throw usageError(
+    `cargo is set to build for ${shown(other)}, and libkrun is built for this machine; ` +
+      'unset CARGO_BUILD_TARGET, or change build.target in .cargo/config.toml',
+  );
 }
 
 /** A virtual environment or mise often puts a python without pyelftools before the system's. */

@@ -8,11 +8,13 @@ import type { RunnerContext } from '../../build-env.ts';
 import { findToolchain } from '../../cargo/find-toolchain.ts';
 import { readCargoMessages } from '../../cargo/messages.ts';
 import { refuseMissing } from '../../cargo/named-programs.ts';
+import { readCargoSettings } from '../../cargo/settings.ts';
 import { findCheckout } from '../../checkout.ts';
 import { failure, usageError } from '../../errors.ts';
 import { DRIVER } from '../../gateway/drivers/vm-driver-source.ts';
 import { verifyPortFree } from '../../gateway/port.ts';
 import { thisHost } from '../../host.ts';
+import { cmd } from '../../process/command.ts';
 import { isExecutable } from '../../process/which.ts';
 import { COMPONENTS } from '../../product.ts';
 import { zstdDefect } from '../../zstd/decompress.ts';
@@ -67,7 +69,7 @@ async function runAll(ctx: RunnerContext, config: OrphansConfig, programs: Progr
  * @throws usageError where something is missing
  */
 async function prepareOrphans(ctx: RunnerContext, config: OrphansConfig): Promise<PreparedOrphans> {
-  const { host, root, runtime, targetDirectory } = config;
+  const { host, root, runtime } = config;
   const defects = runtimeDefects(runtime, vmPlatformOf(host));
   if (defects.length > 0) {
     throw usageError(`the VM runtime in ${runtime} is not complete: ${defectsText(defects)}; run: mise run vm:setup`);
@@ -81,7 +83,7 @@ async function prepareOrphans(ctx: RunnerContext, config: OrphansConfig): Promis
   const cli = join(root, 'scripts/bin/openshell');
   if (!isExecutable(cli)) throw usageError(`${cli} is not an executable program; get it back from the repository`);
   for (const port of [config.port, config.healthPort]) await verifyPortFree('127.0.0.1', port);
-  const directory = join(targetDirectory ?? join(root, 'target'), 'debug');
+  const directory = await outputDirectory(ctx, config);
   const gateway = join(directory, COMPONENTS.gateway.binary);
   const programs = { gateway, driverDirectory: directory };
   if ([gateway, join(directory, DRIVER.binary)].every(isExecutable)) {
@@ -91,6 +93,14 @@ async function prepareOrphans(ctx: RunnerContext, config: OrphansConfig): Promis
   const toolchain = await findToolchain(ctx, root, false);
   refuseMissing(toolchain.missingPrograms);
   return { config, programs, build: buildCommand(config, [COMPONENTS.gateway, DRIVER], toolchain.env) };
+}
+
+/** Where cargo puts what it builds by default, by its variables and files. */
+async function outputDirectory({ runner }: RunnerContext, { root, targetDirectory }: OrphansConfig): Promise<string> {
+  const settings = await readCargoSettings(root, runner.environmentOf(cmd({ cwd: root, asInvoker: true })`cargo`));
+  // With several targets it is up to cargo, and the programs are built.
+  const target = settings.targets.length === 1 ? (settings.targets[0] ?? '') : '';
+  return join(targetDirectory ?? settings.targetDirectory ?? join(root, 'target'), target, 'debug');
 }
 
 /** What is there is tested as it is. */

@@ -11,7 +11,7 @@ import type { Runner } from '../../build-env.ts';
 import { failure } from '../../errors.ts';
 import { namesIn, textIn } from '../../fs/paths.ts';
 import { cmd } from '../../process/command.ts';
-import { statOf } from '../../process/identity.ts';
+import { isSameProcess, statOf } from '../../process/identity.ts';
 import { poll } from '../../process/poll.ts';
 
 const PROBE_TIMEOUT_MS = 10_000;
@@ -82,8 +82,12 @@ export class ProcessTree {
   readonly #known = new Set<string>();
   /** Those that ran at the last look. */
   #seen: readonly ProcessEntry[] = [];
+  /** The process with the pid of the root at the first look; `undefined` before it. */
+  #leader: string | undefined;
+  /** Whether the session with the root's number is still the root's: without a member its number is given away. */
+  #hasSession = true;
 
-  /** @param root its pid, which is also its session */
+  /** @param root its pid, which is also its session; the first look has to come before it can have been reaped */
   constructor(root: number, read: ReadProcesses) {
     this.#root = root;
     this.#read = read;
@@ -92,13 +96,17 @@ export class ProcessTree {
   /** Those that run now. */
   async look(): Promise<ProcessEntry[]> {
     const table = await this.#read();
+    const members = table.filter(({ pid, session }) => session === this.#root || pid === this.#root);
+    const leader = members.find(({ pid }) => pid === this.#root);
+    this.#leader ??= leader === undefined ? '' : keyOf(leader);
+    this.#hasSession &&= members.length > 0 && (leader === undefined || keyOf(leader) === this.#leader);
+    if (this.#hasSession) for (const entry of members) this.#known.add(keyOf(entry));
     // Until nothing new is found: a child may come before its parent.
     for (let before = -1; before !== this.#known.size; ) {
       before = this.#known.size;
       const pids = new Set(table.filter((entry) => this.#isKnown(entry)).map(({ pid }) => pid));
       for (const entry of table) {
-        const isOurs = entry.isMarked || entry.session === this.#root || pids.has(entry.parent);
-        if (isOurs || entry.pid === this.#root) this.#known.add(keyOf(entry));
+        if (entry.isMarked || pids.has(entry.parent)) this.#known.add(keyOf(entry));
       }
     }
     const found = table.filter((entry) => this.#isKnown(entry));
@@ -111,7 +119,7 @@ export class ProcessTree {
     const attempt = async () => {
       // An interrupted task starts no ps any more: those that were seen last have to do.
       const alive = await this.look().catch(() => undefined);
-      for (const { pid } of alive ?? this.#seen) killOne(pid);
+      for (const entry of alive ?? this.#seen) killProcess(entry);
       return alive === undefined || alive.length === 0 ? true : undefined;
     };
     await poll(attempt, { intervalMs: POLL_MS, timeoutMs: KILL_TIMEOUT_MS });
@@ -126,7 +134,11 @@ function keyOf({ pid, start }: ProcessEntry): string {
   return `${pid} ${start}`;
 }
 
-function killOne(pid: number): void {
+/** Kills it, and not another process that has got its pid in between. */
+export function killProcess({ pid, start }: ProcessEntry): void {
+  // What ps says of a start is no number that could be compared.
+  const startTicks = /^\d+$/.test(start) ? start : undefined;
+  if (!isSameProcess({ pid, startTicks })) return;
   try {
     process.kill(pid, 'SIGKILL');
   } catch {

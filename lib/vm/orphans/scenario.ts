@@ -93,18 +93,19 @@ async function attempt(
   for (const path of [places.directory, places.state, places.runtime, places.cli]) mkdirSync(path, { mode: 0o700 });
   writeWhole(places.config, orphansToml(config, programs, places), 0o600);
   const read = (marker: string) => processReader(ctx.runner, config.host.platform, config.root, marker);
-  const start = (command: Command, log: string, marker: string): Running => {
+  const start = async (command: Command, log: string, marker: string): Promise<Running> => {
     const running = startBeside(ctx, command, log, read(marker));
     started.push(running);
+    await running.tree.look();
     return running;
   };
   const command = gatewayCommand(config, programs, places, env);
-  const gateway = start(command, places.logs.gateway, gatewayMarker(places));
+  const gateway = await start(command, places.logs.gateway, gatewayMarker(places));
   terminal.say(`gateway pid=${gateway.pid}, port ${config.port}, health ${config.healthPort}`);
   await waitHealthy(ctx, config, gateway);
   const { add, create, list, sandbox, select } = cliCommands(config, places, env);
   for (const step of [add, select]) await ctx.runner.run(step);
-  const cli = start(create, places.logs.create, cliMarker(places));
+  const cli = await start(create, places.logs.create, cliMarker(places));
   const isListed = async () => {
     const result = await ctx.runner.probe(list, LIST_TIMEOUT_MS);
     return result.ok && isReady(result.output, sandbox);
@@ -210,7 +211,8 @@ async function endAndLook(
   { signal }: Scenario,
   { pid, tree }: Running,
 ): Promise<Verdict> {
-  await tree.look();
+  // Once it has ended, its pid may be that of another process.
+  if (!(await tree.look()).some((entry) => entry.pid === pid)) throw failure('the gateway has ended; see its log');
   terminal.say(`kill -${signal.slice('SIG'.length)} ${pid}`);
   process.kill(pid, signal);
   const start = performance.now();

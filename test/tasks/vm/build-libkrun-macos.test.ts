@@ -20,8 +20,8 @@ class FakeMac extends FakeLibkrun {
   readonly kernel = join(this.directory, 'kernel');
 
   /** @param needed what libkrun.dylib needs in the end, as otool says */
-  constructor(needed = SYSTEM) {
-    super();
+  constructor(needed = SYSTEM, name?: string) {
+    super(name);
     mkdirSync(this.kernel);
     writeFileSync(join(this.kernel, 'kernel.c'), 'char kernel[] = {};');
     writeFileSync(join(this.kernel, 'ABI_VERSION'), '5\n');
@@ -37,10 +37,10 @@ class FakeMac extends FakeLibkrun {
     this.setMake('/bin/mkdir -p target/release; echo dylib > target/release/libkrun.dylib');
   }
 
-  setMake(script: string): void {
+  setMake(script: string, clean = ':'): void {
     rmSync(join(this.tools.bin, 'make'), { force: true });
     this.tools.add('make', [
-      { args: ['clean'], script: 'exit 2' },
+      { args: ['clean'], script: clean },
       { args: ['BLK=1', 'NET=1'], script },
     ]);
   }
@@ -100,8 +100,36 @@ describe('building libkrun on macOS', libkrunTools.options, () => {
         .filter((name) => /^libkrunfw\..*dylib$/.test(name))
         .sort(),
     ).toEqual(['libkrunfw.6.dylib', 'libkrunfw.dylib']);
-    writeFileSync(join(mac.kernel, 'ABI_VERSION'), '5;rm');
-    expect(await refusalFrom(() => mac.make())).toMatch(/^2: \S+ABI_VERSION is '5;rm'; allowed is a number/);
+    for (const text of ['5;rm', '05']) {
+      writeFileSync(join(mac.kernel, 'ABI_VERSION'), text);
+      expect(await refusalFrom(() => mac.make())).toContain(
+        `ABI_VERSION is '${text}'; allowed is a number such as 5; `,
+      );
+    }
+  });
+
+  test('MAC-4: no library of an earlier build is taken, wherever cargo is set to put its output', async () => {
+    const mac = new FakeMac();
+    await mac.make({}, { CARGO_TARGET_DIR: '/mine', CARGO_BUILD_TARGET_DIR: '/mine', CARGO_BUILD_TARGET: '' });
+    const makes = mac.tools.calls().filter(({ tool }) => tool === 'make');
+    const target = join(mac.out, 'libkrun/target');
+    expect(makes.map(({ args, env }) => [args[0], env.CARGO_TARGET_DIR, env.CARGO_BUILD_TARGET])).toEqual([
+      ['clean', target, undefined],
+      ['BLK=1', target, undefined],
+    ]);
+    writeFileSync(join(target, 'release/libkrun.1.17.4.dylib'), 'old');
+    mac.setMake('/bin/cp target/release/libkrun.1.17.4.dylib target/release/libkrun.dylib || :');
+    expect(await refusalFrom(() => mac.make())).toMatch(/^1: make has ended, and has left no \S+libkrun\.dylib/);
+    mac.setMake(':', 'exit 2');
+    expect(await refusalFrom(() => mac.make())).toMatch(/^2: make clean failed with status 2 in /);
+    mac.write('.cargo/config.toml', '[build]\ntarget = "aarch64-apple-darwin"\n');
+    expect(await refusalFrom(() => mac.make())).toMatch(/^2: cargo is set to build for 'aarch64-apple-darwin', /);
+  });
+
+  test('MAC-5: a colon in the path of the checkout is refused', async () => {
+    expect(await refusalFrom(() => new FakeMac(SYSTEM, 'a:b').make())).toMatch(
+      /^2: libkrun cannot be linked below '\S+a:b': LIBRARY_PATH takes no path with a colon; set OPENSHELL_ROOT /,
+    );
   });
 
   test.each([

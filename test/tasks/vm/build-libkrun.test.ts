@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { dirname, join } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { PRODUCT } from '../../../lib/product.ts';
 import { FakeLibkrun, KERNEL_NAME, libkrunTools } from '../../support/fake-libkrun.ts';
+import { processesWith } from '../../support/processes.ts';
 import { requireTools } from '../../support/real-tools.ts';
 import { whenSaid } from '../../support/run-task.ts';
 
@@ -111,7 +112,7 @@ describe('building libkrun', { ...libkrunTools.options, timeout: 60_000 }, () =>
     expect(result).toMatchObject({ status: 1, stdout: '' });
     expect(result.stderr).toMatch(
       new RegExp(
-        `^error: ${name} v9\\.9\\.9 cannot be fetched from https://github\\.com/containers/${name}\\.git; check the network, or set ${variable} to another one: `,
+        `^error: ${name} has no tag or branch v9\\.9\\.9 \\(https://github\\.com/containers/${name}\\.git\\); set ${variable} to one that it has$`,
         'm',
       ),
     );
@@ -137,12 +138,13 @@ describe('building libkrun', { ...libkrunTools.options, timeout: 60_000 }, () =>
     const checkout = new FakeLibkrun();
     const git = join(checkout.out, 'libkrunfw/.git');
     mkdirSync(git, { recursive: true });
-    writeFileSync(join(checkout.out, 'libkrunfw/Makefile'), 'half');
-    await built(checkout);
-    writeFileSync(join(git, 'openshell-unfinished'), '');
-    writeFileSync(join(checkout.out, 'libkrunfw/Makefile'), 'half');
-    await built(checkout);
-    expect(readdirSync(git)).not.toContain('openshell-unfinished');
+    for (const lock of ['index.lock', 'refs.lock']) {
+      writeFileSync(join(git, 'openshell-unfinished'), 'checkout');
+      writeFileSync(join(git, lock), '');
+      writeFileSync(join(checkout.out, 'libkrunfw/Makefile'), 'half');
+      await built(checkout);
+      expect(readdirSync(git).filter((name) => /unfinished|lock$/.test(name))).toEqual([]);
+    }
   });
 
   test('a tag that was moved is fetched anew; an annotated one and a branch count, too', async () => {
@@ -176,7 +178,10 @@ describe('building libkrun', { ...libkrunTools.options, timeout: 60_000 }, () =>
     mkdirSync(join(checkout.out, 'libkrunfw'), { recursive: true });
     const result = await checkout.build();
     expect(result.status).toBe(1);
-    expect(result.stderr).toMatch(/\/libkrunfw is there and is not a git repository; remove it\n/);
+    expect(result.stderr).toMatch(/\/libkrunfw is there and is not a git repository of its own; remove it\n/);
+    // As in a worktree of another repository.
+    writeFileSync(join(checkout.out, 'libkrunfw/.git'), 'gitdir: /nowhere\n');
+    expect((await checkout.build()).stderr).toMatch(/\/libkrunfw is there and is not a git repository of its own; /);
   });
 
   test("git's own variables lead to no other repository, and settings for Windows change no file", async () => {
@@ -200,13 +205,116 @@ describe('building libkrun', { ...libkrunTools.options, timeout: 60_000 }, () =>
   test('what a killed git and a download that was cut off leave is no obstacle', async () => {
     const checkout = new FakeLibkrun();
     await built(checkout);
-    writeFileSync(join(checkout.out, 'libkrunfw/.git/index.lock'), '');
+    writeFileSync(join(checkout.out, 'libkrunfw/.git/openshell-unfinished'), 'fetch');
+    writeFileSync(join(checkout.out, 'libkrunfw/.git/shallow.lock'), '');
     writeFileSync(join(checkout.out, '.kernel-preparing'), '');
     rmSync(join(checkout.out, '.kernel.json'));
     rmSync(join(checkout.out, 'libkrunfw/tarballs/kernel/Makefile'));
     checkout.commit('libkrunfw', { x: '' });
     await built(checkout, { LIBKRUNFW_REF: 'main' });
     expect(existsSync(join(checkout.out, '.kernel-preparing'))).toBe(false);
+  });
+
+  test('BLD-7: a target for another machine is refused at once, and so is a library for one', async () => {
+    const checkout = new FakeLibkrun();
+    const target = 'riscv64gc-unknown-linux-gnu';
+    const refusal = new RegExp(
+      `^error: cargo is set to build for '${target}', and libkrun is built for this machine; `,
+      'm',
+    );
+    const fromVariable = await checkout.build({ CARGO_BUILD_TARGET: target });
+    expect(fromVariable).toMatchObject({ status: 2, stdout: '' });
+    expect(fromVariable.stderr).toMatch(refusal);
+    checkout.write('.cargo/config.toml', `[build]\ntarget = ["${target}"]\n`);
+    expect((await checkout.build()).stderr).toMatch(refusal);
+    expect(existsSync(checkout.out)).toBe(false);
+    rmSync(join(checkout.root, '.cargo'), { recursive: true });
+    checkout.setLibrary(process.arch === 'arm64' ? 'amd64' : 'arm64');
+    const result = await checkout.build();
+    expect(result.status).toBe(1);
+    expect(result.stderr).toMatch(/error: cargo has built another library than is wanted: \S+libkrun\.so is for /);
+    expect(existsSync(join(checkout.out, 'libkrun.so'))).toBe(false);
+  });
+
+  test("BLD-8: files and commits of a user's are neither overwritten nor lost unseen", async () => {
+    const checkout = new FakeLibkrun();
+    await built(checkout);
+    const source = join(checkout.out, 'libkrun');
+    writeFileSync(join(source, 'NOTES'), 'mine');
+    checkout.commit('libkrun', { NOTES: 'theirs' });
+    const main = { LIBKRUN_REF: 'main' };
+    const result = await checkout.build(main);
+    expect(result.status).toBe(1);
+    expect(result.stderr).toMatch(/\/libkrun has files that libkrun main would overwrite \(NOTES\); move them away$/m);
+    await built(checkout);
+    expect(checkout.read('libkrun/NOTES')).toBe('mine');
+    rmSync(join(source, 'NOTES'));
+    expect(await built(checkout, main)).not.toContain('which no build has checked out');
+    expect(checkout.read('libkrun/NOTES')).toBe('theirs');
+    checkout.readGit('libkrun', 'commit', '--quiet', '--allow-empty', '--message', 'mine');
+    const mine = checkout.readGit('libkrun', 'rev-parse', 'HEAD');
+    const kept = `to keep that commit: git -C ${source} branch NAME ${mine}\n`;
+    expect(await built(checkout)).toContain(
+      `warning: ${source} is no longer at ${mine}, which no build has checked out; ${kept}`,
+    );
+  });
+
+  test('BLD-9: what a killed build has left running is ended before the next one touches its files', async () => {
+    const checkout = new FakeLibkrun();
+    const check = { args: ['-c'], script: ':' };
+    checkout.tools.add('python3', [check, { args: [], script: 'echo at work >&2; /bin/sleep 60' }]);
+    const result = await checkout.build({}, [], {
+      onStart: whenSaid('at work', (child) => {
+        child.kill('SIGKILL');
+        child.stdout?.destroy();
+        child.stderr?.destroy();
+      }),
+    });
+    expect(result.signal).toBe('SIGKILL');
+    const marker = `OPENSHELL_TASKS_LIBKRUN_BUILD=${checkout.out}`;
+    expect(processesWith(marker)).not.toEqual([]);
+    // The server of a compiler wrapper works elsewhere.
+    const server = spawn('/bin/sleep', ['60'], { cwd: '/', env: { OPENSHELL_TASKS_LIBKRUN_BUILD: checkout.out } });
+    onTestFinished(() => void server.kill('SIGKILL'));
+    checkout.tools.add('python3', [check, { args: [], script: ':' }]);
+    expect(await built(checkout)).toMatch(/ending what a build that was killed has left: .*pid \d+: make /);
+    expect(processesWith(marker)).toEqual([String(server.pid)]);
+  });
+
+  test('BLD-10: why a source cannot be fetched: no such commit, no network, or the repository here', async () => {
+    const checkout = new FakeLibkrun();
+    // Repositories of another kind take no commit of these.
+    await built(checkout, { GIT_DEFAULT_HASH: 'sha256' });
+    const why = async (ref: string) => (await checkout.build({ LIBKRUN_REF: ref })).stderr.trim().split('\n').at(-1);
+    const url = 'https://github.com/containers/libkrun.git';
+    const nowhere = '0'.repeat(39).concat('1');
+    const set = `(${url}); set LIBKRUN_REF to one that it has`;
+    expect(await why(nowhere)).toBe(`error: libkrun has no commit ${nowhere} ${set}`);
+    expect(await why('abcdef1')).toBe(`error: libkrun has not exactly one commit that begins with abcdef1 ${set}`);
+    const source = join(checkout.out, 'libkrun');
+    rmSync(join(source, '.git/FETCH_HEAD'));
+    mkdirSync(join(source, '.git/FETCH_HEAD'));
+    expect(await why('main')).toBe(
+      `error: git cannot fetch libkrun main into ${source}, although ${url} answers; remove ${source}`,
+    );
+    rmSync(source, { recursive: true });
+    checkout.goOffline();
+    expect(await why('main')).toMatch(/^error: libkrun cannot be fetched from \S+ \(fatal: .*\); check the network$/);
+  });
+
+  test('BLD-11: the lock of a git that may be at work is not removed', async () => {
+    const checkout = new FakeLibkrun();
+    await built(checkout);
+    const lock = join(checkout.out, 'libkrun/.git/index.lock');
+    writeFileSync(lock, '');
+    const result = await checkout.build();
+    expect(result.status).toBe(1);
+    expect(result.stderr).toContain(
+      `error: ${lock} is there: another git works in ${dirname(dirname(lock))}, or was killed; `,
+    );
+    expect(existsSync(lock)).toBe(true);
+    // Where nothing has to be changed it does not matter.
+    await built(checkout, { LIBKRUN_REF: checkout.head('libkrun') });
   });
 
   test('a kernel without an option that sandboxes need is not built', async () => {

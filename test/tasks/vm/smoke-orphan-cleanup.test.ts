@@ -275,6 +275,21 @@ describe("the smoke test of the VM gateway's clean-up", { timeout: 60_000 }, () 
     expect(existsSync(fake.debug)).toBe(false);
   });
 
+  test.each([
+    ['elsewhere/debug', 'target-dir = "elsewhere"'],
+    ['else/x86_64-unknown-linux-gnu/debug', 'target-dir = "else"\ntarget = "x86_64-unknown-linux-gnu"'],
+  ])("ORP-11: programs in %s, where cargo's configuration has them, are there", async (place, settings) => {
+    const fake = new FakeOrphans();
+    mkdirSync(join(fake.root, '.cargo'));
+    writeFileSync(join(fake.root, '.cargo/config.toml'), `[build]\n${settings}\n`);
+    mkdirSync(dirname(join(fake.root, place)), { recursive: true });
+    renameSync(fake.debug, join(fake.root, place));
+    const result = await fake.smoke({}, ['--dry-run']);
+    expect(result.status, result.stderr).toBe(0);
+    expect(result.stdout).toContain(join(fake.root, place, 'openshell-gateway'));
+    expect(fake.tools.calls()).toEqual([]);
+  });
+
   test('a dry run prints what would be started', async () => {
     const fake = new FakeOrphans();
     const result = await fake.smoke({}, ['--dry-run']);

@@ -16,6 +16,7 @@ const CONFIG: MacosConfig = {
   jobs: 8,
 };
 const WORK = '/os/target/libkrun-build/dylibs';
+const TARGET = { CARGO_TARGET_DIR: '/os/target/libkrun-build/libkrun/target' };
 
 test('the commands', () => {
   const plan = planMacos(CONFIG, { brew: '/opt/homebrew', hasLlvm: true });
@@ -38,6 +39,7 @@ describe('MAC-2: where libraries are looked for has no empty part', () => {
   ])('LIBRARY_PATH=%j, DYLD_LIBRARY_PATH=%j', (libraryPath, loaderPath, linked, loaded) => {
     const config = { ...CONFIG, libraryPath, loaderPath };
     expect(planMacos(config, { brew: '/b', hasLlvm: false }).build.env).toEqual({
+      ...TARGET,
       LIBRARY_PATH: `${WORK}:/b/lib${linked}`,
       DYLD_LIBRARY_PATH: `${WORK}:/b/lib${loaded}`,
     });

@@ -4,7 +4,14 @@ import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { isProgram, type ProcessEntry, ProcessTree, parsePs, readProc } from '../../../../lib/vm/orphans/processes.ts';
+import {
+  isProgram,
+  killProcess,
+  type ProcessEntry,
+  ProcessTree,
+  parsePs,
+  readProc,
+} from '../../../../lib/vm/orphans/processes.ts';
 import { temporaryDirectory } from '../../../support/temporary.ts';
 
 function entry(pid: number, parent: number, changes: Partial<ProcessEntry> = {}): ProcessEntry {
@@ -47,6 +54,36 @@ describe('ORP-1: which processes are ours', () => {
     expect(await looks([entry(30, 1, { session: 10 }), entry(31, 1, { isMarked: true }), entry(32, 1)])).toEqual([
       [30, 31],
     ]);
+  });
+
+  test.each<[string, ProcessEntry[][]]>([
+    [
+      'of the gateway',
+      [
+        [gateway, entry(11, 10)],
+        [entry(10, 1, { session: 10, start: 'later' }), entry(12, 10, { session: 10 })],
+      ],
+    ],
+    ['of its session', [[gateway], [entry(12, 1)], [entry(12, 10, { session: 10 })]]],
+    ['of a gateway that nobody has seen', [[entry(11, 1, { session: 10 })], [entry(10, 1, { session: 10 })]]],
+  ])('ORP-10: the number %s, given to another process, makes that none of ours', async (_, tables) => {
+    expect((await looks(...tables)).slice(1).flat()).toEqual([]);
+  });
+
+  test('a session stays ours while it has a member', async () => {
+    const tables = [[gateway, entry(11, 10, { session: 10 })], [entry(12, 1, { session: 10 })]];
+    expect(await looks(...tables)).toEqual([[10, 11], [12]]);
+  });
+
+  test('ORP-10: a process with the pid of one that was seen is not killed', async () => {
+    const other = spawn('/bin/sleep', ['60'], { stdio: 'ignore' });
+    onTestFinished(() => void other.kill('SIGKILL'));
+    const ended = once(other, 'exit');
+    killProcess(entry(other.pid ?? 0, 1, { start: '1' }));
+    const found = readProc('NOTHING=').find(({ pid }) => pid === other.pid);
+    expect(found).toBeDefined();
+    if (found !== undefined) killProcess(found);
+    expect(await ended).toEqual([null, 'SIGKILL']);
   });
 
   test('killing: those of the tree, until none is left', async () => {
