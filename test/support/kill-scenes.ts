@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { type Dirent, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { buildElf } from './elf-builder.ts';
-import { addEngine, imageCheckout } from './fake-engine.ts';
+import { addEngine, DOCKER_ARM_INFO, imageCheckout } from './fake-engine.ts';
 import { FakeLaunch } from './fake-launch.ts';
 import { FakePublishing } from './fake-publishing.ts';
 import { FakeCheckout } from './fake-rust.ts';
@@ -28,7 +28,7 @@ export interface KillScene {
 
 type Names = 'docker' | 'podman';
 
-const OTHER_MACHINE = { docker: { info: { Architecture: 'aarch64', ServerVersion: '1' } } };
+const OTHER_MACHINE = { docker: { info: DOCKER_ARM_INFO } };
 
 /** Each scene by the task that it runs. */
 export const KILL_SCENES: Readonly<Record<string, () => KillScene>> = {

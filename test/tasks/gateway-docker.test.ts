@@ -7,7 +7,7 @@ import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { buildElf, DYNAMIC_RECIPE, type Recipe } from '../support/elf-builder.ts';
-import { contextOf } from '../support/fake-engine.ts';
+import { contextOf, DOCKER_ARM_INFO } from '../support/fake-engine.ts';
 import { FakeLaunch } from '../support/fake-launch.ts';
 import { expectRefused, newLaunch, run } from '../support/launchers.ts';
 import { requireTools } from '../support/real-tools.ts';
@@ -15,7 +15,7 @@ import { until } from '../support/until.ts';
 
 const tools = requireTools('cc');
 const AARCH64 = 183;
-const ARM = { docker: { info: { Architecture: 'aarch64', ServerVersion: '1' } } };
+const ARM = { docker: { info: DOCKER_ARM_INFO } };
 
 describe('gateway:docker', tools.options, () => {
   test('H17, C8: an engine that does not respond is reported in its own words', async () => {
