@@ -88,7 +88,7 @@ export async function findToolchain(ctx: RunnerContext, root: string, needsZig: 
 }
 
 /**
- * Checks that cargo-zigbuild has a zig: without one it says so only once all crates are compiled.
+ * Checks that cargo-zigbuild has a zig, for whoever compiles something else before: by itself it says so at once.
  * @throws MissingTool
  */
 export async function verifyZigbuild(runner: Runner, { env, isZigOnPath }: Toolchain, root: string): Promise<void> {

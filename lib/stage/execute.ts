@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { RunnerContext } from '../build-env.ts';
 import { removeStaleCmakeCaches } from '../cargo/cmake-cache.ts';
 import { type Features, featuresByComponent } from '../cargo/features.ts';
-import { findToolchain, type Toolchain, verifyZigbuild } from '../cargo/find-toolchain.ts';
+import { findToolchain, type Toolchain } from '../cargo/find-toolchain.ts';
 import { readCargoMessages } from '../cargo/messages.ts';
 import { readWorkspace, type Workspace } from '../cargo/metadata.ts';
 import { refuseMissing } from '../cargo/named-programs.ts';
@@ -80,7 +80,6 @@ export async function prepareStage(
     known?.features ?? featuresByComponent(features, components, workspace?.packages ?? []),
     workspace && version !== undefined ? planOverlay(root, workspace.targetDirectory, version) : undefined,
   );
-  if (plan.runs.some(({ command }) => command.argv.includes('zigbuild'))) await verifyZigbuild(runner, toolchain, root);
   return { plan, toolchain, missing: await missingTargets(runner, toolchain, root, triplesOf(plan)) };
 }
 

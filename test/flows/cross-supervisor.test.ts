@@ -24,7 +24,7 @@ import { inspectStatic } from '../../lib/elf/verify.ts';
 import type { Arch } from '../../lib/host.ts';
 import type { DevBuildOrder } from '../support/dev-build-driver.ts';
 import { serveApi } from '../support/fake-api.ts';
-import { addEngine } from '../support/fake-engine.ts';
+import { addEngine, DOCKER_ARM_INFO } from '../support/fake-engine.ts';
 import { FakeTools } from '../support/fake-tools.ts';
 import { freePort } from '../support/free-port.ts';
 import { makeMiniature } from '../support/miniature.ts';
@@ -139,8 +139,10 @@ describe('a cross-built supervisor', { ...tools.options, timeout: BUILD_TIMEOUT_
     /** A launch of its own, with docker's sandboxes on another machine. */
     async function newPlace(name: string, at = root): Promise<Place> {
       const fakes = new FakeTools(temporaryDirectory());
-      const info = { Architecture: 'aarch64', ServerVersion: '1' };
-      addEngine(fakes, 'docker', { info, api: serveApi(join(fakes.directory, 'docker.sock'), 'docker') });
+      addEngine(fakes, 'docker', {
+        info: DOCKER_ARM_INFO,
+        api: serveApi(join(fakes.directory, 'docker.sock'), 'docker'),
+      });
       const env = {
         ...tools.env,
         PATH: `${fakes.bin}:${tools.env.PATH}`,

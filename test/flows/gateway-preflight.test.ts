@@ -6,6 +6,7 @@ import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { metadataPath } from '../../lib/gateway/registration.ts';
+import { DOCKER_ARM_INFO } from '../support/fake-engine.ts';
 import { FakeLaunch } from '../support/fake-launch.ts';
 import { freePort } from '../support/free-port.ts';
 import { DRIVERS, expectRefused, launcherOf, newLaunch, run, startLauncher } from '../support/launchers.ts';
@@ -14,7 +15,7 @@ import { requireTools } from '../support/real-tools.ts';
 import { runTaskFile } from '../support/run-task.ts';
 
 const tools = requireTools('cc');
-const ARM = { docker: { info: { Architecture: 'aarch64', ServerVersion: '1' } } };
+const ARM = { docker: { info: DOCKER_ARM_INFO } };
 
 /** The lines of the errors. */
 const errorsOf = (stderr: string) => stderr.match(/^error: .*$/gm) ?? [];

@@ -25,6 +25,8 @@ export interface FakeEngine {
 }
 
 export const DOCKER_INFO = { Architecture: 'x86_64', ServerVersion: '28.0.0' };
+/** Of a docker whose containers run on another machine. */
+export const DOCKER_ARM_INFO = { Architecture: 'aarch64', ServerVersion: '1' };
 export const PODMAN_INFO = { host: { arch: 'amd64' }, version: { Version: '5.0.0' } };
 
 /** Adds a program that behaves as docker or podman does. */

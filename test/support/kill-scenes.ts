@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { type Dirent, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { buildElf } from './elf-builder.ts';
-import { addEngine, imageCheckout } from './fake-engine.ts';
+import { addEngine, DOCKER_ARM_INFO, imageCheckout } from './fake-engine.ts';
 import { FakeLaunch } from './fake-launch.ts';
 import { FakeLibkrun, FRAGMENT } from './fake-libkrun.ts';
 import { FakePublishing } from './fake-publishing.ts';
@@ -30,7 +30,7 @@ export interface KillScene {
 
 type Names = 'docker' | 'podman';
 
-const OTHER_MACHINE = { docker: { info: { Architecture: 'aarch64', ServerVersion: '1' } } };
+const OTHER_MACHINE = { docker: { info: DOCKER_ARM_INFO } };
 
 /** Each scene by the task that it runs. */
 export const KILL_SCENES: Readonly<Record<string, () => KillScene | Promise<KillScene>>> = {

@@ -6,6 +6,7 @@ import { readCargoSettings } from '../../../lib/cargo/settings.ts';
 import { whoHolds } from '../../../lib/fs/lock.ts';
 import { DRIVERS } from '../../../lib/gateway/drivers/index.ts';
 import { launch } from '../../../lib/gateway/execute.ts';
+import { DOCKER_ARM_INFO } from '../../support/fake-engine.ts';
 import { FakeLaunch } from '../../support/fake-launch.ts';
 import { inProcess } from '../../support/in-process.ts';
 import { newLaunch } from '../../support/launchers.ts';
@@ -15,7 +16,7 @@ vi.mock('../../../lib/cargo/settings.ts', { spy: true });
 
 const tools = requireTools('cc');
 const DRY_RUN = { 'dry-run': true, activate: false, 'no-activate': false };
-const OTHER_MACHINE = { docker: { info: { Architecture: 'aarch64', ServerVersion: '1' } } };
+const OTHER_MACHINE = { docker: { info: DOCKER_ARM_INFO } };
 
 beforeEach(() => vi.clearAllMocks());
 
