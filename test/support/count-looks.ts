@@ -9,12 +9,12 @@ import fs from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 
 const { WATCHER_LOOKS: file } = process.env;
-const { readFileSync } = fs;
+const { openSync } = fs;
 
 if (file !== undefined && process.argv[1]?.endsWith('/activation-watcher-main.ts')) {
-  fs.readFileSync = ((...args: Parameters<typeof readFileSync>) => {
+  fs.openSync = ((...args: Parameters<typeof openSync>) => {
     if (args[0] === '/proc/net/tcp') fs.appendFileSync(file, '.');
-    return readFileSync(...args);
-  }) as typeof readFileSync;
+    return openSync(...args);
+  }) as typeof openSync;
   syncBuiltinESMExports();
 }
