@@ -137,7 +137,8 @@ describe('the variables that a task reads are those that its help lists', tools.
     const read = new Set<string>();
     for (const run of runs) for (const name of await readBy(task, run)) read.add(name);
     const listed = [...(await listedVariables(task)), ...Object.keys(unlisted)];
-    const message = 'received: what it reads; expected: what its help lists (`variables` of its declaration)';
+    const message =
+      'received: what it reads; expected: what its help lists (`variables` of its declaration); OPENSHELL_ROOT is read for the .env wherever any is listed';
     expect([...read].sort(), message).toEqual(listed.sort());
   });
 });

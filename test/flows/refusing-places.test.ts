@@ -149,7 +149,7 @@ async function filesOf(place: Place, task: string): Promise<string[]> {
   const unnamed = written.filter(
     (path) => isPlanned && !/\.lock(\.db)?$/.test(path) && !directories.some((one) => path.startsWith(one)),
   );
-  expect(unnamed, 'written, and not named by the dry run').toEqual([]);
+  expect(unnamed, 'written, and no line "# writes PATH" or "# creates PATH" of the dry run names it').toEqual([]);
   return [...new Set([...named, ...written])].sort();
 }
 
@@ -207,7 +207,7 @@ describe('a file system that refuses', { ...tools.options, timeout: 120_000 }, (
       const { isUnprivileged = false } = REFUSALS[name] ?? {};
       const result = await runApart(place, task, args, { before: script, isUnprivileged });
       expectSentence(result, file);
-      expect(result.status, result.stderr).toBe(2);
+      expect(result.status, `check it first with verifyPlaces: ${result.stderr}`).toBe(2);
       expect(result.stderr, 'nothing has been started').not.toMatch(/^==> /m);
     });
     expect(before).toEqual([]);

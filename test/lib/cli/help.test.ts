@@ -127,5 +127,6 @@ test('every declared variable is in the help of a task', async () => {
     ...(stdout.split('\nEnvironment:\n')[1] ?? '').matchAll(/^ {2}(\w+)/gm),
   ]);
   const names = new Set(listed.map(([, name]) => name));
-  expect(Object.keys(VARIABLES).filter((name) => !names.has(name))).toEqual([]);
+  const unlisted = Object.keys(VARIABLES).filter((name) => !names.has(name));
+  expect(unlisted, 'list them in `variables` of the task that reads them').toEqual([]);
 });
