@@ -12,11 +12,10 @@ const PROBE_TIMEOUT_MS = 20_000;
 const REMEDY = 'for the quick way install it: libc6-dev (Debian, Ubuntu), glibc-static (Fedora, RHEL)';
 
 /**
- * Why no static supervisor can be built in the gateway's run; `undefined` where one can. The caller then takes the
- * staged one and shows the reason, which ends with how to get the quick way.
+ * Why no static supervisor can be built in the gateway's run; `undefined` where one can. It is then
+ * cross-built, and the reason is shown, which ends with how to get the quick way. For Linux hosts.
  */
 export async function whyNoStaticLibc(runner: Runner, root: string, host: Host): Promise<string | undefined> {
-  if (host.platform !== 'linux') return 'a static supervisor for Linux comes from staging on this machine';
   if (host.arch === undefined) return 'this machine is neither amd64 nor arm64';
   // Rust's own default linker.
   const result = await runner.probe(cmd({ cwd: root })`cc -print-file-name=libc.a`, PROBE_TIMEOUT_MS);

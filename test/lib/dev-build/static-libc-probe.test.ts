@@ -40,12 +40,6 @@ test('no compiler at all: it cannot', async () => {
   expect((await reason(':', LINUX, 'gcc')).found).toMatch(/^cc cannot say where libc\.a is \(/);
 });
 
-test('a Mac: it cannot, and nothing is started', async () => {
-  const { found, started } = await reason('exit 1', MAC);
-  expect(found).toContain('comes from staging');
-  expect(started).toEqual([]);
-});
-
 test('a machine that is neither amd64 nor arm64: it cannot, and nothing is started', async () => {
   const { found, started } = await reason('exit 1', { platform: 'linux', arch: undefined });
   expect(found).toBe('this machine is neither amd64 nor arm64');
