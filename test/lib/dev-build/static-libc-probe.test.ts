@@ -6,7 +6,6 @@ import type { Host } from '../../../lib/host.ts';
 import { fakeTools, inProcess } from '../../support/in-process.ts';
 
 const LINUX: Host = { platform: 'linux', arch: 'amd64' };
-const MAC: Host = { platform: 'darwin', arch: 'arm64' };
 
 /** Why not, with a compiler that does this when it is probed. */
 async function reason(script: string, host: Host = LINUX, compiler = 'cc') {
