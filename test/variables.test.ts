@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** Each task reads exactly the environment variables that its help lists, and the README says the same. */
+/** Each task reads exactly the environment variables that its help lists, and the page of variables says the same. */
 
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -8,7 +8,7 @@ import { describe, expect, test } from 'vitest';
 import type { VariableName } from '../lib/cli/variables.ts';
 import { PRODUCT } from '../lib/product.ts';
 import { FakeLaunch } from './support/fake-launch.ts';
-import { listedVariables, readmeWithTables, taskNames } from './support/readme-tables.ts';
+import { listedVariables, TABLES_PAGE, taskNames, withTables } from './support/readme-tables.ts';
 import { requireTools } from './support/real-tools.ts';
 import { runProcess, SUITE_ROOT } from './support/run-task.ts';
 
@@ -177,7 +177,7 @@ function addLibkrun({ root, tools: fakes }: FakeLaunch): void {
   fakes.addSilent('git', 'make', 'python3').add('llvm-config', [{ args: ['--libdir'], script: `echo '${clang}'` }]);
 }
 
-test('the tables of the README say what the code says; to write them again: npm run readme', async () => {
-  const readme = readFileSync(join(SUITE_ROOT, 'README.md'), 'utf8');
-  expect(readme).toBe(await readmeWithTables(readme));
+test('the tables of variables say what the code says; to write them again: npm run tables', async () => {
+  const page = readFileSync(join(SUITE_ROOT, TABLES_PAGE), 'utf8');
+  expect(page).toBe(await withTables(page));
 });

@@ -2,7 +2,7 @@
 
 /**
  * Every environment variable that is an interface of the tasks: its kind, meaning and default. Reading (`env.ts`),
- * `--help` and the tables of the README come from here. What belongs to the system (`HOME`, `PATH`, `NO_COLOR`) is not
+ * `--help` and the tables of `docs/variables.md` come from here. What belongs to the system (`HOME`, `PATH`, `NO_COLOR`) is not
  * here.
  */
 
@@ -23,7 +23,7 @@ interface Details {
 export interface Variable extends Details {
   /** `count` is a whole number, `path` is relative to the directory that the task was started in. */
   readonly kind: 'text' | 'path' | 'boolean' | 'count' | 'choice';
-  /** A phrase for `--help` and the README. */
+  /** A phrase for `--help` and the tables. */
   readonly meaning: string;
   /** The values of a `choice`. */
   readonly choices?: readonly string[];
@@ -46,7 +46,7 @@ function choice<const C extends readonly string[]>(choices: C, meaning: string, 
   return { kind: 'choice', choices, meaning, ...details } as const;
 }
 
-/** What the gateways, their supervisors and sandboxes read, in the order of the README. */
+/** What the gateways, their supervisors and sandboxes read, in the order of the tables. */
 export const GATEWAY_VARIABLES = {
   OPENSHELL_DRIVERS: text('the driver, where --driver is not given', { otherwise: 'what fits' }),
   KUBERNETES_SERVICE_HOST: text('set in a cluster: the driver is kubernetes'),

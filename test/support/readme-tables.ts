@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** The tables of environment variables in the README, from the variables' declarations and the tasks' own help. */
+/** The tables of environment variables, from the variables' declarations and the tasks' own help. */
 
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { defaultText, meaningText } from '../../lib/cli/help.ts';
 import { BUILD_VARIABLES, GATEWAY_VARIABLES, type Variable } from '../../lib/cli/variables.ts';
 import { runTaskFile, SUITE_ROOT } from './run-task.ts';
+
+/** The page that has the tables. */
+export const TABLES_PAGE = 'docs/variables.md';
 
 /** What the tables call each task, in the order of the README; the launchers come last, because they can be one word. */
 const SHORT_NAMES: Readonly<Record<string, string>> = {
@@ -46,21 +49,21 @@ export async function listedVariables(task: string): Promise<string[]> {
   return [...block.matchAll(/^ {2}(\w+)/gm)].map(([, name = '']) => name);
 }
 
-/** The README with its tables as the code says them now. */
-export async function readmeWithTables(readme: string): Promise<string> {
+/** The page with its tables as the code says them now. */
+export async function withTables(page: string): Promise<string> {
   const tasks = taskNames();
   const listed = new Map(await Promise.all(tasks.map(async (task) => [task, await listedVariables(task)] as const)));
   const tables = { gateways: GATEWAY_VARIABLES, builds: BUILD_VARIABLES };
   return Object.entries(tables).reduce(
     (text, [name, variables]) => withTable(text, name, tableText(variables, listed)),
-    readme,
+    page,
   );
 }
 
 /** Puts a table between its markers. */
 function withTable(readme: string, name: string, table: string): string {
   const place = new RegExp(`(<!-- variables:${name} -->\n)[\\s\\S]*?(<!-- end -->)`);
-  if (!place.test(readme)) throw new Error(`the README has no place for the table of ${name}`);
+  if (!place.test(readme)) throw new Error(`${TABLES_PAGE} has no place for the table of ${name}`);
   return readme.replace(place, (_, before: string, after: string) => `${before}\n${table}\n${after}`);
 }
 
