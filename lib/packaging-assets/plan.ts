@@ -28,11 +28,11 @@ export function unitReasons(unit: string, percent: '%' | '%%'): string[] {
   const variables = words('Environment').flat();
   // The last one counts.
   const found = variables.findLast((one) => one.startsWith(`${VARIABLE}=`));
-  const isRight = words('ExecStartPre').some((argv) => JSON.stringify(argv) === JSON.stringify(CERTIFICATES));
+  const hasCertificates = words('ExecStartPre').some((argv) => JSON.stringify(argv) === JSON.stringify(CERTIFICATES));
   const reasons =
     found === environment ? [] : [`sets ${found ? shown(found) : `no ${VARIABLE}`}, wanted ${environment}`];
-  if (!isRight) reasons.push(`creates no certificates, wanted ExecStartPre=${CERTIFICATES.join(' ')}`);
+  if (!hasCertificates) reasons.push(`creates no certificates, wanted ExecStartPre=${CERTIFICATES.join(' ')}`);
   const stale = entries.filter(([, value]) => value.includes(STALE));
-  reasons.push(...stale.map(([key]) => `has ${STALE} in ${key}; use %h instead of %S`));
+  reasons.push(...stale.map(([key]) => `has ${STALE} in ${key}; use %h/.local/state instead of %S`));
   return reasons.map((reason) => `[Service] ${reason}`);
 }

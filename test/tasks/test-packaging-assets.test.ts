@@ -44,7 +44,7 @@ test('each reason is one line with its file, and both files are told', async () 
       `error: ${root}/${PRODUCT.debianUnit}: [Service] sets 'OPENSHELL_LOCAL_TLS_DIR=%S/openshell/tls'`,
     ),
     expect.stringContaining(
-      `error: ${root}/${PRODUCT.debianUnit}: [Service] has %S/openshell/tls in Environment; use %h instead`,
+      `error: ${root}/${PRODUCT.debianUnit}: [Service] has %S/openshell/tls in Environment; use %h/.local/state instead`,
     ),
     expect.stringContaining(
       `error: ${root}/${PRODUCT.rpmSpec}: [Service] creates no certificates, wanted ExecStartPre=`,

@@ -13,7 +13,7 @@ const TLS = 'OPENSHELL_LOCAL_TLS_DIR=%h/.local/state/openshell/tls';
 const MISSING = `[Service] creates no certificates, wanted ${CERTIFICATES}`;
 const UNSET = `[Service] sets no OPENSHELL_LOCAL_TLS_DIR, wanted ${TLS}`;
 const sets = (value: string) => `[Service] sets 'OPENSHELL_LOCAL_TLS_DIR=${value}', wanted ${TLS}`;
-const STALE = '[Service] has %S/openshell/tls in Environment; use %h instead of %S';
+const STALE = '[Service] has %S/openshell/tls in Environment; use %h/.local/state instead of %S';
 
 /** The unit with one text in the place of another. */
 const unit = (from: string, to: string) => {
