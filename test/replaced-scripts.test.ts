@@ -162,10 +162,12 @@ describe.skipIf(checkout === '')('a real checkout (skipped without OPENSHELL_BAS
     expect(called.map(String).sort()).toEqual(rows.map(String).sort());
   });
 
-  test.each(Object.entries(CALLS))('%s', (name, row) => {
-    expect(real[name]?.hide ?? false).toBe(row.isHidden ?? false);
-    expect(real[name]?.env ?? {}).toEqual(row.env ?? {});
-    expect(real[name]?.run_windows !== undefined).toBe(row.isSkippedOnWindows ?? false);
+  test('they are hidden and have variables as the table says', () => {
+    for (const [name, row] of Object.entries(CALLS)) {
+      expect(real[name]?.hide ?? false, name).toBe(row.isHidden ?? false);
+      expect(real[name]?.env ?? {}, name).toEqual(row.env ?? {});
+      expect(real[name]?.run_windows !== undefined, name).toBe(row.isSkippedOnWindows ?? false);
+    }
   });
 
   test('it has no other scripts beside these', () => {
