@@ -15,6 +15,10 @@ export const PRODUCT = {
   vmPins: 'crates/openshell-driver-vm/runtime/pins.env',
   /** What the VM's kernel gets on top of libkrunfw's configuration, below the checkout. */
   kernelFragment: 'crates/openshell-driver-vm/runtime/kernel/openshell.kconfig',
+  installer: 'install.sh',
+  /** The gateway's units in the packages, below the checkout; the spec has one in it. */
+  debianUnit: 'deploy/deb/openshell-gateway.service',
+  rpmSpec: 'openshell.spec',
 } as const;
 
 /** A binary of the workspace. */
@@ -36,6 +40,12 @@ export const COMPONENTS = {
   gateway: { name: 'gateway', package: 'openshell-server', binary: 'openshell-gateway' },
   supervisor: { name: 'supervisor', package: 'openshell-sandbox', binary: 'openshell-sandbox' },
 } as const satisfies Record<string, Component>;
+
+/** The constants that only the code which sends telemetry has, and the source that they come from. */
+export const TELEMETRY = {
+  source: 'crates/openshell-core/src/telemetry.rs',
+  markers: ['events.telemetry.data.nvidia.com', '415437562476676'],
+} as const;
 
 /** Settings of a publish that are compiled into the binaries (`option_env!` of the crate openshell-core). */
 export const COMPILED_IN = ['IMAGE_TAG', 'OPENSHELL_IMAGE_TAG', 'OPENSHELL_GIT_VERSION'] as const;

@@ -15,7 +15,7 @@ await runTask(
     flags: { arch: { value: 'ARCH', help: 'Also check the machine.', choices: ARCHES } },
   },
   async (ctx, { flags, positionals }) => {
-    const { printVerdicts } = await import('../lib/elf/print-verdicts.ts');
+    const { printVerdicts } = await import('../lib/cli/print-verdicts.ts');
     const { inspectStatic } = await import('../lib/elf/verify.ts');
     const inspect = (path: string) => inspectStatic(path, { machine: flags.arch });
     printVerdicts(ctx, positionals.binary, inspect, () => 'statically linked: no PT_INTERP, no DT_NEEDED');

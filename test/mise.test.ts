@@ -25,8 +25,10 @@ const mise = parse(readFileSync(join(SUITE_ROOT, 'mise.toml'), 'utf8')) as unkno
 /** Used by path, from workflows and scripts; bash has no mise task for them either. */
 const USED_BY_PATH = [
   'tasks/setup-zig-cc-wrapper.ts',
+  'tasks/snap-gateway-wrapper.ts',
   'tasks/verify-glibc-symbols.ts',
   'tasks/verify-static-binary.ts',
+  'tasks/verify-telemetry-compiled-out.ts',
   'tasks/vm/build-libkrun-macos.ts',
   'tasks/vm/build-libkrun.ts',
   'tasks/vm/compress-vm-runtime.ts',

@@ -91,6 +91,11 @@ const CASES: Readonly<Record<string, Case>> = {
   // The program is neither static nor for so old a glibc.
   'verify-static-binary': { runs: [{ args: ['/bin/true'], status: 1 }] },
   'verify-glibc-symbols': { runs: [{ args: ['2.0', '/bin/true'], status: 1 }] },
+  'verify-telemetry-compiled-out': { runs: [{ args: ['absent', '/bin/sh'] }] },
+  'snap-gateway-wrapper': { runs: [{ args: [] }] },
+  // There is nothing to test.
+  'test-install-sh': { runs: [{ args: DRY_RUN, status: 1 }] },
+  'test-packaging-assets': { runs: [{ args: [], status: 1 }] },
   // Whatever driver it selects, its launcher reads what that one's own help lists; kubernetes has no other launcher.
   gateway: {
     runs: [

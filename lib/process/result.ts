@@ -19,10 +19,13 @@ export interface Outcome {
   readonly timedOut: boolean;
 }
 
-/** The result of a probe: the output without the line breaks at its end, or the reason why there is none. */
+/**
+ * The result of a probe: the output without the line breaks at its end, or the reason why there is none, with the status
+ * of a program that ended by itself.
+ */
 export type ProbeResult =
   | { readonly ok: true; readonly output: string }
-  | { readonly ok: false; readonly reason: string; readonly timedOut?: true };
+  | { readonly ok: false; readonly reason: string; readonly status?: number; readonly timedOut?: true };
 
 /**
  * The result of a probe from the outcome of its command.
@@ -33,7 +36,7 @@ export function probeResult(value: Command, outcome: Outcome, timeoutMs: number)
     return { ok: false, reason: `no response from ${argvText(value)} within ${seconds(timeoutMs)}`, timedOut: true };
   }
   if (outcome.status === 0) return { ok: true, output: trimmed(outcome.stdout) };
-  return { ok: false, reason: outcomeTail(outcome) || `status ${outcome.status}` };
+  return { ok: false, reason: outcomeTail(outcome) || `status ${outcome.status}`, status: outcome.status };
 }
 
 /** The error for a command that failed: what, how, where, and its last lines unless the user has seen them. */

@@ -50,6 +50,7 @@ const STAMPED = { OPENSHELL_CARGO_VERSION: '1.2.3' };
 /** The task for macOS does, there; the smoke test has a new directory for each run, and says what is wrong with TMPDIR. */
 const WRITES_NOTHING = [
   ...['docker-build-ci', 'sandbox', 'verify-glibc-symbols', 'verify-static-binary'],
+  ...['test-install-sh', 'test-packaging-assets', 'verify-telemetry-compiled-out'],
   ...['vm/build-libkrun-macos', 'vm/smoke-orphan-cleanup'],
 ];
 const CASES: Readonly<Record<string, Case>> = {
@@ -66,6 +67,7 @@ const CASES: Readonly<Record<string, Case>> = {
   'vm/download-kernel-runtime': { args: [] },
   'vm/compress-vm-runtime': { args: [] },
   'vm/package-vm-runtime': { args: PACKAGE },
+  'snap-gateway-wrapper': { args: ['--output', 'user/snap/wrapper'] },
   'setup-zig-cc-wrapper': { args: [TARGET, TARGET, 'user/wrappers'], isPlanned: false },
 };
 

@@ -306,10 +306,12 @@ describe('verbs', () => {
   test('probe gives the output, or the reason why there is none; a status is only a status', async () => {
     const { runner } = openRunner();
     expect(await runner.probe(cmd(here)`echo yes`, 5000)).toEqual({ ok: true, output: 'yes' });
-    expect(await runner.probe(bash('echo denied >&2; exit 1'), 5000)).toEqual({ ok: false, reason: 'denied' });
-    expect(await runner.probe(cmd(here)`false`, 5000)).toEqual({ ok: false, reason: 'status 1' });
-    expect(await runner.probe(bash('exit 130'), 5000)).toEqual({ ok: false, reason: 'status 130' });
-    expect(await runner.probe(bash('kill -TERM $$'), 5000)).toEqual({ ok: false, reason: 'status 143' });
+    const ends = async (status: number, reason: string, command: Command) =>
+      expect(await runner.probe(command, 5000)).toEqual({ ok: false, reason, status });
+    await ends(1, 'denied', bash('echo denied >&2; exit 1'));
+    await ends(1, 'status 1', cmd(here)`false`);
+    await ends(130, 'status 130', bash('exit 130'));
+    await ends(143, 'status 143', bash('kill -TERM $$'));
   });
 
   test('probe has a time limit, and kills the whole group', async () => {

@@ -65,6 +65,7 @@ export const KILL_SCENES: Readonly<Record<string, () => KillScene | Promise<Kill
   'vm/download-kernel-runtime': () => runtime('download-kernel-runtime', []),
   'vm/compress-vm-runtime': () => runtime('compress-vm-runtime', []),
   'vm/package-vm-runtime': () => runtime('package-vm-runtime', PACKAGE),
+  'snap-gateway-wrapper': () => scene(new FakeCheckout(), 'snap-gateway-wrapper', ['--output', 'out/wrapper']),
   'setup-zig-cc-wrapper': () => {
     const checkout = new FakeCheckout();
     const target = 'x86_64-unknown-linux-gnu.2.28';

@@ -27,6 +27,8 @@ const SHORT_NAMES: Readonly<Record<string, string>> = {
   'vm/smoke-orphan-cleanup': 'vm smoke test',
   sandbox: 'sandbox',
   'setup-zig-cc-wrapper': 'zig wrapper',
+  'test-install-sh': 'installer test',
+  'test-packaging-assets': 'packaging test',
   gateway: 'gateway',
   'gateway-docker': 'docker',
   'gateway-podman': 'podman',

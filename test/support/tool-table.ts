@@ -107,6 +107,7 @@ export const SYSTEM_PROGRAMS = [
   'setpriv',
   'skopeo',
   'strace',
+  'systemd-analyze',
   'unshare',
   'zstd',
 ] as const;

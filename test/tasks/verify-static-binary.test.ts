@@ -25,7 +25,7 @@ test.each(['dynamic', 'text', 'empty', 'cut', 'missing', '.'])(
     const result = await verify([name]);
     expect(result.status).toBe(1);
     expect(result.stdout).toBe(`==> Inspecting ${name}\n`);
-    expect(result.stderr).toMatch(/^error: [^\n]+\n(error: [^\n]+\n)*error: 1 of 1 binaries failed the check\n$/);
+    expect(result.stderr).toMatch(/^error: [^\n]+\n(error: [^\n]+\n)*error: 1 of 1 files failed the check\n$/);
     expect(result.stderr).not.toContain('bug');
   },
 );
@@ -35,7 +35,7 @@ test('every file is looked at, and one failure fails', async () => {
   expect(result.status).toBe(1);
   expect(result.stdout.match(/==> Inspecting/g)).toHaveLength(3);
   expect(result.stdout).toContain('statically linked');
-  expect(result.stderr).toContain('2 of 3 binaries failed');
+  expect(result.stderr).toContain('2 of 3 files failed');
 });
 
 test('C20: --arch compares the machine', async () => {

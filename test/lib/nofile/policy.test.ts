@@ -71,7 +71,7 @@ describe('single rows', () => {
   const stockMac: NofileFacts = { platform: 'darwin', zigbuild: true, wrapper: false, soft: 256, hard: UNLIMITED };
   const auto = nofileRequest({});
 
-  test('a stock Mac with cargo-zigbuild: 256 becomes 8192', () => {
+  test('SHL-5: a stock Mac with cargo-zigbuild, on any machine: 256 becomes 8192', () => {
     expect(planNofile(auto, stockMac)).toEqual({ kind: 'raise', from: 256, to: 8192, shortOf: undefined });
   });
 

@@ -46,13 +46,13 @@ describe('the result of a probe', () => {
     [{ status: 0 }, { ok: true, output: '' }],
     [
       { status: 1, stderr: 'denied\n' },
-      { ok: false, reason: 'denied' },
+      { ok: false, reason: 'denied', status: 1 },
     ],
     [
       { status: 1, stdout: 'said here\n' },
-      { ok: false, reason: 'said here' },
+      { ok: false, reason: 'said here', status: 1 },
     ],
-    [{ status: 137 }, { ok: false, reason: 'status 137' }],
+    [{ status: 137 }, { ok: false, reason: 'status 137', status: 137 }],
     [
       { status: 137, signal: 'SIGKILL', stdout: 'half', timedOut: true },
       { ok: false, reason: "no response from rustup target add 'a b' within 0.30 s", timedOut: true },

@@ -1,0 +1,19 @@
+#!/usr/bin/env node
+// SPDX-License-Identifier: Apache-2.0
+
+/** `mise run test:packaging-assets`: the units of the gateway that the packages install. */
+
+import { runTask } from '../lib/cli/task.ts';
+
+await runTask(
+  import.meta.url,
+  {
+    name: 'tasks/test-packaging-assets.ts',
+    summary: "Check the gateway's units of the Debian and RPM packages: where its certificates are created.",
+    variables: ['OPENSHELL_ROOT'],
+  },
+  async (ctx) => {
+    const { testPackagingAssets } = await import('../lib/packaging-assets/execute.ts');
+    testPackagingAssets(ctx);
+  },
+);

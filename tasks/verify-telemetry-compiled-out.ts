@@ -1,0 +1,24 @@
+#!/usr/bin/env node
+// SPDX-License-Identifier: Apache-2.0
+
+/** Fails unless the code that sends telemetry is in each binary, or in none of them. Needs no binutils. */
+
+import { runTask } from '../lib/cli/task.ts';
+
+await runTask(
+  import.meta.url,
+  {
+    name: 'tasks/verify-telemetry-compiled-out.ts',
+    summary: 'Check that binaries have the code that sends telemetry, or that it was compiled out.',
+    positionals: {
+      wanted: { help: 'What the markers of that code have to be.', count: 'one', choices: ['present', 'absent'] },
+      binary: { help: 'The files to check.', count: 'some' },
+    },
+  },
+  async (ctx, { positionals: { binary, wanted } }) => {
+    const { printVerdicts } = await import('../lib/cli/print-verdicts.ts');
+    const { inspectTelemetry } = await import('../lib/elf/telemetry.ts');
+    const inspect = (path: string) => inspectTelemetry(path, wanted);
+    printVerdicts(ctx, binary, inspect, (counts) => `${wanted}: ${counts}`);
+  },
+);

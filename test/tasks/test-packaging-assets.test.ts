@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** The check of the packages' units as a program. */
+
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { PRODUCT } from '../../lib/product.ts';
+import { FakeCheckout } from '../support/fake-rust.ts';
+import { addAssets, specWith, UNIT } from '../support/packaging-assets.ts';
+import { runTaskFile } from '../support/run-task.ts';
+import { BARE } from '../support/verifier-binaries.ts';
+
+const check = (cwd: string, args: readonly string[] = []) =>
+  runTaskFile('test-packaging-assets', args, { cwd, env: BARE });
+
+function checkout(unit = UNIT, spec = specWith(UNIT)): string {
+  const { root } = new FakeCheckout({}, 'a checkout');
+  addAssets(root, unit, spec);
+  return root;
+}
+
+const OK = 'certificates and their directory are as they have to be';
+const stdoutOf = (root: string, first = [OK], second = [OK]) =>
+  [
+    `==> Inspecting ${root}/${PRODUCT.debianUnit}`,
+    ...first,
+    `==> Inspecting ${root}/${PRODUCT.rpmSpec}`,
+    ...second,
+    '',
+  ].join('\n');
+
+test('both units are right', async () => {
+  const root = checkout();
+  expect(await check(join(root, 'crates'))).toEqual({ status: 0, signal: null, stdout: stdoutOf(root), stderr: '' });
+});
+
+test('each reason is one line with its file, and both files are told', async () => {
+  const root = checkout(UNIT.replace('%h/.local/state', '%S'), specWith(UNIT.replace('ExecStartPre', 'ExecStartPost')));
+  const result = await check(root);
+  expect(result).toMatchObject({ status: 1, stdout: stdoutOf(root, [], []) });
+  expect(result.stderr.split('\n').slice(0, -1)).toEqual([
+    expect.stringContaining(
+      `error: ${root}/${PRODUCT.debianUnit}: [Service] sets 'OPENSHELL_LOCAL_TLS_DIR=%S/openshell/tls'`,
+    ),
+    expect.stringContaining(
+      `error: ${root}/${PRODUCT.debianUnit}: [Service] has %S/openshell/tls in Environment; use %h/.local/state instead`,
+    ),
+    expect.stringContaining(
+      `error: ${root}/${PRODUCT.rpmSpec}: [Service] creates no certificates, wanted ExecStartPre=`,
+    ),
+    'error: 2 of 2 files failed the check',
+  ]);
+});
+
+test('a file that is not there, is a directory, or has no unit', async () => {
+  const root = checkout(UNIT, 'Name: openshell\n');
+  rmSync(join(root, PRODUCT.debianUnit));
+  const result = await check(root);
+  expect(result.status).toBe(1);
+  expect(result.stderr.split('\n').slice(0, 2)).toEqual([
+    `error: ${root}/${PRODUCT.debianUnit}: it does not exist (ENOENT)`,
+    expect.stringMatching(
+      /\/openshell\.spec: writes no unit of the gateway from a here-document with a quoted delimiter; add one$/,
+    ),
+  ]);
+  mkdirSync(join(root, PRODUCT.debianUnit));
+  expect((await check(root)).stderr).toContain(`error: ${root}/${PRODUCT.debianUnit}: it is a directory`);
+});
+
+test('a quote that is not closed is told with its file', async () => {
+  const root = checkout(UNIT.replace('\n[Install]', 'Environment="x\n[Install]'));
+  const result = await check(root);
+  expect(result).toMatchObject({ status: 1, stdout: stdoutOf(root, []) });
+  expect(result.stderr).toContain(`error: ${root}/${PRODUCT.debianUnit}: Environment is '"x', which has a quote that`);
+});
+
+test('no checkout, and arguments that it does not take, are status 2', async () => {
+  const root = checkout();
+  expect((await check('/')).status).toBe(2);
+  expect(await check(root, ['deb'])).toMatchObject({ status: 2, stdout: '' });
+});
+
+const real = process.env.OPENSHELL_BASH_CHECKOUT ?? '';
+
+describe.skipIf(real === '')('a real checkout (skipped without OPENSHELL_BASH_CHECKOUT)', () => {
+  test('its units are right', async () => {
+    expect(await check(real)).toMatchObject({ status: 0, stderr: '' });
+    expect(readFileSync(join(real, PRODUCT.rpmSpec), 'utf8')).toContain('%%h');
+  });
+});
