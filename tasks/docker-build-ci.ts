@@ -11,6 +11,13 @@ await runTask(
   {
     name: 'tasks/docker-build-ci.ts',
     summary: 'Build the image that CI runs in, openshell/ci.',
+    examples: [
+      ['mise run build:docker:ci', "The image openshell/ci:dev, for the engine's machine."],
+      [
+        'IMAGE_TAG=test mise run build:docker:ci -- --progress plain',
+        "Under another tag, with an option of the engine's.",
+      ],
+    ],
     passThrough: { name: 'build-option', help: "Options for the engine's build command, as they are." },
     flags: { 'dry-run': { help: 'Print the plan and start nothing but probes.' } },
     variables: [

@@ -12,6 +12,13 @@ await runTask(
   {
     name: 'tasks/docker-build-image.ts',
     summary: 'Stage the binary that an image holds, and build, load, push or write the image.',
+    examples: [
+      ['mise run build:docker:gateway', "Load the gateway's image into the engine."],
+      [
+        'DOCKER_PUSH=1 IMAGE_REGISTRY=ghcr.io/org mise run build:docker:supervisor -- --no-cache',
+        "Push the supervisor's, built without a cache.",
+      ],
+    ],
     positionals: {
       target: { help: 'The image; supervisor-output means supervisor.', count: 'one', choices: IMAGE_TARGETS },
     },

@@ -11,6 +11,16 @@ await runTask(
   {
     name: 'tasks/docker-publish-multiarch.ts',
     summary: 'Build the gateway and supervisor images for several platforms and publish them under one set of tags.',
+    examples: [
+      [
+        'DOCKER_REGISTRY=ghcr.io/org IMAGE_TAG=v1.2.0 mise run build:docker:multiarch',
+        'Publish both images as v1.2.0.',
+      ],
+      [
+        'DOCKER_REGISTRY=ghcr.io/org mise run build:docker:multiarch -- --dry-run',
+        'Print what would be built and tagged.',
+      ],
+    ],
     passThrough: { name: 'build-option', help: "Options for the engine's build commands of both images, as they are." },
     flags: { 'dry-run': { help: 'Print the plan and start nothing but probes.' } },
     variables: [

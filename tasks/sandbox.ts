@@ -11,6 +11,10 @@ await runTask(
   {
     name: 'tasks/sandbox.ts',
     summary: 'Create the sandbox "dev" on the active gateway and run a command in it, or reconnect to it.',
+    examples: [
+      ['mise run sandbox', 'Claude in the sandbox, a new one or the one that is there.'],
+      ['mise run sandbox -- ls -la', 'Another command in a new sandbox.'],
+    ],
     passThrough: {
       name: 'command',
       help: 'The command for a new sandbox, as it is (default claude).',

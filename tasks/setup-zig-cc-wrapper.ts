@@ -14,6 +14,16 @@ await runTask(
   {
     name: 'tasks/setup-zig-cc-wrapper.ts',
     summary: 'Write compiler wrappers of zig, and print the variables that point at them.',
+    examples: [
+      [
+        'eval "$(node tasks/setup-zig-cc-wrapper.ts aarch64-unknown-linux-gnu aarch64-linux-gnu.2.28 target/zig)"',
+        'For the next cargo command of this shell.',
+      ],
+      [
+        'node tasks/setup-zig-cc-wrapper.ts x86_64-unknown-linux-musl x86_64-linux-musl target/zig',
+        'In a workflow: into the file GITHUB_ENV.',
+      ],
+    ],
     positionals: {
       'cargo-target': { help: 'As cargo-zigbuild takes it: x86_64-unknown-linux-gnu.2.28.', count: 'one' },
       'zig-target': { help: 'The target that zig compiles for, usually the same.', count: 'one' },

@@ -10,6 +10,10 @@ await runTask(
   {
     name: 'tasks/snap-gateway-wrapper.ts',
     summary: 'Print the program that the snap starts as its gateway, or write it to a file.',
+    examples: [
+      ['node tasks/snap-gateway-wrapper.ts', 'Print it.'],
+      ['node tasks/snap-gateway-wrapper.ts --output prime/bin/openshell-gateway-wrapper', 'Write it, as a program.'],
+    ],
     flags: {
       output: { value: 'FILE', help: 'The file to write; stdout where it is not given.' },
       'dry-run': { help: 'Print the plan and write nothing.' },

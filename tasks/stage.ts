@@ -15,6 +15,10 @@ await runTask(
   {
     name: 'tasks/stage.ts',
     summary: 'Compile release binaries for Linux on this host and stage them, verified, for image builds.',
+    examples: [
+      ['mise run build:docker:prebuilt', 'Both binaries, for this machine.'],
+      ['DOCKER_PLATFORM=linux/arm64 mise run build:docker:prebuilt -- supervisor', 'The supervisor for arm64.'],
+    ],
     positionals: {
       target: {
         help: 'What to stage; all is the default. sandbox and supervisor-output mean supervisor.',

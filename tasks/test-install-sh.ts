@@ -11,6 +11,10 @@ await runTask(
   {
     name: 'tasks/test-install-sh.ts',
     summary: 'Test the functions of install.sh in sh, dash, bash and busybox; nothing is installed.',
+    examples: [
+      ['mise run test:install-sh', 'Every case in every shell that is there.'],
+      ['mise run test:install-sh -- --dry-run', 'Print the commands.'],
+    ],
     flags: { 'dry-run': { help: 'Print the plan and start nothing.' } },
     variables: ['OPENSHELL_ROOT', ...READS.guard],
   },

@@ -10,6 +10,10 @@ await runTask(
   {
     name: 'tasks/test-packaging-assets.ts',
     summary: "Check the gateway's units of the Debian and RPM packages: where its certificates are created.",
+    examples: [
+      ['mise run test:packaging-assets', 'The units of the checkout.'],
+      ['OPENSHELL_ROOT=../OpenShell node tasks/test-packaging-assets.ts', 'Those of another checkout.'],
+    ],
     variables: ['OPENSHELL_ROOT'],
   },
   async (ctx) => {

@@ -11,6 +11,10 @@ await runTask(
   {
     name: 'tasks/verify-glibc-symbols.ts',
     summary: 'Check that binaries need no newer glibc than a limit.',
+    examples: [
+      ['node tasks/verify-glibc-symbols.ts 2.28 target/release/openshell-gateway', 'One binary.'],
+      ['node tasks/verify-glibc-symbols.ts 2.31 artifacts/*', 'Several.'],
+    ],
     positionals: {
       max: { help: 'The newest glibc version allowed, such as 2.28.', count: 'one' },
       binary: { help: 'The files to check.', count: 'some' },

@@ -11,6 +11,13 @@ await runTask(
   {
     name: 'tasks/verify-static-binary.ts',
     summary: 'Check that binaries are complete, static ELF executables: the supervisor runs inside arbitrary images.',
+    examples: [
+      [
+        'node tasks/verify-static-binary.ts deploy/docker/.build/prebuilt-binaries/amd64/openshell-sandbox',
+        'One binary.',
+      ],
+      ['node tasks/verify-static-binary.ts artifacts/*', 'Several.'],
+    ],
     positionals: { binary: { help: 'The files to check.', count: 'some' } },
     flags: { arch: { value: 'ARCH', help: 'Also check the machine.', choices: ARCHES } },
   },

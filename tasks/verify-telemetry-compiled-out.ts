@@ -10,6 +10,10 @@ await runTask(
   {
     name: 'tasks/verify-telemetry-compiled-out.ts',
     summary: 'Check that binaries have the code that sends telemetry, or that it was compiled out.',
+    examples: [
+      ['node tasks/verify-telemetry-compiled-out.ts absent target/release/openshell-gateway', 'A build without it.'],
+      ['node tasks/verify-telemetry-compiled-out.ts present artifacts/*', 'Builds with it.'],
+    ],
     positionals: {
       wanted: { help: 'What the markers of that code have to be.', count: 'one', choices: ['present', 'absent'] },
       binary: { help: 'The files to check.', count: 'some' },

@@ -66,6 +66,20 @@ test('every task file is named by a mise task, or is used by path', () => {
   ).toEqual(USED_BY_PATH);
 });
 
+test('the help of a task names the mise tasks that run it', () => {
+  for (const [name, task] of Object.entries(mise.tasks)) {
+    for (const file of filesNamedBy(task).filter((one) => one.startsWith('tasks/'))) {
+      const text = readFileSync(join(SUITE_ROOT, file), 'utf8');
+      const declared = file.startsWith('tasks/gateway')
+        ? readFileSync(join(SUITE_ROOT, 'lib/gateway/declarations.ts'), 'utf8')
+        : text;
+      expect(declared, `no example of ${file} is mise run ${name}`).toMatch(
+        new RegExp(`'[^'\\n]*mise run ${name}(?: [^'\\n]*)?',`),
+      );
+    }
+  }
+});
+
 test('every task file can be executed, says what it is, and fits on a screen', () => {
   for (const file of taskFiles()) {
     const text = readFileSync(join(SUITE_ROOT, file), 'utf8');

@@ -7,7 +7,7 @@
  * missing value, a value for a switch, stray arguments. Values stay the strings that were typed.
  */
 
-import { shown, usageError } from '../errors.ts';
+import { oneLine, shown, usageError } from '../errors.ts';
 import type { VariableName } from './variables.ts';
 
 /** Where the package is missing, whoever parses says so; an import of the module could only end with a stack. */
@@ -33,6 +33,8 @@ export interface PositionalSpec {
   /** `some` is one or more, `any` is none or more; only the last one may be either. */
   readonly count: 'one' | 'optional' | 'some' | 'any';
   readonly choices?: readonly string[];
+  /** Whether it is for options of another declaration, which stand after `--`. */
+  readonly isAfterDashes?: boolean;
 }
 
 /** What a task takes: the source of its parser and of its help. */
@@ -41,6 +43,8 @@ export interface Declaration {
   readonly name: string;
   /** One sentence: what the task does. */
   readonly summary: string;
+  /** Two command lines that users may take, and what each does. */
+  readonly examples?: readonly (readonly [command: string, meaning: string])[];
   /** By their names (`target`), in their order. */
   readonly positionals?: Readonly<Record<string, PositionalSpec>>;
   /** Further arguments that are handed to another program as they are. */
@@ -170,7 +174,7 @@ function checkFlags(
     const spec = Object.hasOwn(flags, name) ? flags[name] : undefined;
     if (!argument.startsWith('-') || argument === '-') explicit.push(argument);
     else if (argument === '-h' || argument === '--help') explicit.push('--help=true');
-    else if (spec === undefined) throw wrong(declaration, `unknown option ${shown(argument)}; ${allowedFlags(flags)}`);
+    else if (spec === undefined) throw wrong(declaration, unknownText(declaration, argument));
     else if (seen.has(name)) throw wrong(declaration, `--${name} is given more than once; give it once`);
     else if (spec.value === undefined) {
       if (assigned !== undefined) throw wrong(declaration, `--${name} takes no value (got ${shown(assigned)})`);
@@ -235,8 +239,11 @@ function takePositionals(declaration: Declaration, given: readonly string[]): Re
   throw wrong(declaration, `unexpected argument ${shown(stray)}; ${declaration.name} ${takes}`);
 }
 
-function allowedFlags(flags: Readonly<Record<string, FlagSpec>>): string {
-  return `allowed are ${[...Object.keys(flags), 'help'].map((name) => `--${name}`).join(', ')}`;
+function unknownText({ flags = {}, name, positionals = {} }: Declaration, argument: string): string {
+  const allowed = [...Object.keys(flags), 'help'].map((flag) => `--${flag}`).join(', ');
+  const further = Object.keys(positionals).find((key) => positionals[key]?.isAfterDashes === true);
+  const hint = further && `; a ${further} stands after --: ${name} -- ${oneLine(argument)}`;
+  return `unknown option ${shown(argument)}; allowed are ${allowed}${hint ?? ''}`;
 }
 
 function wrong(declaration: Declaration, problem: string) {
@@ -244,7 +251,8 @@ function wrong(declaration: Declaration, problem: string) {
 }
 
 /** How a positional argument is written in a usage line: `[target]`, `<file>...`. */
-export function positionalUsage(name: string, { count }: PositionalSpec): string {
+export function positionalUsage(name: string, { count, isAfterDashes = false }: PositionalSpec): string {
   const dots = count === 'some' || count === 'any' ? '...' : '';
+  if (isAfterDashes) return `[-- ${name}${dots}]`;
   return count === 'one' || count === 'some' ? `<${name}>${dots}` : `[${name}]${dots}`;
 }

@@ -8,10 +8,15 @@ import { VARIABLES, type Variable } from './variables.ts';
 const LINE_WIDTH = 100;
 const TERM_WIDTH_MAX = 34;
 
+const STATUSES =
+  'Exit status: 0 done; 1 failed; 2 wrong usage or something missing, and nothing was started; 128+n ended by signal ' +
+  'n; otherwise that of the program that failed.';
+
 type Row = readonly [term: string, text: string];
 
 /** The whole help text of a task, ending in a line break. */
-export function helpText({ name, summary, positionals, passThrough, flags, variables }: Declaration): string {
+export function helpText(declaration: Declaration): string {
+  const { name, summary, positionals, passThrough, flags, variables, examples = [] } = declaration;
   const terms = Object.entries(positionals ?? {}).map(
     ([key, spec]): Row => [positionalUsage(key, spec), withChoices(spec)],
   );
@@ -26,6 +31,8 @@ export function helpText({ name, summary, positionals, passThrough, flags, varia
     block('Arguments', terms),
     block('Options', [...options, ['-h, --help', 'Show this help.']]),
     block('Environment', environment),
+    block('Examples', examples),
+    `${wrap(STATUSES, LINE_WIDTH).join('\n')}\n`,
   ];
   return blocks.filter((text) => text !== '').join('\n');
 }

@@ -32,6 +32,13 @@ export const LAUNCHERS = {
   docker: {
     name: 'tasks/gateway-docker.ts',
     summary: 'Build and run a gateway whose sandboxes are Docker containers.',
+    examples: [
+      ['mise run gateway:docker', 'Build it and run it on port 18080.'],
+      [
+        'OPENSHELL_SERVER_PORT=18090 OPENSHELL_GATEWAY_NAME=second mise run gateway:docker -- --activate',
+        'A second one, which the CLI uses.',
+      ],
+    ],
     flags: FLAGS,
     variables: [
       ...(['OPENSHELL_DOCKER_GATEWAY_NAME', 'OPENSHELL_DOCKER_GATEWAY_STATE_DIR', ...COMMON] as const),
@@ -42,6 +49,10 @@ export const LAUNCHERS = {
   podman: {
     name: 'tasks/gateway-podman.ts',
     summary: 'Build and run a gateway whose sandboxes are Podman containers.',
+    examples: [
+      ['mise run gateway:podman', 'Build it and run it on port 18080.'],
+      ['OPENSHELL_SUPERVISOR_PROFILE=release mise run gateway:podman', 'With the supervisor of a release.'],
+    ],
     flags: FLAGS,
     variables: [
       ...(['OPENSHELL_PODMAN_GATEWAY_NAME', 'OPENSHELL_PODMAN_GATEWAY_STATE_DIR', ...COMMON, POLICY] as const),
@@ -54,6 +65,10 @@ export const LAUNCHERS = {
   vm: {
     name: 'tasks/gateway-vm.ts',
     summary: 'Build and run a gateway whose sandboxes are small virtual machines.',
+    examples: [
+      ['mise run gateway:vm', 'Build it, its driver and what that embeds, and run it.'],
+      ['mise run gateway:vm -- --gpu --gpu-mem-mib 16384', 'With a GPU for sandboxes that request one.'],
+    ],
     flags: { ...FLAGS, ...VM_FLAGS },
     variables: [
       ...(['OPENSHELL_VM_GATEWAY_NAME', 'OPENSHELL_VM_GATEWAY_STATE_DIR', ...COMMON] as const),
@@ -66,6 +81,10 @@ export const LAUNCHERS = {
   kubernetes: {
     name: 'tasks/gateway.ts --driver kubernetes',
     summary: 'Build and run a gateway whose sandboxes run in a Kubernetes cluster.',
+    examples: [
+      ['mise run gateway -- --driver kubernetes', 'For the current kube context.'],
+      ['mise run gateway -- --driver k8s --dry-run', 'Print the steps.'],
+    ],
     flags: FLAGS,
     variables: [...COMMON, 'OPENSHELL_SANDBOX_NAMESPACE', POLICY, ...READS.compile],
   },
@@ -75,8 +94,12 @@ export const LAUNCHERS = {
 export const GATEWAY = {
   name: 'tasks/gateway.ts',
   summary: 'Build and run a gateway with the driver that fits this machine.',
+  examples: [
+    ['mise run gateway', 'With the engine that could carry it.'],
+    ['mise run gateway -- --driver vm -- --gpu', 'With a driver, and an option of its launcher.'],
+  ],
   positionals: {
-    'launcher-option': { help: "After --: options of the driver's launcher, such as --gpu.", count: 'any' },
+    'launcher-option': { help: "Options of the driver's launcher, such as --gpu.", count: 'any', isAfterDashes: true },
   },
   flags: {
     driver: { value: 'NAME', help: 'kubernetes (k8s), podman, docker or vm (microvm), in any case.' },

@@ -11,6 +11,13 @@ await runTask(
   {
     name: 'tasks/vm/build-libkrun-macos.ts',
     summary: 'Build libkrun and libkrunfw on a Mac, from the kernel.c of a build on Linux for arm64.',
+    examples: [
+      ['node tasks/vm/build-libkrun-macos.ts --kernel-dir kernel', 'From kernel/kernel.c and kernel/ABI_VERSION.'],
+      [
+        'node tasks/vm/build-libkrun-macos.ts --kernel-dir kernel --strict',
+        'For a release: no library of this machine alone.',
+      ],
+    ],
     flags: {
       'kernel-dir': { help: 'The directory with kernel.c and ABI_VERSION; required.', value: 'DIR' },
       strict: { help: 'Fail where a library needs what other Macs do not have.' },

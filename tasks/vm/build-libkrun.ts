@@ -11,6 +11,13 @@ await runTask(
   {
     name: 'tasks/vm/build-libkrun.ts',
     summary: 'Build libkrun and its kernel, libkrunfw, from their pinned sources, on Linux.',
+    examples: [
+      ['node tasks/vm/build-libkrun.ts', 'With the packages that are there.'],
+      [
+        'LIBKRUN_REF=main node tasks/vm/build-libkrun.ts --install-deps',
+        'Another commit, and packages where they are missing.',
+      ],
+    ],
     flags: {
       'install-deps': { help: 'Install the packages that are missing, with apt-get or dnf (and sudo).' },
       'dry-run': { help: 'Print the plan and start nothing but probes.' },

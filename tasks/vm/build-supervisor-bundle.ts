@@ -11,6 +11,10 @@ await runTask(
   {
     name: 'tasks/vm/build-supervisor-bundle.ts',
     summary: "Bring the VM driver's compressed supervisor up to date, verified.",
+    examples: [
+      ['mise run vm:supervisor', "For a guest of this machine's architecture."],
+      ['SUPERVISOR_LIBC=musl mise run vm:supervisor -- --arch aarch64', 'Static, for arm64.'],
+    ],
     flags: {
       arch: {
         help: "The guest's machine (default: GUEST_ARCH, else this machine's).",

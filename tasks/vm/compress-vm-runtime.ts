@@ -11,6 +11,10 @@ await runTask(
   {
     name: 'tasks/vm/compress-vm-runtime.ts',
     summary: 'Compress and stage the VM runtime of an archive, else of the local build, where its content is new.',
+    examples: [
+      ['node tasks/vm/compress-vm-runtime.ts', 'Stage what build-libkrun has left.'],
+      ['VM_RUNTIME_TARBALL=vm-runtime-linux-x86_64.tar.zst node tasks/vm/compress-vm-runtime.ts', 'Stage an archive.'],
+    ],
     flags: {
       platform: {
         value: 'PLATFORM',

@@ -11,6 +11,10 @@ await runTask(
   {
     name: 'tasks/vm/download-kernel-runtime.ts',
     summary: 'Download, verify and stage the VM runtime of a release.',
+    examples: [
+      ['node tasks/vm/download-kernel-runtime.ts', 'The runtime of this machine.'],
+      ['node tasks/vm/download-kernel-runtime.ts --platform linux-aarch64', 'That of another one.'],
+    ],
     flags: {
       platform: {
         value: 'PLATFORM',

@@ -11,6 +11,10 @@ await runTask(
   {
     name: 'tasks/vm/smoke-orphan-cleanup.ts',
     summary: 'Start a VM gateway with a sandbox, end the gateway, and see that nothing is left of the sandbox.',
+    examples: [
+      ['mise run vm:smoke:orphan-cleanup', 'Both scenarios, SIGTERM and SIGKILL.'],
+      ['OPENSHELL_SERVER_PORT=8092 mise run vm:smoke:orphan-cleanup', 'On another port.'],
+    ],
     flags: { 'dry-run': { help: 'Print the plan and start nothing but probes.' } },
     variables: [
       ...(['OPENSHELL_ROOT', 'OPENSHELL_SERVER_PORT', 'OPENSHELL_VM_RUNTIME_COMPRESSED_DIR'] as const),

@@ -11,6 +11,10 @@ await runTask(
   {
     name: 'tasks/vm/vm-setup.ts',
     summary: 'Set the VM runtime up where it is not complete: download and verify it, or build it.',
+    examples: [
+      ['mise run vm:setup', 'Download what is not there, or do nothing.'],
+      ['mise run vm:setup -- --from-source --install-deps', 'Build it, with the packages that this takes.'],
+    ],
     flags: {
       'from-source': { help: 'Build the libraries (15 to 45 minutes), and stage that build.' },
       'install-deps': { help: 'With --from-source: install the packages that are missing (with sudo).' },

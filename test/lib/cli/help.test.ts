@@ -14,8 +14,12 @@ test('a help text, whole', () => {
     summary: 'Do x.',
     positionals: {
       target: { help: 'What to do.', count: 'one', choices: ['all', 'some'] },
-      file: { help: 'Which files.', count: 'any' },
+      file: { help: 'Which files.', count: 'any', isAfterDashes: true },
     },
+    examples: [
+      ['mise run x', 'Do x here.'],
+      ['IMAGE_TAG=a-long-tag mise run x -- all -- some', 'Do all of x.'],
+    ],
     flags: {
       arch: { value: 'ARCH', help: 'For which machine.', choices: ['amd64', 'arm64'] },
       'dry-run': { help: 'Print the plan, which is a text that is too long for one line of a hundred columns.' },
@@ -32,11 +36,11 @@ test('a help text, whole', () => {
   expect(helpText(declaration)).toMatchInlineSnapshot(`
     "Do x.
 
-    Usage: tasks/x.ts [options] <target> [file]...
+    Usage: tasks/x.ts [options] <target> [-- file...]
 
     Arguments:
-      <target>   What to do. One of: all, some.
-      [file]...  Which files.
+      <target>      What to do. One of: all, some.
+      [-- file...]  Which files.
 
     Options:
       --arch ARCH  For which machine. One of: amd64, arm64.
@@ -56,6 +60,14 @@ test('a help text, whole', () => {
       SOURCE_DATE_EPOCH                   The time that published images and runtime archives bear, in
                                           seconds since 1970 (default: 0; for a runtime the time of its
                                           libkrun).
+
+    Examples:
+      mise run x                          Do x here.
+      IMAGE_TAG=a-long-tag mise run x -- all -- some
+                                          Do all of x.
+
+    Exit status: 0 done; 1 failed; 2 wrong usage or something missing, and nothing was started; 128+n
+    ended by signal n; otherwise that of the program that failed.
     "
   `);
 });
@@ -102,9 +114,15 @@ test('without arguments, flags and variables there is still the help option', ()
 
     Options:
       -h, --help  Show this help.
+
+    Exit status: 0 done; 1 failed; 2 wrong usage or something missing, and nothing was started; 128+n
+    ended by signal n; otherwise that of the program that failed.
     "
   `);
 });
+
+/** A command is one line, however long it is. */
+const isExample = (line: string) => /^ {2}(?:\S+=\S+ )*(?:mise run|node|eval) /.test(line);
 
 const TASKS = readdirSync(join(SUITE_ROOT, 'tasks'), { recursive: true, encoding: 'utf8' })
   .filter((name) => name.endsWith('.ts'))
@@ -116,7 +134,8 @@ test.each(TASKS)('tasks/%s: -h and --help print the same, fit in 100 columns, an
   expect(long).toMatchObject({ status: 0, stderr: '' });
   expect(short).toEqual(long);
   expect(long.stdout).toContain(`Usage: tasks/${task}.ts [options]`);
-  expect(long.stdout.split('\n').filter((line) => line.length > 100)).toEqual([]);
+  expect(long.stdout, 'two `examples` in its declaration').toMatch(/\nExamples:\n(.*\n)*?\nExit status: /);
+  expect(long.stdout.split('\n').filter((line) => line.length > 100 && !isExample(line))).toEqual([]);
   expect(long.stdout.split('\n').filter((line) => /[ \t]$/.test(line))).toEqual([]);
 });
 
