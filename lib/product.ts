@@ -15,6 +15,8 @@ export const PRODUCT = {
   vmPins: 'crates/openshell-driver-vm/runtime/pins.env',
   /** What the VM's kernel gets on top of libkrunfw's configuration, below the checkout. */
   kernelFragment: 'crates/openshell-driver-vm/runtime/kernel/openshell.kconfig',
+  /** A directory for each workload image of the GPU tests, below the checkout. */
+  gpuImages: 'e2e/gpu/images',
 } as const;
 
 /** A binary of the workspace. */

@@ -25,6 +25,7 @@ export const PODMAN: EngineRecord = {
     ...(build.output.kind === 'push' ? build.tags.map((tag) => ['push', ...tlsArguments(tag), tag]) : []),
   ],
   builderProbe: () => undefined,
+  digestProbes: (image) => [['image', 'inspect', '--format', '{{.Digest}}', image]],
   api: {
     isPodmanService: true,
     // There it runs in a virtual machine, whose socket is forwarded to one of this machine.

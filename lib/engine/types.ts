@@ -101,6 +101,8 @@ export interface EngineRecord {
   buildCommands(build: ImageBuild): readonly (readonly string[])[];
   /** The arguments that inspect the builder that would build; `undefined` where there are no builders. */
   builderProbe(builder: string | undefined): readonly string[] | undefined;
+  /** The arguments that print the digest of an image; where the first do not, the next ones. */
+  digestProbes(image: string): readonly (readonly string[])[];
   readonly api: EngineApi;
 }
 
