@@ -24,6 +24,8 @@ export const PODMAN: EngineRecord = {
     ['build', ...buildOptions(build), ...withoutDockerOptions(build.extra), build.context],
     ...(build.output.kind === 'push' ? build.tags.map((tag) => ['push', ...tlsArguments(tag), tag]) : []),
   ],
+  // Buildah passes it on to the step that runs, and cleans up; at others podman ends at once, and leaves both.
+  buildSignal: 'SIGHUP',
   builderProbe: () => undefined,
   digestProbes: (image) => [['image', 'inspect', '--format', '{{.Digest}}', image]],
   api: {

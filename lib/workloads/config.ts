@@ -36,15 +36,15 @@ export type Workload = (typeof WORKLOADS)[number] & {
   readonly context: string;
   /** Every regular file in it, by its path below the checkout. */
   readonly files: readonly { readonly path: string; readonly sha256: string }[];
+  /** Whether its image is built. */
+  readonly isSelected: boolean;
 };
 
 export interface WorkloadsConfig {
   readonly root: string;
   readonly inputs: Inputs;
   /** All that the checkout has, in their order. */
-  readonly available: readonly Workload[];
-  /** Those that are built, in the same order, each once. */
-  readonly selected: readonly Workload[];
+  readonly workloads: readonly Workload[];
   /** `undefined` for a tag of its own for each image: the fingerprint of what it is built from. */
   readonly tag: string | undefined;
   readonly builder: NamedBuilder | undefined;
@@ -62,8 +62,7 @@ export function resolveWorkloadsConfig(env: Environment, root: string, problems:
   return problems.values<WorkloadsConfig>({
     root: () => root,
     inputs: () => inputs,
-    available: () => findWorkloads(root),
-    selected: ({ available }) => select(readVariable(env, SELECTION), available),
+    workloads: () => select(findWorkloads(root), readVariable(env, SELECTION)),
     tag: () => tag && verifyTag(TAG, tag),
     builder: () => resolveBuilder(env, { builder: undefined }),
   });
@@ -75,25 +74,30 @@ function findWorkloads(root: string): Workload[] {
   const found = WORKLOADS.map((workload) => ({ ...workload, context: join(directory, workload.name) })).filter(
     ({ context }) => statSync(join(context, 'Dockerfile'), { throwIfNoEntry: false })?.isFile(),
   );
-  if (found.length > 0) return found.map((one) => ({ ...one, files: filesBelow(root, one.context) }));
+  if (found.length > 0) return found.map((one) => ({ ...one, files: filesBelow(root, one.context), isSelected: true }));
   const names = WORKLOADS.map(({ name }) => name).join(', ');
   throw usageError(`${directory} has no Dockerfile of any workload (${names}); check OPENSHELL_ROOT`);
 }
 
+/** Links are not followed: Node's own recursion follows them, also in a circle. */
 function filesBelow(root: string, directory: string): Workload['files'] {
-  const entries = readdirSync(directory, { recursive: true, withFileTypes: true });
-  const paths = entries.filter((entry) => entry.isFile()).map(({ name, parentPath }) => join(parentPath, name));
-  return paths.map((path) => ({ path: relative(root, path), sha256: hash('sha256', contentOf(path)) }));
+  return readdirSync(directory, { withFileTypes: true }).flatMap((entry) => {
+    const path = join(directory, entry.name);
+    if (entry.isDirectory()) return filesBelow(root, path);
+    return entry.isFile() ? { path: relative(root, path), sha256: hash('sha256', contentOf(path)) } : [];
+  });
 }
 
 /** Whatever order they are named in, and how often: the same workloads are the same selection. */
-function select(text: string | undefined, available: readonly Workload[]): readonly Workload[] {
-  if (text === undefined) return available;
+function select(workloads: readonly Workload[], text: string | undefined): readonly Workload[] {
+  if (text === undefined) return workloads;
   const names = text.split(',').flatMap((name) => name.trim() || []);
-  const unknown = names.filter((name) => !available.some((workload) => workload.name === name));
-  if (names.length > 0 && unknown.length === 0) return available.filter(({ name }) => names.includes(name));
-  const said = unknown.length === 0 ? shown(text) : [...new Set(unknown)].map(shown).join(', ');
-  const known = available.map(({ name }) => name).join(', ');
+  const unknown = new Set(names.filter((name) => !workloads.some((workload) => workload.name === name)));
+  if (names.length > 0 && unknown.size === 0) {
+    return workloads.map((workload) => ({ ...workload, isSelected: names.includes(workload.name) }));
+  }
+  const said = [...(names.length === 0 ? [text] : unknown)].map(shown).join(', ');
+  const known = workloads.map(({ name }) => name).join(', ');
   throw usageError(`${SELECTION} names ${said}; the checkout has ${known}; change it or unset it`);
 }
 

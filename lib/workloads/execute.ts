@@ -13,7 +13,7 @@ import { files, notePlaces } from '../fs/writable-places.ts';
 import { runImageCommands } from '../image/execute.ts';
 import { commandLines } from '../image/report.ts';
 import { BASE_IMAGE, resolveWorkloadsConfig } from './config.ts';
-import { planWorkloads, recordPaths, type WorkloadsPlan } from './plan.ts';
+import { planWorkloads, recordPaths, type WorkloadImage, type WorkloadsPlan } from './plan.ts';
 import { earlierImages, manifestText, variablesText } from './record.ts';
 
 /** Enough for a registry far away. */
@@ -35,33 +35,34 @@ export async function buildWorkloads(ctx: RunnerContext, isDryRun: boolean): Pro
   const engine = await detectEngine(ctx, root);
   await probeBuilder(ctx, engine, root, config.builder);
   const plan = planWorkloads(config, engine, startDirectory);
-  const commands = plan.builds.flatMap((build) => build.commands);
+  const builds = plan.images.filter(({ isSelected }) => isSelected);
   if (isDryRun) {
+    const commands = builds.flatMap((image) => image.commands);
     return terminal.result(...commandLines(ctx, commands), `# writes ${manifest}`, `# writes ${variables}`);
   }
-  for (const build of plan.builds) await runImageCommands(ctx, build.reference, build.commands);
+  for (const { commands, reference } of builds) await runImageCommands(ctx, reference, commands);
   await record(ctx, plan);
-  terminal.result(...plan.builds.map(({ reference }) => reference));
-  terminal.say(`done: ${plan.builds.length} loaded into ${engine.record.name}; ${terminal.timings()}`);
+  terminal.result(...builds.map(({ reference }) => reference));
+  terminal.say(`done: ${builds.length} loaded into ${engine.record.name}; ${terminal.timings()}`);
 }
 
 /** A run for some of the workloads leaves the others in the manifest whose images are what it would build. */
 async function record(ctx: RunnerContext, plan: WorkloadsPlan): Promise<void> {
-  const { config, builds } = plan;
-  const { manifest, variables } = recordPaths(config.root);
-  const base = config.inputs[BASE_IMAGE];
+  const { terminal } = ctx;
+  const { inputs, root } = plan.config;
+  const { manifest, variables } = recordPaths(root);
+  const base = inputs[BASE_IMAGE];
   const digest = await digestOf(ctx, plan, base);
-  if (digest === undefined) ctx.terminal.warn(`the digest of ${base} is not recorded: the engine does not tell it`);
-  const images = [...builds];
+  if (digest === undefined) terminal.warn(`the digest of ${base} is not recorded: the engine does not tell it`);
+  const kept = new Set<WorkloadImage>();
   for (const { image, isCurrent } of earlierImages(textIn(manifest) ?? '', { plan, digest })) {
-    if (isCurrent && (await digestOf(ctx, plan, image.reference)) !== undefined) images.push(image);
-    else
-      ctx.terminal.warn(`${image.workload.name} is taken out of the manifest: its image is out of date; build it, too`);
+    if (isCurrent && (await digestOf(ctx, plan, image.reference)) !== undefined) kept.add(image);
+    else terminal.warn(`${image.name} is taken out of the manifest: its image is out of date; build it, too`);
   }
-  images.sort((left, right) => config.available.indexOf(left.workload) - config.available.indexOf(right.workload));
-  writeWhole(manifest, manifestText({ plan, digest, images }), 0o644);
-  writeWhole(variables, variablesText({ plan, digest, images }), 0o644);
-  for (const path of [manifest, variables]) ctx.terminal.say(`wrote ${path}`);
+  const recorded = { plan, digest, images: plan.images.filter((image) => image.isSelected || kept.has(image)) };
+  writeWhole(manifest, manifestText(recorded), 0o644);
+  writeWhole(variables, variablesText(recorded), 0o644);
+  for (const path of [manifest, variables]) terminal.say(`wrote ${path}`);
 }
 
 /** The digest that the engine knows an image by; `undefined` where it has no such image. */

@@ -15,20 +15,14 @@ const SCHEMA = 'openshell-gpu-workload-input-v1';
 const FINGERPRINT_LENGTH = 12;
 const LABEL = 'com.nvidia.openshell.gpu-workload';
 
-/** A workload with the image that these inputs give. */
-export interface WorkloadImage {
-  readonly workload: Workload;
-  /** With the tag. */
-  readonly reference: string;
-  readonly commands: readonly Command[];
-}
+/** A workload with the image that it would get. */
+export type WorkloadImage = Workload & { readonly reference: string; readonly commands: readonly Command[] };
 
 export interface WorkloadsPlan {
   readonly config: WorkloadsConfig;
   readonly engine: Engine;
-  readonly builds: readonly WorkloadImage[];
-  /** The images of workloads that are not built now. */
-  readonly others: readonly WorkloadImage[];
+  /** Of all workloads, in their order. */
+  readonly images: readonly WorkloadImage[];
 }
 
 /** The files that a run writes, with the directory that their workloads are in; absolute. */
@@ -40,11 +34,7 @@ export function recordPaths(root: string) {
 
 /** @param cwd the directory that the commands start in */
 export function planWorkloads(config: WorkloadsConfig, engine: Engine, cwd: string): WorkloadsPlan {
-  const images = config.available.map((workload) => planImage(config, workload, engine, cwd));
-  const [builds, others] = [true, false].map((isSelected) =>
-    images.filter(({ workload }) => config.selected.includes(workload) === isSelected),
-  ) as [WorkloadImage[], WorkloadImage[]];
-  return { config, engine, builds, others };
+  return { config, engine, images: config.workloads.map((workload) => planImage(config, workload, engine, cwd)) };
 }
 
 function planImage(config: WorkloadsConfig, workload: Workload, engine: Engine, cwd: string): WorkloadImage {
@@ -58,26 +48,24 @@ function planImage(config: WorkloadsConfig, workload: Workload, engine: Engine, 
     ['input-fingerprint', own],
     ...cuda.map((name) => [name.toLowerCase().replaceAll('_', '-'), inputs[name]]),
   ];
+  const without = { target: undefined, platforms: [], caches: [], secrets: [] };
   const build = {
+    ...without,
     context: workload.context,
     dockerfile: join(workload.context, 'Dockerfile'),
-    target: undefined,
     tags: [reference],
-    platforms: [],
     builder: builder?.name,
-    caches: [],
-    secrets: [],
     extra: [
       ...labels.flatMap(([name, value]) => ['--label', `${LABEL}.${name}=${value}`]),
       ...[BASE_IMAGE, ...cuda].flatMap((name) => ['--build-arg', `${name}=${inputs[name as keyof Inputs]}`]),
     ],
     output: { kind: 'load' },
   } as const;
-  return { workload, reference, commands: imageCommands(engine, build, cwd) };
+  return { ...workload, reference, commands: imageCommands(engine, build, cwd) };
 }
 
 /** What stands for all that these workloads are built from, in their order: 12 hexadecimal digits. */
-export function fingerprint(inputs: Inputs, workloads: readonly Pick<Workload, 'name' | 'isCuda' | 'files'>[]): string {
+export function fingerprint(inputs: Inputs, workloads: readonly Pick<Workload, 'name' | 'isCuda' | 'files'>[]) {
   const names = [BASE_IMAGE, ...(workloads.some(({ isCuda }) => isCuda) ? CUDA_INPUTS : [])] as const;
   const lines = [
     `schema=${SCHEMA}`,

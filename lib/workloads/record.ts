@@ -15,7 +15,7 @@ export interface Recorded {
   readonly plan: WorkloadsPlan;
   /** The digest of the base image; `undefined` where the engine does not tell it. */
   readonly digest: string | undefined;
-  /** In the order of the workloads. */
+  /** Those that there are, in the order of the workloads. */
   readonly images: readonly WorkloadImage[];
 }
 
@@ -23,20 +23,20 @@ type Yaml = string | number | boolean | Yaml[] | { [key: string]: Yaml };
 
 /** The manifest, in YAML. */
 export function manifestText(recorded: Recorded): string {
-  const { directory } = recordPaths(recorded.plan.config.root);
-  const workloads = recorded.images.map(({ reference, workload: { expect, name } }) => {
-    return { name, image: reference, command: [PROGRAM], expect, requirements: { gpu: true } };
-  });
+  const { inputs, root } = recorded.plan.config;
+  const input_fingerprint = fingerprint(inputs, recorded.images);
   return yamlText({
     schema_version: 1,
     generated_by: GENERATED_BY,
-    source: { path: directory, input_fingerprint: fingerprintOf(recorded), ...commonSource(recorded) },
-    workloads,
+    source: { path: recordPaths(root).directory, input_fingerprint, ...commonSource(recorded) },
+    workloads: recorded.images.map(({ expect, name, reference }) => {
+      return { name, image: reference, command: [PROGRAM], expect, requirements: { gpu: true } };
+    }),
   });
 }
 
 /** What all images of a manifest have in common. */
-function commonSource({ digest, plan: { config, engine } }: Omit<Recorded, 'images'>) {
+function commonSource({ digest, plan: { config, engine } }: Pick<Recorded, 'plan' | 'digest'>) {
   const names = [BASE_IMAGE, ...CUDA_INPUTS] as const;
   const inputs = Object.fromEntries(names.map((name) => [name.toLowerCase(), config.inputs[name]]));
   const digests = digest === undefined ? {} : { [`${BASE_IMAGE.toLowerCase()}_digest`]: digest };
@@ -47,14 +47,14 @@ function commonSource({ digest, plan: { config, engine } }: Omit<Recorded, 'imag
  * The workloads of an earlier manifest that are not built now, and whether their images are still what this run would
  * build: from the same inputs, with the same engine.
  */
-export function earlierImages(manifest: string, recorded: Omit<Recorded, 'images'>) {
+export function earlierImages(manifest: string, recorded: Pick<Recorded, 'plan' | 'digest'>) {
   const entries = manifest.matchAll(/^ {2}- name: (".*")\n {4}image: (".*")$/gm);
   const references = new Map([...entries].map(([, name = '', image = '']) => [parseJson(name), parseJson(image)]));
   const source = yamlText({ source: commonSource(recorded), workloads: [] }).replace(/^source:\n/, '');
   const isSameSource = manifest.includes(source);
-  return recorded.plan.others
-    .filter(({ workload }) => references.has(workload.name))
-    .map((image) => ({ image, isCurrent: isSameSource && references.get(image.workload.name) === image.reference }));
+  return recorded.plan.images
+    .filter(({ isSelected, name }) => !isSelected && references.has(name))
+    .map((image) => ({ image, isCurrent: isSameSource && references.get(image.name) === image.reference }));
 }
 
 /**
@@ -67,22 +67,15 @@ export function variablesText(recorded: Recorded): string {
   const { directory, manifest } = recordPaths(root);
   const lines = [
     ['OPENSHELL_GPU_WORKLOAD_IMAGE_SOURCE_PATH', directory],
-    ['OPENSHELL_GPU_WORKLOAD_IMAGE_INPUT_FINGERPRINT', fingerprintOf(recorded)],
+    ['OPENSHELL_GPU_WORKLOAD_IMAGE_INPUT_FINGERPRINT', fingerprint(inputs, images)],
     ['OPENSHELL_GPU_WORKLOAD_BASE_IMAGE', inputs[BASE_IMAGE]],
     ...(digest === undefined ? [] : [['OPENSHELL_GPU_WORKLOAD_BASE_IMAGE_DIGEST', digest]]),
     ...CUDA_INPUTS.map((name) => [`OPENSHELL_GPU_WORKLOAD_${name}`, inputs[name]]),
     ['OPENSHELL_GPU_WORKLOAD_CONTAINER_ENGINE', plan.engine.record.name],
     ['OPENSHELL_E2E_WORKLOAD_MANIFEST', manifest],
-    ...images.map(({ reference, workload }) => [workload.variable, reference]),
+    ...images.map(({ reference, variable }) => [variable, reference]),
   ].map(([name, value = '']) => `export ${name}='${value.replaceAll("'", "'\\''")}'\n`);
-  return [`# Written by ${GENERATED_BY}.\n# The workload images that were built last, for a shell.\n`, ...lines].join(
-    '',
-  );
-}
-
-function fingerprintOf({ images, plan }: Recorded): string {
-  const workloads = images.map(({ workload }) => workload);
-  return fingerprint(plan.config.inputs, workloads);
+  return `# Written by ${GENERATED_BY}.\n# The workload images that were built last, for a shell.\n${lines.join('')}`;
 }
 
 function yamlText(value: Yaml): string {

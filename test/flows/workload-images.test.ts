@@ -101,18 +101,19 @@ describe.each(['podman', 'docker'] as const)('real workload images with %s', (en
     // The daemon of the tests has no network, without which no step of a Dockerfile starts a program.
     if (engine === 'docker') return;
     test(
-      'SIGINT in a build: no image has its tag, and nothing is recorded',
+      'SIGINT in a build: no image has its tag, nothing is recorded, and no container is left',
       async () => {
         await build();
         const before = recorded('workloads.yaml');
-        appendFileSync(join(root, IMAGES, 'smoke-fail/Dockerfile'), 'RUN echo $((6 * 7)) is asleep && sleep 5\n');
-        const onStart = whenSaid('STEP 5/8: RUN', (child) => child.kill('SIGINT'));
+        appendFileSync(join(root, IMAGES, 'smoke-fail/Dockerfile'), 'RUN echo $((6 * 7)) is asleep && sleep 30\n');
+        const onStart = whenSaid('42 is asleep', (child) => child.kill('SIGINT'));
         const result = await build({ OPENSHELL_GPU_WORKLOAD_IMAGE_TAG: 'cut' }, { onStart });
         expect(result).toMatchObject({ status: 130, stdout: '' });
         expect(result.stderr).toMatch(/^error: stopped by SIGINT$/m);
         expect(call('image', 'inspect', 'localhost/openshell/gpu-workload-smoke-fail:cut').status).not.toBe(0);
         expect(recorded('workloads.yaml')).toBe(before);
         expect(readdirSync(join(root, IMAGES, '.build')).sort()).toEqual(['latest.env', 'workloads.yaml']);
+        expect(call('ps', '--all', '--external', '--quiet').stdout).toBe('');
       },
       BUILD_TIMEOUT_MS,
     );

@@ -313,7 +313,9 @@ describe('GPU-4: what cannot be hashed ends the task before anything is built', 
       tags.push(await tag());
     }
     expect(new Set(tags).size).toBe(3);
-    symlinkSync('/nonexistent', at('link'));
+    for (const [index, target] of ['.', '../smoke-fail', '.hidden', '/nonexistent'].entries()) {
+      symlinkSync(target, at(`link-${index}`));
+    }
     expect(await tag()).toBe(tags[2]);
   });
 });
