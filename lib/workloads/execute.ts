@@ -20,8 +20,7 @@ import { earlierImages, manifestText, variablesText } from './record.ts';
 const DIGEST_TIMEOUT_MS = 30_000;
 
 /**
- * Builds the images of the selected workloads, or prints the plan. The files that record them are written once all are
- * built.
+ * Builds the images of the selected workloads and records them once all are built, or prints the plan.
  * @throws TaskError: 2 before anything is built, else the failed program's own status
  */
 export async function buildWorkloads(ctx: RunnerContext, isDryRun: boolean): Promise<void> {

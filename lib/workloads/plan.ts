@@ -10,8 +10,6 @@ import type { Command } from '../process/command.ts';
 import { PRODUCT } from '../product.ts';
 import { BASE_IMAGE, CUDA_INPUTS, type Inputs, type Workload, type WorkloadsConfig } from './config.ts';
 
-/** The version of what a fingerprint is made of. */
-const SCHEMA = 'openshell-gpu-workload-input-v1';
 const FINGERPRINT_LENGTH = 12;
 const LABEL = 'com.nvidia.openshell.gpu-workload';
 
@@ -68,7 +66,7 @@ function planImage(config: WorkloadsConfig, workload: Workload, engine: Engine, 
 export function fingerprint(inputs: Inputs, workloads: readonly Pick<Workload, 'name' | 'isCuda' | 'files'>[]) {
   const names = [BASE_IMAGE, ...(workloads.some(({ isCuda }) => isCuda) ? CUDA_INPUTS : [])] as const;
   const lines = [
-    `schema=${SCHEMA}`,
+    'schema=openshell-gpu-workload-input-v1',
     ...names.map((name) => `${name}=${inputs[name]}`),
     ...workloads.flatMap(({ files, name }) => [
       `WORKLOAD=${name}`,

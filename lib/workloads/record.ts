@@ -43,10 +43,7 @@ function commonSource({ digest, plan: { config, engine } }: Pick<Recorded, 'plan
   return { container_engine: engine.record.name, inputs: { ...inputs, ...digests } };
 }
 
-/**
- * The workloads of an earlier manifest that are not built now, and whether their images are still what this run would
- * build: from the same inputs, with the same engine.
- */
+/** The images of an earlier manifest that are not built now, and whether they are still what this run would build. */
 export function earlierImages(manifest: string, recorded: Pick<Recorded, 'plan' | 'digest'>) {
   const entries = manifest.matchAll(/^ {2}- name: (".*")\n {4}image: (".*")$/gm);
   const references = new Map([...entries].map(([, name = '', image = '']) => [parseJson(name), parseJson(image)]));
@@ -57,10 +54,7 @@ export function earlierImages(manifest: string, recorded: Pick<Recorded, 'plan' 
     .map((image) => ({ image, isCurrent: isSameSource && references.get(image.name) === image.reference }));
 }
 
-/**
- * The variables. None of them is one that a build reads: a shell that has them builds what the checkout has, under its
- * own fingerprint.
- */
+/** The variables. None is one that a build reads: a shell that has them builds what the checkout has by then. */
 export function variablesText(recorded: Recorded): string {
   const { digest, images, plan } = recorded;
   const { inputs, root } = plan.config;
