@@ -13,7 +13,7 @@ import { files, notePlaces } from '../fs/writable-places.ts';
 import { runImageCommands } from '../image/execute.ts';
 import { commandLines } from '../image/report.ts';
 import { BASE_IMAGE, resolveWorkloadsConfig } from './config.ts';
-import { planWorkloads, recordPaths, type WorkloadImage, type WorkloadsPlan } from './plan.ts';
+import { fingerprint, planWorkloads, recordPaths, type WorkloadImage, type WorkloadsPlan } from './plan.ts';
 import { earlierImages, manifestText, variablesText } from './record.ts';
 
 /** Enough for a registry far away. */
@@ -35,6 +35,7 @@ export async function buildWorkloads(ctx: RunnerContext, isDryRun: boolean): Pro
   await probeBuilder(ctx, engine, root, config.builder);
   const plan = planWorkloads(config, engine, startDirectory);
   const builds = plan.images.filter(({ isSelected }) => isSelected);
+  terminal.say(`fingerprint of the inputs: ${fingerprint(config.inputs, builds)}`);
   if (isDryRun) {
     const commands = builds.flatMap((image) => image.commands);
     return terminal.result(...commandLines(ctx, commands), `# writes ${manifest}`, `# writes ${variables}`);
