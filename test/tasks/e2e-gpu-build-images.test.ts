@@ -11,7 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import {
   addEngine,
   addWorkloads,
@@ -465,6 +465,20 @@ test.each([
   expect(result.stderr).toMatch(new RegExp(`^error: stopped by ${signal}$`, 'm'));
   expect(processesWith(`RUN_MARK=${RUN_MARK}`)).toEqual([]);
   expect(builds(checkout)).toHaveLength(1);
+  expect(existsSync(join(checkout.root, IMAGES, '.build'))).toBe(false);
+});
+
+test('SIGINT while the engine is asked for a digest: nothing is recorded', async () => {
+  const asked = { args: ['image', 'inspect'], script: 'exec /bin/sleep 60' };
+  const checkout = checkoutWith('podman', { cases: [asked] });
+  const RUN_MARK = checkout.tools.directory;
+  const onStart: TaskOptions['onStart'] = async (child) => {
+    await vi.waitUntil(() => checkout.tools.lines().some((line) => line.startsWith('podman image')), 20_000);
+    child.kill('SIGINT');
+  };
+  const result = await build(checkout, { RUN_MARK }, [], { onStart });
+  expect(result).toMatchObject({ status: 130, stdout: '' });
+  expect(processesWith(`RUN_MARK=${RUN_MARK}`)).toEqual([]);
   expect(existsSync(join(checkout.root, IMAGES, '.build'))).toBe(false);
 });
 
