@@ -24,7 +24,7 @@ export const PODMAN: EngineRecord = {
     ['build', ...buildOptions(build), ...withoutDockerOptions(build.extra), build.context],
     ...(build.output.kind === 'push' ? build.tags.map((tag) => ['push', ...tlsArguments(tag), tag]) : []),
   ],
-  // Buildah passes it on to the step that runs, and cleans up; at others podman ends at once, and leaves both.
+  // It ends the step that runs, and podman removes its containers; at SIGINT podman ends at once and leaves them.
   buildSignal: 'SIGHUP',
   builderProbe: () => undefined,
   digestProbes: (image) => [['image', 'inspect', '--format', '{{.Digest}}', image]],
