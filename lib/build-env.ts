@@ -262,7 +262,7 @@ export class Runner {
       spawn: ((text: string, _argv: unknown, spawnOptions: object) =>
         spawn(this.#bash, ['-p', '-c', text], { ...spawnOptions, ...user, shell: false })) as never,
     })`exec ${[...command.argv]}`;
-    return settle(running, this.#signals, options);
+    return settle(running, this.#signals, { endedBy: command.endedBy, ...options });
   }
 
   /** Cargo has one verb, so that no cargo run can miss the recovery. */

@@ -19,6 +19,8 @@ export const PRODUCT = {
   /** The gateway's units in the packages, below the checkout; the spec has one in it. */
   debianUnit: 'deploy/deb/openshell-gateway.service',
   rpmSpec: 'openshell.spec',
+  /** A directory for each workload image of the GPU tests, below the checkout. */
+  gpuImages: 'e2e/gpu/images',
 } as const;
 
 /** A binary of the workspace. */

@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { VariableName } from '../lib/cli/variables.ts';
 import { PRODUCT } from '../lib/product.ts';
+import { addWorkloads } from './support/fake-engine.ts';
 import { FakeLaunch } from './support/fake-launch.ts';
 import { listedVariables, TABLES_PAGE, taskNames, withTables } from './support/readme-tables.ts';
 import { requireTools } from './support/real-tools.ts';
@@ -56,6 +57,7 @@ const CASES: Readonly<Record<string, Case>> = {
   'docker-build-ci': {
     runs: [{ args: DRY_RUN }, { args: DRY_RUN, env: { CONTAINER_ENGINE: 'docker', GITHUB_TOKEN: 'x' } }],
   },
+  'e2e-gpu-build-images': { runs: [{ args: DRY_RUN }, { args: DRY_RUN, env: { CONTAINER_ENGINE: 'docker' } }] },
   'docker-publish-multiarch': {
     runs: [{ args: DRY_RUN, env: { DOCKER_REGISTRY: 'ghcr.io/org' } }],
     unlisted: {
@@ -155,6 +157,7 @@ async function readBy(task: string, run: Run): Promise<string[]> {
   for (const name of ['gateway', 'ci']) {
     writeFileSync(join(launch.root, `deploy/docker/Dockerfile.${name}`), 'FROM scratch\n');
   }
+  addWorkloads(launch.root);
   addLibkrun(launch);
   launch.addPins();
   const notFound = `echo 'status: NotFound' >&2; exit 1`;

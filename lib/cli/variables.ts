@@ -46,6 +46,9 @@ function choice<const C extends readonly string[]>(choices: C, meaning: string, 
   return { kind: 'choice', choices, meaning, ...details } as const;
 }
 
+/** What sandboxes run in where nothing else is said. */
+const COMMUNITY_IMAGE = 'ghcr.io/nvidia/openshell-community/sandboxes/base:latest';
+
 /** What the gateways, their supervisors and sandboxes read, in the order of the tables. */
 export const GATEWAY_VARIABLES = {
   OPENSHELL_DRIVERS: text('the driver, where --driver is not given', { otherwise: 'what fits' }),
@@ -69,9 +72,7 @@ export const GATEWAY_VARIABLES = {
     default: 'dev',
   }),
   OPENSHELL_SUPERVISOR_IMAGE: text('an image to use as it is', { otherwise: 'openshell/supervisor:dev is built' }),
-  OPENSHELL_SANDBOX_IMAGE: text('image of sandboxes', {
-    default: 'ghcr.io/nvidia/openshell-community/sandboxes/base:latest',
-  }),
+  OPENSHELL_SANDBOX_IMAGE: text('image of sandboxes', { default: COMMUNITY_IMAGE }),
   COMMUNITY_SANDBOX_IMAGE: text('image of sandboxes, after OPENSHELL_SANDBOX_IMAGE'),
   OPENSHELL_SANDBOX_IMAGE_PULL_POLICY: text('Always, IfNotPresent or Never, in any case; podman also Newer', {
     default: 'IfNotPresent',
@@ -185,6 +186,16 @@ export const BUILD_VARIABLES = {
     default: false,
     isAnyText: true,
   }),
+  OPENSHELL_GPU_WORKLOAD_IMAGES: text('the workloads to build, a comma list', { otherwise: 'all of the checkout' }),
+  OPENSHELL_GPU_WORKLOAD_IMAGE_TAG: text('one tag for all workload images', {
+    otherwise: 'for each the fingerprint of what it is built from',
+  }),
+  OPENSHELL_SANDBOX_BASE_IMAGE: text('image that workload images are built on', { default: COMMUNITY_IMAGE }),
+  CUDA_BUILD_IMAGE: text('image that CUDA workloads are compiled in', {
+    default: 'nvcr.io/nvidia/cuda:12.8.1-base-ubuntu22.04',
+  }),
+  CUDA_SAMPLES_REPO: text('URL of the samples of CUDA', { default: 'https://github.com/NVIDIA/cuda-samples' }),
+  CUDA_SAMPLES_REF: text('their tag', { default: 'v12.8' }),
   MISE_GITHUB_TOKEN: text('token for downloads in the build, which gets it as the secret MISE_GITHUB_TOKEN'),
   GITHUB_TOKEN: text('the same, after MISE_GITHUB_TOKEN'),
   DOCKER_REGISTRY: text('registry and path to publish to, ghcr.io/org', { otherwise: 'required' }),

@@ -15,6 +15,11 @@ export const DOCKER: EngineRecord = {
     ['buildx', 'build', ...buildOptions(build), ...build.extra, ...outputArguments(build.output), build.context],
   ],
   builderProbe: (builder) => ['buildx', 'inspect', ...(builder === undefined ? [] : [builder])],
+  digestProbes: (image) => [
+    ['image', 'inspect', '--format', '{{json .RepoDigests}} {{.Id}}', image],
+    // What BuildKit has pulled for a build is not among the images.
+    ['buildx', 'imagetools', 'inspect', '--format', '{{json .Manifest.Digest}}', image],
+  ],
   api: {
     isPodmanService: false,
     probe: () => ['context', 'inspect'],

@@ -24,7 +24,10 @@ export const PODMAN: EngineRecord = {
     ['build', ...buildOptions(build), ...withoutDockerOptions(build.extra), build.context],
     ...(build.output.kind === 'push' ? build.tags.map((tag) => ['push', ...tlsArguments(tag), tag]) : []),
   ],
+  // It ends the step that runs, and podman removes its containers; at SIGINT podman ends at once and leaves them.
+  buildSignal: 'SIGHUP',
   builderProbe: () => undefined,
+  digestProbes: (image) => [['image', 'inspect', '--format', '{{.Digest}}', image]],
   api: {
     isPodmanService: true,
     // There it runs in a virtual machine, whose socket is forwarded to one of this machine.

@@ -99,8 +99,12 @@ export interface EngineRecord {
   readonly programs: readonly string[];
   /** The commands of an image build, in their order. */
   buildCommands(build: ImageBuild): readonly (readonly string[])[];
+  /** The signal that ends a build and removes its containers; any does where there is none. */
+  readonly buildSignal?: NodeJS.Signals;
   /** The arguments that inspect the builder that would build; `undefined` where there are no builders. */
   builderProbe(builder: string | undefined): readonly string[] | undefined;
+  /** The arguments that print the digest of an image; where the first do not, the next ones. */
+  digestProbes(image: string): readonly (readonly string[])[];
   readonly api: EngineApi;
 }
 

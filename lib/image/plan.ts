@@ -44,5 +44,6 @@ export function imageBuild({ image }: ImageConfig, arches: readonly Arch[], cach
  * @param cwd the directory that relative paths in the user's options are relative to
  */
 export function imageCommands(engine: Engine, build: ImageBuild, cwd: string): Command[] {
-  return engine.record.buildCommands(build).map((args) => cmd({ cwd })`${engine.program} ${args}`);
+  const { buildCommands, buildSignal: endedBy } = engine.record;
+  return buildCommands(build).map((args) => cmd({ cwd, endedBy })`${engine.program} ${args}`);
 }

@@ -13,6 +13,8 @@ const HOST =
 const REGISTRY = new RegExp(`^(?:${HOST}|${COMPONENT})(?:/${COMPONENT})*$`);
 const REFERENCE = new RegExp(`^(?:${HOST}/)?${COMPONENT}(?:/${COMPONENT})*(?::${TAG_TEXT})?$`);
 
+const DIGEST = /@sha256:[0-9a-f]{64}$/;
+
 /** Stands in place of a registry. */
 const LOCAL_NAMESPACE = 'openshell';
 
@@ -31,12 +33,14 @@ export function verifyRegistry(source: string, registry: string | undefined): st
   throw notAllowed(source, registry, 'is HOST[:PORT][/PATH] in lower case, without a scheme, such as ghcr.io/org');
 }
 
-/** @throws usageError naming where it comes from unless it is a whole reference, such as `ghcr.io/org/name:tag` */
-export function verifyReference(source: string, reference: string): string {
-  if (REFERENCE.test(reference)) return reference;
-  throw usageError(
-    `${source} is ${shown(reference)}; allowed is [HOST[:PORT]/]NAME[:TAG] with a name in lower case; change it`,
-  );
+/**
+ * @param takesDigest whether it may end with a digest, as one that is built from may
+ * @throws usageError naming where it comes from unless it is a whole reference, such as `ghcr.io/org/name:tag`
+ */
+export function verifyReference(source: string, reference: string, takesDigest = false): string {
+  if (REFERENCE.test(takesDigest ? reference.replace(DIGEST, '') : reference)) return reference;
+  const form = `[HOST[:PORT]/]NAME[:TAG]${takesDigest ? '[@sha256:DIGEST]' : ''}`;
+  throw usageError(`${source} is ${shown(reference)}; allowed is ${form} with a name in lower case; change it`);
 }
 
 /** `registry/name:tag`; without a registry the product's own namespace. */

@@ -21,6 +21,8 @@ export interface Command {
   readonly secret: boolean;
   /** Under sudo: run as the user who called it, because it needs no privilege and writes in that user's directories. */
   readonly asInvoker: boolean;
+  /** The signal that makes it end and clean up, whichever the task gets. */
+  readonly endedBy?: NodeJS.Signals | undefined;
 }
 
 export type CommandOptions = Pick<Command, 'cwd'> & Partial<Omit<Command, 'argv'>>;

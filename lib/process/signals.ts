@@ -33,8 +33,8 @@ export class Signals {
   #isOver = false;
   /** Whether SIGHUP has no effect, neither here nor on the program that replaces this process. */
   readonly ignoresHangup: boolean;
-  /** Whether each has the terminal, which sends it the signals of its keys. */
-  readonly #children = new Map<RunningChild, boolean>();
+  /** Whether each has the terminal, which sends it the signals of its keys, and the one that ends it where it has one. */
+  readonly #children = new Map<RunningChild, { hasTerminal: boolean; endedBy: NodeJS.Signals | undefined }>();
   readonly #controller = new AbortController();
   readonly #handlers = new Map<NodeJS.Signals, () => void>();
 
@@ -101,9 +101,10 @@ export class Signals {
    * Waits for a child while signals go to its group.
    * @param ended resolves when the child has ended and its output is read
    * @param hasTerminal whether it is in the terminal's foreground group, which is this process's own
+   * @param endedBy the signal that it gets in place of one that ends the task
    */
-  async relay<T>(child: RunningChild, ended: Promise<T>, hasTerminal = false): Promise<T> {
-    this.#children.set(child, hasTerminal);
+  async relay<T>(child: RunningChild, ended: Promise<T>, hasTerminal = false, endedBy?: NodeJS.Signals): Promise<T> {
+    this.#children.set(child, { hasTerminal, endedBy });
     // What is left of the group may hold the output open, and would be waited for without an end.
     child.once('exit', () => this.#received !== undefined && endGroup(child));
     try {
@@ -117,8 +118,8 @@ export class Signals {
    * The same for a child that is part of the task: a signal ends the task with it.
    * @throws InterruptedError when a signal has arrived; the group is gone by then
    */
-  async during<T>(child: RunningChild, ended: Promise<T>): Promise<T> {
-    const result = await this.relay(child, ended);
+  async during<T>(child: RunningChild, ended: Promise<T>, endedBy?: NodeJS.Signals): Promise<T> {
+    const result = await this.relay(child, ended, false, endedBy);
     if (this.#received !== undefined) await endGroup(child);
     this.throwIfReceived();
     return result;
@@ -150,8 +151,8 @@ export class Signals {
   }
 
   #forward(signal: NodeJS.Signals): void {
-    for (const [child, hasTerminal] of this.#children) {
-      if (!hasTerminal) killGroup(child, signal);
+    for (const [child, { endedBy = signal, hasTerminal }] of this.#children) {
+      if (!hasTerminal) killGroup(child, ENDING.some((one) => one === signal) ? endedBy : signal);
       else if (!KEYS.includes(signal)) sendSignal(child.pid, signal);
     }
   }

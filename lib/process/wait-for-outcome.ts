@@ -40,6 +40,8 @@ export interface SettleOptions {
   /** Kills the program, whose result is not needed any more. */
   readonly unless?: AbortSignal | undefined;
   readonly onStderr?: (bytes: Buffer) => void;
+  /** As `Command.endedBy`. */
+  readonly endedBy?: NodeJS.Signals | undefined;
 }
 
 /**
@@ -63,7 +65,7 @@ export async function settle(running: ProcessPromise, signals: Signals, options:
     closeWhenQuiet(child);
   }
   try {
-    const output = child === undefined ? await running : await signals.during(child, running);
+    const output = child === undefined ? await running : await signals.during(child, running, options.endedBy);
     if (output.cause instanceof Error) throw failure('bash could not be started', EXIT.failed, output);
     const signal = output.signal ?? undefined;
     const status = output.exitCode ?? (signal === undefined ? EXIT.failed : statusOfSignal(signal));

@@ -8,6 +8,7 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { addWorkloads, WITH_DIGESTS } from '../support/fake-engine.ts';
 import { FakeLaunch } from '../support/fake-launch.ts';
 import { FakeLibkrun } from '../support/fake-libkrun.ts';
 import { builderRow, FakePublishing } from '../support/fake-publishing.ts';
@@ -57,6 +58,7 @@ const CASES: Readonly<Record<string, Case>> = {
   stage: { args: [], env: STAMPED },
   'docker-build-image': { args: ['supervisor'], env: { CONTAINER_ENGINE: 'docker' } },
   'docker-publish-multiarch': { args: [], env: { DOCKER_PLATFORMS: 'linux/amd64' } },
+  'e2e-gpu-build-images': { args: [], env: { CONTAINER_ENGINE: 'docker' } },
   'gateway-docker': { args: [] },
   'gateway-podman': { args: [] },
   'gateway-vm': { args: [] },
@@ -94,13 +96,14 @@ async function placeOf(task: string): Promise<Place> {
   if (RUNTIME.test(task)) return runtimePlaceOf();
   const isPublish = task === 'docker-publish-multiarch';
   const publishing = isPublish ? new FakePublishing({ builders: { '': CONTAINER } }) : undefined;
-  const launch = new FakeLaunch({ docker: { builder: CONTAINER }, podman: {} });
+  const launch = new FakeLaunch({ docker: { builder: CONTAINER, cases: [WITH_DIGESTS] }, podman: {} });
   const libkrun = task === 'vm/build-libkrun' ? new FakeLibkrun() : undefined;
   const checkout = libkrun ?? publishing?.checkout ?? launch;
   const { root, tools: fakes } = checkout;
   if (libkrun === undefined) checkout.setCargo(CARGO);
   else libkrun.setLibkrunCargo(CARGO.before);
   launch.addRuntime();
+  addWorkloads(launch.root);
   // The fake gateway is for a newer glibc than that of releases.
   if (!task.startsWith('gateway')) rmSync(join(checkout.apps, 'openshell-gateway'), { force: true });
   for (const name of ['gateway', 'ci']) {

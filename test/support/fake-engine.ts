@@ -72,6 +72,23 @@ function withService(info: { readonly host?: unknown }, path = '/nonexistent/pod
   return { ...info, host: { remoteSocket: { path }, ...(info.host as object) } };
 }
 
+/** Every image has this digest. */
+export const DIGEST = `sha256:${'0123456789abcdef'.repeat(4)}`;
+export const WITH_DIGESTS: FakeCase = { args: ['image', 'inspect', '--format'], script: `echo ${DIGEST}` };
+
+/** Gives a fake checkout workload images. */
+export function addWorkloads(
+  root: string,
+  names: readonly string[] = ['smoke-pass', 'smoke-fail', 'cuda-basic'],
+): void {
+  for (const name of names) {
+    const directory = join(root, 'e2e/gpu/images', name);
+    mkdirSync(directory, { recursive: true });
+    writeFileSync(join(directory, 'Dockerfile'), 'FROM scratch\n');
+    writeFileSync(join(directory, 'workload.sh'), `echo ${name}\n`);
+  }
+}
+
 /** A fake checkout with Dockerfiles. */
 export function imageCheckout(): FakeCheckout {
   const checkout = new FakeCheckout();

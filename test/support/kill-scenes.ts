@@ -3,10 +3,10 @@
 /** The tasks that write, each in a place of its own over fake tools, for runs that are killed at any moment. */
 
 import { createHash } from 'node:crypto';
-import { type Dirent, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { type Dirent, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { buildElf } from './elf-builder.ts';
-import { addEngine, DOCKER_ARM_INFO, imageCheckout } from './fake-engine.ts';
+import { addEngine, addWorkloads, DOCKER_ARM_INFO, imageCheckout, WITH_DIGESTS } from './fake-engine.ts';
 import { FakeLaunch } from './fake-launch.ts';
 import { FakeLibkrun, FRAGMENT } from './fake-libkrun.ts';
 import { FakePublishing } from './fake-publishing.ts';
@@ -49,6 +49,7 @@ export const KILL_SCENES: Readonly<Record<string, () => KillScene | Promise<Kill
   'gateway-podman': () => launching('podman'),
   'gateway-vm': () => launching('vm'),
   'gateway --driver k8s': () => launching('kubernetes'),
+  'e2e-gpu-build-images': workloads,
   'vm/build-supervisor-bundle': () => scene(new FakeCheckout(), 'vm/build-supervisor-bundle', []),
   'vm/build-libkrun': () => {
     const checkout = new FakeLibkrun();
@@ -117,6 +118,18 @@ function image(engine: Names, task: string, args: readonly string[]): KillScene 
   const checkout = imageCheckout();
   addEngine(checkout.tools, engine);
   return scene(checkout, task, args);
+}
+
+function workloads(): KillScene {
+  const checkout = imageCheckout();
+  addWorkloads(checkout.root);
+  addEngine(checkout.tools, 'podman', { cases: [WITH_DIGESTS] });
+  return {
+    ...scene(checkout, 'e2e-gpu-build-images', []),
+    setVersion: (version) => {
+      writeFileSync(join(checkout.root, 'e2e/gpu/images/smoke-pass/workload.sh'), `echo ${version}\n`);
+    },
+  };
 }
 
 function publishing(engine: Names): KillScene {

@@ -17,6 +17,7 @@ const SHORT_NAMES: Readonly<Record<string, string>> = {
   'docker-build-image': 'image',
   'docker-build-ci': 'CI image',
   'docker-publish-multiarch': 'publish',
+  'e2e-gpu-build-images': 'workloads',
   'vm/build-supervisor-bundle': 'vm bundle',
   'vm/vm-setup': 'vm setup',
   'vm/download-kernel-runtime': 'vm download',

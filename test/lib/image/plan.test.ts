@@ -2,6 +2,7 @@
 
 import { expect, test } from 'vitest';
 import { DOCKER } from '../../../lib/engine/docker.ts';
+import { PODMAN } from '../../../lib/engine/podman.ts';
 import type { Engine } from '../../../lib/engine/types.ts';
 import { resolveImageConfig } from '../../../lib/image/config.ts';
 import { imageBuild, imageCommands } from '../../../lib/image/plan.ts';
@@ -37,4 +38,10 @@ test('the build is of the checkout, by absolute paths, and runs where the user i
 test('a builder that keeps its own cache gets no cache options', () => {
   const config = resolveImageConfig('gateway', [], {}, '/root', '/start');
   expect(imageBuild(config, ['amd64'], undefined).caches).toEqual([]);
+});
+
+test('a build by podman ends by the signal at which it cleans up', () => {
+  const { image } = resolveImageConfig('gateway', [], {}, '/root', '/start');
+  expect(imageCommands({ ...ENGINE, record: PODMAN }, image, '/')[0]?.endedBy).toBe('SIGHUP');
+  expect(imageCommands(ENGINE, image, '/')[0]?.endedBy).toBeUndefined();
 });

@@ -42,6 +42,17 @@ describe('names', () => {
     expect(verifyReference('--tag', text)).toBe(text);
   });
 
+  test('with a digest, where one is taken', () => {
+    const digest = `@sha256:${'0'.repeat(64)}`;
+    for (const text of ['x', 'x:1', 'ghcr.io/a/b:c'].flatMap((name) => [name, name + digest])) {
+      expect(verifyReference('BASE', text, true)).toBe(text);
+    }
+    for (const text of [digest, 'x@sha256:0', `x${digest}0`, `x${digest}:1`, `x${digest}${digest}`, `x${digest}\n`]) {
+      expect(refusalOf(() => verifyReference('BASE', text, true))).toContain('[:TAG][@sha256:DIGEST] with');
+    }
+    expect(refusalOf(() => verifyReference('--tag', `x${digest}`))).toMatch(/^2: --tag is '/);
+  });
+
   test.each(['', 'x/Y', 'x:', ':y', 'a b', 'x@sha256:0', 'https://x/y', `x:${'a'.repeat(129)}`])(
     'not a reference: %j',
     (text) => {

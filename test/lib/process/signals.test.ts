@@ -6,6 +6,7 @@
  */
 
 import { type ChildProcess, execFile, execFileSync, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { constants } from 'node:os';
 import { describe, expect, test } from 'vitest';
 import { InterruptedError } from '../../../lib/errors.ts';
@@ -195,6 +196,28 @@ describe('what a task sees of a signal', () => {
     const result = spawnSync(process.execPath, ['--input-type=module-typescript', '-e', script], { encoding: 'utf8' });
     expect(result).toMatchObject({ signal: 'SIGTERM', stdout: '' });
   });
+});
+
+test.each([
+  ["trap 'exit 3' HUP; trap : TERM", 1, 3],
+  ['trap : HUP TERM', 2, 'SIGKILL'],
+])('a child that another signal ends gets that one, and is killed by the next: %s', async (script, count, end) => {
+  const signals = new Signals();
+  signals.listen();
+  try {
+    const child = spawn('bash', ['-c', `${script}; echo ready; while :; do sleep 0.05; done`], { detached: true });
+    const ended = signals.during(child, exitStatus(child), 'SIGHUP');
+    const interrupted = expect(ended).rejects.toThrow(new InterruptedError('SIGTERM'));
+    await once(child.stdout, 'data');
+    for (let sent = 0; sent < count; sent++) {
+      process.kill(process.pid, 'SIGTERM');
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+    await interrupted;
+    expect(child.exitCode ?? child.signalCode).toBe(end);
+  } finally {
+    signals.stop();
+  }
 });
 
 describe('when the body of a task has ended', () => {

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** The plan, pure: the name of each image, the command that builds it, and the files that record them. */
+
+import { hash } from 'node:crypto';
+import { join } from 'node:path';
+import type { Engine } from '../engine/types.ts';
+import { imageCommands } from '../image/plan.ts';
+import type { Command } from '../process/command.ts';
+import { PRODUCT } from '../product.ts';
+import { BASE_IMAGE, CUDA_INPUTS, type Inputs, type Workload, type WorkloadsConfig } from './config.ts';
+
+const FINGERPRINT_LENGTH = 12;
+const LABEL = 'com.nvidia.openshell.gpu-workload';
+
+/** A workload with the image that it would get. */
+export type WorkloadImage = Workload & { readonly reference: string; readonly commands: readonly Command[] };
+
+export interface WorkloadsPlan {
+  readonly config: WorkloadsConfig;
+  readonly engine: Engine;
+  /** Of all workloads, in their order. */
+  readonly images: readonly WorkloadImage[];
+}
+
+/** The files that a run writes, with the directory that their workloads are in; absolute. */
+export function recordPaths(root: string) {
+  const directory = join(root, PRODUCT.gpuImages);
+  const manifest = join(directory, '.build/workloads.yaml');
+  return { directory, manifest, variables: join(directory, '.build/latest.env') };
+}
+
+/** @param cwd the directory that the commands start in */
+export function planWorkloads(config: WorkloadsConfig, engine: Engine, cwd: string): WorkloadsPlan {
+  return { config, engine, images: config.workloads.map((workload) => planImage(config, workload, engine, cwd)) };
+}
+
+function planImage(config: WorkloadsConfig, workload: Workload, engine: Engine, cwd: string): WorkloadImage {
+  const { builder, inputs, tag } = config;
+  const own = fingerprint(inputs, [workload]);
+  const reference = `localhost/openshell/gpu-workload-${workload.name}:${tag ?? own}`;
+  const cuda = workload.isCuda ? CUDA_INPUTS : [];
+  const labels = [
+    ['source', workload.name],
+    ['base-image', inputs[BASE_IMAGE]],
+    ['input-fingerprint', own],
+    ...cuda.map((name) => [name.toLowerCase().replaceAll('_', '-'), inputs[name]]),
+  ];
+  const without = { target: undefined, platforms: [], caches: [], secrets: [] };
+  const build = {
+    ...without,
+    context: workload.context,
+    dockerfile: join(workload.context, 'Dockerfile'),
+    tags: [reference],
+    builder: builder?.name,
+    extra: [
+      ...labels.flatMap(([name, value]) => ['--label', `${LABEL}.${name}=${value}`]),
+      ...[BASE_IMAGE, ...cuda].flatMap((name) => ['--build-arg', `${name}=${inputs[name as keyof Inputs]}`]),
+    ],
+    output: { kind: 'load' },
+  } as const;
+  return { ...workload, reference, commands: imageCommands(engine, build, cwd) };
+}
+
+/** What stands for all that these workloads are built from, in their order: 12 hexadecimal digits. */
+export function fingerprint(inputs: Inputs, workloads: readonly Pick<Workload, 'name' | 'isCuda' | 'files'>[]) {
+  const names = [BASE_IMAGE, ...(workloads.some(({ isCuda }) => isCuda) ? CUDA_INPUTS : [])] as const;
+  const lines = [
+    'schema=openshell-gpu-workload-input-v1',
+    ...names.map((name) => `${name}=${inputs[name]}`),
+    ...workloads.flatMap(({ files, name }) => [
+      `WORKLOAD=${name}`,
+      ...files
+        .toSorted((left, right) => Buffer.compare(Buffer.from(left.path), Buffer.from(right.path)))
+        .flatMap(({ path, sha256 }) => [`FILE=${path}`, `SHA256=${sha256}`]),
+    ]),
+  ];
+  return hash('sha256', lines.map((line) => `${line}\n`).join('')).slice(0, FINGERPRINT_LENGTH);
+}
