@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/**
+ * The user's kubeconfig: kubectl reads and merges it, and it appears whole, for its owner alone. Paths in it are relative
+ * to its directory, so what is merged lies there, too.
+ */
+
+import { rmSync, statSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import type { RunnerContext } from '../build-env.ts';
+import { failure, oneLine, shown, usageError } from '../errors.ts';
+import { sweepTemporary, temporaryOf, writeWhole } from '../fs/atomic-write.ts';
+import { asOwner, makeDirectory } from '../fs/ownership.ts';
+import { isTable, parseTable } from '../fs/parse-json.ts';
+import { fileIdentity } from '../fs/paths.ts';
+import { cmd } from '../process/command.ts';
+import { isAlive } from '../process/identity.ts';
+import type { ClusterConfig } from './config.ts';
+import { contextOf, start } from './plan.ts';
+
+const MODE = 0o600;
+const TIMEOUT_MS = 20_000;
+
+type Kubeconfig = Readonly<Record<string, unknown>>;
+
+/** What gives the kubeconfig of a cluster, and merges it: of two entries with one name the first counts. */
+export function mergeCommands({ kubeconfig, name, root }: ClusterConfig, temporary = temporaryOf(kubeconfig)) {
+  const merge = (files: readonly string[]) =>
+    cmd({ cwd: root, env: { KUBECONFIG: files.join(':') } })`kubectl config view --raw`;
+  return {
+    get: start(root)`k3d kubeconfig get ${name}`,
+    merge: merge([temporary, kubeconfig]),
+    copy: merge([temporary]),
+  };
+}
+
+/**
+ * Reads a kubeconfig.
+ * @returns `undefined` where there is none, or an empty file
+ * @throws usageError for a file that kubectl cannot read
+ */
+export async function readKubeconfig(ctx: RunnerContext, config: ClusterConfig): Promise<Kubeconfig | undefined> {
+  const { kubeconfig: path, root } = config;
+  if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) === 0) return undefined;
+  const result = await ctx.runner.probe(
+    start(root)`kubectl config view --raw -o json --kubeconfig=${path}`,
+    TIMEOUT_MS,
+  );
+  const table = result.ok ? parseTable(result.output) : undefined;
+  if (table !== undefined) return table;
+  const reason = result.ok ? 'what kubectl prints is not JSON' : oneLine(result.reason);
+  throw usageError(`${shown(path)} is not a kubeconfig: ${reason}; repair it, or set HELM_K3S_KUBECONFIG to another`);
+}
+
+/** Adds the cluster to the kubeconfig, in the place of what an earlier cluster of its name has left. */
+export async function addToKubeconfig(ctx: RunnerContext, config: ClusterConfig): Promise<void> {
+  const own = await ctx.runner.read(mergeCommands(config).get);
+  if (!own.includes(contextOf(config.name))) throw failure('k3d kubeconfig get printed no kubeconfig; try it by hand');
+  await replace(ctx, config, () => own, 'merge');
+}
+
+/** Takes the entries of the cluster out of the kubeconfig, where there is one. */
+export async function removeFromKubeconfig(ctx: RunnerContext, config: ClusterConfig): Promise<void> {
+  if ((await readKubeconfig(ctx, config)) === undefined) return;
+  const text = (before: Kubeconfig) => JSON.stringify(withoutCluster(before, contextOf(config.name)));
+  await replace(ctx, config, text, 'copy');
+}
+
+/** The kubeconfig without the entries that k3d makes for a cluster. Pure. */
+export function withoutCluster(kubeconfig: Kubeconfig, context: string): Kubeconfig {
+  const isOther = (entry: unknown) => !isTable(entry) || ![context, `admin@${context}`].includes(String(entry.name));
+  const kept = Object.entries(kubeconfig).map(([key, value]) => {
+    if (key === 'current-context' && value === context) return [key, ''];
+    return [key, Array.isArray(value) ? value.filter(isOther) : value];
+  });
+  return Object.fromEntries(kept);
+}
+
+/** Replaces the kubeconfig by what kubectl makes of it and of a text; again where somebody has written it since. */
+async function replace(
+  ctx: RunnerContext,
+  config: ClusterConfig,
+  textFrom: (before: Kubeconfig) => string,
+  how: 'merge' | 'copy',
+): Promise<void> {
+  const { kubeconfig: path } = config;
+  const temporary = temporaryOf(path);
+  makeDirectory(dirname(path));
+  sweepTemporary(path, isAlive);
+  try {
+    for (;;) {
+      const before = fileIdentity(path);
+      const text = textFrom((await readKubeconfig(ctx, config)) ?? {});
+      asOwner(dirname(path), () => {
+        rmSync(temporary, { force: true });
+        writeFileSync(temporary, `${text}\n`, { flag: 'wx', mode: MODE });
+      });
+      const merged = await ctx.runner.read(mergeCommands(config)[how]);
+      if (fileIdentity(path) !== before) continue;
+      writeWhole(path, `${merged}\n`, MODE);
+      return;
+    }
+  } finally {
+    asOwner(dirname(path), () => rmSync(temporary, { force: true }));
+  }
+}
