@@ -68,7 +68,7 @@ export async function manageCluster(
   const command = start(root)`k3d cluster ${subcommand} ${name}`;
   if (isDryRun) {
     if (cluster !== undefined) terminal.result(runner.describe(command));
-    if (isDeletion) terminal.result(`# writes ${config.kubeconfig}, without the entries of ${contextOf(name)}`);
+    if (isDeletion) terminal.result(`# writes ${config.kubeconfig}: without the entries of ${contextOf(name)}`);
     return;
   }
   if (cluster !== undefined) await runner.run(command);

@@ -13,7 +13,6 @@ import { sweepTemporary, temporaryOf, writeWhole } from '../fs/atomic-write.ts';
 import { asOwner, makeDirectory } from '../fs/ownership.ts';
 import { isTable, parseTable } from '../fs/parse-json.ts';
 import { fileIdentity } from '../fs/paths.ts';
-import { cmd } from '../process/command.ts';
 import { isAlive } from '../process/identity.ts';
 import type { ClusterConfig } from './config.ts';
 import { contextOf, start } from './plan.ts';
@@ -26,7 +25,7 @@ type Kubeconfig = Readonly<Record<string, unknown>>;
 /** What gives the kubeconfig of a cluster, and merges it: of two entries with one name the first counts. */
 export function mergeCommands({ kubeconfig, name, root }: ClusterConfig, temporary = temporaryOf(kubeconfig)) {
   const merge = (files: readonly string[]) =>
-    cmd({ cwd: root, env: { KUBECONFIG: files.join(':') } })`kubectl config view --raw`;
+    start(root, { env: { KUBECONFIG: files.join(':') } })`kubectl config view --raw`;
   return {
     get: start(root)`k3d kubeconfig get ${name}`,
     merge: merge([temporary, kubeconfig]),

@@ -5,7 +5,7 @@
 import { join } from 'node:path';
 import { shown, usageError } from '../errors.ts';
 import { isTable, parseJson } from '../fs/parse-json.ts';
-import { cmd } from '../process/command.ts';
+import { type Command, cmd } from '../process/command.ts';
 import type { ClusterConfig } from './config.ts';
 
 const RELEASES = 'https://github.com/kubernetes-sigs/agent-sandbox/releases/download';
@@ -31,8 +31,8 @@ export function contextOf(name: string): string {
 }
 
 /** No program needs the token, and k3d would mix what it logs at other levels with its output. */
-export function start(root: string) {
-  return cmd({ cwd: root, base: { GITHUB_PAT: undefined, LOG_LEVEL: undefined } });
+export function start(root: string, more: Partial<Command> = {}) {
+  return cmd({ cwd: root, base: { GITHUB_PAT: undefined, LOG_LEVEL: undefined }, ...more });
 }
 
 /** The file with the credentials of registries, in the directory; `undefined` without any. */

@@ -12,7 +12,6 @@ import { temporaryRoot } from '../fs/temporary-directory.ts';
 import { notePlaces, type Place } from '../fs/writable-places.ts';
 import { canConnect } from '../gateway/port.ts';
 import { portOwner } from '../gateway/port-owner.ts';
-import { cmd } from '../process/command.ts';
 import { requireProgram } from '../process/which.ts';
 import { type ClusterConfig, resolveClusterConfig } from './config.ts';
 import { readKubeconfig } from './kubeconfig.ts';
@@ -103,7 +102,7 @@ async function verifyPort({ port }: ClusterConfig): Promise<void> {
 /** The branch of the checkout, else its commit; `undefined` where a name is given, or git knows neither. */
 async function branchOf({ env, runner, terminal }: RunnerContext, root: string): Promise<string | undefined> {
   if (readVariable(env, 'HELM_K3S_CLUSTER_NAME') !== undefined) return undefined;
-  const git = cmd({ cwd: root, asInvoker: true });
+  const git = start(root, { asInvoker: true });
   const commands = [git`git symbolic-ref --quiet --short HEAD`, git`git rev-parse --short HEAD`];
   const results = await Promise.all(commands.map((command) => runner.probe(command, TIMEOUT_MS)));
   const found = results.find(({ ok }) => ok);

@@ -22,7 +22,7 @@ export function createLines(runner: Runner, { cluster, config, platform, tempora
     ...(cluster === undefined ? show(createCommand(config, directory)) : []),
     ...(cluster?.isRunning === false ? show(start(root)`k3d cluster start ${name}`) : []),
     ...show(get),
-    `# writes ${kubeconfig}, merged from that and what it has`,
+    `# writes ${kubeconfig}: what it has, and that before it`,
     ...show(merge, apply, established, rollout),
     ...(images ? ['# unless the cluster has it', ...show(images.pull, images.save, images.import)] : []),
   ];

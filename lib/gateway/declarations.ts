@@ -67,7 +67,7 @@ export const LAUNCHERS = {
     name: 'tasks/gateway.ts --driver kubernetes',
     summary: 'Build and run a gateway whose sandboxes run in a Kubernetes cluster.',
     flags: FLAGS,
-    variables: [...COMMON, 'OPENSHELL_SANDBOX_NAMESPACE', POLICY, ...READS.compile],
+    variables: ['KUBECONFIG', ...COMMON, 'OPENSHELL_SANDBOX_NAMESPACE', POLICY, ...READS.compile],
   },
 } as const satisfies Record<DriverName, Declaration>;
 

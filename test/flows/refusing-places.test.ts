@@ -8,11 +8,13 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { FakeCluster } from '../support/fake-cluster.ts';
 import { FakeLaunch } from '../support/fake-launch.ts';
 import { FakeLibkrun } from '../support/fake-libkrun.ts';
 import { builderRow, FakePublishing } from '../support/fake-publishing.ts';
 import { FakeRuntime } from '../support/fake-runtime.ts';
 import { fakeZig } from '../support/fake-zig.ts';
+import { freePort } from '../support/free-port.ts';
 import { taskNames } from '../support/readme-tables.ts';
 import { requireTools } from '../support/real-tools.ts';
 import { type Place, REFUSALS, refusalScript, runApart } from '../support/refusals.ts';
@@ -49,7 +51,7 @@ const PACKAGE = [
 const STAMPED = { OPENSHELL_CARGO_VERSION: '1.2.3' };
 /** The task for macOS does, there; the smoke test has a new directory for each run, and says what is wrong with TMPDIR. */
 const WRITES_NOTHING = [
-  ...['docker-build-ci', 'sandbox', 'verify-glibc-symbols', 'verify-static-binary'],
+  ...['docker-build-ci', 'keycloak-k8s-setup', 'sandbox', 'verify-glibc-symbols', 'verify-static-binary'],
   ...['vm/build-libkrun-macos', 'vm/smoke-orphan-cleanup'],
 ];
 const CASES: Readonly<Record<string, Case>> = {
@@ -66,6 +68,7 @@ const CASES: Readonly<Record<string, Case>> = {
   'vm/download-kernel-runtime': { args: [] },
   'vm/compress-vm-runtime': { args: [] },
   'vm/package-vm-runtime': { args: PACKAGE },
+  'helm-k3s-local': { args: ['create'] },
   'setup-zig-cc-wrapper': { args: [TARGET, TARGET, 'user/wrappers'], isPlanned: false },
 };
 
@@ -85,11 +88,22 @@ async function runtimePlaceOf(): Promise<Place> {
   return { directory, cwd: directory, env: fake.env({ ...fake.releaseEnv(), TMPDIR }), suite: fake.suite.root };
 }
 
+/** A cluster whose kubeconfig is the user's. */
+async function clusterPlaceOf(): Promise<Place> {
+  const cluster = new FakeCluster();
+  const directory = dirname(cluster.tools.directory);
+  const own = { HELM_K3S_LB_HOST_PORT: String(await freePort()), OPENSHELL_ROOT: cluster.root };
+  const HELM_K3S_KUBECONFIG = join(directory, 'user/kube/config');
+  const env = cluster.tools.env({ ...own, HELM_K3S_KUBECONFIG, TMPDIR: cluster.temporary });
+  return { directory, cwd: directory, env };
+}
+
 const RUNTIME = /^vm\/(vm-setup|download|compress|package)/;
 
 /** A checkout with all that a task needs, in one directory with what the user's variables name. */
 async function placeOf(task: string): Promise<Place> {
   if (RUNTIME.test(task)) return runtimePlaceOf();
+  if (task === 'helm-k3s-local') return clusterPlaceOf();
   const isPublish = task === 'docker-publish-multiarch';
   const publishing = isPublish ? new FakePublishing({ builders: { '': CONTAINER } }) : undefined;
   const launch = new FakeLaunch({ docker: { builder: CONTAINER }, podman: {} });

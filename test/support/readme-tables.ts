@@ -24,6 +24,8 @@ const SHORT_NAMES: Readonly<Record<string, string>> = {
   'vm/smoke-orphan-cleanup': 'vm smoke test',
   sandbox: 'sandbox',
   'setup-zig-cc-wrapper': 'zig wrapper',
+  'helm-k3s-local': 'k3s',
+  'keycloak-k8s-setup': 'keycloak in k8s',
   gateway: 'gateway',
   'gateway-docker': 'docker',
   'gateway-podman': 'podman',
