@@ -5,6 +5,7 @@
 
 import { runTask } from '../lib/cli/task.ts';
 import { READS } from '../lib/cli/variables.ts';
+import { SUBCOMMANDS } from '../lib/cluster/config.ts';
 
 await runTask(
   import.meta.url,
@@ -12,22 +13,21 @@ await runTask(
     name: 'tasks/helm-k3s-local.ts',
     summary: 'Create, start, stop or delete the local k3s cluster of this checkout (k3d, Docker), or list all of them.',
     positionals: {
-      command: {
-        help: 'What to do; create starts and completes a cluster that exists.',
-        count: 'one',
-        choices: ['create', 'delete', 'start', 'stop', 'status'],
-      },
+      command: { help: 'What to do; create completes one that exists.', count: 'one', choices: SUBCOMMANDS },
     },
     flags: {
       'require-preload': { help: 'With create: fail where the sandbox image cannot be imported.' },
       'dry-run': { help: 'Print the plan and start nothing but probes.' },
     },
-    variables: ['OPENSHELL_ROOT', ...READS.cluster, ...READS.guard],
+    variables: [
+      ...(['OPENSHELL_ROOT', 'HELM_K3S_CLUSTER_NAME', 'HELM_K3S_KUBECONFIG', 'KUBECONFIG'] as const),
+      ...(['HELM_K3S_LB_HOST_PORT', 'HELM_K3S_PRELOAD_SANDBOX_IMAGE', 'AGENT_SANDBOX_VERSION'] as const),
+      ...(['GITHUB_USERNAME', 'GITHUB_PAT', ...READS.guard] as const),
+    ],
   },
   async (ctx, { flags, positionals }) => {
     const { withRunner } = await import('../lib/build-env.ts');
     const { manageCluster } = await import('../lib/cluster/execute.ts');
-    const options = { isPreloadRequired: flags['require-preload'], isDryRun: flags['dry-run'] };
-    await manageCluster(await withRunner(ctx), positionals.command, options);
+    await manageCluster(await withRunner(ctx), positionals.command, flags);
   },
 );

@@ -24,7 +24,6 @@ await runTask(
   async (ctx, { flags }) => {
     const { withRunner } = await import('../lib/build-env.ts');
     const { keycloakInCluster } = await import('../lib/cluster/keycloak/execute.ts');
-    const options = { context: flags.context, isTeardown: flags.teardown, isDryRun: flags['dry-run'] };
-    await keycloakInCluster(await withRunner(ctx), options);
+    await keycloakInCluster(await withRunner(ctx), flags);
   },
 );

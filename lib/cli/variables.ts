@@ -46,6 +46,8 @@ function choice<const C extends readonly string[]>(choices: C, meaning: string, 
   return { kind: 'choice', choices, meaning, ...details } as const;
 }
 
+const SANDBOX_IMAGE = { default: 'ghcr.io/nvidia/openshell-community/sandboxes/base:latest' } as const;
+
 /** What the gateways, their supervisors and sandboxes read, in the order of the README. */
 export const GATEWAY_VARIABLES = {
   OPENSHELL_DRIVERS: text('the driver, where --driver is not given', { otherwise: 'what fits' }),
@@ -69,9 +71,7 @@ export const GATEWAY_VARIABLES = {
     default: 'dev',
   }),
   OPENSHELL_SUPERVISOR_IMAGE: text('an image to use as it is', { otherwise: 'openshell/supervisor:dev is built' }),
-  OPENSHELL_SANDBOX_IMAGE: text('image of sandboxes', {
-    default: 'ghcr.io/nvidia/openshell-community/sandboxes/base:latest',
-  }),
+  OPENSHELL_SANDBOX_IMAGE: text('image of sandboxes', SANDBOX_IMAGE),
   COMMUNITY_SANDBOX_IMAGE: text('image of sandboxes, after OPENSHELL_SANDBOX_IMAGE'),
   OPENSHELL_SANDBOX_IMAGE_PULL_POLICY: text('Always, IfNotPresent or Never, in any case; podman also Newer', {
     default: 'IfNotPresent',
@@ -148,9 +148,7 @@ const CLUSTER_VARIABLES = {
   }),
   KUBECONFIG: text("kubectl's own", { otherwise: "the checkout's kubeconfig" }),
   HELM_K3S_LB_HOST_PORT: count('port that leads to port 80 of the load balancer', { default: 8080, max: 65_535 }),
-  HELM_K3S_PRELOAD_SANDBOX_IMAGE: text('image to import into the cluster; set but empty for none', {
-    default: 'ghcr.io/nvidia/openshell-community/sandboxes/base:latest',
-  }),
+  HELM_K3S_PRELOAD_SANDBOX_IMAGE: text('image to import; set but empty for none', SANDBOX_IMAGE),
   AGENT_SANDBOX_VERSION: text('release of agent-sandbox; v0.4.6 for the API v1alpha1', { default: 'v0.5.0' }),
   GITHUB_USERNAME: text('with GITHUB_PAT: the credentials of a new cluster for ghcr.io'),
   GITHUB_PAT: text('a personal access token, for GITHUB_USERNAME'),
@@ -280,11 +278,6 @@ export const READS = {
   runtime: ['FROM_SOURCE', ...RELEASES, ...LIBKRUN, ...PROVENANCE],
   /** Every task that builds libkrun from source on Linux. */
   libkrun: LIBKRUN,
-  /** The task of local clusters. */
-  cluster: [
-    ...(['HELM_K3S_CLUSTER_NAME', 'HELM_K3S_KUBECONFIG', 'KUBECONFIG', 'HELM_K3S_LB_HOST_PORT'] as const),
-    ...(['HELM_K3S_PRELOAD_SANDBOX_IMAGE', 'AGENT_SANDBOX_VERSION', 'GITHUB_USERNAME', 'GITHUB_PAT'] as const),
-  ],
   /** Every task that chooses a container engine. */
   engine: [
     ...['CONTAINER_ENGINE', 'CONTAINER_ENGINE_TARGET', 'OPENSHELL_E2E_DRIVER', 'KIND_EXPERIMENTAL_PROVIDER'],

@@ -3,8 +3,9 @@
 /** What a local k3d cluster was asked for: the environment, checked, as one value. */
 
 import { join } from 'node:path';
-import { type Environment, notAllowed, readPath, readVariable } from '../cli/env.ts';
+import { notAllowed, readPath, readVariable } from '../cli/env.ts';
 import type { Problems } from '../cli/problems.ts';
+import type { TaskContext } from '../cli/task.ts';
 import { shown, usageError } from '../errors.ts';
 import { absolutePath } from '../fs/paths.ts';
 import { verifyReference } from '../image/reference.ts';
@@ -12,6 +13,8 @@ import { verifyReference } from '../image/reference.ts';
 const DEFAULT_NAME = 'openshell-dev';
 /** The longest name that k3d takes. */
 const NAME_MAX = 32;
+
+export const SUBCOMMANDS = ['create', 'delete', 'start', 'stop', 'status'] as const;
 
 /** A value that is wrong throws its error where it is used. */
 export interface ClusterConfig {
@@ -23,7 +26,6 @@ export interface ClusterConfig {
   readonly port: number;
   /** The image that is imported; `undefined` for none. */
   readonly image: string | undefined;
-  /** Of agent-sandbox. */
   readonly release: string;
   /** For ghcr.io. */
   readonly credentials: { readonly username: string; readonly password: string } | undefined;
@@ -33,13 +35,8 @@ export interface ClusterConfig {
  * Resolves the configuration; whatever is wrong becomes one of the problems.
  * @param branch the branch of the checkout, or its commit; `undefined` where neither is known or wanted
  */
-export function resolveClusterConfig(
-  problems: Problems,
-  env: Environment,
-  root: string,
-  startDirectory: string,
-  branch: string | undefined,
-): ClusterConfig {
+export function resolveClusterConfig(problems: Problems, ctx: TaskContext, root: string, branch: string | undefined) {
+  const { env, startDirectory } = ctx;
   const [username, password] = [readVariable(env, 'GITHUB_USERNAME'), readVariable(env, 'GITHUB_PAT')];
   return problems.values<ClusterConfig>({
     root: () => root,

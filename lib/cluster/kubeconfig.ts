@@ -24,45 +24,54 @@ type Kubeconfig = Readonly<Record<string, unknown>>;
 
 /** What gives the kubeconfig of a cluster, and merges it: of two entries with one name the first counts. */
 export function mergeCommands({ kubeconfig, name, root }: ClusterConfig, temporary = temporaryOf(kubeconfig)) {
-  const merge = (files: readonly string[]) =>
-    start(root, { env: { KUBECONFIG: files.join(':') } })`kubectl config view --raw`;
-  return {
-    get: start(root)`k3d kubeconfig get ${name}`,
-    merge: merge([temporary, kubeconfig]),
-    copy: merge([temporary]),
-  };
+  const view = (KUBECONFIG: string) => start(root, { env: { KUBECONFIG } })`kubectl config view --raw`;
+  const get = start(root)`k3d kubeconfig get ${name}`;
+  return { get, merge: view(`${temporary}:${kubeconfig}`), copy: view(temporary) };
 }
 
-/**
- * Reads a kubeconfig.
- * @returns `undefined` where there is none, or an empty file
- * @throws usageError for a file that kubectl cannot read
- */
+/** The kubeconfig, where there is one. @throws usageError for a file that kubectl cannot read */
 export async function readKubeconfig(ctx: RunnerContext, config: ClusterConfig): Promise<Kubeconfig | undefined> {
   const { kubeconfig: path, root } = config;
   if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) === 0) return undefined;
-  const result = await ctx.runner.probe(
-    start(root)`kubectl config view --raw -o json --kubeconfig=${path}`,
-    TIMEOUT_MS,
-  );
+  const command = start(root)`kubectl config view --raw -o json --kubeconfig=${path}`;
+  const result = await ctx.runner.probe(command, TIMEOUT_MS);
   const table = result.ok ? parseTable(result.output) : undefined;
   if (table !== undefined) return table;
   const reason = result.ok ? 'what kubectl prints is not JSON' : oneLine(result.reason);
   throw usageError(`${shown(path)} is not a kubeconfig: ${reason}; repair it, or set HELM_K3S_KUBECONFIG to another`);
 }
 
-/** Adds the cluster to the kubeconfig, in the place of what an earlier cluster of its name has left. */
-export async function addToKubeconfig(ctx: RunnerContext, config: ClusterConfig): Promise<void> {
-  const own = await ctx.runner.read(mergeCommands(config).get);
-  if (!own.includes(contextOf(config.name))) throw failure('k3d kubeconfig get printed no kubeconfig; try it by hand');
-  await replace(ctx, config, () => own, 'merge');
-}
-
-/** Takes the entries of the cluster out of the kubeconfig, where there is one. */
-export async function removeFromKubeconfig(ctx: RunnerContext, config: ClusterConfig): Promise<void> {
-  if ((await readKubeconfig(ctx, config)) === undefined) return;
-  const text = (before: Kubeconfig) => JSON.stringify(withoutCluster(before, contextOf(config.name)));
-  await replace(ctx, config, text, 'copy');
+/**
+ * Adds the cluster, in the place of what an earlier one of its name has left, or takes its entries out. Begins again
+ * where somebody writes the file at the same time.
+ */
+export async function updateKubeconfig(ctx: RunnerContext, config: ClusterConfig, isPresent: boolean): Promise<void> {
+  const { kubeconfig: path, name } = config;
+  const temporary = temporaryOf(path);
+  const { copy, get, merge } = mergeCommands(config);
+  const own = isPresent ? await ctx.runner.read(get) : undefined;
+  if (own?.includes(contextOf(name)) === false)
+    throw failure('k3d kubeconfig get printed no kubeconfig; try it by hand');
+  makeDirectory(dirname(path));
+  sweepTemporary(path, isAlive);
+  try {
+    for (;;) {
+      const before = fileIdentity(path);
+      const old = await readKubeconfig(ctx, config);
+      if (own === undefined && old === undefined) return;
+      const text = own ?? JSON.stringify(withoutCluster(old ?? {}, contextOf(name)));
+      asOwner(dirname(path), () => {
+        rmSync(temporary, { force: true });
+        writeFileSync(temporary, `${text}\n`, { flag: 'wx', mode: MODE });
+      });
+      const merged = await ctx.runner.read(isPresent ? merge : copy);
+      if (fileIdentity(path) !== before) continue;
+      writeWhole(path, `${merged}\n`, MODE);
+      return;
+    }
+  } finally {
+    asOwner(dirname(path), () => rmSync(temporary, { force: true }));
+  }
 }
 
 /** The kubeconfig without the entries that k3d makes for a cluster. Pure. */
@@ -73,33 +82,4 @@ export function withoutCluster(kubeconfig: Kubeconfig, context: string): Kubecon
     return [key, Array.isArray(value) ? value.filter(isOther) : value];
   });
   return Object.fromEntries(kept);
-}
-
-/** Replaces the kubeconfig by what kubectl makes of it and of a text; again where somebody has written it since. */
-async function replace(
-  ctx: RunnerContext,
-  config: ClusterConfig,
-  textFrom: (before: Kubeconfig) => string,
-  how: 'merge' | 'copy',
-): Promise<void> {
-  const { kubeconfig: path } = config;
-  const temporary = temporaryOf(path);
-  makeDirectory(dirname(path));
-  sweepTemporary(path, isAlive);
-  try {
-    for (;;) {
-      const before = fileIdentity(path);
-      const text = textFrom((await readKubeconfig(ctx, config)) ?? {});
-      asOwner(dirname(path), () => {
-        rmSync(temporary, { force: true });
-        writeFileSync(temporary, `${text}\n`, { flag: 'wx', mode: MODE });
-      });
-      const merged = await ctx.runner.read(mergeCommands(config)[how]);
-      if (fileIdentity(path) !== before) continue;
-      writeWhole(path, `${merged}\n`, MODE);
-      return;
-    }
-  } finally {
-    asOwner(dirname(path), () => rmSync(temporary, { force: true }));
-  }
 }

@@ -10,14 +10,17 @@ import type { ClusterConfig } from './config.ts';
 
 const RELEASES = 'https://github.com/kubernetes-sigs/agent-sandbox/releases/download';
 
-/** How the temporary directory of a run begins. */
-export const SCRATCH = 'openshell-k3s-';
-
-export type Subcommand = 'create' | 'delete' | 'start' | 'stop' | 'status';
+/** What is known before anything is changed. */
+export interface PreparedCluster {
+  readonly config: ClusterConfig;
+  /** As it is; `undefined` where there is none. */
+  readonly cluster: Cluster | undefined;
+  /** Of a cluster that is to be created or completed: `linux/amd64`. */
+  readonly platform: string;
+}
 
 /** A cluster that k3d has. */
 export interface Cluster {
-  /** Whether all of its nodes run. */
   readonly isRunning: boolean;
   /** The containers of its servers. */
   readonly servers: readonly string[];
@@ -35,18 +38,12 @@ export function start(root: string, more: Partial<Command> = {}) {
   return cmd({ cwd: root, base: { GITHUB_PAT: undefined, LOG_LEVEL: undefined }, ...more });
 }
 
-/** The file with the credentials of registries, in the directory; `undefined` without any. */
-export function registriesFile({ credentials }: ClusterConfig, directory: string): string | undefined {
-  return credentials && join(directory, 'registries.json');
-}
-
-export function createCommand(config: ClusterConfig, directory: string) {
-  const { name, port, root } = config;
-  const registries = registriesFile(config, directory);
-  const credentials = registries === undefined ? [] : ['--registry-config', registries];
+/** @param directory the one with the file of the credentials, where there are any */
+export function createCommand({ credentials, name, port, root }: ClusterConfig, directory: string) {
+  const registries = credentials === undefined ? [] : ['--registry-config', join(directory, 'registries.json')];
   return start(root)`k3d cluster create ${name} --wait --kubeconfig-update-default=false
     --kubeconfig-switch-context=false --port ${port}:80@loadbalancer
-    --k3s-arg --disable=traefik@server:0 ${credentials}`;
+    --k3s-arg --disable=traefik@server:0 ${registries}`;
 }
 
 /** The commands that install agent-sandbox, and wait for it. */
@@ -73,11 +70,7 @@ export function imageCommands({ name, root }: ClusterConfig, image: string, plat
   };
 }
 
-/**
- * Finds a cluster in the output of `k3d cluster list --output json`.
- * @returns `undefined` where k3d does not have it
- * @throws usageError for text that is not such a list
- */
+/** Finds a cluster in what k3d lists as JSON. @throws usageError for text that is not such a list */
 export function clusterIn(output: string, name: string): Cluster | undefined {
   const list = parseJson(output);
   if (!Array.isArray(list) || !list.every(isTable)) {

@@ -4,16 +4,16 @@
 
 import { join } from 'node:path';
 import type { Runner } from '../build-env.ts';
+import { temporaryRoot } from '../fs/temporary-directory.ts';
 import type { Command } from '../process/command.ts';
 import { mergeCommands } from './kubeconfig.ts';
-import { contextOf, createCommand, imageCommands, SCRATCH, sandboxCommands, start } from './plan.ts';
-import type { PreparedCluster } from './prepare.ts';
+import { contextOf, createCommand, imageCommands, type PreparedCluster, sandboxCommands, start } from './plan.ts';
 
 /** The plan of a creation, ready to paste. */
-export function createLines(runner: Runner, { cluster, config, platform, temporary }: PreparedCluster): string[] {
+export function createLines(runner: Runner, { cluster, config, platform }: PreparedCluster): string[] {
   const { image, kubeconfig, name, root } = config;
   const show = (...commands: readonly Command[]) => commands.map((command) => runner.describe(command));
-  const directory = join(temporary, `${SCRATCH}XXXXXX`);
+  const directory = join(temporaryRoot(), 'openshell-k3s-XXXXXX');
   const { apply, established, rollout } = sandboxCommands(config);
   const { get, merge } = mergeCommands(config);
   const images = image && imageCommands(config, image, platform, directory);

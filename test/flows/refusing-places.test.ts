@@ -286,6 +286,7 @@ describe('a file system that refuses', { ...tools.options, timeout: 120_000 }, (
     ['vm/build-supervisor-bundle', ['OPENSHELL_VM_RUNTIME_COMPRESSED_DIR']],
     ['vm/vm-setup', ['OPENSHELL_VM_RUNTIME_COMPRESSED_DIR']],
     ['vm/compress-vm-runtime', ['OPENSHELL_VM_RUNTIME_COMPRESSED_DIR']],
+    ['helm-k3s-local', ['HELM_K3S_KUBECONFIG']],
     ['setup-zig-cc-wrapper', ['GITHUB_ENV']],
   ])('F15: %s with a name that is too long in %j', async (task, names) => {
     const place = await placeOf(task);

@@ -267,13 +267,23 @@ describe('create', tools.options, () => {
   });
 
   test.each([
+    ['', 'openshell-dev-0a1b2c3'],
+    ['a/_b', 'openshell-dev-b'],
+  ])('K8S-4: with the branch %j the cluster is %s', async (branch, name) => {
+    const cluster = new FakeCluster(tools.path('kubectl'), {}, branch);
+    expect((await cluster.run(['create', '--dry-run'])).stdout).toContain(`k3d cluster create ${name} --wait`);
+    cluster.tools.add('git', [{ args: [], script: 'echo not a repository >&2; exit 128' }]);
+    expect((await cluster.run(['create', '--dry-run'])).stdout).toContain('k3d cluster create openshell-dev --wait');
+  });
+
+  test.each([
     ['darwin', /k3d is not on PATH; run mise install$/],
     ['linux', /k3d is not on PATH; install it \(mise does not on Linux\)/],
     ['freebsd', /local clusters are for macOS and Linux, and this is freebsd/],
   ] as const)('on %s', async (platform, said) => {
     const { root, tools: fakes } = new FakeCluster();
     const ctx = inProcess(fakes, { OPENSHELL_ROOT: root, PATH: join(fakes.directory, 'home') });
-    const options = { isDryRun: false, isPreloadRequired: false };
+    const options = { 'dry-run': false, 'require-preload': false };
     expect(await refusalFrom(() => manageCluster(ctx, 'status', options, platform))).toMatch(said);
   });
 });
@@ -440,7 +450,7 @@ describe('the other commands', tools.options, () => {
     expect(text).toMatch(/^k3d cluster create .* --registry-config \S+\/openshell-k3s-XXXXXX\/registries\.json$/m);
     expect(text).toMatch(/^# writes \S+\/kubeconfig: what it has, and that before it$/m);
     expect(text).not.toContain('secret');
-    expect(await dry('delete')).toBe(`# writes ${cluster.kubeconfig}: without the entries of ${CONTEXT}\n`);
+    expect(await dry('delete')).toBe(`# writes ${cluster.kubeconfig}: without the entries of the cluster '${NAME}'\n`);
     cluster.addCluster(NAME, { isRunning: false });
     expect(await dry('create')).toMatch(/^# creates .*\nk3d cluster start /);
     expect(await dry('stop')).toBe(`k3d cluster stop ${NAME}\n`);

@@ -45,12 +45,12 @@ describe('Keycloak in a cluster', tools.options, () => {
     const kubectl = `kubectl --kubeconfig ${cluster.kubeconfig} --context k3d-x`;
     expect(changes(cluster)).toEqual([
       `${kubectl} apply -f -`,
-      `${kubectl} rollout status deployment/keycloak -n keycloak --timeout=7s`,
+      `${kubectl} -n keycloak rollout status deployment/keycloak --timeout=7s`,
     ]);
     expect(result.stdout).toBe(`Keycloak is ready.
 In-cluster issuer: http://keycloak.keycloak.svc.cluster.local/realms/openshell
 Helm values file: deploy/helm/openshell/ci/values-keycloak.yaml (uncomment it in deploy/helm/openshell/skaffold.yaml)
-For tokens, keep this running: ${kubectl} port-forward svc/keycloak -n keycloak 9191:80
+For tokens, keep this running: ${kubectl} -n keycloak port-forward svc/keycloak 9191:80
 Test user: admin@test / admin (openshell-user)
 Test user: user@test / user (openshell-user)
 Test user: user-b@test / user-b (openshell-user)
@@ -151,17 +151,22 @@ A token: curl -s -X POST http://localhost:9191/realms/openshell/protocol/openid-
     const cluster = newCluster();
     expect(await setup(cluster, ['--teardown'])).toMatchObject({ status: 0, stdout: '' });
     setKubectl(cluster, [
-      { args: [...LEAD(cluster.root), 'k3d-x', 'rollout'], script: 'echo timed out waiting >&2; exit 3' },
+      {
+        args: [...LEAD(cluster.root), 'k3d-x', '-n', 'keycloak', 'rollout'],
+        script: 'echo timed out waiting >&2; exit 3',
+      },
     ]);
     const result = await setup(cluster);
     expect(result).toMatchObject({ status: 3, stdout: '' });
-    expect(result.stderr).toMatch(/if Keycloak fails: kubectl .* describe pods -n keycloak$/m);
+    expect(result.stderr).toMatch(/should Keycloak not become ready: kubectl .* describe pods$/m);
   });
 
   test.each(['apply', 'rollout'])('Ctrl-C during %s: 130', async (verb) => {
     const cluster = newCluster();
     const script = "echo waiting >&2; trap 'exit 130' INT; while :; do /bin/sleep 0.1; done";
-    setKubectl(cluster, [{ args: [...LEAD(cluster.root), 'k3d-x', verb], script }]);
+    setKubectl(cluster, [
+      { args: [...LEAD(cluster.root), 'k3d-x', ...(verb === 'apply' ? [verb] : ['-n', 'keycloak', verb])], script },
+    ]);
     const result = await setup(cluster, [], {}, { onStart: whenSaid('waiting', (child) => child.kill('SIGINT')) });
     expect(result, result.stderr).toMatchObject({ status: 130, stdout: '' });
   });

@@ -11,7 +11,6 @@ import { isTable, parseTable } from '../../fs/parse-json.ts';
 import { textIn } from '../../fs/paths.ts';
 import { verifyReference } from '../../image/reference.ts';
 
-/** Below the checkout. */
 const REALM_FILE = 'scripts/keycloak-realm.json';
 export const VALUES_FILE = 'deploy/helm/openshell/ci/values-keycloak.yaml';
 /** The service's name in the cluster: tokens bear it, however they were got. */
@@ -29,7 +28,6 @@ export interface KeycloakConfig {
   readonly image: string;
   readonly user: string;
   readonly password: string;
-  /** Of this machine, in the printed commands. */
   readonly port: number;
   readonly timeoutSeconds: number;
   readonly realm: Realm;
@@ -39,7 +37,10 @@ export interface KeycloakConfig {
 /** Resolves the configuration; whatever is wrong becomes one of the problems. */
 export function resolveKeycloakConfig(problems: Problems, env: Environment, root: string): KeycloakConfig {
   return problems.values<KeycloakConfig>({
-    image: () => verifyReference('KEYCLOAK_IMAGE', readVariable(env, 'KEYCLOAK_IMAGE')),
+    image: () => {
+      const [name = '', digest = ''] = readVariable(env, 'KEYCLOAK_IMAGE').split(/(?=@sha256:[0-9a-f]{64}$)/);
+      return `${verifyReference('KEYCLOAK_IMAGE', name)}${digest}`;
+    },
     user: () => readVariable(env, 'KEYCLOAK_ADMIN_USER'),
     password: () => readVariable(env, 'KEYCLOAK_ADMIN_PASSWORD'),
     port: () => readVariable(env, 'KEYCLOAK_SETUP_PORT'),

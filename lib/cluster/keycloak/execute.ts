@@ -6,54 +6,69 @@ import type { RunnerContext } from '../../build-env.ts';
 import { findCheckout } from '../../checkout.ts';
 import { Problems } from '../../cli/problems.ts';
 import { oneLine, usageError } from '../../errors.ts';
-import { cmd } from '../../process/command.ts';
+import { type Command, cmd, commandText, shellQuote } from '../../process/command.ts';
 import { requireProgram } from '../../process/which.ts';
-import { kubeconfigOf, resolveKeycloakConfig } from './config.ts';
-import { chooseContext, KUBECTL, manifest } from './plan.ts';
-import { objectLines, summaryLines } from './report.ts';
+import { type KeycloakConfig, kubeconfigOf, resolveKeycloakConfig, VALUES_FILE } from './config.ts';
+import { chooseContext, manifest } from './plan.ts';
 
 const PROBE_TIMEOUT_MS = 20_000;
 
-export interface KeycloakOptions {
-  /** The kube context, whatever cluster it is. */
-  readonly context: string | undefined;
-  readonly isTeardown: boolean;
-  readonly isDryRun: boolean;
-}
+type KeycloakFlags = Readonly<Record<'dry-run' | 'teardown', boolean> & { context: string | undefined }>;
 
 /**
  * Sets Keycloak up, or removes it, or prints the plan.
  * @throws TaskError: 2 before anything is changed, else kubectl's own status
  */
-export async function keycloakInCluster(ctx: RunnerContext, options: KeycloakOptions): Promise<void> {
+export async function keycloakInCluster(ctx: RunnerContext, flags: KeycloakFlags): Promise<void> {
   const { env, runner, startDirectory, terminal } = ctx;
   const root = findCheckout(env, startDirectory);
   const problems = new Problems();
-  const config = options.isTeardown ? undefined : resolveKeycloakConfig(problems, env, root);
+  const config = flags.teardown ? undefined : resolveKeycloakConfig(problems, env, root);
   const own = kubeconfigOf(env, root);
   // What is relative in KUBECONFIG is relative to this directory.
-  const kubectl = cmd({ cwd: startDirectory })`kubectl ${own === undefined ? [] : ['--kubeconfig', own]}`;
-  const command = (...args: readonly string[]) => ({ ...kubectl, argv: [...kubectl.argv, ...args] as const });
+  const start = cmd({ cwd: startDirectory });
+  const base = own === undefined ? ['kubectl'] : ['kubectl', '--kubeconfig', own];
   const context = await problems.attemptAsync(async () => {
     requireProgram('kubectl', env, 'run mise install, or install it');
-    const view = await runner.probe(command(...KUBECTL.view), PROBE_TIMEOUT_MS);
+    const view = await runner.probe(start`${base} config view -o json`, PROBE_TIMEOUT_MS);
     if (!view.ok) throw usageError(`kubectl cannot read the kubeconfig: ${oneLine(view.reason)}; check KUBECONFIG`);
-    return chooseContext(view.output, options.context);
+    return chooseContext(view.output, flags.context);
   });
   problems.throwIfAny(terminal);
-  const inCluster = (args: readonly string[]) => command('--context', context ?? '', ...args);
+  const kubectl = [...base, '--context', context ?? ''];
   if (config === undefined) {
-    if (options.isDryRun) return terminal.result(runner.describe(inCluster(KUBECTL.teardown)));
-    return runner.run(inCluster(KUBECTL.teardown));
+    const remove = start`${kubectl} delete namespace keycloak --ignore-not-found`;
+    return flags['dry-run'] ? terminal.result(runner.describe(remove)) : runner.run(remove);
   }
-  const apply = inCluster(KUBECTL.apply);
-  const rollout = inCluster([...KUBECTL.rollout, `--timeout=${config.timeoutSeconds}s`]);
-  if (options.isDryRun) {
-    return terminal.result(...objectLines(config), runner.describe(apply), runner.describe(rollout));
+  const apply = start`${kubectl} apply -f -`;
+  const rollout = start`${kubectl} -n keycloak rollout status deployment/keycloak --timeout=${config.timeoutSeconds}s`;
+  const forward = start`${kubectl} -n keycloak port-forward svc/keycloak ${config.port}:80`;
+  const objects = manifest(config);
+  if (flags['dry-run']) {
+    const lines = objects.items.map(({ kind, metadata }) => `# applies ${kind} ${metadata.name}`);
+    return terminal.result(...lines, runner.describe(apply), runner.describe(rollout));
   }
-  terminal.say(`the kube context is ${context}; if Keycloak fails: ${runner.describe(inCluster(KUBECTL.describe))}`);
-  await terminal.section('apply', () => runner.run(apply, { input: `${JSON.stringify(manifest(config))}\n` }));
+  const pods = commandText(start`${kubectl} -n keycloak describe pods`);
+  terminal.say(`the kube context is ${context}; should Keycloak not become ready: ${pods}`);
+  await terminal.section('apply', () => runner.run(apply, { input: `${JSON.stringify(objects)}\n` }));
   await terminal.section('Keycloak', () => runner.run(rollout));
-  terminal.result(...summaryLines(config, inCluster([...KUBECTL.forward, `${config.port}:80`])));
+  terminal.result(...summaryLines(config, forward));
   terminal.say(`done: ${terminal.timings()}`);
+}
+
+/** How tokens are got: through a port of this machine, of an issuer that only the cluster can reach. */
+function summaryLines({ issuer, port, realm }: KeycloakConfig, forward: Command): string[] {
+  const endpoint = `http://localhost:${port}/realms/${realm.name}/protocol/openid-connect/token`;
+  const form = { grant_type: 'password', client_id: 'openshell-cli' };
+  const data = realm.users.map(({ name, password }) => new URLSearchParams({ ...form, username: name, password }));
+  return [
+    'Keycloak is ready.',
+    `In-cluster issuer: ${issuer}`,
+    `Helm values file: ${VALUES_FILE} (uncomment it in deploy/helm/openshell/skaffold.yaml)`,
+    `For tokens, keep this running: ${commandText(forward)}`,
+    ...realm.users.map(({ name, password, roles }) => `Test user: ${name} / ${password} (${roles})`),
+    ...data
+      .slice(0, 1)
+      .map((one) => `A token: curl -s -X POST ${endpoint} -d ${shellQuote(`${one}`)} | jq -r .access_token`),
+  ];
 }

@@ -63,19 +63,9 @@ function deployment({ image, password, realm, user }: KeycloakConfig) {
   return { replicas: 1, selector: { matchLabels: { app: NAME } }, template };
 }
 
-/** The arguments of kubectl. */
-export const KUBECTL = {
-  view: ['config', 'view', '-o', 'json'],
-  apply: ['apply', '-f', '-'],
-  rollout: ['rollout', 'status', `deployment/${NAME}`, '-n', NAME],
-  describe: ['describe', 'pods', '-n', NAME],
-  forward: ['port-forward', `svc/${NAME}`, '-n', NAME],
-  teardown: ['delete', 'namespace', NAME, '--ignore-not-found'],
-} as const;
-
 /**
  * The context to work on: the named one, else the current one where it is that of a local cluster.
- * @param output of `KUBECTL.view`
+ * @param output of `kubectl config view -o json`
  * @throws usageError for a context that does not exist, and for another cluster that is not named
  */
 export function chooseContext(output: string, named: string | undefined): string {
