@@ -10,7 +10,7 @@ import { readVariable } from '../cli/env.ts';
 import { Problems } from '../cli/problems.ts';
 import { findEngine, type Purpose, serverArch } from '../engine/detect.ts';
 import type { Engine } from '../engine/types.ts';
-import { describeError, failure, InterruptedError, oneLine, shown, TaskError, usageError } from '../errors.ts';
+import { describeError, failure, InterruptedError, naming, oneLine, shown, TaskError, usageError } from '../errors.ts';
 import { temporaryRoot } from '../fs/temporary-directory.ts';
 import { notePlaces } from '../fs/writable-places.ts';
 import { canConnect } from '../gateway/port.ts';
@@ -167,7 +167,8 @@ async function bringUp(ctx: RunnerContext, { cluster, config }: PreparedCluster,
   }
   // JSON is YAML, too, and escapes whatever a password has.
   const registries = JSON.stringify({ configs: { 'ghcr.io': { auth: credentials } } });
-  if (credentials !== undefined) writeFileSync(join(temporary, 'registries.json'), registries, { mode: 0o600 });
+  const file = join(temporary, 'registries.json');
+  if (credentials !== undefined) naming(file, () => writeFileSync(file, registries, { mode: 0o600 }));
   try {
     await runner.run(createCommand(config, temporary));
   } catch (error) {

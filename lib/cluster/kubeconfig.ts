@@ -8,7 +8,7 @@
 import { rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { RunnerContext } from '../build-env.ts';
-import { failure, oneLine, shown, usageError } from '../errors.ts';
+import { failure, naming, oneLine, shown, usageError } from '../errors.ts';
 import { sweepTemporary, temporaryOf, writeWhole } from '../fs/atomic-write.ts';
 import { asOwner, makeDirectory } from '../fs/ownership.ts';
 import { isTable, parseTable } from '../fs/parse-json.ts';
@@ -62,7 +62,7 @@ export async function updateKubeconfig(ctx: RunnerContext, config: ClusterConfig
       const text = own ?? JSON.stringify(withoutCluster(old ?? {}, contextOf(name)));
       asOwner(dirname(path), () => {
         rmSync(temporary, { force: true });
-        writeFileSync(temporary, `${text}\n`, { flag: 'wx', mode: MODE });
+        naming(path, () => writeFileSync(temporary, `${text}\n`, { flag: 'wx', mode: MODE }));
       });
       const merged = await ctx.runner.read(isPresent ? merge : copy);
       if (fileIdentity(path) !== before) continue;
