@@ -65,9 +65,9 @@ A token: curl -s -X POST http://localhost:9191/realms/openshell/protocol/openid-
       'k3d-x',
       ['--context', 'nope'],
       2,
-      /^error: there is no kube context 'nope'; name one of k3d-x, prod: --context NAME$/m,
+      /^error: there is no kube context 'nope'; --context takes k3d-x, prod, or set KUBECONFIG$/m,
     ],
-    ['""', [], 2, /^error: there is no current kube context; name one of k3d-x, prod/m],
+    ['""', [], 2, /^error: there is no current kube context; --context takes k3d-x, prod/m],
     ['prod', ['--teardown'], 2, /is not a local one/],
   ])('K8S-13: with the context %s and %j: status %d', async (current, args, status, said) => {
     const cluster = newCluster(current);
@@ -75,6 +75,17 @@ A token: curl -s -X POST http://localhost:9191/realms/openshell/protocol/openid-
     expect(result.stderr).toMatch(said);
     expect(result.status).toBe(status);
     expect(changes(cluster).length > 0).toBe(status === 0);
+  });
+
+  test('K8S-13: a kubeconfig without any context', async () => {
+    const cluster = newCluster();
+    const result = await setup(cluster, [], { KUBECONFIG: 'absent' });
+    expect(result).toMatchObject({
+      status: 2,
+      stderr: 'error: there is no current kube context; run mise run helm:k3s:create, or set KUBECONFIG\n',
+    });
+    const image = `quay.io/x/y:1@sha256:${'a'.repeat(64)}`;
+    expect(await setup(cluster, ['--dry-run'], { KEYCLOAK_IMAGE: image })).toMatchObject({ status: 0 });
   });
 
   test('a KUBECONFIG of the user wins, relative to the directory that the task is started in', async () => {

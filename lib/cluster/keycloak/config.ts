@@ -18,7 +18,6 @@ export const HOST = 'keycloak.keycloak.svc.cluster.local';
 
 export interface Realm {
   readonly name: string;
-  /** The file as it is, for Keycloak. */
   readonly text: string;
   readonly users: readonly { readonly name: string; readonly password: string; readonly roles: string }[];
 }

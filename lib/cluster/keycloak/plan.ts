@@ -74,7 +74,8 @@ export function chooseContext(output: string, named: string | undefined): string
   const context = named ?? String(view?.['current-context'] ?? '');
   if (!contexts.includes(context)) {
     const what = context === '' ? 'there is no current kube context' : `there is no kube context ${shown(context)}`;
-    throw usageError(`${what}; name one of ${contexts.join(', ') || 'another KUBECONFIG'}: --context NAME`);
+    const remedy = contexts.length > 0 ? `--context takes ${contexts.join(', ')}` : 'run mise run helm:k3s:create';
+    throw usageError(`${what}; ${remedy}, or set KUBECONFIG`);
   }
   if (named !== undefined || /^(k3d|kind)-/.test(context)) return context;
   throw usageError(
