@@ -392,6 +392,28 @@ describe('Ctrl-C', tools.options, () => {
       },
       false,
     ],
+    [
+      'the controller is waited for',
+      {
+        kubectl: [
+          {
+            args: [],
+            script: `case " $* " in *" apply "*) exit 0 ;; *" get "*) printf True; exit 0 ;; *" rollout "*) ${forever} ;; esac; exec ${tools.ok ? tools.path('kubectl') : ''} "$@"`,
+          },
+        ],
+      },
+      false,
+    ],
+    [
+      'the image is pulled',
+      {
+        docker: [
+          { args: ['image', 'inspect'], script: 'exit 1' },
+          { args: ['pull'], script: forever },
+        ],
+      },
+      false,
+    ],
     ['the image is saved', { docker: [{ args: ['image', 'save'], script: `printf half > "$4"; ${forever}` }] }, false],
     ['the image is imported', { k3d: [{ args: ['image', 'import'], script: forever }] }, false],
   ] as const)('while %s: 130, and nothing is left but a whole cluster', async (what, fakes, isHalf) => {
@@ -405,6 +427,32 @@ describe('Ctrl-C', tools.options, () => {
     expect(cluster.tools.lines().includes(`k3d cluster delete ${NAME}`)).toBe(isHalf);
     expect(existsSync(cluster.kubeconfig)).toBe(!isHalf);
     expectClean(cluster);
+  });
+});
+
+describe('Ctrl-C in the other commands', tools.options, () => {
+  const forever = `echo waiting >&2; trap 'exit 130' INT; while :; do /bin/sleep 0.1; done`;
+  const stop = { onStart: whenSaid('waiting', (child) => child.kill('SIGINT')) };
+
+  test.each(['start', 'stop', 'delete'])('%s: 130, and the kubeconfig stays as it is', async (command) => {
+    const cluster = newCluster({ k3d: [{ args: ['cluster', command], script: forever }] });
+    cluster.addCluster(NAME);
+    writeFileSync(cluster.kubeconfig, kubeconfigText(NAME, 'https://x'));
+    const result = await cluster.run([command], {}, stop);
+    expect(result, result.stderr).toMatchObject({ status: 130, stdout: '' });
+    expect(cluster.text()).toBe(kubeconfigText(NAME, 'https://x'));
+  });
+
+  test('a half cluster that cannot be removed is said', async () => {
+    const cluster = newCluster({
+      k3d: [
+        { args: ['cluster', 'create'], script: forever },
+        { args: ['cluster', 'delete'], script: 'echo busy >&2; exit 1' },
+      ],
+    });
+    const result = await cluster.run(['create'], {}, stop);
+    expect(result.status).toBe(130);
+    expect(result.stderr).toMatch(/^warning: it cannot be removed: busy; run mise run helm:k3s:delete$/m);
   });
 });
 
