@@ -139,7 +139,8 @@ describe('create', tools.options, () => {
     const once = join(cluster.tools.directory, 'once');
     const other = kubeconfigText('late', 'https://late');
     writeFileSync(cluster.kubeconfig, kubeconfigText('other', 'https://other'));
-    const script = `if [[ $KUBECONFIG == *:* && ! -e ${once} ]]; then : > ${once}; printf '%s' '${other}' > ${cluster.kubeconfig}; fi; exec ${tools.path('kubectl')} "$@"`;
+    // After kubectl has read the file.
+    const script = `said=$(${tools.path('kubectl')} "$@"); if [[ $KUBECONFIG == *:* && ! -e ${once} ]]; then : > ${once}; printf '%s' '${other}' > ${cluster.kubeconfig}; fi; printf '%s\\n' "$said"`;
     cluster.setFakes({ kubectl: [{ args: ['config', 'view'], script }] });
     expect(await cluster.run(['create'], NOTHING)).toMatchObject({ status: 0 });
     expect(cluster.text()).toContain('https://late');
