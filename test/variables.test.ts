@@ -90,6 +90,9 @@ const CASES: Readonly<Record<string, Case>> = {
       { args: ['x86_64-unknown-linux-gnu.2.28', 'x86_64-linux-gnu.2.28', 'wrappers'], env: { GITHUB_ENV: 'env' } },
     ],
   },
+  'helm-k3s-local': { runs: [{ args: ['create', ...DRY_RUN], env: { HELM_K3S_LB_HOST_PORT: '1' } }] },
+  // There is neither a realm nor a context.
+  'keycloak-k8s-setup': { runs: [{ args: DRY_RUN, status: 2 }] },
   // The program is neither static nor for so old a glibc.
   'verify-static-binary': { runs: [{ args: ['/bin/true'], status: 1 }] },
   'verify-glibc-symbols': { runs: [{ args: ['2.0', '/bin/true'], status: 1 }] },
@@ -166,6 +169,8 @@ async function readBy(task: string, run: Run): Promise<string[]> {
     { args: ['sandbox', 'get', 'dev'], script: notFound },
     { args: ['provider', 'get', 'anthropic'], script: notFound },
   ]);
+  launch.tools.add('k3d', [{ args: ['cluster', 'list'], script: 'echo "[]"' }]);
+  launch.tools.add('kubectl', [{ args: [], script: "echo '{}'" }]);
   const file = join(launch.tools.directory, 'variables');
   const recorder = join(import.meta.dirname, 'support/record-variables.ts');
   const script = join(SUITE_ROOT, 'tasks', `${task}.ts`);

@@ -141,6 +141,25 @@ const RUNTIME_VARIABLES = {
   GITHUB_RUN_ID: text("for the runtime's provenance.json", { default: 'unknown' }),
 } as const satisfies Readonly<Record<string, Variable>>;
 
+/** What the tasks of Kubernetes clusters read. */
+const CLUSTER_VARIABLES = {
+  HELM_K3S_CLUSTER_NAME: text('name of the k3d cluster', { otherwise: "openshell-dev-<the branch's last part>" }),
+  HELM_K3S_KUBECONFIG: path('kubeconfig for the cluster', {
+    otherwise: "KUBECONFIG, if one file, else the checkout's",
+  }),
+  KUBECONFIG: text("kubectl's own", { otherwise: "the checkout's kubeconfig" }),
+  HELM_K3S_LB_HOST_PORT: count('port that leads to port 80 of the load balancer', { default: 8080, max: 65_535 }),
+  HELM_K3S_PRELOAD_SANDBOX_IMAGE: text('image to import; set but empty for none', { default: COMMUNITY_IMAGE }),
+  AGENT_SANDBOX_VERSION: text('release of agent-sandbox; v0.4.6 for the API v1alpha1', { default: 'v0.5.0' }),
+  GITHUB_USERNAME: text('with GITHUB_PAT: the credentials of a new cluster for ghcr.io'),
+  GITHUB_PAT: text('a personal access token, for GITHUB_USERNAME'),
+  KEYCLOAK_IMAGE: text("Keycloak's image", { default: 'quay.io/keycloak/keycloak:24.0' }),
+  KEYCLOAK_ADMIN_USER: text("Keycloak's administrator", { default: 'admin' }),
+  KEYCLOAK_ADMIN_PASSWORD: text('the password of KEYCLOAK_ADMIN_USER', { default: 'admin' }),
+  KEYCLOAK_SETUP_PORT: count('port of this machine in the printed commands', { default: 9090, max: 65_535 }),
+  KEYCLOAK_HEALTH_TIMEOUT: count('seconds that Keycloak has to become ready', { default: 120, max: 86_400 }),
+} as const satisfies Readonly<Record<string, Variable>>;
+
 export type VersionName = keyof typeof VERSION_VARIABLES;
 
 /** What builds, images and publishing read, and all tasks. */
@@ -210,6 +229,7 @@ export const BUILD_VARIABLES = {
   }),
   ...VERSION_VARIABLES,
   ...RUNTIME_VARIABLES,
+  ...CLUSTER_VARIABLES,
   LIBKRUN_MIN_CARGO_VERSION: text('the oldest cargo that builds libkrun', { default: '1.85' }),
   LIBCLANG_PATH: path('directory of libclang.so, for libkrun', {
     otherwise: "llvm-config's, else the system's newest",

@@ -86,7 +86,7 @@ export const LAUNCHERS = {
       ['mise run gateway -- --driver k8s --dry-run', 'Print the steps.'],
     ],
     flags: FLAGS,
-    variables: [...COMMON, 'OPENSHELL_SANDBOX_NAMESPACE', POLICY, ...READS.compile],
+    variables: ['KUBECONFIG', ...COMMON, 'OPENSHELL_SANDBOX_NAMESPACE', POLICY, ...READS.compile],
   },
 } as const satisfies Record<DriverName, Declaration>;
 

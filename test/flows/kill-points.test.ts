@@ -28,6 +28,7 @@ test('every task that writes has a scene', () => {
   const readers = [
     ...['gateway', 'sandbox', 'verify-glibc-symbols', 'verify-static-binary', 'vm/build-libkrun-macos'],
     ...['test-install-sh', 'test-packaging-assets', 'verify-telemetry-compiled-out'],
+    'keycloak-k8s-setup',
     // What it writes is for one run only.
     'vm/smoke-orphan-cleanup',
   ];

@@ -8,12 +8,14 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { FakeCluster } from '../support/fake-cluster.ts';
 import { addWorkloads, WITH_DIGESTS } from '../support/fake-engine.ts';
 import { FakeLaunch } from '../support/fake-launch.ts';
 import { FakeLibkrun } from '../support/fake-libkrun.ts';
 import { builderRow, FakePublishing } from '../support/fake-publishing.ts';
 import { FakeRuntime } from '../support/fake-runtime.ts';
 import { fakeZig } from '../support/fake-zig.ts';
+import { freePort } from '../support/free-port.ts';
 import { taskNames } from '../support/readme-tables.ts';
 import { requireTools } from '../support/real-tools.ts';
 import { type Place, REFUSALS, refusalScript, runApart } from '../support/refusals.ts';
@@ -50,8 +52,8 @@ const PACKAGE = [
 const STAMPED = { OPENSHELL_CARGO_VERSION: '1.2.3' };
 /** The task for macOS does, there; the smoke test has a new directory for each run, and says what is wrong with TMPDIR. */
 const WRITES_NOTHING = [
-  ...['docker-build-ci', 'sandbox', 'verify-glibc-symbols', 'verify-static-binary'],
   ...['test-install-sh', 'test-packaging-assets', 'verify-telemetry-compiled-out'],
+  ...['docker-build-ci', 'keycloak-k8s-setup', 'sandbox', 'verify-glibc-symbols', 'verify-static-binary'],
   ...['vm/build-libkrun-macos', 'vm/smoke-orphan-cleanup'],
 ];
 const CASES: Readonly<Record<string, Case>> = {
@@ -70,6 +72,7 @@ const CASES: Readonly<Record<string, Case>> = {
   'vm/compress-vm-runtime': { args: [] },
   'vm/package-vm-runtime': { args: PACKAGE },
   'snap-gateway-wrapper': { args: ['--output', 'user/snap/wrapper'] },
+  'helm-k3s-local': { args: ['create'] },
   'setup-zig-cc-wrapper': { args: [TARGET, TARGET, 'user/wrappers'], isPlanned: false },
 };
 
@@ -89,11 +92,22 @@ async function runtimePlaceOf(): Promise<Place> {
   return { directory, cwd: directory, env: fake.env({ ...fake.releaseEnv(), TMPDIR }), suite: fake.suite.root };
 }
 
+/** A cluster whose kubeconfig is the user's. */
+async function clusterPlaceOf(): Promise<Place> {
+  const cluster = new FakeCluster();
+  const directory = dirname(cluster.tools.directory);
+  const own = { HELM_K3S_LB_HOST_PORT: String(await freePort()), OPENSHELL_ROOT: cluster.root };
+  const HELM_K3S_KUBECONFIG = join(directory, 'user/kube/config');
+  const env = cluster.tools.env({ ...own, HELM_K3S_KUBECONFIG, TMPDIR: cluster.temporary });
+  return { directory, cwd: directory, env };
+}
+
 const RUNTIME = /^vm\/(vm-setup|download|compress|package)/;
 
 /** A checkout with all that a task needs, in one directory with what the user's variables name. */
 async function placeOf(task: string): Promise<Place> {
   if (RUNTIME.test(task)) return runtimePlaceOf();
+  if (task === 'helm-k3s-local') return clusterPlaceOf();
   const isPublish = task === 'docker-publish-multiarch';
   const publishing = isPublish ? new FakePublishing({ builders: { '': CONTAINER } }) : undefined;
   const launch = new FakeLaunch({ docker: { builder: CONTAINER, cases: [WITH_DIGESTS] }, podman: {} });
@@ -277,6 +291,7 @@ describe('a file system that refuses', { ...tools.options, timeout: 120_000 }, (
     ['vm/build-supervisor-bundle', ['OPENSHELL_VM_RUNTIME_COMPRESSED_DIR']],
     ['vm/vm-setup', ['OPENSHELL_VM_RUNTIME_COMPRESSED_DIR']],
     ['vm/compress-vm-runtime', ['OPENSHELL_VM_RUNTIME_COMPRESSED_DIR']],
+    ['helm-k3s-local', ['HELM_K3S_KUBECONFIG']],
     ['setup-zig-cc-wrapper', ['GITHUB_ENV']],
   ])('F15: %s with a name that is too long in %j', async (task, names) => {
     const place = await placeOf(task);

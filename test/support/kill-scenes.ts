@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { type Dirent, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { buildElf } from './elf-builder.ts';
+import { FakeCluster, kubeconfigText } from './fake-cluster.ts';
 import { addEngine, addWorkloads, DOCKER_ARM_INFO, imageCheckout, WITH_DIGESTS } from './fake-engine.ts';
 import { FakeLaunch } from './fake-launch.ts';
 import { FakeLibkrun, FRAGMENT } from './fake-libkrun.ts';
@@ -67,6 +68,19 @@ export const KILL_SCENES: Readonly<Record<string, () => KillScene | Promise<Kill
   'vm/compress-vm-runtime': () => runtime('compress-vm-runtime', []),
   'vm/package-vm-runtime': () => runtime('package-vm-runtime', PACKAGE),
   'snap-gateway-wrapper': () => scene(new FakeCheckout(), 'snap-gateway-wrapper', ['--output', 'out/wrapper']),
+  'helm-k3s-local': () => {
+    const cluster = new FakeCluster();
+    let text = '';
+    return {
+      tools: cluster.tools,
+      status: 0,
+      directories: [cluster.root],
+      run: (options) => cluster.run(['create'], { FAKE_KUBECONFIG: text }, options),
+      setVersion: (version) => {
+        text = kubeconfigText('openshell-dev-some-branch', `https://${version}`);
+      },
+    };
+  },
   'setup-zig-cc-wrapper': () => {
     const checkout = new FakeCheckout();
     const target = 'x86_64-unknown-linux-gnu.2.28';

@@ -30,6 +30,8 @@ const SHORT_NAMES: Readonly<Record<string, string>> = {
   'setup-zig-cc-wrapper': 'zig wrapper',
   'test-install-sh': 'installer test',
   'test-packaging-assets': 'packaging test',
+  'helm-k3s-local': 'k3s',
+  'keycloak-k8s-setup': 'keycloak in k8s',
   gateway: 'gateway',
   'gateway-docker': 'docker',
   'gateway-podman': 'podman',

@@ -94,6 +94,7 @@ export const SYSTEM_PROGRAMS = [
   'flex',
   'git',
   'htpasswd',
+  'kubectl',
   'make',
   'mise',
   'mkfifo',

@@ -8,7 +8,7 @@ import { filesBelow, lineAt, type Node, readSource, visitSyntax } from './source
 
 const LEGEND = 'test/faults.md';
 /** `C9`, `F15b`, `DPM-1`. */
-const CODE = /\b(?:[A-Z][1-9]\d?[a-d]?|[A-Z]{1,3}-[1-9]\d?)\b/g;
+const CODE = /\b(?:[A-Z][1-9]\d?[a-d]?|[A-Z][A-Z\d]{0,2}-[1-9]\d?)\b/g;
 /** What looks like one. */
 const NOT_CODES = ['UTF-8'];
 /** The beginning of a name that stands in a table of tests: `'C9, H7: …'`. */

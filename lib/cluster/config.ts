@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** What a local k3d cluster was asked for: the environment, checked, as one value. */
+
+import { join } from 'node:path';
+import { notAllowed, readPath, readVariable } from '../cli/env.ts';
+import type { Problems } from '../cli/problems.ts';
+import type { TaskContext } from '../cli/task.ts';
+import { shown, usageError } from '../errors.ts';
+import { absolutePath } from '../fs/paths.ts';
+import { verifyReference } from '../image/reference.ts';
+
+const DEFAULT_NAME = 'openshell-dev';
+/** The longest name that k3d takes. */
+const NAME_MAX = 32;
+
+export const SUBCOMMANDS = ['create', 'delete', 'start', 'stop', 'status'] as const;
+
+/** A value that is wrong throws its error where it is used. */
+export interface ClusterConfig {
+  /** The checkout, absolute. */
+  readonly root: string;
+  readonly name: string;
+  /** The file, absolute. */
+  readonly kubeconfig: string;
+  readonly port: number;
+  /** The image that is imported; `undefined` for none. */
+  readonly image: string | undefined;
+  readonly release: string;
+  /** For ghcr.io. */
+  readonly credentials: { readonly username: string; readonly password: string } | undefined;
+}
+
+/**
+ * Resolves the configuration; whatever is wrong becomes one of the problems.
+ * @param branch the branch of the checkout, or its commit; `undefined` where neither is known or wanted
+ */
+export function resolveClusterConfig(problems: Problems, ctx: TaskContext, root: string, branch: string | undefined) {
+  const { env, startDirectory } = ctx;
+  const [username, password] = [readVariable(env, 'GITHUB_USERNAME'), readVariable(env, 'GITHUB_PAT')];
+  return problems.values<ClusterConfig>({
+    root: () => root,
+    name: () => clusterName(readVariable(env, 'HELM_K3S_CLUSTER_NAME'), branch),
+    kubeconfig: () => {
+      const [first, ...others] = (readVariable(env, 'KUBECONFIG') ?? '').split(':').filter((file) => file !== '');
+      const single = first !== undefined && others.length === 0 ? absolutePath(startDirectory, first) : undefined;
+      const path = readPath(env, 'HELM_K3S_KUBECONFIG', startDirectory) ?? single ?? join(root, 'kubeconfig');
+      if (!path.includes(':')) return path;
+      throw usageError(`kubectl takes ${shown(path)} for several files; set HELM_K3S_KUBECONFIG to one without a ':'`);
+    },
+    port: () => readVariable(env, 'HELM_K3S_LB_HOST_PORT'),
+    image: () => {
+      const image = readVariable(env, 'HELM_K3S_PRELOAD_SANDBOX_IMAGE');
+      // Here empty is not unset: it says that there is none.
+      if (env.HELM_K3S_PRELOAD_SANDBOX_IMAGE === '') return undefined;
+      return verifyReference('HELM_K3S_PRELOAD_SANDBOX_IMAGE', image);
+    },
+    release: () => {
+      const release = readVariable(env, 'AGENT_SANDBOX_VERSION');
+      if (/^v\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?$/.test(release)) return release;
+      throw notAllowed('AGENT_SANDBOX_VERSION', release, 'is the tag of a release, such as v0.5.0');
+    },
+    credentials: () => (username === undefined || password === undefined ? undefined : { username, password }),
+  });
+}
+
+/**
+ * The name of the cluster: the given one, else that of the checkout's branch, so that each worktree has its own.
+ * @throws usageError for a name that k3d does not take, with one that it does
+ */
+export function clusterName(given: string | undefined, branch = ''): string {
+  const suffix = dnsLabel(branch.slice(branch.lastIndexOf('/') + 1));
+  const name = given ?? (suffix === '' ? DEFAULT_NAME : `${DEFAULT_NAME}-${suffix}`);
+  if (name.length <= NAME_MAX && /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/.test(name)) return name;
+  const source = given === undefined ? `the name of the cluster (branch ${shown(branch)})` : 'HELM_K3S_CLUSTER_NAME';
+  const example = dnsLabel(dnsLabel(name).slice(0, NAME_MAX)) || DEFAULT_NAME;
+  throw usageError(
+    `${source} is ${shown(name)}, of ${name.length} characters; allowed are up to ${NAME_MAX} lower-case letters, ` +
+      `digits and '-', which is neither first nor last; set one, such as HELM_K3S_CLUSTER_NAME=${example}`,
+  );
+}
+
+function dnsLabel(text: string): string {
+  const label = text.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-');
+  return label.replaceAll(/^-|-$/g, '');
+}

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** The life of a local k3d cluster: created with all that the tasks of Helm need, started, stopped, listed, deleted. */
+
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type RunnerContext, withRunner } from '../build-env.ts';
+import { findCheckout } from '../checkout.ts';
+import { readVariable } from '../cli/env.ts';
+import { Problems } from '../cli/problems.ts';
+import { findEngine, type Purpose, serverArch } from '../engine/detect.ts';
+import type { Engine } from '../engine/types.ts';
+import { describeError, failure, InterruptedError, naming, oneLine, shown, TaskError, usageError } from '../errors.ts';
+import { temporaryRoot } from '../fs/temporary-directory.ts';
+import { notePlaces } from '../fs/writable-places.ts';
+import { canConnect } from '../gateway/port.ts';
+import { portOwner } from '../gateway/port-owner.ts';
+import { thisHost } from '../host.ts';
+import { type Command, commandText } from '../process/command.ts';
+import { poll } from '../process/poll.ts';
+import { Signals } from '../process/signals.ts';
+import { requireProgram } from '../process/which.ts';
+import { type ClusterConfig, resolveClusterConfig, type SUBCOMMANDS } from './config.ts';
+import { readKubeconfig, updateKubeconfig } from './kubeconfig.ts';
+import { clusterIn, createCommand, imageCommands, type PreparedCluster, sandboxCommands, start } from './plan.ts';
+import { createLines, summaryLines } from './report.ts';
+
+const PROBE_TIMEOUT_MS = 20_000;
+const REMOVAL_TIMEOUT_MS = 120_000;
+const ESTABLISHED = { intervalMs: 2000, timeoutMs: 120_000 } as const;
+const OTHER_CLUSTER = 'use kind or another cluster and name its context in OPENSHELL_E2E_KUBE_CONTEXT';
+const CHOICE = { candidates: ['docker'], reason: 'k3d needs it' } as const;
+const DOCKER: Purpose<Engine> = {
+  failing: 'does not respond',
+  alternative: OTHER_CLUSTER,
+  look: (name, probes) => probes.responding(name, 'start Docker'),
+};
+
+/**
+ * Does what the subcommand names, or prints the plan.
+ * @param platform another one than this machine's
+ * @throws TaskError: 2 before anything is changed, else the failed program's own status
+ */
+export async function manageCluster(
+  ctx: RunnerContext,
+  subcommand: (typeof SUBCOMMANDS)[number],
+  { 'dry-run': isDryRun, 'require-preload': isRequired }: Readonly<Record<'dry-run' | 'require-preload', boolean>>,
+  platform: NodeJS.Platform = thisHost().platform,
+): Promise<void> {
+  const { runner, terminal } = ctx;
+  const root = findCheckout(ctx.env, ctx.startDirectory);
+  if (isRequired && subcommand !== 'create') throw usageError('--require-preload is for create; leave it out');
+  if (subcommand === 'status') {
+    requireK3d(ctx, platform);
+    const list = start(root)`k3d cluster list`;
+    return terminal.result(...(isDryRun ? runner.describe(list) : await runner.read(list)).split('\n'));
+  }
+  const prepared = await prepare(ctx, root, subcommand, platform);
+  if (subcommand === 'create') {
+    if (isDryRun) return terminal.result(...createLines(runner, prepared));
+    await create(ctx, prepared, isRequired);
+    terminal.result(...summaryLines(prepared));
+    return terminal.say(`done: ${terminal.timings()}`);
+  }
+  const { cluster, config } = prepared;
+  const [isDeletion, name] = [subcommand === 'delete', config.name];
+  if (cluster === undefined && !isDeletion) {
+    throw usageError(`there is no k3d cluster '${name}'; create it first (mise run helm:k3s:create)`);
+  }
+  const command = start(root)`k3d cluster ${subcommand} ${name}`;
+  if (isDryRun) {
+    if (cluster !== undefined) terminal.result(runner.describe(command));
+    if (isDeletion) terminal.result(`# writes ${config.kubeconfig}: without the entries of the cluster '${name}'`);
+    return;
+  }
+  if (cluster !== undefined) await runner.run(command);
+  if (!isDeletion) return;
+  await updateKubeconfig(ctx, config, false);
+  terminal.result(cluster ? `Deleted k3d cluster '${name}'.` : `No k3d cluster named '${name}'.`);
+}
+
+/** Checks everything that the subcommand needs. @throws usageError for the last problem; the others are printed */
+async function prepare(ctx: RunnerContext, root: string, subcommand: string, platform: NodeJS.Platform) {
+  const problems = new Problems();
+  const hasK3d = problems.attempt(() => requireK3d(ctx, platform)) !== undefined;
+  const config = resolveClusterConfig(problems, ctx, root, await branchOf(ctx, root));
+  const isCreation = subcommand === 'create';
+  if (isCreation || subcommand === 'delete') {
+    // It has to be a file of its own, and is replaced.
+    const remedy = 'set HELM_K3S_KUBECONFIG to another file';
+    const place = (kind: 'opened' | 'file') => ({ kind, path: config.kubeconfig, remedy });
+    problems.attempt(() => notePlaces(problems, [place('opened'), place('file')]));
+    await problems.attemptAsync(async () => {
+      requireProgram('kubectl', ctx.env, 'run mise install, or install it');
+      await readKubeconfig(ctx, config);
+    });
+  }
+  if (isCreation) problems.attempt(temporaryRoot);
+  const docker = () => findEngine(ctx, root, CHOICE, DOCKER).then((engine) => serverArch(engine));
+  const arch = isCreation ? await problems.attemptAsync(docker) : '';
+  // Without docker k3d would only say so again.
+  const cluster =
+    hasK3d && arch !== undefined ? await problems.attemptAsync(() => findCluster(ctx, config)) : undefined;
+  if (isCreation && cluster === undefined) await problems.attemptAsync(() => verifyPort(config));
+  problems.throwIfAny(ctx.terminal);
+  return { config, cluster, platform: `linux/${arch}` };
+}
+
+/** @throws usageError where k3d is missing, or this is neither macOS nor Linux */
+function requireK3d({ env }: RunnerContext, platform: NodeJS.Platform): string {
+  const linux = `install it (mise does not on Linux), or ${OTHER_CLUSTER}`;
+  const install = new Map<string, string>(Object.entries({ darwin: 'run mise install', linux })).get(platform);
+  if (install !== undefined) return requireProgram('k3d', env, install);
+  throw usageError(`local clusters are for macOS and Linux, and this is ${platform}; ${OTHER_CLUSTER}`);
+}
+
+async function findCluster({ runner }: RunnerContext, { name, root }: ClusterConfig) {
+  const result = await runner.probe(start(root)`k3d cluster list --output json`, PROBE_TIMEOUT_MS);
+  if (result.ok) return clusterIn(result.output, name);
+  throw usageError(`k3d cluster list failed: ${oneLine(result.reason)}; see whether Docker runs`);
+}
+
+/** Docker may listen on more ports than this user. */
+async function verifyPort({ port }: ClusterConfig): Promise<void> {
+  if (!(await canConnect('127.0.0.1', port))) return;
+  const owner = portOwner(port) ?? 'another program';
+  throw usageError(`port ${port} is in use by ${owner}; stop it, or set HELM_K3S_LB_HOST_PORT`);
+}
+
+/** The branch of the checkout, else its commit; `undefined` where a name is given, or git knows neither. */
+async function branchOf({ env, runner }: RunnerContext, root: string): Promise<string | undefined> {
+  if (readVariable(env, 'HELM_K3S_CLUSTER_NAME') !== undefined) return undefined;
+  const git = start(root, { asInvoker: true });
+  const commands = [git`git symbolic-ref --quiet --short HEAD`, git`git rev-parse --short HEAD`];
+  const results = await Promise.all(commands.map((command) => runner.probe(command, PROBE_TIMEOUT_MS)));
+  return results.flatMap((result) => (result.ok ? [result.output] : []))[0];
+}
+
+async function create(ctx: RunnerContext, prepared: PreparedCluster, isPreloadRequired: boolean): Promise<void> {
+  const { terminal } = ctx;
+  const { image, name, release } = prepared.config;
+  const temporary = mkdtempSync(join(temporaryRoot(), 'openshell-k3s-'));
+  try {
+    await terminal.section('cluster', () => bringUp(ctx, prepared, temporary), `k3d cluster ${name}`);
+    await terminal.section('kubeconfig', () => updateKubeconfig(ctx, prepared.config, true));
+    await terminal.section('agent-sandbox', () => installSandbox(ctx, prepared), `agent-sandbox ${release}`);
+    if (image === undefined) return terminal.say('Skipping sandbox image preload.');
+    const body = () => preload(ctx, prepared, image, temporary);
+    await terminal.section('sandbox image', body, `sandbox image ${image}, ${prepared.platform}`).catch((error) => {
+      // Without it the cluster works, only its first sandbox starts later.
+      if (isPreloadRequired || !(error instanceof TaskError) || error instanceof InterruptedError) throw error;
+      terminal.warn(`the sandbox image is not in the cluster, which works without it: ${describeError(error)}`);
+    });
+  } finally {
+    rmSync(temporary, { recursive: true, force: true });
+  }
+}
+
+async function bringUp(ctx: RunnerContext, { cluster, config }: PreparedCluster, temporary: string): Promise<void> {
+  const { runner, terminal } = ctx;
+  const { credentials, name, port, root } = config;
+  if (cluster !== undefined) {
+    terminal.say(`k3d cluster '${name}' already exists; its port and its credentials stay as they are`);
+    if (cluster.port !== port) terminal.say(`its port is ${cluster.port ?? 'none'}, not ${port}`);
+    if (!cluster.isRunning) await runner.run(start(root)`k3d cluster start ${name}`);
+    return;
+  }
+  // JSON is YAML, too, and escapes whatever a password has.
+  const registries = JSON.stringify({ configs: { 'ghcr.io': { auth: credentials } } });
+  const file = join(temporary, 'registries.json');
+  if (credentials !== undefined) naming(file, () => writeFileSync(file, registries, { mode: 0o600 }));
+  try {
+    await runner.run(createCommand(config, temporary));
+  } catch (error) {
+    // Of its own accord k3d takes back only what has failed, not what was interrupted.
+    if (error instanceof InterruptedError) await removeHalf(ctx, config);
+    throw error;
+  }
+}
+
+/** After a signal the task's own runner starts nothing more; this one has signals of its own. */
+async function removeHalf(ctx: RunnerContext, { name, root }: ClusterConfig): Promise<void> {
+  ctx.terminal.say(`removing what there is of the cluster '${name}'`);
+  const { runner } = await withRunner({ ...ctx, signals: new Signals() });
+  const result = await runner.probe(start(root)`k3d cluster delete ${name}`, REMOVAL_TIMEOUT_MS);
+  if (!result.ok) ctx.terminal.warn(`it cannot be removed: ${oneLine(result.reason)}; run mise run helm:k3s:delete`);
+}
+
+/** Installs agent-sandbox, and waits until its resource is known and its controller runs. */
+async function installSandbox({ runner, signals }: RunnerContext, { config }: PreparedCluster): Promise<void> {
+  const { apply, established, rollout } = sandboxCommands(config);
+  await runner.run(apply);
+  let last = '';
+  const isEstablished = async () => {
+    const result = await runner.probe(established, PROBE_TIMEOUT_MS);
+    last = result.ok ? result.output : result.reason;
+    return (result.ok && last === 'True') || undefined;
+  };
+  const isDone = await poll(isEstablished, { ...ESTABLISHED, signal: signals.aborted });
+  if (isDone === undefined) throw failure(`agent-sandbox is not established after 120 s: ${oneLine(last)}`);
+  await runner.run(rollout);
+}
+
+/** Imports the image, unless a server of the cluster has it. @throws TaskError where that fails */
+async function preload(ctx: RunnerContext, prepared: PreparedCluster, image: string, temporary: string): Promise<void> {
+  const { runner, terminal } = ctx;
+  const { cluster, config, platform } = prepared;
+  const commands = imageCommands(config, image, platform, temporary);
+  const probe = (command: Command) => runner.probe(command, PROBE_TIMEOUT_MS);
+  const lists = await Promise.all((cluster?.servers ?? []).map((node) => probe(commands.imagesOf(node))));
+  if (lists.some((list) => list.ok && list.output.split('\n').includes(image))) {
+    return terminal.say(`Sandbox image already present in cluster: ${image}`);
+  }
+  if (!(await probe(commands.inspect)).ok) await runner.run(commands.pull);
+  const found = await runner.read(commands.inspect);
+  if (found !== platform) {
+    const remedy = `run ${commandText(commands.pull)}, then this again`;
+    throw failure(`${image} is here for ${shown(found)}, and the cluster is ${platform}; ${remedy}`);
+  }
+  await runner.run(commands.save).catch(async (error) => {
+    if (error instanceof InterruptedError) throw error;
+    // Of an image of several platforms the store may hold only a part.
+    await runner.run(commands.pull);
+    await runner.run(commands.save);
+  });
+  await runner.run(commands.import);
+}

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** A Keycloak in a cluster: applied, waited for, and removed. */
+
+import type { RunnerContext } from '../../build-env.ts';
+import { findCheckout } from '../../checkout.ts';
+import { Problems } from '../../cli/problems.ts';
+import { oneLine, usageError } from '../../errors.ts';
+import { type Command, cmd, commandText, shellQuote } from '../../process/command.ts';
+import { requireProgram } from '../../process/which.ts';
+import { type KeycloakConfig, kubeconfigOf, resolveKeycloakConfig, VALUES_FILE } from './config.ts';
+import { chooseContext, manifest } from './plan.ts';
+
+const PROBE_TIMEOUT_MS = 20_000;
+
+type KeycloakFlags = Readonly<Record<'dry-run' | 'teardown', boolean> & { context: string | undefined }>;
+
+/**
+ * Sets Keycloak up, or removes it, or prints the plan.
+ * @throws TaskError: 2 before anything is changed, else kubectl's own status
+ */
+export async function keycloakInCluster(ctx: RunnerContext, flags: KeycloakFlags): Promise<void> {
+  const { env, runner, startDirectory, terminal } = ctx;
+  const root = findCheckout(env, startDirectory);
+  const problems = new Problems();
+  const config = flags.teardown ? undefined : resolveKeycloakConfig(problems, env, root);
+  const own = kubeconfigOf(env, root);
+  // What is relative in KUBECONFIG is relative to this directory.
+  const start = cmd({ cwd: startDirectory });
+  const base = own === undefined ? ['kubectl'] : ['kubectl', '--kubeconfig', own];
+  const context = await problems.attemptAsync(async () => {
+    requireProgram('kubectl', env, 'run mise install, or install it');
+    const view = await runner.probe(start`${base} config view -o json`, PROBE_TIMEOUT_MS);
+    if (!view.ok) throw usageError(`kubectl cannot read the kubeconfig: ${oneLine(view.reason)}; check KUBECONFIG`);
+    return chooseContext(view.output, flags.context);
+  });
+  problems.throwIfAny(terminal);
+  const kubectl = [...base, '--context', context ?? ''];
+  if (config === undefined) {
+    const remove = start`${kubectl} delete namespace keycloak --ignore-not-found`;
+    return flags['dry-run'] ? terminal.result(runner.describe(remove)) : runner.run(remove);
+  }
+  const apply = start`${kubectl} apply -f -`;
+  const rollout = start`${kubectl} -n keycloak rollout status deployment/keycloak --timeout=${config.timeoutSeconds}s`;
+  const forward = start`${kubectl} -n keycloak port-forward svc/keycloak ${config.port}:80`;
+  const objects = manifest(config);
+  if (flags['dry-run']) {
+    const lines = objects.items.map(({ kind, metadata }) => `# applies ${kind} ${metadata.name}`);
+    return terminal.result(...lines, runner.describe(apply), runner.describe(rollout));
+  }
+  const pods = commandText(start`${kubectl} -n keycloak describe pods`);
+  terminal.say(`the kube context is ${context}; should Keycloak not become ready: ${pods}`);
+  await terminal.section('apply', () => runner.run(apply, { input: `${JSON.stringify(objects)}\n` }));
+  await terminal.section('Keycloak', () => runner.run(rollout));
+  terminal.result(...summaryLines(config, forward));
+  terminal.say(`done: ${terminal.timings()}`);
+}
+
+/** How tokens are got: through a port of this machine, of an issuer that only the cluster can reach. */
+function summaryLines({ issuer, port, realm }: KeycloakConfig, forward: Command): string[] {
+  const endpoint = `http://localhost:${port}/realms/${realm.name}/protocol/openid-connect/token`;
+  const form = { grant_type: 'password', client_id: 'openshell-cli' };
+  const data = realm.users.map(({ name, password }) => new URLSearchParams({ ...form, username: name, password }));
+  return [
+    'Keycloak is ready.',
+    `In-cluster issuer: ${issuer}`,
+    `Helm values file: ${VALUES_FILE} (uncomment it in deploy/helm/openshell/skaffold.yaml)`,
+    `For tokens, keep this running: ${commandText(forward)}`,
+    ...realm.users.map(({ name, password, roles }) => `Test user: ${name} / ${password} (${roles})`),
+    ...data
+      .slice(0, 1)
+      .map((one) => `A token: curl -s -X POST ${endpoint} -d ${shellQuote(`${one}`)} | jq -r .access_token`),
+  ];
+}

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** The objects of a Keycloak in a cluster, and where they may go; pure. */
+
+import { createHash, scryptSync } from 'node:crypto';
+import { shown, usageError } from '../../errors.ts';
+import { isTable, parseTable } from '../../fs/parse-json.ts';
+import { HOST, type KeycloakConfig } from './config.ts';
+
+const NAME = 'keycloak';
+const REALM = 'openshell-realm';
+const ADMIN = 'keycloak-admin';
+const PORT = 8080;
+
+/** The objects, in the order in which they are applied: one value for `kubectl apply`. */
+export function manifest(config: KeycloakConfig) {
+  const metadata = (name: string) => ({ name, namespace: NAME });
+  const ports = [{ port: 80, targetPort: PORT }];
+  const items = [
+    { apiVersion: 'v1', kind: 'Namespace', metadata: { name: NAME } },
+    { apiVersion: 'v1', kind: 'ConfigMap', metadata: metadata(REALM), data: { 'realm.json': config.realm.text } },
+    { apiVersion: 'v1', kind: 'Secret', metadata: metadata(ADMIN), stringData: { password: config.password } },
+    { apiVersion: 'apps/v1', kind: 'Deployment', metadata: metadata(NAME), spec: deployment(config) },
+    { apiVersion: 'v1', kind: 'Service', metadata: metadata(NAME), spec: { selector: { app: NAME }, ports } },
+  ];
+  return { apiVersion: 'v1', kind: 'List', items };
+}
+
+function deployment({ image, password, realm, user }: KeycloakConfig) {
+  const env = {
+    KC_HOSTNAME: HOST,
+    KC_HOSTNAME_STRICT: 'false',
+    KC_HOSTNAME_STRICT_HTTPS: 'false',
+    KC_HTTP_ENABLED: 'true',
+  };
+  const container = {
+    name: NAME,
+    image,
+    args: ['start-dev', '--import-realm'],
+    env: [
+      { name: 'KEYCLOAK_ADMIN', value: user },
+      { name: 'KEYCLOAK_ADMIN_PASSWORD', valueFrom: { secretKeyRef: { name: ADMIN, key: 'password' } } },
+      ...Object.entries(env).map(([name, value]) => ({ name, value })),
+    ],
+    ports: [{ containerPort: PORT }],
+    readinessProbe: {
+      httpGet: { path: '/realms/master', port: PORT },
+      ...{ initialDelaySeconds: 20, periodSeconds: 5, failureThreshold: 12 },
+    },
+    resources: { requests: { cpu: '500m', memory: '512Mi' }, limits: { memory: '1Gi' } },
+    volumeMounts: [{ name: 'realm', mountPath: '/opt/keycloak/data/import' }],
+  };
+  // Keycloak reads realm and password when it starts: a change of either starts it anew. The password's digest is slow
+  // to compute, because more people may read it than the Secret.
+  const annotations = {
+    'checksum/realm': createHash('sha256').update(realm.text).digest('hex'),
+    'checksum/admin-password': scryptSync(password, HOST, 16).toString('hex'),
+  };
+  const template = {
+    metadata: { labels: { app: NAME }, annotations },
+    spec: { containers: [container], volumes: [{ name: 'realm', configMap: { name: REALM } }] },
+  };
+  return { replicas: 1, selector: { matchLabels: { app: NAME } }, template };
+}
+
+/**
+ * The context to work on: the named one, else the current one where it is that of a local cluster.
+ * @param output of `kubectl config view -o json`
+ * @throws usageError for a context that does not exist, and for another cluster that is not named
+ */
+export function chooseContext(output: string, named: string | undefined): string {
+  const view = parseTable(output);
+  const contexts = Array.isArray(view?.contexts) ? view.contexts.filter(isTable).map(({ name }) => String(name)) : [];
+  const context = named ?? String(view?.['current-context'] ?? '');
+  if (!contexts.includes(context)) {
+    const what = context === '' ? 'there is no current kube context' : `there is no kube context ${shown(context)}`;
+    const remedy = contexts.length > 0 ? `--context takes ${contexts.join(', ')}` : 'run mise run helm:k3s:create';
+    throw usageError(`${what}; ${remedy}, or set KUBECONFIG`);
+  }
+  if (named !== undefined || /^(k3d|kind)-/.test(context)) return context;
+  throw usageError(
+    `the current kube context ${shown(context)} is not a local one (k3d-*, kind-*), and this Keycloak is for tests; ` +
+      'change to one, or name it: --context NAME',
+  );
+}

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/**
+ * The user's kubeconfig: kubectl reads and merges it, and it appears whole, for its owner alone. Paths in it are relative
+ * to its directory, so what is merged lies there, too.
+ */
+
+import { rmSync, statSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import type { RunnerContext } from '../build-env.ts';
+import { failure, naming, oneLine, shown, usageError } from '../errors.ts';
+import { sweepTemporary, temporaryOf, writeWhole } from '../fs/atomic-write.ts';
+import { asOwner, makeDirectory } from '../fs/ownership.ts';
+import { isTable, parseTable } from '../fs/parse-json.ts';
+import { fileIdentity } from '../fs/paths.ts';
+import { isAlive } from '../process/identity.ts';
+import type { ClusterConfig } from './config.ts';
+import { contextOf, start } from './plan.ts';
+
+const MODE = 0o600;
+const TIMEOUT_MS = 20_000;
+
+type Kubeconfig = Readonly<Record<string, unknown>>;
+
+/** What gives the kubeconfig of a cluster, and merges it: of two entries with one name the first counts. */
+export function mergeCommands({ kubeconfig, name, root }: ClusterConfig, temporary = temporaryOf(kubeconfig)) {
+  const view = (KUBECONFIG: string) => start(root, { env: { KUBECONFIG } })`kubectl config view --raw`;
+  const get = start(root)`k3d kubeconfig get ${name}`;
+  return { get, merge: view(`${temporary}:${kubeconfig}`), copy: view(temporary) };
+}
+
+/** The kubeconfig, where there is one. @throws usageError for a file that kubectl cannot read */
+export async function readKubeconfig(ctx: RunnerContext, config: ClusterConfig): Promise<Kubeconfig | undefined> {
+  const { kubeconfig: path, root } = config;
+  if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) === 0) return undefined;
+  const command = start(root)`kubectl config view --raw -o json --kubeconfig=${path}`;
+  const result = await ctx.runner.probe(command, TIMEOUT_MS);
+  const table = result.ok ? parseTable(result.output) : undefined;
+  if (table !== undefined) return table;
+  const reason = result.ok ? 'what kubectl prints is not JSON' : oneLine(result.reason);
+  throw usageError(`${shown(path)} is not a kubeconfig: ${reason}; repair it, or set HELM_K3S_KUBECONFIG to another`);
+}
+
+/**
+ * Adds the cluster, in the place of what an earlier one of its name has left, or takes its entries out. Begins again
+ * where somebody writes the file at the same time.
+ */
+export async function updateKubeconfig(ctx: RunnerContext, config: ClusterConfig, isPresent: boolean): Promise<void> {
+  const { kubeconfig: path, name } = config;
+  const temporary = temporaryOf(path);
+  const { copy, get, merge } = mergeCommands(config);
+  const own = isPresent ? await ctx.runner.read(get) : undefined;
+  if (own?.includes(contextOf(name)) === false)
+    throw failure('k3d kubeconfig get printed no kubeconfig; try it by hand');
+  makeDirectory(dirname(path));
+  sweepTemporary(path, isAlive);
+  try {
+    for (;;) {
+      const before = fileIdentity(path);
+      const old = await readKubeconfig(ctx, config);
+      if (own === undefined && old === undefined) return;
+      const text = own ?? JSON.stringify(withoutCluster(old ?? {}, contextOf(name)));
+      asOwner(dirname(path), () => {
+        rmSync(temporary, { force: true });
+        naming(path, () => writeFileSync(temporary, `${text}\n`, { flag: 'wx', mode: MODE }));
+      });
+      const merged = await ctx.runner.read(isPresent ? merge : copy);
+      if (fileIdentity(path) !== before) continue;
+      writeWhole(path, `${merged}\n`, MODE);
+      return;
+    }
+  } finally {
+    asOwner(dirname(path), () => rmSync(temporary, { force: true }));
+  }
+}
+
+/** The kubeconfig without the entries that k3d makes for a cluster. Pure. */
+export function withoutCluster(kubeconfig: Kubeconfig, context: string): Kubeconfig {
+  const isOther = (entry: unknown) => !isTable(entry) || ![context, `admin@${context}`].includes(String(entry.name));
+  const kept = Object.entries(kubeconfig).map(([key, value]) => {
+    if (key === 'current-context' && value === context) return [key, ''];
+    return [key, Array.isArray(value) ? value.filter(isOther) : value];
+  });
+  return Object.fromEntries(kept);
+}

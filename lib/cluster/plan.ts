@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** The commands for a local cluster, and what k3d says about one; pure. */
+
+import { join } from 'node:path';
+import { shown, usageError } from '../errors.ts';
+import { isTable, parseJson } from '../fs/parse-json.ts';
+import { type Command, cmd } from '../process/command.ts';
+import type { ClusterConfig } from './config.ts';
+
+const RELEASES = 'https://github.com/kubernetes-sigs/agent-sandbox/releases/download';
+
+/** What is known before anything is changed. */
+export interface PreparedCluster {
+  readonly config: ClusterConfig;
+  /** As it is; `undefined` where there is none. */
+  readonly cluster: Cluster | undefined;
+  /** Of a cluster that is to be created or completed: `linux/amd64`. */
+  readonly platform: string;
+}
+
+/** A cluster that k3d has. */
+export interface Cluster {
+  readonly isRunning: boolean;
+  /** The containers of its servers. */
+  readonly servers: readonly string[];
+  /** The port of this machine that leads to port 80 of its load balancer. */
+  readonly port: number | undefined;
+}
+
+/** The context, and the cluster in a kubeconfig, by the rule of k3d. */
+export function contextOf(name: string): string {
+  return `k3d-${name}`;
+}
+
+/** No program needs the token, and k3d would mix what it logs at other levels with its output. */
+export function start(root: string, more: Partial<Command> = {}) {
+  return cmd({ cwd: root, base: { GITHUB_PAT: undefined, LOG_LEVEL: undefined }, ...more });
+}
+
+/** @param directory the one with the file of the credentials, where there are any */
+export function createCommand({ credentials, name, port, root }: ClusterConfig, directory: string) {
+  const registries = credentials === undefined ? [] : ['--registry-config', join(directory, 'registries.json')];
+  return start(root)`k3d cluster create ${name} --wait --kubeconfig-update-default=false
+    --kubeconfig-switch-context=false --port ${port}:80@loadbalancer
+    --k3s-arg --disable=traefik@server:0 ${registries}`;
+}
+
+/** The commands that install agent-sandbox, and wait for it. */
+export function sandboxCommands({ kubeconfig, name, release, root }: ClusterConfig) {
+  const kubectl = ['kubectl', `--kubeconfig=${kubeconfig}`, `--context=${contextOf(name)}`];
+  const condition = 'jsonpath={.status.conditions[?(@.type=="Established")].status}';
+  return {
+    apply: start(root)`${kubectl} apply -f ${RELEASES}/${release}/manifest.yaml`,
+    established: start(root)`${kubectl} get crd/sandboxes.agents.x-k8s.io -o ${condition}`,
+    rollout: start(root)`${kubectl} -n agent-sandbox-system rollout status deployment/agent-sandbox-controller
+      --timeout=300s`,
+  };
+}
+
+/** The commands that bring an image into the cluster, through a file in the directory. */
+export function imageCommands({ name, root }: ClusterConfig, image: string, platform: string, directory: string) {
+  const archive = join(directory, 'image.tar');
+  return {
+    imagesOf: (node: string) => start(root)`docker exec ${node} ctr -n k8s.io images list -q`,
+    inspect: start(root)`docker image inspect --format {{.Os}}/{{.Architecture}} ${image}`,
+    pull: start(root)`docker pull --platform ${platform} ${image}`,
+    save: start(root)`docker image save -o ${archive} ${image}`,
+    import: start(root)`k3d image import ${archive} --cluster ${name}`,
+  };
+}
+
+/** Finds a cluster in what k3d lists as JSON. @throws usageError for text that is not such a list */
+export function clusterIn(output: string, name: string): Cluster | undefined {
+  const list = parseJson(output);
+  if (!Array.isArray(list) || !list.every(isTable)) {
+    throw usageError(`k3d cluster list printed ${shown(output)}, which is not a list of clusters; update k3d`);
+  }
+  const found = list.find((cluster) => cluster.name === name);
+  if (found === undefined) return undefined;
+  const nodes = (Array.isArray(found.nodes) ? found.nodes : [])
+    .filter(isTable)
+    .filter(({ role }) => role !== 'registry');
+  const mappings = nodes.find(({ role }) => role === 'loadbalancer')?.portMappings;
+  const mapped: unknown = isTable(mappings) && Array.isArray(mappings['80/tcp']) ? mappings['80/tcp'][0] : undefined;
+  return {
+    isRunning: nodes.length > 0 && nodes.every(({ State }) => isTable(State) && State.Running === true),
+    servers: nodes.filter(({ role }) => role === 'server').map((node) => String(node.name)),
+    port: (isTable(mapped) && Number(mapped.HostPort)) || undefined,
+  };
+}
