@@ -6,7 +6,7 @@
  * and which outlives it rightly, works elsewhere. Only Linux tells both of a process.
  */
 
-import { readlinkSync } from 'node:fs';
+import { readlinkSync, statSync } from 'node:fs';
 import type { Terminal } from '../../cli/terminal.ts';
 import { failure, oneLine } from '../../errors.ts';
 import { poll } from '../../process/poll.ts';
@@ -42,7 +42,7 @@ export async function endLeftovers(terminal: Terminal, directory: string): Promi
 
 function leftoversIn(directory: string): ProcessEntry[] {
   return readProc(`${VARIABLE}=${directory}`).filter(({ isMarked, pid }) => {
-    return isMarked && `${placeOf(pid)}/`.startsWith(`${directory}/`);
+    return isMarked && `${placeOf(pid)}/`.startsWith(`${directory}/`) && isSameDirectory(pid, directory);
   });
 }
 
@@ -55,6 +55,14 @@ function text(left: readonly ProcessEntry[]): string {
       .map(processText)
       .join(', '),
   );
+}
+
+/** In a container the same path may lead elsewhere. */
+function isSameDirectory(pid: number, directory: string): boolean {
+  const [its, ours] = [`/proc/${pid}/root${directory}`, directory].map((path) => {
+    return statSync(path, { bigint: true, throwIfNoEntry: false });
+  });
+  return its !== undefined && its.ino === ours?.ino && its.dev === ours.dev;
 }
 
 /** The directory that a process works in; empty where it has just ended. */

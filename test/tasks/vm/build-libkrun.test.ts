@@ -5,9 +5,12 @@ import { dirname, join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { PRODUCT } from '../../../lib/product.ts';
 import { FakeLibkrun, KERNEL_NAME, libkrunTools } from '../../support/fake-libkrun.ts';
+import { bashQuote } from '../../support/fake-tools.ts';
 import { processesWith } from '../../support/processes.ts';
 import { requireTools } from '../../support/real-tools.ts';
 import { whenSaid } from '../../support/run-task.ts';
+
+const apart = requireTools('unshare');
 
 /** The packages that a build needs on Debian. */
 const DEBIAN = [
@@ -279,6 +282,18 @@ describe('building libkrun', { ...libkrunTools.options, timeout: 60_000 }, () =>
     checkout.tools.add('python3', [check, { args: [], script: ':' }]);
     expect(await built(checkout)).toMatch(/ending what a build that was killed has left: .*pid \d+: make /);
     expect(processesWith(marker)).toEqual([String(server.pid)]);
+  });
+
+  test('BLD-9: nothing of a container that has another directory under the same path', apart.options, async () => {
+    const checkout = new FakeLibkrun();
+    await built(checkout);
+    const script = `mount -t tmpfs none ${bashQuote(checkout.out)} && cd ${bashQuote(checkout.out)} && echo there && exec sleep 60`;
+    const env = { ...process.env, OPENSHELL_TASKS_LIBKRUN_BUILD: checkout.out };
+    const other = spawn('unshare', ['-m', 'bash', '-c', script], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+    onTestFinished(() => void other.kill('SIGKILL'));
+    await new Promise((resolve) => other.stdout.once('data', resolve));
+    expect(await built(checkout)).not.toContain('ending what a build');
+    expect(other.exitCode).toBeNull();
   });
 
   test('BLD-10: why a source cannot be fetched: no such commit, no network, or the repository here', async () => {
