@@ -191,12 +191,25 @@ export const BUILD_VARIABLES = {
   DOCKER_PLATFORMS: text('comma list of linux/amd64 and linux/arm64', { default: 'linux/amd64,linux/arm64' }),
   EXTRA_DOCKER_TAGS: text('more tags, separated by commas or blanks'),
   TAG_LATEST: boolean('also set the tag latest', { default: false }),
-  SOURCE_DATE_EPOCH: count('the time that published images and runtime archives bear, in seconds since 1970', {
-    otherwise: '0; for a runtime the time of its libkrun',
-    min: 0,
-    // As much as a tar archive has room for: milliseconds are more.
-    max: 0o77777777777,
+  OPENSHELL_CLI_BINARY: path('the command-line program to be packaged', { otherwise: 'required' }),
+  OPENSHELL_GATEWAY_BINARY: path('the gateway to be packaged', { otherwise: 'required' }),
+  OPENSHELL_DRIVER_VM_BINARY: path('the VM driver to be packaged', { otherwise: 'required' }),
+  OPENSHELL_DEB_VERSION: text('version of the Debian package', {
+    otherwise: 'required; for an installation 0.0.0-local',
   }),
+  OPENSHELL_DEB_ARCH: choice(['amd64', 'arm64'], 'architecture of the Debian package', {
+    otherwise: "dpkg's, else this machine's",
+  }),
+  OPENSHELL_OUTPUT_DIR: path('directory for the Debian package', { otherwise: 'artifacts in the checkout' }),
+  SOURCE_DATE_EPOCH: count(
+    'the time that published images, runtime archives and packages bear, in seconds since 1970',
+    {
+      otherwise: '0; for a runtime the time of its libkrun; for a package now',
+      min: 0,
+      // As much as a tar archive has room for: milliseconds are more.
+      max: 0o77777777777,
+    },
+  ),
   ...VERSION_VARIABLES,
   ...RUNTIME_VARIABLES,
   LIBKRUN_MIN_CARGO_VERSION: text('the oldest cargo that builds libkrun', { default: '1.85' }),
@@ -258,6 +271,8 @@ export const READS = {
   runtime: ['FROM_SOURCE', ...RELEASES, ...LIBKRUN, ...PROVENANCE],
   /** Every task that builds libkrun from source on Linux. */
   libkrun: LIBKRUN,
+  /** Every task that builds a Debian package. */
+  deb: ['OPENSHELL_DEB_VERSION', 'OPENSHELL_DEB_ARCH', 'OPENSHELL_OUTPUT_DIR', 'SOURCE_DATE_EPOCH'],
   /** Every task that chooses a container engine. */
   engine: [
     ...['CONTAINER_ENGINE', 'CONTAINER_ENGINE_TARGET', 'OPENSHELL_E2E_DRIVER', 'KIND_EXPERIMENTAL_PROVIDER'],

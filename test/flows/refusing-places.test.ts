@@ -8,6 +8,7 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { addDeb, debEnv } from '../support/fake-deb.ts';
 import { FakeLaunch } from '../support/fake-launch.ts';
 import { FakeLibkrun } from '../support/fake-libkrun.ts';
 import { builderRow, FakePublishing } from '../support/fake-publishing.ts';
@@ -51,6 +52,8 @@ const STAMPED = { OPENSHELL_CARGO_VERSION: '1.2.3' };
 const WRITES_NOTHING = [
   ...['docker-build-ci', 'sandbox', 'verify-glibc-symbols', 'verify-static-binary'],
   ...['vm/build-libkrun-macos', 'vm/smoke-orphan-cleanup'],
+  // What it writes is what package-deb writes; it ends with programs of the system.
+  'package-deb-install',
 ];
 const CASES: Readonly<Record<string, Case>> = {
   stage: { args: [], env: STAMPED },
@@ -66,6 +69,7 @@ const CASES: Readonly<Record<string, Case>> = {
   'vm/download-kernel-runtime': { args: [] },
   'vm/compress-vm-runtime': { args: [] },
   'vm/package-vm-runtime': { args: PACKAGE },
+  'package-deb': { args: [], env: { OPENSHELL_OUTPUT_DIR: 'user/deb' } },
   'setup-zig-cc-wrapper': { args: [TARGET, TARGET, 'user/wrappers'], isPlanned: false },
 };
 
@@ -99,6 +103,7 @@ async function placeOf(task: string): Promise<Place> {
   if (libkrun === undefined) checkout.setCargo(CARGO);
   else libkrun.setLibkrunCargo(CARGO.before);
   launch.addRuntime();
+  addDeb(launch);
   // The fake gateway is for a newer glibc than that of releases.
   if (!task.startsWith('gateway')) rmSync(join(checkout.apps, 'openshell-gateway'), { force: true });
   for (const name of ['gateway', 'ci']) {
@@ -119,6 +124,7 @@ async function placeOf(task: string): Promise<Place> {
     DOCKER_BUILD_CACHE_DIR: join(user, 'cache'),
     GITHUB_ENV: join(user, 'github/env'),
     ZIG: fakeZig(join(fakes.directory, 'zig')),
+    ...(task === 'package-deb' ? debEnv(launch.root) : {}),
     ...CASES[task]?.env,
   };
   return {

@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { type Dirent, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { buildElf } from './elf-builder.ts';
+import { FakeDeb, setBinaries } from './fake-deb.ts';
 import { addEngine, DOCKER_ARM_INFO, imageCheckout } from './fake-engine.ts';
 import { FakeLaunch } from './fake-launch.ts';
 import { FakeLibkrun, FRAGMENT } from './fake-libkrun.ts';
@@ -65,6 +66,16 @@ export const KILL_SCENES: Readonly<Record<string, () => KillScene | Promise<Kill
   'vm/download-kernel-runtime': () => runtime('download-kernel-runtime', []),
   'vm/compress-vm-runtime': () => runtime('compress-vm-runtime', []),
   'vm/package-vm-runtime': () => runtime('package-vm-runtime', PACKAGE),
+  'package-deb': () => {
+    const fake = new FakeDeb();
+    return {
+      tools: fake.tools,
+      status: 0,
+      directories: [join(fake.root, 'artifacts'), fake.temporary],
+      run: (options) => fake.package({}, [], options),
+      setVersion: (version) => setBinaries(fake.root, version.padEnd(300_000, version)),
+    };
+  },
   'setup-zig-cc-wrapper': () => {
     const checkout = new FakeCheckout();
     const target = 'x86_64-unknown-linux-gnu.2.28';

@@ -22,6 +22,8 @@ const SHORT_NAMES: Readonly<Record<string, string>> = {
   'vm/build-libkrun': 'libkrun',
   'vm/build-libkrun-macos': 'libkrun on macOS',
   'vm/smoke-orphan-cleanup': 'vm smoke test',
+  'package-deb': 'deb',
+  'package-deb-install': 'deb install',
   sandbox: 'sandbox',
   'setup-zig-cc-wrapper': 'zig wrapper',
   gateway: 'gateway',

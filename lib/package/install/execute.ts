@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** From source to a running service: build, pack, install, start, register. All that it needs is checked before. */
+
+import type { RunnerContext } from '../../build-env.ts';
+import { refuseMissing } from '../../cargo/named-programs.ts';
+import { findCheckout } from '../../checkout.ts';
+import { Problems } from '../../cli/problems.ts';
+import { executeDevBuild } from '../../dev-build/execute.ts';
+import { type DevBuildWishes, planDevBuild } from '../../dev-build/plan.ts';
+import { closedToolchain, knownTools } from '../../dev-build/tools.ts';
+import { oneLine, usageError } from '../../errors.ts';
+import { notePlaces } from '../../fs/writable-places.ts';
+import { configHome, metadataPath } from '../../gateway/registration.ts';
+import { type Arch, type Host, thisHost } from '../../host.ts';
+import { cmd } from '../../process/command.ts';
+import { requireProgram } from '../../process/which.ts';
+import { CLI, COMPONENTS, DEB, DRIVER } from '../../product.ts';
+import { resolveBuildOptions } from '../../stage/config.ts';
+import { runtimeDirectory } from '../../vm/config.ts';
+import { verifyEmbedded } from '../../vm/embedded.ts';
+import { PINS_PATH } from '../../vm/runtime/config.ts';
+import { distrustText } from '../../vm/runtime/trust.ts';
+import { bundleDefects, defectsText, runtimeDefects, vmPlatformOf } from '../../vm/runtime-files.ts';
+import { type Binaries, packageArch, resolvePackageConfig } from '../config.ts';
+import { makePackage, packagePlace, preparePackaging, probeArch } from '../execute.ts';
+import { planPackage } from '../plan.ts';
+import { packageReportLine } from '../report.ts';
+import { type InstallFacts, type InstallPlan, installCommands } from './plan.ts';
+import { findRegistration, replaceRegistration } from './registration.ts';
+import { installLines } from './report.ts';
+import { isServiceRunning, waitForService } from './service.ts';
+
+const DEFAULT_VERSION = '0.0.0-local';
+const PROBE_TIMEOUT_MS = 15_000;
+/** Cargo says where they are. */
+const UNBUILT: Binaries = {
+  cli: `<${CLI.binary}>`,
+  gateway: `<${COMPONENTS.gateway.binary}>`,
+  driver: `<${DRIVER.binary}>`,
+};
+const SERVICE_WAIT_MS = 60_000;
+
+function thisInstallFacts(): InstallFacts {
+  return {
+    host: thisHost(),
+    isRoot: process.geteuid?.() === 0,
+    hasTerminal: process.stdin.isTTY === true,
+    programs: '/usr/bin',
+    port: DEB.port,
+    waitMs: SERVICE_WAIT_MS,
+  };
+}
+
+/**
+ * Builds, packs, installs, starts and registers, or prints the plan.
+ * @throws TaskError: 2 with everything that is wrong before anything is built, else the status of what failed
+ */
+export async function installDeb(ctx: RunnerContext, isDryRun: boolean, facts = thisInstallFacts()): Promise<void> {
+  const { runner, startDirectory, terminal } = ctx;
+  const plan = await planInstall(ctx, findCheckout(ctx.env, startDirectory), facts);
+  if (plan.warning !== undefined) terminal.warn(plan.warning);
+  if (isDryRun) return terminal.result(...installLines(runner, startDirectory, plan));
+  const binaries = await terminal.section('build', () => buildBinaries(ctx, plan), 'release binaries');
+  const pack = planPackage(plan.package.config, binaries, plan.package.scratch);
+  const change = await terminal.section('package', () => makePackage(ctx, pack), 'Debian package');
+  terminal.say(packageReportLine(pack, change));
+  await terminal.section('installation', () => install(ctx, plan), `installation of ${pack.target}`);
+  await terminal.section('service', () => startService(ctx, plan), `user service ${DEB.service}`);
+  await terminal.section('registration', () => register(ctx, plan), `registration of ${DEB.gateway} with the CLI`);
+  if (plan.warning !== undefined) terminal.warn(plan.warning);
+  terminal.say(`done: ${terminal.timings()}`);
+  terminal.result(pack.target);
+}
+
+async function buildBinaries(ctx: RunnerContext, { build, facts, runtime }: InstallPlan): Promise<Binaries> {
+  const { gateway, others } = await executeDevBuild(ctx, build);
+  const [cli, driver] = [CLI, DRIVER].map(({ name }) => others.get(name) ?? '') as [string, string];
+  if (runtime !== undefined) verifyEmbedded(driver, runtime, vmPlatformOf(facts.host));
+  return { cli, driver, gateway };
+}
+
+async function install({ runner }: RunnerContext, { commands }: InstallPlan): Promise<void> {
+  await runner.interactive(commands.install);
+  for (const command of commands.versions) await runner.run(command);
+}
+
+async function startService(ctx: RunnerContext, { commands, facts }: InstallPlan): Promise<void> {
+  for (const command of commands.service) await ctx.runner.run(command);
+  await waitForService(ctx, facts);
+}
+
+async function register({ runner, terminal }: RunnerContext, plan: InstallPlan): Promise<void> {
+  const registration = findRegistration(plan.registration.configHome);
+  if (registration.files.length > 0)
+    terminal.say(`removing the earlier registration: ${registration.files.join(', ')}`);
+  await replaceRegistration(registration, () => runner.run(plan.commands.register));
+}
+
+/** Whatever one of the checks misses, the next is made too. */
+async function planInstall(ctx: RunnerContext, root: string, facts: InstallFacts): Promise<InstallPlan> {
+  const { env, runner, startDirectory, terminal } = ctx;
+  verifyUser(ctx, facts);
+  const problems = new Problems();
+  problems.attempt(() => requireProgram('dpkg', env, 'the package is for Debian and Ubuntu; start this there'));
+  const [printed, isRunning, tools] = await Promise.all([
+    probeArch(ctx, root),
+    problems.attemptAsync(() => isServiceRunning(ctx, facts.port)),
+    problems.attemptAsync(() => prepareBuild(ctx, root, facts, problems)),
+    problems.attemptAsync(() => verifySudo(ctx, root, facts)),
+  ]);
+  const arch = () => verifyNative(packageArch(env, printed, facts.host), facts.host);
+  const config = resolvePackageConfig(problems, ctx, root, arch, DEFAULT_VERSION);
+  const scratch = preparePackaging(problems, ctx, root);
+  const pack = problems.attempt(() => planPackage(config, UNBUILT, scratch));
+  const home = problems.attempt(() => configHome(env, startDirectory, runner.invoker));
+  const entries = home === undefined ? [] : [{ kind: 'file', path: metadataPath(home, DEB.gateway) } as const];
+  notePlaces(problems, [packagePlace(config, pack), ...entries]);
+  const registration = problems.attempt(() => findRegistration(home ?? ''));
+  problems.throwIfAny(terminal);
+  if (tools === undefined || pack === undefined || isRunning === undefined || registration === undefined) {
+    throw new TypeError('an installation that is not planned has a problem');
+  }
+  const commands = installCommands(facts, startDirectory, pack.target, isRunning);
+  return { facts, ...tools, package: pack, registration, commands };
+}
+
+/** @throws usageError where nothing of this can be */
+function verifyUser({ runner }: RunnerContext, { host }: InstallFacts): void {
+  if (host.platform !== 'linux') {
+    throw usageError(
+      `a Debian package is installed on Linux, and this is ${host.platform}; start it on Debian or Ubuntu`,
+    );
+  }
+  if (runner.invoker === undefined) return;
+  throw usageError("the service is the user's own, so start this without sudo; it calls sudo for dpkg alone");
+}
+
+/** Cargo builds for this machine. */
+function verifyNative(arch: Arch, host: Host): Arch {
+  if (arch === host.arch) return arch;
+  throw usageError(`the package would be for ${arch}, and this machine is ${host.arch}; unset OPENSHELL_DEB_ARCH`);
+}
+
+/** Sudo asks when everything has been built, and without a terminal it cannot. */
+async function verifySudo({ env, runner }: RunnerContext, cwd: string, facts: InstallFacts): Promise<void> {
+  if (facts.isRoot) return;
+  requireProgram('sudo', env, 'install it, or start this as root');
+  if (facts.hasTerminal) return;
+  const result = await runner.probe(cmd({ cwd })`sudo -n true`, PROBE_TIMEOUT_MS);
+  if (result.ok) return;
+  throw usageError(`sudo needs a password and cannot ask for it: ${oneLine(result.reason)}; start this in a terminal`);
+}
+
+async function prepareBuild(
+  ctx: RunnerContext,
+  root: string,
+  { host }: InstallFacts,
+  problems: Problems,
+): Promise<Pick<InstallPlan, 'build' | 'toolchain' | 'runtime' | 'warning'>> {
+  const { env, startDirectory } = ctx;
+  const build = resolveBuildOptions(env, root, startDirectory, ['OPENSHELL_CARGO_VERSION', 'SUPERVISOR_LIBC']);
+  const toolchain = await closedToolchain(ctx, root);
+  problems.attempt(() => refuseMissing(toolchain.missingPrograms));
+  const others = [CLI, DRIVER];
+  const { features } = await knownTools(ctx, root, build, [COMPONENTS.gateway, ...others], toolchain);
+  const { runtime, warning } = findRuntime(ctx, root, host);
+  const wanted = { OPENSHELL_VM_RUNTIME_COMPRESSED_DIR: runtime };
+  const wishes: DevBuildWishes = { isRelease: true, supervisor: undefined, others, env: wanted };
+  return { build: planDevBuild({ ...wishes, root, host, build }, toolchain, features), toolchain, runtime, warning };
+}
+
+/** The runtime where all of it is there, and what users have to know. Without one, only the start of a VM fails. */
+function findRuntime(ctx: RunnerContext, root: string, host: Host) {
+  const directory = runtimeDirectory(ctx.env, root, ctx.startDirectory);
+  const platform = vmPlatformOf(host);
+  const defects = [...runtimeDefects(directory, platform), ...bundleDefects(directory, platform)];
+  if (defects.length === 0) return { runtime: directory, warning: distrustText(ctx, directory, PINS_PATH) };
+  const remedy = 'for VM sandboxes run: mise run vm:setup && mise run vm:supervisor, and this again';
+  const warning = `the VM driver is packaged WITHOUT its runtime, ${directory}: ${defectsText(defects)}; ${remedy}`;
+  return { runtime: undefined, warning };
+}
