@@ -38,14 +38,10 @@ export const COMPONENTS = {
 } as const satisfies Record<string, Component>;
 
 /** The command-line program. */
-export const CLI = { name: 'cli', package: 'openshell-cli', binary: 'openshell' } as const satisfies Binary;
+export const CLI = { name: 'cli', package: 'openshell-cli', binary: 'openshell' } as const;
 
 /** The VM driver, which has the VM runtime in it. */
-export const DRIVER = {
-  name: 'driver',
-  package: 'openshell-driver-vm',
-  binary: 'openshell-driver-vm',
-} as const satisfies Binary;
+export const DRIVER = { name: 'driver', package: 'openshell-driver-vm', binary: 'openshell-driver-vm' } as const;
 
 /** The Debian package, and the gateway that it runs for a user. */
 export const DEB = {

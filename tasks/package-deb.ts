@@ -25,6 +25,6 @@ await runTask(
   async (ctx, { flags }) => {
     const { withRunner } = await import('../lib/build-env.ts');
     const { packageDeb } = await import('../lib/package/execute.ts');
-    await packageDeb(await withRunner(ctx), flags);
+    await packageDeb(await withRunner(ctx), flags['any-machine'], flags['dry-run']);
   },
 );

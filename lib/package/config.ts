@@ -5,12 +5,15 @@
 import { join } from 'node:path';
 import { type Environment, readPath, readVariable } from '../cli/env.ts';
 import type { Problems } from '../cli/problems.ts';
+import type { TaskContext } from '../cli/task.ts';
 import { oneLine, shown, usageError } from '../errors.ts';
 import { absolutePath, textIn } from '../fs/paths.ts';
 import { ARCHES, type Arch, type Host } from '../host.ts';
 import type { ProbeResult } from '../process/result.ts';
 import { isExecutable } from '../process/which.ts';
 import { CLI, COMPONENTS, DEB, DRIVER } from '../product.ts';
+
+const AUTHORED = ['control.in', 'openshell-gateway.service', 'postinst.sh', 'prerm.sh', 'postrm.sh'] as const;
 
 /** A value that is wrong throws its error where it is used. */
 export interface PackageConfig {
@@ -22,40 +25,41 @@ export interface PackageConfig {
   readonly outputDirectory: string;
   /** The time that everything in the package bears, in seconds since 1970. */
   readonly time: number;
-  /** The template of the control file. */
-  readonly control: string;
-  /** The checkout's licence; `undefined` where it has none that can be read. */
+  /** The texts of the package's authors by their files. */
+  readonly authored: Readonly<Record<(typeof AUTHORED)[number], string>>;
+  /** `undefined` where the checkout has none that can be read. */
   readonly licence: string | undefined;
 }
 
 /** The paths of what is packaged, absolute. */
 export type Binaries = Readonly<Record<'cli' | 'gateway' | 'driver', string>>;
 
-/** What is packaged as it is, and where it is authored. */
-export const AUTHORED = ['openshell-gateway.service', 'postinst.sh', 'prerm.sh', 'postrm.sh'] as const;
-
-/** The path of a file of the package's authors. */
-export function authoredPath(root: string, name: string): string {
-  return join(root, DEB.directory, name);
-}
-
 /** Resolves all but the binaries; whatever is wrong becomes one of the problems. */
 export function resolvePackageConfig(
   problems: Problems,
-  { env, startDirectory }: { readonly env: Environment; readonly startDirectory: string },
+  { env, startDirectory }: Pick<TaskContext, 'env' | 'startDirectory'>,
   root: string,
   arch: () => Arch,
   defaultVersion?: string,
 ): PackageConfig {
+  const texts = AUTHORED.map((name) => [name, () => authoredText(root, name)] as const);
+  const authored = problems.values<PackageConfig['authored']>(Object.fromEntries(texts) as never);
   return problems.values<PackageConfig>({
     root: () => root,
     version: () => verifyDebVersion(readVariable(env, 'OPENSHELL_DEB_VERSION') ?? defaultVersion),
     arch,
     outputDirectory: () => readPath(env, 'OPENSHELL_OUTPUT_DIR', startDirectory) ?? join(root, 'artifacts'),
     time: () => readVariable(env, 'SOURCE_DATE_EPOCH') ?? Math.floor(Date.now() / 1000),
-    control: () => verifyAuthored(root, 'control.in'),
+    authored: () => authored,
     licence: () => textIn(join(root, 'LICENSE')),
   });
+}
+
+function authoredText(root: string, name: string): string {
+  const path = join(root, DEB.directory, name);
+  const text = textIn(path);
+  if (text !== undefined) return text;
+  throw usageError(`${path} is not a file that can be read; get it back from the repository`);
 }
 
 /** Epoch, and a rest that begins with a digit and whose revision, after the last hyphen, is not empty. */
@@ -85,8 +89,9 @@ export function packageArch(env: Environment, printed: ProbeResult | undefined, 
   const named = readVariable(env, 'OPENSHELL_DEB_ARCH');
   if (named !== undefined) return named;
   const remedy = `set OPENSHELL_DEB_ARCH to ${ARCHES.join(' or ')}`;
-  if (printed?.ok === false)
+  if (printed?.ok === false) {
     throw usageError(`dpkg does not tell its architecture: ${oneLine(printed.reason)}; ${remedy}`);
+  }
   const arch = printed === undefined ? host.arch : ARCHES.find((one) => one === printed.output);
   if (arch !== undefined) return arch;
   const found = printed === undefined ? 'this machine' : `dpkg's architecture, ${shown(printed.output)},`;
@@ -95,29 +100,17 @@ export function packageArch(env: Environment, printed: ProbeResult | undefined, 
 
 /** Finds the binaries that the variables name; whatever is wrong becomes one of the problems. */
 export function resolveBinaries(problems: Problems, env: Environment, startDirectory: string): Binaries {
-  const read = (name: BinaryVariable, binary: string) => () => {
-    const text = readVariable(env, name);
-    if (text === undefined) throw usageError(`${name} is not set; set it to the path of ${binary}`);
-    const path = absolutePath(startDirectory, text);
-    if (isExecutable(path)) return path;
-    throw usageError(`${name} is ${shown(text)}, which is not an executable file; set it to the path of ${binary}`);
+  const read = (name: 'CLI' | 'GATEWAY' | 'DRIVER_VM', binary: string) => () => {
+    const variable = `OPENSHELL_${name}_BINARY` as const;
+    const text = readVariable(env, variable);
+    const path = text === undefined ? undefined : absolutePath(startDirectory, text);
+    if (path !== undefined && isExecutable(path)) return path;
+    const found = text === undefined ? 'not set' : `${shown(text)}, which is not an executable file`;
+    throw usageError(`${variable} is ${found}; set it to the path of ${binary}`);
   };
   return problems.values<Binaries>({
-    cli: read('OPENSHELL_CLI_BINARY', CLI.binary),
-    gateway: read('OPENSHELL_GATEWAY_BINARY', COMPONENTS.gateway.binary),
-    driver: read('OPENSHELL_DRIVER_VM_BINARY', DRIVER.binary),
+    cli: read('CLI', CLI.binary),
+    gateway: read('GATEWAY', COMPONENTS.gateway.binary),
+    driver: read('DRIVER_VM', DRIVER.binary),
   });
-}
-
-type BinaryVariable = 'OPENSHELL_CLI_BINARY' | 'OPENSHELL_GATEWAY_BINARY' | 'OPENSHELL_DRIVER_VM_BINARY';
-
-/**
- * @returns the text of a file of the package's authors
- * @throws usageError where it cannot be read
- */
-export function verifyAuthored(root: string, name: string): string {
-  const path = authoredPath(root, name);
-  const text = textIn(path);
-  if (text !== undefined) return text;
-  throw usageError(`${path} is not a file that can be read; get it back from the repository`);
 }

@@ -8,7 +8,7 @@
 import type { RunnerContext } from '../build-env.ts';
 import { probeCommand } from '../engine/detect.ts';
 import { oneLine } from '../errors.ts';
-import { removeScratch } from '../fs/scratch.ts';
+import { removeScratch } from '../fs/temporary-directory.ts';
 import { type PublishPlan, SCRATCH_PREFIX } from './plan.ts';
 
 const TIMEOUT_MS = 30_000;

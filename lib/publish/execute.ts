@@ -12,8 +12,7 @@ import { describeError, EXIT, failure, InterruptedError, oneLine, shown, TaskErr
 import { asOwner, makeDirectory } from '../fs/ownership.ts';
 import { parseTable } from '../fs/parse-json.ts';
 import { textIn } from '../fs/paths.ts';
-import { isLeftover, newRunName } from '../fs/scratch.ts';
-import { temporaryRoot } from '../fs/temporary-directory.ts';
+import { isLeftover, newRunName, temporaryRoot } from '../fs/temporary-directory.ts';
 import { notePlaces } from '../fs/writable-places.ts';
 import { thisHost } from '../host.ts';
 import { dockerfileOf, verifyDockerfile } from '../image/config.ts';

@@ -93,7 +93,7 @@ describe('what is wrong is said at once, and nothing is started', () => {
     expect(first.status).toBe(2);
     expect(
       errorsOf(first.stderr).map((line) => /([\w.-]+) is not (a file that can be read|on PATH)/.exec(line)?.[1]),
-    ).toEqual(['control.in', 'dpkg-deb', 'openshell-gateway.service', 'prerm.sh']);
+    ).toEqual(['control.in', 'openshell-gateway.service', 'prerm.sh', 'dpkg-deb']);
     const again = new FakeDeb();
     mkdirSync(join(again.root, 'artifacts/openshell_1.2.3-1_amd64.deb'), { recursive: true });
     const second = await again.package();

@@ -2,16 +2,17 @@
 
 /** From source to a running service: build, pack, install, start, register. All that it needs is checked before. */
 
+import { rmSync } from 'node:fs';
 import type { RunnerContext } from '../../build-env.ts';
 import { refuseMissing } from '../../cargo/named-programs.ts';
 import { findCheckout } from '../../checkout.ts';
 import { Problems } from '../../cli/problems.ts';
-import { executeDevBuild } from '../../dev-build/execute.ts';
+import { closedToolchain, executeDevBuild, knownTools } from '../../dev-build/execute.ts';
 import { type DevBuildWishes, planDevBuild } from '../../dev-build/plan.ts';
-import { closedToolchain, knownTools } from '../../dev-build/tools.ts';
 import { oneLine, usageError } from '../../errors.ts';
-import { notePlaces } from '../../fs/writable-places.ts';
-import { configHome, metadataPath } from '../../gateway/registration.ts';
+import { asOwner } from '../../fs/ownership.ts';
+import { files, notePlaces } from '../../fs/writable-places.ts';
+import { configHome, filesOfEntry, metadataPath } from '../../gateway/registration.ts';
 import { type Arch, type Host, thisHost } from '../../host.ts';
 import { cmd } from '../../process/command.ts';
 import { requireProgram } from '../../process/which.ts';
@@ -23,22 +24,16 @@ import { PINS_PATH } from '../../vm/runtime/config.ts';
 import { distrustText } from '../../vm/runtime/trust.ts';
 import { bundleDefects, defectsText, runtimeDefects, vmPlatformOf } from '../../vm/runtime-files.ts';
 import { type Binaries, packageArch, resolvePackageConfig } from '../config.ts';
-import { makePackage, packagePlace, preparePackaging, probeArch } from '../execute.ts';
+import { makePackage, preparePackaging, probeArch } from '../execute.ts';
 import { planPackage } from '../plan.ts';
-import { packageReportLine } from '../report.ts';
+import { installLines, packageReportLine } from '../report.ts';
 import { type InstallFacts, type InstallPlan, installCommands } from './plan.ts';
-import { findRegistration, replaceRegistration } from './registration.ts';
-import { installLines } from './report.ts';
 import { isServiceRunning, waitForService } from './service.ts';
 
 const DEFAULT_VERSION = '0.0.0-local';
 const PROBE_TIMEOUT_MS = 15_000;
 /** Cargo says where they are. */
-const UNBUILT: Binaries = {
-  cli: `<${CLI.binary}>`,
-  gateway: `<${COMPONENTS.gateway.binary}>`,
-  driver: `<${DRIVER.binary}>`,
-};
+const UNBUILT = { cli: '<openshell>', gateway: '<openshell-gateway>', driver: '<openshell-driver-vm>' };
 const SERVICE_WAIT_MS = 60_000;
 
 function thisInstallFacts(): InstallFacts {
@@ -59,16 +54,35 @@ function thisInstallFacts(): InstallFacts {
 export async function installDeb(ctx: RunnerContext, isDryRun: boolean, facts = thisInstallFacts()): Promise<void> {
   const { runner, startDirectory, terminal } = ctx;
   const plan = await planInstall(ctx, findCheckout(ctx.env, startDirectory), facts);
-  if (plan.warning !== undefined) terminal.warn(plan.warning);
-  if (isDryRun) return terminal.result(...installLines(runner, startDirectory, plan));
+  const { commands, warning } = plan;
+  if (warning !== undefined) terminal.warn(warning);
+  if (isDryRun) return terminal.result(...installLines(runner, plan));
   const binaries = await terminal.section('build', () => buildBinaries(ctx, plan), 'release binaries');
   const pack = planPackage(plan.package.config, binaries, plan.package.scratch);
   const change = await terminal.section('package', () => makePackage(ctx, pack), 'Debian package');
   terminal.say(packageReportLine(pack, change));
-  await terminal.section('installation', () => install(ctx, plan), `installation of ${pack.target}`);
-  await terminal.section('service', () => startService(ctx, plan), `user service ${DEB.service}`);
-  await terminal.section('registration', () => register(ctx, plan), `registration of ${DEB.gateway} with the CLI`);
-  if (plan.warning !== undefined) terminal.warn(plan.warning);
+  const install = async () => {
+    await runner.interactive(commands.install);
+    for (const command of commands.versions) await runner.run(command);
+  };
+  await terminal.section('installation', install, `installation of ${pack.target}`);
+  const start = async () => {
+    await runner.run(commands.reload);
+    // The compile has taken a while: somebody may have started it.
+    const isRunning = await isServiceRunning(ctx, facts.port);
+    for (const command of [commands.enable, ...(isRunning ? [commands.restart] : [])]) await runner.run(command);
+    await waitForService(ctx, facts);
+  };
+  await terminal.section('service', start, `user service ${DEB.service}`);
+  const register = async () => {
+    for (const path of filesOfEntry(plan.configHome, DEB.gateway)) {
+      terminal.say(`removing the earlier registration: ${path}`);
+      asOwner(path, () => rmSync(path));
+    }
+    await runner.run(commands.register);
+  };
+  await terminal.section('registration', register, `registration of ${DEB.gateway} with the CLI`);
+  if (warning !== undefined) terminal.warn(warning);
   terminal.say(`done: ${terminal.timings()}`);
   terminal.result(pack.target);
 }
@@ -80,60 +94,36 @@ async function buildBinaries(ctx: RunnerContext, { build, facts, runtime }: Inst
   return { cli, driver, gateway };
 }
 
-async function install({ runner }: RunnerContext, { commands }: InstallPlan): Promise<void> {
-  await runner.interactive(commands.install);
-  for (const command of commands.versions) await runner.run(command);
-}
-
-async function startService(ctx: RunnerContext, { commands, facts }: InstallPlan): Promise<void> {
-  for (const command of commands.service) await ctx.runner.run(command);
-  await waitForService(ctx, facts);
-}
-
-async function register({ runner, terminal }: RunnerContext, plan: InstallPlan): Promise<void> {
-  const registration = findRegistration(plan.registration.configHome);
-  if (registration.files.length > 0)
-    terminal.say(`removing the earlier registration: ${registration.files.join(', ')}`);
-  await replaceRegistration(registration, () => runner.run(plan.commands.register));
-}
-
 /** Whatever one of the checks misses, the next is made too. */
 async function planInstall(ctx: RunnerContext, root: string, facts: InstallFacts): Promise<InstallPlan> {
   const { env, runner, startDirectory, terminal } = ctx;
-  verifyUser(ctx, facts);
+  const { platform } = facts.host;
+  if (platform !== 'linux')
+    throw usageError(`a Debian package is installed on Linux, and this is ${platform}; use one`);
+  if (runner.invoker !== undefined) {
+    throw usageError("the service is the user's own; start this without sudo, which it calls for dpkg alone");
+  }
   const problems = new Problems();
   problems.attempt(() => requireProgram('dpkg', env, 'the package is for Debian and Ubuntu; start this there'));
-  const [printed, isRunning, tools] = await Promise.all([
+  const [printed, tools] = await Promise.all([
     probeArch(ctx, root),
-    problems.attemptAsync(() => isServiceRunning(ctx, facts.port)),
     problems.attemptAsync(() => prepareBuild(ctx, root, facts, problems)),
+    problems.attemptAsync(() => isServiceRunning(ctx, facts.port)),
     problems.attemptAsync(() => verifySudo(ctx, root, facts)),
   ]);
   const arch = () => verifyNative(packageArch(env, printed, facts.host), facts.host);
   const config = resolvePackageConfig(problems, ctx, root, arch, DEFAULT_VERSION);
-  const scratch = preparePackaging(problems, ctx, root);
+  const scratch = preparePackaging(problems, ctx);
   const pack = problems.attempt(() => planPackage(config, UNBUILT, scratch));
   const home = problems.attempt(() => configHome(env, startDirectory, runner.invoker));
-  const entries = home === undefined ? [] : [{ kind: 'file', path: metadataPath(home, DEB.gateway) } as const];
-  notePlaces(problems, [packagePlace(config, pack), ...entries]);
-  const registration = problems.attempt(() => findRegistration(home ?? ''));
+  const written = [pack?.target, home && metadataPath(home, DEB.gateway)].filter((path) => path !== undefined);
+  notePlaces(problems, files(...written));
   problems.throwIfAny(terminal);
-  if (tools === undefined || pack === undefined || isRunning === undefined || registration === undefined) {
+  if (tools === undefined || pack === undefined || home === undefined) {
     throw new TypeError('an installation that is not planned has a problem');
   }
-  const commands = installCommands(facts, startDirectory, pack.target, isRunning);
-  return { facts, ...tools, package: pack, registration, commands };
-}
-
-/** @throws usageError where nothing of this can be */
-function verifyUser({ runner }: RunnerContext, { host }: InstallFacts): void {
-  if (host.platform !== 'linux') {
-    throw usageError(
-      `a Debian package is installed on Linux, and this is ${host.platform}; start it on Debian or Ubuntu`,
-    );
-  }
-  if (runner.invoker === undefined) return;
-  throw usageError("the service is the user's own, so start this without sudo; it calls sudo for dpkg alone");
+  const commands = installCommands(facts, startDirectory, pack.target);
+  return { facts, ...tools, package: pack, configHome: home, commands };
 }
 
 /** Cargo builds for this machine. */

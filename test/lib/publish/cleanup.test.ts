@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { chownSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { isLeftover } from '../../../lib/fs/scratch.ts';
+import { isLeftover } from '../../../lib/fs/temporary-directory.ts';
 import { cleanUp } from '../../../lib/publish/cleanup.ts';
 import { fakeTools, inProcess } from '../../support/in-process.ts';
 import { publishPlan, RUN } from '../../support/publish-plan.ts';
