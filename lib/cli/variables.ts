@@ -194,22 +194,15 @@ export const BUILD_VARIABLES = {
   OPENSHELL_CLI_BINARY: path('the command-line program to be packaged', { otherwise: 'required' }),
   OPENSHELL_GATEWAY_BINARY: path('the gateway to be packaged', { otherwise: 'required' }),
   OPENSHELL_DRIVER_VM_BINARY: path('the VM driver to be packaged', { otherwise: 'required' }),
-  OPENSHELL_DEB_VERSION: text('version of the Debian package', {
-    otherwise: 'required; for an installation 0.0.0-local',
+  OPENSHELL_DEB_VERSION: text('version of the package', { otherwise: 'required; for an installation 0.0.0-local' }),
+  OPENSHELL_DEB_ARCH: choice(['amd64', 'arm64'], 'package architecture', { otherwise: "dpkg's, else this machine's" }),
+  OPENSHELL_OUTPUT_DIR: path('directory for the package', { otherwise: 'artifacts in the checkout' }),
+  SOURCE_DATE_EPOCH: count('time of published images, runtime archives and packages, in seconds since 1970', {
+    otherwise: '0; for a runtime the time of its libkrun; for a package now',
+    min: 0,
+    // As much as a tar archive has room for: milliseconds are more.
+    max: 0o77777777777,
   }),
-  OPENSHELL_DEB_ARCH: choice(['amd64', 'arm64'], 'architecture of the Debian package', {
-    otherwise: "dpkg's, else this machine's",
-  }),
-  OPENSHELL_OUTPUT_DIR: path('directory for the Debian package', { otherwise: 'artifacts in the checkout' }),
-  SOURCE_DATE_EPOCH: count(
-    'the time that published images, runtime archives and packages bear, in seconds since 1970',
-    {
-      otherwise: '0; for a runtime the time of its libkrun; for a package now',
-      min: 0,
-      // As much as a tar archive has room for: milliseconds are more.
-      max: 0o77777777777,
-    },
-  ),
   ...VERSION_VARIABLES,
   ...RUNTIME_VARIABLES,
   LIBKRUN_MIN_CARGO_VERSION: text('the oldest cargo that builds libkrun', { default: '1.85' }),

@@ -15,10 +15,7 @@ import { BUNDLE_FILE, runtimeFiles, type VmPlatform } from './runtime-files.ts';
 /** As much of a file as is searched for before all of it is compared: the mark of a zstd file. */
 const LEAD_BYTES = 4;
 
-/**
- * Checks that a driver has the runtime and the supervisor in it.
- * @throws failure naming what it does not have
- */
+/** @throws failure naming what of the runtime and the supervisor a driver does not have in it */
 export function verifyEmbedded(driver: string, directory: string, platform: VmPlatform): void {
   const absent = notEmbedded(driver, directory, platform);
   if (absent.length === 0) return;

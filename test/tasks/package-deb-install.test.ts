@@ -123,7 +123,7 @@ describe('DPI-5: what it needs is checked before the compile', () => {
     const fake = new FakeDeb();
     const mac = { host: { platform: 'darwin', arch: 'arm64' } as const };
     expect(await refusalFrom(() => fake.install(mac))).toBe(
-      '2: a Debian package is installed on Linux, and this is darwin; use one',
+      '2: this is darwin, and the package is for Debian; start this there',
     );
     const invoker = { uid: 1000, gid: 1000, user: 'dev', home: '/home/dev' };
     expect(await refusalFrom(() => fake.install({}, {}, false, { invoker }))).toMatch(
@@ -196,30 +196,42 @@ describe('DPI-2: the service', () => {
     expect(steps(fake)).toContain('systemctl --user restart openshell-gateway');
     expect(fake.service).toBe('active');
   });
+});
 
-  test('a signal ends the wait: nothing is registered, and the package stays', async () => {
-    const fake = new FakeDeb();
-    const directory = addRegistration(fake, 'openshell');
-    const running = fake.install({ waitMs: 60_000 });
-    const timer = setInterval(() => {
-      if (fake.service !== 'active') return;
+describe('SIGINT', () => {
+  const SLEEP = '/bin/sleep 30 & wait';
+  test.each([
+    ['cargo', (line: string) => line.startsWith('cargo build'), false],
+    ['dpkg-deb', (line: string) => line.startsWith('dpkg-deb --build'), false],
+    ['the service', (line: string) => line.startsWith('systemctl --user enable'), true],
+  ])(
+    'while %s is waited for: status 130, nothing is registered, and no temporary file is left',
+    async (what, isDue, isPacked) => {
+      const fake = new FakeDeb();
+      const directory = addRegistration(fake, 'openshell');
+      if (what === 'cargo') fake.setCargo({ before: SLEEP });
+      const env: Record<string, string> = what === 'dpkg-deb' ? { FAKE_DPKG_DEB: SLEEP } : {};
+      const running = fake.install({ waitMs: 60_000 }, env).catch((caught: unknown) => caught);
+      let isListening = false;
+      const timer = setInterval(() => {
+        if (!isListening) fake.last?.signals.listen();
+        isListening = fake.last !== undefined;
+        if (!fake.tools.lines().some(isDue)) return;
+        clearInterval(timer);
+        process.emit('SIGINT', 'SIGINT');
+      }, 50);
+      const before = performance.now();
+      const error = await running;
       clearInterval(timer);
-      process.emit('SIGINT', 'SIGINT');
-    }, 50);
-    const listening = setInterval(() => {
-      if (fake.last === undefined) return;
-      clearInterval(listening);
-      fake.last.signals.listen();
-    }, 5);
-    const error = await running.catch((caught) => caught);
-    clearInterval(timer);
-    fake.last?.signals.stop();
-    expect(error).toMatchObject({ exitCode: 130 });
-    expect(existsSync(join(directory, 'metadata.json'))).toBe(true);
-    expect(fake.tools.lines().join('\n')).not.toContain('gateway add');
-    expect(readdirSync(fake.temporary)).toEqual([]);
-    expect(readdirSync(join(fake.root, 'artifacts'))).toEqual(['openshell_0.0.0-local_amd64.deb']);
-  });
+      fake.last?.signals.stop();
+      expect(error).toMatchObject({ exitCode: 130 });
+      expect(performance.now() - before).toBeLessThan(20_000);
+      expect(existsSync(join(directory, 'metadata.json'))).toBe(true);
+      expect(fake.tools.lines().join('\n')).not.toContain('gateway add');
+      expect(readdirSync(fake.temporary)).toEqual([]);
+      expect(existsSync(join(fake.root, 'artifacts'))).toBe(isPacked);
+    },
+  );
 });
 
 describe('failures keep their status, and end it there', () => {

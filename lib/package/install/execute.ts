@@ -30,11 +30,9 @@ import { installLines, packageReportLine } from '../report.ts';
 import { type InstallFacts, type InstallPlan, installCommands } from './plan.ts';
 import { isServiceRunning, waitForService } from './service.ts';
 
-const DEFAULT_VERSION = '0.0.0-local';
 const PROBE_TIMEOUT_MS = 15_000;
 /** Cargo says where they are. */
 const UNBUILT = { cli: '<openshell>', gateway: '<openshell-gateway>', driver: '<openshell-driver-vm>' };
-const SERVICE_WAIT_MS = 60_000;
 
 function thisInstallFacts(): InstallFacts {
   return {
@@ -43,7 +41,7 @@ function thisInstallFacts(): InstallFacts {
     hasTerminal: process.stdin.isTTY === true,
     programs: '/usr/bin',
     port: DEB.port,
-    waitMs: SERVICE_WAIT_MS,
+    waitMs: 60_000,
   };
 }
 
@@ -98,8 +96,7 @@ async function buildBinaries(ctx: RunnerContext, { build, facts, runtime }: Inst
 async function planInstall(ctx: RunnerContext, root: string, facts: InstallFacts): Promise<InstallPlan> {
   const { env, runner, startDirectory, terminal } = ctx;
   const { platform } = facts.host;
-  if (platform !== 'linux')
-    throw usageError(`a Debian package is installed on Linux, and this is ${platform}; use one`);
+  if (platform !== 'linux') throw usageError(`this is ${platform}, and the package is for Debian; start this there`);
   if (runner.invoker !== undefined) {
     throw usageError("the service is the user's own; start this without sudo, which it calls for dpkg alone");
   }
@@ -112,7 +109,7 @@ async function planInstall(ctx: RunnerContext, root: string, facts: InstallFacts
     problems.attemptAsync(() => verifySudo(ctx, root, facts)),
   ]);
   const arch = () => verifyNative(packageArch(env, printed, facts.host), facts.host);
-  const config = resolvePackageConfig(problems, ctx, root, arch, DEFAULT_VERSION);
+  const config = resolvePackageConfig(problems, ctx, root, arch, '0.0.0-local');
   const scratch = preparePackaging(problems, ctx);
   const pack = problems.attempt(() => planPackage(config, UNBUILT, scratch));
   const home = problems.attempt(() => configHome(env, startDirectory, runner.invoker));

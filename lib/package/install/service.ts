@@ -20,10 +20,8 @@ const ENDED = ['inactive', 'failed'];
 
 /** Probes the state of the service, one word. */
 function probeState({ runner, startDirectory: cwd }: RunnerContext): Promise<ProbeResult> {
-  return runner.probe(
-    cmd({ cwd })`systemctl --user show --property=ActiveState --value ${DEB.service}`,
-    PROBE_TIMEOUT_MS,
-  );
+  const command = cmd({ cwd })`systemctl --user show --property=ActiveState --value ${DEB.service}`;
+  return runner.probe(command, PROBE_TIMEOUT_MS);
 }
 
 /**
