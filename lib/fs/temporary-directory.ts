@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describeError, shown, usageError } from '../errors.ts';
 import { isSameProcess, thisProcess } from '../process/identity.ts';
-import { asOwner } from './ownership.ts';
+import { asOwner, isOfOther, ownerOf } from './ownership.ts';
 import { namesIn } from './paths.ts';
 import { fullness } from './writable-places.ts';
 
@@ -63,11 +63,13 @@ export function removeScratch(
   warn: (reason: string) => void,
 ): void {
   const temporary = dirname(scratch);
+  // What root creates in another user's directory is that user's.
+  const uid = isOfOther(temporary) ? ownerOf(temporary)?.stats.uid : process.geteuid?.();
   for (const name of namesIn(temporary).filter((one) => one.startsWith(prefix) && isOver(one))) {
     const path = join(temporary, name);
     try {
       // The directory may be shared, and what others have left is theirs.
-      if (lstatSync(path, { throwIfNoEntry: false })?.uid !== process.geteuid?.()) continue;
+      if (lstatSync(path, { throwIfNoEntry: false })?.uid !== uid) continue;
       asOwner(path, () => rmSync(path, { recursive: true, force: true }));
     } catch (error) {
       warn(describeError(error));

@@ -43,10 +43,7 @@ export async function isServiceRunning(ctx: RunnerContext, port: number): Promis
   throw usageError(`${DEB.address}:${port}, where ${DEB.service} listens, is in use by ${owner}; stop it`);
 }
 
-/**
- * Waits until the service runs and its port responds.
- * @throws failure (1) where it does not, after its log; InterruptedError for a signal
- */
+/** @throws failure (1) where the service does not respond in time, after its log; InterruptedError for a signal */
 export async function waitForService(ctx: RunnerContext, { port, waitMs }: InstallFacts): Promise<void> {
   const { runner, signals, startDirectory, terminal } = ctx;
   let state = 'unknown';
