@@ -21,7 +21,8 @@ import { describe, expect, test } from 'vitest';
 import { buildElf } from '../support/elf-builder.ts';
 import { FakeDeb, setBinaries } from '../support/fake-deb.ts';
 import { requireTools } from '../support/real-tools.ts';
-import { runProcess, whenSaid } from '../support/run-task.ts';
+import { runMise } from '../support/run-mise.ts';
+import { runProcess, SUITE_ROOT, whenSaid } from '../support/run-task.ts';
 
 const errorsOf = (stderr: string) => stderr.match(/^error: .*$/gm) ?? [];
 
@@ -148,6 +149,20 @@ test('DEB-3: relative paths are all from where the task was started, and absolut
   expect(result).toMatchObject({ status: 0, stdout: `${fake.root}/out/openshell_1.2.3-1_amd64.deb\n` });
   expect(result.stderr).toMatch(/^packaged: \/\S+_amd64\.deb \(1\.2\.3-1 for amd64, 0\.0 MB\)$/m);
   expect((await fake.package(own, [], { cwd })).stderr).toMatch(/^unchanged: /m);
+});
+
+test('real mise: the tasks of one architecture set it, and arguments after the name are passed on', async () => {
+  const fake = new FakeDeb();
+  const { OPENSHELL_DEB_ARCH: _, ...env } = fake.packageEnv();
+  const run = (task: string) => runMise(['run', task, '--', '--any-machine', '--dry-run'], SUITE_ROOT, env);
+  const [plain, amd64, arm64] = [
+    await run('package:deb'),
+    await run('package:deb:amd64'),
+    await run('package:deb:arm64'),
+  ];
+  for (const { stdout, stderr } of [plain, amd64])
+    expect(stdout, stderr).toMatch(/^# writes \S+_1\.2\.3-1_amd64\.deb$/m);
+  expect(arm64.stdout, arm64.stderr).toMatch(/^# writes \S+_1\.2\.3-1_arm64\.deb$/m);
 });
 
 describe('DEB-5: whole or not there', () => {
