@@ -49,6 +49,26 @@ export const TELEMETRY = {
   markers: ['events.telemetry.data.nvidia.com', '415437562476676'],
 } as const;
 
+/** The command-line program. */
+export const CLI = { name: 'cli', package: 'openshell-cli', binary: 'openshell' } as const;
+
+/** The VM driver, which has the VM runtime in it. */
+export const DRIVER = { name: 'driver', package: 'openshell-driver-vm', binary: 'openshell-driver-vm' } as const;
+
+/** The Debian package, and the gateway that it runs for a user. */
+export const DEB = {
+  name: 'openshell',
+  /** Where the package is authored, below the checkout. */
+  directory: 'deploy/deb',
+  maintainer: 'NVIDIA OpenShell Maintainers <openshell@nvidia.com>',
+  licence: 'OpenShell is under the Apache License, Version 2.0 (Apache-2.0).',
+  service: 'openshell-gateway',
+  /** The name of its gateway in the CLI, and where that responds. */
+  gateway: 'openshell',
+  address: '127.0.0.1',
+  port: 17_670,
+} as const;
+
 /** Settings of a publish that are compiled into the binaries (`option_env!` of the crate openshell-core). */
 export const COMPILED_IN = ['IMAGE_TAG', 'OPENSHELL_IMAGE_TAG', 'OPENSHELL_GIT_VERSION'] as const;
 

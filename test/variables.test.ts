@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { VariableName } from '../lib/cli/variables.ts';
 import { PRODUCT } from '../lib/product.ts';
+import { addDeb } from './support/fake-deb.ts';
 import { addWorkloads } from './support/fake-engine.ts';
 import { FakeLaunch } from './support/fake-launch.ts';
 import { listedVariables, TABLES_PAGE, taskNames, withTables } from './support/readme-tables.ts';
@@ -37,6 +38,12 @@ const NO_EFFECT = 'only to say that it has no effect';
 const LAUNCH = { IMAGE_TAG: CLOSED, ZIG } as const;
 const LAUNCH_WITHOUT_SELECTION = { ...LAUNCH, OPENSHELL_DRIVERS: CLOSED } as const;
 const DRY_RUN = ['--dry-run'];
+const PACKAGED = {
+  OPENSHELL_CLI_BINARY: 'in/openshell',
+  OPENSHELL_GATEWAY_BINARY: 'in/openshell-gateway',
+  OPENSHELL_DRIVER_VM_BINARY: 'in/openshell-driver-vm',
+  OPENSHELL_DEB_VERSION: '1',
+};
 
 /** By the names of the tasks. */
 const CASES: Readonly<Record<string, Case>> = {
@@ -83,6 +90,13 @@ const CASES: Readonly<Record<string, Case>> = {
   },
   // There is no supervisor to embed.
   'vm/smoke-orphan-cleanup': { runs: [{ args: DRY_RUN, status: 2 }] },
+  'package-deb': {
+    runs: [
+      { args: DRY_RUN, env: PACKAGED },
+      { args: DRY_RUN, env: { ...PACKAGED, OPENSHELL_DEB_ARCH: 'arm64', SOURCE_DATE_EPOCH: '1' }, status: 2 },
+    ],
+  },
+  'package-deb-install': { runs: [{ args: DRY_RUN, env: { FAKE_SHOW: 'echo active; exit' } }], unlisted: { ZIG } },
   sandbox: { runs: [{ args: DRY_RUN }, { args: DRY_RUN, env: { ANTHROPIC_API_KEY: 'x', usage_command: 'a b' } }] },
   'setup-zig-cc-wrapper': {
     runs: [
@@ -162,6 +176,7 @@ async function readBy(task: string, run: Run): Promise<string[]> {
   }
   addWorkloads(launch.root);
   addLibkrun(launch);
+  addDeb(launch);
   launch.addPins();
   const notFound = `echo 'status: NotFound' >&2; exit 1`;
   launch.tools.add('openshell', [

@@ -9,7 +9,8 @@
 
 import { shown, usageError } from '../errors.ts';
 import { absolutePath } from '../fs/paths.ts';
-import { VARIABLES, type Variable, type VariableName } from './variables.ts';
+import type { Variable } from './variable-kinds.ts';
+import { VARIABLES, type VariableName } from './variables.ts';
 
 /** An environment: names to values. */
 export type Environment = Readonly<Record<string, string | undefined>>;

@@ -3,7 +3,8 @@
 /** `--help`, written from the same declaration that the arguments are parsed with. */
 
 import { type Declaration, type FlagSpec, positionalUsage } from './args.ts';
-import { VARIABLES, type Variable } from './variables.ts';
+import type { Variable } from './variable-kinds.ts';
+import { VARIABLES } from './variables.ts';
 
 const LINE_WIDTH = 100;
 const TERM_WIDTH_MAX = 34;

@@ -6,45 +6,7 @@
  * here.
  */
 
-/** What may be said of a variable besides its kind and meaning. */
-interface Details {
-  /** The value where the variable is unset or empty. */
-  readonly default?: string | number | boolean;
-  /** What decides where it is unset and no constant does, for users. */
-  readonly otherwise?: string;
-  /** The least `count`; 1 where nothing is said. */
-  readonly min?: number;
-  /** The greatest `count`. */
-  readonly max?: number;
-  /** A `boolean` of another system, not ours: any text that is not a false word is true. */
-  readonly isAnyText?: true;
-}
-
-export interface Variable extends Details {
-  /** `count` is a whole number, `path` is relative to the directory that the task was started in. */
-  readonly kind: 'text' | 'path' | 'boolean' | 'count' | 'choice';
-  /** A phrase for `--help` and the tables. */
-  readonly meaning: string;
-  /** The values of a `choice`. */
-  readonly choices?: readonly string[];
-}
-
-const none = {} as const;
-
-function declare<K extends Variable['kind']>(kind: K) {
-  return <const D extends Details = typeof none>(meaning: string, details: D = none as D) => {
-    return { kind, meaning, ...details };
-  };
-}
-
-const text = declare('text');
-const path = declare('path');
-const boolean = declare('boolean');
-const count = declare('count');
-
-function choice<const C extends readonly string[]>(choices: C, meaning: string, details: Details = none) {
-  return { kind: 'choice', choices, meaning, ...details } as const;
-}
+import { boolean, choice, count, path, text, type Variable } from './variable-kinds.ts';
 
 /** What sandboxes run in where nothing else is said. */
 const COMMUNITY_IMAGE = 'ghcr.io/nvidia/openshell-community/sandboxes/base:latest';
@@ -221,8 +183,14 @@ export const BUILD_VARIABLES = {
   DOCKER_PLATFORMS: text('comma list of linux/amd64 and linux/arm64', { default: 'linux/amd64,linux/arm64' }),
   EXTRA_DOCKER_TAGS: text('more tags, separated by commas or blanks'),
   TAG_LATEST: boolean('also set the tag latest', { default: false }),
-  SOURCE_DATE_EPOCH: count('the time that published images and runtime archives bear, in seconds since 1970', {
-    otherwise: '0; for a runtime the time of its libkrun',
+  OPENSHELL_CLI_BINARY: path('the command-line program to be packaged', { otherwise: 'required' }),
+  OPENSHELL_GATEWAY_BINARY: path('the gateway to be packaged', { otherwise: 'required' }),
+  OPENSHELL_DRIVER_VM_BINARY: path('the VM driver to be packaged', { otherwise: 'required' }),
+  OPENSHELL_DEB_VERSION: text('version of the package', { otherwise: 'required; for an installation 0.0.0-local' }),
+  OPENSHELL_DEB_ARCH: choice(['amd64', 'arm64'], 'package architecture', { otherwise: "dpkg's, else this machine's" }),
+  OPENSHELL_OUTPUT_DIR: path('directory for the package', { otherwise: 'artifacts in the checkout' }),
+  SOURCE_DATE_EPOCH: count('time of published images, runtime archives and packages, in seconds since 1970', {
+    otherwise: '0; for a runtime the time of its libkrun; for a package now',
     min: 0,
     // As much as a tar archive has room for: milliseconds are more.
     max: 0o77777777777,
@@ -289,6 +257,8 @@ export const READS = {
   runtime: ['FROM_SOURCE', ...RELEASES, ...LIBKRUN, ...PROVENANCE],
   /** Every task that builds libkrun from source on Linux. */
   libkrun: LIBKRUN,
+  /** Every task that builds a Debian package. */
+  deb: ['OPENSHELL_DEB_VERSION', 'OPENSHELL_DEB_ARCH', 'OPENSHELL_OUTPUT_DIR', 'SOURCE_DATE_EPOCH'],
   /** Every task that chooses a container engine. */
   engine: [
     ...['CONTAINER_ENGINE', 'CONTAINER_ENGINE_TARGET', 'OPENSHELL_E2E_DRIVER', 'KIND_EXPERIMENTAL_PROVIDER'],

@@ -1,14 +1,40 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** Building for a launch: cargo's runs in the dev profile, and the verification of what they built. */
+/** Building what is used on this machine: its tools, cargo's runs, and the verification of what they built. */
 
 import type { Runner, RunnerContext } from '../build-env.ts';
+import { featuresByComponent } from '../cargo/features.ts';
+import { findToolchain, type Toolchain } from '../cargo/find-toolchain.ts';
 import { readCargoMessages } from '../cargo/messages.ts';
+import { readWorkspace } from '../cargo/metadata.ts';
 import { installTargets } from '../cargo/rustup-targets.ts';
 import { writeWhole } from '../fs/atomic-write.ts';
-import { COMPONENTS } from '../product.ts';
+import { type Binary, COMPILED_IN, COMPONENTS } from '../product.ts';
+import type { BuildOptions } from '../stage/config.ts';
+import type { KnownTools } from '../stage/execute.ts';
 import type { DevBuildPlan } from './plan.ts';
 import { type DevBuild, verifyDevBuild } from './verify-built.ts';
+
+const CLOSED = Object.fromEntries(COMPILED_IN.map((name) => [name, undefined]));
+
+/** Finds the tool chain. What a publish sets would be compiled in, and is taken from all of its runs. */
+export async function closedToolchain(ctx: RunnerContext, root: string): Promise<Toolchain> {
+  const toolchain = await findToolchain(ctx, root, false);
+  return { ...toolchain, env: { ...toolchain.env, ...CLOSED } };
+}
+
+/** Gives each feature to those of the binaries whose packages declare it, in whichever cargo run they are built. */
+export async function knownTools(
+  { runner }: RunnerContext,
+  root: string,
+  { features, targetDirectory }: BuildOptions,
+  binaries: readonly Binary[],
+  toolchain: Toolchain,
+): Promise<KnownTools> {
+  if (features.length === 0) return { toolchain, features: new Map() };
+  const workspace = await readWorkspace(runner, toolchain, root, targetDirectory);
+  return { toolchain, workspace, features: featuresByComponent(features, binaries, workspace.packages) };
+}
 
 /** The plan as a dry run shows it: the scripts that are written, then the commands. */
 export function devBuildLines(runner: Runner, { command, config, cross, scripts }: DevBuildPlan): string[] {

@@ -27,8 +27,10 @@ import type { BuildOptions } from '../stage/config.ts';
 import { supervisorSubcommand } from '../stage/plan.ts';
 import { compilerScripts, type ScriptFile } from './rustc-wrappers.ts';
 
-/** What a driver wants built besides the gateway. */
+/** What a driver, or a package, wants built besides the gateway. */
 export interface DevBuildWishes {
+  /** Whether the gateway's run is in the release profile. */
+  readonly isRelease?: boolean;
   /**
    * The static supervisor: in the gateway's own run, or in another one. Without one, the gateway's run is plainly
    * `cargo build`.
@@ -90,7 +92,9 @@ export function planDevBuild(config: DevBuildConfig, toolchain: Toolchain, featu
   const own = featuresFor(features, binaries);
   const directory = supervisor === undefined ? [] : directoryArguments(place, config, settings, own);
   const cargo = cmd(commandOptions(config, toolchain, { ...config.env, ...wrappers.env }));
-  const rest = [...jobArguments(config), ...selectArguments(binaries, features), ...directory, MESSAGE_FORMAT];
+  const profile = config.isRelease === true ? ['--release'] : [];
+  const selected = [...jobArguments(config), ...selectArguments(binaries, features)];
+  const rest = [...profile, ...selected, ...directory, MESSAGE_FORMAT];
   return {
     config,
     command: cargo`cargo build ${rest}`,

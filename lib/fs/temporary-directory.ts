@@ -1,10 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** Where temporary directories are created. */
+/**
+ * Directories for temporary files: where they are, and what runs leave. Each ends with the name of its run, so that a run
+ * removes its own at its end, and at its start those of runs that were killed.
+ */
 
-import { accessSync, constants } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { accessSync, constants, lstatSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { shown, usageError } from '../errors.ts';
+import { dirname, join } from 'node:path';
+import { describeError, shown, usageError } from '../errors.ts';
+import { isSameProcess, thisProcess } from '../process/identity.ts';
+import { asOwner, isOfOther, ownerOf } from './ownership.ts';
+import { namesIn } from './paths.ts';
 import { fullness } from './writable-places.ts';
 
 /**
@@ -26,5 +34,45 @@ export function temporaryRoot(): string {
         cause,
       },
     );
+  }
+}
+
+/** A name for this run that no other one has, of letters that a tag may have. */
+export function newRunName(): string {
+  const { pid, startTicks } = thisProcess();
+  return `${pid}-${startTicks ?? 0}-${randomBytes(4).toString('hex')}`;
+}
+
+/** Whether what has this name was left by a run that has ended. */
+export function isLeftover(name: string): boolean {
+  const [, pid, startTicks] = /[-:]([1-9][0-9]*)-([0-9]+)-[0-9a-f]{8}$/.exec(name) ?? [];
+  const recorded = { pid: Number(pid), startTicks: startTicks === '0' ? undefined : startTicks };
+  return pid !== undefined && !isSameProcess(recorded);
+}
+
+/**
+ * Removes directories for temporary files that runs have left.
+ * @param scratch that of this run; the others are beside it
+ * @param prefix what all their names begin with
+ * @param warn told what cannot be removed: no other run needs those names
+ */
+export function removeScratch(
+  scratch: string,
+  prefix: string,
+  isOver: (name: string) => boolean,
+  warn: (reason: string) => void,
+): void {
+  const temporary = dirname(scratch);
+  // What root creates in another user's directory is that user's.
+  const uid = isOfOther(temporary) ? ownerOf(temporary)?.stats.uid : process.geteuid?.();
+  for (const name of namesIn(temporary).filter((one) => one.startsWith(prefix) && isOver(one))) {
+    const path = join(temporary, name);
+    try {
+      // The directory may be shared, and what others have left is theirs.
+      if (lstatSync(path, { throwIfNoEntry: false })?.uid !== uid) continue;
+      asOwner(path, () => rmSync(path, { recursive: true, force: true }));
+    } catch (error) {
+      warn(describeError(error));
+    }
   }
 }

@@ -7,12 +7,10 @@
 
 import { join } from 'node:path';
 import type { RunnerContext } from '../build-env.ts';
-import { featuresByComponent } from '../cargo/features.ts';
-import { findToolchain, type Toolchain } from '../cargo/find-toolchain.ts';
-import { readWorkspace } from '../cargo/metadata.ts';
 import { refuseMissing } from '../cargo/named-programs.ts';
 import { findCheckout } from '../checkout.ts';
 import { Problems } from '../cli/problems.ts';
+import { closedToolchain, knownTools } from '../dev-build/execute.ts';
 import { planDevBuild } from '../dev-build/plan.ts';
 import type { LaunchEngine } from '../engine/types.ts';
 import { usageError } from '../errors.ts';
@@ -20,8 +18,7 @@ import { type Held, holderText, type Lock, type LockedPlace, takeLock, whoHolds 
 import { makePrivateDirectory, ownersOf } from '../fs/private-directory.ts';
 import { notePlaces, type Place } from '../fs/writable-places.ts';
 import { thisHost } from '../host.ts';
-import { COMPILED_IN, COMPONENTS } from '../product.ts';
-import type { KnownTools } from '../stage/execute.ts';
+import { COMPONENTS } from '../product.ts';
 import { type Config, type LaunchContext, type LaunchFlags, resolveConfig } from './config.ts';
 import type { DriverRecord, PrepareDriver } from './drivers/types.ts';
 import { type LaunchPlan, type LaunchSteps, launchSteps, registryPlaces, statePlaces } from './plan.ts';
@@ -29,8 +26,6 @@ import { verifyPortFree } from './port.ts';
 import { verifyNameFree } from './registration.ts';
 import { execGateway } from './replace-process.ts';
 import { bannerLines, dryRunLines } from './report.ts';
-
-const CLOSED = Object.fromEntries(COMPILED_IN.map((name) => [name, undefined]));
 
 /**
  * Starts a gateway with a driver: builds it, and lets it replace this process.
@@ -109,9 +104,11 @@ async function prepare(
   prepareDriver: PrepareDriver,
 ): Promise<Pick<LaunchPlan, 'preparation' | 'build' | 'toolchain'> | undefined> {
   const { host, problems, root } = ctx;
-  const toolchain = await problems.attemptAsync(() => closedToolchain(ctx));
+  const toolchain = await problems.attemptAsync(() => closedToolchain(ctx, root));
   problems.attempt(() => refuseMissing(toolchain?.missingPrograms ?? []));
-  const known = toolchain && (await problems.attemptAsync(() => knownTools(ctx, record, config.build, toolchain)));
+  const binaries = [COMPONENTS.gateway, ...record.binaries];
+  const known =
+    toolchain && (await problems.attemptAsync(() => knownTools(ctx, root, config.build, binaries, toolchain)));
   const tools = known ?? (toolchain && { toolchain, features: new Map() });
   const preparation = await problems.attemptAsync(() => prepareDriver(tools));
   if (tools === undefined || preparation === undefined) return undefined;
@@ -120,27 +117,6 @@ async function prepare(
     return planDevBuild({ ...wishes, root, host, build: config.build }, tools.toolchain, tools.features);
   });
   return plan && { preparation, build: plan, toolchain: tools.toolchain };
-}
-
-/** The tools of every cargo run of the launch: what a publish sets would be compiled in, and is taken from them all. */
-async function closedToolchain(ctx: LaunchContext): Promise<Toolchain> {
-  const toolchain = await findToolchain(ctx, ctx.root, false);
-  return { ...toolchain, env: { ...toolchain.env, ...CLOSED } };
-}
-
-/**
- * Gives each feature to the binaries of the launch whose packages declare it, in whichever cargo run they are built.
- */
-async function knownTools(
-  { root, runner }: LaunchContext,
-  record: DriverRecord,
-  { features, targetDirectory }: Config['build'],
-  toolchain: Toolchain,
-): Promise<KnownTools> {
-  if (features.length === 0) return { toolchain, features: new Map() };
-  const workspace = await readWorkspace(runner, toolchain, root, targetDirectory);
-  const binaries = [COMPONENTS.gateway, ...record.binaries];
-  return { toolchain, workspace, features: featuresByComponent(features, binaries, workspace.packages) };
 }
 
 /** Executes the steps, and replaces this process by the gateway. */

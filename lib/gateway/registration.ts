@@ -5,7 +5,7 @@
  * them is active. Files 0600 in directories 0700, as the CLI writes them.
  */
 
-import { statSync } from 'node:fs';
+import { lstatSync, statSync } from 'node:fs';
 import { dirname, isAbsolute, join } from 'node:path';
 import { type Environment, textOf } from '../cli/env.ts';
 import { shown, usageError } from '../errors.ts';
@@ -120,4 +120,17 @@ export function activate(home: string, name: string): Change {
   const path = activePath(home);
   makeDirectory(dirname(path), 0o700);
   return writeWhole(path, name, 0o600);
+}
+
+/** What is beside an entry for its gateway alone; certificates may be for the next one, too. */
+const TOKENS = ['edge_token', 'cf_token', 'oidc_token.json'];
+
+/** The files of an entry, its tokens, and the mark that it is the active one; none where there is no entry. */
+export function filesOfEntry(home: string, name: string): string[] {
+  const entry = metadataPath(home, name);
+  if (statSync(entry, { throwIfNoEntry: false })?.isFile() !== true) return [];
+  const isActive = textIn(activePath(home))?.replace(/\n+$/, '') === name;
+  const tokens = TOKENS.map((token) => join(dirname(entry), token));
+  const files = [entry, ...tokens, ...(isActive ? [activePath(home)] : [])];
+  return files.filter((path) => lstatSync(path, { throwIfNoEntry: false }) !== undefined);
 }

@@ -5,32 +5,14 @@
  * the name of its run, so that a publish removes its own at its end, and at its start those of runs that were killed.
  */
 
-import { randomBytes } from 'node:crypto';
-import { lstatSync, rmSync } from 'node:fs';
-import { dirname, join } from 'node:path';
 import type { RunnerContext } from '../build-env.ts';
 import { probeCommand } from '../engine/detect.ts';
-import { describeError, oneLine } from '../errors.ts';
-import { asOwner } from '../fs/ownership.ts';
-import { namesIn } from '../fs/paths.ts';
-import { isSameProcess, thisProcess } from '../process/identity.ts';
+import { oneLine } from '../errors.ts';
+import { removeScratch } from '../fs/temporary-directory.ts';
 import { type PublishPlan, SCRATCH_PREFIX } from './plan.ts';
 
 const TIMEOUT_MS = 30_000;
 const ATTEMPTS = 3;
-
-/** A name for this run that no other one has, of letters that a tag may have. */
-export function newRunName(): string {
-  const { pid, startTicks } = thisProcess();
-  return `${pid}-${startTicks ?? 0}-${randomBytes(4).toString('hex')}`;
-}
-
-/** Whether what has this name was left by a run that has ended. */
-export function isLeftover(name: string): boolean {
-  const [, pid, startTicks] = /[-:]([1-9][0-9]*)-([0-9]+)-[0-9a-f]{8}$/.exec(name) ?? [];
-  const recorded = { pid: Number(pid), startTicks: startTicks === '0' ? undefined : startTicks };
-  return pid !== undefined && !isSameProcess(recorded);
-}
 
 /** Removes what runs that are over have left. Where that fails a publish goes on: no other run needs those names. */
 export async function cleanUp(
@@ -39,17 +21,7 @@ export async function cleanUp(
   isOver: (name: string) => boolean,
 ): Promise<void> {
   const warn = (reason: string) => terminal.warn(`what a publish has left cannot be removed: ${reason}`);
-  const temporary = dirname(scratch);
-  for (const name of namesIn(temporary).filter((one) => one.startsWith(SCRATCH_PREFIX) && isOver(one))) {
-    const path = join(temporary, name);
-    try {
-      // The directory may be shared, and what others have left is theirs.
-      if (lstatSync(path, { throwIfNoEntry: false })?.uid !== process.geteuid?.()) continue;
-      asOwner(path, () => rmSync(path, { recursive: true, force: true }));
-    } catch (error) {
-      warn(describeError(error));
-    }
-  }
+  removeScratch(scratch, SCRATCH_PREFIX, isOver, warn);
   const { leftovers } = publishing;
   // After a signal the runner starts nothing more: the next publish removes the names.
   if (leftovers === undefined || signals.aborted.aborted) return;

@@ -12,7 +12,7 @@ import { describeError, EXIT, failure, InterruptedError, oneLine, shown, TaskErr
 import { asOwner, makeDirectory } from '../fs/ownership.ts';
 import { parseTable } from '../fs/parse-json.ts';
 import { textIn } from '../fs/paths.ts';
-import { temporaryRoot } from '../fs/temporary-directory.ts';
+import { isLeftover, newRunName, temporaryRoot } from '../fs/temporary-directory.ts';
 import { notePlaces } from '../fs/writable-places.ts';
 import { thisHost } from '../host.ts';
 import { dockerfileOf, verifyDockerfile } from '../image/config.ts';
@@ -22,7 +22,7 @@ import type { Command } from '../process/command.ts';
 import { prepareStage } from '../stage/execute.ts';
 import { stagePlaces } from '../stage/plan.ts';
 import { chooseBuilder, foreignPlatforms } from './choose-builder.ts';
-import { cleanUp, isLeftover, newRunName } from './cleanup.ts';
+import { cleanUp } from './cleanup.ts';
 import { resolvePublishConfig } from './config.ts';
 import { DOCKER_PUBLISHING } from './engines/docker.ts';
 import { PODMAN_PUBLISHING } from './engines/podman.ts';

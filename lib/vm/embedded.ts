@@ -6,12 +6,24 @@
  */
 
 import { join } from 'node:path';
+import { failure } from '../errors.ts';
 import { contentOf } from '../fs/paths.ts';
+import { DRIVER } from '../product.ts';
 import { compareWithRecord } from './runtime/record.ts';
 import { BUNDLE_FILE, runtimeFiles, type VmPlatform } from './runtime-files.ts';
 
 /** As much of a file as is searched for before all of it is compared: the mark of a zstd file. */
 const LEAD_BYTES = 4;
+
+/** @throws failure naming what of the runtime and the supervisor a driver does not have in it */
+export function verifyEmbedded(driver: string, directory: string, platform: VmPlatform): void {
+  const absent = notEmbedded(driver, directory, platform);
+  if (absent.length === 0) return;
+  throw failure(
+    `${driver} does not have ${absent.join(', ')} of ${directory} in it; another cargo run may have built it ` +
+      `without them: run cargo clean -p ${DRIVER.package}, and this again`,
+  );
+}
 
 /** What of the runtime and the supervisor a driver does not have in it, or has with other content than was verified. */
 export function notEmbedded(driver: string, directory: string, platform: VmPlatform): string[] {

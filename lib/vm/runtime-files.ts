@@ -103,6 +103,12 @@ export function runtimeDefects(directory: string, platform: VmPlatform): Runtime
   return [{ name: PROVENANCE_FILE, reason: `of a runtime for ${shown(built)}` }];
 }
 
+/** What is wrong with the supervisor that goes with the runtime in a directory. */
+export function bundleDefects(directory: string, platform: VmPlatform): RuntimeDefect[] {
+  const reason = fileDefect(join(directory, BUNDLE_FILE), platform, GUEST_PROGRAM);
+  return reason === undefined ? [] : [{ name: BUNDLE_FILE, reason }];
+}
+
 /** The defects in one text: `libkrun.so.zst (not there), umoci.zst (cut off)`. */
 export function defectsText(defects: readonly RuntimeDefect[]): string {
   return defects.map(({ name, reason }) => `${name} (${reason})`).join(', ');

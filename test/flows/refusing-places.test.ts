@@ -9,6 +9,7 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { FakeCluster } from '../support/fake-cluster.ts';
+import { addDeb, debEnv } from '../support/fake-deb.ts';
 import { addWorkloads, WITH_DIGESTS } from '../support/fake-engine.ts';
 import { FakeLaunch } from '../support/fake-launch.ts';
 import { FakeLibkrun } from '../support/fake-libkrun.ts';
@@ -55,6 +56,8 @@ const WRITES_NOTHING = [
   ...['test-install-sh', 'test-packaging-assets', 'verify-telemetry-compiled-out'],
   ...['docker-build-ci', 'keycloak-k8s-setup', 'sandbox', 'verify-glibc-symbols', 'verify-static-binary'],
   ...['vm/build-libkrun-macos', 'vm/smoke-orphan-cleanup'],
+  // What it writes is what package-deb writes; it ends with programs of the system.
+  'package-deb-install',
 ];
 const CASES: Readonly<Record<string, Case>> = {
   stage: { args: [], env: STAMPED },
@@ -73,6 +76,7 @@ const CASES: Readonly<Record<string, Case>> = {
   'vm/package-vm-runtime': { args: PACKAGE },
   'snap-gateway-wrapper': { args: ['--output', 'user/snap/wrapper'] },
   'helm-k3s-local': { args: ['create'] },
+  'package-deb': { args: [], env: { OPENSHELL_OUTPUT_DIR: 'user/deb' } },
   'setup-zig-cc-wrapper': { args: [TARGET, TARGET, 'user/wrappers'], isPlanned: false },
 };
 
@@ -118,6 +122,7 @@ async function placeOf(task: string): Promise<Place> {
   else libkrun.setLibkrunCargo(CARGO.before);
   launch.addRuntime();
   addWorkloads(launch.root);
+  addDeb(launch);
   // The fake gateway is for a newer glibc than that of releases.
   if (!task.startsWith('gateway')) rmSync(join(checkout.apps, 'openshell-gateway'), { force: true });
   for (const name of ['gateway', 'ci']) {
@@ -138,6 +143,7 @@ async function placeOf(task: string): Promise<Place> {
     DOCKER_BUILD_CACHE_DIR: join(user, 'cache'),
     GITHUB_ENV: join(user, 'github/env'),
     ZIG: fakeZig(join(fakes.directory, 'zig')),
+    ...(task === 'package-deb' ? debEnv(launch.root) : {}),
     ...CASES[task]?.env,
   };
   return {

@@ -167,7 +167,8 @@ for target in "\${targets[@]}"; do for binary in "\${binaries[@]}"; do
   /bin/rm -f "$path"
   /bin/cp "$app" "$path"
   # As the driver's build script: what is missing is not embedded, and the build succeeds.
-  [[ $binary != openshell-driver-vm ]] || /bin/cat "$OPENSHELL_VM_RUNTIME_COMPRESSED_DIR"/*.zst >> "$path"
+  [[ $binary != openshell-driver-vm || -z \${OPENSHELL_VM_RUNTIME_COMPRESSED_DIR:-} ]] ||
+    /bin/cat "$OPENSHELL_VM_RUNTIME_COMPRESSED_DIR"/*.zst >> "$path"
   [[ -n $json ]] || continue
   escaped=\${path//\\\\/\\\\\\\\}
   escaped=\${escaped//\\"/\\\\\\"}

@@ -7,6 +7,7 @@ import { type Dirent, existsSync, mkdirSync, readdirSync, readFileSync, writeFil
 import { join, relative } from 'node:path';
 import { buildElf } from './elf-builder.ts';
 import { FakeCluster, kubeconfigText } from './fake-cluster.ts';
+import { FakeDeb, setBinaries } from './fake-deb.ts';
 import { addEngine, addWorkloads, DOCKER_ARM_INFO, imageCheckout, WITH_DIGESTS } from './fake-engine.ts';
 import { FakeLaunch } from './fake-launch.ts';
 import { FakeLibkrun, FRAGMENT } from './fake-libkrun.ts';
@@ -79,6 +80,16 @@ export const KILL_SCENES: Readonly<Record<string, () => KillScene | Promise<Kill
       setVersion: (version) => {
         text = kubeconfigText('openshell-dev-some-branch', `https://${version}`);
       },
+    };
+  },
+  'package-deb': () => {
+    const fake = new FakeDeb();
+    return {
+      tools: fake.tools,
+      status: 0,
+      directories: [join(fake.root, 'artifacts'), fake.temporary],
+      run: (options) => fake.package({}, [], options),
+      setVersion: (version) => setBinaries(fake.root, version.padEnd(300_000, version)),
     };
   },
   'setup-zig-cc-wrapper': () => {

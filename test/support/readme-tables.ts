@@ -5,7 +5,8 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { defaultText, meaningText } from '../../lib/cli/help.ts';
-import { BUILD_VARIABLES, GATEWAY_VARIABLES, type Variable } from '../../lib/cli/variables.ts';
+import type { Variable } from '../../lib/cli/variable-kinds.ts';
+import { BUILD_VARIABLES, GATEWAY_VARIABLES } from '../../lib/cli/variables.ts';
 import { runTaskFile, SUITE_ROOT } from './run-task.ts';
 
 /** The page that has the tables. */
@@ -26,6 +27,8 @@ const SHORT_NAMES: Readonly<Record<string, string>> = {
   'vm/build-libkrun': 'libkrun',
   'vm/build-libkrun-macos': 'libkrun on macOS',
   'vm/smoke-orphan-cleanup': 'vm smoke test',
+  'package-deb': 'deb',
+  'package-deb-install': 'deb install',
   sandbox: 'sandbox',
   'setup-zig-cc-wrapper': 'zig wrapper',
   'test-install-sh': 'installer test',

@@ -91,13 +91,16 @@ export const SYSTEM_PROGRAMS = [
   'docker',
   'docker-registry',
   'dockerd',
+  'dpkg-deb',
   'flex',
   'git',
   'htpasswd',
   'kubectl',
+  'lintian',
   'make',
   'mise',
   'mkfifo',
+  'mmdebstrap',
   'podman',
   'prlimit',
   'ps',
@@ -116,7 +119,7 @@ export const SYSTEM_PROGRAMS = [
 export type SystemName = (typeof SYSTEM_PROGRAMS)[number];
 
 /** What only root can start as the tests do: daemons, and processes with mounts of their own. */
-export const ROOT_ONLY: readonly ToolName[] = ['buildkitd', 'dockerd', 'unshare'];
+export const ROOT_ONLY: readonly ToolName[] = ['buildkitd', 'dockerd', 'mmdebstrap', 'unshare'];
 
 /**
  * What a test can need. `glibc-static` is the C library's archive for static links (`libc.a`), `linux-source` the archive

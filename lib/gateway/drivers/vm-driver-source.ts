@@ -11,13 +11,14 @@ import { featuresFor } from '../../cargo/features.ts';
 import { readPath } from '../../cli/env.ts';
 import type { DevBuild } from '../../dev-build/verify-built.ts';
 import { inspectExecutable } from '../../elf/verify.ts';
-import { failure, shown, usageError } from '../../errors.ts';
+import { shown, usageError } from '../../errors.ts';
 import type { Host } from '../../host.ts';
 import { type Command, cmd } from '../../process/command.ts';
 import { isExecutable } from '../../process/which.ts';
+import { DRIVER } from '../../product.ts';
 import type { KnownTools } from '../../stage/execute.ts';
 import type { BundleConfig } from '../../vm/config.ts';
-import { notEmbedded } from '../../vm/embedded.ts';
+import { verifyEmbedded } from '../../vm/embedded.ts';
 import { executeBundle, prepareBundle } from '../../vm/execute.ts';
 import { bundlePlaces } from '../../vm/plan.ts';
 import { bundleDryRunLines, dayOf } from '../../vm/report.ts';
@@ -27,7 +28,6 @@ import { MACH_O_HEAD_BYTES, machOArches } from './mach-o.ts';
 import type { BuiltStep, Preparation, Step } from './types.ts';
 import { runtimeStep } from './vm-runtime.ts';
 
-export const DRIVER = { name: 'driver', package: 'openshell-driver-vm', binary: 'openshell-driver-vm' } as const;
 const VARIABLE = 'OPENSHELL_DRIVER_DIR';
 const ENTITLEMENTS = 'crates/openshell-driver-vm/entitlements.plist';
 
@@ -139,13 +139,7 @@ function embeddedStep({ host }: LaunchContext, directory: string): BuiltStep {
     title: 'runtime and supervisor in the driver',
     lines: [`# verifies that the driver has what is in ${directory} in it`],
     run: async (build) => {
-      const driver = driverPath(build);
-      const absent = notEmbedded(driver, directory, vmPlatformOf(host));
-      if (absent.length === 0) return;
-      throw failure(
-        `${driver} does not have ${absent.join(', ')} of ${directory} in it; another cargo run may have built it ` +
-          `without them: run cargo clean -p ${DRIVER.package}, and this again`,
-      );
+      verifyEmbedded(driverPath(build), directory, vmPlatformOf(host));
     },
   };
 }

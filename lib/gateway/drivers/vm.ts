@@ -3,11 +3,11 @@
 /** The gateway whose sandboxes are small virtual machines; runtime and supervisor are embedded in the driver. */
 
 import { type Environment, parseCount, readVariable, textOf } from '../../cli/env.ts';
-import { COMPONENTS } from '../../product.ts';
+import { COMPONENTS, DRIVER } from '../../product.ts';
 import { resolveBundleConfig } from '../../vm/config.ts';
 import type { Config, LaunchContext } from '../config.ts';
 import type { DriverRecord, Preparation, Step } from './types.ts';
-import { DRIVER, type DriverSource, findDriver } from './vm-driver-source.ts';
+import { type DriverSource, findDriver } from './vm-driver-source.ts';
 import { driverState, makeDriverState, STATE_VARIABLE, verifyDataHome, verifyDriverState } from './vm-state.ts';
 
 const IGNORED = ['OPENSHELL_SANDBOX_NAMESPACE', 'OPENSHELL_SANDBOX_IMAGE_PULL_POLICY'] as const;

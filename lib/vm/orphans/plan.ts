@@ -6,10 +6,10 @@ import { join } from 'node:path';
 import { stringify } from 'smol-toml';
 import { MESSAGE_FORMAT } from '../../cargo/messages.ts';
 import type { Environment } from '../../cli/env.ts';
-import { DRIVER, signDriver } from '../../gateway/drivers/vm-driver-source.ts';
+import { signDriver } from '../../gateway/drivers/vm-driver-source.ts';
 import { sqliteUrl } from '../../gateway/gateway-toml.ts';
 import { type Command, cmd } from '../../process/command.ts';
-import type { Binary } from '../../product.ts';
+import { type Binary, DRIVER } from '../../product.ts';
 import type { OrphansConfig } from './config.ts';
 
 /** A way in which a gateway ends. */

@@ -12,7 +12,8 @@ import {
   readVariable,
   textOf,
 } from '../../../lib/cli/env.ts';
-import { VARIABLES, type Variable, type VariableName } from '../../../lib/cli/variables.ts';
+import type { Variable } from '../../../lib/cli/variable-kinds.ts';
+import { VARIABLES, type VariableName } from '../../../lib/cli/variables.ts';
 import { describeError } from '../../../lib/errors.ts';
 import { refusalOf } from '../../support/task-errors.ts';
 

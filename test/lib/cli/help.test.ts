@@ -57,9 +57,9 @@ test('a help text, whole', () => {
                                           dynamic).
       GITHUB_ENV                          File that the variables are appended to; nothing is printed
                                           then.
-      SOURCE_DATE_EPOCH                   The time that published images and runtime archives bear, in
+      SOURCE_DATE_EPOCH                   Time of published images, runtime archives and packages, in
                                           seconds since 1970 (default: 0; for a runtime the time of its
-                                          libkrun).
+                                          libkrun; for a package now).
 
     Examples:
       mise run x                          Do x here.

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+
+import { chmodSync, chownSync, mkdirSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
-import { temporaryRoot } from '../../../lib/fs/temporary-directory.ts';
+import { isLeftover, newRunName, removeScratch, temporaryRoot } from '../../../lib/fs/temporary-directory.ts';
 import { refusalOf } from '../../support/task-errors.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
 
@@ -23,4 +26,36 @@ describe('the directory for temporary files', () => {
       /^2: temporary files belong in .* set TMPDIR to another directory/,
     );
   });
+});
+
+describe('leftovers', () => {
+  test('of this run, of a dead one, of another program', () => {
+    expect(isLeftover(`openshell-publish-${newRunName()}`)).toBe(false);
+    expect(isLeftover('localhost/openshell-publish/gateway:999999999-12-0123abcd')).toBe(true);
+    // The same pid, started at another time.
+    expect(isLeftover(`openshell-publish-${process.pid}-1-0123abcd`)).toBe(process.platform === 'linux');
+    for (const name of ['openshell-publish', 'x:dev', 'x-0-0-0123abcd', 'x-999999999-1-0123']) {
+      expect(isLeftover(name), name).toBe(false);
+    }
+  });
+
+  test('no two runs have the same name', () => {
+    expect(newRunName()).not.toBe(newRunName());
+  });
+});
+
+test.runIf(process.getuid?.() === 0)("what root has created in another user's directory is removed, too", () => {
+  const temporary = temporaryDirectory();
+  for (const name of ['x-1', 'x-2', 'y-1']) mkdirSync(join(temporary, name));
+  for (const path of [temporary, join(temporary, 'x-1'), join(temporary, 'y-1')]) chownSync(path, 65534, 65534);
+  chmodSync(temporary, 0o755);
+  const warnings: string[] = [];
+  removeScratch(
+    join(temporary, 'x-1'),
+    'x-',
+    () => true,
+    (reason) => warnings.push(reason),
+  );
+  expect(readdirSync(temporary).sort()).toEqual(['x-2', 'y-1']);
+  expect(warnings).toEqual([]);
 });

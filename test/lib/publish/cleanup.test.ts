@@ -4,27 +4,12 @@ import { execFileSync } from 'node:child_process';
 import { chownSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { cleanUp, isLeftover, newRunName } from '../../../lib/publish/cleanup.ts';
+import { isLeftover } from '../../../lib/fs/temporary-directory.ts';
+import { cleanUp } from '../../../lib/publish/cleanup.ts';
 import { fakeTools, inProcess } from '../../support/in-process.ts';
 import { publishPlan, RUN } from '../../support/publish-plan.ts';
 import { requireTools } from '../../support/real-tools.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
-
-describe('leftovers', () => {
-  test('of this run, of a dead one, of another program', () => {
-    expect(isLeftover(`openshell-publish-${newRunName()}`)).toBe(false);
-    expect(isLeftover('localhost/openshell-publish/gateway:999999999-12-0123abcd')).toBe(true);
-    // The same pid, started at another time.
-    expect(isLeftover(`openshell-publish-${process.pid}-1-0123abcd`)).toBe(process.platform === 'linux');
-    for (const name of ['openshell-publish', 'x:dev', 'x-0-0-0123abcd', 'x-999999999-1-0123']) {
-      expect(isLeftover(name), name).toBe(false);
-    }
-  });
-
-  test('no two runs have the same name', () => {
-    expect(newRunName()).not.toBe(newRunName());
-  });
-});
 
 describe('cleaning up', () => {
   const isOurs = (name: string) => name.endsWith(RUN);

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** What a Debian package is made from: environment and checkout, checked, as one value. */
+
+import { join } from 'node:path';
+import { type Environment, readPath, readVariable } from '../cli/env.ts';
+import type { Problems } from '../cli/problems.ts';
+import type { TaskContext } from '../cli/task.ts';
+import { oneLine, shown, usageError } from '../errors.ts';
+import { absolutePath, textIn } from '../fs/paths.ts';
+import { ARCHES, type Arch, type Host } from '../host.ts';
+import type { ProbeResult } from '../process/result.ts';
+import { isExecutable } from '../process/which.ts';
+import { CLI, COMPONENTS, DEB, DRIVER } from '../product.ts';
+
+const AUTHORED = ['control.in', 'openshell-gateway.service', 'postinst.sh', 'prerm.sh', 'postrm.sh'] as const;
+
+/** A value that is wrong throws its error where it is used. */
+export interface PackageConfig {
+  /** The checkout, absolute. */
+  readonly root: string;
+  readonly version: string;
+  readonly arch: Arch;
+  /** Absolute. */
+  readonly outputDirectory: string;
+  /** The time that everything in the package bears, in seconds since 1970. */
+  readonly time: number;
+  /** The texts of the package's authors by their files. */
+  readonly authored: Readonly<Record<(typeof AUTHORED)[number], string>>;
+  /** `undefined` where the checkout has none that can be read. */
+  readonly licence: string | undefined;
+}
+
+/** The paths of what is packaged, absolute. */
+export type Binaries = Readonly<Record<'cli' | 'gateway' | 'driver', string>>;
+
+/** Resolves all but the binaries; whatever is wrong becomes one of the problems. */
+export function resolvePackageConfig(
+  problems: Problems,
+  { env, startDirectory }: Pick<TaskContext, 'env' | 'startDirectory'>,
+  root: string,
+  arch: () => Arch,
+  defaultVersion?: string,
+): PackageConfig {
+  const texts = AUTHORED.map((name) => [name, () => authoredText(root, name)] as const);
+  const authored = problems.values<PackageConfig['authored']>(Object.fromEntries(texts) as never);
+  return problems.values<PackageConfig>({
+    root: () => root,
+    version: () => verifyDebVersion(readVariable(env, 'OPENSHELL_DEB_VERSION') ?? defaultVersion),
+    arch,
+    outputDirectory: () => readPath(env, 'OPENSHELL_OUTPUT_DIR', startDirectory) ?? join(root, 'artifacts'),
+    time: () => readVariable(env, 'SOURCE_DATE_EPOCH') ?? Math.floor(Date.now() / 1000),
+    authored: () => authored,
+    licence: () => textIn(join(root, 'LICENSE')),
+  });
+}
+
+function authoredText(root: string, name: string): string {
+  const path = join(root, DEB.directory, name);
+  const text = textIn(path);
+  if (text !== undefined) return text;
+  throw usageError(`${path} is not a file that can be read; get it back from the repository`);
+}
+
+/** Epoch, and a rest that begins with a digit and whose revision, after the last hyphen, is not empty. */
+const VERSION = /^(?:([0-9]+):)?[0-9](?:[A-Za-z0-9.+~-]*[A-Za-z0-9.+~])?$/;
+/** As dpkg keeps it: in an int. */
+const EPOCH_MAX = 2 ** 31 - 1;
+
+/**
+ * Checks a version by the rules of deb-version(7).
+ * @throws usageError where it has none, or one that dpkg would not take
+ */
+export function verifyDebVersion(version: string | undefined): string {
+  const variable = 'OPENSHELL_DEB_VERSION';
+  if (version === undefined) throw usageError(`${variable} is not set; set it to a version such as 1.2.3-1`);
+  const match = VERSION.exec(version);
+  if (match !== null && Number(match[1] ?? 0) <= EPOCH_MAX) return version;
+  const allowed = 'is a Debian version such as 1.2.3, 1.2.3~rc.1-1 or 1:1.2.3';
+  throw usageError(`${variable} is ${shown(version)}; allowed ${allowed}; change it`);
+}
+
+/**
+ * The package's architecture: the variable's, else dpkg's, else this machine's.
+ * @param printed what dpkg says its own is; `undefined` without dpkg
+ * @throws usageError for any other than the two
+ */
+export function packageArch(env: Environment, printed: ProbeResult | undefined, host: Host): Arch {
+  const named = readVariable(env, 'OPENSHELL_DEB_ARCH');
+  if (named !== undefined) return named;
+  const remedy = `set OPENSHELL_DEB_ARCH to ${ARCHES.join(' or ')}`;
+  if (printed?.ok === false) {
+    throw usageError(`dpkg does not tell its architecture: ${oneLine(printed.reason)}; ${remedy}`);
+  }
+  const arch = printed === undefined ? host.arch : ARCHES.find((one) => one === printed.output);
+  if (arch !== undefined) return arch;
+  const found = printed === undefined ? 'this machine' : `dpkg's architecture, ${shown(printed.output)},`;
+  throw usageError(`${found} is neither amd64 nor arm64; ${remedy}`);
+}
+
+/** Finds the binaries that the variables name; whatever is wrong becomes one of the problems. */
+export function resolveBinaries(problems: Problems, env: Environment, startDirectory: string): Binaries {
+  const read = (name: 'CLI' | 'GATEWAY' | 'DRIVER_VM', binary: string) => () => {
+    const variable = `OPENSHELL_${name}_BINARY` as const;
+    const text = readVariable(env, variable);
+    const path = text === undefined ? undefined : absolutePath(startDirectory, text);
+    if (path !== undefined && isExecutable(path)) return path;
+    const found = text === undefined ? 'not set' : `${shown(text)}, which is not an executable file`;
+    throw usageError(`${variable} is ${found}; set it to the path of ${binary}`);
+  };
+  return problems.values<Binaries>({
+    cli: read('CLI', CLI.binary),
+    gateway: read('GATEWAY', COMPONENTS.gateway.binary),
+    driver: read('DRIVER_VM', DRIVER.binary),
+  });
+}

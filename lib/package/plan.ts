@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** The plan of a Debian package, pure: every file with its mode and content, and the commands that pack them. */
+
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { type Command, cmd } from '../process/command.ts';
+import { CLI, COMPONENTS, DEB, DRIVER } from '../product.ts';
+import type { Binaries, PackageConfig } from './config.ts';
+
+/** Directories of this kind belong to packagings; the next one removes those of runs that were killed. */
+export const SCRATCH_PREFIX = 'openshell-deb-';
+
+export interface PackagedFile {
+  /** From the root of the package. */
+  readonly path: string;
+  readonly mode: number;
+  /** Its content, or for a program the path of the one that is copied. */
+  readonly from: string | Uint8Array;
+}
+
+export interface PackagePlan {
+  readonly config: PackageConfig;
+  readonly files: readonly PackagedFile[];
+  /** The directory of this run for temporary files, and in it the files together, and the package of dpkg-deb. */
+  readonly scratch: string;
+  readonly stage: string;
+  readonly built: string;
+  /** Packs, then shows what is in the package. */
+  readonly commands: readonly Command[];
+  /** Where the package is put. */
+  readonly target: string;
+}
+
+/** @param scratch the directory of this run for temporary files, absolute */
+export function planPackage(config: PackageConfig, binaries: Binaries, scratch: string): PackagePlan {
+  const { arch, outputDirectory, root, time, version } = config;
+  const [stage, built] = [join(scratch, 'stage'), join(scratch, 'package.deb')];
+  // What dpkg-deb writes itself has the same time.
+  const pack = cmd({ cwd: root, env: { SOURCE_DATE_EPOCH: String(time) } });
+  const show = cmd({ cwd: root });
+  return {
+    config,
+    files: filesOf(config, binaries),
+    scratch,
+    stage,
+    built,
+    commands: [
+      pack`dpkg-deb --build --root-owner-group ${stage} ${built}`,
+      show`dpkg-deb --info ${built}`,
+      show`dpkg-deb --contents ${built}`,
+    ],
+    // An epoch is no part of a package's name.
+    target: join(outputDirectory, `${DEB.name}_${version.replace(/^[0-9]+:/, '')}_${arch}.deb`),
+  };
+}
+
+function filesOf(config: PackageConfig, { cli, driver, gateway }: Binaries): PackagedFile[] {
+  const { arch, authored, licence, time, version } = config;
+  const program = (path: string, from: string) => ({ path, mode: 0o755, from });
+  const text = (path: string, content: string) => ({ path, mode: 0o644, from: Buffer.from(content) });
+  const { 'control.in': control, 'openshell-gateway.service': unit } = authored;
+  const documents = `usr/share/doc/${DEB.name}`;
+  const scripts = (['postinst', 'prerm', 'postrm'] as const).map((name) => {
+    return { ...text(`DEBIAN/${name}`, authored[`${name}.sh`]), mode: 0o755 };
+  });
+  return [
+    program(`usr/bin/${CLI.binary}`, cli),
+    program(`usr/bin/${COMPONENTS.gateway.binary}`, gateway),
+    program(`usr/libexec/${DEB.name}/${DRIVER.binary}`, driver),
+    text(`usr/lib/systemd/user/${DEB.service}.service`, unit),
+    text(`${documents}/copyright`, licence ?? `${DEB.licence}\n`),
+    { path: `${documents}/changelog.gz`, mode: 0o644, from: gzipped(changelog(version, time)) },
+    // Functions, because a `$` in a replacement would mean something.
+    text(
+      'DEBIAN/control',
+      control.replaceAll('@VERSION@', () => version).replaceAll('@ARCH@', () => arch),
+    ),
+    ...scripts,
+  ];
+}
+
+/** @param time in seconds since 1970 */
+function changelog(version: string, time: number): string {
+  const date = new Date(time * 1000).toUTCString().replace('GMT', '+0000');
+  const stanza = [`${DEB.name} (${version}) unstable; urgency=medium`, '  * Release build.'];
+  return [...stanza, ` -- ${DEB.maintainer}  ${date}\n`].join('\n\n');
+}
+
+/** As `gzip -n -9` does it, on every system: byte 9 of the header names one, and 3 is Unix. */
+function gzipped(text: string): Buffer {
+  const bytes = gzipSync(text, { level: 9 });
+  bytes[9] = 3;
+  return bytes;
+}
