@@ -15,6 +15,12 @@ export const PRODUCT = {
   vmPins: 'crates/openshell-driver-vm/runtime/pins.env',
   /** What the VM's kernel gets on top of libkrunfw's configuration, below the checkout. */
   kernelFragment: 'crates/openshell-driver-vm/runtime/kernel/openshell.kconfig',
+  /** The realm that a Keycloak for tests gets, below the checkout. */
+  keycloakRealm: 'scripts/keycloak-realm.json',
+  /** What the names of its images begin with: local ones, and those of releases. */
+  imageNamespaces: ['openshell', 'ghcr.io/nvidia/openshell'],
+  /** What the labels of its images and volumes begin with. */
+  labelPrefixes: ['openshell.', 'com.nvidia.openshell.'],
 } as const;
 
 /** A binary of the workspace. */

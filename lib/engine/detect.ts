@@ -12,7 +12,7 @@ import type { ProbeResult } from '../process/result.ts';
 import { findProgram } from '../process/which.ts';
 import { DOCKER } from './docker.ts';
 import { PODMAN } from './podman.ts';
-import { chooseEngine, type EngineChoice } from './select.ts';
+import { chooseEngine, type EngineAlias, type EngineChoice } from './select.ts';
 import { type Engine, type EngineName, INFO_ARGUMENTS, parseInfo, type Refusal, refusalIn } from './types.ts';
 
 /** Enough for a daemon on the other side of the world; one that hangs does not block the other engine. */
@@ -34,6 +34,7 @@ export interface Purpose<E extends Engine> {
   readonly failing: string;
   /** What to do instead, for users; by default to set `CONTAINER_ENGINE`. */
   readonly alternative?: string;
+  readonly alias?: EngineAlias;
   /** Looks at a candidate. */
   look(name: EngineName, probes: EngineProbes): Promise<Usable<E> | Refusal>;
 }
@@ -50,7 +51,8 @@ export interface EngineProbes {
   ask(name: EngineName, args: readonly string[]): Promise<ProbeResult> | undefined;
 }
 
-const IMAGES: Purpose<Engine> = {
+/** To build images and run containers. */
+export const ORDINARY: Purpose<Engine> = {
   failing: 'does not respond',
   look: (name, probes) => probes.responding(name, 'start it'),
 };
@@ -70,9 +72,9 @@ export function probeCommand(argv: readonly string[], root: string): Command {
  */
 export async function detectEngine(ctx: RunnerContext, root: string): Promise<Engine>;
 export async function detectEngine<E extends Engine>(ctx: RunnerContext, root: string, purpose: Purpose<E>): Promise<E>;
-export async function detectEngine(ctx: RunnerContext, root: string, purpose: Purpose<Engine> = IMAGES) {
+export async function detectEngine(ctx: RunnerContext, root: string, purpose: Purpose<Engine> = ORDINARY) {
   const isQuiet = readVariable(ctx.env, 'CONTAINER_ENGINE_QUIET');
-  const choice = await chooseEngine(ctx.env, () => kubeContext(ctx, root));
+  const choice = await chooseEngine(ctx.env, () => kubeContext(ctx, root), purpose.alias);
   const engine = await findEngine(ctx, root, choice, purpose);
   if (!isQuiet) ctx.terminal.say(`[container-engine] ${engine.record.name}${nameNote(engine)} (${engine.reason})`);
   return engine;
