@@ -9,7 +9,7 @@ import { failure, oneLine, usageError } from '../errors.ts';
 import { argvText, type Command, cmd, echoText } from '../process/command.ts';
 import { type CleanupFlags, resolveCleanupConfig } from './config.ts';
 import { takeInventory } from './inventory.ts';
-import { planCleanup, type Removal } from './plan.ts';
+import { planCleanup, type Verdict } from './plan.ts';
 import { amountText, keptLines } from './report.ts';
 
 /** A removal may wait for another one, and disks may be slow. */
@@ -29,32 +29,32 @@ export async function cleanUpEngine(ctx: RunnerContext, flags: CleanupFlags): Pr
     throw usageError('there is no terminal to ask at before something is removed; look at --dry-run, then give --yes');
   }
   const engine = await detectEngine(ctx, cwd);
-  const { program, record, info } = engine;
-  const plan = planCleanup(await takeInventory(ctx, engine, config.hasVolumes), config, record.name);
-  const steps = plan.removals.map((removal) => {
+  const { info, program, record } = engine;
+  const verdicts = planCleanup(await takeInventory(ctx, engine, config.hasVolumes), config, record.name);
+  const removals = verdicts.filter(({ kept }) => kept === undefined);
+  const steps = removals.map((removal) => {
     const env = removal.kind === 'build cache' ? OWN_BUILDER : {};
     return { removal, command: cmd({ cwd, env })`${[program, ...removal.args]}` };
   });
-  const lines = [...steps.map(({ command }) => runner.describe(command)), ...keptLines(plan, config)];
+  const lines = [...steps.map(({ command }) => runner.describe(command)), ...keptLines(verdicts, config)];
   if (flags['dry-run']) return terminal.result(...lines);
   for (const line of lines) terminal.say(line);
   const place = `${record.name}${info.storage === undefined ? '' : ` (${info.storage})`}`;
-  if (steps.length > 0 && asks && !(await confirm(ctx, `Remove ${amountText(plan.removals)} from ${place}?`))) {
+  if (steps.length > 0 && asks && !(await confirm(ctx, `Remove ${amountText(removals)} from ${place}?`))) {
     throw failure('not confirmed; nothing was removed');
   }
   const failed = await removeAll(ctx, steps);
-  const removed = plan.removals.filter((removal) => !failed.has(removal));
-  const kept = plan.kept.image.length + plan.kept.volume.length;
-  terminal.result(`removed ${amountText(removed)}; kept ${kept}; failed ${failed.size}`);
+  const removed = amountText(removals.filter((removal) => !failed.has(removal)));
+  terminal.result(`removed ${removed}; kept ${verdicts.length - removals.length}; failed ${failed.size}`);
   if (failed.size > 0) throw failure(`${failed.size} of ${steps.length} could not be removed; see the warnings`);
 }
 
 /** Removes one after the other; what has come into use by now the engine refuses. */
 async function removeAll(
   { runner, terminal }: RunnerContext,
-  steps: readonly { readonly removal: Removal; readonly command: Command }[],
-): Promise<ReadonlySet<Removal>> {
-  const failed = new Set<Removal>();
+  steps: readonly { readonly removal: Verdict; readonly command: Command }[],
+): Promise<ReadonlySet<Verdict>> {
+  const failed = new Set<Verdict>();
   for (const { command, removal } of steps) {
     terminal.echo(echoText(command));
     const result = await runner.probe(command, REMOVAL_TIMEOUT_MS);

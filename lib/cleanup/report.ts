@@ -3,42 +3,41 @@
 /** What a clean-up prints: what it keeps and why, and the amounts. */
 
 import type { CleanupConfig } from './config.ts';
-import type { CleanupPlan, KeptReason, Removal } from './plan.ts';
+import type { KeptReason, Verdict } from './plan.ts';
 
 const MB = 1_000_000;
+const KINDS = ['image', 'volume', 'build cache'] as const;
 
 /** What is kept and why, as comments of a shell. */
-export function keptLines({ kept }: CleanupPlan, { hasCache, hasVolumes, isForAll, tags }: CleanupConfig): string[] {
+export function keptLines(verdicts: readonly Verdict[], { hasVolumes, tags }: CleanupConfig): string[] {
   const whys: Readonly<Record<KeptReason, string>> = {
     used: 'that containers use, running or stopped',
     current: `of OpenShell with a current tag (${tags.join(', ')})`,
-    others: 'of other projects, or of nobody knows whom (--all-projects)',
+    others: 'of other projects, or of nobody knows which (--all-projects)',
     costly: 'that many projects use and that take long to get again',
+    shared: 'that all projects share (--all-projects, without --skip-cache)',
   };
-  const linesOf = (kind: 'image' | 'volume') =>
-    Object.entries(whys).map(([reason, why]) => {
-      const { length } = kept[kind].filter((one) => one === reason);
-      return length === 0 ? '' : `${counted(length, kind)} ${why}`;
-    });
-  const cache = `the build cache${isForAll ? '' : ', which all projects share (--all-projects)'}`;
-  const lines = [...linesOf('image'), ...(hasVolumes ? linesOf('volume') : ['all volumes (--volumes)'])];
-  return [...lines, hasCache ? '' : cache].filter((line) => line !== '').map((line) => `# keeps ${line}`);
+  const lines = KINDS.flatMap((kind) =>
+    Object.entries(whys).flatMap(([reason, why]) => {
+      const counted = countText(
+        verdicts.filter(({ kept }) => kept === reason),
+        kind,
+      );
+      return counted === undefined ? [] : [`${counted} ${why}`];
+    }),
+  );
+  return [...lines, ...(hasVolumes ? [] : ['all volumes (--volumes)'])].map((line) => `# keeps ${line}`);
 }
 
-/** `3 images (1.2 MB at most), 1 volume, the build cache`, as much as there is. */
-export function amountText(removals: readonly Removal[]): string {
-  const countOf = (kind: Removal['kind']) => removals.filter((one) => one.kind === kind).length;
-  const [images, volumes] = [countOf('image'), countOf('volume')];
-  const megabytes = removals.reduce((sum, { bytes }) => sum + bytes, 0) / MB;
+/** `3 images, 1 volume (1.2 MB at most)`, as much as there is. */
+export function amountText(verdicts: readonly Verdict[]): string {
+  const megabytes = verdicts.reduce((sum, { bytes }) => sum + bytes, 0) / MB;
   const size = megabytes < 1000 ? `${megabytes.toFixed(1)} MB` : `${(megabytes / 1000).toFixed(1)} GB`;
-  const parts = [
-    images === 0 ? '' : `${counted(images, 'image')} (${size} at most)`,
-    volumes === 0 ? '' : counted(volumes, 'volume'),
-    countOf('build cache') === 0 ? '' : 'the build cache',
-  ];
-  return parts.filter((part) => part !== '').join(', ') || 'nothing';
+  const counts = KINDS.map((kind) => countText(verdicts, kind)).filter((text) => text !== undefined);
+  return counts.length === 0 ? 'nothing' : `${counts.join(', ')} (images of ${size} at most)`;
 }
 
-function counted(count: number, what: string): string {
-  return `${count} ${what}${count === 1 ? '' : 's'}`;
+function countText(verdicts: readonly Verdict[], kind: Verdict['kind']): string | undefined {
+  const { length } = verdicts.filter((one) => one.kind === kind);
+  return length === 0 ? undefined : `${length} ${kind}${length === 1 ? '' : 's'}`;
 }

@@ -9,10 +9,10 @@ import { Runner, type RunnerContext } from '../build-env.ts';
 import { readVariable } from '../cli/env.ts';
 import { Problems } from '../cli/problems.ts';
 import { seconds } from '../cli/terminal.ts';
-import { detectEngine, ORDINARY, probeCommand } from '../engine/detect.ts';
+import { detectEngine, ORDINARY } from '../engine/detect.ts';
 import { failure, oneLine, shown, usageError } from '../errors.ts';
 import { verifyPortFree } from '../gateway/port.ts';
-import type { Command } from '../process/command.ts';
+import { type Command, cmd } from '../process/command.ts';
 import { poll } from '../process/poll.ts';
 import type { ProbeResult } from '../process/result.ts';
 import { Signals } from '../process/signals.ts';
@@ -23,12 +23,11 @@ import { DISCOVERY, infoLines } from './report.ts';
 const PROBE_TIMEOUT_MS = 30_000;
 const READY_POLL_MS = 1000;
 const REQUEST_TIMEOUT_MS = 2000;
-const STOP_FIRST = 'stop it first (mise run keycloak:stop)';
 
 /** This machine, and how long Keycloak may take, as values for tests; the mark is there in containers of docker's. */
 const FACTS = { hostname: hostname(), mark: '/.dockerenv', readyMs: 90_000 };
 
-/** The context with the engine: what it is called, and the commands of its program. */
+/** The context with the engine: its name, and the commands of its program. */
 interface KeycloakContext extends RunnerContext {
   readonly engine: string;
   command(args: readonly string[]): Command;
@@ -45,29 +44,28 @@ export async function keycloak(
   isDryRun: boolean,
   facts: Partial<typeof FACTS> = {},
 ): Promise<number> {
-  const { env, runner, startDirectory, terminal } = given;
+  const { env, runner, startDirectory: cwd, terminal } = given;
   const problems = new Problems();
-  const values = problems.values({
-    port: () => resolvePort(env),
-    realm: () => (action === 'start' ? resolveRealm(env, startDirectory) : ''),
-  });
+  const wanted = problems.attempt(() => resolvePort(env));
+  const realm = problems.attempt(() => (action === 'start' ? resolveRealm(env, cwd) : ''));
   const purpose = { ...ORDINARY, alias: 'CONTAINER_RUNTIME' } as const;
-  const found = await problems.attemptAsync(async () => {
-    const { program, record } = await detectEngine(given, startDirectory, purpose);
-    const command = (args: readonly string[]) => probeCommand([program, ...args], startDirectory);
-    const ctx: KeycloakContext = { ...given, engine: record.name, command };
-    return { ctx, container: await inspect(ctx) };
-  });
+  const engine = await problems.attemptAsync(() => detectEngine(given, cwd, purpose));
   problems.throwIfAny(terminal);
-  if (found === undefined) throw new TypeError('an engine that is not found is a problem');
-  const { container, ctx } = found;
-  if (action === 'start') return start(ctx, container, values, isDryRun, { ...FACTS, ...facts });
-  if (action === 'status') return showStatus(ctx, container);
-  const steps = container === undefined ? [] : [...(container.isRunning ? [STOP] : []), REMOVE].map(ctx.command);
+  if (!wanted || realm === undefined || !engine) throw new TypeError('what is not known here is a problem');
+  const command = (args: readonly string[]) => cmd({ cwd })`${[engine.program, ...args]}`;
+  const ctx: KeycloakContext = { ...given, engine: engine.record.name, command };
+  const found = await inspect(ctx);
+  if (action === 'start') return start(ctx, found, { ...wanted, realm }, isDryRun, { ...FACTS, ...facts });
+  const state = found === undefined ? 'not there' : found.isRunning ? `running on port ${found.port}` : 'not running';
+  const said = `the container ${CONTAINER} in ${ctx.engine} is`;
+  if (action === 'status') {
+    terminal.result(`${said} ${state}`, ...(found?.isRunning && found.port > 0 ? infoLines(found.port) : []));
+    return found?.isRunning === true ? 0 : 1;
+  }
+  const steps = found === undefined ? [] : [...(found.isRunning ? [STOP] : []), REMOVE].map(command);
   if (isDryRun) terminal.result(...steps.map((step) => runner.describe(step)));
   else for (const step of steps) await runner.run(step);
-  const what = `${CONTAINER} in ${ctx.engine}`;
-  if (!isDryRun) terminal.result(container === undefined ? `there is no container ${what}` : `removed ${what}`);
+  if (!isDryRun) terminal.result(`${said} ${found === undefined ? state : 'stopped and removed'}`);
   return 0;
 }
 
@@ -88,55 +86,44 @@ function isAbsent(result: ProbeResult): boolean {
   return !result.ok && /no such container/i.test(result.reason);
 }
 
-async function showStatus({ engine, terminal }: KeycloakContext, container: Container | undefined): Promise<number> {
-  if (container?.isRunning === true) {
-    terminal.result(`Keycloak is running on port ${container.port ?? 'none'}`);
-    if (container.port !== undefined) terminal.result(...infoLines(container.port));
-    return 0;
-  }
-  const what = `${CONTAINER} in ${engine}`;
-  terminal.result(container === undefined ? `there is no container ${what}` : `${what} is not running`);
-  return 1;
-}
-
+/** Starts it where it does not run, and waits until it responds. */
 async function start(
   ctx: KeycloakContext,
   found: Container | undefined,
-  { port: wanted, realm }: { readonly port: ReturnType<typeof resolvePort>; readonly realm: string },
+  wanted: { readonly port: number; readonly isNamed: boolean; readonly realm: string },
   isDryRun: boolean,
   facts: typeof FACTS,
 ): Promise<number> {
   const { command, runner, signals, terminal } = ctx;
-  const isThere = found?.isRunning === true;
-  const port = isThere ? existingPort(ctx, found, wanted) : wanted.port;
-  if (!isThere) await verifyPortFree('127.0.0.1', port, 'KEYCLOAK_PORT');
-  const job = isThere ? undefined : await jobContainer(ctx, facts);
-  const run = () => runArguments(port, job === undefined ? realm : hostRealm(realm), job);
-  const steps = isThere ? [] : [...(found === undefined ? [] : [REMOVE]), run()].map(command);
-  const waiting = `waits for http://localhost:${port}${DISCOVERY}, at most ${seconds(facts.readyMs)}`;
-  if (isDryRun) {
-    terminal.result(...steps.map((step) => runner.describe(step)), `# ${waiting}`);
-    return 0;
+  const steps: Command[] = [];
+  let { port } = wanted;
+  if (found?.isRunning === true) {
+    if (found.port === 0 || (wanted.isNamed && found.port !== port)) throw otherPort(found.port, port);
+    port = found.port;
+    terminal.say(`Keycloak is already running on port ${port}`);
+  } else {
+    await verifyPortFree('127.0.0.1', port, 'KEYCLOAK_PORT');
+    const job = await jobContainer(ctx, facts);
+    if (found !== undefined) steps.push(command(REMOVE));
+    steps.push(command(runArguments(port, job === undefined ? wanted.realm : hostRealm(wanted.realm), job)));
   }
+  const what = `http://localhost:${port}${DISCOVERY}, for ${seconds(facts.readyMs)} at most`;
+  if (isDryRun) terminal.result(...steps.map((step) => runner.describe(step)), `# waits for ${what}`);
+  if (isDryRun) return 0;
   try {
     for (const step of steps) await runner.run(step);
-    terminal.say(waiting);
+    terminal.say(`waiting for ${what}`);
     await waitUntilReady(ctx, port, facts.readyMs);
   } finally {
-    if (!isThere && signals.received !== undefined) await removeAfterSignal(ctx);
+    if (steps.length > 0 && signals.received !== undefined) await removeAfterSignal(ctx);
   }
   terminal.result(...infoLines(port));
   return 0;
 }
 
-/** @throws usageError where it runs on another port than the one that is named */
-function existingPort({ terminal }: RunnerContext, { port }: Container, wanted: ReturnType<typeof resolvePort>) {
-  if (port === undefined) throw usageError(`the container ${CONTAINER} runs and publishes no port; ${STOP_FIRST}`);
-  if (wanted.isNamed && port !== wanted.port) {
-    throw usageError(`Keycloak runs on port ${port}, and KEYCLOAK_PORT is ${wanted.port}; unset it, or ${STOP_FIRST}`);
-  }
-  terminal.say(`Keycloak is already running on port ${port}`);
-  return port;
+function otherPort(port: number, wanted: number) {
+  const remedy = 'unset it, or stop Keycloak first (mise run keycloak:stop)';
+  return usageError(`Keycloak is running on port ${port}, and KEYCLOAK_PORT is ${wanted}; ${remedy}`);
 }
 
 /** The container of a CI job that this task runs in, where the engine is that of its host. */

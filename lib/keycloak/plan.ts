@@ -37,8 +37,8 @@ export function runArguments(port: number, realm: string, job: string | undefine
 export interface Container {
   readonly isRunning: boolean;
   readonly exitCode: unknown;
-  /** Where it is reached; `undefined` where it publishes nothing. */
-  readonly port: number | undefined;
+  /** Where it is reached; 0 where it publishes nothing. */
+  readonly port: number;
 }
 
 /** Reads the output of `container inspect`; `undefined` for text that is something else. */
@@ -50,6 +50,6 @@ export function readContainer(text: string): Container | undefined {
     isTable(found.HostConfig) && isTable(found.HostConfig.PortBindings) ? found.HostConfig.PortBindings : {};
   const [published] = Object.values(ports).flat().filter(isTable);
   const option = [found.Args].flat().find((one) => String(one).startsWith(PORT_OPTION));
-  const port = Number(published?.HostPort ?? String(option).slice(PORT_OPTION.length)) || undefined;
+  const port = Number(published?.HostPort ?? String(option).slice(PORT_OPTION.length)) || 0;
   return { isRunning: found.State.Running === true, exitCode: found.State.ExitCode, port };
 }

@@ -32,7 +32,9 @@ export function runInTerminal(
 ): Promise<{ status: number; screen: string }> {
   verifyPrivateEngines(argv, options.env);
   const command = `exec ${argv.map(shellQuote).join(' ')}`;
-  const child = spawn('script', ['--quiet', '--return', '--flush', '--command', command, '/dev/null'], {
+  // The PATH of the program may have nothing but fakes.
+  const script = findProgram('script', process.env) ?? 'script';
+  const child = spawn(script, ['--quiet', '--return', '--flush', '--command', command, '/dev/null'], {
     cwd: options.cwd,
     env: { ...options.env, SHELL: '/bin/bash' },
     stdio: ['pipe', 'pipe', 'inherit'],
