@@ -16,10 +16,7 @@ await runTask(
     positionals: { action: { help: 'What to do; status is 1 unless it runs.', count: 'one', choices: ACTIONS } },
     flags: { 'dry-run': { help: 'Print the plan and start nothing but probes.' } },
     variables: [
-      'OPENSHELL_ROOT',
-      'KEYCLOAK_PORT',
-      'CONTAINER_RUNTIME',
-      'GITHUB_ACTIONS',
+      ...(['OPENSHELL_ROOT', 'KEYCLOAK_PORT', 'CONTAINER_RUNTIME', 'GITHUB_ACTIONS'] as const),
       ...READS.engine,
       ...READS.guard,
     ],

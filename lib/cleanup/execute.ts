@@ -14,8 +14,6 @@ import { amountText, keptLines } from './report.ts';
 
 /** A removal may wait for another one, and disks may be slow. */
 const REMOVAL_TIMEOUT_MS = 600_000;
-/** Docker's own builder, whichever the user has chosen: that may be on another machine. */
-const OWN_BUILDER = { BUILDX_BUILDER: 'default' };
 
 /**
  * Removes what is stale, or prints the plan.
@@ -33,7 +31,8 @@ export async function cleanUpEngine(ctx: RunnerContext, flags: CleanupFlags): Pr
   const verdicts = planCleanup(await takeInventory(ctx, engine, config.hasVolumes), config, record.name);
   const removals = verdicts.filter(({ kept }) => kept === undefined);
   const steps = removals.map((removal) => {
-    const env = removal.kind === 'build cache' ? OWN_BUILDER : {};
+    // Docker's own builder, whichever the user has chosen: that may be on another machine.
+    const env = removal.kind === 'build cache' ? { BUILDX_BUILDER: 'default' } : {};
     return { removal, command: cmd({ cwd, env })`${[program, ...removal.args]}` };
   });
   const lines = [...steps.map(({ command }) => runner.describe(command)), ...keptLines(verdicts, config)];

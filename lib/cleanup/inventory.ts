@@ -26,26 +26,20 @@ export interface Image {
   readonly isOwn: boolean;
 }
 
-export interface Volume {
-  readonly name: string;
-  readonly labels: readonly string[];
-  readonly isUsed: boolean;
-}
-
 export interface Inventory {
   readonly images: readonly Image[];
   /** The ids and names of the images that containers were created from, running or not. */
   readonly used: readonly string[];
   /** Empty where they do not matter. */
-  readonly volumes: readonly Volume[];
+  readonly volumes: readonly { readonly name: string; readonly labels: readonly string[]; readonly isUsed: boolean }[];
 }
 
 type Table = Readonly<Record<string, unknown>>;
 
-/** How an engine lists: docker only ids. Podman cannot inspect a list for other platforms, nor what buildah creates. */
+/** How each engine lists. Podman cannot inspect images of other platforms, nor containers of buildah's. */
 const LISTING: Readonly<Record<EngineName, { readonly output: readonly string[]; readonly containers: string[] }>> = {
-  docker: { output: ['--quiet', '--no-trunc'], containers: ['--all'] },
-  podman: { output: ['--format', 'json', '--no-trunc'], containers: ['--all', '--external'] },
+  docker: { output: ['--quiet'], containers: ['--no-trunc', '--all'] },
+  podman: { output: ['--format', 'json'], containers: ['--no-trunc', '--all', '--external'] },
 };
 
 /**
@@ -56,12 +50,11 @@ export async function takeInventory(ctx: RunnerContext, engine: Engine, hasVolum
   const problems = new Problems();
   const list = (kind: string, ...options: readonly string[]) =>
     problems.attemptAsync(() => tablesOf(ctx, engine, kind, options));
-  const none = Promise.resolve(undefined);
   const [images, containers, volumes, unused] = await Promise.all([
-    list('image'),
+    list('image', '--no-trunc'),
     list('container', ...LISTING[engine.record.name].containers),
-    hasVolumes ? list('volume') : none,
-    hasVolumes ? list('volume', '--filter', 'dangling=true') : none,
+    hasVolumes ? list('volume') : undefined,
+    hasVolumes ? list('volume', '--filter', 'dangling=true') : undefined,
   ]);
   const used = problems.attempt(() => containers?.flatMap(usedBy));
   problems.throwIfAny(ctx.terminal);
@@ -82,29 +75,25 @@ async function tablesOf(
   kind: string,
   options: readonly string[],
 ): Promise<Table[]> {
+  const { output } = LISTING[record.name];
+  const refused = (verb: string, why: string) =>
+    usageError(`${program} ${kind} ${verb} ${why}, so nothing is removed; find out why, and try again`);
   const ask = async (verb: string, args: readonly string[]) => {
     const result = await runner.probe(probeCommand([program, kind, verb, ...args], startDirectory), QUERY_TIMEOUT_MS);
     if (result.ok) return result.output;
-    const reason = oneLine(result.reason);
-    throw usageError(
-      `${program} ${kind} ${verb} failed, so nothing is removed: ${reason}; find out why, and try again`,
-    );
+    throw refused(verb, `failed (${oneLine(result.reason)})`);
   };
   const tables = async (verb: string, args: readonly string[]) => {
-    const output = await ask(verb, args);
-    const parsed = parseJson(output);
+    const text = await ask(verb, args);
+    const parsed = parseJson(text);
     if (Array.isArray(parsed) && parsed.every(isTable)) return parsed;
-    const said = `${program} ${kind} ${verb} gave ${shown(output)}, which is not a list`;
-    throw usageError(`${said}, so nothing is removed; update ${program}`);
+    throw refused(verb, `gave ${shown(text)}, which is not a list`);
   };
-  // Docker does not shorten the names of volumes.
-  const output = LISTING[record.name].output.filter((option) => kind !== 'volume' || option !== '--no-trunc');
   if (output.includes('json')) return tables('ls', [...options, ...output]);
   const ids = [...new Set((await ask('ls', [...options, ...output])).split('\n'))].filter((id) => id !== '');
-  const batches = Array.from({ length: Math.ceil(ids.length / BATCH) }, (_, at) =>
-    ids.slice(at * BATCH, (at + 1) * BATCH),
-  );
-  return (await Promise.all(batches.map((batch) => tables('inspect', batch)))).flat();
+  const starts = ids.flatMap((_, index) => (index % BATCH === 0 ? [index] : []));
+  const found = await Promise.all(starts.map((at) => tables('inspect', ids.slice(at, at + BATCH))));
+  return found.flat();
 }
 
 /** @throws usageError where it is not known, because then any image may be in use */

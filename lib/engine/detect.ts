@@ -12,7 +12,7 @@ import type { ProbeResult } from '../process/result.ts';
 import { findProgram } from '../process/which.ts';
 import { DOCKER } from './docker.ts';
 import { PODMAN } from './podman.ts';
-import { chooseEngine, type EngineAlias, type EngineChoice } from './select.ts';
+import { chooseEngine, type EngineChoice } from './select.ts';
 import { type Engine, type EngineName, INFO_ARGUMENTS, parseInfo, type Refusal, refusalIn } from './types.ts';
 
 /** Enough for a daemon on the other side of the world; one that hangs does not block the other engine. */
@@ -34,7 +34,7 @@ export interface Purpose<E extends Engine> {
   readonly failing: string;
   /** What to do instead, for users; by default to set `CONTAINER_ENGINE`. */
   readonly alternative?: string;
-  readonly alias?: EngineAlias;
+  readonly alias?: 'CONTAINER_RUNTIME';
   /** Looks at a candidate. */
   look(name: EngineName, probes: EngineProbes): Promise<Usable<E> | Refusal>;
 }

@@ -23,20 +23,17 @@ export interface EngineChoice {
   readonly reason: string;
 }
 
-/** A variable that says for one task what `CONTAINER_ENGINE` says for all. */
-export type EngineAlias = 'CONTAINER_RUNTIME';
-
 /**
  * Chooses.
  * @param probeContext gives the name of the kube context, or why there is none; called where its cluster counts
- * @param alias counts as `CONTAINER_ENGINE` does
+ * @param alias counts as `CONTAINER_ENGINE` does, for one task
  * @throws usageError for a value that is not allowed, for variables that contradict each other, and for a cluster that
  *   names no engine where nothing else does
  */
 export async function chooseEngine(
   env: Environment,
   probeContext: () => Promise<ProbeResult>,
-  alias?: EngineAlias,
+  alias?: 'CONTAINER_RUNTIME',
 ): Promise<EngineChoice> {
   if (textOf(env, REMOVED) !== undefined) {
     throw usageError(`${REMOVED} is no longer read; set CONTAINER_ENGINE instead and unset it`);

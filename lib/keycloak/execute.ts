@@ -14,15 +14,14 @@ import { failure, oneLine, shown, usageError } from '../errors.ts';
 import { verifyPortFree } from '../gateway/port.ts';
 import { type Command, cmd } from '../process/command.ts';
 import { poll } from '../process/poll.ts';
-import type { ProbeResult } from '../process/result.ts';
 import { Signals } from '../process/signals.ts';
 import { type ACTIONS, hostRealm, resolvePort, resolveRealm } from './config.ts';
-import { CONTAINER, type Container, INSPECT, LOGS, REMOVE, readContainer, runArguments, STOP } from './plan.ts';
-import { DISCOVERY, infoLines } from './report.ts';
+import { ARGUMENTS, CONTAINER, type Container, DISCOVERY, infoLines, readContainer, runArguments } from './plan.ts';
 
 const PROBE_TIMEOUT_MS = 30_000;
 const READY_POLL_MS = 1000;
 const REQUEST_TIMEOUT_MS = 2000;
+const ABSENT = /no such container/i;
 
 /** This machine, and how long Keycloak may take, as values for tests; the mark is there in containers of docker's. */
 const FACTS = { hostname: hostname(), mark: '/.dockerenv', readyMs: 90_000 };
@@ -62,7 +61,8 @@ export async function keycloak(
     terminal.result(`${said} ${state}`, ...(found?.isRunning && found.port > 0 ? infoLines(found.port) : []));
     return found?.isRunning === true ? 0 : 1;
   }
-  const steps = found === undefined ? [] : [...(found.isRunning ? [STOP] : []), REMOVE].map(command);
+  const steps =
+    found === undefined ? [] : [...(found.isRunning ? [ARGUMENTS.stop] : []), ARGUMENTS.remove].map(command);
   if (isDryRun) terminal.result(...steps.map((step) => runner.describe(step)));
   else for (const step of steps) await runner.run(step);
   if (!isDryRun) terminal.result(`${said} ${found === undefined ? state : 'stopped and removed'}`);
@@ -74,16 +74,12 @@ export async function keycloak(
  * @throws usageError where the engine does not tell
  */
 async function inspect({ command, engine, runner }: KeycloakContext): Promise<Container | undefined> {
-  const result = await runner.probe(command(INSPECT), PROBE_TIMEOUT_MS);
-  if (isAbsent(result)) return undefined;
+  const result = await runner.probe(command(ARGUMENTS.inspect), PROBE_TIMEOUT_MS);
+  if (!result.ok && ABSENT.test(result.reason)) return undefined;
   const container = result.ok ? readContainer(result.output) : undefined;
   if (container !== undefined) return container;
   const said = result.ok ? shown(result.output) : oneLine(result.reason);
   throw usageError(`${engine} does not tell of the container ${CONTAINER}: ${said}; find out why`);
-}
-
-function isAbsent(result: ProbeResult): boolean {
-  return !result.ok && /no such container/i.test(result.reason);
 }
 
 /** Starts it where it does not run, and waits until it responds. */
@@ -98,13 +94,15 @@ async function start(
   const steps: Command[] = [];
   let { port } = wanted;
   if (found?.isRunning === true) {
-    if (found.port === 0 || (wanted.isNamed && found.port !== port)) throw otherPort(found.port, port);
+    const said = `Keycloak is already running on port ${found.port}`;
+    const isOther = found.port === 0 || (wanted.isNamed && found.port !== port);
+    if (isOther) throw usageError(`${said}, not ${port} (KEYCLOAK_PORT); stop it first (mise run keycloak:stop)`);
     port = found.port;
-    terminal.say(`Keycloak is already running on port ${port}`);
+    terminal.say(said);
   } else {
     await verifyPortFree('127.0.0.1', port, 'KEYCLOAK_PORT');
     const job = await jobContainer(ctx, facts);
-    if (found !== undefined) steps.push(command(REMOVE));
+    if (found !== undefined) steps.push(command(ARGUMENTS.remove));
     steps.push(command(runArguments(port, job === undefined ? wanted.realm : hostRealm(wanted.realm), job)));
   }
   const what = `http://localhost:${port}${DISCOVERY}, for ${seconds(facts.readyMs)} at most`;
@@ -119,11 +117,6 @@ async function start(
   }
   terminal.result(...infoLines(port));
   return 0;
-}
-
-function otherPort(port: number, wanted: number) {
-  const remedy = 'unset it, or stop Keycloak first (mise run keycloak:stop)';
-  return usageError(`Keycloak is running on port ${port}, and KEYCLOAK_PORT is ${wanted}; ${remedy}`);
 }
 
 /** The container of a CI job that this task runs in, where the engine is that of its host. */
@@ -143,7 +136,7 @@ async function waitUntilReady(ctx: KeycloakContext, port: number, timeoutMs: num
   };
   const end = await poll(attempt, { intervalMs: READY_POLL_MS, timeoutMs, signal: signals.aborted });
   if (end === 'ready') return;
-  await runner.run(command(LOGS)).catch(() => signals.throwIfReceived());
+  await runner.run(command(ARGUMENTS.logs)).catch(() => signals.throwIfReceived());
   const problem = end ?? `does not respond within ${seconds(timeoutMs)}`;
   throw failure(`Keycloak ${problem}; see its last lines above; to remove it: mise run keycloak:stop`);
 }
@@ -160,7 +153,7 @@ function responds(port: number): Promise<boolean> {
 /** After a signal the task's own runner starts nothing more. */
 async function removeAfterSignal({ command, env, terminal }: KeycloakContext): Promise<void> {
   const runner = new Runner({ env, terminal, signals: new Signals() });
-  const result = await runner.probe(command(REMOVE), PROBE_TIMEOUT_MS);
-  if (result.ok || isAbsent(result)) return;
+  const result = await runner.probe(command(ARGUMENTS.remove), PROBE_TIMEOUT_MS);
+  if (result.ok || ABSENT.test(result.reason)) return;
   terminal.warn(`the container ${CONTAINER} is left: ${oneLine(result.reason)}; to remove it: mise run keycloak:stop`);
 }

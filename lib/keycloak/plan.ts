@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** The container of Keycloak, pure: the engine's arguments for it, and what the engine says of it. */
+/** The container of Keycloak, pure: the engine's arguments for it, what the engine says of it, and how it is used. */
 
 import { isTable, parseJson } from '../fs/parse-json.ts';
 import { joinFields } from '../image/comma-fields.ts';
@@ -8,12 +8,18 @@ import { joinFields } from '../image/comma-fields.ts';
 export const CONTAINER = 'openshell-keycloak';
 const IMAGE = 'quay.io/keycloak/keycloak:24.0';
 const IMPORTED = '/opt/keycloak/data/import/realm.json';
+const REALM = '/realms/openshell';
+/** What clients read first, and what responds once the realm is imported. */
+export const DISCOVERY = `${REALM}/.well-known/openid-configuration`;
 const PORT_OPTION = '--http-port=';
 
-export const INSPECT = ['container', 'inspect', CONTAINER];
-export const STOP = ['container', 'stop', CONTAINER];
-export const REMOVE = ['container', 'rm', '--force', '--volumes', CONTAINER];
-export const LOGS = ['container', 'logs', '--tail', '30', CONTAINER];
+/** The arguments of the engine's program for the container. */
+export const ARGUMENTS = {
+  inspect: ['container', 'inspect', CONTAINER],
+  stop: ['container', 'stop', CONTAINER],
+  remove: ['container', 'rm', '--force', '--volumes', CONTAINER],
+  logs: ['container', 'logs', '--tail', '30', CONTAINER],
+} as const;
 
 /**
  * The arguments that start it, for this machine alone: everybody knows the password of its administrator.
@@ -52,4 +58,16 @@ export function readContainer(text: string): Container | undefined {
   const option = [found.Args].flat().find((one) => String(one).startsWith(PORT_OPTION));
   const port = Number(published?.HostPort ?? String(option).slice(PORT_OPTION.length)) || 0;
   return { isRunning: found.State.Running === true, exitCode: found.State.ExitCode, port };
+}
+
+export function infoLines(port: number): string[] {
+  const server = `http://localhost:${port}`;
+  const form = 'grant_type=password&client_id=openshell-cli&username=admin@test&password=admin';
+  return [
+    `Issuer URL:    ${server}${REALM}`,
+    `Discovery:     ${server}${DISCOVERY}`,
+    `Admin console: ${server}/admin (admin/admin)`,
+    'Users:         admin@test/admin (openshell-admin), user@test/user and user-b@test/user-b (openshell-user)',
+    `Get a token:   curl -s ${server}${REALM}/protocol/openid-connect/token -d '${form}' | jq -r .access_token`,
+  ];
 }

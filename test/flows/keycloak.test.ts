@@ -79,7 +79,7 @@ describe('a real Keycloak', tools.options, () => {
     expect(status).toMatchObject({ status: 0, stdout: `${line}${started.stdout}` });
     const other = await task('start', { KEYCLOAK_PORT: '18182' });
     expect(other.status).toBe(2);
-    expect(other.stderr).toMatch(/^error: Keycloak is running on port 18181, and KEYCLOAK_PORT is 18182; /m);
+    expect(other.stderr).toMatch(/^error: Keycloak is already running on port 18181, not 18182 \(KEYCLOAK_PORT\); /m);
     expect(await task('stop')).toMatchObject({
       status: 0,
       stdout: `the container ${NAME} in podman is stopped and removed\n`,
