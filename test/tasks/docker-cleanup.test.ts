@@ -9,7 +9,7 @@ import { bashQuote, type FakeCase, type FakeTools } from '../support/fake-tools.
 import { fakeTools } from '../support/in-process.ts';
 import { requireTools } from '../support/real-tools.ts';
 import { noTerminal, runInTerminal } from '../support/run-in-terminal.ts';
-import { runMise } from '../support/run-mise.ts';
+import { miseEnvironment, runMise } from '../support/run-mise.ts';
 import { runTaskFile, SUITE_ROOT, whenSaid } from '../support/run-task.ts';
 
 const OLD = { Id: 'a1', Names: ['localhost/openshell/gateway:old'], Size: 2_000_000 };
@@ -148,6 +148,22 @@ describe.skipIf(noTerminal !== undefined)('at a terminal', () => {
     const { removed, screen, status } = await typing('\u0003');
     expect({ status, removed }).toEqual({ status: 130, removed: [] });
     expect(screen).toContain('stopped by SIGINT');
+  });
+
+  test('CLN-3: mise run docker:cleanup asks, too, and passes its arguments on', async () => {
+    const tools = podmanWith([OLD]);
+    const onScreen = (screen: string, keys: { type(text: string): void }) => {
+      if (screen.endsWith('[y/N] ')) keys.type('n\n');
+    };
+    const mise = [join(SUITE_ROOT, 'node_modules/.bin/mise'), 'run', 'docker:cleanup'];
+    const env = miseEnvironment(
+      tools.env({ CONTAINER_ENGINE: 'podman', DOCKER_HOST: `unix://${tools.directory}/none` }),
+    );
+    const asked = await runInTerminal(mise, { cwd: SUITE_ROOT, env, onScreen });
+    expect(asked.screen).toContain('Remove 1 image ');
+    expect({ status: asked.status, removed: removals(tools) }).toEqual({ status: 1, removed: [] });
+    expect((await runInTerminal([...mise, '--', '--yes'], { cwd: SUITE_ROOT, env })).status).toBe(0);
+    expect(removals(tools)).toHaveLength(1);
   });
 
   test('where nothing is stale it does not ask', async () => {
