@@ -106,8 +106,10 @@ async function start(
     steps.push(command(runArguments(port, job === undefined ? wanted.realm : hostRealm(wanted.realm), job)));
   }
   const what = `http://localhost:${port}${DISCOVERY}, for ${seconds(facts.readyMs)} at most`;
-  if (isDryRun) terminal.result(...steps.map((step) => runner.describe(step)), `# waits for ${what}`);
-  if (isDryRun) return 0;
+  if (isDryRun) {
+    terminal.result(...steps.map((step) => runner.describe(step)), `# waits for ${what}`);
+    return 0;
+  }
   try {
     for (const step of steps) await runner.run(step);
     terminal.say(`waiting for ${what}`);
@@ -145,7 +147,10 @@ function responds(port: number): Promise<boolean> {
   // Without an agent no proxy of Node's is asked.
   const options = { host: '127.0.0.1', port, path: DISCOVERY, agent: false, timeout: REQUEST_TIMEOUT_MS };
   return new Promise((resolve) => {
-    const request = get(options, (response) => resolve(response.resume().statusCode === 200));
+    const request = get(options, ({ statusCode }) => {
+      resolve(statusCode === 200);
+      request.destroy();
+    });
     request.once('error', () => resolve(false)).once('timeout', () => request.destroy());
   });
 }

@@ -13,7 +13,7 @@ import { addEngine } from '../support/fake-engine.ts';
 import { bashQuote, type FakeCase, type FakeTools } from '../support/fake-tools.ts';
 import { freePort } from '../support/free-port.ts';
 import { fakeTools, inProcess } from '../support/in-process.ts';
-import { runTaskFile } from '../support/run-task.ts';
+import { runTaskFile, whenSaid } from '../support/run-task.ts';
 import { refusalFrom } from '../support/task-errors.ts';
 
 const ABSENT = 'echo "Error: No such container: openshell-keycloak" >&2; exit 1';
@@ -191,4 +191,30 @@ test('in the container of a CI job it shares the network of that, and the realm 
   ];
   expect(await Promise.all(usual)).toEqual([0, 0, 0]);
   expect(ctx.screen.stdout().match(/--publish 127\.0\.0\.1:/g)).toHaveLength(3);
+});
+
+test.each(['SIGINT', 'SIGTERM'] as const)(
+  '%s while the engine pulls or creates: the container is removed',
+  async (signal) => {
+    const slow = { args: ['run'], script: 'trap "exit 5" INT TERM; /bin/sleep 30 & wait' };
+    const { root, tools } = setUp('docker', ABSENT, [slow, { args: ['container', 'rm'], script: ':' }]);
+    const env = tools.env({ OPENSHELL_ROOT: root, KEYCLOAK_PORT: String(await freePort()) });
+    const onStart = whenSaid('$ docker run', (child) => setTimeout(() => child.kill(signal), 300));
+    const result = await runTaskFile('keycloak-dev', ['start'], { cwd: tools.directory, env, onStart });
+    expect(result).toMatchObject({ status: signal === 'SIGINT' ? 130 : 143, stdout: '' });
+    expect(started(tools).at(-1)).toBe('docker container rm --force --volumes openshell-keycloak');
+  },
+);
+
+test('a container that cannot be removed after a signal is named, with what removes it', async () => {
+  const slow = { args: ['run'], script: 'trap "exit 5" INT TERM; /bin/sleep 30 & wait' };
+  const { root, tools } = setUp('docker', ABSENT, [
+    slow,
+    { args: ['container', 'rm'], script: 'echo busy >&2; exit 1' },
+  ]);
+  const env = tools.env({ OPENSHELL_ROOT: root, KEYCLOAK_PORT: String(await freePort()) });
+  const onStart = whenSaid('$ docker run', (child) => setTimeout(() => child.kill('SIGINT'), 300));
+  const result = await runTaskFile('keycloak-dev', ['start'], { cwd: tools.directory, env, onStart });
+  expect(result.status).toBe(130);
+  expect(result.stderr).toContain('warning: the container openshell-keycloak is left: busy; to remove it: mise run');
 });
