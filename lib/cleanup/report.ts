@@ -19,22 +19,20 @@ export function keptLines(verdicts: readonly Verdict[], { hasVolumes, tags }: Cl
   };
   const lines = KINDS.flatMap((kind) =>
     Object.entries(whys).flatMap(([reason, why]) => {
-      const counted = countText(
-        verdicts.filter(({ kept }) => kept === reason),
-        kind,
-      );
+      const these = verdicts.filter(({ kept }) => kept === reason);
+      const counted = countText(these, kind);
       return counted === undefined ? [] : [`${counted} ${why}`];
     }),
   );
   return [...lines, ...(hasVolumes ? [] : ['all volumes (--volumes)'])].map((line) => `# keeps ${line}`);
 }
 
-/** `3 images, 1 volume (1.2 MB at most)`, as much as there is. */
+/** `3 images, 1 volume (images of 1.2 MB at most)`, as much as there is. */
 export function amountText(verdicts: readonly Verdict[]): string {
   const megabytes = verdicts.reduce((sum, { bytes }) => sum + bytes, 0) / MB;
   const size = megabytes < 1000 ? `${megabytes.toFixed(1)} MB` : `${(megabytes / 1000).toFixed(1)} GB`;
   const counts = KINDS.map((kind) => countText(verdicts, kind)).filter((text) => text !== undefined);
-  return counts.length === 0 ? 'nothing' : `${counts.join(', ')} (images of ${size} at most)`;
+  return `${counts.join(', ') || 'nothing'}${megabytes === 0 ? '' : ` (images of ${size} at most)`}`;
 }
 
 function countText(verdicts: readonly Verdict[], kind: Verdict['kind']): string | undefined {

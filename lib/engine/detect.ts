@@ -34,6 +34,7 @@ export interface Purpose<E extends Engine> {
   readonly failing: string;
   /** What to do instead, for users; by default to set `CONTAINER_ENGINE`. */
   readonly alternative?: string;
+  /** Another name of `CONTAINER_ENGINE`, for this purpose alone. */
   readonly alias?: 'CONTAINER_RUNTIME';
   /** Looks at a candidate. */
   look(name: EngineName, probes: EngineProbes): Promise<Usable<E> | Refusal>;

@@ -119,7 +119,7 @@ describe.each(['podman', 'docker'] as const)('%s', (engine) => {
         expect((await cleanUp('--yes')).status).toBe(0);
         expect(volumes()).toEqual(['labelled', 'mydata', 'openshell-state', 'openshell-used', 'openshellfish']);
         const result = await cleanUp('--yes', '--volumes');
-        expect(result.stdout).toMatch(/^removed 2 volumes /);
+        expect(result.stdout).toMatch(/^removed 2 volumes; kept /);
         expect(volumes()).toEqual(['mydata', 'openshell-used', 'openshellfish']);
         expect((await cleanUp('--yes', '--volumes', '--all-projects')).status).toBe(0);
         expect(volumes()).toEqual(['openshell-used']);

@@ -115,6 +115,14 @@ test.each(['SIGINT', 'SIGTERM'] as const)('%s during a removal: nothing more is 
   expect(removals(tools)).toHaveLength(1);
 });
 
+test('SIGINT during a query: status 130, and nothing is removed', async () => {
+  const tools = podmanWith([OLD], [{ args: ['container', 'ls'], script: '/bin/sleep 30 & wait' }]);
+  const onStart = whenSaid('[container-engine]', (child) => setTimeout(() => child.kill('SIGINT'), 500));
+  const options = { cwd: tools.directory, env: tools.env(), onStart };
+  expect(await runTaskFile('docker-cleanup', ['--yes'], options)).toMatchObject({ status: 130, stdout: '' });
+  expect(removals(tools)).toEqual([]);
+});
+
 describe.skipIf(noTerminal !== undefined)('at a terminal', () => {
   async function typing(text: string | undefined, images: readonly object[] = [OLD]) {
     const tools = podmanWith(images);
