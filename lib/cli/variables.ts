@@ -169,10 +169,7 @@ export const BUILD_VARIABLES = {
   CONTAINER_ENGINE_QUIET: boolean('do not say which engine was chosen and why', { default: false }),
   CONTAINER_RUNTIME: text('as CONTAINER_ENGINE, for Keycloak alone'),
   KEYCLOAK_PORT: text('port of Keycloak on 127.0.0.1', { otherwise: '8180' }),
-  GITHUB_ACTIONS: boolean("in a job's container Keycloak shares the network of that", {
-    default: false,
-    isAnyText: true,
-  }),
+  GITHUB_ACTIONS: boolean("Keycloak shares the network of a job's container", { default: false, isAnyText: true }),
   IMAGE_TAG: text('tag; for a publish the main one; a clean-up keeps it', { default: 'dev' }),
   IMAGE_REGISTRY: text('registry and path, ghcr.io/org, 127.0.0.1:5000', { otherwise: 'the local name openshell' }),
   DOCKER_PUSH: boolean('push what is built', { default: false }),

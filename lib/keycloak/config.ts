@@ -35,9 +35,7 @@ export function resolveRealm(env: Environment, startDirectory: string): string {
  */
 export function hostRealm(realm: string, hostWork = HOST_WORK): string {
   if (realm.startsWith(JOB_WORK)) return verifyFile(join(hostWork, realm.slice(JOB_WORK.length)));
-  throw usageError(
-    `${shown(realm)} is not below ${JOB_WORK}, so its path on the host is not known; check it out there`,
-  );
+  throw usageError(`${shown(realm)} is not below ${JOB_WORK}, so its path on the host is unknown; check it out there`);
 }
 
 function verifyFile(path: string): string {
