@@ -21,6 +21,12 @@ export const PRODUCT = {
   rpmSpec: 'openshell.spec',
   /** A directory for each workload image of the GPU tests, below the checkout. */
   gpuImages: 'e2e/gpu/images',
+  /** The realm that a Keycloak for tests gets, below the checkout. */
+  keycloakRealm: 'scripts/keycloak-realm.json',
+  /** What the names of its images begin with: local ones, and those of releases. */
+  imageNamespaces: ['openshell', 'ghcr.io/nvidia/openshell'],
+  /** What the labels of its images and volumes begin with. */
+  labelPrefixes: ['openshell.', 'com.nvidia.openshell.'],
 } as const;
 
 /** A binary of the workspace. */

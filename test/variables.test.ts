@@ -8,7 +8,7 @@ import { describe, expect, test } from 'vitest';
 import type { VariableName } from '../lib/cli/variables.ts';
 import { PRODUCT } from '../lib/product.ts';
 import { addDeb } from './support/fake-deb.ts';
-import { addWorkloads } from './support/fake-engine.ts';
+import { addWorkloads, EMPTY_STORE } from './support/fake-engine.ts';
 import { FakeLaunch } from './support/fake-launch.ts';
 import { listedVariables, TABLES_PAGE, taskNames, withTables } from './support/readme-tables.ts';
 import { requireTools } from './support/real-tools.ts';
@@ -77,6 +77,9 @@ const CASES: Readonly<Record<string, Case>> = {
     unlisted: { ZIG },
   },
   'vm/build-libkrun': { runs: [{ args: DRY_RUN }], unlisted: { ZIG } },
+  'docker-cleanup': { runs: [{ args: DRY_RUN, env: { CONTAINER_ENGINE: 'docker' } }, { args: DRY_RUN }] },
+  // A dry run of another action reads less.
+  'keycloak-dev': { runs: [{ args: ['start', ...DRY_RUN] }] },
   // It is refused on Linux, once everything has been read.
   'vm/build-libkrun-macos': { runs: [{ args: DRY_RUN, status: 2 }] },
   // Nothing is recorded of the programs that go with a build.
@@ -169,7 +172,7 @@ describe('the variables that a task reads are those that its help lists', tools.
 
 /** The declared variables that a run of a task reads. */
 async function readBy(task: string, run: Run): Promise<string[]> {
-  const launch = new FakeLaunch(run.isWithoutEngine === true ? {} : { docker: {}, podman: {} });
+  const launch = new FakeLaunch(run.isWithoutEngine === true ? {} : EMPTY_STORE);
   launch.addRuntime();
   for (const name of ['gateway', 'ci']) {
     writeFileSync(join(launch.root, `deploy/docker/Dockerfile.${name}`), 'FROM scratch\n');
@@ -178,6 +181,8 @@ async function readBy(task: string, run: Run): Promise<string[]> {
   addLibkrun(launch);
   addDeb(launch);
   launch.addPins();
+  mkdirSync(join(launch.root, 'scripts'));
+  writeFileSync(join(launch.root, PRODUCT.keycloakRealm), '{}');
   const notFound = `echo 'status: NotFound' >&2; exit 1`;
   launch.tools.add('openshell', [
     { args: ['status', '-o', 'json'], script: `echo '{"status":"connected"}'` },

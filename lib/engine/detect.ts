@@ -34,6 +34,8 @@ export interface Purpose<E extends Engine> {
   readonly failing: string;
   /** What to do instead, for users; by default to set `CONTAINER_ENGINE`. */
   readonly alternative?: string;
+  /** Another name of `CONTAINER_ENGINE`, for this purpose alone. */
+  readonly alias?: 'CONTAINER_RUNTIME';
   /** Looks at a candidate. */
   look(name: EngineName, probes: EngineProbes): Promise<Usable<E> | Refusal>;
 }
@@ -50,7 +52,8 @@ export interface EngineProbes {
   ask(name: EngineName, args: readonly string[]): Promise<ProbeResult> | undefined;
 }
 
-const IMAGES: Purpose<Engine> = {
+/** To build images and run containers. */
+export const ORDINARY: Purpose<Engine> = {
   failing: 'does not respond',
   look: (name, probes) => probes.responding(name, 'start it'),
 };
@@ -70,9 +73,9 @@ export function probeCommand(argv: readonly string[], root: string): Command {
  */
 export async function detectEngine(ctx: RunnerContext, root: string): Promise<Engine>;
 export async function detectEngine<E extends Engine>(ctx: RunnerContext, root: string, purpose: Purpose<E>): Promise<E>;
-export async function detectEngine(ctx: RunnerContext, root: string, purpose: Purpose<Engine> = IMAGES) {
+export async function detectEngine(ctx: RunnerContext, root: string, purpose: Purpose<Engine> = ORDINARY) {
   const isQuiet = readVariable(ctx.env, 'CONTAINER_ENGINE_QUIET');
-  const choice = await chooseEngine(ctx.env, () => kubeContext(ctx, root));
+  const choice = await chooseEngine(ctx.env, () => kubeContext(ctx, root), purpose.alias);
   const engine = await findEngine(ctx, root, choice, purpose);
   if (!isQuiet) ctx.terminal.say(`[container-engine] ${engine.record.name}${nameNote(engine)} (${engine.reason})`);
   return engine;

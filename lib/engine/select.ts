@@ -26,10 +26,15 @@ export interface EngineChoice {
 /**
  * Chooses.
  * @param probeContext gives the name of the kube context, or why there is none; called where its cluster counts
+ * @param alias counts as `CONTAINER_ENGINE` does, for one task
  * @throws usageError for a value that is not allowed, for variables that contradict each other, and for a cluster that
  *   names no engine where nothing else does
  */
-export async function chooseEngine(env: Environment, probeContext: () => Promise<ProbeResult>): Promise<EngineChoice> {
+export async function chooseEngine(
+  env: Environment,
+  probeContext: () => Promise<ProbeResult>,
+  alias?: 'CONTAINER_RUNTIME',
+): Promise<EngineChoice> {
   if (textOf(env, REMOVED) !== undefined) {
     throw usageError(`${REMOVED} is no longer read; set CONTAINER_ENGINE instead and unset it`);
   }
@@ -37,15 +42,16 @@ export async function chooseEngine(env: Environment, probeContext: () => Promise
   if (target !== undefined && target !== LOCAL_CLUSTER) {
     throw notAllowed('CONTAINER_ENGINE_TARGET', target, `is ${LOCAL_CLUSTER}`);
   }
-  const named = readVariable(env, 'CONTAINER_ENGINE');
-  if (named !== undefined && engineOf(named) === undefined) {
-    throw notAllowed('CONTAINER_ENGINE', named, 'are docker and podman');
-  }
+  const names = (['CONTAINER_ENGINE', ...(alias === undefined ? [] : [alias])] as const).map((reason) => {
+    const named = readVariable(env, reason);
+    if (named === undefined || engineOf(named) !== undefined) return { engine: engineOf(named), reason };
+    throw notAllowed(reason, named, 'are docker and podman');
+  });
   const provider = engineOf(readVariable(env, 'KIND_EXPERIMENTAL_PROVIDER'));
   const context = target === undefined ? undefined : await probeContext();
   const name = context?.ok ? context.output : '';
   const demands = [
-    { engine: engineOf(named), reason: 'CONTAINER_ENGINE' },
+    ...names,
     // Other drivers (vm, kubernetes) need no container engine.
     { engine: engineOf(readVariable(env, 'OPENSHELL_E2E_DRIVER')), reason: 'OPENSHELL_E2E_DRIVER' },
     { engine: engineOfContext(name, provider), reason: `kube context ${name}` },

@@ -22,22 +22,23 @@ const RELEASE_POLL_MS = 20;
 
 /**
  * Checks that address and port can be listened on now.
+ * @param variable sets the port
  * @throws usageError saying who holds it, where the system tells
  */
-export async function verifyPortFree(address: string, port: number): Promise<void> {
+export async function verifyPortFree(address: string, port: number, variable = VARIABLE): Promise<void> {
   const code = await lastingObstacle(address, port);
   if (code === undefined) return;
   const where = httpEndpoint(address, port).slice('http://'.length);
   if (code === IN_USE) {
     const owner = portOwner(port);
-    throw usageError(`${where} is in use${owner === undefined ? '' : ` by ${owner}`}; stop it, or set ${VARIABLE}`);
+    throw usageError(`${where} is in use${owner === undefined ? '' : ` by ${owner}`}; stop it, or set ${variable}`);
   }
   const reasons: Readonly<Record<string, string>> = {
-    EACCES: `this user may not listen on ${where}; set ${VARIABLE} to a port of 1024 or more`,
+    EACCES: `this user may not listen on ${where}; set ${variable} to a port of 1024 or more`,
     EADDRNOTAVAIL: `${address} is not an address of this machine; set OPENSHELL_BIND_ADDRESS to one that is`,
     EAFNOSUPPORT: `this machine has no addresses of the kind of ${address}; set OPENSHELL_BIND_ADDRESS to another`,
   };
-  throw usageError(reasons[code] ?? `${where} cannot be listened on (${code}); set ${VARIABLE}`);
+  throw usageError(reasons[code] ?? `${where} cannot be listened on (${code}); set ${variable}`);
 }
 
 /** Why a gateway could not listen; the port is in use only where it stays so. */

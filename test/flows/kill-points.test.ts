@@ -29,6 +29,7 @@ test('every task that writes has a scene', () => {
     ...['gateway', 'sandbox', 'verify-glibc-symbols', 'verify-static-binary', 'vm/build-libkrun-macos'],
     ...['test-install-sh', 'test-packaging-assets', 'verify-telemetry-compiled-out'],
     'keycloak-k8s-setup',
+    ...['docker-cleanup', 'keycloak-dev'],
     // What it writes is for one run only.
     'vm/smoke-orphan-cleanup',
     // What it writes is what package-deb writes; it ends with programs of the system.

@@ -29,6 +29,17 @@ export const DOCKER_INFO = { Architecture: 'x86_64', ServerVersion: '28.0.0' };
 export const DOCKER_ARM_INFO = { Architecture: 'aarch64', ServerVersion: '1' };
 export const PODMAN_INFO = { host: { arch: 'amd64' }, version: { Version: '5.0.0' } };
 
+/** An engine in whose store there is nothing. */
+export const EMPTY_STORE: Readonly<Record<'docker' | 'podman', FakeEngine>> = {
+  docker: { cases: emptyStore(':') },
+  podman: { cases: emptyStore("echo '[]'") },
+};
+
+function emptyStore(nothing: string): FakeCase[] {
+  const lists = ['image', 'container', 'volume'].map((kind) => ({ args: [kind, 'ls'], script: nothing }));
+  return [...lists, { args: ['container', 'inspect'], script: 'echo "Error: No such container" >&2; exit 1' }];
+}
+
 /** Adds a program that behaves as docker or podman does. */
 export function addEngine(tools: FakeTools, program: 'docker' | 'podman', engine: FakeEngine = {}): void {
   const own = 'info' in engine ? engine.info : { docker: DOCKER_INFO, podman: PODMAN_INFO }[program];

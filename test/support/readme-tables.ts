@@ -19,6 +19,8 @@ const SHORT_NAMES: Readonly<Record<string, string>> = {
   'docker-build-ci': 'CI image',
   'docker-publish-multiarch': 'publish',
   'e2e-gpu-build-images': 'workloads',
+  'docker-cleanup': 'clean-up',
+  'keycloak-dev': 'Keycloak',
   'vm/build-supervisor-bundle': 'vm bundle',
   'vm/vm-setup': 'vm setup',
   'vm/download-kernel-runtime': 'vm download',

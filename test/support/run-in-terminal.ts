@@ -5,6 +5,7 @@
 import { spawn } from 'node:child_process';
 import { shellQuote } from '../../lib/process/command.ts';
 import { findProgram } from '../../lib/process/which.ts';
+import { verifyPrivateEngines } from './private-engines.ts';
 
 /** Why no terminal can be made here; `undefined` where one can. The `script` of macOS takes other options. */
 export const noTerminal =
@@ -29,8 +30,11 @@ export function runInTerminal(
   argv: readonly string[],
   options: InTerminal,
 ): Promise<{ status: number; screen: string }> {
+  verifyPrivateEngines(argv, options.env);
   const command = `exec ${argv.map(shellQuote).join(' ')}`;
-  const child = spawn('script', ['--quiet', '--return', '--flush', '--command', command, '/dev/null'], {
+  // The PATH of the program may have nothing but fakes.
+  const script = findProgram('script', process.env) ?? 'script';
+  const child = spawn(script, ['--quiet', '--return', '--flush', '--command', command, '/dev/null'], {
     cwd: options.cwd,
     env: { ...options.env, SHELL: '/bin/bash' },
     stdio: ['pipe', 'pipe', 'inherit'],

@@ -5,6 +5,8 @@
 import { dirname, join } from 'node:path';
 import { runProcess, SUITE_ROOT, type TaskResult } from './run-task.ts';
 
+const BIN = join(SUITE_ROOT, 'node_modules/.bin');
+
 /**
  * Runs mise with nobody's configuration but this suite's. Without a network it cannot install its tools; the tasks need
  * only Node, which is on PATH.
@@ -16,11 +18,15 @@ export function runMise(
   cwd: string,
   extra: Readonly<Record<string, string>>,
 ): Promise<TaskResult> {
-  const bin = join(SUITE_ROOT, 'node_modules/.bin');
+  return runProcess(join(BIN, 'mise'), args, { cwd, env: miseEnvironment(extra) });
+}
+
+/** The environment in which mise has no configuration but this suite's. */
+export function miseEnvironment(extra: Readonly<Record<string, string>>): Record<string, string> {
   const home = extra.HOME ?? '/nowhere';
-  const env = {
+  return {
     ...extra,
-    PATH: `${extra.PATH ?? ''}:${bin}:${dirname(process.execPath)}:/usr/bin:/bin`,
+    PATH: `${extra.PATH ?? ''}:${BIN}:${dirname(process.execPath)}:/usr/bin:/bin`,
     MISE_TRUSTED_CONFIG_PATHS: SUITE_ROOT,
     MISE_TASK_RUN_AUTO_INSTALL: 'false',
     MISE_OFFLINE: '1',
@@ -29,5 +35,4 @@ export function runMise(
     MISE_CACHE_DIR: join(home, 'mise-cache'),
     MISE_CONFIG_DIR: join(home, 'mise-config'),
   };
-  return runProcess(join(bin, 'mise'), args, { cwd, env });
 }

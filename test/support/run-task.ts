@@ -4,6 +4,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
+import { verifyPrivateEngines } from './private-engines.ts';
 
 export const SUITE_ROOT = join(import.meta.dirname, '..', '..');
 /** Keeps Node's compile cache between the many starts of a test run. */
@@ -54,6 +55,7 @@ export function runTaskFile(name: string, args: readonly string[], options: Task
 /** Runs a program and gives how it ended. */
 export async function runProcess(program: string, args: readonly string[], options: TaskOptions): Promise<TaskResult> {
   const [first = '', ...rest] = [...(options.through ?? []), program, ...args];
+  verifyPrivateEngines([first, ...rest], options.env);
   const child = spawn(first, rest, {
     cwd: options.cwd,
     env: { NODE_COMPILE_CACHE: COMPILE_CACHE, ...options.env },

@@ -25,6 +25,7 @@ const ALLOWED_MODULES = [
     'net',
     'os',
     'path',
+    'readline/promises',
     'stream',
     'stream/consumers',
     'timers/promises',

@@ -101,6 +101,7 @@ export const SYSTEM_PROGRAMS = [
   'mise',
   'mkfifo',
   'mmdebstrap',
+  'nsenter',
   'podman',
   'prlimit',
   'ps',

@@ -50,7 +50,8 @@ test('a help text, whole', () => {
     Environment:
       OPENSHELL_SANDBOX_PROXY_CONNECT_BY_HOSTNAME
                                           True or false; anything else is refused.
-      IMAGE_TAG                           Tag; for a publish the main one (default: dev).
+      IMAGE_TAG                           Tag; for a publish the main one; a clean-up keeps it (default:
+                                          dev).
       DOCKER_PUSH                         Push what is built (default: no).
       SUPERVISOR_LIBC                     C library of release supervisors; glibc-static only natively
                                           (musl, glibc-static) (default: musl; the VM's supervisor is

@@ -8,6 +8,7 @@ describe('which engine', () => {
   test.each<[string, Record<string, string>, string | undefined, readonly string[] | RegExp]>([
     ['explicit', { CONTAINER_ENGINE: 'Docker' }, undefined, ['docker']],
     ['e2e', { OPENSHELL_E2E_DRIVER: 'PODMAN' }, undefined, ['podman']],
+    ['an alias that is not that of the task', { CONTAINER_RUNTIME: 'docker' }, undefined, ['podman', 'docker']],
     ['another driver needs no engine', { OPENSHELL_E2E_DRIVER: 'vm' }, undefined, ['podman', 'docker']],
     ['k3d', { CONTAINER_ENGINE_TARGET: 'local-k8s-cluster' }, 'k3d-dev', ['docker']],
     [
@@ -85,5 +86,23 @@ describe('which engine', () => {
     const choice = chooseEngine(env, probe);
     if (expected instanceof RegExp) await expect(choice).rejects.toThrow(expected);
     else expect((await choice).candidates).toEqual(expected);
+  });
+});
+
+describe('KCD-1: the alias of a task', () => {
+  const choose = (env: Record<string, string>) =>
+    chooseEngine(env, async () => ({ ok: false, reason: 'none' }), 'CONTAINER_RUNTIME');
+
+  test('counts as CONTAINER_ENGINE does, and may not contradict it', async () => {
+    expect(await choose({ CONTAINER_RUNTIME: 'Podman' })).toEqual({
+      candidates: ['podman'],
+      reason: 'CONTAINER_RUNTIME',
+    });
+    expect((await choose({ CONTAINER_ENGINE: 'docker', CONTAINER_RUNTIME: 'docker' })).reason).toBe('CONTAINER_ENGINE');
+    expect((await choose({ CONTAINER_ENGINE: 'docker', CONTAINER_RUNTIME: '' })).candidates).toEqual(['docker']);
+    await expect(choose({ CONTAINER_ENGINE: 'docker', CONTAINER_RUNTIME: 'podman' })).rejects.toThrow(
+      'CONTAINER_ENGINE asks for docker, but CONTAINER_RUNTIME asks for podman',
+    );
+    await expect(choose({ CONTAINER_RUNTIME: 'lima' })).rejects.toThrow("CONTAINER_RUNTIME is 'lima'; allowed are");
   });
 });

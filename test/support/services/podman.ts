@@ -47,7 +47,11 @@ export function makePodmanHome(insecure: readonly string[] = []): PodmanHome {
       registry: insecure.map((location) => ({ location, insecure: true })),
     }),
     // Crun, which podman takes where it is installed, does not run under the cgroups of every test machine.
-    CONTAINERS_CONF: write('containers.toml', { engine: { tmp_dir: join(directory, 'tmp'), runtime: 'runc' } }),
+    CONTAINERS_CONF: write('containers.toml', {
+      // Nobody may raise the limits of a test machine.
+      containers: { default_ulimits: ['nofile=1024:1024', 'nproc=1024:1024'] },
+      engine: { tmp_dir: join(directory, 'tmp'), runtime: 'runc' },
+    }),
     REGISTRY_AUTH_FILE: join(directory, 'auth.json'),
   };
   let isThere = true;

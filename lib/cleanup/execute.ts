@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** Cleaning an engine up: everything is probed first, then the user is asked, and only then is anything removed. */
+
+import type { RunnerContext } from '../build-env.ts';
+import { canConfirm, confirm } from '../cli/confirm.ts';
+import { detectEngine } from '../engine/detect.ts';
+import { failure, oneLine, usageError } from '../errors.ts';
+import { argvText, type Command, cmd, echoText } from '../process/command.ts';
+import { type CleanupFlags, resolveCleanupConfig } from './config.ts';
+import { takeInventory } from './inventory.ts';
+import { planCleanup, type Verdict } from './plan.ts';
+import { amountText, keptLines } from './report.ts';
+
+/** A removal may wait for another one, and disks may be slow. */
+const REMOVAL_TIMEOUT_MS = 600_000;
+
+/**
+ * Removes what is stale, or prints the plan.
+ * @throws TaskError: 2 before anything is removed, 1 where the user says no or something cannot be removed
+ */
+export async function cleanUpEngine(ctx: RunnerContext, flags: CleanupFlags): Promise<void> {
+  const { env, runner, startDirectory: cwd, terminal } = ctx;
+  const config = resolveCleanupConfig(flags, env);
+  const asks = !flags.yes && !flags.force;
+  if (asks && !flags['dry-run'] && !canConfirm(terminal)) {
+    throw usageError('there is no terminal to ask at before something is removed; look at --dry-run, then give --yes');
+  }
+  const engine = await detectEngine(ctx, cwd);
+  const { info, program, record } = engine;
+  const verdicts = planCleanup(await takeInventory(ctx, engine, config.hasVolumes), config, record.name);
+  const removals = verdicts.filter(({ kept }) => kept === undefined);
+  const steps = removals.map((removal) => {
+    // Docker's own builder, whichever the user has chosen: that may be on another machine.
+    const env = removal.kind === 'build cache' ? { BUILDX_BUILDER: 'default' } : {};
+    return { removal, command: cmd({ cwd, env })`${[program, ...removal.args]}` };
+  });
+  const lines = [...steps.map(({ command }) => runner.describe(command)), ...keptLines(verdicts, config)];
+  if (flags['dry-run']) return terminal.result(...lines);
+  for (const line of lines) terminal.say(line);
+  const place = `${record.name}${info.storage === undefined ? '' : ` (${info.storage})`}`;
+  if (steps.length > 0 && asks && !(await confirm(ctx, `Remove ${amountText(removals)} from ${place}?`))) {
+    throw failure('not confirmed; nothing was removed');
+  }
+  const failed = await removeAll(ctx, steps);
+  const removed = amountText(removals.filter((removal) => !failed.has(removal)));
+  terminal.result(`removed ${removed}; kept ${verdicts.length - removals.length}; failed ${failed.size}`);
+  if (failed.size > 0) throw failure(`${failed.size} of ${steps.length} could not be removed; see the warnings`);
+}
+
+/** Removes one after the other; what has come into use by now the engine refuses. */
+async function removeAll(
+  { runner, terminal }: RunnerContext,
+  steps: readonly { readonly removal: Verdict; readonly command: Command }[],
+): Promise<ReadonlySet<Verdict>> {
+  const failed = new Set<Verdict>();
+  for (const { command, removal } of steps) {
+    terminal.echo(echoText(command));
+    const result = await runner.probe(command, REMOVAL_TIMEOUT_MS);
+    if (result.ok) continue;
+    terminal.warn(`${argvText(command)} failed: ${oneLine(result.reason)}`);
+    failed.add(removal);
+  }
+  return failed;
+}

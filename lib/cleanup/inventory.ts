@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** What an engine has and what its containers use. Where one query fails nothing is known, and nothing is removed. */
+
+import { basename } from 'node:path';
+import type { RunnerContext } from '../build-env.ts';
+import { Problems } from '../cli/problems.ts';
+import { probeCommand } from '../engine/detect.ts';
+import type { Engine, EngineName } from '../engine/types.ts';
+import { oneLine, shown, usageError } from '../errors.ts';
+import { isTable, parseJson } from '../fs/parse-json.ts';
+import { COMPONENTS } from '../product.ts';
+import { hasOwnLabel, isOwnImage } from './names.ts';
+
+const QUERY_TIMEOUT_MS = 120_000;
+/** As many ids fit into one command. */
+const BATCH = 500;
+
+export interface Image {
+  readonly id: string;
+  /** Its references; empty for one that has lost its name to another image. */
+  readonly names: readonly string[];
+  /** With what it shares with other images. */
+  readonly bytes: number;
+  /** Whether it is OpenShell's by what is in it, which counts where it has no name. */
+  readonly isOwn: boolean;
+}
+
+export interface Inventory {
+  readonly images: readonly Image[];
+  /** The ids and names of the images that containers were created from, running or not. */
+  readonly used: readonly string[];
+  /** Empty where they do not matter. */
+  readonly volumes: readonly { readonly name: string; readonly labels: readonly string[]; readonly isUsed: boolean }[];
+}
+
+type Table = Readonly<Record<string, unknown>>;
+
+/** How each engine lists. Podman cannot inspect images of other platforms, nor containers of buildah's. */
+const LISTING: Readonly<Record<EngineName, { readonly output: readonly string[]; readonly containers: string[] }>> = {
+  docker: { output: ['--quiet'], containers: ['--no-trunc', '--all'] },
+  podman: { output: ['--format', 'json'], containers: ['--no-trunc', '--all', '--external'] },
+};
+
+/**
+ * Asks for everything at once.
+ * @throws usageError where a query fails, after a line for each that does
+ */
+export async function takeInventory(ctx: RunnerContext, engine: Engine, hasVolumes: boolean): Promise<Inventory> {
+  const problems = new Problems();
+  const list = (kind: string, ...options: readonly string[]) =>
+    problems.attemptAsync(() => tablesOf(ctx, engine, kind, options));
+  const [images, containers, volumes, unused] = await Promise.all([
+    list('image', '--no-trunc'),
+    list('container', ...LISTING[engine.record.name].containers),
+    hasVolumes ? list('volume') : undefined,
+    hasVolumes ? list('volume', '--filter', 'dangling=true') : undefined,
+  ]);
+  const used = problems.attempt(() => containers?.flatMap(usedBy));
+  problems.throwIfAny(ctx.terminal);
+  const free = new Set(unused?.map(({ Name }) => Name));
+  return {
+    // Podman lists an image once for each of its names, and all of them each time.
+    images: [...new Map(images?.map(imageOf).map((image) => [image.id, image])).values()],
+    used: used ?? [],
+    volumes: (volumes ?? []).map(({ Labels, Name }) => {
+      return { name: String(Name), labels: keysOf(Labels), isUsed: !free.has(Name) };
+    }),
+  };
+}
+
+async function tablesOf(
+  { runner, startDirectory }: RunnerContext,
+  { program, record }: Engine,
+  kind: string,
+  options: readonly string[],
+): Promise<Table[]> {
+  const { output } = LISTING[record.name];
+  const refused = (verb: string, why: string) =>
+    usageError(`${program} ${kind} ${verb} ${why}, so nothing is removed; find out why, and try again`);
+  const ask = async (verb: string, args: readonly string[]) => {
+    const result = await runner.probe(probeCommand([program, kind, verb, ...args], startDirectory), QUERY_TIMEOUT_MS);
+    if (result.ok) return result.output;
+    throw refused(verb, `failed (${oneLine(result.reason)})`);
+  };
+  const tables = async (verb: string, args: readonly string[]) => {
+    const text = await ask(verb, args);
+    const parsed = parseJson(text);
+    if (Array.isArray(parsed) && parsed.every(isTable)) return parsed;
+    throw refused(verb, `gave ${shown(text)}, which is not a list`);
+  };
+  if (output.includes('json')) return tables('ls', [...options, ...output]);
+  const ids = [...new Set((await ask('ls', [...options, ...output])).split('\n'))].filter((id) => id !== '');
+  const starts = ids.flatMap((_, index) => (index % BATCH === 0 ? [index] : []));
+  const found = await Promise.all(starts.map((at) => tables('inspect', ids.slice(at, at + BATCH))));
+  return found.flat();
+}
+
+/** @throws usageError where it is not known, because then any image may be in use */
+function usedBy({ Config, Image: image, ImageID }: Table): string[] {
+  const [id, name] = ImageID === undefined ? [image, isTable(Config) ? Config.Image : undefined] : [ImageID, image];
+  if (typeof id === 'string') return [plainId(id), ...textsIn([name])];
+  throw usageError('a container does not say which image it uses, so nothing is removed; update the engine');
+}
+
+/** An image as docker inspects it, or as podman lists it; podman also tells the names that an image has lost. */
+function imageOf({ Config, History, Id, Labels, Names, RepoDigests, RepoTags, Size }: Table): Image {
+  const config = isTable(Config) ? Config : {};
+  const [program = ''] = textsIn(config.Entrypoint);
+  const isProgram = Object.values(COMPONENTS).some(({ binary }) => basename(program) === binary);
+  const lost = textsIn(History);
+  // A name with a digest alone goes with the last tag of its repository.
+  const [names = []] = [Names, RepoTags, RepoDigests].map(textsIn).filter(({ length }) => length > 0);
+  const hasLabel = hasOwnLabel([...keysOf(Labels), ...keysOf(config.Labels)]);
+  const isOwn = hasLabel || isProgram || (lost.length > 0 && lost.every(isOwnImage));
+  return { id: plainId(String(Id)), names, bytes: typeof Size === 'number' ? Size : 0, isOwn };
+}
+
+/** Docker writes `<none>` where there is nothing. */
+function textsIn(value: unknown): string[] {
+  const list = Array.isArray(value) ? value : [];
+  return list.filter((one) => typeof one === 'string').filter((one) => !one.startsWith('<none>'));
+}
+
+function keysOf(labels: unknown): string[] {
+  return isTable(labels) ? Object.keys(labels) : [];
+}
+
+function plainId(id: string): string {
+  return id.replace(/^sha256:/, '');
+}

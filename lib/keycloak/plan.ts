@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** The container of Keycloak, pure: the engine's arguments for it, what the engine says of it, and how it is used. */
+
+import { isTable, parseJson } from '../fs/parse-json.ts';
+import { joinFields } from '../image/comma-fields.ts';
+
+export const CONTAINER = 'openshell-keycloak';
+const IMAGE = 'quay.io/keycloak/keycloak:24.0';
+const IMPORTED = '/opt/keycloak/data/import/realm.json';
+const REALM = '/realms/openshell';
+/** What clients read first, and what responds once the realm is imported. */
+export const DISCOVERY = `${REALM}/.well-known/openid-configuration`;
+const PORT_OPTION = '--http-port=';
+
+/** The arguments of the engine's program for the container. */
+export const ARGUMENTS = {
+  inspect: ['container', 'inspect', CONTAINER],
+  stop: ['container', 'stop', CONTAINER],
+  remove: ['container', 'rm', '--force', '--volumes', CONTAINER],
+  logs: ['container', 'logs', '--tail', '30', CONTAINER],
+} as const;
+
+/**
+ * The arguments that start it, for this machine alone: everybody knows the password of its administrator.
+ * @param realm the file for the engine
+ * @param job the container of a CI job, whose network it shares; `undefined` on a machine of its own
+ */
+export function runArguments(port: number, realm: string, job: string | undefined): string[] {
+  const admin = ['--env', 'KEYCLOAK_ADMIN=admin', '--env', 'KEYCLOAK_ADMIN_PASSWORD=admin'];
+  const start = ['run', '--detach', '--name', CONTAINER];
+  if (job === undefined) {
+    const place = ['--publish', `127.0.0.1:${port}:8080`, '--volume', `${realm}:${IMPORTED}:ro,z`];
+    return [...start, ...place, ...admin, IMAGE, 'start-dev', '--import-realm'];
+  }
+  const network = ['--network', `container:${job}`, '--cap-drop', 'ALL', '--security-opt', 'no-new-privileges'];
+  // Unlike a volume, a mount whose source is not there fails.
+  const mount = ['--mount', joinFields(['type=bind', `src=${realm}`, `dst=${IMPORTED}`, 'readonly'])];
+  const listen = ['--http-host=127.0.0.1', `${PORT_OPTION}${port}`];
+  return [...start, ...network, ...mount, ...admin, IMAGE, 'start-dev', ...listen, '--import-realm'];
+}
+
+export interface Container {
+  readonly isRunning: boolean;
+  readonly exitCode: unknown;
+  /** Where it is reached; 0 where it publishes nothing. */
+  readonly port: number;
+}
+
+/** Reads the output of `container inspect`; `undefined` for text that is something else. */
+export function readContainer(text: string): Container | undefined {
+  const list = parseJson(text);
+  const [found] = Array.isArray(list) ? list.filter(isTable) : [];
+  if (found === undefined || !isTable(found.State)) return undefined;
+  const ports =
+    isTable(found.HostConfig) && isTable(found.HostConfig.PortBindings) ? found.HostConfig.PortBindings : {};
+  const [published] = Object.values(ports).flat().filter(isTable);
+  const option = [found.Args].flat().find((one) => String(one).startsWith(PORT_OPTION));
+  const port = Number(published?.HostPort ?? String(option).slice(PORT_OPTION.length)) || 0;
+  return { isRunning: found.State.Running === true, exitCode: found.State.ExitCode, port };
+}
+
+export function infoLines(port: number): string[] {
+  const server = `http://localhost:${port}`;
+  const form = 'grant_type=password&client_id=openshell-cli&username=admin@test&password=admin';
+  return [
+    `Issuer URL:    ${server}${REALM}`,
+    `Discovery:     ${server}${DISCOVERY}`,
+    `Admin console: ${server}/admin (admin/admin)`,
+    'Users:         admin@test/admin (openshell-admin), user@test/user and user-b@test/user-b (openshell-user)',
+    `Get a token:   curl -s ${server}${REALM}/protocol/openid-connect/token -d '${form}' | jq -r .access_token`,
+  ];
+}
