@@ -122,6 +122,13 @@ export function machineErrorText(error: unknown): string | undefined {
   return oneLine(`${places.join(' -> ') || `a call of ${syscall}`}: ${said}`);
 }
 
+/** The package whose absence an error tells, such as `zx`; `undefined` for any other error, a missing file of ours too. */
+export function missingPackage(error: unknown): string | undefined {
+  const { code, message } = (error ?? {}) as NodeJS.ErrnoException;
+  if (code !== 'MODULE_NOT_FOUND' && code !== 'ERR_MODULE_NOT_FOUND') return undefined;
+  return /^Cannot find (?:module|package) '([^'./][^'/]*)/.exec(message)?.[1];
+}
+
 /**
  * The error as one line: its message, then the messages of its causes, each once. Control characters are shown as
  * escapes, so that a hostile value cannot move the cursor or fake a second line.

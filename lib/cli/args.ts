@@ -7,9 +7,16 @@
  * missing value, a value for a switch, stray arguments. Values stay the strings that were typed.
  */
 
-import minimist from 'minimist';
 import { shown, usageError } from '../errors.ts';
 import type { VariableName } from './variables.ts';
+
+/** Where the package is missing, whoever parses says so; an import of the module could only end with a stack. */
+const minimist = await import('minimist').then(
+  (loaded) => loaded.default,
+  (error: unknown) => () => {
+    throw error;
+  },
+);
 
 /** A flag: a switch where `value` is absent, else a flag that takes a value. */
 export interface FlagSpec {

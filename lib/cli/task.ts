@@ -6,18 +6,21 @@ import { realpathSync } from 'node:fs';
 import { enableCompileCache } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { SUITE_ROOT } from '../checkout.ts';
 import {
   describeError,
   EXIT,
   errnoOf,
   InterruptedError,
   machineErrorText,
+  missingPackage,
   oneLine,
   shown,
   TaskError,
   usageError,
 } from '../errors.ts';
 import { isOfOther } from '../fs/ownership.ts';
+import { shellQuote } from '../process/command.ts';
 import { isHangupIgnored } from '../process/hangup.ts';
 import { Signals } from '../process/signals.ts';
 import { type Arguments, type Declaration, parseArguments } from './args.ts';
@@ -66,13 +69,23 @@ export async function runTask<const D extends Declaration>(
     if (args.help) out.write(helpText(declaration));
     else process.exitCode = await runBody(terminal, declaration, args, body);
     await settled(out, err);
-  } catch (error) {
+  } catch (caught) {
+    const error = missingDependency(caught) ?? caught;
     process.exitCode = error instanceof TaskError ? error.exitCode : EXIT.failed;
     await report([terminal, err], [new Terminal(out, out, process.env), out], error);
     // The event loop ends by itself where it can: process.exit() sometimes hangs, because a thread that waits for a
     // garbage collection is waited for (nodejs/node#54918).
     if (error instanceof InterruptedError) setTimeout(() => process.exit(), LINGER_MS).unref();
   }
+}
+
+/** A clone without its packages is not a fault of the tasks. */
+function missingDependency(error: unknown): TaskError | undefined {
+  const name = missingPackage(error);
+  if (name === undefined) return undefined;
+  return usageError(
+    `the tasks' dependencies are missing (${name}); run: npm ci --omit=dev --prefix ${shellQuote(SUITE_ROOT)}`,
+  );
 }
 
 async function runBody<D extends Declaration>(

@@ -5,7 +5,7 @@
  * that has the file open, and holds across pid namespaces and containers of one host. Node has no call for it.
  */
 
-import { errnoOf, usageError } from '../errors.ts';
+import { errnoOf, missingPackage, usageError } from '../errors.ts';
 
 /**
  * Takes the lock of an open file, or gives up at once.
@@ -36,6 +36,7 @@ async function load(): Promise<typeof import('fs-ext-extra-prebuilt')> {
   try {
     return await import('fs-ext-extra-prebuilt');
   } catch (cause) {
+    if (missingPackage(cause) !== undefined) throw cause;
     throw usageError('files cannot be locked here; take Node 24, or run: npm rebuild fs-ext-extra-prebuilt', { cause });
   }
 }

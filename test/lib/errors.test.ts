@@ -10,6 +10,7 @@ import {
   failure,
   InterruptedError,
   machineErrorText,
+  missingPackage,
   naming,
   oneLine,
   shown,
@@ -185,6 +186,16 @@ describe('an error as one line', () => {
       }),
     );
   });
+});
+
+test('only a package that is missing is one, and no file of ours', () => {
+  // What Node itself says; vitest would say it in its own words.
+  const said = (code: string, message: string) => missingPackage(Object.assign(new Error(message), { code }));
+  expect(said('ERR_MODULE_NOT_FOUND', "Cannot find package 'smol-toml' imported from /a/lib/x.ts")).toBe('smol-toml');
+  expect(said('MODULE_NOT_FOUND', "Cannot find module 'zx/core'\nRequire stack:\n- /a/lib/x.ts")).toBe('zx');
+  expect(said('MODULE_NOT_FOUND', "Cannot find module './x.node'\nRequire stack:")).toBeUndefined();
+  expect(said('ERR_MODULE_NOT_FOUND', "Cannot find module '/a/lib/y.ts' imported from /a/x.ts")).toBeUndefined();
+  expect(said('ENOENT', "Cannot find package 'zx'")).toBeUndefined();
 });
 
 test('a value in an error is quoted, on one line, and cut when it is very long', () => {

@@ -6,7 +6,7 @@ import { filesBelow, type Import, importsOf } from './source.ts';
 
 const RUNNER = 'lib/build-env.ts';
 /** Packages that cost a start some milliseconds and that many runs do not need; the last is missing on odd systems. */
-const DEFERRED_PACKAGES = ['zx/core', 'smol-toml', 'fs-ext-extra-prebuilt', 'tar', 'node:http'];
+const DEFERRED_PACKAGES = ['minimist', 'zx/core', 'smol-toml', 'fs-ext-extra-prebuilt', 'tar', 'node:http'];
 
 /** Circles of imports, each once; an import of types closes a circle too. */
 export function checkCircles(root: string): string[] {
