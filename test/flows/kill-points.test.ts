@@ -26,7 +26,7 @@ const UNREAD = /\.tmp$|\/(image-context\/|openshell-publish-)|\/\.[\w-]+\.(new|o
 
 test('every task that writes has a scene', () => {
   const readers = [
-    ...['gateway', 'sandbox', 'verify-glibc-symbols', 'verify-static-binary', 'vm/build-libkrun-macos'],
+    ...['doctor', 'gateway', 'sandbox', 'verify-glibc-symbols', 'verify-static-binary', 'vm/build-libkrun-macos'],
     // What it writes is for one run only.
     'vm/smoke-orphan-cleanup',
   ];

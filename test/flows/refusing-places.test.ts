@@ -49,7 +49,7 @@ const PACKAGE = [
 const STAMPED = { OPENSHELL_CARGO_VERSION: '1.2.3' };
 /** The task for macOS does, there; the smoke test has a new directory for each run, and says what is wrong with TMPDIR. */
 const WRITES_NOTHING = [
-  ...['docker-build-ci', 'sandbox', 'verify-glibc-symbols', 'verify-static-binary'],
+  ...['docker-build-ci', 'doctor', 'sandbox', 'verify-glibc-symbols', 'verify-static-binary'],
   ...['vm/build-libkrun-macos', 'vm/smoke-orphan-cleanup'],
 ];
 const CASES: Readonly<Record<string, Case>> = {
