@@ -12,7 +12,9 @@ await runTask(
   {
     name: 'tasks/doctor.ts',
     summary: 'Show what gateways and images need here, whether it is there, and what to do where it is not.',
-    positionals: { task: { help: 'Whether these can run.', count: 'any', choices: DOCTOR_TASKS } },
+    positionals: {
+      task: { help: 'Whether these can run; the variables that they read count.', count: 'any', choices: DOCTOR_TASKS },
+    },
     flags: {
       json: { help: 'Print one JSON object in place of the table.' },
       'dry-run': { help: 'The same: nothing but probes is ever started.' },

@@ -2,12 +2,12 @@
 
 /** The container engines: which one a gateway and an image build get and why, and whether each can be used. */
 
-import { detectEngine, findEngine, RECORDS, serverArch } from '../engine/detect.ts';
+import { MissingTool } from '../cargo/find-toolchain.ts';
+import { detectEngine, findEngine, serverArch } from '../engine/detect.ts';
 import { forLaunch } from '../engine/gateway-engine.ts';
 import { probeBuilder } from '../engine/inspect-builder.ts';
 import type { EngineName } from '../engine/types.ts';
 import { resolveBuilder } from '../image/config.ts';
-import { findProgram } from '../process/which.ts';
 import type { Check, Doctor, Finding } from './check.ts';
 
 const IMAGES = ['build:docker:supervisor', 'build:docker:gateway'];
@@ -42,9 +42,12 @@ export function engineChecks(doctor: Doctor): Check[] {
 
 /** Whether a gateway can use the engine; one that is not installed is missed only where it is named. */
 async function engineFinding({ ctx, host, root, tasks }: Doctor, name: EngineName): Promise<Finding> {
-  const isAbsent = RECORDS[name].programs.every((program) => findProgram(program, ctx.env) === undefined);
-  if (isAbsent && !tasks.includes(`gateway:${name}`)) return { note: 'not on PATH' };
   const choice = { candidates: [name], reason: `the driver is ${name}` };
-  const engine = await findEngine(ctx, root, choice, forLaunch(ctx, host.platform));
-  return `${engine.program} on ${engine.socket}, linux/${serverArch(engine)}`;
+  try {
+    const engine = await findEngine(ctx, root, choice, forLaunch(ctx, host.platform));
+    return `${engine.program} on ${engine.socket}, linux/${serverArch(engine)}`;
+  } catch (error) {
+    if (!(error instanceof MissingTool) || tasks.includes(`gateway:${name}`)) throw error;
+    return { note: 'not on PATH' };
+  }
 }

@@ -8,6 +8,7 @@ import { Terminal } from '../cli/terminal.ts';
 import { EXIT } from '../errors.ts';
 import { selectDriver } from '../gateway/select-driver.ts';
 import { type Machine, thisHost, thisMachine } from '../host.ts';
+import { findProgram } from '../process/which.ts';
 import { DOCTOR_MAIN_TASKS, DOCTOR_TASKS, type DoctorTask } from '../product.ts';
 import { type Doctor, lookAt } from './check.ts';
 import { engineChecks } from './engines.ts';
@@ -55,8 +56,9 @@ export async function doctor(
 
 async function rowsOf(subject: Doctor) {
   const { selection, tasks } = subject;
-  // Where none can be selected, fixing either of the two helps.
-  const selected = selection.then(({ driver }) => [driver]).catch(() => ['docker', 'podman'] as const);
+  // Where none can be selected, fixing either of those that are there helps.
+  const present = (['docker', 'podman'] as const).filter((name) => findProgram(name, subject.ctx.env) !== undefined);
+  const selected = selection.then(({ driver }) => [driver]).catch(() => present);
   const ofGateway = selected.then((drivers) => drivers.map((driver) => `gateway:${driver}`));
   const wanted = ofGateway.then((launches) => (tasks.includes('gateway') ? [...tasks, ...launches] : tasks));
   const gateways = async () => {

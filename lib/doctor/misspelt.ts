@@ -12,7 +12,7 @@ const SAME_LETTERS = 3;
 /** Each name with the nearest one that is read. */
 export function misspelt(names: readonly string[]): { readonly name: string; readonly meant: string }[] {
   return names
-    .filter((name) => !Object.hasOwn(VARIABLES, name))
+    .filter((name) => name.length > SAME_LETTERS && !Object.hasOwn(VARIABLES, name))
     .flatMap((name) => {
       const upper = name.toUpperCase();
       const alike = Object.keys(VARIABLES).filter((one) => one.startsWith(upper.slice(0, SAME_LETTERS)));

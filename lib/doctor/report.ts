@@ -9,7 +9,7 @@ import type { Verdict } from './verdicts.ts';
 
 const WORDS = { ok: 'ok  ', note: 'note', bad: 'BAD ' } as const;
 /** Texts are not broken into narrower columns. */
-const TEXT_WIDTH_MIN = 24;
+const TEXT_WIDTH_MIN = 20;
 
 /** Prints the rows below their groups; what is longer than the terminal is wide is continued below. */
 export function printTable(terminal: Terminal, rows: readonly Row[], verdicts: readonly Verdict[]): void {
