@@ -14,11 +14,11 @@ const TEXT_WIDTH_MIN = 20;
 /** Prints the rows below their groups; what is longer than the terminal is wide is continued below. */
 export function printTable(terminal: Terminal, rows: readonly Row[], verdicts: readonly Verdict[]): void {
   const all = [...rows, ...verdicts.map((verdict) => verdictRow(verdict, rows))];
-  const nameWidth = Math.max(...all.map(({ name }) => name.length));
-  const indent = ' '.repeat(WORDS.ok.length + nameWidth + 3);
-  const width = Math.max(TEXT_WIDTH_MIN, terminal.resultColumns - indent.length);
   for (const [index, { group, name, status, text }] of all.entries()) {
     if (group !== all[index - 1]?.group) terminal.marked('heading', group);
+    const nameWidth = Math.max(...all.filter((row) => row.group === group).map((row) => row.name.length));
+    const indent = ' '.repeat(WORDS.ok.length + nameWidth + 3);
+    const width = Math.max(TEXT_WIDTH_MIN, terminal.resultColumns - indent.length);
     const [first = '', ...rest] = Number.isFinite(width) ? wrap(text, width) : [text];
     terminal.marked(status, WORDS[status], ` ${name.padEnd(nameWidth)}  ${first}`);
     terminal.result(...rest.map((line) => `${indent}${line}`));

@@ -108,7 +108,8 @@ function limitsFinding({ ctx: { env }, machine, root }: Doctor): Finding {
     throw usageError(`a build gets ${given} open files and needs ${REQUIRED_MIN}; unset OPENSHELL_BUILD_NOFILE_GUARD`);
   }
   const source = nofileRequest(env).source ?? 'the default of the tasks';
-  const why = plan.kind === 'raise' ? `raised, ${source}` : 'as they are';
+  const why = plan.kind === 'raise' ? `raised: ${source}` : 'what Node has made of it';
   const text = (limit = Number.NaN) => (Number.isNaN(limit) ? 'unknown' : limit === Infinity ? 'unlimited' : limit);
-  return `a build gets ${text(given)} (${why}); soft limit of your shell ${text(machine.shellLimit)}, hard ${text(machine.limits.hard)}`;
+  const [soft, hard] = [text(machine.shellLimit), text(machine.limits.hard)];
+  return `a build gets ${text(given)} (${why}); your shell has ${soft}, and ${hard} at most`;
 }

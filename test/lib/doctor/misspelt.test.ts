@@ -34,7 +34,7 @@ test('names that are read, and those of other programs, are left alone', () => {
 });
 
 test('one slip in a name is found, wherever it is after the first letters', () => {
-  const names = Object.keys(VARIABLES).filter((name) => name.length > 5);
+  const names = Object.keys(VARIABLES).filter((name) => /^[A-Z_]{6,}$/.test(name));
   const slip = fc.tuple(fc.constantFrom(...names), fc.nat(), fc.constantFrom('drop', 'add', 'change', 'swap'));
   fc.assert(
     fc.property(slip, ([name, nat, kind]) => {

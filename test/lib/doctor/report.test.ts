@@ -30,10 +30,10 @@ describe('the table', () => {
     expect(table(false)).toBe(
       [
         'machine',
-        'ok   platform    linux',
+        'ok   platform  linux',
         'tools',
-        `BAD  zig         ${LONG}`,
-        'note mise        not on PATH',
+        `BAD  zig   ${LONG}`,
+        'note mise  not on PATH',
         'tasks',
         'BAD  gateway     see zig; another',
         'ok   gateway:vm  can run',
@@ -44,9 +44,9 @@ describe('the table', () => {
 
   test.each([60, 90, 40])('in %i columns no line is longer, and the text stays in its column', (columns) => {
     const lines = table(true, columns, { NO_COLOR: '1' }).split('\n');
-    const text = lines.filter((line) => line.startsWith('BAD  zig') || line.startsWith(' '.repeat(17)));
+    const text = lines.filter((line) => line.startsWith('BAD  zig') || line.startsWith(' '.repeat(11)));
     expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(columns);
-    expect(text.map((line) => line.slice(17)).join(' ')).toBe(LONG);
+    expect(text.map((line) => line.slice(11)).join(' ')).toBe(LONG);
   });
 
   test('in colour only the words of the statuses and the headings are coloured', () => {
