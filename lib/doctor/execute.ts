@@ -37,7 +37,8 @@ export async function doctor(
   // What a preflight prints is not shown, because its errors are.
   const quiet = { ...taskCtx, terminal: new Terminal(NOWHERE, NOWHERE, {}) };
   // A limit that refuses builds is a row, and not the result of every probe; a doctor downloads no tool chain.
-  const env = { ...taskCtx.env, OPENSHELL_BUILD_NOFILE_GUARD: 'off', RUSTUP_AUTO_INSTALL: '0' };
+  const own = { OPENSHELL_BUILD_NOFILE_GUARD: 'off', RUSTUP_AUTO_INSTALL: '0', RUST_BACKTRACE: '0' };
+  const env = { ...taskCtx.env, ...own };
   const runner = new ProbingRunner({ ...quiet, env }, { ...machine, invoker: taskCtx.runner.invoker });
   const ctx = { ...quiet, runner };
   const tasks = named.length === 0 ? DOCTOR_MAIN_TASKS : named;

@@ -27,10 +27,13 @@ export function printTable(terminal: Terminal, rows: readonly Row[], verdicts: r
 
 /** What another row says is not said again. */
 function verdictRow({ problems, task }: Verdict, rows: readonly Row[]): Row {
-  const seen = rows.filter(({ status, text }) => status !== 'ok' && problems.includes(text));
-  const unsaid = problems.filter((problem) => !seen.some(({ text }) => text === problem));
-  const see = seen.length === 0 ? [] : [`see ${seen.map(({ name }) => name).join(', ')}`];
-  const text = [...see, ...unsaid].join('; ') || 'can run';
+  const bad = [...rows.filter(({ status }) => status === 'bad'), ...rows.filter(({ status }) => status === 'note')];
+  const texts = problems.map((problem) => {
+    const saying = bad.filter(({ text }) => text === problem);
+    const row = saying.find(({ blocks }) => blocks.includes(task)) ?? saying[0];
+    return row === undefined ? problem : `see ${row.name}`;
+  });
+  const text = texts.join('; ') || 'can run';
   return { group: 'tasks', name: task, status: problems.length === 0 ? 'ok' : 'bad', text, blocks: [] };
 }
 

@@ -58,7 +58,7 @@ function asUser({ root }: Doctor, { env: base }: Toolchain) {
 async function versionOf({ ctx }: Doctor, command: Command): Promise<string> {
   const result = await ctx.runner.probe(command, VERSION_TIMEOUT_MS);
   if (result.ok) return oneLine(result.output) || 'unknown version';
-  throw usageError(`${argvText(command)} fails: ${oneLine(result.reason)}; install it again`);
+  throw usageError(`${argvText(command)} fails: ${oneLine(result.reason)}; correct that, or install it again`);
 }
 
 async function cargoFinding(doctor: Doctor, tools: Toolchain): Promise<Finding> {

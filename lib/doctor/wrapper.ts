@@ -37,7 +37,7 @@ export function wrapperFinding(
   if (pid === undefined) return `${wrapper}; no server of yours runs, the first build starts one`;
   const { soft = 0 } = limitsOfProcess(pid);
   const age = uptime() - Number(statOf(Number(pid))?.startTicks ?? 0) / TICKS_PER_SECOND;
-  const since = new Date(Date.now() - age * 1000).toLocaleString('en-CA', { hour12: false });
+  const since = new Date(Date.now() - age * 1000).toLocaleString('en-CA', { hourCycle: 'h23' });
   const server = `the server of ${wrapper} (pid ${pid}, since ${since}) may open ${soft} files`;
   if (soft >= REQUIRED_MIN) return server;
   const restart = `${limitPrefix(new Guard(env, machine).serverLimit)} ${wrapper} --start-server`;

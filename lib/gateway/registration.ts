@@ -84,8 +84,8 @@ export async function verifyNameFree({ configHome, name, nameSource, endpoint }:
     throw usageError(`${name} is registered for a remote gateway (${path}); set ${nameSource} to another name`);
   }
   if (other === undefined || other.origin === new URL(endpoint).origin) return;
-  if (!(await isListenedTo(other))) return;
-  const [host, port] = [hostOf(other), portOf(other)];
+  const [host, port] = addressOf(other);
+  if (!(await canConnect(host, port))) return;
   const isLocal = host === 'localhost' || host === '::1' || host.startsWith('127.');
   const owner = (isLocal ? portOwner(port) : undefined) ?? 'a program';
   throw usageError(
@@ -96,37 +96,25 @@ export async function verifyNameFree({ configHome, name, nameSource, endpoint }:
 
 const DEFAULT_PORTS: Readonly<Record<string, number>> = { 'http:': 80, 'https:': 443 };
 
-interface Entry {
-  readonly isRemote: boolean;
-  readonly url: URL | undefined;
+function addressOf(url: URL): [host: string, port: number] {
+  return [url.hostname.replace(/^\[(.*)\]$/, '$1'), Number(url.port || DEFAULT_PORTS[url.protocol])];
 }
 
-/** The registered gateways by their names, with whether each responds; whether a remote one does is not tried. */
-export async function registeredGateways(home: string) {
-  const names = namesIn(dirname(dirname(metadataPath(home, 'x')))).sort();
-  const isActive = (name: string) => textIn(activePath(home))?.trim() === name;
-  const look = async (name: string) => {
-    const entry = registered(metadataPath(home, name));
-    const responds = entry.isRemote || entry.url === undefined ? undefined : await isListenedTo(entry.url);
-    return { name, url: entry.url, isRemote: entry.isRemote, isActive: isActive(name), responds };
-  };
-  return Promise.all(names.map(look));
-}
-
-function hostOf({ hostname }: URL): string {
-  return hostname.replace(/^\[(.*)\]$/, '$1');
-}
-
-function portOf({ port, protocol }: URL): number {
-  return Number(port || DEFAULT_PORTS[protocol]);
-}
-
-function isListenedTo(url: URL): Promise<boolean> {
-  return canConnect(hostOf(url), portOf(url));
+/** Each registered gateway, and whether it responds, which is not tried of a remote one. */
+export function registeredGateways(home: string) {
+  const names = namesIn(dirname(dirname(metadataPath(home, '-')))).sort();
+  const active = textIn(activePath(home))?.trim();
+  return Promise.all(
+    names.map(async (name) => {
+      const { isRemote, url } = registered(metadataPath(home, name));
+      const responds = url !== undefined && !isRemote && (await canConnect(...addressOf(url)));
+      return { name, url, isRemote, isActive: name === active, responds };
+    }),
+  );
 }
 
 /** What an entry says that can be read: its endpoint, and whether that is on another machine. */
-function registered(path: string): Entry {
+function registered(path: string): { readonly isRemote: boolean; readonly url: URL | undefined } {
   // Whatever else is there, a FIFO for example, is not read.
   const text = statSync(path, { throwIfNoEntry: false })?.isFile() === true ? textIn(path) : undefined;
   const { gateway_endpoint: endpoint, is_remote: isRemote } = parseTable(text ?? '') ?? {};

@@ -5,10 +5,13 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { doctor } from '../../lib/doctor/execute.ts';
 import { metadataPath } from '../../lib/gateway/registration.ts';
+import type { Machine } from '../../lib/host.ts';
 import { BROKEN, IMAGES, wellLaunch } from '../support/broken-machines.ts';
 import { FakeLaunch } from '../support/fake-launch.ts';
 import { freePort } from '../support/free-port.ts';
+import { inProcess, MACHINE } from '../support/in-process.ts';
 import { listen } from '../support/listener.ts';
 import { requireTools } from '../support/real-tools.ts';
 import type { TaskOptions } from '../support/run-task.ts';
@@ -84,6 +87,51 @@ describe('a machine', tools.options, () => {
     expect(stdout).toMatch(/^BAD {2}C compiler +cc is not on PATH; run: apt-get install gcc libc6-dev .*$/m);
     expect(stdout).toMatch(/^BAD {2}build:docker:gateway +see C compiler$/m);
     expect(stdout).not.toContain('\u001b');
+  });
+});
+
+describe('the open files of a build, on other machines', tools.options, () => {
+  const rowOn = async (facts: Partial<Machine>, extra: Record<string, string> = {}) => {
+    const launch = wellLaunch();
+    const env = await launch.launchEnv({ OPENSHELL_VM_DRIVER_STATE_ROOT: join(launch.tools.directory, 's'), ...extra });
+    const machine = { ...MACHINE, ...facts };
+    const ctx = inProcess(launch.tools, env, launch.root, { ...facts, limits: MACHINE.limits });
+    await doctor(ctx, ['gateway:docker'], true, machine);
+    const report = JSON.parse(ctx.screen.stdout()) as Report;
+    expect(Object.keys(badRows(report)).filter((name) => name !== 'open files')).toEqual([]);
+    return report.rows.find(({ name }) => name === 'open files')?.text;
+  };
+  const mac = (soft: number, hard = Number.POSITIVE_INFINITY) =>
+    ({ platform: 'darwin', limits: { soft, hard }, shellLimit: undefined }) as const;
+
+  test.each([
+    [
+      'raised',
+      mac(256),
+      {},
+      /^a build gets 8192 \(raised: the default of the tasks\); your shell has unknown, and unlimited at most$/,
+    ],
+    [
+      'raised to the wish',
+      mac(256),
+      { OPENSHELL_BUILD_NOFILE_LIMIT: '4096' },
+      /^a build gets 4096 \(raised: OPENSHELL_BUILD_NOFILE_LIMIT\)/,
+    ],
+    ['enough', mac(10_240), {}, /^a build gets 10240 \(what Node has made of it\)/],
+    [
+      'refused',
+      mac(256, 512),
+      {},
+      /^the hard limit of open files is 512, .*run: sudo launchctl limit maxfiles 8192 unlimited/,
+    ],
+    [
+      'turned off',
+      mac(256),
+      { OPENSHELL_BUILD_NOFILE_GUARD: 'off' },
+      /^a build gets 256 open files and needs 1024; unset OPENSHELL_BUILD_NOFILE_GUARD$/,
+    ],
+  ])('%s', async (_, facts, extra, text) => {
+    expect(await rowOn(facts, extra)).toMatch(text);
   });
 });
 
