@@ -14,7 +14,7 @@ import type { Check, Doctor, Finding } from './check.ts';
 import { misspelt } from './misspelt.ts';
 
 const GB = 1e9;
-/** Below these a first build of OpenShell may not end. */
+/** Below these a first build of OpenShell, which takes 8 GB on disk, may not end. */
 const DISK_LOW = 10 * GB;
 const MEMORY_LOW = 2 * GB;
 

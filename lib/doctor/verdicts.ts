@@ -4,6 +4,7 @@
 
 import type { RunnerContext } from '../build-env.ts';
 import { PreflightError } from '../cli/problems.ts';
+import type { LaunchEngine } from '../engine/types.ts';
 import { DRIVERS } from '../gateway/drivers/index.ts';
 import type { DriverName } from '../gateway/drivers/names.ts';
 import { LOOKING, launchContext, planLaunch } from '../gateway/execute.ts';
@@ -18,18 +19,17 @@ export interface Verdict {
   readonly problems: readonly string[];
 }
 
+function launchWith({ driver, engine }: { readonly driver: DriverName; readonly engine?: LaunchEngine }) {
+  return (ctx: RunnerContext) => planLaunch(launchContext(ctx, LOOKING, engine), DRIVERS[driver]);
+}
+
 type Plan = (ctx: RunnerContext, selection: Doctor['selection']) => Promise<unknown>;
 
-const launchWith =
-  (driver: DriverName): Plan =>
-  (ctx) =>
-    planLaunch(launchContext(ctx, LOOKING), DRIVERS[driver]);
-
 const PLANS: Readonly<Record<DoctorTask, Plan>> = {
-  gateway: async (ctx, selection) => launchWith((await selection).driver)(ctx, selection),
-  'gateway:docker': launchWith('docker'),
-  'gateway:podman': launchWith('podman'),
-  'gateway:vm': launchWith('vm'),
+  gateway: async (ctx, selection) => launchWith(await selection)(ctx),
+  'gateway:docker': launchWith({ driver: 'docker' }),
+  'gateway:podman': launchWith({ driver: 'podman' }),
+  'gateway:vm': launchWith({ driver: 'vm' }),
   'build:docker:supervisor': (ctx) => planImage(ctx, 'supervisor', []),
   'build:docker:gateway': (ctx) => planImage(ctx, 'gateway', []),
   'build:docker:prebuilt': (ctx) => planStaging(ctx, 'all'),

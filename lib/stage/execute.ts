@@ -43,7 +43,7 @@ export async function stage(
   terminal.result(...staged.map(({ artifact }) => artifact.path));
 }
 
-/** Plans a staging; nothing but probes is started. @throws TaskError (2) with all that is wrong */
+/** Plans a staging; nothing but probes is started. @throws TaskError where it cannot be executed */
 export async function planStaging(ctx: RunnerContext, target: (typeof STAGE_TARGETS)[number]): Promise<PreparedStage> {
   const { env, startDirectory, terminal } = ctx;
   const root = findCheckout(env, startDirectory);
