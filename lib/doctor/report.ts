@@ -28,12 +28,13 @@ export function printTable(terminal: Terminal, rows: readonly Row[], verdicts: r
 /** What another row says is not said again. */
 function verdictRow({ problems, task }: Verdict, rows: readonly Row[]): Row {
   const bad = [...rows.filter(({ status }) => status === 'bad'), ...rows.filter(({ status }) => status === 'note')];
-  const texts = problems.map((problem) => {
+  const nameOf = (problem: string) => {
     const saying = bad.filter(({ text }) => text === problem);
-    const row = saying.find(({ blocks }) => blocks.includes(task)) ?? saying[0];
-    return row === undefined ? problem : `see ${row.name}`;
-  });
-  const text = texts.join('; ') || 'can run';
+    return (saying.find(({ blocks }) => blocks.includes(task)) ?? saying[0])?.name;
+  };
+  const seen = problems.flatMap((problem) => nameOf(problem) ?? []);
+  const see = seen.length === 0 ? [] : [`see ${seen.join(', ')}`];
+  const text = [...see, ...problems.filter((problem) => nameOf(problem) === undefined)].join('; ') || 'can run';
   return { group: 'tasks', name: task, status: problems.length === 0 ? 'ok' : 'bad', text, blocks: [] };
 }
 
