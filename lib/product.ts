@@ -86,3 +86,11 @@ export const STAGE_TARGETS = ['all', 'gateway', 'supervisor', 'sandbox', 'superv
 
 /** The arguments that name an image; `supervisor-output` is an old name of the supervisor's. */
 export const IMAGE_TARGETS = ['gateway', 'supervisor', 'supervisor-output'] as const;
+
+/** The tasks that the doctor looks at, and those that decide where none is named. */
+export const DOCTOR_TASKS = [
+  ...(['gateway', 'gateway:docker', 'gateway:podman', 'gateway:vm'] as const),
+  ...(['build:docker:supervisor', 'build:docker:gateway', 'build:docker:prebuilt'] as const),
+] as const;
+export const DOCTOR_MAIN_TASKS: readonly DoctorTask[] = ['gateway', 'build:docker:supervisor'];
+export type DoctorTask = (typeof DOCTOR_TASKS)[number];

@@ -71,6 +71,6 @@ function block(title: string, rows: readonly Row[]): string {
 }
 
 /** The lines of a text, broken at blanks; what is longer than `width` without one has a line of its own. */
-function wrap(text: string, width: number): string[] {
+export function wrap(text: string, width: number): string[] {
   return text.match(new RegExp(`(?! )(?:.{1,${width}}(?= |$)|\\S+)`, 'g')) ?? [];
 }

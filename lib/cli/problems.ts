@@ -2,11 +2,22 @@
 
 /** Everything that is wrong at once: the first missing thing does not hide the second. */
 
-import { describeError, InterruptedError, machineErrorText, TaskError, usageError } from '../errors.ts';
+import { describeError, EXIT, InterruptedError, machineErrorText, TaskError } from '../errors.ts';
 import type { Terminal } from './terminal.ts';
 
 /** How each value of a record is read; a reader may use the others. */
 type Readers<T> = { readonly [K in keyof T]: (values: T) => T[K] };
+
+/** The error of a preflight: the last of its problems, after the others were printed. */
+export class PreflightError extends TaskError {
+  /** All of them, in their order. */
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[]) {
+    super(problems.at(-1) ?? '', EXIT.usage);
+    this.problems = problems;
+  }
+}
 
 export class Problems {
   /** The lines that are printed, each once. */
@@ -51,14 +62,13 @@ export class Problems {
 
   /**
    * Ends the task where anything was wrong: a line for each problem, in their order.
-   * @throws usageError with the last line, whatever status a program has ended with: nothing has been started
+   * @throws PreflightError, whatever status a program has ended with: nothing has been started
    */
   throwIfAny(terminal: Terminal): void {
     const lines = [...this.#lines];
-    const last = lines.pop();
-    if (last === undefined) return;
-    for (const line of lines) terminal.error(line);
-    throw usageError(last);
+    if (lines.length === 0) return;
+    for (const line of lines.slice(0, -1)) terminal.error(line);
+    throw new PreflightError(lines);
   }
 
   /** A signal to the task or a bug of ours is not something that the user has set: it ends the task at once. */

@@ -15,11 +15,15 @@ export interface Sink {
   write(text: string | Uint8Array): unknown;
 }
 
+/** The colours of marked lines: bold, green, yellow, red. */
+const MARKS = { heading: '1', ok: '32', note: '33', bad: '1;31' } as const;
+
 export class Terminal {
   readonly #out: Sink;
   readonly #err: Sink;
   /** Whether escape sequences are understood. */
   readonly #isAnsi: boolean;
+  readonly #hasColour: boolean;
   readonly #timings: string[] = [];
   #depth = 0;
   #hasPassing = false;
@@ -33,7 +37,8 @@ export class Terminal {
     this.#err = err;
     this.isInteractive = err.isTTY === true;
     this.#isAnsi = this.isInteractive && env.TERM !== 'dumb';
-    this.isColoured = this.#isAnsi && (env.NO_COLOR ?? '') === '';
+    this.#hasColour = env.TERM !== 'dumb' && (env.NO_COLOR ?? '') === '';
+    this.isColoured = this.#isAnsi && this.#hasColour;
   }
 
   /** Whether `passing` shows anything. */
@@ -49,6 +54,18 @@ export class Terminal {
   /** Lines of the result, on stdout. */
   result(...lines: readonly string[]): void {
     for (const line of lines) this.#out.write(`${oneLine(line)}\n`);
+  }
+
+  /** The width of the result's lines; without end where no terminal shows them. */
+  get resultColumns(): number {
+    return this.#out.isTTY === true ? this.#out.columns || 80 : Number.POSITIVE_INFINITY;
+  }
+
+  /** A line of the result that begins with a word in the colour of its kind. */
+  marked(kind: keyof typeof MARKS, word: string, rest = ''): void {
+    const isColoured = this.#out.isTTY === true && this.#hasColour;
+    const head = isColoured ? `\u001b[${MARKS[kind]}m${oneLine(word)}\u001b[0m` : oneLine(word);
+    this.#out.write(`${head}${oneLine(rest)}\n`);
   }
 
   /** A line of progress. */

@@ -3,9 +3,10 @@
 /** Which engine can be used: all are probed at once, each once in a run and within a time limit, and quoted in errors. */
 
 import type { RunnerContext } from '../build-env.ts';
+import { MissingTool } from '../cargo/find-toolchain.ts';
 import { miseSettings } from '../cargo/mise.ts';
 import { type Environment, readVariable } from '../cli/env.ts';
-import { oneLine, usageError } from '../errors.ts';
+import { oneLine, type TaskError, usageError } from '../errors.ts';
 import { type Arch, archOf } from '../host.ts';
 import { type Command, cmd } from '../process/command.ts';
 import type { ProbeResult } from '../process/result.ts';
@@ -83,7 +84,7 @@ export async function detectEngine(ctx: RunnerContext, root: string, purpose: Pu
 
 /**
  * The first of the candidates that can be used. All are looked at side by side. Prints nothing.
- * @throws usageError with the reason of each where none can be used
+ * @throws usageError with the reason of each where none can be used, MissingTool where none is there
  */
 export async function findEngine<E extends Engine>(
   ctx: RunnerContext,
@@ -111,7 +112,7 @@ export async function findEngine<E extends Engine>(
     chosen.abort();
     await Promise.allSettled([ended, ...started]);
   }
-  throw usageError(nothingUsable(choice, purpose, refused));
+  throw nothingUsable(choice, purpose, refused);
 }
 
 /** @param started gets every probe, so that its end can be waited for */
@@ -223,15 +224,17 @@ function nothingUsable(
   { candidates, reason }: EngineChoice,
   { alternative, failing }: Pick<Purpose<Engine>, 'alternative' | 'failing'>,
   refused: readonly Refusal[],
-): string {
+): TaskError {
   const wanted = candidates.join(' or ');
   // Of two candidates neither has been chosen yet.
   const why = candidates.length > 1 ? '' : ` (${reason})`;
   const present = refused.filter(({ isAbsent }) => isAbsent !== true);
   if (present.length === 0) {
-    return `${wanted} is not on PATH${why}; install it, or ${alternative ?? 'set CONTAINER_ENGINE to one that is'}`;
+    const otherwise = alternative ?? 'set CONTAINER_ENGINE to one that is';
+    return new MissingTool(`${wanted} is not on PATH${why}; install it, or ${otherwise}`);
   }
   const said = refused.map((one) => one.said).join('; ');
   const remedies = [...new Set(present.map(({ remedy }) => remedy))].join(', or ');
-  return `${wanted} ${failing}${why}: ${said}; ${remedies}, or ${alternative ?? 'set CONTAINER_ENGINE to one that runs'}`;
+  const otherwise = alternative ?? 'set CONTAINER_ENGINE to one that runs';
+  return usageError(`${wanted} ${failing}${why}: ${said}; ${remedies}, or ${otherwise}`);
 }

@@ -39,17 +39,15 @@ export async function launch(
   flags: LaunchFlags,
   engine?: LaunchEngine,
 ): Promise<number> {
-  const { env, startDirectory, terminal } = taskCtx;
-  const root = findCheckout(env, startDirectory);
-  const { invoker } = taskCtx.runner;
-  const ctx = { ...taskCtx, root, host: thisHost(), invoker, flags, problems: new Problems(), engine };
+  const { terminal } = taskCtx;
+  const ctx = launchContext(taskCtx, flags, engine);
   const { plan, steps } = await planLaunch(ctx, record);
   if (flags['dry-run']) {
     terminal.result(...dryRunLines(ctx, plan, steps));
     return 0;
   }
   const { config } = plan;
-  makePrivateDirectory(config.stateSource, config.stateDirectory, ownersOf(invoker?.uid));
+  makePrivateDirectory(config.stateSource, config.stateDirectory, ownersOf(ctx.invoker?.uid));
   const lock = await takeLock(lockOf(config), `gateway ${config.name} with ${record.name}`);
   if (!('release' in lock)) throw inUse(config, lock);
   try {
@@ -59,7 +57,20 @@ export async function launch(
   }
 }
 
-async function planLaunch(
+/** The flags of a launch that is only planned. */
+export const LOOKING: LaunchFlags = { 'dry-run': true, activate: false, 'no-activate': false };
+
+/** @throws usageError without a checkout */
+export function launchContext(ctx: RunnerContext, flags: LaunchFlags, engine?: LaunchEngine): LaunchContext {
+  const root = findCheckout(ctx.env, ctx.startDirectory);
+  return { ...ctx, root, host: thisHost(), invoker: ctx.runner.invoker, flags, problems: new Problems(), engine };
+}
+
+/**
+ * Plans a launch; nothing but probes is started.
+ * @throws PreflightError with everything that is wrong
+ */
+export async function planLaunch(
   ctx: LaunchContext,
   record: DriverRecord,
 ): Promise<{ readonly plan: LaunchPlan; readonly steps: LaunchSteps }> {
@@ -82,14 +93,17 @@ function placesOf({ before, build, after }: LaunchSteps): Place[] {
 
 /** Checks that no other gateway has the state directory or the port. */
 async function verifyUnused(config: Config, problems: Problems): Promise<void> {
-  await problems.attemptAsync(async () => {
-    const held = await whoHolds(lockOf(config));
-    if (held !== undefined) throw inUse(config, held);
-  });
+  await problems.attemptAsync(async () => verifyStateFree(config));
   await Promise.all([
     problems.attemptAsync(async () => verifyPortFree(config.bindAddress, config.port)),
     problems.attemptAsync(async () => verifyNameFree(config)),
   ]);
+}
+
+/** @throws usageError where a gateway has the state directory, saying which */
+export async function verifyStateFree(config: Config): Promise<void> {
+  const held = await whoHolds(lockOf(config));
+  if (held !== undefined) throw inUse(config, held);
 }
 
 /**

@@ -13,12 +13,16 @@ const LISTENING = '0A';
  * A listener for users: `python3 (pid 123)`; `undefined` where the system does not tell, as for another user's process.
  */
 export function portOwner(port: number, proc = '/proc'): string | undefined {
+  const pid = listenerPid(port, proc);
+  return pid && `${nameOf(pid, proc)} (pid ${pid})`;
+}
+
+/** The process that listens on a port; `undefined` where the system does not tell. */
+export function listenerPid(port: number, proc = '/proc'): string | undefined {
   const inodes = listenersOf(port, proc);
   if (inodes.size === 0) return undefined;
-  for (const pid of namesIn(proc).filter((name) => /^[0-9]+$/.test(name))) {
-    if (holdsOne(`${proc}/${pid}/fd`, inodes)) return `${nameOf(pid, proc)} (pid ${pid})`;
-  }
-  return undefined;
+  const pids = namesIn(proc).filter((name) => /^[0-9]+$/.test(name));
+  return pids.find((pid) => holdsOne(`${proc}/${pid}/fd`, inodes));
 }
 
 /** Whether a process listens on a port; `undefined` where the system does not tell. */

@@ -12,7 +12,7 @@ import { shown, usageError } from '../errors.ts';
 import { type Change, keepWithMode, writeWhole } from '../fs/atomic-write.ts';
 import { type Invoker, makeDirectory } from '../fs/ownership.ts';
 import { parseTable } from '../fs/parse-json.ts';
-import { absolutePath, textIn } from '../fs/paths.ts';
+import { absolutePath, namesIn, textIn } from '../fs/paths.ts';
 import { canConnect } from './port.ts';
 import { portOwner } from './port-owner.ts';
 
@@ -84,8 +84,7 @@ export async function verifyNameFree({ configHome, name, nameSource, endpoint }:
     throw usageError(`${name} is registered for a remote gateway (${path}); set ${nameSource} to another name`);
   }
   if (other === undefined || other.origin === new URL(endpoint).origin) return;
-  const port = Number(other.port || DEFAULT_PORTS[other.protocol]);
-  const host = other.hostname.replace(/^\[(.*)\]$/, '$1');
+  const [host, port] = addressOf(other);
   if (!(await canConnect(host, port))) return;
   const isLocal = host === 'localhost' || host === '::1' || host.startsWith('127.');
   const owner = (isLocal ? portOwner(port) : undefined) ?? 'a program';
@@ -96,6 +95,23 @@ export async function verifyNameFree({ configHome, name, nameSource, endpoint }:
 }
 
 const DEFAULT_PORTS: Readonly<Record<string, number>> = { 'http:': 80, 'https:': 443 };
+
+function addressOf(url: URL): [host: string, port: number] {
+  return [url.hostname.replace(/^\[(.*)\]$/, '$1'), Number(url.port || DEFAULT_PORTS[url.protocol])];
+}
+
+/** Each registered gateway, and whether it responds, which is not tried of a remote one. */
+export function registeredGateways(home: string) {
+  const names = namesIn(dirname(dirname(metadataPath(home, '-')))).sort();
+  const active = textIn(activePath(home))?.trim();
+  return Promise.all(
+    names.map(async (name) => {
+      const { isRemote, url } = registered(metadataPath(home, name));
+      const responds = url !== undefined && !isRemote && (await canConnect(...addressOf(url)));
+      return { name, url, isRemote, isActive: name === active, responds };
+    }),
+  );
+}
 
 /** What an entry says that can be read: its endpoint, and whether that is on another machine. */
 function registered(path: string): { readonly isRemote: boolean; readonly url: URL | undefined } {

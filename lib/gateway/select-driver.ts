@@ -67,10 +67,10 @@ export function namedDriver(
 }
 
 /** Selects, and says what and why; gives the engine that has responded where the choice depended on it. */
-async function selectDriver(
+export async function selectDriver(
   ctx: RunnerContext,
   flag: string | undefined,
-): Promise<{ readonly driver: DriverName; readonly engine?: LaunchEngine }> {
+): Promise<{ readonly driver: DriverName; readonly reason: string; readonly engine?: LaunchEngine }> {
   const named = namedDriver(flag, ctx.env);
   if (named !== undefined) {
     ctx.terminal.say(`driver ${named.driver} (${named.reason})`);
@@ -78,5 +78,5 @@ async function selectDriver(
   }
   const purpose = forLaunch(ctx, thisHost().platform);
   const engine = await detectEngine(ctx, findCheckout(ctx.env, ctx.startDirectory), purpose);
-  return { driver: engine.record.name, engine };
+  return { driver: engine.record.name, reason: engine.reason, engine };
 }

@@ -45,8 +45,11 @@ export async function buildImage(
   terminal.say(`done: ${config.reference} for ${platforms} ${where}; ${terminal.timings()}`);
 }
 
-/** @throws TaskError with all that is wrong where engine, builder, tools or what others have staged cannot give it */
-async function planImage(ctx: RunnerContext, target: (typeof IMAGE_TARGETS)[number], extra: readonly string[]) {
+/**
+ * Plans a build; nothing but probes is started.
+ * @throws TaskError with all that is wrong where engine, builder, tools or what others have staged cannot give it
+ */
+export async function planImage(ctx: RunnerContext, target: (typeof IMAGE_TARGETS)[number], extra: readonly string[]) {
   const { env, startDirectory, terminal } = ctx;
   const root = findCheckout(env, startDirectory);
   const config = resolveImageConfig(target, extra, env, root, startDirectory);

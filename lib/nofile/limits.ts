@@ -36,7 +36,8 @@ export function shellSoftLimit(proc = '/proc', pid: number = process.ppid): numb
   return shell === undefined ? undefined : limitsOfProcess(String(shell), proc).soft;
 }
 
-function limitsOfProcess(pid: string, proc = '/proc'): Limits {
+/** The limits of a process, from `/proc`. */
+export function limitsOfProcess(pid: string, proc = '/proc'): Limits {
   const line = /^Max open files +(\S+) +(\S+)/m.exec(textIn(`${proc}/${pid}/limits`) ?? '');
   return { soft: limitOf(line?.[1] ?? ''), hard: limitOf(line?.[2] ?? '') };
 }

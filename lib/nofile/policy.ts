@@ -21,6 +21,9 @@ export const WANTED_DEFAULT = 8192;
 /** Below this a build is refused: its link is known to fail. */
 export const REQUIRED_MIN = 1024;
 
+/** The first cargo-zigbuild with that change, which is for macOS only. */
+export const ZIGBUILD_RAISES = '0.23.1';
+
 /** What the user asked for. */
 export interface NofileRequest {
   readonly mode: 'auto' | 'on' | 'off';

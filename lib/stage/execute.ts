@@ -33,15 +33,23 @@ export async function stage(
   target: (typeof STAGE_TARGETS)[number],
   isDryRun: boolean,
 ): Promise<void> {
-  const { runner, env, startDirectory, terminal } = ctx;
-  const root = findCheckout(env, startDirectory);
-  const prepared = await prepareStage(ctx, resolveStageConfig(target, env, root, startDirectory, thisHost()));
-  verifyPlaces(terminal, stagePlaces(prepared.plan));
+  const { runner, terminal } = ctx;
+  const prepared = await planStaging(ctx, target);
+  const { root } = prepared.plan.config;
   if (isDryRun) return terminal.result(...dryRunLines(runner, prepared));
   const staged = await executeStage(ctx, prepared);
   for (const line of reportLines(root, staged)) terminal.say(line);
   terminal.say(`done: ${terminal.timings()}`);
   terminal.result(...staged.map(({ artifact }) => artifact.path));
+}
+
+/** Plans a staging; nothing but probes is started. @throws TaskError where it cannot be executed */
+export async function planStaging(ctx: RunnerContext, target: (typeof STAGE_TARGETS)[number]): Promise<PreparedStage> {
+  const { env, startDirectory, terminal } = ctx;
+  const root = findCheckout(env, startDirectory);
+  const prepared = await prepareStage(ctx, resolveStageConfig(target, env, root, startDirectory, thisHost()));
+  verifyPlaces(terminal, stagePlaces(prepared.plan));
+  return prepared;
 }
 
 /** What a launch knows already, for all that it builds. */

@@ -26,7 +26,7 @@ const UNREAD = /\.tmp$|\/(image-context\/|openshell-(publish|deb)-)|\/\.[\w-]+\.
 
 test('every task that writes has a scene', () => {
   const readers = [
-    ...['gateway', 'sandbox', 'verify-glibc-symbols', 'verify-static-binary', 'vm/build-libkrun-macos'],
+    ...['doctor', 'gateway', 'sandbox', 'verify-glibc-symbols', 'verify-static-binary', 'vm/build-libkrun-macos'],
     ...['test-install-sh', 'test-packaging-assets', 'verify-telemetry-compiled-out'],
     'keycloak-k8s-setup',
     ...['docker-cleanup', 'keycloak-dev'],

@@ -53,9 +53,15 @@ const PACKAGE = [
 const STAMPED = { OPENSHELL_CARGO_VERSION: '1.2.3' };
 /** The task for macOS does, there; the smoke test has a new directory for each run, and says what is wrong with TMPDIR. */
 const WRITES_NOTHING = [
-  ...['test-install-sh', 'test-packaging-assets', 'verify-telemetry-compiled-out'],
-  ...['docker-build-ci', 'keycloak-k8s-setup', 'sandbox', 'verify-glibc-symbols', 'verify-static-binary'],
-  ...['docker-build-ci', 'docker-cleanup', 'keycloak-dev', 'sandbox', 'verify-glibc-symbols', 'verify-static-binary'],
+  ...['test-install-sh', 'test-packaging-assets', 'verify-telemetry-compiled-out', 'doctor', 'docker-build-ci'],
+  ...[
+    'docker-cleanup',
+    'keycloak-dev',
+    'keycloak-k8s-setup',
+    'sandbox',
+    'verify-glibc-symbols',
+    'verify-static-binary',
+  ],
   ...['vm/build-libkrun-macos', 'vm/smoke-orphan-cleanup'],
   // What it writes is what package-deb writes; it ends with programs of the system.
   'package-deb-install',

@@ -29,7 +29,10 @@ export function addRustc(tools: FakeTools, targets: readonly string[], sysrootNa
     writeFileSync(join(libraries(target), 'libstd-0123456789abcdef.rlib'), '');
   }
   const script = `echo ${bashQuote(libraries('x86_64-unknown-linux-gnu'))}`;
-  tools.add('rustc', [{ args: ['--print', 'target-libdir'], script }]);
+  tools.add('rustc', [
+    { args: ['--print', 'target-libdir'], script },
+    { args: ['--version'], script: 'echo rustc 1.95.0' },
+  ]);
   return sysroot;
 }
 

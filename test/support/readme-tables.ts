@@ -41,6 +41,7 @@ const SHORT_NAMES: Readonly<Record<string, string>> = {
   'gateway-docker': 'docker',
   'gateway-podman': 'podman',
   'gateway-vm': 'vm',
+  doctor: 'doctor',
 };
 const LAUNCHERS = ['gateway', 'docker', 'podman', 'vm'];
 

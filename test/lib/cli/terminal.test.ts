@@ -21,6 +21,19 @@ async function everything(isTTY: boolean, env: Environment) {
 
 const PLAIN = 'say\n$ cargo build\nwarning: careful\nerror: broken\n==> part\n==> build of x\nbytes\n';
 
+test('marked lines of the result have colour where stdout is a terminal that understands it', () => {
+  const marked = (isTTY: boolean, env: Environment) => {
+    const shown = screen(isTTY, 60);
+    const terminal = new Terminal(shown.out, screen().err, env);
+    terminal.marked('bad', 'BAD', ' a\nb');
+    return [shown.stdout(), terminal.resultColumns];
+  };
+  expect(marked(true, {})).toEqual(['\u001b[1;31mBAD\u001b[0m a\\nb\n', 60]);
+  expect(marked(true, { NO_COLOR: '1' })).toEqual(['BAD a\\nb\n', 60]);
+  expect(marked(true, { TERM: 'dumb' })).toEqual(['BAD a\\nb\n', 60]);
+  expect(marked(false, {})).toEqual(['BAD a\\nb\n', Number.POSITIVE_INFINITY]);
+});
+
 describe('colour', () => {
   test.each<[string, boolean, Environment]>([
     ['no terminal', false, { TERM: 'xterm' }],

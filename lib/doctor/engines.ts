@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** The container engines: which one a gateway and an image build get and why, and whether each can be used. */
+
+import { MissingTool } from '../cargo/find-toolchain.ts';
+import { detectEngine, findEngine, serverArch } from '../engine/detect.ts';
+import { forLaunch } from '../engine/gateway-engine.ts';
+import { probeBuilder } from '../engine/inspect-builder.ts';
+import type { EngineName } from '../engine/types.ts';
+import { resolveBuilder } from '../image/config.ts';
+import type { Check, Doctor, Finding } from './check.ts';
+
+const IMAGES = ['build:docker:supervisor', 'build:docker:gateway'];
+
+export function engineChecks(doctor: Doctor): Check[] {
+  const { ctx, root, selection } = doctor;
+  const images = detectEngine(ctx, root);
+  const forGateways = async () => {
+    const { driver, reason } = await selection;
+    return `${driver} (${reason})`;
+  };
+  const forImages = async () => {
+    const engine = await images;
+    return `${engine.program} for linux/${serverArch(engine)} (${engine.reason})`;
+  };
+  const builder = async () => {
+    const engine = await images.catch(() => undefined);
+    if (engine === undefined) return { note: 'not looked at: no engine responds' };
+    const driver = await probeBuilder(ctx, engine, root, resolveBuilder(ctx.env, { builder: undefined }));
+    return driver === undefined ? `${engine.record.name} needs none` : `of the driver ${driver}`;
+  };
+  const each = (['docker', 'podman'] as const).map(
+    (name): Check => [name, [`gateway:${name}`], () => engineFinding(doctor, name)],
+  );
+  return [
+    ['for gateways', ['gateway'], forGateways],
+    ['for images', IMAGES, forImages],
+    ...each,
+    ['builder', IMAGES, builder],
+  ];
+}
+
+/** Whether a gateway can use the engine; one that is not installed is missed only where it is named. */
+async function engineFinding({ ctx, host, root, tasks }: Doctor, name: EngineName): Promise<Finding> {
+  const choice = { candidates: [name], reason: `the driver is ${name}` };
+  try {
+    const engine = await findEngine(ctx, root, choice, forLaunch(ctx, host.platform));
+    return `${engine.program} on ${engine.socket}, linux/${serverArch(engine)}`;
+  } catch (error) {
+    if (!(error instanceof MissingTool) || tasks.includes(`gateway:${name}`)) throw error;
+    return { note: 'not on PATH' };
+  }
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** What compiles: the Rust tools, zig, the C compiler, and the open files that a build gets. */
+
+import { findToolchain, type Toolchain, verifyZigbuild, zigOf } from '../cargo/find-toolchain.ts';
+import { askMise } from '../cargo/mise.ts';
+import { addTargets, missingTargets } from '../cargo/rustup-targets.ts';
+import { whyNoStaticLibc } from '../dev-build/static-libc-probe.ts';
+import { oneLine, usageError } from '../errors.ts';
+import { linuxTriple } from '../host.ts';
+import { Guard } from '../nofile/guard.ts';
+import { nofileRequest, REQUIRED_MIN, ZIGBUILD_RAISES } from '../nofile/policy.ts';
+import { argvText, type Command, cmd } from '../process/command.ts';
+import { findProgram, requireProgram } from '../process/which.ts';
+import { DOCTOR_TASKS } from '../product.ts';
+import { isAtLeast } from '../vm/libkrun/tools.ts';
+import type { Check, Doctor, Finding } from './check.ts';
+import { wrapperFinding } from './wrapper.ts';
+
+const VERSION_TIMEOUT_MS = 30_000;
+const C_COMPILER = 'run: apt-get install gcc libc6-dev (Fedora: dnf install gcc; macOS: xcode-select --install)';
+const NOT_THERE = { note: 'not on PATH' };
+const STAGING = ['build:docker:supervisor', 'build:docker:gateway', 'build:docker:prebuilt'];
+
+export function toolChecks(doctor: Doctor): Check[] {
+  const { ctx, root } = doctor;
+  // What is wrong with ZIG is said in the row of zig.
+  const found = findToolchain({ ...ctx, env: { ...ctx.env, ZIG: undefined } }, root, true);
+  const withTools = (look: (doctor: Doctor, tools: Toolchain) => Finding | Promise<Finding>) => async () => {
+    const tools = await found.catch(() => undefined);
+    return tools === undefined ? { note: 'not looked at: there is no cargo' } : look(doctor, tools);
+  };
+  return [
+    ['mise', [], () => miseFinding(doctor)],
+    ['cargo', DOCTOR_TASKS, async () => cargoFinding(doctor, await found)],
+    ['Rust target', [], withTools(targetFinding)],
+    ['zig', STAGING, withTools(zigFinding)],
+    ['cargo-zigbuild', [], withTools(zigbuildFinding)],
+    ['C compiler', DOCTOR_TASKS, () => requireProgram('cc', ctx.env, C_COMPILER)],
+    ['static glibc', [], () => glibcFinding(doctor)],
+    ['compiler wrapper', DOCTOR_TASKS, withTools(wrapperFinding)],
+    ['open files', DOCTOR_TASKS, () => limitsFinding(doctor)],
+  ];
+}
+
+async function miseFinding({ ctx, root }: Doctor): Promise<Finding> {
+  const path = findProgram('mise', ctx.env);
+  if (path === undefined) return { note: 'not on PATH; only mise run needs it (https://mise.jdx.dev)' };
+  const result = await askMise(ctx, root);
+  if ('problem' in result) throw usageError(result.problem);
+  return path;
+}
+
+function asUser({ root }: Doctor, { env: base }: Toolchain) {
+  return cmd({ cwd: root, base, asInvoker: true });
+}
+
+async function versionOf({ ctx }: Doctor, command: Command): Promise<string> {
+  const result = await ctx.runner.probe(command, VERSION_TIMEOUT_MS);
+  if (result.ok) return oneLine(result.output) || 'unknown version';
+  throw usageError(`${argvText(command)} fails: ${oneLine(result.reason)}; correct that, or install it again`);
+}
+
+async function cargoFinding(doctor: Doctor, tools: Toolchain): Promise<Finding> {
+  if (tools.rustc === undefined) throw usageError('cargo finds no rustc; install Rust (https://rustup.rs)');
+  const command = asUser(doctor, tools);
+  const path = findProgram('cargo', doctor.ctx.runner.environmentOf(command`cargo`));
+  return `${path}${tools.isFromMise ? ' (mise)' : ''}, ${await versionOf(doctor, command`${tools.rustc} --version`)}`;
+}
+
+/** That of supervisors, which only a build with the native static glibc does without. */
+async function targetFinding({ ctx, host, root }: Doctor, tools: Toolchain): Promise<Finding> {
+  const wanted = host.arch === undefined ? [] : [linuxTriple(host.arch, 'musl')];
+  const missing = await missingTargets(ctx.runner, tools, root, wanted);
+  if (missing.length === 0) return wanted.join('');
+  const command = argvText(addTargets(tools, root, missing));
+  throw usageError(`${missing} is missing, and the first build that needs it downloads it; run: ${command}`);
+}
+
+async function zigFinding(doctor: Doctor, tools: Toolchain): Promise<Finding> {
+  const { ctx, root } = doctor;
+  const zig = zigOf(ctx.env, ctx.startDirectory) ?? tools.zig;
+  if (tools.hasZigbuild) await verifyZigbuild(ctx.runner, tools, root);
+  if (zig !== undefined) return `${zig}, ${await versionOf(doctor, asUser(doctor, tools)`${zig} version`)}`;
+  return tools.hasZigbuild ? { note: "not on PATH; cargo-zigbuild has one, the gateway's image needs ZIG" } : NOT_THERE;
+}
+
+async function zigbuildFinding(doctor: Doctor, tools: Toolchain): Promise<Finding> {
+  if (!tools.hasZigbuild) return NOT_THERE;
+  const version = await versionOf(doctor, asUser(doctor, tools)`cargo-zigbuild --version`);
+  const raises = isAtLeast(version.replace(/^\D*/, ''), ZIGBUILD_RAISES);
+  return `${version}, ${raises ? 'raises' : 'does not raise'} the open-file limit by itself on macOS`;
+}
+
+async function glibcFinding({ ctx, host, root }: Doctor): Promise<Finding> {
+  const note = await whyNoStaticLibc(ctx.runner, root, host);
+  return note === undefined ? 'libc.a is there' : { note };
+}
+
+/** What a build gets, and where that comes from. */
+function limitsFinding({ ctx: { env }, machine, root }: Doctor): Finding {
+  const command = cmd({ cwd: root })`cargo zigbuild`;
+  const plan = new Guard(env, machine).plan(command, env);
+  const given = plan.kind === 'raise' ? plan.to : machine.limits.soft;
+  if (given !== undefined && given < REQUIRED_MIN) {
+    // The guard leaves it as it is; what it would say were it on is true all the same.
+    new Guard({ ...env, OPENSHELL_BUILD_NOFILE_GUARD: 'on' }, machine).plan(command, env);
+    throw usageError(`a build gets ${given} open files and needs ${REQUIRED_MIN}; unset OPENSHELL_BUILD_NOFILE_GUARD`);
+  }
+  const source = nofileRequest(env).source ?? 'the default of the tasks';
+  const why = plan.kind === 'raise' ? `raised: ${source}` : 'what Node has made of it';
+  const text = (limit = Number.NaN) => (Number.isNaN(limit) ? 'unknown' : limit === Infinity ? 'unlimited' : limit);
+  const [soft, hard] = [text(machine.shellLimit), text(machine.limits.hard)];
+  return `a build gets ${text(given)} (${why}); your shell has ${soft}, and ${hard} at most`;
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** Whether a task can run: its own preflight says so, as in its dry run, with nothing started but probes. */
+
+import type { RunnerContext } from '../build-env.ts';
+import { PreflightError } from '../cli/problems.ts';
+import type { LaunchEngine } from '../engine/types.ts';
+import { DRIVERS } from '../gateway/drivers/index.ts';
+import type { DriverName } from '../gateway/drivers/names.ts';
+import { LOOKING, launchContext, planLaunch } from '../gateway/execute.ts';
+import { planImage } from '../image/execute.ts';
+import type { DoctorTask } from '../product.ts';
+import { planStaging } from '../stage/execute.ts';
+import { type Doctor, problemText, type Row } from './check.ts';
+
+export interface Verdict {
+  readonly task: DoctorTask;
+  /** What is wrong, each once; empty where the task can run. */
+  readonly problems: readonly string[];
+}
+
+function launchWith({ driver, engine }: { readonly driver: DriverName; readonly engine?: LaunchEngine }) {
+  return (ctx: RunnerContext) => planLaunch(launchContext(ctx, LOOKING, engine), DRIVERS[driver]);
+}
+
+type Plan = (ctx: RunnerContext, selection: Doctor['selection']) => Promise<unknown>;
+
+const PLANS: Readonly<Record<DoctorTask, Plan>> = {
+  gateway: async (ctx, selection) => launchWith(await selection)(ctx),
+  'gateway:docker': launchWith({ driver: 'docker' }),
+  'gateway:podman': launchWith({ driver: 'podman' }),
+  'gateway:vm': launchWith({ driver: 'vm' }),
+  'build:docker:supervisor': (ctx) => planImage(ctx, 'supervisor', []),
+  'build:docker:gateway': (ctx) => planImage(ctx, 'gateway', []),
+  'build:docker:prebuilt': (ctx) => planStaging(ctx, 'all'),
+};
+
+/**
+ * @param names the task, and for `gateway` that of its driver, too
+ * @param rows what has been looked at before
+ */
+export async function verdictOf(
+  { ctx, selection }: Doctor,
+  names: readonly [DoctorTask, ...string[]],
+  rows: readonly Row[],
+): Promise<Verdict> {
+  const own = await problemsOf(() => PLANS[names[0]](ctx, selection));
+  const blocking = rows.filter(({ blocks }) => blocks.some((name) => names.includes(name)));
+  return { task: names[0], problems: [...new Set([...own, ...blocking.map(({ text }) => text)])] };
+}
+
+async function problemsOf(body: () => Promise<unknown>): Promise<readonly string[]> {
+  try {
+    await body();
+    return [];
+  } catch (error) {
+    return error instanceof PreflightError ? error.problems : [problemText(error)];
+  }
+}

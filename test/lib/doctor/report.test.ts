@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+import { stripVTControlCharacters } from 'node:util';
+import { describe, expect, test } from 'vitest';
+import { Terminal } from '../../../lib/cli/terminal.ts';
+import type { Row } from '../../../lib/doctor/check.ts';
+import { printTable } from '../../../lib/doctor/report.ts';
+import { screen } from '../../support/in-process.ts';
+
+const LONG =
+  'cargo-zigbuild has no zig (none); install it (mise install zig, or pip install ziglang), or set ZIG to its path';
+const ROWS: readonly Row[] = [
+  { group: 'machine', name: 'platform', status: 'ok', text: 'linux', blocks: [] },
+  { group: 'tools', name: 'zig', status: 'bad', text: LONG, blocks: ['gateway:docker'] },
+  { group: 'tools', name: 'mise', status: 'note', text: 'not on PATH', blocks: [] },
+];
+const VERDICTS = [
+  { task: 'gateway', problems: [LONG, 'another'] },
+  { task: 'gateway:vm', problems: [] },
+] as const;
+
+function table(isTTY: boolean, columns?: number, env: Record<string, string> = {}): string {
+  const shown = screen(isTTY, columns);
+  printTable(new Terminal(shown.out, shown.err, env), ROWS, VERDICTS);
+  expect(shown.stderr()).toBe('');
+  return shown.stdout();
+}
+
+describe('the table', () => {
+  test('without a terminal each row is one line, without colour', () => {
+    expect(table(false)).toBe(
+      [
+        'machine',
+        'ok   platform  linux',
+        'tools',
+        `BAD  zig   ${LONG}`,
+        'note mise  not on PATH',
+        'tasks',
+        'BAD  gateway     see zig; another',
+        'ok   gateway:vm  can run',
+        '',
+      ].join('\n'),
+    );
+  });
+
+  test.each([60, 90, 40])('in %i columns no line is longer, and the text stays in its column', (columns) => {
+    const lines = table(true, columns, { NO_COLOR: '1' }).split('\n');
+    const text = lines.filter((line) => line.startsWith('BAD  zig') || line.startsWith(' '.repeat(11)));
+    expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(columns);
+    expect(text.map((line) => line.slice(11)).join(' ')).toBe(LONG);
+  });
+
+  test('in colour only the words of the statuses and the headings are coloured', () => {
+    const plain = table(true, 90, { NO_COLOR: '1' });
+    const coloured = table(true, 90);
+    expect(stripVTControlCharacters(coloured)).toBe(plain);
+    expect(coloured).toContain('\u001b[1;31mBAD \u001b[0m zig');
+    expect(table(true, 90, { TERM: 'dumb' })).toBe(plain);
+  });
+});
