@@ -75,7 +75,9 @@ describe('real images', tools.options, () => {
       expect(result).toMatchObject({ status: 0, stdout: 'openshell/supervisor:dev\n' });
       expect(result.stderr).toContain('[container-engine] docker (CONTAINER_ENGINE)');
       expect(result.stderr).toMatch(/^done: openshell\/supervisor:dev for linux\/\w+ loaded into docker; /m);
-      expect(fileIn('docker', 'openshell/supervisor:dev', '/openshell-sandbox', dockerd.env)).toEqual(staged(machine));
+      expect(
+        fileIn('docker', 'openshell/supervisor:dev', '/openshell-sandbox', dockerd.env).equals(staged(machine)),
+      ).toBe(true);
       const args = ['run', '--rm', '--network', 'none', 'openshell/supervisor:dev', '--version'];
       expect(run('docker', args, dockerd.env).toString()).toBe('openshell-sandbox 0.0.0\n');
     },
@@ -108,7 +110,7 @@ describe('real images', tools.options, () => {
       });
       expect(result).toMatchObject({ status: 0, stdout: 'openshell/supervisor:dev\n' });
       const name = 'localhost/openshell/supervisor:dev';
-      expect(fileIn('podman', name, '/openshell-sandbox', podman.env)).toEqual(staged(machine));
+      expect(fileIn('podman', name, '/openshell-sandbox', podman.env).equals(staged(machine))).toBe(true);
       const [facts] = JSON.parse(run('podman', ['image', 'inspect', name], podman.env).toString());
       expect(facts).toMatchObject({ Architecture: machine, Config: { Entrypoint: ['/openshell-sandbox'] } });
     },
@@ -122,7 +124,7 @@ describe('real images', tools.options, () => {
       mkdirSync(start);
       const extra = { CONTAINER_ENGINE: 'podman', DOCKER_OUTPUT: 'type=local,dest=out', ...makePodmanHome().env };
       expect(await image(['supervisor'], extra, { cwd: start })).toMatchObject({ status: 0, stdout: '' });
-      expect(readFileSync(join(start, 'out/openshell-sandbox'))).toEqual(staged(machine));
+      expect(readFileSync(join(start, 'out/openshell-sandbox')).equals(staged(machine))).toBe(true);
       expect(existsSync(join(root, 'out'))).toBe(false);
     },
     BUILD_TIMEOUT_MS,
