@@ -76,7 +76,7 @@ describe('real images', tools.options, () => {
       expect(result.stderr).toContain('[container-engine] docker (CONTAINER_ENGINE)');
       expect(result.stderr).toMatch(/^done: openshell\/supervisor:dev for linux\/\w+ loaded into docker; /m);
       expect(
-        fileIn('docker', 'openshell/supervisor:dev', '/openshell-sandbox', dockerd.env).equals(staged(machine)),
+        fileIn('docker', 'openshell/supervisor:dev', '/openshell-sandbox', dockerd.env)?.equals(staged(machine)),
       ).toBe(true);
       const args = ['run', '--rm', '--network', 'none', 'openshell/supervisor:dev', '--version'];
       expect(run('docker', args, dockerd.env).toString()).toBe('openshell-sandbox 0.0.0\n');
@@ -110,7 +110,7 @@ describe('real images', tools.options, () => {
       });
       expect(result).toMatchObject({ status: 0, stdout: 'openshell/supervisor:dev\n' });
       const name = 'localhost/openshell/supervisor:dev';
-      expect(fileIn('podman', name, '/openshell-sandbox', podman.env).equals(staged(machine))).toBe(true);
+      expect(fileIn('podman', name, '/openshell-sandbox', podman.env)?.equals(staged(machine))).toBe(true);
       const [facts] = JSON.parse(run('podman', ['image', 'inspect', name], podman.env).toString());
       expect(facts).toMatchObject({ Architecture: machine, Config: { Entrypoint: ['/openshell-sandbox'] } });
     },
