@@ -81,6 +81,8 @@ const CASES: Readonly<Record<string, Case>> = {
   },
   // There is no supervisor to embed.
   'vm/smoke-orphan-cleanup': { runs: [{ args: DRY_RUN, status: 2 }] },
+  // The checkout has no tasks of its own.
+  adopt: { runs: [{ args: DRY_RUN, status: 2 }] },
   sandbox: { runs: [{ args: DRY_RUN }, { args: DRY_RUN, env: { ANTHROPIC_API_KEY: 'x', usage_command: 'a b' } }] },
   'setup-zig-cc-wrapper': {
     runs: [

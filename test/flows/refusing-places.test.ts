@@ -8,6 +8,7 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { FakeAdoption } from '../support/fake-adoption.ts';
 import { FakeLaunch } from '../support/fake-launch.ts';
 import { FakeLibkrun } from '../support/fake-libkrun.ts';
 import { builderRow, FakePublishing } from '../support/fake-publishing.ts';
@@ -62,6 +63,7 @@ const CASES: Readonly<Record<string, Case>> = {
   gateway: { args: ['--driver', 'k8s'] },
   'vm/build-supervisor-bundle': { args: [], env: STAMPED },
   'vm/build-libkrun': { args: [] },
+  adopt: { args: ['checkout'] },
   'vm/vm-setup': { args: [] },
   'vm/download-kernel-runtime': { args: [] },
   'vm/compress-vm-runtime': { args: [] },
@@ -85,11 +87,19 @@ async function runtimePlaceOf(): Promise<Place> {
   return { directory, cwd: directory, env: fake.env({ ...fake.releaseEnv(), TMPDIR }), suite: fake.suite.root };
 }
 
+/** A clone beside the checkout. */
+function adoptionPlace(): Place {
+  const fake = new FakeAdoption();
+  const directory = dirname(fake.root);
+  return { directory, cwd: directory, env: fake.tools.env(), suite: fake.suite.root };
+}
+
 const RUNTIME = /^vm\/(vm-setup|download|compress|package)/;
 
 /** A checkout with all that a task needs, in one directory with what the user's variables name. */
 async function placeOf(task: string): Promise<Place> {
   if (RUNTIME.test(task)) return runtimePlaceOf();
+  if (task === 'adopt') return adoptionPlace();
   const isPublish = task === 'docker-publish-multiarch';
   const publishing = isPublish ? new FakePublishing({ builders: { '': CONTAINER } }) : undefined;
   const launch = new FakeLaunch({ docker: { builder: CONTAINER }, podman: {} });

@@ -26,6 +26,7 @@ const SHORT_NAMES: Readonly<Record<string, string>> = {
   'vm/build-libkrun-macos': 'libkrun on macOS',
   'vm/smoke-orphan-cleanup': 'vm smoke test',
   sandbox: 'sandbox',
+  adopt: 'adopt',
   'setup-zig-cc-wrapper': 'zig wrapper',
   gateway: 'gateway',
   'gateway-docker': 'docker',

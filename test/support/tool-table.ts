@@ -97,6 +97,7 @@ export const SYSTEM_PROGRAMS = [
   'make',
   'mise',
   'mkfifo',
+  'npx',
   'podman',
   'prlimit',
   'ps',
