@@ -14,7 +14,6 @@ import { PRODUCT } from '../product.ts';
 export type AdoptFlags = Readonly<Record<'check' | 'undo' | 'worktrees' | 'dry-run', boolean>>;
 
 export interface AdoptConfig {
-  /** The checkout, absolute; and so are the others. */
   readonly root: string;
   /** The clone that the tasks are in. */
   readonly suite: string;

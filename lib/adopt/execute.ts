@@ -2,6 +2,7 @@
 
 /** Adopting: a checkout's `mise run` starts the tasks of this clone, until it is undone. No tracked file is changed. */
 
+import { isUtf8 } from 'node:buffer';
 import { existsSync, globSync, realpathSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RunnerContext } from '../build-env.ts';
@@ -34,9 +35,8 @@ export async function adopt(ctx: RunnerContext, named: string | undefined, flags
   const declared = contentOf(join(suite, 'mise.toml')).toString();
   const roots = await worktreesOf(ctx, root, flags.worktrees);
   if (flags.check) return check(ctx, config, declared, roots);
-  const paths = roots.map((one) => join(one, LOCAL_FILE));
-  const links = paths.map((path): Place => ({ kind: 'appended', path }));
-  verifyPlaces(ctx.terminal, [...files(...(flags.undo ? [] : [tasksFile]), ...paths.map(realPath)), ...links]);
+  const places = roots.map((one): Place => ({ kind: 'appended', path: join(one, LOCAL_FILE) }));
+  verifyPlaces(ctx.terminal, [...places, ...files(...(flags.undo ? [] : [tasksFile]), ...roots.map(localFileOf))]);
   const locals = roots.map((one) => changeIn(config, one, flags.undo));
   if (flags.undo && locals.every(({ before, after }) => before === after)) {
     throw usageError(`${root} is not adopted, so there is nothing to undo`);
@@ -74,21 +74,24 @@ async function worktreesOf({ runner, terminal }: RunnerContext, root: string, is
   return [root];
 }
 
+/** The file, or the one that a link in its place leads to: it stays a link. */
+function localFileOf(root: string): string {
+  const path = join(root, LOCAL_FILE);
+  return existsSync(path) ? realpathSync(path) : path;
+}
+
 /** What becomes of a checkout's file: its text, or none. */
 function changeIn(config: AdoptConfig, root: string, isUndo: boolean) {
-  const path = realPath(join(root, LOCAL_FILE));
+  const path = localFileOf(root);
   const before = textAt(path);
   const after = isUndo ? withoutTasks(path, before) : withTasks(path, before, upstreamIncludes(root), config);
   return { path, before, after };
 }
 
-/** Where a link leads: it stays one. */
-function realPath(path: string): string {
-  return existsSync(path) ? realpathSync(path) : path;
-}
-
 function textAt(path: string): string | undefined {
-  return statSync(path, { throwIfNoEntry: false }) && contentOf(path).toString();
+  const bytes = existsSync(path) ? contentOf(path) : undefined;
+  if (bytes !== undefined && !isUtf8(bytes)) throw usageError(`${path} is not text in UTF-8; correct it`);
+  return bytes?.toString();
 }
 
 function write(path: string, text: string | undefined): void {
@@ -98,23 +101,17 @@ function write(path: string, text: string | undefined): void {
 }
 
 /** @throws usageError where mise takes a task from elsewhere, or git sees the file */
-async function verify(
-  { runner }: RunnerContext,
-  { tasksFile, withoutMise }: AdoptConfig,
-  mise: string,
-  root: string,
-  names: readonly string[],
-): Promise<void> {
+async function verify({ runner }: RunnerContext, config: AdoptConfig, mise: string, root: string, names: string[]) {
   const command = cmd({ cwd: root, asInvoker: true });
   const listed = await runner.probe(command`${mise} tasks --hidden --json`, PROBE_TIMEOUT_MS);
   if (!listed.ok && /\bnot trusted\b/.test(listed.reason)) {
     throw usageError(`mise does not trust ${root}, so nothing is changed; run: mise trust ${shellQuote(root)}`);
   }
-  const otherwise = `so nothing is changed; ${withoutMise} instead`;
+  const otherwise = `so nothing is changed; ${config.withoutMise} instead`;
   if (!listed.ok) throw usageError(`mise cannot list the tasks of ${root} (${oneLine(listed.reason)}), ${otherwise}`);
   const found = parseJson(listed.output);
   const sources = new Map(Array.isArray(found) ? found.map(({ name, source }) => [name, source]) : []);
-  const missed = names.find((name) => sources.get(name) !== tasksFile);
+  const missed = names.find((name) => sources.get(name) !== config.tasksFile);
   if (missed !== undefined) {
     const source = oneLine(String(sources.get(missed) ?? 'nowhere'));
     const hint = 'or update mise, or see with "mise config" which file sets includes';

@@ -58,13 +58,10 @@ export function withTasks(
   for (const [at, count, ...added] of changes(lines, value)) {
     const kept = lines.slice(at, at + count).map((line) => `${KEPT}${line}`);
     const block = [`${BEGIN}${JSON.stringify(suite)}`, ...kept, ...added, END];
-    // After a table at the end there is a line break.
     const changed = lines.toSpliced(at, count, ...block, ...(added[0] === HEADER ? [''] : []));
     if (isDeepStrictEqual(tableOf(changed), wanted)) return changed.join('\n');
   }
-  throw usageError(
-    `${path} sets includes in a way that is not understood; put ${JSON.stringify(tasksFile)} last by hand`,
-  );
+  throw usageError(`${path} sets includes in an unusual way; put ${JSON.stringify(tasksFile)} last by hand`);
 }
 
 /** What may set the includes, in place of those there are, in their table, or in one at the end: where, for how many lines. */
@@ -79,10 +76,7 @@ function* changes(lines: readonly string[], value: string): Generator<[at: numbe
   yield [lines.length, 0, HEADER, `includes = ${value}`];
 }
 
-/**
- * The text as it was before; `undefined` where there was no file.
- * @throws usageError where the end of what was added is gone
- */
+/** The text as it was before, `undefined` where there was no file. @throws usageError where the end of ours is gone */
 export function withoutTasks(path: string, text: string | undefined): string | undefined {
   const lines = text?.split('\n') ?? [];
   const begin = lines.findIndex((line) => line.startsWith(BEGIN));

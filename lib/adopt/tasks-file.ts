@@ -11,11 +11,7 @@ import { scriptQuote } from '../process/command.ts';
 
 const SCRIPT = /\bnode "\$MISE_CONFIG_ROOT\/([^"]+)"/g;
 
-/** What mise.toml declares, as far as it is ours to give to a checkout. */
-interface Declared {
-  readonly env: TomlTable;
-  readonly tasks: Readonly<Record<string, TomlTable>>;
-}
+type Declared = Readonly<Record<'env' | 'tasks', Readonly<Record<string, TomlTable>>>>;
 
 /** The tasks, each with the files of the suite that it starts: `tasks/stage.ts`. */
 export function declaredTasks(miseToml: string): ReadonlyMap<string, readonly string[]> {
@@ -24,14 +20,10 @@ export function declaredTasks(miseToml: string): ReadonlyMap<string, readonly st
   return new Map(Object.entries(tasks).map(([name, task]) => [name, files(task)]));
 }
 
-/**
- * @param miseToml the text of the suite's mise.toml
- * @param suite its absolute path
- */
+/** The text of the file, from that of the suite's mise.toml and the suite's absolute path. */
 export function tasksFileText(miseToml: string, suite: string): string {
-  const { env: all, tasks } = parse(
-    miseToml.replaceAll('{{config_root}}', () => JSON.stringify(suite).slice(1, -1)),
-  ) as unknown as Declared;
+  const text = miseToml.replaceAll('{{config_root}}', () => JSON.stringify(suite).slice(1, -1));
+  const { env: all, tasks } = parse(text) as unknown as Declared;
   const env = Object.fromEntries(Object.entries(all).filter(([, value]) => typeof value === 'string'));
   const quoted = (file: string) => scriptQuote(join(suite, file));
   // It starts the clone's own Node, else one on PATH, and says in one line where that is too old.

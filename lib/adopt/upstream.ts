@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import { globSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import type { TomlTable, TomlValue } from 'smol-toml';
 import { CONFIG_FILES } from '../cargo/mise.ts';
 import { usageError } from '../errors.ts';
@@ -15,20 +16,14 @@ import { includesOf, parseToml } from './local-file.ts';
 type Digests = Readonly<Record<string, string>>;
 
 export interface Facts {
-  /** The settings of each task. */
   readonly tasks: Readonly<Record<string, Digests>>;
   readonly scripts: Digests;
 }
 
-export interface Upstream extends Facts {
-  /** The scripts that a task runs, directly or through other scripts. */
-  readonly uses: ReadonlyMap<string, ReadonlySet<string>>;
-}
+/** With the scripts that each task runs, directly or through other scripts. */
+export type Upstream = Facts & { readonly uses: ReadonlyMap<string, ReadonlySet<string>> };
 
-/**
- * Where the checkout's own configuration says that its tasks are.
- * @throws usageError where it says nothing
- */
+/** Where the checkout's own configuration says that its tasks are. @throws usageError where it says nothing */
 export function upstreamIncludes(root: string): TomlValue[] {
   const includes = includesOf(configOf(root));
   if (includes !== undefined) return includes;
@@ -51,7 +46,7 @@ export function readUpstream(root: string): Upstream {
     .map(([name, task]) => [name, isTable(task) ? { ...task, description: undefined } : { run: task }] as const);
   const texts = scriptTexts(root, JSON.stringify(definitions));
   return {
-    tasks: sorted(definitions.map(([name, task]) => [name, digests(task)])),
+    tasks: Object.fromEntries(definitions.map(([name, task]) => [name, digests(task)])),
     scripts: digests(Object.fromEntries(texts)),
     uses: new Map(definitions.map(([name, task]) => [name, reached(texts, JSON.stringify(task))])),
   };
@@ -60,12 +55,9 @@ export function readUpstream(root: string): Upstream {
 /** The scripts of the tasks, and those that tasks name elsewhere. */
 function scriptTexts(root: string, definitions: string): ReadonlyMap<string, string> {
   const named = definitions.match(/\b[\w./-]+\.(?:sh|py|ps1)\b/g) ?? [];
-  const texts = new Map<string, string>();
-  for (const path of globSync(['tasks/scripts/**/*', ...named], { cwd: root })) {
-    const text = textIn(join(root, path));
-    if (text !== undefined) texts.set(path, text);
-  }
-  return texts;
+  const paths = globSync(['tasks/scripts/**/*', ...named], { cwd: root });
+  const texts = paths.map((path) => [path, textIn(join(root, path))] as const);
+  return new Map(texts.filter((entry): entry is readonly [string, string] => entry[1] !== undefined));
 }
 
 /** The scripts that a text names, and that those name. */
@@ -81,20 +73,13 @@ function reached(texts: ReadonlyMap<string, string>, text: string, found = new S
 function digests(table: Readonly<Record<string, unknown>>): Digests {
   const entries = Object.entries(table).filter(([, value]) => value !== undefined);
   const digest = (value: unknown) => createHash('sha256').update(JSON.stringify(value)).digest('hex').slice(0, 16);
-  return sorted(entries.map(([name, value]) => [name, digest(value)]));
-}
-
-function sorted<T>(entries: readonly (readonly [string, T])[]): Record<string, T> {
-  return Object.fromEntries([...entries].sort(([left], [right]) => (left < right ? -1 : 1)));
+  return Object.fromEntries(entries.map(([name, value]) => [name, digest(value)]));
 }
 
 /** A phrase (`task gateway: other run`), and our tasks by name, or by file where they have no name. */
 export type Difference = readonly [what: string, ours: readonly string[]];
 
-/**
- * @param ours our tasks by name, with their files
- * @param files the files of all our tasks
- */
+/** @param ours our tasks by name, with their files; `files` are those of all */
 export function compareUpstream(
   recorded: Facts,
   now: Upstream,
@@ -104,28 +89,23 @@ export function compareUpstream(
   const named = [...ours.values()].flat();
   const tasks = different(recorded.tasks, now.tasks).map(([name, before, after]): Difference => {
     const settings = different(before ?? {}, after ?? {}).map(([setting]) => setting);
-    return [`task ${name}: ${howOf(before, after, `other ${settings.join(', ')}`)}`, ours.has(name) ? [name] : []];
+    const how = before && after ? `other ${settings.join(', ')}` : before ? 'removed' : 'new';
+    return [`task ${name}: ${how}`, ours.has(name) ? [name] : []];
   });
   const scripts = different(recorded.scripts, now.scripts).map(([path, before, after]): Difference => {
     const users = [...ours.keys()].filter((name) => now.uses.get(name)?.has(path));
-    const own = files.filter((file) => file === counterpart(path) && !named.includes(file));
-    return [`script ${path}: ${howOf(before, after, 'other content')}`, [...users, ...own]];
+    // Those whose name is another one have a mise task.
+    const counterpart = path.replace(/^tasks\/scripts\/(.*)\.\w+$/, 'tasks/$1.ts');
+    const own = files.filter((file) => file === counterpart && !named.includes(file));
+    const how = before && after ? 'other content' : before ? 'removed' : 'new';
+    return [`script ${path}: ${how}`, [...users, ...own]];
   });
   return [...tasks, ...scripts];
-}
-
-function howOf(before: unknown, after: unknown, changed: string): string {
-  return before === undefined ? 'new' : after === undefined ? 'removed' : changed;
-}
-
-/** The file of ours that takes the place of a script; those with another name have a mise task. */
-function counterpart(path: string): string {
-  return path.replace(/^tasks\/scripts\/(.*)\.\w+$/, 'tasks/$1.ts');
 }
 
 /** The entries that are not the same in two tables, with both values. */
 function different<T>(before: Readonly<Record<string, T>>, after: Readonly<Record<string, T>>) {
   const names = new Set([...Object.keys(before), ...Object.keys(after)]);
-  const entries = [...names].map((name) => [name, before[name], after[name]] as const);
-  return entries.filter(([, left, right]) => JSON.stringify(left) !== JSON.stringify(right));
+  const entries = [...names].sort().map((name) => [name, before[name], after[name]] as const);
+  return entries.filter(([, left, right]) => !isDeepStrictEqual(left, right));
 }

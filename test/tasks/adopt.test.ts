@@ -53,6 +53,15 @@ test("ADP-2: the user's file keeps its mode", async () => {
   expect([readFileSync(fake.localFile, 'utf8'), statSync(fake.localFile).mode & 0o777]).toEqual([ENV, 0o600]);
 });
 
+test('ADP-2: a file that is not text is refused, and stays', async () => {
+  const fake = new FakeAdoption();
+  const bytes = Buffer.from('# caf\xe9\n', 'latin1');
+  writeFileSync(fake.localFile, bytes);
+  const stderr = `error: ${fake.localFile} is not text in UTF-8; correct it\n`;
+  expect(await fake.adopt()).toMatchObject({ status: 2, stderr });
+  expect(readFileSync(fake.localFile)).toEqual(bytes);
+});
+
 test('a dry run names the files, and writes none', async () => {
   const fake = new FakeAdoption();
   const stdout = `# writes ${fake.tasksFile}\n# writes ${fake.localFile}\n`;

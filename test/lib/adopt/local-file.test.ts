@@ -106,11 +106,7 @@ test('what is not adopted is left alone', () => {
 describe('refused, with the next step', () => {
   test.each([
     ['not TOML', '[env\n', 'cannot be read as TOML (Invalid TOML document'],
-    [
-      'an inline table',
-      'task_config = { includes = ["mine"] }\n',
-      'sets includes in a way that is not understood; put "/clone',
-    ],
+    ['an inline table', 'task_config = { includes = ["mine"] }\n', 'sets includes in an unusual way; put "/clone'],
   ])('%s', (_, text, message) => {
     expect(refusalOf(() => adopted(text))).toContain(`${PATH} ${message}`);
   });
