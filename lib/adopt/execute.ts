@@ -2,7 +2,6 @@
 
 /** Adopting: a checkout's `mise run` starts the tasks of this clone, until it is undone. No tracked file is changed. */
 
-import { isUtf8 } from 'node:buffer';
 import { existsSync, globSync, realpathSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RunnerContext } from '../build-env.ts';
@@ -90,8 +89,9 @@ function changeIn(config: AdoptConfig, root: string, isUndo: boolean) {
 
 function textAt(path: string): string | undefined {
   const bytes = existsSync(path) ? contentOf(path) : undefined;
-  if (bytes !== undefined && !isUtf8(bytes)) throw usageError(`${path} is not text in UTF-8; correct it`);
-  return bytes?.toString();
+  const text = bytes?.toString();
+  if (text === undefined || bytes?.equals(Buffer.from(text))) return text;
+  throw usageError(`${path} is not text in UTF-8; correct it`);
 }
 
 function write(path: string, text: string | undefined): void {
