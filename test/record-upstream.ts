@@ -10,4 +10,6 @@ import { SUITE_ROOT } from './support/run-task.ts';
 const [checkout] = process.argv.slice(2);
 if (checkout === undefined) throw new Error('name an OpenShell checkout');
 const { tasks, scripts } = readUpstream(resolve(process.env.INIT_CWD ?? '.', checkout));
-writeFileSync(join(SUITE_ROOT, 'pins/upstream-tasks.json'), `${JSON.stringify({ tasks, scripts }, null, 2)}\n`);
+const sorted = (table: object) => Object.fromEntries(Object.entries(table).sort(([a], [b]) => (a < b ? -1 : 1)));
+const facts = { tasks: sorted(tasks), scripts: sorted(scripts) };
+writeFileSync(join(SUITE_ROOT, 'pins/upstream-tasks.json'), `${JSON.stringify(facts, null, 2)}\n`);

@@ -137,7 +137,9 @@ function check({ terminal }: RunnerContext, config: AdoptConfig, declared: strin
   const isOld = textIn(tasksFile) !== tasksFileText(declared, suite);
   const results = roots.flatMap((root) => {
     const by = adoptedBy(textAt(join(root, LOCAL_FILE)));
-    const state = by === suite && isOld ? ', whose tasks have changed since: adopt again' : '';
+    const isGone = by !== undefined && !existsSync(tasksFile.replace(suite, () => by));
+    const problem = isGone ? 'are gone' : by === suite && isOld ? 'have changed since' : undefined;
+    const state = problem === undefined ? '' : `, whose tasks ${problem}: adopt again`;
     terminal.result(`${root}: ${by === undefined ? 'not adopted' : `adopted by ${by}${state}`}`);
     const differences = compareUpstream(recorded, readUpstream(root), declaredTasks(declared), own);
     if (differences.length === 0) terminal.result("OpenShell's own tasks are as they were when these were written");

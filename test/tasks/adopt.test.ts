@@ -191,6 +191,8 @@ test('ADP-4: --check says who has adopted, and has status 1 where a change conce
   });
   fake.setVersion('changed');
   expect((await fake.adopt(['--check'])).stdout).toContain(', whose tasks have changed since: adopt again\n');
+  rmSync(fake.tasksFile);
+  expect((await fake.adopt(['--check'])).stdout).toContain(', whose tasks are gone: adopt again\n');
   fake.write('tasks/scripts/theirs.sh', 'echo changed\n');
   const theirs = await fake.adopt(['--check']);
   expect(theirs).toMatchObject({
