@@ -86,7 +86,6 @@ export function compareUpstream(
   ours: ReadonlyMap<string, readonly string[]>,
   files: readonly string[],
 ): Difference[] {
-  const named = [...ours.values()].flat();
   const tasks = different(recorded.tasks, now.tasks).map(([name, before, after]): Difference => {
     const settings = different(before ?? {}, after ?? {}).map(([setting]) => setting);
     const how = before && after ? `other ${settings.join(', ')}` : before ? 'removed' : 'new';
@@ -94,8 +93,8 @@ export function compareUpstream(
   });
   const scripts = different(recorded.scripts, now.scripts).map(([path, before, after]): Difference => {
     const users = [...ours.keys()].filter((name) => now.uses.get(name)?.has(path));
-    // Those whose name is another one have a mise task.
     const counterpart = path.replace(/^tasks\/scripts\/(.*)\.\w+$/, 'tasks/$1.ts');
+    const named = users.flatMap((name) => ours.get(name) ?? []);
     const own = files.filter((file) => file === counterpart && !named.includes(file));
     const how = before && after ? 'other content' : before ? 'removed' : 'new';
     return [`script ${path}: ${how}`, [...users, ...own]];

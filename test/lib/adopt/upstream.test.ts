@@ -64,9 +64,10 @@ test('ADP-4: scripts that are new, or gone', () => {
   expect(
     differences((fake) => {
       fake.write('tasks/scripts/x.sh', '');
-      rmSync(join(fake.root, 'tasks/scripts/verify-static-binary.sh'));
+      for (const name of ['gateway', 'verify-static-binary']) rmSync(join(fake.root, `tasks/scripts/${name}.sh`));
     }),
   ).toEqual([
+    ['script tasks/scripts/gateway.sh: removed', ['tasks/gateway.ts']],
     ['script tasks/scripts/verify-static-binary.sh: removed', ['tasks/verify-static-binary.ts']],
     ['script tasks/scripts/x.sh: new', []],
   ]);
