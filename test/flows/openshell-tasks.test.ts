@@ -105,3 +105,16 @@ test('R4: with an older Node alone it says in one line what is missing', async (
   expect(result).toMatchObject({ status: 2, stdout: '' });
   expect(result.stderr).toMatch(/^error: the tasks need Node 24, and PATH has 20\.1\.0: [^\n]*\n$/);
 });
+
+test('R4: npm run adopt says the same, also after npm ci --omit=dev', async () => {
+  const { suite } = echoing();
+  rmSync(join(suite.root, 'node_modules'), { recursive: true });
+  const bin = temporaryDirectory();
+  symlinkSync('/bin/sh', join(bin, 'sh'));
+  writeFileSync(join(bin, 'node'), '#!/bin/sh\necho 20.1.0\n', { mode: 0o755 });
+  const { scripts } = JSON.parse(readFileSync(join(suite.root, 'package.json'), 'utf8'));
+  const env = { PATH: bin, INIT_CWD: '/' };
+  const result = await runProcess('/bin/sh', ['-c', scripts.adopt], { cwd: suite.root, env });
+  expect(result).toMatchObject({ status: 2, stdout: '' });
+  expect(result.stderr).toMatch(/^error: the tasks need Node 24, and PATH has 20\.1\.0: [^\n]*\n$/);
+});
