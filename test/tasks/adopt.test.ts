@@ -62,6 +62,17 @@ test('ADP-2: a file that is not text is refused, and stays', async () => {
   expect(readFileSync(fake.localFile)).toEqual(bytes);
 });
 
+test('a checkout with any name: every line is one line, and the file is undone', async () => {
+  const fake = new FakeAdoption("a\n'$(touch pasted)'\u001b[2J\u202e\u2028`x`\"b");
+  for (const args of [['--dry-run'], [], ['--check'], ['--undo']]) {
+    const { status, stdout, stderr } = await fake.adopt(args);
+    expect([0, 1], stderr).toContain(status);
+    expect(`${stdout}${stderr}`.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\u2028\u202e]/u);
+    expect(stderr.split('\n').length, stderr).toBeLessThan(3);
+  }
+  expect(existsSync(fake.localFile)).toBe(false);
+});
+
 test('a dry run names the files, and writes none', async () => {
   const fake = new FakeAdoption();
   const stdout = `# writes ${fake.tasksFile}\n# writes ${fake.localFile}\n`;
