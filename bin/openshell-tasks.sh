@@ -65,6 +65,7 @@ if [ -z "$run" ]; then
   printf 'error: there is no task %s; openshell-tasks --help lists them\n' "${name:-of that name}" >&2
   exit 2
 fi
-# The arguments that a task is declared with have no blanks.
+# Neither the variables nor the arguments that a task is declared with have blanks: env = { NAME = "value" }
+for one in $(setting "$name" env | sed 's/ = /=/g' | tr -d '{}",'); do export "${one?}"; done
 # shellcheck disable=SC2086
 start $run "$@"

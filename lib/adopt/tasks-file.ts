@@ -31,7 +31,7 @@ export function tasksFileText(miseToml: string, suite: string): string {
   const adopted = Object.entries(tasks).map(([name, task]) => {
     if (task.run === undefined) return [name, task];
     const run = String(task.run).replaceAll(SCRIPT, (_, file: string) => `${node} ${quoted(file)}`);
-    return [name, { ...task, run, env }];
+    return [name, { ...task, run, env: { ...env, ...(task.env as TomlTable | undefined) } }];
   });
   return `# Written by adopt; changes are lost.\n\n${stringify(Object.fromEntries(adopted))}`;
 }

@@ -72,6 +72,14 @@ test('ADP-5: every task that mise.toml declares, and every file by its own name'
   for (const name of declared.keys()) expect(listed).toContain(`\n  ${name}\n`);
 });
 
+test('a task gets the variables that it is declared with', async () => {
+  const { suite, node, run } = echoing();
+  const declared = `\n[tasks."x:y"]\nrun = 'node "$MISE_CONFIG_ROOT/tasks/stage.ts" z'\nenv = { A = "b", C = "d" }\n`;
+  writeFileSync(join(suite.root, 'mise.toml'), declared, { flag: 'a' });
+  writeFileSync(node, '#!/bin/sh\necho "$A $C $2 $3"\n');
+  expect(await run(['x:y', 'w'])).toMatchObject({ status: 0, stdout: 'b d z w\n' });
+});
+
 test('a task that is several ends with the first that fails, and runs all that do not', async () => {
   const { suite, node, run } = echoing();
   const image = `${suite.root}/tasks/docker-build-image.ts`;
