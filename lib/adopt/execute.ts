@@ -64,6 +64,7 @@ export async function adopt(ctx: RunnerContext, named: string | undefined, flags
 async function worktreesOf({ runner, terminal }: RunnerContext, root: string, isForAll: boolean): Promise<string[]> {
   const command = cmd({ cwd: root, asInvoker: true })`git worktree list --porcelain`;
   const result = await runner.probe(command, PROBE_TIMEOUT_MS);
+  if (isForAll && !result.ok) throw usageError(`git cannot list the worktrees of ${root}: ${oneLine(result.reason)}`);
   // Without git there is only this one.
   const listed = result.ok ? [...result.output.matchAll(/^worktree (.*)$/gm)].map(([, path = '']) => path) : [];
   const others = listed.filter((path) => path !== root && isCheckout(path));

@@ -187,6 +187,11 @@ test('worktrees have a file each: they are named, and done with --worktrees', as
   expect((await fake.adopt(['--undo', '--worktrees'])).stderr).toBe(
     `${fake.root}: as it was before\n${tree.root}: as it was before\n`,
   );
+  fake.tools.add('git', [{ args: [], script: "echo 'not a git repository' >&2; exit 128" }]);
+  expect(await fake.adopt(['--worktrees'])).toMatchObject({
+    status: 2,
+    stderr: `error: git cannot list the worktrees of ${fake.root}: not a git repository\n`,
+  });
   expect([fake, tree].filter(({ localFile }) => existsSync(localFile))).toEqual([]);
 });
 
