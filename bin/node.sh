@@ -4,7 +4,9 @@
 # `node` as npx and npm run find it: the Node 24 that npm install brings, else one on PATH. Where an older Node is the
 # only one, because install scripts were off, that is said in one line: it cannot even read a task.
 
-for node in "${0%/*}/../node/bin/node" "${0%/*}/../../node/bin/node"; do
+# The last place is for this file itself, which adopt and openshell-tasks start.
+for node in ../node ../../node ../node_modules/node; do
+  node=${0%/*}/$node/bin/node
   if [ -x "$node" ]; then exec "$node" "$@"; fi
 done
 
@@ -28,5 +30,5 @@ for directory in $PATH; do
 done
 
 printf '%s\n' "error: the tasks need Node 24, and PATH has $found: the one that npm install brings is missing, because \
-install scripts were off; run npm rebuild node, or put Node 24 on PATH" >&2
+install scripts were off, or --omit=dev left it out; run npm rebuild node, or npm install, or put Node 24 on PATH" >&2
 exit 2

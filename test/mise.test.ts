@@ -22,8 +22,9 @@ const mise = parse(readFileSync(join(SUITE_ROOT, 'mise.toml'), 'utf8')) as unkno
   tools: Record<string, string>;
 };
 
-/** Used by path, from workflows and scripts; bash has no mise task for them either. */
+/** Used by path, from workflows and scripts; bash has no mise task for them either. And the task that brings the others. */
 const USED_BY_PATH = [
+  'tasks/adopt.ts',
   'tasks/setup-zig-cc-wrapper.ts',
   'tasks/snap-gateway-wrapper.ts',
   'tasks/verify-glibc-symbols.ts',

@@ -106,6 +106,8 @@ const CASES: Readonly<Record<string, Case>> = {
     runs: [{ args: [] }],
     through: ['docker-build-image', 'gateway', 'gateway-docker', 'gateway-podman', 'gateway-vm', 'stage'],
   },
+  // The checkout has no tasks of its own.
+  adopt: { runs: [{ args: DRY_RUN, status: 2 }] },
   sandbox: { runs: [{ args: DRY_RUN }, { args: DRY_RUN, env: { ANTHROPIC_API_KEY: 'x', usage_command: 'a b' } }] },
   'setup-zig-cc-wrapper': {
     runs: [

@@ -12,7 +12,8 @@ import { cmd, shellQuote } from '../process/command.ts';
 import { findProgram } from '../process/which.ts';
 
 const PROBE_TIMEOUT_MS = 20_000;
-const CONFIG_FILES = ['mise.toml', '.mise.toml'] as const;
+/** The files that a checkout may have for its mise configuration. */
+export const CONFIG_FILES = ['mise.toml', '.mise.toml'] as const;
 
 /** Of what OpenShell's mise configuration sets, the variables that count without that mise, too. */
 const SETTINGS = ['KUBECONFIG', 'RUSTC_WRAPPER', 'SCCACHE_DIR'] as const;

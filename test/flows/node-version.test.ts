@@ -15,7 +15,7 @@ const REFUSED = {
   stdout: '',
   stderr:
     `error: the tasks need Node 24, and PATH has ${OLD}: the one that npm install brings is missing, because ` +
-    'install scripts were off; run npm rebuild node, or put Node 24 on PATH\n',
+    'install scripts were off, or --omit=dev left it out; run npm rebuild node, or npm install, or put Node 24 on PATH\n',
 };
 
 /** A program that says its version like Node, and otherwise what it was started with. */

@@ -8,6 +8,7 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { FakeAdoption } from '../support/fake-adoption.ts';
 import { FakeCluster } from '../support/fake-cluster.ts';
 import { addDeb, debEnv } from '../support/fake-deb.ts';
 import { addWorkloads, WITH_DIGESTS } from '../support/fake-engine.ts';
@@ -77,6 +78,7 @@ const CASES: Readonly<Record<string, Case>> = {
   gateway: { args: ['--driver', 'k8s'] },
   'vm/build-supervisor-bundle': { args: [], env: STAMPED },
   'vm/build-libkrun': { args: [] },
+  adopt: { args: ['checkout'] },
   'vm/vm-setup': { args: [] },
   'vm/download-kernel-runtime': { args: [] },
   'vm/compress-vm-runtime': { args: [] },
@@ -113,12 +115,20 @@ async function clusterPlaceOf(): Promise<Place> {
   return { directory, cwd: directory, env };
 }
 
+/** A clone beside the checkout. */
+function adoptionPlace(): Place {
+  const fake = new FakeAdoption();
+  const directory = dirname(fake.root);
+  return { directory, cwd: directory, env: fake.tools.env(), suite: fake.suite.root };
+}
+
 const RUNTIME = /^vm\/(vm-setup|download|compress|package)/;
 
 /** A checkout with all that a task needs, in one directory with what the user's variables name. */
 async function placeOf(task: string): Promise<Place> {
   if (RUNTIME.test(task)) return runtimePlaceOf();
   if (task === 'helm-k3s-local') return clusterPlaceOf();
+  if (task === 'adopt') return adoptionPlace();
   const isPublish = task === 'docker-publish-multiarch';
   const publishing = isPublish ? new FakePublishing({ builders: { '': CONTAINER } }) : undefined;
   const launch = new FakeLaunch({ docker: { builder: CONTAINER, cases: [WITH_DIGESTS] }, podman: {} });

@@ -4,8 +4,9 @@
 
 import { createHash } from 'node:crypto';
 import { type Dirent, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { buildElf } from './elf-builder.ts';
+import { FakeAdoption } from './fake-adoption.ts';
 import { FakeCluster, kubeconfigText } from './fake-cluster.ts';
 import { FakeDeb, setBinaries } from './fake-deb.ts';
 import { addEngine, addWorkloads, DOCKER_ARM_INFO, imageCheckout, WITH_DIGESTS } from './fake-engine.ts';
@@ -62,6 +63,16 @@ export const KILL_SCENES: Readonly<Record<string, () => KillScene | Promise<Kill
       directories: [checkout.out, temporary(checkout)],
       run: (options) => checkout.build(env, [], options),
       setVersion: (version) => checkout.setFragment(`${FRAGMENT}CONFIG_VERSION="${version}"\n`),
+    };
+  },
+  adopt: () => {
+    const fake = new FakeAdoption();
+    return {
+      tools: fake.tools,
+      status: 0,
+      directories: [fake.root, dirname(fake.tasksFile)],
+      run: (options) => fake.adopt([], options),
+      setVersion: (version) => fake.setVersion(version),
     };
   },
   'vm/vm-setup': () => runtime('vm-setup', ['--force']),

@@ -32,6 +32,7 @@ const SHORT_NAMES: Readonly<Record<string, string>> = {
   'package-deb': 'deb',
   'package-deb-install': 'deb install',
   sandbox: 'sandbox',
+  adopt: 'adopt',
   'setup-zig-cc-wrapper': 'zig wrapper',
   'test-install-sh': 'installer test',
   'test-packaging-assets': 'packaging test',

@@ -102,6 +102,7 @@ export const SYSTEM_PROGRAMS = [
   'mkfifo',
   'mmdebstrap',
   'nsenter',
+  'npx',
   'podman',
   'prlimit',
   'ps',

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { symlinkSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { expect, test } from 'vitest';
+import { resolveAdoptConfig } from '../../../lib/adopt/config.ts';
+import { FakeCheckout } from '../../support/fake-rust.ts';
+import { inProcess } from '../../support/in-process.ts';
+import { refusalOf } from '../../support/task-errors.ts';
+
+const FLAGS = { check: false, undo: false, worktrees: false, 'dry-run': false };
+
+function context(extra: Readonly<Record<string, string>> = {}) {
+  const { root, tools } = new FakeCheckout();
+  return { root, ctx: inProcess(tools, extra, dirname(root)) };
+}
+
+test('the checkout: relative to where the task was started, its real path, else the nearest one', () => {
+  const { root, ctx } = context();
+  symlinkSync(root, join(dirname(root), 'link'));
+  for (const name of ['checkout', root, 'link']) expect(resolveAdoptConfig(ctx, name, FLAGS).root).toBe(root);
+  const inside = { ...ctx, startDirectory: join(root, 'crates') };
+  expect(resolveAdoptConfig(inside, undefined, FLAGS).root).toBe(root);
+});
+
+test('the programs of npm packages are not on the PATH on which mise is looked for', () => {
+  const { ctx } = context({ PATH: '/clone/node_modules/.bin:/usr/bin:/node_modules/.bin/:/x/node_modules/.bin2' });
+  expect(resolveAdoptConfig(ctx, 'checkout', FLAGS).path).toBe('/usr/bin:/x/node_modules/.bin2');
+});
+
+test('refused: another directory, both flags, a clone whose path is a pattern to mise', () => {
+  const { ctx } = context();
+  const refusal = (...[name, flags, suite]: [string?, object?, string?]) =>
+    refusalOf(() => resolveAdoptConfig(ctx, name, { ...FLAGS, ...flags }, suite));
+  expect(refusal('nowhere')).toMatch(/nowhere' is not an OpenShell checkout .*; name the directory of one$/);
+  expect(refusal('checkout', { check: true, undo: true })).toBe('2: --check and --undo cannot go together; choose one');
+  for (const suite of ['/a*', '/a?', '/[a]', '/{{a}}', '/a{b,c}']) {
+    expect(refusal('checkout', {}, suite)).toMatch(/^2: mise takes a part of '.*' for a pattern; move this clone /);
+  }
+});
