@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** A merge into a checkout's working tree: refused where git could not undo it, planned, written, checked. */
+
+import { copyFileSync, existsSync, mkdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { parse } from 'smol-toml';
+import type { RunnerContext } from '../../lib/build-env.ts';
+import { isCheckout, SUITE_ROOT } from '../../lib/checkout.ts';
+import { failure, shown, usageError } from '../../lib/errors.ts';
+import { absolutePath } from '../../lib/fs/paths.ts';
+import { cmd } from '../../lib/process/command.ts';
+import type { OwnTask } from './mise-entries.ts';
+import { callersOf, type MergePlan, planMerge } from './plan.ts';
+import { HOME } from './scripts.ts';
+
+/** What of the suite does not belong into a checkout. */
+const LEFT_OUT = /^\.(ci|github)\//;
+
+const GIT_TIMEOUT_MS = 20_000;
+
+/**
+ * Merges the suite into a copy of OpenShell.
+ *
+ * @param copy the checkout, relative to where this was started
+ * @throws usageError for what is not a clean checkout of git; failure where git would ignore a file of the suite, or a
+ *   removed script is still named
+ */
+export async function merge(ctx: RunnerContext, copy: string, isDryRun: boolean): Promise<void> {
+  const root = absolutePath(ctx.startDirectory, copy);
+  await verifyCopy(ctx, root);
+  const { tasks } = parse(readFileSync(join(SUITE_ROOT, 'mise.toml'), 'utf8')) as unknown as {
+    tasks: Record<string, OwnTask>;
+  };
+  const plan = planMerge(await textsOf(ctx, root), tasks);
+  const suite = (await lines(ctx, SUITE_ROOT, 'ls-files')).filter((path) => !LEFT_OUT.test(path));
+  ctx.terminal.result(...report(plan, suite.length, isDryRun));
+  if (isDryRun) return;
+  write(root, plan, suite);
+  await verify(ctx, root, plan, suite);
+  ctx.terminal.result(`merged into ${root}; look at it: git -C ${root} add --all && git -C ${root} diff --cached`);
+}
+
+async function verifyCopy(ctx: RunnerContext, root: string): Promise<void> {
+  if (!isCheckout(root))
+    throw usageError(`${shown(root)} is not an OpenShell checkout; give the path of a copy of one`);
+  const top = await ctx.runner.probe(cmd({ cwd: root })`git rev-parse --show-toplevel`, GIT_TIMEOUT_MS);
+  if (!top.ok || realpathSync(top.output) !== realpathSync(root)) {
+    throw usageError(`${shown(root)} is not the top of a git clone; copy one with its .git, or clone it`);
+  }
+  if (existsSync(join(root, HOME))) throw usageError(`${shown(join(root, HOME))} exists; take a copy without it`);
+  const changes = await lines(ctx, root, 'status', '--porcelain');
+  if (changes.length > 0) {
+    throw usageError(`${shown(root)} has ${changes.length} changes, which a merge would mix with its own; commit them`);
+  }
+}
+
+/** Every tracked text that names a shell script, and what else is edited. */
+async function textsOf(ctx: RunnerContext, root: string): Promise<Map<string, string>> {
+  const naming = await lines(ctx, root, 'grep', '--name-only', '-I', '-e', '[.]sh');
+  const scripts = (await lines(ctx, root, 'ls-files')).filter((path) =>
+    /^((tasks\/)?scripts\/.*\.sh|\.github\/workflows\/.*|tasks\/.*\.toml|\.dockerignore)$/.test(path),
+  );
+  // What a merge removes is still in git's index.
+  const paths = [...new Set([...naming, ...scripts])].filter((path) => existsSync(join(root, path)));
+  return new Map(paths.sort().map((path) => [path, readFileSync(join(root, path), 'utf8')]));
+}
+
+function write(root: string, plan: MergePlan, suite: readonly string[]): void {
+  for (const path of suite) {
+    mkdirSync(dirname(join(root, HOME, path)), { recursive: true });
+    copyFileSync(join(SUITE_ROOT, path), join(root, HOME, path));
+  }
+  // A file that is there keeps its mode.
+  for (const [path, text] of plan.written) writeFileSync(join(root, path), text);
+  for (const path of plan.removed) rmSync(join(root, path));
+}
+
+async function verify(ctx: RunnerContext, root: string, plan: MergePlan, suite: readonly string[]): Promise<void> {
+  const taken = new Set(await lines(ctx, root, 'ls-files', '--others', '--exclude-standard', '--', HOME));
+  const ignored = suite.filter((path) => !taken.has(`${HOME}/${path}`));
+  if (ignored.length > 0) {
+    throw failure(`git would ignore ${ignored.length} files in ${HOME} (${ignored[0]}, …); except them in .gitignore`);
+  }
+  const texts = await textsOf(ctx, root);
+  for (const script of plan.removed) {
+    const callers = callersOf(script, texts);
+    if (callers.length > 0) throw failure(`${callers.join(', ')} names ${script}, which is removed; edit it`);
+  }
+}
+
+async function lines(ctx: RunnerContext, cwd: string, ...args: readonly string[]): Promise<string[]> {
+  // Paths of a repository may have any character but NUL.
+  const output = await ctx.runner.read(cmd({ cwd })`git ${args.slice(0, 1)} ${'-z'} ${args.slice(1)}`);
+  return output.split('\0').filter((path) => path !== '');
+}
+
+function report({ written, removed, shims, kept }: MergePlan, files: number, isDryRun: boolean): string[] {
+  return [
+    `${isDryRun ? '# would merge' : 'merging'} ${files} files into ${HOME}`,
+    ...[...written.keys()].filter((path) => !shims.has(path)).map((path) => `edited: ${path}`),
+    ...[...shims].map(([script, callers]) => `shim: ${script} (called by ${callers.join(', ')})`),
+    ...removed.map((script) => `removed: ${script}`),
+    ...kept.map((script) => `stays bash: ${script}`),
+  ];
+}
