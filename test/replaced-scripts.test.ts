@@ -9,6 +9,7 @@ import { existsSync, globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'smol-toml';
 import { describe, expect, test } from 'vitest';
+import { realCheckout } from './support/real-tools.ts';
 import { AMONG_OTHERS, CALLS, replacementOf, SCRIPTS } from './support/replaced-scripts.ts';
 import { SUITE_ROOT } from './support/run-task.ts';
 
@@ -50,9 +51,9 @@ test('keycloak:k8s:teardown, which was no script, is there too', () => {
   expect(String(tasks['keycloak:k8s:teardown']?.run ?? 'absent')).not.toBe('absent');
 });
 
-const checkout = process.env.OPENSHELL_BASH_CHECKOUT ?? '';
+const checkout = realCheckout.path;
 
-describe.skipIf(checkout === '')('a real checkout (skipped without OPENSHELL_BASH_CHECKOUT)', () => {
+describe('a real checkout', realCheckout.options, () => {
   const real = Object.assign({}, ...globSync(join(checkout, 'tasks/*.toml')).map(tasksIn)) as Record<string, MiseTask>;
   const scriptsOf = ({ run = '', run_windows = '' }: MiseTask) => [
     ...new Set(

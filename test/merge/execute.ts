@@ -49,10 +49,10 @@ async function verifyCopy(ctx: RunnerContext, root: string): Promise<void> {
     throw usageError(`${shown(root)} is not the top of a git clone; copy one with its .git, or clone it`);
   }
   if (existsSync(join(root, HOME))) throw usageError(`${shown(join(root, HOME))} exists; take a copy without it`);
-  const changes = await lines(ctx, root, 'status', '--porcelain');
-  if (changes.length > 0) {
-    throw usageError(`${shown(root)} has ${changes.length} changes, which a merge would mix with its own; commit them`);
-  }
+  const { length } = await lines(ctx, root, 'status', '--porcelain');
+  if (length === 0) return;
+  const what = length === 1 ? '1 change that is not committed' : `${length} changes that are not committed`;
+  throw usageError(`${shown(root)} has ${what}, which a merge would mix with its own; commit, or take a clean copy`);
 }
 
 /** Every tracked text that names a shell script, and what else is edited. */
@@ -80,7 +80,8 @@ async function verify(ctx: RunnerContext, root: string, plan: MergePlan, suite: 
   const taken = new Set(await lines(ctx, root, 'ls-files', '--others', '--exclude-standard', '--', HOME));
   const ignored = suite.filter((path) => !taken.has(`${HOME}/${path}`));
   if (ignored.length > 0) {
-    throw failure(`git would ignore ${ignored.length} files in ${HOME} (${ignored[0]}, …); except them in .gitignore`);
+    const more = ignored.length === 1 ? '' : ` and ${ignored.length - 1} more`;
+    throw failure(`git would ignore ${HOME}/${ignored[0]}${more}; except ${HOME} in the checkout's .gitignore`);
   }
   const texts = await textsOf(ctx, root);
   for (const script of plan.removed) {

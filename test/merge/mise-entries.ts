@@ -18,10 +18,31 @@ interface Entry extends OwnTask {
 
 /** One file of tasks, with the calls replaced; a task that ours does not have keeps its script. */
 export function rewriteEntries(text: string, own: Readonly<Record<string, OwnTask>>): string {
-  return text
-    .split(/^(?=\[[^[\]\n]+\]$)/m)
+  return blocksOf(text)
     .map((block) => rewriteEntry(block, own))
     .join('');
+}
+
+/** The tables of a file. A line that looks like the head of one may be part of a text: then the table so far ends early. */
+function blocksOf(text: string): string[] {
+  const blocks: string[] = [];
+  let open = '';
+  for (const piece of text.split(/^(?=\[[^[\]\n]+\]$)/m)) {
+    open += piece;
+    if (!isToml(open)) continue;
+    blocks.push(open);
+    open = '';
+  }
+  return [...blocks, open];
+}
+
+function isToml(text: string): boolean {
+  try {
+    parse(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** The file with the mise task that installs what ours need, and with no other. */

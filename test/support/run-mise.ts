@@ -21,7 +21,7 @@ export function runMise(
   const env = {
     ...extra,
     PATH: `${extra.PATH ?? ''}:${bin}:${dirname(process.execPath)}:/usr/bin:/bin`,
-    MISE_TRUSTED_CONFIG_PATHS: SUITE_ROOT,
+    MISE_TRUSTED_CONFIG_PATHS: `${SUITE_ROOT}:${extra.MISE_TRUSTED_CONFIG_PATHS ?? ''}`,
     MISE_TASK_RUN_AUTO_INSTALL: 'false',
     MISE_OFFLINE: '1',
     MISE_QUIET: '1',
