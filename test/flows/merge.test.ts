@@ -237,8 +237,8 @@ describe('texts', () => {
   test.each(REPLACED)('%s is found by its path and its name, and nothing else is', (script) => {
     const name = script.replace(/.*\//, '');
     const now = replacementOf(script);
-    expect(rewriteProse(`\`${script}\` ./${script} ${name}`)).toBe(
-      `\`${HOME}/${now}\` ${HOME}/${now} ${now.replace(/.*\//, '')}`,
+    expect(rewriteProse(`\`${script}\` (../../${script}) ./${script} ${name}`)).toBe(
+      `\`${HOME}/${now}\` (../../${HOME}/${now}) ./${HOME}/${now} ${now.replace(/.*\//, '')}`,
     );
     for (const other of [`e2e/with-${name}`, `x/${script}`, `${name}e`, `other/${name}`]) {
       expect(rewriteProse(other)).toBe(other);

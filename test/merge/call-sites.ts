@@ -5,14 +5,11 @@
 import { basename } from 'node:path';
 import { byBareName, byPath, HOME, INSTALL, REPLACED, replacementIn } from './scripts.ts';
 
-/** The step that a job without them gets, at the commit that OpenShell pins elsewhere. */
-const SETUP_NODE = /uses: actions\/setup-node@.*$/m;
-
 /** Prose and comments: the new path in place of the old one, the new name in place of a bare one. */
 export function rewriteProse(text: string): string {
   return REPLACED.reduce((result, script) => {
     const path = replacementIn(script);
-    return result.replace(byPath(script), path).replace(byBareName(script), basename(path));
+    return result.replace(byPath(script), `$1${path}`).replace(byBareName(script), basename(path));
   }, text);
 }
 
@@ -36,7 +33,7 @@ export function rewriteWorkflow(text: string, all: readonly string[]): string {
     .split('\n')
     .map((line) => (/^\s*#/.test(line) ? rewriteProse(line) : rewriteCommand(line)))
     .join('\n');
-  const setup = all.map((other) => SETUP_NODE.exec(other)?.[0]).find((found) => found !== undefined);
+  const setup = /uses: actions\/setup-node@.*$/m.exec(all.join('\n'))?.[0];
   return prepareJobs(calls, setup ?? 'uses: actions/setup-node@v6');
 }
 
@@ -61,7 +58,7 @@ function rewriteCommand(line: string): string {
   return REPLACED.reduce((result, script) => {
     const path = replacementIn(script);
     const key = `hashFiles('${path}', '${HOME}/lib/**')`;
-    return result.replaceAll(`hashFiles('${script}')`, key).replace(byPath(script), `node ${path}`);
+    return result.replaceAll(`hashFiles('${script}')`, key).replace(byPath(script), `node $1${path}`);
   }, line);
 }
 

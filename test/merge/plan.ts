@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** The plan of a merge, pure: from the texts of a checkout to those that it gets. */
+/** The plan of a merge: from the texts of a checkout to those that it gets. */
 
-import { dirname, relative } from 'node:path';
+import { readFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
 import { snapWrapper } from '../../lib/snap/wrapper.ts';
 import { rewriteComments, rewriteProse, rewriteSkaffold, rewriteWorkflow } from './call-sites.ts';
-import { dependenciesFile, type OwnTask, rewriteEntries } from './mise-entries.ts';
-import { byAnyName, DEPENDENCIES_FILE, HOME, MAY_NAME, RENDERED, REPLACED, replacementIn } from './scripts.ts';
+import { type OwnTask, rewriteEntries } from './mise-entries.ts';
+import { byAnyName, HOME, INSTALL, MAY_NAME, RENDERED, REPLACED, replacementIn } from './scripts.ts';
 
 /** The tracked texts of a checkout that name a script, and the scripts themselves, by path. */
 export type Texts = ReadonlyMap<string, string>;
@@ -35,7 +36,8 @@ export function planMerge(texts: Texts, own: Readonly<Record<string, OwnTask>>):
   );
   const written = new Map([...edited].filter(([path, text]) => text !== texts.get(path)));
   for (const script of shims.keys()) written.set(script, shim(script, headerOf(texts.get(script) ?? '')));
-  written.set(DEPENDENCIES_FILE, dependenciesFile(headerOf(texts.get('tasks/docker.toml') ?? '')));
+  const header = headerOf(texts.get('tasks/docker.toml') ?? '');
+  written.set('tasks/deps.toml', filled('deps.toml', { HEADER: header, HOME, INSTALL }));
   const kept = [...edited.keys()].filter((path) => /^tasks\/scripts\/.*\.sh$/.test(path) && path !== RENDERED);
   return { written, removed: scripts.filter((script) => !shims.has(script)), shims, kept };
 }
@@ -67,19 +69,12 @@ function rewrite(
 /** The first lines of a file: what starts it, and its licence. */
 const headerOf = (text: string) => /^(#!.*\n\s*)?(# SPDX.*\n)*/.exec(text)?.[0] ?? '';
 
-/** A script that starts ours, or says why it cannot; bash 3.2 reads it. */
-function shim(script: string, header: string): string {
-  const path = replacementIn(script);
-  return `${header}
-# For those that call this path: ${path} does the work.
+/** A script that starts ours, or says why it cannot. */
+const shim = (script: string, header: string) =>
+  filled('shim.sh', { HEADER: header, TASK: replacementIn(script), UP: relative(dirname(script), '') });
 
-set -euo pipefail
-suite="$(cd "$(dirname "\${BASH_SOURCE[0]}")/${relative(dirname(script), HOME)}" && pwd)"
-version="$(node -p process.versions.node 2>/dev/null)" || version=none
-if [[ "$version" == none || "\${version%%.*}" -lt 24 ]]; then
-  printf '%s\\n' "error: $0 needs Node 24, and PATH has $version; run it through mise: mise exec -- $0" >&2
-  exit 2
-fi
-exec node "$suite/${path.slice(HOME.length + 1)}" "$@"
-`;
+/** A file of this directory, with its `@NAMES@` filled in. */
+function filled(name: string, values: Readonly<Record<string, string>>): string {
+  const text = readFileSync(join(import.meta.dirname, name), 'utf8');
+  return text.replace(/@([A-Z]+)@/g, (_, key) => values[key] ?? '');
 }

@@ -7,17 +7,9 @@ import { basename, join } from 'node:path';
 import { SUITE_ROOT } from '../../lib/checkout.ts';
 import { replacementOf, SCRIPTS } from '../support/replaced-scripts.ts';
 
-/**
- * Where the suite goes in a checkout. Not below `tasks/`: that directory is copied into the CI image, and each change of
- * it builds that image again.
- */
+/** Where the suite goes. Not below `tasks/`: that is copied into the CI image, and each change of it builds the image. */
 export const HOME = 'tools/openshell-tasks';
 
-/** The mise task that installs the suite's dependencies, and the file that has it. */
-export const DEPENDENCIES = 'tasks:deps';
-export const DEPENDENCIES_FILE = 'tasks/deps.toml';
-
-/** npm, as a workflow and the mise task call it. */
 export const INSTALL = `npm ci --omit=dev --no-audit --no-fund --silent --prefix ${HOME}`;
 
 /** A program of the snap, which has no Node: the file keeps its path, and ours writes it. */
@@ -26,15 +18,12 @@ export const RENDERED = 'tasks/scripts/snap-gateway-wrapper.sh';
 /** Scripts that others source, and the test of one: they stay until those are ported. */
 export const STAYING = ['build-env', 'container-engine', 'test-build-env'].map((name) => `tasks/scripts/${name}.sh`);
 
-/** The task that tests the runner: the only one that needs the development dependencies. */
-export const RUNNER_TEST = 'test:build-env';
-
 /** A file that names a removed script and may: its text is data, not a call. */
 export const MAY_NAME: Readonly<Record<string, string>> = {
   'scripts/agents/gator/bin/review_feedback_ledger_test.sh': 'the path of a file in the sample of a review',
 };
 
-/** The scripts whose callers get ours. */
+/** The scripts whose callers get ours: those that this suite has a replacement for. */
 export const REPLACED = SCRIPTS.filter(
   (script) => script !== RENDERED && !STAYING.includes(script) && existsSync(join(SUITE_ROOT, replacementOf(script))),
 );
@@ -42,10 +31,10 @@ export const REPLACED = SCRIPTS.filter(
 /** The file that takes the place of a script, relative to the checkout. */
 export const replacementIn = (script: string) => `${HOME}/${replacementOf(script)}`;
 
-const escaped = (text: string) => text.replace(/[.]/g, '\\$&');
+const escaped = (text: string) => text.replaceAll('.', '[.]');
 
-/** Finds a script by its path in the checkout. */
-export const byPath = (script: string) => new RegExp(`(?<![\\w./-])(?:\\./)?${escaped(script)}\\b`, 'g');
+/** Finds a script by its path in the checkout; the group is what leads to the top of it, as in a link of a page. */
+export const byPath = (script: string) => new RegExp(`(?<![\\w./-])((?:[.]{1,2}/)*)${escaped(script)}\\b`, 'g');
 
 /** Finds a script by its name alone. */
 export const byBareName = (script: string) => new RegExp(`(?<![\\w./-])${escaped(basename(script))}\\b`, 'g');
