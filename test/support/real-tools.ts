@@ -88,6 +88,11 @@ export function requireTools(...names: readonly ToolName[]): RealTools {
   };
 }
 
+/** For `describe` or `test`: skips what needs a thing that is no tool, such as `/proc` or root; `CI` does not matter. */
+export function requireThing(name: string, isHere: boolean): RealTools['options'] {
+  return { skip: !isHere, meta: { missingTools: isHere ? [] : [name] } };
+}
+
 const named = process.env.OPENSHELL_BASH_CHECKOUT ?? '';
 
 /** The checkout with its bash tasks that `OPENSHELL_BASH_CHECKOUT` names; nobody has to have one, `CI` included. */
@@ -95,8 +100,8 @@ export const realCheckout = {
   ok: named !== '',
   /** Absolute. */
   path: resolve(named),
-  options: { skip: named === '', meta: { missingTools: ['OPENSHELL_BASH_CHECKOUT'] } },
-} as const;
+  options: requireThing('OPENSHELL_BASH_CHECKOUT', named !== ''),
+};
 
 /** A daemon that only root can start is not here for anybody else. */
 function startable(name: ToolName, finding: Finding): Finding {

@@ -97,6 +97,7 @@ export const SYSTEM_PROGRAMS = [
   'make',
   'mise',
   'mkfifo',
+  'pgrep',
   'podman',
   'prlimit',
   'ps',
