@@ -9,7 +9,7 @@ import type { RunnerContext } from '../../lib/build-env.ts';
 import { isCheckout, SUITE_ROOT } from '../../lib/checkout.ts';
 import { failure, shown, usageError } from '../../lib/errors.ts';
 import { absolutePath } from '../../lib/fs/paths.ts';
-import { cmd } from '../../lib/process/command.ts';
+import { cmd, shellQuote } from '../../lib/process/command.ts';
 import type { OwnTask } from './mise-entries.ts';
 import { callersOf, type MergePlan, planMerge } from './plan.ts';
 import { HOME } from './scripts.ts';
@@ -38,7 +38,8 @@ export async function merge(ctx: RunnerContext, copy: string, isDryRun: boolean)
   if (isDryRun) return;
   write(root, plan, suite);
   await verify(ctx, root, plan, suite);
-  ctx.terminal.result(`merged into ${root}; look at it: git -C ${root} add --all && git -C ${root} diff --cached`);
+  const git = `git -C ${shellQuote(root)}`;
+  ctx.terminal.result(`merged; to look at it: ${git} add --all && ${git} diff --cached -- . ':!tools'`);
 }
 
 async function verifyCopy(ctx: RunnerContext, root: string): Promise<void> {

@@ -63,10 +63,7 @@ describe('at the end of a run of vitest', () => {
 
   test('tests without their tool are skipped, and it is said for which', async () => {
     const { status, lines } = await runVitest(needing("'zig', 'strace'"), { CI: 'false', ...withoutTools });
-    expect(lines.slice(-2)).toEqual([
-      'skipped: 3 tests need strace and zig 0.14.1',
-      '1 passed, 0 failed, 3 skipped',
-    ]);
+    expect(lines.slice(-2)).toEqual(['skipped: 3 tests need strace and zig 0.14.1', '1 passed, 0 failed, 3 skipped']);
     expect(status).toBe(0);
   });
 
