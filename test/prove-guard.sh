@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 
-# The guard, with no more of the demo than the tools that it fetches: in a shell that allows 256 open files, a bare cargo dies in the wide link, the
-# task links, and a hard limit that is too low is refused before anything is built. For macOS, where nothing lowers the
-# limit of a running Node as the demo does; it runs on Linux too. What it builds goes to a temporary directory.
+# The guard's own `ulimit`, on a wide link: Node cannot have raised the limit instead. The bash that the runner starts is
+# one that first lowers its soft limit to 256, and the runner is told that it is 256: so it is on a Mac whose Node has not
+# raised it. For macOS, where nothing lowers the limit of a running Node as the demo does; it runs on Linux too. What it
+# builds goes to a temporary directory.
 #
 #     npm install && npm run demo && bash test/prove-guard.sh
 
@@ -17,30 +18,48 @@ esac
 
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
-node --input-type=module -e "
-  const { makeMiniature } = await import('$suite/test/support/miniature.ts');
-  makeMiniature({ at: '$work/openshell', width: 400 });"
-PATH="$(node --input-type=module -e "
-  const { toolEnvironment } = await import('$suite/test/support/real-tools.ts');
-  console.log(toolEnvironment(process.env).PATH);")"
-export PATH OPENSHELL_ROOT="$work/openshell" DOCKER_PLATFORM="$platform" OPENSHELL_BUILD_NOFILE_GUARD=on
-unset RUSTC_WRAPPER
+cd "$suite"
+export OPENSHELL_ROOT="$work/openshell"
+node --input-type=module -e '
+  import { makeMiniature } from "./test/support/miniature.ts";
+  makeMiniature({ at: process.env.OPENSHELL_ROOT, width: 400 });'
+PATH="$(node --input-type=module -e '
+  import { toolEnvironment } from "./test/support/real-tools.ts";
+  console.log(toolEnvironment(process.env).PATH);')"
+export PATH DOCKER_PLATFORM="$platform"
+unset RUSTC_WRAPPER OPENSHELL_BUILD_NOFILE_GUARD OPENSHELL_BUILD_NOFILE_LIMIT OPENSHELL_VM_BUILD_NOFILE_LIMIT
+mkdir "$work/low"
+printf '#!/bin/bash\nulimit -S -n 256\nexec /bin/bash "$@"\n' >"$work/low/bash"
+chmod +x "$work/low/bash"
 cd "$OPENSHELL_ROOT"
 
 fail() {
-  printf 'error: %s\n' "$1" >&2
+  printf 'error: %s: %s\n' "$1" "$(tail -n 3 "$work/log")" >&2
   exit 1
 }
 
-status=0
-(ulimit -S -n 256 && exec cargo zigbuild --release --target "$target" -p openshell-sandbox) >"$work/bare" 2>&1 || status=$?
-grep -q ProcessFdQuotaExceeded "$work/bare" || fail "the bare link at 256 ended with $status and not for want of files: $(tail -n 3 "$work/bare")"
-echo "bare cargo at 256 open files: ProcessFdQuotaExceeded, status $status"
+link=(cargo zigbuild --release --target "$target" -p openshell-sandbox)
+order="$(printf '"%s",' "${link[@]}")"
+order="{\"verb\":\"cargo\",\"args\":[${order%,}],\"machine\":{\"platform\":\"darwin\",\"limits\":{\"soft\":256,\"hard\":8192}}}"
 
-(ulimit -S -n 256 && exec node "$suite/tasks/stage.ts" supervisor) >"$work/staged" || fail 'the task did not link at 256 open files'
-echo "the task at 256 open files: staged $(cat "$work/staged")"
+# $1: the status, $2: the text that is expected; then what is run.
+expect() {
+  local wanted="$1" text="$2" status=0
+  shift 2
+  (ulimit -S -n 256 && exec "$@") >"$work/log" 2>&1 || status=$?
+  [[ "$status" == "$wanted" ]] || fail "status $status, not $wanted"
+  grep -- "$text" "$work/log" | head -n 1 || fail "no '$text'"
+}
 
-status=0
-(ulimit -S -n 256 && ulimit -H -n 512 && exec node "$suite/tasks/stage.ts" supervisor) 2>"$work/refused" || status=$?
-[[ "$status" == 2 ]] || fail "a hard limit of 512 ended with $status: $(cat "$work/refused")"
-echo "the task at a hard limit of 512: $(cat "$work/refused")"
+echo '==> cargo alone, 256 open files'
+expect 101 ProcessFdQuotaExceeded "${link[@]}"
+echo '==> the runner, guard off'
+expect 101 ProcessFdQuotaExceeded env PATH="$work/low:$PATH" OPENSHELL_BUILD_NOFILE_GUARD=off \
+  node "$suite/test/support/runner-driver.ts" "$order"
+echo '==> the runner, guard on'
+expect 0 'raised .* 256 -> 8192' env PATH="$work/low:$PATH" node "$suite/test/support/runner-driver.ts" "$order"
+[[ -x "target/$target/release/openshell-sandbox" ]] || fail 'nothing was linked'
+echo '==> the task, a hard limit of 512'
+ulimit -S -n 256
+ulimit -H -n 512
+expect 2 'hard limit of open files is 512' env OPENSHELL_BUILD_NOFILE_GUARD=on node "$suite/tasks/stage.ts" supervisor
