@@ -20,9 +20,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parse } from 'smol-toml';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { rewriteProse } from '../merge/call-sites.ts';
+import { rewriteProse, rewriteWorkflow } from '../merge/call-sites.ts';
 import { rewriteEntries } from '../merge/mise-entries.ts';
-import { HOME, MAY_NAME, REPLACED, STAYING } from '../merge/scripts.ts';
+import { HOME, MAY_NAME, REPLACED, rewriteCalls, STAYING } from '../merge/scripts.ts';
 import { FakeTools } from '../support/fake-tools.ts';
 import { realCheckout, requireTools } from '../support/real-tools.ts';
 import { replacementOf } from '../support/replaced-scripts.ts';
@@ -243,6 +243,39 @@ describe('texts', () => {
     for (const other of [`e2e/with-${name}`, `x/${script}`, `${name}e`, `other/${name}`]) {
       expect(rewriteProse(other)).toBe(other);
     }
+  });
+
+  test.each<readonly [string, string]>([
+    ['bash SCRIPT a', 'node OURS a'],
+    ['- run: ./SCRIPT', '- run: node OURS'],
+    ['A=1 B="$x" SCRIPT a', 'A=1 B="$x" node OURS a'],
+    ['mise exec -- SCRIPT', 'mise exec -- node OURS'],
+    ['cd x && SCRIPT; SCRIPT | tee y', 'cd x && node OURS; node OURS | tee y'],
+    ['if ! SCRIPT; then exit; fi', 'if ! node OURS; then exit; fi'],
+    ['(SCRIPT)', '(node OURS)'],
+    ['  "SCRIPT a",', '  "node OURS a",'],
+    ...[
+      'cp SCRIPT y',
+      'source SCRIPT',
+      '. SCRIPT',
+      'cat "SCRIPT"',
+      '"SCRIPT" a',
+      "'SCRIPT'",
+      'x/SCRIPT',
+      'SCRIPTs',
+    ].map((line) => [line, line] as const),
+  ])('MRG-2: of a call, %j becomes %j; what is no call is left, and has a shim', (before, after) => {
+    const filled = (line: string) =>
+      line.replaceAll('SCRIPT', 'tasks/scripts/sandbox.sh').replaceAll('OURS', `${HOME}/tasks/sandbox.ts`);
+    expect(rewriteCalls(filled(before))).toBe(filled(after));
+  });
+
+  test('MRG-3: a key of several files, and filters in one line', () => {
+    const [zig, stage] = ['tasks/scripts/setup-zig-cc-wrapper.sh', 'tasks/scripts/stage-prebuilt-binaries.sh'];
+    expect(rewriteWorkflow(`key: \${{ hashFiles('Cargo.lock', '${zig}') }}\npaths: ["${stage}"]`, [])).toBe(
+      `key: \${{ hashFiles('Cargo.lock', '${HOME}/tasks/setup-zig-cc-wrapper.ts', '${HOME}/lib/**') }}\n` +
+        `paths: ["${HOME}/tasks/stage.ts"]`,
+    );
   });
 
   test('an entry keeps its lines, its dependencies and its other calls', () => {

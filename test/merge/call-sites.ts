@@ -3,7 +3,7 @@
 /** The call sites outside the TOML files: workflows, skaffold, and prose. Pure: texts in, texts out. */
 
 import { basename } from 'node:path';
-import { byBareName, byPath, HOME, INSTALL, REPLACED, replacementIn } from './scripts.ts';
+import { byBareName, byPath, HOME, INSTALL, REPLACED, replacementIn, rewriteCalls } from './scripts.ts';
 
 /** Prose and comments: the new path in place of the old one, the new name in place of a bare one. */
 export function rewriteProse(text: string): string {
@@ -55,11 +55,12 @@ function watched(text: string, globs: readonly string[]): string {
 }
 
 function rewriteCommand(line: string): string {
-  return REPLACED.reduce((result, script) => {
-    const path = replacementIn(script);
-    const key = `hashFiles('${path}', '${HOME}/lib/**')`;
-    return result.replaceAll(`hashFiles('${script}')`, key).replace(byPath(script), `node $1${path}`);
-  }, line);
+  const keyed = line.replace(/hashFiles\([^)]*\)/g, (key) =>
+    REPLACED.reduce((text, script) => {
+      return text.replaceAll(`'${script}'`, `'${replacementIn(script)}', '${HOME}/lib/**'`);
+    }, key),
+  );
+  return /^\s*paths(-ignore)?: *\[/.test(line) ? rewriteProse(keyed) : rewriteCalls(keyed);
 }
 
 /** Puts the steps before the first one of each job that starts a task, directly or in a mise task without its own. */

@@ -11,7 +11,7 @@ import { failure, shown, usageError } from '../../lib/errors.ts';
 import { absolutePath } from '../../lib/fs/paths.ts';
 import { cmd, shellQuote } from '../../lib/process/command.ts';
 import type { OwnTask } from './mise-entries.ts';
-import { callersOf, type MergePlan, planMerge } from './plan.ts';
+import { type MergePlan, planMerge } from './plan.ts';
 import { HOME } from './scripts.ts';
 
 /** What of the suite does not belong into a checkout. */
@@ -23,8 +23,7 @@ const GIT_TIMEOUT_MS = 20_000;
  * Merges the suite into a copy of OpenShell.
  *
  * @param copy the checkout, relative to where this was started
- * @throws usageError for what is not a clean checkout of git; failure where git would ignore a file of the suite, or a
- *   removed script is still named
+ * @throws usageError for what is not a clean checkout of git; failure where git would ignore a file of the suite
  */
 export async function merge(ctx: RunnerContext, copy: string, isDryRun: boolean): Promise<void> {
   const root = absolutePath(ctx.startDirectory, copy);
@@ -37,7 +36,7 @@ export async function merge(ctx: RunnerContext, copy: string, isDryRun: boolean)
   ctx.terminal.result(...report(plan, suite.length, isDryRun));
   if (isDryRun) return;
   write(root, plan, suite);
-  await verify(ctx, root, plan, suite);
+  await verify(ctx, root, suite);
   const git = `git -C ${shellQuote(root)}`;
   ctx.terminal.result(`merged; to look at it: ${git} add --all && ${git} diff --cached -- . ':!tools'`);
 }
@@ -62,9 +61,8 @@ async function textsOf(ctx: RunnerContext, root: string): Promise<Map<string, st
   const scripts = (await lines(ctx, root, 'ls-files')).filter((path) =>
     /^((tasks\/)?scripts\/.*\.sh|\.github\/workflows\/.*|tasks\/.*\.toml|\.dockerignore)$/.test(path),
   );
-  // What a merge removes is still in git's index.
-  const paths = [...new Set([...naming, ...scripts])].filter((path) => existsSync(join(root, path)));
-  return new Map(paths.sort().map((path) => [path, readFileSync(join(root, path), 'utf8')]));
+  const paths = [...new Set([...naming, ...scripts])].sort();
+  return new Map(paths.map((path) => [path, readFileSync(join(root, path), 'utf8')]));
 }
 
 function write(root: string, plan: MergePlan, suite: readonly string[]): void {
@@ -77,17 +75,12 @@ function write(root: string, plan: MergePlan, suite: readonly string[]): void {
   for (const path of plan.removed) rmSync(join(root, path));
 }
 
-async function verify(ctx: RunnerContext, root: string, plan: MergePlan, suite: readonly string[]): Promise<void> {
+async function verify(ctx: RunnerContext, root: string, suite: readonly string[]): Promise<void> {
   const taken = new Set(await lines(ctx, root, 'ls-files', '--others', '--exclude-standard', '--', HOME));
   const ignored = suite.filter((path) => !taken.has(`${HOME}/${path}`));
   if (ignored.length > 0) {
     const more = ignored.length === 1 ? '' : ` and ${ignored.length - 1} more`;
     throw failure(`git would ignore ${HOME}/${ignored[0]}${more}; except ${HOME} in the checkout's .gitignore`);
-  }
-  const texts = await textsOf(ctx, root);
-  for (const script of plan.removed) {
-    const callers = callersOf(script, texts);
-    if (callers.length > 0) throw failure(`${callers.join(', ')} names ${script}, which is removed; edit it`);
   }
 }
 

@@ -3,7 +3,7 @@
 /** The entries of OpenShell's `tasks/*.toml` that call a script: they call ours, and keep the rest of what they say. */
 
 import { stringify } from 'smol-toml';
-import { byPath, HOME, REPLACED, replacementIn, STAYING } from './scripts.ts';
+import { byPath, HOME, REPLACED, rewriteCalls, STAYING } from './scripts.ts';
 
 /** A task of the suite's own mise.toml, as far as it matters here. */
 export interface OwnTask {
@@ -34,7 +34,7 @@ function rewriteEntry(entry: string, own: Readonly<Record<string, OwnTask>>): st
   const run = /^run = "([^"\n]+)"$/m.exec(entry)?.[1] ?? '';
   if (![...REPLACED, ...STAYING].some((script) => byPath(script).test(entry))) return entry;
   const isCall = own[name]?.run !== undefined && run !== '';
-  const called = isCall ? ownCall(entry, name, own[name] ?? {}) : namingOurs(entry);
+  const called = isCall ? ownCall(entry, name, own[name] ?? {}) : rewriteCalls(entry);
   return called === entry ? entry : withDependencies(called);
 }
 
@@ -52,10 +52,6 @@ function ownCall(entry: string, name: string, { run = '', raw, dir }: OwnTask): 
 /** A literal where it can be one: the paths in it are quoted. */
 const quoted = (text: string) =>
   text.includes("'") ? stringify({ x: text }).slice('x = '.length).trim() : `'${text}'`;
-
-function namingOurs(entry: string): string {
-  return REPLACED.reduce((text, script) => text.replace(byPath(script), `node $1${replacementIn(script)}`), entry);
-}
 
 function withDependencies(entry: string): string {
   const depends = /^depends = \[([^\]]*?),?\s*\]/m;

@@ -42,8 +42,8 @@ export function planMerge(texts: Texts, own: Readonly<Record<string, OwnTask>>):
   return { written, removed: scripts.filter((script) => !shims.has(script)), shims, kept };
 }
 
-/** The files that still name a script; a removed one must have none. */
-export function callersOf(script: string, texts: Texts): string[] {
+/** The files that still name a script, whether they call it or not: a script without any can be removed. */
+function callersOf(script: string, texts: Texts): string[] {
   const pattern = byAnyName(script);
   return [...texts].filter(([path, text]) => MAY_NAME[path] === undefined && pattern.test(text)).map(([path]) => path);
 }
@@ -57,7 +57,7 @@ function rewrite(
   workflows: readonly string[],
 ): string {
   if (MAY_NAME[path] !== undefined) return text;
-  if (/^tasks\/[\w-]+\.toml$/.test(path)) return rewriteEntries(text, own);
+  if (/^tasks\/[\w-]+\.toml$/.test(path)) return rewriteEntries(rewriteComments(text), own);
   if (isWorkflow(path)) return rewriteWorkflow(text, workflows);
   if (path.endsWith('/skaffold.yaml')) return rewriteSkaffold(text);
   if (/\.mdx?$|(^|\/)Dockerfile|^\.gitignore$/.test(path)) return rewriteProse(text);

@@ -36,6 +36,17 @@ const escaped = (text: string) => text.replaceAll('.', '[.]');
 /** Finds a script by its path in the checkout; the group is what leads to the top of it, as in a link of a page. */
 export const byPath = (script: string) => new RegExp(`(?<![\\w./-])((?:[.]{1,2}/)*)${escaped(script)}\\b`, 'g');
 
+/** What a command may follow: the beginning of a line or of a text, an operator, a keyword, `mise exec --`, a variable. */
+const BEFORE = /(^\s*(?:- )?(?:run: )?|^\s*"|[&|;(!]\s*|\s--\s+|\b(?:then|do|else|if|exec)\s+|\s\w+=\S*\s+)/;
+
+/** A line with its calls of scripts as calls of ours. Where a script is no command, the line keeps it, and so a shim. */
+export function rewriteCalls(line: string): string {
+  return REPLACED.reduce((result, script) => {
+    const call = new RegExp(`${BEFORE.source}(?:(?:ba)?sh )?(?:[.]/)?${escaped(script)}(?![\\w"'-])`, 'gm');
+    return result.replace(call, `$1node ${replacementIn(script)}`);
+  }, line);
+}
+
 /** Finds a script by its name alone. */
 export const byBareName = (script: string) => new RegExp(`(?<![\\w./-])${escaped(basename(script))}\\b`, 'g');
 
