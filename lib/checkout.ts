@@ -15,8 +15,8 @@ const ROOT_VARIABLE = 'OPENSHELL_ROOT';
 export const SUITE_ROOT = dirname(import.meta.dirname);
 
 /**
- * The absolute, real path of the checkout: `OPENSHELL_ROOT` if set, else the directory that the suite lives in when
- * that is a checkout, else the nearest parent of `startDirectory` that is one.
+ * The absolute, real path of the checkout: `OPENSHELL_ROOT` if set, else the one that the suite lives in, else the
+ * nearest parent of `startDirectory` that is one.
  * @throws usageError when the variable names no checkout, or none is found
  */
 export function findCheckout(env: Environment, startDirectory: string, suiteRoot: string = SUITE_ROOT): string {
@@ -29,8 +29,7 @@ export function findCheckout(env: Environment, startDirectory: string, suiteRoot
         `(it needs a Cargo.toml with [workspace] and ${PRODUCT.landmark}); set it to one or unset it`,
     );
   }
-  if (isCheckout(suiteRoot)) return realpathSync(suiteRoot);
-  const above = ancestorsOf(resolve(startDirectory)).find(isCheckout);
+  const above = [...ancestorsOf(suiteRoot), ...ancestorsOf(resolve(startDirectory))].find(isCheckout);
   if (above !== undefined) return realpathSync(above);
   throw usageError(
     `no ${PRODUCT.name} checkout at or above ${shown(startDirectory)}; ` +

@@ -3,6 +3,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { requireThing } from '../support/real-tools.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 import { type Contestant, countExecve, countPrograms, inOrder, timeInTurn, tryAll, whyNoCounting } from './measure.ts';
 import { tableText } from './table.ts';
@@ -25,14 +26,11 @@ test('counts the execve calls that succeeded, those that were interrupted in the
 
 const noCounting = whyNoCounting();
 
-test.skipIf(noCounting !== undefined)(
-  `counts real programs${noCounting === undefined ? '' : ` (${noCounting})`}`,
-  async () => {
-    const directory = temporaryDirectory();
-    expect(await countPrograms(contestant('three', '/bin/true; exec /bin/true', directory), directory)).toBe(3);
-    expect(await countPrograms(contestant('failing', 'exit 3', directory), directory)).toBeUndefined();
-  },
-);
+test('counts real programs', requireThing(`strace (${noCounting})`, noCounting === undefined), async () => {
+  const directory = temporaryDirectory();
+  expect(await countPrograms(contestant('three', '/bin/true; exec /bin/true', directory), directory)).toBe(3);
+  expect(await countPrograms(contestant('failing', 'exit 3', directory), directory)).toBeUndefined();
+});
 
 test('every round has everybody, and they do not always follow the same one', () => {
   const rounds = [0, 1, 2, 3].map((round) => inOrder(['a', 'b', 'c'], round));

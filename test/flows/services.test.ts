@@ -122,7 +122,7 @@ describe('registry', registry.options, () => {
   });
 });
 
-test.skipIf(!requireTools('setpriv').ok)('a service that does not start says why, in its own words', async () => {
+test('a service that does not start says why, in its own words', requireTools('setpriv').options, async () => {
   const directory = serviceDirectory('none');
   const argv = ['bash', '-c', 'echo "the port is taken" >&2; exit 3'] as const;
   const start = startService({

@@ -22,7 +22,7 @@ import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { FakeLaunch } from '../support/fake-launch.ts';
 import { FakeRuntime } from '../support/fake-runtime.ts';
-import { requireTools } from '../support/real-tools.ts';
+import { requireThing, requireTools } from '../support/real-tools.ts';
 import { runTaskFile, type TaskResult } from '../support/run-task.ts';
 
 const USER = 1234;
@@ -82,7 +82,9 @@ class SudoLaunch extends FakeLaunch {
   }
 }
 
-describe('under sudo (only as root)', { ...requireTools('cc').options, skip: process.geteuid?.() !== 0 }, () => {
+const compiler = requireTools('cc');
+
+describe('under sudo', compiler.ok ? requireThing('root', process.geteuid?.() === 0) : compiler.options, () => {
   test('L12, F18: gateway-docker: all that is created belongs to the user', async () => {
     const launch = new SudoLaunch();
     expect((await launch.sudo('gateway-docker')).stderr).toContain('starting the Docker gateway');

@@ -14,10 +14,13 @@ import { statOf } from '../../lib/process/identity.ts';
 import { Signals } from '../../lib/process/signals.ts';
 import { FakeTools } from '../support/fake-tools.ts';
 import { inProcess } from '../support/in-process.ts';
+import { requireThing, requireTools } from '../support/real-tools.ts';
 import { driverWords, orderRunner } from '../support/run-driver.ts';
-import { noTerminal, runInTerminal } from '../support/run-in-terminal.ts';
+import { runInTerminal, inTerminal as terminalOptions } from '../support/run-in-terminal.ts';
 import { runProcess, SUITE_ROOT } from '../support/run-task.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
+
+const pgrep = requireTools('pgrep');
 
 const UNLIMITED = Number.POSITIVE_INFINITY;
 /** A stock Mac, as far as the guard can see. The real limits of this machine have to be over 4096. */
@@ -314,7 +317,7 @@ describe('verbs', () => {
     await ends(143, 'status 143', bash('kill -TERM $$'));
   });
 
-  test('probe has a time limit, and kills the whole group', async () => {
+  test('probe has a time limit, and kills the whole group', pgrep.options, async () => {
     const { runner } = openRunner();
     const marker = `${4000 + Math.floor(Math.random() * 1000)}.5`;
     const start = Date.now();
@@ -325,7 +328,7 @@ describe('verbs', () => {
       reason: expect.stringMatching(/^no response from bash -c .* within 0\.30 s$/),
       timedOut: true,
     });
-    const left = await runProcess('pgrep', ['-f', `sleep ${marker}`], {
+    const left = await runProcess(pgrep.path('pgrep'), ['-f', `sleep ${marker}`], {
       ...here,
       env: { PATH: process.env.PATH ?? '' },
     });
@@ -454,20 +457,17 @@ describe('input', () => {
   });
 
   const hasProc = existsSync('/proc/self/environ');
-  test.skipIf(!hasProc)(
-    'it is neither an argument nor a variable, and is not shown (skipped without /proc)',
-    async () => {
-      const script = 'cat /proc/$$/cmdline /proc/$$/environ | tr "\\0" " "; cat >&2';
-      const order = { verb: 'run', args: ['bash', '-c', script], input: 'hunter2' } as const;
-      const result = await orderRunner(order);
-      expect(result.status).toBe(0);
-      expect(result.stderr.match(/hunter2/g)).toHaveLength(1);
-      expect(result.stderr.trimEnd().endsWith('hunter2')).toBe(true);
-    },
-  );
+  test('it is neither an argument nor a variable, and is not shown', requireThing('/proc', hasProc), async () => {
+    const script = 'cat /proc/$$/cmdline /proc/$$/environ | tr "\\0" " "; cat >&2';
+    const order = { verb: 'run', args: ['bash', '-c', script], input: 'hunter2' } as const;
+    const result = await orderRunner(order);
+    expect(result.status).toBe(0);
+    expect(result.stderr.match(/hunter2/g)).toHaveLength(1);
+    expect(result.stderr.trimEnd().endsWith('hunter2')).toBe(true);
+  });
 });
 
-describe.skipIf(noTerminal !== undefined)(`interactive (${noTerminal ?? 'in a terminal of its own'})`, () => {
+describe('interactive', terminalOptions, () => {
   const env = { PATH: process.env.PATH ?? '', HOME: '/', TERM: 'dumb' };
   const inTerminal = (script: string, onScreen?: Parameters<typeof runInTerminal>[1]['onScreen']) => {
     const order = { verb: 'interactive', args: ['bash', '-c', script] } as const;

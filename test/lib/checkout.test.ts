@@ -75,6 +75,14 @@ describe('without it', () => {
     expect(findCheckout({}, checkout('current'), suite)).toBe(root);
   });
 
+  test('the checkout that the suite lives in, however deep, wherever the task was started', () => {
+    const root = checkout('outer');
+    const inner = join(root, 'tools/openshell-tasks');
+    mkdirSync(inner, { recursive: true });
+    expect(findCheckout({}, checkout('current'), inner)).toBe(root);
+    expect(findCheckout({}, '/', inner)).toBe(root);
+  });
+
   test('the suite is where lib/ is', () => {
     expect(SUITE_ROOT).toBe(TEST_SUITE_ROOT);
   });

@@ -28,6 +28,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { serveApi } from './fake-api.ts';
 import { freePort } from './free-port.ts';
 import { type Miniature, makeMiniature } from './miniature.ts';
+import { requireTools } from './real-tools.ts';
 
 const MINUTES = 60_000;
 const WIDTH = 3;
@@ -77,9 +78,9 @@ const environment: NodeJS.ProcessEnv = Object.fromEntries(
   ),
 );
 
-const hasCargo = spawnSync('cargo', ['--version'], { env: environment }).status === 0;
+const tools = requireTools('cargo', 'cc');
 
-describe.skipIf(!hasCargo)('the miniature, built (skipped without cargo)', () => {
+describe('the miniature, built', tools.options, () => {
   let copy: Miniature;
   const bin = (name: string) => join(copy.root, 'target/debug', name);
 

@@ -14,7 +14,7 @@
 
 import { spawnSync } from 'node:child_process';
 import { existsSync, globSync } from 'node:fs';
-import { isAbsolute, join } from 'node:path';
+import { isAbsolute, join, resolve } from 'node:path';
 import { definedOnly, type Environment, readVariable } from '../../lib/cli/env.ts';
 import { findProgram } from '../../lib/process/which.ts';
 import {
@@ -87,6 +87,21 @@ export function requireTools(...names: readonly ToolName[]): RealTools {
     },
   };
 }
+
+/** For `describe` or `test`: skips what needs a thing that is no tool, such as `/proc` or root; `CI` does not matter. */
+export function requireThing(name: string, isHere: boolean): RealTools['options'] {
+  return { skip: !isHere, meta: { missingTools: isHere ? [] : [name] } };
+}
+
+const named = process.env.OPENSHELL_BASH_CHECKOUT ?? '';
+
+/** The checkout with its bash tasks that `OPENSHELL_BASH_CHECKOUT` names; nobody has to have one, `CI` included. */
+export const realCheckout = {
+  ok: named !== '',
+  /** Absolute. */
+  path: resolve(named),
+  options: requireThing('OPENSHELL_BASH_CHECKOUT', named !== ''),
+};
 
 /** A daemon that only root can start is not here for anybody else. */
 function startable(name: ToolName, finding: Finding): Finding {

@@ -6,12 +6,13 @@ import { spawn } from 'node:child_process';
 import { shellQuote } from '../../lib/process/command.ts';
 import { findProgram } from '../../lib/process/which.ts';
 import { verifyPrivateEngines } from './private-engines.ts';
+import { requireThing } from './real-tools.ts';
 
 /** Why no terminal can be made here; `undefined` where one can. The `script` of macOS takes other options. */
-export const noTerminal =
-  process.platform === 'linux' && findProgram('script', process.env) !== undefined
-    ? undefined
-    : 'needs script of util-linux';
+export const inTerminal = requireThing(
+  'script of util-linux',
+  process.platform === 'linux' && findProgram('script', process.env) !== undefined,
+);
 
 export interface InTerminal {
   readonly cwd: string;

@@ -36,7 +36,7 @@ export function miseEnvironment(
   return {
     ...extra,
     PATH: `${extra.PATH ?? ''}:${BIN}:${dirname(process.execPath)}:/usr/bin:/bin`,
-    MISE_TRUSTED_CONFIG_PATHS: trusted,
+    MISE_TRUSTED_CONFIG_PATHS: `${trusted}:${extra.MISE_TRUSTED_CONFIG_PATHS ?? ''}`,
     MISE_TASK_RUN_AUTO_INSTALL: 'false',
     MISE_OFFLINE: '1',
     MISE_QUIET: 'true',

@@ -19,7 +19,7 @@ describe('the closing lines', () => {
     expect(closingLines([passed], 2)).toEqual(['1 passed, 2 failed, 0 skipped']);
   });
 
-  test('what is missing is counted by tool, the most wanted first', () => {
+  test('MRG-10: what is missing is counted by tool, no test twice, the most wanted first', () => {
     const ends = [
       skipped('strace'),
       skipped('zig 0.14.1'),
@@ -28,9 +28,14 @@ describe('the closing lines', () => {
       skipped('zig 0.14.1'),
     ];
     expect(closingLines(ends, 0)).toEqual([
-      'skipped: 3 tests need zig 0.14.1, 1 test needs strace, 1 test needs cmake',
+      'skipped: 2 tests need zig 0.14.1, 1 test needs strace, 1 test needs cmake and zig 0.14.1',
       '1 passed, 0 failed, 4 skipped',
     ]);
+  });
+
+  test('MRG-10: the order of the tools and a tool named twice make no difference', () => {
+    const ends = [skipped('ps', 'cc', 'pgrep'), skipped('pgrep', 'ps', 'ps', 'cc')];
+    expect(closingLines(ends, 0)[0]).toBe('skipped: 2 tests need cc, pgrep and ps');
   });
 
   test('a skip with another reason, and one without', () => {
@@ -58,10 +63,7 @@ describe('at the end of a run of vitest', () => {
 
   test('tests without their tool are skipped, and it is said for which', async () => {
     const { status, lines } = await runVitest(needing("'zig', 'strace'"), { CI: 'false', ...withoutTools });
-    expect(lines.slice(-2)).toEqual([
-      'skipped: 3 tests need zig 0.14.1, 3 tests need strace',
-      '1 passed, 0 failed, 3 skipped',
-    ]);
+    expect(lines.slice(-2)).toEqual(['skipped: 3 tests need strace and zig 0.14.1', '1 passed, 0 failed, 3 skipped']);
     expect(status).toBe(0);
   });
 

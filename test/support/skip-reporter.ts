@@ -45,10 +45,10 @@ export function closingLines(ends: readonly TestEnd[], errors: number): string[]
   return skips === undefined ? [counts] : [skips, counts];
 }
 
-/** `skipped: 3 tests need zig 0.14.1, 1 test needs strace`; a test that needs two tools counts for both. */
+/** `skipped: 3 tests need zig 0.14.1, 1 test needs cmake and strace`: every test is counted once. */
 function skipLine(skipped: readonly TestEnd[]): string | undefined {
   const counts = new Map<string, number>();
-  for (const reason of skipped.flatMap(reasonsOf)) counts.set(reason, (counts.get(reason) ?? 0) + 1);
+  for (const reason of skipped.map(reasonOf)) counts.set(reason, (counts.get(reason) ?? 0) + 1);
   const parts = [...counts]
     .sort(([, a], [, b]) => b - a)
     .map(([reason, count]) => {
@@ -57,9 +57,10 @@ function skipLine(skipped: readonly TestEnd[]): string | undefined {
   return parts.length === 0 ? undefined : `skipped: ${parts.join(', ')}`;
 }
 
-function reasonsOf({ missingTools = [], note }: TestEnd): string[] {
-  if (missingTools.length > 0) return missingTools.map((name) => `need ${name}`);
-  return [note === undefined ? '(no reason given)' : `(${note})`];
+function reasonOf({ missingTools = [], note }: TestEnd): string {
+  const names = [...new Set(missingTools)].sort();
+  if (names.length === 0) return note === undefined ? '(no reason given)' : `(${note})`;
+  return `need ${[names.slice(0, -1).join(', '), ...names.slice(-1)].filter(Boolean).join(' and ')}`;
 }
 
 function endOf(test: TestCase): TestEnd {

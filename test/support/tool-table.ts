@@ -103,6 +103,7 @@ export const SYSTEM_PROGRAMS = [
   'mmdebstrap',
   'nsenter',
   'npx',
+  'pgrep',
   'podman',
   'prlimit',
   'ps',

@@ -8,7 +8,7 @@ import { addEngine, EMPTY_STORE } from '../support/fake-engine.ts';
 import { bashQuote, type FakeCase, type FakeTools } from '../support/fake-tools.ts';
 import { fakeTools } from '../support/in-process.ts';
 import { requireTools } from '../support/real-tools.ts';
-import { noTerminal, runInTerminal } from '../support/run-in-terminal.ts';
+import { inTerminal, runInTerminal } from '../support/run-in-terminal.ts';
 import { miseEnvironment, runMise } from '../support/run-mise.ts';
 import { runTaskFile, SUITE_ROOT, whenSaid } from '../support/run-task.ts';
 
@@ -123,7 +123,7 @@ test('SIGINT during a query: status 130, and nothing is removed', async () => {
   expect(removals(tools)).toEqual([]);
 });
 
-describe.skipIf(noTerminal !== undefined)('at a terminal', () => {
+describe('at a terminal', inTerminal.options, () => {
   async function typing(text: string | undefined, images: readonly object[] = [OLD]) {
     const tools = podmanWith(images);
     let isTyped = false;

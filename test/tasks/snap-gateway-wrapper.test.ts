@@ -5,7 +5,7 @@
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { requireTools } from '../support/real-tools.ts';
+import { realCheckout, requireTools } from '../support/real-tools.ts';
 import { runProcess, runTaskFile } from '../support/run-task.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
@@ -118,10 +118,10 @@ describe.each([[['dash']], [['bash', '--posix']], [['busybox', 'sh']]])('%j', sh
   });
 });
 
-const checkout = process.env.OPENSHELL_BASH_CHECKOUT ?? '';
+const checkout = realCheckout.path;
 const python = requireTools('python3');
 
-describe.skipIf(checkout === '')('a real checkout (skipped without OPENSHELL_BASH_CHECKOUT)', () => {
+describe('a real checkout', realCheckout.options, () => {
   test("OpenShell's own test of the wrapper passes", python.options, async () => {
     const root = temporaryDirectory();
     mkdirSync(join(root, 'python/openshell'), { recursive: true });

@@ -8,6 +8,7 @@ import { describe, expect, test } from 'vitest';
 import { PRODUCT } from '../../lib/product.ts';
 import { FakeCheckout } from '../support/fake-rust.ts';
 import { addAssets, specWith, UNIT } from '../support/packaging-assets.ts';
+import { realCheckout } from '../support/real-tools.ts';
 import { runTaskFile } from '../support/run-task.ts';
 import { BARE } from '../support/verifier-binaries.ts';
 
@@ -81,9 +82,9 @@ test('no checkout, and arguments that it does not take, are status 2', async () 
   expect(await check(root, ['deb'])).toMatchObject({ status: 2, stdout: '' });
 });
 
-const real = process.env.OPENSHELL_BASH_CHECKOUT ?? '';
+const real = realCheckout.path;
 
-describe.skipIf(real === '')('a real checkout (skipped without OPENSHELL_BASH_CHECKOUT)', () => {
+describe('a real checkout', realCheckout.options, () => {
   test('its units are right', async () => {
     expect(await check(real)).toMatchObject({ status: 0, stderr: '' });
     expect(readFileSync(join(real, PRODUCT.rpmSpec), 'utf8')).toContain('%%h');

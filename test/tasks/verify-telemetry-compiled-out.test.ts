@@ -8,7 +8,7 @@ import { describe, expect, test } from 'vitest';
 import { TELEMETRY } from '../../lib/product.ts';
 import { buildElf } from '../support/elf-builder.ts';
 import { makeMiniature } from '../support/miniature.ts';
-import { requireTools } from '../support/real-tools.ts';
+import { realCheckout, requireTools } from '../support/real-tools.ts';
 import { runProcess, runTaskFile } from '../support/run-task.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 import { BARE } from '../support/verifier-binaries.ts';
@@ -76,9 +76,9 @@ describe('real binaries', { ...cargo.options, timeout: 120_000 }, () => {
   });
 });
 
-const checkout = process.env.OPENSHELL_BASH_CHECKOUT ?? '';
+const checkout = realCheckout.path;
 
-describe.skipIf(checkout === '')('a real checkout (skipped without OPENSHELL_BASH_CHECKOUT)', () => {
+describe('a real checkout', realCheckout.options, () => {
   test('its source has the markers', () => {
     const source = readFileSync(join(checkout, TELEMETRY.source), 'utf8');
     for (const marker of TELEMETRY.markers) expect(source).toContain(marker);

@@ -17,6 +17,7 @@ import { bareTarget, writeZigWrapper, type ZigWrapper, zigWrapper } from '../../
 import { findProgram } from '../../../lib/process/which.ts';
 import { anyWord } from '../../support/any-text.ts';
 import { ALL_HOSTILE, fakeZig, HOSTILE, zigArguments } from '../../support/fake-zig.ts';
+import { requireTools } from '../../support/real-tools.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
 
 const TARGET = 'x86_64-unknown-linux-gnu.2.28';
@@ -187,11 +188,11 @@ describe.each(SHELLS)('under %s', (shell) => {
   });
 });
 
-const CMAKE = findProgram('cmake', process.env);
+const cmakeTools = requireTools('cmake');
 
-describe.skipIf(CMAKE === undefined)('real cmake reads the toolchain file (skipped without cmake)', () => {
+describe('real cmake reads the toolchain file', cmakeTools.options, () => {
   const cmake = (given: readonly string[], cwd: string) => {
-    const result = spawnSync(CMAKE ?? '', given, { cwd, stdio: ['ignore', 'pipe', 'pipe'] });
+    const result = spawnSync(cmakeTools.path('cmake'), given, { cwd, stdio: ['ignore', 'pipe', 'pipe'] });
     return { status: result.status, text: `${result.stdout}${result.stderr}` };
   };
 
@@ -214,8 +215,8 @@ describe.skipIf(CMAKE === undefined)('real cmake reads the toolchain file (skipp
     expect(readFileSync(join(base, 'out'), 'utf8')).toBe(`<Linux><x86_64>${tools.join('')}`);
   });
 
-  const CC = findProgram('cc', process.env);
-  test.skipIf(CC === undefined)('and configures a project in a directory with blanks (skipped without cc)', () => {
+  const compiler = requireTools('cmake', 'cc');
+  test('and configures a project in a directory with blanks', compiler.options, () => {
     const base = join(temporaryDirectory(), 'a project');
     const zig = join(base, 'zig');
     mkdirSync(base);

@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { ownLimits, shellSoftLimit } from '../../../lib/nofile/limits.ts';
+import { requireThing } from '../../support/real-tools.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
 
 describe("the limit of the user's shell, from a made-up /proc", () => {
@@ -90,7 +91,7 @@ describe('the own limits', () => {
     expect(ownLimits('darwin')).toEqual({ soft: limitOf('-Sn'), hard: limitOf('-Hn') });
   });
 
-  test.skipIf(!existsSync('/proc/self/limits'))('a real ancestor has a limit (skipped without /proc)', () => {
+  test('a real ancestor has a limit', requireThing('/proc', existsSync('/proc/self/limits')), () => {
     expect(shellSoftLimit()).toBeGreaterThan(0);
   });
 });

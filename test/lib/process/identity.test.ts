@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { isAlive, isGroupAlive, isSameProcess, statOf, thisProcess } from '../../../lib/process/identity.ts';
+import { requireThing } from '../../support/real-tools.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
 
 const hasProc = existsSync('/proc/self/stat');
@@ -66,7 +67,7 @@ test('one that has ended is not alive and not the same', async () => {
   expect(isSameProcess({ pid, startTicks: '1' })).toBe(false);
 });
 
-describe.skipIf(!hasProc)('with /proc (skipped where there is none)', () => {
+describe('with /proc', requireThing('/proc', hasProc), () => {
   test('a pid that another process has by now is not the same', () => {
     const { pid, startTicks } = thisProcess();
     expect(startTicks).toMatch(/^[0-9]+$/);
@@ -143,7 +144,7 @@ describe('a process group', () => {
     expect(isGroupAlive(await endedPid())).toBe(false);
   });
 
-  test.skipIf(!hasProc)('of which only a zombie is left does not (skipped without /proc)', async () => {
+  test('of which only a zombie is left does not', requireThing('/proc', hasProc), async () => {
     // The member moves into a group of its own and ends; its parent, in another group, does not look.
     const script = 'set -m; read line <&0 & set +m; echo $!; exec sleep 30';
     const parent = spawn('bash', ['--norc', '-c', script], { stdio: ['pipe', 'pipe', 'inherit'] });

@@ -11,8 +11,12 @@ import { constants } from 'node:os';
 import { describe, expect, test } from 'vitest';
 import { InterruptedError } from '../../../lib/errors.ts';
 import { exitStatus, Signals } from '../../../lib/process/signals.ts';
+import { requireTools } from '../../support/real-tools.ts';
 import { orderRunner } from '../../support/run-driver.ts';
 import type { TaskResult } from '../../support/run-task.ts';
+
+const pgrep = requireTools('pgrep');
+const ps = requireTools('ps');
 
 /** A sleep that can be found by its argument. */
 function uniqueSleep(): string {
@@ -20,7 +24,7 @@ function uniqueSleep(): string {
 }
 
 function running(marker: string): string[] {
-  const { stdout } = spawnSync('pgrep', ['-f', `sleep ${marker}`], { encoding: 'utf8' });
+  const { stdout } = spawnSync(pgrep.path('pgrep'), ['-f', `sleep ${marker}`], { encoding: 'utf8' });
   return stdout.split('\n').filter((pid) => pid !== '');
 }
 
@@ -47,7 +51,7 @@ async function signalled(argv: string[], act: (child: ChildProcess) => void): Pr
   );
 }
 
-describe.each(['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const)('F9: %s', (signal) => {
+describe.each(['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const)('F9: %s', pgrep.options, (signal) => {
   test('to the task alone: the whole tree ends, nothing is left, 128+n', async () => {
     const marker = uniqueSleep();
     const result = await signalled(tree(marker), (child) => child.kill(signal));
@@ -64,7 +68,7 @@ test('the task waits for a child that needs a moment to clean up', async () => {
   expect(result.stderr).toContain('cleaned');
 });
 
-test('a second signal kills what ignores the first', async () => {
+test('a second signal kills what ignores the first', pgrep.options, async () => {
   const marker = uniqueSleep();
   const result = await signalled(tree(marker, "trap '' INT TERM;"), (child) => {
     child.kill('SIGINT');
@@ -74,7 +78,7 @@ test('a second signal kills what ignores the first', async () => {
   expect(running(marker)).toEqual([]);
 });
 
-test('a rest of the group that survives its leader is killed after the grace', async () => {
+test('a rest of the group that survives its leader is killed after the grace', pgrep.options, async () => {
   const marker = uniqueSleep();
   const stubborn = `trap '' TERM; echo ready >&2; exec sleep ${marker}`;
   const script = `bash -c "${stubborn}" < /dev/null & sleep ${marker}`;
@@ -83,7 +87,7 @@ test('a rest of the group that survives its leader is killed after the grace', a
   expect(running(marker)).toEqual([]);
 });
 
-test('SIGTSTP stops what was started too, SIGCONT lets it go on', async () => {
+test('SIGTSTP stops what was started too, SIGCONT lets it go on', ps.options, async () => {
   const ticks = 'echo ready >&2; for i in 1 2 3 4 5 6; do sleep 0.1; echo tick >&2; done';
   // A shell with job control, to which a stopped task can come back.
   const through = ['bash', '-c', 'set -m; "$@" & echo "pid $!" >&2; wait -f $!', 'bash'];
@@ -98,7 +102,7 @@ test('SIGTSTP stops what was started too, SIGCONT lets it go on', async () => {
       process.kill(task, 'SIGTSTP');
       setTimeout(() => {
         const args = ['-o', 'state=', '--ppid', String(task), '-p', String(task)];
-        const { stdout } = spawnSync('ps', args, { encoding: 'utf8' });
+        const { stdout } = spawnSync(ps.path('ps'), args, { encoding: 'utf8' });
         states.push(...stdout.split('\n').filter((line) => line.includes('T')));
         process.kill(task, 'SIGCONT');
       }, 400);
@@ -221,7 +225,7 @@ test.each([
 });
 
 describe('when the body of a task has ended', () => {
-  test('what still runs is ended and waited for, and nothing is started any more', async () => {
+  test('what still runs is ended and waited for, and nothing is started any more', pgrep.options, async () => {
     const signals = new Signals();
     const marker = uniqueSleep();
     const child = spawn('bash', ['-c', `trap 'sleep 0.3; exit 0' TERM; sleep ${marker} & wait`], {
