@@ -123,7 +123,7 @@ test('SIGINT during a query: status 130, and nothing is removed', async () => {
   expect(removals(tools)).toEqual([]);
 });
 
-describe('at a terminal', inTerminal.options, () => {
+describe('at a terminal', inTerminal, () => {
   async function typing(text: string | undefined, images: readonly object[] = [OLD]) {
     const tools = podmanWith(images);
     let isTyped = false;
