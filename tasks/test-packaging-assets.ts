@@ -10,10 +10,11 @@ await runTask(
   {
     name: 'tasks/test-packaging-assets.ts',
     summary: "Check the gateway's units of the Debian and RPM packages: where its certificates are created.",
+    flags: { 'dry-run': { help: 'Name the files, and check nothing.' } },
     variables: ['OPENSHELL_ROOT'],
   },
-  async (ctx) => {
+  async (ctx, { flags }) => {
     const { testPackagingAssets } = await import('../lib/packaging-assets/execute.ts');
-    testPackagingAssets(ctx);
+    testPackagingAssets(ctx, flags['dry-run']);
   },
 );

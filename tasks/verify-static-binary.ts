@@ -12,12 +12,21 @@ await runTask(
     name: 'tasks/verify-static-binary.ts',
     summary: 'Check that binaries are complete, static ELF executables: the supervisor runs inside arbitrary images.',
     positionals: { binary: { help: 'The files to check.', count: 'some' } },
-    flags: { arch: { value: 'ARCH', help: 'Also check the machine.', choices: ARCHES } },
+    flags: {
+      arch: { value: 'ARCH', help: 'Also check the machine.', choices: ARCHES },
+      'dry-run': { help: 'Name the files, and check nothing.' },
+    },
   },
   async (ctx, { flags, positionals }) => {
     const { printVerdicts } = await import('../lib/cli/print-verdicts.ts');
     const { inspectStatic } = await import('../lib/elf/verify.ts');
     const inspect = (path: string) => inspectStatic(path, { machine: flags.arch });
-    printVerdicts(ctx, positionals.binary, inspect, () => 'statically linked: no PT_INTERP, no DT_NEEDED');
+    printVerdicts(
+      ctx,
+      positionals.binary,
+      flags['dry-run'],
+      inspect,
+      () => 'statically linked: no PT_INTERP, no DT_NEEDED',
+    );
   },
 );

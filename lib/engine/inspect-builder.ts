@@ -3,7 +3,8 @@
 /** The builder that would build. `docker buildx inspect` has no structured output. */
 
 import type { RunnerContext } from '../build-env.ts';
-import { oneLine, usageError } from '../errors.ts';
+import { findOrNote } from '../cli/unknowns.ts';
+import { MissingTool, oneLine, usageError } from '../errors.ts';
 import { probeCommand } from './detect.ts';
 import type { Engine } from './types.ts';
 
@@ -17,7 +18,11 @@ export interface NamedBuilder {
 }
 
 /** What a builder says about itself. */
-export type BuilderState = Builder | { readonly kind: 'absent' | 'broken'; readonly reason: string };
+export type BuilderState =
+  | Builder
+  | { readonly kind: 'absent' | 'broken'; readonly reason: string }
+  /** In a dry run: why nothing is known of it, in a few words. */
+  | { readonly kind: 'unknown'; readonly why: string };
 
 interface Builder {
   readonly kind: 'exists';
@@ -34,27 +39,30 @@ interface Builder {
  * Inspects a builder.
  * @param name without one, the builder chosen with `docker buildx use`
  * @returns `undefined` where the engine has no builders
- * @throws usageError where docker has no buildx
+ * @throws MissingTool where docker has no buildx
  */
 export async function inspectBuilder(
-  { runner }: RunnerContext,
+  { runner, unknowns }: RunnerContext,
   engine: Engine,
   root: string,
   name: string | undefined,
 ): Promise<BuilderState | undefined> {
   const args = engine.record.builderProbe(name);
   if (args === undefined) return undefined;
+  if (engine.unknown !== undefined) return { kind: 'unknown', why: engine.unknown };
   const result = await runner.probe(probeCommand([engine.program, ...args], root), BUILDER_TIMEOUT_MS);
-  return result.ok ? parseBuilder(result.output) : parseRefusal(result.reason);
+  if (result.ok) return parseBuilder(result.output);
+  const state = await findOrNote(unknowns, async () => parseRefusal(result.reason));
+  return state ?? { kind: 'unknown', why: 'docker has no buildx' };
 }
 
 /**
  * Only a builder that does not exist is created; one that is broken is not created again.
- * @throws usageError where docker has no buildx: then no builder is at fault
+ * @throws MissingTool where docker has no buildx: then no builder is at fault
  */
 export function parseRefusal(reason: string): BuilderState {
   if (/'buildx' is not a docker command|unknown command: docker buildx/.test(reason)) {
-    throw usageError(
+    throw new MissingTool(
       `docker has no plugin buildx, which builds the images (${oneLine(reason)}); install it (the package ` +
         'docker-buildx-plugin or docker-buildx, or https://github.com/docker/buildx), or set CONTAINER_ENGINE=podman',
     );
@@ -87,6 +95,7 @@ function rowOf(text: string, key: string): string | undefined {
 
 /** Why a builder does not build, as the end of a sentence; `undefined` for one that does. */
 export function problemOf(state: BuilderState): string | undefined {
+  if (state.kind === 'unknown') return undefined;
   if (state.kind === 'absent') return 'does not exist';
   const reason = state.kind === 'exists' ? state.problem : state.reason;
   return reason === undefined ? undefined : `does not work: ${oneLine(reason)}`;
@@ -98,7 +107,8 @@ export function withoutEffect(engine: Engine, named: NamedBuilder | undefined): 
 }
 
 /**
- * The driver of the builder that would build; `undefined` where the engine has no builders.
+ * The driver of the builder that would build; `undefined` where the engine has no builders. In a dry run the mark for
+ * what depends on it, the options of a cache, where it is unknown.
  * @param named without one, the builder chosen with `docker buildx use`
  * @throws usageError with buildx's reason for a builder that does not exist or does not work
  */
@@ -114,15 +124,21 @@ export async function probeBuilder(
     if (note !== undefined) ctx.terminal.say(note);
     return undefined;
   }
+  const { unknowns } = ctx;
   const problem = problemOf(state);
   if (problem === undefined && state.kind === 'exists') return state.driver;
+  if (state.kind === 'unknown') return unknowns?.mark('cache options', state.why);
   const what = named === undefined ? 'the builder chosen with docker buildx use' : `builder '${named.name}'`;
   const remedy =
     named === undefined
       ? 'choose another one, or name one in DOCKER_BUILDER'
       : `name another one in ${named.source}, or leave that out`;
   const source = named === undefined ? '' : ` (${named.source})`;
-  throw usageError(`${what}${source} ${problem}; ${remedy} (see docker buildx ls)`);
+  const text = `${what}${source} ${problem}; ${remedy} (see docker buildx ls)`;
+  // One that does not exist is a wrong name.
+  if (unknowns === undefined || state.kind === 'absent') throw usageError(text);
+  unknowns.note(text);
+  return unknowns.mark('cache options', 'builder not reachable');
 }
 
 /**

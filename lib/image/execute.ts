@@ -76,7 +76,7 @@ async function prepareImage(
   ]);
   const driver = probed?.driver;
   const cache = driver === 'docker-container' ? config.cacheDirectory : undefined;
-  const image = imageBuild(config, arches, cache);
+  const image = imageBuild(config, arches, cache, driver);
   const commands = problems.attempt(() => {
     if (probed !== undefined) verifyPlatforms(engine, driver, image.platforms);
     return imageCommands(engine, image, ctx.startDirectory);

@@ -2,6 +2,7 @@
 
 /** The plan of an image build, pure: what is staged, and the engine's commands. */
 
+import { isUnknown } from '../cli/unknowns.ts';
 import type { Engine, ImageBuild } from '../engine/types.ts';
 import type { Place } from '../fs/writable-places.ts';
 import type { Arch } from '../host.ts';
@@ -33,9 +34,18 @@ export function imagePlaces({ cache, staging }: PreparedImage): Place[] {
   return [...caches, ...(staging === undefined ? [] : stagePlaces(staging.plan))];
 }
 
-/** What the engine is to build, once it was probed. */
-export function imageBuild({ image }: ImageConfig, arches: readonly Arch[], cache: string | undefined): ImageBuild {
-  const caches = cache === undefined ? [] : cacheOptions(cache);
+/**
+ * What the engine is to build, once it was probed.
+ * @param driver of the builder; in a dry run perhaps the mark for the options of a cache
+ */
+export function imageBuild(
+  { cacheDirectory, image }: ImageConfig,
+  arches: readonly Arch[],
+  cache: string | undefined,
+  driver?: string,
+): ImageBuild {
+  const unknown = driver !== undefined && isUnknown(driver) && cacheDirectory !== undefined ? [driver] : [];
+  const caches = cache === undefined ? unknown : cacheOptions(cache);
   return { ...image, platforms: arches.map((arch) => `linux/${arch}`), caches };
 }
 

@@ -41,19 +41,26 @@ export async function chooseBuilder(ctx: RunnerContext, engine: Engine, config: 
     const note = withoutEffect(engine, builder);
     return note === undefined ? {} : { note };
   }
-  if (builder !== undefined) return choiceOf(builder.name, builder.source, state, builder.source);
+  if (state.kind === 'unknown') return unknownBuilder(ctx, builder?.name, state.why);
+  if (builder !== undefined) return choiceOf(ctx, builder.name, builder.source, state, builder.source);
   const current = state.kind === 'exists' ? state.name : '(docker buildx use)';
   const problem = publishProblem(state);
-  if (problem === undefined) return choiceOf(current, 'chosen with docker buildx use', state);
+  if (problem === undefined) return choiceOf(ctx, current, 'chosen with docker buildx use', state);
   const fallback = await inspectBuilder(ctx, engine, root, FALLBACK);
-  return choiceOf(FALLBACK, `the current builder ${current} ${problem}`, fallback ?? state);
+  return choiceOf(ctx, FALLBACK, `the current builder ${current} ${problem}`, fallback ?? state);
 }
 
 /**
  * @param source the variable or option that can name another one
  * @throws usageError for a builder that exists and cannot publish
  */
-function choiceOf(name: string, why: string, state: BuilderState, source = 'DOCKER_BUILDER'): BuilderChoice {
+function choiceOf(
+  ctx: RunnerContext,
+  name: string,
+  why: string,
+  state: BuilderState,
+  source = 'DOCKER_BUILDER',
+): BuilderChoice {
   if (state.kind === 'absent') {
     const creation = ['buildx', 'create', '--name', name, '--driver', CONTAINER_DRIVER, '--bootstrap'];
     const note = `[builder] ${name}, which is created first (${why})`;
@@ -63,10 +70,17 @@ function choiceOf(name: string, why: string, state: BuilderState, source = 'DOCK
   if (state.kind === 'exists' && problem === undefined) {
     return { name, driver: state.driver, platforms: state.platforms, note: `[builder] ${name} (${why})` };
   }
-  throw usageError(
+  const text =
     `the builder '${name}' (${why}) ${problem}; set ${source} to another one (docker buildx ls), ` +
-      'or to a new name, which is then created',
-  );
+    'or to a new name, which is then created';
+  if (ctx.unknowns === undefined || problemOf(state) === undefined) throw usageError(text);
+  ctx.unknowns.note(text);
+  return unknownBuilder(ctx, name, 'builder not reachable');
+}
+
+/** A builder of a dry run: of its driver the options of a cache depend. */
+function unknownBuilder({ unknowns }: RunnerContext, name: string | undefined, why: string): BuilderChoice {
+  return { name: name ?? unknowns?.mark('builder', why) ?? '', driver: unknowns?.mark('cache options', why) };
 }
 
 /** Why a builder cannot publish; `undefined` for one that can. */
