@@ -4,6 +4,7 @@
 
 import { isAbsolute, join } from 'node:path';
 import type { Runner } from '../build-env.ts';
+import { mark } from '../cli/unknowns.ts';
 import { failure, shown } from '../errors.ts';
 import { isTable, parseTable } from '../fs/parse-json.ts';
 import { cmd } from '../process/command.ts';
@@ -40,7 +41,7 @@ export async function readWorkspace(
   const { settings, unknowns } = toolchain;
   if (unknowns !== undefined && findProgram('cargo', runner.environmentOf(command)) === undefined) {
     const directory = targetDirectory ?? settings.targetDirectory ?? join(root, 'target');
-    return { targetDirectory: directory, packages: unknowns.mark('features', 'cargo not on PATH') };
+    return { targetDirectory: directory, packages: mark('features', 'cargo not on PATH') };
   }
   return parseMetadata(await runner.cargo(command));
 }

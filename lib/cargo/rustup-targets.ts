@@ -5,7 +5,7 @@
 import { statSync } from 'node:fs';
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
 import type { Runner } from '../build-env.ts';
-import { isUnknown, refuseOrNote } from '../cli/unknowns.ts';
+import { isUnknown, mark, refuseOrNote } from '../cli/unknowns.ts';
 import { describeError, InterruptedError, MissingTool, oneLine, shown, usageError } from '../errors.ts';
 import { namesIn } from '../fs/paths.ts';
 import { type Command, cmd } from '../process/command.ts';
@@ -30,7 +30,7 @@ export async function missingTargets(
   const { rustc, rustup, unknowns } = toolchain;
   const marked = (why: string, reason: string) => {
     unknowns?.note(reason);
-    return unknowns === undefined ? [] : [unknowns.mark('missing targets', why)];
+    return unknowns === undefined ? [] : [mark('missing targets', why)];
   };
   // Cargo says so better.
   if (rustc === undefined) return marked('rustc not found', 'rustc, which cargo compiles with, is not found');

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import type { RunnerContext } from '../build-env.ts';
 import { findCheckout } from '../checkout.ts';
 import { readPath } from '../cli/env.ts';
-import { findOrNote } from '../cli/unknowns.ts';
+import { findOrMark } from '../cli/unknowns.ts';
 import { naming, shown, usageError } from '../errors.ts';
 import { asOwner } from '../fs/ownership.ts';
 import { absolutePath, textIn } from '../fs/paths.ts';
@@ -40,7 +40,7 @@ export async function setUpZigWrapper(
   }
   if (directory === '') throw usageError("wrapper-dir is ''; give the directory to write the wrappers to");
   const root = findCheckout(env, startDirectory);
-  const zig = (await findOrNote(ctx.unknowns, () => findZig(ctx, root))) ?? 'zig';
+  const zig = (await findOrMark(ctx.unknowns, () => findZig(ctx, root))) ?? 'zig';
   const wrapper = zigWrapper(cargoTarget, zigTarget, absolutePath(startDirectory, directory), zig);
   const workflowFile = readPath(env, 'GITHUB_ENV', startDirectory);
   verifyPlaces(terminal, [

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * What a dry run could not probe, because a program or a daemon is missing. The plan has a mark in its place, never a
- * value of this machine, and the first line of the plan explains the marks. Without unknowns, what is missing is an error.
+ * What a dry run could not probe, because a program or a daemon is missing. A mark is in its place, never a value of this
+ * machine, and the first line of the plan explains the marks. In any other run, what is missing is an error.
  */
 
 import { describeError, MissingTool } from '../errors.ts';
@@ -11,7 +11,6 @@ import type { Terminal } from './terminal.ts';
 export class Unknowns {
   readonly #reasons = new Set<string>();
 
-  /** Whether everything was probed. */
   get isEmpty(): boolean {
     return this.#reasons.size === 0;
   }
@@ -21,26 +20,25 @@ export class Unknowns {
     this.#reasons.add(reason);
   }
 
-  /**
-   * The text that stands for a value: `<architecture: docker not reachable>`.
-   * @param why in a few words; the mark may become a part of a path
-   */
-  mark(what: string, why: string): string {
-    return `<${what}: ${why}>`;
-  }
-
   /** The line that explains the marks; none where everything was probed. */
   lines(): string[] {
     const all = [...this.#reasons];
     const reasons = all.filter((reason) => !all.some((other) => other !== reason && other.includes(reason)));
-    if (reasons.length === 0) return [];
-    return [`# <WHAT: WHY> stands for what could not be probed here: ${reasons.join('; ')}`];
+    return this.isEmpty ? [] : [`# <WHAT: WHY> stands for what could not be probed here: ${reasons.join('; ')}`];
   }
 }
 
+/**
+ * The text that stands for a value: `<architecture: docker not reachable>`.
+ * @param why in a few words; the mark may become a part of a path
+ */
+export function mark(what: string, why: string): string {
+  return `<${what}: ${why}>`;
+}
+
 /** Whether a mark is in the text. */
-export function isUnknown(text: string | undefined): boolean {
-  return text !== undefined && /<[\w ]+: [^<>]+>/.test(text);
+export function isUnknown(text = ''): boolean {
+  return /<[\w ]+: [^<>]+>/.test(text);
 }
 
 /** The context of a dry run: its result begins with what is unknown. */
@@ -56,13 +54,17 @@ export function refuseOrNote(unknowns: Unknowns | undefined, error: MissingTool)
   unknowns.note(describeError(error));
 }
 
-/** Runs a search; `undefined` where a dry run misses what is searched for. */
-export async function findOrNote<T>(unknowns: Unknowns | undefined, search: () => Promise<T>): Promise<T | undefined> {
+/** The result of a search, or in a dry run that misses something what stands for it. */
+export async function findOrMark<T, M = undefined>(
+  unknowns: Unknowns | undefined,
+  search: () => Promise<T>,
+  marked?: M,
+): Promise<T | M> {
   try {
     return await search();
   } catch (error) {
     if (!(error instanceof MissingTool)) throw error;
     refuseOrNote(unknowns, error);
-    return undefined;
+    return marked as M;
   }
 }

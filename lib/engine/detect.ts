@@ -5,7 +5,7 @@
 import type { RunnerContext } from '../build-env.ts';
 import { miseSettings } from '../cargo/mise.ts';
 import { type Environment, readVariable } from '../cli/env.ts';
-import { findOrNote, isUnknown, type Unknowns } from '../cli/unknowns.ts';
+import { findOrMark, isUnknown, mark, type Unknowns } from '../cli/unknowns.ts';
 import { oneLine, usageError } from '../errors.ts';
 import { type Arch, archOf } from '../host.ts';
 import { type Command, cmd } from '../process/command.ts';
@@ -23,7 +23,6 @@ import {
   type Refusal,
   refusalIn,
 } from './types.ts';
-import { onlyEngine, unknownEngine } from './unknown-engine.ts';
 
 /** Enough for a daemon on the other side of the world; one that hangs does not block the other engine. */
 const INFO_TIMEOUT_MS = 15_000;
@@ -83,9 +82,8 @@ export async function detectEngine(ctx: RunnerContext, root: string): Promise<En
 export async function detectEngine<E extends Engine>(ctx: RunnerContext, root: string, purpose: Purpose<E>): Promise<E>;
 export async function detectEngine(ctx: RunnerContext, root: string, purpose: Purpose<Engine> = IMAGES) {
   const isQuiet = readVariable(ctx.env, 'CONTAINER_ENGINE_QUIET');
-  const { unknowns } = ctx;
-  const choice = await findOrNote(unknowns, () => chooseEngine(ctx.env, () => kubeContext(ctx, root)));
-  if (choice === undefined) return unknownEngine(unknowns as Unknowns, NO_KUBECTL, undefined);
+  const choice = await findOrMark(ctx.unknowns, () => chooseEngine(ctx.env, () => kubeContext(ctx, root)));
+  if (choice === undefined) return unknownEngine(ctx.unknowns as Unknowns, NO_KUBECTL);
   const engine = await findEngine(ctx, root, choice, purpose);
   if (!isQuiet && engine.unknown === undefined)
     ctx.terminal.say(`[container-engine] ${engine.record.name}${nameNote(engine)} (${engine.reason})`);
@@ -117,10 +115,9 @@ export async function findEngine<E extends Engine>(
       }
       refused.push(found);
     }
-    const { unknowns } = ctx;
-    if (unknowns !== undefined && !refused.some(({ isSetting }) => isSetting)) {
-      unknowns.note(nothingUsable(choice, purpose, refused));
-      return (await markedEngine(unknowns, choice, refused, probes)) as Engine as E;
+    if (ctx.unknowns !== undefined && !refused.some(({ isSetting }) => isSetting)) {
+      const reason = nothingUsable(choice, purpose, refused);
+      return (await unknownEngine(ctx.unknowns, reason, choice.candidates, refused, probes)) as Engine as E;
     }
   } finally {
     // A probe that still runs is of no use any more, and must not outlive the task.
@@ -130,16 +127,29 @@ export async function findEngine<E extends Engine>(
   throw usageError(nothingUsable(choice, purpose, refused));
 }
 
-async function markedEngine(
+/**
+ * An engine of a dry run: the only one that is there, with what it has said where only its API is out of reach; where it
+ * could be either, the commands are those of docker.
+ */
+async function unknownEngine(
   unknowns: Unknowns,
-  choice: EngineChoice,
-  refused: readonly Refusal[],
-  probes: EngineProbes,
+  reason: string,
+  candidates: readonly EngineName[] = [],
+  refused: readonly Refusal[] = [],
+  probes?: EngineProbes,
 ): Promise<LaunchEngine> {
-  const { name, why } = onlyEngine(choice, refused);
-  const found = name && (await probes.responding(name, ''));
-  const info = found !== undefined && 'info' in found ? found.info : undefined;
-  return unknownEngine(unknowns, why, name && RECORDS[name], info);
+  const present = candidates.filter((_, index) => refused[index]?.isAbsent !== true);
+  const [first, other] = candidates.length === 1 ? candidates : present;
+  const name = other === undefined ? first : undefined;
+  const absent = candidates.length > 0 ? `${candidates.join(' and ')} not on PATH` : 'cluster unknown';
+  const why = present.length > 0 ? `${present.join(' and ')} not reachable` : absent;
+  unknowns.note(name === undefined ? `${reason}; the commands are those of docker` : reason);
+  const found = name && (await probes?.responding(name, ''));
+  const info = found && 'info' in found ? found.info : { arch: mark('architecture', why) };
+  const record = RECORDS[name ?? 'docker'];
+  const none = { engine: record.name, isPodmanServer: false, storesIndexes: false };
+  const program = name ?? mark('engine', why);
+  return { record, program, reason, info: { ...none, ...info }, socket: mark('socket', why), unknown: why };
 }
 
 /** @param started gets every probe, so that its end can be waited for */
@@ -235,7 +245,8 @@ async function kubeContext(ctx: RunnerContext, root: string): Promise<ProbeResul
 }
 
 /**
- * The architecture of an engine's server; the mark of one that is unknown. Never this machine's in its place, which the image would not run on.
+ * The architecture of an engine's server, or the mark for it. Never this machine's in its place, which the image would
+ * not run on.
  * @throws usageError where it is neither amd64 nor arm64
  */
 export function serverArch({ program, info }: Engine, remedy = 'use another server'): Arch {

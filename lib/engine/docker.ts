@@ -31,7 +31,6 @@ function endpointPlaces({ env, printed }: ApiFacts): ApiPlaces | Refusal | undef
   if (path !== undefined && isAbsolute(path)) return { sockets: [path] };
   const source = textOf(env, 'DOCKER_HOST') === undefined ? 'the context of docker' : 'DOCKER_HOST';
   return {
-    isSetting: true,
     said: `${source} leads to ${shown(endpoint)}, and a gateway takes only a socket of this machine`,
     remedy: 'choose a context with a unix:// socket (docker context ls; DOCKER_CONTEXT, DOCKER_HOST)',
   };

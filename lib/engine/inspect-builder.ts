@@ -3,7 +3,7 @@
 /** The builder that would build. `docker buildx inspect` has no structured output. */
 
 import type { RunnerContext } from '../build-env.ts';
-import { findOrNote } from '../cli/unknowns.ts';
+import { findOrMark, mark } from '../cli/unknowns.ts';
 import { MissingTool, oneLine, usageError } from '../errors.ts';
 import { probeCommand } from './detect.ts';
 import type { Engine } from './types.ts';
@@ -18,11 +18,7 @@ export interface NamedBuilder {
 }
 
 /** What a builder says about itself. */
-export type BuilderState =
-  | Builder
-  | { readonly kind: 'absent' | 'broken'; readonly reason: string }
-  /** In a dry run: why nothing is known of it, in a few words. */
-  | { readonly kind: 'unknown'; readonly why: string };
+export type BuilderState = Builder | { readonly kind: 'absent' | 'broken'; readonly reason: string };
 
 interface Builder {
   readonly kind: 'exists';
@@ -39,21 +35,19 @@ interface Builder {
  * Inspects a builder.
  * @param name without one, the builder chosen with `docker buildx use`
  * @returns `undefined` where the engine has no builders
- * @throws MissingTool where docker has no buildx
+ * @throws MissingTool where docker has no buildx, or could not be probed
  */
 export async function inspectBuilder(
-  { runner, unknowns }: RunnerContext,
+  { runner }: RunnerContext,
   engine: Engine,
   root: string,
   name: string | undefined,
 ): Promise<BuilderState | undefined> {
   const args = engine.record.builderProbe(name);
   if (args === undefined) return undefined;
-  if (engine.unknown !== undefined) return { kind: 'unknown', why: engine.unknown };
+  if (engine.unknown !== undefined) throw new MissingTool(engine.reason);
   const result = await runner.probe(probeCommand([engine.program, ...args], root), BUILDER_TIMEOUT_MS);
-  if (result.ok) return parseBuilder(result.output);
-  const state = await findOrNote(unknowns, async () => parseRefusal(result.reason));
-  return state ?? { kind: 'unknown', why: 'docker has no buildx' };
+  return result.ok ? parseBuilder(result.output) : parseRefusal(result.reason);
 }
 
 /**
@@ -95,7 +89,6 @@ function rowOf(text: string, key: string): string | undefined {
 
 /** Why a builder does not build, as the end of a sentence; `undefined` for one that does. */
 export function problemOf(state: BuilderState): string | undefined {
-  if (state.kind === 'unknown') return undefined;
   if (state.kind === 'absent') return 'does not exist';
   const reason = state.kind === 'exists' ? state.problem : state.reason;
   return reason === undefined ? undefined : `does not work: ${oneLine(reason)}`;
@@ -106,13 +99,27 @@ export function withoutEffect(engine: Engine, named: NamedBuilder | undefined): 
   return named && `${engine.record.name} has no builders; ${named.source} has no effect`;
 }
 
+/** What stands for the options of a cache in a dry run: whether there are any depends on the builder's driver. */
+export function unknownCache({ unknown = 'builder not reachable' }: Engine): string {
+  return mark('cache options', unknown);
+}
+
 /**
- * The driver of the builder that would build; `undefined` where the engine has no builders. In a dry run the mark for
- * what depends on it, the options of a cache, where it is unknown.
+ * The driver of the builder that would build; `undefined` where the engine has no builders; in a dry run perhaps
+ * `unknownCache`.
  * @param named without one, the builder chosen with `docker buildx use`
  * @throws usageError with buildx's reason for a builder that does not exist or does not work
  */
 export async function probeBuilder(
+  ctx: RunnerContext,
+  engine: Engine,
+  root: string,
+  named: NamedBuilder | undefined,
+): Promise<string | undefined> {
+  return findOrMark(ctx.unknowns, () => driverOf(ctx, engine, root, named), unknownCache(engine));
+}
+
+async function driverOf(
   ctx: RunnerContext,
   engine: Engine,
   root: string,
@@ -124,10 +131,8 @@ export async function probeBuilder(
     if (note !== undefined) ctx.terminal.say(note);
     return undefined;
   }
-  const { unknowns } = ctx;
   const problem = problemOf(state);
   if (problem === undefined && state.kind === 'exists') return state.driver;
-  if (state.kind === 'unknown') return unknowns?.mark('cache options', state.why);
   const what = named === undefined ? 'the builder chosen with docker buildx use' : `builder '${named.name}'`;
   const remedy =
     named === undefined
@@ -136,9 +141,7 @@ export async function probeBuilder(
   const source = named === undefined ? '' : ` (${named.source})`;
   const text = `${what}${source} ${problem}; ${remedy} (see docker buildx ls)`;
   // One that does not exist is a wrong name.
-  if (unknowns === undefined || state.kind === 'absent') throw usageError(text);
-  unknowns.note(text);
-  return unknowns.mark('cache options', 'builder not reachable');
+  throw state.kind === 'absent' ? usageError(text) : new MissingTool(text);
 }
 
 /**

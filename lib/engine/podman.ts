@@ -46,7 +46,7 @@ function servicePlaces({ env, platform, printed, startDirectory, uid }: ApiFacts
   if (path !== undefined && isAbsolute(path)) return { sockets: [path], source: HOST_VARIABLE };
   if (host !== undefined) {
     const said = `${HOST_VARIABLE} leads to ${shown(host)}, and a gateway takes only a socket of this machine`;
-    return { said, remedy: `change or unset ${HOST_VARIABLE}`, isSetting: true };
+    return { said, remedy: `change or unset ${HOST_VARIABLE}` };
   }
   const sockets = [
     ...machineSockets(printed?.ok === true ? printed.output : ''),

@@ -11,7 +11,7 @@ import { findCheckout } from '../checkout.ts';
 import { parseArguments } from '../cli/args.ts';
 import { type Environment, readVariable } from '../cli/env.ts';
 import { helpText } from '../cli/help.ts';
-import { asDryRun, isUnknown, Unknowns } from '../cli/unknowns.ts';
+import { asDryRun, isUnknown, mark, Unknowns } from '../cli/unknowns.ts';
 import { detectEngine } from '../engine/detect.ts';
 import { forLaunch } from '../engine/gateway-engine.ts';
 import type { LaunchEngine } from '../engine/types.ts';
@@ -51,13 +51,12 @@ export async function launchSelected(
     activate: own.activate || flags.activate,
     'no-activate': own['no-activate'] || flags['no-activate'],
   };
-  return launch(ctx, recordOf(ctx, driver, engine), both, engine);
+  return launch(ctx, recordOf(driver, engine), both, engine);
 }
 
 /** In a dry run without an engine the driver is unknown, too, and its name is a mark. */
-function recordOf({ unknowns }: RunnerContext, driver: DriverName, engine: LaunchEngine | undefined): DriverRecord {
-  if (unknowns === undefined || engine?.unknown === undefined || !isUnknown(engine.program)) return DRIVERS[driver];
-  return { ...DRIVERS[driver], name: unknowns.mark('driver', engine.unknown) as DriverName };
+function recordOf(driver: DriverName, { program, unknown = '' }: Partial<LaunchEngine> = {}): DriverRecord {
+  return isUnknown(program) ? { ...DRIVERS[driver], name: mark('driver', unknown) as DriverName } : DRIVERS[driver];
 }
 
 /**

@@ -2,7 +2,6 @@
 
 /** The plan of an image build, pure: what is staged, and the engine's commands. */
 
-import { isUnknown } from '../cli/unknowns.ts';
 import type { Engine, ImageBuild } from '../engine/types.ts';
 import type { Place } from '../fs/writable-places.ts';
 import type { Arch } from '../host.ts';
@@ -34,17 +33,13 @@ export function imagePlaces({ cache, staging }: PreparedImage): Place[] {
   return [...caches, ...(staging === undefined ? [] : stagePlaces(staging.plan))];
 }
 
-/**
- * What the engine is to build, once it was probed.
- * @param driver of the builder; in a dry run perhaps the mark for the options of a cache
- */
+/** What the engine is to build, once it was probed. */
 export function imageBuild(
-  { cacheDirectory, image }: ImageConfig,
+  { image }: ImageConfig,
   arches: readonly Arch[],
   cache: string | undefined,
-  driver?: string,
+  unknown: readonly string[] = [],
 ): ImageBuild {
-  const unknown = driver !== undefined && isUnknown(driver) && cacheDirectory !== undefined ? [driver] : [];
   const caches = cache === undefined ? unknown : cacheOptions(cache);
   return { ...image, platforms: arches.map((arch) => `linux/${arch}`), caches };
 }

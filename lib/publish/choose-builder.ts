@@ -7,9 +7,16 @@
  */
 
 import type { RunnerContext } from '../build-env.ts';
-import { type BuilderState, inspectBuilder, problemOf, withoutEffect } from '../engine/inspect-builder.ts';
+import { findOrMark, mark } from '../cli/unknowns.ts';
+import {
+  type BuilderState,
+  inspectBuilder,
+  problemOf,
+  unknownCache,
+  withoutEffect,
+} from '../engine/inspect-builder.ts';
 import type { Engine } from '../engine/types.ts';
-import { usageError } from '../errors.ts';
+import { MissingTool, usageError } from '../errors.ts';
 import type { Arch } from '../host.ts';
 import type { PublishConfig } from './config.ts';
 
@@ -31,36 +38,35 @@ export interface BuilderChoice {
 }
 
 /**
- * Inspects the builder and chooses.
+ * Inspects the builder and chooses; in a dry run perhaps marks.
  * @throws usageError where the named builder, or `multiarch`, exists and cannot publish
  */
 export async function chooseBuilder(ctx: RunnerContext, engine: Engine, config: PublishConfig): Promise<BuilderChoice> {
+  const driver = unknownCache(engine);
+  const name = config.builder?.name ?? mark('builder', engine.unknown ?? 'not reachable');
+  return findOrMark(ctx.unknowns, () => choose(ctx, engine, config), { name, driver });
+}
+
+async function choose(ctx: RunnerContext, engine: Engine, config: PublishConfig): Promise<BuilderChoice> {
   const { builder, root } = config;
   const state = await inspectBuilder(ctx, engine, root, builder?.name);
   if (state === undefined) {
     const note = withoutEffect(engine, builder);
     return note === undefined ? {} : { note };
   }
-  if (state.kind === 'unknown') return unknownBuilder(ctx, builder?.name, state.why);
-  if (builder !== undefined) return choiceOf(ctx, builder.name, builder.source, state, builder.source);
+  if (builder !== undefined) return choiceOf(builder.name, builder.source, state, builder.source);
   const current = state.kind === 'exists' ? state.name : '(docker buildx use)';
   const problem = publishProblem(state);
-  if (problem === undefined) return choiceOf(ctx, current, 'chosen with docker buildx use', state);
+  if (problem === undefined) return choiceOf(current, 'chosen with docker buildx use', state);
   const fallback = await inspectBuilder(ctx, engine, root, FALLBACK);
-  return choiceOf(ctx, FALLBACK, `the current builder ${current} ${problem}`, fallback ?? state);
+  return choiceOf(FALLBACK, `the current builder ${current} ${problem}`, fallback ?? state);
 }
 
 /**
  * @param source the variable or option that can name another one
  * @throws usageError for a builder that exists and cannot publish
  */
-function choiceOf(
-  ctx: RunnerContext,
-  name: string,
-  why: string,
-  state: BuilderState,
-  source = 'DOCKER_BUILDER',
-): BuilderChoice {
+function choiceOf(name: string, why: string, state: BuilderState, source = 'DOCKER_BUILDER'): BuilderChoice {
   if (state.kind === 'absent') {
     const creation = ['buildx', 'create', '--name', name, '--driver', CONTAINER_DRIVER, '--bootstrap'];
     const note = `[builder] ${name}, which is created first (${why})`;
@@ -73,14 +79,7 @@ function choiceOf(
   const text =
     `the builder '${name}' (${why}) ${problem}; set ${source} to another one (docker buildx ls), ` +
     'or to a new name, which is then created';
-  if (ctx.unknowns === undefined || problemOf(state) === undefined) throw usageError(text);
-  ctx.unknowns.note(text);
-  return unknownBuilder(ctx, name, 'builder not reachable');
-}
-
-/** A builder of a dry run: of its driver the options of a cache depend. */
-function unknownBuilder({ unknowns }: RunnerContext, name: string | undefined, why: string): BuilderChoice {
-  return { name: name ?? unknowns?.mark('builder', why) ?? '', driver: unknowns?.mark('cache options', why) };
+  throw problemOf(state) === undefined ? usageError(text) : new MissingTool(text);
 }
 
 /** Why a builder cannot publish; `undefined` for one that can. */

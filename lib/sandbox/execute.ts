@@ -5,7 +5,7 @@
 import { dirname, join } from 'node:path';
 import type { RunnerContext } from '../build-env.ts';
 import { readVariable } from '../cli/env.ts';
-import { findOrNote } from '../cli/unknowns.ts';
+import { findOrMark } from '../cli/unknowns.ts';
 import { MissingTool, oneLine } from '../errors.ts';
 import { argvText, cmd } from '../process/command.ts';
 import { isExecutable, requireProgram } from '../process/which.ts';
@@ -37,12 +37,12 @@ export async function sandbox(ctx: RunnerContext, command: readonly string[], is
   const given =
     command.length > 0 ? command : splitArguments('usage_command', readVariable(env, 'usage_command') ?? '');
   const hasKey = readVariable(env, KEY_VARIABLE) !== undefined;
-  const found = await findOrNote(ctx.unknowns, () => findExisting(ctx, hasKey));
+  const found = await findOrMark(ctx.unknowns, () => findExisting(ctx, hasKey));
   const { hasProvider, hasSandbox } = found ?? { hasProvider: false, hasSandbox: false };
   const register = hasKey && !hasProvider ? [cmd({ cwd })`${CREATE_PROVIDER}`] : [];
   const last = cmd({ cwd })`${hasSandbox ? CONNECT : createArguments(hasKey || hasProvider, given)}`;
   if (isDryRun) {
-    const marked = found === undefined && ctx.unknowns !== undefined ? unknownLines(ctx.unknowns, hasKey) : [];
+    const marked = found === undefined ? unknownLines(hasKey) : [];
     terminal.result(...marked, ...[...register, last].map((step) => runner.describe(step)));
     return 0;
   }

@@ -2,7 +2,7 @@
 
 /** The commands of the `openshell` CLI for the sandbox of a developer, and what its output means; pure. */
 
-import type { Unknowns } from '../cli/unknowns.ts';
+import { mark } from '../cli/unknowns.ts';
 import { MissingTool, oneLine, shown, usageError } from '../errors.ts';
 import { parseTable } from '../fs/parse-json.ts';
 
@@ -40,11 +40,11 @@ export function execArguments(command: readonly string[]): string[] {
 }
 
 /** What a dry run says where it is unknown what the gateway has. */
-export function unknownLines(unknowns: Unknowns, hasKey: boolean): string[] {
-  const mark = (what: string) => `# ${unknowns.mark(what, 'gateway not reachable')}: where it exists`;
+export function unknownLines(hasKey: boolean): string[] {
+  const where = (what: string) => `# ${mark(what, 'gateway not reachable')}: where it exists`;
   return [
-    `${mark(`sandbox ${SANDBOX}`)}, nothing but: ${CONNECT.join(' ')}`,
-    `${mark(`provider ${PROVIDER}`)}, ${hasKey ? 'it is not created' : `also --provider ${PROVIDER}`}`,
+    `${where(`sandbox ${SANDBOX}`)}, nothing but: ${CONNECT.join(' ')}`,
+    `${where(`provider ${PROVIDER}`)}, ${hasKey ? 'it is not created' : `also --provider ${PROVIDER}`}`,
   ];
 }
 

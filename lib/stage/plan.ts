@@ -206,7 +206,7 @@ export function supervisorSubcommand(
   const text =
     `the supervisor for ${foreign} cannot be built here without cargo-zigbuild and zig; install them ` +
     `(mise install, or pip install cargo-zigbuild), or build on Linux ${foreign}`;
-  refuseOrNote(unknowns, new MissingTool(text, miseProblem));
+  if (!isUnknown(foreign)) refuseOrNote(unknowns, new MissingTool(text, miseProblem));
   return 'zigbuild';
 }
 

@@ -8,7 +8,7 @@
 import { lstatSync } from 'node:fs';
 import type { RunnerContext } from '../build-env.ts';
 import { findCheckout } from '../checkout.ts';
-import { findOrNote } from '../cli/unknowns.ts';
+import { findOrMark } from '../cli/unknowns.ts';
 import { failure, MissingTool } from '../errors.ts';
 import { type Change, isFile, keepWithMode, replaceWhole, sweepTemporary } from '../fs/atomic-write.ts';
 import { whileLocked } from '../fs/lock.ts';
@@ -60,7 +60,7 @@ export async function prepareBundle(
   // Also in a dry run the existing bundle is used where it can be.
   const strict = known && { ...known, toolchain: { ...known.toolchain, unknowns: undefined } };
   const planned = prepareStage({ ...ctx, unknowns: undefined }, config.stage, strict).then((stage) => ({ stage }));
-  const source = await findOrNote(unknowns, () => orExisting(config, planned));
+  const source = await findOrMark(unknowns, () => orExisting(config, planned));
   const isKnown = source !== undefined && (!('stage' in source) || unknowns === undefined || unknowns.isEmpty);
   return { config, source: isKnown ? source : { stage: await prepareStage(ctx, config.stage, known) } };
 }

@@ -6,7 +6,7 @@ import { existsSync, rmSync, statSync } from 'node:fs';
 import { basename, dirname, extname, join } from 'node:path';
 import type { RunnerContext } from '../../build-env.ts';
 import { findCheckout } from '../../checkout.ts';
-import { findOrNote, refuseOrNote } from '../../cli/unknowns.ts';
+import { findOrMark, refuseOrNote } from '../../cli/unknowns.ts';
 import { failure, MissingTool } from '../../errors.ts';
 import { copyWhole, writeWhole } from '../../fs/atomic-write.ts';
 import { whileLocked } from '../../fs/lock.ts';
@@ -71,7 +71,7 @@ export async function buildLibkrunMacos(
  */
 export async function prepareMacos(ctx: RunnerContext, config: MacosConfig): Promise<MacosPlan> {
   const facts = await macosFacts(ctx, config.root);
-  await findOrNote(ctx.unknowns, async () => {
+  await findOrMark(ctx.unknowns, async () => {
     for (const name of APPLE_TOOLS) requireProgram(name, ctx.env, "install Apple's tools: xcode-select --install");
   });
   const has = (name: string) => findProgram(name, ctx.env) !== undefined;

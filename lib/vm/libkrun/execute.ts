@@ -6,13 +6,11 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RunnerContext } from '../../build-env.ts';
 import { findCheckout } from '../../checkout.ts';
-import { findOrNote } from '../../cli/unknowns.ts';
+import { findOrMark } from '../../cli/unknowns.ts';
 import { whileLocked } from '../../fs/lock.ts';
 import { makeDirectory } from '../../fs/ownership.ts';
 import { textIn } from '../../fs/paths.ts';
 import { verifyPlaces } from '../../fs/writable-places.ts';
-import { linuxTriple } from '../../host.ts';
-import { cmd } from '../../process/command.ts';
 import { type BuildRecord, builtLibrary, putInPlace } from './artifacts.ts';
 import { type LibkrunConfig, resolveLibkrunConfig, thisBuildHost } from './config.ts';
 import { buildFirmware, librariesIn } from './kernel.ts';
@@ -21,7 +19,7 @@ import { missingPackages } from './packages.ts';
 import { buildLock, hasInitRule, LINUX_FILES, libkrunPlaces, libraryCommands, type PreparedLibkrun } from './plan.ts';
 import { libkrunDryRunLines, libkrunReportLines } from './report.ts';
 import { checkOut } from './sources.ts';
-import { findTools, refuseTargets } from './tools.ts';
+import { findTools } from './tools.ts';
 
 /**
  * Builds both, or prints the plan.
@@ -46,14 +44,8 @@ export async function buildLibkrun(ctx: RunnerContext, installDeps: boolean, isD
 export async function prepareLibkrun(ctx: RunnerContext, config: LibkrunConfig): Promise<PreparedLibkrun> {
   verifyPlaces(ctx.terminal, libkrunPlaces(config.directory, [...LINUX_FILES, ...librariesIn(config.directory)]));
   const installs = await missingPackages(ctx, config);
-  const tools =
-    installs.length > 0
-      ? undefined
-      : await findOrNote(ctx.unknowns, () => findTools({ ...ctx, unknowns: undefined }, config));
-  if (tools === undefined && installs.length === 0) {
-    const cargo = cmd({ cwd: config.library.directory, asInvoker: true })`cargo`;
-    await refuseTargets(ctx, cargo, [linuxTriple(config.arch, 'gnu')]);
-  }
+  const search = () => findTools({ ...ctx, unknowns: undefined }, config);
+  const tools = installs.length > 0 ? undefined : await findOrMark(ctx.unknowns, search);
   if (config.fragment === undefined) {
     ctx.terminal.warn("the checkout has no openshell.kconfig: the kernel gets libkrunfw's configuration alone");
   }
