@@ -28,19 +28,18 @@ export async function missingTargets(
   triples: readonly string[],
 ): Promise<string[]> {
   const { rustc, rustup, unknowns } = toolchain;
-  const marked = (why: string, reason: string) => {
-    unknowns?.note(reason);
-    return unknowns === undefined ? [] : [mark('missing targets', why)];
-  };
-  // Cargo says so better.
-  if (rustc === undefined) return marked('rustc not found', 'rustc, which cargo compiles with, is not found');
+  if (rustc === undefined) {
+    // Cargo says so better.
+    unknowns?.note('rustc, which cargo compiles with, is not found');
+    return unknowns === undefined ? [] : [mark('missing targets', 'rustc not found')];
+  }
   const command = cmd({ cwd: root, base: toolchain.env, asInvoker: true });
   const library = await runner.probe(command`${rustc} --print target-libdir`, PROBE_TIMEOUT_MS);
   if (!library.ok || !isAbsolute(library.output)) {
     const reason = library.ok ? `it prints ${shown(library.output)}` : oneLine(library.reason);
     const text = `${rustc} cannot say where its targets are: ${reason}; check: rustc --print target-libdir`;
-    if (unknowns === undefined) throw usageError(text);
-    return marked(`${basename(rustc)} does not respond`, text);
+    refuseOrNote(unknowns, usageError(text));
+    return [mark('missing targets', `${basename(rustc)} does not respond`)];
   }
   // `SYSROOT/lib/rustlib/TARGET/lib`, for this machine's target.
   const targets = resolve(library.output, '../..');

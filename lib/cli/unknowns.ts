@@ -5,7 +5,7 @@
  * machine, and the first line of the plan explains the marks. In any other run, what is missing is an error.
  */
 
-import { describeError, MissingTool } from '../errors.ts';
+import { describeError, MissingTool, type TaskError } from '../errors.ts';
 import type { Terminal } from './terminal.ts';
 
 export class Unknowns {
@@ -49,7 +49,7 @@ export function asDryRun<C extends { readonly terminal: Terminal }>(ctx: C): C &
 }
 
 /** Throws; a dry run takes note of what is missing, and goes on. */
-export function refuseOrNote(unknowns: Unknowns | undefined, error: MissingTool): void {
+export function refuseOrNote(unknowns: Unknowns | undefined, error: TaskError): void {
   if (unknowns === undefined) throw error;
   unknowns.note(describeError(error));
 }

@@ -5,8 +5,7 @@
 import { join } from 'node:path';
 import type { RunnerContext } from '../build-env.ts';
 import { findCheckout } from '../checkout.ts';
-import { refuseOrNote } from '../cli/unknowns.ts';
-import { failure, MissingTool } from '../errors.ts';
+import { failure, usageError } from '../errors.ts';
 import { contentOf } from '../fs/paths.ts';
 import { shellQuote } from '../process/command.ts';
 import { findProgram } from '../process/which.ts';
@@ -27,10 +26,7 @@ export async function testInstaller(ctx: RunnerContext, isDryRun: boolean, timeo
   if (!isTestable)
     throw failure(`${path} does not read ${TEST_VARIABLE}, so sourcing it would install; add that to it`);
   const shells = SHELLS.filter(([program]) => findProgram(program, env) !== undefined);
-  if (shells.length === 0) {
-    const text = 'neither sh, dash, bash nor busybox is on PATH; add the directory of one';
-    refuseOrNote(ctx.unknowns, new MissingTool(text));
-  }
+  if (shells.length === 0) throw usageError('neither sh, dash, bash nor busybox is on PATH; add the directory of one');
   for (const [program] of SHELLS.filter((shell) => !shells.includes(shell))) {
     terminal.warn(`${program} is not on PATH, so ${PRODUCT.installer} is not tried with it; install it to try it`);
   }

@@ -7,7 +7,7 @@ import { basename, dirname, extname, join } from 'node:path';
 import type { RunnerContext } from '../../build-env.ts';
 import { findCheckout } from '../../checkout.ts';
 import { findOrMark, refuseOrNote } from '../../cli/unknowns.ts';
-import { failure, MissingTool } from '../../errors.ts';
+import { failure, usageError } from '../../errors.ts';
 import { copyWhole, writeWhole } from '../../fs/atomic-write.ts';
 import { whileLocked } from '../../fs/lock.ts';
 import { asOwner, makeDirectory } from '../../fs/ownership.ts';
@@ -83,7 +83,7 @@ export async function prepareMacos(ctx: RunnerContext, config: MacosConfig): Pro
   const missing = Object.entries(wanted).flatMap(([name, isThere]) => (isThere ? [] : [name]));
   if (missing.length > 0) {
     const text = `${missing.join(', ')} are missing; run: brew install ${missing.join(' ')}`;
-    refuseOrNote(ctx.unknowns, new MissingTool(text));
+    refuseOrNote(ctx.unknowns, usageError(text));
   }
   const plan = planMacos(config, facts);
   await refuseTargets(ctx, plan.build, []);

@@ -4,7 +4,7 @@
 
 import type { RunnerContext } from '../../build-env.ts';
 import { refuseOrNote } from '../../cli/unknowns.ts';
-import { MissingTool } from '../../errors.ts';
+import { usageError } from '../../errors.ts';
 import { type Command, cmd } from '../../process/command.ts';
 import { findProgram, requireProgram } from '../../process/which.ts';
 import type { LibkrunConfig } from './config.ts';
@@ -48,7 +48,7 @@ const MANAGERS: readonly PackageManager[] = [
 
 /**
  * The commands that install what is missing; empty where nothing is.
- * @throws MissingTool where packages are missing and may not be installed, or nothing tells which are
+ * @throws usageError where packages are missing and may not be installed, or nothing tells which are
  */
 export async function missingPackages(ctx: RunnerContext, config: LibkrunConfig): Promise<Command[]> {
   const manager = MANAGERS.find(({ program }) => findProgram(program, ctx.env) !== undefined);
@@ -60,7 +60,7 @@ export async function missingPackages(ctx: RunnerContext, config: LibkrunConfig)
   const result = await ctx.runner.probe(cmd({ cwd: config.root })`${manager.query}`, PROBE_TIMEOUT_MS);
   if (!result.ok) {
     const text = `${manager.query[0]} does not tell which packages are installed; repair it or install them: ${result.reason}`;
-    refuseOrNote(ctx.unknowns, new MissingTool(text));
+    refuseOrNote(ctx.unknowns, usageError(text));
     return [];
   }
   const installed = new Set(result.output.split('\n'));
@@ -76,6 +76,6 @@ export async function missingPackages(ctx: RunnerContext, config: LibkrunConfig)
     return commands;
   }
   const by = [...sudo, manager.program, ...(manager.install.at(-1) ?? []), ...missing].join(' ');
-  refuseOrNote(ctx.unknowns, new MissingTool(`packages are missing; run this with --install-deps, or: ${by}`));
+  refuseOrNote(ctx.unknowns, usageError(`packages are missing; run this with --install-deps, or: ${by}`));
   return [];
 }

@@ -11,7 +11,7 @@ import { refuseMissing } from '../../cargo/named-programs.ts';
 import { readCargoSettings } from '../../cargo/settings.ts';
 import { findCheckout } from '../../checkout.ts';
 import { refuseOrNote } from '../../cli/unknowns.ts';
-import { failure, MissingTool, usageError } from '../../errors.ts';
+import { failure, usageError } from '../../errors.ts';
 import { DRIVER } from '../../gateway/drivers/vm-driver-source.ts';
 import { verifyPortFree } from '../../gateway/port.ts';
 import { thisHost } from '../../host.ts';
@@ -74,14 +74,14 @@ async function prepareOrphans(ctx: RunnerContext, config: OrphansConfig): Promis
   const defects = runtimeDefects(runtime, vmPlatformOf(host));
   if (defects.length > 0) {
     const text = `the VM runtime in ${runtime} is not complete: ${defectsText(defects)}; run: mise run vm:setup`;
-    refuseOrNote(ctx.unknowns, new MissingTool(text));
+    refuseOrNote(ctx.unknowns, usageError(text));
   }
   const distrust = distrustText(ctx, runtime, PINS_PATH);
   if (distrust !== undefined) ctx.terminal.warn(distrust);
   const defect = zstdDefect(join(runtime, BUNDLE_FILE));
   if (defect !== undefined) {
     const text = `${join(runtime, BUNDLE_FILE)} cannot be used (${defect}); run: mise run vm:supervisor`;
-    refuseOrNote(ctx.unknowns, new MissingTool(text));
+    refuseOrNote(ctx.unknowns, usageError(text));
   }
   const cli = join(root, 'scripts/bin/openshell');
   if (!isExecutable(cli)) throw usageError(`${cli} is not an executable program; get it back from the repository`);
