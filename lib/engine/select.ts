@@ -28,8 +28,8 @@ export interface EngineChoice {
 /**
  * Chooses.
  * @param probeContext gives the name of the kube context, or why there is none; called where its cluster counts
- * @throws usageError (MissingTool without kubectl) for a value that is not allowed, for variables that contradict each other, and for a cluster that
- *   names no engine where nothing else does
+ * @throws usageError for a value that is not allowed, for variables that contradict each other, and for a cluster that
+ *   names no engine where nothing else does; MissingTool without kubectl
  */
 export async function chooseEngine(env: Environment, probeContext: () => Promise<ProbeResult>): Promise<EngineChoice> {
   if (textOf(env, REMOVED) !== undefined) {
