@@ -55,6 +55,14 @@ export function failure(message: string, exitCode: number = EXIT.failed, options
   return new TaskError(message, exitCode, options);
 }
 
+/** What is needed and this machine does not have, such as a tool of a build (exit 2). */
+export class MissingTool extends TaskError {
+  /** @param miseProblem why mise, which may have the tool, could not be used */
+  constructor(message: string, miseProblem?: string) {
+    super(miseProblem === undefined ? message : `${message}; ${miseProblem}`, EXIT.usage);
+  }
+}
+
 /** The code of an error of the operating system, such as `ENOENT`; `undefined` for any other error. */
 export function errnoOf(error: unknown): string | undefined {
   // Some functions of Node have codes of their own (`ERR_FS_EISDIR`), and keep the system's beside them.

@@ -58,9 +58,9 @@ export function platformArches(source: string, text: string): Arch[] {
 
 const CPU: Readonly<Record<Arch, string>> = { amd64: 'x86_64', arm64: 'aarch64' };
 
-/** The Rust target triple for Linux: `x86_64-unknown-linux-musl`. */
+/** The Rust target triple for Linux: `x86_64-unknown-linux-musl`; the mark of an unknown architecture stays as it is. */
 export function linuxTriple(arch: Arch, libc: 'musl' | 'gnu'): string {
-  return `${CPU[arch]}-unknown-linux-${libc}`;
+  return `${CPU[arch] ?? arch}-unknown-linux-${libc}`;
 }
 
 export interface Machine {

@@ -29,12 +29,13 @@ await runTask(
       'zig-target': { help: 'The target that zig compiles for, usually the same.', count: 'one' },
       'wrapper-dir': { help: 'The directory for the wrappers; existing files are replaced.', count: 'one' },
     },
+    flags: { 'dry-run': { help: 'Print the files and the variables, and write nothing.' } },
     variables: ['OPENSHELL_ROOT', 'ZIG', 'CARGO_TARGET_DIR', 'GITHUB_ENV', ...READS.guard],
   },
-  async (ctx, { positionals }) => {
+  async (ctx, { flags, positionals }) => {
     const { withRunner } = await import('../lib/build-env.ts');
     const { setUpZigWrapper } = await import('../lib/cargo/zig-cc-task.ts');
     const { 'cargo-target': cargoTarget, 'zig-target': zigTarget, 'wrapper-dir': directory } = positionals;
-    await setUpZigWrapper(await withRunner(ctx), cargoTarget, zigTarget, directory);
+    await setUpZigWrapper(await withRunner(ctx), cargoTarget, zigTarget, directory, flags['dry-run']);
   },
 );

@@ -14,10 +14,11 @@ await runTask(
       ['mise run test:packaging-assets', 'The units of the checkout.'],
       ['OPENSHELL_ROOT=../OpenShell node tasks/test-packaging-assets.ts', 'Those of another checkout.'],
     ],
+    flags: { 'dry-run': { help: 'Name the files, and check nothing.' } },
     variables: ['OPENSHELL_ROOT'],
   },
-  async (ctx) => {
+  async (ctx, { flags }) => {
     const { testPackagingAssets } = await import('../lib/packaging-assets/execute.ts');
-    testPackagingAssets(ctx);
+    testPackagingAssets(ctx, flags['dry-run']);
   },
 );

@@ -19,7 +19,10 @@ await runTask(
       max: { help: 'The newest glibc version allowed, such as 2.28.', count: 'one' },
       binary: { help: 'The files to check.', count: 'some' },
     },
-    flags: { arch: { value: 'ARCH', help: 'Also check the machine.', choices: ARCHES } },
+    flags: {
+      arch: { value: 'ARCH', help: 'Also check the machine.', choices: ARCHES },
+      'dry-run': { help: 'Name the files, and check nothing.' },
+    },
   },
   async (ctx, { flags, positionals }) => {
     const { parseGlibcLimit } = await import('../lib/elf/glibc.ts');
@@ -27,6 +30,6 @@ await runTask(
     const { inspectGlibc } = await import('../lib/elf/verify.ts');
     const options = { machine: flags.arch, max: parseGlibcLimit(positionals.max) };
     const inspect = (path: string) => inspectGlibc(path, options);
-    printVerdicts(ctx, positionals.binary, inspect, ({ glibc }) => `highest GLIBC symbol: ${glibc}`);
+    printVerdicts(ctx, positionals.binary, flags['dry-run'], inspect, ({ glibc }) => `highest GLIBC symbol: ${glibc}`);
   },
 );

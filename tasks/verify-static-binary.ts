@@ -19,12 +19,21 @@ await runTask(
       ['node tasks/verify-static-binary.ts artifacts/*', 'Several.'],
     ],
     positionals: { binary: { help: 'The files to check.', count: 'some' } },
-    flags: { arch: { value: 'ARCH', help: 'Also check the machine.', choices: ARCHES } },
+    flags: {
+      arch: { value: 'ARCH', help: 'Also check the machine.', choices: ARCHES },
+      'dry-run': { help: 'Name the files, and check nothing.' },
+    },
   },
   async (ctx, { flags, positionals }) => {
     const { printVerdicts } = await import('../lib/cli/print-verdicts.ts');
     const { inspectStatic } = await import('../lib/elf/verify.ts');
     const inspect = (path: string) => inspectStatic(path, { machine: flags.arch });
-    printVerdicts(ctx, positionals.binary, inspect, () => 'statically linked: no PT_INTERP, no DT_NEEDED');
+    printVerdicts(
+      ctx,
+      positionals.binary,
+      flags['dry-run'],
+      inspect,
+      () => 'statically linked: no PT_INTERP, no DT_NEEDED',
+    );
   },
 );

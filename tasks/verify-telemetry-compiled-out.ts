@@ -18,11 +18,12 @@ await runTask(
       wanted: { help: 'What the markers of that code have to be.', count: 'one', choices: ['present', 'absent'] },
       binary: { help: 'The files to check.', count: 'some' },
     },
+    flags: { 'dry-run': { help: 'Name the files, and check nothing.' } },
   },
-  async (ctx, { positionals: { binary, wanted } }) => {
+  async (ctx, { flags, positionals: { binary, wanted } }) => {
     const { printVerdicts } = await import('../lib/cli/print-verdicts.ts');
     const { inspectTelemetry } = await import('../lib/elf/telemetry.ts');
     const inspect = (path: string) => inspectTelemetry(path, wanted);
-    printVerdicts(ctx, binary, inspect, (counts) => `${wanted}: ${counts}`);
+    printVerdicts(ctx, binary, flags['dry-run'], inspect, (counts) => `${wanted}: ${counts}`);
   },
 );

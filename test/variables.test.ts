@@ -130,7 +130,7 @@ const CASES: Readonly<Record<string, Case>> = {
   gateway: {
     runs: [
       { args: ['--driver', 'k8s', ...DRY_RUN] },
-      { args: DRY_RUN, isWithoutEngine: true, status: 2 },
+      { args: [], isWithoutEngine: true, status: 2 },
       { args: DRY_RUN, env: { KUBERNETES_SERVICE_HOST: '10.0.0.1' } },
     ],
     unlisted: LAUNCH,

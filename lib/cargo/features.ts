@@ -16,13 +16,15 @@ export type Features = ReadonlyMap<string, readonly string[]>;
 
 /**
  * Distributes features over the components of a run.
+ * @param packages in a dry run the mark that stands for the features of each component, where it is unknown
  * @throws usageError for a feature that none of the components declares
  */
 export function featuresByComponent(
   features: readonly string[],
   components: readonly Binary[],
-  packages: readonly Package[],
+  packages: readonly Package[] | string,
 ): Features {
+  if (typeof packages === 'string') return new Map(components.map(({ name }) => [name, [packages]]));
   const names = components.map((component) => component.package);
   const unknown = features.find((feature) => !names.some((name) => declares(packages, name, feature)));
   if (unknown !== undefined) {

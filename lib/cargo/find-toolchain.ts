@@ -7,7 +7,8 @@
 
 import type { Runner, RunnerContext } from '../build-env.ts';
 import { type Environment, textOf } from '../cli/env.ts';
-import { EXIT, oneLine, shown, TaskError, usageError } from '../errors.ts';
+import { refuseOrNote, type Unknowns } from '../cli/unknowns.ts';
+import { MissingTool, oneLine, shown, usageError } from '../errors.ts';
 import { absolutePath } from '../fs/paths.ts';
 import { cmd, shellQuote } from '../process/command.ts';
 import { findProgram } from '../process/which.ts';
@@ -16,14 +17,6 @@ import { environmentInCargo } from './named-programs.ts';
 import { type CargoSettings, type NamedProgram, readCargoSettings } from './settings.ts';
 
 const ZIGBUILD_PROBE_MS = 30_000;
-
-/** The error for a tool that a build needs and this machine does not have (exit 2). */
-export class MissingTool extends TaskError {
-  /** @param miseProblem why mise, which may have the tool, could not be used */
-  constructor(message: string, miseProblem?: string) {
-    super(miseProblem === undefined ? message : `${message}; ${miseProblem}`, EXIT.usage);
-  }
-}
 
 export interface Toolchain {
   /**
@@ -47,6 +40,8 @@ export interface Toolchain {
   readonly zig: string | undefined;
   /** Whether cargo-zigbuild finds a zig on PATH; it has other ways, too. */
   readonly isZigOnPath: boolean;
+  /** In a dry run: takes note of what is missing. */
+  readonly unknowns?: Unknowns | undefined;
 }
 
 /**
@@ -63,10 +58,8 @@ export async function findToolchain(ctx: RunnerContext, root: string, needsZig: 
   const seen = ctx.runner.environmentOf(cmd({ cwd: root, base: project, asInvoker: true })`cargo`);
   const has = (name: string) => findProgram(name, seen) !== undefined;
   if (!has('cargo')) {
-    throw new MissingTool(
-      'cargo is not on PATH and mise does not have it; install Rust (https://rustup.rs) and try again',
-      mise.problem,
-    );
+    const text = 'cargo is not on PATH and mise does not have it; install Rust (https://rustup.rs) and try again';
+    refuseOrNote(ctx.unknowns, new MissingTool(text, mise.problem));
   }
   const settings = await readCargoSettings(root, seen);
   const inCargo = environmentInCargo(root, seen);
@@ -74,7 +67,8 @@ export async function findToolchain(ctx: RunnerContext, root: string, needsZig: 
   // To cargo this variable is as good as its file.
   const wrapper = isFromFile && settings.wrapper !== undefined ? { CARGO_BUILD_RUSTC_WRAPPER: settings.wrapper } : {};
   return {
-    env: { ...project, ...wrapper },
+    // A dry run does not make rustup download the toolchain that the checkout pins.
+    env: { ...project, ...wrapper, ...(ctx.unknowns === undefined ? {} : { RUSTUP_AUTO_INSTALL: '0' }) },
     isFromMise: mise.env !== undefined,
     miseProblem: mise.problem,
     settings,
@@ -84,6 +78,7 @@ export async function findToolchain(ctx: RunnerContext, root: string, needsZig: 
     missingPrograms: settings.programs.filter(({ program }) => findProgram(program, inCargo) === undefined),
     zig: zig ?? findProgram('zig', seen),
     isZigOnPath: has('zig'),
+    unknowns: ctx.unknowns,
   };
 }
 
@@ -91,15 +86,16 @@ export async function findToolchain(ctx: RunnerContext, root: string, needsZig: 
  * Checks that cargo-zigbuild has a zig, for whoever compiles something else before: by itself it says so at once.
  * @throws MissingTool
  */
-export async function verifyZigbuild(runner: Runner, { env, isZigOnPath }: Toolchain, root: string): Promise<void> {
+export async function verifyZigbuild(runner: Runner, toolchain: Toolchain, root: string): Promise<void> {
+  const { env, isZigOnPath, unknowns } = toolchain;
   if (isZigOnPath) return;
   const command = cmd({ cwd: root, base: env, asInvoker: true })`cargo-zigbuild zig ar -- --version`;
   const result = await runner.probe(command, ZIGBUILD_PROBE_MS);
   if (result.ok) return;
-  throw new MissingTool(
+  const text =
     `cargo-zigbuild has no zig (${oneLine(result.reason)}); install it (mise install zig, or pip install ziglang), ` +
-      'or set CARGO_ZIGBUILD_ZIG_PATH to its path',
-  );
+    'or set CARGO_ZIGBUILD_ZIG_PATH to its path';
+  refuseOrNote(unknowns, new MissingTool(text));
 }
 
 /** How a shell gets the environment of the tool chain: a dry run prints it before the first command. */

@@ -2,11 +2,13 @@
 
 /** What `cargo metadata` says about the workspace: its target directory, and which package has which features. */
 
-import { isAbsolute } from 'node:path';
+import { isAbsolute, join } from 'node:path';
 import type { Runner } from '../build-env.ts';
+import { mark } from '../cli/unknowns.ts';
 import { failure, shown } from '../errors.ts';
 import { isTable, parseTable } from '../fs/parse-json.ts';
 import { cmd } from '../process/command.ts';
+import { findProgram } from '../process/which.ts';
 import type { Toolchain } from './find-toolchain.ts';
 
 export interface Package {
@@ -19,7 +21,8 @@ export interface Package {
 export interface Workspace {
   /** Absolute; `CARGO_TARGET_DIR` and cargo's configuration are honoured. */
   readonly targetDirectory: string;
-  readonly packages: readonly Package[];
+  /** In a dry run the mark for their features, where cargo is missing. */
+  readonly packages: readonly Package[] | string;
 }
 
 /**
@@ -35,6 +38,11 @@ export async function readWorkspace(
 ): Promise<Workspace> {
   const env = targetDirectory === undefined ? {} : { CARGO_TARGET_DIR: targetDirectory };
   const command = cmd({ cwd: root, env, base: toolchain.env })`cargo metadata --format-version 1 --no-deps`;
+  const { settings, unknowns } = toolchain;
+  if (unknowns !== undefined && findProgram('cargo', runner.environmentOf(command)) === undefined) {
+    const directory = targetDirectory ?? settings.targetDirectory ?? join(root, 'target');
+    return { targetDirectory: directory, packages: mark('features', 'cargo not on PATH') };
+  }
   return parseMetadata(await runner.cargo(command));
 }
 

@@ -3,13 +3,14 @@
 /** The Rust standard libraries of the targets that a build needs. */
 
 import { statSync } from 'node:fs';
-import { dirname, isAbsolute, join, resolve } from 'node:path';
+import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
 import type { Runner } from '../build-env.ts';
-import { describeError, InterruptedError, oneLine, shown, usageError } from '../errors.ts';
+import { isUnknown, mark, refuseOrNote } from '../cli/unknowns.ts';
+import { describeError, InterruptedError, MissingTool, oneLine, shown, usageError } from '../errors.ts';
 import { namesIn } from '../fs/paths.ts';
 import { type Command, cmd } from '../process/command.ts';
 import type { ProbeResult } from '../process/result.ts';
-import { MissingTool, type Toolchain } from './find-toolchain.ts';
+import type { Toolchain } from './find-toolchain.ts';
 
 /** In this very call rustup may install the toolchain that the checkout pins. */
 const PROBE_TIMEOUT_MS = 600_000;
@@ -17,6 +18,7 @@ const PROBE_TIMEOUT_MS = 600_000;
 /**
  * Which of the targets rustup has yet to install. The compiler that cargo starts is asked: it may be another one than
  * rustup's, which then has its own targets.
+ * @returns in a dry run a mark for those that are unknown
  * @throws usageError where the compiler does not respond; MissingTool where rustup cannot give it a target that it lacks
  */
 export async function missingTargets(
@@ -25,24 +27,29 @@ export async function missingTargets(
   root: string,
   triples: readonly string[],
 ): Promise<string[]> {
-  const { rustc, rustup } = toolchain;
-  // Cargo says so better.
-  if (rustc === undefined) return [];
+  const { rustc, rustup, unknowns } = toolchain;
+  if (rustc === undefined) {
+    // Cargo says so better.
+    unknowns?.note('rustc, which cargo compiles with, is not found');
+    return unknowns === undefined ? [] : [mark('missing targets', 'rustc not found')];
+  }
   const command = cmd({ cwd: root, base: toolchain.env, asInvoker: true });
   const library = await runner.probe(command`${rustc} --print target-libdir`, PROBE_TIMEOUT_MS);
   if (!library.ok || !isAbsolute(library.output)) {
     const reason = library.ok ? `it prints ${shown(library.output)}` : oneLine(library.reason);
-    throw usageError(`${rustc} cannot say where its targets are: ${reason}; check: rustc --print target-libdir`);
+    const text = `${rustc} cannot say where its targets are: ${reason}; check: rustc --print target-libdir`;
+    refuseOrNote(unknowns, usageError(text));
+    return [mark('missing targets', `${basename(rustc)} does not respond`)];
   }
   // `SYSROOT/lib/rustlib/TARGET/lib`, for this machine's target.
   const targets = resolve(library.output, '../..');
   const missing = [...new Set(triples)].filter((triple) => !hasStandardLibrary(join(targets, triple, 'lib')));
-  if (missing.length === 0) return [];
+  if (missing.every(isUnknown)) return missing;
   const own = rustup === undefined ? undefined : await runner.probe(command`${rustup} which rustc`, PROBE_TIMEOUT_MS);
   if (own?.ok && isSameDirectory(resolve(targets, '../..'), resolve(own.output, '../..'))) return missing;
-  throw new MissingTool(
-    `${rustc}, which cargo compiles with, does not have the Rust target ${missing.join(', ')}; ${remedyText(toolchain, own)}`,
-  );
+  const text = `${rustc}, which cargo compiles with, does not have the Rust target ${missing.join(', ')}`;
+  refuseOrNote(unknowns, new MissingTool(`${text}; ${remedyText(toolchain, own)}`));
+  return missing;
 }
 
 function remedyText({ rustup, settings }: Toolchain, own: ProbeResult | undefined): string {

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import type { RunnerContext } from '../build-env.ts';
 import { findCheckout } from '../checkout.ts';
 import { readPath } from '../cli/env.ts';
+import { findOrMark } from '../cli/unknowns.ts';
 import { naming, shown, usageError } from '../errors.ts';
 import { asOwner } from '../fs/ownership.ts';
 import { absolutePath, textIn } from '../fs/paths.ts';
@@ -21,7 +22,8 @@ import { bareTarget, writeZigWrapper, zigWrapper } from './zig-cc.ts';
 const TARGET = /^[A-Za-z0-9_]+(?:-[A-Za-z0-9_]+)+(?:\.[0-9]+\.[0-9]+)?$/;
 
 /**
- * Writes the wrappers, removes cmake caches that other wrappers wrote, and prints or appends the variables.
+ * Writes the wrappers, removes cmake caches that other wrappers wrote, and prints or appends the variables; or prints
+ * the plan.
  * @throws usageError for an argument that is not a target, or without zig
  */
 export async function setUpZigWrapper(
@@ -29,6 +31,7 @@ export async function setUpZigWrapper(
   cargoTarget: string,
   zigTarget: string,
   directory: string,
+  isDryRun = false,
 ): Promise<void> {
   const { env, startDirectory, terminal } = ctx;
   for (const [name, target] of Object.entries({ 'cargo-target': cargoTarget, 'zig-target': zigTarget })) {
@@ -37,7 +40,7 @@ export async function setUpZigWrapper(
   }
   if (directory === '') throw usageError("wrapper-dir is ''; give the directory to write the wrappers to");
   const root = findCheckout(env, startDirectory);
-  const zig = await findZig(ctx, root);
+  const zig = (await findOrMark(ctx.unknowns, () => findZig(ctx, root))) ?? 'zig';
   const wrapper = zigWrapper(cargoTarget, zigTarget, absolutePath(startDirectory, directory), zig);
   const workflowFile = readPath(env, 'GITHUB_ENV', startDirectory);
   verifyPlaces(terminal, [
@@ -46,13 +49,18 @@ export async function setUpZigWrapper(
       ? []
       : [{ kind: 'appended', path: workflowFile, remedy: 'unset GITHUB_ENV' } as const]),
   ]);
+  const exported = wrapper.variables.map(([name, value]) => `export ${name}=${shellQuote(value)}`);
+  if (isDryRun) {
+    const written = [...wrapper.files.map(({ path }) => path), ...(workflowFile === undefined ? [] : [workflowFile])];
+    return terminal.result(...written.map((path) => `# writes ${path}`), ...exported);
+  }
   writeZigWrapper(wrapper);
   const target = readPath(env, 'CARGO_TARGET_DIR', startDirectory) ?? join(root, 'target');
   for (const stale of removeStaleCmakeCaches(target, bareTarget(cargoTarget))) {
     terminal.say(`removed a stale cmake cache: ${stale}`);
   }
   if (workflowFile === undefined) {
-    terminal.result(...wrapper.variables.map(([name, value]) => `export ${name}=${shellQuote(value)}`));
+    terminal.result(...exported);
   } else {
     const text = wrapper.variables.map(([name, value]) => workflowLine(name, value)).join('');
     // A last line without its end is not ours to continue.

@@ -12,7 +12,7 @@ export type VerdictOf<Facts> =
   | { readonly ok: false; readonly reasons: readonly string[] };
 
 /**
- * Prints a result for each file on stdout, and the reasons against it on stderr.
+ * Prints a result for each file on stdout, or the plan, and the reasons against it on stderr.
  * @param paths as the user gave them
  * @param passed the result for a file that passes
  * @throws TaskError (1) that says how many failed
@@ -20,11 +20,13 @@ export type VerdictOf<Facts> =
 export function printVerdicts<Facts>(
   { startDirectory, terminal }: { startDirectory: string; terminal: Terminal },
   paths: readonly string[],
+  isDryRun: boolean,
   inspect: (path: string) => VerdictOf<Facts>,
   passed: (facts: Facts) => string,
 ): void {
+  if (isDryRun) terminal.result(...paths.map((path) => `# checks ${path}`));
   let failed = 0;
-  for (const path of paths) {
+  for (const path of isDryRun ? [] : paths) {
     terminal.result(`==> Inspecting ${path}`);
     const verdict = inspect(absolutePath(startDirectory, path));
     if (verdict.ok) {

@@ -29,6 +29,7 @@ import type { Environment } from './env.ts';
 import { helpText } from './help.ts';
 import { Output, settled } from './output.ts';
 import { Terminal } from './terminal.ts';
+import { asDryRun, type Unknowns } from './unknowns.ts';
 
 /** How long an interrupted task waits for what is still under way. */
 const LINGER_MS = 3000;
@@ -43,6 +44,8 @@ export interface TaskContext {
   readonly startDirectory: string;
   readonly terminal: Terminal;
   readonly signals: Signals;
+  /** In a dry run: takes note of what is missing, which else is an error. */
+  readonly unknowns?: Unknowns | undefined;
 }
 
 /** The body of a task; it may give the exit status. */
@@ -102,7 +105,9 @@ async function runBody<D extends Declaration>(
   const signals = new Signals(isHangupIgnored());
   signals.listen();
   try {
-    const status = await body({ env, dotEnv: added, startDirectory, terminal, signals }, args);
+    const ctx = { env, dotEnv: added, startDirectory, terminal, signals };
+    const isDryRun = Object.hasOwn(args.flags, 'dry-run') && args.flags['dry-run' as never] === true;
+    const status = await body(isDryRun ? asDryRun(ctx) : ctx, args);
     signals.throwIfReceived();
     return status ?? 0;
   } finally {

@@ -27,6 +27,7 @@ export class Terminal {
   readonly #timings: string[] = [];
   #depth = 0;
   #hasPassing = false;
+  #beginning: () => readonly string[] = () => [];
   /** Whether progress is for a user at a terminal. */
   readonly isInteractive: boolean;
   readonly isColoured: boolean;
@@ -53,7 +54,14 @@ export class Terminal {
 
   /** Lines of the result, on stdout. */
   result(...lines: readonly string[]): void {
-    for (const line of lines) this.#out.write(`${oneLine(line)}\n`);
+    const all = [...this.#beginning(), ...lines];
+    this.#beginning = () => [];
+    for (const line of all) this.#out.write(`${oneLine(line)}\n`);
+  }
+
+  /** Puts lines before the result, which are known when its first line is. */
+  beginResult(lines: () => readonly string[]): void {
+    this.#beginning = lines;
   }
 
   /** The width of the result's lines; without end where no terminal shows them. */

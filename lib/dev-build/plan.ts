@@ -19,6 +19,7 @@ import { MESSAGE_FORMAT } from '../cargo/messages.ts';
 import { addTargets } from '../cargo/rustup-targets.ts';
 import type { CargoSettings } from '../cargo/settings.ts';
 import type { Environment } from '../cli/env.ts';
+import { isUnknown } from '../cli/unknowns.ts';
 import { shown, usageError } from '../errors.ts';
 import { type Arch, type Host, linuxTriple } from '../host.ts';
 import { type Command, cmd } from '../process/command.ts';
@@ -45,8 +46,8 @@ export interface DevBuildWishes {
 /** A supervisor that takes a run of its own: with musl, for this machine or another one. */
 export interface CrossSupervisor {
   readonly arch: Arch;
-  /** Whether its Rust target is to be installed first. */
-  readonly isTargetMissing: boolean;
+  /** Its Rust target, where that is to be installed first; in a dry run perhaps a mark. */
+  readonly missing: readonly string[];
 }
 
 /** The Rust target of a supervisor that takes a run of its own. */
@@ -117,7 +118,7 @@ const CROSS_PROFILE = {
 
 function planCross(
   config: DevBuildConfig,
-  { arch, isTargetMissing }: CrossSupervisor,
+  { arch, missing }: CrossSupervisor,
   toolchain: Toolchain,
   features: Features,
 ): NonNullable<DevBuildPlan['cross']> {
@@ -129,7 +130,7 @@ function planCross(
   const directory = directoryArguments('cross', config, settings, featuresFor(features, binaries));
   const rest = [...jobArguments(config), ...selectArguments(binaries, features), ...directory, MESSAGE_FORMAT];
   return {
-    addTarget: isTargetMissing ? addTargets(toolchain, config.root, [triple]) : undefined,
+    addTarget: missing.length > 0 ? addTargets(toolchain, config.root, missing) : undefined,
     command: cargo`cargo ${supervisorSubcommand([arch], config.host, toolchain)} --target ${triple} ${rest}`,
   };
 }
@@ -175,7 +176,7 @@ function directoryArguments(
   settings: CargoSettings,
   features: readonly string[],
 ): string[] {
-  const key = hash('sha256', features.join(' ')).slice(0, 8);
+  const key = features.find(isUnknown) ?? hash('sha256', features.join(' ')).slice(0, 8);
   const directory = join(tasksDirectory(config, settings), features.length === 0 ? kind : `${kind}-${key}`);
   const sharing = settings.hasBuildDirectory ? [] : sharingArguments(targetDirectory(config, settings), config.root);
   return ['--target-dir', directory, ...sharing];

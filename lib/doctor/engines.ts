@@ -2,11 +2,11 @@
 
 /** The container engines: which one a gateway and an image build get and why, and whether each can be used. */
 
-import { MissingTool } from '../cargo/find-toolchain.ts';
 import { detectEngine, findEngine, serverArch } from '../engine/detect.ts';
 import { forLaunch } from '../engine/gateway-engine.ts';
 import { probeBuilder } from '../engine/inspect-builder.ts';
 import type { EngineName } from '../engine/types.ts';
+import { MissingTool } from '../errors.ts';
 import { resolveBuilder } from '../image/config.ts';
 import type { Check, Doctor, Finding } from './check.ts';
 

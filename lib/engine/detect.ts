@@ -3,18 +3,26 @@
 /** Which engine can be used: all are probed at once, each once in a run and within a time limit, and quoted in errors. */
 
 import type { RunnerContext } from '../build-env.ts';
-import { MissingTool } from '../cargo/find-toolchain.ts';
 import { miseSettings } from '../cargo/mise.ts';
 import { type Environment, readVariable } from '../cli/env.ts';
-import { oneLine, type TaskError, usageError } from '../errors.ts';
+import { findOrMark, isUnknown, mark, type Unknowns } from '../cli/unknowns.ts';
+import { MissingTool, oneLine, type TaskError, usageError } from '../errors.ts';
 import { type Arch, archOf } from '../host.ts';
 import { type Command, cmd } from '../process/command.ts';
 import type { ProbeResult } from '../process/result.ts';
 import { findProgram } from '../process/which.ts';
 import { DOCKER } from './docker.ts';
 import { PODMAN } from './podman.ts';
-import { chooseEngine, type EngineChoice } from './select.ts';
-import { type Engine, type EngineName, INFO_ARGUMENTS, parseInfo, type Refusal, refusalIn } from './types.ts';
+import { chooseEngine, type EngineChoice, NO_KUBECTL } from './select.ts';
+import {
+  type Engine,
+  type EngineName,
+  INFO_ARGUMENTS,
+  type LaunchEngine,
+  parseInfo,
+  type Refusal,
+  refusalIn,
+} from './types.ts';
 
 /** Enough for a daemon on the other side of the world; one that hangs does not block the other engine. */
 const INFO_TIMEOUT_MS = 15_000;
@@ -68,7 +76,8 @@ export function probeCommand(argv: readonly string[], root: string): Command {
 }
 
 /**
- * Finds the engine of a task by the one rule of the suite, and says which it is and why.
+ * Finds the engine of a task by the one rule of the suite, and says which it is and why; in a dry run one with marks
+ * where none responds.
  * @param purpose what it is wanted for; to build images where nothing is said
  * @throws usageError as `chooseEngine`, and where no engine that may be used can be
  */
@@ -76,9 +85,13 @@ export async function detectEngine(ctx: RunnerContext, root: string): Promise<En
 export async function detectEngine<E extends Engine>(ctx: RunnerContext, root: string, purpose: Purpose<E>): Promise<E>;
 export async function detectEngine(ctx: RunnerContext, root: string, purpose: Purpose<Engine> = ORDINARY) {
   const isQuiet = readVariable(ctx.env, 'CONTAINER_ENGINE_QUIET');
-  const choice = await chooseEngine(ctx.env, () => kubeContext(ctx, root), purpose.alias);
+  const choice = await findOrMark(ctx.unknowns, () =>
+    chooseEngine(ctx.env, () => kubeContext(ctx, root), purpose.alias),
+  );
+  if (choice === undefined) return unknownEngine(ctx.unknowns as Unknowns, NO_KUBECTL);
   const engine = await findEngine(ctx, root, choice, purpose);
-  if (!isQuiet) ctx.terminal.say(`[container-engine] ${engine.record.name}${nameNote(engine)} (${engine.reason})`);
+  if (!isQuiet && engine.unknown === undefined)
+    ctx.terminal.say(`[container-engine] ${engine.record.name}${nameNote(engine)} (${engine.reason})`);
   return engine;
 }
 
@@ -107,12 +120,41 @@ export async function findEngine<E extends Engine>(
       }
       refused.push(found);
     }
+    if (ctx.unknowns !== undefined && !refused.some(({ isSetting }) => isSetting)) {
+      const { message: reason } = nothingUsable(choice, purpose, refused);
+      return (await unknownEngine(ctx.unknowns, reason, choice.candidates, refused, probes)) as Engine as E;
+    }
   } finally {
     // A probe that still runs is of no use any more, and must not outlive the task.
     chosen.abort();
     await Promise.allSettled([ended, ...started]);
   }
   throw nothingUsable(choice, purpose, refused);
+}
+
+/**
+ * An engine of a dry run: the only one that is there, with what it has said where only its API is out of reach; where it
+ * could be either, the commands are those of docker.
+ */
+async function unknownEngine(
+  unknowns: Unknowns,
+  reason: string,
+  candidates: readonly EngineName[] = [],
+  refused: readonly Refusal[] = [],
+  probes?: EngineProbes,
+): Promise<LaunchEngine> {
+  const present = candidates.filter((_, index) => refused[index]?.isAbsent !== true);
+  const [first, other] = candidates.length === 1 ? candidates : present;
+  const name = other === undefined ? first : undefined;
+  const absent = candidates.length > 0 ? `${candidates.join(' and ')} not on PATH` : 'cluster unknown';
+  const why = present.length > 0 ? `${present.join(' and ')} not reachable` : absent;
+  unknowns.note(name === undefined ? `${reason}; the commands are those of docker` : reason);
+  const found = name && (await probes?.responding(name, ''));
+  const info = found && 'info' in found ? found.info : { arch: mark('architecture', why) };
+  const record = RECORDS[name ?? 'docker'];
+  const none = { engine: record.name, isPodmanServer: false, storesIndexes: false };
+  const program = name ?? mark('engine', why);
+  return { record, program, reason, info: { ...none, ...info }, socket: mark('socket', why), unknown: why };
 }
 
 /** @param started gets every probe, so that its end can be waited for */
@@ -156,7 +198,8 @@ function engineProbes(
         return { said: `${program} is not a container engine`, remedy: `install ${name} itself` };
       }
       const failed = refusal !== undefined || result.ok ? { reason: refusal ?? '' } : result;
-      return { said: saidOf(`${program} info`, failed), remedy: remedyFor(failed, program, start) };
+      const remedy = remedyFor(failed, program, start);
+      return { said: saidOf(`${program} info`, failed), remedy, isSetting: remedy === OTHER_CONTEXT };
     },
   };
 }
@@ -169,10 +212,12 @@ function absent(name: EngineName): Refusal {
   return { said: `${name} is not on PATH`, remedy: 'install it', isAbsent: true };
 }
 
+const OTHER_CONTEXT = 'choose a context that exists (docker context ls)';
+
 /** What a failure means that does not mean that the engine has to be started. */
 const REMEDIES: readonly (readonly [RegExp, string])[] = [
   [/permission denied/i, 'let this user use it (for Docker: the group docker)'],
-  [/resolve docker endpoint|context not found/i, 'choose a context that exists (docker context ls)'],
+  [/resolve docker endpoint|context not found/i, OTHER_CONTEXT],
 ];
 
 /**
@@ -195,7 +240,7 @@ function programOf(name: EngineName, env: Environment): string | undefined {
 
 /** The name of the current kube context, or why there is none. */
 async function kubeContext(ctx: RunnerContext, root: string): Promise<ProbeResult> {
-  if (findProgram('kubectl', ctx.env) === undefined) return { ok: false, reason: 'kubectl is not on PATH' };
+  if (findProgram('kubectl', ctx.env) === undefined) return { ok: false, reason: NO_KUBECTL };
   const base = await miseSettings(ctx, root, ['KUBECONFIG']);
   const command = { ...probeCommand(['kubectl', 'config', 'current-context'], root), base };
   const result = await ctx.runner.probe(command, CONTEXT_TIMEOUT_MS);
@@ -205,11 +250,12 @@ async function kubeContext(ctx: RunnerContext, root: string): Promise<ProbeResul
 }
 
 /**
- * The architecture of an engine's server. Never this machine's in its place, which the image would not run on.
+ * The architecture of an engine's server, or the mark for it. Never this machine's in its place, which the image would
+ * not run on.
  * @throws usageError where it is neither amd64 nor arm64
  */
 export function serverArch({ program, info }: Engine, remedy = 'use another server'): Arch {
-  const arch = archOf(info.arch ?? '');
+  const arch = isUnknown(info.arch) ? (info.arch as Arch) : archOf(info.arch ?? '');
   if (arch !== undefined) return arch;
   const said = info.arch === undefined ? 'does not say its architecture' : `is of architecture '${oneLine(info.arch)}'`;
   throw usageError(`the server of ${program} ${said}; allowed are amd64 and arm64; ${remedy}`);

@@ -31,7 +31,7 @@ export function forLaunch(
     const printed = await asked;
     const places = api.places({ env, platform, uid, startDirectory, printed });
     // A far daemon may take long to respond, and is refused all the same.
-    if (places !== undefined && 'said' in places) return places;
+    if (places !== undefined && 'said' in places) return { ...places, isSetting: true };
     const found = await responding;
     if ('said' in found) return found;
     if (places === undefined) return unknownPlace(found, args ?? [], printed);

@@ -3,7 +3,8 @@
 /** The builder that would build. `docker buildx inspect` has no structured output. */
 
 import type { RunnerContext } from '../build-env.ts';
-import { oneLine, usageError } from '../errors.ts';
+import { findOrMark, mark } from '../cli/unknowns.ts';
+import { MissingTool, oneLine, usageError } from '../errors.ts';
 import { probeCommand } from './detect.ts';
 import type { Engine } from './types.ts';
 
@@ -34,7 +35,7 @@ interface Builder {
  * Inspects a builder.
  * @param name without one, the builder chosen with `docker buildx use`
  * @returns `undefined` where the engine has no builders
- * @throws usageError where docker has no buildx
+ * @throws MissingTool where docker has no buildx, or could not be probed
  */
 export async function inspectBuilder(
   { runner }: RunnerContext,
@@ -44,17 +45,18 @@ export async function inspectBuilder(
 ): Promise<BuilderState | undefined> {
   const args = engine.record.builderProbe(name);
   if (args === undefined) return undefined;
+  if (engine.unknown !== undefined) throw new MissingTool(engine.reason);
   const result = await runner.probe(probeCommand([engine.program, ...args], root), BUILDER_TIMEOUT_MS);
   return result.ok ? parseBuilder(result.output) : parseRefusal(result.reason);
 }
 
 /**
  * Only a builder that does not exist is created; one that is broken is not created again.
- * @throws usageError where docker has no buildx: then no builder is at fault
+ * @throws MissingTool where docker has no buildx: then no builder is at fault
  */
 export function parseRefusal(reason: string): BuilderState {
   if (/'buildx' is not a docker command|unknown command: docker buildx/.test(reason)) {
-    throw usageError(
+    throw new MissingTool(
       `docker has no plugin buildx, which builds the images (${oneLine(reason)}); install it (the package ` +
         'docker-buildx-plugin or docker-buildx, or https://github.com/docker/buildx), or set CONTAINER_ENGINE=podman',
     );
@@ -97,12 +99,27 @@ export function withoutEffect(engine: Engine, named: NamedBuilder | undefined): 
   return named && `${engine.record.name} has no builders; ${named.source} has no effect`;
 }
 
+/** What stands for the options of a cache in a dry run: whether there are any depends on the builder's driver. */
+export function unknownCache({ unknown = 'builder not reachable' }: Engine): string {
+  return mark('cache options', unknown);
+}
+
 /**
- * The driver of the builder that would build; `undefined` where the engine has no builders.
+ * The driver of the builder that would build; `undefined` where the engine has no builders; in a dry run perhaps
+ * `unknownCache`.
  * @param named without one, the builder chosen with `docker buildx use`
  * @throws usageError with buildx's reason for a builder that does not exist or does not work
  */
 export async function probeBuilder(
+  ctx: RunnerContext,
+  engine: Engine,
+  root: string,
+  named: NamedBuilder | undefined,
+): Promise<string | undefined> {
+  return findOrMark(ctx.unknowns, () => driverOf(ctx, engine, root, named), unknownCache(engine));
+}
+
+async function driverOf(
   ctx: RunnerContext,
   engine: Engine,
   root: string,
@@ -122,7 +139,9 @@ export async function probeBuilder(
       ? 'choose another one, or name one in DOCKER_BUILDER'
       : `name another one in ${named.source}, or leave that out`;
   const source = named === undefined ? '' : ` (${named.source})`;
-  throw usageError(`${what}${source} ${problem}; ${remedy} (see docker buildx ls)`);
+  const text = `${what}${source} ${problem}; ${remedy} (see docker buildx ls)`;
+  // One that does not exist is a wrong name.
+  throw state.kind === 'absent' ? usageError(text) : new MissingTool(text);
 }
 
 /**

@@ -7,13 +7,15 @@
  */
 
 import { type Environment, notAllowed, readVariable, textOf } from '../cli/env.ts';
-import { shown, usageError } from '../errors.ts';
+import { MissingTool, shown, usageError } from '../errors.ts';
 import type { ProbeResult } from '../process/result.ts';
 import type { EngineName } from './types.ts';
 
 /** An old name, refused because it would have no effect. */
 const REMOVED = 'OPENSHELL_E2E_CONTAINER_ENGINE';
 const LOCAL_CLUSTER = 'local-k8s-cluster';
+/** Why there is no kube context. */
+export const NO_KUBECTL = 'kubectl is not on PATH';
 
 /** The choice before any engine was probed. */
 export interface EngineChoice {
@@ -28,7 +30,7 @@ export interface EngineChoice {
  * @param probeContext gives the name of the kube context, or why there is none; called where its cluster counts
  * @param alias counts as `CONTAINER_ENGINE` does, for one task
  * @throws usageError for a value that is not allowed, for variables that contradict each other, and for a cluster that
- *   names no engine where nothing else does
+ *   names no engine where nothing else does; MissingTool without kubectl
  */
 export async function chooseEngine(
   env: Environment,
@@ -80,7 +82,6 @@ function engineOfContext(context: string, kindProvider: EngineName | undefined):
 function unclearCluster(context: ProbeResult) {
   const what = context.ok ? `the kube context ${shown(context.output)} names no engine` : context.reason;
   const kind = context.ok && context.output.startsWith('kind-') ? ' or KIND_EXPERIMENTAL_PROVIDER' : '';
-  return usageError(
-    `CONTAINER_ENGINE_TARGET=${LOCAL_CLUSTER}, but ${what}; set CONTAINER_ENGINE${kind} to docker or podman`,
-  );
+  const text = `CONTAINER_ENGINE_TARGET=${LOCAL_CLUSTER}, but ${what}; set CONTAINER_ENGINE${kind} to docker or podman`;
+  return what === NO_KUBECTL ? new MissingTool(text) : usageError(text);
 }

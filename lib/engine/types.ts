@@ -59,6 +59,8 @@ export interface Refusal {
   readonly remedy: string;
   /** Whether it is not installed. */
   readonly isAbsent?: true;
+  /** Whether a setting of the user leads elsewhere. */
+  readonly isSetting?: boolean;
 }
 
 /** What decides where an engine's API is. */
@@ -116,6 +118,8 @@ export interface Engine {
   readonly reason: string;
   /** What it said about itself. */
   readonly info: EngineInfo;
+  /** In a dry run why it could not be probed, in a few words; marks stand for what is unknown of it. */
+  readonly unknown?: string;
 }
 
 /** An engine that has responded to this process as well, and will respond to a gateway. */

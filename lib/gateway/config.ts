@@ -96,7 +96,7 @@ export function resolveConfig(record: DriverDefaults, ctx: LaunchContext): Confi
   const grpcEndpoint = readVariable(env, 'OPENSHELL_GRPC_ENDPOINT');
   problems.attempt(() => refuseTls(ctx));
   return problems.values<Config>({
-    name: () => verifyGatewayName(name.source, name.text ?? `${record.name}-dev`),
+    name: () => (name.text === undefined ? `${record.name}-dev` : verifyGatewayName(name.source, name.text)),
     nameSource: () => (name.text === undefined ? 'OPENSHELL_GATEWAY_NAME' : name.source),
     port: () => parsePort('OPENSHELL_SERVER_PORT', readVariable(env, 'OPENSHELL_SERVER_PORT') ?? String(record.port)),
     bindAddress: () => (address === undefined ? bind.address : verifyBindAddress('OPENSHELL_BIND_ADDRESS', address)),

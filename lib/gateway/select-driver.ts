@@ -11,6 +11,7 @@ import { findCheckout } from '../checkout.ts';
 import { parseArguments } from '../cli/args.ts';
 import { type Environment, readVariable } from '../cli/env.ts';
 import { helpText } from '../cli/help.ts';
+import { asDryRun, isUnknown, mark, Unknowns } from '../cli/unknowns.ts';
 import { detectEngine } from '../engine/detect.ts';
 import { forLaunch } from '../engine/gateway-engine.ts';
 import type { LaunchEngine } from '../engine/types.ts';
@@ -20,6 +21,7 @@ import type { LaunchFlags } from './config.ts';
 import { LAUNCHERS } from './declarations.ts';
 import { DRIVERS } from './drivers/index.ts';
 import { type DriverName, driverOf } from './drivers/names.ts';
+import type { DriverRecord } from './drivers/types.ts';
 import { launch } from './execute.ts';
 
 /**
@@ -29,10 +31,14 @@ import { launch } from './execute.ts';
  * @returns the gateway's exit status, where the process could not be replaced
  */
 export async function launchSelected(
-  ctx: RunnerContext,
+  taskCtx: RunnerContext,
   own: LaunchFlags & { readonly driver: string | undefined },
   further: readonly string[],
 ): Promise<number> {
+  const asks = (...options: readonly string[]) => further.some((argument) => options.includes(argument));
+  const dry = taskCtx.unknowns === undefined && asks('--dry-run') ? asDryRun(taskCtx) : taskCtx;
+  // No launcher needs an engine for its help.
+  const ctx = dry.unknowns === undefined && asks('--help', '-h') ? { ...dry, unknowns: new Unknowns() } : dry;
   const { driver, engine } = await selectDriver(ctx, own.driver);
   const { flags, help } = parseArguments(LAUNCHERS[driver], further);
   if (help) {
@@ -45,7 +51,12 @@ export async function launchSelected(
     activate: own.activate || flags.activate,
     'no-activate': own['no-activate'] || flags['no-activate'],
   };
-  return launch(ctx, DRIVERS[driver], both, engine);
+  return launch(ctx, recordOf(driver, engine), both, engine);
+}
+
+/** In a dry run without an engine the driver is unknown, too, and its name is a mark. */
+function recordOf(driver: DriverName, { program, unknown = '' }: Partial<LaunchEngine> = {}): DriverRecord {
+  return isUnknown(program) ? { ...DRIVERS[driver], name: mark('driver', unknown) as DriverName } : DRIVERS[driver];
 }
 
 /**

@@ -5,6 +5,7 @@
 import type { RunnerContext } from '../build-env.ts';
 import { findCheckout } from '../checkout.ts';
 import { Problems } from '../cli/problems.ts';
+import { isUnknown } from '../cli/unknowns.ts';
 import { detectEngine, serverArch } from '../engine/detect.ts';
 import { probeBuilder, verifyPlatforms } from '../engine/inspect-builder.ts';
 import type { Engine } from '../engine/types.ts';
@@ -79,7 +80,8 @@ async function prepareImage(
   ]);
   const driver = probed?.driver;
   const cache = driver === 'docker-container' ? config.cacheDirectory : undefined;
-  const image = imageBuild(config, arches, cache);
+  const unknown = isUnknown(driver) && config.cacheDirectory !== undefined ? [driver ?? ''] : [];
+  const image = imageBuild(config, arches, cache, unknown);
   const commands = problems.attempt(() => {
     if (probed !== undefined) verifyPlatforms(engine, driver, image.platforms);
     return imageCommands(engine, image, ctx.startDirectory);

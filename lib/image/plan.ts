@@ -34,8 +34,13 @@ export function imagePlaces({ cache, staging }: PreparedImage): Place[] {
 }
 
 /** What the engine is to build, once it was probed. */
-export function imageBuild({ image }: ImageConfig, arches: readonly Arch[], cache: string | undefined): ImageBuild {
-  const caches = cache === undefined ? [] : cacheOptions(cache);
+export function imageBuild(
+  { image }: ImageConfig,
+  arches: readonly Arch[],
+  cache: string | undefined,
+  unknown: readonly string[] = [],
+): ImageBuild {
+  const caches = cache === undefined ? unknown : cacheOptions(cache);
   return { ...image, platforms: arches.map((arch) => `linux/${arch}`), caches };
 }
 

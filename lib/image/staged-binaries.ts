@@ -7,6 +7,7 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RunnerContext } from '../build-env.ts';
+import { isUnknown } from '../cli/unknowns.ts';
 import { failure, TaskError, usageError } from '../errors.ts';
 import { whileLocked } from '../fs/lock.ts';
 import { fileIdentity } from '../fs/paths.ts';
@@ -19,10 +20,11 @@ import { verifyArtifact } from '../stage/verify-built.ts';
 
 /**
  * Verifies what others have staged, as what we stage is verified.
+ * Nothing can be verified for an unknown architecture.
  * @throws TaskError: 2 for one that is not there, 1 for one that is not what it has to be
  */
 export function verifyPrebuilt(config: StageConfig): void {
-  const artifacts = artifactsOf(config);
+  const artifacts = artifactsOf(config).filter(({ arch }) => !isUnknown(arch));
   const missing = artifacts.filter(({ path }) => statSync(path, { throwIfNoEntry: false })?.isFile() !== true);
   if (missing.length > 0) {
     throw usageError(

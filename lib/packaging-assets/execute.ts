@@ -13,10 +13,13 @@ import { unitReasons } from './plan.ts';
 import { unitInSpec } from './unit-file.ts';
 
 /** @throws failure where a file is not there, or its unit is not as it has to be; usageError without a checkout */
-export function testPackagingAssets(ctx: Pick<TaskContext, 'env' | 'startDirectory' | 'terminal'>): void {
+export function testPackagingAssets(
+  ctx: Pick<TaskContext, 'env' | 'startDirectory' | 'terminal'>,
+  isDryRun = false,
+): void {
   const root = findCheckout(ctx.env, ctx.startDirectory);
   const paths = [PRODUCT.debianUnit, PRODUCT.rpmSpec].map((path) => join(root, path));
-  printVerdicts(ctx, paths, inspectAsset, () => 'certificates and their directory are as they have to be');
+  printVerdicts(ctx, paths, isDryRun, inspectAsset, () => 'certificates and their directory are as they have to be');
 }
 
 function inspectAsset(path: string): VerdictOf<undefined> {

@@ -93,8 +93,12 @@ export function commandText(value: Command): string {
   if (value.secret) return `${shellQuote(value.argv[0])} [arguments hidden]`;
   const changes = Object.entries(value.env);
   const removed = changes.filter(([, text]) => text === undefined).map(([name]) => `-u ${name}`);
-  const added = changes.flatMap(([name, text]) => (text === undefined ? [] : [`${name}=${shellQuote(text)}`]));
-  const lead = removed.length > 0 ? ['env', ...removed, ...added] : added;
+  const isName = ([name]: readonly [string, unknown]) => /^\w+$/.test(name);
+  const added = changes.flatMap(([name, text]) => {
+    if (text === undefined) return [];
+    return [isName([name, text]) ? `${name}=${shellQuote(text)}` : shellQuote(`${name}=${text}`)];
+  });
+  const lead = removed.length > 0 || !changes.every(isName) ? ['env', ...removed, ...added] : added;
   return [...lead, quotedArgv(value)].join(' ');
 }
 

@@ -5,7 +5,7 @@
 import { accessSync, constants, statSync } from 'node:fs';
 import { delimiter, isAbsolute, join } from 'node:path';
 import type { Environment } from '../cli/env.ts';
-import { usageError } from '../errors.ts';
+import { MissingTool } from '../errors.ts';
 
 /**
  * The absolute path of a program on the environment's PATH; `undefined` where there is none. Relative and empty entries
@@ -34,12 +34,12 @@ function absoluteEntries({ PATH = '' }: Environment): string[] {
 /**
  * The same for a program that a task cannot do without.
  * @param hint what the user can do about it
- * @throws usageError naming the program
+ * @throws MissingTool naming the program
  */
 export function requireProgram(name: string, env: Environment, hint: string): string {
   const path = findProgram(name, env);
   if (path !== undefined) return path;
-  throw usageError(
+  throw new MissingTool(
     name.includes('/') ? `${name} is not an executable program; ${hint}` : `${name} is not on PATH; ${hint}`,
   );
 }

@@ -7,9 +7,16 @@
  */
 
 import type { RunnerContext } from '../build-env.ts';
-import { type BuilderState, inspectBuilder, problemOf, withoutEffect } from '../engine/inspect-builder.ts';
+import { findOrMark, mark } from '../cli/unknowns.ts';
+import {
+  type BuilderState,
+  inspectBuilder,
+  problemOf,
+  unknownCache,
+  withoutEffect,
+} from '../engine/inspect-builder.ts';
 import type { Engine } from '../engine/types.ts';
-import { usageError } from '../errors.ts';
+import { MissingTool, usageError } from '../errors.ts';
 import type { Arch } from '../host.ts';
 import type { PublishConfig } from './config.ts';
 
@@ -31,10 +38,16 @@ export interface BuilderChoice {
 }
 
 /**
- * Inspects the builder and chooses.
+ * Inspects the builder and chooses; in a dry run perhaps marks.
  * @throws usageError where the named builder, or `multiarch`, exists and cannot publish
  */
 export async function chooseBuilder(ctx: RunnerContext, engine: Engine, config: PublishConfig): Promise<BuilderChoice> {
+  const driver = unknownCache(engine);
+  const name = config.builder?.name ?? mark('builder', engine.unknown ?? 'not reachable');
+  return findOrMark(ctx.unknowns, () => choose(ctx, engine, config), { name, driver });
+}
+
+async function choose(ctx: RunnerContext, engine: Engine, config: PublishConfig): Promise<BuilderChoice> {
   const { builder, root } = config;
   const state = await inspectBuilder(ctx, engine, root, builder?.name);
   if (state === undefined) {
@@ -63,10 +76,10 @@ function choiceOf(name: string, why: string, state: BuilderState, source = 'DOCK
   if (state.kind === 'exists' && problem === undefined) {
     return { name, driver: state.driver, platforms: state.platforms, note: `[builder] ${name} (${why})` };
   }
-  throw usageError(
+  const text =
     `the builder '${name}' (${why}) ${problem}; set ${source} to another one (docker buildx ls), ` +
-      'or to a new name, which is then created',
-  );
+    'or to a new name, which is then created';
+  throw problemOf(state) === undefined ? usageError(text) : new MissingTool(text);
 }
 
 /** Why a builder cannot publish; `undefined` for one that can. */

@@ -8,6 +8,7 @@
 
 import { join } from 'node:path';
 import type { TaskContext } from '../cli/task.ts';
+import { isUnknown } from '../cli/unknowns.ts';
 import type { Engine } from '../engine/types.ts';
 import { failure, usageError } from '../errors.ts';
 import { cacheOptions } from '../image/comma-fields.ts';
@@ -73,6 +74,7 @@ export function planPublish(
   const isCached = builder.driver === CONTAINER_DRIVER && !config.isCi;
   const { cacheDirectory } = config;
   const caches = isCached && cacheDirectory ? PUBLISHED.map(({ name }) => join(cacheDirectory, name)) : [];
+  const unknownCache = isUnknown(builder.driver) && cacheDirectory && !config.isCi ? [builder.driver ?? ''] : [];
   const images = PUBLISHED.map(({ name }, index) => ({
     component: name,
     repository: `${config.registry}/${name}`,
@@ -83,7 +85,7 @@ export function planPublish(
       dockerfile: dockerfileOf(config.root, name),
       target: name,
       builder: builder.name,
-      caches: caches.slice(index, index + 1).flatMap(cacheOptions),
+      caches: [...caches.slice(index, index + 1).flatMap(cacheOptions), ...unknownCache],
       secrets: [],
       extra: config.extra,
     },

@@ -2,7 +2,8 @@
 
 /** The commands of the `openshell` CLI for the sandbox of a developer, and what its output means; pure. */
 
-import { oneLine, shown, usageError } from '../errors.ts';
+import { mark } from '../cli/unknowns.ts';
+import { MissingTool, oneLine, shown, usageError } from '../errors.ts';
 import { parseTable } from '../fs/parse-json.ts';
 
 export const CLI = 'openshell';
@@ -38,11 +39,20 @@ export function execArguments(command: readonly string[]): string[] {
   return [CLI, 'sandbox', 'exec', '--name', SANDBOX, '--tty', '--', ...command];
 }
 
+/** What a dry run says where it is unknown what the gateway has. */
+export function unknownLines(hasKey: boolean): string[] {
+  const where = (what: string) => `# ${mark(what, 'gateway not reachable')}: where it exists`;
+  return [
+    `${where(`sandbox ${SANDBOX}`)}, nothing but: ${CONNECT.join(' ')}`,
+    `${where(`provider ${PROVIDER}`)}, ${hasKey ? 'it is not created' : `also --provider ${PROVIDER}`}`,
+  ];
+}
+
 const HOW_TO_GET_ONE = `start one in another terminal (mise run gateway), or register one (${CLI} gateway add <endpoint>)`;
 
 /**
  * Reads the output of `status -o json`: the CLI exits with 0 for every status.
- * @throws usageError unless a gateway is connected, with the CLI's own reason
+ * @throws MissingTool unless a gateway is connected, with the CLI's own reason
  */
 export function verifyConnected(output: string): void {
   const { status, gateway, server, error } = parseTable(output) ?? {};
@@ -50,9 +60,9 @@ export function verifyConnected(output: string): void {
   if (status === undefined) {
     throw usageError(`${PROBES.status.join(' ')} printed ${shown(output)}, which is not a status; update the CLI`);
   }
-  if (status === 'not_configured') throw usageError(`no gateway is configured; ${HOW_TO_GET_ONE}`);
+  if (status === 'not_configured') throw new MissingTool(`no gateway is configured; ${HOW_TO_GET_ONE}`);
   const reason = typeof error === 'string' ? ` (${oneLine(error)})` : '';
-  throw usageError(
+  throw new MissingTool(
     `the gateway ${gateway} (${server}) is not connected: its status is ${status}${reason}; ${HOW_TO_GET_ONE}`,
   );
 }

@@ -7,12 +7,13 @@
 
 import { dirname, join } from 'node:path';
 import type { Features } from '../cargo/features.ts';
-import { MissingTool, type Toolchain } from '../cargo/find-toolchain.ts';
+import type { Toolchain } from '../cargo/find-toolchain.ts';
 import { MESSAGE_FORMAT } from '../cargo/messages.ts';
 import type { Overlay } from '../cargo/version-overlay.ts';
 import { type ZigWrapper, zigWrapper } from '../cargo/zig-cc.ts';
 import type { Environment } from '../cli/env.ts';
-import { usageError } from '../errors.ts';
+import { isUnknown, refuseOrNote } from '../cli/unknowns.ts';
+import { MissingTool, usageError } from '../errors.ts';
 import { files, type Place } from '../fs/writable-places.ts';
 import { type Arch, type Host, linuxTriple } from '../host.ts';
 import { type Command, cmd } from '../process/command.ts';
@@ -155,22 +156,20 @@ interface RunParts {
 /** Always zigbuild, natively too: only zig can link for an older glibc than this machine's. */
 function gatewayParts(
   { build, root }: StageConfig,
-  { hasZigbuild, miseProblem, zig }: Toolchain,
+  { hasZigbuild, miseProblem, unknowns, zig }: Toolchain,
   artifacts: readonly Artifact[],
 ): RunParts {
   if (!hasZigbuild || zig === undefined) {
     const [missing, remedy] = hasZigbuild
       ? ['zig', 'or set ZIG to its path']
       : ['cargo-zigbuild', 'and put it on PATH'];
-    throw new MissingTool(
-      `the gateway needs ${missing} to link for glibc ${FLOOR}; install it (mise install, or pip install cargo-zigbuild) ${remedy}`,
-      miseProblem,
-    );
+    const text = `the gateway needs ${missing} to link for glibc ${FLOOR}; install it (mise install, or pip install cargo-zigbuild) ${remedy}`;
+    refuseOrNote(unknowns, new MissingTool(text, miseProblem));
   }
   const directory = join(build.targetDirectory ?? join(root, 'target'), 'zig-gnu-wrapper');
   const wrappers = artifacts.map(({ arch, triple }) => {
     const target = `${triple}.${FLOOR}`;
-    return zigWrapper(target, target, join(directory, arch), zig);
+    return zigWrapper(target, target, join(directory, arch), zig ?? 'zig');
   });
   const env = Object.fromEntries(wrappers.flatMap(({ variables }) => variables));
   return { subcommand: 'zigbuild', flags: [], wrappers, env };
@@ -180,7 +179,7 @@ function supervisorParts({ arches, build, host }: StageConfig, toolchain: Toolch
   const plain = { flags: [], wrappers: [], env: {} };
   if (build.libc !== 'glibc-static') return { ...plain, subcommand: supervisorSubcommand(arches, host, toolchain) };
   const foreign = foreignOf(arches, host);
-  if (foreign !== undefined) {
+  if (foreign !== undefined && !isUnknown(foreign)) {
     throw usageError(
       `SUPERVISOR_LIBC=glibc-static cannot be built for ${foreign} here: zig does not link glibc statically; ` +
         `use musl, or build on Linux ${foreign}`,
@@ -199,16 +198,16 @@ function supervisorParts({ arches, build, host }: StageConfig, toolchain: Toolch
 export function supervisorSubcommand(
   arches: readonly Arch[],
   host: Host,
-  { hasZigbuild, miseProblem }: Toolchain,
+  { hasZigbuild, miseProblem, unknowns }: Toolchain,
 ): 'build' | 'zigbuild' {
   if (hasZigbuild) return 'zigbuild';
   const foreign = foreignOf(arches, host);
   if (foreign === undefined) return 'build';
-  throw new MissingTool(
+  const text =
     `the supervisor for ${foreign} cannot be built here without cargo-zigbuild and zig; install them ` +
-      `(mise install, or pip install cargo-zigbuild), or build on Linux ${foreign}`,
-    miseProblem,
-  );
+    `(mise install, or pip install cargo-zigbuild), or build on Linux ${foreign}`;
+  if (!isUnknown(foreign)) refuseOrNote(unknowns, new MissingTool(text, miseProblem));
+  return 'zigbuild';
 }
 
 /** The first architecture that is not this machine's own. */

@@ -7,9 +7,9 @@
 
 import { lstatSync } from 'node:fs';
 import type { RunnerContext } from '../build-env.ts';
-import { MissingTool } from '../cargo/find-toolchain.ts';
 import { findCheckout } from '../checkout.ts';
-import { failure } from '../errors.ts';
+import { findOrMark } from '../cli/unknowns.ts';
+import { failure, MissingTool } from '../errors.ts';
 import { type Change, isFile, keepWithMode, replaceWhole, sweepTemporary } from '../fs/atomic-write.ts';
 import { whileLocked } from '../fs/lock.ts';
 import { verifyPlaces } from '../fs/writable-places.ts';
@@ -56,8 +56,13 @@ export async function prepareBundle(
   config: BundleConfig,
   known?: KnownTools,
 ): Promise<PreparedBundle> {
-  const planned = prepareStage(ctx, config.stage, known).then((stage) => ({ stage }));
-  return { config, source: await orExisting(config, planned) };
+  const { unknowns } = ctx;
+  // Also in a dry run the existing bundle is used where it can be.
+  const strict = known && { ...known, toolchain: { ...known.toolchain, unknowns: undefined } };
+  const planned = prepareStage({ ...ctx, unknowns: undefined }, config.stage, strict).then((stage) => ({ stage }));
+  const source = await findOrMark(unknowns, () => orExisting(config, planned));
+  const isKnown = source !== undefined && (!('stage' in source) || unknowns === undefined || unknowns.isEmpty);
+  return { config, source: isKnown ? source : { stage: await prepareStage(ctx, config.stage, known) } };
 }
 
 /** The existing bundle where a tool is missing. */

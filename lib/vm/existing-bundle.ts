@@ -3,9 +3,8 @@
 /** A bundle that an earlier run left: is it good enough where nothing can be built? */
 
 import { lstatSync } from 'node:fs';
-import type { MissingTool } from '../cargo/find-toolchain.ts';
 import { inspectExecutable, inspectStatic } from '../elf/verify.ts';
-import { usageError } from '../errors.ts';
+import { MissingTool } from '../errors.ts';
 import { isFile } from '../fs/atomic-write.ts';
 import { readContent, ZstdError } from '../zstd/decompress.ts';
 import type { BundleConfig } from './config.ts';
@@ -14,11 +13,11 @@ import type { ExistingBundle } from './plan.ts';
 /**
  * Decompresses the existing bundle, and verifies that its content is what a build would give.
  * @param reason why nothing can be built
- * @throws usageError where it does not exist or is something else
+ * @throws MissingTool where it does not exist or is something else
  */
 export function requireExisting({ artifact, path }: BundleConfig, reason: MissingTool): ExistingBundle {
   const refusal = (problem: string) =>
-    usageError(`${reason.message}; an earlier bundle would do, but ${path} ${problem}`);
+    new MissingTool(`${reason.message}; an earlier bundle would do, but ${path} ${problem}`);
   if (!isFile(path)) throw refusal('does not exist');
   const { size: compressedSize, mtime: date } = lstatSync(path);
   let content: Buffer;

@@ -2,7 +2,7 @@
 
 /** What a bundle is built from, and what it is in the end. */
 
-import type { MissingTool } from '../cargo/find-toolchain.ts';
+import type { MissingTool } from '../errors.ts';
 import type { Change } from '../fs/atomic-write.ts';
 import { files, type Place } from '../fs/writable-places.ts';
 import { buildPlaces, type PreparedStage } from '../stage/plan.ts';

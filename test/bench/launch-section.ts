@@ -76,13 +76,12 @@ function nativeComparison(place: Place, env: Env, arch: Arch): Comparison {
 
 function crossComparison(place: Place, env: Env, arch: Arch): Comparison {
   const stage = `"$0" ${join(SUITE_ROOT, 'tasks/stage.ts')} supervisor`;
-  const isTargetMissing = false;
   return {
     title: `A launch's build where sandboxes are linux/${arch}: the gateway, and the supervisor cross-built, medians`,
     base: contestantIn(place, 'release', env, (root) => {
       return `${driverText({ root })} && OPENSHELL_ROOT="$PWD" PREBUILT_ARCH=${arch} ${stage}`;
     }),
-    ours: contestantIn(place, 'dev', env, (root) => driverText({ root, supervisor: { arch, isTargetMissing } })),
+    ours: contestantIn(place, 'dev', env, (root) => driverText({ root, supervisor: { arch, missing: [] } })),
     edited: 'sandbox',
   };
 }

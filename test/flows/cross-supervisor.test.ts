@@ -62,7 +62,7 @@ describe('a cross-built supervisor', { ...tools.options, timeout: BUILD_TIMEOUT_
 
   /** The launch's build, as a process of its own. */
   function build(arch: Arch, extra: Extra = {}, isLowered = false, at = root): Promise<TaskResult> {
-    const order: DevBuildOrder = { root: at, supervisor: { arch, isTargetMissing: false } };
+    const order: DevBuildOrder = { root: at, supervisor: { arch, missing: [] } };
     const lowered = isLowered ? ['--import', LOWER_TO_256] : [];
     const args = [...lowered, DRIVER, JSON.stringify(order)];
     return runProcess(process.execPath, args, { cwd: at, env: { ...tools.env, ...extra } });

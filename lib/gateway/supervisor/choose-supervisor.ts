@@ -110,7 +110,7 @@ async function crossSupervisor(
     missingTargets(runner, toolchain, root, [crossTriple(arch)]),
     toolchain.hasZigbuild ? verifyZigbuild(runner, toolchain, root) : undefined,
   ]);
-  return { arch, isTargetMissing: missing.length > 0 };
+  return { arch, missing };
 }
 
 type Source = Pick<Supervisor, 'build' | 'steps' | 'install' | 'digest'>;

@@ -45,6 +45,7 @@ export async function verifyImageExists(
   source: string,
   image: string,
 ): Promise<void> {
+  if (engine.unknown !== undefined) return;
   const result = await inspectImage(ctx, engine, image);
   if (result.ok) return;
   throw usageError(

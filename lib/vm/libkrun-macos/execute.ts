@@ -6,6 +6,7 @@ import { existsSync, rmSync, statSync } from 'node:fs';
 import { basename, dirname, extname, join } from 'node:path';
 import type { RunnerContext } from '../../build-env.ts';
 import { findCheckout } from '../../checkout.ts';
+import { findOrMark, refuseOrNote } from '../../cli/unknowns.ts';
 import { failure, usageError } from '../../errors.ts';
 import { copyWhole, writeWhole } from '../../fs/atomic-write.ts';
 import { whileLocked } from '../../fs/lock.ts';
@@ -70,7 +71,9 @@ export async function buildLibkrunMacos(
  */
 export async function prepareMacos(ctx: RunnerContext, config: MacosConfig): Promise<MacosPlan> {
   const facts = await macosFacts(ctx, config.root);
-  for (const name of APPLE_TOOLS) requireProgram(name, ctx.env, "install Apple's tools: xcode-select --install");
+  await findOrMark(ctx.unknowns, async () => {
+    for (const name of APPLE_TOOLS) requireProgram(name, ctx.env, "install Apple's tools: xcode-select --install");
+  });
   const has = (name: string) => findProgram(name, ctx.env) !== undefined;
   const wanted = {
     rust: has('cargo'),
@@ -78,7 +81,10 @@ export async function prepareMacos(ctx: RunnerContext, config: MacosConfig): Pro
     dtc: has('dtc'),
   };
   const missing = Object.entries(wanted).flatMap(([name, isThere]) => (isThere ? [] : [name]));
-  if (missing.length > 0) throw usageError(`${missing.join(', ')} are missing; run: brew install ${missing.join(' ')}`);
+  if (missing.length > 0) {
+    const text = `${missing.join(', ')} are missing; run: brew install ${missing.join(' ')}`;
+    refuseOrNote(ctx.unknowns, usageError(text));
+  }
   const plan = planMacos(config, facts);
   await refuseTargets(ctx, plan.build, []);
   verifyPlaces(ctx.terminal, libkrunPlaces(config.directory, macosFiles(plan)));

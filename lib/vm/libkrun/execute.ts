@@ -6,6 +6,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RunnerContext } from '../../build-env.ts';
 import { findCheckout } from '../../checkout.ts';
+import { findOrMark } from '../../cli/unknowns.ts';
 import { whileLocked } from '../../fs/lock.ts';
 import { makeDirectory } from '../../fs/ownership.ts';
 import { textIn } from '../../fs/paths.ts';
@@ -43,7 +44,8 @@ export async function buildLibkrun(ctx: RunnerContext, installDeps: boolean, isD
 export async function prepareLibkrun(ctx: RunnerContext, config: LibkrunConfig): Promise<PreparedLibkrun> {
   verifyPlaces(ctx.terminal, libkrunPlaces(config.directory, [...LINUX_FILES, ...librariesIn(config.directory)]));
   const installs = await missingPackages(ctx, config);
-  const tools = installs.length > 0 ? undefined : await findTools(ctx, config);
+  const search = () => findTools({ ...ctx, unknowns: undefined }, config);
+  const tools = installs.length > 0 ? undefined : await findOrMark(ctx.unknowns, search);
   if (config.fragment === undefined) {
     ctx.terminal.warn("the checkout has no openshell.kconfig: the kernel gets libkrunfw's configuration alone");
   }

@@ -3,6 +3,7 @@
 /** The packages of the system that a build needs: which are missing, and the commands that install them. */
 
 import type { RunnerContext } from '../../build-env.ts';
+import { refuseOrNote } from '../../cli/unknowns.ts';
 import { usageError } from '../../errors.ts';
 import { type Command, cmd } from '../../process/command.ts';
 import { findProgram, requireProgram } from '../../process/which.ts';
@@ -58,9 +59,9 @@ export async function missingPackages(ctx: RunnerContext, config: LibkrunConfig)
   }
   const result = await ctx.runner.probe(cmd({ cwd: config.root })`${manager.query}`, PROBE_TIMEOUT_MS);
   if (!result.ok) {
-    throw usageError(
-      `${manager.query[0]} does not tell which packages are installed; repair it or install them: ${result.reason}`,
-    );
+    const text = `${manager.query[0]} does not tell which packages are installed; repair it or install them: ${result.reason}`;
+    refuseOrNote(ctx.unknowns, usageError(text));
+    return [];
   }
   const installed = new Set(result.output.split('\n'));
   const missing = manager.packages.filter((name) => !installed.has(manager.line(name)));
@@ -75,5 +76,6 @@ export async function missingPackages(ctx: RunnerContext, config: LibkrunConfig)
     return commands;
   }
   const by = [...sudo, manager.program, ...(manager.install.at(-1) ?? []), ...missing].join(' ');
-  throw usageError(`packages are missing; run this with --install-deps, or: ${by}`);
+  refuseOrNote(ctx.unknowns, usageError(`packages are missing; run this with --install-deps, or: ${by}`));
+  return [];
 }

@@ -5,12 +5,12 @@
 import { existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import type { RunnerContext } from '../../build-env.ts';
-import { findToolchain, MissingTool } from '../../cargo/find-toolchain.ts';
+import { findToolchain } from '../../cargo/find-toolchain.ts';
 import { askMise } from '../../cargo/mise.ts';
 import { refuseMissing } from '../../cargo/named-programs.ts';
 import { readCargoSettings } from '../../cargo/settings.ts';
 import type { Environment } from '../../cli/env.ts';
-import { describeError, InterruptedError, shown, usageError } from '../../errors.ts';
+import { describeError, InterruptedError, MissingTool, shown, usageError } from '../../errors.ts';
 import { namesIn } from '../../fs/paths.ts';
 import { type Arch, linuxTriple } from '../../host.ts';
 import { type Command, cmd } from '../../process/command.ts';
@@ -39,7 +39,7 @@ export interface LibkrunCargo {
 /**
  * Finds the tools.
  * @param system the root of the file system, for tests
- * @throws usageError, or MissingTool for cargo, where one is missing or cannot be used
+ * @throws MissingTool where one is missing or cannot be used; usageError for a wrong setting
  */
 export async function findTools(ctx: RunnerContext, config: LibkrunConfig, system = '/'): Promise<LibkrunTools> {
   for (const program of ['git', 'make']) requireProgram(program, ctx.env, 'install it');
@@ -86,7 +86,7 @@ async function findPython({ env, runner }: RunnerContext, root: string, system: 
   const usable = results.find(({ result }) => result.ok);
   if (usable !== undefined) return usable.python === found ? undefined : usable.python;
   const reasons = results.map(({ python, result }) => `${python}: ${result.ok ? '' : result.reason}`);
-  throw usageError(
+  throw new MissingTool(
     `libkrunfw needs python3 with pyelftools (${reasons.join('; ') || 'there is no python3'}); ` +
       'install the package python3-pyelftools',
   );
@@ -105,7 +105,7 @@ async function findLibclang(ctx: RunnerContext, config: LibkrunConfig, system: s
   );
   if (found === undefined) {
     const instead = named === undefined ? '' : `; LIBCLANG_PATH is ${shown(named)}, which has none either`;
-    throw usageError(
+    throw new MissingTool(
       `libkrun needs libclang.so, which is not here${instead}; install libclang-dev (clang-devel), ` +
         'or set LIBCLANG_PATH to its directory',
     );

@@ -10,6 +10,7 @@ import { readCargoMessages } from '../../cargo/messages.ts';
 import { refuseMissing } from '../../cargo/named-programs.ts';
 import { readCargoSettings } from '../../cargo/settings.ts';
 import { findCheckout } from '../../checkout.ts';
+import { refuseOrNote } from '../../cli/unknowns.ts';
 import { failure, usageError } from '../../errors.ts';
 import { verifyPortFree } from '../../gateway/port.ts';
 import { thisHost } from '../../host.ts';
@@ -71,13 +72,15 @@ async function prepareOrphans(ctx: RunnerContext, config: OrphansConfig): Promis
   const { host, root, runtime } = config;
   const defects = runtimeDefects(runtime, vmPlatformOf(host));
   if (defects.length > 0) {
-    throw usageError(`the VM runtime in ${runtime} is not complete: ${defectsText(defects)}; run: mise run vm:setup`);
+    const text = `the VM runtime in ${runtime} is not complete: ${defectsText(defects)}; run: mise run vm:setup`;
+    refuseOrNote(ctx.unknowns, usageError(text));
   }
   const distrust = distrustText(ctx, runtime, PINS_PATH);
   if (distrust !== undefined) ctx.terminal.warn(distrust);
   const defect = zstdDefect(join(runtime, BUNDLE_FILE));
   if (defect !== undefined) {
-    throw usageError(`${join(runtime, BUNDLE_FILE)} cannot be used (${defect}); run: mise run vm:supervisor`);
+    const text = `${join(runtime, BUNDLE_FILE)} cannot be used (${defect}); run: mise run vm:supervisor`;
+    refuseOrNote(ctx.unknowns, usageError(text));
   }
   const cli = join(root, 'scripts/bin/openshell');
   if (!isExecutable(cli)) throw usageError(`${cli} is not an executable program; get it back from the repository`);

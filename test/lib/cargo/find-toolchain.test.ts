@@ -3,14 +3,8 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import {
-  findToolchain,
-  findZig,
-  MissingTool,
-  toolchainLines,
-  verifyZigbuild,
-  zigOf,
-} from '../../../lib/cargo/find-toolchain.ts';
+import { findToolchain, findZig, toolchainLines, verifyZigbuild, zigOf } from '../../../lib/cargo/find-toolchain.ts';
+import { MissingTool } from '../../../lib/errors.ts';
 import type { Machine } from '../../../lib/host.ts';
 import { NOTHING_SET } from '../../support/cargo-settings.ts';
 import { bashQuote, type FakeTools } from '../../support/fake-tools.ts';

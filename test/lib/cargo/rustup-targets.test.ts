@@ -2,9 +2,9 @@
 import { mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { MissingTool, type Toolchain } from '../../../lib/cargo/find-toolchain.ts';
+import type { Toolchain } from '../../../lib/cargo/find-toolchain.ts';
 import { addTargets, installTargets, missingTargets } from '../../../lib/cargo/rustup-targets.ts';
-import { InterruptedError } from '../../../lib/errors.ts';
+import { InterruptedError, MissingTool } from '../../../lib/errors.ts';
 import { NOTHING_SET } from '../../support/cargo-settings.ts';
 import { addRustc } from '../../support/fake-rust.ts';
 import { bashQuote, FakeTools } from '../../support/fake-tools.ts';

@@ -153,7 +153,7 @@ describe('with the supervisor: one run', () => {
 });
 
 describe('a supervisor with a run of its own', () => {
-  const CROSS = { supervisor: { arch: 'arm64', isTargetMissing: false } } as const;
+  const CROSS = { supervisor: { arch: 'arm64', missing: [] } } as const;
   const cross = (given: Situation = {}) => {
     const planned = plan({ wishes: CROSS, ...given }).cross;
     if (planned === undefined) throw new Error('there is no run for the supervisor');
@@ -182,7 +182,7 @@ describe('a supervisor with a run of its own', () => {
     [MAC, 'amd64', 'x86_64'],
     [LINUX, 'amd64', 'x86_64'],
   ] as const)('on %j for %s', (host, arch, cpu) => {
-    const wishes = { supervisor: { arch, isTargetMissing: false } };
+    const wishes = { supervisor: { arch, missing: [] } };
     expect(crossLine({ host, wishes })).toContain(` cargo zigbuild --target ${cpu}-unknown-linux-musl -p `);
   });
 
@@ -211,13 +211,13 @@ describe('a supervisor with a run of its own', () => {
   });
 
   test('a Rust target that is missing', () => {
-    const wishes = { supervisor: { arch: 'arm64', isTargetMissing: true } } as const;
+    const wishes = { supervisor: { arch: 'arm64', missing: ['aarch64-unknown-linux-musl'] } } as const;
     const { addTarget } = cross({ wishes });
     expect(addTarget && commandText(addTarget)).toBe('rustup target add aarch64-unknown-linux-musl');
   });
 
   test('without cargo-zigbuild cargo itself builds with musl, for this machine alone', () => {
-    const native = { supervisor: { arch: 'amd64', isTargetMissing: false } } as const;
+    const native = { supervisor: { arch: 'amd64', missing: [] } } as const;
     expect(crossLine({ wishes: native, hasZigbuild: false })).toContain(
       ' cargo build --target x86_64-unknown-linux-musl ',
     );
