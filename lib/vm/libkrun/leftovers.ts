@@ -42,7 +42,9 @@ export async function endLeftovers(terminal: Terminal, directory: string): Promi
 
 function leftoversIn(directory: string): ProcessEntry[] {
   return readProc(`${VARIABLE}=${directory}`).filter(({ isMarked, pid }) => {
-    return isMarked && `${placeOf(pid)}/`.startsWith(`${directory}/`);
+    // In another mount namespace (a container), the same path is another directory.
+    const isHere = linkOf(pid, 'ns/mnt') === linkOf('self', 'ns/mnt');
+    return isMarked && isHere && `${linkOf(pid, 'cwd')}/`.startsWith(`${directory}/`);
   });
 }
 
@@ -57,10 +59,10 @@ function text(left: readonly ProcessEntry[]): string {
   );
 }
 
-/** The directory that a process works in; empty where it has just ended. */
-function placeOf(pid: number): string {
+/** What `/proc` says of a process, such as the directory that it works in; empty where it has just ended. */
+function linkOf(pid: number | 'self', name: 'cwd' | 'ns/mnt'): string {
   try {
-    return readlinkSync(`/proc/${pid}/cwd`);
+    return readlinkSync(`/proc/${pid}/${name}`);
   } catch {
     return '';
   }
