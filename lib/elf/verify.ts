@@ -61,6 +61,11 @@ export function inspectExecutable(binary: Inspected, { machine }: Machine = {}):
   return inspect(binary, (file) => executableReasons(file, machine));
 }
 
+/** Is it a complete shared library? */
+export function inspectLibrary(binary: Inspected, { machine }: Machine = {}): Verdict {
+  return inspect(binary, (file) => libraryReasons(file, machine));
+}
+
 function inspect(binary: Inspected, reasonsAgainst: (file: ElfFile) => string[]): Verdict {
   const name = oneLine(typeof binary === 'string' ? binary : binary.name);
   try {
@@ -107,6 +112,14 @@ export function executableReasons(file: ElfFile, machine: Arch | undefined): str
     );
   }
   return reasons;
+}
+
+/** The reasons against a shared library. */
+function libraryReasons(file: ElfFile, machine: Arch | undefined): string[] {
+  const reasons = programReasons(file, machine);
+  const kind = kindOf(file);
+  if (reasons.length > 0 || kind === 'shared-library') return reasons;
+  return [`is a program (${kind}), wanted a shared library (ET_DYN); name the library`];
 }
 
 /** The reasons against a static executable. */

@@ -17,11 +17,12 @@ import { type Command, cmd } from '../../process/command.ts';
 import { isExecutable } from '../../process/which.ts';
 import type { KnownTools } from '../../stage/execute.ts';
 import type { BundleConfig } from '../../vm/config.ts';
-import { notEmbedded } from '../../vm/embedded.ts';
+import { embeddingProblem } from '../../vm/embedded.ts';
 import { executeBundle, prepareBundle } from '../../vm/execute.ts';
 import { bundlePlaces } from '../../vm/plan.ts';
 import { bundleDryRunLines, dayOf } from '../../vm/report.ts';
-import { vmPlatformOf } from '../../vm/runtime-files.ts';
+import { digestsOf } from '../../vm/runtime/record.ts';
+import { BUNDLE_FILE } from '../../vm/runtime-files.ts';
 import type { Config, LaunchContext } from '../config.ts';
 import { MACH_O_HEAD_BYTES, machOArches } from './mach-o.ts';
 import type { BuiltStep, Preparation, Step } from './types.ts';
@@ -102,18 +103,24 @@ async function toBuild(
   tools: KnownTools | undefined,
 ): Promise<DriverSource | undefined> {
   const { directory } = bundle;
-  const runtime = ctx.problems.attempt(() => runtimeStep(ctx, directory));
+  const wanted: Record<string, string> = {};
+  const runtime = ctx.problems.attempt(() => runtimeStep(ctx, directory, wanted));
   if (tools === undefined) return undefined;
   return {
-    before: [...(runtime ?? []), await bundleStep(ctx, bundle, tools)],
+    before: [...(runtime ?? []), await bundleStep(ctx, bundle, tools, wanted)],
     wishes: { others: [DRIVER], env: { OPENSHELL_VM_RUNTIME_COMPRESSED_DIR: directory } },
-    after: [embeddedStep(ctx, directory), ...signStep(ctx)],
+    after: [embeddedStep(directory, wanted), ...signStep(ctx)],
     description: 'built with the gateway',
     directory: (build) => dirname(driverPath(build)),
   };
 }
 
-async function bundleStep(ctx: LaunchContext, config: BundleConfig, tools: KnownTools): Promise<Step> {
+async function bundleStep(
+  ctx: LaunchContext,
+  config: BundleConfig,
+  tools: KnownTools,
+  wanted: Record<string, string>,
+): Promise<Step> {
   const { build, components } = config.stage;
   const own = { ...build, features: featuresFor(tools.features, components) };
   const prepared = await prepareBundle(ctx, { ...config, stage: { ...config.stage, build: own } }, tools);
@@ -122,7 +129,10 @@ async function bundleStep(ctx: LaunchContext, config: BundleConfig, tools: Known
     title: `supervisor for the guest (linux/${prepared.config.artifact.arch})`,
     lines: bundleDryRunLines(ctx.runner, prepared),
     writes: bundlePlaces(prepared),
-    run: () => executeBundle(ctx, prepared),
+    run: async () => {
+      await executeBundle(ctx, prepared);
+      Object.assign(wanted, digestsOf(config.directory, [BUNDLE_FILE]));
+    },
   };
 }
 
@@ -132,20 +142,25 @@ function driverPath({ others }: DevBuild): string {
   return path;
 }
 
+/**
+ * Checks that a driver that was just built has in it what was judged before.
+ * @throws failure saying what it does not have
+ */
+export function verifyEmbedded(driver: string, directory: string, wanted: Readonly<Record<string, string>>): void {
+  const problem = embeddingProblem(driver, directory, wanted);
+  if (problem === undefined) return;
+  const cause = 'another cargo run may have built it, or another task have replaced the files';
+  throw failure(`${problem}; ${cause}: run cargo clean -p ${DRIVER.package}, and this again`);
+}
+
 /** A driver with a stub in it fails only when a sandbox is started. */
-function embeddedStep({ host }: LaunchContext, directory: string): BuiltStep {
+function embeddedStep(directory: string, wanted: Readonly<Record<string, string>>): BuiltStep {
   return {
     name: 'embedded',
     title: 'runtime and supervisor in the driver',
     lines: [`# verifies that the driver has what is in ${directory} in it`],
     run: async (build) => {
-      const driver = driverPath(build);
-      const absent = notEmbedded(driver, directory, vmPlatformOf(host));
-      if (absent.length === 0) return;
-      throw failure(
-        `${driver} does not have ${absent.join(', ')} of ${directory} in it; another cargo run may have built it ` +
-          `without them: run cargo clean -p ${DRIVER.package}, and this again`,
-      );
+      verifyEmbedded(driverPath(build), directory, wanted);
     },
   };
 }

@@ -138,6 +138,12 @@ export function partsOf(
   };
 }
 
+/** What is asked for, by its names for users. */
+export function askedOf({ source, versions }: Pick<RuntimeConfig, 'source' | 'versions'>): Record<string, string> {
+  const programs = { gvproxy: versions.GVPROXY_VERSION, umoci: versions.UMOCI_VERSION };
+  return { release: `${source.repository} ${source.tag}`, ...programs };
+}
+
 function checked(
   env: Environment,
   name: 'GITHUB_REPOSITORY' | 'VM_RUNTIME_RELEASE_TAG',
