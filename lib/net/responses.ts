@@ -94,7 +94,9 @@ export function networkSetback(error: unknown): Setback | undefined {
   const code = chain.map(({ code: one }: NodeJS.ErrnoException) => one).find((one) => typeof one === 'string');
   const refusal = chain.map(({ message }) => /^Proxy response \((\d+)\)/.exec(message)?.[1]).find(Boolean);
   if (refusal !== undefined) {
-    return { reason: `the proxy answered ${statusText(Number(refusal))}`, passes: PASSING.includes(Number(refusal)) };
+    const said =
+      refusal === '407' ? statusText(407) : `HTTP ${refusal}: it does not let this through; ask who keeps it`;
+    return { reason: `the proxy answered ${said}`, passes: PASSING.includes(Number(refusal)) };
   }
   const known = code === undefined ? undefined : NETWORK_REASONS[code];
   if (known !== undefined) return { reason: `${known.reason} (${code})`, passes: known.passes };

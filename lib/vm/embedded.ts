@@ -5,9 +5,8 @@
  * for a file that is missing, and only warns; and whoever may write to the directory may have put other files there.
  */
 
-import { join } from 'node:path';
-import { bytesIn, contentOf } from '../fs/paths.ts';
-import { sha256Of } from './runtime/record.ts';
+import { contentOf } from '../fs/paths.ts';
+import { filesBytes, sha256Of } from './runtime/record.ts';
 
 /** As much of a file as is searched for before all of it is compared: the mark of a zstd file. */
 const LEAD_BYTES = 4;
@@ -22,7 +21,7 @@ export function embeddingProblem(
   wanted: Readonly<Record<string, string>>,
 ): string | undefined {
   const files = Object.entries(wanted).map(([name, sha256]) => {
-    const content = bytesIn(join(directory, name)) ?? Buffer.alloc(0);
+    const content = filesBytes(directory, name) ?? Buffer.alloc(0);
     return { name, content, isSame: sha256Of(content) === sha256 };
   });
   const replaced = files.filter(({ isSame }) => !isSame).map(({ name }) => name);

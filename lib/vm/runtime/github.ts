@@ -28,7 +28,7 @@ const ATTESTATION_MS = 60_000;
 const ABSENT = /release not found|no assets match/i;
 /** What `gh` says when it cannot look an attestation up, rather than that one is missing or wrong. */
 const UNCHECKED =
-  /unknown command|dial tcp|no such host|timeout|deadline|connect|\bEOF\b|\b(?:Get|Post) "|tls:|x509:|TUF|HTTP (?:40[378]|429|5\d\d)|permission denied|read-only|no space/i;
+  /unknown command|dial tcp|no such host|timeout|deadline|connect|\bEOF\b|\b(?:Get|Post) "|tls:|x509:|\bTUF\b|HTTP (?:40[378]|429|5\d\d)|permission denied|read-only|no space/i;
 const SIGNED_OUT = /gh auth login|not logged in|HTTP 401|GH_TOKEN/i;
 
 /** What the release's API states of a file: its SHA-256, or why there is none. */

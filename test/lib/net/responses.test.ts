@@ -76,6 +76,8 @@ test('errors of the network are told from others', () => {
   expect(networkSetback(caused(new Error('Proxy response (407) !== 200 when HTTP Tunneling')))?.reason).toContain(
     '407',
   );
+  const refused = networkSetback(caused(new Error('Proxy response (403) !== 200 when HTTP Tunneling')));
+  expect(refused?.reason).toBe('the proxy answered HTTP 403: it does not let this through; ask who keeps it');
   const leaf = coded('UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'unable to verify the first certificate');
   expect(networkSetback(caused(leaf))?.reason).toContain('NODE_EXTRA_CA_CERTS');
   expect(networkSetback(caused(new Error('redirect count exceeded')))).toMatchObject({ passes: false });
