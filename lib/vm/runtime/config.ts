@@ -140,8 +140,8 @@ export function partsOf(
 
 /** What is asked for, by its names for users. */
 export function askedOf({ source, versions }: Pick<RuntimeConfig, 'source' | 'versions'>): Record<string, string> {
-  const programs = { gvproxy: versions.GVPROXY_VERSION, umoci: versions.UMOCI_VERSION };
-  return { release: `${source.repository} ${source.tag}`, ...programs };
+  const { GVPROXY_VERSION: gvproxy, UMOCI_VERSION: umoci } = versions;
+  return { release: `${source.repository} ${source.tag}`, gvproxy, umoci };
 }
 
 function checked(

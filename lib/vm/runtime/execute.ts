@@ -37,6 +37,8 @@ import { removeDownloads } from './scratch.ts';
 import { downloadsOf, recoverRuntime, runtimeLock, runtimePlaces, type Staged, stageRuntime } from './stage.ts';
 import { remember, trustProblem } from './trust.ts';
 
+type How = Pick<StagingRecord, 'verified' | 'unverified'>;
+
 /** Everything that is staged, and what is recorded of it. */
 interface Ready extends Collected {
   readonly record: Omit<StagingRecord, 'platform' | 'files'>;
@@ -170,10 +172,9 @@ async function fromArchive({ terminal }: RunnerContext, supply: Supply, path: st
   const collected = await readRuntimeArchive(path, content, config.platform);
   const added = await addProgram(collected.contents, 'umoci', supply);
   const recorded = releases.recordedAs(config.runtime, archive);
-  const verified =
-    recorded === undefined
-      ? ({ unverified: 'an archive that the user named' } as const)
-      : { verified: 'the recorded SHA-256' };
+  const verified: How = recorded
+    ? { verified: 'the recorded SHA-256' }
+    : { unverified: 'an archive that the user named' };
   return { ...collected, record: { sources: { ...recorded, ...added }, ...verified } };
 }
 
@@ -192,9 +193,9 @@ async function fromBuild(
   const [build, custom] = directories;
   const facts = await readBuildFacts(ctx, build, custom, libraries.krun);
   const provenance = provenanceText(settings, platform, versions, facts);
-  const verified = isVouchedBuild(ctx, libraries, contents)
-    ? { verified: `the libraries are of ${dirname(libraries.krun)}, the programs have the recorded SHA-256` }
-    : ({ unverified: 'a local build that nothing vouches for' } as const);
+  const how = `the libraries are of ${dirname(libraries.krun)}, the programs have the recorded SHA-256`;
+  const isVouched = isVouchedBuild(ctx, libraries, contents);
+  const verified: How = isVouched ? { verified: how } : { unverified: 'a local build that nothing vouches for' };
   const { gvproxy = '', umoci = '' } = askedOf(supply.config);
   return { contents, provenance, record: { sources, ...verified, asked: { gvproxy, umoci } } };
 }

@@ -31,6 +31,8 @@ const UNCHECKED =
   /unknown command|dial tcp|no such host|timeout|deadline|connect|\bEOF\b|\b(?:Get|Post) "|tls:|x509:|\bTUF\b|HTTP (?:40[378]|429|5\d\d)|permission denied|read-only|no space/i;
 const SIGNED_OUT = /gh auth login|not logged in|HTTP 401|GH_TOKEN/i;
 
+type ProbeOptions = Parameters<RunnerContext['runner']['probe']>[2];
+
 /** What the release's API states of a file: its SHA-256, or why there is none. */
 export type Statement =
   | { readonly sha256: string }
@@ -68,27 +70,22 @@ export class GitHubCli {
     terminal.say(`downloading ${name} of ${repository} ${tag} with gh`);
     const progress = new Progress(terminal, what);
     const stall = new AbortController();
-    let last = { received: 0, at: performance.now() };
-    const watch = setInterval(
-      () => {
-        const [received, now] = [size(), performance.now()];
-        if (received !== last.received) last = { received, at: now };
-        else if (now - last.at >= stallMs) stall.abort();
-        progress.update(received, undefined);
-      },
-      Math.min(WATCH_MS, stallMs),
-    );
+    let [received, since] = [0, performance.now()];
+    const watch = setInterval(() => {
+      if (size() !== received) [received, since] = [size(), performance.now()];
+      else if (performance.now() - since >= stallMs) stall.abort();
+      progress.update(received, undefined);
+    }, WATCH_MS);
     // gh would write through whatever has the name.
     asOwner(directory, () => rmSync(join(directory, name), { force: true, recursive: true }));
     const args = ['release', 'download', tag, '--repo', repository, '--pattern', name, '--dir', directory];
-    const probed = await this.#probe(args, DOWNLOAD_MS, stall.signal).finally(() => clearInterval(watch));
-    const result = stall.signal.aborted
-      ? ({ ok: false, reason: `no byte came for ${seconds(stallMs)}` } as const)
-      : probed;
+    const unless = stall.signal;
+    const result = await this.#probe(args, DOWNLOAD_MS, { unless }).finally(() => clearInterval(watch));
     if (result.ok) return { path: join(directory, name) };
     if (ABSENT.test(result.reason)) return 'absent';
     this.#isUsable = false;
-    const why = SIGNED_OUT.test(result.reason) ? 'is not signed in' : `fails: ${oneLine(result.reason)}`;
+    const reason = unless.aborted ? `no byte came for ${seconds(stallMs)}` : oneLine(result.reason);
+    const why = SIGNED_OUT.test(reason) ? 'is not signed in' : `fails: ${reason}`;
     terminal.say(`gh ${why}; going on without it`);
     return 'failed';
   }
@@ -106,13 +103,13 @@ export class GitHubCli {
     throw failure(`${what} is refused: gh attestation verify does not accept it: ${reason}`);
   }
 
-  #probe(args: readonly string[], timeoutMs: number, unless?: AbortSignal): Promise<ProbeResult> {
+  #probe(args: readonly string[], timeoutMs: number, options: ProbeOptions = {}): Promise<ProbeResult> {
     const command = cmd({
       cwd: '/',
       asInvoker: true,
       env: { GH_PROMPT_DISABLED: '1', GH_HOST: 'github.com' },
     })`gh ${args}`;
-    return this.#ctx.runner.probe(command, timeoutMs, unless === undefined ? {} : { unless });
+    return this.#ctx.runner.probe(command, timeoutMs, options);
   }
 }
 
