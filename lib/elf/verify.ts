@@ -63,7 +63,11 @@ export function inspectExecutable(binary: Inspected, { machine }: Machine = {}):
 
 /** Is it a complete shared library? */
 export function inspectLibrary(binary: Inspected, { machine }: Machine = {}): Verdict {
-  return inspect(binary, (file) => libraryReasons(file, machine));
+  return inspect(binary, (file) => {
+    const [reasons, kind] = [programReasons(file, machine), kindOf(file)];
+    if (reasons.length > 0 || kind === 'shared-library') return reasons;
+    return [`is a program (${kind}), wanted a shared library (ET_DYN); name the library`];
+  });
 }
 
 function inspect(binary: Inspected, reasonsAgainst: (file: ElfFile) => string[]): Verdict {
@@ -112,14 +116,6 @@ export function executableReasons(file: ElfFile, machine: Arch | undefined): str
     );
   }
   return reasons;
-}
-
-/** The reasons against a shared library. */
-function libraryReasons(file: ElfFile, machine: Arch | undefined): string[] {
-  const reasons = programReasons(file, machine);
-  const kind = kindOf(file);
-  if (reasons.length > 0 || kind === 'shared-library') return reasons;
-  return [`is a program (${kind}), wanted a shared library (ET_DYN); name the library`];
 }
 
 /** The reasons against a static executable. */

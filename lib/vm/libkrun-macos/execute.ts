@@ -8,16 +8,14 @@ import type { RunnerContext } from '../../build-env.ts';
 import { findCheckout } from '../../checkout.ts';
 import { failure, usageError } from '../../errors.ts';
 import { copyWhole } from '../../fs/atomic-write.ts';
-import { whileLocked } from '../../fs/lock.ts';
 import { asOwner, makeDirectory } from '../../fs/ownership.ts';
 import { namesIn } from '../../fs/paths.ts';
 import { verifyPlaces } from '../../fs/writable-places.ts';
 import { cmd } from '../../process/command.ts';
 import { findProgram, requireProgram } from '../../process/which.ts';
-import { makeBuildDirectory, writeBuildRecord } from '../libkrun/build-record.ts';
+import { whileBuilding, writeBuildRecord } from '../libkrun/build-record.ts';
 import { type BuildHost, thisBuildHost } from '../libkrun/config.ts';
-import { endLeftovers } from '../libkrun/leftovers.ts';
-import { buildLock, libkrunPlaces, OWN_FILES } from '../libkrun/plan.ts';
+import { libkrunPlaces, OWN_FILES } from '../libkrun/plan.ts';
 import { changesIn, checkOut } from '../libkrun/sources.ts';
 import { refuseTargets } from '../libkrun/tools.ts';
 import { EMBEDDED_ABI, type MacosConfig, resolveMacosConfig } from './config.ts';
@@ -105,12 +103,7 @@ async function macosFacts({ env, runner }: RunnerContext, root: string): Promise
  */
 export async function executeMacos(ctx: RunnerContext, plan: MacosPlan): Promise<string> {
   const { directory } = plan.config;
-  makeBuildDirectory(ctx, directory);
-  const path = buildLock(directory);
-  const remedy = 'set OPENSHELL_ROOT to a checkout on another file system';
-  const lock = { path, remedy, task: 'build libkrun', other: 'another build of libkrun in this checkout' };
-  return whileLocked(ctx, lock, async () => {
-    await endLeftovers(ctx.terminal, directory);
+  return whileBuilding(ctx, directory, async () => {
     await ctx.terminal.section('libkrunfw', () => compileFirmware(ctx, plan));
     const commit = await ctx.terminal.section('libkrun sources', () => checkOut(ctx, plan.config.library, directory));
     await ctx.terminal.section('libkrun', () => buildLibrary(ctx, plan));

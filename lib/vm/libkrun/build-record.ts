@@ -7,23 +7,37 @@
 
 import { existsSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import type { RunnerContext } from '../../build-env.ts';
 import type { TaskContext } from '../../cli/task.ts';
 import { writeWhole } from '../../fs/atomic-write.ts';
+import { whileLocked } from '../../fs/lock.ts';
 import { makeDirectory } from '../../fs/ownership.ts';
 import { isTable, parseTable } from '../../fs/parse-json.ts';
 import { textIn } from '../../fs/paths.ts';
 import type { BuiltLibraries } from '../runtime/collect.ts';
 import { digestsOf, sha256Of } from '../runtime/record.ts';
 import { isRemembered, remember } from '../runtime/trust.ts';
-import { OWN_FILES } from './plan.ts';
+import { endLeftovers } from './leftovers.ts';
+import { buildLock, OWN_FILES } from './plan.ts';
 
 type Context = Pick<TaskContext, 'env' | 'terminal'>;
 
-/** Creates the build directory, and remembers one that is new: another one at its path is told from it. */
-export function makeBuildDirectory(ctx: Context, directory: string): void {
-  if (existsSync(directory)) return;
-  makeDirectory(directory);
-  remember(ctx, directory, identityOf(directory));
+/**
+ * Runs a build, one at a time in a directory, when what a killed one has left there has ended. A new directory is
+ * created, and remembered: another one at its path is told from it.
+ * @throws failure where the directory cannot be created or locked, or something there does not end
+ */
+export function whileBuilding<T>(ctx: RunnerContext, directory: string, build: () => Promise<T>): Promise<T> {
+  if (!existsSync(directory)) {
+    makeDirectory(directory);
+    remember(ctx, directory, identityOf(directory));
+  }
+  const remedy = 'set OPENSHELL_ROOT to a checkout on another file system';
+  const other = 'another build of libkrun in this checkout';
+  return whileLocked(ctx, { path: buildLock(directory), remedy, task: 'build libkrun', other }, async () => {
+    await endLeftovers(ctx.terminal, directory);
+    return build();
+  });
 }
 
 function identityOf(directory: string): string {

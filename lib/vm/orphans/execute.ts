@@ -91,7 +91,9 @@ async function prepareOrphans(ctx: RunnerContext, config: OrphansConfig): Promis
   const gateway = join(directory, COMPONENTS.gateway.binary);
   const programs = { gateway, driverDirectory: directory };
   if ([gateway, join(directory, DRIVER.binary)].every(isExecutable)) {
-    sayExisting(ctx, config, programs, wanted);
+    sayExisting(ctx, programs);
+    const problem = embeddingProblem(join(directory, DRIVER.binary), runtime, wanted);
+    if (problem !== undefined) ctx.terminal.warn(problem);
     return { config, programs, wanted, build: undefined };
   }
   const toolchain = await findToolchain(ctx, root, false);
@@ -108,17 +110,10 @@ async function outputDirectory({ runner }: RunnerContext, { root, targetDirector
 }
 
 /** What is there is tested as it is. */
-function sayExisting(
-  { terminal }: RunnerContext,
-  { runtime }: OrphansConfig,
-  { driverDirectory, gateway }: Programs,
-  wanted: PreparedOrphans['wanted'],
-): void {
+function sayExisting({ terminal }: RunnerContext, { driverDirectory, gateway }: Programs): void {
   const driver = join(driverDirectory, DRIVER.binary);
   const dates = [gateway, driver].map((path) => `${path} of ${dayOf(statSync(path).mtime)}`);
   terminal.say(`testing ${dates.join(' and ')}; remove them to have them built`);
-  const problem = embeddingProblem(driver, runtime, wanted);
-  if (problem !== undefined) terminal.warn(problem);
 }
 
 /** @throws failure where cargo leaves no program */

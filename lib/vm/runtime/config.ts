@@ -138,12 +138,6 @@ export function partsOf(
   };
 }
 
-/** What is asked for, by its names for users. */
-export function askedOf({ source, versions }: Pick<RuntimeConfig, 'source' | 'versions'>): Record<string, string> {
-  const { GVPROXY_VERSION: gvproxy, UMOCI_VERSION: umoci } = versions;
-  return { release: `${source.repository} ${source.tag}`, gvproxy, umoci };
-}
-
 function checked(
   env: Environment,
   name: 'GITHUB_REPOSITORY' | 'VM_RUNTIME_RELEASE_TAG',

@@ -20,13 +20,7 @@ import {
   readRuntimeArchive,
   stagedProgram,
 } from './collect.ts';
-import {
-  askedOf,
-  type RuntimeConfig,
-  resolveCompressSource,
-  resolveProvenance,
-  resolveRuntimeConfig,
-} from './config.ts';
+import { type RuntimeConfig, resolveCompressSource, resolveProvenance, resolveRuntimeConfig } from './config.ts';
 import { releasePath } from './pins.ts';
 import { planCompression, planDownload, type RuntimePlan, type RuntimeSource, setupDefects } from './plan.ts';
 import { otherVersions, provenanceText, readBuildFacts } from './provenance.ts';
@@ -35,7 +29,7 @@ import { Releases } from './releases.ts';
 import { presentLine, reasonText, runtimeLines, sourceWarnings, stagedLines } from './report.ts';
 import { removeDownloads } from './scratch.ts';
 import { downloadsOf, recoverRuntime, runtimeLock, runtimePlaces, type Staged, stageRuntime } from './stage.ts';
-import { remember, trustProblem } from './trust.ts';
+import { askedOf, remember, trustProblem } from './trust.ts';
 
 type How = Pick<StagingRecord, 'verified' | 'unverified'>;
 

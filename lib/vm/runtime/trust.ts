@@ -13,7 +13,7 @@ import { describeError } from '../../errors.ts';
 import { isFile, writeWhole } from '../../fs/atomic-write.ts';
 import { invokerOf } from '../../fs/ownership.ts';
 import { type RuntimeDefect, runtimeFiles } from '../runtime-files.ts';
-import { askedOf, type RuntimeConfig } from './config.ts';
+import type { RuntimeConfig } from './config.ts';
 import { readPins } from './pins.ts';
 import { digestsOf, parseRecord, RECORD_FILE, recordTextIn, type StagingRecord, sha256Of } from './record.ts';
 
@@ -87,6 +87,12 @@ export function trustDefects(ctx: Pick<Context, 'env'>, config: RuntimeConfig): 
   const found = voucherOf(ctx, config);
   const reason = 'problem' in found ? found.problem : otherRelease(found.record, config);
   return reason === undefined ? [] : [{ name: RECORD_FILE, reason }];
+}
+
+/** What is asked for, by its names for users. */
+export function askedOf({ source, versions }: RuntimeConfig): Record<string, string> {
+  const { GVPROXY_VERSION: gvproxy, UMOCI_VERSION: umoci } = versions;
+  return { release: `${source.repository} ${source.tag}`, gvproxy, umoci };
 }
 
 function otherRelease({ asked = {} }: StagingRecord, config: RuntimeConfig): string | undefined {
