@@ -48,7 +48,6 @@ const BASE = {
 function gitIn({ directory }: Source) {
   // On Windows' side of a machine users have git change line ends, which no Makefile survives.
   const place = [`--git-dir=${join(directory, '.git')}`, `--work-tree=${directory}`];
-  // A repository that was there may name programs in its configuration, which git would run.
   const settings = ['core.autocrlf=false', 'core.fsmonitor=false', 'core.hooksPath=/dev/null'];
   const git = ['git', ...settings.flatMap((setting) => ['-c', setting]), ...place];
   const base = { ...BASE, ...markerOf(dirname(directory)) };
@@ -101,6 +100,7 @@ export async function checkOut(ctx: RunnerContext, source: Source, cwd: string):
   if (isThere && statSync(repository, { throwIfNoEntry: false })?.isDirectory() !== true) {
     throw failure(`${directory} is there and is not a git repository of its own; remove it`);
   }
+  if (isThere) forgetSettings(repository);
   const step = textIn(join(repository, OWN.step));
   if (step !== undefined) for (const lock of locksIn(repository)) asOwner(repository, () => rmSync(lock));
   const isHalf = step !== undefined && step !== 'fetch';
@@ -118,6 +118,12 @@ export async function checkOut(ctx: RunnerContext, source: Source, cwd: string):
   }
   terminal.say(`${source.name} is at ${head} already`);
   return head;
+}
+
+/** What a repository that was there may name: programs that git would run, and other servers. */
+function forgetSettings(repository: string): void {
+  writeWhole(join(repository, 'config'), '[core]\n\trepositoryformatversion = 0\n\tbare = false\n', 0o644);
+  asOwner(repository, () => rmSync(join(repository, 'info/attributes'), { force: true }));
 }
 
 /** Git's locks. One that is killed leaves them, and every later one fails at them, but for those of its housekeeping. */

@@ -191,14 +191,19 @@ describe('building libkrun', { ...libkrunTools.options, timeout: 60_000 }, () =>
   test.each([
     ['skip-worktree', ['update-index', '--skip-worktree', 'Cargo.toml']],
     ['assume-unchanged', ['update-index', '--assume-unchanged', 'Cargo.toml']],
-    ['a filter', ['config', 'filter.x.clean', 'cat']],
+    ['a filter', ['config', 'filter.x.clean', 'git show HEAD:%f']],
   ])('VT-23: what git does not show is seen (%s), and no program of the repository is run', async (_, args) => {
     const checkout = new FakeLibkrun();
     await built(checkout);
     const [path, log, program] = ['libkrun/Cargo.toml', 'log', 'program'].map((name) => join(checkout.out, name));
     checkout.readGit('libkrun', ...args);
     writeFileSync(program as string, `#!/bin/sh\necho run >>${log}\n`, { mode: 0o755 });
-    checkout.readGit('libkrun', 'config', 'core.fsmonitor', program as string);
+    for (const name of ['core.fsmonitor', 'filter.x.smudge', 'core.sshCommand']) {
+      checkout.readGit('libkrun', 'config', name, program as string);
+    }
+    // Another server, for a tag that is fetched anew.
+    checkout.readGit('libkrun', 'config', 'url./nowhere/.insteadOf', 'https://github.com/containers/');
+    writeFileSync(join(checkout.out, 'libkrun/.git/info/attributes'), '* filter=x\n');
     for (const name of ['post-checkout', 'reference-transaction']) {
       symlinkSync(program as string, join(checkout.out, 'libkrun/.git/hooks', name));
     }
