@@ -19,7 +19,7 @@ export interface DotEnv {
   readonly path: string;
   /** The variables that were not set before. */
   readonly names: readonly string[];
-  /** Those that a task under sudo does not take from a file. */
+  /** Those that a task does not take from a file, at all or under sudo. */
   readonly refused: readonly string[];
 }
 
@@ -29,6 +29,10 @@ export interface DotEnv {
  */
 const ENTRY =
   /[ \t]*(?:(?:export )?[A-Za-z_][A-Za-z0-9_.]*[ \t]*=[ \t]*(?:'(?:[^'\r\0]*[^'\\\r\0])?'|"(?:[^"\\$\r\0]|\\n)*"|[^\s'"`$\\#\0]*)(?:[ \t]+#[^\r\n'"]*|[ \t]*)|#.*)?(?:\r?\n|$)/y;
+
+/** Who the user is, whose word is taken, and what is loaded into programs: nothing that a file of a checkout decides. */
+const NEVER =
+  /^(?:SUDO_.*|HOME|GITHUB_REPOSITORY|LD_.*|DYLD_.*|GCONV_PATH|BASH_ENV|ENV|NODE_OPTIONS|GIT_CONFIG.*|GIT_EXEC_PATH)$/;
 
 /** What steers how a program is loaded is root's to set; what the tasks read, and OpenShell's own, is checked by them. */
 const isForRoot = (name: string) => Object.hasOwn(VARIABLES, name) || name.startsWith('OPENSHELL_');
@@ -47,7 +51,7 @@ export function withDotEnv(
   const path = dotEnvPath(env, startDirectory);
   if (path === undefined) return { env };
   const fresh = Object.entries(parseDotEnv(path, textOfFile(path))).filter(([name]) => env[name] === undefined);
-  const taken = isRootForUser ? fresh.filter(([name]) => isForRoot(name)) : fresh;
+  const taken = fresh.filter(([name]) => !NEVER.test(name) && (!isRootForUser || isForRoot(name)));
   if (fresh.length === 0) return { env };
   const names = taken.map(([name]) => name);
   const refused = fresh.map(([name]) => name).filter((name) => !names.includes(name));

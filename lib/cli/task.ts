@@ -119,7 +119,9 @@ async function runBody<D extends Declaration>(
 function sayAdded(terminal: Terminal, { names, path, refused }: DotEnv): void {
   if (names.length > 0) terminal.say(`${oneLine(path)} sets ${names.join(', ')}`);
   if (refused.length === 0) return;
-  terminal.warn(`${oneLine(path)} does not set ${refused.join(', ')} under sudo; set it in the environment`);
+  terminal.warn(
+    `${oneLine(path)} does not set ${refused.join(', ')}, which is not a file's to decide; set it in the environment`,
+  );
 }
 
 /** @throws usageError where it has been removed */

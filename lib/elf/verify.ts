@@ -61,6 +61,15 @@ export function inspectExecutable(binary: Inspected, { machine }: Machine = {}):
   return inspect(binary, (file) => executableReasons(file, machine));
 }
 
+/** Is it a complete shared library? */
+export function inspectLibrary(binary: Inspected, { machine }: Machine = {}): Verdict {
+  return inspect(binary, (file) => {
+    const [reasons, kind] = [programReasons(file, machine), kindOf(file)];
+    if (reasons.length > 0 || kind === 'shared-library') return reasons;
+    return [`is a program (${kind}), wanted a shared library (ET_DYN); name the library`];
+  });
+}
+
 function inspect(binary: Inspected, reasonsAgainst: (file: ElfFile) => string[]): Verdict {
   const name = oneLine(typeof binary === 'string' ? binary : binary.name);
   try {

@@ -7,6 +7,7 @@ import { errnoOf, oneLine } from '../errors.ts';
 
 /** A server that asks for a longer pause is not waited for. */
 const PAUSE_MAX_MS = 120_000;
+const DAY_MS = 86_400_000;
 /** Statuses that pass: time-outs, and servers that are overloaded or being restarted. */
 const PASSING: readonly number[] = [408, 425, 429, 500, 502, 503, 504];
 const RATE_LIMITS: readonly number[] = [403, 429];
@@ -51,7 +52,8 @@ export function setbackOf(status: number, headers: Headers, now: number): Setbac
   }
   const limit = pauseAsked(status, headers, now);
   if (limit !== undefined && limit > PAUSE_MAX_MS) {
-    return { reason: `it wants no request for ${seconds(limit)} (HTTP ${status}); try again then`, passes: false };
+    const wait = limit > DAY_MS ? 'more than a day' : seconds(limit);
+    return { reason: `it wants no request for ${wait} (HTTP ${status})`, passes: false };
   }
   const pause = limit === undefined ? {} : { pauseMs: limit };
   return {
@@ -92,18 +94,23 @@ export function networkSetback(error: unknown): Setback | undefined {
   const code = chain.map(({ code: one }: NodeJS.ErrnoException) => one).find((one) => typeof one === 'string');
   const refusal = chain.map(({ message }) => /^Proxy response \((\d+)\)/.exec(message)?.[1]).find(Boolean);
   if (refusal !== undefined) {
-    return { reason: `the proxy answered ${statusText(Number(refusal))}`, passes: PASSING.includes(Number(refusal)) };
+    const said =
+      refusal === '407' ? statusText(407) : `HTTP ${refusal}: it does not let this through; ask who keeps it`;
+    return { reason: `the proxy answered ${said}`, passes: PASSING.includes(Number(refusal)) };
   }
   const known = code === undefined ? undefined : NETWORK_REASONS[code];
   if (known !== undefined) return { reason: `${known.reason} (${code})`, passes: known.passes };
   const isFetch = chain.some((one) => one instanceof TypeError && /^(fetch failed|terminated)$/.test(one.message));
   if (!isFetch || chain.some((one) => isFileError(one))) return undefined;
-  const said = oneLine(chain.at(-1)?.message ?? 'no reason');
+  const message = chain.at(-1)?.message ?? 'no reason';
+  // Of this answer alone fetch tells nothing (seen on Node 24.21).
+  if (message === '') return { reason: `it answered ${statusText(407)}`, passes: false };
+  const said = oneLine(message);
   const isCertificate = /CERT|SELF_SIGNED|ISSUER|ALTNAME|UNABLE_TO_VERIFY/.test(code ?? '');
   const hint = isCertificate ? '; where a proxy reads along, name its certificate in NODE_EXTRA_CA_CERTS' : '';
   return {
     reason: `${said}${code === undefined ? '' : ` (${code})`}${hint}`,
-    passes: !isCertificate && code === undefined && !/redirect/i.test(said),
+    passes: !isCertificate && code === undefined && !/redirect|bad port|scheme/i.test(said),
   };
 }
 

@@ -2,7 +2,7 @@
 
 /** What a VM bundle was asked for: the flag and the environment, checked, as one value. */
 
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { type Environment, readPath, readVariable } from '../cli/env.ts';
 import { shown, usageError } from '../errors.ts';
 import { archOf, type Host } from '../host.ts';
@@ -57,7 +57,8 @@ export function resolveBundleConfig(
  */
 export function runtimeDirectory(env: Environment, root: string, startDirectory: string): string {
   const variable = 'OPENSHELL_VM_RUNTIME_COMPRESSED_DIR';
-  const directory = readPath(env, variable, startDirectory) ?? join(root, 'target/vm-runtime-compressed');
+  // Without a slash at its end, behind which a link is not seen.
+  const directory = resolve(readPath(env, variable, startDirectory) ?? join(root, 'target/vm-runtime-compressed'));
   if (!/[\r\n]/.test(directory)) return directory;
   throw usageError(
     `the directory of the VM runtime is ${shown(directory)}, and cargo cannot be told a path with a line break; ` +

@@ -7,15 +7,15 @@
  */
 
 import { join } from 'node:path';
-import { MACHINE_NAMES, machineName } from '../elf/format.ts';
-import { inspectExecutable } from '../elf/verify.ts';
+import { inspectExecutable, inspectLibrary } from '../elf/verify.ts';
 import { shown, usageError } from '../errors.ts';
 import { asOwner } from '../fs/ownership.ts';
 import { parseTable } from '../fs/parse-json.ts';
 import { textIn } from '../fs/paths.ts';
+import { machODefect } from '../gateway/drivers/mach-o.ts';
 import type { Arch, Host } from '../host.ts';
 import { readContent, ZstdError } from '../zstd/decompress.ts';
-import { compareWithRecord, RECORD_FILE, readRecord } from './runtime/record.ts';
+import { filesBytes, RECORD_FILE, readRecord, sha256Of } from './runtime/record.ts';
 
 /** The guest's supervisor, which the bundle task builds; everything else comes from `vm:setup`. */
 export const BUNDLE_FILE = 'openshell-sandbox.zst';
@@ -87,15 +87,15 @@ export interface RuntimeDefect {
 
 /** What is wrong with the runtime in a directory; empty for a complete one. */
 export function runtimeDefects(directory: string, platform: VmPlatform): RuntimeDefect[] {
-  const { changed, same } = compareWithRecord(directory);
-  const isRecorded = readRecord(directory)?.platform === platform;
+  const record = readRecord(directory);
   const defects = runtimeNames(platform).flatMap((raw) => {
     const name = `${raw}.zst`;
+    const wanted = record?.files[name];
+    const isSame = wanted !== undefined && sha256Of(filesBytes(directory, name) ?? Buffer.alloc(0)) === wanted;
     // What was verified when it was staged is whole, and for that platform.
-    if (isRecorded && same.includes(name)) return [];
-    const reason =
-      fileDefect(join(directory, name), platform, raw) ??
-      (changed.includes(name) ? `other content than ${RECORD_FILE} says was verified` : undefined);
+    if (isSame && record?.platform === platform) return [];
+    const other = wanted === undefined || isSame ? undefined : `other content than ${RECORD_FILE} says was verified`;
+    const reason = fileDefect(join(directory, name), platform, raw) ?? other;
     return reason === undefined ? [] : [{ name, reason }];
   });
   const built = provenanceOf(directory)?.platform;
@@ -116,8 +116,7 @@ export function defectsText(defects: readonly RuntimeDefect[]): string {
 
 function fileDefect(path: string, platform: VmPlatform, raw: string): string | undefined {
   try {
-    const content = readContent(path);
-    return content.length === 0 ? 'no content' : machineDefect(content, platform, raw);
+    return partDefect(readContent(path), platform, raw);
   } catch (error) {
     if (error instanceof ZstdError) return error.message;
     throw error;
@@ -130,43 +129,14 @@ export function provenanceOf(directory: string): Readonly<Record<string, unknown
   return parseTable(asOwner(path, () => textIn(path)) ?? '');
 }
 
-const ELF = '\x7fELF';
-const MACH_O_64 = 0xfeedfacf;
-
-/** For what other machine a file is, in a few words; `undefined` for one of the platform, and for what is neither. */
-export function machineDefect(content: Buffer, platform: VmPlatform, raw: string): string | undefined {
-  const { arch, os } = PLATFORMS[platform];
-  const wanted = raw === GUEST_PROGRAM ? 'linux' : os;
-  if (content.length < 20) return undefined;
-  if (content.toString('latin1', 0, 4) === ELF) {
-    const machine = machineName(content.readUInt16LE(18));
-    return wanted === 'linux' && machine === MACHINE_NAMES[arch] ? undefined : `for Linux on ${machine}`;
-  }
-  return content.readUInt32LE(0) === MACH_O_64 && wanted !== 'darwin' ? 'for macOS' : undefined;
-}
-
-const MACH_O_FAT = 0xcafebabe;
-const FAT_ARCHES_MAX = 16;
-const HEAD_BYTES = 64;
-
-/** Why a content is no whole program of a platform, in a few words. */
-export function programDefect(content: Buffer, platform: VmPlatform, raw: string): string | undefined {
-  const { arch, os } = PLATFORMS[platform];
-  if (content.length < HEAD_BYTES) return `${content.length} bytes`;
-  if (raw === GUEST_PROGRAM || os === 'linux') {
-    const verdict = inspectExecutable({ name: raw, content }, { machine: arch });
-    return verdict.ok ? undefined : `no program for Linux on ${arch} (${verdict.reasons.join('; ')})`;
-  }
-  if (content.readUInt32LE(0) === MACH_O_64) return undefined;
-  return content.readUInt32BE(0) === MACH_O_FAT ? cutOff(content) : 'no program for macOS';
-}
-
-/** A universal program lists its parts by their places (mach-o/fat.h). */
-function cutOff(content: Buffer): string | undefined {
-  const count = Math.min(content.readUInt32BE(4), FAT_ARCHES_MAX);
-  const ends = Array.from({ length: count }, (_, index) => {
-    const at = 8 + 20 * index;
-    return at + 20 > content.length ? Infinity : content.readUInt32BE(at + 8) + content.readUInt32BE(at + 12);
-  });
-  return count === 0 || ends.some((end) => end > content.length) ? 'cut off' : undefined;
+/** Why a content is not the whole program or library that a platform has by this name, in a few words. */
+export function partDefect(content: Buffer, platform: VmPlatform, raw: string): string | undefined {
+  const { arch, krun, krunfw, os } = PLATFORMS[platform];
+  if (content.length === 0) return 'no content';
+  const isLibrary = raw === krun || raw === krunfw;
+  if (raw !== GUEST_PROGRAM && os === 'darwin') return machODefect(content, arch, isLibrary);
+  const inspect = isLibrary ? inspectLibrary : inspectExecutable;
+  const verdict = inspect({ name: raw, content }, { machine: arch });
+  if (verdict.ok) return undefined;
+  return `no ${isLibrary ? 'library' : 'program'} for Linux on ${arch} (${verdict.reasons.join('; ')})`;
 }

@@ -27,6 +27,7 @@ import { inspectGlibc } from '../../lib/elf/verify.ts';
 import { PRODUCT } from '../../lib/product.ts';
 import { buildElf } from '../support/elf-builder.ts';
 import { SUITE_ROOT } from '../support/run-task.ts';
+import { runtimePart } from '../support/runtime-parts.ts';
 import { type BenchCase, FILES } from './cases.ts';
 import type { Contestant } from './measure.ts';
 
@@ -186,7 +187,7 @@ export class Place {
     mkdirSync(directory, { recursive: true });
     const supervisor = readFileSync(join(this.root, 'binaries', 'x86_64'));
     for (const name of ['libkrun.so', 'libkrunfw.so.5', 'gvproxy', 'umoci', 'openshell-sandbox']) {
-      const content = name === 'openshell-sandbox' ? supervisor : Buffer.from(name);
+      const content = name === 'openshell-sandbox' ? supervisor : runtimePart('linux-x86_64', name, name);
       writeFileSync(join(directory, `${name}.zst`), zstdCompressSync(content));
     }
   }

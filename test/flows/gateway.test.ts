@@ -21,12 +21,15 @@ import { zstdCompressSync } from 'node:zlib';
 import { parse, stringify } from 'smol-toml';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { inspectStatic } from '../../lib/elf/verify.ts';
+import { thisHost } from '../../lib/host.ts';
+import { runtimeNames, vmPlatformOf } from '../../lib/vm/runtime-files.ts';
 import { freePort } from '../support/free-port.ts';
 import { makeMiniature } from '../support/miniature.ts';
 import { processesWith } from '../support/processes.ts';
 import { requireTools } from '../support/real-tools.ts';
 import { runTaskFile } from '../support/run-task.ts';
 import { type RunningLaunch, startLaunch } from '../support/running-launch.ts';
+import { runtimePart } from '../support/runtime-parts.ts';
 import {
   type Dockerd,
   makePodmanHome,
@@ -262,8 +265,9 @@ describe('real gateways', tools.options, () => {
 
 function addRuntime(at: string): void {
   mkdirSync(at, { recursive: true });
-  for (const name of ['libkrun.so.zst', 'libkrunfw.so.5.zst', 'gvproxy.zst', 'umoci.zst']) {
-    writeFileSync(join(at, name), zstdCompressSync(Buffer.from(name)));
+  const platform = vmPlatformOf(thisHost());
+  for (const name of runtimeNames(platform)) {
+    writeFileSync(join(at, `${name}.zst`), zstdCompressSync(runtimePart(platform, name, name)));
   }
 }
 

@@ -21,6 +21,7 @@ import { readContent } from '../../lib/zstd/decompress.ts';
 import { buildElf } from '../support/elf-builder.ts';
 import { FakeRuntime, PATHS } from '../support/fake-runtime.ts';
 import { type Fault, sha256, status } from '../support/release-server.ts';
+import { runtimePart, textOfPart } from '../support/runtime-parts.ts';
 
 const ARCHIVE = PATHS.runtime('linux-x86_64');
 const GVPROXY = PATHS.gvproxy('linux-amd64');
@@ -32,7 +33,7 @@ const OFFLINE = { HTTPS_PROXY: 'http://127.0.0.1:1' };
 /** Ends a run that waits for ever. */
 const LIMITED = { onStart: (child: ChildProcess) => setTimeout(() => child.kill('SIGKILL'), 20_000).unref() };
 
-const staged = ({ directory }: FakeRuntime, name: string) => readContent(join(directory, `${name}.zst`)).toString();
+const staged = ({ directory }: FakeRuntime, name: string) => textOfPart(readContent(join(directory, `${name}.zst`)));
 
 /** Puts a program of somebody else there, with a record and a provenance that vouch for it. */
 function forge({ directory }: FakeRuntime): void {
@@ -66,7 +67,7 @@ describe('VT-1: a forged record', () => {
     expect(result, result.stderr).toMatchObject({ status: 0 });
     expect(result.stderr).toContain('.verified.json (no run of this user has written it, so nothing vouches');
     expect([staged(fake, 'gvproxy'), staged(fake, 'umoci')]).toEqual([
-      fake.contents.get('gvproxy')?.toString(),
+      textOfPart(fake.contents.get('gvproxy') as Buffer),
       'umoci of its release',
     ]);
     expect((await fake.run('vm-setup')).stderr).toMatch(/^nothing to do: .*; verified: the recorded SHA-256/m);
@@ -90,10 +91,10 @@ describe('VT-1: a forged record', () => {
     const fake = await FakeRuntime.start();
     writeFileSync(join(fake.root, '.env'), 'GITHUB_REPOSITORY=evil/OpenShell\n');
     const result = await fake.run('vm-setup', [], OFFLINE);
-    expect([result.status, result.stderr]).toEqual([
-      2,
-      expect.stringMatching(/^error: GITHUB_REPOSITORY is 'evil\/OpenShell' by \S+\.env, and a file of the checkout/m),
-    ]);
+    expect(result.stderr).toMatch(
+      /^warning: \S+\.env does not set GITHUB_REPOSITORY, which is not a file's to decide; /m,
+    );
+    expect(result.stderr).toMatch(/; verified: the recorded SHA-256 \(NVIDIA\/OpenShell /);
     rmSync(join(fake.root, '.env'));
     const own = await fake.run('vm-setup', ['--dry-run'], { GITHUB_REPOSITORY: 'me/OpenShell' });
     expect(own.stdout).toContain('# warning: the release of me/OpenShell (GITHUB_REPOSITORY) says itself');
@@ -109,7 +110,7 @@ test('VT-2: a digest that is recorded anew counts at once, for a program and for
   const again = await fake.run('compress-vm-runtime');
   expect([again.status, staged(fake, 'gvproxy')]).toEqual([0, 'gvproxy 2']);
   await fake.run('download-kernel-runtime');
-  fake.contents.set('umoci', Buffer.from('umoci 2'));
+  fake.contents.set('umoci', runtimePart('linux-x86_64', 'umoci', 'umoci 2'));
   fake.publish(fake.contents);
   const setup = await fake.run('vm-setup');
   expect([setup.status, setup.stderr]).toEqual([
@@ -149,7 +150,7 @@ describe('VT-4: --output', () => {
       const result = await fake.run('package-vm-runtime', [...PACKAGE, name]);
       expect([result.status, result.stderr]).toEqual([2, expect.stringContaining('which is packed or read; name')]);
     }
-    expect(readFileSync(join(build, 'libkrun.so'), 'utf8')).toBe('krun');
+    expect(textOfPart(readFileSync(join(build, 'libkrun.so')))).toBe('krun');
   });
 });
 
@@ -169,7 +170,7 @@ describe('VT-5, VT-10: --update-pins', () => {
   }
 
   test.each<[string, Fault, RegExp]>([
-    ['nothing', status(200, {}, ''), /what came is 0 bytes/],
+    ['nothing', status(200, {}, ''), /what came is no content/],
     [
       'an error in JSON',
       status(
@@ -257,7 +258,7 @@ test.each(['.verified.json', 'provenance.json', 'umoci.zst'])('VT-9: a FIFO as %
   rmSync(join(fake.directory, name));
   execFileSync('mkfifo', [join(fake.directory, name)]);
   expect(await fake.run('vm-setup', [], {}, LIMITED)).toMatchObject({ status: 0 });
-  expect(staged(fake, 'umoci')).toBe(fake.contents.get('umoci')?.toString());
+  expect(staged(fake, 'umoci')).toBe(textOfPart(fake.contents.get('umoci') as Buffer));
 });
 
 test('VT-9: a record that names a device, and a provenance with a table for a platform', async () => {

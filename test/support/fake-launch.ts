@@ -15,7 +15,7 @@ import { parse } from 'smol-toml';
 import { onTestFinished } from 'vitest';
 import { thisHost } from '../../lib/host.ts';
 import { PRODUCT } from '../../lib/product.ts';
-import { runtimeFiles, vmPlatformOf } from '../../lib/vm/runtime-files.ts';
+import { runtimeNames, vmPlatformOf } from '../../lib/vm/runtime-files.ts';
 import { serveApi } from './fake-api.ts';
 import { addEngine, type FakeEngine } from './fake-engine.ts';
 import { FakeCheckout } from './fake-rust.ts';
@@ -23,6 +23,7 @@ import { bashQuote, type FakeCase } from './fake-tools.ts';
 import { freePort } from './free-port.ts';
 import { processesWith } from './processes.ts';
 import { runTaskFile, SUITE_ROOT, type TaskOptions, type TaskResult } from './run-task.ts';
+import { runtimePart } from './runtime-parts.ts';
 
 const SOURCE = join(import.meta.dirname, 'fake-gateway.c');
 
@@ -160,8 +161,9 @@ export class FakeLaunch extends FakeCheckout {
   addRuntime(without: readonly string[] = []): string {
     const directory = join(this.root, 'target/vm-runtime-compressed');
     mkdirSync(directory, { recursive: true });
-    for (const name of runtimeFiles(vmPlatformOf(thisHost())).filter((one) => !without.includes(one))) {
-      writeFileSync(join(directory, name), zstdCompressSync(Buffer.from(name)));
+    const platform = vmPlatformOf(thisHost());
+    for (const name of runtimeNames(platform).filter((one) => !without.includes(`${one}.zst`))) {
+      writeFileSync(join(directory, `${name}.zst`), zstdCompressSync(runtimePart(platform, name, name)));
     }
     return directory;
   }

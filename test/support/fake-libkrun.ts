@@ -24,14 +24,14 @@ const TAG = 'v1.17.4';
 export const FRAGMENT = 'CONFIG_BRIDGE=y\nCONFIG_NETFILTER=y\nCONFIG_NF_NAT=m\n';
 
 /** As libkrunfw's: a tree with a configuration of its own, the kernel, and what carries it. Programs by their path. */
-const FIRMWARE = {
+const firmware = (library: string) => ({
   Makefile: `KERNEL_VERSION = ${KERNEL_NAME}
 ABI_VERSION = 5
 FULL_VERSION = 5.3.0
 IMAGE = $(KERNEL_VERSION)/arch/$(if $(findstring aarch64,$(shell /bin/uname -m)),arm64/boot/Image,x86/boot/bzImage)
 
 libkrunfw.so.$(FULL_VERSION): kernel.c
-\t/bin/cp kernel.c $@
+\t/bin/cat ${library} kernel.c > $@
 kernel.c: $(IMAGE)
 \tpython3 bin2cbundle.py
 \t/bin/cp $(IMAGE) $@
@@ -55,7 +55,7 @@ olddefconfig:
 [[ $1 == -m && $2 == -O && $KCONFIG_CONFIG == "$4" && -n $ARCH ]] || exit 9
 /bin/cat "$5" >> "$4"
 `,
-} as const;
+});
 
 const LIBRARY = {
   Makefile: 'init/init: init/init.c\n\t/bin/cp $< $@\n',
@@ -98,7 +98,7 @@ export class FakeLibkrun extends FakeCheckout {
     this.setLibkrunCargo();
     mkdirSync(join(this.directory, 'libclang'));
     writeFileSync(join(this.directory, 'libclang/libclang.so'), '');
-    this.commit('libkrunfw', FIRMWARE);
+    this.commit('libkrunfw', firmware(this.#library));
     this.commit('libkrun', LIBRARY);
     this.git('libkrun', 'tag', TAG);
     this.setFragment(FRAGMENT);

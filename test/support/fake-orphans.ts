@@ -11,10 +11,11 @@ import { join } from 'node:path';
 import { zstdCompressSync } from 'node:zlib';
 import { verifyPortFree } from '../../lib/gateway/port.ts';
 import { thisHost } from '../../lib/host.ts';
-import { BUNDLE_FILE, runtimeFiles, vmPlatformOf } from '../../lib/vm/runtime-files.ts';
+import { BUNDLE_FILE, runtimeNames, vmPlatformOf } from '../../lib/vm/runtime-files.ts';
 import { FakeCheckout } from './fake-rust.ts';
 import { freePort } from './free-port.ts';
 import { runTaskFile, type TaskOptions, type TaskResult } from './run-task.ts';
+import { runtimePart } from './runtime-parts.ts';
 
 /** The gateway: `FAKE_GATEWAY` may end it at its start, or keep it from being healthy. */
 const GATEWAY = `#!${process.execPath}
@@ -95,8 +96,12 @@ export class FakeOrphans extends FakeCheckout {
     ] as const) {
       writeFileSync(join(this.debug, path), text, { mode: 0o755 });
     }
-    for (const name of [...runtimeFiles(vmPlatformOf(thisHost())), BUNDLE_FILE]) {
-      writeFileSync(join(this.runtime, name), zstdCompressSync(Buffer.from(name)));
+    const platform = vmPlatformOf(thisHost());
+    const parts = [
+      ...runtimeNames(platform).map((name) => [`${name}.zst`, runtimePart(platform, name, name)] as const),
+    ];
+    for (const [name, part] of [...parts, [BUNDLE_FILE, Buffer.from(BUNDLE_FILE)] as const]) {
+      writeFileSync(join(this.runtime, name), zstdCompressSync(part));
     }
     symlinkSync('/bin/sleep', join(this.tools.bin, 'sleep'));
   }

@@ -12,6 +12,7 @@ import { runtimeNames, type VmPlatform } from '../../lib/vm/runtime-files.ts';
 import { FakeCheckout } from './fake-rust.ts';
 import { ReleaseServer, sha256 } from './release-server.ts';
 import type { TaskOptions, TaskResult } from './run-task.ts';
+import { runtimePart } from './runtime-parts.ts';
 import { SuiteCopy } from './suite-copy.ts';
 
 const PINS = join(import.meta.dirname, '../fixtures/openshell', PRODUCT.vmPins);
@@ -26,11 +27,8 @@ export const PATHS = {
 
 /** The uncompressed files of a runtime; those of each version differ. */
 export function runtimeContents(platform: VmPlatform, version = '1'): Map<string, Buffer> {
-  return new Map(runtimeNames(platform).map((name) => [name, contentOf(name, version)]));
-}
-
-function contentOf(name: string, version: string): Buffer {
-  return Buffer.concat([Buffer.from(`${name} ${version}\n`), randomBytes(20_000)]);
+  const text = (name: string) => Buffer.concat([Buffer.from(`${name} ${version}\n`), randomBytes(20_000)]);
+  return new Map(runtimeNames(platform).map((name) => [name, runtimePart(platform, name, text(name))]));
 }
 
 /** The archive of a release. */
@@ -64,10 +62,14 @@ export class FakeRuntime extends FakeCheckout {
   static async start(name?: string): Promise<FakeRuntime> {
     const fake = new FakeRuntime(await ReleaseServer.start(), name);
     fake.publish(fake.contents);
-    fake.server.add(PATHS.gvproxy('linux-amd64'), 'gvproxy of its release');
-    fake.server.add(PATHS.umoci('linux.amd64'), 'umoci of its release');
-    fake.record(PATHS.gvproxy('linux-amd64'), 'gvproxy of its release');
-    fake.record(PATHS.umoci('linux.amd64'), 'umoci of its release');
+    for (const [name, path] of [
+      ['gvproxy', PATHS.gvproxy('linux-amd64')],
+      ['umoci', PATHS.umoci('linux.amd64')],
+    ] as const) {
+      const program = runtimePart('linux-x86_64', name, `${name} of its release`);
+      fake.server.add(path, program);
+      fake.record(path, program);
+    }
     return fake;
   }
 
@@ -107,7 +109,11 @@ export class FakeRuntime extends FakeCheckout {
   addBuild(files: Readonly<Record<string, string>> = { 'libkrun.so': 'krun', 'libkrunfw.so.5.2.0': 'krunfw' }): string {
     const build = join(this.root, 'target/libkrun-build');
     mkdirSync(build, { recursive: true });
-    for (const [name, content] of Object.entries(files)) writeFileSync(join(build, name), content);
+    for (const [name, content] of Object.entries(files)) {
+      const platform = name.endsWith('.dylib') ? 'darwin-aarch64' : 'linux-x86_64';
+      const isPart = name.startsWith('libkrun') && content !== '';
+      writeFileSync(join(build, name), isPart ? runtimePart(platform, name, content) : content);
+    }
     return build;
   }
 }

@@ -22,7 +22,8 @@ import { verifyEmbedded } from '../../vm/embedded.ts';
 import { executeBundle, prepareBundle } from '../../vm/execute.ts';
 import { bundlePlaces } from '../../vm/plan.ts';
 import { bundleDryRunLines, dayOf } from '../../vm/report.ts';
-import { vmPlatformOf } from '../../vm/runtime-files.ts';
+import { digestsOf } from '../../vm/runtime/record.ts';
+import { BUNDLE_FILE } from '../../vm/runtime-files.ts';
 import type { Config, LaunchContext } from '../config.ts';
 import { MACH_O_HEAD_BYTES, machOArches } from './mach-o.ts';
 import type { BuiltStep, Preparation, Step } from './types.ts';
@@ -102,18 +103,24 @@ async function toBuild(
   tools: KnownTools | undefined,
 ): Promise<DriverSource | undefined> {
   const { directory } = bundle;
-  const runtime = ctx.problems.attempt(() => runtimeStep(ctx, directory));
+  const wanted: Record<string, string> = {};
+  const runtime = ctx.problems.attempt(() => runtimeStep(ctx, directory, wanted));
   if (tools === undefined) return undefined;
   return {
-    before: [...(runtime ?? []), await bundleStep(ctx, bundle, tools)],
+    before: [...(runtime ?? []), await bundleStep(ctx, bundle, tools, wanted)],
     wishes: { others: [DRIVER], env: { OPENSHELL_VM_RUNTIME_COMPRESSED_DIR: directory } },
-    after: [embeddedStep(ctx, directory), ...signStep(ctx)],
+    after: [embeddedStep(directory, wanted), ...signStep(ctx)],
     description: 'built with the gateway',
     directory: (build) => dirname(driverPath(build)),
   };
 }
 
-async function bundleStep(ctx: LaunchContext, config: BundleConfig, tools: KnownTools): Promise<Step> {
+async function bundleStep(
+  ctx: LaunchContext,
+  config: BundleConfig,
+  tools: KnownTools,
+  wanted: Record<string, string>,
+): Promise<Step> {
   const { build, components } = config.stage;
   const own = { ...build, features: featuresFor(tools.features, components) };
   const prepared = await prepareBundle(ctx, { ...config, stage: { ...config.stage, build: own } }, tools);
@@ -122,7 +129,10 @@ async function bundleStep(ctx: LaunchContext, config: BundleConfig, tools: Known
     title: `supervisor for the guest (linux/${prepared.config.artifact.arch})`,
     lines: bundleDryRunLines(ctx.runner, prepared),
     writes: bundlePlaces(prepared),
-    run: () => executeBundle(ctx, prepared),
+    run: async () => {
+      await executeBundle(ctx, prepared);
+      Object.assign(wanted, digestsOf(config.directory, [BUNDLE_FILE]));
+    },
   };
 }
 
@@ -133,13 +143,13 @@ function driverPath({ others }: DevBuild): string {
 }
 
 /** A driver with a stub in it fails only when a sandbox is started. */
-function embeddedStep({ host }: LaunchContext, directory: string): BuiltStep {
+function embeddedStep(directory: string, wanted: Readonly<Record<string, string>>): BuiltStep {
   return {
     name: 'embedded',
     title: 'runtime and supervisor in the driver',
     lines: [`# verifies that the driver has what is in ${directory} in it`],
     run: async (build) => {
-      verifyEmbedded(driverPath(build), directory, vmPlatformOf(host));
+      verifyEmbedded(driverPath(build), directory, wanted);
     },
   };
 }

@@ -9,7 +9,7 @@ import { executeRuntime } from '../../vm/runtime/execute.ts';
 import { planDownload } from '../../vm/runtime/plan.ts';
 import { runtimeLines } from '../../vm/runtime/report.ts';
 import { runtimePlaces } from '../../vm/runtime/stage.ts';
-import { distrustText } from '../../vm/runtime/trust.ts';
+import { judgeRuntime } from '../../vm/runtime/trust.ts';
 import { defectsText, runtimeDefects, vmPlatformOf } from '../../vm/runtime-files.ts';
 import type { LaunchContext } from '../config.ts';
 import type { Step } from './types.ts';
@@ -17,13 +17,20 @@ import type { Step } from './types.ts';
 /**
  * The step that downloads the runtime, as `vm:setup` does; where it is complete, one that warns if nothing vouches for
  * it. A driver that is built with a part missing fails only when a sandbox is started, so nothing is built before.
+ * @param wanted gets the SHA-256 of each file that the driver has to have in it
  * @throws usageError for a machine without a VM driver, a directory that cannot be used, or where the runtime is to be
  *   built, which takes too long for a launch
  */
-export function runtimeStep(ctx: LaunchContext, directory: string): Step[] {
+export function runtimeStep(ctx: LaunchContext, directory: string, wanted: Record<string, string>): Step[] {
   const { env, host, root, startDirectory } = ctx;
-  const defects = runtimeDefects(directory, vmPlatformOf(host));
-  if (defects.length === 0) return distrustStep(ctx, directory);
+  const platform = vmPlatformOf(host);
+  const judge = () => {
+    const { distrust, files } = judgeRuntime(ctx, { directory, platform, release: { pinsPath: PINS_PATH } });
+    Object.assign(wanted, files);
+    return distrust;
+  };
+  const defects = runtimeDefects(directory, platform);
+  if (defects.length === 0) return distrustStep(ctx, judge());
   const title = `VM runtime: ${defectsText(defects)}`;
   if (readVariable(env, 'FROM_SOURCE')) {
     throw usageError(`${title}, and FROM_SOURCE is set; build it first: mise run vm:setup -- --from-source`);
@@ -35,14 +42,16 @@ export function runtimeStep(ctx: LaunchContext, directory: string): Step[] {
       title,
       lines: runtimeLines(plan),
       writes: runtimePlaces(directory),
-      run: () => executeRuntime(ctx, plan),
+      run: async () => {
+        await executeRuntime(ctx, plan);
+        for (const step of distrustStep(ctx, judge())) await step.run();
+      },
     },
   ];
 }
 
 /** A runtime that somebody else has put there is used, and not without a word: it runs outside of any sandbox. */
-function distrustStep(ctx: LaunchContext, directory: string): Step[] {
-  const text = distrustText(ctx, directory, PINS_PATH);
+function distrustStep(ctx: LaunchContext, text: string | undefined): Step[] {
   if (text === undefined) return [];
   return [
     {

@@ -8,16 +8,15 @@ import type { RunnerContext } from '../../build-env.ts';
 import { findCheckout } from '../../checkout.ts';
 import { findOrMark, refuseOrNote } from '../../cli/unknowns.ts';
 import { failure, usageError } from '../../errors.ts';
-import { copyWhole, writeWhole } from '../../fs/atomic-write.ts';
-import { whileLocked } from '../../fs/lock.ts';
+import { copyWhole } from '../../fs/atomic-write.ts';
 import { asOwner, makeDirectory } from '../../fs/ownership.ts';
 import { namesIn } from '../../fs/paths.ts';
 import { verifyPlaces } from '../../fs/writable-places.ts';
 import { cmd } from '../../process/command.ts';
 import { findProgram, requireProgram } from '../../process/which.ts';
+import { whileBuilding, writeBuildRecord } from '../libkrun/build-record.ts';
 import { type BuildHost, thisBuildHost } from '../libkrun/config.ts';
-import { endLeftovers } from '../libkrun/leftovers.ts';
-import { buildLock, libkrunPlaces, OWN_FILES } from '../libkrun/plan.ts';
+import { libkrunPlaces, OWN_FILES } from '../libkrun/plan.ts';
 import { changesIn, checkOut } from '../libkrun/sources.ts';
 import { refuseTargets } from '../libkrun/tools.ts';
 import { EMBEDDED_ABI, type MacosConfig, resolveMacosConfig } from './config.ts';
@@ -110,17 +109,12 @@ async function macosFacts({ env, runner }: RunnerContext, root: string): Promise
  */
 export async function executeMacos(ctx: RunnerContext, plan: MacosPlan): Promise<string> {
   const { directory } = plan.config;
-  makeDirectory(directory);
-  const path = buildLock(directory);
-  const remedy = 'set OPENSHELL_ROOT to a checkout on another file system';
-  const lock = { path, remedy, task: 'build libkrun', other: 'another build of libkrun in this checkout' };
-  return whileLocked(ctx, lock, async () => {
-    await endLeftovers(ctx.terminal, directory);
+  return whileBuilding(ctx, directory, async () => {
     await ctx.terminal.section('libkrunfw', () => compileFirmware(ctx, plan));
     const commit = await ctx.terminal.section('libkrun sources', () => checkOut(ctx, plan.config.library, directory));
     await ctx.terminal.section('libkrun', () => buildLibrary(ctx, plan));
     await ctx.terminal.section('portability', () => makePortable(ctx, plan));
-    putInPlace(plan, commit);
+    putInPlace(ctx, plan, commit);
     return commit;
   });
 }
@@ -137,7 +131,7 @@ async function buildLibrary({ runner }: RunnerContext, plan: MacosPlan): Promise
   await runner.run(clean);
   removeBuilt(built);
   await runner.run(build);
-  if ((await changesIn(runner, config.library, 'Cargo.lock')) !== '') {
+  if ((await changesIn(runner, config.library, 'Cargo.lock')).length > 0) {
     throw failure(
       `the build has changed ${join(config.library.directory, 'Cargo.lock')}: libkrun was built with other crates than ` +
         'its commit names; remove its directory, and set LIBKRUN_REF to a commit with a complete lock file',
@@ -176,7 +170,7 @@ async function makePortable({ runner, terminal }: RunnerContext, plan: MacosPlan
 }
 
 /** Puts everything in place, and removes libraries of other versions. */
-function putInPlace({ config, libraries, work }: MacosPlan, commit: string): void {
+function putInPlace(ctx: RunnerContext, { config, libraries, work }: MacosPlan, commit: string): void {
   const { abi, directory, library } = config;
   const place = (name: string) => join(directory, name);
   asOwner(directory, () => rmSync(place(OWN_FILES.record), { force: true }));
@@ -184,5 +178,5 @@ function putInPlace({ config, libraries, work }: MacosPlan, commit: string): voi
   const stale = namesIn(directory).filter((name) => /^libkrunfw\.\d+\.dylib$/.test(name) && !libraries.includes(name));
   for (const name of stale) asOwner(directory, () => rmSync(place(name), { force: true }));
   const record = { libkrun: { ref: library.ref, commit }, abi, files: libraries };
-  writeWhole(place(OWN_FILES.record), `${JSON.stringify(record, undefined, 2)}\n`, 0o644);
+  writeBuildRecord(ctx, directory, record, libraries);
 }

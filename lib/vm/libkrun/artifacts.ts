@@ -7,14 +7,14 @@
 
 import { rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import type { RunnerContext } from '../../build-env.ts';
 import { artifactsOfCargo } from '../../cargo/messages.ts';
-import { ElfError } from '../../elf/byte-source.ts';
-import { readElf } from '../../elf/read.ts';
-import { programReasons } from '../../elf/verify.ts';
+import { inspectLibrary } from '../../elf/verify.ts';
 import { failure } from '../../errors.ts';
 import { copyWhole, writeWhole } from '../../fs/atomic-write.ts';
 import { asOwner } from '../../fs/ownership.ts';
 import type { Arch } from '../../host.ts';
+import { writeBuildRecord } from './build-record.ts';
 import type { LibkrunConfig, Source } from './config.ts';
 import { type Firmware, librariesIn } from './kernel.ts';
 import { OWN_FILES } from './plan.ts';
@@ -54,13 +54,18 @@ export function builtLibrary({ directory }: Source, arch: Arch, output: string):
   if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) === 0) {
     throw failure(`cargo has ended, and has left no ${path}; look at what it says`);
   }
-  const reasons = inspectLibrary(path, arch);
-  if (reasons.length > 0) throw failure(`cargo has built another library than is wanted: ${reasons.join('; ')}`);
+  const verdict = inspectLibrary(path, { machine: arch });
+  if (!verdict.ok) throw failure(`cargo has built another library than is wanted: ${verdict.reasons.join('; ')}`);
   return path;
 }
 
 /** Puts everything in place, and removes libraries of other versions. */
-export function putInPlace(config: LibkrunConfig, firmware: Firmware, library: Library): BuildRecord {
+export function putInPlace(
+  ctx: RunnerContext,
+  config: LibkrunConfig,
+  firmware: Firmware,
+  library: Library,
+): BuildRecord {
   const { directory } = config;
   const place = (name: string) => join(directory, name);
   const from = (name: string) => join(config.firmware.directory, name);
@@ -78,16 +83,6 @@ export function putInPlace(config: LibkrunConfig, firmware: Firmware, library: L
   copyWhole(library.path, place('libkrun.so'), 0o755);
   const stale = librariesIn(directory).filter((name) => !firmware.libraries.includes(name));
   for (const name of stale) asOwner(directory, () => rmSync(place(name), { force: true }));
-  writeWhole(place(OWN_FILES.record), `${JSON.stringify(record, undefined, 2)}\n`, 0o644);
+  writeBuildRecord(ctx, directory, record, ['libkrun.so', ...firmware.libraries]);
   return record;
-}
-
-/** The reasons against a library for a machine. */
-function inspectLibrary(path: string, arch: Arch): string[] {
-  try {
-    return programReasons(readElf(path), arch).map((reason) => `${path} ${reason}`);
-  } catch (error) {
-    if (!(error instanceof ElfError)) throw error;
-    return [`${path}: ${error.message}`];
-  }
 }

@@ -7,16 +7,14 @@ import { join } from 'node:path';
 import type { RunnerContext } from '../../build-env.ts';
 import { findCheckout } from '../../checkout.ts';
 import { findOrMark } from '../../cli/unknowns.ts';
-import { whileLocked } from '../../fs/lock.ts';
-import { makeDirectory } from '../../fs/ownership.ts';
 import { textIn } from '../../fs/paths.ts';
 import { verifyPlaces } from '../../fs/writable-places.ts';
 import { type BuildRecord, builtLibrary, putInPlace } from './artifacts.ts';
+import { whileBuilding } from './build-record.ts';
 import { type LibkrunConfig, resolveLibkrunConfig, thisBuildHost } from './config.ts';
 import { buildFirmware, librariesIn } from './kernel.ts';
-import { endLeftovers } from './leftovers.ts';
 import { missingPackages } from './packages.ts';
-import { buildLock, hasInitRule, LINUX_FILES, libkrunPlaces, libraryCommands, type PreparedLibkrun } from './plan.ts';
+import { hasInitRule, LINUX_FILES, libkrunPlaces, libraryCommands, type PreparedLibkrun } from './plan.ts';
 import { libkrunDryRunLines, libkrunReportLines } from './report.ts';
 import { checkOut } from './sources.ts';
 import { findTools } from './tools.ts';
@@ -61,18 +59,13 @@ export async function executeLibkrun(ctx: RunnerContext, planned: PreparedLibkru
   const { directory } = config;
   for (const command of planned.installs) await ctx.runner.interactive(command);
   const prepared = { ...planned, tools: planned.tools ?? (await findTools(ctx, config)) };
-  makeDirectory(directory);
-  const path = buildLock(directory);
-  const remedy = 'set OPENSHELL_ROOT to a checkout on another file system';
-  const lock = { path, remedy, task: 'build libkrun', other: 'another build of libkrun in this checkout' };
-  return whileLocked(ctx, lock, async () => {
+  return whileBuilding(ctx, directory, async () => {
     const { firmware, library } = config;
-    await endLeftovers(ctx.terminal, directory);
     const commit = await ctx.terminal.section('libkrunfw sources', () => checkOut(ctx, firmware, directory));
     const built = await ctx.terminal.section('libkrunfw', () => buildFirmware(ctx, prepared, commit));
     const head = await ctx.terminal.section('libkrun sources', () => checkOut(ctx, library, directory));
     const found = await ctx.terminal.section('libkrun', () => buildLibrary(ctx, prepared));
-    return putInPlace(config, built, { commit: head, path: found });
+    return putInPlace(ctx, config, built, { commit: head, path: found });
   });
 }
 

@@ -5,13 +5,14 @@
  * network; a tag or a branch is fetched anew.
  */
 
-import { existsSync, globSync, lstatSync, rmSync, type Stats, statSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { existsSync, globSync, lstatSync, readlinkSync, rmSync, type Stats, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Runner, RunnerContext } from '../../build-env.ts';
 import { failure, InterruptedError, oneLine, TaskError } from '../../errors.ts';
 import { writeWhole } from '../../fs/atomic-write.ts';
 import { asOwner, makeDirectory } from '../../fs/ownership.ts';
-import { ancestorsOf, textIn } from '../../fs/paths.ts';
+import { ancestorsOf, bytesIn, textIn } from '../../fs/paths.ts';
 import { type Command, cmd, shellQuote } from '../../process/command.ts';
 import type { Source } from './config.ts';
 import { markerOf } from './leftovers.ts';
@@ -47,7 +48,8 @@ const BASE = {
 function gitIn({ directory }: Source) {
   // On Windows' side of a machine users have git change line ends, which no Makefile survives.
   const place = [`--git-dir=${join(directory, '.git')}`, `--work-tree=${directory}`];
-  const git = ['git', '-c', 'core.autocrlf=false', ...place];
+  const settings = ['core.autocrlf=false', 'core.fsmonitor=false', 'core.hooksPath=/dev/null'];
+  const git = ['git', ...settings.flatMap((setting) => ['-c', setting]), ...place];
   const base = { ...BASE, ...markerOf(dirname(directory)) };
   return (...args: readonly string[]): Command => cmd({ cwd: directory, base, asInvoker: true })`${git} ${args}`;
 }
@@ -98,6 +100,7 @@ export async function checkOut(ctx: RunnerContext, source: Source, cwd: string):
   if (isThere && statSync(repository, { throwIfNoEntry: false })?.isDirectory() !== true) {
     throw failure(`${directory} is there and is not a git repository of its own; remove it`);
   }
+  if (isThere) forgetSettings(repository);
   const step = textIn(join(repository, OWN.step));
   if (step !== undefined) for (const lock of locksIn(repository)) asOwner(repository, () => rmSync(lock));
   const isHalf = step !== undefined && step !== 'fetch';
@@ -105,9 +108,9 @@ export async function checkOut(ctx: RunnerContext, source: Source, cwd: string):
   const head = probed?.ok === true ? probed.output : undefined;
   if (head === undefined) return getSource(ctx, source, cwd, { head, isHalf });
   const changes = await changesIn(runner, source);
-  if (changes !== '') {
+  if (changes.length > 0) {
     throw failure(
-      `${directory} has changes that are not in its commit (${changes.split('\n').join(', ')}); undo them or remove it`,
+      `${directory} has changes that are not in its commit (${changes.join(', ')}); undo them or remove it`,
     );
   }
   if (!COMMIT.test(ref) || !head.startsWith(ref.toLowerCase())) {
@@ -115,6 +118,12 @@ export async function checkOut(ctx: RunnerContext, source: Source, cwd: string):
   }
   terminal.say(`${source.name} is at ${head} already`);
   return head;
+}
+
+/** What a repository that was there may name: programs that git would run, and other servers. */
+function forgetSettings(repository: string): void {
+  writeWhole(join(repository, 'config'), '[core]\n\trepositoryformatversion = 0\n\tbare = false\n', 0o644);
+  asOwner(repository, () => rmSync(join(repository, 'info/attributes'), { force: true }));
 }
 
 /** Git's locks. One that is killed leaves them, and every later one fails at them, but for those of its housekeeping. */
@@ -148,6 +157,12 @@ async function getSource(ctx: RunnerContext, source: Source, cwd: string, before
   const found = await runner.read(revision(source, 'HEAD'));
   if (found !== wanted) {
     throw failure(`${directory} is at ${found}, and not at ${wanted} (${ref}); remove it and run this again`);
+  }
+  const changes = await changesIn(runner, source);
+  if (changes.length > 0) {
+    throw failure(
+      `${directory} is at ${found}, and ${changes.join(', ')} is not as in it; remove it and run this again`,
+    );
   }
   writeWhole(join(repository, OWN.commit), found, 0o644);
   endStep();
@@ -249,7 +264,21 @@ function revision(source: Source, name: string): Command {
   return gitIn(source)('rev-parse', '--verify', name);
 }
 
-/** What is in the files of a source, and not in its commit, as `git status` says; empty where nothing is. */
-export function changesIn(runner: Runner, source: Source, ...paths: readonly string[]): Promise<string> {
-  return runner.read(gitIn(source)('status', '--porcelain', '--untracked-files=no', '--', ...paths));
+/**
+ * The files of a source that are not as in its commit. Their content is looked at: git itself goes by what its index
+ * says, and that may say of a file that it is not to be looked at.
+ */
+export async function changesIn(runner: Runner, source: Source, ...paths: readonly string[]): Promise<string[]> {
+  const listed = await runner.read(gitIn(source)('ls-tree', '-r', '-z', '--full-tree', 'HEAD', '--', ...paths));
+  return listed.split('\0').flatMap((entry) => {
+    const [, mode = '', blob, path = ''] = /^(\d+) blob (\w+)\t(.*)$/s.exec(entry) ?? [];
+    return path === '' || blobOf(join(source.directory, path), mode === '120000') === blob ? [] : [path];
+  });
+}
+
+/** Git's name for the content of a file, or of a link; `undefined` for one that is the other, or not there. */
+function blobOf(path: string, isLink: boolean): string | undefined {
+  if (statsOf(path)?.isSymbolicLink() !== isLink) return undefined;
+  const content = isLink ? Buffer.from(readlinkSync(path)) : bytesIn(path);
+  return content && createHash('sha1').update(`blob ${content.length}\0`).update(content).digest('hex');
 }

@@ -18,10 +18,12 @@ import { cmd } from '../../process/command.ts';
 import { isExecutable } from '../../process/which.ts';
 import { COMPONENTS, DRIVER } from '../../product.ts';
 import { zstdDefect } from '../../zstd/decompress.ts';
+import { embeddingProblem, verifyEmbedded } from '../embedded.ts';
 import { dayOf } from '../report.ts';
 import { PINS_PATH } from '../runtime/config.ts';
-import { distrustText } from '../runtime/trust.ts';
-import { BUNDLE_FILE, defectsText, runtimeDefects, runtimeFiles, vmPlatformOf } from '../runtime-files.ts';
+import { digestsOf } from '../runtime/record.ts';
+import { judgeRuntime } from '../runtime/trust.ts';
+import { BUNDLE_FILE, defectsText, runtimeDefects, vmPlatformOf } from '../runtime-files.ts';
 import { type OrphansConfig, type OrphansFacts, resolveOrphansConfig } from './config.ts';
 import { buildCommand, type PreparedOrphans, type Programs, SCENARIOS, scenarioPlaces, signCommands } from './plan.ts';
 import { orphansDryRunLines, verdictLines } from './report.ts';
@@ -69,19 +71,8 @@ async function runAll(ctx: RunnerContext, config: OrphansConfig, programs: Progr
  * @throws usageError where something is missing
  */
 async function prepareOrphans(ctx: RunnerContext, config: OrphansConfig): Promise<PreparedOrphans> {
-  const { host, root, runtime } = config;
-  const defects = runtimeDefects(runtime, vmPlatformOf(host));
-  if (defects.length > 0) {
-    const text = `the VM runtime in ${runtime} is not complete: ${defectsText(defects)}; run: mise run vm:setup`;
-    refuseOrNote(ctx.unknowns, usageError(text));
-  }
-  const distrust = distrustText(ctx, runtime, PINS_PATH);
-  if (distrust !== undefined) ctx.terminal.warn(distrust);
-  const defect = zstdDefect(join(runtime, BUNDLE_FILE));
-  if (defect !== undefined) {
-    const text = `${join(runtime, BUNDLE_FILE)} cannot be used (${defect}); run: mise run vm:supervisor`;
-    refuseOrNote(ctx.unknowns, usageError(text));
-  }
+  const { root, runtime } = config;
+  const wanted = judgedFiles(ctx, config);
   const cli = join(root, 'scripts/bin/openshell');
   if (!isExecutable(cli)) throw usageError(`${cli} is not an executable program; get it back from the repository`);
   for (const port of [config.port, config.healthPort]) await verifyPortFree('127.0.0.1', port);
@@ -89,12 +80,33 @@ async function prepareOrphans(ctx: RunnerContext, config: OrphansConfig): Promis
   const gateway = join(directory, COMPONENTS.gateway.binary);
   const programs = { gateway, driverDirectory: directory };
   if ([gateway, join(directory, DRIVER.binary)].every(isExecutable)) {
-    sayExisting(ctx, config, programs);
-    return { config, programs, build: undefined };
+    sayExisting(ctx, programs);
+    const problem = embeddingProblem(join(directory, DRIVER.binary), runtime, wanted);
+    if (problem !== undefined) ctx.terminal.warn(problem);
+    return { config, programs, wanted, build: undefined };
   }
   const toolchain = await findToolchain(ctx, root, false);
   refuseMissing(toolchain.missingPrograms);
-  return { config, programs, build: buildCommand(config, [COMPONENTS.gateway, DRIVER], toolchain.env) };
+  return { config, programs, wanted, build: buildCommand(config, [COMPONENTS.gateway, DRIVER], toolchain.env) };
+}
+
+/** The SHA-256 of each file that the driver has to have in it; none where a dry run has nothing to look at. */
+function judgedFiles(ctx: RunnerContext, { host, runtime }: OrphansConfig): Readonly<Record<string, string>> {
+  const platform = vmPlatformOf(host);
+  const bundle = join(runtime, BUNDLE_FILE);
+  const defects = runtimeDefects(runtime, platform);
+  const defect = zstdDefect(bundle);
+  if (defects.length > 0) {
+    const text = `the VM runtime in ${runtime} is not complete: ${defectsText(defects)}; run: mise run vm:setup`;
+    refuseOrNote(ctx.unknowns, usageError(text));
+  }
+  if (defect !== undefined) {
+    refuseOrNote(ctx.unknowns, usageError(`${bundle} cannot be used (${defect}); run: mise run vm:supervisor`));
+  }
+  if (defects.length > 0 || defect !== undefined) return {};
+  const { distrust, files } = judgeRuntime(ctx, { directory: runtime, platform, release: { pinsPath: PINS_PATH } });
+  if (distrust !== undefined) ctx.terminal.warn(distrust);
+  return { ...files, ...digestsOf(runtime, [BUNDLE_FILE]) };
 }
 
 /** Where cargo puts what it builds by default, by its variables and files. */
@@ -106,17 +118,17 @@ async function outputDirectory({ runner }: RunnerContext, { root, targetDirector
 }
 
 /** What is there is tested as it is. */
-function sayExisting({ terminal }: RunnerContext, config: OrphansConfig, { driverDirectory, gateway }: Programs): void {
+function sayExisting({ terminal }: RunnerContext, { driverDirectory, gateway }: Programs): void {
   const driver = join(driverDirectory, DRIVER.binary);
   const dates = [gateway, driver].map((path) => `${path} of ${dayOf(statSync(path).mtime)}`);
   terminal.say(`testing ${dates.join(' and ')}; remove them to have them built`);
-  const embedded = [...runtimeFiles(vmPlatformOf(config.host)), BUNDLE_FILE].map((name) => join(config.runtime, name));
-  const newer = embedded.filter((path) => statSync(path).mtimeMs > statSync(driver).mtimeMs);
-  if (newer.length > 0) terminal.warn(`${driver} is older than what it embeds (${newer.join(', ')})`);
 }
 
 /** @throws failure where cargo leaves no program */
-async function buildPrograms(ctx: RunnerContext, { build, programs }: PreparedOrphans): Promise<Programs> {
+async function buildPrograms(
+  ctx: RunnerContext,
+  { build, config, programs, wanted }: PreparedOrphans,
+): Promise<Programs> {
   if (build === undefined) return programs;
   const report = await ctx.terminal.section('cargo', async () => readCargoMessages(await ctx.runner.cargo(build)));
   const [gateway, driver] = [COMPONENTS.gateway, DRIVER].map(({ binary }) => {
@@ -124,5 +136,6 @@ async function buildPrograms(ctx: RunnerContext, { build, programs }: PreparedOr
     if (path === undefined) throw failure(`cargo has ended, and has left no ${binary}; look at what it says`);
     return path;
   }) as [string, string];
+  verifyEmbedded(driver, config.runtime, wanted);
   return { gateway, driverDirectory: dirname(driver) };
 }

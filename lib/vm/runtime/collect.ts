@@ -10,7 +10,7 @@ import { asOwner } from '../../fs/ownership.ts';
 import { parseTable } from '../../fs/parse-json.ts';
 import { contentOf, namesIn } from '../../fs/paths.ts';
 import { decompress, readContent, ZstdError } from '../../zstd/decompress.ts';
-import { machineDefect, PLATFORMS, PROVENANCE_FILE, runtimeNames, type VmPlatform } from '../runtime-files.ts';
+import { PLATFORMS, PROVENANCE_FILE, partDefect, runtimeNames, type VmPlatform } from '../runtime-files.ts';
 import type { RuntimeConfig } from './config.ts';
 
 /** The files by their names; those that the platform's table does not have are left out. */
@@ -40,7 +40,10 @@ export async function readRuntimeArchive(what: string, archive: Buffer, platform
     const content = files.get(name);
     if (content !== undefined) contents.set(name, content);
   }
-  verifyMachines(what, contents, platform);
+  for (const [name, content] of contents) {
+    const defect = partDefect(content, platform, name);
+    if (defect !== undefined) throw failure(`${what} is refused: its ${name} is ${defect}`);
+  }
   return { contents, provenance };
 }
 
@@ -51,13 +54,6 @@ async function unpacked(what: string, archive: Buffer): Promise<Map<string, Buff
     if (error instanceof ZstdError) throw failure(`${what} is refused: it is not a whole zstd file: ${error.message}`);
     if (error instanceof ArchiveError) throw failure(`${what} is refused: ${error.message}`);
     throw error;
-  }
-}
-
-function verifyMachines(what: string, contents: Contents, platform: VmPlatform): void {
-  for (const [name, content] of contents) {
-    const defect = machineDefect(content, platform, name);
-    if (defect !== undefined) throw failure(`${what} is refused: its ${name} is ${defect}, wanted ${platform}`);
   }
 }
 
@@ -84,7 +80,7 @@ export function findLibraries(
   const others = os === 'linux' ? [] : ['libkrunfw.dylib'];
   const find = (names: readonly string[], alsoFits: (name: string) => boolean = () => false) => {
     for (const directory of directories) {
-      const candidates = [...names, ...namesIn(directory).filter(alsoFits).sort()];
+      const candidates = [...names, ...namesIn(directory).filter(alsoFits).sort(newestFirst)];
       const found = candidates.map((name) => join(directory, name)).find(isRegularFile);
       if (found !== undefined) return found;
     }
@@ -94,6 +90,11 @@ export function findLibraries(
     );
   };
   return { krun: find([krun]), krunfw: find([krunfw, ...others], versioned) };
+}
+
+/** `libkrunfw.so.5.10.0` before `libkrunfw.so.5.2.0`. */
+function newestFirst(left: string, right: string): number {
+  return right.localeCompare(left, 'en', { numeric: true });
 }
 
 /** Whether there is a file with content, also behind a link. */
@@ -109,7 +110,7 @@ export function isRegularFile(path: string): boolean {
 
 /**
  * Reads the two libraries.
- * @throws usageError for one that is for another machine
+ * @throws usageError for one that is not whole, or for another machine
  */
 export function readLibraries(platform: VmPlatform, { krun, krunfw }: BuiltLibraries): Contents {
   const facts = PLATFORMS[platform];
@@ -119,8 +120,8 @@ export function readLibraries(platform: VmPlatform, { krun, krunfw }: BuiltLibra
     [facts.krunfw, krunfw],
   ] as const) {
     const content = asOwner(path, () => contentOf(path));
-    const defect = machineDefect(content, platform, name);
-    if (defect !== undefined) throw usageError(`${path} is ${defect}, wanted ${platform}; build it for that platform`);
+    const defect = partDefect(content, platform, name);
+    if (defect !== undefined) throw usageError(`${path} is ${defect}; build it for ${platform}`);
     contents.set(name, content);
   }
   return contents;

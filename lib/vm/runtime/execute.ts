@@ -10,6 +10,7 @@ import { asOwner } from '../../fs/ownership.ts';
 import { contentOf } from '../../fs/paths.ts';
 import { verifyPlaces } from '../../fs/writable-places.ts';
 import { thisHost } from '../../host.ts';
+import { isVouchedBuild } from '../libkrun/build-record.ts';
 import type { VmPlatform } from '../runtime-files.ts';
 import {
   type Collected,
@@ -22,17 +23,19 @@ import {
 import { type RuntimeConfig, resolveCompressSource, resolveProvenance, resolveRuntimeConfig } from './config.ts';
 import { releasePath } from './pins.ts';
 import { planCompression, planDownload, type RuntimePlan, type RuntimeSource, setupDefects } from './plan.ts';
-import { provenanceText, readBuildFacts } from './provenance.ts';
+import { otherVersions, provenanceText, readBuildFacts } from './provenance.ts';
 import { readRecord, type StagingRecord, sha256Of } from './record.ts';
 import { Releases } from './releases.ts';
 import { presentLine, reasonText, runtimeLines, sourceWarnings, stagedLines } from './report.ts';
 import { removeDownloads } from './scratch.ts';
 import { downloadsOf, recoverRuntime, runtimeLock, runtimePlaces, type Staged, stageRuntime } from './stage.ts';
-import { remember, trustProblem } from './trust.ts';
+import { askedOf, remember, trustProblem } from './trust.ts';
+
+type How = Pick<StagingRecord, 'verified' | 'unverified'>;
 
 /** Everything that is staged, and what is recorded of it. */
 interface Ready extends Collected {
-  readonly record: Pick<StagingRecord, 'sources' | 'verified'>;
+  readonly record: Omit<StagingRecord, 'platform' | 'files'>;
 }
 
 /**
@@ -86,7 +89,7 @@ export async function runPlan(ctx: RunnerContext, plan: RuntimePlan, isDryRun: b
 export async function executeRuntime(ctx: RunnerContext, plan: RuntimePlan): Promise<void> {
   const { terminal } = ctx;
   const present = () => {
-    const problem = trustProblem(ctx, plan.config.directory, plan.config.release.pinsPath);
+    const problem = trustProblem(ctx, plan.config);
     terminal.say(presentLine(plan, problem));
   };
   if (plan.source.kind === 'present') return present();
@@ -103,7 +106,7 @@ export async function executeRuntime(ctx: RunnerContext, plan: RuntimePlan): Pro
     const staged = ready && (await stage(ctx, plan, ready));
     removeDownloads(downloadsOf(config.directory));
     if (staged === undefined) return present();
-    remember(ctx, config.directory);
+    remember(ctx, config.directory, staged.recorded);
     for (const line of stagedLines(plan, staged)) terminal.say(line);
   });
 }
@@ -147,7 +150,9 @@ async function fromRelease(
       const { content, source, verified } = await releases.fetch(runtime, expectations);
       const collected = await readRuntimeArchive(`the archive ${runtime.names[0]}`, content, platform);
       const added = await addProgram(collected.contents, 'umoci', supply);
-      return { ...collected, record: { sources: { ...source, ...added }, verified } };
+      const asked = askedOf(config);
+      for (const line of otherVersions(collected.provenance, asked)) terminal.warn(`${runtime.what}: ${line}`);
+      return { ...collected, record: { sources: { ...source, ...added }, verified, asked } };
     },
     runtime.what,
   );
@@ -161,7 +166,9 @@ async function fromArchive({ terminal }: RunnerContext, supply: Supply, path: st
   const collected = await readRuntimeArchive(path, content, config.platform);
   const added = await addProgram(collected.contents, 'umoci', supply);
   const recorded = releases.recordedAs(config.runtime, archive);
-  const verified = recorded === undefined ? {} : { verified: 'the recorded SHA-256' };
+  const verified: How = recorded
+    ? { verified: 'the recorded SHA-256' }
+    : { unverified: 'an archive that the user named' };
   return { ...collected, record: { sources: { ...recorded, ...added }, ...verified } };
 }
 
@@ -180,8 +187,11 @@ async function fromBuild(
   const [build, custom] = directories;
   const facts = await readBuildFacts(ctx, build, custom, libraries.krun);
   const provenance = provenanceText(settings, platform, versions, facts);
-  const verified = `the libraries are of ${dirname(libraries.krun)}, the programs have the recorded SHA-256`;
-  return { contents, provenance, record: { sources, verified } };
+  const how = `the libraries are of ${dirname(libraries.krun)}, the programs have the recorded SHA-256`;
+  const isVouched = isVouchedBuild(ctx, libraries, contents);
+  const verified: How = isVouched ? { verified: how } : { unverified: 'a local build that nothing vouches for' };
+  const { gvproxy = '', umoci = '' } = askedOf(supply.config);
+  return { contents, provenance, record: { sources, ...verified, asked: { gvproxy, umoci } } };
 }
 
 /** Where the programs of a runtime come from. */

@@ -5,6 +5,7 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RunnerContext } from '../../build-env.ts';
+import { seconds } from '../../cli/terminal.ts';
 import { failure, InterruptedError, oneLine, shown, TaskError } from '../../errors.ts';
 import { asOwner } from '../../fs/ownership.ts';
 import { isTable, parseTable } from '../../fs/parse-json.ts';
@@ -16,7 +17,7 @@ import type { ProbeResult } from '../../process/result.ts';
 import { findProgram } from '../../process/which.ts';
 import type { ReleaseFile } from './config.ts';
 
-/** A slow line may take this long for 60 MB. */
+/** A slow line may take this long for 60 MB, as long as something comes. */
 const DOWNLOAD_MS = 3_600_000;
 const WATCH_MS = 1000;
 const API_MS = 15_000;
@@ -26,8 +27,11 @@ const ATTESTATION_MS = 60_000;
 /** What is not there, as `gh` says it: the release, or the file in it. */
 const ABSENT = /release not found|no assets match/i;
 /** What `gh` says when it cannot look an attestation up, rather than that one is missing or wrong. */
-const UNCHECKED = /unknown command|dial tcp|no such host|timeout|connection|HTTP 5\d\d/i;
+const UNCHECKED =
+  /unknown command|dial tcp|no such host|timeout|deadline|connect|\bEOF\b|\b(?:Get|Post) "|tls:|x509:|\bTUF\b|HTTP (?:40[378]|429|5\d\d)|permission denied|read-only|no space/i;
 const SIGNED_OUT = /gh auth login|not logged in|HTTP 401|GH_TOKEN/i;
+
+type ProbeOptions = Parameters<RunnerContext['runner']['probe']>[2];
 
 /** What the release's API states of a file: its SHA-256, or why there is none. */
 export type Statement =
@@ -52,6 +56,7 @@ export class GitHubCli {
   /**
    * Downloads a file of a release into a directory. A `gh` that fails is not used again.
    * @param size how much of it is there
+   * @param stallMs how long nothing may come
    * @returns its path, `absent` where there is no such release or file, `failed` where gh cannot tell
    */
   async download(
@@ -59,19 +64,28 @@ export class GitHubCli {
     name: string,
     directory: string,
     size: () => number,
+    stallMs: number,
   ): Promise<{ readonly path: string } | 'absent' | 'failed'> {
     const { terminal } = this.#ctx;
     terminal.say(`downloading ${name} of ${repository} ${tag} with gh`);
     const progress = new Progress(terminal, what);
-    const watch = setInterval(() => progress.update(size(), undefined), WATCH_MS);
+    const stall = new AbortController();
+    let [received, since] = [0, performance.now()];
+    const watch = setInterval(() => {
+      if (size() !== received) [received, since] = [size(), performance.now()];
+      else if (performance.now() - since >= stallMs) stall.abort();
+      progress.update(received, undefined);
+    }, WATCH_MS);
     // gh would write through whatever has the name.
     asOwner(directory, () => rmSync(join(directory, name), { force: true, recursive: true }));
     const args = ['release', 'download', tag, '--repo', repository, '--pattern', name, '--dir', directory];
-    const result = await this.#probe(args, DOWNLOAD_MS).finally(() => clearInterval(watch));
+    const unless = stall.signal;
+    const result = await this.#probe(args, DOWNLOAD_MS, { unless }).finally(() => clearInterval(watch));
     if (result.ok) return { path: join(directory, name) };
     if (ABSENT.test(result.reason)) return 'absent';
     this.#isUsable = false;
-    const why = SIGNED_OUT.test(result.reason) ? 'is not signed in' : `fails: ${oneLine(result.reason)}`;
+    const reason = unless.aborted ? `no byte came for ${seconds(stallMs)}` : oneLine(result.reason);
+    const why = SIGNED_OUT.test(reason) ? 'is not signed in' : `fails: ${reason}`;
     terminal.say(`gh ${why}; going on without it`);
     return 'failed';
   }
@@ -89,13 +103,13 @@ export class GitHubCli {
     throw failure(`${what} is refused: gh attestation verify does not accept it: ${reason}`);
   }
 
-  #probe(args: readonly string[], timeoutMs: number): Promise<ProbeResult> {
+  #probe(args: readonly string[], timeoutMs: number, options: ProbeOptions = {}): Promise<ProbeResult> {
     const command = cmd({
       cwd: '/',
       asInvoker: true,
       env: { GH_PROMPT_DISABLED: '1', GH_HOST: 'github.com' },
     })`gh ${args}`;
-    return this.#ctx.runner.probe(command, timeoutMs);
+    return this.#ctx.runner.probe(command, timeoutMs, options);
   }
 }
 
@@ -130,7 +144,9 @@ export async function readRelease(
 /** What a release in JSON states of a file. */
 export function statementOf(text: string, name: string): Statement {
   const none = { reason: "the release's API states none" };
-  const assets = parseTable(text)?.assets;
+  const release = parseTable(text);
+  if (release === undefined) return { reason: "what came from the release's API is not JSON", isUnreachable: true };
+  const { assets } = release;
   if (!Array.isArray(assets)) return none;
   const asset: unknown = assets.find((one: unknown) => isTable(one) && one.name === name);
   if (!isTable(asset)) return { reason: `the release has no file ${shown(name)}`, isAbsent: true };

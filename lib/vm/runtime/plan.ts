@@ -55,8 +55,7 @@ export function setupDefects(ctx: RunnerContext, config: RuntimeConfig): Runtime
 
 /**
  * Plans to complete a runtime from its release.
- * @throws usageError where the directory cannot be replaced, the recorded digests cannot be read, or only a release that
- *   a file of the checkout names would say what is right
+ * @throws usageError where the directory cannot be replaced, or the recorded digests cannot be read
  */
 export function planDownload(
   ctx: RunnerContext,
@@ -69,13 +68,7 @@ export function planDownload(
     return { config, source: { kind: 'present' }, defects, isForced, keepsComplete };
   }
   verifyReplaceable(config.directory);
-  const pins = readPins(config.release.pinsPath);
-  if (pinsOf(pins, config.runtime).length === 0 && ctx.dotEnv?.names.includes('GITHUB_REPOSITORY') === true) {
-    throw usageError(
-      `GITHUB_REPOSITORY is ${shown(config.source.repository)} by ${ctx.dotEnv.path}, and a file of the checkout does ` +
-        'not decide whose word is taken; set it in the environment',
-    );
-  }
+  readPins(config.release.pinsPath);
   return { config, source: { kind: 'release' }, defects, isForced, keepsComplete };
 }
 
@@ -113,7 +106,7 @@ export function planCompression(
   const base = { config, defects, isForced, keepsComplete: false };
   if (tarball !== undefined) {
     if (!isRegularFile(tarball))
-      throw usageError(`VM_RUNTIME_TARBALL is ${shown(tarball)}, which is not a file; name one`);
+      throw usageError(`VM_RUNTIME_TARBALL is ${shown(tarball)}, which is not a file with content; name one`);
     verifyReplaceable(config.directory);
     return { ...base, source: { kind: 'archive', path: tarball } };
   }

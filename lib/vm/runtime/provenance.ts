@@ -5,6 +5,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RunnerContext } from '../../build-env.ts';
+import { oneLine } from '../../errors.ts';
 import { isTable, parseTable } from '../../fs/parse-json.ts';
 import { textIn } from '../../fs/paths.ts';
 import { cmd } from '../../process/command.ts';
@@ -75,6 +76,15 @@ async function commitOf({ runner }: RunnerContext, repository: string): Promise<
 /** The time that a runtime bears, in seconds since 1970. */
 export function timeOf({ time }: ProvenanceSettings, { builtAt }: BuildFacts): number {
   return time ?? builtAt;
+}
+
+/** The programs of an archive that are of other versions than was asked for, as lines. */
+export function otherVersions(provenance: string | undefined, asked: Readonly<Record<string, string>>): string[] {
+  return ['gvproxy', 'umoci'].flatMap((name) => {
+    const version = textOf(parseTable(provenance ?? '')?.[`${name}_version`]);
+    if (version === undefined || version === asked[name]) return [];
+    return `its ${name} is ${oneLine(version)}; ${asked[name]} has no effect on it`;
+  });
 }
 
 /** The text of `provenance.json`; the order is that of the release's archives. */

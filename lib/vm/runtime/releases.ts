@@ -81,13 +81,16 @@ export class Releases {
     if ('sha256' in statement) {
       return [{ name, sha256: statement.sha256, source: "the SHA-256 that the release's API states" }];
     }
-    if (statement.isAbsent) throw absent(file, this.#config);
+    if (statement.isAbsent) throw absent(file, this.#config.apiUrl);
     if (this.#gh.isUsable) return [{ name, sha256: undefined, source: 'its attestation' }];
-    if (statement.isUnreachable === true) {
-      const mirror = `, or, where it cannot be reached at all, record what is trusted with ${UPDATE_COMMAND}`;
-      throw failure(`${file.what} cannot be verified now: ${statement.reason}; try again${mirror}`);
-    }
-    throw unpinned(this.#config, file, `, gh is not on PATH, and ${statement.reason}`);
+    throw this.#untold(file, statement, 'gh is not on PATH');
+  }
+
+  /** Why nothing tells what a file has to be; an API that could not be asked may tell it later. */
+  #untold(file: ReleaseFile, { isUnreachable, reason }: Exclude<Statement, { readonly sha256: string }>, gh: string) {
+    if (isUnreachable !== true) return unpinned(this.#config, file, `, ${gh}, and ${reason}`);
+    const otherwise = `or, where it cannot be reached at all, record what is trusted with ${UPDATE_COMMAND}`;
+    return failure(`${file.what} cannot be verified now: ${gh}, and ${reason}; try again, ${otherwise}`);
   }
 
   /** A content that is recorded of a file, as a source; `undefined` for any other. */
@@ -118,7 +121,7 @@ export class Releases {
       asOwner(this.#scratch, () => renameSync(arrived.path, this.#partOf(expectation.name, expectation.sha256)));
       return verified;
     }
-    throw absent(file, this.#config);
+    throw absent(file, this.#config.baseUrl);
   }
 
   /** Another version of a file is another part. */
@@ -160,11 +163,13 @@ export class Releases {
     const { name } = wanted;
     this.#makeScratch();
     if (!this.#config.isMirror && this.#gh.isUsable) {
-      const result = await this.#gh.download(file, name, this.#scratch, () => sizeOf(join(this.#scratch, name)));
+      const size = () => sizeOf(join(this.#scratch, name));
+      const result = await this.#gh.download(file, name, this.#scratch, size, this.#config.stallMs);
       if (result === 'absent') return undefined;
       if (result !== 'failed') return { path: result.path, content: contentOf(result.path), isContinued: false };
       if ('source' in wanted && wanted.sha256 === undefined) {
-        throw unpinned(this.#config, file, ", gh cannot be used, and the release's API states none");
+        const statement = await this.statement(file);
+        if (!('sha256' in statement)) throw this.#untold(file, statement, 'gh cannot be used');
       }
     }
     return this.#download(file, name, 'source' in wanted ? wanted.sha256 : undefined);
@@ -230,7 +235,9 @@ export class Releases {
     const problem = this.#gh.isUsable ? await this.#gh.attestationProblem(file, path) : 'gh cannot be used';
     if (problem === undefined) return sha256 !== undefined;
     if (sha256 === undefined) {
-      throw failure(`${file.what} cannot be verified: ${problem}; record its SHA-256 with ${UPDATE_COMMAND}`);
+      throw failure(
+        `${file.what} cannot be verified: ${problem}; try again, or record its SHA-256 with ${UPDATE_COMMAND}`,
+      );
     }
     if (this.#gh.isUsable) this.#ctx.terminal.warn(`${file.what}: its attestation could not be checked: ${problem}`);
     return false;
@@ -257,8 +264,9 @@ function refusePage(file: ReleaseFile, content: Buffer): void {
   throw failure(`${file.what} is refused: it is a web page; check what is between here and the server`);
 }
 
-function absent({ names, repository, tag, what }: ReleaseFile, { baseUrl }: ReleaseConfig) {
+/** @param place the URL of what was asked */
+function absent({ names, repository, tag, what }: ReleaseFile, place: string) {
   const name = names.length > 1 ? `none of ${names.join(', ')}` : `no ${names[0]}`;
   const publisher = names[0].startsWith('vm-runtime-') ? '; the workflow "Release VM Kernel" publishes it' : '';
-  return failure(`${what}: the release ${tag} of ${repository} at ${baseUrl} has ${name}${publisher}`);
+  return failure(`${what}: the release ${tag} of ${repository} at ${place} has ${name}${publisher}`);
 }

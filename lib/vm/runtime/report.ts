@@ -10,9 +10,9 @@ import { defectsText, type RuntimeDefect, runtimeFiles } from '../runtime-files.
 import type { ReleaseConfig, ReleaseFile, RuntimeConfig } from './config.ts';
 import { pinsOf, readPins, releasePath, UPDATE_COMMAND } from './pins.ts';
 import type { RuntimePlan } from './plan.ts';
-import { readRecord } from './record.ts';
+import { readRecord, type StagingRecord } from './record.ts';
 import { downloadsOf, type Staged } from './stage.ts';
-import { RECEIPTS } from './trust.ts';
+import { RECEIPTS, unverifiedText } from './trust.ts';
 
 /** The plan, one line for each step. */
 export function runtimeLines({ config, source }: RuntimePlan): string[] {
@@ -68,8 +68,9 @@ export function presentLine({ config }: RuntimePlan, trustProblem: string | unde
 
 /** How the runtime that was staged was verified, and whose release it is of. */
 function verifiedText(directory: string): string {
-  const { sources = {}, verified } = readRecord(directory) ?? {};
-  if (verified === undefined) return '; verified: no, it is of an archive that the user named';
+  const record = readRecord(directory) ?? {};
+  const { sources = {}, verified }: Partial<StagingRecord> = record;
+  if (verified === undefined) return `; verified: no, ${unverifiedText(record)}`;
   const [path] = Object.keys(sources).filter((one) => one.includes('/vm-runtime-'));
   return `; verified: ${verified}${path === undefined ? '' : ` (${path.replace('/releases/download/', ' ')})`}`;
 }

@@ -12,15 +12,16 @@ import { errnoOf, failure, shown, usageError } from '../../errors.ts';
 import { copyWhole, isFile, replaceWhole, writeWhole } from '../../fs/atomic-write.ts';
 import type { LockedPlace } from '../../fs/lock.ts';
 import { asOwner, makeDirectory } from '../../fs/ownership.ts';
-import { contentOf, namesIn, textIn } from '../../fs/paths.ts';
+import { bytesIn, contentOf, namesIn, textIn } from '../../fs/paths.ts';
 import type { Place } from '../../fs/writable-places.ts';
 import { compressContent, LEVEL } from '../../zstd/compress.ts';
-import { decompress, readContent } from '../../zstd/decompress.ts';
+import { decompress } from '../../zstd/decompress.ts';
 import {
   BUNDLE_FILE,
   defectsText,
   PROVENANCE_FILE,
   runtimeDefects,
+  runtimeFiles,
   runtimeNames,
   type VmPlatform,
 } from '../runtime-files.ts';
@@ -44,7 +45,7 @@ export interface Staging {
   /** The text of `provenance.json`; absent where nothing says where the files come from. */
   readonly provenance?: string | undefined;
   /** What the record says besides the files. */
-  readonly record: Pick<StagingRecord, 'sources' | 'verified'>;
+  readonly record: Omit<StagingRecord, 'platform' | 'files'>;
   /** Whether everything is compressed again. */
   readonly isForced: boolean;
 }
@@ -60,7 +61,12 @@ export interface StagedFile {
 export interface Staged {
   readonly isChanged: boolean;
   readonly files: readonly StagedFile[];
+  /** The text of its record. */
+  readonly recorded: string;
 }
+
+/** The SHA-256 of compressed files, by the names of their contents. */
+type Digests = Map<string, string>;
 
 /** One run at a time writes into a runtime's directory, the bundle's included. */
 export function runtimeLock(directory: string): LockedPlace {
@@ -135,13 +141,16 @@ export async function stageRuntime(ctx: RunnerContext, staging: Staging): Promis
   verifyReplaceable(directory);
   const missing = runtimeNames(platform).filter((name) => (staging.contents.get(name)?.length ?? 0) === 0);
   if (missing.length > 0) throw failure(`the VM runtime for ${platform} has no ${missing.join(', ')}`);
-  const kept = staging.isForced ? [] : runtimeNames(platform).filter((name) => hasContent(staging, name));
-  if (kept.length === runtimeNames(platform).length && isUpToDate(staging)) {
-    return { isChanged: false, files: kept.map((name) => describe(directory, staging, name, false)) };
+  const digests: Digests = new Map();
+  for (const name of staging.isForced ? [] : runtimeNames(platform)) noteContent(staging, name, digests);
+  const kept = [...digests.keys()];
+  if (kept.length === runtimeNames(platform).length && isUpToDate(staging, digests)) {
+    const files = kept.map((name) => describe(directory, staging, name, false));
+    return { isChanged: false, files, recorded: recordOf(staging, digests) };
   }
   const fresh = freshOf(directory);
   try {
-    await fill(ctx, staging, fresh, kept);
+    await fill(ctx, staging, fresh, digests);
     const defects = runtimeDefects(fresh, platform);
     if (defects.length > 0) throw failure(`the VM runtime for ${platform} is not complete: ${defectsText(defects)}`);
     ctx.signals.throwIfReceived();
@@ -152,7 +161,7 @@ export async function stageRuntime(ctx: RunnerContext, staging: Staging): Promis
     throw error;
   }
   const described = runtimeNames(platform).map((name) => describe(directory, staging, name, !kept.includes(name)));
-  return { isChanged: true, files: described };
+  return { isChanged: true, files: described, recorded: recordOf(staging, digests) };
 }
 
 function describe(directory: string, { contents }: Staging, name: string, isNew: boolean): StagedFile {
@@ -160,63 +169,65 @@ function describe(directory: string, { contents }: Staging, name: string, isNew:
   return { name: `${name}.zst`, isNew, size, compressedSize: statSync(join(directory, `${name}.zst`)).size };
 }
 
-/** Whether the directory has the content already, whole. */
-function hasContent({ contents, directory }: Staging, name: string): boolean {
+/** Notes the digest of a file where the directory has the content already, whole. */
+function noteContent({ contents, directory }: Staging, name: string, digests: Digests): void {
   const path = join(directory, `${name}.zst`);
   try {
-    return isFile(path) && contents.get(name)?.equals(readContent(path)) === true;
+    const compressed = isFile(path) ? bytesIn(path) : undefined;
+    if (compressed === undefined || contents.get(name)?.equals(decompress(compressed)) !== true) return;
+    digests.set(name, sha256Of(compressed));
   } catch {
-    return false;
+    // It is compressed again.
   }
+}
+
+/** The text of the record: the digests are those of the bytes that were verified, and of nothing that is read again. */
+function recordOf({ platform, record }: Staging, digests: Digests): string {
+  const files = Object.fromEntries(runtimeNames(platform).map((name) => [`${name}.zst`, digests.get(name) ?? '']));
+  return recordText({ platform, ...record, files });
 }
 
 /** Whether nothing but the right files is there. */
-function isUpToDate({ directory, platform, provenance, record }: Staging): boolean {
-  const wanted = [...runtimeNames(platform).map((name) => `${name}.zst`), BUNDLE_FILE, PROVENANCE_FILE];
+function isUpToDate(staging: Staging, digests: Digests): boolean {
+  const { directory, platform, provenance } = staging;
+  const wanted = [...runtimeFiles(platform), BUNDLE_FILE, PROVENANCE_FILE];
   const hasOther = namesIn(directory).some((name) => !name.startsWith('.') && !wanted.includes(name));
   const isSame = (name: string, text: string | undefined) => textIn(join(directory, name)) === text;
-  const files = digestsOf(directory, platform);
-  return (
-    !hasOther && isSame(PROVENANCE_FILE, provenance) && isSame(RECORD_FILE, recordText({ platform, ...record, files }))
-  );
+  return !hasOther && isSame(PROVENANCE_FILE, provenance) && isSame(RECORD_FILE, recordOf(staging, digests));
 }
 
-function digestsOf(directory: string, platform: VmPlatform): Record<string, string> {
-  const names = runtimeNames(platform).map((name) => `${name}.zst`);
-  return Object.fromEntries(names.map((name) => [name, sha256Of(contentOf(join(directory, name)))]));
-}
-
-async function fill(ctx: RunnerContext, staging: Staging, fresh: string, kept: readonly string[]): Promise<void> {
-  const { contents, directory, platform, provenance, record } = staging;
+/** Fills a directory with what is kept, whose digests are known, and what is compressed, whose digests it adds. */
+async function fill(ctx: RunnerContext, staging: Staging, fresh: string, digests: Digests): Promise<void> {
+  const { contents, directory, platform, provenance } = staging;
   makeDirectory(fresh);
-  for (const name of [...kept.map((one) => `${one}.zst`), BUNDLE_FILE]) {
+  for (const name of [...[...digests.keys()].map((one) => `${one}.zst`), BUNDLE_FILE]) {
     const path = join(directory, name);
     if (isFile(path)) copyWhole(path, join(fresh, name), MODE);
   }
-  const changed = runtimeNames(platform).filter((name) => !kept.includes(name));
+  const changed = runtimeNames(platform).filter((name) => !digests.has(name));
   const heading = `compression of ${changed.join(', ')} (zstd level ${LEVEL})`;
-  if (changed.length > 0) {
-    await ctx.terminal.section(
-      'compression',
-      async () => {
-        for (const name of changed) {
-          await compressTo(ctx, contents.get(name) as Buffer, join(fresh, `${name}.zst`));
-        }
-      },
-      heading,
-    );
-  }
+  const compressAll = async () => {
+    for (const name of changed) {
+      digests.set(name, await compressTo(ctx, contents.get(name) as Buffer, join(fresh, `${name}.zst`)));
+    }
+  };
+  if (changed.length > 0) await ctx.terminal.section('compression', compressAll, heading);
   if (provenance !== undefined) writeWhole(join(fresh, PROVENANCE_FILE), provenance, MODE);
-  writeWhole(join(fresh, RECORD_FILE), recordText({ platform, ...record, files: digestsOf(fresh, platform) }), MODE);
+  writeWhole(join(fresh, RECORD_FILE), recordOf(staging, digests), MODE);
 }
 
-async function compressTo({ signals }: RunnerContext, content: Buffer, path: string): Promise<void> {
+/** @returns the SHA-256 of the compressed file */
+async function compressTo({ signals }: RunnerContext, content: Buffer, path: string): Promise<string> {
+  let sha256 = '';
   await replaceWhole(path, MODE, async (temporary, output) => {
     await compressContent(content, output, { signal: signals.aborted });
     signals.throwIfReceived();
+    const compressed = contentOf(temporary);
     // What is embedded is what was verified, whatever the compression did.
-    if (!decompress(contentOf(temporary)).equals(content)) throw failure(`${path} is not what was compressed`);
+    if (!decompress(compressed).equals(content)) throw failure(`${path} is not what was compressed`);
+    sha256 = sha256Of(compressed);
   });
+  return sha256;
 }
 
 /** Between the two renames there is no runtime; `recoverRuntime` knows what a run that was killed there has left. */

@@ -6,7 +6,7 @@ import { basename, dirname, join } from 'node:path';
 import type { RunnerContext } from '../../build-env.ts';
 import { failure, TaskError } from '../../errors.ts';
 import { type LockedPlace, whileLocked } from '../../fs/lock.ts';
-import { programDefect, runtimeNames, VM_PLATFORMS, type VmPlatform } from '../runtime-files.ts';
+import { partDefect, runtimeNames, VM_PLATFORMS, type VmPlatform } from '../runtime-files.ts';
 import { readRuntimeArchive } from './collect.ts';
 import { partsOf, type ReleaseFile, type RuntimeConfig, type RuntimeParts } from './config.ts';
 import { pinsDifference, readPins, releasePath, writePins } from './pins.ts';
@@ -43,7 +43,7 @@ export async function updatePins(ctx: RunnerContext, config: RuntimeConfig, rele
   const changes: ((pins: Map<string, string>) => void)[] = [];
   for (const part of partsToPin(config)) {
     const { file } = part;
-    const found = await findPin(releases, part);
+    const found = await findPin(ctx, releases, part);
     if (found === undefined) {
       ctx.terminal.warn(`${file.what}: the release has no such file; what is recorded of it stays`);
       continue;
@@ -73,11 +73,17 @@ export function pinsLock(pinsPath: string): LockedPlace {
 
 /** What to record of a file: its name and digest, `stated` where its API tells, `undefined` where there is no file. */
 async function findPin(
+  { terminal }: RunnerContext,
   releases: Releases,
   part: Part,
 ): Promise<{ readonly name: string; readonly sha256: string } | 'stated' | undefined> {
   const { file } = part;
-  if (file.isRolling && 'sha256' in (await releases.statement(file))) return 'stated';
+  const statement = file.isRolling ? await releases.statement(file) : undefined;
+  if (statement !== undefined && 'sha256' in statement) return 'stated';
+  if (statement?.isUnreachable === true) {
+    const why = `its release's API cannot be asked (${statement.reason})`;
+    terminal.warn(`${file.what}: what comes is recorded as it is, because ${why}; the next release will be refused`);
+  }
   for (const name of file.names) {
     const content = await releases.fetchUnverified(file, name);
     if (content === undefined) continue;
@@ -93,7 +99,7 @@ async function findPin(
  * server that calls itself a file, or the beginning of one, must not be.
  */
 async function defectOf(content: Buffer, { name, platform }: Part): Promise<string | undefined> {
-  if (name !== 'runtime') return programDefect(content, platform, name);
+  if (name !== 'runtime') return partDefect(content, platform, name);
   try {
     const { contents } = await readRuntimeArchive('the archive', content, platform);
     const missing = runtimeNames(platform).filter((one) => one !== 'umoci' && !contents.has(one));

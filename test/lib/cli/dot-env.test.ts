@@ -132,6 +132,20 @@ describe('R17: what it adds to the environment', () => {
       names: ['IMAGE_TAG', 'OPENSHELL_GATEWAY'],
       refused: ['LD_PRELOAD', 'NODE_OPTIONS', 'BASH_ENV', 'DOCKER_HOST'],
     });
-    expect(added(text).refused).toEqual([]);
+    expect(added(text)).toMatchObject({
+      env: { ...taken, DOCKER_HOST: 'x' },
+      refused: ['LD_PRELOAD', 'NODE_OPTIONS', 'BASH_ENV'],
+    });
+  });
+
+  test('VT-22: who the user is, and what is loaded into programs, is never taken from a file', () => {
+    const names = [
+      ...['SUDO_USER', 'SUDO_UID', 'SUDO_GID', 'HOME', 'LD_PRELOAD', 'LD_LIBRARY_PATH', 'LD_AUDIT', 'ENV', 'BASH_ENV'],
+      ...['DYLD_INSERT_LIBRARIES', 'GCONV_PATH', 'NODE_OPTIONS', 'GIT_CONFIG_GLOBAL', 'GIT_EXEC_PATH'],
+    ];
+    const text = `A=1\n${names.map((name) => `${name}=/x\n`).join('')}`;
+    expect(added(text)).toEqual({ env: { A: '1' }, names: ['A'], refused: names });
+    // That of the user stays.
+    expect(added('HOME=/evil\n', { HOME: '/home/me' }).env).toEqual({ HOME: '/home/me' });
   });
 });

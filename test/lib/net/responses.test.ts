@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { describe, expect, test } from 'vitest';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { networkSetback, setbackOf } from '../../../lib/net/responses.ts';
 
 const NOW = Date.parse('2026-01-01T00:00:00Z');
@@ -46,8 +49,11 @@ describe('a response', () => {
   test('a long pause is not waited for, and nonsense is no pause', () => {
     expect(judge(429, { 'retry-after': '3600' })).toMatchObject({
       passes: false,
-      reason: 'it wants no request for 60 min 0 s (HTTP 429); try again then',
+      reason: 'it wants no request for 60 min 0 s (HTTP 429)',
     });
+    expect(judge(429, { 'retry-after': '8204289000' })?.reason).toBe(
+      'it wants no request for more than a day (HTTP 429)',
+    );
     const reset = { 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': `${NOW / 1000 + 3000}` };
     expect(judge(403, reset)).toMatchObject({ passes: false });
     expect(judge(429, { 'retry-after': 'soon' })).toEqual({ passes: true, reason: 'it answered HTTP 429' });
@@ -70,10 +76,29 @@ test('errors of the network are told from others', () => {
   expect(networkSetback(caused(new Error('Proxy response (407) !== 200 when HTTP Tunneling')))?.reason).toContain(
     '407',
   );
+  const refused = networkSetback(caused(new Error('Proxy response (403) !== 200 when HTTP Tunneling')));
+  expect(refused?.reason).toBe('the proxy answered HTTP 403: it does not let this through; ask who keeps it');
   const leaf = coded('UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'unable to verify the first certificate');
   expect(networkSetback(caused(leaf))?.reason).toContain('NODE_EXTRA_CA_CERTS');
   expect(networkSetback(caused(new Error('redirect count exceeded')))).toMatchObject({ passes: false });
   const full = Object.assign(coded('ENOSPC'), { syscall: 'write', path: '/x' });
   expect(networkSetback(full)).toBeUndefined();
   expect(networkSetback(new TypeError('x is not a function'))).toBeUndefined();
+});
+
+test.each([
+  ['a server that answers as a proxy does', 407, {}, 'it answered HTTP 407: the proxy wants a user and a password'],
+  ['a redirect to a file', 302, { location: 'file:///etc/passwd' }, 'URL scheme must be a HTTP(S) scheme'],
+])('VT-29: %s is not tried again, and has a reason', async (_, status, headers, reason) => {
+  const server = createServer((_request, response) => response.writeHead(status, headers).end()).listen(0, '127.0.0.1');
+  onTestFinished(() => void server.close());
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const error = await fetch(`http://127.0.0.1:${port}`).catch((one: unknown) => one);
+  expect(networkSetback(error)).toMatchObject({ passes: false, reason: expect.stringContaining(reason) });
+});
+
+test('VT-29: a port that fetch refuses is not tried again', async () => {
+  const error = await fetch('http://127.0.0.1:10080').catch((one: unknown) => one);
+  expect(networkSetback(error)).toEqual({ passes: false, reason: 'bad port' });
 });

@@ -1,26 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { zstdCompressSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
+import { digestsOf } from '../../../lib/vm/runtime/record.ts';
 import {
+  partDefect,
   runtimeDefects,
   runtimeFiles,
+  runtimeNames,
   VM_PLATFORMS,
   type VmPlatform,
   vmPlatformOf,
 } from '../../../lib/vm/runtime-files.ts';
 import { buildElf } from '../../support/elf-builder.ts';
-import { sha256 } from '../../support/release-server.ts';
+import { runtimePart } from '../../support/runtime-parts.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
-
-const whole = zstdCompressSync(Buffer.from('library'));
 
 /** A directory with a complete runtime. */
 function complete(platform: VmPlatform): string {
   const directory = temporaryDirectory('runtime');
-  for (const name of runtimeFiles(platform)) writeFileSync(join(directory, name), whole);
+  for (const name of runtimeNames(platform)) {
+    writeFileSync(join(directory, `${name}.zst`), zstdCompressSync(runtimePart(platform, name)));
+  }
   return directory;
 }
 
@@ -45,16 +48,16 @@ describe('the runtime', () => {
   test.each(VM_PLATFORMS)('STG-1: %s: each file is looked for by its own name', (platform) => {
     expect(namesOf(join(temporaryDirectory(), 'none'), platform)).toEqual(runtimeFiles(platform));
     expect(namesOf(complete(platform), platform)).toEqual([]);
-    expect(namesOf(complete(platform), platform === 'darwin-aarch64' ? 'linux-x86_64' : 'darwin-aarch64')).toHaveLength(
-      2,
-    );
+    const other = platform === 'darwin-aarch64' ? 'linux-x86_64' : 'darwin-aarch64';
+    expect(namesOf(complete(platform), other).length).toBeGreaterThan(2);
   });
 
   test('C23, LIB-3, SET-3: libkrunfw does not stand for libkrun, and an empty, foreign or cut off file is missing', () => {
-    const directory = temporaryDirectory('runtime');
-    writeFileSync(join(directory, 'libkrunfw.so.5.zst'), whole);
+    const directory = complete('linux-x86_64');
+    const umoci = join(directory, 'umoci.zst');
+    rmSync(join(directory, 'libkrun.so.zst'));
     writeFileSync(join(directory, 'gvproxy.zst'), '');
-    writeFileSync(join(directory, 'umoci.zst'), whole.subarray(0, -1));
+    writeFileSync(umoci, readFileSync(umoci).subarray(0, -1));
     expect(runtimeDefects(directory, 'linux-x86_64')).toEqual([
       { name: 'libkrun.so.zst', reason: 'not there' },
       { name: 'gvproxy.zst', reason: 'empty' },
@@ -73,30 +76,68 @@ describe('the runtime', () => {
     const directory = complete('linux-x86_64');
     writeFileSync(join(directory, 'gvproxy.zst'), zstdCompressSync(buildElf({ machine: 183 }).bytes));
     expect(runtimeDefects(directory, 'linux-x86_64')).toEqual([
-      { name: 'gvproxy.zst', reason: 'for Linux on aarch64' },
+      { name: 'gvproxy.zst', reason: expect.stringMatching(/^no program for Linux on amd64 \(.* is for aarch64/) },
     ]);
-    expect(runtimeDefects(directory, 'linux-aarch64')).toEqual([]);
-    writeFileSync(join(directory, 'provenance.json'), JSON.stringify({ platform: 'linux-x86_64' }));
-    expect(runtimeDefects(directory, 'linux-aarch64')).toEqual([
+    const arm = complete('linux-aarch64');
+    writeFileSync(join(arm, 'provenance.json'), JSON.stringify({ platform: 'linux-x86_64' }));
+    expect(runtimeDefects(arm, 'linux-aarch64')).toEqual([
       { name: 'provenance.json', reason: "of a runtime for 'linux-x86_64'" },
     ]);
     const mac = complete('darwin-aarch64');
     writeFileSync(join(mac, 'gvproxy.zst'), zstdCompressSync(buildElf({ machine: 183 }).bytes));
-    writeFileSync(join(mac, 'umoci.zst'), zstdCompressSync(buildElf({ machine: 183 }).bytes));
     expect(namesOf(mac, 'darwin-aarch64')).toEqual(['gvproxy.zst']);
   });
 
   test('a file that is not the one that was verified', () => {
     const directory = complete('linux-x86_64');
-    const files = Object.fromEntries(runtimeFiles('linux-x86_64').map((name) => [name, sha256(whole)]));
+    const files = digestsOf(directory, runtimeFiles('linux-x86_64'));
     writeFileSync(
       join(directory, '.verified.json'),
       JSON.stringify({ platform: 'linux-x86_64', verified: 'x', files }),
     );
     expect(runtimeDefects(directory, 'linux-x86_64')).toEqual([]);
-    writeFileSync(join(directory, 'umoci.zst'), zstdCompressSync(Buffer.from('another')));
+    writeFileSync(join(directory, 'umoci.zst'), zstdCompressSync(runtimePart('linux-x86_64', 'umoci', 'another')));
     expect(runtimeDefects(directory, 'linux-x86_64')).toEqual([
       { name: 'umoci.zst', reason: 'other content than .verified.json says was verified' },
     ]);
+  });
+});
+
+describe('VT-20: a part of a runtime is a whole program, or a whole library', () => {
+  const PARTS = VM_PLATFORMS.flatMap((platform) => runtimeNames(platform).map((name) => [platform, name] as const));
+  test.each(PARTS)('%s: %s', (platform, name) => {
+    const part = runtimePart(platform, name, 'x'.repeat(99));
+    expect(partDefect(part, platform, name)).toBeUndefined();
+    expect(partDefect(Buffer.alloc(0), platform, name)).toBe('no content');
+    const cut = [3, 40, 90].map((length) => part.subarray(0, length));
+    const others = [Buffer.from('<html>Not found</html>'), Buffer.from('half'), Buffer.alloc(5000), ...cut];
+    for (const other of others) expect(partDefect(other, platform, name), other.toString()).toBeDefined();
+    // A program is no library, and a library is no program.
+    const kind = name.startsWith('libkrun') ? 'gvproxy' : runtimeNames(platform)[0];
+    expect(partDefect(runtimePart(platform, kind as string), platform, name)).toMatch(/^no (program|library) for /);
+  });
+
+  test('a universal program for macOS: with this processor in it, whole', () => {
+    const slice = runtimePart('darwin-aarch64', 'gvproxy', 'x');
+    const universal = (cpu: number, size = slice.length) => {
+      const head = Buffer.alloc(28);
+      for (const [index, word] of [0xcafebabe, 1, cpu, 0, 28, size].entries()) head.writeUInt32BE(word, index * 4);
+      return Buffer.concat([head, slice]);
+    };
+    const defect = (content: Buffer) => partDefect(content, 'darwin-aarch64', 'gvproxy');
+    expect(defect(universal(0x0100000c))).toBeUndefined();
+    expect(defect(universal(0x01000007))).toBe('no program for macOS on arm64');
+    expect(defect(universal(0x0100000c).subarray(0, -1))).toBe('cut off');
+    expect(partDefect(universal(0x0100000c), 'darwin-aarch64', 'libkrun.dylib')).toMatch(/^no library/);
+    expect(defect(slice.subarray(0, -1))).toBe('cut off');
+  });
+
+  test.runIf(process.platform === 'linux' && process.arch === 'x64')('real ones', () => {
+    const [libz] = globSync('/{usr/,}lib/x86_64-linux-gnu/{libz.so.1,libcrypto.so.3}');
+    if (libz !== undefined) expect(partDefect(readFileSync(libz), 'linux-x86_64', 'libkrun.so')).toBeUndefined();
+    const node = readFileSync(process.execPath);
+    expect(partDefect(node, 'linux-x86_64', 'gvproxy')).toBeUndefined();
+    expect(partDefect(node, 'linux-x86_64', 'libkrun.so')).toMatch(/is a program \(dynamic\), wanted a shared library/);
+    expect(partDefect(node.subarray(0, 3000), 'linux-x86_64', 'umoci')).toMatch(/^no program for Linux on amd64/);
   });
 });

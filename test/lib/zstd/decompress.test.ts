@@ -30,6 +30,13 @@ function frame(content: Uint8Array, hasChecksum = true): Buffer {
   return zstdCompressSync(content, { params: { [constants.ZSTD_c_checksumFlag]: hasChecksum ? 1 : 0 } });
 }
 
+test('VT-24: frames without content end soon, however many there are', () => {
+  const many = Buffer.concat([...Array.from({ length: 100_000 }, () => frame(Buffer.alloc(0))), frame(randomBytes(9))]);
+  const start = performance.now();
+  expect(() => decompress(many)).toThrow('more than 2048 frames');
+  expect(performance.now() - start).toBeLessThan(10_000);
+});
+
 describe('the frames of a file', () => {
   const texts = [Buffer.from('one '.repeat(50)), randomBytes(300_000)] as const;
   const [one, other] = [frame(texts[0], false), frame(texts[1])];

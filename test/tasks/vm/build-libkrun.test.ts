@@ -1,14 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { PRODUCT } from '../../../lib/product.ts';
+import { digestsOf } from '../../../lib/vm/runtime/record.ts';
 import { FakeLibkrun, KERNEL_NAME, libkrunTools } from '../../support/fake-libkrun.ts';
-import { bashQuote } from '../../support/fake-tools.ts';
 import { processesWith } from '../../support/processes.ts';
 import { requireTools } from '../../support/real-tools.ts';
 import { whenSaid } from '../../support/run-task.ts';
+import { until } from '../../support/until.ts';
 
 const apart = requireTools('unshare');
 
@@ -40,7 +50,9 @@ describe('building libkrun', { ...libkrunTools.options, timeout: 60_000 }, () =>
     expect(result.status, result.stderr).toBe(0);
     expect(result.stdout.trim().split('\n')).toEqual(STAGED.map((name) => join(checkout.out, name)));
     const record = JSON.parse(checkout.read('build.json'));
+    const sha256 = digestsOf(checkout.out, STAGED.slice(0, 2));
     expect(record).toEqual({
+      sha256,
       libkrunfw: { ref: checkout.head('libkrunfw'), commit: checkout.head('libkrunfw') },
       libkrun: { ref: 'v1.17.4', commit: checkout.head('libkrun') },
       kernel: KERNEL_NAME,
@@ -171,9 +183,40 @@ describe('building libkrun', { ...libkrunTools.options, timeout: 60_000 }, () =>
     const result = await checkout.build();
     expect(result.status).toBe(1);
     expect(result.stderr).toMatch(
-      /libkrun has changes that are not in its commit \( ?M Cargo\.toml\); undo them or remove it/,
+      /libkrun has changes that are not in its commit \(Cargo\.toml\); undo them or remove it/,
     );
     expect(checkout.read('libkrun/Cargo.toml')).toBe('mine');
+  });
+
+  test.each([
+    ['skip-worktree', ['update-index', '--skip-worktree', 'Cargo.toml']],
+    ['assume-unchanged', ['update-index', '--assume-unchanged', 'Cargo.toml']],
+    ['a filter', ['config', 'filter.x.clean', 'git show HEAD:%f']],
+  ])('VT-23: what git does not show is seen (%s), and no program of the repository is run', async (_, args) => {
+    const checkout = new FakeLibkrun();
+    await built(checkout);
+    const [path, log, program] = ['libkrun/Cargo.toml', 'log', 'program'].map((name) => join(checkout.out, name));
+    checkout.readGit('libkrun', ...args);
+    writeFileSync(program as string, `#!/bin/sh\necho run >>${log}\n`, { mode: 0o755 });
+    for (const name of ['core.fsmonitor', 'filter.x.smudge', 'core.sshCommand']) {
+      checkout.readGit('libkrun', 'config', name, program as string);
+    }
+    // Another server, for a tag that is fetched anew.
+    checkout.readGit('libkrun', 'config', 'url./nowhere/.insteadOf', 'https://github.com/containers/');
+    writeFileSync(join(checkout.out, 'libkrun/.git/info/attributes'), '* filter=x\n');
+    for (const name of ['post-checkout', 'reference-transaction']) {
+      symlinkSync(program as string, join(checkout.out, 'libkrun/.git/hooks', name));
+    }
+    checkout.commit('libkrun', { 'Cargo.lock': 'version = 4\n# new\n' });
+    checkout.git('libkrun', 'tag', '--force', 'v1.17.4');
+    await built(checkout);
+    writeFileSync(path as string, 'mine');
+    const result = await checkout.build();
+    expect([result.status, result.stderr]).toEqual([
+      1,
+      expect.stringContaining('has changes that are not in its commit (Cargo.toml); undo'),
+    ]);
+    expect(existsSync(log as string)).toBe(false);
   });
 
   test('a source directory that is no repository is not built, and the one around it is left alone', async () => {
@@ -235,7 +278,7 @@ describe('building libkrun', { ...libkrunTools.options, timeout: 60_000 }, () =>
     checkout.setLibrary(process.arch === 'arm64' ? 'amd64' : 'arm64');
     const result = await checkout.build();
     expect(result.status).toBe(1);
-    expect(result.stderr).toMatch(/error: cargo has built another library than is wanted: \S+libkrun\.so is for /);
+    expect(result.stderr).toMatch(/error: cargo has built another library than is wanted: \S+libkrun\.so: is for /);
     expect(existsSync(join(checkout.out, 'libkrun.so'))).toBe(false);
   });
 
@@ -284,16 +327,19 @@ describe('building libkrun', { ...libkrunTools.options, timeout: 60_000 }, () =>
     expect(processesWith(marker)).toEqual([String(server.pid)]);
   });
 
-  test('BLD-9: nothing of a container that has another directory under the same path', apart.options, async () => {
+  test('VT-32: what builds at the same path in a container is left alone', apart.options, async () => {
     const checkout = new FakeLibkrun();
-    await built(checkout);
-    const script = `mount -t tmpfs none ${bashQuote(checkout.out)} && cd ${bashQuote(checkout.out)} && echo there && exec sleep 60`;
-    const env = { ...process.env, OPENSHELL_TASKS_LIBKRUN_BUILD: checkout.out };
-    const other = spawn('unshare', ['-m', 'bash', '-c', script], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+    mkdirSync(join(checkout.out, 'work'), { recursive: true });
+    const script = `mount -t tmpfs none "$0" && mkdir "$0/work" && cd "$0/work" && exec sleep 60`;
+    const other = spawn('/usr/bin/unshare', ['-m', '/bin/sh', '-c', script, checkout.out], {
+      env: { PATH: '/usr/bin:/bin', OPENSHELL_TASKS_LIBKRUN_BUILD: checkout.out },
+    });
     onTestFinished(() => void other.kill('SIGKILL'));
-    await new Promise((resolve) => other.stdout.once('data', resolve));
-    expect(await built(checkout)).not.toContain('ending what a build');
-    expect(other.exitCode).toBeNull();
+    await until(() => {
+      return readlinkSync(`/proc/${other.pid}/cwd`) === join(checkout.out, 'work');
+    });
+    expect(await built(checkout)).not.toContain('ending what');
+    expect(other.exitCode ?? other.signalCode).toBeNull();
   });
 
   test('BLD-10: why a source cannot be fetched: no such commit, no network, or the repository here', async () => {

@@ -3,12 +3,13 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { digestsOf } from '../../../lib/vm/runtime/record.ts';
 import { runtimeDefects } from '../../../lib/vm/runtime-files.ts';
 import { readContent } from '../../../lib/zstd/decompress.ts';
-import { buildElf } from '../../support/elf-builder.ts';
 import { FakeRuntime, PATHS, runtimeArchive, runtimeContents } from '../../support/fake-runtime.ts';
+import { runtimePart, textOfPart } from '../../support/runtime-parts.ts';
 
-const textOf = (directory: string, name: string) => readContent(join(directory, name)).toString();
+const textOf = (directory: string, name: string) => textOfPart(readContent(join(directory, name)));
 
 describe('an archive', () => {
   test('CMP-9: also one for macOS on Linux; what is the same is not compressed again', async () => {
@@ -27,7 +28,7 @@ describe('an archive', () => {
       /^unchanged: target\/vm-runtime-compressed for darwin-aarch64; verified: no, it is of/m,
     );
     expect(readdirSync(fake.directory).map((name) => statSync(join(fake.directory, name)).mtimeMs)).toEqual(before);
-    contents.set('umoci', Buffer.from('another umoci'));
+    contents.set('umoci', runtimePart('darwin-aarch64', 'umoci', 'another umoci'));
     writeFileSync(path, runtimeArchive('darwin-aarch64', contents));
     const third = await fake.run('compress-vm-runtime', [], env);
     expect(third.stderr.match(/^compressed: .*/gm)).toEqual([expect.stringContaining('umoci.zst')]);
@@ -61,7 +62,12 @@ describe('an archive', () => {
   });
 
   test.each([
-    ['CMP-3: one that does not exist', { VM_RUNTIME_TARBALL: 'none.tar.zst' }, [], 'which is not a file; name one'],
+    [
+      'CMP-3: one that does not exist',
+      { VM_RUNTIME_TARBALL: 'none.tar.zst' },
+      [],
+      'which is not a file with content; name one',
+    ],
     [
       'CMP-7: a platform that is not one',
       { VM_RUNTIME_PLATFORM: 'linux-riscv64' },
@@ -155,7 +161,8 @@ describe('a local build', () => {
     const fake = await FakeRuntime.start();
     fake.addBuild({ 'libkrun.dylib': 'krun' });
     mkdirSync(join(fake.root, 'target/custom-runtime'));
-    writeFileSync(join(fake.root, 'target/custom-runtime/libkrunfw.dylib'), 'krunfw');
+    const kernel = runtimePart('darwin-aarch64', 'libkrunfw.5.dylib', 'krunfw');
+    writeFileSync(join(fake.root, 'target/custom-runtime/libkrunfw.dylib'), kernel);
     for (const path of [PATHS.gvproxy('darwin'), PATHS.umoci('linux.arm64')]) {
       fake.server.add(path, path);
       fake.record(path, path);
@@ -170,12 +177,70 @@ describe('a local build', () => {
   test('for another machine: refused', async () => {
     const fake = await FakeRuntime.start();
     const build = fake.addBuild();
-    writeFileSync(join(build, 'libkrun.so'), buildElf({ machine: 183 }).bytes);
+    writeFileSync(join(build, 'libkrun.so'), runtimePart('linux-aarch64', 'libkrun.so'));
     const result = await fake.run('compress-vm-runtime');
     expect([result.status, result.stderr]).toEqual([
       2,
-      expect.stringMatching(/libkrun\.so is for Linux on aarch64, wanted linux-x86_64; build it/),
+      expect.stringMatching(
+        /libkrun\.so is no library for Linux on amd64 \(.* is for aarch64, .*\); build it for linux-x86_64$/m,
+      ),
     ]);
+  });
+
+  test('VT-19: planted libraries are staged, and are not verified, now or later', async () => {
+    const fake = await FakeRuntime.start();
+    fake.addBuild();
+    const record = JSON.stringify({ sha256: digestsOf(join(fake.root, 'target/libkrun-build'), ['libkrun.so']) });
+    fake.addBuild({ 'build.json': record });
+    const result = await fake.run('compress-vm-runtime');
+    const text = 'verified: no, it is of a local build that nothing vouches for';
+    expect([result.status, result.stderr]).toEqual([0, expect.stringContaining(text)]);
+    expect((await fake.run('vm-setup')).stderr).toContain(text);
+  });
+
+  test.each([
+    ['<html>404</html>', 'half'],
+    [readFileSync('/bin/true').subarray(0, 3000), readFileSync('/bin/true').subarray(0, 3000)],
+    [readFileSync('/bin/true'), readFileSync('/bin/true')],
+  ])('VT-20: files that are no libraries are refused (%#)', async (krun, krunfw) => {
+    const fake = await FakeRuntime.start();
+    const build = fake.addBuild({});
+    writeFileSync(join(build, 'libkrun.so'), krun);
+    writeFileSync(join(build, 'libkrunfw.so.5'), krunfw);
+    const output = ['--build-dir', build, '--output', 'o', '--platform', 'linux-x86_64'];
+    for (const [task, args] of [
+      ['compress-vm-runtime', []],
+      ['package-vm-runtime', output],
+    ] as const) {
+      const result = await fake.run(task, args);
+      expect([result.status, result.stderr]).toEqual([
+        2,
+        expect.stringContaining('libkrun.so is no library for Linux'),
+      ]);
+    }
+    expect([existsSync(fake.directory), existsSync(join(fake.root, 'o'))]).toEqual([false, false]);
+  });
+
+  test('VT-20: an archive of files that are no libraries, and one of programs that are none', async () => {
+    const fake = await FakeRuntime.start();
+    for (const [name, content] of [
+      ['libkrun.so', '<html>404'],
+      ['umoci', 'half'],
+    ] as const) {
+      const contents = new Map([...fake.contents, [name, Buffer.from(content)]]);
+      writeFileSync(join(fake.root, 'x.tar.zst'), runtimeArchive('linux-x86_64', contents));
+      const result = await fake.run('compress-vm-runtime', [], { VM_RUNTIME_TARBALL: 'x.tar.zst' });
+      expect([result.status, result.stderr]).toEqual([1, expect.stringContaining(`is refused: its ${name} is no `)]);
+    }
+    expect(existsSync(fake.directory)).toBe(false);
+  });
+
+  test('VT-31: of several kernels the newest is taken, by number', async () => {
+    const fake = await FakeRuntime.start();
+    const names = ['5.2.0', '5.10.0', '5.9.1'].map((version) => `libkrunfw.so.${version}`);
+    fake.addBuild({ 'libkrun.so': 'krun', ...Object.fromEntries(names.map((name) => [name, name])) });
+    expect(await fake.run('compress-vm-runtime')).toMatchObject({ status: 0 });
+    expect(textOf(fake.directory, 'libkrunfw.so.5.zst')).toBe('libkrunfw.so.5.10.0');
   });
 
   test('no build, and a complete runtime: nothing to do', async () => {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type ChildProcess, spawn } from 'node:child_process';
 import {
+  appendFileSync,
   chmodSync,
   existsSync,
   mkdirSync,
@@ -17,7 +18,7 @@ import { zstdCompressSync } from 'node:zlib';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { type Host, thisHost } from '../../../lib/host.ts';
 import { smokeOrphanCleanup } from '../../../lib/vm/orphans/execute.ts';
-import { BUNDLE_FILE } from '../../../lib/vm/runtime-files.ts';
+import { BUNDLE_FILE, runtimeFiles, vmPlatformOf } from '../../../lib/vm/runtime-files.ts';
 import { FakeOrphans } from '../../support/fake-orphans.ts';
 import { bashQuote } from '../../support/fake-tools.ts';
 import { inProcess } from '../../support/in-process.ts';
@@ -256,6 +257,17 @@ describe("the smoke test of the VM gateway's clean-up", { timeout: 60_000 }, () 
       chmodSync(join(fake.root, 'scripts/bin/openshell'), 0o644);
       expect((await fake.smoke()).stderr).toMatch(/^error: \S+scripts\/bin\/openshell is not an executable program; /m);
     });
+  });
+
+  test('VT-33: a driver that does not have what is staged in it is tested, and not without a word', async () => {
+    const fake = new FakeOrphans();
+    const said = async () => (await fake.smoke({}, ['--dry-run'])).stderr;
+    const text = /^warning: \S+openshell-driver-vm does not have \S+\.zst, .* of \S+ in it$/m;
+    expect(await said()).toMatch(text);
+    for (const name of [...runtimeFiles(vmPlatformOf(thisHost())), BUNDLE_FILE]) {
+      appendFileSync(join(fake.debug, 'openshell-driver-vm'), readFileSync(join(fake.runtime, name)));
+    }
+    expect(await said()).not.toMatch(text);
   });
 
   test('ORP-3: what is missing is built, with the runtime in it, and where cargo says it is', async () => {

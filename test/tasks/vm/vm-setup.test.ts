@@ -1,6 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { zstdCompressSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
@@ -11,6 +20,7 @@ import { FakeLibkrun, FRAGMENT, libkrunTools } from '../../support/fake-libkrun.
 import { FakeRuntime, PATHS, runtimeArchive, runtimeContents } from '../../support/fake-runtime.ts';
 import { breakOffAfter, sha256, stallAfter, status } from '../../support/release-server.ts';
 import { whenSaid } from '../../support/run-task.ts';
+import { runtimePart, textOfPart } from '../../support/runtime-parts.ts';
 
 /** Whatever this machine's network is, GitHub does not answer. */
 const OFFLINE = { HTTPS_PROXY: 'http://127.0.0.1:1' };
@@ -160,7 +170,7 @@ describe('C32, PIN-3: nothing is taken that nothing tells the SHA-256 of', () =>
     const refused = await fake.run('vm-setup', [], OFFLINE);
     expect(refused).toMatchObject({ status: 1, stdout: '' });
     expect(refused.stderr).toMatch(
-      /^error: VM runtime for linux-x86_64 cannot be verified now: https:\/\/api\.github\.com\S+ cannot be downloaded: .*; try again, or, .* record what is trusted with tasks\/vm\/vm-setup\.ts --update-pins$/m,
+      /^error: VM runtime for linux-x86_64 cannot be verified now: gh is not on PATH, and https:\/\/api\.github\.com\S+ cannot be downloaded: .*; try again, or, .* record what is trusted with tasks\/vm\/vm-setup\.ts --update-pins$/m,
     );
     expect(fake.server.requests).toEqual([]);
     const update = await fake.run('vm-setup', ['--update-pins'], OFFLINE);
@@ -171,6 +181,9 @@ describe('C32, PIN-3: nothing is taken that nothing tells the SHA-256 of', () =>
         .map((path) => `+ ${path} ${fake.suite.pins()[path]}`),
     );
     expect(update.stderr).toMatch(/^warning: gvproxy v0\.8\.8 for darwin-aarch64: the release has no such file; /m);
+    expect(update.stderr).toMatch(
+      /^warning: VM runtime for linux-x86_64: what comes is recorded as it is, because its release's API cannot be asked \(https:.*\); the next release will be refused$/m,
+    );
     expect(await fake.run('vm-setup', [], OFFLINE)).toMatchObject({ status: 0 });
     fake.server.add(PATHS.umoci('linux.amd64'), program(5000));
     const again = await fake.run('vm-setup', ['--update-pins'], OFFLINE);
@@ -212,7 +225,10 @@ describe('what is there', () => {
     for (const [content, reason] of [
       ['', 'empty'],
       [readFileSync(join(fake.directory, 'umoci.zst')).subarray(0, -3), 'cut off'],
-      [zstdCompressSync(Buffer.from('another program')), 'other content than .verified.json says was verified'],
+      [
+        zstdCompressSync(runtimePart('linux-x86_64', 'umoci', 'another')),
+        'other content than .verified.json says was verified',
+      ],
     ] as const) {
       writeFileSync(join(fake.directory, 'umoci.zst'), content);
       const result = await fake.run('vm-setup');
@@ -304,7 +320,7 @@ describe('archives', () => {
       return;
     }
     expect(result, result.stderr).toMatchObject({ status: 0 });
-    expect(readContent(join(fake.directory, 'umoci.zst')).toString()).toBe('umoci of its release');
+    expect(textOfPart(readContent(join(fake.directory, 'umoci.zst')))).toBe('umoci of its release');
   });
 
   test.each([
@@ -376,6 +392,54 @@ describe('usage', () => {
     expect(runtimeDefects(fake.directory, 'darwin-aarch64')).toEqual([]);
   });
 
+  test.each([
+    ['UMOCI_VERSION', 'v9.9.9', /umoci v0\.6\.0, wanted v9\.9\.9/],
+    ['GVPROXY_VERSION', 'v9.9.9', /gvproxy v0\.8\.8, wanted v9\.9\.9/],
+    [
+      'VM_RUNTIME_RELEASE_TAG',
+      'vm-runtime-2',
+      /release NVIDIA\/OpenShell vm-runtime, wanted NVIDIA\/OpenShell vm-runtime-2/,
+    ],
+    ['GITHUB_REPOSITORY', 'me/fork', /release NVIDIA\/OpenShell vm-runtime, wanted me\/fork vm-runtime/],
+  ])('VT-28: with another %s there is something to do, once', async (name, value, reason) => {
+    const fake = await FakeRuntime.start();
+    const provenance = { platform: 'linux-x86_64', gvproxy_version: 'v0.8.8', umoci_version: 'v0.6.0' };
+    const archive = runtimeArchive('linux-x86_64', fake.contents, provenance);
+    const publish = (path: string) => {
+      fake.server.add(path, archive);
+      fake.record(path, archive);
+    };
+    publish(ARCHIVE);
+    await fake.run('vm-setup');
+    const { repository, tag } = {
+      repository: name === 'GITHUB_REPOSITORY' ? value : 'NVIDIA/OpenShell',
+      tag: name === 'VM_RUNTIME_RELEASE_TAG' ? value : 'vm-runtime',
+    };
+    publish(`${repository}/releases/download/${tag}/vm-runtime-linux-x86_64.tar.zst`);
+    const result = await fake.run('vm-setup', [], { [name]: value });
+    expect(result, result.stderr).toMatchObject({ status: 0 });
+    expect(result.stderr).toMatch(/^VM runtime for linux-x86_64: \.verified\.json \(of another release: /m);
+    expect(result.stderr).toMatch(reason);
+    // What the archive has wins, and that is said.
+    const program = name.replace('_VERSION', '').toLowerCase();
+    const isSaid = result.stderr.includes(`its ${program} is v0.`) && result.stderr.includes('has no effect on it');
+    expect(isSaid).toBe(name.endsWith('_VERSION'));
+    const again = await fake.run('vm-setup', [], { [name]: value });
+    expect(again.stderr).toContain('nothing to do: ');
+  });
+
+  test('VT-30: a link with a slash at its end is refused before anything is downloaded', async () => {
+    const fake = await FakeRuntime.start();
+    mkdirSync(join(fake.root, 'other'));
+    symlinkSync(join(fake.root, 'other'), join(fake.root, 'link'));
+    for (const end of ['/', '/x/..']) {
+      const env = { OPENSHELL_VM_RUNTIME_COMPRESSED_DIR: join(fake.root, 'link') + end };
+      const result = await fake.run('vm-setup', [], env);
+      expect([result.status, result.stderr]).toEqual([2, expect.stringContaining('is a link, and is replaced')]);
+    }
+    expect(fake.server.requests).toEqual([]);
+  });
+
   test('a dry run asks nobody and writes nothing', async () => {
     const fake = await FakeRuntime.start();
     const result = await fake.run('vm-setup', ['--dry-run']);
@@ -438,9 +502,17 @@ describe('gh', () => {
     const unknown = await fake.run('vm-setup', [], { ...OFFLINE, ...GITHUB });
     expect([unknown.status, unknown.stderr]).toEqual([
       1,
-      expect.stringMatching(/cannot be verified: unknown command .*; record its SHA-256 with/),
+      expect.stringMatching(/cannot be verified: unknown command .*; try again, or record its SHA-256 with/),
     ]);
     expect(existsSync(fake.directory)).toBe(false);
+  });
+
+  test('VT-25: one that stalls is not waited for', async () => {
+    const fake = await FakeRuntime.start();
+    fake.tools.add('gh', [{ args: ['release', 'download'], script: 'exec /bin/sleep 1000' }]);
+    const result = await fake.run('vm-setup', [], { ...OFFLINE, ...GITHUB });
+    expect(result.stderr).toContain('gh fails: no byte came for 1.00 s; going on without it\ndownloading https://');
+    expect(result.status).toBe(1);
   });
 
   test('signed out: the public URL, and what is recorded decides', async () => {
@@ -484,7 +556,9 @@ describe('--from-source', libkrunTools.options, () => {
     expect(result, result.stderr).toMatchObject({ status: 0, stdout: `${directory}\n` });
     const built = (name: string) => readFileSync(join(libkrun.out, name));
     expect(readContent(join(directory, 'libkrun.so.zst')).equals(built('libkrun.so'))).toBe(true);
-    expect(readContent(join(directory, 'gvproxy.zst')).toString()).toBe('gvproxy of its release');
+    expect(textOfPart(readContent(join(directory, 'gvproxy.zst')))).toBe('gvproxy of its release');
+    const staged = (text: string) => text.match(/^set up: .*/m)?.[0];
+    expect(staged(result.stderr)).toMatch(/; verified: the libraries are of \S+libkrun-build, the programs have the /);
     const provenance = JSON.parse(readFileSync(join(directory, 'provenance.json'), 'utf8'));
     expect(provenance).toMatchObject({ platform: 'linux-x86_64', libkrunfw_commit: libkrun.head('libkrunfw') });
     expect(fake.server.requests).toHaveLength(3);
@@ -492,6 +566,26 @@ describe('--from-source', libkrunTools.options, () => {
     const again = await run(['--from-source']);
     expect(again, again.stderr).toMatchObject({ status: 0 });
     expect(fake.server.requests).toHaveLength(3);
+    expect(await run([])).toMatchObject({
+      status: 0,
+      stderr: expect.stringMatching(/^nothing to do: .*; verified: the/m),
+    });
+    // Another one in its place is not what the build has written.
+    appendFileSync(join(libkrun.out, 'libkrun.so'), 'evil');
+    const env = libkrun.libkrunEnv(fake.releaseEnv());
+    const planted = await fake.suite.run('vm/compress-vm-runtime', [], { cwd: libkrun.root, env });
+    expect(staged(planted.stderr)).toMatch(/; verified: no, it is of a local build that nothing vouches for$/);
+  });
+
+  test('VT-19: what is built in a directory that somebody else has put there is not verified', async () => {
+    const { libkrun, run } = await place();
+    mkdirSync(join(libkrun.out, 'libkrunfw.tarballs'), { recursive: true });
+    const result = await run(['--from-source']);
+    expect(result, result.stderr).toMatchObject({ status: 0 });
+    expect(result.stderr).toMatch(
+      /^warning: \S+libkrun-build was not created by a build of this user, .* remove it and/m,
+    );
+    expect(result.stderr).toMatch(/^set up: .*; verified: no, it is of a local build that nothing vouches for$/m);
   });
 
   test('programs that cannot be verified are found before the build', async () => {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { ReleaseFile } from '../../../../lib/vm/runtime/config.ts';
 import { Releases } from '../../../../lib/vm/runtime/releases.ts';
+import { bashQuote } from '../../../support/fake-tools.ts';
 import { fakeTools, inProcess } from '../../../support/in-process.ts';
 import { ReleaseServer, sha256, status } from '../../../support/release-server.ts';
 import { taskErrorFrom } from '../../../support/task-errors.ts';
@@ -35,7 +36,7 @@ async function place(assets: unknown, pins: Readonly<Record<string, string>> = {
     tools,
     ctx,
     scratch: join(directory, 'scratch'),
-    make: () => new Releases(ctx, config, join(directory, 'scratch')),
+    make: (isMirror = true) => new Releases(ctx, { ...config, isMirror }, join(directory, 'scratch')),
   };
 }
 
@@ -86,6 +87,53 @@ describe('C32: the rolling release, by what its API states', () => {
     tools.add('gh', [{ args: ['attestation', 'verify'], script: ':' }]);
     expect((await make().fetch(FILE)).verified).toBe("the SHA-256 that the release's API states, and its attestation");
     expect(tools.lines()).toEqual([expect.stringMatching(/^gh attestation verify \S+\.part --repo o\/r$/)]);
+  });
+
+  test.each([
+    'HTTP 403: API rate limit exceeded for 1.2.3.4 (https://api.github.com/repos)',
+    'HTTP 429: Too Many Requests',
+    'Get "https://api.github.com": tls: failed to verify certificate: x509: certificate signed by unknown authority',
+    'error connecting to api.github.com',
+    'Get "https://api.github.com": EOF',
+    'context deadline exceeded',
+    'proxyconnect tcp: Forbidden',
+    'failed to create TUF client: open /x: read-only file system',
+    'open /x/y.part: permission denied',
+  ])('VT-26: a lookup that failed is no refusal: %s', async (said) => {
+    const { ctx, make, tools } = await place(asset('content'));
+    tools.add('gh', [{ args: ['attestation', 'verify'], script: `echo ${bashQuote(said)} >&2; exit 1` }]);
+    expect((await make().fetch(FILE)).verified).toBe("the SHA-256 that the release's API states");
+    expect(ctx.screen.stderr()).toContain(`warning: the runtime: its attestation could not be checked: ${said}`);
+  });
+
+  test.each(['no attestations found for subject sha256:1', 'HTTP 404: Not Found', 'verifying with issuer "x"'])(
+    'VT-26: what gh does not accept is refused: %s',
+    async (said) => {
+      const { make, tools } = await place(asset('content'));
+      tools.add('gh', [{ args: ['attestation', 'verify'], script: `echo ${bashQuote(said)} >&2; exit 1` }]);
+      await expect(make().fetch(FILE)).rejects.toThrow(`gh attestation verify does not accept it: ${said}`);
+    },
+  );
+
+  test.each([
+    ['does not answer', status(500)],
+    ['answers with a page', status(200, { 'content-type': 'text/plain' }, '<html>captive</html>')],
+  ])('VT-27: an API that %s has not stated that there is nothing', async (_, fault) => {
+    const { make, server, tools } = await place(undefined);
+    server.failNext(API, fault, fault, fault);
+    const error = await taskErrorFrom(() => make().fetch(FILE));
+    expect(error).toMatchObject({
+      exitCode: 1,
+      message: expect.stringMatching(/ cannot be verified now: gh is not on PATH, and .*; try again, or, where/),
+    });
+    // Also where gh was to verify it, and cannot even download it.
+    tools.add('gh', [{ args: ['release', 'download'], script: 'echo "HTTP 403: rate limit" >&2; exit 1' }]);
+    server.failNext(API, fault, fault, fault);
+    const later = await taskErrorFrom(() => make(false).fetch(FILE));
+    expect(later).toMatchObject({
+      exitCode: 1,
+      message: expect.stringMatching(/ cannot be verified now: gh cannot be used, and .*; try again, or, where/),
+    });
   });
 
   test('an attestation that cannot be looked up is said, and the digest counts', async () => {

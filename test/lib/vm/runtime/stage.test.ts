@@ -8,6 +8,7 @@ import { recoverRuntime, type Staging, stageRuntime } from '../../../../lib/vm/r
 import { runtimeDefects } from '../../../../lib/vm/runtime-files.ts';
 import { runtimeContents } from '../../../support/fake-runtime.ts';
 import { fakeTools, inProcess } from '../../../support/in-process.ts';
+import { runtimePart } from '../../../support/runtime-parts.ts';
 import { temporaryDirectory } from '../../../support/temporary.ts';
 
 const PLATFORM = 'linux-x86_64';
@@ -68,7 +69,7 @@ test('a second version: only what is new is compressed; a third time nothing is'
   const ctx = inProcess(fakeTools());
   const one = staging();
   await stageRuntime(ctx, one);
-  const contents = new Map([...one.contents, ['gvproxy', Buffer.from('new')]]);
+  const contents = new Map([...one.contents, ['gvproxy', runtimePart(PLATFORM, 'gvproxy', 'new')]]);
   const second = await stageRuntime(ctx, { ...one, contents });
   expect(second.files.filter(({ isNew }) => isNew).map(({ name }) => name)).toEqual(['gvproxy.zst']);
   expect(runtimeDefects(one.directory, PLATFORM)).toEqual([]);
