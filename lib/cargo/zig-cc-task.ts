@@ -3,7 +3,7 @@
 /** The zig wrappers for callers outside the suite: shell scripts that eval, and GitHub workflows. */
 
 import { randomUUID } from 'node:crypto';
-import { appendFileSync } from 'node:fs';
+import { closeSync, constants, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RunnerContext } from '../build-env.ts';
 import { findCheckout } from '../checkout.ts';
@@ -58,7 +58,18 @@ export async function setUpZigWrapper(
     // A last line without its end is not ours to continue.
     const before = textIn(workflowFile) ?? '';
     const added = before === '' || before.endsWith('\n') ? text : `\n${text}`;
-    asOwner(workflowFile, () => naming(workflowFile, () => appendFileSync(workflowFile, added)));
+    asOwner(workflowFile, () => naming(workflowFile, () => append(workflowFile, added)));
+  }
+}
+
+/** A pipe that nobody reads is an error: opened without the flag it would wait, and no signal would be heard. */
+function append(path: string, text: string): void {
+  const { O_APPEND, O_CREAT, O_NONBLOCK, O_WRONLY } = constants;
+  const handle = openSync(path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK, 0o666);
+  try {
+    writeFileSync(handle, text);
+  } finally {
+    closeSync(handle);
   }
 }
 
