@@ -84,14 +84,16 @@ export function planStage(
       ...(directory === undefined ? {} : { CARGO_TARGET_DIR: directory }),
       ...parts.env,
     };
-    const command = cmd({ cwd: overlay?.directory ?? config.root, base: toolchain.env, env });
+    // In the checkout, whose configuration and toolchain cargo and rustup look for from where they run.
+    const command = cmd({ cwd: config.root, base: toolchain.env, env });
+    const manifest = overlay === undefined ? [] : ['--manifest-path', join(overlay.directory, 'Cargo.toml')];
     const targets = artifacts.flatMap(({ triple }) => ['--target', isGateway ? `${triple}.${FLOOR}` : triple]);
     const all = [...new Set([...(features.get(component.name) ?? []), ...(isGateway ? ['bundled-z3'] : [])])];
     const selected = ['-p', component.package, '--bin', component.binary];
     const extra = all.length > 0 ? ['--features', all.join(' ')] : [];
     return {
       component,
-      command: command`cargo ${parts.subcommand} --release ${targets} ${selected} ${extra} ${MESSAGE_FORMAT} ${parts.flags}`,
+      command: command`cargo ${parts.subcommand} --release ${manifest} ${targets} ${selected} ${extra} ${MESSAGE_FORMAT} ${parts.flags}`,
       artifacts,
       wrappers: parts.wrappers,
     };

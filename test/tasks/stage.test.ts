@@ -174,10 +174,8 @@ describe('the dry run', () => {
     expect(result.stdout).toBe(`cd ${checkout.root}
 rustup target add x86_64-unknown-linux-musl
 # creates ${overlay}: version 1.2.3
-cd ${overlay}
-CARGO_INCREMENTAL=0 GIT_DIR=/nonexistent CARGO_TARGET_DIR=${checkout.root}/target cargo zigbuild --release --target x86_64-unknown-linux-musl -p openshell-sandbox --bin openshell-sandbox --features telemetry --message-format=json-render-diagnostics
+CARGO_INCREMENTAL=0 GIT_DIR=/nonexistent CARGO_TARGET_DIR=${checkout.root}/target cargo zigbuild --release --manifest-path ${overlay}/Cargo.toml --target x86_64-unknown-linux-musl -p openshell-sandbox --bin openshell-sandbox --features telemetry --message-format=json-render-diagnostics
 # stages ${checkout.staged('amd64', 'openshell-sandbox')} (after checking: machine, complete, static)
-cd ${checkout.root}
 `);
     expect(existsSync(join(checkout.root, 'target'))).toBe(false);
     expect(existsSync(join(checkout.root, 'deploy'))).toBe(false);
