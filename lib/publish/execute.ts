@@ -19,6 +19,7 @@ import { dockerfileOf, verifyDockerfile } from '../image/config.ts';
 import { cachePlace } from '../image/plan.ts';
 import { verifyPrebuilt, withStaged } from '../image/staged-binaries.ts';
 import type { Command } from '../process/command.ts';
+import { poll } from '../process/poll.ts';
 import { prepareStage } from '../stage/execute.ts';
 import { stagePlaces } from '../stage/plan.ts';
 import { chooseBuilder, foreignPlatforms } from './choose-builder.ts';
@@ -26,10 +27,12 @@ import { cleanUp } from './cleanup.ts';
 import { resolvePublishConfig } from './config.ts';
 import { DOCKER_PUBLISHING } from './engines/docker.ts';
 import { PODMAN_PUBLISHING } from './engines/podman.ts';
-import type { PushContent } from './engines/types.ts';
+import type { Published, PushContent } from './engines/types.ts';
 import { buildImages, engineCommands, PUBLISHED, type PublishPlan, planPublish, publishBuilt } from './plan.ts';
 import { type RegistryState, readReferences, verifyPublished } from './registry-contents.ts';
 import { dryRunLines, progressText, type Row, rowOf, tableLines } from './report.ts';
+
+const READ_BACK = { intervalMs: 2000, timeoutMs: 2000 } as const;
 
 /**
  * Publishes the images, or prints the plan.
@@ -120,11 +123,25 @@ async function execute(ctx: RunnerContext, plan: PublishPlan): Promise<Row[]> {
     built = await part('images', () => buildImages(engine, plan));
   });
   const published = await part('content and tags', () => publishBuilt(plan, built, before));
-  return part('read back', async () => {
+  await part('read back', () => readBack(ctx, plan, published));
+  return published.map((one) => rowOf(one, before.get(one.reference)));
+}
+
+/** A second look before a finished publish counts as failed: registries may take a moment to give what was just set. */
+async function readBack(ctx: RunnerContext, plan: PublishPlan, published: readonly Published[]): Promise<void> {
+  let problem: unknown;
+  const attempt = async () => {
     const after = await readReferences(ctx, plan);
-    for (const one of published) verifyPublished(one, after.get(one.reference));
-    return published.map((one) => rowOf(one, before.get(one.reference)));
-  });
+    try {
+      for (const one of published) verifyPublished(one, after.get(one.reference));
+      return true;
+    } catch (error) {
+      problem = error;
+      return undefined;
+    }
+  };
+  const isRight = await poll(attempt, { ...READ_BACK, signal: ctx.signals.aborted });
+  if (!isRight) throw problem;
 }
 
 /**

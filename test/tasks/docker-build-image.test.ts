@@ -573,6 +573,8 @@ describe('side by side', () => {
     for (const tag of ['one', 'two']) {
       expect(readFileSync(join(checkout.root, `image-${tag}`), 'latin1').endsWith(`${tag}\n`)).toBe(true);
     }
-    expect(results.map(({ stderr }) => stderr).join('')).toMatch(/waiting for another build of this image: pid \d+/);
+    expect(results.map(({ stderr }) => stderr).join('')).toMatch(
+      /waiting for another build of the image supervisor: pid \d+/,
+    );
   });
 });
