@@ -4,7 +4,6 @@
 
 import { randomUUID } from 'node:crypto';
 import { closeSync, constants, openSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import type { RunnerContext } from '../build-env.ts';
 import { findCheckout } from '../checkout.ts';
 import { readPath } from '../cli/env.ts';
@@ -15,6 +14,7 @@ import { files, verifyPlaces } from '../fs/writable-places.ts';
 import { shellQuote } from '../process/command.ts';
 import { removeStaleCmakeCaches } from './cmake-cache.ts';
 import { findZig } from './find-toolchain.ts';
+import { readCargoSettings, targetDirectoryOf } from './settings.ts';
 import { bareTarget, writeZigWrapper, zigWrapper } from './zig-cc.ts';
 
 /** A target triple, with or without a glibc version. It is a part of file names and scripts. */
@@ -47,8 +47,9 @@ export async function setUpZigWrapper(
       : [{ kind: 'appended', path: workflowFile, remedy: 'unset GITHUB_ENV' } as const]),
   ]);
   writeZigWrapper(wrapper);
-  const target = readPath(env, 'CARGO_TARGET_DIR', startDirectory) ?? join(root, 'target');
-  for (const stale of removeStaleCmakeCaches(target, bareTarget(cargoTarget))) {
+  const settings = await readCargoSettings(root, env);
+  const target = targetDirectoryOf(root, readPath(env, 'CARGO_TARGET_DIR', startDirectory), settings);
+  for (const stale of removeStaleCmakeCaches(target, settings, bareTarget(cargoTarget))) {
     terminal.say(`removed a stale cmake cache: ${stale}`);
   }
   if (workflowFile === undefined) {
@@ -66,11 +67,8 @@ export async function setUpZigWrapper(
 function append(path: string, text: string): void {
   const { O_APPEND, O_CREAT, O_NONBLOCK, O_WRONLY } = constants;
   const handle = openSync(path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK, 0o666);
-  try {
-    writeFileSync(handle, text);
-  } finally {
-    closeSync(handle);
-  }
+  writeFileSync(handle, text);
+  closeSync(handle);
 }
 
 /** A line of a workflow's environment file; the delimiter form carries line breaks. */

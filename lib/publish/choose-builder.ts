@@ -7,15 +7,19 @@
  */
 
 import type { RunnerContext } from '../build-env.ts';
-import { type BuilderState, inspectBuilder, problemOf, withoutEffect } from '../engine/inspect-builder.ts';
+import {
+  type BuilderState,
+  inspectBuilder,
+  LOCAL_DRIVER,
+  problemOf,
+  withoutEffect,
+} from '../engine/inspect-builder.ts';
 import type { Engine } from '../engine/types.ts';
 import { usageError } from '../errors.ts';
 import type { Arch } from '../host.ts';
 import type { PublishConfig } from './config.ts';
 
 const FALLBACK = 'multiarch';
-/** The driver of the daemon itself: it keeps one platform of an image, and pushes nothing by its digest. */
-const LOCAL_DRIVER = 'docker';
 export const CONTAINER_DRIVER = 'docker-container';
 
 /** The builder that publishes; nothing is known of it where the engine has no builders. */
@@ -71,6 +75,7 @@ function choiceOf(name: string, why: string, state: BuilderState, source = 'DOCK
 
 /** Why a builder cannot publish; `undefined` for one that can. */
 function publishProblem(state: BuilderState): string | undefined {
+  // It keeps one platform of an image, and pushes nothing by its digest.
   const isLocal = state.kind === 'exists' && state.driver === LOCAL_DRIVER;
   return problemOf(state) ?? (isLocal ? 'has the driver docker, which cannot publish' : undefined);
 }

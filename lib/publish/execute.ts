@@ -4,10 +4,12 @@
 
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { RunnerContext } from '../build-env.ts';
 import { findCheckout } from '../checkout.ts';
 import { Problems } from '../cli/problems.ts';
 import { detectEngine } from '../engine/detect.ts';
+import { forBuilds } from '../engine/inspect-builder.ts';
 import { describeError, EXIT, failure, InterruptedError, oneLine, shown, TaskError, usageError } from '../errors.ts';
 import { asOwner, makeDirectory } from '../fs/ownership.ts';
 import { parseTable } from '../fs/parse-json.ts';
@@ -19,7 +21,6 @@ import { dockerfileOf, verifyDockerfile } from '../image/config.ts';
 import { cachePlace } from '../image/plan.ts';
 import { verifyPrebuilt, withStaged } from '../image/staged-binaries.ts';
 import type { Command } from '../process/command.ts';
-import { poll } from '../process/poll.ts';
 import { prepareStage } from '../stage/execute.ts';
 import { stagePlaces } from '../stage/plan.ts';
 import { chooseBuilder, foreignPlatforms } from './choose-builder.ts';
@@ -32,7 +33,7 @@ import { buildImages, engineCommands, PUBLISHED, type PublishPlan, planPublish, 
 import { type RegistryState, readReferences, verifyPublished } from './registry-contents.ts';
 import { dryRunLines, progressText, type Row, rowOf, tableLines } from './report.ts';
 
-const READ_BACK = { intervalMs: 2000, timeoutMs: 2000 } as const;
+const READ_AGAIN_MS = 2000;
 
 /**
  * Publishes the images, or prints the plan.
@@ -67,7 +68,7 @@ async function preparePublish(ctx: RunnerContext, extra: readonly string[]): Pro
   const stage = { root, host: thisHost(), components: PUBLISHED, arches: config.arches, build: config.build };
   for (const { name } of PUBLISHED) verifyDockerfile(dockerfileOf(root, name));
   if (config.ignored.length > 0) terminal.say(`without effect on a publish: ${config.ignored.join(', ')}`);
-  const engine = await detectEngine(ctx, root);
+  const engine = await detectEngine(ctx, root, forBuilds(config.builder, false));
   const problems = new Problems();
   if (!config.isStaged) problems.attempt(() => verifyPrebuilt(stage));
   const temporary = problems.attempt(temporaryRoot) ?? '';
@@ -129,19 +130,15 @@ async function execute(ctx: RunnerContext, plan: PublishPlan): Promise<Row[]> {
 
 /** A second look before a finished publish counts as failed: registries may take a moment to give what was just set. */
 async function readBack(ctx: RunnerContext, plan: PublishPlan, published: readonly Published[]): Promise<void> {
-  let problem: unknown;
-  const attempt = async () => {
+  const look = async () => {
     const after = await readReferences(ctx, plan);
-    try {
-      for (const one of published) verifyPublished(one, after.get(one.reference));
-      return true;
-    } catch (error) {
-      problem = error;
-      return undefined;
-    }
+    for (const one of published) verifyPublished(one, after.get(one.reference));
   };
-  const isRight = await poll(attempt, { ...READ_BACK, signal: ctx.signals.aborted });
-  if (!isRight) throw problem;
+  await look().catch(async () => {
+    // An abort ends the pause, and the second look throws its reason.
+    await sleep(READ_AGAIN_MS, undefined, { signal: ctx.signals.aborted }).catch(() => undefined);
+    await look();
+  });
 }
 
 /**

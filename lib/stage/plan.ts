@@ -9,6 +9,7 @@ import { dirname, join } from 'node:path';
 import type { Features } from '../cargo/features.ts';
 import { MissingTool, type Toolchain } from '../cargo/find-toolchain.ts';
 import { MESSAGE_FORMAT } from '../cargo/messages.ts';
+import { targetDirectoryOf } from '../cargo/settings.ts';
 import type { Overlay } from '../cargo/version-overlay.ts';
 import { type ZigWrapper, zigWrapper } from '../cargo/zig-cc.ts';
 import type { Environment } from '../cli/env.ts';
@@ -157,7 +158,7 @@ interface RunParts {
 /** Always zigbuild, natively too: only zig can link for an older glibc than this machine's. */
 function gatewayParts(
   { build, root }: StageConfig,
-  { hasZigbuild, miseProblem, zig }: Toolchain,
+  { hasZigbuild, miseProblem, settings, zig }: Toolchain,
   artifacts: readonly Artifact[],
 ): RunParts {
   if (!hasZigbuild || zig === undefined) {
@@ -169,7 +170,7 @@ function gatewayParts(
       miseProblem,
     );
   }
-  const directory = join(build.targetDirectory ?? join(root, 'target'), 'zig-gnu-wrapper');
+  const directory = join(targetDirectoryOf(root, build.targetDirectory, settings), 'zig-gnu-wrapper');
   const wrappers = artifacts.map(({ arch, triple }) => {
     const target = `${triple}.${FLOOR}`;
     return zigWrapper(target, target, join(directory, arch), zig);

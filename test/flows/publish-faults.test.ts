@@ -72,6 +72,13 @@ describe('C3: a failed publish does not hinder the next one', () => {
   });
 });
 
+test('AM-8: a publish with a builder elsewhere needs no daemon here', async () => {
+  const fake = new FakePublishing({ builders: { far: builderRow('far', 'remote') } });
+  const FAKE_DO = 'echo "Cannot connect to the Docker daemon" >&2; exit 1';
+  const result = await fake.publish({ DOCKER_BUILDER: 'far', FAKE_ON: 'docker info', FAKE_DO });
+  expect(result.status).toBe(0);
+});
+
 test('AM-1: a publish waits for a build of one of its images', async () => {
   const fake = new FakePublishing();
   const path = join(fake.checkout.root, 'deploy/docker/.build/.image-supervisor.lock');

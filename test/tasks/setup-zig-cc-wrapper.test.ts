@@ -11,6 +11,7 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  rmSync,
   writeFileSync,
 } from 'node:fs';
 import { delimiter, join } from 'node:path';
@@ -125,7 +126,7 @@ test('an empty GITHUB_ENV is unset', async () => {
   expect((await run([TARGET, TARGET, 'w'], { GITHUB_ENV: '' })).stdout).toMatch(/^export CC_/);
 });
 
-test('a stale cmake cache goes, with a line on stderr, in the target directory that counts', async () => {
+test('AM-16: a stale cmake cache goes, with a line on stderr, in the directories that count', async () => {
   const { root, run } = setting('plain');
   const cache = (target: string) => {
     const directory = join(target, 'x86_64-unknown-linux-gnu/release/build/z3-sys-1/out/build');
@@ -134,6 +135,16 @@ test('a stale cmake cache goes, with a line on stderr, in the target directory t
     return directory;
   };
   const [own, other] = [cache(join(root, 'target')), cache(join(root, 'other'))];
+  const [configured, build] = [cache(join(root, 'configured')), cache(join(root, 'built'))];
+  mkdirSync(join(root, '.cargo'));
+  writeFileSync(
+    join(root, '.cargo/config.toml'),
+    '[build]\ntarget-dir = "configured"\nbuild-dir = "{workspace-root}/built"',
+  );
+  expect((await run([TARGET, TARGET, 'w'])).stderr).toBe(
+    [configured, build].map((directory) => `removed a stale cmake cache: ${directory}\n`).join(''),
+  );
+  rmSync(join(root, '.cargo'), { recursive: true });
   const second = await run([TARGET, TARGET, 'w'], { CARGO_TARGET_DIR: 'other' });
   expect(second.stderr).toBe(`removed a stale cmake cache: ${other}\n`);
   expect(existsSync(own)).toBe(true);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { existsSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { FakeCheckout } from '../support/fake-rust.ts';
@@ -95,6 +95,22 @@ describe('what is staged', () => {
       }
     }
     expect(Object.keys(supervisor?.env ?? {}).filter((name) => /^(CC|CXX|AR|CMAKE)/.test(name))).toEqual([]);
+  });
+
+  test('AM-16: what belongs to the target directory is where the configuration of cargo puts that', async () => {
+    const checkout = new FakeCheckout();
+    const target = temporaryDirectory();
+    const stale = join(target, 'x86_64-unknown-linux-gnu/release/build/z3-sys-1/out/build');
+    mkdirSync(stale, { recursive: true });
+    writeFileSync(join(stale, 'CMakeCache.txt'), '/home/x/.cache/cargo-zigbuild/zigcc');
+    mkdirSync(join(checkout.root, '.cargo'));
+    writeFileSync(join(checkout.root, '.cargo/config.toml'), `build.target-dir = "${target}"\n`);
+    const result = await checkout.stage(['gateway'], AMD64);
+    expect(result.stderr).toContain(`removed a stale cmake cache: ${stale}\n`);
+    expect(existsSync(stale)).toBe(false);
+    expect(checkout.builds()).toHaveLength(1);
+    expect(readdirSync(target)).toContain('zig-gnu-wrapper');
+    expect(existsSync(join(checkout.root, 'target/zig-gnu-wrapper'))).toBe(false);
   });
 
   test.runIf(onAmd64 && process.platform === 'linux')(
