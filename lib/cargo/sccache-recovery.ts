@@ -13,7 +13,7 @@ import type { Command } from '../process/command.ts';
 import type { Outcome, ProbeResult } from '../process/result.ts';
 
 /** A line of source in a message of the compiler. */
-const QUOTED = /^\s*(?:\d+\s*[|~+-]|\|)/;
+const QUOTED = /^\s*(?:\d+ +[|~+-] |\|)/;
 const MARKS = [/Too many open files/, /os error 24\b/, /sccache: encountered fatal error/, /^\s*sccache: error:/];
 
 /** How long sccache's server may take to stop or to start. */

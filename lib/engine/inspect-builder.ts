@@ -21,7 +21,8 @@ export function forBuilds(named: NamedBuilder | undefined, isLoaded: boolean): P
     const args = 'said' in found && named !== undefined && !isLoaded ? builderProbe(named.name) : undefined;
     const result = args && (await probes.ask(name, args));
     const state = result?.ok ? parseBuilder(result.output) : undefined;
-    if (state?.kind !== 'exists' || state.problem !== undefined || state.driver === LOCAL_DRIVER) return found;
+    if (state?.kind !== 'exists' || state.name !== named?.name || state.problem !== undefined) return found;
+    if (state.driver === LOCAL_DRIVER) return found;
     const info = { engine: name, arch: undefined, isPodmanServer: false, storesIndexes: false };
     return { record: RECORDS[name], program: name, info };
   };

@@ -18,6 +18,7 @@ const SEEN = [
   'error: sccache: encountered fatal error',
   'error: failed to spawn: Too many open files',
   'Caused by: os error 24',
+  '2026-11-26T10:00:00 ERROR Too many open files',
   'thread panicked: Os { code: 24, message: "Too many open files" }',
 ];
 const NOT_SEEN = [
