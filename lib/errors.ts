@@ -105,6 +105,7 @@ const REASONS: Readonly<Record<string, string>> = {
   ENOMEM: 'the memory is used up; close some programs',
   ENOSPC: 'no space is left on the device; free some',
   ENOTDIR: 'a part of the path is not a directory',
+  ENXIO: 'nothing is at its other end; start what reads it',
   EPERM: 'the operation is not permitted; check its owner and flags',
   EROFS: 'the file system is read-only; use another directory',
   ETXTBSY: 'it is a program that is being written; try again',

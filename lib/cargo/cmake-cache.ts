@@ -8,17 +8,20 @@
 import { globSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { asOwner } from '../fs/ownership.ts';
+import type { CargoSettings } from './settings.ts';
 
 const FOREIGN_COMPILER = /cargo-zigbuild|zigc(?:c|xx)-[^\s"]*unknown-linux-gnu\.\d+\.\d+/;
 
 /**
- * Removes such caches below a target directory.
+ * Removes such caches below the directories that cargo builds in.
+ * @param target where binaries appear
  * @param triple without a glibc version
  * @returns the directories that were removed
  */
-export function removeStaleCmakeCaches(targetDirectory: string, triple: string): string[] {
-  const stale = globSync(`${triple}/{release,debug}/build/z3-sys-*/out/build`, { cwd: targetDirectory })
-    .map((directory) => join(targetDirectory, directory))
+export function removeStaleCmakeCaches(target: string, { buildDirectory }: CargoSettings, triple: string): string[] {
+  const pattern = `${triple}/{release,debug}/build/z3-sys-*/out/build`;
+  const stale = [target, ...(buildDirectory === undefined ? [] : [buildDirectory])]
+    .flatMap((cwd) => globSync(pattern, { cwd }).map((directory) => join(cwd, directory)))
     .filter(namesForeignCompiler);
   for (const directory of stale) asOwner(directory, () => rmSync(directory, { recursive: true, force: true }));
   return stale;

@@ -12,6 +12,8 @@ import { oneLine } from '../errors.ts';
 import type { Command } from '../process/command.ts';
 import type { Outcome, ProbeResult } from '../process/result.ts';
 
+/** A line of source in a message of the compiler. */
+const QUOTED = /^\s*(?:\d+ +[|~+-] |\|)/;
 const MARKS = [/Too many open files/, /os error 24\b/, /sccache: encountered fatal error/, /^\s*sccache: error:/];
 
 /** How long sccache's server may take to stop or to start. */
@@ -21,7 +23,7 @@ export const SERVER_TIMEOUT_MS = 15_000;
 export function isWrapperFailure(line: string): boolean {
   // Colour codes may stand before the mark, and below `Caused by:` cargo indents it.
   const text = stripVTControlCharacters(line);
-  return MARKS.some((mark) => mark.test(text));
+  return !QUOTED.test(text) && MARKS.some((mark) => mark.test(text));
 }
 
 /** Watches output that arrives in pieces, line by line. */

@@ -15,8 +15,8 @@ import { absolutePath, ancestorsOf } from '../fs/paths.ts';
 export interface CargoSettings {
   /** Where binaries appear, absolute, unless `CARGO_TARGET_DIR` names another place; `undefined` for the default. */
   readonly targetDirectory: string | undefined;
-  /** Whether the place of everything else (`build.build-dir`) is set. */
-  readonly hasBuildDirectory: boolean;
+  /** Where everything else appears (`build.build-dir`), absolute; `undefined` for the same place. */
+  readonly buildDirectory: string | undefined;
   /** What every crate, and what the workspace's own crates compile through: a path, or a name for PATH. */
   readonly wrapper: string | undefined;
   readonly workspaceWrapper: string | undefined;
@@ -86,10 +86,11 @@ export async function readCargoSettings(root: string, env: Environment): Promise
   };
   const [rustc, wrapper, workspaceWrapper] = [named('rustc'), named('rustc-wrapper'), named('rustc-workspace-wrapper')];
   const directory = find('target-dir', 'CARGO_BUILD_TARGET_DIR');
+  const build = find('build-dir', 'CARGO_BUILD_BUILD_DIR');
   const target = textOf(env, 'CARGO_BUILD_TARGET');
   return {
     targetDirectory: directory?.text ? absolutePath(directory.base, directory.text) : undefined,
-    hasBuildDirectory: Boolean(find('build-dir', 'CARGO_BUILD_BUILD_DIR')?.text),
+    buildDirectory: build?.text ? absolutePath(build.base, build.text.replace('{workspace-root}', root)) : undefined,
     rustc: rustc?.program,
     wrapper: wrapper?.program,
     workspaceWrapper: workspaceWrapper?.program,
@@ -98,6 +99,14 @@ export async function readCargoSettings(root: string, env: Environment): Promise
     profileVariables: Object.keys(env).filter((name) => name.startsWith('CARGO_PROFILE_DEV_')),
     hasRustflags: files.some((file) => file.hasRustflags) || Object.keys(env).some((name) => RUSTFLAGS.test(name)),
   };
+}
+
+/**
+ * Where binaries appear.
+ * @param named `CARGO_TARGET_DIR`, absolute
+ */
+export function targetDirectoryOf(root: string, named: string | undefined, settings: CargoSettings): string {
+  return named ?? settings.targetDirectory ?? join(root, 'target');
 }
 
 /** What mise sets for its tasks wins over the variable of the shell that starts it. */

@@ -4,14 +4,15 @@
  * Building under another version without touching the checkout.
  *
  * The overlay is a directory below the target directory: a stamped `Cargo.toml`, a copy of `Cargo.lock` (cargo writes
- * the members' version into it), and links to everything else. Cargo keys crates by the path of their package, so
- * workspace members are compiled apart from the plain build, and crates from registries are shared with it. One
- * directory for each version: a second run with that version finds its crates compiled.
+ * the members' version into it), and links to everything else. Cargo runs in the checkout, and is given the path of the
+ * manifest. It keys crates by the path of their package, so workspace members are compiled apart from the plain build,
+ * and crates from registries are shared with it. One directory for each version: a second run with that version finds
+ * its crates compiled.
  */
 
 import { hash } from 'node:crypto';
 import { existsSync, lstatSync, readdirSync, readlinkSync, renameSync, rmSync, symlinkSync } from 'node:fs';
-import { basename, dirname, join, relative } from 'node:path';
+import { basename, dirname, join, normalize, relative } from 'node:path';
 import { notAllowed } from '../cli/env.ts';
 import type { Terminal } from '../cli/terminal.ts';
 import { failure, usageError } from '../errors.ts';
@@ -40,9 +41,10 @@ export function verifyVersion(source: string, version: string): string {
 
 /**
  * The manifest with another `[workspace.package]` version; everything else means the same.
+ * @param root the checkout that it is of, absolute
  * @throws usageError for text that is not TOML, or has no such version
  */
-export async function stampedManifest(text: string, version: string): Promise<string> {
+export async function stampedManifest(text: string, version: string, root: string): Promise<string> {
   const { parse, stringify } = await import('smol-toml');
   let manifest: Record<string, unknown>;
   try {
@@ -56,14 +58,28 @@ export async function stampedManifest(text: string, version: string): Promise<st
     throw usageError('Cargo.toml has no version in [workspace.package] to stamp; unset OPENSHELL_CARGO_VERSION');
   }
   shared.version = version;
+  anchorPaths(manifest, root);
   return stringify(manifest, { numbersAsFloat: true });
+}
+
+/** Makes the paths absolute that lead out of the checkout: from the overlay they would lead elsewhere. */
+function anchorPaths(table: Record<string, unknown>, root: string): void {
+  for (const [key, value] of Object.entries(table)) {
+    if (key === 'path' && typeof value === 'string' && isOutside(normalize(value))) table[key] = join(root, value);
+    // Metadata means something to other programs alone.
+    else if (key !== 'metadata') for (const part of [value].flat()) if (isTable(part)) anchorPaths(part, root);
+  }
+}
+
+function isOutside(path: string): boolean {
+  return path === '..' || path.startsWith('../');
 }
 
 export interface Overlay {
   readonly root: string;
   /** The target directory of the plain build, which the overlay's build shares. */
   readonly targetDirectory: string;
-  /** The directory to run cargo in: `<target directory>/openshell-version/<version>`. */
+  /** The workspace that cargo builds: `<target directory>/openshell-version/<version>`. */
   readonly directory: string;
   readonly version: string;
 }
@@ -88,7 +104,7 @@ export async function makeOverlay(
 
 async function writeOverlay(overlay: Overlay): Promise<void> {
   const text = contentOf(join(overlay.root, 'Cargo.toml')).toString();
-  const manifest = await stampedManifest(text, overlay.version);
+  const manifest = await stampedManifest(text, overlay.version, overlay.root);
   makeDirectory(overlay.directory);
   const names = readdirSync(overlay.root).filter((name) => isLinked(overlay, name));
   for (const name of names) link(join(overlay.root, name), join(overlay.directory, name));
@@ -101,16 +117,17 @@ async function writeOverlay(overlay: Overlay): Promise<void> {
   if (existsSync(lock)) copyWhole(lock, join(overlay.directory, 'Cargo.lock'), 0o644);
 }
 
-/**
- * Everything but the two files that differ, the repository, and build output. Cargo and rustup find `.cargo` and the
- * toolchain file of the checkout by themselves where the overlay lies inside it; linked as well, `.cargo` would be read
- * twice, and its lists would double.
- */
+/** Everything but the two files that differ, the repository, what cargo reads in the checkout, and build output. */
 function isLinked(overlay: Overlay, name: string): boolean {
-  if (['Cargo.toml', 'Cargo.lock', '.git', 'target'].includes(name)) return false;
-  const output = relative(overlay.root, overlay.targetDirectory);
-  if (output === '..' || output.startsWith('../')) return true;
-  return name !== '.cargo' && name !== output;
+  const apart = [
+    'Cargo.toml',
+    'Cargo.lock',
+    '.git',
+    '.cargo',
+    'target',
+    relative(overlay.root, overlay.targetDirectory),
+  ];
+  return !apart.includes(name);
 }
 
 function link(target: string, path: string): void {

@@ -3,8 +3,7 @@
 /** The zig wrappers for callers outside the suite: shell scripts that eval, and GitHub workflows. */
 
 import { randomUUID } from 'node:crypto';
-import { appendFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { closeSync, constants, openSync, writeFileSync } from 'node:fs';
 import type { RunnerContext } from '../build-env.ts';
 import { findCheckout } from '../checkout.ts';
 import { readPath } from '../cli/env.ts';
@@ -16,6 +15,7 @@ import { files, verifyPlaces } from '../fs/writable-places.ts';
 import { shellQuote } from '../process/command.ts';
 import { removeStaleCmakeCaches } from './cmake-cache.ts';
 import { findZig } from './find-toolchain.ts';
+import { readCargoSettings, targetDirectoryOf } from './settings.ts';
 import { bareTarget, writeZigWrapper, zigWrapper } from './zig-cc.ts';
 
 /** A target triple, with or without a glibc version. It is a part of file names and scripts. */
@@ -55,8 +55,9 @@ export async function setUpZigWrapper(
     return terminal.result(...written.map((path) => `# writes ${path}`), ...exported);
   }
   writeZigWrapper(wrapper);
-  const target = readPath(env, 'CARGO_TARGET_DIR', startDirectory) ?? join(root, 'target');
-  for (const stale of removeStaleCmakeCaches(target, bareTarget(cargoTarget))) {
+  const settings = await readCargoSettings(root, env);
+  const target = targetDirectoryOf(root, readPath(env, 'CARGO_TARGET_DIR', startDirectory), settings);
+  for (const stale of removeStaleCmakeCaches(target, settings, bareTarget(cargoTarget))) {
     terminal.say(`removed a stale cmake cache: ${stale}`);
   }
   if (workflowFile === undefined) {
@@ -66,8 +67,16 @@ export async function setUpZigWrapper(
     // A last line without its end is not ours to continue.
     const before = textIn(workflowFile) ?? '';
     const added = before === '' || before.endsWith('\n') ? text : `\n${text}`;
-    asOwner(workflowFile, () => naming(workflowFile, () => appendFileSync(workflowFile, added)));
+    asOwner(workflowFile, () => naming(workflowFile, () => append(workflowFile, added)));
   }
+}
+
+/** A pipe that nobody reads is an error: opened without the flag it would wait, and no signal would be heard. */
+function append(path: string, text: string): void {
+  const { O_APPEND, O_CREAT, O_NONBLOCK, O_WRONLY } = constants;
+  const handle = openSync(path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK, 0o666);
+  writeFileSync(handle, text);
+  closeSync(handle);
 }
 
 /** A line of a workflow's environment file; the delimiter form carries line breaks. */

@@ -23,12 +23,14 @@ export interface DotEnv {
   readonly refused: readonly string[];
 }
 
+const SIZE_MAX = 1024 ** 2;
+
 /**
  * One line, or one value of several lines, that mise reads as Node's parser does. Elsewhere they differ: mise takes
  * `a#b` whole, puts variables in the place of `$NAME`, knows more escapes, and refuses blanks in a bare value.
  */
 const ENTRY =
-  /[ \t]*(?:(?:export )?[A-Za-z_][A-Za-z0-9_.]*[ \t]*=[ \t]*(?:'(?:[^'\r\0]*[^'\\\r\0])?'|"(?:[^"\\$\r\0]|\\n)*"|[^\s'"`$\\#\0]*)(?:[ \t]+#[^\r\n'"]*|[ \t]*)|#.*)?(?:\r?\n|$)/y;
+  /[ \t]*(?:(?:export )?[A-Za-z_][A-Za-z0-9_.]*[ \t]*=[ \t]*(?:'(?:[^'\r\0]*[^'\\\r\0])?'|"[^"\\$\r\0]*(?:\\n[^"\\$\r\0]*)*"|[^\s'"`$\\#\0]*)(?:[ \t]+#[^\r\n'"]*|[ \t]*)|#.*)?(?:\r?\n|$)/y;
 
 /** Who the user is, whose word is taken, and what is loaded into programs: nothing that a file of a checkout decides. */
 const NEVER =
@@ -71,6 +73,8 @@ function dotEnvPath(env: Environment, startDirectory: string): string | undefine
 }
 
 function textOfFile(path: string): string {
+  // More than any program takes, and than the pattern can match.
+  if (statSync(path).size > SIZE_MAX) throw usageError(`${path} has more than 1 MiB; make it smaller`);
   try {
     return readFileSync(path, 'utf8').replace(/^\uFEFF/, '');
   } catch (cause) {

@@ -61,7 +61,10 @@ export async function inspectSupervisor(path: string, arch: Arch | undefined): P
  * Copies a supervisor whole, so that running sandboxes keep their inode; the same one is left alone.
  * @throws TaskError (1) where another build has replaced the file since it was verified
  */
-export async function installSupervisor({ path: source, sha256 }: BuiltSupervisor, path: string): Promise<Change> {
+export async function installSupervisor(
+  { path: source, sha256 }: Pick<BuiltSupervisor, 'path' | 'sha256'>,
+  path: string,
+): Promise<Change> {
   sweepTemporary(path);
   if (isFile(path) && (await digestOf(path)) === sha256) return keepWithMode(path, MODE);
   return copyWhole(source, path, MODE, (copy) => {

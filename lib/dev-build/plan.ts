@@ -17,7 +17,7 @@ import { type Features, featuresFor } from '../cargo/features.ts';
 import type { Toolchain } from '../cargo/find-toolchain.ts';
 import { MESSAGE_FORMAT } from '../cargo/messages.ts';
 import { addTargets } from '../cargo/rustup-targets.ts';
-import type { CargoSettings } from '../cargo/settings.ts';
+import { type CargoSettings, targetDirectoryOf } from '../cargo/settings.ts';
 import type { Environment } from '../cli/env.ts';
 import { isUnknown } from '../cli/unknowns.ts';
 import { shown, usageError } from '../errors.ts';
@@ -157,13 +157,13 @@ function featureArguments(binaries: readonly Binary[], features: Features): stri
   return all.length === 0 ? [] : ['--features', [...new Set(all)].join(' ')];
 }
 
-/** What is ours in the target directory. */
-function tasksDirectory(config: DevBuildConfig, settings: CargoSettings): string {
-  return join(targetDirectory(config, settings), 'openshell-tasks');
+function targetOf({ build, root }: DevBuildConfig, settings: CargoSettings): string {
+  return targetDirectoryOf(root, build.targetDirectory, settings);
 }
 
-function targetDirectory({ build, root }: DevBuildConfig, settings: CargoSettings): string {
-  return build.targetDirectory ?? settings.targetDirectory ?? join(root, 'target');
+/** What is ours in the target directory. */
+function tasksDirectory(config: DevBuildConfig, settings: CargoSettings): string {
+  return join(targetOf(config, settings), 'openshell-tasks');
 }
 
 /**
@@ -178,7 +178,7 @@ function directoryArguments(
 ): string[] {
   const key = features.find(isUnknown) ?? hash('sha256', features.join(' ')).slice(0, 8);
   const directory = join(tasksDirectory(config, settings), features.length === 0 ? kind : `${kind}-${key}`);
-  const sharing = settings.hasBuildDirectory ? [] : sharingArguments(targetDirectory(config, settings), config.root);
+  const sharing = settings.buildDirectory ? [] : sharingArguments(targetOf(config, settings), config.root);
   return ['--target-dir', directory, ...sharing];
 }
 

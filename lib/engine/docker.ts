@@ -5,7 +5,7 @@
 import { isAbsolute } from 'node:path';
 import { textOf } from '../cli/env.ts';
 import { shown } from '../errors.ts';
-import { isTable, parseJson } from '../fs/parse-json.ts';
+import { firstInList, isTable } from '../fs/parse-json.ts';
 import type { ApiFacts, ApiPlaces, EngineRecord, ImageBuild, ImageOutput, Refusal } from './types.ts';
 
 export const DOCKER: EngineRecord = {
@@ -42,10 +42,10 @@ function endpointPlaces({ env, printed }: ApiFacts): ApiPlaces | Refusal | undef
 }
 
 function endpointIn(text: string): string | undefined {
-  const list = parseJson(text);
-  const context: unknown = Array.isArray(list) ? list[0] : undefined;
-  const endpoints = isTable(context) && isTable(context.Endpoints) ? context.Endpoints : {};
-  return isTable(endpoints.docker) && typeof endpoints.docker.Host === 'string' ? endpoints.docker.Host : undefined;
+  const endpoints = firstInList(text)?.Endpoints;
+  return isTable(endpoints) && isTable(endpoints.docker) && typeof endpoints.docker.Host === 'string'
+    ? endpoints.docker.Host
+    : undefined;
 }
 
 function buildOptions(build: ImageBuild): string[] {

@@ -5,11 +5,33 @@
 import type { RunnerContext } from '../build-env.ts';
 import { findOrMark, mark } from '../cli/unknowns.ts';
 import { MissingTool, oneLine, usageError } from '../errors.ts';
-import { probeCommand } from './detect.ts';
-import type { Engine } from './types.ts';
+import { type EngineProbes, ORDINARY, type Purpose, probeCommand, RECORDS } from './detect.ts';
+import { type Engine, type EngineName, INFO_ARGUMENTS, parseInfo } from './types.ts';
 
 /** More than the 20 seconds that buildx itself waits for a node, so that its own words are heard. */
 const BUILDER_TIMEOUT_MS = 30_000;
+
+/**
+ * For image builds. A builder elsewhere that is named needs no daemon of docker here, unless that gets the image.
+ * @param isLoaded whether it does
+ */
+export function forBuilds(named: NamedBuilder | undefined, isLoaded: boolean): Purpose<Engine> {
+  const look = async (name: EngineName, probes: EngineProbes) => {
+    const found = await ORDINARY.look(name, probes);
+    const { builderProbe } = RECORDS[name];
+    const args = 'said' in found && named !== undefined && !isLoaded ? builderProbe(named.name) : undefined;
+    const result = args && (await probes.ask(name, args));
+    const state = result?.ok ? parseBuilder(result.output) : undefined;
+    if (state?.kind !== 'exists' || state.name !== named?.name || state.problem !== undefined) return found;
+    if (state.driver === LOCAL_DRIVER) return found;
+    const info = { engine: name, arch: undefined, isPodmanServer: false, storesIndexes: false };
+    return { record: RECORDS[name], program: name, info };
+  };
+  return { ...ORDINARY, look };
+}
+
+/** The driver of a daemon itself. */
+export const LOCAL_DRIVER = 'docker';
 
 /** A builder that the user names, and the variable or option that does it. */
 export interface NamedBuilder {
@@ -104,9 +126,15 @@ export function unknownCache({ unknown = 'builder not reachable' }: Engine): str
   return mark('cache options', unknown);
 }
 
+/** The builder that would build, and the engine whose server it belongs to. */
+interface ProbedBuilder {
+  /** `undefined` where the engine has no builders. */
+  readonly driver: string | undefined;
+  readonly engine: Engine;
+}
+
 /**
- * The driver of the builder that would build; `undefined` where the engine has no builders; in a dry run perhaps
- * `unknownCache`.
+ * The builder that would build; in a dry run its driver may be `unknownCache`.
  * @param named without one, the builder chosen with `docker buildx use`
  * @throws usageError with buildx's reason for a builder that does not exist or does not work
  */
@@ -115,24 +143,28 @@ export async function probeBuilder(
   engine: Engine,
   root: string,
   named: NamedBuilder | undefined,
-): Promise<string | undefined> {
-  return findOrMark(ctx.unknowns, () => driverOf(ctx, engine, root, named), unknownCache(engine));
+): Promise<ProbedBuilder> {
+  const unknown = { driver: unknownCache(engine), engine };
+  return findOrMark(ctx.unknowns, () => builderOf(ctx, engine, root, named), unknown);
 }
 
-async function driverOf(
+async function builderOf(
   ctx: RunnerContext,
   engine: Engine,
   root: string,
   named: NamedBuilder | undefined,
-): Promise<string | undefined> {
+): Promise<ProbedBuilder> {
   const state = await inspectBuilder(ctx, engine, root, named?.name);
   if (state === undefined) {
     const note = withoutEffect(engine, named);
     if (note !== undefined) ctx.terminal.say(note);
-    return undefined;
+    return { driver: undefined, engine };
   }
   const problem = problemOf(state);
-  if (problem === undefined && state.kind === 'exists') return state.driver;
+  if (problem === undefined && state.kind === 'exists') {
+    const isOther = named !== undefined && state.driver === LOCAL_DRIVER;
+    return { driver: state.driver, engine: isOther ? await serverOf(ctx, engine, root, named) : engine };
+  }
   const what = named === undefined ? 'the builder chosen with docker buildx use' : `builder '${named.name}'`;
   const remedy =
     named === undefined
@@ -144,13 +176,26 @@ async function driverOf(
   throw state.kind === 'absent' ? usageError(text) : new MissingTool(text);
 }
 
+/** Docker's own builders have the names of its contexts, each with another server. */
+async function serverOf(ctx: RunnerContext, engine: Engine, root: string, named: NamedBuilder): Promise<Engine> {
+  const { name, source } = named;
+  const argv = [engine.program, '--context', name, ...INFO_ARGUMENTS];
+  const result = await ctx.runner.probe(probeCommand(argv, root), BUILDER_TIMEOUT_MS);
+  const info = result.ok ? parseInfo(result.output) : undefined;
+  if (info !== undefined) return { ...engine, info };
+  const said = oneLine(result.ok ? result.output : result.reason);
+  throw usageError(
+    `the server of the builder '${name}' (${source}) does not respond: ${said}; start it, or name another one`,
+  );
+}
+
 /**
  * Several platforms in one build need a builder that can hold them.
- * @param driver what `probeBuilder` gave
+ * @param builder what `probeBuilder` gave
  * @throws usageError for docker's own builder over its old image store, which would refuse only after the compile
  */
-export function verifyPlatforms(engine: Engine, driver: string | undefined, platforms: readonly string[]): void {
-  if (platforms.length < 2 || driver !== 'docker' || engine.info.storesIndexes) return;
+export function verifyPlatforms({ driver, engine }: ProbedBuilder, platforms: readonly string[]): void {
+  if (platforms.length < 2 || driver !== LOCAL_DRIVER || engine.info.storesIndexes) return;
   throw usageError(
     `the builder is docker's own, which builds one platform at a time, not ${platforms.join(',')}; set DOCKER_BUILDER to ` +
       'one of another driver (docker buildx ls, docker buildx create), or name one platform',

@@ -17,7 +17,6 @@ import {
   ftruncateSync,
   lstatSync,
   openSync,
-  readlinkSync,
   readSync,
   statSync,
   writeSync,
@@ -26,7 +25,7 @@ import { hostname } from 'node:os';
 import { dirname } from 'node:path';
 import type { Terminal } from '../cli/terminal.ts';
 import { EXIT, errnoOf, oneLine, TaskError, usageError } from '../errors.ts';
-import { isSameProcess, type ProcessIdentity, thisProcess } from '../process/identity.ts';
+import { isSameProcess, type ProcessIdentity, pidNamespace, thisProcess } from '../process/identity.ts';
 import { poll } from '../process/poll.ts';
 import type { Signals } from '../process/signals.ts';
 import { keepOnExec, tryFlock } from './kernel-lock.ts';
@@ -256,15 +255,6 @@ function readHolder(handle: number): Holder | undefined {
 
 function isText(value: unknown): value is string {
   return typeof value === 'string';
-}
-
-/** pid_namespaces(7) */
-function pidNamespace(): string | undefined {
-  try {
-    return readlinkSync('/proc/self/ns/pid');
-  } catch {
-    return undefined;
-  }
 }
 
 function unusable({ path, remedy }: LockedPlace, cause: unknown) {

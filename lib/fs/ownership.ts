@@ -80,7 +80,8 @@ export function asOwner<T>(path: string, work: () => T): T {
     isReached = look(owner.path, lstatSync) !== undefined;
     if (isReached) return work();
   } catch (error) {
-    if (isReached || errnoOf(error) !== 'EPERM') throw error;
+    // EINVAL: the user has no number in this user namespace.
+    if (isReached || !['EPERM', 'EINVAL'].includes(errnoOf(error) ?? '')) throw error;
   } finally {
     if (process.geteuid?.() !== 0) process.seteuid?.(0);
     if (process.getegid?.() !== own.gid) process.setegid?.(own.gid);

@@ -16,6 +16,16 @@ export function parseJson(text: string): unknown {
   }
 }
 
+/**
+ * The first table of a list in JSON, as `inspect` of an engine prints one, after whatever a wrapper has printed before;
+ * `undefined` for anything else.
+ */
+export function firstInList(text: string): Record<string, unknown> | undefined {
+  const list = parseJson(text.slice(Math.max(0, text.search(/^\[\s*\{/m))));
+  const first: unknown = Array.isArray(list) ? list[0] : undefined;
+  return isTable(first) ? first : undefined;
+}
+
 /** The table that a text in JSON is; `undefined` for anything else. */
 export function parseTable(text: string): Record<string, unknown> | undefined {
   const value = parseJson(text);

@@ -5,12 +5,12 @@
  * removes its own at its end, and at its start those of runs that were killed.
  */
 
-import { randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 import { accessSync, constants, lstatSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { hostname, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describeError, shown, usageError } from '../errors.ts';
-import { isSameProcess, thisProcess } from '../process/identity.ts';
+import { isSameProcess, pidNamespace, thisProcess } from '../process/identity.ts';
 import { asOwner, isOfOther, ownerOf } from './ownership.ts';
 import { namesIn } from './paths.ts';
 import { fullness } from './writable-places.ts';
@@ -40,14 +40,19 @@ export function temporaryRoot(): string {
 /** A name for this run that no other one has, of letters that a tag may have. */
 export function newRunName(): string {
   const { pid, startTicks } = thisProcess();
-  return `${pid}-${startTicks ?? 0}-${randomBytes(4).toString('hex')}`;
+  return `${pid}-${startTicks ?? 0}-${pidSpace()}-${randomBytes(4).toString('hex')}`;
 }
 
-/** Whether what has this name was left by a run that has ended. */
+/** Whether what has this name was left by a run that has ended. Those of other machines and containers may still run. */
 export function isLeftover(name: string): boolean {
-  const [, pid, startTicks] = /[-:]([1-9][0-9]*)-([0-9]+)-[0-9a-f]{8}$/.exec(name) ?? [];
+  const [, pid, startTicks, space] = /[-:]([1-9][0-9]*)-([0-9]+)-([0-9a-f]{8})-[0-9a-f]{8}$/.exec(name) ?? [];
   const recorded = { pid: Number(pid), startTicks: startTicks === '0' ? undefined : startTicks };
-  return pid !== undefined && !isSameProcess(recorded);
+  return space === pidSpace() && !isSameProcess(recorded);
+}
+
+/** Where pids mean what they mean here. */
+function pidSpace(): string {
+  return hash('sha256', `${hostname()} ${pidNamespace()}`).slice(0, 8);
 }
 
 /**

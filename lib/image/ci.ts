@@ -29,7 +29,7 @@ export async function buildCiImage(ctx: RunnerContext, extra: readonly string[],
   const build = { ...image, secrets: token === undefined ? [] : [`id=${SECRET_ID},env=${token}`] };
   verifyDockerfile(build.dockerfile);
   const engine = await detectEngine(ctx, root);
-  verifyPlatforms(engine, await probeBuilder(ctx, engine, root, builder), build.platforms);
+  verifyPlatforms(await probeBuilder(ctx, engine, root, builder), build.platforms);
   const commands = imageCommands(engine, build, startDirectory);
   if (isDryRun) return terminal.result(...commandLines(ctx, commands));
   await runImageCommands(ctx, reference, commands);

@@ -7,7 +7,7 @@ import { findCheckout } from '../checkout.ts';
 import { Problems } from '../cli/problems.ts';
 import { isUnknown } from '../cli/unknowns.ts';
 import { detectEngine, serverArch } from '../engine/detect.ts';
-import { probeBuilder, verifyPlatforms } from '../engine/inspect-builder.ts';
+import { forBuilds, probeBuilder, verifyPlatforms } from '../engine/inspect-builder.ts';
 import type { Engine } from '../engine/types.ts';
 import { makeDirectory } from '../fs/ownership.ts';
 import { notePlaces } from '../fs/writable-places.ts';
@@ -55,7 +55,7 @@ export async function planImage(ctx: RunnerContext, target: (typeof IMAGE_TARGET
   const root = findCheckout(env, startDirectory);
   const config = resolveImageConfig(target, extra, env, root, startDirectory);
   verifyDockerfile(config.image.dockerfile);
-  const engine = await detectEngine(ctx, root);
+  const engine = await detectEngine(ctx, root, forBuilds(config.builder, config.image.output.kind === 'load'));
   const problems = new Problems();
   const prepared = await prepareImage(ctx, config, engine, problems);
   problems.throwIfAny(terminal);
@@ -71,11 +71,14 @@ async function prepareImage(
   problems: Problems,
 ): Promise<PreparedImage | undefined> {
   const { build, component, root } = config;
-  const arches = config.arches ?? [serverArch(engine, OTHER_ARCH)];
+  const probe = () => problems.attemptAsync(() => probeBuilder(ctx, engine, root, config.builder));
+  // A builder that is named may be that of another server.
+  const early = config.builder === undefined || config.arches !== undefined ? undefined : probe();
+  const arches = config.arches ?? [serverArch((await early)?.engine ?? engine, OTHER_ARCH)];
   const stage = { root, host: thisHost(), components: [component], arches, build };
   if (!config.isStaged) problems.attempt(() => verifyPrebuilt(stage));
   const [probed, staging] = await Promise.all([
-    problems.attemptAsync(async () => ({ driver: await probeBuilder(ctx, engine, root, config.builder) })),
+    early ?? probe(),
     problems.attemptAsync(async () => (config.isStaged ? prepareStage(ctx, stage) : undefined)),
   ]);
   const driver = probed?.driver;
@@ -83,7 +86,7 @@ async function prepareImage(
   const unknown = isUnknown(driver) && config.cacheDirectory !== undefined ? [driver ?? ''] : [];
   const image = imageBuild(config, arches, cache, unknown);
   const commands = problems.attempt(() => {
-    if (probed !== undefined) verifyPlatforms(engine, driver, image.platforms);
+    if (probed !== undefined) verifyPlatforms(probed, image.platforms);
     return imageCommands(engine, image, ctx.startDirectory);
   });
   const prepared = commands && { stage, staging, cache, commands };

@@ -56,14 +56,20 @@ export async function withStaged(
   body: () => Promise<void>,
 ): Promise<void> {
   if (prepared === undefined) return whileUnchanged(config, body);
-  const names = config.components.map(({ name }) => name).join(' ');
-  const path = join(config.root, PRODUCT.prebuiltDirectory, '..', `.image-${names.replaceAll(' ', '-')}.lock`);
-  const lock = { path, remedy: 'set OPENSHELL_ROOT to a checkout on another file system', task: `image ${names}` };
-  return whileLocked(ctx, { ...lock, other: 'another build of this image' }, async () => {
+  const build = async () => {
     const staged = await executeStage(ctx, prepared);
     for (const line of reportLines(config.root, staged)) ctx.terminal.say(line);
     await whileUnchanged(config, body);
-  });
+  };
+  // In the order of their names, so that no two builds wait for each other.
+  const names = config.components.map(({ name }) => name).sort();
+  const locked = names.reduceRight<() => Promise<void>>((inner, name) => {
+    const path = join(config.root, PRODUCT.prebuiltDirectory, '..', `.image-${name}.lock`);
+    const place = { path, remedy: 'set OPENSHELL_ROOT to a checkout on another file system' };
+    const task = `image ${names.join(' ')}`;
+    return () => whileLocked(ctx, { ...place, task, other: `another build of the image ${name}` }, inner);
+  }, build);
+  return locked();
 }
 
 async function whileUnchanged(config: StageConfig, body: () => Promise<void>): Promise<void> {

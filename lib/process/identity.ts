@@ -20,6 +20,15 @@ export function thisProcess(): ProcessIdentity {
   return { pid: process.pid, startTicks: statOf(process.pid)?.startTicks };
 }
 
+/** In which pids mean what they mean here (pid_namespaces(7)); `undefined` on systems without them. */
+export function pidNamespace(): string | undefined {
+  try {
+    return readlinkSync('/proc/self/ns/pid');
+  } catch {
+    return undefined;
+  }
+}
+
 /** Whether the process that was recorded still runs. Without `/proc`, an existing pid is taken for it. */
 export function isSameProcess(recorded: ProcessIdentity): boolean {
   const now = statOf(recorded.pid);

@@ -11,6 +11,7 @@ import { findOrMark, mark } from '../cli/unknowns.ts';
 import {
   type BuilderState,
   inspectBuilder,
+  LOCAL_DRIVER,
   problemOf,
   unknownCache,
   withoutEffect,
@@ -21,8 +22,6 @@ import type { Arch } from '../host.ts';
 import type { PublishConfig } from './config.ts';
 
 const FALLBACK = 'multiarch';
-/** The driver of the daemon itself: it keeps one platform of an image, and pushes nothing by its digest. */
-const LOCAL_DRIVER = 'docker';
 export const CONTAINER_DRIVER = 'docker-container';
 
 /** The builder that publishes; nothing is known of it where the engine has no builders. */
@@ -84,6 +83,7 @@ function choiceOf(name: string, why: string, state: BuilderState, source = 'DOCK
 
 /** Why a builder cannot publish; `undefined` for one that can. */
 function publishProblem(state: BuilderState): string | undefined {
+  // It keeps one platform of an image, and pushes nothing by its digest.
   const isLocal = state.kind === 'exists' && state.driver === LOCAL_DRIVER;
   return problemOf(state) ?? (isLocal ? 'has the driver docker, which cannot publish' : undefined);
 }

@@ -4,10 +4,12 @@
 
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { RunnerContext } from '../build-env.ts';
 import { findCheckout } from '../checkout.ts';
 import { Problems } from '../cli/problems.ts';
 import { detectEngine } from '../engine/detect.ts';
+import { forBuilds } from '../engine/inspect-builder.ts';
 import { describeError, EXIT, failure, InterruptedError, oneLine, shown, TaskError, usageError } from '../errors.ts';
 import { asOwner, makeDirectory } from '../fs/ownership.ts';
 import { parseTable } from '../fs/parse-json.ts';
@@ -26,10 +28,12 @@ import { cleanUp } from './cleanup.ts';
 import { resolvePublishConfig } from './config.ts';
 import { DOCKER_PUBLISHING } from './engines/docker.ts';
 import { PODMAN_PUBLISHING } from './engines/podman.ts';
-import type { PushContent } from './engines/types.ts';
+import type { Published, PushContent } from './engines/types.ts';
 import { buildImages, engineCommands, PUBLISHED, type PublishPlan, planPublish, publishBuilt } from './plan.ts';
 import { type RegistryState, readReferences, verifyPublished } from './registry-contents.ts';
 import { dryRunLines, progressText, type Row, rowOf, tableLines } from './report.ts';
+
+const READ_AGAIN_MS = 2000;
 
 /**
  * Publishes the images, or prints the plan.
@@ -64,7 +68,7 @@ async function preparePublish(ctx: RunnerContext, extra: readonly string[]): Pro
   const stage = { root, host: thisHost(), components: PUBLISHED, arches: config.arches, build: config.build };
   for (const { name } of PUBLISHED) verifyDockerfile(dockerfileOf(root, name));
   if (config.ignored.length > 0) terminal.say(`without effect on a publish: ${config.ignored.join(', ')}`);
-  const engine = await detectEngine(ctx, root);
+  const engine = await detectEngine(ctx, root, forBuilds(config.builder, false));
   const problems = new Problems();
   if (!config.isStaged) problems.attempt(() => verifyPrebuilt(stage));
   const temporary = problems.attempt(temporaryRoot) ?? '';
@@ -120,10 +124,20 @@ async function execute(ctx: RunnerContext, plan: PublishPlan): Promise<Row[]> {
     built = await part('images', () => buildImages(engine, plan));
   });
   const published = await part('content and tags', () => publishBuilt(plan, built, before));
-  return part('read back', async () => {
+  await part('read back', () => readBack(ctx, plan, published));
+  return published.map((one) => rowOf(one, before.get(one.reference)));
+}
+
+/** A second look before a finished publish counts as failed: registries may take a moment to give what was just set. */
+async function readBack(ctx: RunnerContext, plan: PublishPlan, published: readonly Published[]): Promise<void> {
+  const look = async () => {
     const after = await readReferences(ctx, plan);
     for (const one of published) verifyPublished(one, after.get(one.reference));
-    return published.map((one) => rowOf(one, before.get(one.reference)));
+  };
+  await look().catch(async () => {
+    // An abort ends the pause, and the second look throws its reason.
+    await sleep(READ_AGAIN_MS, undefined, { signal: ctx.signals.aborted }).catch(() => undefined);
+    await look();
   });
 }
 

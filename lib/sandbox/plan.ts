@@ -2,6 +2,7 @@
 
 /** The commands of the `openshell` CLI for the sandbox of a developer, and what its output means; pure. */
 
+import { stripVTControlCharacters } from 'node:util';
 import { mark } from '../cli/unknowns.ts';
 import { MissingTool, oneLine, shown, usageError } from '../errors.ts';
 import { parseTable } from '../fs/parse-json.ts';
@@ -70,6 +71,6 @@ export function verifyConnected(output: string): void {
 /** Whether the CLI's reason is the gateway's status NOT_FOUND, as its gRPC library prints it, old and new. */
 export function isNotFound(reason: string): boolean {
   // The CLI wraps its messages, so a line may break anywhere.
-  const text = reason.replaceAll(/[\s│]+/g, ' ');
+  const text = stripVTControlCharacters(reason).replaceAll(/[\s│]+/g, ' ');
   return /code: 'Some requested entity was not found'|status: NotFound\b/.test(text);
 }

@@ -2,7 +2,6 @@
 
 /** Staging: the tools are probed, cargo runs, and what it has built is verified and put in place. */
 
-import { join } from 'node:path';
 import type { RunnerContext } from '../build-env.ts';
 import { removeStaleCmakeCaches } from '../cargo/cmake-cache.ts';
 import { type Features, featuresByComponent } from '../cargo/features.ts';
@@ -11,6 +10,7 @@ import { readCargoMessages } from '../cargo/messages.ts';
 import { readWorkspace, type Workspace } from '../cargo/metadata.ts';
 import { refuseMissing } from '../cargo/named-programs.ts';
 import { addTargets, installTargets, missingTargets } from '../cargo/rustup-targets.ts';
+import { targetDirectoryOf } from '../cargo/settings.ts';
 import { makeOverlay, planOverlay } from '../cargo/version-overlay.ts';
 import { writeZigWrapper } from '../cargo/zig-cc.ts';
 import { findCheckout } from '../checkout.ts';
@@ -112,7 +112,8 @@ export async function executeStage(ctx: RunnerContext, prepared: PreparedStage):
  * Builds and verifies what a plan names, and stages nothing.
  * @throws TaskError: cargo's own status, 1 for a binary that fails verification, `MissingTool` for a Rust target
  */
-export async function buildAll(ctx: RunnerContext, { plan, toolchain, missing }: PreparedStage): Promise<Built[]> {
+export async function buildAll(ctx: RunnerContext, prepared: PreparedStage): Promise<Built[]> {
+  const { plan, toolchain, missing } = prepared;
   const { runner, terminal } = ctx;
   if (missing.length > 0) {
     const add = addTargets(toolchain, plan.config.root, missing);
@@ -123,7 +124,7 @@ export async function buildAll(ctx: RunnerContext, { plan, toolchain, missing }:
   for (const run of plan.runs) {
     const targets = run.artifacts.map(({ arch, triple }) => `linux/${arch} (${triple})`).join(', ');
     const build = async () => {
-      prepareWrappers(plan.config, run, terminal);
+      prepareWrappers(prepared, run, terminal);
       return verifyBuilt(run, readCargoMessages(await runner.cargo(run.command)));
     };
     const heading = `${run.component.binary} for ${targets}`;
@@ -132,11 +133,12 @@ export async function buildAll(ctx: RunnerContext, { plan, toolchain, missing }:
   return built;
 }
 
-function prepareWrappers({ root, build }: StageConfig, { artifacts, wrappers }: CargoRun, terminal: Terminal): void {
+function prepareWrappers({ plan, toolchain: { settings } }: PreparedStage, run: CargoRun, terminal: Terminal): void {
+  const { artifacts, wrappers } = run;
   if (wrappers.length === 0) return;
   for (const wrapper of wrappers) writeZigWrapper(wrapper);
-  const target = build.targetDirectory ?? join(root, 'target');
-  for (const path of artifacts.flatMap(({ triple }) => removeStaleCmakeCaches(target, triple))) {
+  const target = targetDirectoryOf(plan.config.root, plan.config.build.targetDirectory, settings);
+  for (const path of artifacts.flatMap(({ triple }) => removeStaleCmakeCaches(target, settings, triple))) {
     terminal.say(`removed a stale cmake cache: ${path}`);
   }
 }

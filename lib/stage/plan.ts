@@ -9,6 +9,7 @@ import { dirname, join } from 'node:path';
 import type { Features } from '../cargo/features.ts';
 import type { Toolchain } from '../cargo/find-toolchain.ts';
 import { MESSAGE_FORMAT } from '../cargo/messages.ts';
+import { targetDirectoryOf } from '../cargo/settings.ts';
 import type { Overlay } from '../cargo/version-overlay.ts';
 import { type ZigWrapper, zigWrapper } from '../cargo/zig-cc.ts';
 import type { Environment } from '../cli/env.ts';
@@ -85,14 +86,16 @@ export function planStage(
       ...(directory === undefined ? {} : { CARGO_TARGET_DIR: directory }),
       ...parts.env,
     };
-    const command = cmd({ cwd: overlay?.directory ?? config.root, base: toolchain.env, env });
+    // In the checkout, whose configuration and toolchain cargo and rustup look for from where they run.
+    const command = cmd({ cwd: config.root, base: toolchain.env, env });
+    const manifest = overlay === undefined ? [] : ['--manifest-path', join(overlay.directory, 'Cargo.toml')];
     const targets = artifacts.flatMap(({ triple }) => ['--target', isGateway ? `${triple}.${FLOOR}` : triple]);
     const all = [...new Set([...(features.get(component.name) ?? []), ...(isGateway ? ['bundled-z3'] : [])])];
     const selected = ['-p', component.package, '--bin', component.binary];
     const extra = all.length > 0 ? ['--features', all.join(' ')] : [];
     return {
       component,
-      command: command`cargo ${parts.subcommand} --release ${targets} ${selected} ${extra} ${MESSAGE_FORMAT} ${parts.flags}`,
+      command: command`cargo ${parts.subcommand} --release ${manifest} ${targets} ${selected} ${extra} ${MESSAGE_FORMAT} ${parts.flags}`,
       artifacts,
       wrappers: parts.wrappers,
     };
@@ -156,7 +159,7 @@ interface RunParts {
 /** Always zigbuild, natively too: only zig can link for an older glibc than this machine's. */
 function gatewayParts(
   { build, root }: StageConfig,
-  { hasZigbuild, miseProblem, unknowns, zig }: Toolchain,
+  { hasZigbuild, miseProblem, settings, unknowns, zig }: Toolchain,
   artifacts: readonly Artifact[],
 ): RunParts {
   if (!hasZigbuild || zig === undefined) {
@@ -166,7 +169,7 @@ function gatewayParts(
     const text = `the gateway needs ${missing} to link for glibc ${FLOOR}; install it (mise install, or pip install cargo-zigbuild) ${remedy}`;
     refuseOrNote(unknowns, new MissingTool(text, miseProblem));
   }
-  const directory = join(build.targetDirectory ?? join(root, 'target'), 'zig-gnu-wrapper');
+  const directory = join(targetDirectoryOf(root, build.targetDirectory, settings), 'zig-gnu-wrapper');
   const wrappers = artifacts.map(({ arch, triple }) => {
     const target = `${triple}.${FLOOR}`;
     return zigWrapper(target, target, join(directory, arch), zig ?? 'zig');

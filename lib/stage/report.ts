@@ -21,19 +21,17 @@ export function dryRunLines(
 ): string[] {
   const { config, overlay } = plan;
   const note = (text: string) => `# ${text}`;
-  const changeTo = (directory: string) => `cd ${shellQuote(directory)}`;
   const runs = plan.runs.flatMap((run) => [
     ...run.wrappers.flatMap((wrapper) => wrapper.files.map((file) => note(`writes ${file.path}`))),
     runner.describe(run.command),
     ...run.artifacts.map((artifact) => note(place(artifact))),
   ]);
   return [
-    changeTo(config.root),
+    `cd ${shellQuote(config.root)}`,
     ...toolchainLines(toolchain, config.root),
     ...(missing.length > 0 ? [runner.describe(addTargets(toolchain, config.root, missing))] : []),
-    ...(overlay ? [note(`creates ${overlay.directory}: version ${overlay.version}`), changeTo(overlay.directory)] : []),
+    ...(overlay ? [note(`creates ${overlay.directory}: version ${overlay.version}`)] : []),
     ...runs,
-    ...(overlay ? [changeTo(config.root)] : []),
   ];
 }
 

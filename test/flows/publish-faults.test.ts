@@ -6,7 +6,10 @@ import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
+import { takeLock } from '../../lib/fs/lock.ts';
 import { builderRow, FakePublishing } from '../support/fake-publishing.ts';
+import { endedRun } from '../support/run-names.ts';
+import { whenSaid } from '../support/run-task.ts';
 
 const ENGINES = ['docker', 'podman'] as const;
 const DIGEST = 'sha256:[0-9a-f]{64}';
@@ -59,14 +62,46 @@ describe('C3: a failed publish does not hinder the next one', () => {
 
   test('podman: what a killed run has left is removed, what a living one has is not', async () => {
     const fake = new FakePublishing({ engine: 'podman' });
-    const names = [`gateway:${process.pid}-0-00000000`, 'gateway:999999999-5-0123abcd', 'gateway:v1'];
+    const names = [`gateway:${process.pid}-0-00000000`, `gateway:${endedRun()}`, 'gateway:v1'];
     for (const name of names) fake.setList(`localhost/openshell-publish/${name}`);
-    const directory = join(fake.temporary, 'openshell-publish-999999999-5-0123abcd');
+    const directory = join(fake.temporary, `openshell-publish-${endedRun()}`);
     writeFileSync(directory, '');
     expect((await fake.publish()).status).toBe(0);
     expect(fake.lists().map((name) => name.replace(/.*%/, '').replace('=', ':'))).toEqual([names[0], names[2]].sort());
     expect(readdirSync(fake.temporary)).toEqual([]);
   });
+});
+
+test('AM-8: a publish with a builder elsewhere needs no daemon here', async () => {
+  const fake = new FakePublishing({ builders: { far: builderRow('far', 'remote') } });
+  const FAKE_DO = 'echo "Cannot connect to the Docker daemon" >&2; exit 1';
+  const result = await fake.publish({ DOCKER_BUILDER: 'far', FAKE_ON: 'docker info', FAKE_DO });
+  expect(result.status).toBe(0);
+});
+
+test('AM-1: a publish waits for a build of one of its images', async () => {
+  const fake = new FakePublishing();
+  const path = join(fake.checkout.root, 'deploy/docker/.build/.image-supervisor.lock');
+  const lock = await takeLock({ path, remedy: '' }, 'image supervisor');
+  if (!('release' in lock)) throw new Error('somebody else has it');
+  const onStart = whenSaid(/waiting for another build of the image supervisor: pid/, () => {
+    expect(fake.changes()).toEqual([]);
+    lock.release();
+  });
+  const result = await fake.publish({}, [], { onStart });
+  expect(result.stderr).toContain('waiting for another build of the image supervisor');
+  expect(result.status).toBe(0);
+  lock.release();
+});
+
+test('AL-14: what a registry does not give at once is read back once more', async () => {
+  const fake = new FakePublishing();
+  const once =
+    '[[ ! -f $(place "$last") || -e $FAKE_STATE/told ]] || { : > "$FAKE_STATE/told"; echo "$last: not found"; exit 1; }';
+  const result = await fake.publish({ FAKE_ON: 'buildx imagetools inspect', FAKE_DO: once });
+  expect(result.stderr).not.toContain('cannot be read back');
+  expect(fake.hasMark('told')).toBe(true);
+  expect(result.status).toBe(0);
 });
 
 describe('C4, DPM-5: settings of single builds do not reach a publish', () => {

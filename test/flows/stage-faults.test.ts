@@ -83,7 +83,7 @@ test.each([
 describe('the version is stamped without touching the checkout', () => {
   const STAMPED = '1.2.3-rc.1+build.5';
   /** Writes down the version that the compiler would see, and the checkout's. */
-  const spy = `/bin/cat Cargo.toml > "$FAKE_APPS/seen.$OPENSHELL_CARGO_VERSION"; /bin/cat "$OPENSHELL_ROOT/Cargo.toml" >> "$FAKE_APPS/checkout"`;
+  const spy = `/bin/cat "$4" > "$FAKE_APPS/seen.$OPENSHELL_CARGO_VERSION"; /bin/cat "$OPENSHELL_ROOT/Cargo.toml" >> "$FAKE_APPS/checkout"`;
 
   test('C10: two runs at once, each with its own version; the checkout is never anything but itself', async () => {
     const checkout = new FakeCheckout({ before: spy });
@@ -116,7 +116,9 @@ describe('the version is stamped without touching the checkout', () => {
   });
 
   test('C12: Cargo.lock is copied, and what cargo writes goes into the copy', async () => {
-    const checkout = new FakeCheckout({ before: 'echo "# moved" >> Cargo.lock' });
+    const checkout = new FakeCheckout({
+      before: 'echo "# moved" >> "$CARGO_TARGET_DIR/openshell-version/$OPENSHELL_CARGO_VERSION/Cargo.lock"',
+    });
     writeFileSync(join(checkout.root, 'Cargo.lock'), 'version = 4\n');
     await checkout.stage(['supervisor'], { ...AMD64, OPENSHELL_CARGO_VERSION: STAMPED });
     expect(readFileSync(join(checkout.root, 'Cargo.lock'), 'utf8')).toBe('version = 4\n');

@@ -64,6 +64,7 @@ export function addEngine(tools: FakeTools, program: 'docker' | 'podman', engine
             // Padded as buildx does it where a builder has been used lately.
             script: engine.builder ?? "printf 'Name:          default\\nDriver:        docker\\nLast Activity: now\\n'",
           },
+          { args: ['--context'], script: answer },
           { args: ['buildx', 'build'], script: build },
         ]
       : [

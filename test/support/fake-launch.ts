@@ -205,9 +205,12 @@ id=\${id%% *}
 printf 'sha256:%s' "$id" > "$idfile"
 printf '[{"Id":"%s","Labels":{%s}}]' "$id" "$labels" > ${file}`,
     },
-    { args: ['image', 'inspect', 'openshell/supervisor:dev'], script: `/bin/cat ${file} 2>/dev/null || exit 125` },
-    { args: ['image', 'inspect', 'given:1'], script: `echo '[{"Id":"1"}]'` },
-    { args: ['image', 'inspect'], script: 'echo "no such image" >&2; exit 125' },
+    {
+      args: ['image', 'inspect', '--', 'openshell/supervisor:dev'],
+      script: `/bin/cat ${file} 2>/dev/null || exit 125`,
+    },
+    { args: ['image', 'inspect', '--', 'given:1'], script: `echo '[{"Id":"1"}]'` },
+    { args: ['image', 'inspect', '--'], script: 'echo "no such image" >&2; exit 125' },
   ];
 }
 

@@ -18,11 +18,12 @@ import {
   planPublish,
   publishBuilt,
 } from '../../lib/publish/plan.ts';
+import { endedRun } from './run-names.ts';
 
 export const DIGEST_A = `sha256:${'a'.repeat(64)}`;
 export const DIGEST_B = `sha256:${'b'.repeat(64)}`;
 /** The name of the run of these plans. */
-export const RUN = '999999999-5-0123abcd';
+export const RUN = endedRun();
 
 const INFO = { arch: 'x86_64', version: '28', isPodmanServer: false, storesIndexes: false } as const;
 const ENGINES = {

@@ -187,6 +187,16 @@ describe('gateway:docker', tools.options, () => {
     expect(readFileSync(launch.staged(arch, 'openshell-sandbox'))).toEqual(readFileSync(join(launch.apps, cpu)));
   });
 
+  test('AM-2: release is asked for, and another staging replaces it while the gateway is built', async () => {
+    const launch = newLaunch('docker');
+    const path = launch.staged('amd64', 'openshell-sandbox');
+    launch.setCargo({ before: `[[ $binary != openshell-gateway ]] || echo >> ${path}` });
+    const result = await run(launch, 'docker', [], { OPENSHELL_SUPERVISOR_PROFILE: 'release' });
+    expect(result.status).toBe(1);
+    expect(result.stderr).toMatch(/^error: another build has replaced \S+openshell-sandbox since it was verified; /m);
+    expect(launch.served()).toBeUndefined();
+  });
+
   test('a launch after a staging, and a staging after a launch: each uses its own binary', async () => {
     const launch = new FakeLaunch(ARM);
     const stage = () => launch.stage(['supervisor'], { PREBUILT_ARCH: 'arm64' });

@@ -118,6 +118,12 @@ describe('gateway:podman', tools.options, () => {
     );
   });
 
+  test('AL-13: an image with the name of an option is looked for like any other', async () => {
+    const launch = newLaunch('podman');
+    const result = await run(launch, 'podman', [], { OPENSHELL_SUPERVISOR_IMAGE: '--help' });
+    expectRefused(result, launch, /OPENSHELL_SUPERVISOR_IMAGE is '--help', which podman does not have/);
+  });
+
   test('a namespace has no effect, and that is said', async () => {
     const launch = newLaunch('podman');
     const result = await run(launch, 'podman', [], { OPENSHELL_SANDBOX_NAMESPACE: 'mine' });

@@ -22,6 +22,7 @@ import { buildElf } from '../support/elf-builder.ts';
 import { FakeDeb, setBinaries } from '../support/fake-deb.ts';
 import { requireTools } from '../support/real-tools.ts';
 import { runMise } from '../support/run-mise.ts';
+import { endedRun } from '../support/run-names.ts';
 import { runProcess, SUITE_ROOT, whenSaid } from '../support/run-task.ts';
 
 const errorsOf = (stderr: string) => stderr.match(/^error: .*$/gm) ?? [];
@@ -191,7 +192,7 @@ describe('DEB-5: whole or not there', () => {
 
   test('what a killed run has left goes with the next, and a run that is under way keeps its own', async () => {
     const fake = new FakeDeb();
-    mkdirSync(join(fake.temporary, 'openshell-deb-999999999-1-0123abcd/stage'), { recursive: true });
+    mkdirSync(join(fake.temporary, `openshell-deb-${endedRun()}/stage`), { recursive: true });
     mkdtempSync(join(fake.temporary, 'openshell-deb-other'));
     expect((await fake.package()).status).toBe(0);
     expect(readdirSync(fake.temporary)).toEqual([expect.stringMatching(/^openshell-deb-other/)]);

@@ -3,7 +3,17 @@
 /** The zig wrappers for scripts that evaluate what the task prints, and for workflows. */
 
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { expect, test } from 'vitest';
 import { zigWrapper } from '../../lib/cargo/zig-cc.ts';
@@ -98,12 +108,25 @@ test('a last line of GITHUB_ENV that has no end is not continued', async () => {
   expect(readFileSync(join(root, 'e'), 'utf8')).toMatch(/^VERSION=1\.2\.3\nCC_/);
 });
 
+test('AH-1: GITHUB_ENV that is a pipe gets the lines, and one that nobody reads is an error at once', async () => {
+  const { root, run } = setting('plain');
+  const path = join(root, 'fifo');
+  spawnSync('mkfifo', [path]);
+  const unread = await run([TARGET, TARGET, 'w'], { GITHUB_ENV: 'fifo' });
+  expect(unread).toMatchObject({ status: 1, stdout: '' });
+  expect(unread.stderr).toBe(`error: ${path}: nothing is at its other end; start what reads it (ENXIO)\n`);
+  const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  expect(await run([TARGET, TARGET, 'w'], { GITHUB_ENV: 'fifo' })).toMatchObject({ status: 0, stdout: '', stderr: '' });
+  expect(readFileSync(reader, 'utf8')).toMatch(/^CC_x86_64/);
+  closeSync(reader);
+});
+
 test('an empty GITHUB_ENV is unset', async () => {
   const { run } = setting('plain');
   expect((await run([TARGET, TARGET, 'w'], { GITHUB_ENV: '' })).stdout).toMatch(/^export CC_/);
 });
 
-test('a stale cmake cache goes, with a line on stderr, in the target directory that counts', async () => {
+test('AM-16: a stale cmake cache goes, with a line on stderr, in the directories that count', async () => {
   const { root, run } = setting('plain');
   const cache = (target: string) => {
     const directory = join(target, 'x86_64-unknown-linux-gnu/release/build/z3-sys-1/out/build');
@@ -112,6 +135,16 @@ test('a stale cmake cache goes, with a line on stderr, in the target directory t
     return directory;
   };
   const [own, other] = [cache(join(root, 'target')), cache(join(root, 'other'))];
+  const [configured, build] = [cache(join(root, 'configured')), cache(join(root, 'built'))];
+  mkdirSync(join(root, '.cargo'));
+  writeFileSync(
+    join(root, '.cargo/config.toml'),
+    '[build]\ntarget-dir = "configured"\nbuild-dir = "{workspace-root}/built"',
+  );
+  expect((await run([TARGET, TARGET, 'w'])).stderr).toBe(
+    [configured, build].map((directory) => `removed a stale cmake cache: ${directory}\n`).join(''),
+  );
+  rmSync(join(root, '.cargo'), { recursive: true });
   const second = await run([TARGET, TARGET, 'w'], { CARGO_TARGET_DIR: 'other' });
   expect(second.stderr).toBe(`removed a stale cmake cache: ${other}\n`);
   expect(existsSync(own)).toBe(true);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { existsSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { FakeCheckout } from '../support/fake-rust.ts';
@@ -97,6 +97,22 @@ describe('what is staged', () => {
     expect(Object.keys(supervisor?.env ?? {}).filter((name) => /^(CC|CXX|AR|CMAKE)/.test(name))).toEqual([]);
   });
 
+  test('AM-16: what belongs to the target directory is where the configuration of cargo puts that', async () => {
+    const checkout = new FakeCheckout();
+    const target = temporaryDirectory();
+    const stale = join(target, 'x86_64-unknown-linux-gnu/release/build/z3-sys-1/out/build');
+    mkdirSync(stale, { recursive: true });
+    writeFileSync(join(stale, 'CMakeCache.txt'), '/home/x/.cache/cargo-zigbuild/zigcc');
+    mkdirSync(join(checkout.root, '.cargo'));
+    writeFileSync(join(checkout.root, '.cargo/config.toml'), `build.target-dir = "${target}"\n`);
+    const result = await checkout.stage(['gateway'], AMD64);
+    expect(result.stderr).toContain(`removed a stale cmake cache: ${stale}\n`);
+    expect(existsSync(stale)).toBe(false);
+    expect(checkout.builds()).toHaveLength(1);
+    expect(readdirSync(target)).toContain('zig-gnu-wrapper');
+    expect(existsSync(join(checkout.root, 'target/zig-gnu-wrapper'))).toBe(false);
+  });
+
   test.runIf(onAmd64 && process.platform === 'linux')(
     "glibc-static: plain cargo, the gnu target, crt-static after the user's own flags",
     async () => {
@@ -174,10 +190,8 @@ describe('the dry run', () => {
     expect(result.stdout).toBe(`cd ${checkout.root}
 rustup target add x86_64-unknown-linux-musl
 # creates ${overlay}: version 1.2.3
-cd ${overlay}
-CARGO_INCREMENTAL=0 GIT_DIR=/nonexistent CARGO_TARGET_DIR=${checkout.root}/target cargo zigbuild --release --target x86_64-unknown-linux-musl -p openshell-sandbox --bin openshell-sandbox --features telemetry --message-format=json-render-diagnostics
+CARGO_INCREMENTAL=0 GIT_DIR=/nonexistent CARGO_TARGET_DIR=${checkout.root}/target cargo zigbuild --release --manifest-path ${overlay}/Cargo.toml --target x86_64-unknown-linux-musl -p openshell-sandbox --bin openshell-sandbox --features telemetry --message-format=json-render-diagnostics
 # stages ${checkout.staged('amd64', 'openshell-sandbox')} (after checking: machine, complete, static)
-cd ${checkout.root}
 `);
     expect(existsSync(join(checkout.root, 'target'))).toBe(false);
     expect(existsSync(join(checkout.root, 'deploy'))).toBe(false);

@@ -15,13 +15,11 @@ import { whyNoStaticLibc } from '../../dev-build/static-libc-probe.ts';
 import type { DevBuild } from '../../dev-build/verify-built.ts';
 import { serverArch } from '../../engine/detect.ts';
 import type { EngineName, LaunchEngine } from '../../engine/types.ts';
-import { copyWhole, sweepTemporary } from '../../fs/atomic-write.ts';
 import type { Arch, Host } from '../../host.ts';
 import { COMPONENTS } from '../../product.ts';
 import { executeStage, type KnownTools, prepareStage } from '../../stage/execute.ts';
 import { type Artifact, artifactsOf, stagePlaces } from '../../stage/plan.ts';
 import { dryRunLines } from '../../stage/report.ts';
-import { verifyArtifact } from '../../stage/verify-built.ts';
 import type { Config, LaunchContext } from '../config.ts';
 import { driverEngine } from '../drivers/driver-engine.ts';
 import type { Step } from '../drivers/types.ts';
@@ -134,20 +132,22 @@ async function staged(ctx: LaunchContext, { build }: Config, arch: Arch, tools: 
   const stage = { root, host, components, arches: [arch], build: own };
   const [artifact] = artifactsOf(stage) as [Artifact];
   const prepared = await prepareStage(ctx, stage, tools);
+  let sha256 = '';
   const step = {
     name: 'stage',
     title: 'supervisor, release',
     lines: dryRunLines(runner, prepared),
     writes: stagePlaces(prepared.plan),
-    run: () => executeStage(ctx, prepared),
+    run: async () => {
+      await executeStage(ctx, prepared);
+      // While the gateway is built, another staging may replace it.
+      sha256 = await digestOf(artifact.path);
+    },
   };
   return {
     build: undefined,
     steps: [step],
-    install: async (_, path) => {
-      sweepTemporary(path);
-      copyWhole(artifact.path, path, 0o755, (copy) => verifyArtifact(artifact, copy));
-    },
-    digest: () => digestOf(artifact.path),
+    install: (_, path) => installSupervisor({ path: artifact.path, sha256 }, path),
+    digest: async () => sha256,
   };
 }

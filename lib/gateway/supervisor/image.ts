@@ -13,7 +13,7 @@ import type { DevBuild } from '../../dev-build/verify-built.ts';
 import type { Engine } from '../../engine/types.ts';
 import { failure, oneLine, usageError } from '../../errors.ts';
 import { isOfOther } from '../../fs/ownership.ts';
-import { isTable, parseJson } from '../../fs/parse-json.ts';
+import { firstInList, isTable } from '../../fs/parse-json.ts';
 import { contentOf } from '../../fs/paths.ts';
 import { temporaryRoot } from '../../fs/temporary-directory.ts';
 import { verifyDockerfile } from '../../image/config.ts';
@@ -77,7 +77,7 @@ export function imageStep(ctx: LaunchContext, config: Config, supervisor: Superv
       remove();
       const dockerfile = hash('sha256', contentOf(join(ctx.root, DOCKERFILE)));
       const labels = labelsOf(await supervisor.digest(build), dockerfile);
-      const existing = await namedImage(ctx, supervisor.engine);
+      const existing = imageIn(await inspectImage(ctx, supervisor.engine, SUPERVISOR_IMAGE));
       if (Object.entries(labels).every(([name, value]) => existing?.labels[name] === value)) {
         ctx.terminal.say(`${SUPERVISOR_IMAGE} holds this supervisor already (${existing?.id.slice(0, 12)})`);
         return;
@@ -106,7 +106,11 @@ async function buildImage(
   await supervisor.install(build, join(context, copiedPath(supervisor)));
   await ctx.runner.run(buildCommand(ctx, supervisor, context, labels));
   const id = bareId(readFileSync(join(context, ID_FILE), 'utf8').trim());
-  const named = await namedImage(ctx, supervisor.engine);
+  const result = await inspectImage(ctx, supervisor.engine, SUPERVISOR_IMAGE);
+  if (!result.ok) {
+    throw failure(`${SUPERVISOR_IMAGE} was built, but cannot be looked at: ${oneLine(result.reason)}; start again`);
+  }
+  const named = imageIn(result);
   if (named?.id === id) return;
   throw failure(
     `${SUPERVISOR_IMAGE} means ${named?.id ?? 'nothing'}, but ${id} was built; another build has taken the name, start again`,
@@ -148,15 +152,13 @@ function buildCommand({ root }: LaunchContext, supervisor: Supervisor, context: 
 }
 
 function inspectImage({ root, runner }: LaunchContext, { program }: Engine, image: string): Promise<ProbeResult> {
-  return runner.probe(cmd({ cwd: root })`${program} image inspect ${image}`, PROBE_TIMEOUT_MS);
+  return runner.probe(cmd({ cwd: root })`${program} image inspect -- ${image}`, PROBE_TIMEOUT_MS);
 }
 
 /** @returns `undefined` for output that cannot be trusted, too: then the image is built again */
-async function namedImage(ctx: LaunchContext, engine: Engine): Promise<{ id: string; labels: Labels } | undefined> {
-  const result = await inspectImage(ctx, engine, SUPERVISOR_IMAGE);
-  const list = result.ok ? parseJson(result.output) : undefined;
-  const image: unknown = Array.isArray(list) ? list[0] : undefined;
-  if (!isTable(image) || typeof image.Id !== 'string') return undefined;
+function imageIn(result: ProbeResult): { id: string; labels: Labels } | undefined {
+  const image = result.ok ? firstInList(result.output) : undefined;
+  if (image === undefined || typeof image.Id !== 'string') return undefined;
   const config = isTable(image.Config) ? image.Config : {};
   return { id: bareId(image.Id), labels: { ...(config.Labels ?? {}), ...(image.Labels ?? {}) } };
 }

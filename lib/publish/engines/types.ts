@@ -7,7 +7,7 @@
  */
 
 import type { ImageBuild } from '../../engine/types.ts';
-import { parseTable } from '../../fs/parse-json.ts';
+import { isTable, parseTable } from '../../fs/parse-json.ts';
 
 /** An image to publish: one component for all its platforms. */
 export interface PublishedImage {
@@ -92,9 +92,10 @@ export function contentIn(text: string, digest: string | undefined): Content | u
   const manifest = parseTable(text);
   if (manifest === undefined) return undefined;
   const entries = Array.isArray(manifest.manifests) ? manifest.manifests : [{ digest }];
-  const images = entries.flatMap(({ digest, platform }: { digest?: unknown; platform?: Record<string, unknown> }) => {
-    if (typeof digest !== 'string' || platform?.os === 'unknown') return [];
-    return [{ digest, platform: platform?.os === undefined ? undefined : `${platform.os}/${platform.architecture}` }];
+  const images = entries.filter(isTable).flatMap(({ digest, platform }) => {
+    const { architecture, os } = isTable(platform) ? platform : {};
+    if (typeof digest !== 'string' || os === 'unknown') return [];
+    return [{ digest, platform: os === undefined ? undefined : `${os}/${architecture}` }];
   });
   return { digest, images };
 }

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { removeStaleCmakeCaches } from '../../../lib/cargo/cmake-cache.ts';
+import { NOTHING_SET } from '../../support/cargo-settings.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
 
 const TRIPLE = 'x86_64-unknown-linux-gnu';
@@ -33,10 +34,10 @@ describe('removed', () => {
     const directory = join(target, BUILD, 'z3-sys-0123abcd/out/build');
     cache(`${BUILD}/z3-sys-0123abcd/out/build/CMakeCache.txt`, OURS);
     cache(`${BUILD}/z3-sys-0123abcd/out/build/${file}`, text);
-    expect(removeStaleCmakeCaches(target, TRIPLE)).toEqual([directory]);
+    expect(removeStaleCmakeCaches(target, NOTHING_SET, TRIPLE)).toEqual([directory]);
     expect(existsSync(directory)).toBe(false);
     expect(existsSync(dirname(directory))).toBe(true);
-    expect(removeStaleCmakeCaches(target, TRIPLE)).toEqual([]);
+    expect(removeStaleCmakeCaches(target, NOTHING_SET, TRIPLE)).toEqual([]);
   });
 
   test('of both profiles, each of several packages, and the right one stays', () => {
@@ -46,7 +47,7 @@ describe('removed', () => {
       cache(`${TRIPLE}/debug/build/z3-sys-3/out/build/CMakeCache.txt`, ZIGCC),
     ];
     const kept = cache(`${TRIPLE}/release/build/z3-sys-4/out/build/CMakeCache.txt`, OURS);
-    expect(removeStaleCmakeCaches(target, TRIPLE).sort()).toEqual(stale.sort());
+    expect(removeStaleCmakeCaches(target, NOTHING_SET, TRIPLE).sort()).toEqual(stale.sort());
     expect(stale.filter((directory) => existsSync(directory))).toEqual([]);
     expect(existsSync(kept)).toBe(true);
   });
@@ -74,13 +75,13 @@ describe('kept', () => {
     ['the target with its glibc version', `${TRIPLE}.2.28/release/build/z3-sys-1/out/build/CMakeCache.txt`, ZIGCC],
   ])('%s', (_, path, text) => {
     cache(path, text);
-    expect(removeStaleCmakeCaches(target, TRIPLE)).toEqual([]);
+    expect(removeStaleCmakeCaches(target, NOTHING_SET, TRIPLE)).toEqual([]);
     expect(existsSync(join(target, path))).toBe(true);
   });
 });
 
 test('odd things in the way are no errors', () => {
-  expect(removeStaleCmakeCaches(join(target, 'none'), TRIPLE)).toEqual([]);
+  expect(removeStaleCmakeCaches(join(target, 'none'), NOTHING_SET, TRIPLE)).toEqual([]);
   cache(`${BUILD}/z3-sys-file`, 'a file with the name of the directory');
   cache(`${BUILD}/z3-sys-1/out/build`, 'a file called build');
   cache(`${BUILD}/z3-sys-2/out/build/CMakeFiles`, 'a file called CMakeFiles');
@@ -88,5 +89,5 @@ test('odd things in the way are no errors', () => {
   mkdirSync(join(target, BUILD, 'z3-sys-4/out/build/CMakeFiles'), { recursive: true });
   symlinkSync('nowhere', join(target, BUILD, 'z3-sys-4/out/build/CMakeFiles/link'));
   writeFileSync(join(target, TRIPLE, 'debug'), 'a file called debug');
-  expect(removeStaleCmakeCaches(target, TRIPLE)).toEqual([]);
+  expect(removeStaleCmakeCaches(target, NOTHING_SET, TRIPLE)).toEqual([]);
 });

@@ -18,6 +18,7 @@ const SEEN = [
   'error: sccache: encountered fatal error',
   'error: failed to spawn: Too many open files',
   'Caused by: os error 24',
+  '2026-11-26T10:00:00 ERROR Too many open files',
   'thread panicked: Os { code: 24, message: "Too many open files" }',
 ];
 const NOT_SEEN = [
@@ -42,6 +43,13 @@ describe('a line of output', () => {
   test.each(SEEN)("%j is the wrapper's failure", (line) => {
     expect(isWrapperFailure(line)).toBe(true);
   });
+  test.each([
+    '12 |     let text = "Too many open files";',
+    '   |     ---- os error 24',
+    '\u001b[1m\u001b[94m7\u001b[0m \u001b[1m\u001b[94m|\u001b[0m "Too many open files"',
+    '12 +     "Too many open files"',
+    '3 ~ "os error 24",',
+  ])('AM-17: %j, a line of source, is not', (line) => expect(isWrapperFailure(line)).toBe(false));
   test.each(NOT_SEEN)('%j is not', (line) => {
     expect(isWrapperFailure(line)).toBe(false);
   });

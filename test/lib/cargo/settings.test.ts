@@ -39,7 +39,7 @@ describe('from files', () => {
     });
     expect(await read()).toMatchObject({
       targetDirectory: join(root, 'out'),
-      hasBuildDirectory: true,
+      buildDirectory: join(root, 'between'),
       wrapper: 'sccache',
       workspaceWrapper: join(root, 'tools/wrap'),
       targets: ['x86_64-unknown-linux-gnu', 'host-tuple'],
@@ -110,7 +110,7 @@ describe('from variables, which win', () => {
     });
     expect(settings).toMatchObject({
       targetDirectory: join(root, 'out'),
-      hasBuildDirectory: true,
+      buildDirectory: join(root, 'between'),
       wrapper: join(root, 'wrap'),
       workspaceWrapper: 'clippy-driver',
       targets: ['x86_64-unknown-linux-musl'],

@@ -116,6 +116,11 @@ describe('R17: what it adds to the environment', () => {
     expect(withDotEnv({}, join(linked, 'crates')).env).toEqual({ A: '1' });
   });
 
+  test.each(['x', '\\n'])('AL-1: one that is larger than any value may be is one line: %j', (text) => {
+    const root = checkoutWith(`A="${text.repeat(5_000_000)}"`);
+    expect(refusalOf(() => withDotEnv({}, root))).toBe(`2: ${root}/.env has more than 1 MiB; make it smaller`);
+  });
+
   test('one that cannot be read is one line', () => {
     const root = checkoutWith(undefined);
     // A file whose first bytes nobody can read, not even root.

@@ -69,7 +69,7 @@ describe('without a supervisor: what a user would type', () => {
   });
 
   test('the same on a Mac, and whatever cargo is set to: it is not our business', () => {
-    const settings = { wrapper: 'sccache', workspaceWrapper: 'w', targetDirectory: '/t', hasBuildDirectory: true };
+    const settings = { wrapper: 'sccache', workspaceWrapper: 'w', targetDirectory: '/t', buildDirectory: '/build' };
     expect(line({ wishes: plain, host: MAC, settings })).toBe(line({ wishes: plain }));
   });
 
@@ -120,7 +120,7 @@ describe('with the supervisor: one run', () => {
   });
 
   test('a build.build-dir of the user stays in force', () => {
-    expect(line({ settings: { hasBuildDirectory: true } })).not.toContain('--config');
+    expect(line({ settings: { buildDirectory: '/build' } })).not.toContain('--config');
   });
 
   test.each([
@@ -201,7 +201,7 @@ describe('a supervisor with a run of its own', () => {
 
   test('CARGO_TARGET_DIR, CARGO_BUILD_JOBS and a build.build-dir of the user', () => {
     const env = { CARGO_TARGET_DIR: '/t', CARGO_BUILD_JOBS: '3' };
-    const text = crossLine({ env, settings: { hasBuildDirectory: true } });
+    const text = crossLine({ env, settings: { buildDirectory: '/build' } });
     expect(text).toContain(`CARGO_TARGET_DIR=/t CARGO_PROFILE_DEV_DEBUG=0 ${OVERRIDES} ${ZIGBUILD}-j 3 -p `);
     expect(text).toContain('--target-dir /t/openshell-tasks/cross --message-format');
   });

@@ -111,7 +111,7 @@ describe('a probe', () => {
   test('names the builder that the user named, else none, and carries no token', async () => {
     const { tools, ctx } = inspecting("printf 'Name: x\\nDriver: docker\\n'");
     expect(await inspectBuilder(ctx, ENGINES.docker, tools.directory, 'x')).toMatchObject({ driver: 'docker' });
-    expect(await probeBuilder(ctx, ENGINES.docker, tools.directory, undefined)).toBe('docker');
+    expect(await probeBuilder(ctx, ENGINES.docker, tools.directory, undefined)).toMatchObject({ driver: 'docker' });
     expect(tools.lines()).toEqual(['docker buildx inspect x', 'docker buildx inspect']);
     for (const { env } of tools.calls()) expect(JSON.stringify(env)).not.toContain('ghp_');
   });
@@ -143,9 +143,9 @@ describe('a probe', () => {
 
   test('podman has none: nothing is started, and a builder that is named is said to have no effect', async () => {
     const ctx = inProcess(fakeTools());
-    expect(await probeBuilder(ctx, ENGINES.podman, '/', undefined)).toBeUndefined();
+    expect((await probeBuilder(ctx, ENGINES.podman, '/', undefined)).driver).toBeUndefined();
     expect(ctx.screen.stderr()).toBe('');
-    expect(await probeBuilder(ctx, ENGINES.podman, '/', named('x'))).toBeUndefined();
+    expect((await probeBuilder(ctx, ENGINES.podman, '/', named('x'))).driver).toBeUndefined();
     expect(ctx.screen.stderr()).toBe('podman has no builders; DOCKER_BUILDER has no effect\n');
   });
 });
@@ -154,7 +154,7 @@ describe('several platforms', () => {
   const two = ['linux/amd64', 'linux/arm64'];
 
   test("docker's own builder over its old store refuses them", () => {
-    expect(refusalOf(() => verifyPlatforms(ENGINES.docker, 'docker', two))).toMatch(
+    expect(refusalOf(() => verifyPlatforms({ engine: ENGINES.docker, driver: 'docker' }, two))).toMatch(
       /^2: the builder is docker's own, which builds one platform at a time, not linux\/amd64,linux\/arm64; set DOCKER_BUILDER/,
     );
   });
@@ -165,6 +165,6 @@ describe('several platforms', () => {
     ["containerd's store", { ...ENGINES.docker, info: { ...ENGINES.docker.info, storesIndexes: true } }, 'docker', two],
     ['no builders', ENGINES.podman, undefined, two],
   ])('%s: accepted', (_, engine, driver, platforms) => {
-    expect(() => verifyPlatforms(engine, driver, platforms)).not.toThrow();
+    expect(() => verifyPlatforms({ engine, driver }, platforms)).not.toThrow();
   });
 });

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import {
   appendFileSync,
   chmodSync,
@@ -94,7 +95,7 @@ describe.runIf(process.geteuid?.() === 0)('what root makes in a directory of ano
     expect([process.geteuid?.(), process.getegid?.(), process.getgroups?.()]).toEqual(own);
   });
 
-  const setpriv = requireTools('setpriv');
+  const setpriv = requireTools('setpriv', 'unshare');
   test('a root who may not become another user works as it is', setpriv.options, () => {
     const place = temporaryDirectory();
     const home = join(place, 'home');
@@ -106,6 +107,23 @@ describe.runIf(process.geteuid?.() === 0)('what root makes in a directory of ano
     const node = [process.execPath, '--input-type=module-typescript', '-e', script];
     execFileSync(setpriv.path('setpriv'), ['--bounding-set=-all', '--inh-caps=-all', ...node]);
     expect(readFileSync(join(home, 'file'), 'utf8')).toBe('x');
+  });
+
+  test('AM-17: and so does one in a user namespace that does not have that user', setpriv.options, async () => {
+    const place = temporaryDirectory();
+    chmodSync(place, 0o777);
+    chownSync(place, 1234, 1235);
+    const module = JSON.stringify(join(import.meta.dirname, '../../../lib/fs/atomic-write.ts'));
+    const script = `(await import(${module})).writeWhole(${JSON.stringify(join(place, 'file'))}, 'x', 0o644)`;
+    const node = [process.execPath, '--input-type=module-typescript', '-e', script];
+    const args = ['--user', 'bash', '-c', 'echo; read -r _; exec "$@"', 'bash', ...node];
+    const child = spawn('unshare', args, { stdio: ['pipe', 'pipe', 'inherit'] });
+    await once(child.stdout, 'data');
+    writeFileSync(`/proc/${child.pid}/uid_map`, '0 0 1000\n');
+    writeFileSync(`/proc/${child.pid}/gid_map`, '0 0 1000\n');
+    child.stdin.end('\n');
+    expect(await once(child, 'exit')).toEqual([0, null]);
+    expect(readFileSync(join(place, 'file'), 'utf8')).toBe('x');
   });
 
   test('and so does one whose place the user cannot reach', () => {

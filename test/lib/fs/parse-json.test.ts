@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, test } from 'vitest';
-import { isTable, parseJson, parseTable } from '../../../lib/fs/parse-json.ts';
+import { firstInList, isTable, parseJson, parseTable } from '../../../lib/fs/parse-json.ts';
 
 describe('a table', () => {
   test.each([{}, { a: 1 }, Object.create(null)])('%j is one', (value) => {
@@ -24,4 +24,15 @@ test.each([
 ])('%j is the value %j, and the table %j', (text, value, table) => {
   expect(parseJson(text)).toEqual(value);
   expect(parseTable(text)).toEqual(table);
+});
+
+test.each([
+  ['[{"a": 1}, {"a": 2}]', { a: 1 }],
+  ['[corp] docker via proxy\n[\n    {"a": 1}\n]', { a: 1 }],
+  ['[]', undefined],
+  ['[1]', undefined],
+  ['{"a": 1}', undefined],
+  ['', undefined],
+])('AL-10: the first table in the list %j', (text, table) => {
+  expect(firstInList(text)).toEqual(table);
 });

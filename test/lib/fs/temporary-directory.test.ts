@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { execFileSync } from 'node:child_process';
 import { chmodSync, chownSync, mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { isLeftover, newRunName, removeScratch, temporaryRoot } from '../../../lib/fs/temporary-directory.ts';
+import { requireTools } from '../../support/real-tools.ts';
+import { endedRun } from '../../support/run-names.ts';
 import { refusalOf } from '../../support/task-errors.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
+
+const MODULE = join(import.meta.dirname, '../../../lib/fs/temporary-directory.ts');
 
 describe('the directory for temporary files', () => {
   const before = process.env.TMPDIR;
@@ -31,12 +36,27 @@ describe('the directory for temporary files', () => {
 describe('leftovers', () => {
   test('of this run, of a dead one, of another program', () => {
     expect(isLeftover(`openshell-publish-${newRunName()}`)).toBe(false);
-    expect(isLeftover('localhost/openshell-publish/gateway:999999999-12-0123abcd')).toBe(true);
+    expect(isLeftover(`localhost/openshell-publish/gateway:${endedRun()}`)).toBe(true);
     // The same pid, started at another time.
-    expect(isLeftover(`openshell-publish-${process.pid}-1-0123abcd`)).toBe(process.platform === 'linux');
-    for (const name of ['openshell-publish', 'x:dev', 'x-0-0-0123abcd', 'x-999999999-1-0123']) {
+    expect(isLeftover(`openshell-publish-${endedRun(1, process.pid)}`)).toBe(process.platform === 'linux');
+    for (const name of [
+      'openshell-publish',
+      'x:dev',
+      'x-0-0-0123abcd',
+      'x-999999999-1-0123',
+      'x-999999999-1-0123abcd-0123abcd',
+    ]) {
       expect(isLeftover(name), name).toBe(false);
     }
+  });
+
+  const apart = requireTools('unshare');
+  test.runIf(process.getuid?.() === 0)('AH-5: a run that another container has is none', apart.options, () => {
+    const name = newRunName();
+    const code = `const { isLeftover } = await import(${JSON.stringify(MODULE)}); console.log(isLeftover('x-${name}'))`;
+    const node = [process.execPath, '--input-type=module-typescript', '-e', code];
+    const args = ['--pid', '--fork', '--mount-proc', ...node];
+    expect(execFileSync(apart.path('unshare'), args, { encoding: 'utf8' })).toBe('false\n');
   });
 
   test('no two runs have the same name', () => {

@@ -9,6 +9,7 @@ import { cleanUp } from '../../../lib/publish/cleanup.ts';
 import { fakeTools, inProcess } from '../../support/in-process.ts';
 import { publishPlan, RUN } from '../../support/publish-plan.ts';
 import { requireTools } from '../../support/real-tools.ts';
+import { endedRun } from '../../support/run-names.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
 
 describe('cleaning up', () => {
@@ -62,7 +63,7 @@ describe('cleaning up', () => {
 
   test.runIf(process.getuid?.() === 0)('F5: in a shared directory what another user has left stays', async () => {
     const { ctx, plan, temporary } = place('docker', ':');
-    const names = ['openshell-publish-999999999-1-0123abcd', 'openshell-publish-999999999-2-0123abcd'];
+    const names = [1, 2].map((start) => `openshell-publish-${endedRun(start)}`);
     for (const name of names) {
       mkdirSync(join(temporary, name), { mode: 0o700 });
       writeFileSync(join(temporary, name, 'digest'), '');
@@ -77,7 +78,7 @@ describe('cleaning up', () => {
   const mounts = requireTools('unshare', 'chattr');
   test('F5: what cannot be removed, and a directory that cannot be listed', mounts.options, async () => {
     const { ctx, plan, temporary } = place('docker', ':');
-    const path = join(temporary, 'openshell-publish-999999999-1-0123abcd');
+    const path = join(temporary, `openshell-publish-${endedRun(1)}`);
     mkdirSync(path);
     writeFileSync(join(path, 'digest'), '');
     execFileSync('chattr', ['+i', path]);

@@ -16,6 +16,7 @@ import { serveApi } from '../../../support/fake-api.ts';
 import { addEngine, imageCheckout } from '../../../support/fake-engine.ts';
 import type { FakeCase } from '../../../support/fake-tools.ts';
 import { inProcess } from '../../../support/in-process.ts';
+import { refusalFrom } from '../../../support/task-errors.ts';
 
 /** Everything that must not reach a build for this machine alone. */
 const PUBLISHING = {
@@ -43,16 +44,16 @@ done
 : > "$HOME/built"`;
 /** There is no image at first, and then the one that was built. */
 const INSPECT: FakeCase = {
-  args: ['image', 'inspect', 'openshell/supervisor:dev'],
+  args: ['image', 'inspect', '--', 'openshell/supervisor:dev'],
   script: `[[ -e $HOME/built ]] || { echo "no such image" >&2; exit 1; }; echo '[{"Id":"sha256:1"}]'`,
 };
 
 describe.each(['docker', 'podman'] as const)('the image of a launch, with %s', (name) => {
-  async function planned(extra: Record<string, string>) {
+  async function planned(extra: Record<string, string>, inspect = INSPECT) {
     const checkout = imageCheckout();
     onTestFinished(() => checkout.tools.verify());
     const api = serveApi(join(checkout.tools.directory, 'api.sock'), name);
-    addEngine(checkout.tools, name, { api, build: BUILD, cases: [INSPECT] });
+    addEngine(checkout.tools, name, { api, build: BUILD, cases: [inspect] });
     const { root } = checkout;
     const ctx = inProcess(checkout.tools, { ...checkout.env(), TMPDIR: checkout.tools.directory, ...extra }, root);
     const problems = new Problems();
@@ -100,7 +101,7 @@ describe.each(['docker', 'podman'] as const)('the image of a launch, with %s', (
     const others = calls.filter((line) => line !== build);
     expect(others.filter((line) => probes.includes(line)).sort()).toEqual(probes.sort());
     expect(others.filter((line) => !probes.includes(line))).toEqual([
-      ...Array(2).fill(`${name} image inspect openshell/supervisor:dev`),
+      ...Array(2).fill(`${name} image inspect -- openshell/supervisor:dev`),
     ]);
     expect(checkout.builds()).toHaveLength(1);
     expect(checkout.builds()[0]).toContain('--target x86_64-unknown-linux-musl');
@@ -109,6 +110,16 @@ describe.each(['docker', 'podman'] as const)('the image of a launch, with %s', (
       expect(calls.join('\n').replaceAll(root, 'ROOT').replaceAll(context, 'CONTEXT')).not.toContain(forbidden);
     }
     expect(existsSync(join(root, 'o'))).toBe(false);
+  });
+
+  test('AM-17: a look at the image that fails is told as what it is', async () => {
+    const script = 'echo "Error: opening database: input/output error" >&2; exit 125';
+    const { image, supervisor } = await planned({}, { ...INSPECT, script });
+    for (const step of supervisor.steps) await step.run();
+    expect(await refusalFrom(async () => image.run(NOTHING_BUILT))).toBe(
+      '1: openshell/supervisor:dev was built, but cannot be looked at: Error: opening database: input/output error; ' +
+        'start again',
+    );
   });
 
   test('the engine is probed once, and the plan is the same without all that', async () => {

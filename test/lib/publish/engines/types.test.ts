@@ -18,6 +18,12 @@ describe('the content of a manifest', () => {
     expect(imagesIn([{ digest: DIGEST_B, platform: { os: 'unknown', architecture: 'unknown' } }])).toEqual([]);
   });
 
+  test('AL-1: entries that are none at all', () => {
+    expect(imagesIn([null, 1, 'x', { digest: DIGEST_A, platform: 7 }])).toEqual([
+      { platform: undefined, digest: DIGEST_A },
+    ]);
+  });
+
   test('one image alone', () => {
     expect(imagesIn(undefined, DIGEST_A)).toEqual([{ platform: undefined, digest: DIGEST_A }]);
   });
