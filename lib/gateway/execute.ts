@@ -5,7 +5,6 @@
  * would execute.
  */
 
-import { join } from 'node:path';
 import type { RunnerContext } from '../build-env.ts';
 import { refuseMissing } from '../cargo/named-programs.ts';
 import { findCheckout } from '../checkout.ts';
@@ -13,8 +12,6 @@ import { Problems } from '../cli/problems.ts';
 import { closedToolchain, knownTools } from '../dev-build/execute.ts';
 import { planDevBuild } from '../dev-build/plan.ts';
 import type { LaunchEngine } from '../engine/types.ts';
-import { usageError } from '../errors.ts';
-import { type Held, holderText, type Lock, type LockedPlace, takeLock, whoHolds } from '../fs/lock.ts';
 import { makePrivateDirectory, ownersOf } from '../fs/private-directory.ts';
 import { notePlaces, type Place } from '../fs/writable-places.ts';
 import { thisHost } from '../host.ts';
@@ -26,6 +23,7 @@ import { verifyPortFree } from './port.ts';
 import { verifyNameFree } from './registration.ts';
 import { execGateway } from './replace-process.ts';
 import { bannerLines, dryRunLines } from './report.ts';
+import { type OwnDirectory, takeDirectory, verifyUnused } from './state-lock.ts';
 
 /**
  * Starts a gateway with a driver: builds it, and lets it replace this process.
@@ -42,7 +40,8 @@ export async function launch(
   const { env, startDirectory, terminal } = taskCtx;
   const root = findCheckout(env, startDirectory);
   const { invoker } = taskCtx.runner;
-  const ctx = { ...taskCtx, root, host: thisHost(), invoker, flags, problems: new Problems(), engine };
+  const own = { problems: new Problems(), locks: [] };
+  const ctx: LaunchContext = { ...taskCtx, ...own, root, host: thisHost(), invoker, flags, engine };
   const { plan, steps } = await planLaunch(ctx, record);
   if (flags['dry-run']) {
     terminal.result(...dryRunLines(ctx, plan, steps));
@@ -50,12 +49,11 @@ export async function launch(
   }
   const { config } = plan;
   makePrivateDirectory(config.stateSource, config.stateDirectory, ownersOf(invoker?.uid));
-  const lock = await takeLock(lockOf(config), `gateway ${config.name} with ${record.name}`);
-  if (!('release' in lock)) throw inUse(config, lock);
   try {
-    return await executeSteps(ctx, plan, steps, lock);
+    await takeDirectory(ctx, stateOf(config), `gateway ${config.name} with ${record.name}`);
+    return await executeSteps(ctx, plan, steps);
   } finally {
-    lock.release();
+    for (const lock of ctx.locks) lock.release();
   }
 }
 
@@ -66,7 +64,7 @@ async function planLaunch(
   const { problems, terminal } = ctx;
   const config = resolveConfig(record, ctx);
   const prepareDriver = record.open(ctx, config);
-  const [prepared] = await Promise.all([prepare(ctx, record, config, prepareDriver), verifyUnused(config, problems)]);
+  const [prepared] = await Promise.all([prepare(ctx, record, config, prepareDriver), verifyOwn(config, problems)]);
   const plan = prepared && { record, config, ...prepared };
   const steps = plan && problems.attempt(() => launchSteps(ctx, plan));
   const own = [statePlaces, registryPlaces].flatMap((places) => problems.attempt(() => places(config)) ?? []);
@@ -81,12 +79,9 @@ function placesOf({ before, build, after }: LaunchSteps): Place[] {
 }
 
 /** Checks that no other gateway has the state directory or the port. */
-async function verifyUnused(config: Config, problems: Problems): Promise<void> {
-  await problems.attemptAsync(async () => {
-    const held = await whoHolds(lockOf(config));
-    if (held !== undefined) throw inUse(config, held);
-  });
+async function verifyOwn(config: Config, problems: Problems): Promise<void> {
   await Promise.all([
+    problems.attemptAsync(async () => verifyUnused(stateOf(config))),
     problems.attemptAsync(async () => verifyPortFree(config.bindAddress, config.port)),
     problems.attemptAsync(async () => verifyNameFree(config)),
   ]);
@@ -120,23 +115,18 @@ async function prepare(
 }
 
 /** Executes the steps, and replaces this process by the gateway. */
-async function executeSteps(ctx: LaunchContext, plan: LaunchPlan, steps: LaunchSteps, lock: Lock): Promise<number> {
+async function executeSteps(ctx: LaunchContext, plan: LaunchPlan, steps: LaunchSteps): Promise<number> {
   const { terminal } = ctx;
   for (const step of steps.before) await terminal.section(step.name, () => step.run(), step.title);
   const build = await terminal.section(steps.build.name, () => steps.build.run(), steps.build.title);
-  for (const step of steps.after) await terminal.section(step.name, () => step.run(build), step.title);
+  for (const step of steps.after) {
+    for (const lock of ctx.locks) lock.verifyHeld();
+    await terminal.section(step.name, () => step.run(build), step.title);
+  }
   for (const line of bannerLines(ctx, plan)) terminal.say(line);
-  return execGateway(ctx, plan, build.gateway, lock);
+  return execGateway(ctx, plan, build.gateway);
 }
 
-/** Nobody else may run a gateway in the state directory, from here until the gateway ends. */
-function lockOf({ stateDirectory, stateSource }: Config): LockedPlace {
-  const path = join(stateDirectory, '.launch.lock');
-  return { path, remedy: `set ${stateSource} to a directory on another file system` };
-}
-
-function inUse({ stateDirectory, stateSource }: Config, held: Held) {
-  return usageError(
-    `${stateDirectory} is in use by ${holderText(held)}; stop it, or set ${stateSource} to another directory`,
-  );
+function stateOf({ stateDirectory, stateSource }: Config): OwnDirectory {
+  return { path: stateDirectory, source: stateSource, lock: '.launch.lock' };
 }

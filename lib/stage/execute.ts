@@ -92,10 +92,11 @@ export async function executeStage(ctx: RunnerContext, prepared: PreparedStage):
   const task = `stage ${components.map(({ name }) => name).join(' ')}`;
   const path = stageLock(root);
   const remedy = 'set OPENSHELL_ROOT to a checkout on another file system';
-  return whileLocked(ctx, { path, remedy, task, other: 'another staging in this checkout' }, async () => {
+  return whileLocked(ctx, { path, remedy, task, other: 'another staging in this checkout' }, async (lock) => {
     // Everything is built and verified before anything is staged: `all` never leaves one new and one old.
     const built = await buildAll(ctx, prepared);
     built.forEach(verifyUnreplaced);
+    lock.verifyHeld();
     return ctx.terminal.section('staging', async () => built.map(putInPlace));
   });
 }

@@ -137,6 +137,13 @@ describe('a second run', () => {
     expect(result.stderr).toContain('staged: deploy/docker/');
   });
 
+  test('AH-4: a staging whose lock is removed while it compiles stages nothing', async () => {
+    const checkout = new FakeCheckout({ before: '/bin/rm -rf "$OPENSHELL_ROOT/deploy/docker/.build"' });
+    const result = await checkout.stage(['supervisor']);
+    expect(result.stderr).toMatch(/^error: \S+\/\.stage\.lock was removed while it kept other runs away/m);
+    expect([result.status, existsSync(checkout.staged('amd64', 'openshell-sandbox'))]).toEqual([1, false]);
+  });
+
   test('two at once: the second waits, and says for whom', async () => {
     // The first build ends when the second staging has said that it waits.
     const checkout = new FakeCheckout({ before: 'until [[ -e $FAKE_APPS/go ]]; do /bin/sleep 0.02; done' });

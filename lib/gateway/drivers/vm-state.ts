@@ -2,12 +2,13 @@
 
 /** Where the VM driver keeps sandbox disks and its socket: a path that is the same after a restart. */
 
-import { lchownSync, lstatSync, readdirSync } from 'node:fs';
+import { type Dirent, lchownSync, lstatSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Environment, readPath, textOf } from '../../cli/env.ts';
 import { shown, usageError } from '../../errors.ts';
 import type { Invoker } from '../../fs/ownership.ts';
 import { makePrivateDirectory, ownersOf, verifyPrivateDirectory } from '../../fs/private-directory.ts';
+import type { OwnDirectory } from '../state-lock.ts';
 
 /** The variable that names the directory. */
 export const STATE_VARIABLE = 'OPENSHELL_VM_DRIVER_STATE_DIR';
@@ -20,6 +21,13 @@ const SOCKET = ['run', 'compute-driver.sock'] as const;
 
 /** What the driver itself creates in its state. */
 const DRIVER_DIRECTORIES: readonly string[] = [SOCKET[0], 'images', 'overlay-templates', 'sandboxes'];
+
+const LOCK = '.driver.lock';
+
+/** Its lock: another gateway's driver would take the socket away, and share the disks. */
+export function ownDriverState(path: string): OwnDirectory {
+  return { path, source: STATE_VARIABLE, lock: LOCK };
+}
 
 /**
  * The directory, absolute: the variable's, else one below `OPENSHELL_VM_DRIVER_STATE_ROOT` that carries the user's and
@@ -50,7 +58,9 @@ export function verifyDriverState(directory: string, platform: NodeJS.Platform, 
 function verifyAdoptable(directory: string, { uid, user }: Invoker): void {
   if (lstatSync(directory, { throwIfNoEntry: false })?.uid !== uid) return;
   const entries = readdirSync(directory, { withFileTypes: true });
-  const other = entries.find((entry) => !entry.isDirectory() || !DRIVER_DIRECTORIES.includes(entry.name));
+  const isOwn = (entry: Dirent) =>
+    entry.isDirectory() ? DRIVER_DIRECTORIES.includes(entry.name) : entry.isFile() && entry.name === LOCK;
+  const other = entries.find((entry) => !isOwn(entry));
   if (other === undefined) return;
   throw usageError(
     `${STATE_VARIABLE} is ${shown(directory)}, which holds ${shown(other.name)} of ${shown(user)} and would become ` +

@@ -6,9 +6,17 @@ import { type Environment, parseCount, readVariable, textOf } from '../../cli/en
 import { COMPONENTS, DRIVER } from '../../product.ts';
 import { resolveBundleConfig } from '../../vm/config.ts';
 import type { Config, LaunchContext } from '../config.ts';
+import { takeDirectory, verifyUnused } from '../state-lock.ts';
 import type { DriverRecord, Preparation, Step } from './types.ts';
 import { type DriverSource, findDriver } from './vm-driver-source.ts';
-import { driverState, makeDriverState, STATE_VARIABLE, verifyDataHome, verifyDriverState } from './vm-state.ts';
+import {
+  driverState,
+  makeDriverState,
+  ownDriverState,
+  STATE_VARIABLE,
+  verifyDataHome,
+  verifyDriverState,
+} from './vm-state.ts';
 
 const IGNORED = ['OPENSHELL_SANDBOX_NAMESPACE', 'OPENSHELL_SANDBOX_IMAGE_PULL_POLICY'] as const;
 
@@ -28,6 +36,7 @@ export const VM_DRIVER: DriverRecord = {
       gatewayEnv: () => gpuEnvironment(ctx),
     });
     return async (tools) => {
+      await problems.attemptAsync(async () => verifyUnused(ownDriverState(own.state)));
       for (const name of IGNORED) {
         if (textOf(env, name) !== undefined) terminal.warn(`${name} has no effect: the vm driver does not read it`);
       }
@@ -57,11 +66,12 @@ function gpuEnvironment({ env, flags, problems }: LaunchContext): Environment {
 }
 
 function prepared(
-  { env, invoker }: LaunchContext,
+  ctx: LaunchContext,
   config: Config,
   state: string,
   { before = [], directory, description, ...source }: DriverSource,
 ): Omit<Preparation, 'gatewayEnv'> {
+  const { env, invoker } = ctx;
   const image =
     textOf(env, 'OPENSHELL_SANDBOX_IMAGE') ?? readVariable(env, 'COMMUNITY_SANDBOX_IMAGE') ?? config.sandboxImage;
   const host = readVariable(env, 'OPENSHELL_VM_HOST_GATEWAY');
@@ -72,7 +82,10 @@ function prepared(
     title: "the driver's state directory",
     lines: [`# creates ${state} (0700)`, `# driver: ${description}`],
     writes: [{ kind: 'directory', path: state, remedy: `set ${STATE_VARIABLE} to another directory` }],
-    run: async () => makeDriverState(state, invoker),
+    run: () => {
+      makeDriverState(state, invoker);
+      return takeDirectory(ctx, ownDriverState(state), `gateway ${config.name} with vm`);
+    },
   };
   return {
     ...source,
