@@ -2,6 +2,7 @@
 
 /** Architectures, Rust target triples, and what this machine is: facts as values, so that any machine can be tested. */
 
+import { isCacheOfOther } from './cli/compile-cache.ts';
 import type { Environment } from './cli/env.ts';
 import { shown, usageError } from './errors.ts';
 import { type Invoker, invokerOf } from './fs/ownership.ts';
@@ -81,7 +82,7 @@ export function thisMachine(env: Environment): Machine {
     platform: process.platform,
     limits: ownLimits(),
     shellLimit: shellSoftLimit(),
-    canReplace: process.platform !== 'win32',
+    canReplace: process.platform !== 'win32' && !isCacheOfOther(),
     invoker: invokerOf(env),
   };
 }

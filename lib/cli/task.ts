@@ -3,7 +3,6 @@
 /** The frame of every task: arguments in, exit status out, one catch. */
 
 import { realpathSync } from 'node:fs';
-import { enableCompileCache } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { SUITE_ROOT } from '../checkout.ts';
@@ -19,11 +18,11 @@ import {
   TaskError,
   usageError,
 } from '../errors.ts';
-import { isOfOther } from '../fs/ownership.ts';
 import { shellQuote } from '../process/command.ts';
 import { isHangupIgnored } from '../process/hangup.ts';
 import { Signals } from '../process/signals.ts';
 import { type Arguments, type Declaration, parseArguments } from './args.ts';
+import { useCompileCache } from './compile-cache.ts';
 import { type DotEnv, withDotEnv } from './dot-env.ts';
 import type { Environment } from './env.ts';
 import { helpText } from './help.ts';
@@ -58,9 +57,7 @@ export async function runTask<const D extends Declaration>(
   declaration: D,
   body: TaskBody<D>,
 ): Promise<void> {
-  const cache = join(import.meta.dirname, '..', '..', 'node_modules', '.cache', 'openshell-tasks');
-  // Node would write to it as root.
-  if (!isOfOther(cache)) enableCompileCache(cache);
+  useCompileCache(join(import.meta.dirname, '..', '..', 'node_modules', '.cache', 'openshell-tasks'));
   const out = new Output(process.stdout, 'stdout');
   const err = new Output(process.stderr, 'stderr');
   const terminal = new Terminal(out, err, process.env);

@@ -96,7 +96,6 @@ function credentialsStep(
 ): BuiltStep {
   const names = ['127.0.0.1', 'localhost', 'host.openshell.internal'].flatMap((name) => ['--server-san', name]);
   const options = {
-    cwd: root,
     env: {
       ...gatewayEnvironment(env, preparation),
       // It also writes client certificates for an installed gateway into the CLI's directory, which are not ours.
@@ -104,7 +103,11 @@ function credentialsStep(
     },
   };
   const generate = (gateway: string, asInvoker = false) =>
-    cmd({ ...options, asInvoker })`${gateway} generate-certs --output-dir ${tlsDirectory(config)} ${names}`;
+    cmd({
+      ...options,
+      cwd: asInvoker ? config.stateDirectory : root,
+      asInvoker,
+    })`${gateway} generate-certs --output-dir ${tlsDirectory(config)} ${names}`;
   return {
     name: 'credentials',
     title: 'credentials',
