@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { RunnerContext } from '../build-env.ts';
 import { removeStaleCmakeCaches } from '../cargo/cmake-cache.ts';
 import { type Features, featuresByComponent } from '../cargo/features.ts';
-import { findToolchain, type Toolchain } from '../cargo/find-toolchain.ts';
+import { findToolchain, MissingTool, type Toolchain } from '../cargo/find-toolchain.ts';
 import { readCargoMessages } from '../cargo/messages.ts';
 import { readWorkspace, type Workspace } from '../cargo/metadata.ts';
 import { refuseMissing } from '../cargo/named-programs.ts';
@@ -15,6 +15,7 @@ import { makeOverlay, planOverlay } from '../cargo/version-overlay.ts';
 import { writeZigWrapper } from '../cargo/zig-cc.ts';
 import { findCheckout } from '../checkout.ts';
 import type { Terminal } from '../cli/terminal.ts';
+import { STATIC_LIBC_PACKAGES, whyNoStaticLibc } from '../dev-build/static-libc-probe.ts';
 import { whileLocked } from '../fs/lock.ts';
 import { verifyPlaces } from '../fs/writable-places.ts';
 import { thisHost } from '../host.ts';
@@ -80,7 +81,20 @@ export async function prepareStage(
     known?.features ?? featuresByComponent(features, components, workspace?.packages ?? []),
     workspace && version !== undefined ? planOverlay(root, workspace.targetDirectory, version) : undefined,
   );
-  return { plan, toolchain, missing: await missingTargets(runner, toolchain, root, triplesOf(plan)) };
+  const [missing] = await Promise.all([
+    missingTargets(runner, toolchain, root, triplesOf(plan)),
+    verifyStaticLibc(ctx, config, toolchain),
+  ]);
+  return { plan, toolchain, missing };
+}
+
+/** @throws MissingTool where glibc is to be linked statically, and the linker cannot */
+async function verifyStaticLibc({ runner }: RunnerContext, config: StageConfig, toolchain: Toolchain): Promise<void> {
+  const { build, components, host, root } = config;
+  if (build.libc !== 'glibc-static' || !components.includes(COMPONENTS.supervisor)) return;
+  const reason = await whyNoStaticLibc(runner, root, host, toolchain);
+  if (reason === undefined) return;
+  throw new MissingTool(`SUPERVISOR_LIBC=glibc-static: ${reason}; install it: ${STATIC_LIBC_PACKAGES}, or use musl`);
 }
 
 /**

@@ -119,7 +119,7 @@ describe('the limit', () => {
     tools.add('cargo', [{ args: [], script: `[ -n "$RUSTC_WRAPPER" ] || exit 0; ${FAILURE}` }]);
     const invoker = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0, user: 'dev', home: '/home/of dev' };
     const ctx = inProcess(tools, { RUSTC_WRAPPER: 'sccache' }, tools.directory, { invoker });
-    await ctx.runner.cargo(cmd({ cwd: tools.directory })`cargo build`);
+    await ctx.runner.cargo(cmd({ cwd: '/' })`cargo build`);
     expect(tools.calls().map(({ tool, args, env: { HOME } }) => [tool, args[0], HOME])).toEqual([
       ['cargo', 'build', '/home/of dev'],
       ['sccache', '--stop-server', '/home/of dev'],

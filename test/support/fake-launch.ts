@@ -55,7 +55,6 @@ export class FakeLaunch extends FakeCheckout {
       const api = serveApi(this.socket(program), program as 'docker');
       addEngine(this.tools, program as 'docker', { api, ...engine, cases });
     }
-    this.tools.add('cc', [{ args: ['-print-file-name=libc.a'], script: 'echo /usr/lib/libc.a' }]);
   }
 
   /** Where an engine's API is. */

@@ -137,6 +137,21 @@ describe('a second run', () => {
     expect(result.stderr).toContain('staged: deploy/docker/');
   });
 
+  test.runIf(process.platform === 'linux')(
+    'AM-6: glibc-static without libc.a is refused before anything is compiled',
+    async () => {
+      const checkout = new FakeCheckout();
+      checkout.tools.add('cc', [{ args: ['-print-file-name=libc.a'], script: 'echo libc.a' }]);
+      const result = await checkout.stage(['all'], { SUPERVISOR_LIBC: 'glibc-static' });
+      expect([result.status, result.stderr]).toEqual([
+        2,
+        "error: SUPERVISOR_LIBC=glibc-static: there is no libc.a (cc prints 'libc.a'); install it: libc6-dev (Debian, " +
+          'Ubuntu), glibc-static (Fedora, RHEL), or use musl\n',
+      ]);
+      expect(checkout.tools.lines().filter((line) => /^cargo (zig)?build/.test(line))).toEqual([]);
+    },
+  );
+
   test('AH-4: a staging whose lock is removed while it compiles stages nothing', async () => {
     const checkout = new FakeCheckout({ before: '/bin/rm -rf "$OPENSHELL_ROOT/deploy/docker/.build"' });
     const result = await checkout.stage(['supervisor']);

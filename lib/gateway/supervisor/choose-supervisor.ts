@@ -11,7 +11,7 @@ import { verifyZigbuild } from '../../cargo/find-toolchain.ts';
 import { missingTargets } from '../../cargo/rustup-targets.ts';
 import { type BuiltSupervisor, digestOf, installSupervisor } from '../../dev-build/install-supervisor.ts';
 import { type CrossSupervisor, crossTriple, type DevBuildWishes } from '../../dev-build/plan.ts';
-import { whyNoStaticLibc } from '../../dev-build/static-libc-probe.ts';
+import { STATIC_LIBC_PACKAGES, whyNoStaticLibc } from '../../dev-build/static-libc-probe.ts';
 import type { DevBuild } from '../../dev-build/verify-built.ts';
 import { serverArch } from '../../engine/detect.ts';
 import type { EngineName, LaunchEngine } from '../../engine/types.ts';
@@ -62,7 +62,10 @@ export function chooseSupervisor(
   if (wanted === 'release') return { way: 'staged', reason: 'OPENSHELL_SUPERVISOR_PROFILE=release', advice };
   const isNative = host.platform === 'linux' && host.arch === arch;
   if (!isNative) return { way: 'cross', reason: `cross-built for linux/${arch}`, advice };
-  if (noStatic !== undefined) return { way: 'cross', reason: "glibc's static archive is missing", advice: noStatic };
+  if (noStatic !== undefined) {
+    const quick = `${noStatic}; for the quick way install it: ${STATIC_LIBC_PACKAGES}`;
+    return { way: 'cross', reason: "glibc's static archive is missing", advice: quick };
+  }
   return { way: 'with-gateway', reason: 'built with the gateway', advice };
 }
 
@@ -82,7 +85,7 @@ export async function prepareSupervisor(
   const { host, problems, root, runner, terminal } = ctx;
   const probeStatic = async () => {
     const isProbed = tools !== undefined && host.platform === 'linux' && own.profile !== 'release';
-    return isProbed ? whyNoStaticLibc(runner, root, host) : undefined;
+    return isProbed ? whyNoStaticLibc(runner, root, host, tools.toolchain) : undefined;
   };
   const [found, noStatic] = await Promise.all([
     problems.attemptAsync(async () => {
