@@ -18,6 +18,7 @@ import { thisHost } from '../host.ts';
 import { COMPONENTS } from '../product.ts';
 import { type Config, type LaunchContext, type LaunchFlags, resolveConfig } from './config.ts';
 import type { DriverRecord, PrepareDriver } from './drivers/types.ts';
+import { OWN_PORTS, verifyOwnPort } from './own-settings.ts';
 import { type LaunchPlan, type LaunchSteps, launchSteps, registryPlaces, statePlaces } from './plan.ts';
 import { verifyPortFree } from './port.ts';
 import { verifyNameFree } from './registration.ts';
@@ -64,7 +65,7 @@ async function planLaunch(
   const { problems, terminal } = ctx;
   const config = resolveConfig(record, ctx);
   const prepareDriver = record.open(ctx, config);
-  const [prepared] = await Promise.all([prepare(ctx, record, config, prepareDriver), verifyOwn(config, problems)]);
+  const [prepared] = await Promise.all([prepare(ctx, record, config, prepareDriver), verifyOwn(config, ctx)]);
   const plan = prepared && { record, config, ...prepared };
   const steps = plan && problems.attempt(() => launchSteps(ctx, plan));
   const own = [statePlaces, registryPlaces].flatMap((places) => problems.attempt(() => places(config)) ?? []);
@@ -78,12 +79,13 @@ function placesOf({ before, build, after }: LaunchSteps): Place[] {
   return [...before, build, ...after].flatMap(({ writes }) => writes ?? []);
 }
 
-/** Checks that no other gateway has the state directory or the port. */
-async function verifyOwn(config: Config, problems: Problems): Promise<void> {
+/** Checks that no other gateway has the state directory or the ports. */
+async function verifyOwn(config: Config, { env, problems }: LaunchContext): Promise<void> {
   await Promise.all([
     problems.attemptAsync(async () => verifyUnused(stateOf(config))),
     problems.attemptAsync(async () => verifyPortFree(config.bindAddress, config.port)),
     problems.attemptAsync(async () => verifyNameFree(config)),
+    ...OWN_PORTS.map((name) => problems.attemptAsync(() => verifyOwnPort(config, env, name))),
   ]);
 }
 

@@ -20,6 +20,7 @@ import type { Config, LaunchContext } from './config.ts';
 import { databaseFiles, databasePath } from './database.ts';
 import type { BuiltStep, DriverRecord, Preparation, Step } from './drivers/types.ts';
 import { gatewayToml, sqliteUrl } from './gateway-toml.ts';
+import { OWN_PORTS } from './own-settings.ts';
 import { activePath, metadataPath } from './registration.ts';
 
 /** A launch that is decided: nothing but probes has been started. */
@@ -152,8 +153,9 @@ export function gatewayCommand(ctx: LaunchContext, plan: LaunchPlan, binary: str
 
 /** The changes to the environment of everything that runs the gateway's binary. */
 function gatewayEnvironment(env: Environment, { gatewayEnv }: Preparation): Environment {
-  // Set but empty, it would be a relative path to the gateway.
-  const removed = [...DECIDED, ...(env.XDG_CONFIG_HOME === '' ? ['XDG_CONFIG_HOME'] : [])];
+  // Set but empty, they would be a relative path to the gateway, and no number.
+  const empty = ['XDG_CONFIG_HOME', ...OWN_PORTS].filter((name) => env[name] === '');
+  const removed = [...DECIDED, ...empty];
   const wanted = { ...Object.fromEntries(removed.map((name) => [name, undefined])), ...gatewayEnv };
   return Object.fromEntries(Object.entries(wanted).filter(([name, value]) => env[name] !== value));
 }

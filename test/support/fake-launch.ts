@@ -49,6 +49,8 @@ export class FakeLaunch extends FakeCheckout {
     copyFileSync(fakeGateway(), join(this.apps, 'openshell-gateway'));
     copyFileSync('/bin/true', join(this.apps, 'openshell-driver-vm'));
     mkdirSync(join(this.root, 'deploy/docker'), { recursive: true });
+    mkdirSync(join(this.tools.directory, 'home/.kube'));
+    writeFileSync(join(this.tools.directory, 'home/.kube/config'), 'apiVersion: v1\n');
     copyFileSync(SOURCE, join(this.root, 'deploy/docker/Dockerfile.supervisor'));
     for (const [program, engine] of Object.entries(engines)) {
       const cases = program === 'podman' ? [...(engine.cases ?? []), ...podmanImages(images)] : (engine.cases ?? []);

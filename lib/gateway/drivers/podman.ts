@@ -7,6 +7,7 @@ import { SOCKET_VARIABLE } from '../../engine/podman.ts';
 import type { LaunchEngine } from '../../engine/types.ts';
 import { COMPONENTS } from '../../product.ts';
 import type { DriverTable } from '../gateway-toml.ts';
+import { verifyProxy } from '../own-settings.ts';
 import { prepareSupervisor } from '../supervisor/choose-supervisor.ts';
 import { imageStep, SUPERVISOR_IMAGE, verifyImageExists } from '../supervisor/image.ts';
 import { PODMAN_PULL_POLICIES, readPullPolicy } from '../value-checks.ts';
@@ -44,6 +45,7 @@ export const PODMAN_DRIVER: DriverRecord = {
       profile: () => readVariable(env, 'OPENSHELL_SUPERVISOR_PROFILE'),
       policy: () => readPullPolicy(env, PODMAN_PULL_POLICIES),
     });
+    problems.attempt(() => verifyProxy(env));
     const given = readVariable(env, IMAGE_VARIABLE);
     const hasNamespace = readVariable(env, 'OPENSHELL_SANDBOX_NAMESPACE') !== undefined;
     const proxy = proxyKeys(env);

@@ -7,7 +7,9 @@ import { join } from 'node:path';
 import { type Environment, readPath, textOf } from '../../cli/env.ts';
 import { shown, usageError } from '../../errors.ts';
 import type { Invoker } from '../../fs/ownership.ts';
+import { absolutePath } from '../../fs/paths.ts';
 import { makePrivateDirectory, ownersOf, verifyPrivateDirectory } from '../../fs/private-directory.ts';
+import { verifyPlace } from '../../fs/writable-places.ts';
 import type { OwnDirectory } from '../state-lock.ts';
 
 /** The variable that names the directory. */
@@ -85,11 +87,15 @@ export function makeDriverState(directory: string, invoker: Invoker | undefined)
 
 /**
  * Checks that the driver finds a place for the runtime that it unpacks.
- * @throws usageError without one
+ * @throws usageError without one, or for one that cannot be written
  */
-export function verifyDataHome(env: Environment): void {
-  if (textOf(env, 'XDG_DATA_HOME') !== undefined || textOf(env, 'HOME') !== undefined) return;
-  throw usageError('neither HOME nor XDG_DATA_HOME is set, and the VM driver unpacks its runtime there; set HOME');
+export function verifyDataHome(env: Environment, startDirectory: string): void {
+  const named = textOf(env, 'XDG_DATA_HOME') ?? textOf(env, 'HOME');
+  const path = named && absolutePath(startDirectory, named);
+  if (path === undefined) {
+    throw usageError('neither HOME nor XDG_DATA_HOME is set, and the VM driver unpacks its runtime there; set HOME');
+  }
+  verifyPlace({ kind: 'directory', path, remedy: 'set XDG_DATA_HOME to another directory' });
 }
 
 /**

@@ -6,6 +6,7 @@ import { type Environment, parseCount, readVariable, textOf } from '../../cli/en
 import { COMPONENTS, DRIVER } from '../../product.ts';
 import { resolveBundleConfig } from '../../vm/config.ts';
 import type { Config, LaunchContext } from '../config.ts';
+import { whyNoVm } from '../own-settings.ts';
 import { takeDirectory, verifyUnused } from '../state-lock.ts';
 import type { DriverRecord, Preparation, Step } from './types.ts';
 import { type DriverSource, findDriver } from './vm-driver-source.ts';
@@ -29,7 +30,7 @@ export const VM_DRIVER: DriverRecord = {
   binaries: [COMPONENTS.supervisor, DRIVER],
   open(ctx, config) {
     const { env, host, invoker, problems, root, startDirectory, terminal } = ctx;
-    problems.attempt(() => verifyDataHome(env));
+    problems.attempt(() => verifyDataHome(env, startDirectory));
     const own = problems.values({
       state: () => verifyDriverState(driverState(env, startDirectory, config.name), host.platform, invoker),
       bundle: () => resolveBundleConfig(env, root, startDirectory, host),
@@ -40,6 +41,8 @@ export const VM_DRIVER: DriverRecord = {
       for (const name of IGNORED) {
         if (textOf(env, name) !== undefined) terminal.warn(`${name} has no effect: the vm driver does not read it`);
       }
+      const noVm = whyNoVm(host.platform);
+      if (noVm !== undefined) terminal.warn(noVm);
       const source = await findDriver(ctx, config, own.bundle, tools);
       return source && { gatewayEnv: own.gatewayEnv, ...prepared(ctx, config, own.state, source) };
     };
