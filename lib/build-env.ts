@@ -205,7 +205,7 @@ export class Runner {
       const [args, own] = [['bash', '-p', '-c', text], definedOnly(env)];
       // From here to the exec nothing takes time: a signal is seen by this check, or has its default action.
       await this.#signals.throwIfPending();
-      this.#signals.stop();
+      this.#signals.stopForExec();
       process.execve(this.#bash, args, own);
     }
     this.#signals.throwIfReceived();

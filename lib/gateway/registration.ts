@@ -79,9 +79,9 @@ export interface Registration {
  */
 export async function verifyNameFree({ configHome, name, nameSource, endpoint }: Registration): Promise<void> {
   const path = metadataPath(configHome, name);
-  const { isRemote, url: other } = registered(path);
-  if (isRemote) {
-    throw usageError(`${name} is registered for a remote gateway (${path}); set ${nameSource} to another name`);
+  const { kind, url: other } = registered(path);
+  if (kind !== undefined) {
+    throw usageError(`${name} is registered for ${kind} (${path}); set ${nameSource} to another name`);
   }
   if (other === undefined || other.origin === new URL(endpoint).origin) return;
   const port = Number(other.port || DEFAULT_PORTS[other.protocol]);
@@ -97,13 +97,16 @@ export async function verifyNameFree({ configHome, name, nameSource, endpoint }:
 
 const DEFAULT_PORTS: Readonly<Record<string, number>> = { 'http:': 80, 'https:': 443 };
 
-/** What an entry says that can be read: its endpoint, and whether that is on another machine. */
-function registered(path: string): { readonly isRemote: boolean; readonly url: URL | undefined } {
+/** What an entry says that can be read: its endpoint, and what makes it one that no launch has written. */
+function registered(path: string): { readonly kind: string | undefined; readonly url: URL | undefined } {
   // Whatever else is there, a FIFO for example, is not read.
   const text = statSync(path, { throwIfNoEntry: false })?.isFile() === true ? textIn(path) : undefined;
-  const { gateway_endpoint: endpoint, is_remote: isRemote } = parseTable(text ?? '') ?? {};
+  const { auth_mode: login, gateway_endpoint: endpoint, is_remote: isRemote } = parseTable(text ?? '') ?? {};
+  const ofLogin =
+    typeof login !== 'string' || login === 'plaintext' ? undefined : `a gateway with the login ${shown(login)}`;
   const url = typeof endpoint === 'string' && URL.canParse(endpoint) ? new URL(endpoint) : undefined;
-  return { isRemote: isRemote === true, url: url !== undefined && url.protocol in DEFAULT_PORTS ? url : undefined };
+  const kind = isRemote === true ? 'a remote gateway' : ofLogin;
+  return { kind, url: url !== undefined && url.protocol in DEFAULT_PORTS ? url : undefined };
 }
 
 /** Writes the entry of a local gateway; the CLI ignores fields that it does not know. */

@@ -612,6 +612,14 @@ describe('exec', () => {
     expect(result.stdout).toMatch(process.platform === 'linux' ? / 777 / : / 8192 /);
   });
 
+  test.runIf(process.platform === 'linux')('AL-6: the program ignores no signal that Node ignores', async () => {
+    const mask = 'ignored=$(grep SigIgn /proc/$$/status); echo $((0x${ignored##*\t} & 0x1001000))';
+    const args = ['bash', '-c', `${mask}; { yes; echo "$?" >&2; } | head -1`];
+    const result = await orderRunner({ verb: 'exec', args });
+    expect(result.stdout).toBe('0\ny\n');
+    expect(result.stderr).toBe('141\n');
+  });
+
   test('a program that is not there is found before Node is replaced', async () => {
     const result = await orderRunner({ verb: 'exec', args: ['/no/such/gateway'] });
     expect(result).toMatchObject({

@@ -204,7 +204,10 @@ id=\${id%% *}
 printf 'sha256:%s' "$id" > "$idfile"
 printf '[{"Id":"%s","Labels":{%s}}]' "$id" "$labels" > ${file}`,
     },
-    { args: ['image', 'inspect', 'openshell/supervisor:dev'], script: `/bin/cat ${file} 2>/dev/null || exit 125` },
+    ...['', '-two'].map((end) => ({
+      args: ['image', 'inspect', `openshell/supervisor:dev${end}`],
+      script: `/bin/cat ${file} 2>/dev/null || exit 125`,
+    })),
     { args: ['image', 'inspect', 'given:1'], script: `echo '[{"Id":"1"}]'` },
     { args: ['image', 'inspect'], script: 'echo "no such image" >&2; exit 125' },
   ];

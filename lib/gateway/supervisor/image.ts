@@ -24,7 +24,13 @@ import type { Config, LaunchContext } from '../config.ts';
 import type { BuiltStep } from '../drivers/types.ts';
 import type { Supervisor } from './choose-supervisor.ts';
 
-export const SUPERVISOR_IMAGE = 'openshell/supervisor:dev';
+/** The image of a gateway: with another name than the usual one it has a tag of its own, which no other one takes away. */
+export function supervisorImage({ name }: Pick<Config, 'name'>): string {
+  return `openshell/supervisor:dev${name === 'podman-dev' ? '' : `-${name}`.slice(0, TAG_REST_MAX)}`;
+}
+
+/** A tag has up to 128 characters. */
+const TAG_REST_MAX = 125;
 
 const DOCKERFILE = 'deploy/docker/Dockerfile.supervisor';
 const LABEL_PREFIX = 'com.nvidia.openshell.supervisor';
@@ -56,6 +62,7 @@ export async function verifyImageExists(
 /** The step that brings the image up to date. */
 export function imageStep(ctx: LaunchContext, config: Config, supervisor: Supervisor): BuiltStep {
   const { problems, root } = ctx;
+  const image = supervisorImage(config);
   const context = contextDirectory(config.stateDirectory);
   const remove = () => rmSync(context, { recursive: true, force: true });
   problems.attempt(() => verifyDockerfile(join(root, DOCKERFILE)));
@@ -67,22 +74,22 @@ export function imageStep(ctx: LaunchContext, config: Config, supervisor: Superv
   });
   return {
     name: 'image',
-    title: `image ${SUPERVISOR_IMAGE}`,
+    title: `image ${image}`,
     lines: [
       `# puts the supervisor into ${join(context, copiedPath(supervisor))}`,
-      ctx.runner.describe(buildCommand(ctx, supervisor, context, labelsOf('…', '…'))),
+      ctx.runner.describe(buildCommand(ctx, supervisor, image, context, labelsOf('…', '…'))),
     ],
     run: async (build) => {
       remove();
       const dockerfile = hash('sha256', contentOf(join(ctx.root, DOCKERFILE)));
       const labels = labelsOf(await supervisor.digest(build), dockerfile);
-      const existing = await namedImage(ctx, supervisor.engine);
+      const existing = await namedImage(ctx, supervisor.engine, image);
       if (Object.entries(labels).every(([name, value]) => existing?.labels[name] === value)) {
-        ctx.terminal.say(`${SUPERVISOR_IMAGE} holds this supervisor already (${existing?.id.slice(0, 12)})`);
+        ctx.terminal.say(`${image} holds this supervisor already (${existing?.id.slice(0, 12)})`);
         return;
       }
       try {
-        await buildImage(ctx, supervisor, build, context, labels);
+        await buildImage(ctx, supervisor, build, image, context, labels);
       } finally {
         try {
           remove();
@@ -99,16 +106,17 @@ async function buildImage(
   ctx: LaunchContext,
   supervisor: Supervisor,
   build: DevBuild,
+  image: string,
   context: string,
   labels: Labels,
 ): Promise<void> {
   await supervisor.install(build, join(context, copiedPath(supervisor)));
-  await ctx.runner.run(buildCommand(ctx, supervisor, context, labels));
+  await ctx.runner.run(buildCommand(ctx, supervisor, image, context, labels));
   const id = bareId(readFileSync(join(context, ID_FILE), 'utf8').trim());
-  const named = await namedImage(ctx, supervisor.engine);
+  const named = await namedImage(ctx, supervisor.engine, image);
   if (named?.id === id) return;
   throw failure(
-    `${SUPERVISOR_IMAGE} means ${named?.id ?? 'nothing'}, but ${id} was built; another build has taken the name, start again`,
+    `${image} means ${named?.id ?? 'nothing'}, but ${id} was built; another build has taken the name, start again`,
   );
 }
 
@@ -128,14 +136,20 @@ function copiedPath({ arch }: Supervisor): string {
   return join(PRODUCT.prebuiltDirectory, arch, COMPONENTS.supervisor.binary);
 }
 
-function buildCommand({ root }: LaunchContext, supervisor: Supervisor, context: string, labels: Labels): Command {
+function buildCommand(
+  { root }: LaunchContext,
+  supervisor: Supervisor,
+  image: string,
+  context: string,
+  labels: Labels,
+): Command {
   const { arch, engine } = supervisor;
   const labelled = Object.entries(labels).flatMap(([name, value]) => ['--label', `${name}=${value}`]);
   const [args = []] = engine.record.buildCommands({
     context,
     dockerfile: join(root, DOCKERFILE),
     target: COMPONENTS.supervisor.name,
-    tags: [SUPERVISOR_IMAGE],
+    tags: [image],
     platforms: [`linux/${arch}`],
     builder: undefined,
     caches: [],
@@ -151,8 +165,12 @@ function inspectImage({ root, runner }: LaunchContext, { program }: Engine, imag
 }
 
 /** @returns `undefined` for output that cannot be trusted, too: then the image is built again */
-async function namedImage(ctx: LaunchContext, engine: Engine): Promise<{ id: string; labels: Labels } | undefined> {
-  const result = await inspectImage(ctx, engine, SUPERVISOR_IMAGE);
+async function namedImage(
+  ctx: LaunchContext,
+  engine: Engine,
+  name: string,
+): Promise<{ id: string; labels: Labels } | undefined> {
+  const result = await inspectImage(ctx, engine, name);
   const list = result.ok ? parseJson(result.output) : undefined;
   const image: unknown = Array.isArray(list) ? list[0] : undefined;
   if (!isTable(image) || typeof image.Id !== 'string') return undefined;
