@@ -3,6 +3,7 @@
 /** The frame of every task: arguments in, exit status out, one catch. */
 
 import { realpathSync } from 'node:fs';
+import { enableCompileCache, getCompileCacheDir } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { SUITE_ROOT } from '../checkout.ts';
@@ -18,11 +19,11 @@ import {
   TaskError,
   usageError,
 } from '../errors.ts';
+import { becomeOwner, isOfOther } from '../fs/ownership.ts';
 import { shellQuote } from '../process/command.ts';
 import { isHangupIgnored } from '../process/hangup.ts';
 import { Signals } from '../process/signals.ts';
 import { type Arguments, type Declaration, parseArguments } from './args.ts';
-import { useCompileCache } from './compile-cache.ts';
 import { type DotEnv, withDotEnv } from './dot-env.ts';
 import type { Environment } from './env.ts';
 import { helpText } from './help.ts';
@@ -57,7 +58,14 @@ export async function runTask<const D extends Declaration>(
   declaration: D,
   body: TaskBody<D>,
 ): Promise<void> {
-  useCompileCache(join(import.meta.dirname, '..', '..', 'node_modules', '.cache', 'openshell-tasks'));
+  const cache = join(import.meta.dirname, '..', '..', 'node_modules', '.cache', 'openshell-tasks');
+  if (!isOfOther(cache)) enableCompileCache(cache);
+  const used = getCompileCacheDir();
+  if (used !== undefined && isOfOther(used)) {
+    // Node writes it when the task ends: as root wherever links of the user lead.
+    delete process.env.NODE_COMPILE_CACHE;
+    process.once('exit', () => becomeOwner(used));
+  }
   const out = new Output(process.stdout, 'stdout');
   const err = new Output(process.stderr, 'stderr');
   const terminal = new Terminal(out, err, process.env);

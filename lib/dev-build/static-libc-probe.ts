@@ -11,13 +11,9 @@ import { type Host, linuxTriple } from '../host.ts';
 import { cmd } from '../process/command.ts';
 
 const PROBE_TIMEOUT_MS = 20_000;
+const REMEDY = 'for static links install it: libc6-dev (Debian, Ubuntu), glibc-static (Fedora, RHEL)';
 
-/** Which packages have glibc's static archive, for users. */
-export const STATIC_LIBC_PACKAGES = 'libc6-dev (Debian, Ubuntu), glibc-static (Fedora, RHEL)';
-
-/**
- * Why the linker that cargo would use cannot link glibc statically; `undefined` where it can. For Linux hosts.
- */
+/** Why the linker that cargo would use cannot link glibc statically; `undefined` where it can. For Linux hosts. */
 export async function whyNoStaticLibc(
   runner: Runner,
   root: string,
@@ -29,7 +25,8 @@ export async function whyNoStaticLibc(
   const linker = linkers.FLAGS ?? linkers[targetKey(linuxTriple(arch, 'gnu'))] ?? 'cc';
   const command = cmd({ cwd: root, base: env, asInvoker: true })`${linker} -print-file-name=libc.a`;
   const result = await runner.probe(command, PROBE_TIMEOUT_MS);
-  if (!result.ok) return `${linker} cannot say where libc.a is (${oneLine(result.reason)})`;
+  if (!result.ok) return `${linker} cannot say where libc.a is (${oneLine(result.reason)}); ${REMEDY}`;
   // Without the file, the compiler prints the bare name.
-  return isAbsolute(result.output) ? undefined : `there is no libc.a (${linker} prints ${shown(result.output)})`;
+  if (isAbsolute(result.output)) return undefined;
+  return `there is no libc.a (${linker} prints ${shown(result.output)}); ${REMEDY}`;
 }

@@ -18,7 +18,7 @@ import { thisHost } from '../host.ts';
 import { COMPONENTS } from '../product.ts';
 import { type Config, type LaunchContext, type LaunchFlags, resolveConfig } from './config.ts';
 import type { DriverRecord, PrepareDriver } from './drivers/types.ts';
-import { OWN_PORTS, verifyOwnPort } from './own-settings.ts';
+import { verifyOwnPorts } from './own-settings.ts';
 import { type LaunchPlan, type LaunchSteps, launchSteps, registryPlaces, statePlaces } from './plan.ts';
 import { verifyPortFree } from './port.ts';
 import { verifyNameFree } from './registration.ts';
@@ -85,7 +85,7 @@ async function verifyOwn(config: Config, { env, problems }: LaunchContext): Prom
     problems.attemptAsync(async () => verifyUnused(stateOf(config))),
     problems.attemptAsync(async () => verifyPortFree(config.bindAddress, config.port)),
     problems.attemptAsync(async () => verifyNameFree(config)),
-    ...OWN_PORTS.map((name) => problems.attemptAsync(() => verifyOwnPort(config, env, name))),
+    problems.attemptAsync(() => verifyOwnPorts(config, env)),
   ]);
 }
 

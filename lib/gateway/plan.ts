@@ -20,7 +20,6 @@ import type { Config, LaunchContext } from './config.ts';
 import { databaseFiles, databasePath } from './database.ts';
 import type { BuiltStep, DriverRecord, Preparation, Step } from './drivers/types.ts';
 import { gatewayToml, sqliteUrl } from './gateway-toml.ts';
-import { OWN_PORTS } from './own-settings.ts';
 import { activePath, metadataPath } from './registration.ts';
 
 /** A launch that is decided: nothing but probes has been started. */
@@ -91,12 +90,11 @@ export function registryPlaces({ configHome, isActivated, name }: Config): Place
 }
 
 /** `generate-certs` keeps what is complete, and creates what is missing. */
-function credentialsStep(
-  { env, invoker, root, runner }: LaunchContext,
-  { config, preparation }: LaunchPlan,
-): BuiltStep {
+function credentialsStep({ env, invoker, runner }: LaunchContext, { config, preparation }: LaunchPlan): BuiltStep {
   const names = ['127.0.0.1', 'localhost', 'host.openshell.internal'].flatMap((name) => ['--server-san', name]);
   const options = {
+    // Whose that is decides whether it runs as the user.
+    cwd: config.stateDirectory,
     env: {
       ...gatewayEnvironment(env, preparation),
       // It also writes client certificates for an installed gateway into the CLI's directory, which are not ours.
@@ -104,11 +102,7 @@ function credentialsStep(
     },
   };
   const generate = (gateway: string, asInvoker = false) =>
-    cmd({
-      ...options,
-      cwd: asInvoker ? config.stateDirectory : root,
-      asInvoker,
-    })`${gateway} generate-certs --output-dir ${tlsDirectory(config)} ${names}`;
+    cmd({ ...options, asInvoker })`${gateway} generate-certs --output-dir ${tlsDirectory(config)} ${names}`;
   return {
     name: 'credentials',
     title: 'credentials',
@@ -153,9 +147,8 @@ export function gatewayCommand(ctx: LaunchContext, plan: LaunchPlan, binary: str
 
 /** The changes to the environment of everything that runs the gateway's binary. */
 function gatewayEnvironment(env: Environment, { gatewayEnv }: Preparation): Environment {
-  // Set but empty, they would be a relative path to the gateway, and no number.
-  const empty = ['XDG_CONFIG_HOME', ...OWN_PORTS].filter((name) => env[name] === '');
-  const removed = [...DECIDED, ...empty];
+  // Set but empty, it would be a relative path to the gateway.
+  const removed = [...DECIDED, ...(env.XDG_CONFIG_HOME === '' ? ['XDG_CONFIG_HOME'] : [])];
   const wanted = { ...Object.fromEntries(removed.map((name) => [name, undefined])), ...gatewayEnv };
   return Object.fromEntries(Object.entries(wanted).filter(([name, value]) => env[name] !== value));
 }

@@ -15,7 +15,7 @@ import { makeOverlay, planOverlay } from '../cargo/version-overlay.ts';
 import { writeZigWrapper } from '../cargo/zig-cc.ts';
 import { findCheckout } from '../checkout.ts';
 import type { Terminal } from '../cli/terminal.ts';
-import { STATIC_LIBC_PACKAGES, whyNoStaticLibc } from '../dev-build/static-libc-probe.ts';
+import { whyNoStaticLibc } from '../dev-build/static-libc-probe.ts';
 import { whileLocked } from '../fs/lock.ts';
 import { verifyPlaces } from '../fs/writable-places.ts';
 import { thisHost } from '../host.ts';
@@ -81,20 +81,13 @@ export async function prepareStage(
     known?.features ?? featuresByComponent(features, components, workspace?.packages ?? []),
     workspace && version !== undefined ? planOverlay(root, workspace.targetDirectory, version) : undefined,
   );
-  const [missing] = await Promise.all([
+  const isStatic = build.libc === 'glibc-static' && components.includes(COMPONENTS.supervisor);
+  const [missing, noStatic] = await Promise.all([
     missingTargets(runner, toolchain, root, triplesOf(plan)),
-    verifyStaticLibc(ctx, config, toolchain),
+    isStatic ? whyNoStaticLibc(runner, root, config.host, toolchain) : undefined,
   ]);
+  if (noStatic !== undefined) throw new MissingTool(`SUPERVISOR_LIBC=glibc-static: ${noStatic}; or use musl`);
   return { plan, toolchain, missing };
-}
-
-/** @throws MissingTool where glibc is to be linked statically, and the linker cannot */
-async function verifyStaticLibc({ runner }: RunnerContext, config: StageConfig, toolchain: Toolchain): Promise<void> {
-  const { build, components, host, root } = config;
-  if (build.libc !== 'glibc-static' || !components.includes(COMPONENTS.supervisor)) return;
-  const reason = await whyNoStaticLibc(runner, root, host, toolchain);
-  if (reason === undefined) return;
-  throw new MissingTool(`SUPERVISOR_LIBC=glibc-static: ${reason}; install it: ${STATIC_LIBC_PACKAGES}, or use musl`);
 }
 
 /**

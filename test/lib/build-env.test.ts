@@ -613,7 +613,7 @@ describe('exec', () => {
   });
 
   test.runIf(process.platform === 'linux')('AL-6: the program ignores no signal that Node ignores', async () => {
-    const mask = 'ignored=$(grep SigIgn /proc/$$/status); echo $((0x${ignored##*\t} & 0x1001000))';
+    const mask = 'set -- $(grep SigIgn /proc/$$/status); echo $((0x$2 & 0x1001000))';
     const args = ['bash', '-c', `${mask}; { yes; echo "$?" >&2; } | head -1`];
     const result = await orderRunner({ verb: 'exec', args });
     expect(result.stdout).toBe('0\ny\n');

@@ -145,8 +145,8 @@ describe('a second run', () => {
       const result = await checkout.stage(['all'], { SUPERVISOR_LIBC: 'glibc-static' });
       expect([result.status, result.stderr]).toEqual([
         2,
-        "error: SUPERVISOR_LIBC=glibc-static: there is no libc.a (cc prints 'libc.a'); install it: libc6-dev (Debian, " +
-          'Ubuntu), glibc-static (Fedora, RHEL), or use musl\n',
+        "error: SUPERVISOR_LIBC=glibc-static: there is no libc.a (cc prints 'libc.a'); for static links install it: " +
+          'libc6-dev (Debian, Ubuntu), glibc-static (Fedora, RHEL); or use musl\n',
       ]);
       expect(checkout.tools.lines().filter((line) => /^cargo (zig)?build/.test(line))).toEqual([]);
     },

@@ -9,7 +9,7 @@ import { COMPONENTS } from '../../product.ts';
 import type { DriverTable } from '../gateway-toml.ts';
 import { verifyProxy } from '../own-settings.ts';
 import { prepareSupervisor } from '../supervisor/choose-supervisor.ts';
-import { imageStep, supervisorImage, verifyImageExists } from '../supervisor/image.ts';
+import { imageStep, verifyImageExists } from '../supervisor/image.ts';
 import { PODMAN_PULL_POLICIES, readPullPolicy } from '../value-checks.ts';
 import { driverEngine } from './driver-engine.ts';
 import type { DriverRecord } from './types.ts';
@@ -77,7 +77,7 @@ export const PODMAN_DRIVER: DriverRecord = {
       const supervisor = await prepareSupervisor(ctx, config, 'podman', own, tools);
       if (supervisor === undefined) return undefined;
       return {
-        ...use(supervisor.engine, supervisorImage(config), `, ${supervisor.description}`),
+        ...use(supervisor.engine, supervisor.image, `, ${supervisor.description}`),
         before: supervisor.steps,
         wishes: { supervisor: supervisor.build },
         after: [imageStep(ctx, config, supervisor)],

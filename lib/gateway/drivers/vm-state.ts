@@ -7,10 +7,7 @@ import { join } from 'node:path';
 import { type Environment, readPath, textOf } from '../../cli/env.ts';
 import { shown, usageError } from '../../errors.ts';
 import type { Invoker } from '../../fs/ownership.ts';
-import { absolutePath } from '../../fs/paths.ts';
 import { makePrivateDirectory, ownersOf, verifyPrivateDirectory } from '../../fs/private-directory.ts';
-import { verifyPlace } from '../../fs/writable-places.ts';
-import type { OwnDirectory } from '../state-lock.ts';
 
 /** The variable that names the directory. */
 export const STATE_VARIABLE = 'OPENSHELL_VM_DRIVER_STATE_DIR';
@@ -24,12 +21,8 @@ const SOCKET = ['run', 'compute-driver.sock'] as const;
 /** What the driver itself creates in its state. */
 const DRIVER_DIRECTORIES: readonly string[] = [SOCKET[0], 'images', 'overlay-templates', 'sandboxes'];
 
-const LOCK = '.driver.lock';
-
-/** Its lock: another gateway's driver would take the socket away, and share the disks. */
-export function ownDriverState(path: string): OwnDirectory {
-  return { path, source: STATE_VARIABLE, lock: LOCK };
-}
+/** The lock of the state: another gateway's driver would take the socket away, and share the disks. */
+export const STATE_LOCK = { source: STATE_VARIABLE, lock: '.driver.lock' } as const;
 
 /**
  * The directory, absolute: the variable's, else one below `OPENSHELL_VM_DRIVER_STATE_ROOT` that carries the user's and
@@ -61,7 +54,7 @@ function verifyAdoptable(directory: string, { uid, user }: Invoker): void {
   if (lstatSync(directory, { throwIfNoEntry: false })?.uid !== uid) return;
   const entries = readdirSync(directory, { withFileTypes: true });
   const isOwn = (entry: Dirent) =>
-    entry.isDirectory() ? DRIVER_DIRECTORIES.includes(entry.name) : entry.isFile() && entry.name === LOCK;
+    entry.isDirectory() ? DRIVER_DIRECTORIES.includes(entry.name) : entry.isFile() && entry.name === STATE_LOCK.lock;
   const other = entries.find((entry) => !isOwn(entry));
   if (other === undefined) return;
   throw usageError(
@@ -87,15 +80,11 @@ export function makeDriverState(directory: string, invoker: Invoker | undefined)
 
 /**
  * Checks that the driver finds a place for the runtime that it unpacks.
- * @throws usageError without one, or for one that cannot be written
+ * @throws usageError without one
  */
-export function verifyDataHome(env: Environment, startDirectory: string): void {
-  const named = textOf(env, 'XDG_DATA_HOME') ?? textOf(env, 'HOME');
-  const path = named && absolutePath(startDirectory, named);
-  if (path === undefined) {
-    throw usageError('neither HOME nor XDG_DATA_HOME is set, and the VM driver unpacks its runtime there; set HOME');
-  }
-  verifyPlace({ kind: 'directory', path, remedy: 'set XDG_DATA_HOME to another directory' });
+export function verifyDataHome(env: Environment): void {
+  if (textOf(env, 'XDG_DATA_HOME') !== undefined || textOf(env, 'HOME') !== undefined) return;
+  throw usageError('neither HOME nor XDG_DATA_HOME is set, and the VM driver unpacks its runtime there; set HOME');
 }
 
 /**

@@ -10,14 +10,7 @@ import { whyNoVm } from '../own-settings.ts';
 import { takeDirectory, verifyUnused } from '../state-lock.ts';
 import type { DriverRecord, Preparation, Step } from './types.ts';
 import { type DriverSource, findDriver } from './vm-driver-source.ts';
-import {
-  driverState,
-  makeDriverState,
-  ownDriverState,
-  STATE_VARIABLE,
-  verifyDataHome,
-  verifyDriverState,
-} from './vm-state.ts';
+import { driverState, makeDriverState, STATE_LOCK, verifyDataHome, verifyDriverState } from './vm-state.ts';
 
 const IGNORED = ['OPENSHELL_SANDBOX_NAMESPACE', 'OPENSHELL_SANDBOX_IMAGE_PULL_POLICY'] as const;
 
@@ -30,14 +23,14 @@ export const VM_DRIVER: DriverRecord = {
   binaries: [COMPONENTS.supervisor, DRIVER],
   open(ctx, config) {
     const { env, host, invoker, problems, root, startDirectory, terminal } = ctx;
-    problems.attempt(() => verifyDataHome(env, startDirectory));
+    problems.attempt(() => verifyDataHome(env));
     const own = problems.values({
       state: () => verifyDriverState(driverState(env, startDirectory, config.name), host.platform, invoker),
       bundle: () => resolveBundleConfig(env, root, startDirectory, host),
       gatewayEnv: () => gpuEnvironment(ctx),
     });
     return async (tools) => {
-      await problems.attemptAsync(async () => verifyUnused(ownDriverState(own.state)));
+      await problems.attemptAsync(async () => verifyUnused({ path: own.state, ...STATE_LOCK }));
       for (const name of IGNORED) {
         if (textOf(env, name) !== undefined) terminal.warn(`${name} has no effect: the vm driver does not read it`);
       }
@@ -84,10 +77,10 @@ function prepared(
     name: 'driver-state',
     title: "the driver's state directory",
     lines: [`# creates ${state} (0700)`, `# driver: ${description}`],
-    writes: [{ kind: 'directory', path: state, remedy: `set ${STATE_VARIABLE} to another directory` }],
+    writes: [{ kind: 'directory', path: state, remedy: `set ${STATE_LOCK.source} to another directory` }],
     run: () => {
       makeDriverState(state, invoker);
-      return takeDirectory(ctx, ownDriverState(state), `gateway ${config.name} with vm`);
+      return takeDirectory(ctx, { path: state, ...STATE_LOCK }, `gateway ${config.name} with vm`);
     },
   };
   return {

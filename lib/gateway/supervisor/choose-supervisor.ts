@@ -11,7 +11,7 @@ import { verifyZigbuild } from '../../cargo/find-toolchain.ts';
 import { missingTargets } from '../../cargo/rustup-targets.ts';
 import { type BuiltSupervisor, digestOf, installSupervisor } from '../../dev-build/install-supervisor.ts';
 import { type CrossSupervisor, crossTriple, type DevBuildWishes } from '../../dev-build/plan.ts';
-import { STATIC_LIBC_PACKAGES, whyNoStaticLibc } from '../../dev-build/static-libc-probe.ts';
+import { whyNoStaticLibc } from '../../dev-build/static-libc-probe.ts';
 import type { DevBuild } from '../../dev-build/verify-built.ts';
 import { serverArch } from '../../engine/detect.ts';
 import type { EngineName, LaunchEngine } from '../../engine/types.ts';
@@ -28,10 +28,15 @@ import type { Step } from '../drivers/types.ts';
 
 type Profile = 'dev' | 'release';
 
+/** The longest tag of an image. */
+const TAG_MAX = 128;
+
 /** A supervisor that is decided on. */
 export interface Supervisor {
   readonly engine: LaunchEngine;
   readonly arch: Arch;
+  /** The image for podman. Under another name than the usual one a gateway has a tag that no other one takes away. */
+  readonly image: string;
   readonly profile: Profile;
   /** What it is and why, for users. */
   readonly description: string;
@@ -62,10 +67,7 @@ export function chooseSupervisor(
   if (wanted === 'release') return { way: 'staged', reason: 'OPENSHELL_SUPERVISOR_PROFILE=release', advice };
   const isNative = host.platform === 'linux' && host.arch === arch;
   if (!isNative) return { way: 'cross', reason: `cross-built for linux/${arch}`, advice };
-  if (noStatic !== undefined) {
-    const quick = `${noStatic}; for the quick way install it: ${STATIC_LIBC_PACKAGES}`;
-    return { way: 'cross', reason: "glibc's static archive is missing", advice: quick };
-  }
+  if (noStatic !== undefined) return { way: 'cross', reason: "glibc's static archive is missing", advice: noStatic };
   return { way: 'with-gateway', reason: 'built with the gateway', advice };
 }
 
@@ -98,7 +100,9 @@ export async function prepareSupervisor(
   const { engine, arch } = found;
   const { way, reason, advice } = chooseSupervisor(own.profile, host, arch, noStatic);
   if (advice !== undefined) terminal.warn(advice);
-  const described = (profile: Profile) => ({ profile, description: `${profile} profile, static (${reason})` });
+  const tag = `dev${config.name === `${name}-dev` ? '' : `-${config.name}`}`.slice(0, TAG_MAX);
+  const image = `openshell/supervisor:${tag}`;
+  const described = (profile: Profile) => ({ image, profile, description: `${profile} profile, static (${reason})` });
   if (way === 'staged') return { engine, arch, ...described('release'), ...(await staged(ctx, config, arch, tools)) };
   const build = way === 'cross' ? await crossSupervisor(ctx, arch, tools) : way;
   return { engine, arch, ...described('dev'), build, ...BUILT };

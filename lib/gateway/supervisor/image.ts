@@ -24,14 +24,6 @@ import type { Config, LaunchContext } from '../config.ts';
 import type { BuiltStep } from '../drivers/types.ts';
 import type { Supervisor } from './choose-supervisor.ts';
 
-/** The image of a gateway: with another name than the usual one it has a tag of its own, which no other one takes away. */
-export function supervisorImage({ name }: Pick<Config, 'name'>): string {
-  return `openshell/supervisor:dev${name === 'podman-dev' ? '' : `-${name}`.slice(0, TAG_REST_MAX)}`;
-}
-
-/** A tag has up to 128 characters. */
-const TAG_REST_MAX = 125;
-
 const DOCKERFILE = 'deploy/docker/Dockerfile.supervisor';
 const LABEL_PREFIX = 'com.nvidia.openshell.supervisor';
 /** The file, below the context, that the engine writes the image's id to. */
@@ -62,7 +54,6 @@ export async function verifyImageExists(
 /** The step that brings the image up to date. */
 export function imageStep(ctx: LaunchContext, config: Config, supervisor: Supervisor): BuiltStep {
   const { problems, root } = ctx;
-  const image = supervisorImage(config);
   const context = contextDirectory(config.stateDirectory);
   const remove = () => rmSync(context, { recursive: true, force: true });
   problems.attempt(() => verifyDockerfile(join(root, DOCKERFILE)));
@@ -74,22 +65,22 @@ export function imageStep(ctx: LaunchContext, config: Config, supervisor: Superv
   });
   return {
     name: 'image',
-    title: `image ${image}`,
+    title: `image ${supervisor.image}`,
     lines: [
       `# puts the supervisor into ${join(context, copiedPath(supervisor))}`,
-      ctx.runner.describe(buildCommand(ctx, supervisor, image, context, labelsOf('…', '…'))),
+      ctx.runner.describe(buildCommand(ctx, supervisor, context, labelsOf('…', '…'))),
     ],
     run: async (build) => {
       remove();
       const dockerfile = hash('sha256', contentOf(join(ctx.root, DOCKERFILE)));
       const labels = labelsOf(await supervisor.digest(build), dockerfile);
-      const existing = await namedImage(ctx, supervisor.engine, image);
+      const existing = await namedImage(ctx, supervisor);
       if (Object.entries(labels).every(([name, value]) => existing?.labels[name] === value)) {
-        ctx.terminal.say(`${image} holds this supervisor already (${existing?.id.slice(0, 12)})`);
+        ctx.terminal.say(`${supervisor.image} holds this supervisor already (${existing?.id.slice(0, 12)})`);
         return;
       }
       try {
-        await buildImage(ctx, supervisor, build, image, context, labels);
+        await buildImage(ctx, supervisor, build, context, labels);
       } finally {
         try {
           remove();
@@ -106,17 +97,16 @@ async function buildImage(
   ctx: LaunchContext,
   supervisor: Supervisor,
   build: DevBuild,
-  image: string,
   context: string,
   labels: Labels,
 ): Promise<void> {
   await supervisor.install(build, join(context, copiedPath(supervisor)));
-  await ctx.runner.run(buildCommand(ctx, supervisor, image, context, labels));
+  await ctx.runner.run(buildCommand(ctx, supervisor, context, labels));
   const id = bareId(readFileSync(join(context, ID_FILE), 'utf8').trim());
-  const named = await namedImage(ctx, supervisor.engine, image);
+  const named = await namedImage(ctx, supervisor);
   if (named?.id === id) return;
   throw failure(
-    `${image} means ${named?.id ?? 'nothing'}, but ${id} was built; another build has taken the name, start again`,
+    `${supervisor.image} means ${named?.id ?? 'nothing'}, but ${id} was built; another build has taken the name, start again`,
   );
 }
 
@@ -136,20 +126,14 @@ function copiedPath({ arch }: Supervisor): string {
   return join(PRODUCT.prebuiltDirectory, arch, COMPONENTS.supervisor.binary);
 }
 
-function buildCommand(
-  { root }: LaunchContext,
-  supervisor: Supervisor,
-  image: string,
-  context: string,
-  labels: Labels,
-): Command {
+function buildCommand({ root }: LaunchContext, supervisor: Supervisor, context: string, labels: Labels): Command {
   const { arch, engine } = supervisor;
   const labelled = Object.entries(labels).flatMap(([name, value]) => ['--label', `${name}=${value}`]);
   const [args = []] = engine.record.buildCommands({
     context,
     dockerfile: join(root, DOCKERFILE),
     target: COMPONENTS.supervisor.name,
-    tags: [image],
+    tags: [supervisor.image],
     platforms: [`linux/${arch}`],
     builder: undefined,
     caches: [],
@@ -167,8 +151,7 @@ function inspectImage({ root, runner }: LaunchContext, { program }: Engine, imag
 /** @returns `undefined` for output that cannot be trusted, too: then the image is built again */
 async function namedImage(
   ctx: LaunchContext,
-  engine: Engine,
-  name: string,
+  { engine, image: name }: Supervisor,
 ): Promise<{ id: string; labels: Labels } | undefined> {
   const result = await inspectImage(ctx, engine, name);
   const list = result.ok ? parseJson(result.output) : undefined;

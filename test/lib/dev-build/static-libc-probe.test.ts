@@ -6,6 +6,7 @@ import type { Host } from '../../../lib/host.ts';
 import { NOTHING_SET } from '../../support/cargo-settings.ts';
 import { fakeTools, inProcess } from '../../support/in-process.ts';
 
+const REMEDY = 'for static links install it: libc6-dev (Debian, Ubuntu), glibc-static (Fedora, RHEL)';
 const LINUX: Host = { platform: 'linux', arch: 'amd64' };
 
 /** Why not, with a compiler that does this when it is probed. */
@@ -24,13 +25,13 @@ test('a path: it can', async () => {
   });
 });
 
-test('the bare name: it cannot', async () => {
-  expect((await reason('echo libc.a')).found).toBe("there is no libc.a (cc prints 'libc.a')");
+test('the bare name: it cannot, with the packages that have the file', async () => {
+  expect((await reason('echo libc.a')).found).toBe(`there is no libc.a (cc prints 'libc.a'); ${REMEDY}`);
 });
 
 test('a compiler that fails: it cannot, with its reason', async () => {
   expect((await reason('echo "unknown option" >&2; exit 1')).found).toMatch(
-    /^cc cannot say where libc\.a is \(unknown option\)$/,
+    /^cc cannot say where libc\.a is \(unknown option\); for static links/,
   );
 });
 
@@ -44,7 +45,7 @@ test.each([
   [{ AARCH64_UNKNOWN_LINUX_GNU: 'other', X86_64_UNKNOWN_LINUX_GNU: 'mylinker' }],
 ])('AM-5: the linker that cargo would use is asked: %j', async (linkers) => {
   expect(await reason('echo libc.a', LINUX, 'mylinker', linkers)).toEqual({
-    found: "there is no libc.a (mylinker prints 'libc.a')",
+    found: `there is no libc.a (mylinker prints 'libc.a'); ${REMEDY}`,
     started: ['mylinker -print-file-name=libc.a'],
   });
 });

@@ -16,6 +16,7 @@ describe(
   () => {
     test.each([
       ['OPENSHELL_HEALTH_PORT', 'abc', /^error: OPENSHELL_HEALTH_PORT is 'abc'; allowed is a whole number/m],
+      ['OPENSHELL_HEALTH_PORT', '', /^error: OPENSHELL_HEALTH_PORT is ''/m],
       ['OPENSHELL_METRICS_PORT', '65536', /^error: OPENSHELL_METRICS_PORT is '65536'/m],
       ['OPENSHELL_HEALTH_PORT', 'own', /^error: OPENSHELL_HEALTH_PORT and OPENSHELL_SERVER_PORT are both /m],
       [
@@ -30,27 +31,20 @@ describe(
       expectRefused(await run(launch, 'docker', [], { [name]: port }), launch, line);
     });
 
-    test('both of these ports in one, 0 for none, and empty as unset', async () => {
+    test('both of these ports in one, and 0 for none', async () => {
       const launch = newLaunch('docker');
       const both = { OPENSHELL_HEALTH_PORT: '18999', OPENSHELL_METRICS_PORT: '18999' };
       const refused = /^error: OPENSHELL_METRICS_PORT and OPENSHELL_HEALTH_PORT are both 18999/m;
       expectRefused(await run(launch, 'docker', [], both), launch, refused);
-      const none = { OPENSHELL_HEALTH_PORT: '0', OPENSHELL_METRICS_PORT: '' };
+      const none = { OPENSHELL_HEALTH_PORT: '0', OPENSHELL_METRICS_PORT: '00' };
       expect((await run(launch, 'docker', [], none)).status).toBe(0);
       expect(launch.served()?.env.OPENSHELL_HEALTH_PORT).toBe('0');
-      expect(Object.keys(launch.served()?.env ?? {})).not.toContain('OPENSHELL_METRICS_PORT');
     });
 
     test('a kubeconfig that is not there', async () => {
       const launch = newLaunch('kubernetes');
       const result = await run(launch, 'kubernetes', [], { KUBECONFIG: '/nonexistent/kc' });
       expectRefused(result, launch, /^error: the kubeconfig \/nonexistent\/kc: .*; set KUBECONFIG/m);
-    });
-
-    test('a home of data that cannot be written', async () => {
-      const launch = newLaunch('vm');
-      const result = await run(launch, 'vm', [], { XDG_DATA_HOME: '/proc/1/x' });
-      expectRefused(result, launch, /^error: \/proc\/1\/x cannot be written .* set XDG_DATA_HOME/m);
     });
 
     test('a proxy', async () => {
@@ -82,8 +76,6 @@ const GOOD = { [PROXY]: 'http://proxy:3128' };
 test.each([
   [{ [PROXY]: '' }, 'is not http://HOST:PORT'],
   [{ [PROXY]: 'proxy:3128' }, 'is not http://HOST:PORT'],
-  [{ ...GOOD, [NO_PROXY]: ' ' }, `${NO_PROXY} is empty`],
-  [{ [NO_PROXY]: 'a' }, `${NO_PROXY} is set and ${PROXY} is not`],
   [{ ...GOOD, [String(INSECURE)]: 'yes' }, `${INSECURE} is 'yes'; allowed are true and false`],
   [{ ...GOOD, [String(BY_NAME)]: 'TRUE' }, `${BY_NAME} is 'TRUE'; allowed are true and false`],
 ])('AM-7: proxy settings that the podman driver refuses: %j', (env, text) => {
