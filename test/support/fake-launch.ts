@@ -204,7 +204,7 @@ id=\${id%% *}
 printf 'sha256:%s' "$id" > "$idfile"
 printf '[{"Id":"%s","Labels":{%s}}]' "$id" "$labels" > ${file}`,
     },
-    ...['', '-two'].map((end) => ({
+    ...['', '-two', '-mine'].map((end) => ({
       args: ['image', 'inspect', `openshell/supervisor:dev${end}`],
       script: `/bin/cat ${file} 2>/dev/null || exit 125`,
     })),

@@ -71,6 +71,24 @@ describe('gateway:vm', tools.options, () => {
     expect(result.stderr.search(text)).toBeLessThan(result.stderr.indexOf('cargo build'));
   });
 
+  test('AM-18: of two launches at once one sets the runtime up, and the other waits for it', async () => {
+    const { fake, launch, launchIt } = await withoutRuntime();
+    const second = {
+      ...{ OPENSHELL_GATEWAY_NAME: 'b', OPENSHELL_GATEWAY_STATE_DIR: join(launch.root, 'b') },
+      OPENSHELL_SERVER_PORT: String(await freePort()),
+      OPENSHELL_VM_DRIVER_STATE_DIR: join(launch.tools.directory, 'b'),
+    };
+    const first = { OPENSHELL_VM_DRIVER_STATE_DIR: join(launch.tools.directory, 'a') };
+    const results = await Promise.all([launchIt(first), launchIt(second)]);
+    expect(results.flatMap(({ status, stderr }) => [status, stderr])).toEqual([
+      7,
+      expect.any(String),
+      7,
+      expect.any(String),
+    ]);
+    expect(fake.server.requests).toHaveLength(1);
+  });
+
   test('a runtime that is to be built is not downloaded, and no launch waits for the build', async () => {
     const { fake, launch, launchIt } = await withoutRuntime();
     const result = await launchIt({ FROM_SOURCE: '1' });
