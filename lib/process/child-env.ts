@@ -2,6 +2,7 @@
 
 /** What a child process gets of the world: its environment, and whose it is under sudo. */
 
+import { realpathSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Environment } from '../cli/env.ts';
 import { type Invoker, ownerOf } from '../fs/ownership.ts';
@@ -32,10 +33,27 @@ export function childUser(
 ): { readonly lead: readonly string[]; readonly ids: { uid?: number; gid?: number } } {
   const user = userOf(command, env, invoker);
   if (user === undefined) return { lead: [], ids: {} };
-  const { gid, home, uid } = user;
-  const setpriv = home === undefined ? undefined : findProgram('setpriv', env);
-  if (setpriv === undefined) return { lead: [], ids: { uid, gid } };
-  return { lead: [setpriv, `--reuid=${uid}`, `--regid=${gid}`, '--init-groups', '--'], ids: {} };
+  const { gid, uid } = user;
+  const setpriv = findProgram('setpriv', env);
+  // That of busybox cannot do this.
+  const groups = setpriv === undefined || realpathSync(setpriv).endsWith('/busybox') ? undefined : groupsOf(user);
+  if (setpriv === undefined || groups === undefined) return { lead: [], ids: { uid, gid } };
+  return { lead: [setpriv, `--reuid=${uid}`, `--regid=${gid}`, `--groups=${groups.join(',')}`, '--'], ids: {} };
+}
+
+/** What the system says; the older `setpriv` of RHEL 8 does not ask it. */
+function groupsOf({ gid, uid }: Invoker): readonly number[] | undefined {
+  const own = process.getgroups?.() ?? [];
+  try {
+    // The type declarations do not have it.
+    (process as { initgroups?(user: number, group: number): void }).initgroups?.(uid, gid);
+    // Node always adds the group of this process.
+    return process.getgroups?.().filter((group) => group !== process.getegid?.());
+  } catch {
+    return undefined;
+  } finally {
+    if (process.geteuid?.() === 0) process.setgroups?.(own);
+  }
 }
 
 /** The user of a command; root itself in a checkout of root's, where the user could not write. */

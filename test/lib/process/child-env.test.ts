@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { chownSync, symlinkSync } from 'node:fs';
+import { chownSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { childEnvironment, childUser } from '../../../lib/process/child-env.ts';
@@ -59,13 +59,22 @@ describe('under sudo', () => {
     expect(childUser(asInvoker, TASK, undefined)).toEqual(NOBODY);
   });
 
-  test('AM-10: the groups of the user come with setpriv, where the system knows the user', () => {
-    const tools = fakeTools().addSilent('setpriv');
+  test.runIf(process.geteuid?.() === 0)('AM-10: the groups come with setpriv, where the system knows the user', () => {
+    const tools = fakeTools().addSilent('setpriv', 'busybox');
     const command = cmd({ cwd: '/', asInvoker: true })`cargo`;
-    const setpriv = [join(tools.bin, 'setpriv'), '--reuid=1000', '--regid=1001', '--init-groups', '--'];
-    expect(childUser(command, tools.env(), INVOKER)).toEqual({ lead: setpriv, ids: {} });
-    const unknown = { ...INVOKER, home: undefined };
-    expect(childUser(command, tools.env(), unknown)).toEqual({ lead: [], ids: { uid: 1000, gid: 1001 } });
+    const before = process.getgroups?.();
+    const { lead, ids } = childUser(command, tools.env(), { ...INVOKER, uid: 1, gid: 1 });
+    expect([lead.slice(0, 3), ids]).toEqual([[join(tools.bin, 'setpriv'), '--reuid=1', '--regid=1'], {}]);
+    expect(lead.slice(3)).toEqual([expect.stringMatching(/^--groups=([1-9][0-9]*,)*1(,[1-9][0-9]*)*$/), '--']);
+    expect(process.getgroups?.()).toEqual(before);
+    const byIds = { lead: [], ids: { uid: 987_654, gid: 1001 } };
+    expect(childUser(command, tools.env(), { ...INVOKER, uid: 987_654 })).toEqual(byIds);
+    rmSync(join(tools.bin, 'setpriv'));
+    symlinkSync('busybox', join(tools.bin, 'setpriv'));
+    expect(childUser(command, tools.env(), { ...INVOKER, uid: 1, gid: 1 })).toEqual({
+      lead: [],
+      ids: { uid: 1, gid: 1 },
+    });
   });
 
   test.runIf(process.geteuid?.() === 0)('AM-11: in a checkout of root’s root builds, unless that is elsewhere', () => {
