@@ -9,6 +9,15 @@ import { type Invoker, ownerOf } from '../fs/ownership.ts';
 import type { Command } from './command.ts';
 import { findProgram, searchPath } from './which.ts';
 
+declare global {
+  namespace NodeJS {
+    interface Process {
+      /** Missing in the type declarations (https://nodejs.org/api/process.html#processinitgroupsuser-extragroup). */
+      initgroups?(user: number, extraGroup: number): void;
+    }
+  }
+}
+
 /**
  * The environment that a command is started with: the task's, what comes with the tool chain, and what the command
  * itself sets, with the directories of PATH that programs are looked for in.
@@ -45,8 +54,7 @@ export function childUser(
 function groupsOf({ gid, uid }: Invoker): readonly number[] | undefined {
   const own = process.getgroups?.() ?? [];
   try {
-    // The type declarations do not have it.
-    (process as { initgroups?(user: number, group: number): void }).initgroups?.(uid, gid);
+    process.initgroups?.(uid, gid);
     // Node always adds the group of this process.
     return process.getgroups?.().filter((group) => group !== process.getegid?.());
   } catch {
