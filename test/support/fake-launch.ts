@@ -204,12 +204,15 @@ id=\${id%% *}
 printf 'sha256:%s' "$id" > "$idfile"
 printf '[{"Id":"%s","Labels":{%s}}]' "$id" "$labels" > ${file}`,
     },
-    ...['', '-two', '-mine'].map((end) => ({
-      args: ['image', 'inspect', `openshell/supervisor:dev${end}`],
-      script: `/bin/cat ${file} 2>/dev/null || exit 125`,
-    })),
     { args: ['image', 'inspect', 'given:1'], script: `echo '[{"Id":"1"}]'` },
-    { args: ['image', 'inspect'], script: 'echo "no such image" >&2; exit 125' },
+    {
+      args: ['image', 'inspect'],
+      script: `
+case $3 in
+  openshell/supervisor:dev*) /bin/cat ${file} 2>/dev/null || exit 125 ;;
+  *) echo "no such image" >&2; exit 125 ;;
+esac`,
+    },
   ];
 }
 
