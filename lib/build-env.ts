@@ -205,7 +205,7 @@ export class Runner {
       const [args, own] = [['bash', '-p', '-c', text], definedOnly(env)];
       // From here to the exec nothing takes time: a signal is seen by this check, or has its default action.
       await this.#signals.throwIfPending();
-      this.#signals.stop();
+      this.#signals.stopForExec();
       process.execve(this.#bash, args, own);
     }
     this.#signals.throwIfReceived();
@@ -245,7 +245,8 @@ export class Runner {
     this.#signals.throwIfReceived();
     const limit = options.limit ?? this.#guardedLimit(command);
     verifyDirectory(command);
-    const user = childUser(command, this.#machine.invoker);
+    const env = this.environmentOf(command);
+    const { lead, ids } = childUser(command, env, this.#machine.invoker);
     // zx would never end an empty input; without one stdin is at its end from the start.
     const input = options.input || undefined;
     const running = $({
@@ -253,15 +254,15 @@ export class Runner {
       prefix: `${STRICT_MODE} ${limitPrefix(limit)} `,
       quote,
       cwd: command.cwd,
-      env: definedOnly(this.environmentOf(command)),
+      env: definedOnly(env),
       stdio: [input === undefined ? 'ignore' : 'pipe', ...options.stdio],
       ...(input === undefined ? {} : { input }),
       detached: true,
       ...ZX_OPTIONS,
       log: () => undefined,
       spawn: ((text: string, _argv: unknown, spawnOptions: object) =>
-        spawn(this.#bash, ['-p', '-c', text], { ...spawnOptions, ...user, shell: false })) as never,
-    })`exec ${[...command.argv]}`;
+        spawn(this.#bash, ['-p', '-c', text], { ...spawnOptions, ...ids, shell: false })) as never,
+    })`exec ${[...lead, ...command.argv]}`;
     return settle(running, this.#signals, { endedBy: command.endedBy, ...options });
   }
 

@@ -2,9 +2,10 @@
 
 /** Architectures, Rust target triples, and what this machine is: facts as values, so that any machine can be tested. */
 
+import { getCompileCacheDir } from 'node:module';
 import type { Environment } from './cli/env.ts';
 import { shown, usageError } from './errors.ts';
-import { type Invoker, invokerOf } from './fs/ownership.ts';
+import { type Invoker, invokerOf, isOfOther } from './fs/ownership.ts';
 import { type Limits, ownLimits, shellSoftLimit } from './nofile/limits.ts';
 
 /** An architecture in the words of image builds; staged paths and Dockerfiles use these two. */
@@ -81,7 +82,8 @@ export function thisMachine(env: Environment): Machine {
     platform: process.platform,
     limits: ownLimits(),
     shellLimit: shellSoftLimit(),
-    canReplace: process.platform !== 'win32',
+    // Node writes its cache before it is replaced, too.
+    canReplace: process.platform !== 'win32' && !isOfOther(getCompileCacheDir() ?? '/'),
     invoker: invokerOf(env),
   };
 }

@@ -30,6 +30,8 @@ export interface CargoSettings {
   readonly profileVariables: readonly string[];
   /** Whether flags for rustc are set anywhere: where a variable `RUSTFLAGS` is given, cargo drops those of other places. */
   readonly hasRustflags: boolean;
+  /** The linkers that are set, each a path or a name for PATH, by the target as in variables; `FLAGS` for all. */
+  readonly linkers: Readonly<Record<string, string>>;
 }
 
 /** A program that a setting names. */
@@ -53,6 +55,8 @@ interface ConfigFile {
   /** Its table `build`. */
   readonly build: Table;
   readonly hasRustflags: boolean;
+  /** Its tables `target`. */
+  readonly targets: Readonly<Record<string, Table>>;
 }
 
 /** A setting, what a relative path in it is relative to, and what it is set by. */
@@ -98,6 +102,7 @@ export async function readCargoSettings(root: string, env: Environment): Promise
     targets: target === undefined ? targetsIn(files) : [target],
     profileVariables: Object.keys(env).filter((name) => name.startsWith('CARGO_PROFILE_DEV_')),
     hasRustflags: files.some((file) => file.hasRustflags) || Object.keys(env).some((name) => RUSTFLAGS.test(name)),
+    linkers: linkersOf(root, env, files),
   };
 }
 
@@ -107,6 +112,33 @@ export async function readCargoSettings(root: string, env: Environment): Promise
  */
 export function targetDirectoryOf(root: string, named: string | undefined, settings: CargoSettings): string {
   return named ?? settings.targetDirectory ?? join(root, 'target');
+}
+
+/** The name of a Rust target in variables: `X86_64_UNKNOWN_LINUX_GNU`. */
+export function targetKey(triple: string): string {
+  return triple.toUpperCase().replaceAll(/[-.]/g, '_');
+}
+
+/** The nearest file wins, a variable over all of them, and a flag for rustc over what cargo itself would pass. */
+function linkersOf(root: string, env: Environment, files: readonly ConfigFile[]): CargoSettings['linkers'] {
+  const named: Record<string, string> = {};
+  const flagged: Record<string, string> = {};
+  const add = (key: string, base: string, linker: unknown, flags: unknown) => {
+    if (typeof linker === 'string' && linker !== '') named[key] = programOf({ base, text: linker });
+    const inFlags = /-C *linker=(\S+)/.exec([flags].flat().join(' ').replaceAll('\x1f', ' '))?.[1];
+    if (inFlags !== undefined) flagged[key] = inFlags;
+  };
+  for (const { base, build, targets } of files.toReversed()) {
+    add('FLAGS', base, undefined, build.rustflags);
+    for (const [triple, { linker, rustflags }] of Object.entries(targets))
+      add(targetKey(triple), base, linker, rustflags);
+  }
+  for (const [name, text] of Object.entries(env)) {
+    const [, key = 'FLAGS'] = /^CARGO_TARGET_(\w+)_(?:LINKER|RUSTFLAGS)$/.exec(name) ?? [];
+    if (name.endsWith('_LINKER') && key !== 'FLAGS') add(key, root, text, undefined);
+    if (RUSTFLAGS.test(name)) add(key, root, undefined, text);
+  }
+  return { ...named, ...flagged };
 }
 
 /** What mise sets for its tasks wins over the variable of the shell that starts it. */
@@ -127,7 +159,7 @@ function targetsIn(files: readonly ConfigFile[]): string[] {
 }
 
 /** A bare name is looked up on PATH, anything with a slash is a path. */
-function programOf({ base, text }: Setting): string {
+function programOf({ base, text }: Pick<Setting, 'base' | 'text'>): string {
   return text.includes('/') ? absolutePath(base, text) : text;
 }
 
@@ -163,8 +195,12 @@ function readWithIncludes(path: string, seen: Set<string>, parse: (text: string)
     return typeof named === 'string' ? [resolve(dirname(path), named)] : [];
   });
   const build = isTable(values.build) ? values.build : {};
-  const tables = [build, ...Object.values(isTable(values.target) ? values.target : {})];
-  const hasRustflags = tables.some((table) => isTable(table) && table.rustflags !== undefined);
-  const own = { base: dirname(dirname(path)), path, build, hasRustflags };
+  const targets = Object.fromEntries(
+    Object.entries(isTable(values.target) ? values.target : {}).filter((entry): entry is [string, Table] =>
+      isTable(entry[1]),
+    ),
+  );
+  const hasRustflags = [build, ...Object.values(targets)].some(({ rustflags }) => rustflags !== undefined);
+  const own = { base: dirname(dirname(path)), path, build, hasRustflags, targets };
   return [own, ...includes.toReversed().flatMap((include) => readWithIncludes(include, seen, parse))];
 }

@@ -3,7 +3,7 @@
 /** The frame of every task: arguments in, exit status out, one catch. */
 
 import { realpathSync } from 'node:fs';
-import { enableCompileCache } from 'node:module';
+import { enableCompileCache, getCompileCacheDir } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { SUITE_ROOT } from '../checkout.ts';
@@ -19,7 +19,7 @@ import {
   TaskError,
   usageError,
 } from '../errors.ts';
-import { isOfOther } from '../fs/ownership.ts';
+import { becomeOwner, isOfOther } from '../fs/ownership.ts';
 import { shellQuote } from '../process/command.ts';
 import { isHangupIgnored } from '../process/hangup.ts';
 import { Signals } from '../process/signals.ts';
@@ -62,8 +62,13 @@ export async function runTask<const D extends Declaration>(
   body: TaskBody<D>,
 ): Promise<void> {
   const cache = join(import.meta.dirname, '..', '..', 'node_modules', '.cache', 'openshell-tasks');
-  // Node would write to it as root.
   if (!isOfOther(cache)) enableCompileCache(cache);
+  const used = getCompileCacheDir();
+  if (used !== undefined && isOfOther(used)) {
+    // Node writes it when the task ends: as root wherever links of the user lead.
+    delete process.env.NODE_COMPILE_CACHE;
+    process.once('exit', () => becomeOwner(used));
+  }
   const out = new Output(process.stdout, 'stdout');
   const err = new Output(process.stderr, 'stderr');
   const terminal = new Terminal(out, err, process.env);

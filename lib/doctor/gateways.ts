@@ -6,10 +6,11 @@ import { verifyPlaces } from '../fs/writable-places.ts';
 import { resolveConfig } from '../gateway/config.ts';
 import { DRIVERS } from '../gateway/drivers/index.ts';
 import type { DriverName } from '../gateway/drivers/names.ts';
-import { LOOKING, launchContext, verifyStateFree } from '../gateway/execute.ts';
+import { LOOKING, launchContext, stateOf } from '../gateway/execute.ts';
 import { registryPlaces, statePlaces } from '../gateway/plan.ts';
 import { verifyPortFree } from '../gateway/port.ts';
 import { configHome, registeredGateways, verifyNameFree } from '../gateway/registration.ts';
+import { verifyUnused } from '../gateway/state-lock.ts';
 import type { Check, Doctor, Finding } from './check.ts';
 
 export function gatewayChecks(doctor: Doctor, drivers: readonly DriverName[]): Check[] {
@@ -28,7 +29,7 @@ export function gatewayChecks(doctor: Doctor, drivers: readonly DriverName[]): C
     };
     const state = async () => {
       verifyPlaces(ctx.terminal, statePlaces(config));
-      await verifyStateFree(config);
+      await verifyUnused(stateOf(config));
       return config.stateDirectory;
     };
     const name = async () => {
@@ -43,11 +44,11 @@ export function gatewayChecks(doctor: Doctor, drivers: readonly DriverName[]): C
 
 async function registeredFinding({ ctx: { env, runner, startDirectory } }: Doctor): Promise<Finding> {
   const all = await registeredGateways(configHome(env, startDirectory, runner.invoker));
-  const texts = all.map(({ isActive, isRemote, name, responds, url }) => {
-    const state = isRemote ? 'is remote' : responds ? 'responds' : 'does not respond';
+  const texts = all.map(({ isActive, kind, name, responds, url }) => {
+    const state = kind !== undefined ? `is ${kind}` : responds ? 'responds' : 'does not respond';
     return `${name}${isActive ? ' (active)' : ''} at ${url?.origin ?? 'no address'} ${state}`;
   });
   const text = texts.join('; ') || 'no gateway';
-  const isLost = all.some(({ isActive, isRemote, responds }) => isActive && !isRemote && !responds);
+  const isLost = all.some(({ isActive, kind, responds }) => isActive && kind === undefined && !responds);
   return isLost ? { note: `${text}; start it, or choose another one: openshell gateway select NAME` } : text;
 }

@@ -37,7 +37,7 @@ export function toolChecks(doctor: Doctor): Check[] {
     ['zig', STAGING, withTools(zigFinding)],
     ['cargo-zigbuild', [], withTools(zigbuildFinding)],
     ['C compiler', DOCTOR_TASKS, () => requireProgram('cc', ctx.env, C_COMPILER)],
-    ['static glibc', [], () => glibcFinding(doctor)],
+    ['static glibc', [], withTools(glibcFinding)],
     ['compiler wrapper', DOCTOR_TASKS, withTools(wrapperFinding)],
     ['open files', DOCTOR_TASKS, () => limitsFinding(doctor)],
   ];
@@ -92,8 +92,8 @@ async function zigbuildFinding(doctor: Doctor, tools: Toolchain): Promise<Findin
   return `${version}, ${raises ? 'raises' : 'does not raise'} the open-file limit by itself on macOS`;
 }
 
-async function glibcFinding({ ctx, host, root }: Doctor): Promise<Finding> {
-  const note = await whyNoStaticLibc(ctx.runner, root, host);
+async function glibcFinding({ ctx, host, root }: Doctor, tools: Toolchain): Promise<Finding> {
+  const note = await whyNoStaticLibc(ctx.runner, root, host, tools);
   return note === undefined ? 'libc.a is there' : { note };
 }
 

@@ -23,7 +23,7 @@ export function forLaunch(
 ): Purpose<LaunchEngine> {
   const look = async (name: EngineName, probes: EngineProbes) => {
     const { api } = RECORDS[name];
-    const start = api.start(platform);
+    const start = api.start(platform, uid);
     const args = api.probe(platform);
     const [responding, asked] = [probes.responding(name, start), args && probes.ask(name, args)];
     // It is awaited last, and a signal may end it before.
@@ -80,7 +80,9 @@ async function tryOut({ info, program, record }: Usable<Engine>, socket: string,
   if (result.isPodmanService && !record.api.isPodmanService) return refused("is podman's service, not Docker");
   if (!result.isPodmanService && record.api.isPodmanService) return refused("is not podman's service");
   // An image that the client builds has to be there when the gateway looks for it.
-  const there = (await infoFrom(socket, unless))?.storage ?? info.storage;
+  const own = await infoFrom(socket, unless);
+  if (own === 'silent') return refused('does not say in time which images it has');
+  const there = own?.storage ?? info.storage;
   if (info.storage === undefined || there === info.storage) return result;
   return refused(`belongs to another ${record.name}: it keeps images in ${there}, but ${program} in ${info.storage}`);
 }

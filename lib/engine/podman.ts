@@ -33,10 +33,10 @@ export const PODMAN: EngineRecord = {
     // There it runs in a virtual machine, whose socket is forwarded to one of this machine.
     probe: (platform) => (platform === 'darwin' ? ['machine', 'inspect'] : undefined),
     places: servicePlaces,
-    start: (platform) =>
+    start: (platform, uid) =>
       platform === 'darwin'
         ? 'run: podman machine start'
-        : 'run: systemctl --user start podman.socket (without systemd: podman system service --time=0 &)',
+        : `run: systemctl ${uid === 0 ? '' : '--user '}start podman.socket (without systemd: podman system service --time=0 &)`,
   },
 };
 
@@ -55,6 +55,7 @@ function servicePlaces({ env, platform, printed, startDirectory, uid }: ApiFacts
     ...machineSockets(printed?.ok === true ? printed.output : ''),
     ...below(env, 'XDG_RUNTIME_DIR', 'podman/podman.sock'),
     ...(platform === 'linux' ? [`/run/user/${uid}/podman/podman.sock`] : []),
+    ...(platform === 'linux' && uid === 0 ? ['/run/podman/podman.sock'] : []),
     ...below(env, 'HOME', '.local/share/containers/podman/machine/podman.sock'),
   ];
   return { sockets };

@@ -28,10 +28,11 @@ export async function pingSocket(path: string, unless: AbortSignal): Promise<Soc
   return { ok: true, isPodmanService: /^Libpod-Api-Version:/im.test(response) };
 }
 
-/** What the engine says of itself there; `undefined` where it does not. */
-export async function infoFrom(path: string, unless: AbortSignal): Promise<EngineInfo | undefined> {
+/** What the engine says of itself there; `undefined` where it does not, `silent` where it says nothing in time. */
+export async function infoFrom(path: string, unless: AbortSignal): Promise<EngineInfo | 'silent' | undefined> {
   const response = await request(path, '/info', unless, () => false);
-  return typeof response === 'string' ? parseInfo(response.slice(response.indexOf(HEADERS_END))) : undefined;
+  if (typeof response !== 'string') return response.timedOut ? 'silent' : undefined;
+  return parseInfo(response.slice(response.indexOf(HEADERS_END)));
 }
 
 /**

@@ -91,7 +91,7 @@ export interface EngineApi {
   /** Where it is; `undefined` where what was printed does not say so. Pure. */
   places(facts: ApiFacts): ApiPlaces | Refusal | undefined;
   /** How it is started, for users. */
-  start(platform: NodeJS.Platform): string;
+  start(platform: NodeJS.Platform, uid: number): string;
 }
 
 /** What an engine is started with: arguments that follow the program's name. */

@@ -24,7 +24,7 @@ import {
 import { hostname } from 'node:os';
 import { dirname } from 'node:path';
 import type { Terminal } from '../cli/terminal.ts';
-import { EXIT, errnoOf, oneLine, TaskError, usageError } from '../errors.ts';
+import { EXIT, errnoOf, failure, oneLine, TaskError, usageError } from '../errors.ts';
 import { isSameProcess, type ProcessIdentity, pidNamespace, thisProcess } from '../process/identity.ts';
 import { poll } from '../process/poll.ts';
 import type { Signals } from '../process/signals.ts';
@@ -69,6 +69,8 @@ export interface Held {
 export interface Lock {
   /** Leaves the lock to the program that replaces this process. */
   keepOnExec(): Promise<void>;
+  /** @throws failure where its file was removed, or replaced: another run may have begun */
+  verifyHeld(): void;
   /** A second call does nothing. */
   release(): void;
 }
@@ -82,7 +84,7 @@ export interface Lock {
 export async function whileLocked<T>(
   { signals, terminal }: { readonly signals: Signals; readonly terminal: Terminal },
   { task, other, ...place }: LockedPlace & { readonly task: string; readonly other: string },
-  body: () => Promise<T>,
+  body: (lock: Lock) => Promise<T>,
 ): Promise<T> {
   let told = false;
   let attempts = 0;
@@ -98,7 +100,7 @@ export async function whileLocked<T>(
   };
   const lock = (await poll(attempt, { intervalMs: POLL_MS, signal: signals.aborted })) as Lock;
   try {
-    return await body();
+    return await body(lock);
   } finally {
     lock.release();
   }
@@ -162,17 +164,21 @@ async function tryLock(place: LockedPlace, task: string): Promise<Lock | Held> {
   }
   if (!isTaken) return tryLock(place, task);
   writeHolder(handle, task);
-  return lockOf(handle);
+  return lockOf(place.path, handle);
 }
 
-function lockOf(handle: number): Lock {
+function lockOf(path: string, handle: number): Lock {
   let isHeld = true;
   const release = () => {
     // Closed twice, the number could be that of another file by now.
     if (isHeld) closeSync(handle);
     isHeld = false;
   };
-  return { keepOnExec: () => keepOnExec(handle), release };
+  const verifyHeld = () => {
+    if (isStillThere(path, handle)) return;
+    throw failure(`${path} was removed while it kept other runs away, and one may have begun; start this again`);
+  };
+  return { keepOnExec: () => keepOnExec(handle), verifyHeld, release };
 }
 
 /** Opens the file, or creates it for all who can write to its directory. */

@@ -90,6 +90,18 @@ export function asOwner<T>(path: string, work: () => T): T {
   return work();
 }
 
+/** Makes a root that has nothing more to do the user to whom the place of a path belongs, for good. */
+export function becomeOwner(path: string): void {
+  const { gid, uid } = ownerOf(path)?.stats ?? { gid: 0, uid: 0 };
+  try {
+    process.setgroups?.([gid]);
+    process.setgid?.(gid);
+    process.setuid?.(uid);
+  } catch {
+    // A root without that power in a container is none on the host.
+  }
+}
+
 /** Whether this is root, and a path is in another user's directory. */
 export function isOfOther(path: string): boolean {
   return process.geteuid?.() === 0 && (ownerOf(path)?.stats.uid ?? 0) !== 0;

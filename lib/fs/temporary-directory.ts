@@ -16,11 +16,13 @@ import { namesIn } from './paths.ts';
 import { fullness } from './writable-places.ts';
 
 /**
- * The system's directory for temporary files (`TMPDIR`).
+ * The directory for temporary files: `TMPDIR`, but for root none of another user, who could lead root's programs from it
+ * to anywhere.
  * @throws usageError where nothing can be created in it
  */
 export function temporaryRoot(): string {
-  const directory = tmpdir();
+  const named = tmpdir();
+  const directory = isOfOther(named) ? '/tmp' : named;
   try {
     // With the slash, only a directory is found.
     accessSync(`${directory}/`, constants.W_OK | constants.X_OK);

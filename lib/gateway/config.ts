@@ -9,6 +9,7 @@ import type { Problems } from '../cli/problems.ts';
 import type { VariableName } from '../cli/variables.ts';
 import type { LaunchEngine } from '../engine/types.ts';
 import { usageError } from '../errors.ts';
+import type { Lock } from '../fs/lock.ts';
 import type { Invoker } from '../fs/ownership.ts';
 import { absolutePath } from '../fs/paths.ts';
 import { ownersOf, verifyPrivateDirectory } from '../fs/private-directory.ts';
@@ -59,6 +60,8 @@ export interface LaunchContext extends RunnerContext {
   readonly problems: Problems;
   /** The engine that the driver was selected by, where it was. */
   readonly engine: LaunchEngine | undefined;
+  /** What the launch has locked, and its gateway keeps for as long as it runs. */
+  readonly locks: Lock[];
 }
 
 /** A value that is wrong throws its error where it is used. */

@@ -5,7 +5,6 @@
  * would execute.
  */
 
-import { join } from 'node:path';
 import type { RunnerContext } from '../build-env.ts';
 import { refuseMissing } from '../cargo/named-programs.ts';
 import { findCheckout } from '../checkout.ts';
@@ -13,19 +12,19 @@ import { Problems } from '../cli/problems.ts';
 import { closedToolchain, knownTools } from '../dev-build/execute.ts';
 import { planDevBuild } from '../dev-build/plan.ts';
 import type { LaunchEngine } from '../engine/types.ts';
-import { usageError } from '../errors.ts';
-import { type Held, holderText, type Lock, type LockedPlace, takeLock, whoHolds } from '../fs/lock.ts';
 import { makePrivateDirectory, ownersOf } from '../fs/private-directory.ts';
 import { notePlaces, type Place } from '../fs/writable-places.ts';
 import { thisHost } from '../host.ts';
 import { COMPONENTS } from '../product.ts';
 import { type Config, type LaunchContext, type LaunchFlags, resolveConfig } from './config.ts';
 import type { DriverRecord, PrepareDriver } from './drivers/types.ts';
+import { verifyOwnPorts } from './own-settings.ts';
 import { type LaunchPlan, type LaunchSteps, launchSteps, registryPlaces, statePlaces } from './plan.ts';
 import { verifyPortFree } from './port.ts';
 import { verifyNameFree } from './registration.ts';
 import { execGateway } from './replace-process.ts';
 import { bannerLines, dryRunLines } from './report.ts';
+import { type OwnDirectory, takeDirectory, verifyUnused } from './state-lock.ts';
 
 /**
  * Starts a gateway with a driver: builds it, and lets it replace this process.
@@ -48,12 +47,11 @@ export async function launch(
   }
   const { config } = plan;
   makePrivateDirectory(config.stateSource, config.stateDirectory, ownersOf(ctx.invoker?.uid));
-  const lock = await takeLock(lockOf(config), `gateway ${config.name} with ${record.name}`);
-  if (!('release' in lock)) throw inUse(config, lock);
   try {
-    return await executeSteps(ctx, plan, steps, lock);
+    await takeDirectory(ctx, stateOf(config), `gateway ${config.name} with ${record.name}`);
+    return await executeSteps(ctx, plan, steps);
   } finally {
-    lock.release();
+    for (const lock of ctx.locks) lock.release();
   }
 }
 
@@ -63,7 +61,8 @@ export const LOOKING: LaunchFlags = { 'dry-run': true, activate: false, 'no-acti
 /** @throws usageError without a checkout */
 export function launchContext(ctx: RunnerContext, flags: LaunchFlags, engine?: LaunchEngine): LaunchContext {
   const root = findCheckout(ctx.env, ctx.startDirectory);
-  return { ...ctx, root, host: thisHost(), invoker: ctx.runner.invoker, flags, problems: new Problems(), engine };
+  const own = { problems: new Problems(), locks: [] };
+  return { ...ctx, ...own, root, host: thisHost(), invoker: ctx.runner.invoker, flags, engine };
 }
 
 /**
@@ -77,7 +76,7 @@ export async function planLaunch(
   const { problems, terminal } = ctx;
   const config = resolveConfig(record, ctx);
   const prepareDriver = record.open(ctx, config);
-  const [prepared] = await Promise.all([prepare(ctx, record, config, prepareDriver), verifyUnused(config, problems)]);
+  const [prepared] = await Promise.all([prepare(ctx, record, config, prepareDriver), verifyOwn(config, ctx)]);
   const plan = prepared && { record, config, ...prepared };
   const steps = plan && problems.attempt(() => launchSteps(ctx, plan));
   const own = [statePlaces, registryPlaces].flatMap((places) => problems.attempt(() => places(config)) ?? []);
@@ -91,19 +90,14 @@ function placesOf({ before, build, after }: LaunchSteps): Place[] {
   return [...before, build, ...after].flatMap(({ writes }) => writes ?? []);
 }
 
-/** Checks that no other gateway has the state directory or the port. */
-async function verifyUnused(config: Config, problems: Problems): Promise<void> {
-  await problems.attemptAsync(async () => verifyStateFree(config));
+/** Checks that no other gateway has the state directory or the ports. */
+async function verifyOwn(config: Config, { env, problems }: LaunchContext): Promise<void> {
   await Promise.all([
+    problems.attemptAsync(async () => verifyUnused(stateOf(config))),
     problems.attemptAsync(async () => verifyPortFree(config.bindAddress, config.port)),
     problems.attemptAsync(async () => verifyNameFree(config)),
+    problems.attemptAsync(() => verifyOwnPorts(config, env)),
   ]);
-}
-
-/** @throws usageError where a gateway has the state directory, saying which */
-export async function verifyStateFree(config: Config): Promise<void> {
-  const held = await whoHolds(lockOf(config));
-  if (held !== undefined) throw inUse(config, held);
 }
 
 /**
@@ -134,23 +128,19 @@ async function prepare(
 }
 
 /** Executes the steps, and replaces this process by the gateway. */
-async function executeSteps(ctx: LaunchContext, plan: LaunchPlan, steps: LaunchSteps, lock: Lock): Promise<number> {
+async function executeSteps(ctx: LaunchContext, plan: LaunchPlan, steps: LaunchSteps): Promise<number> {
   const { terminal } = ctx;
   for (const step of steps.before) await terminal.section(step.name, () => step.run(), step.title);
   const build = await terminal.section(steps.build.name, () => steps.build.run(), steps.build.title);
-  for (const step of steps.after) await terminal.section(step.name, () => step.run(build), step.title);
+  for (const step of steps.after) {
+    for (const lock of ctx.locks) lock.verifyHeld();
+    await terminal.section(step.name, () => step.run(build), step.title);
+  }
   for (const line of bannerLines(ctx, plan)) terminal.say(line);
-  return execGateway(ctx, plan, build.gateway, lock);
+  return execGateway(ctx, plan, build.gateway);
 }
 
-/** Nobody else may run a gateway in the state directory, from here until the gateway ends. */
-function lockOf({ stateDirectory, stateSource }: Config): LockedPlace {
-  const path = join(stateDirectory, '.launch.lock');
-  return { path, remedy: `set ${stateSource} to a directory on another file system` };
-}
-
-function inUse({ stateDirectory, stateSource }: Config, held: Held) {
-  return usageError(
-    `${stateDirectory} is in use by ${holderText(held)}; stop it, or set ${stateSource} to another directory`,
-  );
+/** Where a launch runs, and nobody else may. */
+export function stateOf({ stateDirectory, stateSource }: Config): OwnDirectory {
+  return { path: stateDirectory, source: stateSource, lock: '.launch.lock' };
 }

@@ -90,13 +90,11 @@ export function registryPlaces({ configHome, isActivated, name }: Config): Place
 }
 
 /** `generate-certs` keeps what is complete, and creates what is missing. */
-function credentialsStep(
-  { env, invoker, root, runner }: LaunchContext,
-  { config, preparation }: LaunchPlan,
-): BuiltStep {
+function credentialsStep({ env, invoker, runner }: LaunchContext, { config, preparation }: LaunchPlan): BuiltStep {
   const names = ['127.0.0.1', 'localhost', 'host.openshell.internal'].flatMap((name) => ['--server-san', name]);
   const options = {
-    cwd: root,
+    // Whose that is decides whether it runs as the user.
+    cwd: config.stateDirectory,
     env: {
       ...gatewayEnvironment(env, preparation),
       // It also writes client certificates for an installed gateway into the CLI's directory, which are not ours.

@@ -79,9 +79,9 @@ export interface Registration {
  */
 export async function verifyNameFree({ configHome, name, nameSource, endpoint }: Registration): Promise<void> {
   const path = metadataPath(configHome, name);
-  const { isRemote, url: other } = registered(path);
-  if (isRemote) {
-    throw usageError(`${name} is registered for a remote gateway (${path}); set ${nameSource} to another name`);
+  const { kind, url: other } = registered(path);
+  if (kind !== undefined) {
+    throw usageError(`${name} is registered for ${kind} (${path}); set ${nameSource} to another name`);
   }
   if (other === undefined || other.origin === new URL(endpoint).origin) return;
   const [host, port] = addressOf(other);
@@ -100,26 +100,29 @@ function addressOf(url: URL): [host: string, port: number] {
   return [url.hostname.replace(/^\[(.*)\]$/, '$1'), Number(url.port || DEFAULT_PORTS[url.protocol])];
 }
 
-/** Each registered gateway, and whether it responds, which is not tried of a remote one. */
+/** Each registered gateway, and whether it responds, which is not tried of one that no launch has written. */
 export function registeredGateways(home: string) {
   const names = namesIn(dirname(dirname(metadataPath(home, '-')))).sort();
   const active = textIn(activePath(home))?.trim();
   return Promise.all(
     names.map(async (name) => {
-      const { isRemote, url } = registered(metadataPath(home, name));
-      const responds = url !== undefined && !isRemote && (await canConnect(...addressOf(url)));
-      return { name, url, isRemote, isActive: name === active, responds };
+      const { kind, url } = registered(metadataPath(home, name));
+      const responds = url !== undefined && kind === undefined && (await canConnect(...addressOf(url)));
+      return { name, url, kind, isActive: name === active, responds };
     }),
   );
 }
 
-/** What an entry says that can be read: its endpoint, and whether that is on another machine. */
-function registered(path: string): { readonly isRemote: boolean; readonly url: URL | undefined } {
+/** What an entry says that can be read: its endpoint, and what makes it one that no launch has written. */
+function registered(path: string): { readonly kind: string | undefined; readonly url: URL | undefined } {
   // Whatever else is there, a FIFO for example, is not read.
   const text = statSync(path, { throwIfNoEntry: false })?.isFile() === true ? textIn(path) : undefined;
-  const { gateway_endpoint: endpoint, is_remote: isRemote } = parseTable(text ?? '') ?? {};
+  const { auth_mode: login, gateway_endpoint: endpoint, is_remote: isRemote } = parseTable(text ?? '') ?? {};
+  const ofLogin =
+    typeof login !== 'string' || login === 'plaintext' ? undefined : `a gateway with the login ${shown(login)}`;
   const url = typeof endpoint === 'string' && URL.canParse(endpoint) ? new URL(endpoint) : undefined;
-  return { isRemote: isRemote === true, url: url !== undefined && url.protocol in DEFAULT_PORTS ? url : undefined };
+  const kind = isRemote === true ? 'a remote gateway' : ofLogin;
+  return { kind, url: url !== undefined && url.protocol in DEFAULT_PORTS ? url : undefined };
 }
 
 /** Writes the entry of a local gateway; the CLI ignores fields that it does not know. */

@@ -6,7 +6,6 @@
  */
 
 import { accessSync, constants } from 'node:fs';
-import type { Lock } from '../fs/lock.ts';
 import { thisProcess } from '../process/identity.ts';
 import { watchCommand } from './activation-watcher.ts';
 import type { LaunchContext } from './config.ts';
@@ -19,19 +18,19 @@ import { reachableAddress } from './value-checks.ts';
 /**
  * Registers the gateway, starts the watcher, and replaces this process by the gateway.
  * @param binary the path of the gateway
- * @param lock of the state directory, which the gateway keeps for as long as it runs
  * @returns the gateway's exit status, where the process could not be replaced
  * @throws usageError where the port or the name has been taken since the preflight; an error of the file system where the binary
  *   cannot run
  */
-export async function execGateway(ctx: LaunchContext, plan: LaunchPlan, binary: string, lock: Lock): Promise<number> {
-  const { runner, signals, startDirectory } = ctx;
+export async function execGateway(ctx: LaunchContext, plan: LaunchPlan, binary: string): Promise<number> {
+  const { locks, runner, signals, startDirectory } = ctx;
   const { config, preparation } = plan;
   const { bindAddress, configHome, endpoint, name, port } = config;
   accessSync(binary, constants.X_OK);
   keepDatabaseOwner(config);
   await Promise.all([verifyPortFree(bindAddress, port), verifyNameFree(config)]);
   signals.throwIfReceived();
+  for (const lock of locks) lock.verifyHeld();
   const watched = {
     process: thisProcess(),
     isReplaced: runner.canReplace,
@@ -49,6 +48,6 @@ export async function execGateway(ctx: LaunchContext, plan: LaunchPlan, binary: 
   } finally {
     await started;
   }
-  await lock.keepOnExec();
+  for (const lock of locks) await lock.keepOnExec();
   return runner.exec(gatewayCommand(ctx, plan, binary));
 }

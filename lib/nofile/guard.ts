@@ -11,6 +11,9 @@ import { findProgram } from '../process/which.ts';
 import { INNER_WRAPPER } from '../product.ts';
 import { type NofilePlan, type NofileRequest, nofileRequest, planNofile } from './policy.ts';
 
+/** What commands that link, or have others link, are called with. */
+const LINKING = ['build', 'buildx', 'rustc', 'zigbuild'];
+
 export class Guard {
   readonly #request: NofileRequest;
   readonly #machine: Machine;
@@ -34,8 +37,10 @@ export class Guard {
       wrapper: wrapperOf(env) !== undefined,
       ...this.#machine.limits,
     });
-    if (plan.kind === 'refuse') throw usageError(plan.message);
-    return plan;
+    if (plan.kind !== 'refuse') return plan;
+    // Too low a limit is in the way of links alone.
+    if (LINKING.some((name) => command.argv.includes(name))) throw usageError(plan.message);
+    return { kind: 'leave' };
   }
 
   /** The soft limit that a command is given; `undefined` for the one that it inherits. Says so the first time. */

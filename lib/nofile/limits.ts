@@ -29,11 +29,15 @@ export function ownLimits(platform: NodeJS.Platform = process.platform): Limits 
 
 /**
  * The soft limit of the user's shell: that of the nearest ancestor whose program is not Node. `undefined` where `/proc`
- * does not tell (macOS).
+ * does not tell (macOS). Where the hard limit is another one, this task was given limits of its own (systemd, prlimit): then
+ * that one, because Node has replaced the soft one.
  */
 export function shellSoftLimit(proc = '/proc', pid: number = process.ppid): number | undefined {
   const shell = shellOf(pid, proc);
-  return shell === undefined ? undefined : limitsOfProcess(String(shell), proc).soft;
+  if (shell === undefined) return undefined;
+  const { soft, hard } = limitsOfProcess(String(shell), proc);
+  const { hard: own } = limitsOfProcess('self', proc);
+  return own === undefined || own === hard ? soft : own;
 }
 
 /** The limits of a process, from `/proc`. */

@@ -69,6 +69,12 @@ export class Signals {
     this.#handlers.clear();
   }
 
+  /** The same before an exec, which hands on what Node ignores, but not that something was listened to. */
+  stopForExec(): void {
+    this.stop();
+    for (const signal of ['SIGPIPE', 'SIGXFSZ'] as const) process.on(signal, () => undefined);
+  }
+
   /**
    * Ends the task here if a signal has arrived.
    * @throws InterruptedError; also after `endChildren`, when nothing may be started any more

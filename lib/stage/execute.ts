@@ -15,6 +15,9 @@ import { makeOverlay, planOverlay } from '../cargo/version-overlay.ts';
 import { writeZigWrapper } from '../cargo/zig-cc.ts';
 import { findCheckout } from '../checkout.ts';
 import type { Terminal } from '../cli/terminal.ts';
+import { refuseOrNote } from '../cli/unknowns.ts';
+import { whyNoStaticLibc } from '../dev-build/static-libc-probe.ts';
+import { MissingTool } from '../errors.ts';
 import { whileLocked } from '../fs/lock.ts';
 import { verifyPlaces } from '../fs/writable-places.ts';
 import { thisHost } from '../host.ts';
@@ -88,7 +91,15 @@ export async function prepareStage(
     known?.features ?? featuresByComponent(features, components, workspace?.packages ?? []),
     workspace && version !== undefined ? planOverlay(root, workspace.targetDirectory, version) : undefined,
   );
-  return { plan, toolchain, missing: await missingTargets(runner, toolchain, root, triplesOf(plan)) };
+  const isStatic = build.libc === 'glibc-static' && components.includes(COMPONENTS.supervisor);
+  const [missing, noStatic] = await Promise.all([
+    missingTargets(runner, toolchain, root, triplesOf(plan)),
+    isStatic ? whyNoStaticLibc(runner, root, config.host, toolchain) : undefined,
+  ]);
+  if (noStatic !== undefined) {
+    refuseOrNote(ctx.unknowns, new MissingTool(`SUPERVISOR_LIBC=glibc-static: ${noStatic}; or use musl`));
+  }
+  return { plan, toolchain, missing };
 }
 
 /**
@@ -100,10 +111,11 @@ export async function executeStage(ctx: RunnerContext, prepared: PreparedStage):
   const task = `stage ${components.map(({ name }) => name).join(' ')}`;
   const path = stageLock(root);
   const remedy = 'set OPENSHELL_ROOT to a checkout on another file system';
-  return whileLocked(ctx, { path, remedy, task, other: 'another staging in this checkout' }, async () => {
+  return whileLocked(ctx, { path, remedy, task, other: 'another staging in this checkout' }, async (lock) => {
     // Everything is built and verified before anything is staged: `all` never leaves one new and one old.
     const built = await buildAll(ctx, prepared);
     built.forEach(verifyUnreplaced);
+    lock.verifyHeld();
     return ctx.terminal.section('staging', async () => built.map(putInPlace));
   });
 }

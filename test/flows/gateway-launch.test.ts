@@ -204,6 +204,18 @@ describe.each(DRIVERS)('launching with fake tools: %s', tools.options, (driver) 
     expect((await run(launch, driver, [], { FAKE_GATEWAY: 'exit 7' })).status).toBe(7);
   });
 
+  test('AH-4: a state directory that is removed during the build, with its lock, ends the launch', async () => {
+    const launch = newLaunch(driver);
+    launch.setCargo({ before: `/bin/rm -rf ${launch.root}/.cache` });
+    const result = await run(launch, driver);
+    expect(result.stderr).toMatch(/^error: \S+\/\.launch\.lock was removed while it kept other runs away/m);
+    expect(result.status).toBe(1);
+    expect(existsSync(launch.state(driver))).toBe(false);
+    expect(launch.gatewayCalls()).toEqual([]);
+    launch.setCargo({});
+    expect((await run(launch, driver)).status).toBe(0);
+  });
+
   test('settings that a gateway would stumble over do not reach it', async () => {
     const launch = newLaunch(driver);
     await run(launch, driver, [], {

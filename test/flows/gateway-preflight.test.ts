@@ -106,7 +106,9 @@ describe.each(DRIVERS)('before a launch: %s', tools.options, (driver) => {
 
   test('R17: what the mise configuration of the checkout sets counts, asked once', async () => {
     const launch = newLaunch(driver);
-    const set = { KUBECONFIG: '/co/kubeconfig', RUSTC_WRAPPER: 'sccache', SCCACHE_DIR: '/co/sccache' };
+    const kubeconfig = join(launch.root, 'kubeconfig');
+    writeFileSync(kubeconfig, '');
+    const set = { KUBECONFIG: kubeconfig, RUSTC_WRAPPER: 'sccache', SCCACHE_DIR: '/co/sccache' };
     launch.tools.add('mise', [{ args: ['env', '--json'], script: `echo '${JSON.stringify(set)}'` }]);
     launch.tools.addSilent('sccache');
     writeFileSync(join(launch.root, 'mise.toml'), '');
@@ -116,7 +118,7 @@ describe.each(DRIVERS)('before a launch: %s', tools.options, (driver) => {
       expect(env.SCCACHE_DIR).toBe('/co/sccache');
     }
     const { KUBECONFIG } = launch.served()?.env ?? {};
-    expect(KUBECONFIG).toBe(driver === 'kubernetes' ? '/co/kubeconfig' : undefined);
+    expect(KUBECONFIG).toBe(driver === 'kubernetes' ? kubeconfig : undefined);
   });
 
   test.each([130, 137, 255])('F19: cargo metadata that ends with %i is a problem beside the others', async (status) => {

@@ -154,7 +154,7 @@ describe('real gateways', tools.options, () => {
     await service.stop();
     const refused = await start('podman').ended;
     expect(refused.status).toBe(2);
-    expect(refused.stderr).toMatch(/^error: podman cannot carry a gateway .*systemctl --user start podman\.socket/m);
+    expect(refused.stderr).toMatch(/^error: podman cannot carry a gateway .*systemctl (--user )?start podman\.socket/m);
     expect(refused.stderr).not.toContain('==>');
     const selected = startLaunch('gateway', [], { cwd: root, env: env() });
     await selected.said('docker-dev is up at', BUILD_TIMEOUT_MS);

@@ -67,13 +67,15 @@ class SudoLaunch extends FakeLaunch {
     task: string,
     args: readonly string[] = [],
     extra: Readonly<Record<string, string>> = {},
+    through: readonly string[] = [],
+    owner = USER,
   ): Promise<TaskResult> {
-    spawnSync('chown', ['-hR', `${USER}:${USER}`, this.root, this.apps, this.home]);
+    spawnSync('chown', ['-hR', `${owner}:${owner}`, this.root, this.apps, this.home]);
     const env = await this.launchEnv({
       ...{ SUDO_USER: 'ldap', SUDO_UID: String(USER), SUDO_GID: String(USER) },
       ...{ XDG_CONFIG_HOME: '', HOME: '/root', FAKE_GATEWAY_LOG: '', CONTAINER_ENGINE: 'docker', ...extra },
     });
-    return runTaskFile(task, args, { cwd: this.root, env });
+    return runTaskFile(task, args, { cwd: this.root, env, through });
   }
 
   /** What root owns in the directories of the user. */
@@ -229,5 +231,59 @@ describe('under sudo', compiler.ok ? requireThing('root', process.geteuid?.() ==
       expect(statSync(launch.victim).mode & 0o777).toBe(0o755);
       rmSync(join(launch.home, path));
     }
+  });
+
+  test('AM-13: Node’s cache, where the user has planted a link, is nothing that root writes', async () => {
+    const launch = new SudoLaunch();
+    const cache = join(launch.home, 'cache');
+    const node = join(launch.tools.directory, 'node.mjs');
+    writeFileSync(
+      node,
+      'console.log(import("node:module").then((module) => console.log(module.getCompileCacheDir())))',
+    );
+    const { stdout } = spawnSync(process.execPath, [node], { env: { NODE_COMPILE_CACHE: cache }, encoding: 'utf8' });
+    const [own = ''] = /\/\S+/.exec(stdout) ?? [];
+    rmSync(own, { recursive: true });
+    symlinkSync(launch.victim, own);
+    for (const path of [cache, own]) lchownSync(path, USER, USER);
+    const extra = { NODE_COMPILE_CACHE: cache };
+    for (const [task, args] of [
+      ['stage', ['--help']],
+      ['stage', ['supervisor']],
+      ['gateway-docker', []],
+    ] as const) {
+      const result = await launch.sudo(task, args, extra);
+      expect([result.status, readdirSync(launch.victim)], result.stderr).toEqual([0, []]);
+    }
+  });
+
+  const namespace = requireTools('unshare', 'setpriv');
+  test('AM-10: cargo has all groups of the user', namespace.options, async () => {
+    const launch = new SudoLaunch();
+    const groups = join(launch.tools.directory, 'groups');
+    const file = (name: string, line: string) => {
+      const path = join(launch.tools.directory, name);
+      writeFileSync(path, `${readFileSync(`/etc/${name}`, 'utf8')}${line}\n`, { mode: 0o644 });
+      return `/bin/mount --bind ${path} /etc/${name};`;
+    };
+    const mounts = file('passwd', `pat:x:${USER}:${USER}::${launch.home}:/bin/sh`) + file('group', 'devs:x:4321:pat');
+    symlinkSync(namespace.path('setpriv'), join(launch.tools.bin, 'setpriv'));
+    writeFileSync(groups, '');
+    chmodSync(groups, 0o666);
+    launch.setCargo({ before: `/usr/bin/id -u > ${groups}; /usr/bin/id -G >> ${groups}` });
+    const through = [namespace.path('unshare'), '--mount', '/bin/sh', '-c', `${mounts}exec "$@"`, 'sh'];
+    const result = await launch.sudo('stage', ['supervisor'], {}, through);
+    expect(result.status, result.stderr).toBe(0);
+    expect(readFileSync(groups, 'utf8')).toBe(`${USER}\n${USER} 4321\n`);
+    expect(launch.ownedByRoot()).toBe('');
+  });
+
+  test('AM-11: a checkout of root’s is built as root', async () => {
+    const launch = new SudoLaunch();
+    const user = join(launch.tools.directory, 'uid');
+    launch.setCargo({ before: `/usr/bin/id -u > ${user}` });
+    const result = await launch.sudo('stage', ['supervisor'], {}, [], 0);
+    expect(result.status, result.stderr).toBe(0);
+    expect(readFileSync(user, 'utf8')).toBe('0\n');
   });
 });

@@ -122,7 +122,7 @@ describe('the limit', () => {
     tools.add('cargo', [{ args: [], script: `[ -n "$RUSTC_WRAPPER" ] || exit 0; ${FAILURE}` }]);
     const invoker = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0, user: 'dev', home: '/home/of dev' };
     const ctx = inProcess(tools, { RUSTC_WRAPPER: 'sccache' }, tools.directory, { invoker });
-    await ctx.runner.cargo(cmd({ cwd: tools.directory })`cargo build`);
+    await ctx.runner.cargo(cmd({ cwd: '/' })`cargo build`);
     expect(tools.calls().map(({ tool, args, env: { HOME } }) => [tool, args[0], HOME])).toEqual([
       ['cargo', 'build', '/home/of dev'],
       ['sccache', '--stop-server', '/home/of dev'],
@@ -610,6 +610,14 @@ describe('exec', () => {
       env: process.env as Record<string, string>,
     });
     expect(result.stdout).toMatch(process.platform === 'linux' ? / 777 / : / 8192 /);
+  });
+
+  test.runIf(process.platform === 'linux')('AL-6: the program ignores no signal that Node ignores', async () => {
+    const mask = 'set -- $(grep SigIgn /proc/$$/status); echo $((0x$2 & 0x1001000))';
+    const args = ['bash', '-c', `${mask}; { yes; echo "$?" >&2; } | head -1`];
+    const result = await orderRunner({ verb: 'exec', args });
+    expect(result.stdout).toBe('0\ny\n');
+    expect(result.stderr).toBe('141\n');
   });
 
   test('a program that is not there is found before Node is replaced', async () => {

@@ -13,4 +13,5 @@ export const NOTHING_SET: CargoSettings = {
   targets: [],
   profileVariables: [],
   hasRustflags: false,
+  linkers: {},
 };

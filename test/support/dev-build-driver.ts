@@ -52,7 +52,7 @@ async function build(): Promise<void> {
   const config: DevBuildConfig = { ...wishes, root, host: thisHost(), build: options };
   const toolchain = await findToolchain(ctx, root, false);
   const isJoint = supervisor === 'with-gateway';
-  const reason = isJoint ? await whyNoStaticLibc(ctx.runner, root, config.host) : undefined;
+  const reason = isJoint ? await whyNoStaticLibc(ctx.runner, root, config.host, toolchain) : undefined;
   if (reason !== undefined) return terminal.result(JSON.stringify({ reason }));
   const features =
     options.features.length === 0

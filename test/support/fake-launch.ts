@@ -50,13 +50,14 @@ export class FakeLaunch extends FakeCheckout {
     copyFileSync(fakeGateway(), join(this.apps, 'openshell-gateway'));
     copyFileSync('/bin/true', join(this.apps, 'openshell-driver-vm'));
     mkdirSync(join(this.root, 'deploy/docker'), { recursive: true });
+    mkdirSync(join(this.tools.directory, 'home/.kube'));
+    writeFileSync(join(this.tools.directory, 'home/.kube/config'), 'apiVersion: v1\n');
     copyFileSync(SOURCE, join(this.root, 'deploy/docker/Dockerfile.supervisor'));
     for (const [program, engine] of Object.entries(engines)) {
       const cases = program === 'podman' ? [...(engine.cases ?? []), ...podmanImages(images)] : (engine.cases ?? []);
       const api = serveApi(this.socket(program), program as 'docker');
       addEngine(this.tools, program as 'docker', { api, ...engine, cases });
     }
-    this.tools.add('cc', [{ args: ['-print-file-name=libc.a'], script: 'echo /usr/lib/libc.a' }]);
   }
 
   /** Where an engine's API is. */
@@ -205,12 +206,15 @@ id=\${id%% *}
 printf 'sha256:%s' "$id" > "$idfile"
 printf '[{"Id":"%s","Labels":{%s}}]' "$id" "$labels" > ${file}`,
     },
-    {
-      args: ['image', 'inspect', '--', 'openshell/supervisor:dev'],
-      script: `/bin/cat ${file} 2>/dev/null || exit 125`,
-    },
     { args: ['image', 'inspect', '--', 'given:1'], script: `echo '[{"Id":"1"}]'` },
-    { args: ['image', 'inspect', '--'], script: 'echo "no such image" >&2; exit 125' },
+    {
+      args: ['image', 'inspect', '--'],
+      script: `
+case $4 in
+  openshell/supervisor:dev*) /bin/cat ${file} 2>/dev/null || exit 125 ;;
+  *) echo "no such image" >&2; exit 125 ;;
+esac`,
+    },
   ];
 }
 

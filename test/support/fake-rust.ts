@@ -68,6 +68,7 @@ export class FakeCheckout {
     this.tools = new FakeTools(join(directory, 'fakes'));
     this.setCargo(cargo);
     this.tools.addSilent('cargo-zigbuild', 'zig');
+    this.tools.add('cc', [{ args: ['-print-file-name=libc.a'], script: 'echo /usr/lib/libc.a' }]);
     const sysroot = addRustc(this.tools, TARGETS);
     this.tools.add('rustup', [{ args: ['which', 'rustc'], script: `echo ${bashQuote(join(sysroot, 'bin/rustc'))}` }]);
   }

@@ -40,7 +40,9 @@ const ALLOWED_MODULES = [
 ];
 
 /** Of these modules only the names given. */
-const ALLOWED_NAMES: Readonly<Record<string, readonly string[]>> = { 'node:module': ['enableCompileCache'] };
+const ALLOWED_NAMES: Readonly<Record<string, readonly string[]>> = {
+  'node:module': ['enableCompileCache', 'getCompileCacheDir'],
+};
 
 /** Names that lead to a program by whatever object they are reached. */
 const BANNED_NAMES = [

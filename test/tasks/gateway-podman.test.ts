@@ -75,6 +75,15 @@ describe('gateway:podman', tools.options, () => {
     expect(Object.keys(cargo?.env ?? {})).not.toContain('IMAGE_TAG');
   });
 
+  test('AM-3: a gateway with another name has an image of its own', async () => {
+    const launch = newLaunch('podman');
+    const result = await run(launch, 'podman', [], { OPENSHELL_GATEWAY_NAME: 'two' });
+    expect(result.status, result.stderr).toBe(0);
+    expect(launch.toml('podman').openshell.drivers.podman.supervisor_image).toBe('openshell/supervisor:dev-two');
+    const [build = ''] = launch.tools.lines().filter((line) => line.startsWith('podman build'));
+    expect(build).toContain(' -t openshell/supervisor:dev-two ');
+  });
+
   test('the image is built again only where something in it is new', async () => {
     const launch = newLaunch('podman');
     const builds = () => launch.tools.lines().filter((line) => line.startsWith('podman build')).length;

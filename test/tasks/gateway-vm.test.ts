@@ -25,7 +25,8 @@ import { BUNDLE_FILE, runtimeFiles } from '../../lib/vm/runtime-files.ts';
 import { buildElf } from '../support/elf-builder.ts';
 import { FakeLaunch } from '../support/fake-launch.ts';
 import { FakeRuntime, PATHS } from '../support/fake-runtime.ts';
-import { expectRefused, newLaunch, run } from '../support/launchers.ts';
+import { freePort } from '../support/free-port.ts';
+import { expectRefused, newLaunch, run, startLauncher } from '../support/launchers.ts';
 import { requireTools } from '../support/real-tools.ts';
 
 const tools = requireTools('cc');
@@ -103,6 +104,24 @@ writeFileSync(record, JSON.stringify(forged));
       ),
     ]);
     expect(result.stderr).not.toContain('starting the VM gateway');
+  });
+
+  test('AM-18: of two launches at once one sets the runtime up, and the other waits for it', async () => {
+    const { fake, launch, launchIt } = await withoutRuntime();
+    const second = {
+      ...{ OPENSHELL_GATEWAY_NAME: 'b', OPENSHELL_GATEWAY_STATE_DIR: join(launch.root, 'b') },
+      OPENSHELL_SERVER_PORT: String(await freePort()),
+      OPENSHELL_VM_DRIVER_STATE_DIR: join(launch.tools.directory, 'b'),
+    };
+    const first = { OPENSHELL_VM_DRIVER_STATE_DIR: join(launch.tools.directory, 'a') };
+    const results = await Promise.all([launchIt(first), launchIt(second)]);
+    expect(results.flatMap(({ status, stderr }) => [status, stderr])).toEqual([
+      7,
+      expect.any(String),
+      7,
+      expect.any(String),
+    ]);
+    expect(fake.server.requests).toHaveLength(1);
   });
 
   test('a runtime that is to be built is not downloaded, and no launch waits for the build', async () => {
@@ -193,6 +212,26 @@ writeFileSync(record, JSON.stringify(forged));
     mkdirSync(join(other.tools.directory, 's'));
     symlinkSync(directory, join(other.tools.directory, 's/openshell-vm-driver-dev-vm-dev'));
     expectRefused(await run(other, 'vm'), other, /which is a link/);
+  });
+
+  test('AH-3: a second gateway does not share the state of a driver that runs, under whichever name and state', async () => {
+    const launch = newLaunch('vm');
+    const state = join(launch.tools.directory, 'shared');
+    const extra = { OPENSHELL_VM_DRIVER_STATE_DIR: state };
+    const running = await startLauncher(launch, 'vm', [], extra);
+    await running.said(' is up at ');
+    const builds = launch.builds().length;
+    const second = { ...extra, OPENSHELL_GATEWAY_NAME: 'b', OPENSHELL_GATEWAY_STATE_DIR: join(launch.root, 'b') };
+    const port = { OPENSHELL_SERVER_PORT: String(await freePort()) };
+    const refused = await run(launch, 'vm', [], { ...second, ...port });
+    expect([refused.status, launch.builds().length]).toEqual([2, builds]);
+    expect(refused.stderr).toBe(
+      `error: ${state} is in use by pid ${running.pid} (gateway vm-dev with vm, since ` +
+        `${/since ([\d:]+)/.exec(refused.stderr)?.[1]}); stop it, or set OPENSHELL_VM_DRIVER_STATE_DIR to another directory\n`,
+    );
+    running.kill('SIGINT');
+    await running.ended;
+    expect((await run(launch, 'vm', [], { ...second, FAKE_GATEWAY: 'exit 7' })).status).toBe(7);
   });
 
   describe('L13: a driver that the user names', () => {

@@ -153,6 +153,28 @@ describe('a second run', () => {
     expect(result.stderr).toContain('staged: deploy/docker/');
   });
 
+  test.runIf(process.platform === 'linux')(
+    'AM-6: glibc-static without libc.a is refused before anything is compiled',
+    async () => {
+      const checkout = new FakeCheckout();
+      checkout.tools.add('cc', [{ args: ['-print-file-name=libc.a'], script: 'echo libc.a' }]);
+      const result = await checkout.stage(['all'], { SUPERVISOR_LIBC: 'glibc-static' });
+      expect([result.status, result.stderr]).toEqual([
+        2,
+        "error: SUPERVISOR_LIBC=glibc-static: there is no libc.a (cc prints 'libc.a'); for static links install it: " +
+          'libc6-dev (Debian, Ubuntu), glibc-static (Fedora, RHEL); or use musl\n',
+      ]);
+      expect(checkout.tools.lines().filter((line) => /^cargo (zig)?build/.test(line))).toEqual([]);
+    },
+  );
+
+  test('AH-4: a staging whose lock is removed while it compiles stages nothing', async () => {
+    const checkout = new FakeCheckout({ before: '/bin/rm -rf "$OPENSHELL_ROOT/deploy/docker/.build"' });
+    const result = await checkout.stage(['supervisor']);
+    expect(result.stderr).toMatch(/^error: \S+\/\.stage\.lock was removed while it kept other runs away/m);
+    expect([result.status, existsSync(checkout.staged('amd64', 'openshell-sandbox'))]).toEqual([1, false]);
+  });
+
   test('two at once: the second waits, and says for whom', async () => {
     // The first build ends when the second staging has said that it waits.
     const checkout = new FakeCheckout({ before: 'until [[ -e $FAKE_APPS/go ]]; do /bin/sleep 0.02; done' });

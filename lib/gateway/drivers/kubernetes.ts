@@ -4,6 +4,7 @@
 
 import { miseSettings } from '../../cargo/mise.ts';
 import { readVariable } from '../../cli/env.ts';
+import { verifyKubeconfig } from '../own-settings.ts';
 import { PULL_POLICIES, readPullPolicy } from '../value-checks.ts';
 import type { DriverRecord } from './types.ts';
 
@@ -15,12 +16,14 @@ export const KUBERNETES_DRIVER: DriverRecord = {
   hasSupervisor: false,
   binaries: [],
   open(ctx, config) {
-    const { env, problems, root } = ctx;
+    const { env, problems, root, startDirectory } = ctx;
     // It does not follow the gateway's name: it has to exist in the cluster.
     const namespace = readVariable(env, 'OPENSHELL_SANDBOX_NAMESPACE') ?? 'kubernetes-dev';
     const own = problems.values({ policy: () => readPullPolicy(env, PULL_POLICIES) });
     return async () => {
       const { KUBECONFIG } = await miseSettings(ctx, root, ['KUBECONFIG']);
+      const found = KUBECONFIG === undefined ? env : { ...env, KUBECONFIG };
+      problems.attempt(() => verifyKubeconfig(found, startDirectory));
       const ofMise = KUBECONFIG === undefined ? [] : [['kubeconfig', `${KUBECONFIG} (mise)`] as const];
       return {
         defaultImage: config.sandboxImage,

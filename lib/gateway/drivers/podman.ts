@@ -7,8 +7,9 @@ import { SOCKET_VARIABLE } from '../../engine/podman.ts';
 import type { LaunchEngine } from '../../engine/types.ts';
 import { COMPONENTS } from '../../product.ts';
 import type { DriverTable } from '../gateway-toml.ts';
+import { verifyProxy } from '../own-settings.ts';
 import { prepareSupervisor } from '../supervisor/choose-supervisor.ts';
-import { imageStep, SUPERVISOR_IMAGE, verifyImageExists } from '../supervisor/image.ts';
+import { imageStep, verifyImageExists } from '../supervisor/image.ts';
 import { PODMAN_PULL_POLICIES, readPullPolicy } from '../value-checks.ts';
 import { driverEngine } from './driver-engine.ts';
 import type { DriverRecord } from './types.ts';
@@ -44,6 +45,7 @@ export const PODMAN_DRIVER: DriverRecord = {
       profile: () => readVariable(env, 'OPENSHELL_SUPERVISOR_PROFILE'),
       policy: () => readPullPolicy(env, PODMAN_PULL_POLICIES),
     });
+    problems.attempt(() => verifyProxy(env));
     const given = readVariable(env, IMAGE_VARIABLE);
     const hasNamespace = readVariable(env, 'OPENSHELL_SANDBOX_NAMESPACE') !== undefined;
     const proxy = proxyKeys(env);
@@ -75,7 +77,7 @@ export const PODMAN_DRIVER: DriverRecord = {
       const supervisor = await prepareSupervisor(ctx, config, 'podman', own, tools);
       if (supervisor === undefined) return undefined;
       return {
-        ...use(supervisor.engine, SUPERVISOR_IMAGE, `, ${supervisor.description}`),
+        ...use(supervisor.engine, supervisor.image, `, ${supervisor.description}`),
         before: supervisor.steps,
         wishes: { supervisor: supervisor.build },
         after: [imageStep(ctx, config, supervisor)],

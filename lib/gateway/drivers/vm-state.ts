@@ -2,7 +2,7 @@
 
 /** Where the VM driver keeps sandbox disks and its socket: a path that is the same after a restart. */
 
-import { lchownSync, lstatSync, readdirSync } from 'node:fs';
+import { type Dirent, lchownSync, lstatSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Environment, readPath, textOf } from '../../cli/env.ts';
 import { shown, usageError } from '../../errors.ts';
@@ -20,6 +20,9 @@ const SOCKET = ['run', 'compute-driver.sock'] as const;
 
 /** What the driver itself creates in its state. */
 const DRIVER_DIRECTORIES: readonly string[] = [SOCKET[0], 'images', 'overlay-templates', 'sandboxes'];
+
+/** The lock of the state: another gateway's driver would take the socket away, and share the disks. */
+export const STATE_LOCK = { source: STATE_VARIABLE, lock: '.driver.lock' } as const;
 
 /**
  * The directory, absolute: the variable's, else one below `OPENSHELL_VM_DRIVER_STATE_ROOT` that carries the user's and
@@ -50,7 +53,9 @@ export function verifyDriverState(directory: string, platform: NodeJS.Platform, 
 function verifyAdoptable(directory: string, { uid, user }: Invoker): void {
   if (lstatSync(directory, { throwIfNoEntry: false })?.uid !== uid) return;
   const entries = readdirSync(directory, { withFileTypes: true });
-  const other = entries.find((entry) => !entry.isDirectory() || !DRIVER_DIRECTORIES.includes(entry.name));
+  const isOwn = (entry: Dirent) =>
+    entry.isDirectory() ? DRIVER_DIRECTORIES.includes(entry.name) : entry.isFile() && entry.name === STATE_LOCK.lock;
+  const other = entries.find((entry) => !isOwn(entry));
   if (other === undefined) return;
   throw usageError(
     `${STATE_VARIABLE} is ${shown(directory)}, which holds ${shown(other.name)} of ${shown(user)} and would become ` +

@@ -6,9 +6,11 @@ import { type Environment, parseCount, readVariable, textOf } from '../../cli/en
 import { COMPONENTS, DRIVER } from '../../product.ts';
 import { resolveBundleConfig } from '../../vm/config.ts';
 import type { Config, LaunchContext } from '../config.ts';
+import { whyNoVm } from '../own-settings.ts';
+import { takeDirectory, verifyUnused } from '../state-lock.ts';
 import type { DriverRecord, Preparation, Step } from './types.ts';
 import { type DriverSource, findDriver } from './vm-driver-source.ts';
-import { driverState, makeDriverState, STATE_VARIABLE, verifyDataHome, verifyDriverState } from './vm-state.ts';
+import { driverState, makeDriverState, STATE_LOCK, verifyDataHome, verifyDriverState } from './vm-state.ts';
 
 const IGNORED = ['OPENSHELL_SANDBOX_NAMESPACE', 'OPENSHELL_SANDBOX_IMAGE_PULL_POLICY'] as const;
 
@@ -28,9 +30,12 @@ export const VM_DRIVER: DriverRecord = {
       gatewayEnv: () => gpuEnvironment(ctx),
     });
     return async (tools) => {
+      await problems.attemptAsync(async () => verifyUnused({ path: own.state, ...STATE_LOCK }));
       for (const name of IGNORED) {
         if (textOf(env, name) !== undefined) terminal.warn(`${name} has no effect: the vm driver does not read it`);
       }
+      const noVm = whyNoVm(host.platform);
+      if (noVm !== undefined) terminal.warn(noVm);
       const source = await findDriver(ctx, config, own.bundle, tools);
       return source && { gatewayEnv: own.gatewayEnv, ...prepared(ctx, config, own.state, source) };
     };
@@ -57,11 +62,12 @@ function gpuEnvironment({ env, flags, problems }: LaunchContext): Environment {
 }
 
 function prepared(
-  { env, invoker }: LaunchContext,
+  ctx: LaunchContext,
   config: Config,
   state: string,
   { before = [], directory, description, ...source }: DriverSource,
 ): Omit<Preparation, 'gatewayEnv'> {
+  const { env, invoker } = ctx;
   const image =
     textOf(env, 'OPENSHELL_SANDBOX_IMAGE') ?? readVariable(env, 'COMMUNITY_SANDBOX_IMAGE') ?? config.sandboxImage;
   const host = readVariable(env, 'OPENSHELL_VM_HOST_GATEWAY');
@@ -71,8 +77,11 @@ function prepared(
     name: 'driver-state',
     title: "the driver's state directory",
     lines: [`# creates ${state} (0700)`, `# driver: ${description}`],
-    writes: [{ kind: 'directory', path: state, remedy: `set ${STATE_VARIABLE} to another directory` }],
-    run: async () => makeDriverState(state, invoker),
+    writes: [{ kind: 'directory', path: state, remedy: `set ${STATE_LOCK.source} to another directory` }],
+    run: () => {
+      makeDriverState(state, invoker);
+      return takeDirectory(ctx, { path: state, ...STATE_LOCK }, `gateway ${config.name} with vm`);
+    },
   };
   return {
     ...source,

@@ -26,10 +26,15 @@ import type { Step } from '../drivers/types.ts';
 
 type Profile = 'dev' | 'release';
 
+/** The longest tag of an image. */
+const TAG_MAX = 128;
+
 /** A supervisor that is decided on. */
 export interface Supervisor {
   readonly engine: LaunchEngine;
   readonly arch: Arch;
+  /** The image for podman. Under another name than the usual one a gateway has a tag that no other one takes away. */
+  readonly image: string;
   readonly profile: Profile;
   /** What it is and why, for users. */
   readonly description: string;
@@ -80,7 +85,7 @@ export async function prepareSupervisor(
   const { host, problems, root, runner, terminal } = ctx;
   const probeStatic = async () => {
     const isProbed = tools !== undefined && host.platform === 'linux' && own.profile !== 'release';
-    return isProbed ? whyNoStaticLibc(runner, root, host) : undefined;
+    return isProbed ? whyNoStaticLibc(runner, root, host, tools.toolchain) : undefined;
   };
   const [found, noStatic] = await Promise.all([
     problems.attemptAsync(async () => {
@@ -93,7 +98,9 @@ export async function prepareSupervisor(
   const { engine, arch } = found;
   const { way, reason, advice } = chooseSupervisor(own.profile, host, arch, noStatic);
   if (advice !== undefined) terminal.warn(advice);
-  const described = (profile: Profile) => ({ profile, description: `${profile} profile, static (${reason})` });
+  const tag = `dev${config.name === `${name}-dev` ? '' : `-${config.name}`}`.slice(0, TAG_MAX);
+  const image = `openshell/supervisor:${tag}`;
+  const described = (profile: Profile) => ({ image, profile, description: `${profile} profile, static (${reason})` });
   if (way === 'staged') return { engine, arch, ...described('release'), ...(await staged(ctx, config, arch, tools)) };
   const build = way === 'cross' ? await crossSupervisor(ctx, arch, tools) : way;
   return { engine, arch, ...described('dev'), build, ...BUILT };

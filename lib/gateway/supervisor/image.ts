@@ -24,8 +24,6 @@ import type { Config, LaunchContext } from '../config.ts';
 import type { BuiltStep } from '../drivers/types.ts';
 import type { Supervisor } from './choose-supervisor.ts';
 
-export const SUPERVISOR_IMAGE = 'openshell/supervisor:dev';
-
 const DOCKERFILE = 'deploy/docker/Dockerfile.supervisor';
 const LABEL_PREFIX = 'com.nvidia.openshell.supervisor';
 /** The file, below the context, that the engine writes the image's id to. */
@@ -68,7 +66,7 @@ export function imageStep(ctx: LaunchContext, config: Config, supervisor: Superv
   });
   return {
     name: 'image',
-    title: `image ${SUPERVISOR_IMAGE}`,
+    title: `image ${supervisor.image}`,
     lines: [
       `# puts the supervisor into ${join(context, copiedPath(supervisor))}`,
       ctx.runner.describe(buildCommand(ctx, supervisor, context, labelsOf('…', '…'))),
@@ -77,9 +75,9 @@ export function imageStep(ctx: LaunchContext, config: Config, supervisor: Superv
       remove();
       const dockerfile = hash('sha256', contentOf(join(ctx.root, DOCKERFILE)));
       const labels = labelsOf(await supervisor.digest(build), dockerfile);
-      const existing = imageIn(await inspectImage(ctx, supervisor.engine, SUPERVISOR_IMAGE));
+      const existing = imageIn(await inspectImage(ctx, supervisor.engine, supervisor.image));
       if (Object.entries(labels).every(([name, value]) => existing?.labels[name] === value)) {
-        ctx.terminal.say(`${SUPERVISOR_IMAGE} holds this supervisor already (${existing?.id.slice(0, 12)})`);
+        ctx.terminal.say(`${supervisor.image} holds this supervisor already (${existing?.id.slice(0, 12)})`);
         return;
       }
       try {
@@ -106,14 +104,14 @@ async function buildImage(
   await supervisor.install(build, join(context, copiedPath(supervisor)));
   await ctx.runner.run(buildCommand(ctx, supervisor, context, labels));
   const id = bareId(readFileSync(join(context, ID_FILE), 'utf8').trim());
-  const result = await inspectImage(ctx, supervisor.engine, SUPERVISOR_IMAGE);
+  const result = await inspectImage(ctx, supervisor.engine, supervisor.image);
   if (!result.ok) {
-    throw failure(`${SUPERVISOR_IMAGE} was built, but cannot be looked at: ${oneLine(result.reason)}; start again`);
+    throw failure(`${supervisor.image} was built, but cannot be looked at: ${oneLine(result.reason)}; start again`);
   }
   const named = imageIn(result);
   if (named?.id === id) return;
   throw failure(
-    `${SUPERVISOR_IMAGE} means ${named?.id ?? 'nothing'}, but ${id} was built; another build has taken the name, start again`,
+    `${supervisor.image} means ${named?.id ?? 'nothing'}, but ${id} was built; another build has taken the name, start again`,
   );
 }
 
@@ -140,7 +138,7 @@ function buildCommand({ root }: LaunchContext, supervisor: Supervisor, context: 
     context,
     dockerfile: join(root, DOCKERFILE),
     target: COMPONENTS.supervisor.name,
-    tags: [SUPERVISOR_IMAGE],
+    tags: [supervisor.image],
     platforms: [`linux/${arch}`],
     builder: undefined,
     caches: [],

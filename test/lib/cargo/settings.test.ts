@@ -195,3 +195,21 @@ describe('R9: whether flags for rustc are set', () => {
     );
   });
 });
+
+test('AM-5: the linkers: a flag over a variable, that over the nearest file, each for its target', async () => {
+  const { read, root } = place({
+    'home/.cargo/config.toml': '[target.x86_64-unknown-linux-gnu]\nlinker = "far"\n[target.i686-a-b]\nlinker = "i"',
+    'home/code/checkout/.cargo/config.toml':
+      '[target.x86_64-unknown-linux-gnu]\nlinker = "bin/near"\n[target.aarch64-a-b]\nrustflags = ["-C", "linker=flag"]',
+  });
+  const [X86, OTHERS] = ['X86_64_UNKNOWN_LINUX_GNU', { I686_A_B: 'i', AARCH64_A_B: 'flag' }];
+  expect((await read()).linkers).toEqual({ ...OTHERS, [X86]: join(root, 'bin/near') });
+  const variable = { [`CARGO_TARGET_${X86}_LINKER`]: 'own' };
+  expect((await read(variable)).linkers).toEqual({ ...OTHERS, [X86]: 'own' });
+  for (const flags of [
+    { RUSTFLAGS: '-Cdebuginfo=1 -Clinker=all' },
+    { CARGO_ENCODED_RUSTFLAGS: '-C\x1flinker=all\x1f-g' },
+  ]) {
+    expect((await read({ ...variable, ...flags })).linkers).toMatchObject({ FLAGS: 'all' });
+  }
+});

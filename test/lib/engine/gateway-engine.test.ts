@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { detectEngine, findEngine } from '../../../lib/engine/detect.ts';
 import { forLaunch } from '../../../lib/engine/gateway-engine.ts';
+import { PODMAN } from '../../../lib/engine/podman.ts';
 import type { EngineName } from '../../../lib/engine/types.ts';
 import { serveApi } from '../../support/fake-api.ts';
 import { addEngine, contextOf, DOCKER_INFO, type FakeEngine, PODMAN_INFO } from '../../support/fake-engine.ts';
@@ -206,6 +207,26 @@ describe('T1: a hang, a missing permission and a stopped engine get different wo
     expect(await refusalFrom(() => findEngine(ctx, tools.directory, choice, forLaunch(ctx, 'linux', UID)))).toMatch(
       remedy,
     );
+  });
+
+  test('AL-2: one that does not say in time what it keeps may be another podman', { timeout: 15_000 }, async () => {
+    const info = { host: { arch: 'amd64', hostname: 'here' }, store: { graphRoot: '/own' }, version: {} };
+    const { find, sockets } = looking(({ podman }) => ({ podman: { api: podman, info } }));
+    const server = createServer((socket) => {
+      socket.once('data', (text) => {
+        if (String(text).includes('/_ping')) socket.end('HTTP/1.0 200 OK\r\nLibpod-Api-Version: 5.0.0\r\n\r\nOK');
+      });
+    });
+    server.listen(sockets.podman);
+    onTestFinished(() => void server.close());
+    expect(await refusalFrom(() => find('podman'))).toMatch(/podman\.sock' does not say in time which images it has/);
+  });
+
+  test('AL-8: for root it is the service of the system', () => {
+    const facts = { env: {}, platform: 'linux', uid: 0, startDirectory: '/', printed: undefined } as const;
+    expect(PODMAN.api.places(facts)).toMatchObject({ sockets: expect.arrayContaining(['/run/podman/podman.sock']) });
+    expect(PODMAN.api.start('linux', 0)).toMatch(/^run: systemctl start podman\.socket /);
+    expect(PODMAN.api.start('linux', UID)).toMatch(/^run: systemctl --user start podman\.socket /);
   });
 
   test('on the socket: one that takes connections and does not respond', { timeout: 15_000 }, async () => {

@@ -25,6 +25,16 @@ describe('the directory for temporary files', () => {
     expect(temporaryRoot()).toBe(place);
   });
 
+  test.runIf(process.getuid?.() === 0)(
+    'AM-12: of root, it is no directory that another user can lead elsewhere',
+    () => {
+      const place = temporaryDirectory();
+      chownSync(place, 65534, 65534);
+      process.env.TMPDIR = place;
+      expect(temporaryRoot()).toBe('/tmp');
+    },
+  );
+
   test.each(['/dev/null', '/nowhere/at/all'])('TMPDIR=%s is refused', (directory) => {
     process.env.TMPDIR = directory;
     expect(refusalOf(() => temporaryRoot())).toMatch(

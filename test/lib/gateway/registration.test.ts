@@ -120,6 +120,21 @@ describe('R16: a name that is registered for another gateway', () => {
   });
 });
 
+test('AM-19: neither is a local one with a login, whether it responds or not', async () => {
+  const configHome = temporaryDirectory();
+  const path = metadataPath(configHome, 'docker-dev');
+  mkdirSync(dirname(path), { recursive: true });
+  const own = { configHome, name: 'docker-dev', nameSource: 'OPENSHELL_GATEWAY_NAME', endpoint: 'http://127.0.0.1:1' };
+  const register = (auth_mode: string) =>
+    writeFileSync(path, JSON.stringify({ gateway_endpoint: 'https://127.0.0.1:1', is_remote: false, auth_mode }));
+  register('oidc');
+  expect(await refusalFrom(() => verifyNameFree(own))).toBe(
+    `2: docker-dev is registered for a gateway with the login 'oidc' (${path}); set OPENSHELL_GATEWAY_NAME to another name`,
+  );
+  register('plaintext');
+  await verifyNameFree(own);
+});
+
 test('R16: the entry of a remote gateway is not taken over, whether that responds or not', async () => {
   const home = temporaryDirectory();
   const path = metadataPath(home, 'prod');

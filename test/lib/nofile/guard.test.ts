@@ -54,6 +54,12 @@ describe('the decision for a command', () => {
     );
   });
 
+  test('AL-11: what links nothing is not refused there', () => {
+    const low = new Guard({ OPENSHELL_BUILD_NOFILE_GUARD: 'on' }, { ...MAC, limits: { soft: 512, hard: 512 } });
+    expect(low.plan(cmd({ cwd: '/' })`openshell sandbox get dev`, {})).toEqual({ kind: 'leave' });
+    expect(refusalOf(() => low.plan(BUILD, {}))).toMatch(/^2: the hard limit/);
+  });
+
   test('what is raised is said once in a task, what is left alone never', () => {
     const shown = screen();
     const terminal = new Terminal(shown.out, shown.err, {});

@@ -59,7 +59,7 @@ describe.each(['docker', 'podman'] as const)('the image of a launch, with %s', (
     const problems = new Problems();
     const flags = { 'dry-run': false, activate: false, 'no-activate': false };
     const host = { platform: 'linux', arch: 'amd64' } as const;
-    const launch = { ...ctx, root, host, invoker: undefined, flags, problems, engine: undefined };
+    const launch = { ...ctx, root, host, invoker: undefined, flags, problems, engine: undefined, locks: [] };
     const config = resolveConfig(DRIVERS[name], launch);
     problems.throwIfAny(ctx.terminal);
     const toolchain = await findToolchain(ctx, root, false);
