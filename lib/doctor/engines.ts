@@ -26,7 +26,7 @@ export function engineChecks(doctor: Doctor): Check[] {
   const builder = async () => {
     const engine = await images.catch(() => undefined);
     if (engine === undefined) return { note: 'not looked at: no engine responds' };
-    const driver = await probeBuilder(ctx, engine, root, resolveBuilder(ctx.env, { builder: undefined }));
+    const { driver } = await probeBuilder(ctx, engine, root, resolveBuilder(ctx.env, { builder: undefined }));
     return driver === undefined ? `${engine.record.name} needs none` : `of the driver ${driver}`;
   };
   const each = (['docker', 'podman'] as const).map(

@@ -17,6 +17,7 @@ import { bashQuote } from './fake-tools.ts';
 import { freePort } from './free-port.ts';
 import { type InProcess, inProcess } from './in-process.ts';
 import { runTaskFile, SUITE_ROOT, type TaskOptions, type TaskResult } from './run-task.ts';
+import { runtimePart } from './runtime-parts.ts';
 
 const X86_64 = 62;
 
@@ -125,7 +126,8 @@ export class FakeDeb extends FakeCheckout {
     const directory = join(this.root, 'target/vm-runtime-compressed');
     mkdirSync(directory, { recursive: true });
     for (const name of [...runtimeFiles('linux-x86_64'), BUNDLE_FILE].filter((one) => !without.includes(one))) {
-      writeFileSync(join(directory, name), zstdCompressSync(Buffer.from(name)));
+      const part = runtimePart('linux-x86_64', name.replace(/\.zst$/, ''), name);
+      writeFileSync(join(directory, name), zstdCompressSync(part));
     }
     return directory;
   }

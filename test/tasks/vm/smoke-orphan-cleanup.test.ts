@@ -18,13 +18,14 @@ import { zstdCompressSync } from 'node:zlib';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { type Host, thisHost } from '../../../lib/host.ts';
 import { smokeOrphanCleanup } from '../../../lib/vm/orphans/execute.ts';
-import { BUNDLE_FILE, runtimeFiles, vmPlatformOf } from '../../../lib/vm/runtime-files.ts';
+import { BUNDLE_FILE, runtimeFiles, runtimeNames, vmPlatformOf } from '../../../lib/vm/runtime-files.ts';
 import { FakeOrphans } from '../../support/fake-orphans.ts';
 import { bashQuote } from '../../support/fake-tools.ts';
 import { inProcess } from '../../support/in-process.ts';
 import { processesWith } from '../../support/processes.ts';
 import { requireTools } from '../../support/real-tools.ts';
 import { whenSaid } from '../../support/run-task.ts';
+import { runtimePart } from '../../support/runtime-parts.ts';
 import { refusalFrom } from '../../support/task-errors.ts';
 
 const ps = requireTools('ps');
@@ -113,8 +114,8 @@ describe("the smoke test of the VM gateway's clean-up", { timeout: 60_000 }, () 
   test('with the facts of macOS: ps tells which processes run', ps.options, async () => {
     const fake = new FakeOrphans();
     symlinkSync(ps.path('ps'), join(fake.tools.bin, 'ps'));
-    for (const name of ['libkrun.dylib.zst', 'libkrunfw.5.dylib.zst'])
-      writeFileSync(join(fake.runtime, name), zstdCompressSync(Buffer.from(name)));
+    for (const name of runtimeNames('darwin-aarch64'))
+      writeFileSync(join(fake.runtime, `${name}.zst`), zstdCompressSync(runtimePart('darwin-aarch64', name, name)));
     fake.tools.addSilent('codesign');
     const mac: Host = { platform: 'darwin', arch: 'arm64' };
     const { stdout, stderr } = await smoke(fake, {}, mac);
