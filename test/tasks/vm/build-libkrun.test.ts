@@ -494,8 +494,7 @@ net = []
 
   function realCheckout(lock: string): FakeLibkrun {
     const checkout = new FakeLibkrun();
-    rmSync(join(checkout.tools.bin, 'cargo'));
-    rmSync(join(checkout.tools.bin, 'rustc'));
+    for (const name of ['cargo', 'rustc', 'cc']) rmSync(join(checkout.tools.bin, name));
     checkout.commit('libkrun', crate(lock));
     checkout.git('libkrun', 'tag', '--force', 'v1.17.4');
     return checkout;
