@@ -6,6 +6,7 @@ import { existsSync, globSync, realpathSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RunnerContext } from '../build-env.ts';
 import { isCheckout } from '../checkout.ts';
+import { findOrMark, mark } from '../cli/unknowns.ts';
 import { oneLine, usageError } from '../errors.ts';
 import { writeWhole } from '../fs/atomic-write.ts';
 import { asOwner } from '../fs/ownership.ts';
@@ -13,7 +14,7 @@ import { parseJson } from '../fs/parse-json.ts';
 import { contentOf, textIn } from '../fs/paths.ts';
 import { files, type Place, verifyPlaces } from '../fs/writable-places.ts';
 import { cmd, shellQuote } from '../process/command.ts';
-import { requireProgram } from '../process/which.ts';
+import { findProgram, requireProgram } from '../process/which.ts';
 import { type AdoptConfig, type AdoptFlags, resolveAdoptConfig } from './config.ts';
 import { adoptedBy, withoutTasks, withTasks } from './local-file.ts';
 import { declaredTasks, tasksFileText } from './tasks-file.ts';
@@ -43,9 +44,13 @@ export async function adopt(ctx: RunnerContext, named: string | undefined, flags
   const tasks = { path: tasksFile, before: textAt(tasksFile), after: tasksFileText(declared, suite) };
   const changes = flags.undo ? locals : [tasks, ...locals];
   const hint = `install it (https://mise.jdx.dev), or ${config.withoutMise}`;
-  const mise = flags.undo ? undefined : requireProgram('mise', { ...ctx.env, PATH: config.path }, hint);
+  const search = async () => requireProgram('mise', { ...ctx.env, PATH: config.path }, hint);
+  const mise = flags.undo ? undefined : await findOrMark(ctx.unknowns, search);
   if (flags['dry-run']) {
-    ctx.terminal.result(...changes.map(({ path, after }) => `# ${after === undefined ? 'removes' : 'writes'} ${path}`));
+    const isPartial = flags.worktrees && findProgram('git', ctx.env) === undefined;
+    const others = isPartial ? [`# the same in ${mark('other worktrees', 'git not on PATH')}`] : [];
+    const lines = changes.map(({ path, after }) => `# ${after === undefined ? 'removes' : 'writes'} ${path}`);
+    ctx.terminal.result(...lines, ...others);
     return 0;
   }
   try {
@@ -61,10 +66,13 @@ export async function adopt(ctx: RunnerContext, named: string | undefined, flags
 }
 
 /** The checkouts to work on: the one that is named, or it and its other worktrees. */
-async function worktreesOf({ runner, terminal }: RunnerContext, root: string, isForAll: boolean): Promise<string[]> {
+async function worktreesOf(ctx: RunnerContext, root: string, isForAll: boolean): Promise<string[]> {
+  const { env, runner, terminal, unknowns } = ctx;
   const command = cmd({ cwd: root, asInvoker: true })`git worktree list --porcelain`;
   const result = await runner.probe(command, PROBE_TIMEOUT_MS);
-  if (isForAll && !result.ok) throw usageError(`git cannot list the worktrees of ${root}: ${oneLine(result.reason)}`);
+  const search = async () => requireProgram('git', env, 'install it, or leave out --worktrees');
+  const isAsked = isForAll && (await findOrMark(unknowns, search)) !== undefined;
+  if (isAsked && !result.ok) throw usageError(`git cannot list the worktrees of ${root}: ${oneLine(result.reason)}`);
   // Without git there is only this one.
   const listed = result.ok ? [...result.output.matchAll(/^worktree (.*)$/gm)].map(([, path = '']) => path) : [];
   const others = listed.filter((path) => path !== root && isCheckout(path));

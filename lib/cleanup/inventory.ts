@@ -5,11 +5,12 @@
 import { basename } from 'node:path';
 import type { RunnerContext } from '../build-env.ts';
 import { Problems } from '../cli/problems.ts';
+import { mark } from '../cli/unknowns.ts';
 import { probeCommand } from '../engine/detect.ts';
 import type { Engine, EngineName } from '../engine/types.ts';
 import { oneLine, shown, usageError } from '../errors.ts';
 import { isTable, parseJson } from '../fs/parse-json.ts';
-import { COMPONENTS } from '../product.ts';
+import { COMPONENTS, PRODUCT } from '../product.ts';
 import { hasOwnLabel, isOwnImage } from './names.ts';
 
 const QUERY_TIMEOUT_MS = 120_000;
@@ -43,10 +44,11 @@ const LISTING: Readonly<Record<EngineName, { readonly output: readonly string[];
 };
 
 /**
- * Asks for everything at once.
+ * Asks for everything at once; in a dry run without an engine marks stand for what is stale.
  * @throws usageError where a query fails, after a line for each that does
  */
 export async function takeInventory(ctx: RunnerContext, engine: Engine, hasVolumes: boolean): Promise<Inventory> {
+  if (engine.unknown !== undefined) return markedInventory(engine.unknown, hasVolumes);
   const problems = new Problems();
   const list = (kind: string, ...options: readonly string[]) =>
     problems.attemptAsync(() => tablesOf(ctx, engine, kind, options));
@@ -67,6 +69,12 @@ export async function takeInventory(ctx: RunnerContext, engine: Engine, hasVolum
       return { name: String(Name), labels: keysOf(Labels), isUsed: !free.has(Name) };
     }),
   };
+}
+
+function markedInventory(why: string, hasVolumes: boolean): Inventory {
+  const image = { id: mark('stale images', why), names: [], bytes: 0, isOwn: true };
+  const volume = { name: mark('unused volumes', why), labels: PRODUCT.labelPrefixes, isUsed: false };
+  return { images: [image], used: [], volumes: hasVolumes ? [volume] : [] };
 }
 
 async function tablesOf(

@@ -8,9 +8,20 @@ import { type RunnerContext, withRunner } from '../build-env.ts';
 import { findCheckout } from '../checkout.ts';
 import { readVariable } from '../cli/env.ts';
 import { Problems } from '../cli/problems.ts';
+import { findOrMark, isUnknown, mark } from '../cli/unknowns.ts';
 import { findEngine, type Purpose, serverArch } from '../engine/detect.ts';
 import type { Engine } from '../engine/types.ts';
-import { describeError, failure, InterruptedError, naming, oneLine, shown, TaskError, usageError } from '../errors.ts';
+import {
+  describeError,
+  failure,
+  InterruptedError,
+  MissingTool,
+  naming,
+  oneLine,
+  shown,
+  TaskError,
+  usageError,
+} from '../errors.ts';
 import { temporaryRoot } from '../fs/temporary-directory.ts';
 import { notePlaces } from '../fs/writable-places.ts';
 import { canConnect } from '../gateway/port.ts';
@@ -51,7 +62,7 @@ export async function manageCluster(
   const root = findCheckout(ctx.env, ctx.startDirectory);
   if (isRequired && subcommand !== 'create') throw usageError('--require-preload is for create; leave it out');
   if (subcommand === 'status') {
-    requireK3d(ctx, platform);
+    await requireK3d(ctx, platform);
     const list = start(root)`k3d cluster list`;
     return terminal.result(...(isDryRun ? runner.describe(list) : await runner.read(list)).split('\n'));
   }
@@ -62,14 +73,15 @@ export async function manageCluster(
     terminal.result(...summaryLines(prepared));
     return terminal.say(`done: ${terminal.timings()}`);
   }
-  const { cluster, config } = prepared;
+  const { cluster, config, unknown } = prepared;
   const [isDeletion, name] = [subcommand === 'delete', config.name];
-  if (cluster === undefined && !isDeletion) {
+  if (cluster === undefined && unknown === undefined && !isDeletion) {
     throw usageError(`there is no k3d cluster '${name}'; create it first (mise run helm:k3s:create)`);
   }
   const command = start(root)`k3d cluster ${subcommand} ${name}`;
   if (isDryRun) {
-    if (cluster !== undefined) terminal.result(runner.describe(command));
+    if (unknown !== undefined) terminal.result(`# ${unknown}: only where it exists`);
+    if ((cluster ?? unknown) !== undefined) terminal.result(runner.describe(command));
     if (isDeletion) terminal.result(`# writes ${config.kubeconfig}: without the entries of the cluster '${name}'`);
     return;
   }
@@ -82,7 +94,7 @@ export async function manageCluster(
 /** Checks everything that the subcommand needs. @throws usageError for the last problem; the others are printed */
 async function prepare(ctx: RunnerContext, root: string, subcommand: string, platform: NodeJS.Platform) {
   const problems = new Problems();
-  const hasK3d = problems.attempt(() => requireK3d(ctx, platform)) !== undefined;
+  const k3d = await problems.attemptAsync(() => requireK3d(ctx, platform));
   const config = resolveClusterConfig(problems, ctx, root, await branchOf(ctx, root));
   const isCreation = subcommand === 'create';
   if (isCreation || subcommand === 'delete') {
@@ -90,34 +102,46 @@ async function prepare(ctx: RunnerContext, root: string, subcommand: string, pla
     const remedy = 'set HELM_K3S_KUBECONFIG to another file';
     const place = (kind: 'opened' | 'file') => ({ kind, path: config.kubeconfig, remedy });
     problems.attempt(() => notePlaces(problems, [place('opened'), place('file')]));
-    await problems.attemptAsync(async () => {
+    const look = async () => {
       requireProgram('kubectl', ctx.env, 'run mise install, or install it');
       await readKubeconfig(ctx, config);
-    });
+    };
+    await problems.attemptAsync(() => findOrMark(ctx.unknowns, look));
   }
   if (isCreation) problems.attempt(temporaryRoot);
   const docker = () => findEngine(ctx, root, CHOICE, DOCKER).then((engine) => serverArch(engine));
   const arch = isCreation ? await problems.attemptAsync(docker) : '';
   // Without docker k3d would only say so again.
-  const cluster =
-    hasK3d && arch !== undefined ? await problems.attemptAsync(() => findCluster(ctx, config)) : undefined;
-  if (isCreation && cluster === undefined) await problems.attemptAsync(() => verifyPort(config));
+  const isAsked = k3d !== undefined && arch !== undefined;
+  const found = isAsked ? await problems.attemptAsync(() => findCluster(ctx, config, k3d)) : undefined;
+  const [cluster, unknown] = typeof found === 'string' ? [undefined, found] : [found, undefined];
+  if (isCreation && found === undefined) await problems.attemptAsync(() => verifyPort(config));
   problems.throwIfAny(ctx.terminal);
-  return { config, cluster, platform: `linux/${arch}` };
+  return { config, cluster, unknown, platform: `linux/${arch}` };
 }
 
-/** @throws usageError where k3d is missing, or this is neither macOS nor Linux */
-function requireK3d({ env }: RunnerContext, platform: NodeJS.Platform): string {
+/**
+ * @returns its path, or in a dry run the mark for what it would tell
+ * @throws usageError where this is neither macOS nor Linux, MissingTool where it is missing
+ */
+async function requireK3d({ env, unknowns }: RunnerContext, platform: NodeJS.Platform): Promise<string> {
   const linux = `install it (mise does not on Linux), or ${OTHER_CLUSTER}`;
   const install = new Map<string, string>(Object.entries({ darwin: 'run mise install', linux })).get(platform);
-  if (install !== undefined) return requireProgram('k3d', env, install);
-  throw usageError(`local clusters are for macOS and Linux, and this is ${platform}; ${OTHER_CLUSTER}`);
+  if (install === undefined) {
+    throw usageError(`local clusters are for macOS and Linux, and this is ${platform}; ${OTHER_CLUSTER}`);
+  }
+  return findOrMark(unknowns, async () => requireProgram('k3d', env, install), mark('cluster', 'k3d not on PATH'));
 }
 
-async function findCluster({ runner }: RunnerContext, { name, root }: ClusterConfig) {
-  const result = await runner.probe(start(root)`k3d cluster list --output json`, PROBE_TIMEOUT_MS);
-  if (result.ok) return clusterIn(result.output, name);
-  throw usageError(`k3d cluster list failed: ${oneLine(result.reason)}; see whether Docker runs`);
+/** @param k3d what `requireK3d` gave */
+async function findCluster({ runner, unknowns }: RunnerContext, { name, root }: ClusterConfig, k3d: string) {
+  if (isUnknown(k3d)) return k3d;
+  const search = async () => {
+    const result = await runner.probe(start(root)`k3d cluster list --output json`, PROBE_TIMEOUT_MS);
+    if (result.ok) return clusterIn(result.output, name);
+    throw new MissingTool(`k3d cluster list failed: ${oneLine(result.reason)}; see whether Docker runs`);
+  };
+  return findOrMark(unknowns, search, mark('cluster', 'k3d does not respond'));
 }
 
 /** Docker may listen on more ports than this user. */

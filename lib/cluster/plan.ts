@@ -15,6 +15,8 @@ export interface PreparedCluster {
   readonly config: ClusterConfig;
   /** As it is; `undefined` where there is none. */
   readonly cluster: Cluster | undefined;
+  /** In a dry run: the mark for it where k3d does not tell. */
+  readonly unknown: string | undefined;
   /** Of a cluster that is to be created or completed: `linux/amd64`. */
   readonly platform: string;
 }

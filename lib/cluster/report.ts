@@ -10,7 +10,7 @@ import { mergeCommands } from './kubeconfig.ts';
 import { contextOf, createCommand, imageCommands, type PreparedCluster, sandboxCommands, start } from './plan.ts';
 
 /** The plan of a creation, ready to paste. */
-export function createLines(runner: Runner, { cluster, config, platform }: PreparedCluster): string[] {
+export function createLines(runner: Runner, { cluster, config, platform, unknown }: PreparedCluster): string[] {
   const { image, kubeconfig, name, root } = config;
   const show = (...commands: readonly Command[]) => commands.map((command) => runner.describe(command));
   const directory = join(temporaryRoot(), 'openshell-k3s-XXXXXX');
@@ -19,6 +19,7 @@ export function createLines(runner: Runner, { cluster, config, platform }: Prepa
   const images = image && imageCommands(config, image, platform, directory);
   return [
     `# creates ${directory}, for this run`,
+    ...(unknown ? [`# ${unknown}: where it exists, it is not created, only started unless it runs`] : []),
     ...(cluster === undefined ? show(createCommand(config, directory)) : []),
     ...(cluster?.isRunning === false ? show(start(root)`k3d cluster start ${name}`) : []),
     ...show(get),

@@ -34,8 +34,8 @@ export async function doctor(
   machine: Machine = thisMachine(taskCtx.env),
 ): Promise<number> {
   const root = findCheckout(taskCtx.env, taskCtx.startDirectory);
-  // What a preflight prints is not shown, because its errors are.
-  const quiet = { ...taskCtx, terminal: new Terminal(NOWHERE, NOWHERE, {}) };
+  // What a preflight prints is not shown, because its errors are. What is missing is a row in a dry run, too.
+  const quiet = { ...taskCtx, unknowns: undefined, terminal: new Terminal(NOWHERE, NOWHERE, {}) };
   // A limit that refuses builds is a row, and not the result of every probe; a doctor downloads no tool chain.
   const own = { OPENSHELL_BUILD_NOFILE_GUARD: 'off', RUSTUP_AUTO_INSTALL: '0', RUST_BACKTRACE: '0' };
   const env = { ...taskCtx.env, ...own };

@@ -9,10 +9,11 @@ import { Runner, type RunnerContext } from '../build-env.ts';
 import { readVariable } from '../cli/env.ts';
 import { Problems } from '../cli/problems.ts';
 import { seconds } from '../cli/terminal.ts';
+import { mark } from '../cli/unknowns.ts';
 import { detectEngine, ORDINARY } from '../engine/detect.ts';
 import { failure, oneLine, shown, usageError } from '../errors.ts';
 import { verifyPortFree } from '../gateway/port.ts';
-import { type Command, cmd } from '../process/command.ts';
+import { argvText, type Command, cmd } from '../process/command.ts';
 import { poll } from '../process/poll.ts';
 import { Signals } from '../process/signals.ts';
 import { type ACTIONS, hostRealm, resolvePort, resolveRealm } from './config.ts';
@@ -29,6 +30,8 @@ const FACTS = { hostname: hostname(), mark: '/.dockerenv', readyMs: 90_000 };
 /** The context with the engine: its name, and the commands of its program. */
 interface KeycloakContext extends RunnerContext {
   readonly engine: string;
+  /** In a dry run: why the engine could not be asked. */
+  readonly unknown: string | undefined;
   command(args: readonly string[]): Command;
 }
 
@@ -52,18 +55,21 @@ export async function keycloak(
   problems.throwIfAny(terminal);
   if (!wanted || realm === undefined || !engine) throw new TypeError('what is not known here is a problem');
   const command = (args: readonly string[]) => cmd({ cwd })`${[engine.program, ...args]}`;
-  const ctx: KeycloakContext = { ...given, engine: engine.record.name, command };
-  const found = await inspect(ctx);
+  const { program, record, unknown } = engine;
+  const ctx: KeycloakContext = { ...given, engine: unknown === undefined ? record.name : program, unknown, command };
+  const found = unknown === undefined ? await inspect(ctx) : undefined;
   if (action === 'start') return start(ctx, found, { ...wanted, realm }, isDryRun, { ...FACTS, ...facts });
-  const state = found === undefined ? 'not there' : found.isRunning ? `running on port ${found.port}` : 'not running';
+  const known = found === undefined ? 'not there' : found.isRunning ? `running on port ${found.port}` : 'not running';
+  const state = unknown === undefined ? known : mark('state', unknown);
   const said = `the container ${CONTAINER} in ${ctx.engine} is`;
   if (action === 'status') {
     terminal.result(`${said} ${state}`, ...(found?.isRunning && found.port > 0 ? infoLines(found.port) : []));
-    return found?.isRunning === true ? 0 : 1;
+    return found?.isRunning === true || unknown !== undefined ? 0 : 1;
   }
-  const steps =
-    found === undefined ? [] : [...(found.isRunning ? [ARGUMENTS.stop] : []), ARGUMENTS.remove].map(command);
-  if (isDryRun) terminal.result(...steps.map((step) => runner.describe(step)));
+  const isThere = found !== undefined || unknown !== undefined;
+  const steps = isThere ? [...(found?.isRunning === false ? [] : [ARGUMENTS.stop]), ARGUMENTS.remove].map(command) : [];
+  const marked = unknown === undefined ? [] : [`# ${mark('container', unknown)}: only where it is there`];
+  if (isDryRun) terminal.result(...marked, ...steps.map((step) => runner.describe(step)));
   else for (const step of steps) await runner.run(step);
   if (!isDryRun) terminal.result(`${said} ${found === undefined ? state : 'stopped and removed'}`);
   return 0;
@@ -90,7 +96,7 @@ async function start(
   isDryRun: boolean,
   facts: typeof FACTS,
 ): Promise<number> {
-  const { command, runner, signals, terminal } = ctx;
+  const { command, runner, signals, terminal, unknown } = ctx;
   const steps: Command[] = [];
   let { port } = wanted;
   if (found?.isRunning === true) {
@@ -100,14 +106,18 @@ async function start(
     port = found.port;
     terminal.say(said);
   } else {
-    await verifyPortFree('127.0.0.1', port, 'KEYCLOAK_PORT');
+    // Where the engine is unknown, it may be Keycloak that has the port.
+    if (unknown === undefined) await verifyPortFree('127.0.0.1', port, 'KEYCLOAK_PORT');
     const job = await jobContainer(ctx, facts);
     if (found !== undefined) steps.push(command(ARGUMENTS.remove));
-    steps.push(command(runArguments(port, job === undefined ? wanted.realm : hostRealm(wanted.realm), job)));
+    const onHost = () => (unknown === undefined ? hostRealm(wanted.realm) : mark('realm on the host', unknown));
+    steps.push(command(runArguments(port, job === undefined ? wanted.realm : onHost(), job)));
   }
   const what = `http://localhost:${port}${DISCOVERY}, for ${seconds(facts.readyMs)} at most`;
   if (isDryRun) {
-    terminal.result(...steps.map((step) => runner.describe(step)), `# waits for ${what}`);
+    const [first, other] = ['it runs, only the wait', `it is stopped, first: ${argvText(command(ARGUMENTS.remove))}`];
+    const marked = unknown === undefined ? [] : [`# ${mark('container', unknown)}: where ${first}; where ${other}`];
+    terminal.result(...marked, ...steps.map((step) => runner.describe(step)), `# waits for ${what}`);
     return 0;
   }
   try {
@@ -122,8 +132,10 @@ async function start(
 }
 
 /** The container of a CI job that this task runs in, where the engine is that of its host. */
-async function jobContainer({ command, env, runner }: KeycloakContext, { hostname: name, mark }: typeof FACTS) {
-  if (!readVariable(env, 'GITHUB_ACTIONS') || !existsSync(mark)) return undefined;
+async function jobContainer(ctx: KeycloakContext, { hostname: name, mark: file }: typeof FACTS) {
+  const { command, env, runner, unknown } = ctx;
+  if (!readVariable(env, 'GITHUB_ACTIONS') || !existsSync(file)) return undefined;
+  if (unknown !== undefined) return mark('job container', unknown);
   const result = await runner.probe(command(['container', 'inspect', name]), PROBE_TIMEOUT_MS);
   return result.ok ? name : undefined;
 }

@@ -8,6 +8,7 @@ import type { RunnerContext } from '../build-env.ts';
 import { findCheckout } from '../checkout.ts';
 import { textOf } from '../cli/env.ts';
 import { Problems } from '../cli/problems.ts';
+import { findOrMark } from '../cli/unknowns.ts';
 import { inspectExecutable } from '../elf/verify.ts';
 import { naming, usageError } from '../errors.ts';
 import { type Change, copyWhole, sweepTemporary } from '../fs/atomic-write.ts';
@@ -37,7 +38,7 @@ export async function packageDeb(ctx: RunnerContext, isAnyMachine: boolean, isDr
   const printed = textOf(env, 'OPENSHELL_DEB_ARCH') === undefined ? await probeArch(ctx, root) : undefined;
   const config = resolvePackageConfig(problems, ctx, root, () => packageArch(env, printed, thisHost()));
   const binaries = resolveBinaries(problems, env, startDirectory);
-  const scratch = preparePackaging(problems, ctx);
+  const scratch = await preparePackaging(problems, ctx);
   for (const name of ['cli', 'gateway', 'driver'] as const) {
     problems.attempt(() => verifyProgram(ctx, binaries[name], config.arch, isAnyMachine));
   }
@@ -61,8 +62,9 @@ export async function probeArch({ env, runner }: RunnerContext, cwd: string): Pr
  * Checks what every packaging needs, whatever it packs.
  * @returns the directory of this run for temporary files, which does not exist yet
  */
-export function preparePackaging(problems: Problems, { env }: Pick<RunnerContext, 'env'>): string {
-  problems.attempt(() => requireProgram('dpkg-deb', env, 'install dpkg (apt-get install dpkg, brew install dpkg)'));
+export async function preparePackaging(problems: Problems, { env, unknowns }: RunnerContext): Promise<string> {
+  const hint = 'install dpkg (apt-get install dpkg, brew install dpkg)';
+  await problems.attemptAsync(() => findOrMark(unknowns, async () => requireProgram('dpkg-deb', env, hint)));
   return join(problems.attempt(temporaryRoot) ?? '/', `${SCRATCH_PREFIX}${newRunName()}`);
 }
 

@@ -78,6 +78,8 @@ describe('DOC-2: what the doctor calls well, the task accepts', compiler.options
             const [script, ...args] = DRY_RUNS[task];
             const dry = await launch.launch(script, [...args, '--dry-run'], env);
             expect([canRun, dry.status, dry.stderr], task).toEqual([true, 0, dry.stderr]);
+            // Nothing is missing, either.
+            expect(dry.stdout, task).not.toContain('<WHAT: WHY>');
           }
         }),
         { numRuns: 6 },
@@ -90,10 +92,10 @@ describe('DOC-2: what the doctor calls well, the task accepts', compiler.options
     const launch = wellLaunch({ info: undefined, refusal: 'Cannot connect' });
     const env = { OPENSHELL_DOCKER_GATEWAY_NAME: '..', OPENSHELL_SUPERVISOR_PROFILE: 'debug' };
     const { stdout } = await launch.launch('doctor', ['--json', 'gateway:docker'], env);
-    const dry = await launch.launch('gateway-docker', ['--dry-run'], env);
-    const said = [...dry.stderr.matchAll(/^error: (.*)$/gm)].map(([, text]) => text);
-    // A dry run marks what an engine that is down does not say.
-    expect(said.length).toBe(2);
+    // A dry run would go on without the engine.
+    const run = await launch.launch('gateway-docker', [], env);
+    const said = [...run.stderr.matchAll(/^error: (.*)$/gm)].map(([, text]) => text);
+    expect(said.length).toBeGreaterThan(2);
     expect(JSON.parse(stdout).tasks[0].problems).toEqual(expect.arrayContaining(said));
   });
 

@@ -6,7 +6,9 @@ import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { TEST_VARIABLE } from '../../lib/installer-test/plan.ts';
-import { addEngine, DOCKER_ARM_INFO, type FakeEngine, imageCheckout } from '../support/fake-engine.ts';
+import { addKeycloakFiles } from '../support/fake-cluster.ts';
+import { addDeb, debEnv } from '../support/fake-deb.ts';
+import { addEngine, addWorkloads, DOCKER_ARM_INFO, type FakeEngine, imageCheckout } from '../support/fake-engine.ts';
 import { FakeLaunch } from '../support/fake-launch.ts';
 import { FakeRuntime } from '../support/fake-runtime.ts';
 import { FakeCheckout } from '../support/fake-rust.ts';
@@ -23,6 +25,8 @@ const TASKS = readdirSync(join(SUITE_ROOT, 'tasks'), { recursive: true, encoding
 const NEEDED: Readonly<Record<string, { args?: readonly string[]; env?: Readonly<Record<string, string>> }>> = {
   'docker-build-image': { args: ['supervisor'] },
   'docker-publish-multiarch': { env: { DOCKER_REGISTRY: 'ghcr.io/org' } },
+  'helm-k3s-local': { args: ['create'] },
+  'keycloak-dev': { args: ['start'] },
   'setup-zig-cc-wrapper': { args: ['x86_64-unknown-linux-gnu.2.28', 'x86_64-unknown-linux-gnu.2.28', 'wrappers'] },
   'verify-glibc-symbols': { args: ['2.28', 'file'] },
   'verify-static-binary': { args: ['file'] },
@@ -32,8 +36,18 @@ const NEEDED: Readonly<Record<string, { args?: readonly string[]; env?: Readonly
   },
 };
 
-/** Tasks of another platform, which say so. */
-const ELSEWHERE: Readonly<Record<string, string>> = {
+/** What depends on an action. */
+const ACTIONS: readonly (readonly [string, ...string[]])[] = [
+  ['adopt', '--worktrees'],
+  ['docker-cleanup', '--all-projects', '--volumes'],
+  ...['status', 'start', 'stop', 'delete'].map((action) => ['helm-k3s-local', action] as const),
+  ...['status', 'stop'].map((action) => ['keycloak-dev', action] as const),
+  ['keycloak-k8s-setup', '--teardown'],
+];
+
+/** Tasks with status 2: one for another platform, and the doctor, whose dry run is its run and finds what is missing. */
+const REFUSING: Readonly<Record<string, string>> = {
+  doctor: 'BAD  for gateways  podman or docker is not on PATH',
   'vm/build-libkrun-macos': process.platform === 'darwin' ? '--kernel-dir is missing' : 'this builds on macOS only',
 };
 
@@ -63,6 +77,10 @@ async function wholeCheckout(): Promise<FakeRuntime> {
   for (const name of ['gateway', 'supervisor', 'ci']) add(`deploy/docker/Dockerfile.${name}`, 'FROM scratch\n');
   add('install.sh', `[ -n "\${${TEST_VARIABLE}:-}" ] || main\n`);
   add('scripts/bin/openshell', '#!/bin/bash\n', 0o755);
+  add('mise.toml', '[task_config]\nincludes = ["tasks/*.toml"]\n');
+  addWorkloads(fake.root);
+  addKeycloakFiles(fake.root);
+  addDeb(fake);
   return fake;
 }
 
@@ -71,18 +89,20 @@ function filesIn(directory: string): string[] {
 }
 
 describe('nothing but bash on PATH', () => {
-  test.each(TASKS)('DRY-1: %s --dry-run prints its plan, with status 0, and writes nothing', async (task) => {
+  const rows = [...TASKS.map((task) => [task, ...(NEEDED[task]?.args ?? [])] as const), ...ACTIONS];
+  const named = rows.map(([task, ...args]) => [[task, ...args].join(' '), task, args] as const);
+  test.each(named)('DRY-1: %s --dry-run prints its plan, with status 0, and writes nothing', async (_, task, args) => {
     const fake = await wholeCheckout();
-    const { args = [], env = {} } = NEEDED[task] ?? {};
+    const env = task === 'package-deb' ? debEnv(fake.root) : NEEDED[task]?.env;
     const before = filesIn(fake.root);
     const result = await fake.suite.run(task, [...args, '--dry-run'], {
       cwd: fake.root,
       env: { PATH: bareBin(), HOME: fake.tools.directory, OPENSHELL_ROOT: fake.root, ...env },
     });
-    const elsewhere = ELSEWHERE[task];
-    expect(result.status, result.stderr).toBe(elsewhere === undefined ? 0 : 2);
-    expect(result.stderr).toContain(elsewhere ?? '');
-    if (elsewhere === undefined) expect(result.stdout).not.toBe('');
+    const refusal = REFUSING[task];
+    expect(result.status, result.stderr).toBe(refusal === undefined ? 0 : 2);
+    expect(`${result.stdout}${result.stderr}`).toContain(refusal ?? '');
+    if (refusal === undefined) expect(result.stdout).not.toBe('');
     // A mark is never without its explanation.
     if (/<[\w ]+: [^>]+>/.test(result.stdout)) expect(result.stdout).toMatch(EXPLANATION);
     if (ENGINE_TASKS.includes(task)) expect(result.stdout).not.toMatch(ANY_ARCH);
@@ -145,6 +165,45 @@ describe('engines that do not respond', () => {
     expect(result.stdout).toContain("'<cache options: docker not reachable>'");
   });
 
+  test('DRY-3: so do the tasks that ask for containers, images, clusters and services', async () => {
+    const fake = await wholeCheckout();
+    addEngine(fake.tools, 'docker', DOWN);
+    for (const name of ['k3d', 'systemctl', 'sudo']) {
+      fake.tools.add(name, [{ args: [], script: `echo "${name} refuses" >&2; exit 1` }]);
+    }
+    // A port in use may be that of what cannot be asked for.
+    const { port } = new URL(fake.server.url);
+    const env = fake.env({ KEYCLOAK_PORT: port, HELM_K3S_LB_HOST_PORT: port });
+    const lines = async (task: string, ...args: readonly string[]) => {
+      const result = await runTaskFile(task, [...args, '--dry-run'], { cwd: fake.root, env });
+      expect(result.status, result.stderr).toBe(0);
+      return result.stdout.split('\n');
+    };
+    expect((await lines('docker-cleanup', '--volumes')).slice(1, 3)).toEqual([
+      "docker image rm '<stale images: docker not reachable>'",
+      "docker volume rm '<unused volumes: docker not reachable>'",
+    ]);
+    expect((await lines('keycloak-dev', 'stop'))[1]).toBe(
+      '# <container: docker not reachable>: only where it is there',
+    );
+    expect(await lines('keycloak-dev', 'status')).toContain(
+      'the container openshell-keycloak in docker is <state: docker not reachable>',
+    );
+    expect((await lines('keycloak-dev', 'start'))[1]).toMatch(/^# <container: docker not reachable>: where it runs, /);
+    expect(await lines('helm-k3s-local', 'create')).toContain(
+      '# <cluster: k3d does not respond>: where it exists, it is not created, only started unless it runs',
+    );
+    const [reason, mark, command] = await lines('helm-k3s-local', 'start');
+    expect(reason).toMatch(/^# .*k3d cluster list failed: k3d refuses/);
+    expect([mark, command]).toEqual([
+      '# <cluster: k3d does not respond>: only where it exists',
+      'k3d cluster start openshell-dev',
+    ]);
+    expect((await lines('package-deb-install'))[0]).toMatch(
+      /^# .*the user's systemd does not respond: systemctl refuses/,
+    );
+  });
+
   test('DRY-3: where it could be either, the engine and the driver are marked', async () => {
     const launch = new FakeLaunch({});
     for (const program of ['docker', 'podman'] as const) addEngine(launch.tools, program, DOWN);
@@ -198,6 +257,10 @@ describe('what the user has set', () => {
   test.each([
     ['docker-build-ci', { CONTAINER_ENGINE: 'dokcer' }, "CONTAINER_ENGINE is 'dokcer'"],
     ['docker-build-ci', { CONTAINER_ENGINE: 'docker', OPENSHELL_E2E_DRIVER: 'podman' }, 'asks for docker'],
+    ['docker-cleanup', { IMAGE_TAG: 'a b' }, 'IMAGE_TAG is'],
+    ['helm-k3s-local', { AGENT_SANDBOX_VERSION: 'x' }, "AGENT_SANDBOX_VERSION is 'x'"],
+    ['keycloak-dev', { KEYCLOAK_PORT: 'x' }, "KEYCLOAK_PORT is 'x'"],
+    ['package-deb-install', { OPENSHELL_DEB_VERSION: 'x' }, "OPENSHELL_DEB_VERSION is 'x'"],
     ['docker-build-image', { DOCKER_PLATFORM: 'linux/riscv64' }, "'linux/riscv64' is not supported"],
     ['stage', { ZIG: '/nonexistent/zig' }, "ZIG is '/nonexistent/zig'"],
     ['stage', { RUSTC_WRAPPER: 'nonexistent' }, "RUSTC_WRAPPER is 'nonexistent'"],

@@ -44,7 +44,7 @@ export class FakeCluster extends FakeCheckout {
       { args: ['rev-parse', '--short', 'HEAD'], script: 'echo 0a1b2c3' },
     ]);
     this.setFakes(fakes);
-    this.addKeycloakFiles();
+    addKeycloakFiles(this.root);
   }
 
   /** Replaces the fakes. */
@@ -116,18 +116,6 @@ export class FakeCluster extends FakeCheckout {
     return existsSync(join(this.#state, name));
   }
 
-  /** What Keycloak needs of a checkout. */
-  addKeycloakFiles(
-    realm: object | string = REALM,
-    issuer = 'http://keycloak.keycloak.svc.cluster.local/realms/openshell',
-  ) {
-    for (const name of ['scripts', 'deploy/helm/openshell/ci']) mkdirSync(join(this.root, name), { recursive: true });
-    const text = typeof realm === 'string' ? realm : JSON.stringify(realm, undefined, 2);
-    writeFileSync(join(this.root, 'scripts/keycloak-realm.json'), text);
-    const values = `server:\n  oidc:\n    # Must match.\n    issuer: "${issuer}"\n    audience: "openshell-cli"\n`;
-    writeFileSync(join(this.root, 'deploy/helm/openshell/ci/values-keycloak.yaml'), values);
-  }
-
   async run(
     args: readonly string[],
     extra: Readonly<Record<string, string>> = {},
@@ -160,6 +148,19 @@ export const REALM = {
     realmRoles: ['openshell-user'],
   })),
 };
+
+/** What Keycloak needs of a checkout. */
+export function addKeycloakFiles(
+  root: string,
+  realm: object | string = REALM,
+  issuer = 'http://keycloak.keycloak.svc.cluster.local/realms/openshell',
+): void {
+  for (const name of ['scripts', 'deploy/helm/openshell/ci']) mkdirSync(join(root, name), { recursive: true });
+  const text = typeof realm === 'string' ? realm : JSON.stringify(realm, undefined, 2);
+  writeFileSync(join(root, 'scripts/keycloak-realm.json'), text);
+  const values = `server:\n  oidc:\n    # Must match.\n    issuer: "${issuer}"\n    audience: "openshell-cli"\n`;
+  writeFileSync(join(root, 'deploy/helm/openshell/ci/values-keycloak.yaml'), values);
+}
 
 /** A kubeconfig as k3d gives it. */
 export function kubeconfigText(name: string, server: string, current = `k3d-${name}`): string {

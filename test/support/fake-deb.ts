@@ -6,6 +6,7 @@ import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, write
 import { join } from 'node:path';
 import { zstdCompressSync } from 'node:zlib';
 import { onTestFinished, vi } from 'vitest';
+import { asDryRun } from '../../lib/cli/unknowns.ts';
 import type { Machine } from '../../lib/host.ts';
 import { installDeb } from '../../lib/package/install/execute.ts';
 import type { InstallFacts } from '../../lib/package/install/plan.ts';
@@ -155,7 +156,7 @@ export class FakeDeb extends FakeCheckout {
     // Node asks for it where nobody can hand it in.
     vi.stubEnv('TMPDIR', this.temporary);
     onTestFinished(() => void vi.unstubAllEnvs());
-    await installDeb(ctx, isDryRun, { port: await freePort(), ...own });
+    await installDeb(isDryRun ? asDryRun(ctx) : ctx, isDryRun, { port: await freePort(), ...own });
     return ctx;
   }
 

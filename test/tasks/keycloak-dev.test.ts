@@ -7,6 +7,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
+import { asDryRun } from '../../lib/cli/unknowns.ts';
 import { keycloak } from '../../lib/keycloak/execute.ts';
 import { PRODUCT } from '../../lib/product.ts';
 import { addEngine } from '../support/fake-engine.ts';
@@ -191,6 +192,11 @@ test('in the container of a CI job it shares the network of that, and the realm 
   ];
   expect(await Promise.all(usual)).toEqual([0, 0, 0]);
   expect(ctx.screen.stdout().match(/--publish 127\.0\.0\.1:/g)).toHaveLength(3);
+  const dry = asDryRun({ ...ctx, env: { ...ctx.env, PATH: '/nonexistent' } });
+  expect(await keycloak(dry, 'start', true, facts)).toBe(0);
+  const why = 'podman and docker not on PATH';
+  expect(ctx.screen.stdout()).toContain(`--network 'container:<job container: ${why}>'`);
+  expect(ctx.screen.stdout()).toContain(`src=<realm on the host: ${why}>,`);
 });
 
 test.each(['SIGINT', 'SIGTERM'] as const)(

@@ -3,7 +3,7 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { type ClusterFakes, FakeCluster, kubeconfigText, REALM } from '../support/fake-cluster.ts';
+import { addKeycloakFiles, type ClusterFakes, FakeCluster, kubeconfigText, REALM } from '../support/fake-cluster.ts';
 import { bashQuote } from '../support/fake-tools.ts';
 import { requireTools } from '../support/real-tools.ts';
 import { whenSaid } from '../support/run-task.ts';
@@ -126,7 +126,7 @@ A token: curl -s -X POST http://localhost:9191/realms/openshell/protocol/openid-
     ],
   ])('K8S-11: the realm %j with the issuer %s', async (realm, issuer, said) => {
     const cluster = newCluster();
-    cluster.addKeycloakFiles(realm, issuer);
+    addKeycloakFiles(cluster.root, realm, issuer);
     const result = await setup(cluster);
     expect(result.status).toBe(2);
     expect(result.stderr).toMatch(said);

@@ -151,6 +151,8 @@ describe('DPI-5: what it needs is checked before the compile', () => {
     expect(await refusalFrom(() => fake.install({ hasTerminal: false }, asking))).toBe(
       '2: sudo needs a password and cannot ask for it: sudo: a password is required; start this in a terminal',
     );
+    const { screen } = await fake.install({ hasTerminal: false }, asking, true);
+    expect(screen.stdout()).toMatch(/^# <WHAT: WHY> stands for .*: sudo needs a password and cannot ask for it/);
     expect(fake.tools.lines()).not.toContain('dpkg -i');
     expect(fake.tools.lines().filter((line) => line.startsWith('cargo build'))).toEqual([]);
   });

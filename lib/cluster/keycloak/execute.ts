@@ -5,6 +5,7 @@
 import type { RunnerContext } from '../../build-env.ts';
 import { findCheckout } from '../../checkout.ts';
 import { Problems } from '../../cli/problems.ts';
+import { findOrMark, mark } from '../../cli/unknowns.ts';
 import { oneLine, usageError } from '../../errors.ts';
 import { type Command, cmd, commandText, shellQuote } from '../../process/command.ts';
 import { requireProgram } from '../../process/which.ts';
@@ -28,12 +29,14 @@ export async function keycloakInCluster(ctx: RunnerContext, flags: KeycloakFlags
   // What is relative in KUBECONFIG is relative to this directory.
   const start = cmd({ cwd: startDirectory });
   const base = own === undefined ? ['kubectl'] : ['kubectl', '--kubeconfig', own];
-  const context = await problems.attemptAsync(async () => {
+  const search = async () => {
     requireProgram('kubectl', env, 'run mise install, or install it');
     const view = await runner.probe(start`${base} config view -o json`, PROBE_TIMEOUT_MS);
     if (!view.ok) throw usageError(`kubectl cannot read the kubeconfig: ${oneLine(view.reason)}; check KUBECONFIG`);
     return chooseContext(view.output, flags.context);
-  });
+  };
+  const marked = flags.context ?? mark('kube context', 'kubectl not on PATH');
+  const context = await problems.attemptAsync(() => findOrMark(ctx.unknowns, search, marked));
   problems.throwIfAny(terminal);
   const kubectl = [...base, '--context', context ?? ''];
   if (config === undefined) {

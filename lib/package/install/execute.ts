@@ -7,9 +7,10 @@ import type { RunnerContext } from '../../build-env.ts';
 import { refuseMissing } from '../../cargo/named-programs.ts';
 import { findCheckout } from '../../checkout.ts';
 import { Problems } from '../../cli/problems.ts';
+import { findOrMark } from '../../cli/unknowns.ts';
 import { closedToolchain, executeDevBuild, knownTools } from '../../dev-build/execute.ts';
 import { type DevBuildWishes, planDevBuild } from '../../dev-build/plan.ts';
-import { oneLine, usageError } from '../../errors.ts';
+import { MissingTool, oneLine, usageError } from '../../errors.ts';
 import { asOwner } from '../../fs/ownership.ts';
 import { files, notePlaces } from '../../fs/writable-places.ts';
 import { configHome, filesOfEntry, metadataPath } from '../../gateway/registration.ts';
@@ -102,16 +103,17 @@ async function planInstall(ctx: RunnerContext, root: string, facts: InstallFacts
     throw usageError("the service is the user's own; start this without sudo, which it calls for dpkg alone");
   }
   const problems = new Problems();
-  problems.attempt(() => requireProgram('dpkg', env, 'the package is for Debian and Ubuntu; start this there'));
+  const look = <T>(search: () => Promise<T>) => problems.attemptAsync(() => findOrMark(ctx.unknowns, search));
+  await look(async () => requireProgram('dpkg', env, 'the package is for Debian and Ubuntu; start this there'));
   const [printed, tools] = await Promise.all([
     probeArch(ctx, root),
     problems.attemptAsync(() => prepareBuild(ctx, root, facts, problems)),
-    problems.attemptAsync(() => isServiceRunning(ctx, facts.port)),
-    problems.attemptAsync(() => verifySudo(ctx, root, facts)),
+    look(() => isServiceRunning(ctx, facts.port)),
+    look(() => verifySudo(ctx, root, facts)),
   ]);
   const arch = () => verifyNative(packageArch(env, printed, facts.host), facts.host);
   const config = resolvePackageConfig(problems, ctx, root, arch, '0.0.0-local');
-  const scratch = preparePackaging(problems, ctx);
+  const scratch = await preparePackaging(problems, ctx);
   const pack = problems.attempt(() => planPackage(config, UNBUILT, scratch));
   const home = problems.attempt(() => configHome(env, startDirectory, runner.invoker));
   const written = [pack?.target, home && metadataPath(home, DEB.gateway)].filter((path) => path !== undefined);
@@ -137,7 +139,9 @@ async function verifySudo({ env, runner }: RunnerContext, cwd: string, facts: In
   if (facts.hasTerminal) return;
   const result = await runner.probe(cmd({ cwd })`sudo -n true`, PROBE_TIMEOUT_MS);
   if (result.ok) return;
-  throw usageError(`sudo needs a password and cannot ask for it: ${oneLine(result.reason)}; start this in a terminal`);
+  throw new MissingTool(
+    `sudo needs a password and cannot ask for it: ${oneLine(result.reason)}; start this in a terminal`,
+  );
 }
 
 async function prepareBuild(

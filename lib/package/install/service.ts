@@ -3,7 +3,7 @@
 /** The packaged service of the user: whether it runs, and waiting until it responds. */
 
 import type { RunnerContext } from '../../build-env.ts';
-import { failure, oneLine, usageError } from '../../errors.ts';
+import { failure, MissingTool, oneLine, usageError } from '../../errors.ts';
 import { canConnect } from '../../gateway/port.ts';
 import { portOwner } from '../../gateway/port-owner.ts';
 import { cmd } from '../../process/command.ts';
@@ -26,13 +26,13 @@ function probeState({ runner, startDirectory: cwd }: RunnerContext): Promise<Pro
 
 /**
  * Whether the service runs now.
- * @throws usageError where the user has no systemd that responds, or another program has the service's port
+ * @throws MissingTool where the user has no systemd that responds, usageError where another program has the service's port
  */
 export async function isServiceRunning(ctx: RunnerContext, port: number): Promise<boolean> {
   requireProgram('systemctl', ctx.env, 'the package runs its gateway as a systemd user service; install systemd');
   const state = await probeState(ctx);
   if (!state.ok) {
-    throw usageError(
+    throw new MissingTool(
       `the user's systemd does not respond: ${oneLine(state.reason)}; start this in a login session of your own ` +
         '(ssh or a desktop, not su or sudo), which sets XDG_RUNTIME_DIR',
     );
