@@ -168,11 +168,12 @@ for target in "\${targets[@]}"; do for binary in "\${binaries[@]}"; do
   app=$FAKE_APPS/$binary
   [[ -e $app ]] || app=$FAKE_APPS/\${cpu/./x86_64}
   /bin/mkdir -p "\${path%/*}"
-  /bin/rm -f "$path"
-  /bin/cp "$app" "$path"
+  /bin/cp "$app" "$path.$$"
   # As the driver's build script: what is missing is not embedded, and the build succeeds.
   [[ $binary != openshell-driver-vm || -z \${OPENSHELL_VM_RUNTIME_COMPRESSED_DIR:-} ]] ||
-    /bin/cat "$OPENSHELL_VM_RUNTIME_COMPRESSED_DIR"/*.zst >> "$path"
+    /bin/cat "$OPENSHELL_VM_RUNTIME_COMPRESSED_DIR"/*.zst >> "$path.$$"
+  # Whoever starts it finds the old one or the new one, as with cargo.
+  /bin/mv "$path.$$" "$path"
   [[ -n $json ]] || continue
   escaped=\${path//\\\\/\\\\\\\\}
   escaped=\${escaped//\\"/\\\\\\"}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { chownSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { findToolchain, findZig, toolchainLines, verifyZigbuild, zigOf } from '../../../lib/cargo/find-toolchain.ts';
@@ -253,6 +253,8 @@ describe('what is set for cargo', () => {
     const home = join(tools.directory, 'home of dev');
     withFile(join(home, '.cargo'));
     const invoker = { uid: 1000, gid: 1000, user: 'dev', home };
+    // Root works as root in what is root's.
+    if (process.geteuid?.() === 0) chownSync(root(tools), 1000, 1000);
     expect((await find(tools, {}, true, { invoker })).settings.wrapper).toBe(join(home, 'tools/wrap'));
     expect((await find(tools)).settings.wrapper).toBeUndefined();
   });
