@@ -10,8 +10,10 @@ import { readVariable } from '../cli/env.ts';
 import { Problems } from '../cli/problems.ts';
 import { seconds } from '../cli/terminal.ts';
 import { detectEngine, ORDINARY } from '../engine/detect.ts';
+import { forThisMachine } from '../engine/gateway-engine.ts';
 import { failure, oneLine, shown, usageError } from '../errors.ts';
 import { verifyPortFree } from '../gateway/port.ts';
+import { thisHost } from '../host.ts';
 import { type Command, cmd } from '../process/command.ts';
 import { poll } from '../process/poll.ts';
 import { Signals } from '../process/signals.ts';
@@ -47,7 +49,9 @@ export async function keycloak(
   const problems = new Problems();
   const wanted = problems.attempt(() => resolvePort(env));
   const realm = problems.attempt(() => (action === 'start' ? resolveRealm(env, cwd) : ''));
-  const purpose = { ...ORDINARY, alias: 'CONTAINER_RUNTIME' } as const;
+  // One on another machine has no realm to mount, and would publish the port there; what is there can be stopped.
+  const needed = action === 'start' ? forThisMachine(given, thisHost().platform) : ORDINARY;
+  const purpose = { ...needed, alias: 'CONTAINER_RUNTIME' } as const;
   const engine = await problems.attemptAsync(() => detectEngine(given, cwd, purpose));
   problems.throwIfAny(terminal);
   if (!wanted || realm === undefined || !engine) throw new TypeError('what is not known here is a problem');
