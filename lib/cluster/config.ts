@@ -60,7 +60,7 @@ export function resolveClusterConfig(problems: Problems, ctx: TaskContext, root:
       const image = readVariable(env, 'HELM_K3S_PRELOAD_SANDBOX_IMAGE');
       // Here empty is not unset: it says that there is none.
       if (env.HELM_K3S_PRELOAD_SANDBOX_IMAGE === '') return undefined;
-      return verifyReference('HELM_K3S_PRELOAD_SANDBOX_IMAGE', image);
+      return verifyReference('HELM_K3S_PRELOAD_SANDBOX_IMAGE', image, true);
     },
     release: () => {
       const release = readVariable(env, 'AGENT_SANDBOX_VERSION');

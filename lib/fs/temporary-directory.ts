@@ -8,7 +8,7 @@
 import { randomBytes } from 'node:crypto';
 import { accessSync, constants, lstatSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, isAbsolute, join } from 'node:path';
 import { describeError, shown, usageError } from '../errors.ts';
 import { isSameProcess, thisProcess } from '../process/identity.ts';
 import { asOwner, isOfOther, ownerOf } from './ownership.ts';
@@ -17,10 +17,15 @@ import { fullness } from './writable-places.ts';
 
 /**
  * The system's directory for temporary files (`TMPDIR`).
- * @throws usageError where nothing can be created in it
+ * @throws usageError where nothing can be created in it, and for a relative path
  */
 export function temporaryRoot(): string {
   const directory = tmpdir();
+  if (!isAbsolute(directory)) {
+    throw usageError(
+      `TMPDIR is ${shown(directory)}, which each program looks for elsewhere; set it to an absolute path`,
+    );
+  }
   try {
     // With the slash, only a directory is found.
     accessSync(`${directory}/`, constants.W_OK | constants.X_OK);

@@ -61,6 +61,10 @@ export async function keycloak(
   if (action === 'start') return start(ctx, found, { ...wanted, realm }, isDryRun, { ...FACTS, ...facts });
   const state = found === undefined ? 'not there' : found.isRunning ? `running on port ${found.port}` : 'not running';
   const said = `the container ${CONTAINER} in ${ctx.engine} is`;
+  if (action === 'status' && found?.isRunning === true && wanted.isNamed && found.port !== wanted.port) {
+    terminal.result(`${said} ${state}, not ${wanted.port} (KEYCLOAK_PORT)`, ...infoLines(found.port));
+    return 1;
+  }
   if (action === 'status') {
     terminal.result(`${said} ${state}`, ...(found?.isRunning && found.port > 0 ? infoLines(found.port) : []));
     return found?.isRunning === true ? 0 : 1;

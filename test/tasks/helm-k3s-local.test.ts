@@ -365,6 +365,13 @@ describe('the sandbox image', tools.options, () => {
     expectClean(cluster);
   });
 
+  test('K8S-19: the image may be one with a digest', async () => {
+    const cluster = newCluster();
+    const image = `ghcr.io/org/base@sha256:${'0a'.repeat(32)}`;
+    const result = await cluster.run(['create', '--dry-run'], { HELM_K3S_PRELOAD_SANDBOX_IMAGE: image });
+    expect(result.stdout).toContain(`docker pull --platform linux/amd64 ${image}\n`);
+  });
+
   test('an empty variable means none', async () => {
     const cluster = newCluster();
     const result = await cluster.run(['create'], NOTHING);

@@ -148,6 +148,16 @@ test('KCD-4: one that runs is found where it is, whatever KEYCLOAK_PORT is by de
   expect(started(tools)).toEqual([]);
 });
 
+test('KCD-6: one that runs on another port than KEYCLOAK_PORT is not the one that was asked for', async () => {
+  const { run } = setUp('docker', stateOf(true, 8180));
+  const other = await run(['status'], { KEYCLOAK_PORT: '9999' });
+  expect(other.status).toBe(1);
+  expect(other.stdout).toMatch(
+    /^the container \S+ in docker is running on port 8180, not 9999 \(KEYCLOAK_PORT\)\nIssuer/,
+  );
+  expect((await run(['status'], { KEYCLOAK_PORT: '8180' })).status).toBe(0);
+});
+
 test('an engine that fails to tell of the container is not one without it', async () => {
   const { run, tools } = setUp('docker', 'echo the daemon is ill >&2; exit 1');
   for (const action of ['start', 'stop', 'status']) {

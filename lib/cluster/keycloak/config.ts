@@ -37,10 +37,7 @@ export interface KeycloakConfig {
 /** Resolves the configuration; whatever is wrong becomes one of the problems. */
 export function resolveKeycloakConfig(problems: Problems, env: Environment, root: string): KeycloakConfig {
   return problems.values<KeycloakConfig>({
-    image: () => {
-      const [name = '', digest = ''] = readVariable(env, 'KEYCLOAK_IMAGE').split(/(?=@sha256:[0-9a-f]{64}$)/);
-      return `${verifyReference('KEYCLOAK_IMAGE', name)}${digest}`;
-    },
+    image: () => verifyReference('KEYCLOAK_IMAGE', readVariable(env, 'KEYCLOAK_IMAGE'), true),
     user: () => readVariable(env, 'KEYCLOAK_ADMIN_USER'),
     password: () => readVariable(env, 'KEYCLOAK_ADMIN_PASSWORD'),
     port: () => readVariable(env, 'KEYCLOAK_SETUP_PORT'),
