@@ -84,7 +84,7 @@ function linkedFile(path: string): string {
 
 /**
  * The name of the cluster: the given one, else that of the checkout's branch, so that each worktree has its own.
- * @throws usageError for a name that k3d does not take, with one that it does
+ * @throws usageError for a name that is not of lower-case letters, digits and dashes, or is too long, with one that will do
  */
 export function clusterName(given: string | undefined, branch = ''): string {
   const suffix = dnsLabel(branch.slice(branch.lastIndexOf('/') + 1));
