@@ -52,7 +52,7 @@ export async function cleanUpEngine(ctx: RunnerContext, flags: CleanupFlags): Pr
   if (failed.size > 0) throw failure(`${failed.size} of ${steps.length} could not be removed; see the warnings`);
 }
 
-/** Docker's own builder, whichever the user has chosen, which may be on another machine: it is called as the context. */
+/** Docker's own builder, which is called as the context; the one that the user has chosen may be on another machine. */
 async function ownBuilder({ runner, startDirectory }: RunnerContext, { program }: Engine): Promise<string> {
   const result = await runner.probe(probeCommand([program, 'context', 'inspect'], startDirectory), CONTEXT_TIMEOUT_MS);
   const name = result.ok ? contextIn(result.output)?.name : undefined;

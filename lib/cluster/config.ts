@@ -71,7 +71,7 @@ export function resolveClusterConfig(problems: Problems, ctx: TaskContext, root:
   });
 }
 
-/** What is behind a link of the same owner, where that is a regular file: files of settings are often kept elsewhere. */
+/** What is behind a link of the same owner, where that is a regular file: settings are often kept elsewhere. */
 function linkedFile(path: string): string {
   try {
     const [link, target] = [lstatSync(path), statSync(path)];
@@ -84,7 +84,7 @@ function linkedFile(path: string): string {
 
 /**
  * The name of the cluster: the given one, else that of the checkout's branch, so that each worktree has its own.
- * @throws usageError for a name that is not of lower-case letters, digits and dashes, or is too long, with one that will do
+ * @throws usageError for a name that is too long, or not of lower-case letters, digits and '-', with one that is
  */
 export function clusterName(given: string | undefined, branch = ''): string {
   const suffix = dnsLabel(branch.slice(branch.lastIndexOf('/') + 1));
