@@ -83,10 +83,10 @@ function refusal({ path, remedy }: Place, { at, reason }: Obstacle) {
 
 function obstacleOf({ kind, path }: Place): Obstacle | undefined {
   if (kind === 'directory') return longName(path) ?? directoryObstacle(path);
+  if (kind === 'file' && isDevicePath(path)) return { at: path, reason: `${REPLACED}; name another file` };
   const found = look(path);
   const own = found === undefined ? undefined : fileObstacle(kind, path, found);
   if (own !== undefined || (kind === 'appended' && found !== undefined)) return own;
-  if (kind === 'file' && isDevicePath(path)) return { at: path, reason: `${REPLACED}; name another file` };
   return longName(path, kind === 'file' ? temporaryOf(path) : path) ?? directoryObstacle(dirname(path));
 }
 
