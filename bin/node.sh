@@ -19,10 +19,10 @@ found=none
 set -f
 IFS=:
 for directory in $PATH; do
-  # Such a directory may have this very file.
+  # Such a directory may have this very file, and any other one a link to it.
   case $directory in */node_modules/.bin | [!/]* | '') continue ;; esac
   node=$directory/node
-  [ -x "$node" ] || continue
+  if [ ! -x "$node" ] || [ "$node" -ef "$0" ]; then continue; fi
   if [ -n "$is_installer" ]; then exec "$node" "$@"; fi
   version=$("$node" -p process.versions.node) || continue
   if [ "${version%%.*}" -ge 24 ]; then exec "$node" "$@"; fi

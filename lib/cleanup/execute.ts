@@ -4,8 +4,10 @@
 
 import type { RunnerContext } from '../build-env.ts';
 import { canConfirm, confirm } from '../cli/confirm.ts';
-import { detectEngine } from '../engine/detect.ts';
-import { failure, oneLine, usageError } from '../errors.ts';
+import { detectEngine, probeCommand } from '../engine/detect.ts';
+import { contextIn } from '../engine/docker.ts';
+import type { Engine } from '../engine/types.ts';
+import { failure, oneLine, shown, usageError } from '../errors.ts';
 import { argvText, type Command, cmd, echoText } from '../process/command.ts';
 import { type CleanupFlags, resolveCleanupConfig } from './config.ts';
 import { takeInventory } from './inventory.ts';
@@ -14,6 +16,7 @@ import { amountText, keptLines } from './report.ts';
 
 /** A removal may wait for another one, and disks may be slow. */
 const REMOVAL_TIMEOUT_MS = 600_000;
+const CONTEXT_TIMEOUT_MS = 10_000;
 
 /**
  * Removes what is stale, or prints the plan.
@@ -30,9 +33,10 @@ export async function cleanUpEngine(ctx: RunnerContext, flags: CleanupFlags): Pr
   const { info, program, record } = engine;
   const verdicts = planCleanup(await takeInventory(ctx, engine, config.hasVolumes), config, record.name);
   const removals = verdicts.filter(({ kept }) => kept === undefined);
+  const isPruned = removals.some(({ kind }) => kind === 'build cache');
+  const builder = isPruned ? await ownBuilder(ctx, engine) : '';
   const steps = removals.map((removal) => {
-    // Docker's own builder, whichever the user has chosen: that may be on another machine.
-    const env = removal.kind === 'build cache' ? { BUILDX_BUILDER: 'default' } : {};
+    const env = removal.kind === 'build cache' ? { BUILDX_BUILDER: builder } : {};
     return { removal, command: cmd({ cwd, env })`${[program, ...removal.args]}` };
   });
   const lines = [...steps.map(({ command }) => runner.describe(command)), ...keptLines(verdicts, config)];
@@ -46,6 +50,15 @@ export async function cleanUpEngine(ctx: RunnerContext, flags: CleanupFlags): Pr
   const removed = amountText(removals.filter((removal) => !failed.has(removal)));
   terminal.result(`removed ${removed}; kept ${verdicts.length - removals.length}; failed ${failed.size}`);
   if (failed.size > 0) throw failure(`${failed.size} of ${steps.length} could not be removed; see the warnings`);
+}
+
+/** Docker's own builder, which is called as the context; the one that the user has chosen may be on another machine. */
+async function ownBuilder({ runner, startDirectory }: RunnerContext, { program }: Engine): Promise<string> {
+  const result = await runner.probe(probeCommand([program, 'context', 'inspect'], startDirectory), CONTEXT_TIMEOUT_MS);
+  const name = result.ok ? contextIn(result.output)?.name : undefined;
+  if (name !== undefined) return name;
+  const said = result.ok ? `gave ${shown(result.output)}` : `failed (${oneLine(result.reason)})`;
+  throw usageError(`${program} context inspect ${said}, so its build cache is unknown; find out why, or --skip-cache`);
 }
 
 /** Removes one after the other; what has come into use by now the engine refuses. */

@@ -5,7 +5,7 @@
 import type { EngineName } from '../engine/types.ts';
 import type { CleanupConfig } from './config.ts';
 import type { Image, Inventory } from './inventory.ts';
-import { isCostlyImage, isOwnImage, isOwnVolume, shortName, tagOf } from './names.ts';
+import { isCostlyImage, isOwnImage, isOwnVolume, isReplacedImage, shortName, tagOf } from './names.ts';
 
 export type KeptReason = 'used' | 'current' | 'others' | 'costly' | 'shared';
 
@@ -59,7 +59,9 @@ function imageVerdicts(image: Image, used: ReadonlySet<string>, config: CleanupC
 function reasonOf({ isOwn }: Image, name: string | undefined, used: ReadonlySet<string>, config: CleanupConfig) {
   if (name === undefined) return isOwn || config.isForAll ? undefined : 'others';
   if (used.has(shortName(name))) return 'used';
-  if (isOwnImage(name)) return config.tags.includes(tagOf(name)) ? 'current' : undefined;
+  if (isOwnImage(name)) {
+    return isReplacedImage(name) && !config.tags.includes(tagOf(name)) ? undefined : 'current';
+  }
   if (!config.isForAll) return 'others';
   return isCostlyImage(name) ? 'costly' : undefined;
 }

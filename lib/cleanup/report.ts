@@ -12,7 +12,7 @@ const KINDS = ['image', 'volume', 'build cache'] as const;
 export function keptLines(verdicts: readonly Verdict[], { hasVolumes, tags }: CleanupConfig): string[] {
   const whys: Readonly<Record<KeptReason, string>> = {
     used: 'that containers use, running or stopped',
-    current: `of OpenShell with a current tag (${tags.join(', ')})`,
+    current: `of OpenShell with a current tag (${tags.join(', ')}), or that no build replaces`,
     others: 'of other projects, or of nobody knows which (--all-projects)',
     costly: 'that many projects use and that take long to get again',
     shared: 'that all projects share (--all-projects, without --skip-cache)',

@@ -23,6 +23,11 @@ export class Problems {
   /** The lines that are printed, each once. */
   readonly #lines = new Set<string>();
 
+  /** A line for each problem, in their order. */
+  get lines(): readonly string[] {
+    return [...this.#lines];
+  }
+
   /**
    * Reads values. A wrong one is a problem, and throws its error wherever it is used: a check that depends on it ends
    * there, without a second problem, and no other value takes its place.
@@ -65,7 +70,7 @@ export class Problems {
    * @throws PreflightError, whatever status a program has ended with: nothing has been started
    */
   throwIfAny(terminal: Terminal): void {
-    const lines = [...this.#lines];
+    const { lines } = this;
     if (lines.length === 0) return;
     for (const line of lines.slice(0, -1)) terminal.error(line);
     throw new PreflightError(lines);

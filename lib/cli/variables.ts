@@ -149,7 +149,7 @@ export const BUILD_VARIABLES = {
   OPENSHELL_E2E_DRIVER: text('the engine of an end-to-end run, docker or podman'),
   KIND_EXPERIMENTAL_PROVIDER: text("the engine of kind's clusters, docker or podman"),
   CONTAINER_ENGINE_QUIET: boolean('do not say which engine was chosen and why', { default: false }),
-  CONTAINER_RUNTIME: text('as CONTAINER_ENGINE, for Keycloak alone'),
+  CONTAINER_RUNTIME: text('engine of Keycloak alone, before CONTAINER_ENGINE: docker or podman, also as a path'),
   KEYCLOAK_PORT: text('port of Keycloak on 127.0.0.1', { otherwise: '8180' }),
   GITHUB_ACTIONS: boolean("Keycloak shares the network of a job's container", { default: false, isAnyText: true }),
   IMAGE_TAG: text('tag; for a publish the main one; a clean-up keeps it', { default: 'dev' }),

@@ -2,11 +2,13 @@
 
 /** What a local k3d cluster was asked for: the environment, checked, as one value. */
 
+import { lstatSync, realpathSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { notAllowed, readPath, readVariable } from '../cli/env.ts';
 import type { Problems } from '../cli/problems.ts';
 import type { TaskContext } from '../cli/task.ts';
 import { shown, usageError } from '../errors.ts';
+import { isOfOther } from '../fs/ownership.ts';
 import { absolutePath } from '../fs/paths.ts';
 import { verifyReference } from '../image/reference.ts';
 
@@ -21,8 +23,10 @@ export interface ClusterConfig {
   /** The checkout, absolute. */
   readonly root: string;
   readonly name: string;
-  /** The file, absolute. */
+  /** The file, absolute, also where a link of the user leads to it. */
   readonly kubeconfig: string;
+  /** Whether kubectl runs as the user behind sudo, because the kubeconfig is theirs. */
+  readonly asInvoker: boolean;
   readonly port: number;
   /** The image that is imported; `undefined` for none. */
   readonly image: string | undefined;
@@ -44,16 +48,19 @@ export function resolveClusterConfig(problems: Problems, ctx: TaskContext, root:
     kubeconfig: () => {
       const [first, ...others] = (readVariable(env, 'KUBECONFIG') ?? '').split(':').filter((file) => file !== '');
       const single = first !== undefined && others.length === 0 ? absolutePath(startDirectory, first) : undefined;
-      const path = readPath(env, 'HELM_K3S_KUBECONFIG', startDirectory) ?? single ?? join(root, 'kubeconfig');
+      const path = linkedFile(
+        readPath(env, 'HELM_K3S_KUBECONFIG', startDirectory) ?? single ?? join(root, 'kubeconfig'),
+      );
       if (!path.includes(':')) return path;
       throw usageError(`kubectl takes ${shown(path)} for several files; set HELM_K3S_KUBECONFIG to one without a ':'`);
     },
+    asInvoker: ({ kubeconfig }) => isOfOther(kubeconfig),
     port: () => readVariable(env, 'HELM_K3S_LB_HOST_PORT'),
     image: () => {
       const image = readVariable(env, 'HELM_K3S_PRELOAD_SANDBOX_IMAGE');
       // Here empty is not unset: it says that there is none.
       if (env.HELM_K3S_PRELOAD_SANDBOX_IMAGE === '') return undefined;
-      return verifyReference('HELM_K3S_PRELOAD_SANDBOX_IMAGE', image);
+      return verifyReference('HELM_K3S_PRELOAD_SANDBOX_IMAGE', image, true);
     },
     release: () => {
       const release = readVariable(env, 'AGENT_SANDBOX_VERSION');
@@ -64,9 +71,20 @@ export function resolveClusterConfig(problems: Problems, ctx: TaskContext, root:
   });
 }
 
+/** What is behind a link of the same owner, where that is a regular file: settings are often kept elsewhere. */
+function linkedFile(path: string): string {
+  try {
+    const [link, target] = [lstatSync(path), statSync(path)];
+    return link.isSymbolicLink() && target.isFile() && link.uid === target.uid ? realpathSync(path) : path;
+  } catch {
+    // It is absent, or looked at when it is used.
+    return path;
+  }
+}
+
 /**
  * The name of the cluster: the given one, else that of the checkout's branch, so that each worktree has its own.
- * @throws usageError for a name that k3d does not take, with one that it does
+ * @throws usageError for a name that is too long, or not of lower-case letters, digits and '-', with one that is
  */
 export function clusterName(given: string | undefined, branch = ''): string {
   const suffix = dnsLabel(branch.slice(branch.lastIndexOf('/') + 1));

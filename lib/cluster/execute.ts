@@ -33,7 +33,15 @@ import { Signals } from '../process/signals.ts';
 import { requireProgram } from '../process/which.ts';
 import { type ClusterConfig, resolveClusterConfig, type SUBCOMMANDS } from './config.ts';
 import { readKubeconfig, updateKubeconfig } from './kubeconfig.ts';
-import { clusterIn, createCommand, imageCommands, type PreparedCluster, sandboxCommands, start } from './plan.ts';
+import {
+  clusterIn,
+  createCommand,
+  deleteCommand,
+  imageCommands,
+  type PreparedCluster,
+  sandboxCommands,
+  start,
+} from './plan.ts';
 import { createLines, summaryLines } from './report.ts';
 
 const PROBE_TIMEOUT_MS = 20_000;
@@ -74,20 +82,38 @@ export async function manageCluster(
     return terminal.say(`done: ${terminal.timings()}`);
   }
   const { cluster, config, unknown } = prepared;
-  const [isDeletion, name] = [subcommand === 'delete', config.name];
-  if (cluster === undefined && unknown === undefined && !isDeletion) {
-    throw usageError(`there is no k3d cluster '${name}'; create it first (mise run helm:k3s:create)`);
+  if (subcommand === 'delete') return deleteCluster(ctx, prepared, isDryRun);
+  if (cluster === undefined && unknown === undefined) {
+    throw usageError(`there is no k3d cluster '${config.name}'; create it first (mise run helm:k3s:create)`);
   }
-  const command = start(root)`k3d cluster ${subcommand} ${name}`;
+  const command = start(root)`k3d cluster ${subcommand} ${config.name}`;
+  if (isDryRun) terminal.result(runner.describe(command));
+  else await runner.run(command);
+}
+
+/** The kubeconfig is no reason to keep the cluster: where it cannot be used, its entries stay. */
+async function deleteCluster(ctx: RunnerContext, { cluster, config, unknown }: PreparedCluster, isDryRun: boolean) {
+  const { runner, terminal } = ctx;
+  const { kubeconfig, name } = config;
+  const problems = new Problems();
+  await checkKubeconfig(problems, ctx, config);
+  const [problem] = problems.lines;
+  if (problem !== undefined) terminal.warn(`what ${kubeconfig} has of the cluster '${name}' stays in it: ${problem}`);
   if (isDryRun) {
     if (unknown !== undefined) terminal.result(`# ${unknown}: only where it exists`);
-    if ((cluster ?? unknown) !== undefined) terminal.result(runner.describe(command));
-    if (isDeletion) terminal.result(`# writes ${config.kubeconfig}: without the entries of the cluster '${name}'`);
+    if ((cluster ?? unknown) !== undefined) terminal.result(runner.describe(deleteCommand(config, undefined)));
+    if (problem === undefined) terminal.result(`# writes ${kubeconfig}: without the entries of the cluster '${name}'`);
     return;
   }
-  if (cluster !== undefined) await runner.run(command);
-  if (!isDeletion) return;
-  await updateKubeconfig(ctx, config, false);
+  if (cluster !== undefined) {
+    const directory = runner.invoker && mkdtempSync(join(temporaryRoot(), 'openshell-k3s-'));
+    try {
+      await runner.run(deleteCommand(config, directory));
+    } finally {
+      if (directory !== undefined) rmSync(directory, { recursive: true, force: true });
+    }
+  }
+  if (problem === undefined) await updateKubeconfig(ctx, config, false);
   terminal.result(cluster ? `Deleted k3d cluster '${name}'.` : `No k3d cluster named '${name}'.`);
 }
 
@@ -97,17 +123,7 @@ async function prepare(ctx: RunnerContext, root: string, subcommand: string, pla
   const k3d = await problems.attemptAsync(() => requireK3d(ctx, platform));
   const config = resolveClusterConfig(problems, ctx, root, await branchOf(ctx, root));
   const isCreation = subcommand === 'create';
-  if (isCreation || subcommand === 'delete') {
-    // It has to be a file of its own, and is replaced.
-    const remedy = 'set HELM_K3S_KUBECONFIG to another file';
-    const place = (kind: 'opened' | 'file') => ({ kind, path: config.kubeconfig, remedy });
-    problems.attempt(() => notePlaces(problems, [place('opened'), place('file')]));
-    const look = async () => {
-      requireProgram('kubectl', ctx.env, 'run mise install, or install it');
-      await readKubeconfig(ctx, config);
-    };
-    await problems.attemptAsync(() => findOrMark(ctx.unknowns, look));
-  }
+  if (isCreation) await checkKubeconfig(problems, ctx, config);
   if (isCreation) problems.attempt(temporaryRoot);
   const docker = () => findEngine(ctx, root, CHOICE, DOCKER).then((engine) => serverArch(engine));
   const arch = isCreation ? await problems.attemptAsync(docker) : '';
@@ -118,6 +134,18 @@ async function prepare(ctx: RunnerContext, root: string, subcommand: string, pla
   if (isCreation && found === undefined) await problems.attemptAsync(() => verifyPort(config));
   problems.throwIfAny(ctx.terminal);
   return { config, cluster, unknown, platform: `linux/${arch}` };
+}
+
+async function checkKubeconfig(problems: Problems, ctx: RunnerContext, config: ClusterConfig): Promise<void> {
+  // It has to be a file of its own, and is replaced.
+  const remedy = 'set HELM_K3S_KUBECONFIG to another file';
+  const place = (kind: 'opened' | 'file') => ({ kind, path: config.kubeconfig, remedy });
+  problems.attempt(() => notePlaces(problems, [place('opened'), place('file')]));
+  const look = async () => {
+    requireProgram('kubectl', ctx.env, 'run mise install, or install it');
+    await readKubeconfig(ctx, config);
+  };
+  await problems.attemptAsync(() => findOrMark(ctx.unknowns, look));
 }
 
 /**
@@ -197,16 +225,16 @@ async function bringUp(ctx: RunnerContext, { cluster, config }: PreparedCluster,
     await runner.run(createCommand(config, temporary));
   } catch (error) {
     // Of its own accord k3d takes back only what has failed, not what was interrupted.
-    if (error instanceof InterruptedError) await removeHalf(ctx, config);
+    if (error instanceof InterruptedError) await removeHalf(ctx, config, runner.invoker && temporary);
     throw error;
   }
 }
 
 /** After a signal the task's own runner starts nothing more; this one has signals of its own. */
-async function removeHalf(ctx: RunnerContext, { name, root }: ClusterConfig): Promise<void> {
-  ctx.terminal.say(`removing what there is of the cluster '${name}'`);
+async function removeHalf(ctx: RunnerContext, config: ClusterConfig, directory: string | undefined): Promise<void> {
+  ctx.terminal.say(`removing what there is of the cluster '${config.name}'`);
   const { runner } = await withRunner({ ...ctx, signals: new Signals() });
-  const result = await runner.probe(start(root)`k3d cluster delete ${name}`, REMOVAL_TIMEOUT_MS);
+  const result = await runner.probe(deleteCommand(config, directory), REMOVAL_TIMEOUT_MS);
   if (!result.ok) ctx.terminal.warn(`it cannot be removed: ${oneLine(result.reason)}; run mise run helm:k3s:delete`);
 }
 

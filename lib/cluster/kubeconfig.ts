@@ -23,17 +23,20 @@ const TIMEOUT_MS = 20_000;
 type Kubeconfig = Readonly<Record<string, unknown>>;
 
 /** What gives the kubeconfig of a cluster, and merges it: of two entries with one name the first counts. */
-export function mergeCommands({ kubeconfig, name, root }: ClusterConfig, temporary = temporaryOf(kubeconfig)) {
-  const view = (KUBECONFIG: string) => start(root, { env: { KUBECONFIG } })`kubectl config view --raw`;
+export function mergeCommands(
+  { asInvoker, kubeconfig, name, root }: ClusterConfig,
+  temporary = temporaryOf(kubeconfig),
+) {
+  const view = (KUBECONFIG: string) => start(root, { env: { KUBECONFIG }, asInvoker })`kubectl config view --raw`;
   const get = start(root)`k3d kubeconfig get ${name}`;
   return { get, merge: view(`${temporary}:${kubeconfig}`), copy: view(temporary) };
 }
 
 /** The kubeconfig, where there is one. @throws usageError for a file that kubectl cannot read */
 export async function readKubeconfig(ctx: RunnerContext, config: ClusterConfig): Promise<Kubeconfig | undefined> {
-  const { kubeconfig: path, root } = config;
+  const { asInvoker, kubeconfig: path, root } = config;
   if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) === 0) return undefined;
-  const command = start(root)`kubectl config view --raw -o json --kubeconfig=${path}`;
+  const command = start(root, { asInvoker })`kubectl config view --raw -o json --kubeconfig=${path}`;
   const result = await ctx.runner.probe(command, TIMEOUT_MS);
   const table = result.ok ? parseTable(result.output) : undefined;
   if (table !== undefined) return table;
@@ -47,6 +50,7 @@ export async function readKubeconfig(ctx: RunnerContext, config: ClusterConfig):
  */
 export async function updateKubeconfig(ctx: RunnerContext, config: ClusterConfig, isPresent: boolean): Promise<void> {
   const { kubeconfig: path, name } = config;
+  if (!isPresent && fileIdentity(path) === undefined) return;
   const temporary = temporaryOf(path);
   const { copy, get, merge } = mergeCommands(config);
   const own = isPresent ? await ctx.runner.read(get) : undefined;

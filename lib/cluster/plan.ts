@@ -10,6 +10,8 @@ import type { ClusterConfig } from './config.ts';
 
 const RELEASES = 'https://github.com/kubernetes-sigs/agent-sandbox/releases/download';
 
+const CLEARED = { GITHUB_PAT: undefined, LOG_LEVEL: undefined };
+
 /** What is known before anything is changed. */
 export interface PreparedCluster {
   readonly config: ClusterConfig;
@@ -37,7 +39,7 @@ export function contextOf(name: string): string {
 
 /** No program needs the token, and k3d would mix what it logs at other levels with its output. */
 export function start(root: string, more: Partial<Command> = {}) {
-  return cmd({ cwd: root, base: { GITHUB_PAT: undefined, LOG_LEVEL: undefined }, ...more });
+  return cmd({ cwd: root, base: CLEARED, ...more });
 }
 
 /** @param directory the one with the file of the credentials, where there are any */
@@ -48,14 +50,24 @@ export function createCommand({ credentials, name, port, root }: ClusterConfig, 
     --k3s-arg --disable=traefik@server:0 ${registries}`;
 }
 
+/**
+ * Of its own accord k3d also takes the cluster out of the default kubeconfig, which under sudo would become root's.
+ * @param directory for one that counts as the default one under sudo
+ */
+export function deleteCommand({ name, root }: ClusterConfig, directory: string | undefined) {
+  const base = { ...CLEARED, ...(directory === undefined ? {} : { KUBECONFIG: join(directory, 'kubeconfig') }) };
+  return start(root, { base })`k3d cluster delete ${name}`;
+}
+
 /** The commands that install agent-sandbox, and wait for it. */
-export function sandboxCommands({ kubeconfig, name, release, root }: ClusterConfig) {
+export function sandboxCommands({ asInvoker, kubeconfig, name, release, root }: ClusterConfig) {
   const kubectl = ['kubectl', `--kubeconfig=${kubeconfig}`, `--context=${contextOf(name)}`];
   const condition = 'jsonpath={.status.conditions[?(@.type=="Established")].status}';
+  const user = start(root, { asInvoker });
   return {
-    apply: start(root)`${kubectl} apply -f ${RELEASES}/${release}/manifest.yaml`,
-    established: start(root)`${kubectl} get crd/sandboxes.agents.x-k8s.io -o ${condition}`,
-    rollout: start(root)`${kubectl} -n agent-sandbox-system rollout status deployment/agent-sandbox-controller
+    apply: user`${kubectl} apply -f ${RELEASES}/${release}/manifest.yaml`,
+    established: user`${kubectl} get crd/sandboxes.agents.x-k8s.io -o ${condition}`,
+    rollout: user`${kubectl} -n agent-sandbox-system rollout status deployment/agent-sandbox-controller
       --timeout=300s`,
   };
 }

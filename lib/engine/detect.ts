@@ -43,7 +43,7 @@ export interface Purpose<E extends Engine> {
   readonly failing: string;
   /** What to do instead, for users; by default to set `CONTAINER_ENGINE`. */
   readonly alternative?: string;
-  /** Another name of `CONTAINER_ENGINE`, for this purpose alone. */
+  /** A variable that goes before `CONTAINER_ENGINE` and all others, for this purpose alone. */
   readonly alias?: 'CONTAINER_RUNTIME';
   /** Looks at a candidate. */
   look(name: EngineName, probes: EngineProbes): Promise<Usable<E> | Refusal>;
@@ -193,7 +193,8 @@ function engineProbes(
       // The program is looked at under its own name.
       if (program !== name && (info !== undefined || candidates.some((other) => other === program)))
         return absent(name);
-      if (info !== undefined) return { said: `${program} is really ${info.engine}`, remedy: `install ${name} itself` };
+      if (info !== undefined && refusal === undefined)
+        return { said: `${program} is really ${info.engine}`, remedy: `install ${name} itself` };
       if (result.ok && refusal === undefined) {
         return { said: `${program} is not a container engine`, remedy: `install ${name} itself` };
       }
@@ -217,6 +218,7 @@ const OTHER_CONTEXT = 'choose a context that exists (docker context ls)';
 /** What a failure means that does not mean that the engine has to be started. */
 const REMEDIES: readonly (readonly [RegExp, string])[] = [
   [/permission denied/i, 'let this user use it (for Docker: the group docker)'],
+  [/API version/, 'update its client or its server, or unset DOCKER_API_VERSION'],
   [/resolve docker endpoint|context not found/i, OTHER_CONTEXT],
 ];
 

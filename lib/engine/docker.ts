@@ -30,22 +30,27 @@ export const DOCKER: EngineRecord = {
 
 /** The endpoint of the context that counts: `DOCKER_HOST`, `DOCKER_CONTEXT` and `docker context use` have their say. */
 function endpointPlaces({ env, printed }: ApiFacts): ApiPlaces | Refusal | undefined {
-  const endpoint = printed?.ok === true ? endpointIn(printed.output) : undefined;
+  const endpoint = printed?.ok === true ? contextIn(printed.output)?.endpoint : undefined;
   if (endpoint === undefined) return undefined;
   const path = /^unix:\/\/(.+)$/.exec(endpoint)?.[1];
   if (path !== undefined && isAbsolute(path)) return { sockets: [path] };
   const source = textOf(env, 'DOCKER_HOST') === undefined ? 'the context of docker' : 'DOCKER_HOST';
   return {
-    said: `${source} leads to ${shown(endpoint)}, and a gateway takes only a socket of this machine`,
+    said: `${source} leads to ${shown(endpoint)}, and only a socket of this machine can be used`,
     remedy: 'choose a context with a unix:// socket (docker context ls; DOCKER_CONTEXT, DOCKER_HOST)',
   };
 }
 
-function endpointIn(text: string): string | undefined {
-  const endpoints = firstInList(text)?.Endpoints;
-  return isTable(endpoints) && isTable(endpoints.docker) && typeof endpoints.docker.Host === 'string'
-    ? endpoints.docker.Host
-    : undefined;
+/** What `context inspect` prints of the context that counts; `undefined` for text that is something else. */
+export function contextIn(text: string): { readonly name?: string; readonly endpoint?: string } | undefined {
+  const context = firstInList(text);
+  if (context === undefined) return undefined;
+  const endpoints = isTable(context.Endpoints) ? context.Endpoints : {};
+  const endpoint = isTable(endpoints.docker) ? endpoints.docker.Host : undefined;
+  return {
+    ...(typeof context.Name === 'string' ? { name: context.Name } : {}),
+    ...(typeof endpoint === 'string' ? { endpoint } : {}),
+  };
 }
 
 function buildOptions(build: ImageBuild): string[] {

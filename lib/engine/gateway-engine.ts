@@ -17,29 +17,59 @@ import type { ApiPlaces, Engine, EngineName, LaunchEngine, Refusal } from './typ
  * @param uid of the user that the gateway runs as
  */
 export function forLaunch(
-  { env, signals, startDirectory }: RunnerContext,
+  ctx: RunnerContext,
   platform: NodeJS.Platform,
   uid: number = process.geteuid?.() ?? 0,
 ): Purpose<LaunchEngine> {
+  const { signals } = ctx;
   const look = async (name: EngineName, probes: EngineProbes) => {
     const { api } = RECORDS[name];
-    const start = api.start(platform, uid);
-    const args = api.probe(platform);
-    const [responding, asked] = [probes.responding(name, start), args && probes.ask(name, args)];
-    // It is awaited last, and a signal may end it before.
-    responding.catch(() => undefined);
-    const printed = await asked;
-    const places = api.places({ env, platform, uid, startDirectory, printed });
-    // A far daemon may take long to respond, and is refused all the same.
-    if (places !== undefined && 'said' in places) return { ...places, isSetting: true };
-    const found = await responding;
+    const { found, places, printed } = await lookNearby(ctx, platform, uid, name, probes);
     if ('said' in found) return found;
-    if (places === undefined) return unknownPlace(found, args ?? [], printed);
-    const engine = await connected(found, places, start, AbortSignal.any([probes.chosen, signals.aborted]));
+    if (places === undefined) return unknownPlace(found, api.probe(platform) ?? [], printed);
+    const unless = AbortSignal.any([probes.chosen, signals.aborted]);
+    const engine = await connected(found, places, api.start(platform, uid), unless);
     signals.throwIfReceived();
     return engine;
   };
   return { failing: 'cannot carry a gateway', alternative: 'launch with another driver', look };
+}
+
+/** For an engine that takes files of this machine, and whose ports are those of this machine. */
+export function forThisMachine(ctx: RunnerContext, platform: NodeJS.Platform): Purpose<Engine> {
+  const look = async (name: EngineName, probes: EngineProbes) =>
+    (await lookNearby(ctx, platform, undefined, name, probes)).found;
+  return { failing: 'cannot be used', look };
+}
+
+/** The engine where it responds, with where its API is; one on another machine is refused by what leads there. */
+async function lookNearby(
+  { env, startDirectory }: RunnerContext,
+  platform: NodeJS.Platform,
+  uid: number | undefined,
+  name: EngineName,
+  probes: EngineProbes,
+): Promise<Nearby> {
+  const { api } = RECORDS[name];
+  const args = api.probe(platform);
+  const [responding, asked] = [
+    probes.responding(name, api.start(platform, uid ?? process.geteuid?.() ?? 0)),
+    args && probes.ask(name, args),
+  ];
+  // It is awaited last, and a signal may end it before.
+  responding.catch(() => undefined);
+  const printed = await asked;
+  const places = api.places({ env, platform, uid, startDirectory, printed });
+  // A far daemon may take long to respond, and is refused all the same.
+  if (places !== undefined && 'said' in places) return { found: { ...places, isSetting: true } };
+  return { found: await responding, places, printed };
+}
+
+interface Nearby {
+  readonly found: Usable<Engine> | Refusal;
+  /** `undefined` where it is not known. */
+  readonly places?: ApiPlaces | undefined;
+  readonly printed?: ProbeResult | undefined;
 }
 
 function unknownPlace({ program }: Usable<Engine>, args: readonly string[], printed: ProbeResult | undefined): Refusal {

@@ -42,13 +42,13 @@ export const PODMAN: EngineRecord = {
 
 /** Where OpenShell's gateway looks for the service, and before that where podman's own client is sent. */
 function servicePlaces({ env, platform, printed, startDirectory, uid }: ApiFacts): ApiPlaces | Refusal {
-  const named = readPath(env, SOCKET_VARIABLE, startDirectory);
+  const named = uid === undefined ? undefined : readPath(env, SOCKET_VARIABLE, startDirectory);
   if (named !== undefined) return { sockets: [named], source: SOCKET_VARIABLE };
   const host = textOf(env, HOST_VARIABLE);
   const path = /^unix:\/\/(.+)$/.exec(host ?? '')?.[1];
   if (path !== undefined && isAbsolute(path)) return { sockets: [path], source: HOST_VARIABLE };
   if (host !== undefined) {
-    const said = `${HOST_VARIABLE} leads to ${shown(host)}, and a gateway takes only a socket of this machine`;
+    const said = `${HOST_VARIABLE} leads to ${shown(host)}, and only a socket of this machine can be used`;
     return { said, remedy: `change or unset ${HOST_VARIABLE}` };
   }
   const sockets = [

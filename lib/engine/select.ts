@@ -6,6 +6,7 @@
  * error.
  */
 
+import { basename } from 'node:path';
 import { type Environment, notAllowed, readVariable, textOf } from '../cli/env.ts';
 import { MissingTool, shown, usageError } from '../errors.ts';
 import type { ProbeResult } from '../process/result.ts';
@@ -28,7 +29,7 @@ export interface EngineChoice {
 /**
  * Chooses.
  * @param probeContext gives the name of the kube context, or why there is none; called where its cluster counts
- * @param alias counts as `CONTAINER_ENGINE` does, for one task
+ * @param alias of one task: where it is set, nothing else counts; it may be a path, whose last name counts
  * @throws usageError for a value that is not allowed, for variables that contradict each other, and for a cluster that
  *   names no engine where nothing else does; MissingTool without kubectl
  */
@@ -37,6 +38,12 @@ export async function chooseEngine(
   probeContext: () => Promise<ProbeResult>,
   alias?: 'CONTAINER_RUNTIME',
 ): Promise<EngineChoice> {
+  const own = alias && readVariable(env, alias);
+  if (alias !== undefined && own !== undefined) {
+    const engine = engineOf(basename(own));
+    if (engine === undefined) throw notAllowed(alias, own, 'are docker and podman');
+    return { candidates: [engine], reason: alias };
+  }
   if (textOf(env, REMOVED) !== undefined) {
     throw usageError(`${REMOVED} is no longer read; set CONTAINER_ENGINE instead and unset it`);
   }
@@ -44,16 +51,14 @@ export async function chooseEngine(
   if (target !== undefined && target !== LOCAL_CLUSTER) {
     throw notAllowed('CONTAINER_ENGINE_TARGET', target, `is ${LOCAL_CLUSTER}`);
   }
-  const names = (['CONTAINER_ENGINE', ...(alias === undefined ? [] : [alias])] as const).map((reason) => {
-    const named = readVariable(env, reason);
-    if (named === undefined || engineOf(named) !== undefined) return { engine: engineOf(named), reason };
-    throw notAllowed(reason, named, 'are docker and podman');
-  });
+  const named = readVariable(env, 'CONTAINER_ENGINE');
+  if (named !== undefined && engineOf(named) === undefined)
+    throw notAllowed('CONTAINER_ENGINE', named, 'are docker and podman');
   const provider = engineOf(readVariable(env, 'KIND_EXPERIMENTAL_PROVIDER'));
   const context = target === undefined ? undefined : await probeContext();
   const name = context?.ok ? context.output : '';
   const demands = [
-    ...names,
+    { engine: engineOf(named), reason: 'CONTAINER_ENGINE' },
     // Other drivers (vm, kubernetes) need no container engine.
     { engine: engineOf(readVariable(env, 'OPENSHELL_E2E_DRIVER')), reason: 'OPENSHELL_E2E_DRIVER' },
     { engine: engineOfContext(name, provider), reason: `kube context ${name}` },

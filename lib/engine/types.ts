@@ -67,8 +67,8 @@ export interface Refusal {
 export interface ApiFacts {
   readonly env: Environment;
   readonly platform: NodeJS.Platform;
-  /** The user that the gateway runs as. */
-  readonly uid: number;
+  /** The user that the gateway runs as; `undefined` where no gateway is to use it, but the client alone. */
+  readonly uid: number | undefined;
   /** What a relative path is relative to, absolute. */
   readonly startDirectory: string;
   /** The result of the probe, where the record has one. */

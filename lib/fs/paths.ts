@@ -55,12 +55,23 @@ export function fileIdentity(path: string): string | undefined {
 }
 
 /**
- * The bytes of a file.
- * @throws the system's error, which names the path whatever fails; failure for a file that does not fit into memory
+ * The bytes of a regular file, also behind a link.
+ * @throws the system's error, which names the path whatever fails; failure for what is something else, because a FIFO
+ *   would wait for its writer, and for a file that does not fit into memory
  */
 export function contentOf(path: string): Buffer {
   try {
-    return naming(path, () => readFileSync(path));
+    return naming(path, () => {
+      const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+      try {
+        const stats = fstatSync(file);
+        // Of a directory the system says it.
+        if (stats.isFile() || stats.isDirectory()) return readFileSync(file);
+        throw failure(`${path} is not a regular file; put one in its place`);
+      } finally {
+        closeSync(file);
+      }
+    });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ERR_FS_FILE_TOO_LARGE') throw error;
     throw failure(`${path} has more than 2 GiB, which is no file of a runtime; name another one`);

@@ -8,7 +8,7 @@
 import { hash, randomBytes } from 'node:crypto';
 import { accessSync, constants, lstatSync, rmSync } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, isAbsolute, join } from 'node:path';
 import { describeError, shown, usageError } from '../errors.ts';
 import { isSameProcess, pidNamespace, thisProcess } from '../process/identity.ts';
 import { asOwner, isOfOther, ownerOf } from './ownership.ts';
@@ -18,10 +18,13 @@ import { fullness } from './writable-places.ts';
 /**
  * The directory for temporary files: `TMPDIR`, but for root none of another user, who could lead root's programs from it
  * to anywhere.
- * @throws usageError where nothing can be created in it
+ * @throws usageError where nothing can be created in it, and for a relative path
  */
 export function temporaryRoot(): string {
   const named = tmpdir();
+  if (!isAbsolute(named)) {
+    throw usageError(`TMPDIR is ${shown(named)}, which each program looks for elsewhere; set it to an absolute path`);
+  }
   const directory = isOfOther(named) ? '/tmp' : named;
   try {
     // With the slash, only a directory is found.

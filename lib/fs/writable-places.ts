@@ -5,8 +5,8 @@
  * is read-only, full, or a file. Nothing is written to find that out.
  */
 
-import { accessSync, constants, lstatSync, type Stats, statfsSync, statSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { accessSync, constants, lstatSync, realpathSync, type Stats, statfsSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { Problems } from '../cli/problems.ts';
 import type { Terminal } from '../cli/terminal.ts';
 import { errnoOf, oneLine, reasonText, usageError } from '../errors.ts';
@@ -17,7 +17,7 @@ import { ancestorsOf } from './paths.ts';
 /**
  * What is written:
  * - `directory`: it is created, and written into
- * - `file`: it is replaced whole; a link in its place is not followed, and anything else but a file stays
+ * - `file`: it is replaced whole; a link to a file is replaced itself, and anything else but a file stays
  * - `opened`: it is opened where it is, and has to be a file of its own
  * - `appended`: it belongs to others, and may be a link or a device
  */
@@ -83,6 +83,7 @@ function refusal({ path, remedy }: Place, { at, reason }: Obstacle) {
 
 function obstacleOf({ kind, path }: Place): Obstacle | undefined {
   if (kind === 'directory') return longName(path) ?? directoryObstacle(path);
+  if (kind === 'file' && isDevicePath(path)) return { at: path, reason: `${REPLACED}; name another file` };
   const found = look(path);
   const own = found === undefined ? undefined : fileObstacle(kind, path, found);
   if (own !== undefined || (kind === 'appended' && found !== undefined)) return own;
@@ -102,8 +103,13 @@ function longName(path: string, longest = path): Obstacle | undefined {
 
 function fileObstacle(kind: Place['kind'], path: string, found: Stats): Obstacle | undefined {
   if (found.isDirectory()) return { at: path, reason: reasonText('EISDIR') };
-  if (kind === 'file' && !found.isFile() && !found.isSymbolicLink()) {
-    return { at: path, reason: 'it is a device, a pipe or a socket, which a file would replace; remove it' };
+  if (kind === 'file' && !found.isFile()) {
+    // Behind the link may be what the whole machine uses: /dev/stdout is one.
+    const target = found.isSymbolicLink() ? targetOf(path) : found;
+    if (target?.isFile() === false) {
+      const what = target === found ? REPLACED : 'it is a link to something that is not a regular file';
+      return { at: path, reason: `${what}; remove it` };
+    }
   }
   if (kind === 'opened' && !found.isFile()) {
     return { at: path, reason: `it is ${found.isSymbolicLink() ? 'a link' : 'not a regular file'}; remove it` };
@@ -116,6 +122,22 @@ function fileObstacle(kind: Place['kind'], path: string, found: Stats): Obstacle
   return code === undefined ? undefined : { at: path, reason: code === 'ENOENT' ? DANGLING : reasonText(code) };
 }
 
+/** What a link leads to; `undefined` where it leads nowhere. */
+function targetOf(path: string): Stats | undefined {
+  try {
+    return statSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Names there are the system's, also that of a link to a regular file; only /dev/shm is for files of users. */
+function isDevicePath(path: string): boolean {
+  const directory = ancestorsOf(dirname(path)).find((one) => targetOf(one) !== undefined) ?? '/';
+  return /^\/dev\/(?!shm\/)/.test(join(realpathSync(directory), '/'));
+}
+
+const REPLACED = 'it is a device, a pipe or a socket, which a file would replace';
 const DANGLING = 'it is a link to something that does not exist; remove it';
 
 /** What is in the way of writing into a directory, or of creating it: the nearest thing that exists says so. */

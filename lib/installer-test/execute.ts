@@ -5,12 +5,12 @@
 import { join } from 'node:path';
 import type { RunnerContext } from '../build-env.ts';
 import { findCheckout } from '../checkout.ts';
-import { failure, usageError } from '../errors.ts';
+import { failure, oneLine, usageError } from '../errors.ts';
 import { contentOf } from '../fs/paths.ts';
-import { shellQuote } from '../process/command.ts';
+import { cmd, shellQuote } from '../process/command.ts';
 import { findProgram } from '../process/which.ts';
 import { PRODUCT } from '../product.ts';
-import { CASES, caseCommand, faultOf, SHELLS, TEST_VARIABLE } from './plan.ts';
+import { CASES, caseCommand, faultOf, readsVariable, SHELLS, TEST_VARIABLE } from './plan.ts';
 
 /**
  * Tries the cases, or prints their commands.
@@ -21,13 +21,21 @@ export async function testInstaller(ctx: RunnerContext, isDryRun: boolean, timeo
   const { env, runner, startDirectory, terminal } = ctx;
   const root = findCheckout(env, startDirectory);
   const path = join(root, PRODUCT.installer);
-  // One that does not know the variable would install, for real.
-  const isTestable = new RegExp(`^[^#\n]*\\b${TEST_VARIABLE}\\b`, 'm').test(contentOf(path).toString());
-  if (!isTestable)
+  // One that does not read the variable would install, for real.
+  if (!readsVariable(contentOf(path).toString()))
     throw failure(`${path} does not read ${TEST_VARIABLE}, so sourcing it would install; add that to it`);
-  const shells = SHELLS.filter(([program]) => findProgram(program, env) !== undefined);
+  const present = SHELLS.filter(([program]) => findProgram(program, env) !== undefined);
+  // A busybox may be built without a shell.
+  const probes = present.map(async (shell) => {
+    if (shell.length === 1) return shell;
+    const result = await runner.probe(cmd({ cwd: root, asInvoker: true })`${shell} -c :`, timeoutMs);
+    const tried = `${PRODUCT.installer} is not tried with it`;
+    if (!result.ok) terminal.warn(`${shell.join(' ')} does not work (${oneLine(result.reason)}), so ${tried}`);
+    return result.ok ? shell : [];
+  });
+  const shells = (await Promise.all(probes)).filter(({ length }) => length > 0);
   if (shells.length === 0) throw usageError('neither sh, dash, bash nor busybox is on PATH; add the directory of one');
-  for (const [program] of SHELLS.filter((shell) => !shells.includes(shell))) {
+  for (const [program] of SHELLS.filter((shell) => !present.includes(shell))) {
     terminal.warn(`${program} is not on PATH, so ${PRODUCT.installer} is not tried with it; install it to try it`);
   }
   if (isDryRun) {

@@ -14,6 +14,11 @@ export const SHELLS = [['sh'], ['dash'], ['bash'], ['busybox', 'sh']] as const;
 /** Where it is set to 1, install.sh only defines its functions, and reads the others. */
 export const TEST_VARIABLE = 'OPENSHELL_INSTALL_SH_TEST';
 
+/** Whether the text of install.sh expands the variable, which a usage text or a comment only names. Pure. */
+export function readsVariable(text: string): boolean {
+  return new RegExp(`^[^#\n]*\\$\\{?${TEST_VARIABLE}\\b`, 'm').test(text);
+}
+
 /** Nothing of the user's own may answer, or run before install.sh does. */
 const REMOVED = {
   ...{ BASH_ENV: undefined, OPENSHELL_TEST_LDD_OUTPUT: undefined, OPENSHELL_TEST_LDD_UNAVAILABLE: undefined },

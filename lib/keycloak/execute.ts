@@ -11,8 +11,10 @@ import { Problems } from '../cli/problems.ts';
 import { seconds } from '../cli/terminal.ts';
 import { mark } from '../cli/unknowns.ts';
 import { detectEngine, ORDINARY } from '../engine/detect.ts';
+import { forThisMachine } from '../engine/gateway-engine.ts';
 import { failure, oneLine, shown, usageError } from '../errors.ts';
 import { verifyPortFree } from '../gateway/port.ts';
+import { thisHost } from '../host.ts';
 import { argvText, type Command, cmd } from '../process/command.ts';
 import { poll } from '../process/poll.ts';
 import { Signals } from '../process/signals.ts';
@@ -50,7 +52,9 @@ export async function keycloak(
   const problems = new Problems();
   const wanted = problems.attempt(() => resolvePort(env));
   const realm = problems.attempt(() => (action === 'start' ? resolveRealm(env, cwd) : ''));
-  const purpose = { ...ORDINARY, alias: 'CONTAINER_RUNTIME' } as const;
+  // One on another machine has no realm to mount, and would publish the port there; what is there can be stopped.
+  const needed = action === 'start' ? forThisMachine(given, thisHost().platform) : ORDINARY;
+  const purpose = { ...needed, alias: 'CONTAINER_RUNTIME' } as const;
   const engine = await problems.attemptAsync(() => detectEngine(given, cwd, purpose));
   problems.throwIfAny(terminal);
   if (!wanted || realm === undefined || !engine) throw new TypeError('what is not known here is a problem');
@@ -62,6 +66,10 @@ export async function keycloak(
   const known = found === undefined ? 'not there' : found.isRunning ? `running on port ${found.port}` : 'not running';
   const state = unknown === undefined ? known : mark('state', unknown);
   const said = `the container ${CONTAINER} in ${ctx.engine} is`;
+  if (action === 'status' && found?.isRunning === true && wanted.isNamed && found.port !== wanted.port) {
+    terminal.result(`${said} ${state}, not ${wanted.port} (KEYCLOAK_PORT)`, ...infoLines(found.port));
+    return 1;
+  }
   if (action === 'status') {
     terminal.result(`${said} ${state}`, ...(found?.isRunning && found.port > 0 ? infoLines(found.port) : []));
     return found?.isRunning === true || unknown !== undefined ? 0 : 1;

@@ -29,7 +29,8 @@ function inspectAsset(path: string): VerdictOf<undefined> {
     if (reasons.length === 0) return { ok: true, facts: undefined };
     return { ok: false, reasons: reasons.map((reason) => `${path}: ${reason}`) };
   } catch (error) {
-    const reason = error instanceof TaskError ? `${path}: ${error.message}` : machineErrorText(error);
+    const lead = error instanceof TaskError && error.message.startsWith(path) ? '' : `${path}: `;
+    const reason = error instanceof TaskError ? `${lead}${error.message}` : machineErrorText(error);
     if (reason === undefined) throw error;
     return { ok: false, reasons: [reason] };
   }

@@ -143,7 +143,7 @@ describe('real gateways', tools.options, () => {
       const { ended } = start('docker', { DOCKER_HOST: endpoint });
       const result = await ended;
       expect(result.status).toBe(2);
-      expect(result.stderr).toContain(`DOCKER_HOST leads to '${endpoint}', and a gateway takes only a socket`);
+      expect(result.stderr).toContain(`DOCKER_HOST leads to '${endpoint}', and only a socket of this machine`);
       expect(result.stderr).not.toContain('==>');
     }
   });

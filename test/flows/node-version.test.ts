@@ -92,6 +92,21 @@ test('R4: else a Node 24 of the user, and none of another clone or of a relative
   expect((await clone.run('node x.ts', [])).stderr).toContain('PATH has none: ');
 });
 
+test('R18: a link to it in another directory of PATH is passed over, and does not start itself', async () => {
+  const clone = new Clone();
+  const linked = join(clone.root, 'linked');
+  mkdirSync(linked);
+  symlinkSync(join(clone.bin, 'node'), join(linked, 'node'));
+  const user = addNode(join(clone.root, 'user'), '24.0.0');
+  const run = (...path: readonly string[]) => {
+    // Should it start itself after all, then all of that is ended soon.
+    const command = ['--signal', 'KILL', '2', join(linked, 'node'), 'x.ts'];
+    return runProcess('/usr/bin/timeout', command, { cwd: '/', env: { PATH: [linked, ...path].join(':') } });
+  };
+  expect(await run(clone.old, user)).toMatchObject({ status: 7, stdout: '24.0.0|x.ts|' });
+  expect(await run(clone.old)).toMatchObject(REFUSED);
+});
+
 test('R4: npm and its install scripts run on the older one, which gets Node 24', async () => {
   const clone = new Clone();
   for (const program of ['/usr/bin/npm', '/x y/npx', '/lib/npm-cli.js', '/bin/pnpm']) {

@@ -20,8 +20,10 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { FakeCluster, kubeconfigText } from '../support/fake-cluster.ts';
 import { FakeLaunch } from '../support/fake-launch.ts';
 import { FakeRuntime } from '../support/fake-runtime.ts';
+import { bashQuote } from '../support/fake-tools.ts';
 import { requireThing, requireTools } from '../support/real-tools.ts';
 import { runTaskFile, type TaskResult } from '../support/run-task.ts';
 
@@ -84,9 +86,63 @@ class SudoLaunch extends FakeLaunch {
   }
 }
 
+const isRoot = requireThing('root', process.geteuid?.() === 0);
+
+/** A checkout and a home of the user, whose kubeconfig has a local context. */
+function sudoCluster() {
+  const cluster = new FakeCluster();
+  const [home, log] = ['user', 'log'].map((name) => join(cluster.tools.directory, name)) as [string, string];
+  const script = `echo "$UID \${KUBECONFIG-}" >> ${bashQuote(log)}; /bin/mkdir -p "$HOME/.kube/cache"; `;
+  const view = `echo '{"contexts":[{"name":"k3d-x"}],"current-context":"k3d-x"}'`;
+  cluster.setFakes({
+    kubectl: [
+      { args: ['config', 'view', '--raw'], script: `${script}if [[ $* == *json* ]]; then ${view}; else echo; fi` },
+      { args: ['config', 'view'], script: script + view },
+      { args: [], script },
+    ],
+    k3d: [{ args: ['cluster', 'delete'], script: `${script}: > "\${KUBECONFIG:-$HOME/.kube/config}"` }],
+  });
+  mkdirSync(join(home, '.kube'), { recursive: true });
+  writeFileSync(join(home, '.kube/config'), kubeconfigText('x', 'https://x'));
+  writeFileSync(log, '');
+  for (const path of [dirname(cluster.root), cluster.tools.directory, join(cluster.tools.directory, 'calls'), log]) {
+    chmodSync(path, 0o777);
+  }
+  spawnSync('chown', ['-hR', `${USER}:${USER}`, cluster.root, home]);
+  const sudo = { SUDO_USER: 'ldap', SUDO_UID: String(USER), SUDO_GID: String(USER), HOME: home };
+  cluster.tools.add('getent', [{ args: [], script: `echo ldap:x:${USER}:${USER}::${home}:/bin/sh` }]);
+  const run = (task: string, args: readonly string[]) => {
+    writeFileSync(log, '');
+    return cluster.run(args, { ...sudo, KUBECONFIG: join(home, '.kube/config') }, {}, task);
+  };
+  const ownedByRoot = () => spawnSync('find', [cluster.root, home, '-user', 'root'], { encoding: 'utf8' }).stdout;
+  return { cluster, run, ownedByRoot, callers: () => readFileSync(log, 'utf8').trim().split('\n') };
+}
+
+describe('clusters under sudo', isRoot, () => {
+  test('K8S-18: kubectl is the user whose kubeconfig it is, and k3d gets no kubeconfig of theirs', async () => {
+    const { callers, cluster, ownedByRoot, run } = sudoCluster();
+    const setup = await run('keycloak-k8s-setup', []);
+    expect(setup, setup.stderr).toMatchObject({ status: 0 });
+    expect(callers()).toHaveLength(3);
+    expect(callers().every((line) => line.startsWith(`${USER} `))).toBe(true);
+    cluster.addCluster('openshell-dev-some-branch');
+    const deletion = await run('helm-k3s-local', ['delete']);
+    expect(deletion, deletion.stderr).toMatchObject({
+      status: 0,
+      stdout: expect.stringContaining('Deleted k3d cluster'),
+    });
+    const [read, k3d, ...merges] = callers();
+    expect([read, ...merges].every((line) => line?.startsWith(`${USER} `))).toBe(true);
+    expect(k3d).toMatch(new RegExp(`^0 ${cluster.temporary}/openshell-k3s-\\w+/kubeconfig$`));
+    expect(readdirSync(cluster.temporary)).toEqual([]);
+    expect(ownedByRoot()).toBe('');
+  });
+});
+
 const compiler = requireTools('cc');
 
-describe('under sudo', compiler.ok ? requireThing('root', process.geteuid?.() === 0) : compiler.options, () => {
+describe('under sudo', compiler.ok ? isRoot : compiler.options, () => {
   test('L12, F18: gateway-docker: all that is created belongs to the user', async () => {
     const launch = new SudoLaunch();
     expect((await launch.sudo('gateway-docker')).stderr).toContain('starting the Docker gateway');

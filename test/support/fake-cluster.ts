@@ -2,7 +2,7 @@
 
 /** A checkout with a fake k3d and a fake docker, whose clusters are files, and with kubectl: the real one, or a fake. */
 
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { addEngine } from './fake-engine.ts';
 import { FakeCheckout } from './fake-rust.ts';
@@ -110,6 +110,15 @@ export class FakeCluster extends FakeCheckout {
       { name: 'registry', role: 'registry', State: { Running: false } },
     ];
     writeFileSync(join(this.#state, name), JSON.stringify({ name, nodes }));
+  }
+
+  /** A PATH with all but kubectl. */
+  withoutKubectl(): string {
+    const directory = join(this.tools.directory, 'without');
+    mkdirSync(directory);
+    for (const name of readdirSync(this.tools.bin))
+      if (name !== 'kubectl') symlinkSync(join(this.tools.bin, name), join(directory, name));
+    return directory;
   }
 
   hasCluster(name: string): boolean {

@@ -1,7 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { execFileSync } from 'node:child_process';
-import { chmodSync, existsSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { manageCluster } from '../../lib/cluster/execute.ts';
@@ -102,7 +111,7 @@ describe('create', tools.options, () => {
 
   test('K8S-2: a link in its place is refused before there is a cluster, and so is a file that is no kubeconfig', async () => {
     const cluster = newCluster();
-    symlinkSync('/nowhere', cluster.kubeconfig);
+    symlinkSync(join(cluster.root, 'nowhere'), cluster.kubeconfig);
     const linked = await cluster.run(['create'], NOTHING);
     expect(linked.status).toBe(2);
     expect(linked.stderr).toMatch(
@@ -356,6 +365,13 @@ describe('the sandbox image', tools.options, () => {
     expectClean(cluster);
   });
 
+  test('K8S-19: the image may be one with a digest', async () => {
+    const cluster = newCluster();
+    const image = `ghcr.io/org/base@sha256:${'0a'.repeat(32)}`;
+    const result = await cluster.run(['create', '--dry-run'], { HELM_K3S_PRELOAD_SANDBOX_IMAGE: image });
+    expect(result.stdout).toContain(`docker pull --platform linux/amd64 ${image}\n`);
+  });
+
   test('an empty variable means none', async () => {
     const cluster = newCluster();
     const result = await cluster.run(['create'], NOTHING);
@@ -471,6 +487,40 @@ describe('the other commands', tools.options, () => {
     expect(modeOf(cluster.kubeconfig)).toBe(0o600);
     expect(await cluster.run(['delete'])).toMatchObject({ status: 0, stdout: `No k3d cluster named '${NAME}'.\n` });
     expectClean(cluster);
+  });
+
+  test('K8S-16: delete needs k3d alone: without kubectl, or with a broken kubeconfig, its entries stay, and that is said', async () => {
+    const cluster = newCluster();
+    const mine = kubeconfigText(NAME, 'https://mine');
+    for (const [text, extra, said] of [
+      ['garbage: [', {}, "'\\S+/kubeconfig' is not a kubeconfig: .*"],
+      [mine, { PATH: cluster.withoutKubectl() }, 'kubectl is not on PATH; run mise install, or install it'],
+    ] as const) {
+      cluster.addCluster(NAME);
+      writeFileSync(cluster.kubeconfig, text);
+      const result = await cluster.run(['delete'], extra);
+      expect(result, result.stderr).toMatchObject({ status: 0, stdout: `Deleted k3d cluster '${NAME}'.\n` });
+      expect(result.stderr).toMatch(
+        new RegExp(`^warning: what \\S+ has of the cluster '${NAME}' stays in it: ${said}$`, 'm'),
+      );
+      expect(cluster.hasCluster(NAME)).toBe(false);
+      expect(cluster.text()).toBe(text);
+    }
+  });
+
+  test('K8S-17: a link to a file of the same user is followed, and stays; delete creates no directory', async () => {
+    const cluster = newCluster();
+    const target = join(cluster.tools.directory, 'dotfiles');
+    writeFileSync(target, kubeconfigText('other', 'https://other'));
+    symlinkSync(target, cluster.kubeconfig);
+    expect(await cluster.run(['create'], NOTHING)).toMatchObject({ status: 0 });
+    expect(readlinkSync(cluster.kubeconfig)).toBe(target);
+    expect(readFileSync(target, 'utf8')).toContain(CONTEXT);
+    expect(await cluster.run(['delete'])).toMatchObject({ status: 0 });
+    expect(readlinkSync(cluster.kubeconfig)).toBe(target);
+    expect(readFileSync(target, 'utf8')).not.toContain(CONTEXT);
+    expect(await cluster.run(['delete'], { HELM_K3S_KUBECONFIG: 'no/such/file' })).toMatchObject({ status: 0 });
+    expect(existsSync(join(cluster.root, 'no'))).toBe(false);
   });
 
   test('start, stop, status', async () => {

@@ -10,7 +10,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { asDryRun } from '../../lib/cli/unknowns.ts';
 import { keycloak } from '../../lib/keycloak/execute.ts';
 import { PRODUCT } from '../../lib/product.ts';
-import { addEngine } from '../support/fake-engine.ts';
+import { addEngine, contextOf } from '../support/fake-engine.ts';
 import { bashQuote, type FakeCase, type FakeTools } from '../support/fake-tools.ts';
 import { freePort } from '../support/free-port.ts';
 import { fakeTools, inProcess } from '../support/in-process.ts';
@@ -41,7 +41,7 @@ function setUp(engine: 'docker' | 'podman', inspect: string, cases: readonly Fak
   return { tools, root, realm: join(root, PRODUCT.keycloakRealm), run };
 }
 
-const started = (tools: FakeTools) => tools.lines().filter((line) => !/ (info|inspect) /.test(line));
+const started = (tools: FakeTools) => tools.lines().filter((line) => !/ (info|inspect)( |$)/.test(line));
 
 /** Responds on the path of discovery, where Keycloak would. */
 async function serve(status = 200): Promise<number> {
@@ -66,7 +66,7 @@ test.each(['docker', 'podman'] as const)('KCD-2: %s gets these arguments, on loo
   expect(started(tools)).toEqual([]);
 });
 
-test('KCD-1, KCD-3: CONTAINER_RUNTIME is another name of CONTAINER_ENGINE, and is no command', async () => {
+test('KCD-1, KCD-3: CONTAINER_RUNTIME goes before all others, and is no command', async () => {
   const { run, tools } = setUp('docker', stateOf(true, 8180));
   addEngine(tools, 'podman');
   const status = await run(['status'], { CONTAINER_RUNTIME: 'docker' });
@@ -77,8 +77,21 @@ test('KCD-1, KCD-3: CONTAINER_RUNTIME is another name of CONTAINER_ENGINE, and i
     expect(wrong).toMatchObject({ status: 2, stdout: '' });
     expect(wrong.stderr).toMatch(/^error: CONTAINER_RUNTIME is '[^']*'; allowed are docker and podman; [^\n]*\n$/);
   }
-  const both = await run(['status'], { CONTAINER_RUNTIME: 'docker', CONTAINER_ENGINE: 'podman' });
-  expect(both.stderr).toContain('CONTAINER_ENGINE asks for podman, but CONTAINER_RUNTIME asks for docker');
+  const both = await run(['status'], { CONTAINER_RUNTIME: '/usr/bin/docker', CONTAINER_ENGINE: 'podman' });
+  expect(both.stderr).toBe('[container-engine] docker (CONTAINER_RUNTIME)\n');
+});
+
+test('KCD-5: an engine on another machine is refused before anything is started there; it can be stopped', async () => {
+  const far = { args: ['context', 'inspect'], script: `echo ${bashQuote(contextOf('tcp://build-box:2375'))}` };
+  const { run, tools } = setUp('docker', ABSENT, [far]);
+  const env = { DOCKER_HOST: 'tcp://build-box:2375', CONTAINER_RUNTIME: 'docker' };
+  const result = await run(['start'], env);
+  expect(result).toMatchObject({ status: 2, stdout: '' });
+  expect(result.stderr).toMatch(
+    /^error: docker cannot be used \(CONTAINER_RUNTIME\): DOCKER_HOST leads to 'tcp:\/\/build-box:2375', and only a socket of this machine can be used; [^\n]*\n$/m,
+  );
+  expect(started(tools)).toEqual([]);
+  expect((await run(['stop'], env)).status).toBe(0);
 });
 
 test('KCD-1: a docker that does not respond is not taken', async () => {
@@ -134,6 +147,16 @@ test('KCD-4: one that runs is found where it is, whatever KEYCLOAK_PORT is by de
     stdout: expect.stringContaining(`http://localhost:${port}/realms/openshell`),
   });
   expect(started(tools)).toEqual([]);
+});
+
+test('KCD-6: one that runs on another port than KEYCLOAK_PORT is not the one that was asked for', async () => {
+  const { run } = setUp('docker', stateOf(true, 8180));
+  const other = await run(['status'], { KEYCLOAK_PORT: '9999' });
+  expect(other.status).toBe(1);
+  expect(other.stdout).toMatch(
+    /^the container \S+ in docker is running on port 8180, not 9999 \(KEYCLOAK_PORT\)\nIssuer/,
+  );
+  expect((await run(['status'], { KEYCLOAK_PORT: '8180' })).status).toBe(0);
 });
 
 test('an engine that fails to tell of the container is not one without it', async () => {

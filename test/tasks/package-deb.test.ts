@@ -77,7 +77,8 @@ describe('what is wrong is said at once, and nothing is started', () => {
     ['SOURCE_DATE_EPOCH', '99999999999999', 'at most 8589934591'],
     ['OPENSHELL_OUTPUT_DIR', '/dev/null/x', 'cannot be written'],
     ['TMPDIR', '/nowhere', 'temporary files belong in'],
-  ])('DEB-2: %s=%j', async (name, value, text) => {
+    ['TMPDIR', 'in', "TMPDIR is 'in', which each program looks for elsewhere; set it to an absolute path"],
+  ])('DEB-2, DEB-6: %s=%j', async (name, value, text) => {
     const fake = new FakeDeb();
     const result = await fake.package({ [name]: value });
     expect(result).toMatchObject({ status: 2, stdout: '' });

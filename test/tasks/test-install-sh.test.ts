@@ -155,6 +155,19 @@ describe('what cannot be tested', () => {
     expect(none.stderr).toMatch(/^error: neither sh, dash, bash nor busybox is on PATH; [^\n]+\n$/);
   });
 
+  test('SHL-10: a busybox without a shell is told, and is no fault of install.sh', async () => {
+    const root = checkout();
+    const bin = temporaryDirectory();
+    for (const name of ['bash', 'awk', 'sed']) symlinkSync(`/bin/${name}`, join(bin, name));
+    const text = '#!/bin/bash\necho "$1: applet not found" >&2\nexit 127\n';
+    writeFileSync(join(bin, 'busybox'), text, { mode: 0o755 });
+    const result = await run(root, [], { env: { PATH: bin, HOME: '/' } });
+    expect(result).toMatchObject({ status: 0, stdout: 'bash: 11 of 11 cases passed\n' });
+    expect(result.stderr).toContain(
+      'warning: busybox sh does not work (sh: applet not found), so install.sh is not tried with it\n',
+    );
+  });
+
   test('an install.sh that would install is not sourced', async () => {
     const root = checkout();
     writeFileSync(join(root, 'install.sh'), '# OPENSHELL_INSTALL_SH_TEST\n: > installed\n');
@@ -175,7 +188,7 @@ describe('what cannot be tested', () => {
 
   test('a shell that hangs is ended, and told', async () => {
     const { root, tools } = new FakeCheckout();
-    writeFileSync(join(root, 'install.sh'), 'OPENSHELL_INSTALL_SH_TEST\n');
+    writeFileSync(join(root, 'install.sh'), ': $OPENSHELL_INSTALL_SH_TEST\n');
     tools.add('dash', [{ args: ['-c'], script: 'kill -STOP $$' }]);
     const ctx = inProcess(tools, { OPENSHELL_ROOT: root });
     await expect(testInstaller(ctx, false, 500)).rejects.toThrow(/^22 of 22 cases failed; correct /);

@@ -2,6 +2,7 @@
 
 /** The check of the packages' units as a program. */
 
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -52,6 +53,16 @@ test('each reason is one line with its file, and both files are told', async () 
     ),
     'error: 2 of 2 files failed the check',
   ]);
+});
+
+test('SHL-7: a FIFO is not waited for', async () => {
+  const root = checkout();
+  const path = join(root, PRODUCT.debianUnit);
+  rmSync(path);
+  execFileSync('mkfifo', [path]);
+  const result = await check(root);
+  expect(result.status).toBe(1);
+  expect(result.stderr).toContain(`error: ${path} is not a regular file; put one in its place\n`);
 });
 
 test('a file that is not there, is a directory, or has no unit', async () => {

@@ -4,11 +4,12 @@
 
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Environment, readVariable } from '../../cli/env.ts';
+import { type Environment, readVariable, textOf } from '../../cli/env.ts';
 import type { Problems } from '../../cli/problems.ts';
 import { shown, usageError } from '../../errors.ts';
+import { isOfOther } from '../../fs/ownership.ts';
 import { isTable, parseTable } from '../../fs/parse-json.ts';
-import { textIn } from '../../fs/paths.ts';
+import { absolutePath, textIn } from '../../fs/paths.ts';
 import { verifyReference } from '../../image/reference.ts';
 
 const REALM_FILE = 'scripts/keycloak-realm.json';
@@ -36,10 +37,7 @@ export interface KeycloakConfig {
 /** Resolves the configuration; whatever is wrong becomes one of the problems. */
 export function resolveKeycloakConfig(problems: Problems, env: Environment, root: string): KeycloakConfig {
   return problems.values<KeycloakConfig>({
-    image: () => {
-      const [name = '', digest = ''] = readVariable(env, 'KEYCLOAK_IMAGE').split(/(?=@sha256:[0-9a-f]{64}$)/);
-      return `${verifyReference('KEYCLOAK_IMAGE', name)}${digest}`;
-    },
+    image: () => verifyReference('KEYCLOAK_IMAGE', readVariable(env, 'KEYCLOAK_IMAGE'), true),
     user: () => readVariable(env, 'KEYCLOAK_ADMIN_USER'),
     password: () => readVariable(env, 'KEYCLOAK_ADMIN_PASSWORD'),
     port: () => readVariable(env, 'KEYCLOAK_SETUP_PORT'),
@@ -53,6 +51,13 @@ export function resolveKeycloakConfig(problems: Problems, env: Environment, root
 export function kubeconfigOf(env: Environment, root: string): string | undefined {
   const own = join(root, 'kubeconfig');
   return readVariable(env, 'KUBECONFIG') === undefined && existsSync(own) ? own : undefined;
+}
+
+/** Whether the kubeconfigs are those of the user behind sudo, so that kubectl needs no privilege to read them. */
+export function isOfUser(env: Environment, own: string | undefined, startDirectory: string): boolean {
+  const named = readVariable(env, 'KUBECONFIG')?.split(':') ?? [join(textOf(env, 'HOME') ?? '/', '.kube/config')];
+  const files = own === undefined ? named.filter((file) => file !== '') : [own];
+  return files.every((file) => isOfOther(absolutePath(startDirectory, file)));
 }
 
 /** @throws usageError for a file that is absent, or not a realm */

@@ -9,7 +9,7 @@ import { findOrMark, mark } from '../../cli/unknowns.ts';
 import { oneLine, usageError } from '../../errors.ts';
 import { type Command, cmd, commandText, shellQuote } from '../../process/command.ts';
 import { requireProgram } from '../../process/which.ts';
-import { type KeycloakConfig, kubeconfigOf, resolveKeycloakConfig, VALUES_FILE } from './config.ts';
+import { isOfUser, type KeycloakConfig, kubeconfigOf, resolveKeycloakConfig, VALUES_FILE } from './config.ts';
 import { chooseContext, manifest } from './plan.ts';
 
 const PROBE_TIMEOUT_MS = 20_000;
@@ -27,7 +27,7 @@ export async function keycloakInCluster(ctx: RunnerContext, flags: KeycloakFlags
   const config = flags.teardown ? undefined : resolveKeycloakConfig(problems, env, root);
   const own = kubeconfigOf(env, root);
   // What is relative in KUBECONFIG is relative to this directory.
-  const start = cmd({ cwd: startDirectory });
+  const start = cmd({ cwd: startDirectory, asInvoker: isOfUser(env, own, startDirectory) });
   const base = own === undefined ? ['kubectl'] : ['kubectl', '--kubeconfig', own];
   const search = async () => {
     requireProgram('kubectl', env, 'run mise install, or install it');

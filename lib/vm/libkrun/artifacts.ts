@@ -11,7 +11,7 @@ import type { RunnerContext } from '../../build-env.ts';
 import { artifactsOfCargo } from '../../cargo/messages.ts';
 import { inspectLibrary } from '../../elf/verify.ts';
 import { failure } from '../../errors.ts';
-import { copyWhole, writeWhole } from '../../fs/atomic-write.ts';
+import { copyWhole, sweepTemporary, writeWhole } from '../../fs/atomic-write.ts';
 import { asOwner } from '../../fs/ownership.ts';
 import type { Arch } from '../../host.ts';
 import { writeBuildRecord } from './build-record.ts';
@@ -76,6 +76,7 @@ export function putInPlace(
     abi: firmware.abi,
     files: ['libkrun.so', ...firmware.libraries, 'kernel.c', 'ABI_VERSION'],
   };
+  for (const name of [...record.files, OWN_FILES.record]) sweepTemporary(place(name));
   asOwner(directory, () => rmSync(place(OWN_FILES.record), { force: true }));
   for (const name of firmware.libraries) copyWhole(from(name), place(name), 0o755);
   copyWhole(from('kernel.c'), place('kernel.c'), 0o644);

@@ -93,6 +93,16 @@ describe('what is wanted', () => {
     );
   });
 
+  test('C34: docker 28, whose client has fields without values besides what the server said', async () => {
+    const said = 'Error response from daemon: client version 1.99 is too new. Maximum supported API version is 1.41';
+    const info = { Architecture: '', ServerVersion: '', ServerErrors: [said] };
+    const { detect } = detecting({ docker: { info } }, { CONTAINER_ENGINE: 'docker' });
+    expect(await refusalFrom(detect)).toBe(
+      `2: docker does not respond (CONTAINER_ENGINE): docker info: ${said}; update its client or its server, or unset ` +
+        'DOCKER_API_VERSION, or set CONTAINER_ENGINE to one that runs',
+    );
+  });
+
   test('H15: podman under the name docker is podman', async () => {
     const shim = { docker: { info: PODMAN_INFO } };
     const { tools, screen, detect } = detecting(shim);

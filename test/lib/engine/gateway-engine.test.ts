@@ -51,7 +51,7 @@ describe('docker', () => {
   });
 
   test.each([
-    ['ssh://me@far', {}, /the context of docker leads to 'ssh:\/\/me@far', and a gateway takes only a socket/],
+    ['ssh://me@far', {}, /the context of docker leads to 'ssh:\/\/me@far', and only a socket of this machine/],
     ['tcp://far:2375', { DOCKER_HOST: 'tcp://far' }, /\(the driver\): DOCKER_HOST leads to 'tcp:\/\/far:2375', and/],
     ['unix://here.sock', {}, /leads to 'unix:\/\/here\.sock'/],
     ['npipe:////./pipe/docker_engine', {}, /leads to 'npipe:/],

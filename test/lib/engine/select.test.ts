@@ -93,16 +93,17 @@ describe('KCD-1: the alias of a task', () => {
   const choose = (env: Record<string, string>) =>
     chooseEngine(env, async () => ({ ok: false, reason: 'none' }), 'CONTAINER_RUNTIME');
 
-  test('counts as CONTAINER_ENGINE does, and may not contradict it', async () => {
+  test('goes before all others, and may be a path', async () => {
     expect(await choose({ CONTAINER_RUNTIME: 'Podman' })).toEqual({
       candidates: ['podman'],
       reason: 'CONTAINER_RUNTIME',
     });
-    expect((await choose({ CONTAINER_ENGINE: 'docker', CONTAINER_RUNTIME: 'docker' })).reason).toBe('CONTAINER_ENGINE');
     expect((await choose({ CONTAINER_ENGINE: 'docker', CONTAINER_RUNTIME: '' })).candidates).toEqual(['docker']);
-    await expect(choose({ CONTAINER_ENGINE: 'docker', CONTAINER_RUNTIME: 'podman' })).rejects.toThrow(
-      'CONTAINER_ENGINE asks for docker, but CONTAINER_RUNTIME asks for podman',
-    );
+    const others = { CONTAINER_ENGINE: 'podman', OPENSHELL_E2E_DRIVER: 'podman' };
+    expect(await choose({ ...others, CONTAINER_RUNTIME: '/usr/local/bin/docker' })).toEqual({
+      candidates: ['docker'],
+      reason: 'CONTAINER_RUNTIME',
+    });
     await expect(choose({ CONTAINER_RUNTIME: 'lima' })).rejects.toThrow("CONTAINER_RUNTIME is 'lima'; allowed are");
   });
 });

@@ -2,7 +2,8 @@
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { absolutePath, ancestorsOf, namesIn, textIn } from '../../../lib/fs/paths.ts';
+import { absolutePath, ancestorsOf, contentOf, namesIn, textIn } from '../../../lib/fs/paths.ts';
+import { refusalOf } from '../../support/task-errors.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
 
 test.each([
@@ -42,4 +43,16 @@ test('the text of a file; nothing where it cannot be read', () => {
   for (const name of ['none', '.', 'a/x', 'loop', 'x'.repeat(300)]) {
     expect(textIn(join(directory, name)), name).toBeUndefined();
   }
+});
+
+test('SHL-7: the bytes of a file, also behind a link; of a device that has no end nothing is read', () => {
+  const directory = temporaryDirectory();
+  writeFileSync(join(directory, 'a'), 'ä');
+  symlinkSync('a', join(directory, 'link'));
+  expect(contentOf(join(directory, 'link')).toString()).toBe('ä');
+  for (const name of ['none', '.', 'a/x']) expect(() => contentOf(join(directory, name)), name).toThrow(/^E[A-Z]+: /);
+  symlinkSync('/dev/zero', join(directory, 'zero'));
+  expect(refusalOf(() => contentOf(join(directory, 'zero')))).toBe(
+    `1: ${directory}/zero is not a regular file; put one in its place`,
+  );
 });

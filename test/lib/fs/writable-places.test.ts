@@ -58,6 +58,22 @@ test('VT-4: what is appended to may be a device, and a file does not replace one
   );
 });
 
+test('SHL-6: a link to what is no regular file is not replaced, nor is any name of /dev', () => {
+  const directory = directoryWithAll();
+  symlinkSync('/dev/null', join(directory, 'device'));
+  symlinkSync('/dev', join(directory, 'devices'));
+  for (const name of ['device', 'devices']) {
+    expect(refusalOf(() => verifyPlace({ kind: 'file', path: join(directory, name) }))).toMatch(
+      /it is a link to something that is not a regular file; remove it$/,
+    );
+  }
+  for (const path of ['/dev/stdout', '/dev/nothing', '/dev/nothing/x', join(directory, 'devices/nothing')]) {
+    expect(refusalOf(() => verifyPlace({ kind: 'file', path }))).toMatch(
+      /cannot be written: it is .*; name another file$/,
+    );
+  }
+});
+
 describe.each(KINDS)('a name that is too long, %s', (kind) => {
   test.each(['x'.repeat(256), `absent/${'ä'.repeat(128)}/x`, 'y/'.repeat(2500)])('%.20s', (name) => {
     const path = join(temporaryDirectory(), name);

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: texts of a shell script
+
 import { describe, expect, test } from 'vitest';
-import { CASES, caseCommand, faultOf, SHELLS } from '../../../lib/installer-test/plan.ts';
+import { CASES, caseCommand, faultOf, readsVariable, SHELLS } from '../../../lib/installer-test/plan.ts';
 import { commandText } from '../../../lib/process/command.ts';
 import type { ProbeResult } from '../../../lib/process/result.ts';
 
@@ -41,6 +43,16 @@ test('a command sources install.sh in the checkout, with the hooks of its case a
   );
   expect(command.base).toMatchObject({ OPENSHELL_TEST_GETCONF_OUTPUT: undefined, BASH_ENV: undefined });
   expect(caseCommand('/', busybox, both ?? first).argv.slice(0, 3)).toEqual(['busybox', 'sh', '-c']);
+});
+
+test.each([
+  ['if [ "${OPENSHELL_INSTALL_SH_TEST:-0}" != "1" ]; then', true],
+  ['test "$OPENSHELL_INSTALL_SH_TEST" = 1 || main', true],
+  ["echo 'OPENSHELL_INSTALL_SH_TEST=1 defines functions only'", false],
+  ['# see ${OPENSHELL_INSTALL_SH_TEST}', false],
+  ['echo "$OPENSHELL_INSTALL_SH_TESTS"', false],
+])('SHL-9: whether %j reads the variable of tests: %s', (text, reads) => {
+  expect(readsVariable(`#!/bin/sh\n${text}\n`)).toBe(reads);
 });
 
 describe('how a result is judged', () => {
