@@ -4,6 +4,7 @@
 
 import type { RunnerContext } from '../build-env.ts';
 import { canConfirm, confirm } from '../cli/confirm.ts';
+import { mark } from '../cli/unknowns.ts';
 import { detectEngine, probeCommand } from '../engine/detect.ts';
 import { contextIn } from '../engine/docker.ts';
 import type { Engine } from '../engine/types.ts';
@@ -53,7 +54,8 @@ export async function cleanUpEngine(ctx: RunnerContext, flags: CleanupFlags): Pr
 }
 
 /** Docker's own builder, which is called as the context; the one that the user has chosen may be on another machine. */
-async function ownBuilder({ runner, startDirectory }: RunnerContext, { program }: Engine): Promise<string> {
+async function ownBuilder({ runner, startDirectory }: RunnerContext, { program, unknown }: Engine): Promise<string> {
+  if (unknown !== undefined) return mark('builder', unknown);
   const result = await runner.probe(probeCommand([program, 'context', 'inspect'], startDirectory), CONTEXT_TIMEOUT_MS);
   const name = result.ok ? contextIn(result.output)?.name : undefined;
   if (name !== undefined) return name;

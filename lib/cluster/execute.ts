@@ -87,7 +87,8 @@ export async function manageCluster(
     throw usageError(`there is no k3d cluster '${config.name}'; create it first (mise run helm:k3s:create)`);
   }
   const command = start(root)`k3d cluster ${subcommand} ${config.name}`;
-  if (isDryRun) terminal.result(runner.describe(command));
+  const marked = unknown === undefined ? [] : [`# ${unknown}: only where it exists`];
+  if (isDryRun) terminal.result(...marked, runner.describe(command));
   else await runner.run(command);
 }
 
