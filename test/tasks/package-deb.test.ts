@@ -184,8 +184,8 @@ describe('DEB-5: whole or not there', () => {
 
   test.each(['SIGINT', 'SIGTERM'] as const)('%s while dpkg-deb runs: nothing is left', async (signal) => {
     const fake = new FakeDeb();
-    const onStart = whenSaid('$ SOURCE_DATE_EPOCH', (child) => child.kill(signal));
-    const result = await fake.package({ FAKE_DPKG_DEB: '/bin/sleep 30 & wait' }, [], { onStart });
+    const onStart = whenSaid('at work', (child) => child.kill(signal));
+    const result = await fake.package({ FAKE_DPKG_DEB: 'echo at work >&2; /bin/sleep 30 & wait' }, [], { onStart });
     expect(result.status).toBe(signal === 'SIGINT' ? 130 : 143);
     expect(readdirSync(fake.root)).not.toContain('artifacts');
     expect(readdirSync(fake.temporary)).toEqual([]);
