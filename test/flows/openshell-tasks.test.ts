@@ -24,8 +24,10 @@ function echoing(name = "cl one's") {
   mkdirSync(dirname(node), { recursive: true });
   writeFileSync(node, `#!/bin/sh\nprintf '%s|' "$@"\nexit 7\n`);
   chmodSync(node, 0o755);
+  // It starts no task, and could reach no engine.
+  const env = { PATH: SYSTEM, DOCKER_HOST: `unix://${node}`, CONTAINERS_STORAGE_CONF: node };
   const run = (args: readonly string[], program = join(suite.root, 'bin/openshell-tasks.sh')) =>
-    runProcess(program, args, { cwd: '/', env: { PATH: SYSTEM } });
+    runProcess(program, args, { cwd: '/', env });
   return { suite, node, run };
 }
 
