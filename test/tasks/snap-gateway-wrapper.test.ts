@@ -113,9 +113,10 @@ describe.each([[['dash']], [['bash', '--posix']], [['busybox', 'sh']]])('%j', sh
       expect(result.status).not.toBe(0);
       expect(result.stderr).toContain(name);
     }
-    const result = await start(place, [], { SNAP: '/nowhere' });
-    expect(result.status).toBe(program === 'bash' ? 126 : 127);
-    expect(result.stderr).toContain('/nowhere/bin/openshell-gateway');
+    const gone = join(place.cwd, 'gone');
+    const result = await start(place, [], { SNAP: gone });
+    expect(result.status).toBe(127);
+    expect(result.stderr).toContain(`${gone}/bin/openshell-gateway`);
   });
 });
 
