@@ -165,7 +165,7 @@ describe('in a Debian root', tools.options, () => {
     const { root: checkout } = makeMiniature({ at: join(fake.tools.directory, 'mini') });
     addCli(checkout);
     const chroot = (...argv: string[]) => `PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot ${root} ${argv.join(' ')}`;
-    const replaced = ['dpkg', 'cargo', 'cargo-zigbuild', 'rustc', 'rustup', 'zig'];
+    const replaced = ['dpkg', 'cargo', 'cargo-zigbuild', 'rustc', 'rustup', 'zig', 'cc'];
     for (const name of replaced) rmSync(join(fake.tools.bin, name));
     fake.tools.add('dpkg', [
       { args: ['--print-architecture'], script: 'PATH=/usr/bin exec dpkg --print-architecture' },

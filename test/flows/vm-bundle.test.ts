@@ -19,10 +19,11 @@ import { join } from 'node:path';
 import { zstdCompressSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { inspectExecutable, inspectStatic } from '../../lib/elf/verify.ts';
-import { runtimeDefects, runtimeFiles } from '../../lib/vm/runtime-files.ts';
+import { runtimeDefects, runtimeFiles, runtimeNames } from '../../lib/vm/runtime-files.ts';
 import { makeMiniature } from '../support/miniature.ts';
 import { requireTools } from '../support/real-tools.ts';
 import { runProcess, runTaskFile, type TaskResult } from '../support/run-task.ts';
+import { runtimePart } from '../support/runtime-parts.ts';
 
 const BUILD_TIMEOUT_MS = 300_000;
 const START_TIMEOUT_MS = 10_000;
@@ -110,7 +111,9 @@ describe('a real bundle', tools.options, () => {
     async () => {
       expect(runtimeDefects(runtime, 'linux-x86_64').map(({ name }) => name)).toEqual(runtimeFiles('linux-x86_64'));
       mkdirSync(runtime, { recursive: true });
-      for (const name of runtimeFiles('linux-x86_64')) writeFileSync(join(runtime, name), zstdCompressSync(name));
+      for (const name of runtimeNames('linux-x86_64')) {
+        writeFileSync(join(runtime, `${name}.zst`), zstdCompressSync(runtimePart('linux-x86_64', name)));
+      }
       expect(runtimeDefects(runtime, 'linux-x86_64')).toEqual([]);
       expect(await buildDriver()).toMatchObject({ status: 0 });
       const size = statSync(bundle).size;
