@@ -2,7 +2,7 @@
 
 /** What `cargo metadata` says about the workspace: its target directory, and which package has which features. */
 
-import { isAbsolute, join } from 'node:path';
+import { isAbsolute } from 'node:path';
 import type { Runner } from '../build-env.ts';
 import { mark } from '../cli/unknowns.ts';
 import { failure, shown } from '../errors.ts';
@@ -10,6 +10,7 @@ import { isTable, parseTable } from '../fs/parse-json.ts';
 import { cmd } from '../process/command.ts';
 import { findProgram } from '../process/which.ts';
 import type { Toolchain } from './find-toolchain.ts';
+import { targetDirectoryOf } from './settings.ts';
 
 export interface Package {
   readonly name: string;
@@ -40,7 +41,7 @@ export async function readWorkspace(
   const command = cmd({ cwd: root, env, base: toolchain.env })`cargo metadata --format-version 1 --no-deps`;
   const { settings, unknowns } = toolchain;
   if (unknowns !== undefined && findProgram('cargo', runner.environmentOf(command)) === undefined) {
-    const directory = targetDirectory ?? settings.targetDirectory ?? join(root, 'target');
+    const directory = targetDirectoryOf(root, targetDirectory, settings);
     return { targetDirectory: directory, packages: mark('features', 'cargo not on PATH') };
   }
   return parseMetadata(await runner.cargo(command));

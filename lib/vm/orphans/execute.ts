@@ -8,7 +8,7 @@ import type { RunnerContext } from '../../build-env.ts';
 import { findToolchain } from '../../cargo/find-toolchain.ts';
 import { readCargoMessages } from '../../cargo/messages.ts';
 import { refuseMissing } from '../../cargo/named-programs.ts';
-import { readCargoSettings } from '../../cargo/settings.ts';
+import { readCargoSettings, targetDirectoryOf } from '../../cargo/settings.ts';
 import { findCheckout } from '../../checkout.ts';
 import { refuseOrNote } from '../../cli/unknowns.ts';
 import { failure, usageError } from '../../errors.ts';
@@ -114,7 +114,7 @@ async function outputDirectory({ runner }: RunnerContext, { root, targetDirector
   const settings = await readCargoSettings(root, runner.environmentOf(cmd({ cwd: root, asInvoker: true })`cargo`));
   // With several targets it is up to cargo, and the programs are built.
   const target = settings.targets.length === 1 ? (settings.targets[0] ?? '') : '';
-  return join(targetDirectory ?? settings.targetDirectory ?? join(root, 'target'), target, 'debug');
+  return join(targetDirectoryOf(root, targetDirectory, settings), target, 'debug');
 }
 
 /** What is there is tested as it is. */
