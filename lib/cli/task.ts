@@ -27,8 +27,7 @@ import { type Arguments, type Declaration, parseArguments } from './args.ts';
 import { type DotEnv, withDotEnv } from './dot-env.ts';
 import type { Environment } from './env.ts';
 import { helpText } from './help.ts';
-import { Output, settled } from './output.ts';
-import { Terminal } from './terminal.ts';
+import { Output, settled, Terminal } from './terminal.ts';
 import { asDryRun, type Unknowns } from './unknowns.ts';
 
 /** How long an interrupted task waits for what is still under way. */
