@@ -12,6 +12,7 @@ import { addEngine, addWorkloads, DOCKER_ARM_INFO, type FakeEngine, imageCheckou
 import { FakeLaunch } from '../support/fake-launch.ts';
 import { FakeRuntime } from '../support/fake-runtime.ts';
 import { FakeCheckout } from '../support/fake-rust.ts';
+import { HOSTILE, UNPRINTABLE } from '../support/hostile.ts';
 import { runTaskFile, SUITE_ROOT } from '../support/run-task.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
@@ -67,8 +68,8 @@ function bareBin(): string {
 }
 
 /** A checkout with all that tasks look at, and a copy of the suite. */
-async function wholeCheckout(): Promise<FakeRuntime> {
-  const fake = await FakeRuntime.start();
+async function wholeCheckout(name?: string): Promise<FakeRuntime> {
+  const fake = await FakeRuntime.start(name);
   fake.addBuild();
   const add = (path: string, text: string, mode = 0o644) => {
     mkdirSync(join(fake.root, path, '..'), { recursive: true });
@@ -108,6 +109,25 @@ describe('nothing but bash on PATH', () => {
     if (ENGINE_TASKS.includes(task)) expect(result.stdout).not.toMatch(ANY_ARCH);
     expect(filesIn(fake.root)).toEqual(before);
     expect(fake.server.requests).toEqual([]);
+  });
+
+  test.each(named)('F12: %s --dry-run in a checkout with any name says as many lines', async (_, task, args) => {
+    const linesIn = async (name?: string) => {
+      const fake = await wholeCheckout(name);
+      const env = task === 'package-deb' ? debEnv(fake.root) : NEEDED[task]?.env;
+      const { status, stdout, stderr } = await fake.suite.run(task, [...args, '--dry-run'], {
+        cwd: fake.root,
+        env: { PATH: bareBin(), HOME: fake.tools.directory, OPENSHELL_ROOT: fake.root, ...env },
+      });
+      const [out = [], err = []] = [stdout, stderr].map((text) => text.replace(/\n$/, '').split('\n'));
+      return { status, out, err };
+    };
+    const { status, out, err } = await linesIn(HOSTILE);
+    for (const line of [...out, ...err]) expect(line).not.toMatch(UNPRINTABLE);
+    const plain = await linesIn();
+    if (status === plain.status) expect(out.length).toBe(plain.out.length);
+    else expect(status, 'where such a name cannot be worked with, that is the one error').toBe(2);
+    if (status !== plain.status) for (const line of err) expect(line).toMatch(/^error: /);
   });
 
   test.each(TASKS)('DRY-2: %s --help, outside of any checkout', async (task) => {

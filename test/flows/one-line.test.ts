@@ -6,11 +6,8 @@ import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { FakeLaunch } from '../support/fake-launch.ts';
+import { HOSTILE, UNPRINTABLE } from '../support/hostile.ts';
 import { runProcess, runTaskFile } from '../support/run-task.ts';
-
-/** A line break, an escape sequence, a tab, C1, line separators, text that runs backwards, quotes. */
-const HOSTILE = "a\n'$(touch pasted)'\u001b[2J\t\r\u0085\u2028\u2029\u202e`touch pasted`\"b";
-const UNPRINTABLE = /[\p{Cc}\u2028\u2029\u202e]/u;
 
 const TASKS = [
   ['stage', []],
