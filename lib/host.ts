@@ -6,7 +6,7 @@ import { getCompileCacheDir } from 'node:module';
 import type { Environment } from './cli/env.ts';
 import { shown, usageError } from './errors.ts';
 import { type Invoker, invokerOf, isOfOther } from './fs/ownership.ts';
-import { type Limits, ownLimits, shellSoftLimit } from './nofile/limits.ts';
+import { type Limits, ownLimits, shellSoftLimit } from './process/identity.ts';
 
 /** An architecture in the words of image builds; staged paths and Dockerfiles use these two. */
 export type Arch = 'amd64' | 'arm64';

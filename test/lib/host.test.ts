@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, test } from 'vitest';
 import { archOf, linuxTriple, platformArches, thisHost, thisMachine } from '../../lib/host.ts';
-import { ownLimits, shellSoftLimit } from '../../lib/nofile/limits.ts';
+import { ownLimits, shellSoftLimit } from '../../lib/process/identity.ts';
 import { refusalOf } from '../support/task-errors.ts';
 
 describe('architectures as uname, docker, podman and Node call them', () => {
