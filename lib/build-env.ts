@@ -20,14 +20,29 @@ import { failure } from './errors.ts';
 import { probeHome } from './fs/invoker-home.ts';
 import type { Invoker } from './fs/ownership.ts';
 import { type Machine, thisMachine } from './host.ts';
-import { Guard, wrapperOf } from './nofile/guard.ts';
-import { limitPrefix } from './nofile/policy.ts';
-import { childEnvironment, childUser } from './process/child-env.ts';
-import { argvText, type Command, cmd, commandText, echoText, programName } from './process/command.ts';
-import { commandFailed, type Outcome, type ProbeResult, probeResult, trimmed } from './process/result.ts';
+import { Guard, limitPrefix, wrapperOf } from './nofile/guard.ts';
+import {
+  argvText,
+  type Command,
+  childEnvironment,
+  cmd,
+  commandText,
+  echoText,
+  programName,
+  userOf,
+  verifyDirectory,
+  verifyLength,
+} from './process/command.ts';
+import {
+  commandFailed,
+  type Outcome,
+  type ProbeResult,
+  probeResult,
+  type SettleOptions,
+  settle,
+  trimmed,
+} from './process/result.ts';
 import { exitStatus, type Signals } from './process/signals.ts';
-import { verifyDirectory, verifyLength } from './process/start-limits.ts';
-import { type Beside, type Input, type LaunchOptions, settle } from './process/wait-for-outcome.ts';
 import { findProgram, requireProgram } from './process/which.ts';
 
 const STRICT_MODE = 'set -euo pipefail;';
@@ -35,6 +50,26 @@ const STRICT_MODE = 'set -euo pipefail;';
 /** Each option that ZX_* variables or zx's own command line could set, and that is the same for every command. */
 const ZX_OPTIONS = { postfix: '', preferLocal: false, timeout: 0, verbose: false, quiet: true, nothrow: true } as const;
 const CAPTURED = ['pipe', 'pipe'] as const;
+
+/** Text for a command's stdin, which is empty otherwise. */
+interface Input {
+  readonly input?: string | undefined;
+}
+
+interface LaunchOptions extends Input, SettleOptions {
+  /** For stdout and stderr: captured, or the terminal's stderr. */
+  readonly stdio: readonly ['pipe' | 2, 'pipe' | 2];
+  /** A soft limit in place of the guard's. */
+  readonly limit?: number;
+}
+
+/** A program that runs beside the task. */
+export interface Beside {
+  /** That of the program, which leads a session and a process group of its own. */
+  readonly pid: number | undefined;
+  /** Its exit status, when it has ended. */
+  readonly ended: Promise<number>;
+}
 
 /** Loaded for the first command: one that only prints help does without. */
 const load: (name: 'zx/core') => typeof import('zx/core') = createRequire(import.meta.url);
@@ -246,7 +281,8 @@ export class Runner {
     const limit = options.limit ?? this.#guardedLimit(command);
     verifyDirectory(command);
     const env = this.environmentOf(command);
-    const { lead, ids } = childUser(command, env, this.#machine.invoker);
+    const user = userOf(command, env, this.#machine.invoker);
+    const ids = user === undefined ? {} : { uid: user.uid, gid: user.gid };
     // zx would never end an empty input; without one stdin is at its end from the start.
     const input = options.input || undefined;
     const running = $({
@@ -262,7 +298,7 @@ export class Runner {
       log: () => undefined,
       spawn: ((text: string, _argv: unknown, spawnOptions: object) =>
         spawn(this.#bash, ['-p', '-c', text], { ...spawnOptions, ...ids, shell: false })) as never,
-    })`exec ${[...lead, ...command.argv]}`;
+    })`exec ${command.argv}`;
     return settle(running, this.#signals, { endedBy: command.endedBy, ...options });
   }
 

@@ -1,12 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** A command as a value: what would be printed by a dry run is what the runner runs. */
+/**
+ * A command as a value: what would be printed by a dry run is what the runner runs. And what its process gets of the
+ * world: its environment, whose it is under sudo, and whether the system takes it.
+ */
 
-import { basename } from 'node:path';
+import { statSync } from 'node:fs';
+import { basename, resolve } from 'node:path';
 import type { Environment } from '../cli/env.ts';
-import { CONTROL_CHARACTERS } from '../errors.ts';
+import { CONTROL_CHARACTERS, usageError } from '../errors.ts';
+import { type Invoker, ownerOf } from '../fs/ownership.ts';
+import { searchPath } from './which.ts';
 
 const ECHOED_VARIABLES_MAX = 3;
+/** Of one argument on Linux, the end mark not counted (execve(2), MAX_ARG_STRLEN). */
+const ARGUMENT_BYTES_MAX = 128 * 1024 - 1;
 
 /** A program with its arguments, where it runs, and what it changes in the environment. */
 export interface Command {
@@ -119,17 +127,13 @@ function quotedArgv({ argv: [program, ...rest] }: Command): string {
   return [name, ...rest.map(shellQuote)].join(' ');
 }
 
-/**
- * A word quoted for bash, readable where it can be: bare, in single quotes, or as `$'..'` where it has control
- * characters (which would hurt the terminal).
- */
+/** A word quoted for bash: as for scripts, or as `$'..'` where it has control characters, which hurt the terminal. */
 export function shellQuote(word: string): string {
-  if (/^[A-Za-z0-9_@%+=:,./-]+$/.test(word)) return word;
-  if (word.search(CONTROL_CHARACTERS) < 0) return `'${word.replaceAll("'", "'\\''")}'`;
+  if (word.search(CONTROL_CHARACTERS) < 0) return scriptQuote(word);
   return `$'${[...Buffer.from(word)].map(ansiByte).join('')}'`;
 }
 
-/** A word quoted for any POSIX shell, in single quotes, which carry everything but themselves: for scripts. */
+/** A word quoted for any POSIX shell: bare, or in single quotes, which carry everything but themselves. */
 export function scriptQuote(word: string): string {
   return /^[A-Za-z0-9_@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
@@ -139,4 +143,45 @@ function ansiByte(byte: number): string {
   if (byte === 0x27 || byte === 0x5c) return `\\${String.fromCharCode(byte)}`;
   if (byte >= 0x20 && byte < 0x7f) return String.fromCharCode(byte);
   return `\\x${byte.toString(16).padStart(2, '0')}`;
+}
+
+/**
+ * The environment that a command is started with: the task's, what comes with the tool chain, and what the command
+ * itself sets, with the directories of PATH that programs are looked for in.
+ * @param invoker the user who called sudo
+ */
+export function childEnvironment(env: Environment, command: Command, invoker: Invoker | undefined): Environment {
+  const user = userOf(command, { ...env, ...command.base, ...command.env }, invoker);
+  const own = user === undefined ? {} : { HOME: user.home, USER: user.user };
+  const all = { ...env, ...command.base, ...own, ...command.env };
+  return { ...all, PATH: searchPath(all) };
+}
+
+/**
+ * The user of a command under sudo; root itself in a checkout of root's, where the user could not write.
+ * @param env the child's
+ */
+export function userOf(
+  { asInvoker, cwd }: Command,
+  env: Environment,
+  invoker: Invoker | undefined,
+): Invoker | undefined {
+  if (!asInvoker || invoker === undefined) return undefined;
+  const places = [cwd, resolve(cwd, env.CARGO_TARGET_DIR || 'target')];
+  const isOfRoot = cwd !== '/' && places.every((path) => ownerOf(path)?.stats.uid === 0);
+  return isOfRoot ? undefined : invoker;
+}
+
+/** @throws usageError where there is no directory to run in */
+export function verifyDirectory(command: Command): void {
+  if (statSync(command.cwd, { throwIfNoEntry: false })?.isDirectory() === true) return;
+  throw usageError(`${argvText(command)} cannot run in ${command.cwd}: there is no such directory`);
+}
+
+/** @throws usageError for a command that is too long to be one argument of bash */
+export function verifyLength(command: Command, text: string, platform: NodeJS.Platform): void {
+  if (platform !== 'linux' || Buffer.byteLength(text) <= ARGUMENT_BYTES_MAX) return;
+  throw usageError(
+    `the arguments of ${command.argv[0]} are too long together, 127 KiB are allowed; shorten them (E2BIG)`,
+  );
 }

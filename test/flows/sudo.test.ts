@@ -313,27 +313,6 @@ describe('under sudo', compiler.ok ? isRoot : compiler.options, () => {
     }
   });
 
-  const namespace = requireTools('unshare', 'setpriv');
-  test('AM-10: cargo has all groups of the user', namespace.options, async () => {
-    const launch = new SudoLaunch();
-    const groups = join(launch.tools.directory, 'groups');
-    const file = (name: string, line: string) => {
-      const path = join(launch.tools.directory, name);
-      writeFileSync(path, `${readFileSync(`/etc/${name}`, 'utf8')}${line}\n`, { mode: 0o644 });
-      return `/bin/mount --bind ${path} /etc/${name};`;
-    };
-    const mounts = file('passwd', `pat:x:${USER}:${USER}::${launch.home}:/bin/sh`) + file('group', 'devs:x:4321:pat');
-    symlinkSync(namespace.path('setpriv'), join(launch.tools.bin, 'setpriv'));
-    writeFileSync(groups, '');
-    chmodSync(groups, 0o666);
-    launch.setCargo({ before: `/usr/bin/id -u > ${groups}; /usr/bin/id -G >> ${groups}` });
-    const through = [namespace.path('unshare'), '--mount', '/bin/sh', '-c', `${mounts}exec "$@"`, 'sh'];
-    const result = await launch.sudo('stage', ['supervisor'], {}, through);
-    expect(result.status, result.stderr).toBe(0);
-    expect(readFileSync(groups, 'utf8')).toBe(`${USER}\n${USER} 4321\n`);
-    expect(launch.ownedByRoot()).toBe('');
-  });
-
   test('AM-11: a checkout of root’s is built as root', async () => {
     const launch = new SudoLaunch();
     const user = join(launch.tools.directory, 'uid');
