@@ -17,9 +17,8 @@ import { definedOnly, type Environment } from './cli/env.ts';
 import type { TaskContext } from './cli/task.ts';
 import type { Terminal } from './cli/terminal.ts';
 import { failure } from './errors.ts';
-import { probeHome } from './fs/invoker-home.ts';
 import type { Invoker } from './fs/ownership.ts';
-import { type Machine, thisMachine } from './host.ts';
+import { type Machine, probeHome, thisMachine } from './host.ts';
 import { Guard, limitPrefix, wrapperOf } from './nofile/guard.ts';
 import {
   argvText,
@@ -71,7 +70,7 @@ export interface Beside {
   readonly ended: Promise<number>;
 }
 
-/** Loaded for the first command: one that only prints help does without. */
+/** Loaded for the first command. */
 const load: (name: 'zx/core') => typeof import('zx/core') = createRequire(import.meta.url);
 
 /** What the library's functions act through: the task's context, and the runner for programs. */
@@ -197,8 +196,8 @@ export class Runner {
   }
 
   /**
-   * Starts a program that outlives the task and may print to the terminal's stderr. The task does not wait for it: bash
-   * puts it into the background and ends, so that it is not a child of the program that replaces this process.
+   * Starts a program that outlives the task and may print to the terminal's stderr. Bash puts it into the background and
+   * ends, so that it is not a child of the program that replaces this process.
    */
   async start(command: Command): Promise<void> {
     this.#refuseCargo(command);

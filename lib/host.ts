@@ -4,14 +4,19 @@
 
 import { getCompileCacheDir } from 'node:module';
 import type { Environment } from './cli/env.ts';
-import { shown, usageError } from './errors.ts';
-import { type Invoker, invokerOf, isOfOther } from './fs/ownership.ts';
+import { oneLine, shown, usageError } from './errors.ts';
+import { homeIn, type Invoker, invokerOf, isOfOther } from './fs/ownership.ts';
+import { argvText, type Command, cmd } from './process/command.ts';
 import { type Limits, ownLimits, shellSoftLimit } from './process/identity.ts';
+import type { ProbeResult } from './process/result.ts';
 
 /** An architecture in the words of image builds; staged paths and Dockerfiles use these two. */
 export type Arch = 'amd64' | 'arm64';
 
 export const ARCHES: readonly Arch[] = ['amd64', 'arm64'];
+
+/** A directory service may be far away. */
+const HOME_TIMEOUT_MS = 15_000;
 
 /** The machine that a task runs on. */
 export interface Host {
@@ -33,7 +38,6 @@ export function archOf(word: string): Arch | undefined {
   return Object.hasOwn(ARCH_WORDS, word) ? ARCH_WORDS[word] : undefined;
 }
 
-/** This machine. */
 export function thisHost(): Host {
   return { platform: process.platform, arch: archOf(process.arch) };
 }
@@ -86,4 +90,27 @@ export function thisMachine(env: Environment): Machine {
     canReplace: process.platform !== 'win32' && !isOfOther(getCompileCacheDir() ?? '/'),
     invoker: invokerOf(env),
   };
+}
+
+/**
+ * The home of the user who called sudo, where `/etc/passwd` does not have it: users of a directory service, and those of
+ * macOS. It is asked for and never guessed: what is written to a wrong home is never found.
+ * @param probe that of the runner
+ * @returns the home, or why there is none
+ */
+export async function probeHome(
+  probe: (command: Command, timeoutMs: number) => Promise<ProbeResult>,
+  platform: NodeJS.Platform,
+  { uid, user }: Invoker,
+): Promise<Pick<Invoker, 'home' | 'homeProblem'>> {
+  const start = cmd({ cwd: '/' });
+  const isMac = platform === 'darwin';
+  const command = isMac ? start`dscl . -read ${`/Users/${user}`} NFSHomeDirectory` : start`getent passwd ${uid}`;
+  const result = await probe(command, HOME_TIMEOUT_MS);
+  const said = result.ok ? result.output : '';
+  // In what dscl prints, a value with a blank stands on a line of its own.
+  const home = isMac ? /^NFSHomeDirectory:\s+(\/.*)$/m.exec(said)?.[1] : homeIn(said, uid);
+  if (home?.startsWith('/')) return { home };
+  const reason = result.ok ? `it printed ${said}` : result.reason;
+  return { home: undefined, homeProblem: oneLine(`${argvText(command)}: ${reason}`) };
 }

@@ -143,13 +143,16 @@ export class Guard {
 
   /** The soft limit for a server that outlives the task and serves builds. */
   get serverLimit(): number {
-    return Math.min(this.#request.wanted, this.#machine.limits.hard ?? Number.POSITIVE_INFINITY);
+    return this.#clamped(this.#request.wanted);
   }
 
   /** The soft limit for a program that takes the task's place: the user's own, not the one that Node made. */
   get userLimit(): number {
-    const { limits, shellLimit } = this.#machine;
-    return shellLimit === undefined ? this.serverLimit : Math.min(shellLimit, limits.hard ?? Number.POSITIVE_INFINITY);
+    return this.#clamped(this.#machine.shellLimit ?? this.#request.wanted);
+  }
+
+  #clamped(limit: number): number {
+    return Math.min(limit, this.#machine.limits.hard ?? Number.POSITIVE_INFINITY);
   }
 }
 
