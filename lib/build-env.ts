@@ -11,8 +11,7 @@
 
 import { type StdioOptions, spawn } from 'node:child_process';
 import { createRequire } from 'node:module';
-import { restartServer, SERVER_TIMEOUT_MS, type WrapperWatch, withRecovery } from './cargo/sccache-recovery.ts';
-import { cargoTermEnv } from './cargo/term-env.ts';
+import { cargoTermEnv, SERVER_TIMEOUT_MS, type WrapperWatch, withRecovery } from './cargo/sccache-recovery.ts';
 import { definedOnly, type Environment } from './cli/env.ts';
 import type { TaskContext } from './cli/task.ts';
 import type { Terminal } from './cli/terminal.ts';
@@ -24,7 +23,6 @@ import {
   argvText,
   type Command,
   childEnvironment,
-  cmd,
   commandText,
   echoText,
   programName,
@@ -34,10 +32,10 @@ import {
 } from './process/command.ts';
 import {
   commandFailed,
+  type LaunchOptions,
   type Outcome,
   type ProbeResult,
   probeResult,
-  type SettleOptions,
   settle,
   trimmed,
 } from './process/result.ts';
@@ -46,29 +44,12 @@ import { findProgram, requireProgram } from './process/which.ts';
 
 const STRICT_MODE = 'set -euo pipefail;';
 
-/** Each option that ZX_* variables or zx's own command line could set, and that is the same for every command. */
+/** Each option that ZX_* variables or zx's own command line could set. */
 const ZX_OPTIONS = { postfix: '', preferLocal: false, timeout: 0, verbose: false, quiet: true, nothrow: true } as const;
 const CAPTURED = ['pipe', 'pipe'] as const;
 
-/** Text for a command's stdin, which is empty otherwise. */
-interface Input {
-  readonly input?: string | undefined;
-}
-
-interface LaunchOptions extends Input, SettleOptions {
-  /** For stdout and stderr: captured, or the terminal's stderr. */
-  readonly stdio: readonly ['pipe' | 2, 'pipe' | 2];
-  /** A soft limit in place of the guard's. */
-  readonly limit?: number;
-}
-
-/** A program that runs beside the task. */
-export interface Beside {
-  /** That of the program, which leads a session and a process group of its own. */
-  readonly pid: number | undefined;
-  /** Its exit status, when it has ended. */
-  readonly ended: Promise<number>;
-}
+type Input = Pick<LaunchOptions, 'input'>;
+type ProbeOptions = Pick<LaunchOptions, 'input' | 'unless'>;
 
 /** Loaded for the first command. */
 const load: (name: 'zx/core') => typeof import('zx/core') = createRequire(import.meta.url);
@@ -80,7 +61,6 @@ export interface RunnerContext extends TaskContext {
 
 /**
  * The context of a task that starts programs. Under sudo the home of the user is asked for where no file tells it.
- * @param machine another machine than this one
  * @throws usageError for a wrong guard variable, or where bash is missing
  */
 export async function withRunner(ctx: TaskContext, machine: Machine = thisMachine(ctx.env)): Promise<RunnerContext> {
@@ -99,7 +79,6 @@ export class Runner {
   readonly #machine: Machine;
   readonly #bash: string;
 
-  /** @throws usageError for a wrong guard variable, or where bash is missing */
   constructor(ctx: Pick<TaskContext, 'env' | 'terminal' | 'signals'>, machine: Machine = thisMachine(ctx.env)) {
     this.#env = ctx.env;
     this.#terminal = ctx.terminal;
@@ -136,40 +115,40 @@ export class Runner {
 
   /**
    * Runs a command that may fail, within a time limit. Not echoed.
-   * @param unless kills the command when it aborts
    * @returns its output, or the reason why there is none
    */
-  async probe(
-    command: Command,
-    timeoutMs: number,
-    { input, unless }: Input & { readonly unless?: AbortSignal } = {},
-  ): Promise<ProbeResult> {
+  async probe(command: Command, timeoutMs: number, options: ProbeOptions = {}): Promise<ProbeResult> {
     this.#refuseCargo(command);
-    return probeResult(command, await this.#launch(command, { stdio: CAPTURED, timeoutMs, unless, input }), timeoutMs);
+    return this.#probe(command, timeoutMs, options);
   }
 
   /**
-   * Runs cargo, echoed, with its progress on the terminal, and gives its stdout (JSON messages). When the compiler
-   * wrapper fails, and not the build: `withRecovery`.
+   * Runs cargo, echoed, with its progress on the terminal, and gives its stdout. When the compiler wrapper fails, and not
+   * the build: `withRecovery`.
    * @throws TaskError with cargo's own status
    */
   async cargo(command: Command): Promise<string> {
+    const { serverLimit } = this.#guard;
     // Cargo needs no privilege: under sudo its output stays the user's.
-    const asUser = { ...command, asInvoker: true };
-    const outcome = await withRecovery(asUser, {
-      wrapperOf: (current) => wrapperOf(this.environmentOf(current)),
-      start: (current, watch) => this.#startCargo(current, watch),
-      restartServer: (wrapper, like) => this.#restartServer(wrapper, like),
-      warn: (text) => this.#terminal.warn(text),
-    });
+    const outcome = await withRecovery(
+      { ...command, asInvoker: true },
+      {
+        serverLimit,
+        wrapperOf: (current) => wrapperOf(this.environmentOf(current)),
+        start: (current, watch) => this.#startCargo(current, watch),
+        // Outside the guard: the server outlives the task, and gets the wanted limit as it is.
+        callServer: (server) => this.#probe(server, SERVER_TIMEOUT_MS, { limit: serverLimit }),
+        warn: (text) => this.#terminal.warn(text),
+      },
+    );
     // Its last lines went to the terminal as they came.
     if (outcome.status !== 0) throw commandFailed(command, { ...outcome, stdout: '', stderr: '' });
     return outcome.stdout;
   }
 
   /**
-   * Runs a command that talks to the user: echoed, with the whole terminal, stdin included (`sudo`, `docker exec -it`).
-   * It stays in the terminal's foreground group, so Ctrl-C reaches it directly.
+   * Runs a command that talks to the user (`sudo`, `docker exec -it`): echoed, with the whole terminal, and in its
+   * foreground group, so that Ctrl-C reaches it directly.
    * @throws TaskError with the command's own status
    */
   async interactive(command: Command): Promise<void> {
@@ -207,11 +186,12 @@ export class Runner {
   }
 
   /**
-   * Starts a program that runs beside the task, in a session of its own and with the limit of the user's shell. A signal
-   * to the task goes to it, too, and it ends with the task at the latest.
+   * Starts a program that runs beside the task, in a session and process group of its own and with the limit of the
+   * user's shell. A signal to the task goes to it, too, and it ends with the task at the latest.
    * @param output the descriptor of an open file, for all that it prints
+   * @returns its pid, and its exit status when it has ended
    */
-  beside(command: Command, output: number): Beside {
+  beside(command: Command, output: number): { readonly pid: number | undefined; readonly ended: Promise<number> } {
     this.#refuseCargo(command);
     verifyDirectory(command);
     this.#signals.throwIfReceived();
@@ -236,11 +216,11 @@ export class Runner {
     verifyLength(command, text, this.#machine.platform);
     if (this.canReplace && process.execve !== undefined) {
       process.chdir(command.cwd);
-      const [args, own] = [['bash', '-p', '-c', text], definedOnly(env)];
+      const own = definedOnly(env);
       // From here to the exec nothing takes time: a signal is seen by this check, or has its default action.
       await this.#signals.throwIfPending();
       this.#signals.stopForExec();
-      process.execve(this.#bash, args, own);
+      process.execve(this.#bash, ['bash', '-p', '-c', text], own);
     }
     this.#signals.throwIfReceived();
     const child = this.#spawn(command, text, { stdio: 'inherit', detached: true });
@@ -252,13 +232,10 @@ export class Runner {
     return childEnvironment(this.#env, command, this.#machine.invoker);
   }
 
-  /**
-   * The command as a dry run shows it: the limit that it would get, then a line to paste.
-   * @throws usageError where the guard would refuse the command
-   */
+  /** The command as a dry run shows it: the limit that it would get, then a line to paste. */
   describe(command: Command): string {
     const plan = this.#guard.plan(command, this.environmentOf(command));
-    return `${plan.kind === 'raise' ? `${limitPrefix(plan.to)} ` : ''}${commandText(command)}`;
+    return plan.kind === 'raise' ? `${limitPrefix(plan.to)} ${commandText(command)}` : commandText(command);
   }
 
   #guardedLimit(command: Command): number | undefined {
@@ -272,6 +249,10 @@ export class Runner {
 
   #spawn(command: Command, text: string, options: { readonly stdio: StdioOptions; readonly detached: boolean }) {
     return spawn(this.#bash, ['-p', '-c', text], { ...options, cwd: command.cwd, env: this.environmentOf(command) });
+  }
+
+  async #probe(command: Command, timeoutMs: number, options: ProbeOptions & { limit?: number }): Promise<ProbeResult> {
+    return probeResult(command, await this.#launch(command, { ...options, stdio: CAPTURED, timeoutMs }), timeoutMs);
   }
 
   async #launch(command: Command, options: LaunchOptions): Promise<Outcome> {
@@ -301,13 +282,12 @@ export class Runner {
     return settle(running, this.#signals, { endedBy: command.endedBy, ...options });
   }
 
-  /** Cargo has one verb, so that no cargo run can miss the recovery. */
   #refuseCargo(command: Command): void {
     if (programName(command) !== 'cargo') return;
     throw new TypeError('cargo is started by the verb cargo(), which carries the recovery');
   }
 
-  /** Cargo's stderr is the terminal itself; with a wrapper it is watched, and looks the same. */
+  /** With a wrapper cargo's stderr, else the terminal itself, is watched, and looks the same. */
   #startCargo(command: Command, watch: WrapperWatch | undefined): Promise<Outcome> {
     this.#terminal.echo(echoText(command));
     if (watch === undefined) return this.#launch(command, { stdio: ['pipe', 2] });
@@ -318,17 +298,5 @@ export class Runner {
     };
     const env = { ...cargoTermEnv(this.#terminal, this.environmentOf(command)), ...command.env };
     return this.#launch({ ...command, env }, { stdio: CAPTURED, onStderr });
-  }
-
-  /** The server is started outside the guard: it outlives the task, and gets the wanted limit as it is. */
-  #restartServer(wrapper: string, like: Command): Promise<boolean> {
-    const limit = this.#guard.serverLimit;
-    const { argv: _, ...place } = like;
-    const call = async (flag: string) => {
-      const command = cmd(place)`${wrapper} ${flag}`;
-      const outcome = await this.#launch(command, { stdio: CAPTURED, limit, timeoutMs: SERVER_TIMEOUT_MS });
-      return probeResult(command, outcome, SERVER_TIMEOUT_MS);
-    };
-    return restartServer(wrapper, limit, call, (text) => this.#terminal.warn(text));
   }
 }

@@ -69,7 +69,14 @@ export function outcomeTail(outcome: Outcome): string {
   return text.split('\n').slice(-TAIL_LINES).join('\n');
 }
 
-export interface SettleOptions {
+/** How a command is run. */
+export interface LaunchOptions {
+  /** For stdout and stderr: captured, or the terminal's stderr. */
+  readonly stdio: readonly ['pipe' | 2, 'pipe' | 2];
+  /** Text for its stdin, which is empty otherwise. */
+  readonly input?: string | undefined;
+  /** A soft limit of open files in place of the guard's. */
+  readonly limit?: number;
   readonly timeoutMs?: number;
   /** Kills the program, whose result is not needed any more. */
   readonly unless?: AbortSignal | undefined;
@@ -82,7 +89,11 @@ export interface SettleOptions {
  * Waits for a command that leads a process group of its own.
  * @throws failure where the shell itself could not be started, InterruptedError for a signal to the task
  */
-export async function settle(running: ProcessPromise, signals: Signals, options: SettleOptions): Promise<Outcome> {
+export async function settle(
+  running: ProcessPromise,
+  signals: Signals,
+  options: Omit<LaunchOptions, 'stdio'>,
+): Promise<Outcome> {
   const { child } = running;
   // A program that ends without reading all of its input is judged by its status.
   child?.stdin?.on('error', () => undefined);
