@@ -40,21 +40,15 @@ const THIS_MACHINE: UserFacts = {
 /** The user behind sudo; `undefined` where this is no sudo, or root called it. */
 export function invokerOf(env: Environment, facts: UserFacts = THIS_MACHINE): Invoker | undefined {
   const user = textOf(env, 'SUDO_USER');
-  const [uid, gid] = ['SUDO_UID', 'SUDO_GID'].map((name) => textOf(env, name));
-  if (facts.euid !== 0 || user === undefined || user === 'root' || !isId(uid) || !isId(gid) || Number(uid) === 0) {
-    return undefined;
-  }
-  return { uid: Number(uid), gid: Number(gid), user, home: homeIn(facts.passwd(), Number(uid)) };
+  const [uid, gid] = ['SUDO_UID', 'SUDO_GID'].map((name) => {
+    const text = textOf(env, name) ?? '';
+    return /^[0-9]{1,10}$/.test(text) ? Number(text) : undefined;
+  });
+  if (facts.euid !== 0 || user === undefined || user === 'root' || !uid || gid === undefined) return undefined;
+  return { uid, gid, user, home: homeIn(facts.passwd(), uid) };
 }
 
-function isId(text: string | undefined): text is string {
-  return text !== undefined && /^[0-9]{1,10}$/.test(text);
-}
-
-/**
- * The home of a user in lines of `/etc/passwd`, where users of a directory service are not, and not those of macOS.
- * @returns `undefined` where there is none
- */
+/** The home of a user in lines of `/etc/passwd`, where users of a directory service are not, and not those of macOS. */
 export function homeIn(passwd: string, uid: number): string | undefined {
   const fields = passwd.split('\n').map((line) => line.split(':'));
   return fields.find((line) => line[2] === String(uid))?.[5] || undefined;
@@ -77,7 +71,7 @@ export function asOwner<T>(path: string, work: () => T): T {
     isChanged = true;
     process.setegid?.(gid);
     process.seteuid?.(uid);
-    isReached = look(owner.path, lstatSync) !== undefined;
+    isReached = look(owner.path) !== undefined;
     if (isReached) return work();
   } catch (error) {
     // EINVAL: the user has no number in this user namespace.
@@ -120,7 +114,7 @@ interface Owner {
 export function ownerOf(path: string, linksLeft = LINKS_MAX): Owner | undefined {
   let owner: Owner | undefined;
   for (const place of ancestorsOf(path).reverse()) {
-    const stats = look(place, lstatSync);
+    const stats = look(place);
     if (stats === undefined) break;
     owner = { path: place, stats };
     if (!stats.isSymbolicLink()) continue;
@@ -132,11 +126,11 @@ export function ownerOf(path: string, linksLeft = LINKS_MAX): Owner | undefined 
   return owner;
 }
 
-function look(path: string, stat: typeof lstatSync): Stats | undefined {
+/** What is at a path; the work itself says better what is wrong with one. */
+export function look(path: string, stat: (path: string) => Stats = lstatSync): Stats | undefined {
   try {
     return stat(path);
   } catch {
-    // The work itself says better what is wrong with the path.
     return undefined;
   }
 }
@@ -147,19 +141,13 @@ function look(path: string, stat: typeof lstatSync): Stats | undefined {
  * @throws failure with the system's reason
  */
 export function makeDirectory(path: string, mode?: number): void {
+  const missing = ancestorsOf(path).filter((directory) => !existsSync(directory));
   try {
-    for (const directory of missingDirectories(path)) createOne(directory, mode);
+    for (const directory of missing.reverse()) createOne(directory, mode);
     if (!statSync(path).isDirectory()) throw new Error('it is not a directory');
   } catch (cause) {
     throw failure(`the directory ${path} cannot be created`, EXIT.failed, { cause });
   }
-}
-
-/** The directories on the way to a path that do not exist, the outermost first. */
-function missingDirectories(path: string): string[] {
-  const all = ancestorsOf(path);
-  const first = all.findIndex((directory) => existsSync(directory));
-  return all.slice(0, first).reverse();
 }
 
 function createOne(directory: string, mode: number | undefined): void {

@@ -63,21 +63,19 @@ function unusable(source: string, path: string, cause?: unknown) {
 }
 
 function verifyFound(source: string, path: string, found: Stats, owners: Owners): void {
-  const wrong = found.isSymbolicLink()
-    ? 'a link'
-    : found.isDirectory()
-      ? whyNotPrivate(found, owners)
-      : 'not a directory';
+  const wrong = whyNotPrivate(found, owners);
   if (wrong === undefined) return;
   throw usageError(
     `${source} is ${shown(path)}, which is ${wrong}; allowed is a directory of your own; remove it or set another one`,
   );
 }
 
-function whyNotPrivate({ mode, uid }: Stats, owners: Owners): string | undefined {
-  if (!owners.includes(uid)) return `a directory of another user (uid ${uid})`;
+function whyNotPrivate(found: Stats, owners: Owners): string | undefined {
+  if (found.isSymbolicLink()) return 'a link';
+  if (!found.isDirectory()) return 'not a directory';
+  if (!owners.includes(found.uid)) return `a directory of another user (uid ${found.uid})`;
   // Narrowed, as `/tmp` it would be lost to everybody else.
-  return (mode & 0o002) === 0 ? undefined : 'a directory that all users may write to';
+  return (found.mode & 0o002) === 0 ? undefined : 'a directory that all users may write to';
 }
 
 /** The owners of what this process creates for the user. */

@@ -16,8 +16,7 @@ import { namesIn } from './paths.ts';
 import { fullness } from './writable-places.ts';
 
 /**
- * The directory for temporary files: `TMPDIR`, but for root none of another user, who could lead root's programs from it
- * to anywhere.
+ * `TMPDIR`, but for root none of another user, who could lead root's programs from it to anywhere.
  * @throws usageError where nothing can be created in it, and for a relative path
  */
 export function temporaryRoot(): string {
@@ -33,12 +32,8 @@ export function temporaryRoot(): string {
     if (reason !== undefined) throw usageError(reason);
     return directory;
   } catch (cause) {
-    throw usageError(
-      `temporary files belong in ${shown(directory)}, which cannot be used; set TMPDIR to another directory`,
-      {
-        cause,
-      },
-    );
+    const text = `temporary files belong in ${shown(directory)}, which cannot be used; set TMPDIR to another directory`;
+    throw usageError(text, { cause });
   }
 }
 
