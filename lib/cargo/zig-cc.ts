@@ -2,16 +2,33 @@
 
 /**
  * Compilers made of zig, for build scripts (cc-rs, cmake) of a target with a pinned glibc: which files they are and
- * which variables point at them. Pure; `writeZigWrapper` writes them.
+ * which variables point at them. The builds of the suite use them, and so do callers outside it: shell scripts that eval,
+ * and GitHub workflows.
  */
 
+import { randomUUID } from 'node:crypto';
+import { closeSync, constants, globSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { RunnerContext } from '../build-env.ts';
+import { findCheckout } from '../checkout.ts';
+import { readPath } from '../cli/env.ts';
+import type { Terminal } from '../cli/terminal.ts';
+import { findOrMark } from '../cli/unknowns.ts';
+import { naming, shown, usageError } from '../errors.ts';
 import { type Change, writeWhole } from '../fs/atomic-write.ts';
-import { scriptQuote } from '../process/command.ts';
+import { asOwner } from '../fs/ownership.ts';
+import { absolutePath, textIn } from '../fs/paths.ts';
+import { files, type Place, verifyPlaces } from '../fs/writable-places.ts';
+import { scriptQuote, shellQuote } from '../process/command.ts';
+import { findZig } from './find-toolchain.ts';
+import { type CargoSettings, readCargoSettings, targetDirectoryOf } from './settings.ts';
 
 /** The tools, by the variables that point build scripts at them. */
 const TOOLS = { CC: 'cc', CXX: 'c++', AR: 'ar', RANLIB: 'ranlib' } as const;
 const CMAKE_FILE = 'toolchain.cmake';
+/** A target triple, with or without a glibc version. It is a part of file names and scripts. */
+const TARGET = /^[A-Za-z0-9_]+(?:-[A-Za-z0-9_]+)+(?:\.[0-9]+\.[0-9]+)?$/;
+const FOREIGN_COMPILER = /cargo-zigbuild|zigc(?:c|xx)-[^\s"]*unknown-linux-gnu\.\d+\.\d+/;
 
 export interface ZigWrapper {
   readonly files: readonly { readonly path: string; readonly text: string; readonly mode: number }[];
@@ -103,4 +120,91 @@ function cmakeToolchain(target: string, directory: string): string {
 /** A quoted argument of cmake, https://cmake.org/cmake/help/latest/manual/cmake-language.7.html. */
 function cmakeQuoted(text: string): string {
   return `"${text.replaceAll(/[\\"$;]/g, '\\$&')}"`;
+}
+
+/**
+ * Z3's cmake cache remembers the compilers it was configured with. Those below the directories that cargo builds in which
+ * name cargo-zigbuild's own wrappers cannot be used with ours, and are removed.
+ * @param target where binaries appear
+ * @param triple without a glibc version
+ */
+export function removeStaleCmakeCaches(
+  terminal: Terminal,
+  target: string,
+  { buildDirectory }: CargoSettings,
+  triple: string,
+): void {
+  const pattern = `${triple}/{release,debug}/build/z3-sys-*/out/build`;
+  const stale = [target, ...(buildDirectory === undefined ? [] : [buildDirectory])]
+    .flatMap((cwd) => globSync(pattern, { cwd }).map((directory) => join(cwd, directory)))
+    .filter(namesForeignCompiler);
+  for (const directory of stale) {
+    asOwner(directory, () => rmSync(directory, { recursive: true, force: true }));
+    terminal.say(`removed a stale cmake cache: ${directory}`);
+  }
+}
+
+function namesForeignCompiler(directory: string): boolean {
+  return globSync(['CMakeCache.txt', 'CMakeFiles/**'], { cwd: directory, withFileTypes: true }).some(
+    (entry) => entry.isFile() && FOREIGN_COMPILER.test(readFileSync(join(entry.parentPath, entry.name), 'latin1')),
+  );
+}
+
+/**
+ * Writes the wrappers, removes cmake caches that other wrappers wrote, and prints or appends the variables; or prints
+ * the plan.
+ * @throws usageError for an argument that is not a target, or without zig
+ */
+export async function setUpZigWrapper(
+  ctx: RunnerContext,
+  cargoTarget: string,
+  zigTarget: string,
+  directory: string,
+  isDryRun = false,
+): Promise<void> {
+  const { env, startDirectory, terminal } = ctx;
+  for (const [name, target] of Object.entries({ 'cargo-target': cargoTarget, 'zig-target': zigTarget })) {
+    if (TARGET.test(target)) continue;
+    throw usageError(`${name} is ${shown(target)}; allowed is a target such as x86_64-unknown-linux-gnu.2.28`);
+  }
+  if (directory === '') throw usageError("wrapper-dir is ''; give the directory to write the wrappers to");
+  const root = findCheckout(env, startDirectory);
+  const zig = (await findOrMark(ctx.unknowns, () => findZig(ctx, root))) ?? 'zig';
+  const wrapper = zigWrapper(cargoTarget, zigTarget, absolutePath(startDirectory, directory), zig);
+  const workflowFile = readPath(env, 'GITHUB_ENV', startDirectory);
+  const paths = wrapper.files.map(({ path }) => path);
+  const appended = [workflowFile ?? []].flat().map((path): Place => {
+    return { kind: 'appended', path, remedy: 'unset GITHUB_ENV' };
+  });
+  verifyPlaces(terminal, [...files(...paths), ...appended]);
+  const exported = wrapper.variables.map(([name, value]) => `export ${name}=${shellQuote(value)}`);
+  if (isDryRun) {
+    const written = [...paths, ...appended.map(({ path }) => path)];
+    return terminal.result(...written.map((path) => `# writes ${path}`), ...exported);
+  }
+  writeZigWrapper(wrapper);
+  const settings = await readCargoSettings(root, env);
+  const target = targetDirectoryOf(root, readPath(env, 'CARGO_TARGET_DIR', startDirectory), settings);
+  removeStaleCmakeCaches(terminal, target, settings, bareTarget(cargoTarget));
+  if (workflowFile === undefined) return terminal.result(...exported);
+  const text = wrapper.variables.map(([name, value]) => workflowLine(name, value)).join('');
+  // A last line without its end is not ours to continue.
+  const before = textIn(workflowFile) ?? '';
+  const added = before === '' || before.endsWith('\n') ? text : `\n${text}`;
+  asOwner(workflowFile, () => naming(workflowFile, () => append(workflowFile, added)));
+}
+
+/** A pipe that nobody reads is an error: opened without the flag it would wait, and no signal would be heard. */
+function append(path: string, text: string): void {
+  const { O_APPEND, O_CREAT, O_NONBLOCK, O_WRONLY } = constants;
+  const handle = openSync(path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK, 0o666);
+  writeFileSync(handle, text);
+  closeSync(handle);
+}
+
+/** A line of a workflow's environment file; the delimiter form carries line breaks. */
+function workflowLine(name: string, value: string): string {
+  if (!/[\r\n]/.test(value)) return `${name}=${value}\n`;
+  const delimiter = randomUUID();
+  return `${name}<<${delimiter}\n${value}\n${delimiter}\n`;
 }

@@ -2,8 +2,7 @@
 
 /** What compiles: the Rust tools, zig, the C compiler, and the open files that a build gets. */
 
-import { findToolchain, type Toolchain, verifyZigbuild, zigOf } from '../cargo/find-toolchain.ts';
-import { askMise } from '../cargo/mise.ts';
+import { askMise, findToolchain, type Toolchain, verifyZigbuild, zigOf } from '../cargo/find-toolchain.ts';
 import { addTargets, missingTargets } from '../cargo/rustup-targets.ts';
 import { whyNoStaticLibc } from '../dev-build/static-libc-probe.ts';
 import { oneLine, usageError } from '../errors.ts';

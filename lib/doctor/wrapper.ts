@@ -4,8 +4,8 @@
 
 import { uptime } from 'node:os';
 import type { Toolchain } from '../cargo/find-toolchain.ts';
-import { refuseMissing } from '../cargo/named-programs.ts';
 import { isSccache } from '../cargo/sccache-recovery.ts';
+import { refuseMissing } from '../cargo/settings.ts';
 import { textOf } from '../cli/env.ts';
 import { usageError } from '../errors.ts';
 import { listenerPid } from '../gateway/port-owner.ts';

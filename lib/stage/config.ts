@@ -4,7 +4,7 @@
 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { splitFeatures } from '../cargo/features.ts';
+import { splitFeatures } from '../cargo/metadata.ts';
 import { verifyVersion } from '../cargo/version-overlay.ts';
 import { type Environment, notAllowed, readPath, readVariable, textOf } from '../cli/env.ts';
 import { usageError } from '../errors.ts';

@@ -3,16 +3,13 @@
 /** Staging: the tools are probed, cargo runs, and what it has built is verified and put in place. */
 
 import type { RunnerContext } from '../build-env.ts';
-import { removeStaleCmakeCaches } from '../cargo/cmake-cache.ts';
-import { type Features, featuresByComponent } from '../cargo/features.ts';
 import { findToolchain, type Toolchain } from '../cargo/find-toolchain.ts';
 import { readCargoMessages } from '../cargo/messages.ts';
-import { readWorkspace, type Workspace } from '../cargo/metadata.ts';
-import { refuseMissing } from '../cargo/named-programs.ts';
+import { type Features, featuresByComponent, readWorkspace, type Workspace } from '../cargo/metadata.ts';
 import { addTargets, installTargets, missingTargets } from '../cargo/rustup-targets.ts';
-import { targetDirectoryOf } from '../cargo/settings.ts';
+import { refuseMissing, targetDirectoryOf } from '../cargo/settings.ts';
 import { makeOverlay, planOverlay } from '../cargo/version-overlay.ts';
-import { writeZigWrapper } from '../cargo/zig-cc.ts';
+import { removeStaleCmakeCaches, writeZigWrapper } from '../cargo/zig-cc.ts';
 import { findCheckout } from '../checkout.ts';
 import type { Terminal } from '../cli/terminal.ts';
 import { refuseOrNote } from '../cli/unknowns.ts';
@@ -150,7 +147,5 @@ function prepareWrappers({ plan, toolchain: { settings } }: PreparedStage, run: 
   if (wrappers.length === 0) return;
   for (const wrapper of wrappers) writeZigWrapper(wrapper);
   const target = targetDirectoryOf(plan.config.root, plan.config.build.targetDirectory, settings);
-  for (const path of artifacts.flatMap(({ triple }) => removeStaleCmakeCaches(target, settings, triple))) {
-    terminal.say(`removed a stale cmake cache: ${path}`);
-  }
+  for (const { triple } of artifacts) removeStaleCmakeCaches(terminal, target, settings, triple);
 }

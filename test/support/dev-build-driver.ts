@@ -8,9 +8,8 @@
 
 import { join } from 'node:path';
 import { withRunner } from '../../lib/build-env.ts';
-import { featuresByComponent } from '../../lib/cargo/features.ts';
 import { findToolchain } from '../../lib/cargo/find-toolchain.ts';
-import { readWorkspace } from '../../lib/cargo/metadata.ts';
+import { featuresByComponent, readWorkspace } from '../../lib/cargo/metadata.ts';
 import { Terminal } from '../../lib/cli/terminal.ts';
 import { devBuildLines, executeDevBuild } from '../../lib/dev-build/execute.ts';
 import { installSupervisor } from '../../lib/dev-build/install-supervisor.ts';

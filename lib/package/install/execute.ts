@@ -4,7 +4,7 @@
 
 import { rmSync } from 'node:fs';
 import type { RunnerContext } from '../../build-env.ts';
-import { refuseMissing } from '../../cargo/named-programs.ts';
+import { refuseMissing } from '../../cargo/settings.ts';
 import { findCheckout } from '../../checkout.ts';
 import { Problems } from '../../cli/problems.ts';
 import { findOrMark } from '../../cli/unknowns.ts';

@@ -1,7 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import { describe, expect, test } from 'vitest';
 import type { Toolchain } from '../../../lib/cargo/find-toolchain.ts';
-import { parseMetadata, readWorkspace } from '../../../lib/cargo/metadata.ts';
+import {
+  featuresByComponent,
+  featuresFor,
+  parseMetadata,
+  readWorkspace,
+  splitFeatures,
+} from '../../../lib/cargo/metadata.ts';
+import { COMPONENTS } from '../../../lib/product.ts';
 import { bashQuote } from '../../support/fake-tools.ts';
 import { fakeTools, inProcess } from '../../support/in-process.ts';
 import { refusalFrom, refusalOf } from '../../support/task-errors.ts';
@@ -93,5 +101,91 @@ describe('reading the workspace', () => {
     expect(await refusalFrom(reading)).toBe(
       `101: cargo metadata --format-version 1 --no-deps failed with status 101 in ${tools.directory}`,
     );
+  });
+});
+
+describe('splitting', () => {
+  test.each([
+    [undefined, []],
+    ['', []],
+    [' , ,\t\n', []],
+    ['a', ['a']],
+    ['a b', ['a', 'b']],
+    ['a,b', ['a', 'b']],
+    [' a, b\tc\n,d ', ['a', 'b', 'c', 'd']],
+    ['a b a,a', ['a', 'b']],
+    ['core/telemetry dep?/x', ['core/telemetry', 'dep?/x']],
+  ])('%j', (text, features) => {
+    expect(splitFeatures(text)).toEqual(features);
+  });
+});
+
+const { packages } = parseMetadata(
+  JSON.stringify({
+    target_directory: '/checkout/target',
+    packages: [
+      {
+        name: 'openshell-server',
+        features: { default: [], 'bundled-z3': ['z3/bundled'], both: [] },
+        dependencies: [
+          { name: 'openshell-core', rename: null },
+          { name: 'z3', rename: null },
+          { name: 'tokio', rename: 'runtime' },
+        ],
+      },
+      { name: 'openshell-sandbox', features: { both: [], seccomp: [] }, dependencies: [] },
+      { name: 'openshell-core', features: { telemetry: [] }, dependencies: [] },
+    ],
+  }),
+);
+
+describe('features go to the components that declare them (fault H31)', () => {
+  const both = [COMPONENTS.gateway, COMPONENTS.supervisor];
+  const given = (features: string[], components: readonly (typeof both)[number][] = both) =>
+    Object.fromEntries(featuresByComponent(features, components, packages));
+
+  test.each([
+    [[], { gateway: [], supervisor: [] }],
+    [['bundled-z3'], { gateway: ['bundled-z3'], supervisor: [] }],
+    [['seccomp', 'both', 'bundled-z3'], { gateway: ['both', 'bundled-z3'], supervisor: ['seccomp', 'both'] }],
+    [['openshell-core/telemetry'], { gateway: ['openshell-core/telemetry'], supervisor: [] }],
+    [['openshell-core?/telemetry'], { gateway: ['openshell-core?/telemetry'], supervisor: [] }],
+    [['z3/anything-outside-the-workspace'], { gateway: ['z3/anything-outside-the-workspace'], supervisor: [] }],
+    [['runtime/full'], { gateway: ['runtime/full'], supervisor: [] }],
+    [['openshell-sandbox/seccomp'], { gateway: [], supervisor: ['openshell-sandbox/seccomp'] }],
+  ])('%j', (features, expected) => {
+    expect(given(features)).toEqual(expected);
+  });
+
+  test('only the components of the run count', () => {
+    expect(given(['bundled-z3'], [COMPONENTS.gateway])).toEqual({ gateway: ['bundled-z3'] });
+    expect(refusalOf(() => given(['bundled-z3'], [COMPONENTS.supervisor]))).toBe(
+      "2: EXTRA_CARGO_FEATURES has 'bundled-z3', which openshell-sandbox does not declare; " +
+        'allowed are both, seccomp; change it or unset it',
+    );
+  });
+
+  test.each(['nope', 'tokio/full', 'openshell-core/nope', 'openshell-server/seccomp', '/x', 'x/', '__proto__', 'Both'])(
+    '%j is declared by none',
+    (feature) => {
+      expect(refusalOf(() => given(['both', feature]))).toBe(
+        `2: EXTRA_CARGO_FEATURES has '${feature}', which openshell-server and openshell-sandbox do not declare; ` +
+          'allowed are both, bundled-z3, default, seccomp; change it or unset it',
+      );
+    },
+  );
+
+  test('a workspace without the packages declares nothing', () => {
+    expect(refusalOf(() => featuresByComponent(['a'], [COMPONENTS.gateway], []))).toBe(
+      "2: EXTRA_CARGO_FEATURES has 'a', which openshell-server does not declare; allowed are none; change it or unset it",
+    );
+  });
+
+  test('several components that are built together get each feature once', () => {
+    const features = featuresByComponent(['both', 'seccomp', 'bundled-z3'], both, packages);
+    expect(featuresFor(features, both)).toEqual(['both', 'bundled-z3', 'seccomp']);
+    expect(featuresFor(features, [COMPONENTS.supervisor])).toEqual(['both', 'seccomp']);
+    expect(featuresFor(features, [])).toEqual([]);
+    expect(featuresFor(new Map(), both)).toEqual([]);
   });
 });

@@ -5,9 +5,8 @@
 import { existsSync, linkSync, mkdirSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { featuresByComponent } from '../../../lib/cargo/features.ts';
 import { findToolchain } from '../../../lib/cargo/find-toolchain.ts';
-import { readWorkspace } from '../../../lib/cargo/metadata.ts';
+import { featuresByComponent, readWorkspace } from '../../../lib/cargo/metadata.ts';
 import { devBuildLines, executeDevBuild } from '../../../lib/dev-build/execute.ts';
 import { binariesOf, type DevBuildConfig, type DevBuildWishes, planDevBuild } from '../../../lib/dev-build/plan.ts';
 import type { Host } from '../../../lib/host.ts';
