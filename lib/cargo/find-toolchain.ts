@@ -117,10 +117,7 @@ export function toolchainLines({ env, isFromMise }: Pick<Toolchain, 'env' | 'isF
   return settingsIn(env).map(([name, value]) => `export ${name}=${shellQuote(value)}`);
 }
 
-/**
- * The zig that `ZIG` names.
- * @throws usageError where that is not a program
- */
+/** The zig that `ZIG` names. @throws usageError where that is not a program */
 export function zigOf(env: Environment, startDirectory: string): string | undefined {
   const named = textOf(env, 'ZIG');
   if (named === undefined) return undefined;
@@ -129,10 +126,7 @@ export function zigOf(env: Environment, startDirectory: string): string | undefi
   throw usageError(`ZIG is ${shown(named)}, which is not an executable program; set it to the path of zig or unset it`);
 }
 
-/**
- * Zig alone: `ZIG`, else PATH, else mise.
- * @throws MissingTool where none of them has it
- */
+/** Zig alone: `ZIG`, else PATH, else mise. @throws MissingTool where none of them has it */
 export async function findZig(ctx: RunnerContext, root: string): Promise<string> {
   const named = zigOf(ctx.env, ctx.startDirectory);
   if (named !== undefined) return named;

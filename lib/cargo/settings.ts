@@ -103,10 +103,7 @@ export async function readCargoSettings(root: string, env: Environment): Promise
   };
 }
 
-/**
- * Where binaries appear.
- * @param named `CARGO_TARGET_DIR`, absolute
- */
+/** Where binaries appear. @param named `CARGO_TARGET_DIR`, absolute */
 export function targetDirectoryOf(root: string, named: string | undefined, settings: CargoSettings): string {
   return named ?? settings.targetDirectory ?? join(root, 'target');
 }

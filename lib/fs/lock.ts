@@ -121,10 +121,7 @@ export async function takeLock(place: LockedPlace, task: string): Promise<Lock |
   return taken;
 }
 
-/**
- * Who holds a lock; `undefined` where it is free.
- * @throws usageError where the file cannot be locked
- */
+/** Who holds a lock; `undefined` where it is free. @throws usageError where the file cannot be locked */
 export async function whoHolds(place: LockedPlace): Promise<Held | undefined> {
   let handle: number;
   try {

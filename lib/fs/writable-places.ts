@@ -48,10 +48,7 @@ interface Obstacle {
   readonly reason: string;
 }
 
-/**
- * Checks places, each obstacle once.
- * @throws usageError for the last one; the others are printed
- */
+/** Checks places, each obstacle once. @throws usageError for the last one; the others are printed */
 export function verifyPlaces(terminal: Terminal, places: readonly Place[]): void {
   const problems = new Problems();
   notePlaces(problems, places);
@@ -107,7 +104,8 @@ function fileReason(kind: Place['kind'], path: string): string | undefined {
   const target = look(path, statSync);
   if (target?.isDirectory()) return reasonText('EISDIR');
   if (kind === 'file' && target?.isFile() === false) return `${REPLACED}; remove it`;
-  if (kind === 'opened' && !found.isFile()) return 'it is not a regular file, or a link; remove it';
+  if (kind === 'opened' && found.isSymbolicLink()) return 'it is a link; remove it';
+  if (kind === 'opened' && !found.isFile()) return 'it is not a regular file; remove it';
   if (kind !== 'appended') return undefined;
   if (target === undefined) return DANGLING;
   const code = codeOf(() => accessSync(path, constants.W_OK));
