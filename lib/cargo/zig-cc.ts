@@ -7,7 +7,7 @@
  */
 
 import { randomUUID } from 'node:crypto';
-import { closeSync, constants, globSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, globSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RunnerContext } from '../build-env.ts';
 import { findCheckout } from '../checkout.ts';
@@ -31,6 +31,8 @@ const TARGET = /^[A-Za-z0-9_]+(?:-[A-Za-z0-9_]+)+(?:\.[0-9]+\.[0-9]+)?$/;
 const FOREIGN_COMPILER = /cargo-zigbuild|zigc(?:c|xx)-[^\s"]*unknown-linux-gnu\.\d+\.\d+/;
 
 export interface ZigWrapper {
+  /** The target without its glibc version: the name of its directory in cargo's output. */
+  readonly triple: string;
   readonly files: readonly { readonly path: string; readonly text: string; readonly mode: number }[];
   /** In the order in which they are exported. */
   readonly variables: readonly (readonly [name: string, value: string])[];
@@ -52,12 +54,14 @@ export function zigWrapper(cargoTarget: string, zigTarget: string, directory: st
     ranlib: `#!/bin/sh\nexec ${scriptQuote(zig)} ranlib "$@"\n`,
   };
   const variables = Object.entries({ ...TOOLS, CMAKE_TOOLCHAIN_FILE: CMAKE_FILE });
+  const triple = cargoTarget.replace(/\.\d+\.\d+$/, '');
   return {
+    triple,
     files: [
       ...Object.entries(scripts).map(([tool, text]) => ({ path: join(directory, tool), text, mode: 0o755 })),
       { path: join(directory, CMAKE_FILE), text: cmakeToolchain(target, directory), mode: 0o644 },
     ],
-    variables: [...new Set([cargoTarget, bareTarget(cargoTarget)])].flatMap((name) => {
+    variables: [...new Set([cargoTarget, triple])].flatMap((name) => {
       const suffix = name.replaceAll(/[-.]/g, '_');
       return variables.map(([variable, file]) => [`${variable}_${suffix}`, join(directory, file)] as const);
     }),
@@ -68,11 +72,6 @@ export function zigWrapper(cargoTarget: string, zigTarget: string, directory: st
 export function writeZigWrapper(wrapper: ZigWrapper): Change {
   const changes = wrapper.files.map(({ path, text, mode }) => writeWhole(path, text, mode));
   return changes.includes('written') ? 'written' : 'unchanged';
-}
-
-/** The target without its glibc version: the name of its directory in cargo's output. */
-export function bareTarget(cargoTarget: string): string {
-  return cargoTarget.replace(/\.\d+\.\d+$/, '');
 }
 
 /**
@@ -185,21 +184,13 @@ export async function setUpZigWrapper(
   writeZigWrapper(wrapper);
   const settings = await readCargoSettings(root, env);
   const target = targetDirectoryOf(root, readPath(env, 'CARGO_TARGET_DIR', startDirectory), settings);
-  removeStaleCmakeCaches(terminal, target, settings, bareTarget(cargoTarget));
+  removeStaleCmakeCaches(terminal, target, settings, wrapper.triple);
   if (workflowFile === undefined) return terminal.result(...exported);
   const text = wrapper.variables.map(([name, value]) => workflowLine(name, value)).join('');
   // A last line without its end is not ours to continue.
   const before = textIn(workflowFile) ?? '';
   const added = before === '' || before.endsWith('\n') ? text : `\n${text}`;
-  asOwner(workflowFile, () => naming(workflowFile, () => append(workflowFile, added)));
-}
-
-/** A pipe that nobody reads is an error: opened without the flag it would wait, and no signal would be heard. */
-function append(path: string, text: string): void {
-  const { O_APPEND, O_CREAT, O_NONBLOCK, O_WRONLY } = constants;
-  const handle = openSync(path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK, 0o666);
-  writeFileSync(handle, text);
-  closeSync(handle);
+  asOwner(workflowFile, () => naming(workflowFile, () => appendFileSync(workflowFile, added)));
 }
 
 /** A line of a workflow's environment file; the delimiter form carries line breaks. */

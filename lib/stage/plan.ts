@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/**
- * The plan of a staging, pure: which cargo runs, with which files before and which artifacts after. A dry run prints
- * it, a run executes it.
- */
+/** The plan of a staging, pure: which cargo runs, with which files before and which artifacts after. */
 
 import { dirname, join } from 'node:path';
 import type { Toolchain } from '../cargo/find-toolchain.ts';
@@ -38,8 +35,8 @@ export interface Artifact {
 }
 
 /**
- * One cargo run: one component for all its architectures. With real zig and 400 crates, two targets from nothing take
- * 69 s so, and 100 s in two runs one after the other (see the benchmark): crates of both keep the cores busy.
+ * One component for all its architectures: crates of two targets keep the cores busy. With real zig and 400 crates they
+ * take 69 s so, and 100 s in two runs (see the benchmark).
  */
 export interface CargoRun {
   readonly component: Component;
@@ -63,11 +60,7 @@ export interface PreparedStage {
   readonly missing: readonly string[];
 }
 
-/**
- * Plans a staging.
- * @param features the extra features of each component
- * @throws MissingTool, or usageError where this machine cannot build what was asked for
- */
+/** Plans a staging. @throws MissingTool, or usageError where this machine cannot build what was asked for */
 export function planStage(
   config: StageConfig,
   toolchain: Toolchain,
@@ -110,28 +103,20 @@ export function stageLock(root: string): string {
 
 /** What is written before cargo runs. */
 export function buildPlaces({ overlay, runs }: StagePlan): Place[] {
-  const remedy = 'set CARGO_TARGET_DIR to another directory';
-  const stamped = ['Cargo.toml', 'Cargo.lock'].flatMap((name): Place[] =>
-    overlay === undefined ? [] : [{ kind: 'file', path: join(overlay.directory, name), remedy }],
-  );
-  const lock = overlay === undefined ? [] : [{ kind: 'directory', path: dirname(overlay.directory), remedy } as const];
   const scripts = runs.flatMap(({ wrappers }) => wrappers.flatMap((wrapper) => wrapper.files.map(({ path }) => path)));
-  return [...lock, ...stamped, ...files(...scripts)];
+  if (overlay === undefined) return files(...scripts);
+  const { directory } = overlay;
+  const stamped = files(join(directory, 'Cargo.toml'), join(directory, 'Cargo.lock'));
+  const own: Place[] = [{ kind: 'directory', path: dirname(directory) }, ...stamped];
+  const remedy = 'set CARGO_TARGET_DIR to another directory';
+  return [...own.map((place) => ({ ...place, remedy })), ...files(...scripts)];
 }
 
 /** What is written when everything is staged. */
 export function stagePlaces(plan: StagePlan): Place[] {
   const artifacts = plan.runs.flatMap((run) => run.artifacts.map(({ path }) => path));
-  return [
-    { kind: 'directory', path: dirname(stageLock(plan.config.root)) },
-    ...buildPlaces(plan),
-    ...files(...artifacts),
-  ];
-}
-
-/** The Rust targets of a plan. */
-export function triplesOf(plan: StagePlan): string[] {
-  return plan.runs.flatMap((run) => run.artifacts.map(({ triple }) => triple));
+  const lock: Place = { kind: 'directory', path: dirname(stageLock(plan.config.root)) };
+  return [lock, ...buildPlaces(plan), ...files(...artifacts)];
 }
 
 /** What a staging will stage, without the tools that it takes. */
@@ -163,9 +148,8 @@ function gatewayParts(
   artifacts: readonly Artifact[],
 ): RunParts {
   if (!hasZigbuild || zig === undefined) {
-    const [missing, remedy] = hasZigbuild
-      ? ['zig', 'or set ZIG to its path']
-      : ['cargo-zigbuild', 'and put it on PATH'];
+    const missing = hasZigbuild ? 'zig' : 'cargo-zigbuild';
+    const remedy = hasZigbuild ? 'or set ZIG to its path' : 'and put it on PATH';
     const text = `the gateway needs ${missing} to link for glibc ${FLOOR}; install it (mise install, or pip install cargo-zigbuild) ${remedy}`;
     refuseOrNote(unknowns, new MissingTool(text, miseProblem));
   }
@@ -194,10 +178,7 @@ function supervisorParts({ arches, build, host }: StageConfig, toolchain: Toolch
   return { ...plain, subcommand: 'build', env: build.staticFlags ?? { RUSTFLAGS: STATIC_FLAGS.join(' ') } };
 }
 
-/**
- * What cargo builds a supervisor with, except one with glibc linked statically.
- * @throws MissingTool where this machine cannot build it
- */
+/** What builds a supervisor, except one with glibc linked statically. @throws MissingTool where this machine cannot */
 export function supervisorSubcommand(
   arches: readonly Arch[],
   host: Host,

@@ -46,7 +46,7 @@ try {
 async function build(): Promise<void> {
   const { root, supervisor, others = [] } = order;
   const ctx = await withRunner({ env, startDirectory: process.cwd(), terminal, signals });
-  const options = resolveBuildOptions(env, root, process.cwd());
+  const options = resolveBuildOptions(env, process.cwd());
   const wishes = { supervisor, others, env: order.env ?? {} };
   const config: DevBuildConfig = { ...wishes, root, host: thisHost(), build: options };
   const toolchain = await findToolchain(ctx, root, false);

@@ -151,7 +151,7 @@ async function prepareBuild(
   problems: Problems,
 ): Promise<Pick<InstallPlan, 'build' | 'toolchain' | 'runtime' | 'warning'>> {
   const { env, startDirectory } = ctx;
-  const build = resolveBuildOptions(env, root, startDirectory, ['OPENSHELL_CARGO_VERSION', 'SUPERVISOR_LIBC']);
+  const build = resolveBuildOptions(env, startDirectory, ['OPENSHELL_CARGO_VERSION', 'SUPERVISOR_LIBC']);
   const toolchain = await closedToolchain(ctx, root);
   problems.attempt(() => refuseMissing(toolchain.missingPrograms));
   const others = [CLI, DRIVER];

@@ -13,13 +13,7 @@ import {
 import { dirname, join } from 'node:path';
 import fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
-import {
-  bareTarget,
-  removeStaleCmakeCaches,
-  writeZigWrapper,
-  type ZigWrapper,
-  zigWrapper,
-} from '../../../lib/cargo/zig-cc.ts';
+import { removeStaleCmakeCaches, writeZigWrapper, type ZigWrapper, zigWrapper } from '../../../lib/cargo/zig-cc.ts';
 import { Terminal } from '../../../lib/cli/terminal.ts';
 import { findProgram } from '../../../lib/process/which.ts';
 import { anyWord } from '../../support/any-text.ts';
@@ -98,7 +92,7 @@ describe('what there is', () => {
     ['x86_64-unknown-linux-gnu', 'x86_64-unknown-linux-gnu'],
     ['x86_64-unknown-linux-musl', 'x86_64-unknown-linux-musl'],
   ])('%s without its glibc version is %s', (target, bare) => {
-    expect(bareTarget(target)).toBe(bare);
+    expect(zigWrapper(target, target, '/d', 'zig').triple).toBe(bare);
   });
 
   test('the cmake file names the system, the processor and the four tools, and needs no program to be linked', () => {

@@ -67,7 +67,7 @@ class Fake {
 
 /** Plans as a launch does. */
 async function planned(ctx: InProcess, root: string, wishes: Partial<DevBuildWishes> = {}, host = HOST) {
-  const build = resolveBuildOptions(ctx.env, root, ctx.startDirectory);
+  const build = resolveBuildOptions(ctx.env, ctx.startDirectory);
   const all: DevBuildWishes = { supervisor: 'with-gateway', others: [], env: {}, ...wishes };
   const config: DevBuildConfig = { ...all, root, host, build };
   const toolchain = await findToolchain(ctx, root, false);
