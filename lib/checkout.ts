@@ -11,7 +11,7 @@ import { PRODUCT } from './product.ts';
 
 const ROOT_VARIABLE = 'OPENSHELL_ROOT';
 
-/** The suite's own directory: the parent of `lib/`. */
+/** The suite's own directory. */
 export const SUITE_ROOT = dirname(import.meta.dirname);
 
 /**
@@ -21,19 +21,15 @@ export const SUITE_ROOT = dirname(import.meta.dirname);
  */
 export function findCheckout(env: Environment, startDirectory: string, suiteRoot: string = SUITE_ROOT): string {
   const named = textOf(env, ROOT_VARIABLE);
-  if (named !== undefined) {
-    const root = resolve(startDirectory, named);
-    if (isCheckout(root)) return realpathSync(root);
-    throw usageError(
-      `${ROOT_VARIABLE} is ${shown(named)}, which is not an ${PRODUCT.name} checkout ` +
-        `(it needs a Cargo.toml with [workspace] and ${PRODUCT.landmark}); set it to one or unset it`,
-    );
-  }
-  const above = [...ancestorsOf(suiteRoot), ...ancestorsOf(resolve(startDirectory))].find(isCheckout);
-  if (above !== undefined) return realpathSync(above);
+  const places = [...ancestorsOf(suiteRoot), ...ancestorsOf(resolve(startDirectory))];
+  const root = (named === undefined ? places : [resolve(startDirectory, named)]).find(isCheckout);
+  if (root !== undefined) return realpathSync(root);
   throw usageError(
-    `no ${PRODUCT.name} checkout at or above ${shown(startDirectory)}; ` +
-      `start the task inside one, or set ${ROOT_VARIABLE} to its path`,
+    named === undefined
+      ? `no ${PRODUCT.name} checkout at or above ${shown(startDirectory)}; ` +
+          `start the task inside one, or set ${ROOT_VARIABLE} to its path`
+      : `${ROOT_VARIABLE} is ${shown(named)}, which is not an ${PRODUCT.name} checkout ` +
+          `(it needs a Cargo.toml with [workspace] and ${PRODUCT.landmark}); set it to one or unset it`,
   );
 }
 

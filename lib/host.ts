@@ -25,17 +25,14 @@ export interface Host {
   readonly arch: Arch | undefined;
 }
 
-const ARCH_WORDS: Readonly<Record<string, Arch>> = {
-  x86_64: 'amd64',
-  amd64: 'amd64',
-  x64: 'amd64',
-  aarch64: 'arm64',
-  arm64: 'arm64',
+const WORDS: Readonly<Record<Arch, readonly string[]>> = {
+  amd64: ['x86_64', 'amd64', 'x64'],
+  arm64: ['aarch64', 'arm64'],
 };
 
 /** The architecture that a word of uname, docker, podman or Node means; `undefined` for any other. */
 export function archOf(word: string): Arch | undefined {
-  return Object.hasOwn(ARCH_WORDS, word) ? ARCH_WORDS[word] : undefined;
+  return ARCHES.find((arch) => WORDS[arch].includes(word));
 }
 
 export function thisHost(): Host {
@@ -43,8 +40,7 @@ export function thisHost(): Host {
 }
 
 /**
- * The architectures of a platform list (`linux/amd64, linux/arm64`), each once, in their order. Blanks around an entry
- * are dropped.
+ * The architectures of a platform list (`linux/amd64, linux/arm64`), each once, in their order.
  * @param source the variable that the text comes from, for the error
  * @throws usageError for an empty list, an empty entry, or any platform but the two
  */
@@ -61,11 +57,9 @@ export function platformArches(source: string, text: string): Arch[] {
   return [...new Set(arches)];
 }
 
-const CPU: Readonly<Record<Arch, string>> = { amd64: 'x86_64', arm64: 'aarch64' };
-
 /** The Rust target triple for Linux: `x86_64-unknown-linux-musl`; the mark of an unknown architecture stays as it is. */
 export function linuxTriple(arch: Arch, libc: 'musl' | 'gnu'): string {
-  return `${CPU[arch] ?? arch}-unknown-linux-${libc}`;
+  return `${WORDS[arch]?.[0] ?? arch}-unknown-linux-${libc}`;
 }
 
 export interface Machine {
@@ -80,7 +74,6 @@ export interface Machine {
   readonly invoker: Invoker | undefined;
 }
 
-/** Reads this machine. */
 export function thisMachine(env: Environment): Machine {
   return {
     platform: process.platform,

@@ -25,10 +25,10 @@ export const CONFIG_FILES = ['mise.toml', '.mise.toml'] as const;
 /** Of what OpenShell's mise configuration sets, the variables that count without that mise, too. */
 const SETTINGS = ['KUBECONFIG', 'RUSTC_WRAPPER', 'SCCACHE_DIR'] as const;
 
-export type MiseSetting = (typeof SETTINGS)[number];
+type MiseSetting = (typeof SETTINGS)[number];
 
 /** The variables that mise sets, or why there are none. */
-export type MiseResult = { readonly env: Environment } | { readonly problem: string };
+type MiseResult = { readonly env: Environment } | { readonly problem: string };
 
 export interface Toolchain {
   /**
@@ -59,7 +59,6 @@ export interface Toolchain {
 
 /**
  * Finds cargo, cargo-zigbuild, rustup and zig. Starts mise only for what PATH does not have.
- * @param root the checkout, whose mise configuration counts
  * @param needsZig whether zig itself is needed, and not only through cargo-zigbuild
  * @throws MissingTool without cargo; usageError where `ZIG` is not a program
  */
@@ -95,10 +94,7 @@ export async function findToolchain(ctx: RunnerContext, root: string, needsZig: 
   };
 }
 
-/**
- * Checks that cargo-zigbuild has a zig, for whoever compiles something else before: by itself it says so at once.
- * @throws MissingTool
- */
+/** Checks that cargo-zigbuild has a zig, for whoever compiles something else before. @throws MissingTool */
 export async function verifyZigbuild(runner: Runner, toolchain: Toolchain, root: string): Promise<void> {
   const { env, isZigOnPath, unknowns } = toolchain;
   if (isZigOnPath) return;
@@ -179,9 +175,8 @@ async function ask({ env, runner }: RunnerContext, root: string): Promise<MiseRe
 }
 
 /**
- * The settings that the checkout's mise configuration sets and the environment does not have. Mise is asked only where
- * it is on PATH and the checkout has such a configuration.
- * @param names those that are wanted
+ * Those of the settings that the checkout's mise configuration sets and the environment does not have. Mise is asked only
+ * where it is on PATH and the checkout has such a configuration.
  */
 export async function miseSettings(
   ctx: RunnerContext,

@@ -16,9 +16,8 @@ import type { Toolchain } from './find-toolchain.ts';
 const PROBE_TIMEOUT_MS = 600_000;
 
 /**
- * Which of the targets rustup has yet to install. The compiler that cargo starts is asked: it may be another one than
- * rustup's, which then has its own targets.
- * @returns in a dry run a mark for those that are unknown
+ * Which of the targets rustup has yet to install; in a dry run perhaps a mark. The compiler that cargo starts is asked: it
+ * may be another one than rustup's, which then has its own targets.
  * @throws usageError where the compiler does not respond; MissingTool where rustup cannot give it a target that it lacks
  */
 export async function missingTargets(

@@ -56,7 +56,6 @@ interface ConfigFile {
   readonly hasRustflags: boolean;
 }
 
-/** A setting, what a relative path in it is relative to, and what it is set by. */
 interface Setting extends Pick<ConfigFile, 'base'>, Pick<NamedProgram, 'text' | 'source'> {}
 
 /** The keys of `build` that name a program, with their variables, the strongest first. */
@@ -67,10 +66,7 @@ const PROGRAMS = {
 } as const;
 const RUSTFLAGS = /^(CARGO_(ENCODED|BUILD|TARGET_\w+)_)?RUSTFLAGS$/;
 
-/**
- * Reads the settings of a run in `root`; a broken file is left for cargo to refuse.
- * @param env the environment that cargo gets
- */
+/** Reads the settings of a run in `root` with this environment; a broken file is left for cargo to refuse. */
 export async function readCargoSettings(root: string, env: Environment): Promise<CargoSettings> {
   const files = await readConfigFiles(root, env);
   const find = (key: string, ...variables: readonly string[]): Setting | undefined => {
@@ -81,9 +77,9 @@ export async function readCargoSettings(root: string, env: Environment): Promise
     const setting = find(key, ...PROGRAMS[key]);
     // Empty, unlike absent, also overrides what follows.
     if (setting === undefined || (setting.text === '' && key !== 'rustc')) return undefined;
-    const { source, text } = setting;
+    const { base, source, text } = setting;
     const offSwitch = key === 'rustc' ? undefined : offSwitchOf(PROGRAMS[key][0], source, env);
-    return { program: programOf(setting), text, source, offSwitch };
+    return { program: text.includes('/') ? absolutePath(base, text) : text, text, source, offSwitch };
   };
   const [rustc, wrapper, workspaceWrapper] = [named('rustc'), named('rustc-wrapper'), named('rustc-workspace-wrapper')];
   const directory = find('target-dir', 'CARGO_BUILD_TARGET_DIR');
@@ -114,15 +110,9 @@ function offSwitchOf(variable: string, source: string, env: Environment): string
   return `${variable}= (where mise sets it, ${variable} = "" in [env] of mise.local.toml)`;
 }
 
-/** The first file in which the key is a text. */
 function fromFiles(files: readonly ConfigFile[], key: string): Setting | undefined {
   const file = files.find(({ build }) => typeof build[key] === 'string');
   return file && { text: String(file.build[key]), base: file.base, source: `build.${key} in ${file.path}` };
-}
-
-/** A bare name is looked up on PATH, anything with a slash is a path. */
-function programOf({ base, text }: Pick<Setting, 'base' | 'text'>): string {
-  return text.includes('/') ? absolutePath(base, text) : text;
 }
 
 /** Where cargo keeps what belongs to a user, absolute. */
@@ -153,17 +143,13 @@ async function readConfigFiles(root: string, env: Environment): Promise<ConfigFi
   });
 }
 
-/**
- * The environment that cargo finds its programs in: where it is rustup's, cargo's home is on PATH for it, too.
- * @param env the environment that cargo is started with
- */
+/** The environment that cargo finds its programs in: where it is rustup's, its home is on PATH for it, too. */
 export function environmentInCargo(root: string, env: Environment): Environment {
   return { ...env, PATH: [env.PATH ?? '', join(cargoHome(root, env), 'bin')].join(delimiter) };
 }
 
 /**
- * Refuses what every cargo run would fail for, with a bare "No such file".
- * @param missing programs that settings name, and that are not there
+ * Refuses programs that settings name and that are not there: every cargo run would fail, with a bare "No such file".
  * @throws usageError with their names, where they are set, and how to build without them
  */
 export function refuseMissing(missing: readonly NamedProgram[]): void {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * A command as a value: what would be printed by a dry run is what the runner runs. And what its process gets of the
- * world: its environment, whose it is under sudo, and whether the system takes it.
+ * A command as a value: what a dry run prints is what the runner runs. And what its process gets: its environment, whose
+ * it is under sudo, and whether the system takes it.
  */
 
 import { statSync } from 'node:fs';
@@ -42,8 +42,7 @@ export type CommandValue = string | number | readonly (string | number)[];
  * Builds a command: ``cmd({ cwd })`cargo build -p ${name} ${targets}` ``. Blanks separate arguments; an interpolation
  * is (a part of) one argument whatever it holds, a list is several arguments and stands alone. No shell reads the text,
  * so it may hold no quotes.
- * @throws TypeError for `undefined`, `null`, booleans and anything else that is not text or a finite number, for a NUL
- *   byte, a list inside an argument, and an empty program name: slips of the programmer
+ * @throws TypeError for slips of the programmer
  */
 export function cmd(options: CommandOptions) {
   return (texts: TemplateStringsArray, ...values: readonly CommandValue[]): Command => {
@@ -70,9 +69,8 @@ function argumentsOf(texts: readonly string[], values: readonly CommandValue[]):
     if (index >= values.length) continue;
     const value: unknown = values[index];
     if (Array.isArray(value)) {
-      const isLast = index === values.length - 1;
-      const following = texts[index + 1] ?? '';
-      const isAlone = open === undefined && (/^\s/.test(following) || (isLast && following === ''));
+      const end = index === values.length - 1 ? /^(\s|$)/ : /^\s/;
+      const isAlone = open === undefined && end.test(texts[index + 1] ?? '');
       if (!isAlone) throw new TypeError('a list stands inside an argument');
       for (const item of value) argv.push(argument(item, argv.length));
     } else open = (open ?? '') + argument(value, argv.length);
@@ -100,14 +98,14 @@ export function programName({ argv }: Command): string {
 export function commandText(value: Command): string {
   if (value.secret) return `${shellQuote(value.argv[0])} [arguments hidden]`;
   const changes = Object.entries(value.env);
-  const removed = changes.filter(([, text]) => text === undefined).map(([name]) => `-u ${name}`);
-  const isName = ([name]: readonly [string, unknown]) => /^\w+$/.test(name);
+  const isName = (name: string) => /^\w+$/.test(name);
+  const removed = changes.flatMap(([name, text]) => (text === undefined ? [`-u ${name}`] : []));
   const added = changes.flatMap(([name, text]) => {
     if (text === undefined) return [];
-    return [isName([name, text]) ? `${name}=${shellQuote(text)}` : shellQuote(`${name}=${text}`)];
+    return [isName(name) ? `${name}=${shellQuote(text)}` : shellQuote(`${name}=${text}`)];
   });
-  const lead = removed.length > 0 || !changes.every(isName) ? ['env', ...removed, ...added] : added;
-  return [...lead, quotedArgv(value)].join(' ');
+  const needsEnv = removed.length > 0 || !changes.every(([name]) => isName(name));
+  return [...(needsEnv ? ['env'] : []), ...removed, ...added, quotedArgv(value)].join(' ');
 }
 
 /** The command as it is echoed: one line; many variables are left to the dry run. */
@@ -145,11 +143,7 @@ function ansiByte(byte: number): string {
   return `\\x${byte.toString(16).padStart(2, '0')}`;
 }
 
-/**
- * The environment that a command is started with: the task's, what comes with the tool chain, and what the command
- * itself sets, with the directories of PATH that programs are looked for in.
- * @param invoker the user who called sudo
- */
+/** The environment that a command is started with: the task's, its `base`, and its `env`. */
 export function childEnvironment(env: Environment, command: Command, invoker: Invoker | undefined): Environment {
   const user = userOf(command, { ...env, ...command.base, ...command.env }, invoker);
   const own = user === undefined ? {} : { HOME: user.home, USER: user.user };
@@ -157,10 +151,7 @@ export function childEnvironment(env: Environment, command: Command, invoker: In
   return { ...all, PATH: searchPath(all) };
 }
 
-/**
- * The user of a command under sudo; root itself in a checkout of root's, where the user could not write.
- * @param env the child's
- */
+/** The user of a command under sudo; root itself in a checkout of root's, where the user could not write. */
 export function userOf(
   { asInvoker, cwd }: Command,
   env: Environment,

@@ -28,10 +28,7 @@ export interface Outcome {
   readonly timedOut: boolean;
 }
 
-/**
- * The result of a probe: the output without the line breaks at its end, or the reason why there is none, with the status
- * of a program that ended by itself.
- */
+/** The output without the line breaks at its end, or the reason why there is none; the status where it ended by itself. */
 export type ProbeResult =
   | { readonly ok: true; readonly output: string }
   | { readonly ok: false; readonly reason: string; readonly status?: number; readonly timedOut?: true };
@@ -52,10 +49,9 @@ export function commandFailed(value: Command, outcome: Outcome): TaskError {
   return failure(`${argvText(value)} ${howItEnded(value, outcome)} in ${value.cwd}${detail}`, outcome.status);
 }
 
-function howItEnded(value: Command, outcome: Outcome): string {
-  if (outcome.signal !== undefined) return `was ended by ${outcome.signal}`;
-  if (outcome.status === EXIT.vanished) return `was not found (${value.argv[0]})`;
-  return `failed with status ${outcome.status}`;
+function howItEnded({ argv }: Command, { signal, status }: Outcome): string {
+  if (signal !== undefined) return `was ended by ${signal}`;
+  return status === EXIT.vanished ? `was not found (${argv[0]})` : `failed with status ${status}`;
 }
 
 /** Output without the line breaks at its end, as `$(...)` gives it. */
@@ -64,9 +60,8 @@ export function trimmed(output: string): string {
 }
 
 /** The last lines that a command printed, on stderr where there are any. */
-export function outcomeTail(outcome: Outcome): string {
-  const text = outcome.stderr.trim() || outcome.stdout.trim();
-  return text.split('\n').slice(-TAIL_LINES).join('\n');
+export function outcomeTail({ stderr, stdout }: Outcome): string {
+  return (stderr.trim() || stdout.trim()).split('\n').slice(-TAIL_LINES).join('\n');
 }
 
 /** How a command is run. */

@@ -33,12 +33,12 @@ export class Signals {
     this.ignoresHangup = ignoresHangup;
   }
 
-  /** Aborts when the first signal arrives: for waits that are not a child. */
+  /** Aborts when the first signal arrives. */
   get aborted(): AbortSignal {
     return this.#controller.signal;
   }
 
-  /** The first signal that arrived; `undefined` where none has. */
+  /** The first signal that arrived. */
   get received(): NodeJS.Signals | undefined {
     return this.#received;
   }
@@ -54,7 +54,6 @@ export class Signals {
     this.#on('SIGCONT', () => this.#forward('SIGCONT'));
   }
 
-  /** Stops listening: the signals have their default action again. */
   stop(): void {
     for (const [signal, handler] of this.#handlers) process.off(signal, handler);
     this.#handlers.clear();
@@ -66,19 +65,15 @@ export class Signals {
     for (const signal of ['SIGPIPE', 'SIGXFSZ'] as const) process.on(signal, () => undefined);
   }
 
-  /**
-   * Ends the task here if a signal has arrived.
-   * @throws InterruptedError; also after `endChildren`, when nothing may be started any more
-   */
+  /** @throws InterruptedError where a signal has arrived, and after `endChildren`, when nothing may be started any more */
   throwIfReceived(): void {
     if (this.#received !== undefined) throw new InterruptedError(this.#received);
     if (this.#isOver) throw new InterruptedError('SIGTERM');
   }
 
   /**
-   * Ends the task here if a signal has arrived by now, also one during synchronous work before this call. Node passes
-   * signals on only when its event loop polls; the first turn may end without having polled.
-   * @throws InterruptedError
+   * The same for a signal that has arrived during synchronous work: Node passes signals on only when its event loop polls,
+   * and the first turn may end without having polled.
    */
   async throwIfPending(): Promise<void> {
     await nextTurn();
