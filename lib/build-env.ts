@@ -54,7 +54,7 @@ type ProbeOptions = Pick<LaunchOptions, 'input' | 'unless'>;
 /** Loaded for the first command. */
 const load: (name: 'zx/core') => typeof import('zx/core') = createRequire(import.meta.url);
 
-/** What the library's functions act through: the task's context, and the runner for programs. */
+/** What the library's functions act through. */
 export interface RunnerContext extends TaskContext {
   readonly runner: Runner;
 }
@@ -91,10 +91,7 @@ export class Runner {
       requireProgram('bash', ctx.env, 'install it or add its directory to PATH');
   }
 
-  /**
-   * Runs a command: echoed, its output on the terminal's stderr.
-   * @throws TaskError with the command's own status, or 128+n for a signal
-   */
+  /** Runs a command, echoed, its output on the terminal's stderr. @throws TaskError with its status, or 128+n */
   async run(command: Command, { input }: Input = {}): Promise<void> {
     this.#refuseCargo(command);
     this.#terminal.echo(echoText(command));
@@ -102,10 +99,7 @@ export class Runner {
     if (outcome.status !== 0) throw commandFailed(command, outcome);
   }
 
-  /**
-   * The command's stdout without the line breaks at its end; not echoed.
-   * @throws TaskError with the command's own status and the last lines that it printed
-   */
+  /** The command's stdout without the line breaks at its end; not echoed. @throws TaskError as `run` does */
   async read(command: Command, { input }: Input = {}): Promise<string> {
     this.#refuseCargo(command);
     const outcome = await this.#launch(command, { stdio: CAPTURED, input });
@@ -113,20 +107,13 @@ export class Runner {
     return trimmed(outcome.stdout);
   }
 
-  /**
-   * Runs a command that may fail, within a time limit. Not echoed.
-   * @returns its output, or the reason why there is none
-   */
+  /** Runs a command that may fail, within a time limit; not echoed. */
   async probe(command: Command, timeoutMs: number, options: ProbeOptions = {}): Promise<ProbeResult> {
     this.#refuseCargo(command);
     return this.#probe(command, timeoutMs, options);
   }
 
-  /**
-   * Runs cargo, echoed, with its progress on the terminal, and gives its stdout. When the compiler wrapper fails, and not
-   * the build: `withRecovery`.
-   * @throws TaskError with cargo's own status
-   */
+  /** Runs cargo, echoed, with its progress on the terminal and the recovery of its wrapper, and gives its stdout. */
   async cargo(command: Command): Promise<string> {
     const { serverLimit } = this.#guard;
     // Cargo needs no privilege: under sudo its output stays the user's.

@@ -31,7 +31,7 @@ export interface Workspace {
 }
 
 /**
- * Runs `cargo metadata` (format 1, without dependencies: no network, no lock file needed).
+ * Runs `cargo metadata`; without dependencies it needs no network and no lock file.
  * @param targetDirectory the user's `CARGO_TARGET_DIR`, absolute
  * @throws TaskError with cargo's status, or 1 for output that is not metadata
  */
@@ -51,10 +51,7 @@ export async function readWorkspace(
   return parseMetadata(await runner.cargo(command));
 }
 
-/**
- * Reads the output of `cargo metadata`; text before it (of a tool that prints more) is skipped.
- * @throws failure for anything else
- */
+/** Reads what cargo printed, after the text of a tool that prints more. @throws failure for anything but metadata */
 export function parseMetadata(text: string): Workspace {
   const { target_directory: targetDirectory, packages } = parseTable(text.slice(Math.max(0, text.indexOf('{')))) ?? {};
   const list = Array.isArray(packages) ? packages.map(packageOf) : [undefined];
@@ -84,11 +81,7 @@ export function splitFeatures(text: string | undefined): string[] {
 /** The features of each component, by its name. */
 export type Features = ReadonlyMap<string, readonly string[]>;
 
-/**
- * Distributes features over the components of a run.
- * @param packages in a dry run the mark that stands for the features of each component, where it is unknown
- * @throws usageError for a feature that none of the components declares
- */
+/** Distributes features over the components of a run. @throws usageError for one that none of the components declares */
 export function featuresByComponent(
   features: readonly string[],
   components: readonly Binary[],

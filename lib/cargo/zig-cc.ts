@@ -39,11 +39,9 @@ export interface ZigWrapper {
 }
 
 /**
- * The wrapper of one target.
+ * The wrapper of one target. Paths are absolute.
  * @param cargoTarget as cargo-zigbuild takes it: `x86_64-unknown-linux-gnu.2.28`
  * @param zigTarget the same or another target; zig's name for it has no vendor
- * @param directory the directory of the files, absolute
- * @param zig the absolute path of zig
  */
 export function zigWrapper(cargoTarget: string, zigTarget: string, directory: string, zig: string): ZigWrapper {
   const target = zigTarget.replace('-unknown-linux-', '-linux-');
@@ -122,10 +120,8 @@ function cmakeQuoted(text: string): string {
 }
 
 /**
- * Z3's cmake cache remembers the compilers it was configured with. Those below the directories that cargo builds in which
- * name cargo-zigbuild's own wrappers cannot be used with ours, and are removed.
- * @param target where binaries appear
- * @param triple without a glibc version
+ * Z3's cmake cache remembers the compilers it was configured with. Those that name cargo-zigbuild's own wrappers cannot be
+ * used with ours, and are removed below the directories that cargo builds in.
  */
 export function removeStaleCmakeCaches(
   terminal: Terminal,
@@ -150,8 +146,7 @@ function namesForeignCompiler(directory: string): boolean {
 }
 
 /**
- * Writes the wrappers, removes cmake caches that other wrappers wrote, and prints or appends the variables; or prints
- * the plan.
+ * The task: writes the wrappers, removes stale cmake caches, and prints or appends the variables; or prints the plan.
  * @throws usageError for an argument that is not a target, or without zig
  */
 export async function setUpZigWrapper(

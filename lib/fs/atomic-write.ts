@@ -30,7 +30,7 @@ export function writeWhole(path: string, text: string, mode: number): Change {
 }
 
 /**
- * Copies a file whole, with these permissions; the destination's directory is created.
+ * The same with the content of another file.
  * @param verifyCopy looks at the copy before anybody else can; when it throws, nothing has changed
  */
 export function copyWhole(source: string, path: string, mode: number, verifyCopy?: (copy: string) => void): Change {
@@ -63,8 +63,7 @@ function write(path: string, content: Buffer, mode: number, verify?: (temporary:
 }
 
 /**
- * Makes a new file in the place of `path` and its content, whole, with these permissions.
- * @param fill writes to the descriptor of the temporary file; when it throws, nothing has changed
+ * The same with what `fill` writes to the descriptor of the temporary file; when it throws, nothing has changed.
  * @throws TaskError with the system's reason: no space, no permission, a directory in the way; or what `fill` throws
  */
 export async function replaceWhole(

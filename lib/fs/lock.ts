@@ -40,28 +40,25 @@ const RECORD_BYTES_MAX = 4096;
 /** Never through a link, and never waiting for the other end of a pipe. */
 const OPEN_FLAGS = constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
-/** What is locked. */
+/** What is locked: a file of ours in a directory that stays. */
 export interface LockedPlace {
-  /** A file of ours in a directory that stays. */
   readonly path: string;
-  /** What another user can set where the file cannot be locked: `set OPENSHELL_ROOT to another checkout`. */
+  /** What a user can set where the file cannot be locked: `set OPENSHELL_ROOT to another checkout`. */
   readonly remedy: string;
 }
 
-/** Who holds a lock. */
+/** Who holds a lock, and what it does, for users. */
 export interface Holder extends ProcessIdentity {
-  /** What it does, for users. */
   readonly task: string;
-  /** When it took the lock, as an ISO 8601 time. */
+  /** An ISO 8601 time. */
   readonly since: string;
   readonly host: string;
   /** Which pid namespace its pid is of; `undefined` on systems without them. */
   readonly namespace?: string | undefined;
 }
 
-/** Another process has the lock. */
+/** Another process has the lock; `undefined` where it has not said who it is. */
 export interface Held {
-  /** `undefined` where it has not said who it is. */
   readonly holder: Holder | undefined;
 }
 
@@ -106,11 +103,7 @@ export async function whileLocked<T>(
   }
 }
 
-/**
- * Takes a lock, or says who holds it.
- * @param task what is done under it, for the others
- * @throws usageError where the file cannot be locked
- */
+/** Takes a lock, or says who holds it. @throws usageError where the file cannot be locked */
 export async function takeLock(place: LockedPlace, task: string): Promise<Lock | Held> {
   let taken: Lock | Held = { holder: undefined };
   const attempt = async () => {
@@ -178,7 +171,6 @@ async function tryLock(place: LockedPlace, task: string): Promise<Lock | Held> {
   };
 }
 
-/** Opens the file, or creates it for all who can write to its directory. */
 function openLockFile(place: LockedPlace): number {
   const { path } = place;
   let handle: number | undefined;

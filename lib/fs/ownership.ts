@@ -25,20 +25,13 @@ export interface Invoker {
   readonly homeProblem?: string;
 }
 
-/** What the machine knows, as values for tests. */
-interface UserFacts {
-  readonly euid: number | undefined;
-  /** The text of `/etc/passwd`. */
-  readonly passwd: () => string;
-}
-
-const THIS_MACHINE: UserFacts = {
+const THIS_MACHINE = {
   euid: process.geteuid?.(),
-  passwd: () => textIn('/etc/passwd') ?? '',
+  passwd: (): string => textIn('/etc/passwd') ?? '',
 };
 
 /** The user behind sudo; `undefined` where this is no sudo, or root called it. */
-export function invokerOf(env: Environment, facts: UserFacts = THIS_MACHINE): Invoker | undefined {
+export function invokerOf(env: Environment, facts = THIS_MACHINE): Invoker | undefined {
   const user = textOf(env, 'SUDO_USER');
   const [uid, gid] = ['SUDO_UID', 'SUDO_GID'].map((name) => {
     const text = textOf(env, name) ?? '';
@@ -56,9 +49,8 @@ export function homeIn(passwd: string, uid: number): string | undefined {
 
 /**
  * Does synchronous work on a path as the user to whom its place belongs: root then has no more power there than that
- * user, whatever links and files it meets, and what it creates is that user's. Any other user's work is done as it is,
- * and so is that of a root who may not become another user (a container without that capability), or of one whose
- * place the user cannot even reach (a checkout below /root in a container).
+ * user, and what it creates is that user's. Work is done as it is where this is not root, or a root who may not become
+ * another user (in a container), and where the user cannot even reach the place (a checkout below /root in a container).
  */
 export function asOwner<T>(path: string, work: () => T): T {
   const owner = process.geteuid?.() === 0 ? ownerOf(path) : undefined;
@@ -101,15 +93,14 @@ export function isOfOther(path: string): boolean {
   return process.geteuid?.() === 0 && (ownerOf(path)?.stats.uid ?? 0) !== 0;
 }
 
-/** Somebody who decides what is at a path, and by what. */
 interface Owner {
   readonly path: string;
   readonly stats: Stats;
 }
 
 /**
- * Who decides what is at a path: the owner of its last directory that exists, or of the first link on the way that is
- * not root's, because a link leads its owner's way.
+ * Who decides what is at a path, and by what: the owner of its last directory that exists, or of the first link on the
+ * way that is not root's, because a link leads its owner's way.
  */
 export function ownerOf(path: string, linksLeft = LINKS_MAX): Owner | undefined {
   let owner: Owner | undefined;
@@ -136,9 +127,8 @@ export function look(path: string, stat: (path: string) => Stats = lstatSync): S
 }
 
 /**
- * Creates a directory and those above it, each with the owner of the one that it is in. One by one: Node's own
- * recursion does not end where a directory can neither be found nor created, as below /proc.
- * @throws failure with the system's reason
+ * Creates a directory and those above it, each with the owner of the one that it is in. Node's own recursion does not end
+ * where a directory can neither be found nor created, as below /proc.
  */
 export function makeDirectory(path: string, mode?: number): void {
   const missing = ancestorsOf(path).filter((directory) => !existsSync(directory));

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Directories that hold keys, databases and sandbox disks: real directories of one user, closed to others. They are
- * never reached through a link that another user could have put there.
+ * Directories that hold keys, databases and sandbox disks: real directories of one user, closed to others, and never
+ * reached through a link that another user could have put there.
  */
 
 import { lchownSync, lstatSync, mkdirSync, type Stats } from 'node:fs';
@@ -18,8 +18,7 @@ const PRIVATE = 0o700;
 export type Owners = readonly number[];
 
 /**
- * Checks that the directory can be used, or created.
- * @param source what named the directory, for the error
+ * Checks that the directory, which `source` names, can be used or created.
  * @throws usageError for a link, a file, a directory of another user, or a path that cannot be looked at or written to
  */
 export function verifyPrivateDirectory(source: string, path: string, owners: Owners): void {
@@ -28,11 +27,7 @@ export function verifyPrivateDirectory(source: string, path: string, owners: Own
   verifyPlace({ kind: 'directory', path, remedy: `set ${source} to another directory` });
 }
 
-/**
- * Creates the directory with mode 0700, or narrows the one that exists. A new one belongs to the owner of the directory
- * that it is in, unless that is none of the owners.
- * @throws usageError as `verifyPrivateDirectory` does
- */
+/** Creates the directory with mode 0700, or narrows the one that exists. @throws usageError as `verifyPrivateDirectory` */
 export function makePrivateDirectory(source: string, path: string, owners: Owners): void {
   try {
     makeDirectory(dirname(path));

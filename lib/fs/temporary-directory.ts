@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Directories for temporary files: where they are, and what runs leave. Each ends with the name of its run, so that a run
- * removes its own at its end, and at its start those of runs that were killed.
+ * Directories for temporary files. Each ends with the name of its run, so that a run removes its own at its end, and at
+ * its start those of runs that were killed.
  */
 
 import { hash, randomBytes } from 'node:crypto';
@@ -56,9 +56,7 @@ function pidSpace(): string {
 }
 
 /**
- * Removes directories for temporary files that runs have left.
- * @param scratch that of this run; the others are beside it
- * @param prefix what all their names begin with
+ * Removes directories that runs have left beside that of this run, with names that begin with `prefix`.
  * @param warn told what cannot be removed: no other run needs those names
  */
 export function removeScratch(

@@ -42,7 +42,7 @@ const KERNEL_TYPES = [0x9fa0, 0x62656572, 0x27e0eb, 0x63677270];
 const REPLACED = 'it is a device, a pipe or a socket, which a file would replace';
 const DANGLING = 'it is a link to something that does not exist; remove it';
 
-/** What is in the way of a place: where, and why. */
+/** What is in the way of a place. */
 interface Obstacle {
   readonly at: string;
   readonly reason: string;
@@ -55,7 +55,7 @@ export function verifyPlaces(terminal: Terminal, places: readonly Place[]): void
   problems.throwIfAny(terminal);
 }
 
-/** The same where other problems are collected, too. */
+/** The same where other problems are collected. */
 export function notePlaces(problems: Problems, places: readonly Place[]): void {
   const seen = new Set<string>();
   for (const place of places) {

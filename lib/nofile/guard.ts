@@ -31,21 +31,17 @@ export const ZIGBUILD_RAISES = '0.23.1';
 /** What commands that link, or have others link, are called with; too low a limit is in the way of nothing else. */
 const LINKING = ['build', 'buildx', 'rustc', 'zigbuild'];
 
-/** What the user asked for. */
+/** What the user asked for: the soft limit to build under, and the variable that it comes from (none by default). */
 export interface NofileRequest {
   readonly mode: 'auto' | 'on' | 'off';
-  /** The soft limit to build under, a count of open files, 1 or more. */
   readonly wanted: number;
-  /** The variable that `wanted` comes from; `undefined` for the default. */
   readonly source: string | undefined;
 }
 
-/** What the machine and the command are, with the limits that a child would inherit. */
+/** The limits that a child would inherit, and whether cargo-zigbuild can be reached, and a compiler wrapper is set. */
 export interface NofileFacts extends Limits {
   readonly platform: NodeJS.Platform;
-  /** cargo-zigbuild can be reached, or the command is one. */
   readonly zigbuild: boolean;
-  /** A compiler wrapper (`RUSTC_WRAPPER`) is set. */
   readonly wrapper: boolean;
 }
 
@@ -55,10 +51,7 @@ export type NofilePlan =
   | { readonly kind: 'raise'; readonly from: number; readonly to: number; readonly shortOf: number | undefined }
   | { readonly kind: 'refuse'; readonly message: string };
 
-/**
- * Reads the guard's variables. They are checked on every platform, whether the guard acts or not.
- * @throws usageError naming the variable
- */
+/** Reads the guard's variables, on every platform, whether the guard acts or not. @throws usageError naming the variable */
 export function nofileRequest(env: Environment): NofileRequest {
   const text = readVariable(env, MODE);
   const mode = text.toLowerCase() === 'auto' ? 'auto' : parseBoolean(MODE, text, ['auto']) ? 'on' : 'off';
