@@ -20,14 +20,14 @@ const MARKS = [/Too many open files/, /os error 24\b/, /sccache: encountered fat
 /** How long sccache's server may take to stop or to start. */
 export const SERVER_TIMEOUT_MS = 15_000;
 
-/** Whether a line of cargo's output is the wrapper's own failure rather than the compiler's. */
+/** Whether a line is the wrapper's own failure rather than the compiler's. */
 export function isWrapperFailure(line: string): boolean {
   // Colour codes may stand before the mark, and below `Caused by:` cargo indents it.
   const text = stripVTControlCharacters(line);
   return !QUOTED.test(text) && MARKS.some((mark) => mark.test(text));
 }
 
-/** Watches output that arrives in pieces, line by line. */
+/** Watches output that arrives in pieces. */
 export class WrapperWatch {
   #rest = '';
   #seen = false;
@@ -102,10 +102,7 @@ async function restartServer(
   return false;
 }
 
-/**
- * The variables that make cargo write as it would to the terminal although its output is watched, and so goes through a
- * pipe; none where there is no terminal.
- */
+/** What makes cargo write as it would to the terminal although its output, which is watched, goes through a pipe. */
 export function cargoTermEnv(terminal: Terminal, env: Environment): Environment {
   if (!terminal.isInteractive) return {};
   return {

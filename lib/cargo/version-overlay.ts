@@ -22,7 +22,7 @@ import { isTable } from '../fs/parse-json.ts';
 import { contentOf } from '../fs/paths.ts';
 import type { Signals } from '../process/signals.ts';
 
-/** https://semver.org/spec/v2.0.0.html, the suggested expression. */
+/** That of https://semver.org/spec/v2.0.0.html. */
 const SEMVER =
   /^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(?:-((?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*)(?:\.(?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*))*))?(?:\+([0-9a-zA-Z-]+(?:\.[0-9a-zA-Z-]+)*))?$/;
 
@@ -59,11 +59,10 @@ export async function stampedManifest(text: string, version: string): Promise<st
   return stringify(manifest, { numbersAsFloat: true });
 }
 
+/** The workspace that cargo builds, in the target directory that it shares with the plain build. */
 export interface Overlay {
   readonly root: string;
-  /** The target directory of the plain build, which the overlay's build shares. */
   readonly targetDirectory: string;
-  /** The workspace that cargo builds: `<target directory>/openshell-version/<version>`. */
   readonly directory: string;
   readonly version: string;
 }

@@ -25,8 +25,6 @@ export interface Command {
   readonly env: Environment;
   /** What comes with the program's tool chain, under `env`: neither echoed nor in a dry run. */
   readonly base: Environment;
-  /** Hide the arguments and the added values in echo, plan and errors. */
-  readonly secret: boolean;
   /** Under sudo: run as the user who called it, because it needs no privilege and writes in that user's directories. */
   readonly asInvoker: boolean;
   /** The signal that makes it end and clean up, whichever the task gets. */
@@ -48,7 +46,7 @@ export function cmd(options: CommandOptions) {
   return (texts: TemplateStringsArray, ...values: readonly CommandValue[]): Command => {
     const [program, ...rest] = argumentsOf(texts, values);
     if (program === undefined || program === '') throw new TypeError('a command needs the name of a program');
-    return { argv: [program, ...rest], env: {}, base: {}, secret: false, asInvoker: false, ...options };
+    return { argv: [program, ...rest], env: {}, base: {}, asInvoker: false, ...options };
   };
 }
 
@@ -96,7 +94,6 @@ export function programName({ argv }: Command): string {
 
 /** The command as a line that can be pasted into a shell: added variables, then quoted arguments. */
 export function commandText(value: Command): string {
-  if (value.secret) return `${shellQuote(value.argv[0])} [arguments hidden]`;
   const changes = Object.entries(value.env);
   const isName = (name: string) => /^\w+$/.test(name);
   const removed = changes.flatMap(([name, text]) => (text === undefined ? [`-u ${name}`] : []));
@@ -105,7 +102,7 @@ export function commandText(value: Command): string {
     return [isName(name) ? `${name}=${shellQuote(text)}` : shellQuote(`${name}=${text}`)];
   });
   const needsEnv = removed.length > 0 || !changes.every(([name]) => isName(name));
-  return [...(needsEnv ? ['env'] : []), ...removed, ...added, quotedArgv(value)].join(' ');
+  return [...(needsEnv ? ['env'] : []), ...removed, ...added, argvText(value)].join(' ');
 }
 
 /** The command as it is echoed: one line; many variables are left to the dry run. */
@@ -114,13 +111,11 @@ export function echoText(value: Command): string {
   return count <= ECHOED_VARIABLES_MAX ? commandText(value) : `${argvText(value)} # and ${count} variables: --dry-run`;
 }
 
-/** The command without the variables, for messages: `cargo zigbuild --release`. */
-export function argvText(value: Command): string {
-  return value.secret ? commandText(value) : quotedArgv(value);
-}
-
-/** The quoted arguments; a program whose name looks like an assignment must not be taken for one. */
-function quotedArgv({ argv: [program, ...rest] }: Command): string {
+/**
+ * The command without the variables, for messages: `cargo zigbuild --release`. A program whose name looks like an
+ * assignment must not be taken for one.
+ */
+export function argvText({ argv: [program, ...rest] }: Command): string {
   const name = /^\w+\+?=/.test(program) ? `''${shellQuote(program)}` : shellQuote(program);
   return [name, ...rest.map(shellQuote)].join(' ');
 }

@@ -45,7 +45,7 @@ export function probeResult(value: Command, outcome: Outcome, timeoutMs: number)
 /** The error for a command that failed: what, how, where, and its last lines unless the user has seen them. */
 export function commandFailed(value: Command, outcome: Outcome): TaskError {
   const said = outcomeTail(outcome);
-  const detail = said === '' || value.secret ? '' : `: ${oneLine(said)}`;
+  const detail = said === '' ? '' : `: ${oneLine(said)}`;
   return failure(`${argvText(value)} ${howItEnded(value, outcome)} in ${value.cwd}${detail}`, outcome.status);
 }
 
@@ -87,25 +87,24 @@ export interface LaunchOptions {
 export async function settle(
   running: ProcessPromise,
   signals: Signals,
-  options: Omit<LaunchOptions, 'stdio'>,
+  { endedBy, onStderr, timeoutMs, unless }: Omit<LaunchOptions, 'stdio'>,
 ): Promise<Outcome> {
   const { child } = running;
-  // A program that ends without reading all of its input is judged by its status.
-  child?.stdin?.on('error', () => undefined);
-  if (options.onStderr !== undefined) child?.stderr?.on('data', options.onStderr);
+  if (child === undefined) throw failure('bash could not be started', EXIT.failed, await running);
   let timedOut = false;
   const kill = () => {
     timedOut = true;
-    if (child !== undefined) killGroup(child, 'SIGKILL');
+    killGroup(child, 'SIGKILL');
   };
-  const timer = options.timeoutMs === undefined ? undefined : setTimeout(kill, options.timeoutMs);
-  options.unless?.addEventListener('abort', kill, { once: true });
-  if (child !== undefined) {
-    child.once('exit', () => clearTimeout(timer));
-    closeWhenQuiet(child);
-  }
+  const timer = timeoutMs === undefined ? undefined : setTimeout(kill, timeoutMs);
+  child.once('exit', () => clearTimeout(timer));
+  unless?.addEventListener('abort', kill, { once: true });
+  // A program that ends without reading all of its input is judged by its status.
+  child.stdin?.on('error', () => undefined);
+  if (onStderr !== undefined) child.stderr?.on('data', onStderr);
+  closeWhenQuiet(child);
   try {
-    const output = child === undefined ? await running : await signals.during(child, running, options.endedBy);
+    const output = await signals.during(child, running, endedBy);
     if (output.cause instanceof Error) throw failure('bash could not be started', EXIT.failed, output);
     const signal = output.signal ?? undefined;
     const status = output.exitCode ?? (signal === undefined ? EXIT.failed : statusOfSignal(signal));

@@ -10,8 +10,8 @@ import { type Change, copyWhole, sweepTemporary } from '../fs/atomic-write.ts';
 import { fileIdentity } from '../fs/paths.ts';
 import { type Artifact, type CargoRun, GLIBC_FLOOR } from './plan.ts';
 
-/** An artifact that was built and verified. */
-export interface Built {
+/** An artifact that was built and verified, with the crates compiled in its cargo run, of all crates in it. */
+export interface Built extends Pick<CargoReport, 'compiled' | 'total'> {
   readonly artifact: Artifact;
   /** Cargo's own path. */
   readonly source: string;
@@ -21,9 +21,6 @@ export interface Built {
   readonly size: number;
   /** What was verified, for users. */
   readonly verified: string;
-  /** Crates compiled in its cargo run, of all crates in it. */
-  readonly compiled: number;
-  readonly total: number;
 }
 
 /** An artifact in the place where image builds find it. */
@@ -53,10 +50,7 @@ export function verifyBuilt(run: CargoRun, { executablesOf, compiled, total }: C
   });
 }
 
-/**
- * Copies an artifact to its place. The copy is verified again: between cargo's end and now another cargo may have run.
- * @throws TaskError (1) when the copy is not what it has to be, or the place cannot be written
- */
+/** Copies an artifact to its place. The copy is verified again: another cargo may have run since. @throws TaskError (1) */
 export function putInPlace(built: Built): Staged {
   const { artifact, source } = built;
   verifyUnreplaced(built);
@@ -75,7 +69,6 @@ export function verifyUnreplaced({ identity, source }: Pick<Built, 'identity' | 
 
 /**
  * Verifies a file as an artifact: the machine, completeness, and where it is wanted static linking or the glibc floor.
- * @returns its size in bytes, and what was verified, for users
  * @throws TaskError (1) with every reason
  */
 export function verifyArtifact(artifact: Artifact, path: string): Pick<Built, 'size' | 'verified'> {

@@ -42,10 +42,9 @@ describe('a command looks like one', () => {
       cwd: '/checkout',
       env: {},
       base: {},
-      secret: false,
       asInvoker: false,
     });
-    const options = { cwd: '/c', env: { A: '1' }, base: { B: '2' }, secret: true, asInvoker: true };
+    const options = { cwd: '/c', env: { A: '1' }, base: { B: '2' }, asInvoker: true };
     expect(cmd(options)`x`).toEqual({ argv: ['x'], ...options });
   });
 
@@ -202,23 +201,12 @@ describe('the line that a user can paste', () => {
       });
     expect(echoText(withVariables(3))).toBe(commandText(withVariables(3)));
     expect(echoText(withVariables(10))).toBe("cargo 'a b' # and 10 variables: --dry-run");
-    expect(echoText({ ...withVariables(10), secret: true })).not.toContain('a b');
   });
 
   test('what comes with the tool chain is not shown: neither in a dry run nor in the echo', () => {
     const value = cmd({ ...AT, base: { PATH: '/mise/bin', RUSTC_WRAPPER: 'sccache' }, env: { A: '1' } })`cargo build`;
     expect(commandText(value)).toBe('A=1 cargo build');
     expect(echoText(value)).toBe('A=1 cargo build');
-  });
-
-  test('a secret command shows its program only', () => {
-    const secret = command(['openshell', '--key', 'hunter2'], {
-      ...AT,
-      env: { TOKEN: 'hunter2', X: undefined },
-      secret: true,
-    });
-    expect(commandText(secret)).toBe('openshell [arguments hidden]');
-    expect(argvText(secret)).toBe('openshell [arguments hidden]');
   });
 });
 
