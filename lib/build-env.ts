@@ -11,6 +11,7 @@
 
 import { type StdioOptions, spawn } from 'node:child_process';
 import { createRequire } from 'node:module';
+import { basename } from 'node:path';
 import { cargoTermEnv, SERVER_TIMEOUT_MS, type WrapperWatch, withRecovery } from './cargo/sccache-recovery.ts';
 import { definedOnly, type Environment } from './cli/env.ts';
 import type { TaskContext } from './cli/task.ts';
@@ -25,7 +26,6 @@ import {
   childEnvironment,
   commandText,
   echoText,
-  programName,
   userOf,
   verifyDirectory,
   verifyLength,
@@ -172,10 +172,9 @@ export class Runner {
   }
 
   /**
-   * Starts a program that runs beside the task, in a session and process group of its own and with the limit of the
-   * user's shell. A signal to the task goes to it, too, and it ends with the task at the latest.
+   * Starts a program that runs beside the task, in a session of its own and with the limit of the user's shell. A signal
+   * to the task goes to it, too, and it ends with the task at the latest.
    * @param output the descriptor of an open file, for all that it prints
-   * @returns its pid, and its exit status when it has ended
    */
   beside(command: Command, output: number): { readonly pid: number | undefined; readonly ended: Promise<number> } {
     this.#refuseCargo(command);
@@ -188,9 +187,8 @@ export class Runner {
 
   /**
    * Replaces this process by the program, which keeps pid, terminal and signals and gets the open-file limit of the
-   * user's shell (else the build limit), not the one that Node set. Where a process cannot be replaced: runs it, passes
-   * signals on, and gives its exit status.
-   * @throws usageError when there is no such program, or the command is too long: a failed replacement would abort Node
+   * user's shell. Where a process cannot be replaced: runs it, passes signals on, and gives its exit status.
+   * @throws usageError for what cannot be started: a failed replacement would abort Node
    */
   async exec(command: Command): Promise<number> {
     this.#refuseCargo(command);
@@ -269,7 +267,7 @@ export class Runner {
   }
 
   #refuseCargo(command: Command): void {
-    if (programName(command) !== 'cargo') return;
+    if (basename(command.argv[0]) !== 'cargo') return;
     throw new TypeError('cargo is started by the verb cargo(), which carries the recovery');
   }
 

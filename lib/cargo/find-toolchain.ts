@@ -5,19 +5,22 @@
  * has, in the environment that it gives. One rule for every task; mise is asked once in a run, whoever wants to know.
  */
 
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, statSync } from 'node:fs';
+import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
 import type { Runner, RunnerContext } from '../build-env.ts';
 import { type Environment, textOf } from '../cli/env.ts';
-import { refuseOrNote, type Unknowns } from '../cli/unknowns.ts';
-import { MissingTool, oneLine, shown, usageError } from '../errors.ts';
+import { isUnknown, mark, refuseOrNote, type Unknowns } from '../cli/unknowns.ts';
+import { describeError, InterruptedError, MissingTool, oneLine, shown, usageError } from '../errors.ts';
 import { parseTable } from '../fs/parse-json.ts';
-import { absolutePath } from '../fs/paths.ts';
-import { cmd, shellQuote } from '../process/command.ts';
+import { absolutePath, namesIn } from '../fs/paths.ts';
+import { type Command, cmd, shellQuote } from '../process/command.ts';
+import type { ProbeResult } from '../process/result.ts';
 import { findProgram } from '../process/which.ts';
 import { type CargoSettings, environmentInCargo, type NamedProgram, readCargoSettings } from './settings.ts';
 
 const ZIGBUILD_PROBE_MS = 30_000;
+/** In this very call rustup may install the toolchain that the checkout pins. */
+const RUSTUP_PROBE_MS = 600_000;
 const MISE_PROBE_MS = 20_000;
 /** The files that a checkout may have for its mise configuration. */
 export const CONFIG_FILES = ['mise.toml', '.mise.toml'] as const;
@@ -101,10 +104,8 @@ export async function verifyZigbuild(runner: Runner, toolchain: Toolchain, root:
   const command = cmd({ cwd: root, base: env, asInvoker: true })`cargo-zigbuild zig ar -- --version`;
   const result = await runner.probe(command, ZIGBUILD_PROBE_MS);
   if (result.ok) return;
-  const text =
-    `cargo-zigbuild has no zig (${oneLine(result.reason)}); install it (mise install zig, or pip install ziglang), ` +
-    'or set CARGO_ZIGBUILD_ZIG_PATH to its path';
-  refuseOrNote(unknowns, new MissingTool(text));
+  const remedy = 'install it (mise install zig, or pip install ziglang), or set CARGO_ZIGBUILD_ZIG_PATH to its path';
+  refuseOrNote(unknowns, new MissingTool(`cargo-zigbuild has no zig (${oneLine(result.reason)}); ${remedy}`));
 }
 
 /** How a shell gets the environment of the tool chain: a dry run prints it before the first command. */
@@ -129,10 +130,8 @@ export async function findZig(ctx: RunnerContext, root: string): Promise<string>
   const mise = await miseEnvironment(ctx, root, ['zig']);
   const zig = findProgram('zig', mise.env ?? ctx.env);
   if (zig !== undefined) return zig;
-  throw new MissingTool(
-    'zig is not on PATH and mise does not have it; install it (mise install zig) or set ZIG to its path',
-    mise.problem,
-  );
+  const text = 'zig is not on PATH and mise does not have it; install it (mise install zig) or set ZIG to its path';
+  throw new MissingTool(text, mise.problem);
 }
 
 /** What mise sets in the checkout, where it has one of these programs that PATH does not have; why, where it fails. */
@@ -211,4 +210,73 @@ function wrapperIn({ env, terminal }: RunnerContext, mise: Environment): string 
 /** The settings in an environment. */
 export function settingsIn(env: Environment): (readonly [name: MiseSetting, value: string])[] {
   return SETTINGS.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]] as const]));
+}
+
+/**
+ * Which of the targets rustup has yet to install; in a dry run perhaps a mark. The compiler that cargo starts is asked: it
+ * may be another one than rustup's, which then has its own targets.
+ * @throws usageError where the compiler does not respond; MissingTool where rustup cannot give it a target that it lacks
+ */
+export async function missingTargets(
+  runner: Runner,
+  toolchain: Toolchain,
+  root: string,
+  triples: readonly string[],
+): Promise<string[]> {
+  const { rustc, rustup, unknowns } = toolchain;
+  if (rustc === undefined) {
+    // Cargo says so better.
+    unknowns?.note('rustc, which cargo compiles with, is not found');
+    return unknowns === undefined ? [] : [mark('missing targets', 'rustc not found')];
+  }
+  const command = cmd({ cwd: root, base: toolchain.env, asInvoker: true });
+  const library = await runner.probe(command`${rustc} --print target-libdir`, RUSTUP_PROBE_MS);
+  if (!library.ok || !isAbsolute(library.output)) {
+    const reason = library.ok ? `it prints ${shown(library.output)}` : oneLine(library.reason);
+    const text = `${rustc} cannot say where its targets are: ${reason}; check: rustc --print target-libdir`;
+    refuseOrNote(unknowns, usageError(text));
+    return [mark('missing targets', `${basename(rustc)} does not respond`)];
+  }
+  // `SYSROOT/lib/rustlib/TARGET/lib`, for this machine's target.
+  const targets = resolve(library.output, '../..');
+  const missing = [...new Set(triples)].filter((triple) => !hasStandardLibrary(join(targets, triple, 'lib')));
+  if (missing.every(isUnknown)) return missing;
+  const own = rustup === undefined ? undefined : await runner.probe(command`${rustup} which rustc`, RUSTUP_PROBE_MS);
+  if (own?.ok && isSameDirectory(resolve(targets, '../..'), resolve(own.output, '../..'))) return missing;
+  const text = `${rustc}, which cargo compiles with, does not have the Rust target ${missing.join(', ')}`;
+  refuseOrNote(unknowns, new MissingTool(`${text}; ${remedyText(toolchain, own)}`));
+  return missing;
+}
+
+function remedyText({ rustup, settings }: Toolchain, own: ProbeResult | undefined): string {
+  const add = 'install it where that Rust comes from';
+  if (own === undefined || rustup === undefined) return `${add}, or take Rust from rustup (https://rustup.rs)`;
+  if (!own.ok) return `${add}; rustup cannot say where its own rustc is: ${oneLine(own.reason)}`;
+  const set = settings.programs.find(({ program }) => program === settings.rustc)?.source;
+  const change = set === undefined ? `put ${dirname(rustup)} first on PATH` : `do without ${set}`;
+  return `to use rustup's, ${oneLine(own.output)}, ${change}; else ${add}`;
+}
+
+/** A target that was removed may leave its directory. */
+function hasStandardLibrary(directory: string): boolean {
+  return namesIn(directory).some((name) => name.startsWith('libstd-'));
+}
+
+function isSameDirectory(...paths: readonly [string, string]): boolean {
+  const [one, other] = paths.map((path) => statSync(path, { throwIfNoEntry: false }));
+  return one !== undefined && one.dev === other?.dev && one.ino === other.ino;
+}
+
+export function addTargets(toolchain: Toolchain, root: string, triples: readonly string[]): Command {
+  return cmd({ cwd: root, base: toolchain.env, asInvoker: true })`rustup target add ${triples}`;
+}
+
+/** @throws MissingTool naming the targets: without them cargo fails later, less clearly (E0463) */
+export async function installTargets(runner: Runner, add: Command): Promise<void> {
+  try {
+    await runner.run(add);
+  } catch (error) {
+    if (error instanceof InterruptedError) throw error;
+    throw new MissingTool(`a Rust target that the build needs could not be installed (${describeError(error)})`);
+  }
 }

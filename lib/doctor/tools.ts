@@ -2,8 +2,15 @@
 
 /** What compiles: the Rust tools, zig, the C compiler, and the open files that a build gets. */
 
-import { askMise, findToolchain, type Toolchain, verifyZigbuild, zigOf } from '../cargo/find-toolchain.ts';
-import { addTargets, missingTargets } from '../cargo/rustup-targets.ts';
+import {
+  addTargets,
+  askMise,
+  findToolchain,
+  missingTargets,
+  type Toolchain,
+  verifyZigbuild,
+  zigOf,
+} from '../cargo/find-toolchain.ts';
 import { whyNoStaticLibc } from '../dev-build/static-libc-probe.ts';
 import { oneLine, usageError } from '../errors.ts';
 import { linuxTriple } from '../host.ts';

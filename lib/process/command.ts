@@ -6,7 +6,7 @@
  */
 
 import { statSync } from 'node:fs';
-import { basename, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import type { Environment } from '../cli/env.ts';
 import { CONTROL_CHARACTERS, usageError } from '../errors.ts';
 import { type Invoker, ownerOf } from '../fs/ownership.ts';
@@ -85,11 +85,6 @@ function argument(value: unknown, index: number): string {
   }
   if (value.includes('\0')) throw new TypeError(`argument ${index} of a command holds a NUL byte`);
   return value;
-}
-
-/** The file name of the program that a command starts. */
-export function programName({ argv }: Command): string {
-  return basename(argv[0]);
 }
 
 /** The command as a line that can be pasted into a shell: added variables, then quoted arguments. */

@@ -3,10 +3,14 @@
 /** Staging: the tools are probed, cargo runs, and what it has built is verified and put in place. */
 
 import type { RunnerContext } from '../build-env.ts';
-import { findToolchain, type Toolchain } from '../cargo/find-toolchain.ts';
-import { readCargoMessages } from '../cargo/messages.ts';
-import { type Features, featuresByComponent, readWorkspace, type Workspace } from '../cargo/metadata.ts';
-import { addTargets, installTargets, missingTargets } from '../cargo/rustup-targets.ts';
+import { addTargets, findToolchain, installTargets, missingTargets, type Toolchain } from '../cargo/find-toolchain.ts';
+import {
+  type Features,
+  featuresByComponent,
+  readCargoMessages,
+  readWorkspace,
+  type Workspace,
+} from '../cargo/metadata.ts';
 import { refuseMissing, targetDirectoryOf } from '../cargo/settings.ts';
 import { makeOverlay, planOverlay } from '../cargo/version-overlay.ts';
 import { removeStaleCmakeCaches, writeZigWrapper } from '../cargo/zig-cc.ts';

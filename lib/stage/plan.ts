@@ -4,8 +4,7 @@
 
 import { dirname, join } from 'node:path';
 import type { Toolchain } from '../cargo/find-toolchain.ts';
-import { MESSAGE_FORMAT } from '../cargo/messages.ts';
-import type { Features } from '../cargo/metadata.ts';
+import { type Features, MESSAGE_FORMAT } from '../cargo/metadata.ts';
 import { targetDirectoryOf } from '../cargo/settings.ts';
 import type { Overlay } from '../cargo/version-overlay.ts';
 import { type ZigWrapper, zigWrapper } from '../cargo/zig-cc.ts';

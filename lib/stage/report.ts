@@ -4,8 +4,7 @@
 
 import { relative } from 'node:path';
 import type { Runner } from '../build-env.ts';
-import { toolchainLines } from '../cargo/find-toolchain.ts';
-import { addTargets } from '../cargo/rustup-targets.ts';
+import { addTargets, toolchainLines } from '../cargo/find-toolchain.ts';
 import { megabytes } from '../cli/terminal.ts';
 import { shellQuote } from '../process/command.ts';
 import type { Artifact, PreparedStage } from './plan.ts';

@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { RunnerContext } from '../../build-env.ts';
 import { findToolchain } from '../../cargo/find-toolchain.ts';
-import { readCargoMessages } from '../../cargo/messages.ts';
+import { readCargoMessages } from '../../cargo/metadata.ts';
 import { readCargoSettings, refuseMissing, targetDirectoryOf } from '../../cargo/settings.ts';
 import { findCheckout } from '../../checkout.ts';
 import { refuseOrNote } from '../../cli/unknowns.ts';

@@ -12,7 +12,6 @@ import {
   cmd,
   commandText,
   echoText,
-  programName,
   scriptQuote,
   shellQuote,
   userOf,
@@ -164,14 +163,6 @@ describe('a command looks like one', () => {
       }),
     );
   });
-});
-
-test.each([
-  ['cargo', 'cargo'],
-  ['/opt/a b/cargo', 'cargo'],
-  ['./x', 'x'],
-])('the program that %s starts is %s', (path, name) => {
-  expect(programName(cmd(AT)`${path} build`)).toBe(name);
 });
 
 describe('the line that a user can paste', () => {
