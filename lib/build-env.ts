@@ -150,7 +150,6 @@ export class Runner {
     if (status !== 0) throw commandFailed(command, { status, signal, stdout: '', stderr: '', timedOut: false });
   }
 
-  /** The user who called sudo. */
   get invoker(): Invoker | undefined {
     return this.#machine.invoker;
   }

@@ -15,10 +15,8 @@ export type Arch = 'amd64' | 'arm64';
 
 export const ARCHES: readonly Arch[] = ['amd64', 'arm64'];
 
-/** A directory service may be far away. */
 const HOME_TIMEOUT_MS = 15_000;
 
-/** The machine that a task runs on. */
 export interface Host {
   readonly platform: NodeJS.Platform;
   /** `undefined` on a machine that is neither amd64 nor arm64. */
@@ -64,13 +62,10 @@ export function linuxTriple(arch: Arch, libc: 'musl' | 'gnu'): string {
 
 export interface Machine {
   readonly platform: NodeJS.Platform;
-  /** The limits that a child inherits. */
   readonly limits: Limits;
   /** The soft open-file limit of the user's shell, where it is known. */
   readonly shellLimit: number | undefined;
-  /** Whether a process can be replaced by another program; where it cannot, `exec` runs it as a child. */
   readonly canReplace: boolean;
-  /** The user who called sudo. */
   readonly invoker: Invoker | undefined;
 }
 

@@ -30,7 +30,6 @@ const SETTINGS = ['KUBECONFIG', 'RUSTC_WRAPPER', 'SCCACHE_DIR'] as const;
 
 type MiseSetting = (typeof SETTINGS)[number];
 
-/** The variables that mise sets, or why there are none. */
 type MiseResult = { readonly env: Environment } | { readonly problem: string };
 
 export interface Toolchain {
@@ -43,20 +42,17 @@ export interface Toolchain {
   readonly isFromMise: boolean;
   /** Why mise, which may have what is missing, could not be used; `undefined` where it could, or was not needed. */
   readonly miseProblem: string | undefined;
-  /** What cargo's files and variables say, read once. */
   readonly settings: CargoSettings;
   readonly hasZigbuild: boolean;
   /** The absolute path of rustup; `undefined` where there is none. */
   readonly rustup: string | undefined;
   /** The compiler that cargo starts; `undefined` where it was not found. */
   readonly rustc: string | undefined;
-  /** Programs that settings name, and that are not there. */
   readonly missingPrograms: readonly NamedProgram[];
   /** The absolute path of zig, for compiler wrappers; `undefined` where there is none. */
   readonly zig: string | undefined;
   /** Whether cargo-zigbuild finds a zig on PATH; it has other ways, too. */
   readonly isZigOnPath: boolean;
-  /** In a dry run: takes note of what is missing. */
   readonly unknowns?: Unknowns | undefined;
 }
 
@@ -207,7 +203,6 @@ function wrapperIn({ env, terminal }: RunnerContext, mise: Environment): string 
   return path;
 }
 
-/** The settings in an environment. */
 export function settingsIn(env: Environment): (readonly [name: MiseSetting, value: string])[] {
   return SETTINGS.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]] as const]));
 }

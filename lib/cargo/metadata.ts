@@ -20,7 +20,6 @@ import { targetDirectoryOf } from './settings.ts';
 export interface Package {
   readonly name: string;
   readonly features: ReadonlySet<string>;
-  /** Names of its dependencies, as the package calls them. */
   readonly dependencies: ReadonlySet<string>;
 }
 
@@ -123,7 +122,6 @@ export const MESSAGE_FORMAT = '--message-format=json-render-diagnostics';
 export interface CargoReport {
   /** Paths of the executables of a binary, one for each `--target`. */
   executablesOf(binary: string): readonly string[];
-  /** Crates compiled in this run, and all crates of the build. */
   readonly compiled: number;
   readonly total: number;
 }

@@ -21,11 +21,8 @@ export interface CargoSettings {
   /** What every crate, and what the workspace's own crates compile through: a path, or a name for PATH. */
   readonly wrapper: string | undefined;
   readonly workspaceWrapper: string | undefined;
-  /** The compiler: a path, or a name for PATH. */
   readonly rustc: string | undefined;
-  /** These programs, with where each is set. */
   readonly programs: readonly NamedProgram[];
-  /** The targets to build for; empty for this machine's. */
   readonly targets: readonly string[];
   /** The variables of the dev profile that are set: `CARGO_PROFILE_DEV_DEBUG`. */
   readonly profileVariables: readonly string[];
@@ -35,7 +32,6 @@ export interface CargoSettings {
 
 /** A program that a setting names. */
 export interface NamedProgram {
-  /** A path, or a name for PATH. */
   readonly program: string;
   /** As it is written. */
   readonly text: string;
@@ -51,7 +47,6 @@ interface ConfigFile {
   /** What relative paths are relative to: the directory that has `.cargo` in it. */
   readonly base: string;
   readonly path: string;
-  /** Its table `build`. */
   readonly build: Table;
   readonly hasRustflags: boolean;
 }

@@ -19,9 +19,7 @@ export interface Invoker {
   readonly uid: number;
   readonly gid: number;
   readonly user: string;
-  /** Absolute; `undefined` where nothing tells it. */
   readonly home: string | undefined;
-  /** Why there is no home, for users. */
   readonly homeProblem?: string;
 }
 

@@ -22,7 +22,6 @@ import { INNER_WRAPPER } from '../product.ts';
 const MODE = 'OPENSHELL_BUILD_NOFILE_GUARD';
 const LIMITS = ['OPENSHELL_BUILD_NOFILE_LIMIT', 'OPENSHELL_VM_BUILD_NOFILE_LIMIT'] as const;
 
-/** The limit where the user has not set another one. */
 export const WANTED_DEFAULT = 8192;
 /** Below this a build is refused: its link is known to fail. */
 export const REQUIRED_MIN = 1024;
@@ -71,7 +70,6 @@ export function planNofile(request: NofileRequest, facts: NofileFacts): NofilePl
   return { kind: 'raise', from: soft, to, shortOf: to < request.wanted ? request.wanted : undefined };
 }
 
-/** Names what is too low and the command that fixes it. */
 function refusal({ source, wanted }: NofileRequest, platform: NodeJS.Platform, hard: number): string {
   if (wanted < REQUIRED_MIN) {
     return (
@@ -97,7 +95,6 @@ export class Guard {
   readonly #machine: Machine;
   #announced = false;
 
-  /** @throws usageError for a wrong guard variable */
   constructor(env: Environment, machine: Machine) {
     this.#request = nofileRequest(env);
     this.#machine = machine;

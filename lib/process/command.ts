@@ -19,7 +19,6 @@ const ARGUMENT_BYTES_MAX = 128 * 1024 - 1;
 /** A program with its arguments, where it runs, and what it changes in the environment. */
 export interface Command {
   readonly argv: readonly [string, ...string[]];
-  /** Absolute. */
   readonly cwd: string;
   /** Changes to the environment: a string sets, `undefined` removes. */
   readonly env: Environment;
@@ -33,7 +32,6 @@ export interface Command {
 
 export type CommandOptions = Pick<Command, 'cwd'> & Partial<Omit<Command, 'argv'>>;
 
-/** What may be interpolated: one argument, or a list of them. */
 export type CommandValue = string | number | readonly (string | number)[];
 
 /**

@@ -38,7 +38,6 @@ export class Signals {
     return this.#controller.signal;
   }
 
-  /** The first signal that arrived. */
   get received(): NodeJS.Signals | undefined {
     return this.#received;
   }

@@ -14,18 +14,15 @@ export interface BuildOptions {
   /** How the supervisor is linked; `gnu` (dynamic) only for the VM's bundle. */
   readonly libc: 'musl' | 'glibc-static' | 'gnu';
   readonly features: readonly string[];
-  /** The version to stamp; `undefined` for the workspace's own. */
   readonly version: string | undefined;
   /** `CARGO_TARGET_DIR`, absolute; `undefined` where cargo's configuration decides. */
   readonly targetDirectory: string | undefined;
-  /** `CARGO_BUILD_JOBS`, checked. */
   readonly jobs: string | undefined;
   /** The user's variable of flags for rustc, with the one that links libc in; `undefined` where neither is set. */
   readonly staticFlags: Environment | undefined;
 }
 
 export interface StageConfig {
-  /** The checkout, absolute. */
   readonly root: string;
   readonly host: Host;
   readonly components: readonly Component[];

@@ -56,9 +56,7 @@ export async function planStaging(ctx: RunnerContext, target: StageTarget): Prom
 /** What a launch knows already, for all that it builds. */
 export interface KnownTools {
   readonly toolchain: Toolchain;
-  /** `undefined` where nothing has depended on it so far. */
   readonly workspace?: Workspace;
-  /** The features of each component. */
   readonly features: Features;
 }
 

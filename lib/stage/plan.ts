@@ -27,9 +27,7 @@ export interface Artifact {
   readonly arch: Arch;
   /** The Rust target, without a glibc version. */
   readonly triple: string;
-  /** What is verified before it is staged. */
   readonly check: 'static' | 'glibc-floor' | 'executable';
-  /** Where it is staged, absolute. */
   readonly path: string;
 }
 
@@ -134,7 +132,6 @@ export function artifactsOf({ arches, build, components, root }: StageConfig): A
 /** Where a cargo run depends on the component. */
 interface RunParts {
   readonly subcommand: 'build' | 'rustc' | 'zigbuild';
-  /** What rustc gets for the program itself. */
   readonly flags: readonly string[];
   readonly wrappers: readonly ZigWrapper[];
   readonly env: Environment;
@@ -193,7 +190,6 @@ export function supervisorSubcommand(
   return 'zigbuild';
 }
 
-/** The first architecture that is not this machine's own. */
 function foreignOf(arches: readonly Arch[], host: Host): Arch | undefined {
   return arches.find((arch) => host.platform !== 'linux' || arch !== host.arch);
 }

@@ -13,13 +13,10 @@ import { type Artifact, type CargoRun, GLIBC_FLOOR } from './plan.ts';
 /** An artifact that was built and verified, with the crates compiled in its cargo run, of all crates in it. */
 export interface Built extends Pick<CargoReport, 'compiled' | 'total'> {
   readonly artifact: Artifact;
-  /** Cargo's own path. */
   readonly source: string;
   /** Which file that was, to tell whether another cargo has replaced it since. */
   readonly identity: string | undefined;
-  /** In bytes. */
   readonly size: number;
-  /** What was verified, for users. */
   readonly verified: string;
 }
 
