@@ -2,11 +2,11 @@
 
 /** Which OpenShell checkout the tasks work on. */
 
-import { readFileSync, realpathSync, statSync } from 'node:fs';
+import { existsSync, realpathSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { type Environment, textOf } from './cli/env.ts';
 import { shown, usageError } from './errors.ts';
-import { ancestorsOf } from './fs/paths.ts';
+import { ancestorsOf, textIn } from './fs/paths.ts';
 import { PRODUCT } from './product.ts';
 
 const ROOT_VARIABLE = 'OPENSHELL_ROOT';
@@ -35,10 +35,7 @@ export function findCheckout(env: Environment, startDirectory: string, suiteRoot
 
 /** Whether the directory has what every checkout has (neither `.git` nor `Cargo.lock` is needed). */
 export function isCheckout(directory: string): boolean {
-  try {
-    if (!statSync(join(directory, PRODUCT.landmark)).isDirectory()) return false;
-    return /^[ \t]*\[workspace\]/m.test(readFileSync(join(directory, 'Cargo.toml'), 'utf8'));
-  } catch {
-    return false;
-  }
+  // With the dot, only a directory is found.
+  if (!existsSync(`${join(directory, PRODUCT.landmark)}/.`)) return false;
+  return /^[ \t]*\[workspace\]/m.test(textIn(join(directory, 'Cargo.toml')) ?? '');
 }

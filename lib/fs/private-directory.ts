@@ -22,8 +22,7 @@ export type Owners = readonly number[];
  * @throws usageError for a link, a file, a directory of another user, or a path that cannot be looked at or written to
  */
 export function verifyPrivateDirectory(source: string, path: string, owners: Owners): void {
-  const found = look(source, path);
-  if (found !== undefined) verifyFound(source, path, found, owners);
+  verifyFound(source, path, owners);
   verifyPlace({ kind: 'directory', path, remedy: `set ${source} to another directory` });
 }
 
@@ -38,27 +37,23 @@ export function makePrivateDirectory(source: string, path: string, owners: Owner
   } catch (error) {
     if (errnoOf(error) !== 'EEXIST') throw unusable(source, path, error);
   }
-  const found = look(source, path);
-  if (found === undefined) throw unusable(source, path);
-  verifyFound(source, path, found, owners);
+  verifyFound(source, path, owners);
   keepWithMode(path, PRIVATE);
 }
 
-function look(source: string, path: string): Stats | undefined {
+function unusable(source: string, path: string, cause: unknown) {
+  return usageError(`${source} is ${shown(path)}, which cannot be used; set it to another directory`, { cause });
+}
+
+function verifyFound(source: string, path: string, owners: Owners): void {
+  let found: Stats | undefined;
   try {
-    return lstatSync(path, { throwIfNoEntry: false });
+    found = lstatSync(path, { throwIfNoEntry: false });
   } catch (error) {
     // It is below a file, too long, or in a directory that may not be read.
     throw unusable(source, path, error);
   }
-}
-
-function unusable(source: string, path: string, cause?: unknown) {
-  return usageError(`${source} is ${shown(path)}, which cannot be used; set it to another directory`, { cause });
-}
-
-function verifyFound(source: string, path: string, found: Stats, owners: Owners): void {
-  const wrong = whyNotPrivate(found, owners);
+  const wrong = found && whyNotPrivate(found, owners);
   if (wrong === undefined) return;
   throw usageError(
     `${source} is ${shown(path)}, which is ${wrong}; allowed is a directory of your own; remove it or set another one`,
