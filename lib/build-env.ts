@@ -11,42 +11,55 @@
 
 import { type StdioOptions, spawn } from 'node:child_process';
 import { createRequire } from 'node:module';
-import { restartServer, SERVER_TIMEOUT_MS, type WrapperWatch, withRecovery } from './cargo/sccache-recovery.ts';
-import { cargoTermEnv } from './cargo/term-env.ts';
+import { basename } from 'node:path';
+import { cargoTermEnv, SERVER_TIMEOUT_MS, type WrapperWatch, withRecovery } from './cargo/sccache-recovery.ts';
 import { definedOnly, type Environment } from './cli/env.ts';
 import type { TaskContext } from './cli/task.ts';
 import type { Terminal } from './cli/terminal.ts';
 import { failure } from './errors.ts';
-import { probeHome } from './fs/invoker-home.ts';
 import type { Invoker } from './fs/ownership.ts';
-import { type Machine, thisMachine } from './host.ts';
-import { Guard, wrapperOf } from './nofile/guard.ts';
-import { limitPrefix } from './nofile/policy.ts';
-import { childEnvironment, childUser } from './process/child-env.ts';
-import { argvText, type Command, cmd, commandText, echoText, programName } from './process/command.ts';
-import { commandFailed, type Outcome, type ProbeResult, probeResult, trimmed } from './process/result.ts';
+import { type Machine, probeHome, thisMachine } from './host.ts';
+import { Guard, limitPrefix, wrapperOf } from './nofile/guard.ts';
+import {
+  argvText,
+  type Command,
+  childEnvironment,
+  commandText,
+  echoText,
+  userOf,
+  verifyDirectory,
+  verifyLength,
+} from './process/command.ts';
+import {
+  commandFailed,
+  type LaunchOptions,
+  type Outcome,
+  type ProbeResult,
+  probeResult,
+  settle,
+  trimmed,
+} from './process/result.ts';
 import { exitStatus, type Signals } from './process/signals.ts';
-import { verifyDirectory, verifyLength } from './process/start-limits.ts';
-import { type Beside, type Input, type LaunchOptions, settle } from './process/wait-for-outcome.ts';
 import { findProgram, requireProgram } from './process/which.ts';
 
 const STRICT_MODE = 'set -euo pipefail;';
 
-/** Each option that ZX_* variables or zx's own command line could set, and that is the same for every command. */
+/** Each option that ZX_* variables or zx's own command line could set. */
 const ZX_OPTIONS = { postfix: '', preferLocal: false, timeout: 0, verbose: false, quiet: true, nothrow: true } as const;
 const CAPTURED = ['pipe', 'pipe'] as const;
 
-/** Loaded for the first command: one that only prints help does without. */
+type ProbeOptions = Pick<LaunchOptions, 'unless'>;
+
+/** Loaded for the first command. */
 const load: (name: 'zx/core') => typeof import('zx/core') = createRequire(import.meta.url);
 
-/** What the library's functions act through: the task's context, and the runner for programs. */
+/** What the library's functions act through. */
 export interface RunnerContext extends TaskContext {
   readonly runner: Runner;
 }
 
 /**
  * The context of a task that starts programs. Under sudo the home of the user is asked for where no file tells it.
- * @param machine another machine than this one
  * @throws usageError for a wrong guard variable, or where bash is missing
  */
 export async function withRunner(ctx: TaskContext, machine: Machine = thisMachine(ctx.env)): Promise<RunnerContext> {
@@ -65,7 +78,6 @@ export class Runner {
   readonly #machine: Machine;
   readonly #bash: string;
 
-  /** @throws usageError for a wrong guard variable, or where bash is missing */
   constructor(ctx: Pick<TaskContext, 'env' | 'terminal' | 'signals'>, machine: Machine = thisMachine(ctx.env)) {
     this.#env = ctx.env;
     this.#terminal = ctx.terminal;
@@ -78,64 +90,51 @@ export class Runner {
       requireProgram('bash', ctx.env, 'install it or add its directory to PATH');
   }
 
-  /**
-   * Runs a command: echoed, its output on the terminal's stderr.
-   * @throws TaskError with the command's own status, or 128+n for a signal
-   */
-  async run(command: Command, { input }: Input = {}): Promise<void> {
+  /** Runs a command, echoed, its output on the terminal's stderr. @throws TaskError with its status, or 128+n */
+  async run(command: Command, { input }: Pick<LaunchOptions, 'input'> = {}): Promise<void> {
     this.#refuseCargo(command);
     this.#terminal.echo(echoText(command));
     const outcome = await this.#launch(command, { stdio: [2, 2], input });
     if (outcome.status !== 0) throw commandFailed(command, outcome);
   }
 
-  /**
-   * The command's stdout without the line breaks at its end; not echoed.
-   * @throws TaskError with the command's own status and the last lines that it printed
-   */
-  async read(command: Command, { input }: Input = {}): Promise<string> {
+  /** The command's stdout without the line breaks at its end; not echoed. @throws TaskError as `run` does */
+  async read(command: Command): Promise<string> {
     this.#refuseCargo(command);
-    const outcome = await this.#launch(command, { stdio: CAPTURED, input });
+    const outcome = await this.#launch(command, { stdio: CAPTURED });
     if (outcome.status !== 0) throw commandFailed(command, outcome);
     return trimmed(outcome.stdout);
   }
 
-  /**
-   * Runs a command that may fail, within a time limit. Not echoed.
-   * @param unless kills the command when it aborts
-   * @returns its output, or the reason why there is none
-   */
-  async probe(
-    command: Command,
-    timeoutMs: number,
-    { input, unless }: Input & { readonly unless?: AbortSignal } = {},
-  ): Promise<ProbeResult> {
+  /** Runs a command that may fail, within a time limit; not echoed. */
+  async probe(command: Command, timeoutMs: number, options: ProbeOptions = {}): Promise<ProbeResult> {
     this.#refuseCargo(command);
-    return probeResult(command, await this.#launch(command, { stdio: CAPTURED, timeoutMs, unless, input }), timeoutMs);
+    return this.#probe(command, timeoutMs, options);
   }
 
-  /**
-   * Runs cargo, echoed, with its progress on the terminal, and gives its stdout (JSON messages). When the compiler
-   * wrapper fails, and not the build: `withRecovery`.
-   * @throws TaskError with cargo's own status
-   */
+  /** Runs cargo, echoed, with its progress on the terminal and the recovery of its wrapper, and gives its stdout. */
   async cargo(command: Command): Promise<string> {
+    const { serverLimit } = this.#guard;
     // Cargo needs no privilege: under sudo its output stays the user's.
-    const asUser = { ...command, asInvoker: true };
-    const outcome = await withRecovery(asUser, {
-      wrapperOf: (current) => wrapperOf(this.environmentOf(current)),
-      start: (current, watch) => this.#startCargo(current, watch),
-      restartServer: (wrapper, like) => this.#restartServer(wrapper, like),
-      warn: (text) => this.#terminal.warn(text),
-    });
+    const outcome = await withRecovery(
+      { ...command, asInvoker: true },
+      {
+        serverLimit,
+        wrapperOf: (current) => wrapperOf(this.environmentOf(current)),
+        start: (current, watch) => this.#startCargo(current, watch),
+        // Outside the guard: the server outlives the task, and gets the wanted limit as it is.
+        callServer: (server) => this.#probe(server, SERVER_TIMEOUT_MS, { limit: serverLimit }),
+        warn: (text) => this.#terminal.warn(text),
+      },
+    );
     // Its last lines went to the terminal as they came.
     if (outcome.status !== 0) throw commandFailed(command, { ...outcome, stdout: '', stderr: '' });
     return outcome.stdout;
   }
 
   /**
-   * Runs a command that talks to the user: echoed, with the whole terminal, stdin included (`sudo`, `docker exec -it`).
-   * It stays in the terminal's foreground group, so Ctrl-C reaches it directly.
+   * Runs a command that talks to the user (`sudo`, `docker exec -it`): echoed, with the whole terminal, and in its
+   * foreground group, so that Ctrl-C reaches it directly.
    * @throws TaskError with the command's own status
    */
   async interactive(command: Command): Promise<void> {
@@ -151,7 +150,6 @@ export class Runner {
     if (status !== 0) throw commandFailed(command, { status, signal, stdout: '', stderr: '', timedOut: false });
   }
 
-  /** The user who called sudo. */
   get invoker(): Invoker | undefined {
     return this.#machine.invoker;
   }
@@ -162,8 +160,8 @@ export class Runner {
   }
 
   /**
-   * Starts a program that outlives the task and may print to the terminal's stderr. The task does not wait for it: bash
-   * puts it into the background and ends, so that it is not a child of the program that replaces this process.
+   * Starts a program that outlives the task and may print to the terminal's stderr. Bash puts it into the background and
+   * ends, so that it is not a child of the program that replaces this process.
    */
   async start(command: Command): Promise<void> {
     this.#refuseCargo(command);
@@ -177,7 +175,7 @@ export class Runner {
    * to the task goes to it, too, and it ends with the task at the latest.
    * @param output the descriptor of an open file, for all that it prints
    */
-  beside(command: Command, output: number): Beside {
+  beside(command: Command, output: number): { readonly pid: number | undefined; readonly ended: Promise<number> } {
     this.#refuseCargo(command);
     verifyDirectory(command);
     this.#signals.throwIfReceived();
@@ -188,9 +186,8 @@ export class Runner {
 
   /**
    * Replaces this process by the program, which keeps pid, terminal and signals and gets the open-file limit of the
-   * user's shell (else the build limit), not the one that Node set. Where a process cannot be replaced: runs it, passes
-   * signals on, and gives its exit status.
-   * @throws usageError when there is no such program, or the command is too long: a failed replacement would abort Node
+   * user's shell. Where a process cannot be replaced: runs it, passes signals on, and gives its exit status.
+   * @throws usageError for what cannot be started: a failed replacement would abort Node
    */
   async exec(command: Command): Promise<number> {
     this.#refuseCargo(command);
@@ -202,11 +199,11 @@ export class Runner {
     verifyLength(command, text, this.#machine.platform);
     if (this.canReplace && process.execve !== undefined) {
       process.chdir(command.cwd);
-      const [args, own] = [['bash', '-p', '-c', text], definedOnly(env)];
+      const own = definedOnly(env);
       // From here to the exec nothing takes time: a signal is seen by this check, or has its default action.
       await this.#signals.throwIfPending();
       this.#signals.stopForExec();
-      process.execve(this.#bash, args, own);
+      process.execve(this.#bash, ['bash', '-p', '-c', text], own);
     }
     this.#signals.throwIfReceived();
     const child = this.#spawn(command, text, { stdio: 'inherit', detached: true });
@@ -218,13 +215,10 @@ export class Runner {
     return childEnvironment(this.#env, command, this.#machine.invoker);
   }
 
-  /**
-   * The command as a dry run shows it: the limit that it would get, then a line to paste.
-   * @throws usageError where the guard would refuse the command
-   */
+  /** The command as a dry run shows it: the limit that it would get, then a line to paste. */
   describe(command: Command): string {
     const plan = this.#guard.plan(command, this.environmentOf(command));
-    return `${plan.kind === 'raise' ? `${limitPrefix(plan.to)} ` : ''}${commandText(command)}`;
+    return plan.kind === 'raise' ? `${limitPrefix(plan.to)} ${commandText(command)}` : commandText(command);
   }
 
   #guardedLimit(command: Command): number | undefined {
@@ -240,13 +234,18 @@ export class Runner {
     return spawn(this.#bash, ['-p', '-c', text], { ...options, cwd: command.cwd, env: this.environmentOf(command) });
   }
 
+  async #probe(command: Command, timeoutMs: number, options: ProbeOptions & { limit?: number }): Promise<ProbeResult> {
+    return probeResult(command, await this.#launch(command, { ...options, stdio: CAPTURED, timeoutMs }), timeoutMs);
+  }
+
   async #launch(command: Command, options: LaunchOptions): Promise<Outcome> {
     const { $, quote } = load('zx/core');
     this.#signals.throwIfReceived();
     const limit = options.limit ?? this.#guardedLimit(command);
     verifyDirectory(command);
     const env = this.environmentOf(command);
-    const { lead, ids } = childUser(command, env, this.#machine.invoker);
+    const user = userOf(command, env, this.#machine.invoker);
+    const ids = user === undefined ? {} : { uid: user.uid, gid: user.gid };
     // zx would never end an empty input; without one stdin is at its end from the start.
     const input = options.input || undefined;
     const running = $({
@@ -262,17 +261,16 @@ export class Runner {
       log: () => undefined,
       spawn: ((text: string, _argv: unknown, spawnOptions: object) =>
         spawn(this.#bash, ['-p', '-c', text], { ...spawnOptions, ...ids, shell: false })) as never,
-    })`exec ${[...lead, ...command.argv]}`;
+    })`exec ${command.argv}`;
     return settle(running, this.#signals, { endedBy: command.endedBy, ...options });
   }
 
-  /** Cargo has one verb, so that no cargo run can miss the recovery. */
   #refuseCargo(command: Command): void {
-    if (programName(command) !== 'cargo') return;
+    if (basename(command.argv[0]) !== 'cargo') return;
     throw new TypeError('cargo is started by the verb cargo(), which carries the recovery');
   }
 
-  /** Cargo's stderr is the terminal itself; with a wrapper it is watched, and looks the same. */
+  /** With a wrapper cargo's stderr, else the terminal itself, is watched, and looks the same. */
   #startCargo(command: Command, watch: WrapperWatch | undefined): Promise<Outcome> {
     this.#terminal.echo(echoText(command));
     if (watch === undefined) return this.#launch(command, { stdio: ['pipe', 2] });
@@ -283,17 +281,5 @@ export class Runner {
     };
     const env = { ...cargoTermEnv(this.#terminal, this.environmentOf(command)), ...command.env };
     return this.#launch({ ...command, env }, { stdio: CAPTURED, onStderr });
-  }
-
-  /** The server is started outside the guard: it outlives the task, and gets the wanted limit as it is. */
-  #restartServer(wrapper: string, like: Command): Promise<boolean> {
-    const limit = this.#guard.serverLimit;
-    const { argv: _, ...place } = like;
-    const call = async (flag: string) => {
-      const command = cmd(place)`${wrapper} ${flag}`;
-      const outcome = await this.#launch(command, { stdio: CAPTURED, limit, timeoutMs: SERVER_TIMEOUT_MS });
-      return probeResult(command, outcome, SERVER_TIMEOUT_MS);
-    };
-    return restartServer(wrapper, limit, call, (text) => this.#terminal.warn(text));
   }
 }

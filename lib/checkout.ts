@@ -2,16 +2,16 @@
 
 /** Which OpenShell checkout the tasks work on. */
 
-import { readFileSync, realpathSync, statSync } from 'node:fs';
+import { existsSync, realpathSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { type Environment, textOf } from './cli/env.ts';
 import { shown, usageError } from './errors.ts';
-import { ancestorsOf } from './fs/paths.ts';
+import { ancestorsOf, textIn } from './fs/paths.ts';
 import { PRODUCT } from './product.ts';
 
 const ROOT_VARIABLE = 'OPENSHELL_ROOT';
 
-/** The suite's own directory: the parent of `lib/`. */
+/** The suite's own directory. */
 export const SUITE_ROOT = dirname(import.meta.dirname);
 
 /**
@@ -21,28 +21,21 @@ export const SUITE_ROOT = dirname(import.meta.dirname);
  */
 export function findCheckout(env: Environment, startDirectory: string, suiteRoot: string = SUITE_ROOT): string {
   const named = textOf(env, ROOT_VARIABLE);
-  if (named !== undefined) {
-    const root = resolve(startDirectory, named);
-    if (isCheckout(root)) return realpathSync(root);
-    throw usageError(
-      `${ROOT_VARIABLE} is ${shown(named)}, which is not an ${PRODUCT.name} checkout ` +
-        `(it needs a Cargo.toml with [workspace] and ${PRODUCT.landmark}); set it to one or unset it`,
-    );
-  }
-  const above = [...ancestorsOf(suiteRoot), ...ancestorsOf(resolve(startDirectory))].find(isCheckout);
-  if (above !== undefined) return realpathSync(above);
+  const places = [...ancestorsOf(suiteRoot), ...ancestorsOf(resolve(startDirectory))];
+  const root = (named === undefined ? places : [resolve(startDirectory, named)]).find(isCheckout);
+  if (root !== undefined) return realpathSync(root);
   throw usageError(
-    `no ${PRODUCT.name} checkout at or above ${shown(startDirectory)}; ` +
-      `start the task inside one, or set ${ROOT_VARIABLE} to its path`,
+    named === undefined
+      ? `no ${PRODUCT.name} checkout at or above ${shown(startDirectory)}; ` +
+          `start the task inside one, or set ${ROOT_VARIABLE} to its path`
+      : `${ROOT_VARIABLE} is ${shown(named)}, which is not an ${PRODUCT.name} checkout ` +
+          `(it needs a Cargo.toml with [workspace] and ${PRODUCT.landmark}); set it to one or unset it`,
   );
 }
 
 /** Whether the directory has what every checkout has (neither `.git` nor `Cargo.lock` is needed). */
 export function isCheckout(directory: string): boolean {
-  try {
-    if (!statSync(join(directory, PRODUCT.landmark)).isDirectory()) return false;
-    return /^[ \t]*\[workspace\]/m.test(readFileSync(join(directory, 'Cargo.toml'), 'utf8'));
-  } catch {
-    return false;
-  }
+  // With the dot, only a directory is found.
+  if (!existsSync(`${join(directory, PRODUCT.landmark)}/.`)) return false;
+  return /^[ \t]*\[workspace\]/m.test(textIn(join(directory, 'Cargo.toml')) ?? '');
 }

@@ -1,30 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * The kinds of error. A `TaskError` is something that a user can act on: it is printed as one line, without a stack,
- * and carries the exit status. An `InterruptedError` is a signal that ends the task. An error of the file system
- * becomes one line too (`machineErrorText`). Any other error is a bug of ours and keeps its stack.
+ * The kinds of error. A `TaskError` is something that a user can act on: one line, without a stack. An error of the file
+ * system becomes one line too (`machineErrorText`). Any other error is a bug of ours and keeps its stack.
  */
 
 import { constants } from 'node:os';
 
-/** Exit statuses of every task. A failed child's own status passes through unchanged. */
-export const EXIT = {
-  /** The operation was tried and failed. */
-  failed: 1,
-  /** Wrong usage or an unmet precondition: nothing was started. */
-  usage: 2,
-  /** A program that was found by the preflight has vanished since. */
-  vanished: 127,
-} as const;
+/**
+ * Exit statuses of every task: the operation was tried and failed, wrong usage or an unmet precondition, and a program
+ * that has vanished since the preflight. A failed child's own status passes through unchanged.
+ */
+export const EXIT = { failed: 1, usage: 2, vanished: 127 } as const;
 
 export class TaskError extends Error {
   readonly exitCode: number;
 
-  /**
-   * @param message one sentence that names the value, what is allowed, and what to do next
-   * @param exitCode the status that the task ends with, 1..255
-   */
+  /** @param message one sentence that names the value, what is allowed, and what to do next */
   constructor(message: string, exitCode: number, options?: ErrorOptions) {
     super(message, options);
     this.name = 'TaskError';
@@ -70,10 +62,7 @@ export function errnoOf(error: unknown): string | undefined {
   return error instanceof Error && syscall !== undefined ? (info?.code ?? code) : undefined;
 }
 
-/**
- * Runs calls of the file system that concern one path, and gives their errors that path where they have none: the
- * system tells it only of a file that cannot be opened, and not of one that cannot be read or written.
- */
+/** Gives errors that path: the system tells it only of a file that cannot be opened, not read or written. */
 export function naming<T>(path: string, body: () => T): T {
   try {
     return body();
@@ -99,13 +88,10 @@ const REASONS: Readonly<Record<string, string>> = {
   ELOOP: 'too many symbolic links; check where they lead',
   EMFILE: 'this process has too many open files; raise the limit (ulimit -n)',
   ENAMETOOLONG: 'the name is too long; use a shorter path',
-  ENFILE: 'the system has too many open files; close some programs',
   ENOENT: 'it does not exist',
   ENOEXEC: 'it is not a program of this machine; install it again',
-  ENOMEM: 'the memory is used up; close some programs',
   ENOSPC: 'no space is left on the device; free some',
   ENOTDIR: 'a part of the path is not a directory',
-  ENXIO: 'nothing is at its other end; start what reads it',
   EPERM: 'the operation is not permitted; check its owner and flags',
   EROFS: 'the file system is read-only; use another directory',
   ETXTBSY: 'it is a program that is being written; try again',
@@ -116,10 +102,7 @@ export function reasonText(code: string, otherwise = ''): string {
   return `${REASONS[code] ?? otherwise} (${code})`;
 }
 
-/**
- * An error of the file system as one sentence: the path, the reason and the next step.
- * @returns `undefined` for an error that does not come from the operating system
- */
+/** An error of the operating system as one sentence: the path, the reason and the next step; `undefined` for any other. */
 export function machineErrorText(error: unknown): string | undefined {
   const code = errnoOf(error);
   if (code === undefined) return undefined;
@@ -138,15 +121,11 @@ export function missingPackage(error: unknown): string | undefined {
   return /^Cannot find (?:module|package) '([^'./][^'/]*)/.exec(message)?.[1];
 }
 
-/**
- * The error as one line: its message, then the messages of its causes, each once. Control characters are shown as
- * escapes, so that a hostile value cannot move the cursor or fake a second line.
- */
+/** The error as one line: its message, then the messages of its causes, each once. */
 export function describeError(error: unknown): string {
   const parts: string[] = [];
   const seen = new Set<unknown>();
-  for (let at: unknown = error; at !== undefined && at !== null; at = at instanceof Error ? at.cause : undefined) {
-    if (seen.has(at)) break;
+  for (let at = error; at != null && !seen.has(at); at = at instanceof Error ? at.cause : undefined) {
     seen.add(at);
     const text = machineErrorText(at) ?? (at instanceof Error ? at.message : String(at));
     if (!parts.some((part) => part.includes(text))) parts.push(text);
@@ -157,7 +136,7 @@ export function describeError(error: unknown): string {
 /** What breaks a line, moves the cursor, or shows the text after it in another order. */
 export const CONTROL_CHARACTERS = /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu;
 
-/** The text with line breaks and other control characters as visible escapes (`\n`, `\x1b`, `\u2028`). */
+/** The text with control characters as visible escapes: a hostile value cannot move the cursor or fake a second line. */
 export function oneLine(text: string): string {
   return text.replace(CONTROL_CHARACTERS, (character) => {
     const named = ({ '\n': '\\n', '\r': '\\r', '\t': '\\t' } as Record<string, string>)[character];

@@ -4,43 +4,41 @@
 
 import { getCompileCacheDir } from 'node:module';
 import type { Environment } from './cli/env.ts';
-import { shown, usageError } from './errors.ts';
-import { type Invoker, invokerOf, isOfOther } from './fs/ownership.ts';
-import { type Limits, ownLimits, shellSoftLimit } from './nofile/limits.ts';
+import { oneLine, shown, usageError } from './errors.ts';
+import { homeIn, type Invoker, invokerOf, isOfOther } from './fs/ownership.ts';
+import { argvText, type Command, cmd } from './process/command.ts';
+import { type Limits, ownLimits, shellSoftLimit } from './process/identity.ts';
+import type { ProbeResult } from './process/result.ts';
 
 /** An architecture in the words of image builds; staged paths and Dockerfiles use these two. */
 export type Arch = 'amd64' | 'arm64';
 
 export const ARCHES: readonly Arch[] = ['amd64', 'arm64'];
 
-/** The machine that a task runs on. */
+const HOME_TIMEOUT_MS = 15_000;
+
 export interface Host {
   readonly platform: NodeJS.Platform;
   /** `undefined` on a machine that is neither amd64 nor arm64. */
   readonly arch: Arch | undefined;
 }
 
-const ARCH_WORDS: Readonly<Record<string, Arch>> = {
-  x86_64: 'amd64',
-  amd64: 'amd64',
-  x64: 'amd64',
-  aarch64: 'arm64',
-  arm64: 'arm64',
+const WORDS: Readonly<Record<Arch, readonly string[]>> = {
+  amd64: ['x86_64', 'amd64', 'x64'],
+  arm64: ['aarch64', 'arm64'],
 };
 
 /** The architecture that a word of uname, docker, podman or Node means; `undefined` for any other. */
 export function archOf(word: string): Arch | undefined {
-  return Object.hasOwn(ARCH_WORDS, word) ? ARCH_WORDS[word] : undefined;
+  return ARCHES.find((arch) => WORDS[arch].includes(word));
 }
 
-/** This machine. */
 export function thisHost(): Host {
   return { platform: process.platform, arch: archOf(process.arch) };
 }
 
 /**
- * The architectures of a platform list (`linux/amd64, linux/arm64`), each once, in their order. Blanks around an entry
- * are dropped.
+ * The architectures of a platform list (`linux/amd64, linux/arm64`), each once, in their order.
  * @param source the variable that the text comes from, for the error
  * @throws usageError for an empty list, an empty entry, or any platform but the two
  */
@@ -57,26 +55,20 @@ export function platformArches(source: string, text: string): Arch[] {
   return [...new Set(arches)];
 }
 
-const CPU: Readonly<Record<Arch, string>> = { amd64: 'x86_64', arm64: 'aarch64' };
-
 /** The Rust target triple for Linux: `x86_64-unknown-linux-musl`; the mark of an unknown architecture stays as it is. */
 export function linuxTriple(arch: Arch, libc: 'musl' | 'gnu'): string {
-  return `${CPU[arch] ?? arch}-unknown-linux-${libc}`;
+  return `${WORDS[arch]?.[0] ?? arch}-unknown-linux-${libc}`;
 }
 
 export interface Machine {
   readonly platform: NodeJS.Platform;
-  /** The limits that a child inherits. */
   readonly limits: Limits;
   /** The soft open-file limit of the user's shell, where it is known. */
   readonly shellLimit: number | undefined;
-  /** Whether a process can be replaced by another program; where it cannot, `exec` runs it as a child. */
   readonly canReplace: boolean;
-  /** The user who called sudo. */
   readonly invoker: Invoker | undefined;
 }
 
-/** Reads this machine. */
 export function thisMachine(env: Environment): Machine {
   return {
     platform: process.platform,
@@ -86,4 +78,27 @@ export function thisMachine(env: Environment): Machine {
     canReplace: process.platform !== 'win32' && !isOfOther(getCompileCacheDir() ?? '/'),
     invoker: invokerOf(env),
   };
+}
+
+/**
+ * The home of the user who called sudo, where `/etc/passwd` does not have it: users of a directory service, and those of
+ * macOS. It is asked for and never guessed: what is written to a wrong home is never found.
+ * @param probe that of the runner
+ * @returns the home, or why there is none
+ */
+export async function probeHome(
+  probe: (command: Command, timeoutMs: number) => Promise<ProbeResult>,
+  platform: NodeJS.Platform,
+  { uid, user }: Invoker,
+): Promise<Pick<Invoker, 'home' | 'homeProblem'>> {
+  const start = cmd({ cwd: '/' });
+  const isMac = platform === 'darwin';
+  const command = isMac ? start`dscl . -read ${`/Users/${user}`} NFSHomeDirectory` : start`getent passwd ${uid}`;
+  const result = await probe(command, HOME_TIMEOUT_MS);
+  const said = result.ok ? result.output : '';
+  // In what dscl prints, a value with a blank stands on a line of its own.
+  const home = isMac ? /^NFSHomeDirectory:\s+(\/.*)$/m.exec(said)?.[1] : homeIn(said, uid);
+  if (home?.startsWith('/')) return { home };
+  const reason = result.ok ? `it printed ${said}` : result.reason;
+  return { home: undefined, homeProblem: oneLine(`${argvText(command)}: ${reason}`) };
 }

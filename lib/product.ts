@@ -5,23 +5,22 @@
  * because upstream may rename them.
  */
 
+/** Paths are below the checkout. */
 export const PRODUCT = {
   name: 'OpenShell',
   /** A directory that every checkout has, beside a `Cargo.toml` with `[workspace]`. */
   landmark: 'crates/openshell-server',
-  /** Where image builds find prebuilt binaries, below the checkout, by architecture. */
+  /** Where image builds find prebuilt binaries, by architecture. */
   prebuiltDirectory: 'deploy/docker/.build/prebuilt-binaries',
-  /** The versions of what the VM runtime is made of, below the checkout. */
+  /** The versions of what the VM runtime is made of. */
   vmPins: 'crates/openshell-driver-vm/runtime/pins.env',
-  /** What the VM's kernel gets on top of libkrunfw's configuration, below the checkout. */
+  /** What the VM's kernel gets on top of libkrunfw's configuration. */
   kernelFragment: 'crates/openshell-driver-vm/runtime/kernel/openshell.kconfig',
   installer: 'install.sh',
-  /** The gateway's units in the packages, below the checkout; the spec has one in it. */
   debianUnit: 'deploy/deb/openshell-gateway.service',
   rpmSpec: 'openshell.spec',
-  /** A directory for each workload image of the GPU tests, below the checkout. */
+  /** A directory for each workload image of the GPU tests. */
   gpuImages: 'e2e/gpu/images',
-  /** The realm that a Keycloak for tests gets, below the checkout. */
   keycloakRealm: 'scripts/keycloak-realm.json',
   /** What the names of its images begin with: local ones, and those of releases. */
   imageNamespaces: ['openshell', 'ghcr.io/nvidia/openshell'],
@@ -29,13 +28,10 @@ export const PRODUCT = {
   labelPrefixes: ['openshell.', 'com.nvidia.openshell.'],
 } as const;
 
-/** A binary of the workspace. */
+/** A binary of the workspace: what users call it, its cargo package, and its name in cargo and in the image. */
 export interface Binary {
-  /** What users call it. */
   readonly name: string;
-  /** The cargo package. */
   readonly package: string;
-  /** The binary, in cargo and in the image. */
   readonly binary: string;
 }
 
@@ -55,7 +51,6 @@ export const TELEMETRY = {
   markers: ['events.telemetry.data.nvidia.com', '415437562476676'],
 } as const;
 
-/** The command-line program. */
 export const CLI = { name: 'cli', package: 'openshell-cli', binary: 'openshell' } as const;
 
 /** The VM driver, which has the VM runtime in it. */
@@ -81,10 +76,8 @@ export const COMPILED_IN = ['IMAGE_TAG', 'OPENSHELL_IMAGE_TAG', 'OPENSHELL_GIT_V
 /** Names the compiler wrapper that a `RUSTC_WRAPPER` of the suite's own calls. */
 export const INNER_WRAPPER = 'OPENSHELL_RUSTC_WRAPPER';
 
-/** The arguments that name what to stage; `sandbox` and `supervisor-output` are old names of the supervisor. */
+/** Arguments: what to stage, and which image. `sandbox` and `supervisor-output` are old names of the supervisor. */
 export const STAGE_TARGETS = ['all', 'gateway', 'supervisor', 'sandbox', 'supervisor-output'] as const;
-
-/** The arguments that name an image; `supervisor-output` is an old name of the supervisor's. */
 export const IMAGE_TARGETS = ['gateway', 'supervisor', 'supervisor-output'] as const;
 
 /** The tasks that the doctor looks at, and those that decide where none is named. */

@@ -34,7 +34,7 @@ await runTask(
   },
   async (ctx, { flags, positionals }) => {
     const { withRunner } = await import('../lib/build-env.ts');
-    const { setUpZigWrapper } = await import('../lib/cargo/zig-cc-task.ts');
+    const { setUpZigWrapper } = await import('../lib/cargo/zig-cc.ts');
     const { 'cargo-target': cargoTarget, 'zig-target': zigTarget, 'wrapper-dir': directory } = positionals;
     await setUpZigWrapper(await withRunner(ctx), cargoTarget, zigTarget, directory, flags['dry-run']);
   },

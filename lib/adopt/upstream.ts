@@ -7,7 +7,7 @@ import { globSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import type { TomlTable, TomlValue } from 'smol-toml';
-import { CONFIG_FILES } from '../cargo/mise.ts';
+import { CONFIG_FILES } from '../cargo/find-toolchain.ts';
 import { usageError } from '../errors.ts';
 import { isTable } from '../fs/parse-json.ts';
 import { textIn } from '../fs/paths.ts';

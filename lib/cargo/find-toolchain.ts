@@ -2,51 +2,62 @@
 
 /**
  * Where the Rust tools come from: PATH first, which is also what `mise run` and an activated shell give; else what mise
- * has, in the environment that it gives. One rule for every task.
+ * has, in the environment that it gives. One rule for every task; mise is asked once in a run, whoever wants to know.
  */
 
+import { existsSync, statSync } from 'node:fs';
+import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
 import type { Runner, RunnerContext } from '../build-env.ts';
 import { type Environment, textOf } from '../cli/env.ts';
-import { refuseOrNote, type Unknowns } from '../cli/unknowns.ts';
-import { MissingTool, oneLine, shown, usageError } from '../errors.ts';
-import { absolutePath } from '../fs/paths.ts';
-import { cmd, shellQuote } from '../process/command.ts';
+import { isUnknown, mark, refuseOrNote, type Unknowns } from '../cli/unknowns.ts';
+import { describeError, InterruptedError, MissingTool, oneLine, shown, usageError } from '../errors.ts';
+import { parseTable } from '../fs/parse-json.ts';
+import { absolutePath, namesIn } from '../fs/paths.ts';
+import { type Command, cmd, shellQuote } from '../process/command.ts';
+import type { ProbeResult } from '../process/result.ts';
 import { findProgram } from '../process/which.ts';
-import { askMise, miseSettings, settingsIn } from './mise.ts';
-import { environmentInCargo } from './named-programs.ts';
-import { type CargoSettings, type NamedProgram, readCargoSettings } from './settings.ts';
+import { type CargoSettings, environmentInCargo, type NamedProgram, readCargoSettings } from './settings.ts';
 
 const ZIGBUILD_PROBE_MS = 30_000;
+/** In this very call rustup may install the toolchain that the checkout pins. */
+const RUSTUP_PROBE_MS = 600_000;
+const MISE_PROBE_MS = 20_000;
+/** The files that a checkout may have for its mise configuration. */
+export const CONFIG_FILES = ['mise.toml', '.mise.toml'] as const;
+
+/** Of what OpenShell's mise configuration sets, the variables that count without that mise, too. */
+const SETTINGS = ['KUBECONFIG', 'RUSTC_WRAPPER', 'SCCACHE_DIR'] as const;
+
+type MiseSetting = (typeof SETTINGS)[number];
+
+type MiseResult = { readonly env: Environment } | { readonly problem: string };
 
 export interface Toolchain {
   /**
-   * What its programs get on top of the task's environment (`Command.base`): that of mise, where mise provides one of
-   * them, else the settings of the checkout's mise configuration; and the compiler wrapper that cargo's files name, which the guard and the recovery have to see.
+   * What its programs get on top of the task's environment (`Command.base`): that of mise, where it provides one of them,
+   * else the settings of the checkout's mise configuration; and the compiler wrapper that cargo's files name, which the
+   * guard and the recovery have to see.
    */
   readonly env: Environment;
   readonly isFromMise: boolean;
   /** Why mise, which may have what is missing, could not be used; `undefined` where it could, or was not needed. */
   readonly miseProblem: string | undefined;
-  /** What cargo's files and variables say, read once. */
   readonly settings: CargoSettings;
   readonly hasZigbuild: boolean;
   /** The absolute path of rustup; `undefined` where there is none. */
   readonly rustup: string | undefined;
   /** The compiler that cargo starts; `undefined` where it was not found. */
   readonly rustc: string | undefined;
-  /** Programs that settings name, and that are not there. */
   readonly missingPrograms: readonly NamedProgram[];
   /** The absolute path of zig, for compiler wrappers; `undefined` where there is none. */
   readonly zig: string | undefined;
   /** Whether cargo-zigbuild finds a zig on PATH; it has other ways, too. */
   readonly isZigOnPath: boolean;
-  /** In a dry run: takes note of what is missing. */
   readonly unknowns?: Unknowns | undefined;
 }
 
 /**
  * Finds cargo, cargo-zigbuild, rustup and zig. Starts mise only for what PATH does not have.
- * @param root the checkout, whose mise configuration counts
  * @param needsZig whether zig itself is needed, and not only through cargo-zigbuild
  * @throws MissingTool without cargo; usageError where `ZIG` is not a program
  */
@@ -82,20 +93,15 @@ export async function findToolchain(ctx: RunnerContext, root: string, needsZig: 
   };
 }
 
-/**
- * Checks that cargo-zigbuild has a zig, for whoever compiles something else before: by itself it says so at once.
- * @throws MissingTool
- */
+/** Checks that cargo-zigbuild has a zig, for whoever compiles something else before. @throws MissingTool */
 export async function verifyZigbuild(runner: Runner, toolchain: Toolchain, root: string): Promise<void> {
   const { env, isZigOnPath, unknowns } = toolchain;
   if (isZigOnPath) return;
   const command = cmd({ cwd: root, base: env, asInvoker: true })`cargo-zigbuild zig ar -- --version`;
   const result = await runner.probe(command, ZIGBUILD_PROBE_MS);
   if (result.ok) return;
-  const text =
-    `cargo-zigbuild has no zig (${oneLine(result.reason)}); install it (mise install zig, or pip install ziglang), ` +
-    'or set CARGO_ZIGBUILD_ZIG_PATH to its path';
-  refuseOrNote(unknowns, new MissingTool(text));
+  const remedy = 'install it (mise install zig, or pip install ziglang), or set CARGO_ZIGBUILD_ZIG_PATH to its path';
+  refuseOrNote(unknowns, new MissingTool(`cargo-zigbuild has no zig (${oneLine(result.reason)}); ${remedy}`));
 }
 
 /** How a shell gets the environment of the tool chain: a dry run prints it before the first command. */
@@ -104,10 +110,7 @@ export function toolchainLines({ env, isFromMise }: Pick<Toolchain, 'env' | 'isF
   return settingsIn(env).map(([name, value]) => `export ${name}=${shellQuote(value)}`);
 }
 
-/**
- * The zig that `ZIG` names.
- * @throws usageError where that is not a program
- */
+/** The zig that `ZIG` names. @throws usageError where that is not a program */
 export function zigOf(env: Environment, startDirectory: string): string | undefined {
   const named = textOf(env, 'ZIG');
   if (named === undefined) return undefined;
@@ -116,20 +119,15 @@ export function zigOf(env: Environment, startDirectory: string): string | undefi
   throw usageError(`ZIG is ${shown(named)}, which is not an executable program; set it to the path of zig or unset it`);
 }
 
-/**
- * Zig alone: `ZIG`, else PATH, else mise.
- * @throws MissingTool where none of them has it
- */
+/** Zig alone: `ZIG`, else PATH, else mise. @throws MissingTool where none of them has it */
 export async function findZig(ctx: RunnerContext, root: string): Promise<string> {
   const named = zigOf(ctx.env, ctx.startDirectory);
   if (named !== undefined) return named;
   const mise = await miseEnvironment(ctx, root, ['zig']);
   const zig = findProgram('zig', mise.env ?? ctx.env);
   if (zig !== undefined) return zig;
-  throw new MissingTool(
-    'zig is not on PATH and mise does not have it; install it (mise install zig) or set ZIG to its path',
-    mise.problem,
-  );
+  const text = 'zig is not on PATH and mise does not have it; install it (mise install zig) or set ZIG to its path';
+  throw new MissingTool(text, mise.problem);
 }
 
 /** What mise sets in the checkout, where it has one of these programs that PATH does not have; why, where it fails. */
@@ -143,4 +141,137 @@ async function miseEnvironment(
   const result = await askMise(ctx, root);
   if ('problem' in result) return result;
   return missing.some((name) => findProgram(name, result.env) !== undefined) ? result : {};
+}
+
+const results = new WeakMap<Runner, Promise<MiseResult>>();
+
+/** What mise, which has to be on PATH, sets in the checkout and the environment does not have, and its PATH. */
+export function askMise(ctx: RunnerContext, root: string): Promise<MiseResult> {
+  const result = results.get(ctx.runner) ?? ask(ctx, root);
+  results.set(ctx.runner, result);
+  return result;
+}
+
+async function ask({ env, runner }: RunnerContext, root: string): Promise<MiseResult> {
+  // What mise trusts and has installed is the user's, and it may create files in the checkout.
+  const result = await runner.probe(cmd({ cwd: root, asInvoker: true })`mise env --json`, MISE_PROBE_MS);
+  if (!result.ok && /\bnot trusted\b/.test(result.reason)) {
+    return { problem: `mise does not trust the checkout; run: mise trust ${shellQuote(root)}` };
+  }
+  if (!result.ok) return { problem: `mise env --json failed: ${oneLine(result.reason)}; check: mise doctor` };
+  const set = Object.entries(parseTable(result.output) ?? { '': undefined });
+  if (set.some(([, value]) => typeof value !== 'string')) {
+    const what = 'which is not a table of texts; check: mise doctor';
+    return { problem: `mise env --json printed ${shown(result.output)}, ${what}` };
+  }
+  // To mise its own settings come first; here a variable that is set always wins.
+  const own = set.filter(([name]) => name === 'PATH' || env[name] === undefined);
+  return { env: Object.fromEntries(own) as Environment };
+}
+
+/**
+ * Those of the settings that the checkout's mise configuration sets and the environment does not have. Mise is asked only
+ * where it is on PATH and the checkout has such a configuration.
+ */
+export async function miseSettings(
+  ctx: RunnerContext,
+  root: string,
+  names: readonly MiseSetting[],
+): Promise<Partial<Record<MiseSetting, string>>> {
+  const { env, terminal } = ctx;
+  const wanted = names.filter((name) => env[name] === undefined);
+  const hasConfig = CONFIG_FILES.some((name) => existsSync(join(root, name)));
+  if (wanted.length === 0 || !hasConfig || findProgram('mise', env) === undefined) return {};
+  const result = await askMise(ctx, root);
+  if ('problem' in result) {
+    terminal.warn(`what the checkout's mise.toml sets (${wanted.join(', ')}) does not count: ${result.problem}`);
+    return {};
+  }
+  const found = wanted.flatMap((name) => {
+    const value = name === 'RUSTC_WRAPPER' ? wrapperIn(ctx, result.env) : result.env[name];
+    return value === undefined ? [] : [[name, value] as const];
+  });
+  return Object.fromEntries(found);
+}
+
+/** The wrapper, which may be one of mise's own tools; one that is not installed would fail every build. */
+function wrapperIn({ env, terminal }: RunnerContext, mise: Environment): string | undefined {
+  const { RUSTC_WRAPPER: wrapper = '' } = mise;
+  if (wrapper === '' || findProgram(wrapper, env) !== undefined) return wrapper || undefined;
+  const path = findProgram(wrapper, mise);
+  if (path === undefined) terminal.warn(`RUSTC_WRAPPER=${shown(wrapper)} of mise does not count: run mise install`);
+  return path;
+}
+
+export function settingsIn(env: Environment): (readonly [name: MiseSetting, value: string])[] {
+  return SETTINGS.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]] as const]));
+}
+
+/**
+ * Which of the targets rustup has yet to install; in a dry run perhaps a mark. The compiler that cargo starts is asked: it
+ * may be another one than rustup's, which then has its own targets.
+ * @throws usageError where the compiler does not respond; MissingTool where rustup cannot give it a target that it lacks
+ */
+export async function missingTargets(
+  runner: Runner,
+  toolchain: Toolchain,
+  root: string,
+  triples: readonly string[],
+): Promise<string[]> {
+  const { rustc, rustup, unknowns } = toolchain;
+  if (rustc === undefined) {
+    // Cargo says so better.
+    unknowns?.note('rustc, which cargo compiles with, is not found');
+    return unknowns === undefined ? [] : [mark('missing targets', 'rustc not found')];
+  }
+  const command = cmd({ cwd: root, base: toolchain.env, asInvoker: true });
+  const library = await runner.probe(command`${rustc} --print target-libdir`, RUSTUP_PROBE_MS);
+  if (!library.ok || !isAbsolute(library.output)) {
+    const reason = library.ok ? `it prints ${shown(library.output)}` : oneLine(library.reason);
+    const text = `${rustc} cannot say where its targets are: ${reason}; check: rustc --print target-libdir`;
+    refuseOrNote(unknowns, usageError(text));
+    return [mark('missing targets', `${basename(rustc)} does not respond`)];
+  }
+  // `SYSROOT/lib/rustlib/TARGET/lib`, for this machine's target.
+  const targets = resolve(library.output, '../..');
+  const missing = [...new Set(triples)].filter((triple) => !hasStandardLibrary(join(targets, triple, 'lib')));
+  if (missing.every(isUnknown)) return missing;
+  const own = rustup === undefined ? undefined : await runner.probe(command`${rustup} which rustc`, RUSTUP_PROBE_MS);
+  if (own?.ok && isSameDirectory(resolve(targets, '../..'), resolve(own.output, '../..'))) return missing;
+  const text = `${rustc}, which cargo compiles with, does not have the Rust target ${missing.join(', ')}`;
+  refuseOrNote(unknowns, new MissingTool(`${text}; ${remedyText(toolchain, own)}`));
+  return missing;
+}
+
+function remedyText({ rustup, settings }: Toolchain, own: ProbeResult | undefined): string {
+  const add = 'install it where that Rust comes from';
+  if (own === undefined || rustup === undefined) return `${add}, or take Rust from rustup (https://rustup.rs)`;
+  if (!own.ok) return `${add}; rustup cannot say where its own rustc is: ${oneLine(own.reason)}`;
+  const set = settings.programs.find(({ program }) => program === settings.rustc)?.source;
+  const change = set === undefined ? `put ${dirname(rustup)} first on PATH` : `do without ${set}`;
+  return `to use rustup's, ${oneLine(own.output)}, ${change}; else ${add}`;
+}
+
+/** A target that was removed may leave its directory. */
+function hasStandardLibrary(directory: string): boolean {
+  return namesIn(directory).some((name) => name.startsWith('libstd-'));
+}
+
+function isSameDirectory(...paths: readonly [string, string]): boolean {
+  const [one, other] = paths.map((path) => statSync(path, { throwIfNoEntry: false }));
+  return one !== undefined && one.dev === other?.dev && one.ino === other.ino;
+}
+
+export function addTargets(toolchain: Toolchain, root: string, triples: readonly string[]): Command {
+  return cmd({ cwd: root, base: toolchain.env, asInvoker: true })`rustup target add ${triples}`;
+}
+
+/** @throws MissingTool naming the targets: without them cargo fails later, less clearly (E0463) */
+export async function installTargets(runner: Runner, add: Command): Promise<void> {
+  try {
+    await runner.run(add);
+  } catch (error) {
+    if (error instanceof InterruptedError) throw error;
+    throw new MissingTool(`a Rust target that the build needs could not be installed (${describeError(error)})`);
+  }
 }

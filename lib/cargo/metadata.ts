@@ -1,21 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** What `cargo metadata` says about the workspace: its target directory, and which package has which features. */
+/**
+ * What cargo says about the workspace: its target directory, and which package has which features, so that each of
+ * `EXTRA_CARGO_FEATURES` goes to the components that declare it. And what it says it has built: paths are never guessed
+ * (https://doc.rust-lang.org/cargo/reference/external-tools.html).
+ */
 
 import { isAbsolute } from 'node:path';
 import type { Runner } from '../build-env.ts';
 import { mark } from '../cli/unknowns.ts';
-import { failure, shown } from '../errors.ts';
+import { failure, shown, usageError } from '../errors.ts';
 import { isTable, parseTable } from '../fs/parse-json.ts';
 import { cmd } from '../process/command.ts';
 import { findProgram } from '../process/which.ts';
+import type { Binary } from '../product.ts';
 import type { Toolchain } from './find-toolchain.ts';
 import { targetDirectoryOf } from './settings.ts';
 
 export interface Package {
   readonly name: string;
   readonly features: ReadonlySet<string>;
-  /** Names of its dependencies, as the package calls them. */
   readonly dependencies: ReadonlySet<string>;
 }
 
@@ -27,7 +31,7 @@ export interface Workspace {
 }
 
 /**
- * Runs `cargo metadata` (format 1, without dependencies: no network, no lock file needed).
+ * Runs `cargo metadata`; without dependencies it needs no network and no lock file.
  * @param targetDirectory the user's `CARGO_TARGET_DIR`, absolute
  * @throws TaskError with cargo's status, or 1 for output that is not metadata
  */
@@ -47,19 +51,13 @@ export async function readWorkspace(
   return parseMetadata(await runner.cargo(command));
 }
 
-/**
- * Reads the output of `cargo metadata`; text before it (of a tool that prints more) is skipped.
- * @throws failure for anything else
- */
+/** Reads what cargo printed, after the text of a tool that prints more. @throws failure for anything but metadata */
 export function parseMetadata(text: string): Workspace {
   const { target_directory: targetDirectory, packages } = parseTable(text.slice(Math.max(0, text.indexOf('{')))) ?? {};
   const list = Array.isArray(packages) ? packages.map(packageOf) : [undefined];
-  if (
-    typeof targetDirectory === 'string' &&
-    isAbsolute(targetDirectory) &&
-    list.every((entry) => entry !== undefined)
-  ) {
-    return { targetDirectory, packages: list };
+  const directory = typeof targetDirectory === 'string' && isAbsolute(targetDirectory) ? targetDirectory : undefined;
+  if (directory !== undefined && list.every((entry) => entry !== undefined)) {
+    return { targetDirectory: directory, packages: list };
   }
   throw failure(
     `cargo metadata printed ${shown(text)}, which is not the metadata of a workspace; check: cargo --version`,
@@ -73,4 +71,88 @@ function packageOf(entry: unknown): Package | undefined {
   const names = dependencies.map((one: unknown) => (isTable(one) ? (one.rename ?? one.name) : undefined));
   if (!names.every((one) => typeof one === 'string')) return undefined;
   return { name, features: new Set(Object.keys(features)), dependencies: new Set(names) };
+}
+
+/** The features of a list that blanks or commas separate, each once, in their order. */
+export function splitFeatures(text: string | undefined): string[] {
+  return [...new Set((text ?? '').split(/[\s,]+/).filter((feature) => feature !== ''))];
+}
+
+/** The features of each component, by its name. */
+export type Features = ReadonlyMap<string, readonly string[]>;
+
+/** Distributes features over the components of a run. @throws usageError for one that none of the components declares */
+export function featuresByComponent(
+  features: readonly string[],
+  components: readonly Binary[],
+  packages: readonly Package[] | string,
+): Features {
+  if (typeof packages === 'string') return new Map(components.map(({ name }) => [name, [packages]]));
+  const names = components.map((component) => component.package);
+  const unknown = features.find((feature) => !names.some((name) => declares(packages, name, feature)));
+  if (unknown !== undefined) {
+    const known = packages.filter(({ name }) => names.includes(name)).flatMap((entry) => [...entry.features]);
+    throw usageError(
+      `EXTRA_CARGO_FEATURES has ${shown(unknown)}, which ${names.join(' and ')} ${names.length > 1 ? 'do' : 'does'} not declare; ` +
+        `allowed are ${[...new Set(known)].sort().join(', ') || 'none'}; change it or unset it`,
+    );
+  }
+  const own = (name: string) => features.filter((feature) => declares(packages, name, feature));
+  return new Map(components.map((component) => [component.name, own(component.package)]));
+}
+
+/** Whether a package can be built with a feature: its own, or `dependency/feature` (also `dependency?/feature`). */
+function declares(packages: readonly Package[], name: string, feature: string): boolean {
+  const facts = packages.find((entry) => entry.name === name);
+  if (facts === undefined) return false;
+  const [, dependency, inner] = /^([^/?]+)\??\/(.+)$/.exec(feature) ?? [];
+  if (dependency === undefined || inner === undefined) return facts.features.has(feature);
+  if (dependency === name) return facts.features.has(inner);
+  const other = packages.find((entry) => entry.name === dependency);
+  return facts.dependencies.has(dependency) && (other === undefined || other.features.has(inner));
+}
+
+/** The features of some of the components, each once. */
+export function featuresFor(features: Features, components: readonly Binary[]): string[] {
+  return [...new Set(components.flatMap(({ name }) => features.get(name) ?? []))];
+}
+
+export const MESSAGE_FORMAT = '--message-format=json-render-diagnostics';
+
+export interface CargoReport {
+  /** Paths of the executables of a binary, one for each `--target`. */
+  executablesOf(binary: string): readonly string[];
+  readonly compiled: number;
+  readonly total: number;
+}
+
+/** The paths of all files that cargo has built, from its stdout. */
+export function artifactsOfCargo(stdout: string): string[] {
+  return artifactMessages(stdout).flatMap(({ filenames }) =>
+    Array.isArray(filenames) ? filenames.filter((path) => typeof path === 'string') : [],
+  );
+}
+
+/** Reads cargo's stdout; other lines (of a tool that prints more) are skipped. */
+export function readCargoMessages(stdout: string): CargoReport {
+  const artifacts = artifactMessages(stdout);
+  return {
+    executablesOf: (binary) =>
+      artifacts.flatMap(({ target, executable }) =>
+        typeof executable === 'string' && isProgram(target, binary) ? [executable] : [],
+      ),
+    compiled: artifacts.filter(({ fresh }) => fresh === false).length,
+    total: artifacts.length,
+  };
+}
+
+function artifactMessages(stdout: string): Record<string, unknown>[] {
+  return stdout.split('\n').flatMap((line) => {
+    const message = line.startsWith('{') ? parseTable(line) : undefined;
+    return message?.reason === 'compiler-artifact' ? [message] : [];
+  });
+}
+
+function isProgram(target: unknown, name: string): boolean {
+  return isTable(target) && target.name === name && Array.isArray(target.kind) && target.kind.includes('bin');
 }

@@ -7,9 +7,10 @@
 
 import { basename } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
-import type { Environment } from '../cli/env.ts';
+import { type Environment, textOf } from '../cli/env.ts';
+import type { Terminal } from '../cli/terminal.ts';
 import { oneLine } from '../errors.ts';
-import type { Command } from '../process/command.ts';
+import { type Command, cmd } from '../process/command.ts';
 import type { Outcome, ProbeResult } from '../process/result.ts';
 
 /** A line of source in a message of the compiler. */
@@ -19,14 +20,14 @@ const MARKS = [/Too many open files/, /os error 24\b/, /sccache: encountered fat
 /** How long sccache's server may take to stop or to start. */
 export const SERVER_TIMEOUT_MS = 15_000;
 
-/** Whether a line of cargo's output is the wrapper's own failure rather than the compiler's. */
+/** Whether a line is the wrapper's own failure rather than the compiler's. */
 export function isWrapperFailure(line: string): boolean {
   // Colour codes may stand before the mark, and below `Caused by:` cargo indents it.
   const text = stripVTControlCharacters(line);
   return !QUOTED.test(text) && MARKS.some((mark) => mark.test(text));
 }
 
-/** Watches output that arrives in pieces, line by line. */
+/** Watches output that arrives in pieces. */
 export class WrapperWatch {
   #rest = '';
   #seen = false;
@@ -37,7 +38,7 @@ export class WrapperWatch {
     this.#seen ||= lines.some(isWrapperFailure);
   }
 
-  /** Whether the wrapper has failed, the unfinished last line included. */
+  /** The unfinished last line included. */
   get failed(): boolean {
     return this.#seen || isWrapperFailure(this.#rest);
   }
@@ -47,36 +48,15 @@ export function isSccache(wrapper: string): boolean {
   return basename(wrapper).replace(/\.exe$/, '') === 'sccache';
 }
 
-/**
- * Restarts sccache's server, which keeps the limit that it was started under.
- * @param limit the soft limit that `call` starts it under, for users
- * @param call runs the wrapper with one flag
- * @returns whether a new server runs; where none does, the reason was printed
- */
-export async function restartServer(
-  wrapper: string,
-  limit: number,
-  call: (flag: string) => Promise<ProbeResult>,
-  warn: (text: string) => void,
-): Promise<boolean> {
-  warn(`${wrapper} failed, not the build; restarting its server under ${limit} open files`);
-  // A server that is not running, or has too few files to respond, cannot be stopped; only the start decides.
-  const stopped = await call('--stop-server');
-  const started = await call('--start-server');
-  if (started.ok) return true;
-  const reasons = [stopped, started].flatMap((result) => (result.ok ? [] : [oneLine(result.reason)]));
-  warn(`the ${wrapper} server could not be restarted: ${reasons.join('; ')}`);
-  return false;
-}
-
 /** How `withRecovery` acts. */
 export interface RecoveryEffects {
+  /** The soft limit of open files that `callServer` runs a command under. */
+  readonly serverLimit: number;
   /** The wrapper that the command would compile through; `undefined` for none. */
   wrapperOf(command: Command): string | undefined;
   /** Runs the command; `watch` sees what it prints on stderr. */
   start(command: Command, watch: WrapperWatch | undefined): Promise<Outcome>;
-  /** Restarts the wrapper's server, see `restartServer`. */
-  restartServer(wrapper: string, like: Command): Promise<boolean>;
+  callServer(command: Command): Promise<ProbeResult>;
   warn(text: string): void;
 }
 
@@ -95,7 +75,7 @@ export async function withRecovery(command: Command, effects: RecoveryEffects): 
   };
   const first = await attempt();
   if (first.isFinal) return first.outcome;
-  if (isSccache(wrapper) && (await effects.restartServer(wrapper, command))) {
+  if (isSccache(wrapper) && (await restartServer(wrapper, command, effects))) {
     // Cargo keeps the results of its probes of the compiler, those of a broken wrapper too.
     const second = await attempt({ CARGO_CACHE_RUSTC_INFO: '0' });
     if (second.isFinal) return second.outcome;
@@ -104,4 +84,30 @@ export async function withRecovery(command: Command, effects: RecoveryEffects): 
   // Empty, unlike absent, also overrides cargo's configuration files.
   const env = { ...command.env, RUSTC_WRAPPER: '', CARGO_BUILD_RUSTC_WRAPPER: undefined };
   return effects.start({ ...command, env }, undefined);
+}
+
+/** Restarts sccache's server, which keeps the limit that it was started under; `false`, and why, where none runs then. */
+async function restartServer(
+  wrapper: string,
+  { argv: _, ...place }: Command,
+  { callServer, serverLimit, warn }: RecoveryEffects,
+): Promise<boolean> {
+  warn(`${wrapper} failed, not the build; restarting its server under ${serverLimit} open files`);
+  // A server that is not running, or has too few files to respond, cannot be stopped; only the start decides.
+  const stopped = await callServer(cmd(place)`${wrapper} --stop-server`);
+  const started = await callServer(cmd(place)`${wrapper} --start-server`);
+  if (started.ok) return true;
+  const reasons = [stopped, started].flatMap((result) => (result.ok ? [] : [oneLine(result.reason)]));
+  warn(`the ${wrapper} server could not be restarted: ${reasons.join('; ')}`);
+  return false;
+}
+
+/** What makes cargo write as it would to the terminal although its output, which is watched, goes through a pipe. */
+export function cargoTermEnv(terminal: Terminal, env: Environment): Environment {
+  if (!terminal.isInteractive) return {};
+  return {
+    CARGO_TERM_COLOR: textOf(env, 'CARGO_TERM_COLOR') ?? (terminal.isColoured ? 'always' : 'never'),
+    CARGO_TERM_PROGRESS_WHEN: textOf(env, 'CARGO_TERM_PROGRESS_WHEN') ?? 'always',
+    CARGO_TERM_PROGRESS_WIDTH: textOf(env, 'CARGO_TERM_PROGRESS_WIDTH') ?? String(terminal.columns),
+  };
 }

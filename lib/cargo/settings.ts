@@ -6,11 +6,12 @@
  * the nearest file.
  */
 
-import { existsSync, readFileSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { existsSync } from 'node:fs';
+import { delimiter, dirname, join, resolve } from 'node:path';
 import { type Environment, textOf } from '../cli/env.ts';
+import { shown, usageError } from '../errors.ts';
 import { isTable } from '../fs/parse-json.ts';
-import { absolutePath, ancestorsOf } from '../fs/paths.ts';
+import { absolutePath, ancestorsOf, textIn } from '../fs/paths.ts';
 
 export interface CargoSettings {
   /** Where binaries appear, absolute, unless `CARGO_TARGET_DIR` names another place; `undefined` for the default. */
@@ -20,23 +21,17 @@ export interface CargoSettings {
   /** What every crate, and what the workspace's own crates compile through: a path, or a name for PATH. */
   readonly wrapper: string | undefined;
   readonly workspaceWrapper: string | undefined;
-  /** The compiler: a path, or a name for PATH. */
   readonly rustc: string | undefined;
-  /** These programs, with where each is set. */
   readonly programs: readonly NamedProgram[];
-  /** The targets to build for; empty for this machine's. */
   readonly targets: readonly string[];
   /** The variables of the dev profile that are set: `CARGO_PROFILE_DEV_DEBUG`. */
   readonly profileVariables: readonly string[];
   /** Whether flags for rustc are set anywhere: where a variable `RUSTFLAGS` is given, cargo drops those of other places. */
   readonly hasRustflags: boolean;
-  /** The linkers that are set, each a path or a name for PATH, by the target as in variables; `FLAGS` for all. */
-  readonly linkers: Readonly<Record<string, string>>;
 }
 
 /** A program that a setting names. */
 export interface NamedProgram {
-  /** A path, or a name for PATH. */
   readonly program: string;
   /** As it is written. */
   readonly text: string;
@@ -52,14 +47,10 @@ interface ConfigFile {
   /** What relative paths are relative to: the directory that has `.cargo` in it. */
   readonly base: string;
   readonly path: string;
-  /** Its table `build`. */
   readonly build: Table;
   readonly hasRustflags: boolean;
-  /** Its tables `target`. */
-  readonly targets: Readonly<Record<string, Table>>;
 }
 
-/** A setting, what a relative path in it is relative to, and what it is set by. */
 interface Setting extends Pick<ConfigFile, 'base'>, Pick<NamedProgram, 'text' | 'source'> {}
 
 /** The keys of `build` that name a program, with their variables, the strongest first. */
@@ -70,10 +61,7 @@ const PROGRAMS = {
 } as const;
 const RUSTFLAGS = /^(CARGO_(ENCODED|BUILD|TARGET_\w+)_)?RUSTFLAGS$/;
 
-/**
- * Reads the settings of a run in `root`; a broken file is left for cargo to refuse.
- * @param env the environment that cargo gets
- */
+/** Reads the settings of a run in `root` with this environment; a broken file is left for cargo to refuse. */
 export async function readCargoSettings(root: string, env: Environment): Promise<CargoSettings> {
   const files = await readConfigFiles(root, env);
   const find = (key: string, ...variables: readonly string[]): Setting | undefined => {
@@ -84,14 +72,15 @@ export async function readCargoSettings(root: string, env: Environment): Promise
     const setting = find(key, ...PROGRAMS[key]);
     // Empty, unlike absent, also overrides what follows.
     if (setting === undefined || (setting.text === '' && key !== 'rustc')) return undefined;
-    const { source, text } = setting;
+    const { base, source, text } = setting;
     const offSwitch = key === 'rustc' ? undefined : offSwitchOf(PROGRAMS[key][0], source, env);
-    return { program: programOf(setting), text, source, offSwitch };
+    return { program: text.includes('/') ? absolutePath(base, text) : text, text, source, offSwitch };
   };
   const [rustc, wrapper, workspaceWrapper] = [named('rustc'), named('rustc-wrapper'), named('rustc-workspace-wrapper')];
   const directory = find('target-dir', 'CARGO_BUILD_TARGET_DIR');
   const build = find('build-dir', 'CARGO_BUILD_BUILD_DIR');
-  const target = textOf(env, 'CARGO_BUILD_TARGET');
+  const target =
+    textOf(env, 'CARGO_BUILD_TARGET') ?? files.find((file) => file.build.target !== undefined)?.build.target;
   return {
     targetDirectory: directory?.text ? absolutePath(directory.base, directory.text) : undefined,
     buildDirectory: build?.text ? absolutePath(build.base, build.text.replace('{workspace-root}', root)) : undefined,
@@ -99,46 +88,15 @@ export async function readCargoSettings(root: string, env: Environment): Promise
     wrapper: wrapper?.program,
     workspaceWrapper: workspaceWrapper?.program,
     programs: [rustc, wrapper, workspaceWrapper].filter((program) => program !== undefined),
-    targets: target === undefined ? targetsIn(files) : [target],
+    targets: [target].flat().filter((one) => typeof one === 'string'),
     profileVariables: Object.keys(env).filter((name) => name.startsWith('CARGO_PROFILE_DEV_')),
     hasRustflags: files.some((file) => file.hasRustflags) || Object.keys(env).some((name) => RUSTFLAGS.test(name)),
-    linkers: linkersOf(root, env, files),
   };
 }
 
-/**
- * Where binaries appear.
- * @param named `CARGO_TARGET_DIR`, absolute
- */
+/** Where binaries appear. @param named `CARGO_TARGET_DIR`, absolute */
 export function targetDirectoryOf(root: string, named: string | undefined, settings: CargoSettings): string {
   return named ?? settings.targetDirectory ?? join(root, 'target');
-}
-
-/** The name of a Rust target in variables: `X86_64_UNKNOWN_LINUX_GNU`. */
-export function targetKey(triple: string): string {
-  return triple.toUpperCase().replaceAll(/[-.]/g, '_');
-}
-
-/** The nearest file wins, a variable over all of them, and a flag for rustc over what cargo itself would pass. */
-function linkersOf(root: string, env: Environment, files: readonly ConfigFile[]): CargoSettings['linkers'] {
-  const named: Record<string, string> = {};
-  const flagged: Record<string, string> = {};
-  const add = (key: string, base: string, linker: unknown, flags: unknown) => {
-    if (typeof linker === 'string' && linker !== '') named[key] = programOf({ base, text: linker });
-    const inFlags = /-C *linker=(\S+)/.exec([flags].flat().join(' ').replaceAll('\x1f', ' '))?.[1];
-    if (inFlags !== undefined) flagged[key] = inFlags;
-  };
-  for (const { base, build, targets } of files.toReversed()) {
-    add('FLAGS', base, undefined, build.rustflags);
-    for (const [triple, { linker, rustflags }] of Object.entries(targets))
-      add(targetKey(triple), base, linker, rustflags);
-  }
-  for (const [name, text] of Object.entries(env)) {
-    const [, key = 'FLAGS'] = /^CARGO_TARGET_(\w+)_(?:LINKER|RUSTFLAGS)$/.exec(name) ?? [];
-    if (name.endsWith('_LINKER') && key !== 'FLAGS') add(key, root, text, undefined);
-    if (RUSTFLAGS.test(name)) add(key, root, undefined, text);
-  }
-  return { ...named, ...flagged };
 }
 
 /** What mise sets for its tasks wins over the variable of the shell that starts it. */
@@ -147,24 +105,13 @@ function offSwitchOf(variable: string, source: string, env: Environment): string
   return `${variable}= (where mise sets it, ${variable} = "" in [env] of mise.local.toml)`;
 }
 
-/** The first file in which the key is a text. */
 function fromFiles(files: readonly ConfigFile[], key: string): Setting | undefined {
   const file = files.find(({ build }) => typeof build[key] === 'string');
   return file && { text: String(file.build[key]), base: file.base, source: `build.${key} in ${file.path}` };
 }
 
-function targetsIn(files: readonly ConfigFile[]): string[] {
-  const listed = files.find(({ build }) => build.target !== undefined)?.build.target;
-  return [listed].flat().filter((target) => typeof target === 'string');
-}
-
-/** A bare name is looked up on PATH, anything with a slash is a path. */
-function programOf({ base, text }: Pick<Setting, 'base' | 'text'>): string {
-  return text.includes('/') ? absolutePath(base, text) : text;
-}
-
 /** Where cargo keeps what belongs to a user, absolute. */
-export function cargoHome(root: string, env: Environment): string {
+function cargoHome(root: string, env: Environment): string {
   return absolutePath(root, textOf(env, 'CARGO_HOME') ?? join(textOf(env, 'HOME') ?? '/', '.cargo'));
 }
 
@@ -176,31 +123,35 @@ async function readConfigFiles(root: string, env: Environment): Promise<ConfigFi
   );
   if (paths.length === 0) return [];
   const { parse } = await import('smol-toml');
-  return paths.flatMap((path) => readWithIncludes(path, new Set(), parse));
+  return paths.flatMap((path): ConfigFile[] => {
+    let values: Table;
+    try {
+      values = parse(textIn(path) ?? '');
+    } catch {
+      // Cargo, which runs next, says better that it is not TOML.
+      return [];
+    }
+    const build = isTable(values.build) ? values.build : {};
+    const targets = isTable(values.target) ? Object.values(values.target) : [];
+    const hasRustflags = [build, ...targets].some((table) => isTable(table) && table.rustflags !== undefined);
+    return [{ base: dirname(dirname(path)), path, build, hasRustflags }];
+  });
 }
 
-/** A file, then those that it includes, the last one first, because that one wins. */
-function readWithIncludes(path: string, seen: Set<string>, parse: (text: string) => Table): ConfigFile[] {
-  if (seen.has(path)) return [];
-  seen.add(path);
-  let values: Table;
-  try {
-    values = parse(readFileSync(path, 'utf8'));
-  } catch {
-    // Absent, not readable, or not TOML: cargo, which runs next, says so better.
-    return [];
-  }
-  const includes = [values.include ?? []].flat().flatMap((entry) => {
-    const named = isTable(entry) ? entry.path : entry;
-    return typeof named === 'string' ? [resolve(dirname(path), named)] : [];
+/** The environment that cargo finds its programs in: where it is rustup's, its home is on PATH for it, too. */
+export function environmentInCargo(root: string, env: Environment): Environment {
+  return { ...env, PATH: [env.PATH ?? '', join(cargoHome(root, env), 'bin')].join(delimiter) };
+}
+
+/**
+ * Refuses programs that settings name and that are not there: every cargo run would fail, with a bare "No such file".
+ * @throws usageError with their names, where they are set, and how to build without them
+ */
+export function refuseMissing(missing: readonly NamedProgram[]): void {
+  const texts = missing.map(({ offSwitch, source, text }) => {
+    const what = text.includes('/') ? 'not an executable program' : 'not on PATH';
+    const remedy = offSwitch === undefined ? 'remove the setting' : `build without it: ${offSwitch}`;
+    return `${source} is ${shown(text)}, which is ${what}; install it, correct the name, or ${remedy}`;
   });
-  const build = isTable(values.build) ? values.build : {};
-  const targets = Object.fromEntries(
-    Object.entries(isTable(values.target) ? values.target : {}).filter((entry): entry is [string, Table] =>
-      isTable(entry[1]),
-    ),
-  );
-  const hasRustflags = [build, ...Object.values(targets)].some(({ rustflags }) => rustflags !== undefined);
-  const own = { base: dirname(dirname(path)), path, build, hasRustflags, targets };
-  return [own, ...includes.toReversed().flatMap((include) => readWithIncludes(include, seen, parse))];
+  if (texts.length > 0) throw usageError(texts.join('; '));
 }

@@ -5,25 +5,24 @@
  *
  * The overlay is a directory below the target directory: a stamped `Cargo.toml`, a copy of `Cargo.lock` (cargo writes
  * the members' version into it), and links to everything else. Cargo runs in the checkout, and is given the path of the
- * manifest. It keys crates by the path of their package, so workspace members are compiled apart from the plain build,
- * and crates from registries are shared with it. One directory for each version: a second run with that version finds
- * its crates compiled.
+ * manifest. Workspace members are compiled apart from the plain build, crates from registries are shared with it, and a
+ * second run with that version finds its crates compiled.
  */
 
 import { hash } from 'node:crypto';
-import { existsSync, lstatSync, readdirSync, readlinkSync, renameSync, rmSync, symlinkSync } from 'node:fs';
-import { basename, dirname, join, normalize, relative } from 'node:path';
+import { existsSync, lstatSync, readdirSync, readlinkSync, rmSync, symlinkSync } from 'node:fs';
+import { basename, dirname, join, relative } from 'node:path';
 import { notAllowed } from '../cli/env.ts';
 import type { Terminal } from '../cli/terminal.ts';
 import { failure, usageError } from '../errors.ts';
-import { copyWhole, temporaryOf, writeWhole } from '../fs/atomic-write.ts';
+import { copyWhole, writeWhole } from '../fs/atomic-write.ts';
 import { whileLocked } from '../fs/lock.ts';
 import { asOwner, makeDirectory } from '../fs/ownership.ts';
 import { isTable } from '../fs/parse-json.ts';
 import { contentOf } from '../fs/paths.ts';
 import type { Signals } from '../process/signals.ts';
 
-/** https://semver.org/spec/v2.0.0.html, the suggested expression. */
+/** That of https://semver.org/spec/v2.0.0.html. */
 const SEMVER =
   /^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(?:-((?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*)(?:\.(?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*))*))?(?:\+([0-9a-zA-Z-]+(?:\.[0-9a-zA-Z-]+)*))?$/;
 
@@ -41,10 +40,9 @@ export function verifyVersion(source: string, version: string): string {
 
 /**
  * The manifest with another `[workspace.package]` version; everything else means the same.
- * @param root the checkout that it is of, absolute
  * @throws usageError for text that is not TOML, or has no such version
  */
-export async function stampedManifest(text: string, version: string, root: string): Promise<string> {
+export async function stampedManifest(text: string, version: string): Promise<string> {
   const { parse, stringify } = await import('smol-toml');
   let manifest: Record<string, unknown>;
   try {
@@ -58,28 +56,13 @@ export async function stampedManifest(text: string, version: string, root: strin
     throw usageError('Cargo.toml has no version in [workspace.package] to stamp; unset OPENSHELL_CARGO_VERSION');
   }
   shared.version = version;
-  anchorPaths(manifest, root);
   return stringify(manifest, { numbersAsFloat: true });
 }
 
-/** Makes the paths absolute that lead out of the checkout: from the overlay they would lead elsewhere. */
-function anchorPaths(table: Record<string, unknown>, root: string): void {
-  for (const [key, value] of Object.entries(table)) {
-    if (key === 'path' && typeof value === 'string' && isOutside(normalize(value))) table[key] = join(root, value);
-    // Metadata means something to other programs alone.
-    else if (key !== 'metadata') for (const part of [value].flat()) if (isTable(part)) anchorPaths(part, root);
-  }
-}
-
-function isOutside(path: string): boolean {
-  return path === '..' || path.startsWith('../');
-}
-
+/** The workspace that cargo builds, in the target directory that it shares with the plain build. */
 export interface Overlay {
   readonly root: string;
-  /** The target directory of the plain build, which the overlay's build shares. */
   readonly targetDirectory: string;
-  /** The workspace that cargo builds: `<target directory>/openshell-version/<version>`. */
   readonly directory: string;
   readonly version: string;
 }
@@ -104,7 +87,7 @@ export async function makeOverlay(
 
 async function writeOverlay(overlay: Overlay): Promise<void> {
   const text = contentOf(join(overlay.root, 'Cargo.toml')).toString();
-  const manifest = await stampedManifest(text, overlay.version, overlay.root);
+  const manifest = await stampedManifest(text, overlay.version);
   makeDirectory(overlay.directory);
   const names = readdirSync(overlay.root).filter((name) => isLinked(overlay, name));
   for (const name of names) link(join(overlay.root, name), join(overlay.directory, name));
@@ -118,15 +101,8 @@ async function writeOverlay(overlay: Overlay): Promise<void> {
 }
 
 /** Everything but the two files that differ, the repository, what cargo reads in the checkout, and build output. */
-function isLinked(overlay: Overlay, name: string): boolean {
-  const apart = [
-    'Cargo.toml',
-    'Cargo.lock',
-    '.git',
-    '.cargo',
-    'target',
-    relative(overlay.root, overlay.targetDirectory),
-  ];
+function isLinked({ root, targetDirectory }: Overlay, name: string): boolean {
+  const apart = ['Cargo.toml', 'Cargo.lock', '.git', '.cargo', 'target', relative(root, targetDirectory)];
   return !apart.includes(name);
 }
 
@@ -136,10 +112,8 @@ function link(target: string, path: string): void {
   if (current !== undefined && !current.isSymbolicLink()) {
     throw failure(`${path} is in the way of a link; remove ${dirname(path)} and try again`);
   }
-  const temporary = temporaryOf(path);
   asOwner(dirname(path), () => {
-    rmSync(temporary, { force: true });
-    symlinkSync(target, temporary);
-    renameSync(temporary, path);
+    rmSync(path, { force: true });
+    symlinkSync(target, path);
   });
 }

@@ -2,29 +2,46 @@
 
 /**
  * Compilers made of zig, for build scripts (cc-rs, cmake) of a target with a pinned glibc: which files they are and
- * which variables point at them. Pure; `writeZigWrapper` writes them.
+ * which variables point at them. The builds of the suite use them, and so do callers outside it: shell scripts that eval,
+ * and GitHub workflows.
  */
 
+import { randomUUID } from 'node:crypto';
+import { appendFileSync, globSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import type { RunnerContext } from '../build-env.ts';
+import { findCheckout } from '../checkout.ts';
+import { readPath } from '../cli/env.ts';
+import type { Terminal } from '../cli/terminal.ts';
+import { findOrMark } from '../cli/unknowns.ts';
+import { naming, shown, usageError } from '../errors.ts';
 import { type Change, writeWhole } from '../fs/atomic-write.ts';
-import { scriptQuote } from '../process/command.ts';
+import { asOwner } from '../fs/ownership.ts';
+import { absolutePath, textIn } from '../fs/paths.ts';
+import { files, type Place, verifyPlaces } from '../fs/writable-places.ts';
+import { scriptQuote, shellQuote } from '../process/command.ts';
+import { findZig } from './find-toolchain.ts';
+import { type CargoSettings, readCargoSettings, targetDirectoryOf } from './settings.ts';
 
 /** The tools, by the variables that point build scripts at them. */
 const TOOLS = { CC: 'cc', CXX: 'c++', AR: 'ar', RANLIB: 'ranlib' } as const;
 const CMAKE_FILE = 'toolchain.cmake';
+/** A target triple, with or without a glibc version. It is a part of file names and scripts. */
+const TARGET = /^[A-Za-z0-9_]+(?:-[A-Za-z0-9_]+)+(?:\.[0-9]+\.[0-9]+)?$/;
+const FOREIGN_COMPILER = /cargo-zigbuild|zigc(?:c|xx)-[^\s"]*unknown-linux-gnu\.\d+\.\d+/;
 
 export interface ZigWrapper {
+  /** The target without its glibc version: the name of its directory in cargo's output. */
+  readonly triple: string;
   readonly files: readonly { readonly path: string; readonly text: string; readonly mode: number }[];
   /** In the order in which they are exported. */
   readonly variables: readonly (readonly [name: string, value: string])[];
 }
 
 /**
- * The wrapper of one target.
+ * The wrapper of one target. Paths are absolute.
  * @param cargoTarget as cargo-zigbuild takes it: `x86_64-unknown-linux-gnu.2.28`
  * @param zigTarget the same or another target; zig's name for it has no vendor
- * @param directory the directory of the files, absolute
- * @param zig the absolute path of zig
  */
 export function zigWrapper(cargoTarget: string, zigTarget: string, directory: string, zig: string): ZigWrapper {
   const target = zigTarget.replace('-unknown-linux-', '-linux-');
@@ -35,12 +52,14 @@ export function zigWrapper(cargoTarget: string, zigTarget: string, directory: st
     ranlib: `#!/bin/sh\nexec ${scriptQuote(zig)} ranlib "$@"\n`,
   };
   const variables = Object.entries({ ...TOOLS, CMAKE_TOOLCHAIN_FILE: CMAKE_FILE });
+  const triple = cargoTarget.replace(/\.\d+\.\d+$/, '');
   return {
+    triple,
     files: [
       ...Object.entries(scripts).map(([tool, text]) => ({ path: join(directory, tool), text, mode: 0o755 })),
       { path: join(directory, CMAKE_FILE), text: cmakeToolchain(target, directory), mode: 0o644 },
     ],
-    variables: [...new Set([cargoTarget, bareTarget(cargoTarget)])].flatMap((name) => {
+    variables: [...new Set([cargoTarget, triple])].flatMap((name) => {
       const suffix = name.replaceAll(/[-.]/g, '_');
       return variables.map(([variable, file]) => [`${variable}_${suffix}`, join(directory, file)] as const);
     }),
@@ -51,11 +70,6 @@ export function zigWrapper(cargoTarget: string, zigTarget: string, directory: st
 export function writeZigWrapper(wrapper: ZigWrapper): Change {
   const changes = wrapper.files.map(({ path, text, mode }) => writeWhole(path, text, mode));
   return changes.includes('written') ? 'written' : 'unchanged';
-}
-
-/** The target without its glibc version: the name of its directory in cargo's output. */
-export function bareTarget(cargoTarget: string): string {
-  return cargoTarget.replace(/\.\d+\.\d+$/, '');
 }
 
 /**
@@ -103,4 +117,80 @@ function cmakeToolchain(target: string, directory: string): string {
 /** A quoted argument of cmake, https://cmake.org/cmake/help/latest/manual/cmake-language.7.html. */
 function cmakeQuoted(text: string): string {
   return `"${text.replaceAll(/[\\"$;]/g, '\\$&')}"`;
+}
+
+/**
+ * Z3's cmake cache remembers the compilers it was configured with. Those that name cargo-zigbuild's own wrappers cannot be
+ * used with ours, and are removed below the directories that cargo builds in.
+ */
+export function removeStaleCmakeCaches(
+  terminal: Terminal,
+  target: string,
+  { buildDirectory }: CargoSettings,
+  triple: string,
+): void {
+  const pattern = `${triple}/{release,debug}/build/z3-sys-*/out/build`;
+  const stale = [target, ...(buildDirectory === undefined ? [] : [buildDirectory])]
+    .flatMap((cwd) => globSync(pattern, { cwd }).map((directory) => join(cwd, directory)))
+    .filter(namesForeignCompiler);
+  for (const directory of stale) {
+    asOwner(directory, () => rmSync(directory, { recursive: true, force: true }));
+    terminal.say(`removed a stale cmake cache: ${directory}`);
+  }
+}
+
+function namesForeignCompiler(directory: string): boolean {
+  return globSync(['CMakeCache.txt', 'CMakeFiles/**'], { cwd: directory, withFileTypes: true }).some(
+    (entry) => entry.isFile() && FOREIGN_COMPILER.test(readFileSync(join(entry.parentPath, entry.name), 'latin1')),
+  );
+}
+
+/**
+ * The task: writes the wrappers, removes stale cmake caches, and prints or appends the variables; or prints the plan.
+ * @throws usageError for an argument that is not a target, or without zig
+ */
+export async function setUpZigWrapper(
+  ctx: RunnerContext,
+  cargoTarget: string,
+  zigTarget: string,
+  directory: string,
+  isDryRun = false,
+): Promise<void> {
+  const { env, startDirectory, terminal } = ctx;
+  for (const [name, target] of Object.entries({ 'cargo-target': cargoTarget, 'zig-target': zigTarget })) {
+    if (TARGET.test(target)) continue;
+    throw usageError(`${name} is ${shown(target)}; allowed is a target such as x86_64-unknown-linux-gnu.2.28`);
+  }
+  if (directory === '') throw usageError("wrapper-dir is ''; give the directory to write the wrappers to");
+  const root = findCheckout(env, startDirectory);
+  const zig = (await findOrMark(ctx.unknowns, () => findZig(ctx, root))) ?? 'zig';
+  const wrapper = zigWrapper(cargoTarget, zigTarget, absolutePath(startDirectory, directory), zig);
+  const workflowFile = readPath(env, 'GITHUB_ENV', startDirectory);
+  const paths = wrapper.files.map(({ path }) => path);
+  const appended = [workflowFile ?? []].flat().map((path): Place => {
+    return { kind: 'appended', path, remedy: 'unset GITHUB_ENV' };
+  });
+  verifyPlaces(terminal, [...files(...paths), ...appended]);
+  const exported = wrapper.variables.map(([name, value]) => `export ${name}=${shellQuote(value)}`);
+  if (isDryRun) {
+    const written = [...paths, ...appended.map(({ path }) => path)];
+    return terminal.result(...written.map((path) => `# writes ${path}`), ...exported);
+  }
+  writeZigWrapper(wrapper);
+  const settings = await readCargoSettings(root, env);
+  const target = targetDirectoryOf(root, readPath(env, 'CARGO_TARGET_DIR', startDirectory), settings);
+  removeStaleCmakeCaches(terminal, target, settings, wrapper.triple);
+  if (workflowFile === undefined) return terminal.result(...exported);
+  const text = wrapper.variables.map(([name, value]) => workflowLine(name, value)).join('');
+  // A last line without its end is not ours to continue.
+  const before = textIn(workflowFile) ?? '';
+  const added = before === '' || before.endsWith('\n') ? text : `\n${text}`;
+  asOwner(workflowFile, () => naming(workflowFile, () => appendFileSync(workflowFile, added)));
+}
+
+/** A line of a workflow's environment file; the delimiter form carries line breaks. */
+function workflowLine(name: string, value: string): string {
+  if (!/[\r\n]/.test(value)) return `${name}=${value}\n`;
+  const delimiter = randomUUID();
+  return `${name}<<${delimiter}\n${value}\n${delimiter}\n`;
 }

@@ -21,7 +21,7 @@ import {
 } from '../errors.ts';
 import { becomeOwner, isOfOther } from '../fs/ownership.ts';
 import { shellQuote } from '../process/command.ts';
-import { isHangupIgnored } from '../process/hangup.ts';
+import { isHangupIgnored } from '../process/identity.ts';
 import { Signals } from '../process/signals.ts';
 import { type Arguments, type Declaration, parseArguments } from './args.ts';
 import { type DotEnv, withDotEnv } from './dot-env.ts';

@@ -3,11 +3,8 @@
 /** Building what is used on this machine: its tools, cargo's runs, and the verification of what they built. */
 
 import type { Runner, RunnerContext } from '../build-env.ts';
-import { featuresByComponent } from '../cargo/features.ts';
-import { findToolchain, type Toolchain } from '../cargo/find-toolchain.ts';
-import { readCargoMessages } from '../cargo/messages.ts';
-import { readWorkspace } from '../cargo/metadata.ts';
-import { installTargets } from '../cargo/rustup-targets.ts';
+import { findToolchain, installTargets, type Toolchain } from '../cargo/find-toolchain.ts';
+import { featuresByComponent, readCargoMessages, readWorkspace } from '../cargo/metadata.ts';
 import { writeWhole } from '../fs/atomic-write.ts';
 import { type Binary, COMPILED_IN, COMPONENTS } from '../product.ts';
 import type { BuildOptions } from '../stage/config.ts';

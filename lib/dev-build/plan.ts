@@ -13,10 +13,8 @@
 import { hash } from 'node:crypto';
 import { join, relative } from 'node:path';
 import { stringify } from 'smol-toml';
-import { type Features, featuresFor } from '../cargo/features.ts';
-import type { Toolchain } from '../cargo/find-toolchain.ts';
-import { MESSAGE_FORMAT } from '../cargo/messages.ts';
-import { addTargets } from '../cargo/rustup-targets.ts';
+import { addTargets, type Toolchain } from '../cargo/find-toolchain.ts';
+import { type Features, featuresFor, MESSAGE_FORMAT } from '../cargo/metadata.ts';
 import { type CargoSettings, targetDirectoryOf } from '../cargo/settings.ts';
 import type { Environment } from '../cli/env.ts';
 import { isUnknown } from '../cli/unknowns.ts';

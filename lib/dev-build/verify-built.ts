@@ -3,7 +3,7 @@
 /** What cargo has built for a launch: found by cargo's own messages, and verified. */
 
 import { dirname, join } from 'node:path';
-import type { CargoReport } from '../cargo/messages.ts';
+import type { CargoReport } from '../cargo/metadata.ts';
 import type { Terminal } from '../cli/terminal.ts';
 import { inspectExecutable } from '../elf/verify.ts';
 import { failure } from '../errors.ts';

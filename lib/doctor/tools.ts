@@ -2,14 +2,19 @@
 
 /** What compiles: the Rust tools, zig, the C compiler, and the open files that a build gets. */
 
-import { findToolchain, type Toolchain, verifyZigbuild, zigOf } from '../cargo/find-toolchain.ts';
-import { askMise } from '../cargo/mise.ts';
-import { addTargets, missingTargets } from '../cargo/rustup-targets.ts';
+import {
+  addTargets,
+  askMise,
+  findToolchain,
+  missingTargets,
+  type Toolchain,
+  verifyZigbuild,
+  zigOf,
+} from '../cargo/find-toolchain.ts';
 import { whyNoStaticLibc } from '../dev-build/static-libc-probe.ts';
 import { oneLine, usageError } from '../errors.ts';
 import { linuxTriple } from '../host.ts';
-import { Guard } from '../nofile/guard.ts';
-import { nofileRequest, REQUIRED_MIN, ZIGBUILD_RAISES } from '../nofile/policy.ts';
+import { Guard, nofileRequest, REQUIRED_MIN, ZIGBUILD_RAISES } from '../nofile/guard.ts';
 import { argvText, type Command, cmd } from '../process/command.ts';
 import { findProgram, requireProgram } from '../process/which.ts';
 import { DOCTOR_TASKS } from '../product.ts';

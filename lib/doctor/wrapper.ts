@@ -4,16 +4,14 @@
 
 import { uptime } from 'node:os';
 import type { Toolchain } from '../cargo/find-toolchain.ts';
-import { refuseMissing } from '../cargo/named-programs.ts';
 import { isSccache } from '../cargo/sccache-recovery.ts';
+import { refuseMissing } from '../cargo/settings.ts';
 import { textOf } from '../cli/env.ts';
 import { usageError } from '../errors.ts';
 import { listenerPid } from '../gateway/port-owner.ts';
-import { Guard, wrapperOf } from '../nofile/guard.ts';
-import { limitsOfProcess } from '../nofile/limits.ts';
-import { limitPrefix, REQUIRED_MIN } from '../nofile/policy.ts';
+import { Guard, limitPrefix, REQUIRED_MIN, wrapperOf } from '../nofile/guard.ts';
 import { cmd } from '../process/command.ts';
-import { statOf } from '../process/identity.ts';
+import { limitsOfProcess, statOf } from '../process/identity.ts';
 import type { Doctor, Finding } from './check.ts';
 
 /** Where the server listens unless told otherwise. */

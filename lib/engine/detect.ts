@@ -3,7 +3,7 @@
 /** Which engine can be used: all are probed at once, each once in a run and within a time limit, and quoted in errors. */
 
 import type { RunnerContext } from '../build-env.ts';
-import { miseSettings } from '../cargo/mise.ts';
+import { miseSettings } from '../cargo/find-toolchain.ts';
 import { type Environment, readVariable } from '../cli/env.ts';
 import { findOrMark, isUnknown, mark, type Unknowns } from '../cli/unknowns.ts';
 import { MissingTool, oneLine, type TaskError, usageError } from '../errors.ts';

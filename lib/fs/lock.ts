@@ -3,12 +3,12 @@
 /**
  * One run at a time in the same place; the others are told which one has it.
  *
- * What counts is the kernel's lock on the file, which ends with its holder. The text in the file says who that is, for
- * users only. The file stays: a lock on a file that another run has removed would lock nothing.
+ * What counts is the kernel's lock on the open file (flock(2)), which ends with the last process that has the file open,
+ * and holds across pid namespaces and containers of one host. The text in the file says who that is, for users only. The
+ * file stays: a lock on a file that another run has removed would lock nothing.
  */
 
 import {
-  type BigIntStats,
   closeSync,
   constants,
   fchmodSync,
@@ -18,17 +18,17 @@ import {
   lstatSync,
   openSync,
   readSync,
+  type Stats,
   statSync,
   writeSync,
 } from 'node:fs';
 import { hostname } from 'node:os';
 import { dirname } from 'node:path';
 import type { Terminal } from '../cli/terminal.ts';
-import { EXIT, errnoOf, failure, oneLine, TaskError, usageError } from '../errors.ts';
+import { EXIT, errnoOf, failure, missingPackage, oneLine, TaskError, usageError } from '../errors.ts';
 import { isSameProcess, type ProcessIdentity, pidNamespace, thisProcess } from '../process/identity.ts';
 import { poll } from '../process/poll.ts';
 import type { Signals } from '../process/signals.ts';
-import { keepOnExec, tryFlock } from './kernel-lock.ts';
 import { asOwner, makeDirectory } from './ownership.ts';
 import { parseTable } from './parse-json.ts';
 
@@ -40,28 +40,25 @@ const RECORD_BYTES_MAX = 4096;
 /** Never through a link, and never waiting for the other end of a pipe. */
 const OPEN_FLAGS = constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
-/** What is locked. */
+/** What is locked: a file of ours in a directory that stays. */
 export interface LockedPlace {
-  /** A file of ours in a directory that stays. */
   readonly path: string;
-  /** What another user can set where the file cannot be locked: `set OPENSHELL_ROOT to another checkout`. */
+  /** What a user can set where the file cannot be locked: `set OPENSHELL_ROOT to another checkout`. */
   readonly remedy: string;
 }
 
-/** Who holds a lock. */
+/** Who holds a lock, and what it does, for users. */
 export interface Holder extends ProcessIdentity {
-  /** What it does, for users. */
   readonly task: string;
-  /** When it took the lock, as an ISO 8601 time. */
+  /** An ISO 8601 time. */
   readonly since: string;
   readonly host: string;
   /** Which pid namespace its pid is of; `undefined` on systems without them. */
   readonly namespace?: string | undefined;
 }
 
-/** Another process has the lock. */
+/** Another process has the lock; `undefined` where it has not said who it is. */
 export interface Held {
-  /** `undefined` where it has not said who it is. */
   readonly holder: Holder | undefined;
 }
 
@@ -106,11 +103,7 @@ export async function whileLocked<T>(
   }
 }
 
-/**
- * Takes a lock, or says who holds it.
- * @param task what is done under it, for the others
- * @throws usageError where the file cannot be locked
- */
+/** Takes a lock, or says who holds it. @throws usageError where the file cannot be locked */
 export async function takeLock(place: LockedPlace, task: string): Promise<Lock | Held> {
   let taken: Lock | Held = { holder: undefined };
   const attempt = async () => {
@@ -121,10 +114,7 @@ export async function takeLock(place: LockedPlace, task: string): Promise<Lock |
   return taken;
 }
 
-/**
- * Who holds a lock; `undefined` where it is free.
- * @throws usageError where the file cannot be locked
- */
+/** Who holds a lock; `undefined` where it is free. @throws usageError where the file cannot be locked */
 export async function whoHolds(place: LockedPlace): Promise<Held | undefined> {
   let handle: number;
   try {
@@ -135,8 +125,9 @@ export async function whoHolds(place: LockedPlace): Promise<Held | undefined> {
     throw unusable(place, error);
   }
   try {
-    verifyFile(place, fstatSync(handle, { bigint: true }));
-    return (await flock(place, handle, 'shared')) ? undefined : { holder: readHolder(handle) };
+    verifyFile(place, fstatSync(handle));
+    // A shared lock is taken only to see whether an exclusive one is held.
+    return (await flock(place, handle, 'shnb')) ? undefined : { holder: readHolder(handle) };
   } finally {
     closeSync(handle);
   }
@@ -147,41 +138,39 @@ export function holderText({ holder }: Held): string {
   if (holder === undefined) return 'a process that has not said which';
   const { host, namespace, pid, since, task } = holder;
   const isHere = host === hostname() && namespace === pidNamespace();
-  const hasEnded = isHere && !isSameProcess(holder);
   const where = host === hostname() ? ' of another container' : ` on ${host}`;
   const what = `pid ${pid}${isHere ? '' : where} (${task}, since ${new Date(since).toLocaleTimeString('en-GB')})`;
+  const hasEnded = isHere && !isSameProcess(holder);
   return oneLine(hasEnded ? `a process that was started by ${what} and has outlived it` : what);
 }
 
 async function tryLock(place: LockedPlace, task: string): Promise<Lock | Held> {
+  const { path } = place;
   const handle = openLockFile(place);
   let isTaken = false;
   try {
-    if (!(await flock(place, handle, 'exclusive'))) return { holder: readHolder(handle) };
-    isTaken = isStillThere(place.path, handle);
+    if (!(await flock(place, handle, 'exnb'))) return { holder: readHolder(handle) };
+    isTaken = isStillThere(path, handle);
   } finally {
     if (!isTaken) closeSync(handle);
   }
   if (!isTaken) return tryLock(place, task);
   writeHolder(handle, task);
-  return lockOf(place.path, handle);
+  return {
+    // FD_CLOEXEC off (fcntl(2)).
+    keepOnExec: async () => void (await loadLocks()).fcntlSync(handle, 'setfd', 0),
+    verifyHeld: () => {
+      if (isStillThere(path, handle)) return;
+      throw failure(`${path} was removed while it kept other runs away, and one may have begun; start this again`);
+    },
+    release: () => {
+      // Closed twice, the number could be that of another file by now.
+      if (isTaken) closeSync(handle);
+      isTaken = false;
+    },
+  };
 }
 
-function lockOf(path: string, handle: number): Lock {
-  let isHeld = true;
-  const release = () => {
-    // Closed twice, the number could be that of another file by now.
-    if (isHeld) closeSync(handle);
-    isHeld = false;
-  };
-  const verifyHeld = () => {
-    if (isStillThere(path, handle)) return;
-    throw failure(`${path} was removed while it kept other runs away, and one may have begun; start this again`);
-  };
-  return { keepOnExec: () => keepOnExec(handle), verifyHeld, release };
-}
-
-/** Opens the file, or creates it for all who can write to its directory. */
 function openLockFile(place: LockedPlace): number {
   const { path } = place;
   let handle: number | undefined;
@@ -190,7 +179,7 @@ function openLockFile(place: LockedPlace): number {
     // Links of another user on the way lead root nowhere else.
     return asOwner(path, () => {
       handle = openSync(path, constants.O_RDWR | constants.O_CREAT | OPEN_FLAGS, 0o644);
-      const file = fstatSync(handle, { bigint: true });
+      const file = fstatSync(handle);
       verifyFile(place, file);
       shareLikeDirectory(handle, file, dirname(path));
       return handle;
@@ -202,35 +191,46 @@ function openLockFile(place: LockedPlace): number {
 }
 
 /** What is not a plain file, or has another name elsewhere, is not ours to write to. */
-function verifyFile(place: LockedPlace, file: BigIntStats): void {
-  const wrong = !file.isFile() ? 'is not a file' : file.nlink > 1n ? 'is a hard link' : undefined;
+function verifyFile(place: LockedPlace, file: Stats): void {
+  const wrong = !file.isFile() ? 'is not a file' : file.nlink > 1 ? 'is a hard link' : undefined;
   if (wrong !== undefined) throw usageError(`the lock ${place.path} ${wrong}; remove it`);
 }
 
-/** A new file of ours gets the owner of its directory where root creates it, and the writers of the directory. */
-function shareLikeDirectory(handle: number, file: BigIntStats, directory: string): void {
-  const euid = process.geteuid?.();
-  if (euid === undefined || file.uid !== BigInt(euid)) return;
-  const { gid, mode, uid } = statSync(directory);
+/** Who may write to the directory may write to a file of ours, a group included. */
+function shareLikeDirectory(handle: number, file: Stats, directory: string): void {
+  if (file.uid !== process.geteuid?.()) return;
+  const { gid, mode } = statSync(directory);
   const wanted = 0o644 | (mode & 0o022);
-  if ((file.mode & 0o777n) !== BigInt(wanted)) fchmodSync(handle, wanted);
-  if (euid === 0 && uid !== 0) fchownSync(handle, uid, gid);
-  // The group that may write to the directory may write to the file.
-  else if ((mode & 0o020) !== 0 && file.gid !== BigInt(gid) && process.getgroups?.().includes(gid)) {
-    fchownSync(handle, euid, gid);
+  if ((file.mode & 0o777) !== wanted) fchmodSync(handle, wanted);
+  if ((mode & 0o020) !== 0 && file.gid !== gid && process.getgroups?.().includes(gid)) {
+    fchownSync(handle, file.uid, gid);
   }
 }
 
 /** @throws usageError at once where the file system does not lock, as on some network shares */
-async function flock(place: LockedPlace, handle: number, kind: 'exclusive' | 'shared'): Promise<boolean> {
+async function flock(place: LockedPlace, handle: number, flags: 'exnb' | 'shnb'): Promise<boolean> {
+  const { flockSync } = await loadLocks();
   try {
-    return await tryFlock(handle, kind);
+    flockSync(handle, flags);
+    return true;
   } catch (error) {
     const code = errnoOf(error);
+    // EWOULDBLOCK has the value of EAGAIN on Linux and macOS.
+    if (code === 'EAGAIN') return false;
     if (code === undefined) throw error;
     throw usageError(
       `the lock ${place.path} cannot be taken: its file system gives no lock (${code}); ${place.remedy}`,
     );
+  }
+}
+
+/** Node has no call for locks. @throws usageError where the package has no binary for this machine and Node */
+async function loadLocks(): Promise<typeof import('fs-ext-extra-prebuilt')> {
+  try {
+    return await import('fs-ext-extra-prebuilt');
+  } catch (cause) {
+    if (missingPackage(cause) !== undefined) throw cause;
+    throw usageError('files cannot be locked here; take Node 24, or run: npm rebuild fs-ext-extra-prebuilt', { cause });
   }
 }
 
@@ -253,14 +253,12 @@ function writeHolder(handle: number, task: string): void {
 
 function readHolder(handle: number): Holder | undefined {
   const bytes = Buffer.alloc(RECORD_BYTES_MAX);
-  const text = bytes.toString('utf8', 0, readSync(handle, bytes, 0, bytes.length, 0));
-  const { pid, task, since, host, ...rest } = parseTable(text) ?? {};
-  const isRecord = Number.isSafeInteger(pid) && Number(pid) > 0 && [task, since, host].every(isText);
-  return isRecord ? ({ pid, task, since, host, ...rest } as unknown as Holder) : undefined;
-}
-
-function isText(value: unknown): value is string {
-  return typeof value === 'string';
+  const record = parseTable(bytes.toString('utf8', 0, readSync(handle, bytes, 0, bytes.length, 0))) ?? {};
+  const { pid, task, since, host } = record;
+  const isHolder = Number.isSafeInteger(pid) && Number(pid) > 0;
+  return isHolder && [task, since, host].every((text) => typeof text === 'string')
+    ? (record as unknown as Holder)
+    : undefined;
 }
 
 function unusable({ path, remedy }: LockedPlace, cause: unknown) {

@@ -19,42 +19,27 @@ export interface Invoker {
   readonly uid: number;
   readonly gid: number;
   readonly user: string;
-  /** Absolute; `undefined` where nothing tells it. */
   readonly home: string | undefined;
-  /** Why there is no home, for users. */
   readonly homeProblem?: string;
 }
 
-/** What the machine knows, as values for tests. */
-interface UserFacts {
-  readonly euid: number | undefined;
-  /** The text of `/etc/passwd`. */
-  readonly passwd: () => string;
-}
-
-const THIS_MACHINE: UserFacts = {
+const THIS_MACHINE = {
   euid: process.geteuid?.(),
-  passwd: () => textIn('/etc/passwd') ?? '',
+  passwd: (): string => textIn('/etc/passwd') ?? '',
 };
 
 /** The user behind sudo; `undefined` where this is no sudo, or root called it. */
-export function invokerOf(env: Environment, facts: UserFacts = THIS_MACHINE): Invoker | undefined {
+export function invokerOf(env: Environment, facts = THIS_MACHINE): Invoker | undefined {
   const user = textOf(env, 'SUDO_USER');
-  const [uid, gid] = ['SUDO_UID', 'SUDO_GID'].map((name) => textOf(env, name));
-  if (facts.euid !== 0 || user === undefined || user === 'root' || !isId(uid) || !isId(gid) || Number(uid) === 0) {
-    return undefined;
-  }
-  return { uid: Number(uid), gid: Number(gid), user, home: homeIn(facts.passwd(), Number(uid)) };
+  const [uid, gid] = ['SUDO_UID', 'SUDO_GID'].map((name) => {
+    const text = textOf(env, name) ?? '';
+    return /^[0-9]{1,10}$/.test(text) ? Number(text) : undefined;
+  });
+  if (facts.euid !== 0 || user === undefined || user === 'root' || !uid || gid === undefined) return undefined;
+  return { uid, gid, user, home: homeIn(facts.passwd(), uid) };
 }
 
-function isId(text: string | undefined): text is string {
-  return text !== undefined && /^[0-9]{1,10}$/.test(text);
-}
-
-/**
- * The home of a user in lines of `/etc/passwd`, where users of a directory service are not, and not those of macOS.
- * @returns `undefined` where there is none
- */
+/** The home of a user in lines of `/etc/passwd`, where users of a directory service are not, and not those of macOS. */
 export function homeIn(passwd: string, uid: number): string | undefined {
   const fields = passwd.split('\n').map((line) => line.split(':'));
   return fields.find((line) => line[2] === String(uid))?.[5] || undefined;
@@ -62,9 +47,8 @@ export function homeIn(passwd: string, uid: number): string | undefined {
 
 /**
  * Does synchronous work on a path as the user to whom its place belongs: root then has no more power there than that
- * user, whatever links and files it meets, and what it creates is that user's. Any other user's work is done as it is,
- * and so is that of a root who may not become another user (a container without that capability), or of one whose
- * place the user cannot even reach (a checkout below /root in a container).
+ * user, and what it creates is that user's. Work is done as it is where this is not root, or a root who may not become
+ * another user (in a container), and where the user cannot even reach the place (a checkout below /root in a container).
  */
 export function asOwner<T>(path: string, work: () => T): T {
   const owner = process.geteuid?.() === 0 ? ownerOf(path) : undefined;
@@ -77,7 +61,7 @@ export function asOwner<T>(path: string, work: () => T): T {
     isChanged = true;
     process.setegid?.(gid);
     process.seteuid?.(uid);
-    isReached = look(owner.path, lstatSync) !== undefined;
+    isReached = look(owner.path) !== undefined;
     if (isReached) return work();
   } catch (error) {
     // EINVAL: the user has no number in this user namespace.
@@ -107,20 +91,19 @@ export function isOfOther(path: string): boolean {
   return process.geteuid?.() === 0 && (ownerOf(path)?.stats.uid ?? 0) !== 0;
 }
 
-/** Somebody who decides what is at a path, and by what. */
 interface Owner {
   readonly path: string;
   readonly stats: Stats;
 }
 
 /**
- * Who decides what is at a path: the owner of its last directory that exists, or of the first link on the way that is
- * not root's, because a link leads its owner's way.
+ * Who decides what is at a path, and by what: the owner of its last directory that exists, or of the first link on the
+ * way that is not root's, because a link leads its owner's way.
  */
 export function ownerOf(path: string, linksLeft = LINKS_MAX): Owner | undefined {
   let owner: Owner | undefined;
   for (const place of ancestorsOf(path).reverse()) {
-    const stats = look(place, lstatSync);
+    const stats = look(place);
     if (stats === undefined) break;
     owner = { path: place, stats };
     if (!stats.isSymbolicLink()) continue;
@@ -132,34 +115,27 @@ export function ownerOf(path: string, linksLeft = LINKS_MAX): Owner | undefined 
   return owner;
 }
 
-function look(path: string, stat: typeof lstatSync): Stats | undefined {
+/** What is at a path; the work itself says better what is wrong with one. */
+export function look(path: string, stat: (path: string) => Stats = lstatSync): Stats | undefined {
   try {
     return stat(path);
   } catch {
-    // The work itself says better what is wrong with the path.
     return undefined;
   }
 }
 
 /**
- * Creates a directory and those above it, each with the owner of the one that it is in. One by one: Node's own
- * recursion does not end where a directory can neither be found nor created, as below /proc.
- * @throws failure with the system's reason
+ * Creates a directory and those above it, each with the owner of the one that it is in. Node's own recursion does not end
+ * where a directory can neither be found nor created, as below /proc.
  */
 export function makeDirectory(path: string, mode?: number): void {
+  const missing = ancestorsOf(path).filter((directory) => !existsSync(directory));
   try {
-    for (const directory of missingDirectories(path)) createOne(directory, mode);
+    for (const directory of missing.reverse()) createOne(directory, mode);
     if (!statSync(path).isDirectory()) throw new Error('it is not a directory');
   } catch (cause) {
     throw failure(`the directory ${path} cannot be created`, EXIT.failed, { cause });
   }
-}
-
-/** The directories on the way to a path that do not exist, the outermost first. */
-function missingDirectories(path: string): string[] {
-  const all = ancestorsOf(path);
-  const first = all.findIndex((directory) => existsSync(directory));
-  return all.slice(0, first).reverse();
 }
 
 function createOne(directory: string, mode: number | undefined): void {

@@ -31,18 +31,10 @@ export function textIn(path: string): string | undefined {
   return bytesIn(path)?.toString();
 }
 
-/**
- * The bytes of a regular file, also behind a link; `undefined` where they cannot be read, for whatever reason. A FIFO
- * would wait for its writer, and a device has no end.
- */
+/** The bytes of a regular file, also behind a link; `undefined` where they cannot be read, for whatever reason. */
 export function bytesIn(path: string): Buffer | undefined {
   try {
-    const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-    try {
-      return fstatSync(file).isFile() ? readFileSync(file) : undefined;
-    } finally {
-      closeSync(file);
-    }
+    return contentOf(path);
   } catch {
     return undefined;
   }
@@ -56,24 +48,19 @@ export function fileIdentity(path: string): string | undefined {
 
 /**
  * The bytes of a regular file, also behind a link.
- * @throws the system's error, which names the path whatever fails; failure for what is something else, because a FIFO
- *   would wait for its writer, and for a file that does not fit into memory
+ * @throws the system's error, which names the path whatever fails; failure for what is something else: a FIFO would wait
+ *   for its writer, and a device has no end
  */
 export function contentOf(path: string): Buffer {
-  try {
-    return naming(path, () => {
-      const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-      try {
-        const stats = fstatSync(file);
-        // Of a directory the system says it.
-        if (stats.isFile() || stats.isDirectory()) return readFileSync(file);
-        throw failure(`${path} is not a regular file; put one in its place`);
-      } finally {
-        closeSync(file);
-      }
-    });
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ERR_FS_FILE_TOO_LARGE') throw error;
-    throw failure(`${path} has more than 2 GiB, which is no file of a runtime; name another one`);
-  }
+  return naming(path, () => {
+    const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    try {
+      const stats = fstatSync(file);
+      // Of a directory the system says it.
+      if (stats.isFile() || stats.isDirectory()) return readFileSync(file);
+      throw failure(`${path} is not a regular file; put one in its place`);
+    } finally {
+      closeSync(file);
+    }
+  });
 }

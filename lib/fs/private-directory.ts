@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Directories that hold keys, databases and sandbox disks: real directories of one user, closed to others. They are
- * never reached through a link that another user could have put there.
+ * Directories that hold keys, databases and sandbox disks: real directories of one user, closed to others, and never
+ * reached through a link that another user could have put there.
  */
 
 import { lchownSync, lstatSync, mkdirSync, type Stats } from 'node:fs';
@@ -18,21 +18,15 @@ const PRIVATE = 0o700;
 export type Owners = readonly number[];
 
 /**
- * Checks that the directory can be used, or created.
- * @param source what named the directory, for the error
+ * Checks that the directory, which `source` names, can be used or created.
  * @throws usageError for a link, a file, a directory of another user, or a path that cannot be looked at or written to
  */
 export function verifyPrivateDirectory(source: string, path: string, owners: Owners): void {
-  const found = look(source, path);
-  if (found !== undefined) verifyFound(source, path, found, owners);
+  verifyFound(source, path, owners);
   verifyPlace({ kind: 'directory', path, remedy: `set ${source} to another directory` });
 }
 
-/**
- * Creates the directory with mode 0700, or narrows the one that exists. A new one belongs to the owner of the directory
- * that it is in, unless that is none of the owners.
- * @throws usageError as `verifyPrivateDirectory` does
- */
+/** Creates the directory with mode 0700, or narrows the one that exists. @throws usageError as `verifyPrivateDirectory` */
 export function makePrivateDirectory(source: string, path: string, owners: Owners): void {
   try {
     makeDirectory(dirname(path));
@@ -43,41 +37,35 @@ export function makePrivateDirectory(source: string, path: string, owners: Owner
   } catch (error) {
     if (errnoOf(error) !== 'EEXIST') throw unusable(source, path, error);
   }
-  const found = look(source, path);
-  if (found === undefined) throw unusable(source, path);
-  verifyFound(source, path, found, owners);
+  verifyFound(source, path, owners);
   keepWithMode(path, PRIVATE);
 }
 
-function look(source: string, path: string): Stats | undefined {
+function unusable(source: string, path: string, cause: unknown) {
+  return usageError(`${source} is ${shown(path)}, which cannot be used; set it to another directory`, { cause });
+}
+
+function verifyFound(source: string, path: string, owners: Owners): void {
+  let found: Stats | undefined;
   try {
-    return lstatSync(path, { throwIfNoEntry: false });
+    found = lstatSync(path, { throwIfNoEntry: false });
   } catch (error) {
     // It is below a file, too long, or in a directory that may not be read.
     throw unusable(source, path, error);
   }
-}
-
-function unusable(source: string, path: string, cause?: unknown) {
-  return usageError(`${source} is ${shown(path)}, which cannot be used; set it to another directory`, { cause });
-}
-
-function verifyFound(source: string, path: string, found: Stats, owners: Owners): void {
-  const wrong = found.isSymbolicLink()
-    ? 'a link'
-    : found.isDirectory()
-      ? whyNotPrivate(found, owners)
-      : 'not a directory';
+  const wrong = found && whyNotPrivate(found, owners);
   if (wrong === undefined) return;
   throw usageError(
     `${source} is ${shown(path)}, which is ${wrong}; allowed is a directory of your own; remove it or set another one`,
   );
 }
 
-function whyNotPrivate({ mode, uid }: Stats, owners: Owners): string | undefined {
-  if (!owners.includes(uid)) return `a directory of another user (uid ${uid})`;
+function whyNotPrivate(found: Stats, owners: Owners): string | undefined {
+  if (found.isSymbolicLink()) return 'a link';
+  if (!found.isDirectory()) return 'not a directory';
+  if (!owners.includes(found.uid)) return `a directory of another user (uid ${found.uid})`;
   // Narrowed, as `/tmp` it would be lost to everybody else.
-  return (mode & 0o002) === 0 ? undefined : 'a directory that all users may write to';
+  return (found.mode & 0o002) === 0 ? undefined : 'a directory that all users may write to';
 }
 
 /** The owners of what this process creates for the user. */

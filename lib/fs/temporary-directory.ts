@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Directories for temporary files: where they are, and what runs leave. Each ends with the name of its run, so that a run
- * removes its own at its end, and at its start those of runs that were killed.
+ * Directories for temporary files. Each ends with the name of its run, so that a run removes its own at its end, and at
+ * its start those of runs that were killed.
  */
 
 import { hash, randomBytes } from 'node:crypto';
@@ -16,8 +16,7 @@ import { namesIn } from './paths.ts';
 import { fullness } from './writable-places.ts';
 
 /**
- * The directory for temporary files: `TMPDIR`, but for root none of another user, who could lead root's programs from it
- * to anywhere.
+ * `TMPDIR`, but for root none of another user, who could lead root's programs from it to anywhere.
  * @throws usageError where nothing can be created in it, and for a relative path
  */
 export function temporaryRoot(): string {
@@ -33,12 +32,8 @@ export function temporaryRoot(): string {
     if (reason !== undefined) throw usageError(reason);
     return directory;
   } catch (cause) {
-    throw usageError(
-      `temporary files belong in ${shown(directory)}, which cannot be used; set TMPDIR to another directory`,
-      {
-        cause,
-      },
-    );
+    const text = `temporary files belong in ${shown(directory)}, which cannot be used; set TMPDIR to another directory`;
+    throw usageError(text, { cause });
   }
 }
 
@@ -61,9 +56,7 @@ function pidSpace(): string {
 }
 
 /**
- * Removes directories for temporary files that runs have left.
- * @param scratch that of this run; the others are beside it
- * @param prefix what all their names begin with
+ * Removes directories that runs have left beside that of this run, with names that begin with `prefix`.
  * @param warn told what cannot be removed: no other run needs those names
  */
 export function removeScratch(

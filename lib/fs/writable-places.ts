@@ -5,13 +5,13 @@
  * is read-only, full, or a file. Nothing is written to find that out.
  */
 
-import { accessSync, constants, lstatSync, realpathSync, type Stats, statfsSync, statSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { accessSync, constants, lstatSync, statfsSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { Problems } from '../cli/problems.ts';
 import type { Terminal } from '../cli/terminal.ts';
 import { errnoOf, oneLine, reasonText, usageError } from '../errors.ts';
 import { temporaryOf } from './atomic-write.ts';
-import { isOfOther, ownerOf } from './ownership.ts';
+import { look } from './ownership.ts';
 import { ancestorsOf } from './paths.ts';
 
 /**
@@ -39,23 +39,23 @@ const NAME_MAX = 255;
 /** File systems of the kernel, which hold no files of users (linux/magic.h: proc, sysfs, cgroup, cgroup2). */
 const KERNEL_TYPES = [0x9fa0, 0x62656572, 0x27e0eb, 0x63677270];
 
-/** What is in the way of a place: where, and why. */
+const REPLACED = 'it is a device, a pipe or a socket, which a file would replace';
+const DANGLING = 'it is a link to something that does not exist; remove it';
+
+/** What is in the way of a place. */
 interface Obstacle {
   readonly at: string;
   readonly reason: string;
 }
 
-/**
- * Checks places, each obstacle once.
- * @throws usageError for the last one; the others are printed
- */
+/** Checks places, each obstacle once. @throws usageError for the last one; the others are printed */
 export function verifyPlaces(terminal: Terminal, places: readonly Place[]): void {
   const problems = new Problems();
   notePlaces(problems, places);
   problems.throwIfAny(terminal);
 }
 
-/** The same where other problems are collected, too. */
+/** The same where other problems are collected. */
 export function notePlaces(problems: Problems, places: readonly Place[]): void {
   const seen = new Set<string>();
   for (const place of places) {
@@ -82,85 +82,45 @@ function refusal({ path, remedy }: Place, { at, reason }: Obstacle) {
 }
 
 function obstacleOf({ kind, path }: Place): Obstacle | undefined {
-  if (kind === 'directory') return longName(path) ?? directoryObstacle(path);
-  if (kind === 'file' && isDevicePath(path)) return { at: path, reason: `${REPLACED}; name another file` };
   const found = look(path);
-  const own = found === undefined ? undefined : fileObstacle(kind, path, found);
-  if (own !== undefined || (kind === 'appended' && found !== undefined)) return own;
-  return longName(path, kind === 'file' ? temporaryOf(path) : path) ?? directoryObstacle(dirname(path));
-}
-
-/**
- * A name that only a directory which does not exist yet would refuse.
- * @param longest the longest path of the file, which has another name while it is written
- */
-function longName(path: string, longest = path): Obstacle | undefined {
+  const inPlace = kind === 'directory' ? undefined : fileReason(kind, path);
+  if (inPlace !== undefined) return { at: path, reason: inPlace };
+  if (kind === 'appended' && found !== undefined) return undefined;
+  // A file that is replaced has a longer name for a moment.
+  const longest = kind === 'file' ? temporaryOf(path) : path;
   const isLong = longest.split('/').some((name) => Buffer.byteLength(name) > NAME_MAX);
-  return isLong || codeOf(() => lstatSync(longest)) === 'ENAMETOOLONG'
-    ? { at: path, reason: reasonText('ENAMETOOLONG') }
-    : undefined;
+  if (isLong || codeOf(() => lstatSync(longest)) === 'ENAMETOOLONG') {
+    return { at: path, reason: reasonText('ENAMETOOLONG') };
+  }
+  return directoryObstacle(kind === 'directory' ? path : dirname(path));
 }
 
-function fileObstacle(kind: Place['kind'], path: string, found: Stats): Obstacle | undefined {
-  if (found.isDirectory()) return { at: path, reason: reasonText('EISDIR') };
-  if (kind === 'file' && !found.isFile()) {
-    // Behind the link may be what the whole machine uses: /dev/stdout is one.
-    const target = found.isSymbolicLink() ? targetOf(path) : found;
-    if (target?.isFile() === false) {
-      const what = target === found ? REPLACED : 'it is a link to something that is not a regular file';
-      return { at: path, reason: `${what}; remove it` };
-    }
-  }
-  if (kind === 'opened' && !found.isFile()) {
-    return { at: path, reason: `it is ${found.isSymbolicLink() ? 'a link' : 'not a regular file'}; remove it` };
-  }
+/** Why what is at the path of a file is in the way. */
+function fileReason(kind: Place['kind'], path: string): string | undefined {
+  // Names there are the system's; only /dev/shm is for files of users.
+  if (kind === 'file' && /^\/dev\/(?!shm\/)/.test(path)) return `${REPLACED}; name another file`;
+  const found = look(path);
+  if (found === undefined) return undefined;
+  const target = look(path, statSync);
+  if (target?.isDirectory()) return reasonText('EISDIR');
+  if (kind === 'file' && target?.isFile() === false) return `${REPLACED}; remove it`;
+  if (kind === 'opened' && found.isSymbolicLink()) return 'it is a link; remove it';
+  if (kind === 'opened' && !found.isFile()) return 'it is not a regular file; remove it';
   if (kind !== 'appended') return undefined;
-  const code = codeOf(() => {
-    if (statSync(path).isDirectory()) throw Object.assign(new Error(), { code: 'EISDIR', syscall: 'stat' });
-    accessSync(path, constants.W_OK);
-  });
-  return code === undefined ? undefined : { at: path, reason: code === 'ENOENT' ? DANGLING : reasonText(code) };
+  if (target === undefined) return DANGLING;
+  const code = codeOf(() => accessSync(path, constants.W_OK));
+  return code && reasonText(code);
 }
-
-/** What a link leads to; `undefined` where it leads nowhere. */
-function targetOf(path: string): Stats | undefined {
-  try {
-    return statSync(path);
-  } catch {
-    return undefined;
-  }
-}
-
-/** Names there are the system's, also that of a link to a regular file; only /dev/shm is for files of users. */
-function isDevicePath(path: string): boolean {
-  const directory = ancestorsOf(dirname(path)).find((one) => targetOf(one) !== undefined) ?? '/';
-  return /^\/dev\/(?!shm\/)/.test(join(realpathSync(directory), '/'));
-}
-
-const REPLACED = 'it is a device, a pipe or a socket, which a file would replace';
-const DANGLING = 'it is a link to something that does not exist; remove it';
 
 /** What is in the way of writing into a directory, or of creating it: the nearest thing that exists says so. */
 function directoryObstacle(directory: string): Obstacle | undefined {
   const at = ancestorsOf(directory).find((path) => look(path) !== undefined) ?? directory;
-  const code = codeOf(() => {
-    // With the slash, only a directory is found.
-    accessSync(`${at}/`, constants.W_OK | constants.X_OK);
-  });
+  // With the slash, only a directory is found.
+  const code = codeOf(() => accessSync(`${at}/`, constants.W_OK | constants.X_OK));
   if (code === 'ENOENT') return { at, reason: DANGLING };
   if (code === 'ENOTDIR') return { at, reason: 'it is not a directory; remove it' };
-  if (code !== undefined || !mayOwnerWrite(at)) return { at, reason: reasonText(code ?? 'EACCES') };
-  const reason = fullness(at);
+  const reason = code === undefined ? fullness(at) : reasonText(code);
   return reason === undefined ? undefined : { at, reason };
-}
-
-/** Root writes into another user's directory as that user, of whom access(2) says nothing: the bits have to. */
-function mayOwnerWrite(directory: string): boolean {
-  const owner = isOfOther(directory) ? ownerOf(directory)?.stats : undefined;
-  if (owner === undefined) return true;
-  const { gid, mode, uid } = statSync(directory);
-  const wanted = uid === owner.uid ? 0o300 : gid === owner.gid ? 0o030 : 0o003;
-  return (mode & wanted) === wanted;
 }
 
 /** Why nothing can be created on the file system of a directory; `undefined` where it does not say so. */
@@ -177,17 +137,8 @@ export function fullness(directory: string): string | undefined {
   }
 }
 
-function look(path: string): Stats | undefined {
-  try {
-    return lstatSync(path, { throwIfNoEntry: false });
-  } catch {
-    // What is above it says why.
-    return undefined;
-  }
-}
-
 /** The code of the error of the operating system that a body throws. */
-function codeOf(body: () => void): string | undefined {
+function codeOf(body: () => unknown): string | undefined {
   try {
     body();
     return undefined;

@@ -118,7 +118,7 @@ export function resolveConfig(record: DriverDefaults, ctx: LaunchContext): Confi
     configHome: () => configHome(env, startDirectory, invoker),
     build: () => {
       const ofSupervisor = record.hasSupervisor ? [] : (['SUPERVISOR_LIBC'] as const);
-      return resolveBuildOptions(env, root, startDirectory, ['OPENSHELL_CARGO_VERSION', ...ofSupervisor]);
+      return resolveBuildOptions(env, startDirectory, ['OPENSHELL_CARGO_VERSION', ...ofSupervisor]);
     },
   });
 }

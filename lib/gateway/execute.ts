@@ -6,7 +6,7 @@
  */
 
 import type { RunnerContext } from '../build-env.ts';
-import { refuseMissing } from '../cargo/named-programs.ts';
+import { refuseMissing } from '../cargo/settings.ts';
 import { findCheckout } from '../checkout.ts';
 import { Problems } from '../cli/problems.ts';
 import { closedToolchain, knownTools } from '../dev-build/execute.ts';

@@ -61,7 +61,7 @@ export function resolveImageConfig(
     component,
     cacheDirectory: isCi || caches === undefined ? undefined : join(caches, component.name),
     isStaged: readVariable(env, 'PREBUILT_AUTO_STAGE') && !isCi,
-    build: resolveBuildOptions(env, root, startDirectory),
+    build: resolveBuildOptions(env, startDirectory),
   };
 }
 

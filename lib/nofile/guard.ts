@@ -1,25 +1,100 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** The open-file guard of one task: what `policy.ts` decides, for this machine and each command. */
+/**
+ * The open-file guard: the decision, pure, and what it means for each command of one task.
+ *
+ * Why it is there: one static link of the supervisor opens every `.rlib` of its dependencies at once (333 in 2026), a
+ * stock macOS shell allows 256 open files, and zig then dies with `ProcessFdQuotaExceeded`
+ * (https://github.com/rust-cross/cargo-zigbuild/issues/329); sccache fails in its own way on native builds. The zig
+ * half can go when the pinned cargo-zigbuild raises the limit itself
+ * (https://github.com/rust-cross/cargo-zigbuild/pull/462), the rest when sccache does.
+ */
 
-import { type Environment, textOf } from '../cli/env.ts';
+import { type Environment, parseBoolean, readVariable, textOf } from '../cli/env.ts';
 import type { Terminal } from '../cli/terminal.ts';
 import { usageError } from '../errors.ts';
 import type { Machine } from '../host.ts';
 import type { Command } from '../process/command.ts';
+import type { Limits } from '../process/identity.ts';
 import { findProgram } from '../process/which.ts';
 import { INNER_WRAPPER } from '../product.ts';
-import { type NofilePlan, type NofileRequest, nofileRequest, planNofile } from './policy.ts';
 
-/** What commands that link, or have others link, are called with. */
+const MODE = 'OPENSHELL_BUILD_NOFILE_GUARD';
+const LIMITS = ['OPENSHELL_BUILD_NOFILE_LIMIT', 'OPENSHELL_VM_BUILD_NOFILE_LIMIT'] as const;
+
+export const WANTED_DEFAULT = 8192;
+/** Below this a build is refused: its link is known to fail. */
+export const REQUIRED_MIN = 1024;
+/** The first cargo-zigbuild with that change, which is for macOS only. */
+export const ZIGBUILD_RAISES = '0.23.1';
+/** What commands that link, or have others link, are called with; too low a limit is in the way of nothing else. */
 const LINKING = ['build', 'buildx', 'rustc', 'zigbuild'];
 
+/** What the user asked for: the soft limit to build under, and the variable that it comes from (none by default). */
+export interface NofileRequest {
+  readonly mode: 'auto' | 'on' | 'off';
+  readonly wanted: number;
+  readonly source: string | undefined;
+}
+
+/** The limits that a child would inherit, and whether cargo-zigbuild can be reached, and a compiler wrapper is set. */
+export interface NofileFacts extends Limits {
+  readonly platform: NodeJS.Platform;
+  readonly zigbuild: boolean;
+  readonly wrapper: boolean;
+}
+
+/** What to do before a command runs. */
+export type NofilePlan =
+  | { readonly kind: 'leave' }
+  | { readonly kind: 'raise'; readonly from: number; readonly to: number; readonly shortOf: number | undefined }
+  | { readonly kind: 'refuse'; readonly message: string };
+
+/** Reads the guard's variables, on every platform, whether the guard acts or not. @throws usageError naming the variable */
+export function nofileRequest(env: Environment): NofileRequest {
+  const text = readVariable(env, MODE);
+  const mode = text.toLowerCase() === 'auto' ? 'auto' : parseBoolean(MODE, text, ['auto']) ? 'on' : 'off';
+  const values = LIMITS.map((name) => ({ source: name, wanted: readVariable(env, name) }));
+  const { source, wanted } = values.find((value) => value.wanted !== undefined) ?? {};
+  return { mode, wanted: wanted ?? WANTED_DEFAULT, source };
+}
+
+/** The guard's decision: never lowers the soft limit, never touches the hard one. */
+export function planNofile(request: NofileRequest, facts: NofileFacts): NofilePlan {
+  const { soft, hard = Number.POSITIVE_INFINITY } = facts;
+  const isAsked = request.mode === 'on' || (facts.platform === 'darwin' && (facts.zigbuild || facts.wrapper));
+  if (!isAsked || request.mode === 'off' || soft === undefined || soft >= request.wanted) return { kind: 'leave' };
+  const to = Math.min(request.wanted, hard);
+  if (to < REQUIRED_MIN) return { kind: 'refuse', message: refusal(request, facts.platform, hard) };
+  if (to <= soft) return { kind: 'leave' };
+  return { kind: 'raise', from: soft, to, shortOf: to < request.wanted ? request.wanted : undefined };
+}
+
+function refusal({ source, wanted }: NofileRequest, platform: NodeJS.Platform, hard: number): string {
+  if (wanted < REQUIRED_MIN) {
+    return (
+      `${source} is '${wanted}', but a static link needs ${REQUIRED_MIN} open files or more; ` +
+      `unset it or run: export ${source}=${WANTED_DEFAULT}`
+    );
+  }
+  const fix =
+    platform === 'darwin'
+      ? `sudo launchctl limit maxfiles ${wanted} unlimited (then open a new terminal)`
+      : `sudo prlimit --pid $$ --nofile=${wanted}:${wanted} (containers: --ulimit nofile=${wanted})`;
+  return `the hard limit of open files is ${hard}, but a static link needs ${REQUIRED_MIN} or more; run: ${fix}`;
+}
+
+/** The shell text that sets a soft limit; empty where nothing is to be done. */
+export function limitPrefix(limit: number | undefined): string {
+  return limit === undefined ? '' : `ulimit -S -n ${Number.isFinite(limit) ? limit : 'unlimited'};`;
+}
+
+/** The guard of one task. */
 export class Guard {
   readonly #request: NofileRequest;
   readonly #machine: Machine;
   #announced = false;
 
-  /** @throws usageError for a wrong guard variable */
   constructor(env: Environment, machine: Machine) {
     this.#request = nofileRequest(env);
     this.#machine = machine;
@@ -38,7 +113,6 @@ export class Guard {
       ...this.#machine.limits,
     });
     if (plan.kind !== 'refuse') return plan;
-    // Too low a limit is in the way of links alone.
     if (LINKING.some((name) => command.argv.includes(name))) throw usageError(plan.message);
     return { kind: 'leave' };
   }

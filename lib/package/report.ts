@@ -6,12 +6,12 @@ import { lstatSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Runner } from '../build-env.ts';
 import { toolchainLines } from '../cargo/find-toolchain.ts';
+import { megabytes } from '../cli/terminal.ts';
 import { devBuildLines } from '../dev-build/execute.ts';
 import type { Change } from '../fs/atomic-write.ts';
 import { filesOfEntry } from '../gateway/registration.ts';
 import { shellQuote } from '../process/command.ts';
 import { DEB } from '../product.ts';
-import { megabytes } from '../stage/report.ts';
 import type { InstallPlan } from './install/plan.ts';
 import type { PackagePlan } from './plan.ts';
 

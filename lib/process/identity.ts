@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** Which process a pid means, and whether it runs: pids are used again, a pid with its start time is not. */
+/**
+ * Processes as the system knows them: which one a pid means (pids are used again, a pid with its start time is not), and
+ * what this one was started from and with. Node replaces some of that before our first line runs: it gives every signal
+ * its default action, and raises its soft limit of open files to the hard one (nodejs/node#51072), which children
+ * inherit. What the user has set is seen at the nearest ancestor that is not Node (npm and npx are Node programs).
+ */
 
 import { readlinkSync } from 'node:fs';
 import { basename } from 'node:path';
@@ -8,10 +13,12 @@ import { errnoOf } from '../errors.ts';
 import { namesIn, textIn } from '../fs/paths.ts';
 
 const ANCESTORS_MAX = 64;
+const WRITE_ONLY = 0o1;
+const ACCESS_MODE = 0o3;
 
 export interface ProcessIdentity {
   readonly pid: number;
-  /** The start in clock ticks since boot, where `/proc` tells (field 22 of proc_pid_stat(5)). */
+  /** The start in clock ticks since boot, where `/proc` tells. */
   readonly startTicks?: string | undefined;
 }
 
@@ -22,11 +29,7 @@ export function thisProcess(): ProcessIdentity {
 
 /** In which pids mean what they mean here (pid_namespaces(7)); `undefined` on systems without them. */
 export function pidNamespace(): string | undefined {
-  try {
-    return readlinkSync('/proc/self/ns/pid');
-  } catch {
-    return undefined;
-  }
+  return targetOf('/proc/self/ns/pid');
 }
 
 /** Whether the process that was recorded still runs. Without `/proc`, an existing pid is taken for it. */
@@ -55,35 +58,9 @@ export function isGroupAlive(group: number): boolean {
     // ESRCH: no member is left. EPERM is what macOS gives for our own group when only zombies are.
     return false;
   }
-  const pids = namesIn('/proc').filter((name) => /^[0-9]+$/.test(name));
+  const stats = namesIn('/proc').flatMap((name) => (/^[0-9]+$/.test(name) ? [statOf(Number(name))] : []));
   // Without /proc the kernel's word has to do.
-  if (pids.length === 0) return true;
-  return pids.some((pid) => {
-    const stat = statOf(Number(pid));
-    return stat?.group === group && !stat.hasEnded;
-  });
-}
-
-/**
- * The nearest ancestor whose program is not Node (npm and npx are Node programs): what the user started the task from.
- * @returns its pid; `undefined` where `/proc` does not tell
- */
-export function shellOf(parent: number = process.ppid, proc = '/proc'): number | undefined {
-  for (let at = parent, steps = 0; at > 0 && steps < ANCESTORS_MAX; steps++) {
-    const program = programOf(at, proc);
-    if (program === undefined) return undefined;
-    if (!program.startsWith('node')) return at;
-    at = statOf(at, proc)?.parent ?? 0;
-  }
-  return undefined;
-}
-
-function programOf(pid: number, proc: string): string | undefined {
-  try {
-    return basename(readlinkSync(`${proc}/${pid}/exe`));
-  } catch {
-    return undefined;
-  }
+  return stats.length === 0 || stats.some((stat) => stat?.group === group && !stat.hasEnded);
 }
 
 /** What `/proc` says of a process (proc_pid_stat(5)). */
@@ -107,4 +84,75 @@ export function statOf(pid: number, proc = '/proc'): ProcessStat | undefined {
     session: Number(fields[3]),
     startTicks: fields[19],
   };
+}
+
+/** Whether SIGHUP was ignored before Node started (`nohup`); never where `/proc` does not tell (macOS). */
+export function isHangupIgnored(parent: number = process.ppid, proc = '/proc'): boolean {
+  const mask = field(`${proc}/${shellOf(parent, proc)}/status`, /^SigIgn:\s*([0-9a-f]+)$/m);
+  if (mask !== undefined && (BigInt(`0x${mask}`) & 1n) === 1n) return true;
+  // GNU's nohup is replaced by what it runs. It leaves a stdin that can only be written to, unlike anything else.
+  const flags = field(`${proc}/self/fdinfo/0`, /^flags:\s*([0-7]+)$/m);
+  return flags !== undefined && (Number.parseInt(flags, 8) & ACCESS_MODE) === WRITE_ONLY;
+}
+
+/** Counts of open files; `Infinity` is unlimited, `undefined` not readable. */
+export interface Limits {
+  readonly soft: number | undefined;
+  readonly hard: number | undefined;
+}
+
+/** The limits of this process, which a child inherits. */
+export function ownLimits(platform: NodeJS.Platform = process.platform): Limits {
+  if (platform === 'linux') return limitsOfProcess('self');
+  // The report looks up the names of open connections unless told not to.
+  Object.assign(process.report, { excludeNetwork: true });
+  const report = process.report.getReport() as { userLimits?: { open_files?: { soft?: unknown; hard?: unknown } } };
+  const { soft, hard } = report.userLimits?.open_files ?? {};
+  return { soft: limitOf(String(soft)), hard: limitOf(String(hard)) };
+}
+
+/**
+ * The soft limit of the user's shell; `undefined` where `/proc` does not tell (macOS). Where this task was given limits
+ * of its own (systemd, prlimit), the hard one of those, because Node has replaced the soft one.
+ */
+export function shellSoftLimit(proc = '/proc', pid: number = process.ppid): number | undefined {
+  const shell = shellOf(pid, proc);
+  if (shell === undefined) return undefined;
+  const { soft, hard } = limitsOfProcess(String(shell), proc);
+  const { hard: own } = limitsOfProcess('self', proc);
+  return own === undefined || own === hard ? soft : own;
+}
+
+/** The limits of a process, from `/proc`. */
+export function limitsOfProcess(pid: string, proc = '/proc'): Limits {
+  const line = /^Max open files +(\S+) +(\S+)/m.exec(textIn(`${proc}/${pid}/limits`) ?? '');
+  return { soft: limitOf(line?.[1]), hard: limitOf(line?.[2]) };
+}
+
+function limitOf(text = ''): number | undefined {
+  if (text === 'unlimited') return Number.POSITIVE_INFINITY;
+  return /^[0-9]+$/.test(text) ? Number(text) : undefined;
+}
+
+/** The pid of the nearest ancestor whose program is not Node; `undefined` where `/proc` does not tell. */
+function shellOf(parent: number, proc: string): number | undefined {
+  for (let at = parent, steps = 0; at > 0 && steps < ANCESTORS_MAX; steps++) {
+    const program = targetOf(`${proc}/${at}/exe`);
+    if (program === undefined) return undefined;
+    if (!basename(program).startsWith('node')) return at;
+    at = statOf(at, proc)?.parent ?? 0;
+  }
+  return undefined;
+}
+
+function field(path: string, pattern: RegExp): string | undefined {
+  return pattern.exec(textIn(path) ?? '')?.[1];
+}
+
+function targetOf(link: string): string | undefined {
+  try {
+    return readlinkSync(link);
+  } catch {
+    return undefined;
+  }
 }

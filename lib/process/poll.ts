@@ -14,8 +14,7 @@ export interface PollOptions {
 }
 
 /**
- * Tries until there is a value.
- * @param attempt gives the value, or `undefined` while there is none
+ * Tries until `attempt` gives a value.
  * @returns the value; `undefined` where the time was over
  * @throws the reason of `signal`, and whatever `attempt` throws
  */

@@ -1,12 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** How a command ended, and the one line that says so. */
+/** From a running command to how it ended: within its time limit, with the task's signals passed on, in one line. */
 
+import type { ChildProcess } from 'node:child_process';
+import { Readable } from 'node:stream';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
+import type { ProcessPromise } from 'zx/core';
 import { seconds } from '../cli/terminal.ts';
-import { EXIT, failure, oneLine, type TaskError } from '../errors.ts';
+import { EXIT, failure, oneLine, statusOfSignal, type TaskError } from '../errors.ts';
 import { argvText, type Command } from './command.ts';
+import { killGroup, type Signals } from './signals.ts';
 
 const TAIL_LINES = 20;
+/** How long the output of a program that has ended may be silent before it counts as complete. */
+const QUIET_MS = 250;
+/** Output that never ends is not the program's. */
+const QUIET_ROUNDS = 20;
 
 export interface Outcome {
   /** The exit status; 128+n for signal n. */
@@ -19,18 +28,12 @@ export interface Outcome {
   readonly timedOut: boolean;
 }
 
-/**
- * The result of a probe: the output without the line breaks at its end, or the reason why there is none, with the status
- * of a program that ended by itself.
- */
+/** The output without the line breaks at its end, or the reason why there is none; the status where it ended by itself. */
 export type ProbeResult =
   | { readonly ok: true; readonly output: string }
   | { readonly ok: false; readonly reason: string; readonly status?: number; readonly timedOut?: true };
 
-/**
- * The result of a probe from the outcome of its command.
- * @param timeoutMs how long it had
- */
+/** The result of a probe from the outcome of its command, which had this long. */
 export function probeResult(value: Command, outcome: Outcome, timeoutMs: number): ProbeResult {
   if (outcome.timedOut) {
     return { ok: false, reason: `no response from ${argvText(value)} within ${seconds(timeoutMs)}`, timedOut: true };
@@ -42,14 +45,13 @@ export function probeResult(value: Command, outcome: Outcome, timeoutMs: number)
 /** The error for a command that failed: what, how, where, and its last lines unless the user has seen them. */
 export function commandFailed(value: Command, outcome: Outcome): TaskError {
   const said = outcomeTail(outcome);
-  const detail = said === '' || value.secret ? '' : `: ${oneLine(said)}`;
+  const detail = said === '' ? '' : `: ${oneLine(said)}`;
   return failure(`${argvText(value)} ${howItEnded(value, outcome)} in ${value.cwd}${detail}`, outcome.status);
 }
 
-function howItEnded(value: Command, outcome: Outcome): string {
-  if (outcome.signal !== undefined) return `was ended by ${outcome.signal}`;
-  if (outcome.status === EXIT.vanished) return `was not found (${value.argv[0]})`;
-  return `failed with status ${outcome.status}`;
+function howItEnded({ argv }: Command, { signal, status }: Outcome): string {
+  if (signal !== undefined) return `was ended by ${signal}`;
+  return status === EXIT.vanished ? `was not found (${argv[0]})` : `failed with status ${status}`;
 }
 
 /** Output without the line breaks at its end, as `$(...)` gives it. */
@@ -58,7 +60,76 @@ export function trimmed(output: string): string {
 }
 
 /** The last lines that a command printed, on stderr where there are any. */
-export function outcomeTail(outcome: Outcome): string {
-  const text = outcome.stderr.trim() || outcome.stdout.trim();
-  return text.split('\n').slice(-TAIL_LINES).join('\n');
+export function outcomeTail({ stderr, stdout }: Outcome): string {
+  return (stderr.trim() || stdout.trim()).split('\n').slice(-TAIL_LINES).join('\n');
+}
+
+/** How a command is run. */
+export interface LaunchOptions {
+  /** For stdout and stderr: captured, or the terminal's stderr. */
+  readonly stdio: readonly ['pipe' | 2, 'pipe' | 2];
+  /** Text for its stdin, which is empty otherwise. */
+  readonly input?: string | undefined;
+  /** A soft limit of open files in place of the guard's. */
+  readonly limit?: number;
+  readonly timeoutMs?: number;
+  /** Kills the program, whose result is not needed any more. */
+  readonly unless?: AbortSignal | undefined;
+  readonly onStderr?: (bytes: Buffer) => void;
+  /** As `Command.endedBy`. */
+  readonly endedBy?: NodeJS.Signals | undefined;
+}
+
+/**
+ * Waits for a command that leads a process group of its own.
+ * @throws failure where the shell itself could not be started, InterruptedError for a signal to the task
+ */
+export async function settle(
+  running: ProcessPromise,
+  signals: Signals,
+  { endedBy, onStderr, timeoutMs, unless }: Omit<LaunchOptions, 'stdio'>,
+): Promise<Outcome> {
+  const { child } = running;
+  if (child === undefined) throw failure('bash could not be started', EXIT.failed, await running);
+  let timedOut = false;
+  const kill = () => {
+    timedOut = true;
+    killGroup(child, 'SIGKILL');
+  };
+  const timer = timeoutMs === undefined ? undefined : setTimeout(kill, timeoutMs);
+  child.once('exit', () => clearTimeout(timer));
+  unless?.addEventListener('abort', kill, { once: true });
+  // A program that ends without reading all of its input is judged by its status.
+  child.stdin?.on('error', () => undefined);
+  if (onStderr !== undefined) child.stderr?.on('data', onStderr);
+  closeWhenQuiet(child);
+  try {
+    const output = await signals.during(child, running, endedBy);
+    if (output.cause instanceof Error) throw failure('bash could not be started', EXIT.failed, output);
+    const signal = output.signal ?? undefined;
+    const status = output.exitCode ?? (signal === undefined ? EXIT.failed : statusOfSignal(signal));
+    return { status, signal, stdout: output.stdout, stderr: output.stderr, timedOut };
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/**
+ * Closes the output of a program after its end, once nothing comes any more: what it leaves running (the connection of
+ * ssh, a server) may hold it open for as long as it likes.
+ */
+function closeWhenQuiet(child: ChildProcess): void {
+  const streams = [child.stdout, child.stderr].filter((stream) => stream instanceof Readable);
+  let pieces = 0;
+  for (const stream of streams) stream.on('data', () => pieces++);
+  child.once('exit', async () => {
+    for (let round = 0, seen = -1; seen !== pieces && round < QUIET_ROUNDS; round++) {
+      seen = pieces;
+      await sleep(QUIET_MS, undefined, { ref: false });
+      // Timers come before input that has been waiting for as long.
+      await nextTurn();
+      await nextTurn();
+    }
+    for (const stream of streams) stream.destroy();
+  });
 }

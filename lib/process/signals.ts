@@ -2,11 +2,11 @@
 
 /**
  * Signals to the task: SIGINT, SIGTERM, SIGHUP and SIGQUIT end it, but only after what it started has ended.
- *
  * A child runs in a process group of its own, so the signal goes to the whole group once; a repeated signal kills the
  * group. The task then unwinds through its `finally` blocks and exits 128+n.
  */
 
+import type { ChildProcess } from 'node:child_process';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { errnoOf, InterruptedError, statusOfSignal } from '../errors.ts';
 import { isGroupAlive } from './identity.ts';
@@ -19,22 +19,13 @@ const KEYS: readonly NodeJS.Signals[] = ['SIGINT', 'SIGQUIT', 'SIGSTOP'];
 const GROUP_GRACE_MS = 2000;
 const GROUP_POLL_MS = 20;
 
-/** What is needed of a child process, which leads a group of its own. */
-export interface RunningChild {
-  readonly pid?: number | undefined;
-  readonly exitCode: number | null;
-  readonly signalCode: NodeJS.Signals | null;
-  once(event: 'exit', listener: (code: number | null, signal: NodeJS.Signals | null) => void): unknown;
-  once(event: 'error', listener: (error: Error) => void): unknown;
-}
-
 export class Signals {
-  #received: NodeJS.Signals | undefined;
-  #isOver = false;
   /** Whether SIGHUP has no effect, neither here nor on the program that replaces this process. */
   readonly ignoresHangup: boolean;
+  #received: NodeJS.Signals | undefined;
+  #isOver = false;
   /** Whether each has the terminal, which sends it the signals of its keys, and the one that ends it where it has one. */
-  readonly #children = new Map<RunningChild, { hasTerminal: boolean; endedBy: NodeJS.Signals | undefined }>();
+  readonly #children = new Map<ChildProcess, { hasTerminal: boolean; endedBy: NodeJS.Signals | undefined }>();
   readonly #controller = new AbortController();
   readonly #handlers = new Map<NodeJS.Signals, () => void>();
 
@@ -42,12 +33,11 @@ export class Signals {
     this.ignoresHangup = ignoresHangup;
   }
 
-  /** Aborts when the first signal arrives: for waits that are not a child. */
+  /** Aborts when the first signal arrives. */
   get aborted(): AbortSignal {
     return this.#controller.signal;
   }
 
-  /** The first signal that arrived; `undefined` where none has. */
   get received(): NodeJS.Signals | undefined {
     return this.#received;
   }
@@ -63,7 +53,6 @@ export class Signals {
     this.#on('SIGCONT', () => this.#forward('SIGCONT'));
   }
 
-  /** Stops listening: the signals have their default action again. */
   stop(): void {
     for (const [signal, handler] of this.#handlers) process.off(signal, handler);
     this.#handlers.clear();
@@ -75,19 +64,15 @@ export class Signals {
     for (const signal of ['SIGPIPE', 'SIGXFSZ'] as const) process.on(signal, () => undefined);
   }
 
-  /**
-   * Ends the task here if a signal has arrived.
-   * @throws InterruptedError; also after `endChildren`, when nothing may be started any more
-   */
+  /** @throws InterruptedError where a signal has arrived, and after `endChildren`, when nothing may be started any more */
   throwIfReceived(): void {
     if (this.#received !== undefined) throw new InterruptedError(this.#received);
     if (this.#isOver) throw new InterruptedError('SIGTERM');
   }
 
   /**
-   * Ends the task here if a signal has arrived by now, also one during synchronous work before this call. Node passes
-   * signals on only when its event loop polls; the first turn may end without having polled.
-   * @throws InterruptedError
+   * The same for a signal that has arrived during synchronous work: Node passes signals on only when its event loop polls,
+   * and the first turn may end without having polled.
    */
   async throwIfPending(): Promise<void> {
     await nextTurn();
@@ -109,7 +94,7 @@ export class Signals {
    * @param hasTerminal whether it is in the terminal's foreground group, which is this process's own
    * @param endedBy the signal that it gets in place of one that ends the task
    */
-  async relay<T>(child: RunningChild, ended: Promise<T>, hasTerminal = false, endedBy?: NodeJS.Signals): Promise<T> {
+  async relay<T>(child: ChildProcess, ended: Promise<T>, hasTerminal = false, endedBy?: NodeJS.Signals): Promise<T> {
     this.#children.set(child, { hasTerminal, endedBy });
     // What is left of the group may hold the output open, and would be waited for without an end.
     child.once('exit', () => this.#received !== undefined && endGroup(child));
@@ -124,7 +109,7 @@ export class Signals {
    * The same for a child that is part of the task: a signal ends the task with it.
    * @throws InterruptedError when a signal has arrived; the group is gone by then
    */
-  async during<T>(child: RunningChild, ended: Promise<T>, endedBy?: NodeJS.Signals): Promise<T> {
+  async during<T>(child: ChildProcess, ended: Promise<T>, endedBy?: NodeJS.Signals): Promise<T> {
     const result = await this.relay(child, ended, false, endedBy);
     if (this.#received !== undefined) await endGroup(child);
     this.throwIfReceived();
@@ -153,50 +138,41 @@ export class Signals {
     this.#forward(this.#received === undefined ? first : 'SIGKILL');
     this.#received ??= signal;
     this.#controller.abort(new InterruptedError(this.#received));
-    for (const child of this.#children.keys()) if (hasExited(child)) void endGroup(child);
+    for (const child of this.#children.keys()) if ((child.exitCode ?? child.signalCode) !== null) void endGroup(child);
   }
 
   #forward(signal: NodeJS.Signals): void {
     for (const [child, { endedBy = signal, hasTerminal }] of this.#children) {
       if (!hasTerminal) killGroup(child, ENDING.some((one) => one === signal) ? endedBy : signal);
-      else if (!KEYS.includes(signal)) sendSignal(child.pid, signal);
+      else if (child.pid !== undefined && !KEYS.includes(signal)) sendSignal(child.pid, signal);
     }
   }
 }
 
 /** The exit status of a child when it ends; 128+n for a signal. */
-export async function exitStatus(child: RunningChild): Promise<number> {
+export async function exitStatus(child: ChildProcess): Promise<number> {
   return new Promise((resolve, reject) => {
     child.once('error', reject);
     child.once('exit', (code, signal) => resolve(code ?? statusOfSignal(signal ?? 'SIGKILL')));
   });
 }
 
-/**
- * Sends a signal to the process group that a child leads; `false` when the group is gone. A group of which only zombies
- * are left answers EPERM on macOS.
- */
-export function killGroup(child: RunningChild, signal: NodeJS.Signals): boolean {
-  return child.pid !== undefined && sendSignal(-child.pid, signal);
+/** Sends a signal to the process group that a child leads. */
+export function killGroup({ pid }: ChildProcess, signal: NodeJS.Signals): void {
+  if (pid !== undefined) sendSignal(-pid, signal);
 }
 
-function sendSignal(pid: number | undefined, signal: NodeJS.Signals): boolean {
-  if (pid === undefined) return false;
+/** That it is gone is no error; a group of which only zombies are left answers EPERM on macOS. */
+function sendSignal(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(pid, signal);
-    return true;
   } catch (error) {
-    if (['ESRCH', 'EPERM'].includes(errnoOf(error) ?? '')) return false;
-    throw error;
+    if (!['ESRCH', 'EPERM'].includes(errnoOf(error) ?? '')) throw error;
   }
 }
 
-function hasExited(child: RunningChild): boolean {
-  return child.exitCode !== null || child.signalCode !== null;
-}
-
 /** Waits until nothing of a group runs any more, and kills what is left of it after the grace. */
-async function endGroup(child: RunningChild): Promise<void> {
+async function endGroup(child: ChildProcess): Promise<void> {
   const start = performance.now();
   const hasEnded = () => {
     if (child.pid === undefined || !isGroupAlive(child.pid)) return true;

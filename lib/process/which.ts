@@ -8,8 +8,8 @@ import type { Environment } from '../cli/env.ts';
 import { MissingTool } from '../errors.ts';
 
 /**
- * The absolute path of a program on the environment's PATH; `undefined` where there is none. Relative and empty entries
- * of PATH are skipped: they would mean another program in each directory.
+ * The absolute path of a program on the environment's PATH. Its relative and empty entries are skipped: they would mean
+ * another program in each directory.
  */
 export function findProgram(name: string, env: Environment): string | undefined {
   if (name.includes('/')) return isExecutable(name) ? name : undefined;
@@ -18,10 +18,7 @@ export function findProgram(name: string, env: Environment): string | undefined 
     .find(isExecutable);
 }
 
-/**
- * The PATH that children get: the directories that `findProgram` looks in and no others, so that they start what was
- * found. A child in the checkout would take `.`, an empty entry or `~` for a place that was not looked in.
- */
+/** The PATH that children get: the directories that `findProgram` looks in and no others, so that they start the same. */
 export function searchPath(env: Environment): string {
   // Without PATH bash has one of its own, and an empty one is the current directory: this one has no programs.
   return absoluteEntries(env).join(delimiter) || '/dev/null';
@@ -31,17 +28,11 @@ function absoluteEntries({ PATH = '' }: Environment): string[] {
   return PATH.split(delimiter).filter((directory) => isAbsolute(directory));
 }
 
-/**
- * The same for a program that a task cannot do without.
- * @param hint what the user can do about it
- * @throws MissingTool naming the program
- */
+/** `findProgram` for what a task cannot do without. @throws MissingTool naming the program, and what to do */
 export function requireProgram(name: string, env: Environment, hint: string): string {
   const path = findProgram(name, env);
   if (path !== undefined) return path;
-  throw new MissingTool(
-    name.includes('/') ? `${name} is not an executable program; ${hint}` : `${name} is not on PATH; ${hint}`,
-  );
+  throw new MissingTool(`${name} is not ${name.includes('/') ? 'an executable program' : 'on PATH'}; ${hint}`);
 }
 
 /** Whether the path is a regular file that this user may execute. */

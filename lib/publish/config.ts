@@ -78,7 +78,7 @@ export function resolvePublishConfig(
     cacheDirectory: resolveCacheDirectory(env, root, startDirectory),
     isStaged: readVariable(env, 'PREBUILT_AUTO_STAGE') && !isCi,
     isCi,
-    build: resolveBuildOptions(env, root, startDirectory),
+    build: resolveBuildOptions(env, startDirectory),
     extra: options.rest,
     ignored: WITHOUT_EFFECT.filter((name) => textOf(env, name) !== undefined),
   };

@@ -2,13 +2,10 @@
 
 /** What a staging was asked for: arguments and environment, checked, as one value. */
 
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { splitFeatures } from '../cargo/features.ts';
+import { splitFeatures } from '../cargo/metadata.ts';
 import { verifyVersion } from '../cargo/version-overlay.ts';
-import { type Environment, notAllowed, readPath, readVariable, textOf } from '../cli/env.ts';
+import { type Environment, notAllowed, readPath, readVariable } from '../cli/env.ts';
 import { usageError } from '../errors.ts';
-import { absolutePath } from '../fs/paths.ts';
 import { type Arch, archOf, type Host, platformArches } from '../host.ts';
 import { COMPONENTS, type Component, type STAGE_TARGETS } from '../product.ts';
 
@@ -17,18 +14,15 @@ export interface BuildOptions {
   /** How the supervisor is linked; `gnu` (dynamic) only for the VM's bundle. */
   readonly libc: 'musl' | 'glibc-static' | 'gnu';
   readonly features: readonly string[];
-  /** The version to stamp; `undefined` for the workspace's own. */
   readonly version: string | undefined;
   /** `CARGO_TARGET_DIR`, absolute; `undefined` where cargo's configuration decides. */
   readonly targetDirectory: string | undefined;
-  /** `CARGO_BUILD_JOBS`, checked. */
   readonly jobs: string | undefined;
   /** The user's variable of flags for rustc, with the one that links libc in; `undefined` where neither is set. */
   readonly staticFlags: Environment | undefined;
 }
 
 export interface StageConfig {
-  /** The checkout, absolute. */
   readonly root: string;
   readonly host: Host;
   readonly components: readonly Component[];
@@ -37,8 +31,7 @@ export interface StageConfig {
 }
 
 /**
- * Resolves the configuration of a staging. Order for the architectures: `PREBUILT_ARCH`, then `DOCKER_PLATFORM`, then
- * this machine's.
+ * Order for the architectures: `PREBUILT_ARCH`, then `DOCKER_PLATFORM`, then this machine's.
  * @throws usageError for any wrong value, used or not
  */
 export function resolveStageConfig(
@@ -48,7 +41,7 @@ export function resolveStageConfig(
   startDirectory: string,
   host: Host,
 ): StageConfig {
-  const build = resolveBuildOptions(env, root, startDirectory);
+  const build = resolveBuildOptions(env, startDirectory);
   const { gateway, supervisor } = COMPONENTS;
   const components = target === 'all' ? [gateway, supervisor] : [target === 'gateway' ? gateway : supervisor];
   const arch = archOf(readVariable(env, 'PREBUILT_ARCH') ?? '');
@@ -65,44 +58,25 @@ export function resolveStageConfig(
  */
 export function resolveBuildOptions(
   env: Environment,
-  root: string,
   startDirectory: string,
   ignored: readonly ('OPENSHELL_CARGO_VERSION' | 'SUPERVISOR_LIBC')[] = [],
 ): BuildOptions {
-  const version = ignored.includes('OPENSHELL_CARGO_VERSION')
-    ? undefined
-    : readVariable(env, 'OPENSHELL_CARGO_VERSION');
-  const libc = ignored.includes('SUPERVISOR_LIBC') ? undefined : readVariable(env, 'SUPERVISOR_LIBC');
+  const own = { ...env, ...Object.fromEntries(ignored.map((name) => [name, undefined])) };
+  const version = readVariable(own, 'OPENSHELL_CARGO_VERSION');
   return {
-    libc: libc ?? 'musl',
-    features: splitFeatures(readVariable(env, 'EXTRA_CARGO_FEATURES')),
-    version: version === undefined ? undefined : verifyVersion('OPENSHELL_CARGO_VERSION', version),
-    targetDirectory: resolveTargetDirectory(env, root, startDirectory),
-    jobs: verifyJobs(readVariable(env, 'CARGO_BUILD_JOBS')),
-    staticFlags: staticFlags(env.RUSTFLAGS, env.CARGO_ENCODED_RUSTFLAGS),
+    libc: readVariable(own, 'SUPERVISOR_LIBC') ?? 'musl',
+    features: splitFeatures(readVariable(own, 'EXTRA_CARGO_FEATURES')),
+    version: version && verifyVersion('OPENSHELL_CARGO_VERSION', version),
+    targetDirectory: readPath(own, 'CARGO_TARGET_DIR', startDirectory),
+    jobs: verifyJobs(readVariable(own, 'CARGO_BUILD_JOBS')),
+    staticFlags: staticFlags(own.RUSTFLAGS, own.CARGO_ENCODED_RUSTFLAGS),
   };
 }
 
-/**
- * The architectures of `DOCKER_PLATFORM`; `undefined` where it is unset.
- * @throws usageError for a platform that is not supported
- */
+/** The architectures of `DOCKER_PLATFORM`; `undefined` where it is unset. */
 export function resolvePlatforms(env: Environment): readonly Arch[] | undefined {
   const text = readVariable(env, 'DOCKER_PLATFORM');
   return text === undefined ? undefined : platformArches('DOCKER_PLATFORM', text);
-}
-
-/**
- * Build scripts talk to cargo in lines (`cargo::rustc-link-search=PATH`), so a path with a line break cannot pass. A
- * checkout in such a place builds into the user's cache directory.
- */
-function resolveTargetDirectory(env: Environment, root: string, startDirectory: string): string | undefined {
-  const named = readPath(env, 'CARGO_TARGET_DIR', startDirectory);
-  if (named !== undefined || !/[\r\n]/.test(root)) return named;
-  const cache = textOf(env, 'XDG_CACHE_HOME') ?? join(textOf(env, 'HOME') ?? tmpdir(), '.cache');
-  // The percent sign is encoded as well, so that every checkout has another name.
-  const name = root.replaceAll(/[%\r\n]/g, encodeURIComponent);
-  return join(absolutePath(startDirectory, cache), 'openshell-tasks', name, 'target');
 }
 
 /** Cargo takes any whole number but 0, and `default`; it would refuse another value only when it starts. */

@@ -3,18 +3,18 @@
 /** Staging: the tools are probed, cargo runs, and what it has built is verified and put in place. */
 
 import type { RunnerContext } from '../build-env.ts';
-import { removeStaleCmakeCaches } from '../cargo/cmake-cache.ts';
-import { type Features, featuresByComponent } from '../cargo/features.ts';
-import { findToolchain, type Toolchain } from '../cargo/find-toolchain.ts';
-import { readCargoMessages } from '../cargo/messages.ts';
-import { readWorkspace, type Workspace } from '../cargo/metadata.ts';
-import { refuseMissing } from '../cargo/named-programs.ts';
-import { addTargets, installTargets, missingTargets } from '../cargo/rustup-targets.ts';
-import { targetDirectoryOf } from '../cargo/settings.ts';
+import { addTargets, findToolchain, installTargets, missingTargets, type Toolchain } from '../cargo/find-toolchain.ts';
+import {
+  type Features,
+  featuresByComponent,
+  readCargoMessages,
+  readWorkspace,
+  type Workspace,
+} from '../cargo/metadata.ts';
+import { refuseMissing, targetDirectoryOf } from '../cargo/settings.ts';
 import { makeOverlay, planOverlay } from '../cargo/version-overlay.ts';
-import { writeZigWrapper } from '../cargo/zig-cc.ts';
+import { removeStaleCmakeCaches, writeZigWrapper } from '../cargo/zig-cc.ts';
 import { findCheckout } from '../checkout.ts';
-import type { Terminal } from '../cli/terminal.ts';
 import { refuseOrNote } from '../cli/unknowns.ts';
 import { whyNoStaticLibc } from '../dev-build/static-libc-probe.ts';
 import { MissingTool } from '../errors.ts';
@@ -23,19 +23,17 @@ import { verifyPlaces } from '../fs/writable-places.ts';
 import { thisHost } from '../host.ts';
 import { COMPONENTS, type STAGE_TARGETS } from '../product.ts';
 import { resolveStageConfig, type StageConfig } from './config.ts';
-import { type CargoRun, type PreparedStage, planStage, stageLock, stagePlaces, triplesOf } from './plan.ts';
+import { type PreparedStage, planStage, stageLock, stagePlaces } from './plan.ts';
 import { dryRunLines, reportLines } from './report.ts';
 import { type Built, putInPlace, type Staged, verifyBuilt, verifyUnreplaced } from './verify-built.ts';
+
+type StageTarget = (typeof STAGE_TARGETS)[number];
 
 /**
  * Stages what `target` names, or prints the plan.
  * @throws TaskError: 2 before anything is built, cargo's own status, or 1 for a binary that fails verification
  */
-export async function stage(
-  ctx: RunnerContext,
-  target: (typeof STAGE_TARGETS)[number],
-  isDryRun: boolean,
-): Promise<void> {
+export async function stage(ctx: RunnerContext, target: StageTarget, isDryRun: boolean): Promise<void> {
   const { runner, terminal } = ctx;
   const prepared = await planStaging(ctx, target);
   const { root } = prepared.plan.config;
@@ -47,7 +45,7 @@ export async function stage(
 }
 
 /** Plans a staging; nothing but probes is started. @throws TaskError where it cannot be executed */
-export async function planStaging(ctx: RunnerContext, target: (typeof STAGE_TARGETS)[number]): Promise<PreparedStage> {
+export async function planStaging(ctx: RunnerContext, target: StageTarget): Promise<PreparedStage> {
   const { env, startDirectory, terminal } = ctx;
   const root = findCheckout(env, startDirectory);
   const prepared = await prepareStage(ctx, resolveStageConfig(target, env, root, startDirectory, thisHost()));
@@ -58,9 +56,7 @@ export async function planStaging(ctx: RunnerContext, target: (typeof STAGE_TARG
 /** What a launch knows already, for all that it builds. */
 export interface KnownTools {
   readonly toolchain: Toolchain;
-  /** `undefined` where nothing has depended on it so far. */
   readonly workspace?: Workspace;
-  /** The features of each component. */
   readonly features: Features;
 }
 
@@ -82,18 +78,20 @@ export async function prepareStage(
   if (known === undefined) refuseMissing(toolchain.missingPrograms);
   // Cargo reads the workspace only where the plan depends on it.
   const isNeeded = version !== undefined || (known === undefined && features.length > 0);
-  const workspace = isNeeded
-    ? (known?.workspace ?? (await readWorkspace(runner, toolchain, root, targetDirectory)))
-    : undefined;
-  const plan = planStage(
-    config,
-    toolchain,
-    known?.features ?? featuresByComponent(features, components, workspace?.packages ?? []),
-    workspace && version !== undefined ? planOverlay(root, workspace.targetDirectory, version) : undefined,
-  );
+  const read = () => readWorkspace(runner, toolchain, root, targetDirectory);
+  const workspace = isNeeded ? (known?.workspace ?? (await read())) : undefined;
+  const extra = known?.features ?? featuresByComponent(features, components, workspace?.packages ?? []);
+  const overlay =
+    workspace && version !== undefined ? planOverlay(root, workspace.targetDirectory, version) : undefined;
+  const plan = planStage(config, toolchain, extra, overlay);
   const isStatic = build.libc === 'glibc-static' && components.includes(COMPONENTS.supervisor);
   const [missing, noStatic] = await Promise.all([
-    missingTargets(runner, toolchain, root, triplesOf(plan)),
+    missingTargets(
+      runner,
+      toolchain,
+      root,
+      plan.runs.flatMap((run) => run.artifacts.map(({ triple }) => triple)),
+    ),
     isStatic ? whyNoStaticLibc(runner, root, config.host, toolchain) : undefined,
   ]);
   if (noStatic !== undefined) {
@@ -109,9 +107,9 @@ export async function prepareStage(
 export async function executeStage(ctx: RunnerContext, prepared: PreparedStage): Promise<Staged[]> {
   const { components, root } = prepared.plan.config;
   const task = `stage ${components.map(({ name }) => name).join(' ')}`;
-  const path = stageLock(root);
   const remedy = 'set OPENSHELL_ROOT to a checkout on another file system';
-  return whileLocked(ctx, { path, remedy, task, other: 'another staging in this checkout' }, async (lock) => {
+  const place = { path: stageLock(root), remedy, task, other: 'another staging in this checkout' };
+  return whileLocked(ctx, place, async (lock) => {
     // Everything is built and verified before anything is staged: `all` never leaves one new and one old.
     const built = await buildAll(ctx, prepared);
     built.forEach(verifyUnreplaced);
@@ -127,6 +125,7 @@ export async function executeStage(ctx: RunnerContext, prepared: PreparedStage):
 export async function buildAll(ctx: RunnerContext, prepared: PreparedStage): Promise<Built[]> {
   const { plan, toolchain, missing } = prepared;
   const { runner, terminal } = ctx;
+  const target = targetDirectoryOf(plan.config.root, plan.config.build.targetDirectory, toolchain.settings);
   if (missing.length > 0) {
     const add = addTargets(toolchain, plan.config.root, missing);
     await terminal.section('Rust targets', () => installTargets(runner, add));
@@ -136,21 +135,14 @@ export async function buildAll(ctx: RunnerContext, prepared: PreparedStage): Pro
   for (const run of plan.runs) {
     const targets = run.artifacts.map(({ arch, triple }) => `linux/${arch} (${triple})`).join(', ');
     const build = async () => {
-      prepareWrappers(prepared, run, terminal);
+      for (const wrapper of run.wrappers) {
+        writeZigWrapper(wrapper);
+        removeStaleCmakeCaches(terminal, target, toolchain.settings, wrapper.triple);
+      }
       return verifyBuilt(run, readCargoMessages(await runner.cargo(run.command)));
     };
     const heading = `${run.component.binary} for ${targets}`;
     built.push(...(await terminal.section(run.component.name, build, heading)));
   }
   return built;
-}
-
-function prepareWrappers({ plan, toolchain: { settings } }: PreparedStage, run: CargoRun, terminal: Terminal): void {
-  const { artifacts, wrappers } = run;
-  if (wrappers.length === 0) return;
-  for (const wrapper of wrappers) writeZigWrapper(wrapper);
-  const target = targetDirectoryOf(plan.config.root, plan.config.build.targetDirectory, settings);
-  for (const path of artifacts.flatMap(({ triple }) => removeStaleCmakeCaches(target, settings, triple))) {
-    terminal.say(`removed a stale cmake cache: ${path}`);
-  }
 }

@@ -1,14 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/**
- * The plan of a staging, pure: which cargo runs, with which files before and which artifacts after. A dry run prints
- * it, a run executes it.
- */
+/** The plan of a staging, pure: which cargo runs, with which files before and which artifacts after. */
 
 import { dirname, join } from 'node:path';
-import type { Features } from '../cargo/features.ts';
 import type { Toolchain } from '../cargo/find-toolchain.ts';
-import { MESSAGE_FORMAT } from '../cargo/messages.ts';
+import { type Features, MESSAGE_FORMAT } from '../cargo/metadata.ts';
 import { targetDirectoryOf } from '../cargo/settings.ts';
 import type { Overlay } from '../cargo/version-overlay.ts';
 import { type ZigWrapper, zigWrapper } from '../cargo/zig-cc.ts';
@@ -31,15 +27,13 @@ export interface Artifact {
   readonly arch: Arch;
   /** The Rust target, without a glibc version. */
   readonly triple: string;
-  /** What is verified before it is staged. */
   readonly check: 'static' | 'glibc-floor' | 'executable';
-  /** Where it is staged, absolute. */
   readonly path: string;
 }
 
 /**
- * One cargo run: one component for all its architectures. With real zig and 400 crates, two targets from nothing take
- * 69 s so, and 100 s in two runs one after the other (see the benchmark): crates of both keep the cores busy.
+ * One component for all its architectures: crates of two targets keep the cores busy. With real zig and 400 crates they
+ * take 69 s so, and 100 s in two runs (see the benchmark).
  */
 export interface CargoRun {
   readonly component: Component;
@@ -63,11 +57,7 @@ export interface PreparedStage {
   readonly missing: readonly string[];
 }
 
-/**
- * Plans a staging.
- * @param features the extra features of each component
- * @throws MissingTool, or usageError where this machine cannot build what was asked for
- */
+/** Plans a staging. @throws MissingTool, or usageError where this machine cannot build what was asked for */
 export function planStage(
   config: StageConfig,
   toolchain: Toolchain,
@@ -110,28 +100,20 @@ export function stageLock(root: string): string {
 
 /** What is written before cargo runs. */
 export function buildPlaces({ overlay, runs }: StagePlan): Place[] {
-  const remedy = 'set CARGO_TARGET_DIR to another directory';
-  const stamped = ['Cargo.toml', 'Cargo.lock'].flatMap((name): Place[] =>
-    overlay === undefined ? [] : [{ kind: 'file', path: join(overlay.directory, name), remedy }],
-  );
-  const lock = overlay === undefined ? [] : [{ kind: 'directory', path: dirname(overlay.directory), remedy } as const];
   const scripts = runs.flatMap(({ wrappers }) => wrappers.flatMap((wrapper) => wrapper.files.map(({ path }) => path)));
-  return [...lock, ...stamped, ...files(...scripts)];
+  if (overlay === undefined) return files(...scripts);
+  const { directory } = overlay;
+  const stamped = files(join(directory, 'Cargo.toml'), join(directory, 'Cargo.lock'));
+  const own: Place[] = [{ kind: 'directory', path: dirname(directory) }, ...stamped];
+  const remedy = 'set CARGO_TARGET_DIR to another directory';
+  return [...own.map((place) => ({ ...place, remedy })), ...files(...scripts)];
 }
 
 /** What is written when everything is staged. */
 export function stagePlaces(plan: StagePlan): Place[] {
   const artifacts = plan.runs.flatMap((run) => run.artifacts.map(({ path }) => path));
-  return [
-    { kind: 'directory', path: dirname(stageLock(plan.config.root)) },
-    ...buildPlaces(plan),
-    ...files(...artifacts),
-  ];
-}
-
-/** The Rust targets of a plan. */
-export function triplesOf(plan: StagePlan): string[] {
-  return plan.runs.flatMap((run) => run.artifacts.map(({ triple }) => triple));
+  const lock: Place = { kind: 'directory', path: dirname(stageLock(plan.config.root)) };
+  return [lock, ...buildPlaces(plan), ...files(...artifacts)];
 }
 
 /** What a staging will stage, without the tools that it takes. */
@@ -150,7 +132,6 @@ export function artifactsOf({ arches, build, components, root }: StageConfig): A
 /** Where a cargo run depends on the component. */
 interface RunParts {
   readonly subcommand: 'build' | 'rustc' | 'zigbuild';
-  /** What rustc gets for the program itself. */
   readonly flags: readonly string[];
   readonly wrappers: readonly ZigWrapper[];
   readonly env: Environment;
@@ -163,9 +144,8 @@ function gatewayParts(
   artifacts: readonly Artifact[],
 ): RunParts {
   if (!hasZigbuild || zig === undefined) {
-    const [missing, remedy] = hasZigbuild
-      ? ['zig', 'or set ZIG to its path']
-      : ['cargo-zigbuild', 'and put it on PATH'];
+    const missing = hasZigbuild ? 'zig' : 'cargo-zigbuild';
+    const remedy = hasZigbuild ? 'or set ZIG to its path' : 'and put it on PATH';
     const text = `the gateway needs ${missing} to link for glibc ${FLOOR}; install it (mise install, or pip install cargo-zigbuild) ${remedy}`;
     refuseOrNote(unknowns, new MissingTool(text, miseProblem));
   }
@@ -194,10 +174,7 @@ function supervisorParts({ arches, build, host }: StageConfig, toolchain: Toolch
   return { ...plain, subcommand: 'build', env: build.staticFlags ?? { RUSTFLAGS: STATIC_FLAGS.join(' ') } };
 }
 
-/**
- * What cargo builds a supervisor with, except one with glibc linked statically.
- * @throws MissingTool where this machine cannot build it
- */
+/** What builds a supervisor, except one with glibc linked statically. @throws MissingTool where this machine cannot */
 export function supervisorSubcommand(
   arches: readonly Arch[],
   host: Host,
@@ -213,7 +190,6 @@ export function supervisorSubcommand(
   return 'zigbuild';
 }
 
-/** The first architecture that is not this machine's own. */
 function foreignOf(arches: readonly Arch[], host: Host): Arch | undefined {
   return arches.find((arch) => host.platform !== 'linux' || arch !== host.arch);
 }

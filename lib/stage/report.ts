@@ -4,8 +4,8 @@
 
 import { relative } from 'node:path';
 import type { Runner } from '../build-env.ts';
-import { toolchainLines } from '../cargo/find-toolchain.ts';
-import { addTargets } from '../cargo/rustup-targets.ts';
+import { addTargets, toolchainLines } from '../cargo/find-toolchain.ts';
+import { megabytes } from '../cli/terminal.ts';
 import { shellQuote } from '../process/command.ts';
 import type { Artifact, PreparedStage } from './plan.ts';
 import type { Built, Staged } from './verify-built.ts';
@@ -53,8 +53,4 @@ export function reportLines(root: string, staged: readonly Staged[]): string[] {
 /** How an artifact was built: `x86_64-unknown-linux-musl; x86-64, complete, static; 3 of 9 crates compiled`. */
 export function builtText({ artifact, verified, compiled, total }: Built): string {
   return `${artifact.triple}; ${verified}; ${compiled} of ${total} crates compiled`;
-}
-
-export function megabytes(bytes: number): string {
-  return `${(bytes / 1_000_000).toFixed(1)} MB`;
 }

@@ -2,7 +2,7 @@
 
 /** What cargo has built: the right file for each artifact, verified, and put where image builds find it. */
 
-import type { CargoReport } from '../cargo/messages.ts';
+import type { CargoReport } from '../cargo/metadata.ts';
 import { MACHINE_NAMES } from '../elf/format.ts';
 import { type BinaryFacts, inspectExecutable, inspectGlibc, inspectStatic, type Verdict } from '../elf/verify.ts';
 import { failure } from '../errors.ts';
@@ -10,20 +10,14 @@ import { type Change, copyWhole, sweepTemporary } from '../fs/atomic-write.ts';
 import { fileIdentity } from '../fs/paths.ts';
 import { type Artifact, type CargoRun, GLIBC_FLOOR } from './plan.ts';
 
-/** An artifact that was built and verified. */
-export interface Built {
+/** An artifact that was built and verified, with the crates compiled in its cargo run, of all crates in it. */
+export interface Built extends Pick<CargoReport, 'compiled' | 'total'> {
   readonly artifact: Artifact;
-  /** Cargo's own path. */
   readonly source: string;
   /** Which file that was, to tell whether another cargo has replaced it since. */
   readonly identity: string | undefined;
-  /** In bytes. */
   readonly size: number;
-  /** What was verified, for users. */
   readonly verified: string;
-  /** Crates compiled in its cargo run, of all crates in it. */
-  readonly compiled: number;
-  readonly total: number;
 }
 
 /** An artifact in the place where image builds find it. */
@@ -53,10 +47,7 @@ export function verifyBuilt(run: CargoRun, { executablesOf, compiled, total }: C
   });
 }
 
-/**
- * Copies an artifact to its place. The copy is verified again: between cargo's end and now another cargo may have run.
- * @throws TaskError (1) when the copy is not what it has to be, or the place cannot be written
- */
+/** Copies an artifact to its place. The copy is verified again: another cargo may have run since. @throws TaskError (1) */
 export function putInPlace(built: Built): Staged {
   const { artifact, source } = built;
   verifyUnreplaced(built);
@@ -75,7 +66,6 @@ export function verifyUnreplaced({ identity, source }: Pick<Built, 'identity' | 
 
 /**
  * Verifies a file as an artifact: the machine, completeness, and where it is wanted static linking or the glibc floor.
- * @returns its size in bytes, and what was verified, for users
  * @throws TaskError (1) with every reason
  */
 export function verifyArtifact(artifact: Artifact, path: string): Pick<Built, 'size' | 'verified'> {

@@ -43,7 +43,7 @@ export function resolveBundleConfig(
     );
   }
   const libc: BuildOptions['libc'] = readVariable(env, 'SUPERVISOR_LIBC') ?? 'gnu';
-  const build = { ...resolveBuildOptions(env, root, startDirectory), libc };
+  const build = { ...resolveBuildOptions(env, startDirectory), libc };
   const stage = { root, host, components: [COMPONENTS.supervisor], arches: [arch], build };
   const [artifact] = artifactsOf(stage) as [Artifact];
   const directory = runtimeDirectory(env, root, startDirectory);

@@ -8,6 +8,7 @@
 import { lstatSync } from 'node:fs';
 import type { RunnerContext } from '../build-env.ts';
 import { findCheckout } from '../checkout.ts';
+import { megabytes } from '../cli/terminal.ts';
 import { findOrMark } from '../cli/unknowns.ts';
 import { failure, MissingTool } from '../errors.ts';
 import { type Change, isFile, keepWithMode, replaceWhole, sweepTemporary } from '../fs/atomic-write.ts';
@@ -16,7 +17,6 @@ import { verifyPlaces } from '../fs/writable-places.ts';
 import { thisHost } from '../host.ts';
 import { buildAll, type KnownTools, prepareStage } from '../stage/execute.ts';
 import type { PreparedStage } from '../stage/plan.ts';
-import { megabytes } from '../stage/report.ts';
 import { type Built, verifyArtifact } from '../stage/verify-built.ts';
 import { compressFile, LEVEL } from '../zstd/compress.ts';
 import { contentDefect } from '../zstd/decompress.ts';

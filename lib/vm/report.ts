@@ -4,7 +4,8 @@
 
 import { relative } from 'node:path';
 import type { Runner } from '../build-env.ts';
-import { builtText, CHECKS, dryRunLines, megabytes } from '../stage/report.ts';
+import { megabytes } from '../cli/terminal.ts';
+import { builtText, CHECKS, dryRunLines } from '../stage/report.ts';
 import type { Bundle, PreparedBundle } from './plan.ts';
 
 /** The plan: the commands in their order, ready to paste, and the file that is written. */

@@ -82,19 +82,12 @@ describe.runIf(runsHere)("a Rust that is not rustup's", rust.options, () => {
 
 describe.runIf(runsHere)('a stamped version', rust.options, () => {
   test(
-    'AH-2, AM-15: is built with the configuration of the checkout and above it, and with crates beside it',
+    'AH-2: is built with the configuration of the checkout and above it',
     async () => {
       const { configure, root, stage, supervisorMain } = checkoutFor(rust);
-      const beside = join(dirname(root), 'beside');
-      mkdirSync(join(beside, 'src'), { recursive: true });
       mkdirSync(join(dirname(root), '.cargo'));
       writeFileSync(join(dirname(root), '.cargo/config.toml'), '[env]\nFROM_ABOVE = "yes"\n');
-      writeFileSync(join(beside, 'Cargo.toml'), '[package]\nname = "beside"\nversion = "1.0.0"\nedition = "2021"\n');
-      writeFileSync(join(beside, 'src/lib.rs'), '');
-      appendFileSync(join(root, 'Cargo.toml'), '\n[workspace.dependencies.beside]\npath = "../beside"\n');
-      const manifest = join(dirname(supervisorMain), '../Cargo.toml');
-      appendFileSync(manifest, `\n[target.'cfg(unix)'.dependencies]\nbeside.workspace = true\n`);
-      const uses = 'use beside as _;\n#[cfg(not(seen_flags))]\ncompile_error!("other flags");\n';
+      const uses = '#[cfg(not(seen_flags))]\ncompile_error!("other flags");\n';
       appendFileSync(supervisorMain, `\n${uses}const _: &str = env!("FROM_ABOVE");\n`);
       configure('[build]\nrustflags = ["--cfg", "seen_flags"]\n');
       symlinkSync(temporaryDirectory(), join(root, 'target'));

@@ -13,5 +13,4 @@ export const NOTHING_SET: CargoSettings = {
   targets: [],
   profileVariables: [],
   hasRustflags: false,
-  linkers: {},
 };

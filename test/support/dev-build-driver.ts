@@ -8,9 +8,8 @@
 
 import { join } from 'node:path';
 import { withRunner } from '../../lib/build-env.ts';
-import { featuresByComponent } from '../../lib/cargo/features.ts';
 import { findToolchain } from '../../lib/cargo/find-toolchain.ts';
-import { readWorkspace } from '../../lib/cargo/metadata.ts';
+import { featuresByComponent, readWorkspace } from '../../lib/cargo/metadata.ts';
 import { Terminal } from '../../lib/cli/terminal.ts';
 import { devBuildLines, executeDevBuild } from '../../lib/dev-build/execute.ts';
 import { installSupervisor } from '../../lib/dev-build/install-supervisor.ts';
@@ -47,7 +46,7 @@ try {
 async function build(): Promise<void> {
   const { root, supervisor, others = [] } = order;
   const ctx = await withRunner({ env, startDirectory: process.cwd(), terminal, signals });
-  const options = resolveBuildOptions(env, root, process.cwd());
+  const options = resolveBuildOptions(env, process.cwd());
   const wishes = { supervisor, others, env: order.env ?? {} };
   const config: DevBuildConfig = { ...wishes, root, host: thisHost(), build: options };
   const toolchain = await findToolchain(ctx, root, false);

@@ -3,17 +3,7 @@
 /** The zig wrappers for scripts that evaluate what the task prints, and for workflows. */
 
 import { spawnSync } from 'node:child_process';
-import {
-  closeSync,
-  constants,
-  existsSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { expect, test } from 'vitest';
 import { zigWrapper } from '../../lib/cargo/zig-cc.ts';
@@ -106,19 +96,6 @@ test('a last line of GITHUB_ENV that has no end is not continued', async () => {
   writeFileSync(join(root, 'e'), 'VERSION=1.2.3');
   expect((await run([TARGET, TARGET, 'w'], { GITHUB_ENV: 'e' })).status).toBe(0);
   expect(readFileSync(join(root, 'e'), 'utf8')).toMatch(/^VERSION=1\.2\.3\nCC_/);
-});
-
-test('AH-1: GITHUB_ENV that is a pipe gets the lines, and one that nobody reads is an error at once', async () => {
-  const { root, run } = setting('plain');
-  const path = join(root, 'fifo');
-  spawnSync('mkfifo', [path]);
-  const unread = await run([TARGET, TARGET, 'w'], { GITHUB_ENV: 'fifo' });
-  expect(unread).toMatchObject({ status: 1, stdout: '' });
-  expect(unread.stderr).toBe(`error: ${path}: nothing is at its other end; start what reads it (ENXIO)\n`);
-  const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-  expect(await run([TARGET, TARGET, 'w'], { GITHUB_ENV: 'fifo' })).toMatchObject({ status: 0, stdout: '', stderr: '' });
-  expect(readFileSync(reader, 'utf8')).toMatch(/^CC_x86_64/);
-  closeSync(reader);
 });
 
 test('an empty GITHUB_ENV is unset', async () => {

@@ -2,7 +2,7 @@
 
 /** The gateway on this machine whose sandboxes run in a Kubernetes cluster. */
 
-import { miseSettings } from '../../cargo/mise.ts';
+import { miseSettings } from '../../cargo/find-toolchain.ts';
 import { readVariable } from '../../cli/env.ts';
 import { verifyKubeconfig } from '../own-settings.ts';
 import { PULL_POLICIES, readPullPolicy } from '../value-checks.ts';

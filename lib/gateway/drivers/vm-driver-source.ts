@@ -7,7 +7,7 @@
 
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { featuresFor } from '../../cargo/features.ts';
+import { featuresFor } from '../../cargo/metadata.ts';
 import { readPath } from '../../cli/env.ts';
 import type { DevBuild } from '../../dev-build/verify-built.ts';
 import { inspectExecutable } from '../../elf/verify.ts';

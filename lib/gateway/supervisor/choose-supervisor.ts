@@ -6,9 +6,8 @@
  * the release profile is wanted, it is the staged build.
  */
 
-import { featuresFor } from '../../cargo/features.ts';
-import { verifyZigbuild } from '../../cargo/find-toolchain.ts';
-import { missingTargets } from '../../cargo/rustup-targets.ts';
+import { missingTargets, verifyZigbuild } from '../../cargo/find-toolchain.ts';
+import { featuresFor } from '../../cargo/metadata.ts';
 import { type BuiltSupervisor, digestOf, installSupervisor } from '../../dev-build/install-supervisor.ts';
 import { type CrossSupervisor, crossTriple, type DevBuildWishes } from '../../dev-build/plan.ts';
 import { whyNoStaticLibc } from '../../dev-build/static-libc-probe.ts';

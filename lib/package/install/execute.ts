@@ -4,7 +4,7 @@
 
 import { rmSync } from 'node:fs';
 import type { RunnerContext } from '../../build-env.ts';
-import { refuseMissing } from '../../cargo/named-programs.ts';
+import { refuseMissing } from '../../cargo/settings.ts';
 import { findCheckout } from '../../checkout.ts';
 import { Problems } from '../../cli/problems.ts';
 import { findOrMark } from '../../cli/unknowns.ts';
@@ -151,7 +151,7 @@ async function prepareBuild(
   problems: Problems,
 ): Promise<Pick<InstallPlan, 'build' | 'toolchain' | 'runtime' | 'warning'>> {
   const { env, startDirectory } = ctx;
-  const build = resolveBuildOptions(env, root, startDirectory, ['OPENSHELL_CARGO_VERSION', 'SUPERVISOR_LIBC']);
+  const build = resolveBuildOptions(env, startDirectory, ['OPENSHELL_CARGO_VERSION', 'SUPERVISOR_LIBC']);
   const toolchain = await closedToolchain(ctx, root);
   problems.attempt(() => refuseMissing(toolchain.missingPrograms));
   const others = [CLI, DRIVER];

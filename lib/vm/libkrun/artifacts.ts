@@ -8,7 +8,7 @@
 import { rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RunnerContext } from '../../build-env.ts';
-import { artifactsOfCargo } from '../../cargo/messages.ts';
+import { artifactsOfCargo } from '../../cargo/metadata.ts';
 import { inspectLibrary } from '../../elf/verify.ts';
 import { failure } from '../../errors.ts';
 import { copyWhole, sweepTemporary, writeWhole } from '../../fs/atomic-write.ts';

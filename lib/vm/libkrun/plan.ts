@@ -3,7 +3,7 @@
 /** The commands of a build of libkrun, and the files that it leaves. */
 
 import { delimiter, join } from 'node:path';
-import { MESSAGE_FORMAT } from '../../cargo/messages.ts';
+import { MESSAGE_FORMAT } from '../../cargo/metadata.ts';
 import { files, type Place } from '../../fs/writable-places.ts';
 import type { Arch } from '../../host.ts';
 import { type Command, cmd } from '../../process/command.ts';

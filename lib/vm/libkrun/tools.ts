@@ -5,10 +5,8 @@
 import { existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import type { RunnerContext } from '../../build-env.ts';
-import { findToolchain } from '../../cargo/find-toolchain.ts';
-import { askMise } from '../../cargo/mise.ts';
-import { refuseMissing } from '../../cargo/named-programs.ts';
-import { readCargoSettings } from '../../cargo/settings.ts';
+import { askMise, findToolchain } from '../../cargo/find-toolchain.ts';
+import { readCargoSettings, refuseMissing } from '../../cargo/settings.ts';
 import type { Environment } from '../../cli/env.ts';
 import { describeError, InterruptedError, MissingTool, shown, usageError } from '../../errors.ts';
 import { namesIn } from '../../fs/paths.ts';

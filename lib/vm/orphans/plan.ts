@@ -4,7 +4,7 @@
 
 import { join } from 'node:path';
 import { stringify } from 'smol-toml';
-import { MESSAGE_FORMAT } from '../../cargo/messages.ts';
+import { MESSAGE_FORMAT } from '../../cargo/metadata.ts';
 import type { Environment } from '../../cli/env.ts';
 import { signDriver } from '../../gateway/drivers/vm-driver-source.ts';
 import { sqliteUrl } from '../../gateway/gateway-toml.ts';

@@ -3,8 +3,8 @@
 /** What the tasks of the VM runtime print: the plan of a dry run, and what came of it. */
 
 import { relative } from 'node:path';
+import { megabytes } from '../../cli/terminal.ts';
 import { VARIABLES } from '../../cli/variables.ts';
-import { megabytes } from '../../stage/report.ts';
 import { LEVEL } from '../../zstd/compress.ts';
 import { defectsText, type RuntimeDefect, runtimeFiles } from '../runtime-files.ts';
 import type { ReleaseConfig, ReleaseFile, RuntimeConfig } from './config.ts';

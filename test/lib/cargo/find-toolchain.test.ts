@@ -1,15 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 import { spawnSync } from 'node:child_process';
-import { chownSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chownSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { findToolchain, findZig, toolchainLines, verifyZigbuild, zigOf } from '../../../lib/cargo/find-toolchain.ts';
-import { MissingTool } from '../../../lib/errors.ts';
+import {
+  addTargets,
+  findToolchain,
+  findZig,
+  installTargets,
+  miseSettings,
+  missingTargets,
+  type Toolchain,
+  toolchainLines,
+  verifyZigbuild,
+  zigOf,
+} from '../../../lib/cargo/find-toolchain.ts';
+import { InterruptedError, MissingTool } from '../../../lib/errors.ts';
 import type { Machine } from '../../../lib/host.ts';
 import { NOTHING_SET } from '../../support/cargo-settings.ts';
-import { bashQuote, type FakeTools } from '../../support/fake-tools.ts';
+import { addRustc } from '../../support/fake-rust.ts';
+import { bashQuote, FakeTools } from '../../support/fake-tools.ts';
 import { fakeTools, inProcess } from '../../support/in-process.ts';
 import { refusalFrom, refusalOf, taskErrorFrom } from '../../support/task-errors.ts';
+import { temporaryDirectory } from '../../support/temporary.ts';
 
 /** A checkout directory beside the fakes. */
 function root(tools: FakeTools): string {
@@ -335,5 +348,269 @@ describe('zig alone', () => {
     const tools = fakeTools();
     const problem = addFailingMise(tools);
     expect(await refusalFrom(() => alone(tools))).toBe(`2: ${NO_ZIG}; ${problem}`);
+  });
+});
+
+const ALL = ['KUBECONFIG', 'RUSTC_WRAPPER', 'SCCACHE_DIR'] as const;
+const SET = { KUBECONFIG: '/co/kubeconfig', SCCACHE_DIR: '/co/.cache/sccache', UV_CACHE_DIR: '/co/uv' };
+
+/** A checkout whose mise prints this; a text for one that fails with it. */
+function checkout(set: Readonly<Record<string, string>> | string, config = 'mise.toml'): FakeTools {
+  const tools = fakeTools();
+  const script =
+    typeof set === 'string' ? `echo ${bashQuote(set)} >&2; exit 1` : `echo ${bashQuote(JSON.stringify(set))}`;
+  tools.add('mise', [{ args: ['env', '--json'], script }]);
+  mkdirSync(join(tools.directory, 'checkout'));
+  if (config !== '') writeFileSync(join(tools.directory, 'checkout', config), '');
+  return tools;
+}
+
+describe('R17: what the checkout’s mise configuration sets counts where mise is there', () => {
+  test.each(['mise.toml', '.mise.toml'])('%s: one question, whoever asks; nothing else of it', async (config) => {
+    const tools = checkout(SET, config);
+    const ctx = inProcess(tools);
+    const both = [miseSettings(ctx, root(tools), ALL), miseSettings(ctx, root(tools), ['KUBECONFIG'])];
+    const { KUBECONFIG, SCCACHE_DIR } = SET;
+    expect(await Promise.all(both)).toEqual([{ KUBECONFIG, SCCACHE_DIR }, { KUBECONFIG }]);
+    expect(tools.lines()).toEqual(['mise env --json']);
+    expect(tools.calls()[0]?.cwd).toBe(root(tools));
+  });
+
+  test('what the environment has wins, empty too; where it has all, or there is no configuration, mise is not asked', async () => {
+    const tools = checkout(SET);
+    const some = inProcess(tools, { KUBECONFIG: '', SCCACHE_DIR: '/mine' });
+    expect(await miseSettings(some, root(tools), ALL)).toEqual({});
+    const all = inProcess(tools, { KUBECONFIG: '/mine', RUSTC_WRAPPER: '', SCCACHE_DIR: '/mine' });
+    expect(await miseSettings(all, root(tools), ALL)).toEqual({});
+    expect(await miseSettings(inProcess(tools), tools.directory, ALL)).toEqual({});
+    expect(tools.lines()).toEqual(['mise env --json']);
+  });
+
+  test('a mise that fails, or does not trust the checkout, is said, and is no obstacle', async () => {
+    const said = async (text: string) => {
+      const tools = checkout(text);
+      const ctx = inProcess(tools);
+      expect(await miseSettings(ctx, root(tools), ['KUBECONFIG'])).toEqual({});
+      return ctx.screen.stderr().replace(root(tools), 'ROOT');
+    };
+    const start = "warning: what the checkout's mise.toml sets (KUBECONFIG) does not count: ";
+    expect(await said('broken')).toBe(`${start}mise env --json failed: broken; check: mise doctor\n`);
+    expect(await said('error parsing\nConfig files in X are not trusted.\nTrust them')).toBe(
+      `${start}mise does not trust the checkout; run: mise trust ROOT\n`,
+    );
+  });
+
+  test('a wrapper that is on PATH, or a tool of mise; one that is not installed is said', async () => {
+    const wrapperOf = async (PATH: string | undefined, onPath: readonly string[]) => {
+      const tools = checkout({ RUSTC_WRAPPER: 'sccache', ...(PATH === undefined ? {} : { PATH }) });
+      tools.addSilent(...onPath);
+      const ctx = inProcess(tools);
+      return [await miseSettings(ctx, root(tools), ['RUSTC_WRAPPER']), ctx.screen.stderr()];
+    };
+    expect(await wrapperOf(undefined, ['sccache'])).toEqual([{ RUSTC_WRAPPER: 'sccache' }, '']);
+    const installs = fakeTools().addSilent('sccache').bin;
+    expect(await wrapperOf(installs, [])).toEqual([{ RUSTC_WRAPPER: join(installs, 'sccache') }, '']);
+    expect(await wrapperOf('/nowhere', [])).toEqual([
+      {},
+      "warning: RUSTC_WRAPPER='sccache' of mise does not count: run mise install\n",
+    ]);
+  });
+
+  test('cargo gets them, and a dry run says how a shell does', async () => {
+    const tools = checkout({ ...SET, RUSTC_WRAPPER: 'sccache' });
+    tools.addSilent('cargo', 'cargo-zigbuild', 'rustup', 'zig', 'sccache');
+    const toolchain = await findToolchain(inProcess(tools), root(tools), true);
+    expect(toolchain).toMatchObject({ env: { RUSTC_WRAPPER: 'sccache', SCCACHE_DIR: SET.SCCACHE_DIR } });
+    expect(toolchain.isFromMise).toBe(false);
+    expect(toolchainLines(toolchain, root(tools))).toEqual([
+      'export RUSTC_WRAPPER=sccache',
+      `export SCCACHE_DIR=${SET.SCCACHE_DIR}`,
+    ]);
+  });
+
+  test('where cargo comes from mise, a variable that is set wins over what mise sets', async () => {
+    const installs = fakeTools().addSilent('cargo').bin;
+    const tools = checkout({ PATH: installs, RUSTC_WRAPPER: 'sccache', CARGO_BUILD_JOBS: '8' });
+    const ctx = inProcess(tools, { RUSTC_WRAPPER: '', CARGO_BUILD_JOBS: '2' });
+    expect((await findToolchain(ctx, root(tools), false)).env).toEqual({ PATH: installs });
+  });
+});
+
+const MUSL = 'x86_64-unknown-linux-musl';
+const GNU = 'x86_64-unknown-linux-gnu';
+
+const toolchain = (tools: FakeTools, part: Partial<Toolchain> = {}): Toolchain => ({
+  env: {},
+  isFromMise: false,
+  miseProblem: undefined,
+  settings: NOTHING_SET,
+  hasZigbuild: true,
+  isZigOnPath: true,
+  rustup: join(tools.bin, 'rustup'),
+  rustc: join(tools.bin, 'rustc'),
+  missingPrograms: [],
+  zig: undefined,
+  ...part,
+});
+
+/** A compiler with these targets, and a rustup whose own compiler is in that sysroot. */
+function place(targets: readonly string[], own = 'sysroot') {
+  const tools = fakeTools();
+  const sysroot = addRustc(tools, targets);
+  const rustc = join(tools.directory, own, 'bin/rustc');
+  tools.add('rustup', [{ args: ['which', 'rustc'], script: `echo ${bashQuote(rustc)}` }]);
+  const ask = (triples: readonly string[], part: Partial<Toolchain> = {}) =>
+    missingTargets(inProcess(tools).runner, toolchain(tools, part), tools.directory, triples);
+  return { tools, sysroot, rustc, ask };
+}
+
+/** A rustup that only the environment of mise has, and the tool chain with it. */
+function fromMise(script: string) {
+  const tools = fakeTools();
+  const provided = new FakeTools(temporaryDirectory()).add('rustup', [{ args: ['target'], script }]);
+  const env = { PATH: provided.bin, RUSTUP_HOME: '/of/mise' };
+  return { tools, provided, toolchain: toolchain(provided, { env, isFromMise: true }) };
+}
+
+describe('which targets are missing', () => {
+  test('P4: what the compiler has counts; one call is enough for all, and rustup is not asked', async () => {
+    const { tools, ask } = place([GNU, MUSL]);
+    tools.add('rustup', [{ args: [], script: 'echo "error: no toolchain" >&2; exit 1' }]);
+    expect(await ask([MUSL, GNU])).toEqual([]);
+    expect(tools.lines()).toEqual(['rustc --print target-libdir']);
+  });
+
+  test("those that rustup's own compiler does not have, each once, in their order", async () => {
+    const { tools, sysroot, ask } = place([GNU, `${MUSL}-extra`]);
+    mkdirSync(join(sysroot, 'lib/rustlib', MUSL, 'lib'), { recursive: true });
+    expect(await ask(['b', MUSL, GNU, MUSL, 'a'])).toEqual(['b', MUSL, 'a']);
+    expect(tools.lines()).toEqual(['rustc --print target-libdir', 'rustup which rustc']);
+    for (const { cwd } of tools.calls()) expect(cwd).toBe(tools.directory);
+  });
+
+  test('a linked toolchain is the same one', async () => {
+    const { tools, sysroot, ask } = place([GNU], 'linked');
+    symlinkSync(sysroot, join(tools.directory, 'linked'));
+    expect(await ask([MUSL])).toEqual([MUSL]);
+  });
+
+  test('in the environment of mise where the tools come from there', async () => {
+    const { tools, provided, toolchain: ofMise } = fromMise(':');
+    addRustc(provided, [GNU, MUSL]);
+    const { runner } = inProcess(tools);
+    expect(await missingTargets(runner, ofMise, tools.directory, [MUSL, GNU])).toEqual([]);
+    expect(provided.calls()).toMatchObject([{ tool: 'rustc', env: { RUSTUP_HOME: '/of/mise' } }]);
+  });
+
+  test('a compiler that was not found is left for cargo to say', async () => {
+    const { tools, ask } = place([GNU]);
+    expect(await ask([MUSL], { rustc: undefined })).toEqual([]);
+    expect(tools.calls()).toEqual([]);
+  });
+
+  test.each([
+    ['echo "error: broken" >&2; exit 1', 'error: broken'],
+    ['echo hello', "it prints 'hello'"],
+    ['exit 0', "it prints ''"],
+  ])('a compiler that does not say: %s', async (script, reason) => {
+    const { tools, ask } = place([GNU]);
+    tools.add('rustc', [{ args: [], script }]);
+    expect(await refusalFrom(() => ask([MUSL]))).toBe(
+      `2: ${tools.bin}/rustc cannot say where its targets are: ${reason}; check: rustc --print target-libdir`,
+    );
+  });
+});
+
+describe("R12: a compiler that is not rustup's lacks a target", () => {
+  const lacks = ({ bin }: FakeTools) =>
+    `2: ${bin}/rustc, which cargo compiles with, does not have the Rust target ${MUSL}`;
+  const ADD = 'install it where that Rust comes from';
+
+  test("it is named, and where rustup's is", async () => {
+    const { tools, rustc, ask } = place([GNU], 'of rustup');
+    expect(await refusalFrom(() => ask([MUSL, GNU]))).toBe(
+      `${lacks(tools)}; to use rustup's, ${rustc}, put ${tools.bin} first on PATH; else ${ADD}`,
+    );
+    expect(await taskErrorFrom(() => ask([MUSL]))).toBeInstanceOf(MissingTool);
+  });
+
+  test('so is the setting that chose it', async () => {
+    const { tools, rustc, ask } = place([GNU], 'of rustup');
+    const program = join(tools.bin, 'rustc');
+    const named = { program, text: program, source: 'build.rustc in /c/.cargo/config.toml', offSwitch: undefined };
+    const { settings } = toolchain(tools);
+    expect(await refusalFrom(() => ask([MUSL], { settings: { ...settings, rustc: program, programs: [named] } }))).toBe(
+      `${lacks(tools)}; to use rustup's, ${rustc}, do without build.rustc in /c/.cargo/config.toml; else ${ADD}`,
+    );
+  });
+
+  test('P4: without rustup, and with one that fails', async () => {
+    const { tools, ask } = place([GNU]);
+    expect(await refusalFrom(() => ask([MUSL], { rustup: undefined }))).toBe(
+      `${lacks(tools)}; ${ADD}, or take Rust from rustup (https://rustup.rs)`,
+    );
+    tools.add('rustup', [{ args: [], script: 'echo "no toolchain" >&2; exit 1' }]);
+    expect(await refusalFrom(() => ask([MUSL]))).toBe(
+      `${lacks(tools)}; ${ADD}; rustup cannot say where its own rustc is: no toolchain`,
+    );
+  });
+});
+
+describe('installing them (fault H18)', () => {
+  const missing = (directory: string, reason: string) =>
+    `2: a Rust target that the build needs could not be installed (rustup target add ${MUSL} ${reason} in ${directory})`;
+
+  test('one command for all, echoed, in the checkout', async () => {
+    const tools = fakeTools().add('rustup', [{ args: ['target', 'add', MUSL, GNU], script: 'echo said' }]);
+    const { runner, screen } = inProcess(tools);
+    await installTargets(runner, addTargets(toolchain(tools), tools.directory, [MUSL, GNU]));
+    expect(tools.calls()).toMatchObject([{ args: ['target', 'add', MUSL, GNU], cwd: tools.directory }]);
+    expect(screen.stderr()).toBe(`$ rustup target add ${MUSL} ${GNU}\n`);
+  });
+
+  test('in the environment of mise where the tools come from there; it is not echoed', async () => {
+    const { tools, provided, toolchain: ofMise } = fromMise(':');
+    const { runner, screen } = inProcess(tools);
+    await installTargets(runner, addTargets(ofMise, tools.directory, [MUSL]));
+    expect(provided.calls()).toMatchObject([{ args: ['target', 'add', MUSL], env: { RUSTUP_HOME: '/of/mise' } }]);
+    expect(screen.stderr()).toBe(`$ rustup target add ${MUSL}\n`);
+  });
+
+  test('under sudo it is done as the user, whose cargo compiles', () => {
+    expect(addTargets(toolchain(fakeTools()), '/c', [MUSL])).toMatchObject({ cwd: '/c', env: {}, asInvoker: true });
+  });
+
+  test('a failure is not swallowed: exit 2, naming the target', async () => {
+    const tools = fakeTools().add('rustup', [{ args: ['target', 'add'], script: 'exit 1' }]);
+    const { runner } = inProcess(tools);
+    const add = addTargets(toolchain(tools), tools.directory, [MUSL]);
+    expect(await refusalFrom(() => installTargets(runner, add))).toBe(missing(tools.directory, 'failed with status 1'));
+  });
+
+  test.each([
+    ['exit 130', 'failed with status 130'],
+    ['exit 137', 'failed with status 137'],
+    ['exit 255', 'failed with status 255'],
+    ['kill -TERM $$', 'was ended by SIGTERM'],
+  ])('a rustup that does %s is a failure like any other: its status is only a status', async (script, reason) => {
+    const tools = fakeTools().add('rustup', [{ args: ['target', 'add'], script }]);
+    const { runner } = inProcess(tools);
+    const installing = () => installTargets(runner, addTargets(toolchain(tools), tools.directory, [MUSL]));
+    expect(await taskErrorFrom(installing)).toBeInstanceOf(MissingTool);
+    expect(await refusalFrom(installing)).toBe(missing(tools.directory, reason));
+  });
+
+  test('a signal to the task ends it as it does everywhere, and not as if it had been used wrongly', async () => {
+    // The fake passes the signal to the task, as a terminal would, waits to get it, and ends well.
+    const script = `trap 'exit 0' TERM; kill -TERM ${process.pid}; sleep 20 & wait`;
+    const tools = fakeTools().add('rustup', [{ args: ['target', 'add'], script }]);
+    const { runner, signals } = inProcess(tools);
+    signals.listen();
+    try {
+      const installing = installTargets(runner, addTargets(toolchain(tools), tools.directory, [MUSL]));
+      await expect(installing).rejects.toThrow(new InterruptedError('SIGTERM'));
+    } finally {
+      signals.stop();
+    }
   });
 });

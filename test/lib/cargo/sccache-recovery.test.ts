@@ -2,14 +2,17 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
+  cargoTermEnv,
   isSccache,
   isWrapperFailure,
-  restartServer,
   WrapperWatch,
   withRecovery,
 } from '../../../lib/cargo/sccache-recovery.ts';
+import type { Environment } from '../../../lib/cli/env.ts';
+import { Terminal } from '../../../lib/cli/terminal.ts';
 import { type Command, cmd } from '../../../lib/process/command.ts';
 import type { Outcome, ProbeResult } from '../../../lib/process/result.ts';
+import { screen } from '../../support/in-process.ts';
 
 const SEEN = [
   'sccache: error: failed to execute compile',
@@ -120,7 +123,7 @@ const COMPILER: Script = { status: 101, says: 'error[E0308]: mismatched types\n'
 /** Runs the recovery over scripted starts; gives the outcome and what was done, in order. */
 async function recover(
   scripts: readonly Script[],
-  options: { wrapper?: string | undefined; restarts?: boolean; env?: Command['env'] } = {},
+  options: { wrapper?: string | undefined; server?: Readonly<Record<string, ProbeResult>>; env?: Command['env'] } = {},
 ) {
   const wrapper = 'wrapper' in options ? options.wrapper : 'sccache';
   const steps: string[] = [];
@@ -135,9 +138,10 @@ async function recover(
       watch?.add(script.says ?? '');
       return { status: script.status, signal: undefined, stdout: String(started.length), stderr: '', timedOut: false };
     },
-    restartServer: async (name, like) => {
-      steps.push(`restart ${name} like ${like.argv.join(' ')}`);
-      return options.restarts ?? true;
+    serverLimit: 8192,
+    callServer: async ({ argv, cwd }) => {
+      steps.push(`${argv.join(' ')} in ${cwd}`);
+      return options.server?.[argv[1] ?? ''] ?? { ok: true, output: '' };
     },
     warn: (text) => steps.push(text),
   });
@@ -145,7 +149,11 @@ async function recover(
 }
 
 describe('the attempts, in their order', () => {
-  const RESTART = 'restart sccache like cargo build';
+  const RESTART = [
+    'sccache failed, not the build; restarting its server under 8192 open files',
+    'sccache --stop-server in /c',
+    'sccache --start-server in /c',
+  ];
   const WITHOUT = 'sccache failed, not the build; trying again without it';
 
   test('a run that works is run once', async () => {
@@ -173,31 +181,41 @@ describe('the attempts, in their order', () => {
   test('R8: a restarted server is tried once, and cargo asks the compiler anew', async () => {
     const { outcome, steps, envs } = await recover([WRAPPER, OK], { env: { A: '1' } });
     expect(outcome).toMatchObject({ status: 0, stdout: '2' });
-    expect(steps).toEqual(['start', RESTART, 'start']);
+    expect(steps).toEqual(['start', ...RESTART, 'start']);
     expect(envs).toEqual([{ A: '1' }, { A: '1', CARGO_CACHE_RUSTC_INFO: '0' }]);
   });
 
   test("the compiler's failure after a restart is final", async () => {
-    expect((await recover([WRAPPER, COMPILER])).steps).toEqual(['start', RESTART, 'start']);
+    expect((await recover([WRAPPER, COMPILER])).steps).toEqual(['start', ...RESTART, 'start']);
   });
 
   test('a second failure of the wrapper falls back to none', async () => {
     const { outcome, steps, envs } = await recover([WRAPPER, WRAPPER, OK], { env: { A: '1' } });
     expect(outcome).toMatchObject({ status: 0, stdout: '3' });
-    expect(steps).toEqual(['start', RESTART, 'start', WITHOUT, 'start, not watched']);
+    expect(steps).toEqual(['start', ...RESTART, 'start', WITHOUT, 'start, not watched']);
     expect(envs[2]).toStrictEqual({ A: '1', RUSTC_WRAPPER: '', CARGO_BUILD_RUSTC_WRAPPER: undefined });
   });
 
   test('the last attempt is the last, whatever it says', async () => {
     const { outcome, steps } = await recover([WRAPPER, WRAPPER, WRAPPER]);
     expect(outcome).toMatchObject({ status: 101, stdout: '3' });
-    expect(steps).toHaveLength(5);
+    expect(steps).toHaveLength(7);
   });
 
   test('a server that cannot be restarted: straight to none', async () => {
-    const { steps, envs } = await recover([WRAPPER, OK], { restarts: false });
-    expect(steps).toEqual(['start', RESTART, WITHOUT, 'start, not watched']);
+    const server = {
+      '--stop-server': { ok: false, reason: 'not running' },
+      '--start-server': { ok: false, reason: 'address\nin use' },
+    } as const;
+    const { steps, envs } = await recover([WRAPPER, OK], { server });
+    const reasons = 'the sccache server could not be restarted: not running; address\\nin use';
+    expect(steps).toEqual(['start', ...RESTART, reasons, WITHOUT, 'start, not watched']);
     expect(envs[1]).toStrictEqual({ RUSTC_WRAPPER: '', CARGO_BUILD_RUSTC_WRAPPER: undefined });
+  });
+
+  test('one that cannot be stopped may start all the same', async () => {
+    const server = { '--stop-server': { ok: false, reason: 'not running' } } as const;
+    expect((await recover([WRAPPER, OK], { server })).steps).toEqual(['start', ...RESTART, 'start']);
   });
 
   test('a wrapper that is not sccache has no server to restart: straight to none', async () => {
@@ -216,40 +234,32 @@ describe('the attempts, in their order', () => {
   });
 });
 
-describe('restarting the server', () => {
-  async function restart(results: Readonly<Record<string, ProbeResult>>) {
-    const said: string[] = [];
-    const calls: string[] = [];
-    const call = async (flag: string): Promise<ProbeResult> => {
-      calls.push(flag);
-      return results[flag] ?? { ok: true, output: '' };
-    };
-    const runs = await restartServer('/opt/sccache', 8192, call, (text) => said.push(text));
-    return { runs, said, calls };
-  }
-  const RESTARTING = '/opt/sccache failed, not the build; restarting its server under 8192 open files';
+const on = (isTTY: boolean, env: Environment = {}, columns?: number) => {
+  const shown = screen(isTTY, columns);
+  return cargoTermEnv(new Terminal(shown.out, shown.err, env), env);
+};
 
-  test('it is stopped, started, and the limit is said', async () => {
-    expect(await restart({})).toEqual({
-      runs: true,
-      said: [RESTARTING],
-      calls: ['--stop-server', '--start-server'],
+test('without a terminal nothing is set: cargo sees a pipe, as it would by itself', () => {
+  expect(on(false, { CARGO_TERM_COLOR: 'always' })).toEqual({});
+});
+
+describe('with a terminal cargo writes as it would to it', () => {
+  test('progress as wide as the terminal, and colour', () => {
+    expect(on(true, { TERM: 'xterm' }, 120)).toEqual({
+      CARGO_TERM_COLOR: 'always',
+      CARGO_TERM_PROGRESS_WHEN: 'always',
+      CARGO_TERM_PROGRESS_WIDTH: '120',
     });
+    expect(on(true).CARGO_TERM_PROGRESS_WIDTH).toBe('80');
   });
 
-  test('one that cannot be stopped may start all the same', async () => {
-    const stop = { '--stop-server': { ok: false, reason: 'not running' } } as const;
-    expect(await restart(stop)).toMatchObject({ runs: true, said: [RESTARTING] });
+  test.each([{ NO_COLOR: '1' }, { TERM: 'dumb' }])('no colour with %j', (env) => {
+    expect(on(true, env).CARGO_TERM_COLOR).toBe('never');
   });
 
-  test('one that cannot be started: both reasons, on one line', async () => {
-    const results = {
-      '--stop-server': { ok: false, reason: 'not running' },
-      '--start-server': { ok: false, reason: 'address\nin use' },
-    } as const;
-    expect(await restart(results)).toMatchObject({
-      runs: false,
-      said: [RESTARTING, 'the /opt/sccache server could not be restarted: not running; address\\nin use'],
-    });
+  test('what the user has set stays, and empty is unset', () => {
+    const set = { CARGO_TERM_COLOR: 'never', CARGO_TERM_PROGRESS_WHEN: 'auto', CARGO_TERM_PROGRESS_WIDTH: '40' };
+    expect(on(true, set, 120)).toEqual(set);
+    expect(on(true, { CARGO_TERM_COLOR: '' }).CARGO_TERM_COLOR).toBe('always');
   });
 });

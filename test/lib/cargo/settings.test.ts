@@ -2,9 +2,10 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { readCargoSettings } from '../../../lib/cargo/settings.ts';
+import { environmentInCargo, readCargoSettings, refuseMissing } from '../../../lib/cargo/settings.ts';
 import type { Environment } from '../../../lib/cli/env.ts';
 import { NOTHING_SET } from '../../support/cargo-settings.ts';
+import { refusalOf } from '../../support/task-errors.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
 
 /** Files by their paths below a directory that has the home `home` and the checkout `home/code/checkout`. */
@@ -67,19 +68,6 @@ describe('from files', () => {
     expect((await read()).wrapper).toBe('old');
   });
 
-  test('included files count, after the file that includes them; a circle ends', async () => {
-    const { read } = place({
-      'home/.cargo/config.toml': 'include = ["a.toml", { path = "b.toml" }]\n[build]\ntarget-dir = "own"',
-      'home/.cargo/a.toml':
-        'include = "config.toml"\n[build]\nrustc-wrapper = "of-a"\ntarget-dir = "of-a"\ntarget = "a"',
-      'home/.cargo/b.toml': '[build]\nrustc-wrapper = "of-b"',
-    });
-    const settings = await read();
-    expect(settings.wrapper).toBe('of-b');
-    expect(settings.targets).toEqual(['a']);
-    expect(settings.targetDirectory).toMatch(/\/home\/own$/);
-  });
-
   test('a file that is not TOML, and values of a wrong type, are left for cargo to refuse', async () => {
     const { read } = place({
       'home/code/checkout/.cargo/config.toml': 'this is = not TOML',
@@ -127,13 +115,12 @@ describe('from variables, which win', () => {
 });
 
 describe('R13: the programs that settings name, with where each is set', () => {
-  test('in files: the key and the path, an included one too', async () => {
+  test('in files: the key and the path', async () => {
     const { directory, root, read } = place({
       'home/code/checkout/.cargo/config.toml': '[build]\nrustc-wrapper = "~/bin/sccache"',
-      'home/.cargo/config.toml': 'include = "more.toml"',
-      'home/.cargo/more.toml': '[build]\nrustc = "bin/rustc"\nrustc-workspace-wrapper = "clippy-driver"',
+      'home/.cargo/config.toml': '[build]\nrustc = "bin/rustc"\nrustc-workspace-wrapper = "clippy-driver"',
     });
-    const more = join(directory, 'home/.cargo/more.toml');
+    const more = join(directory, 'home/.cargo/config.toml');
     expect(await read()).toMatchObject({
       rustc: join(directory, 'home/bin/rustc'),
       programs: [
@@ -196,20 +183,23 @@ describe('R9: whether flags for rustc are set', () => {
   });
 });
 
-test('AM-5: the linkers: a flag over a variable, that over the nearest file, each for its target', async () => {
-  const { read, root } = place({
-    'home/.cargo/config.toml': '[target.x86_64-unknown-linux-gnu]\nlinker = "far"\n[target.i686-a-b]\nlinker = "i"',
-    'home/code/checkout/.cargo/config.toml':
-      '[target.x86_64-unknown-linux-gnu]\nlinker = "bin/near"\n[target.aarch64-a-b]\nrustflags = ["-C", "linker=flag"]',
-  });
-  const [X86, OTHERS] = ['X86_64_UNKNOWN_LINUX_GNU', { I686_A_B: 'i', AARCH64_A_B: 'flag' }];
-  expect((await read()).linkers).toEqual({ ...OTHERS, [X86]: join(root, 'bin/near') });
-  const variable = { [`CARGO_TARGET_${X86}_LINKER`]: 'own' };
-  expect((await read(variable)).linkers).toEqual({ ...OTHERS, [X86]: 'own' });
-  for (const flags of [
-    { RUSTFLAGS: '-Cdebuginfo=1 -Clinker=all' },
-    { CARGO_ENCODED_RUSTFLAGS: '-C\x1flinker=all\x1f-g' },
-  ]) {
-    expect((await read({ ...variable, ...flags })).linkers).toMatchObject({ FLAGS: 'all' });
-  }
+test("where cargo finds its programs: on PATH, then in its home, which rustup's cargo has there", () => {
+  const [HOME, PATH] = ['/home/dev', '/bin'];
+  expect(environmentInCargo('/checkout', { PATH, HOME }).PATH).toBe('/bin:/home/dev/.cargo/bin');
+  expect(environmentInCargo('/checkout', { PATH, HOME, CARGO_HOME: 'own' }).PATH).toBe('/bin:/checkout/own/bin');
+});
+
+test('R13: a program that is gone: its name, where it is set, and the way on', () => {
+  const wrapper = { offSwitch: 'RUSTC_WRAPPER=', source: 'RUSTC_WRAPPER' };
+  expect(refusalOf(() => refuseMissing([{ ...wrapper, program: 'sccache', text: 'sccache' }]))).toBe(
+    "2: RUSTC_WRAPPER is 'sccache', which is not on PATH; install it, correct the name, or build without it: RUSTC_WRAPPER=",
+  );
+  const file = { offSwitch: 'RUSTC_WORKSPACE_WRAPPER=', source: 'build.rustc-workspace-wrapper in /c/config.toml' };
+  const compiler = { program: '/gone', text: '/gone', source: 'RUSTC', offSwitch: undefined };
+  expect(refusalOf(() => refuseMissing([{ ...file, program: '/c/~/wrap', text: '~/wrap' }, compiler]))).toBe(
+    "2: build.rustc-workspace-wrapper in /c/config.toml is '~/wrap', which is not an executable program; " +
+      'install it, correct the name, or build without it: RUSTC_WORKSPACE_WRAPPER=; ' +
+      "RUSTC is '/gone', which is not an executable program; install it, correct the name, or remove the setting",
+  );
+  refuseMissing([]);
 });

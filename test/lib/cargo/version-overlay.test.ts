@@ -117,7 +117,7 @@ describe('a version (fault C13)', () => {
         accepted++;
         expect(version).toMatch(/^[0-9A-Za-z.+-]{5,128}$/);
         expect(basename(version)).toBe(version);
-        expect(parse(await stampedManifest(MANIFEST, version, '/c'))).toEqual({ workspace: { package: { version } } });
+        expect(parse(await stampedManifest(MANIFEST, version))).toEqual({ workspace: { package: { version } } });
       }),
       { numRuns: 500 },
     );
@@ -165,7 +165,7 @@ text = """
 several
 lines \\u00e9 "quoted" """
 `;
-    const after = await stampedManifest(before, '1.2.3-rc.1+build.5', '/c');
+    const after = await stampedManifest(before, '1.2.3-rc.1+build.5');
     const expected = read(before) as { workspace: { package: { version: string } } };
     expected.workspace.package.version = '1.2.3-rc.1+build.5';
     expect(read(after)).toEqual(expected);
@@ -205,7 +205,7 @@ lines \\u00e9 "quoted" """
           workspace: { ...workspace, package: { ...shared, version } },
         });
         const before = stringify(whole('0.0.0'), { numbersAsFloat: true });
-        expect(read(await stampedManifest(before, '9.8.7', '/c'))).toEqual(
+        expect(read(await stampedManifest(before, '9.8.7'))).toEqual(
           read(stringify(whole('9.8.7'), { numbersAsFloat: true })),
         );
       }),
@@ -223,13 +223,13 @@ lines \\u00e9 "quoted" """
     ['[workspace.package]\nversion.workspace = true\n', 'inherited'],
     ['[package]\nversion = "0.0.0"\n', 'only a package'],
   ])('%j has no shared version: %s', async (text) => {
-    expect(await refusalFrom(() => stampedManifest(text, '1.2.3', '/c'))).toBe(
+    expect(await refusalFrom(() => stampedManifest(text, '1.2.3'))).toBe(
       '2: Cargo.toml has no version in [workspace.package] to stamp; unset OPENSHELL_CARGO_VERSION',
     );
   });
 
   test.each(['[workspace', 'version = "0.0.0', '[a]\n[a]\n', 'x = [1,'])('%j is not TOML', async (text) => {
-    expect(await refusalFrom(() => stampedManifest(text, '1.2.3', '/c'))).toMatch(
+    expect(await refusalFrom(() => stampedManifest(text, '1.2.3'))).toMatch(
       /^2: Cargo\.toml cannot be read as TOML: Invalid TOML/,
     );
   });

@@ -5,9 +5,8 @@
 import { existsSync, linkSync, mkdirSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { featuresByComponent } from '../../../lib/cargo/features.ts';
 import { findToolchain } from '../../../lib/cargo/find-toolchain.ts';
-import { readWorkspace } from '../../../lib/cargo/metadata.ts';
+import { featuresByComponent, readWorkspace } from '../../../lib/cargo/metadata.ts';
 import { devBuildLines, executeDevBuild } from '../../../lib/dev-build/execute.ts';
 import { binariesOf, type DevBuildConfig, type DevBuildWishes, planDevBuild } from '../../../lib/dev-build/plan.ts';
 import type { Host } from '../../../lib/host.ts';
@@ -68,7 +67,7 @@ class Fake {
 
 /** Plans as a launch does. */
 async function planned(ctx: InProcess, root: string, wishes: Partial<DevBuildWishes> = {}, host = HOST) {
-  const build = resolveBuildOptions(ctx.env, root, ctx.startDirectory);
+  const build = resolveBuildOptions(ctx.env, ctx.startDirectory);
   const all: DevBuildWishes = { supervisor: 'with-gateway', others: [], env: {}, ...wishes };
   const config: DevBuildConfig = { ...all, root, host, build };
   const toolchain = await findToolchain(ctx, root, false);

@@ -38,7 +38,7 @@ interface Situation {
 function plan(given: Situation = {}) {
   const { wishes, env = {}, root = '/c', host = LINUX, features = {}, toolchainEnv = {} } = given;
   const hasZigbuild = given.hasZigbuild ?? true;
-  const build = resolveBuildOptions(env, root, '/start');
+  const build = resolveBuildOptions(env, '/start');
   const config: DevBuildConfig = { supervisor: 'with-gateway', others: [], env: {}, ...wishes, root, host, build };
   const toolchain = { ...TOOLCHAIN, hasZigbuild, env: toolchainEnv, settings: { ...NOTHING_SET, ...given.settings } };
   return planDevBuild(config, toolchain, new Map(Object.entries(features)));

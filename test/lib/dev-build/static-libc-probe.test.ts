@@ -3,19 +3,17 @@
 import { expect, test } from 'vitest';
 import { whyNoStaticLibc } from '../../../lib/dev-build/static-libc-probe.ts';
 import type { Host } from '../../../lib/host.ts';
-import { NOTHING_SET } from '../../support/cargo-settings.ts';
 import { fakeTools, inProcess } from '../../support/in-process.ts';
 
 const REMEDY = 'for static links install it: libc6-dev (Debian, Ubuntu), glibc-static (Fedora, RHEL)';
 const LINUX: Host = { platform: 'linux', arch: 'amd64' };
 
 /** Why not, with a compiler that does this when it is probed. */
-async function reason(script: string, host: Host = LINUX, compiler = 'cc', linkers: Record<string, string> = {}) {
+async function reason(script: string, host: Host = LINUX, compiler = 'cc') {
   const tools = fakeTools();
   tools.add(compiler, [{ args: ['-print-file-name=libc.a'], script }]);
   const { runner } = inProcess(tools);
-  const toolchain = { env: {}, settings: { ...NOTHING_SET, linkers } };
-  return { found: await whyNoStaticLibc(runner, tools.directory, host, toolchain), started: tools.lines() };
+  return { found: await whyNoStaticLibc(runner, tools.directory, host, { env: {} }), started: tools.lines() };
 }
 
 test('a path: it can', async () => {
@@ -37,17 +35,6 @@ test('a compiler that fails: it cannot, with its reason', async () => {
 
 test('no compiler at all: it cannot', async () => {
   expect((await reason(':', LINUX, 'gcc')).found).toMatch(/^cc cannot say where libc\.a is \(/);
-});
-
-test.each([
-  [{ X86_64_UNKNOWN_LINUX_GNU: 'mylinker' }],
-  [{ FLAGS: 'mylinker', X86_64_UNKNOWN_LINUX_GNU: 'other' }],
-  [{ AARCH64_UNKNOWN_LINUX_GNU: 'other', X86_64_UNKNOWN_LINUX_GNU: 'mylinker' }],
-])('AM-5: the linker that cargo would use is asked: %j', async (linkers) => {
-  expect(await reason('echo libc.a', LINUX, 'mylinker', linkers)).toEqual({
-    found: `there is no libc.a (mylinker prints 'libc.a'); ${REMEDY}`,
-    started: ['mylinker -print-file-name=libc.a'],
-  });
 });
 
 test('a machine that is neither amd64 nor arm64: it cannot, and nothing is started', async () => {

@@ -19,7 +19,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { failure } from '../../../lib/errors.ts';
-import { copyWhole, hasSameContent, replaceWhole, sweepTemporary, writeWhole } from '../../../lib/fs/atomic-write.ts';
+import { copyWhole, replaceWhole, sweepTemporary, writeWhole } from '../../../lib/fs/atomic-write.ts';
 import { requireTools } from '../../support/real-tools.ts';
 import { runProcess, SUITE_ROOT } from '../../support/run-task.ts';
 import { refusalOf, taskErrorOf } from '../../support/task-errors.ts';
@@ -140,10 +140,8 @@ describe('copyWhole', () => {
     writeFileSync(path, 'before');
     mkdirSync(join(directory, 'source'));
     const source = join(directory, 'source');
-    expect(refusalOf(() => copyWhole(source, path, 0o644))).toMatch(
-      new RegExp(
-        `^1: ${path} cannot be written: ${source} -> .+: it is a directory where a file is wanted; .+ \\(EISDIR\\)$`,
-      ),
+    expect(() => copyWhole(source, path, 0o644)).toThrow(
+      expect.objectContaining({ code: 'EISDIR', path: source }) as Error,
     );
     expect(readdirSync(directory)).toEqual(['file', 'source']);
     expect(readFileSync(path, 'utf8')).toBe('before');
@@ -206,38 +204,6 @@ describe('replaceWhole', () => {
     await expect(failing).rejects.toThrow(`${path} cannot be written`);
     expect(readFileSync(path, 'utf8')).toBe('before');
     expect(readdirSync(directory)).toEqual(['file']);
-  });
-});
-
-describe('the same content', () => {
-  const MIB = 1024 * 1024;
-  const base = Buffer.alloc(2 * MIB + 5, 'x');
-  const changed = (at: number) => {
-    const bytes = Buffer.from(base);
-    bytes[at] = 0;
-    return bytes;
-  };
-
-  test.each<[string, Buffer, boolean]>([
-    ['the same', Buffer.from(base), true],
-    ['first byte', changed(0), false],
-    ['last byte of a chunk', changed(MIB - 1), false],
-    ['first byte of a chunk', changed(MIB), false],
-    ['last byte', changed(base.length - 1), false],
-    ['shorter', base.subarray(0, -1), false],
-    ['longer', Buffer.concat([base, Buffer.from('x')]), false],
-    ['empty', Buffer.alloc(0), false],
-  ])('%s', (_, bytes, same) => {
-    writeFileSync(path, base);
-    writeFileSync(join(directory, 'other'), bytes);
-    expect(hasSameContent(path, join(directory, 'other'))).toBe(same);
-    expect(hasSameContent(join(directory, 'other'), path)).toBe(same);
-  });
-
-  test('two empty files', () => {
-    writeFileSync(path, '');
-    writeFileSync(join(directory, 'other'), '');
-    expect(hasSameContent(path, join(directory, 'other'))).toBe(true);
   });
 });
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -8,12 +8,13 @@ import {
   argvText,
   type Command,
   type CommandOptions,
+  childEnvironment,
   cmd,
   commandText,
   echoText,
-  programName,
   scriptQuote,
   shellQuote,
+  userOf,
 } from '../../../lib/process/command.ts';
 import { anyWord } from '../../support/any-text.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
@@ -40,10 +41,9 @@ describe('a command looks like one', () => {
       cwd: '/checkout',
       env: {},
       base: {},
-      secret: false,
       asInvoker: false,
     });
-    const options = { cwd: '/c', env: { A: '1' }, base: { B: '2' }, secret: true, asInvoker: true };
+    const options = { cwd: '/c', env: { A: '1' }, base: { B: '2' }, asInvoker: true };
     expect(cmd(options)`x`).toEqual({ argv: ['x'], ...options });
   });
 
@@ -165,14 +165,6 @@ describe('a command looks like one', () => {
   });
 });
 
-test.each([
-  ['cargo', 'cargo'],
-  ['/opt/a b/cargo', 'cargo'],
-  ['./x', 'x'],
-])('the program that %s starts is %s', (path, name) => {
-  expect(programName(cmd(AT)`${path} build`)).toBe(name);
-});
-
 describe('the line that a user can paste', () => {
   test.each<[readonly [string, ...string[]], Command['env'], string]>([
     [['cargo', 'build'], {}, 'cargo build'],
@@ -200,23 +192,12 @@ describe('the line that a user can paste', () => {
       });
     expect(echoText(withVariables(3))).toBe(commandText(withVariables(3)));
     expect(echoText(withVariables(10))).toBe("cargo 'a b' # and 10 variables: --dry-run");
-    expect(echoText({ ...withVariables(10), secret: true })).not.toContain('a b');
   });
 
   test('what comes with the tool chain is not shown: neither in a dry run nor in the echo', () => {
     const value = cmd({ ...AT, base: { PATH: '/mise/bin', RUSTC_WRAPPER: 'sccache' }, env: { A: '1' } })`cargo build`;
     expect(commandText(value)).toBe('A=1 cargo build');
     expect(echoText(value)).toBe('A=1 cargo build');
-  });
-
-  test('a secret command shows its program only', () => {
-    const secret = command(['openshell', '--key', 'hunter2'], {
-      ...AT,
-      env: { TOKEN: 'hunter2', X: undefined },
-      secret: true,
-    });
-    expect(commandText(secret)).toBe('openshell [arguments hidden]');
-    expect(argvText(secret)).toBe('openshell [arguments hidden]');
   });
 });
 
@@ -330,5 +311,67 @@ describe('bash reads the line as it was meant', () => {
       }),
       { numRuns: 30 },
     );
+  });
+});
+
+const INVOKER = { uid: 1000, gid: 1001, user: 'dev', home: '/home/dev' };
+const TASK = { PATH: '/none', HOME: '/root', USER: 'root', A: 'task', B: 'task' };
+
+describe('what a child gets', () => {
+  test("the task's environment, over it what comes with the tool chain, over that what the command sets", () => {
+    const command = cmd({
+      cwd: '/',
+      base: { PATH: '/mise/bin:/usr/bin', A: 'base', C: 'base', D: 'base' },
+      env: { B: 'own', C: 'own', D: undefined },
+    })`tool`;
+    expect(childEnvironment(TASK, command, undefined)).toEqual({
+      PATH: '/mise/bin:/usr/bin',
+      HOME: '/root',
+      USER: 'root',
+      A: 'base',
+      B: 'own',
+      C: 'own',
+      D: undefined,
+    });
+  });
+
+  test('an empty value is a value', () => {
+    const command = cmd({ cwd: '/', base: { A: 'base' }, env: { A: '' } })`tool`;
+    expect(childEnvironment(TASK, command, undefined).A).toBe('');
+  });
+});
+
+describe('under sudo', () => {
+  test('a command that needs no privilege is of the user who called it, with that home', () => {
+    const command = cmd({ cwd: '/', asInvoker: true })`cargo build`;
+    expect(childEnvironment(TASK, command, INVOKER)).toEqual({ ...TASK, HOME: '/home/dev', USER: 'dev' });
+    expect(userOf(command, TASK, INVOKER)).toBe(INVOKER);
+  });
+
+  test('the home is that one whatever the tool chain sets, unless the command itself says otherwise', () => {
+    const options = { cwd: '/', asInvoker: true, base: { HOME: '/of/mise' } };
+    expect(childEnvironment(TASK, cmd(options)`cargo`, INVOKER).HOME).toBe('/home/dev');
+    expect(childEnvironment(TASK, cmd({ ...options, env: { HOME: '/own' } })`cargo`, INVOKER).HOME).toBe('/own');
+  });
+
+  test('any other command is as it was, and so is each without sudo', () => {
+    const plain = cmd({ cwd: '/' })`docker info`;
+    expect(childEnvironment(TASK, plain, INVOKER)).toEqual(TASK);
+    expect(userOf(plain, TASK, INVOKER)).toBeUndefined();
+    const asInvoker = cmd({ cwd: '/', asInvoker: true })`cargo`;
+    expect(childEnvironment(TASK, asInvoker, undefined)).toEqual(TASK);
+    expect(userOf(asInvoker, TASK, undefined)).toBeUndefined();
+  });
+
+  test.runIf(process.geteuid?.() === 0)('AM-11: in a checkout of root’s root builds, unless that is elsewhere', () => {
+    const [ofRoot, ofUser] = [temporaryDirectory(), temporaryDirectory()];
+    chownSync(ofUser, 1000, 1001);
+    const own = cmd({ cwd: ofRoot, asInvoker: true })`cargo build`;
+    expect(userOf(own, TASK, INVOKER)).toBeUndefined();
+    expect(childEnvironment(TASK, own, INVOKER)).toEqual(TASK);
+    expect(userOf(own, { ...TASK, CARGO_TARGET_DIR: join(ofUser, 'new') }, INVOKER)).toBe(INVOKER);
+    expect(userOf({ ...own, cwd: ofUser }, TASK, INVOKER)).toBe(INVOKER);
+    symlinkSync(ofUser, join(ofRoot, 'target'));
+    expect(userOf(own, TASK, INVOKER)).toBe(INVOKER);
   });
 });

@@ -30,11 +30,6 @@ describe('a command that failed: what, how, where, and its last lines', () => {
     expect(error).not.toBeInstanceOf(InterruptedError);
     expect(error).toMatchObject({ exitCode: status, message: expect.stringContaining(`failed with status ${status}`) });
   });
-
-  test('a secret command tells nothing but its program and its status', () => {
-    const error = commandFailed({ ...RUSTUP, secret: true }, outcome({ status: 3, stderr: 'bad token hunter2' }));
-    expect(error.message).toBe('rustup [arguments hidden] failed with status 3 in /checkout');
-  });
 });
 
 describe('the result of a probe', () => {

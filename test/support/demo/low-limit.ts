@@ -9,7 +9,7 @@
  */
 
 import { execFileSync } from 'node:child_process';
-import { ownLimits } from '../../../lib/nofile/limits.ts';
+import { ownLimits } from '../../../lib/process/identity.ts';
 import { LOW_LIMIT } from './run.ts';
 
 execFileSync('prlimit', ['--pid', String(process.pid), `--nofile=${LOW_LIMIT}:`]);
