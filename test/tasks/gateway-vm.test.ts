@@ -48,7 +48,8 @@ describe('gateway:vm', tools.options, () => {
     const launch = new FakeLaunch({});
     launch.addPins();
     const launchIt = async (extra: Readonly<Record<string, string>> = {}) => {
-      const env = await launch.launchEnv({ ...fake.releaseEnv(), FAKE_GATEWAY: 'exit 7', ...extra });
+      const state = { OPENSHELL_VM_DRIVER_STATE_ROOT: join(launch.tools.directory, 's') };
+      const env = await launch.launchEnv({ ...fake.releaseEnv(), ...state, FAKE_GATEWAY: 'exit 7', ...extra });
       return fake.suite.run('gateway-vm', ['--no-activate'], { cwd: launch.root, env });
     };
     return { fake, launch, launchIt, directory: join(launch.root, 'target/vm-runtime-compressed') };
