@@ -29,6 +29,6 @@ for directory in $PATH; do
   [ "$found" != none ] || found=$version
 done
 
-printf '%s\n' "error: the tasks need Node 24, and PATH has $found: the one that npm install brings is missing, because \
-install scripts were off, or --omit=dev left it out; run npm rebuild node, or npm install, or put Node 24 on PATH" >&2
+printf '%s\n' "error: the tasks need Node 24, and PATH has $found; npm install in their clone brings one (after an install \
+with scripts off: npm rebuild node), or put Node 24 on PATH" >&2
 exit 2

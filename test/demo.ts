@@ -64,7 +64,7 @@ async function demo(context: RunnerContext): Promise<void> {
 
 function toolsForHere(): readonly ToolName[] {
   const target = process.arch === 'arm64' ? TARGETS.arm64 : TARGETS.x64;
-  return ['cargo', 'zig', 'zigbuild', target];
+  return ['cargo', 'cc', 'zig', 'zigbuild', target];
 }
 
 async function report(

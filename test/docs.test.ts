@@ -10,8 +10,13 @@ import { SUITE_ROOT } from './support/run-task.ts';
 const textOf = (path: string) => readFileSync(join(SUITE_ROOT, path), 'utf8');
 const PAGES = ['README.md', 'CONTRIBUTING.md', ...readdirSync(join(SUITE_ROOT, 'docs')).map((name) => `docs/${name}`)];
 
-/** Messages that come from elsewhere: Node's and zig's. */
-const FOREIGN = ['Unknown file extension ".ts"', 'ProcessFdQuotaExceeded'];
+/** Messages that come from elsewhere: those of Node, zig, mise and npm. */
+const FOREIGN = [
+  'Unknown file extension ".ts"',
+  'ProcessFdQuotaExceeded',
+  'mise ERROR Failed to install tools',
+  'npm ERR! enoent ENOENT: no such file or directory, chmod',
+];
 
 /** The text of the modules of `lib/`, with messages in one piece. */
 function modules(): string[] {

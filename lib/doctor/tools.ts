@@ -41,7 +41,7 @@ export function toolChecks(doctor: Doctor): Check[] {
     ['Rust target', [], withTools(targetFinding)],
     ['zig', STAGING, withTools(zigFinding)],
     ['cargo-zigbuild', [], withTools(zigbuildFinding)],
-    ['C compiler', DOCTOR_TASKS, () => requireProgram('cc', ctx.env, C_COMPILER)],
+    ['C compiler', DOCTOR_TASKS, () => compilerFinding(doctor)],
     ['static glibc', [], withTools(glibcFinding)],
     ['compiler wrapper', DOCTOR_TASKS, withTools(wrapperFinding)],
     ['open files', DOCTOR_TASKS, () => limitsFinding(doctor)],
@@ -71,6 +71,15 @@ async function cargoFinding(doctor: Doctor, tools: Toolchain): Promise<Finding> 
   const command = asUser(doctor, tools);
   const path = findProgram('cargo', doctor.ctx.runner.environmentOf(command`cargo`));
   return `${path}${tools.isFromMise ? ' (mise)' : ''}, ${await versionOf(doctor, command`${tools.rustc} --version`)}`;
+}
+
+/** A C compiler that has the C library's files to link with, which are a package of their own on Linux. */
+async function compilerFinding({ ctx, host, root }: Doctor): Promise<Finding> {
+  const path = requireProgram('cc', ctx.env, C_COMPILER);
+  const result = await ctx.runner.probe(cmd({ cwd: root })`cc -print-file-name=crti.o`, VERSION_TIMEOUT_MS);
+  // Without the file, the compiler prints the bare name.
+  if (host.platform !== 'linux' || !result.ok || result.output !== 'crti.o') return path;
+  throw usageError(`${path} has no C library to link with; ${C_COMPILER}`);
 }
 
 /** That of supervisors, which only a build with the native static glibc does without. */

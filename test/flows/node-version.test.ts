@@ -14,8 +14,8 @@ const REFUSED = {
   status: 2,
   stdout: '',
   stderr:
-    `error: the tasks need Node 24, and PATH has ${OLD}: the one that npm install brings is missing, because ` +
-    'install scripts were off, or --omit=dev left it out; run npm rebuild node, or npm install, or put Node 24 on PATH\n',
+    `error: the tasks need Node 24, and PATH has ${OLD}; npm install in their clone brings one (after an install ` +
+    'with scripts off: npm rebuild node), or put Node 24 on PATH\n',
 };
 
 /** A program that says its version like Node, and otherwise what it was started with. */
@@ -89,7 +89,7 @@ test('R4: else a Node 24 of the user, and none of another clone or of a relative
   const result = await clone.run('node x.ts', ['.', '', other, clone.old, user]);
   expect(result).toMatchObject({ status: 7, stdout: '24.0.0|x.ts|' });
   expect((await clone.run('node x.ts', ['.', other, clone.old])).stderr).toBe(REFUSED.stderr);
-  expect((await clone.run('node x.ts', [])).stderr).toContain('PATH has none: ');
+  expect((await clone.run('node x.ts', [])).stderr).toContain('PATH has none; ');
 });
 
 test('R18: a link to it in another directory of PATH is passed over, and does not start itself', async () => {

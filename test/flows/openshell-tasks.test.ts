@@ -113,7 +113,7 @@ test('R4: with an older Node alone it says in one line what is missing', async (
   symlinkSync(join(suite.root, 'bin/openshell-tasks.sh'), link);
   const result = await runProcess(link, ['gateway'], { cwd: '/', env: { PATH: bin } });
   expect(result).toMatchObject({ status: 2, stdout: '' });
-  expect(result.stderr).toMatch(/^error: the tasks need Node 24, and PATH has 20\.1\.0: [^\n]*\n$/);
+  expect(result.stderr).toMatch(/^error: the tasks need Node 24, and PATH has 20\.1\.0; [^\n]*\n$/);
 });
 
 test('R4: npm run adopt says the same, also after npm ci --omit=dev', async () => {
@@ -126,5 +126,5 @@ test('R4: npm run adopt says the same, also after npm ci --omit=dev', async () =
   const env = { PATH: bin, INIT_CWD: '/' };
   const result = await runProcess('/bin/sh', ['-c', scripts.adopt], { cwd: suite.root, env });
   expect(result).toMatchObject({ status: 2, stdout: '' });
-  expect(result.stderr).toMatch(/^error: the tasks need Node 24, and PATH has 20\.1\.0: [^\n]*\n$/);
+  expect(result.stderr).toMatch(/^error: the tasks need Node 24, and PATH has 20\.1\.0; [^\n]*\n$/);
 });

@@ -68,7 +68,10 @@ export class FakeCheckout {
     this.tools = new FakeTools(join(directory, 'fakes'));
     this.setCargo(cargo);
     this.tools.addSilent('cargo-zigbuild', 'zig');
-    this.tools.add('cc', [{ args: ['-print-file-name=libc.a'], script: 'echo /usr/lib/libc.a' }]);
+    this.tools.add('cc', [
+      { args: ['-print-file-name=libc.a'], script: 'echo /usr/lib/libc.a' },
+      { args: ['-print-file-name=crti.o'], script: 'echo /usr/lib/crti.o' },
+    ]);
     const sysroot = addRustc(this.tools, TARGETS);
     this.tools.add('rustup', [{ args: ['which', 'rustc'], script: `echo ${bashQuote(join(sysroot, 'bin/rustc'))}` }]);
   }

@@ -135,7 +135,9 @@ async function fetchByPip(context: FetchContext, directory: string, names: reado
   if (names.length === 0) return;
   const python = findProgram('python3', context.env);
   if (python === undefined) {
-    throw usageError(`mise cannot download and python3 is not on PATH; install one of ${programsOf(names)} or Python`);
+    throw usageError(
+      `mise cannot download and python3 is not on PATH; install Python 3 with venv (Debian: python3-venv), or ${programsOf(names)}`,
+    );
   }
   const packages = names.map((name) => `${PINNED[name].pip}==${PINNED[name].version}`);
   context.terminal.say(`so with pip, into a Python venv: ${packages.join(' ')}`);

@@ -78,7 +78,7 @@ const environment: NodeJS.ProcessEnv = Object.fromEntries(
   ),
 );
 
-const tools = requireTools('cargo', 'cc');
+const tools = requireTools('cargo', 'cc', 'git');
 
 describe('the miniature, built', tools.options, () => {
   let copy: Miniature;

@@ -167,6 +167,7 @@ function lookFor(name: ToolName, env: Environment): Finding {
   if (isPinned(name)) return lookForPinned(PINNED[name], env);
   if (isRustTarget(name)) return lookForTarget(RUST_TARGETS[name], env);
   if (name === 'cargo') return lookForCargo(env);
+  if (name === 'cc') return lookForCompiler(env);
   if (name === 'glibc-static') return lookForStaticGlibc(env);
   if (name === 'linux-source') return lookForLinuxSource(process.env);
   const path = findProgram(name, env);
@@ -220,12 +221,28 @@ function lookForTarget(triple: string, env: Environment): Finding {
   return absent(`Rust target ${triple}`, `the Rust target ${triple} is not installed; to get it: npm run tools`);
 }
 
+/** On Linux a compiler links only with the development files of the C library, which are a package of their own. */
+function lookForCompiler(env: Environment): Finding {
+  const remedy = 'install a C compiler (Debian: gcc libc6-dev; Fedora: gcc; macOS: xcode-select --install)';
+  const path = findProgram('cc', env);
+  if (path === undefined) return absent('cc', `cc is not on PATH; ${remedy}`);
+  if (process.platform !== 'linux' || fileOfLibrary(path, 'crti.o', env) !== undefined)
+    return { ok: true, path, version: undefined };
+  return absent('cc with a C library', `${path} has no C library to link with; ${remedy}`);
+}
+
 function lookForStaticGlibc(env: Environment): Finding {
   const cc = findProgram('cc', env);
-  // Without the file, the compiler answers with the bare name.
-  const path = cc === undefined ? undefined : ask(cc, ['-print-file-name=libc.a'], env)?.trim();
-  if (path !== undefined && isAbsolute(path)) return { ok: true, path, version: undefined };
+  const path = cc === undefined ? undefined : fileOfLibrary(cc, 'libc.a', env);
+  if (path !== undefined) return { ok: true, path, version: undefined };
   return absent('glibc-static', 'there is no libc.a; install the C library for static links (libc6-dev, glibc-static)');
+}
+
+/** A file of the C library, where the compiler finds it. */
+function fileOfLibrary(cc: string, name: string, env: Environment): string | undefined {
+  const path = ask(cc, [`-print-file-name=${name}`], env)?.trim();
+  // Without the file, the compiler answers with the bare name.
+  return path !== undefined && isAbsolute(path) ? path : undefined;
 }
 
 /** Debian's package, or what `LINUX_SOURCE` names. */

@@ -88,6 +88,16 @@ describe('a machine', tools.options, () => {
     expect(stdout).toMatch(/^BAD {2}build:docker:gateway +see C compiler$/m);
     expect(stdout).not.toContain('\u001b');
   });
+
+  test('DOC-1: a compiler without the files of the C library', async () => {
+    const launch = wellLaunch();
+    launch.tools.add('cc', [{ args: [], script: 'echo crti.o' }]);
+    const { status, stdout } = await launch.launch('doctor');
+    expect(status).toBe(2);
+    expect(stdout).toMatch(
+      /^BAD {2}C compiler +\S+ has no C library to link with; run: apt-get install gcc libc6-dev /m,
+    );
+  });
 });
 
 describe('the open files of a build, on other machines', tools.options, () => {

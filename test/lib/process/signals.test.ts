@@ -168,7 +168,7 @@ describe('what a task sees of a signal', () => {
       try {
         // From a callback of the poll phase, where the next turn of the loop comes without a poll.
         await new Promise<void>((resolve) => execFile('true', () => resolve()));
-        execFileSync('kill', ['-s', signal.slice(3), String(process.pid)]);
+        execFileSync('/bin/sh', ['-c', `kill -s ${signal.slice(3)} ${process.pid}`]);
         await expect(signals.throwIfPending()).rejects.toThrow(new InterruptedError(signal));
       } finally {
         signals.stop();

@@ -552,6 +552,7 @@ describe('BLD-2: packages', libkrunTools.options, () => {
   test('where all are installed nothing is, and one that was removed is missing', async () => {
     const checkout = new FakeLibkrun();
     checkout.addApt(DEBIAN);
+    checkout.tools.add('sudo', []);
     expect((await checkout.build({}, ['--install-deps', '--dry-run'])).stdout).not.toContain('apt-get');
     checkout.tools.add('dpkg-query', [{ args: [], script: `echo 'config-files bc'` }]);
     expect((await checkout.build({}, ['--install-deps', '--dry-run'])).stdout).toMatch(/apt-get install -y .*\bbc\b/);
