@@ -5,7 +5,7 @@
 
 import { runTask } from '../lib/cli/task.ts';
 import { READS } from '../lib/cli/variables.ts';
-import { ACTIONS } from '../lib/keycloak/config.ts';
+import { ACTIONS } from '../lib/keycloak/plan.ts';
 
 await runTask(
   import.meta.url,

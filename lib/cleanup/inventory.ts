@@ -7,7 +7,7 @@ import type { RunnerContext } from '../build-env.ts';
 import { Problems } from '../cli/problems.ts';
 import { mark } from '../cli/unknowns.ts';
 import { probeCommand } from '../engine/detect.ts';
-import type { Engine, EngineName } from '../engine/types.ts';
+import type { Engine } from '../engine/types.ts';
 import { oneLine, shown, usageError } from '../errors.ts';
 import { isTable, parseJson } from '../fs/parse-json.ts';
 import { COMPONENTS, PRODUCT } from '../product.ts';
@@ -37,71 +37,60 @@ export interface Inventory {
 
 type Table = Readonly<Record<string, unknown>>;
 
-/** How each engine lists. Podman cannot inspect images of other platforms, nor containers of buildah's. */
-const LISTING: Readonly<Record<EngineName, { readonly output: readonly string[]; readonly containers: string[] }>> = {
-  docker: { output: ['--quiet'], containers: ['--no-trunc', '--all'] },
-  podman: { output: ['--format', 'json'], containers: ['--no-trunc', '--all', '--external'] },
-};
-
 /**
  * Asks for everything at once; in a dry run without an engine marks stand for what is stale.
  * @throws usageError where a query fails, after a line for each that does
  */
 export async function takeInventory(ctx: RunnerContext, engine: Engine, hasVolumes: boolean): Promise<Inventory> {
-  if (engine.unknown !== undefined) return markedInventory(engine.unknown, hasVolumes);
+  if (engine.unknown !== undefined) {
+    const image = { id: mark('stale images', engine.unknown), names: [], bytes: 0, isOwn: true };
+    const volume = { name: mark('unused volumes', engine.unknown), labels: PRODUCT.labelPrefixes, isUsed: false };
+    return { images: [image], used: [], volumes: hasVolumes ? [volume] : [] };
+  }
   const problems = new Problems();
   const list = (kind: string, ...options: readonly string[]) =>
     problems.attemptAsync(() => tablesOf(ctx, engine, kind, options));
-  const [images, containers, volumes, unused] = await Promise.all([
+  const [images = [], containers = [], volumes = [], unused = []] = await Promise.all([
     list('image', '--no-trunc'),
-    list('container', ...LISTING[engine.record.name].containers),
-    hasVolumes ? list('volume') : undefined,
-    hasVolumes ? list('volume', '--filter', 'dangling=true') : undefined,
+    // Those of buildah are podman's alone.
+    list('container', '--no-trunc', '--all', ...(engine.record.name === 'podman' ? ['--external'] : [])),
+    hasVolumes ? list('volume') : [],
+    hasVolumes ? list('volume', '--filter', 'dangling=true') : [],
   ]);
-  const used = problems.attempt(() => containers?.flatMap(usedBy));
+  const used = problems.attempt(() => containers.flatMap(usedBy)) ?? [];
   problems.throwIfAny(ctx.terminal);
-  const free = new Set(unused?.map(({ Name }) => Name));
+  const free = new Set(unused.map(({ Name }) => Name));
   return {
     // Podman lists an image once for each of its names, and all of them each time.
-    images: [...new Map(images?.map(imageOf).map((image) => [image.id, image])).values()],
-    used: used ?? [],
-    volumes: (volumes ?? []).map(({ Labels, Name }) => {
+    images: [...new Map(images.map(imageOf).map((image) => [image.id, image])).values()],
+    used,
+    volumes: volumes.map(({ Labels, Name }) => {
       return { name: String(Name), labels: keysOf(Labels), isUsed: !free.has(Name) };
     }),
   };
 }
 
-function markedInventory(why: string, hasVolumes: boolean): Inventory {
-  const image = { id: mark('stale images', why), names: [], bytes: 0, isOwn: true };
-  const volume = { name: mark('unused volumes', why), labels: PRODUCT.labelPrefixes, isUsed: false };
-  return { images: [image], used: [], volumes: hasVolumes ? [volume] : [] };
-}
-
-async function tablesOf(
-  { runner, startDirectory }: RunnerContext,
-  { program, record }: Engine,
-  kind: string,
-  options: readonly string[],
-): Promise<Table[]> {
-  const { output } = LISTING[record.name];
-  const refused = (verb: string, why: string) =>
-    usageError(`${program} ${kind} ${verb} ${why}, so nothing is removed; find out why, and try again`);
+/** Podman lists whole objects, and cannot inspect images of other platforms; docker lists ids, and inspects them. */
+async function tablesOf(ctx: RunnerContext, { program, record }: Engine, kind: string, options: readonly string[]) {
   const ask = async (verb: string, args: readonly string[]) => {
-    const result = await runner.probe(probeCommand([program, kind, verb, ...args], startDirectory), QUERY_TIMEOUT_MS);
+    const command = probeCommand([program, kind, verb, ...args], ctx.startDirectory);
+    const result = await ctx.runner.probe(command, QUERY_TIMEOUT_MS);
     if (result.ok) return result.output;
-    throw refused(verb, `failed (${oneLine(result.reason)})`);
+    throw refusal(verb, `failed (${oneLine(result.reason)})`);
   };
-  const tables = async (verb: string, args: readonly string[]) => {
+  const refusal = (verb: string, why: string) =>
+    usageError(`${program} ${kind} ${verb} ${why}, so nothing is removed; find out why, and try again`);
+  const tables = async (verb: string, args: readonly string[]): Promise<Table[]> => {
     const text = await ask(verb, args);
     const parsed = parseJson(text);
     if (Array.isArray(parsed) && parsed.every(isTable)) return parsed;
-    throw refused(verb, `gave ${shown(text)}, which is not a list`);
+    throw refusal(verb, `gave ${shown(text)}, which is not a list`);
   };
-  if (output.includes('json')) return tables('ls', [...options, ...output]);
-  const ids = [...new Set((await ask('ls', [...options, ...output])).split('\n'))].filter((id) => id !== '');
-  const starts = ids.flatMap((_, index) => (index % BATCH === 0 ? [index] : []));
-  const found = await Promise.all(starts.map((at) => tables('inspect', ids.slice(at, at + BATCH))));
-  return found.flat();
+  if (record.name === 'podman') return tables('ls', [...options, '--format', 'json']);
+  const ids = [...new Set((await ask('ls', [...options, '--quiet'])).split('\n'))].filter((id) => id !== '');
+  const found: Table[] = [];
+  while (ids.length > 0) found.push(...(await tables('inspect', ids.splice(0, BATCH))));
+  return found;
 }
 
 /** @throws usageError where it is not known, because then any image may be in use */
@@ -118,7 +107,7 @@ function imageOf({ Config, History, Id, Labels, Names, RepoDigests, RepoTags, Si
   const isProgram = Object.values(COMPONENTS).some(({ binary }) => basename(program) === binary);
   const lost = textsIn(History);
   // A name with a digest alone goes with the last tag of its repository.
-  const [names = []] = [Names, RepoTags, RepoDigests].map(textsIn).filter(({ length }) => length > 0);
+  const names = [Names, RepoTags, RepoDigests].map(textsIn).find(({ length }) => length > 0) ?? [];
   const hasLabel = hasOwnLabel([...keysOf(Labels), ...keysOf(config.Labels)]);
   const isOwn = hasLabel || isProgram || (lost.length > 0 && lost.every(isOwnImage));
   return { id: plainId(String(Id)), names, bytes: typeof Size === 'number' ? Size : 0, isOwn };
