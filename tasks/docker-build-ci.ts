@@ -34,7 +34,7 @@ await runTask(
   },
   async (ctx, { flags, passThrough }) => {
     const { withRunner } = await import('../lib/build-env.ts');
-    const { buildCiImage } = await import('../lib/image/ci.ts');
+    const { buildCiImage } = await import('../lib/image/execute.ts');
     await buildCiImage(await withRunner(ctx), passThrough, flags['dry-run']);
   },
 );

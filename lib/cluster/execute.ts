@@ -28,7 +28,6 @@ import { canConnect } from '../gateway/port.ts';
 import { portOwner } from '../gateway/port-owner.ts';
 import { thisHost } from '../host.ts';
 import { type Command, commandText } from '../process/command.ts';
-import { poll } from '../process/poll.ts';
 import { Signals } from '../process/signals.ts';
 import { requireProgram } from '../process/which.ts';
 import { type ClusterConfig, resolveClusterConfig, type SUBCOMMANDS } from './config.ts';
@@ -36,17 +35,18 @@ import { readKubeconfig, updateKubeconfig } from './kubeconfig.ts';
 import {
   clusterIn,
   createCommand,
+  createLines,
   deleteCommand,
   imageCommands,
   type PreparedCluster,
+  SCRATCH_PREFIX,
   sandboxCommands,
   start,
+  summaryLines,
 } from './plan.ts';
-import { createLines, summaryLines } from './report.ts';
 
 const PROBE_TIMEOUT_MS = 20_000;
 const REMOVAL_TIMEOUT_MS = 120_000;
-const ESTABLISHED = { intervalMs: 2000, timeoutMs: 120_000 } as const;
 const OTHER_CLUSTER = 'use kind or another cluster and name its context in OPENSHELL_E2E_KUBE_CONTEXT';
 const CHOICE = { candidates: ['docker'], reason: 'k3d needs it' } as const;
 const DOCKER: Purpose<Engine> = {
@@ -107,7 +107,7 @@ async function deleteCluster(ctx: RunnerContext, { cluster, config, unknown }: P
     return;
   }
   if (cluster !== undefined) {
-    const directory = runner.invoker && mkdtempSync(join(temporaryRoot(), 'openshell-k3s-'));
+    const directory = runner.invoker && mkdtempSync(join(temporaryRoot(), SCRATCH_PREFIX));
     try {
       await runner.run(deleteCommand(config, directory));
     } finally {
@@ -192,11 +192,14 @@ async function branchOf({ env, runner }: RunnerContext, root: string): Promise<s
 async function create(ctx: RunnerContext, prepared: PreparedCluster, isPreloadRequired: boolean): Promise<void> {
   const { terminal } = ctx;
   const { image, name, release } = prepared.config;
-  const temporary = mkdtempSync(join(temporaryRoot(), 'openshell-k3s-'));
+  const temporary = mkdtempSync(join(temporaryRoot(), SCRATCH_PREFIX));
   try {
     await terminal.section('cluster', () => bringUp(ctx, prepared, temporary), `k3d cluster ${name}`);
     await terminal.section('kubeconfig', () => updateKubeconfig(ctx, prepared.config, true));
-    await terminal.section('agent-sandbox', () => installSandbox(ctx, prepared), `agent-sandbox ${release}`);
+    const install = async () => {
+      for (const command of sandboxCommands(prepared.config)) await ctx.runner.run(command);
+    };
+    await terminal.section('agent-sandbox', install, `agent-sandbox ${release}`);
     if (image === undefined) return terminal.say('Skipping sandbox image preload.');
     const body = () => preload(ctx, prepared, image, temporary);
     await terminal.section('sandbox image', body, `sandbox image ${image}, ${prepared.platform}`).catch((error) => {
@@ -237,21 +240,6 @@ async function removeHalf(ctx: RunnerContext, config: ClusterConfig, directory: 
   const { runner } = await withRunner({ ...ctx, signals: new Signals() });
   const result = await runner.probe(deleteCommand(config, directory), REMOVAL_TIMEOUT_MS);
   if (!result.ok) ctx.terminal.warn(`it cannot be removed: ${oneLine(result.reason)}; run mise run helm:k3s:delete`);
-}
-
-/** Installs agent-sandbox, and waits until its resource is known and its controller runs. */
-async function installSandbox({ runner, signals }: RunnerContext, { config }: PreparedCluster): Promise<void> {
-  const { apply, established, rollout } = sandboxCommands(config);
-  await runner.run(apply);
-  let last = '';
-  const isEstablished = async () => {
-    const result = await runner.probe(established, PROBE_TIMEOUT_MS);
-    last = result.ok ? result.output : result.reason;
-    return (result.ok && last === 'True') || undefined;
-  };
-  const isDone = await poll(isEstablished, { ...ESTABLISHED, signal: signals.aborted });
-  if (isDone === undefined) throw failure(`agent-sandbox is not established after 120 s: ${oneLine(last)}`);
-  await runner.run(rollout);
 }
 
 /** Imports the image, unless a server of the cluster has it. @throws TaskError where that fails */

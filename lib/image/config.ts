@@ -13,12 +13,11 @@ import { absolutePath } from '../fs/paths.ts';
 import type { Arch } from '../host.ts';
 import { COMPONENTS, type Component, type IMAGE_TARGETS } from '../product.ts';
 import { type BuildOptions, resolveBuildOptions, resolvePlatforms } from '../stage/config.ts';
-import { verifyOutput } from './comma-fields.ts';
 import { imageReference, verifyReference, verifyRegistry, verifyTag } from './reference.ts';
 import { type PassedOptions, readOptions } from './user-options.ts';
 
 /** What every image build is asked for. */
-export interface ImageRequest {
+interface ImageRequest {
   /** `registry/name:tag`, the first of the tags. */
   readonly reference: string;
   /** From `DOCKER_PLATFORM`; `undefined` for the engine's own architecture. */
@@ -164,4 +163,16 @@ function namedBuilder(source: string, name: string | undefined): NamedBuilder | 
   if (name === undefined) return undefined;
   if (/^[a-zA-Z0-9][a-zA-Z0-9._+-]*$/.test(name)) return { name, source };
   throw notAllowed(source, name, 'is the name of a builder, see: docker buildx ls');
+}
+
+/**
+ * Checks an `--output` value, whose pairs the engine reads; a relative destination is relative to where the task was
+ * started.
+ */
+function verifyOutput(source: string, text: string): string {
+  if (/(?:^|,)\s*"?dest=-(?:[",]|$)/.test(text)) {
+    throw notAllowed(source, text, 'are destinations that are files or directories: stdout has the result of the task');
+  }
+  if (/(?:^|,)\s*"?type=[^\s",]/i.test(text)) return text;
+  throw notAllowed(source, text, 'are key=value pairs with a type, such as type=local,dest=out');
 }

@@ -1,23 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** An image build: what the plan depends on is probed, the binary staged, the build command run. */
+/** Image builds: what the plan depends on is probed, the binary staged, the build command run. */
 
 import type { RunnerContext } from '../build-env.ts';
 import { findCheckout } from '../checkout.ts';
+import { type Environment, readVariable, textOf } from '../cli/env.ts';
 import { Problems } from '../cli/problems.ts';
 import { isUnknown } from '../cli/unknowns.ts';
-import { detectEngine, serverArch } from '../engine/detect.ts';
+import { detectEngine, serverArch, TOKEN_VARIABLES } from '../engine/detect.ts';
 import { forBuilds, probeBuilder, verifyPlatforms } from '../engine/inspect-builder.ts';
 import type { Engine } from '../engine/types.ts';
+import { usageError } from '../errors.ts';
 import { makeDirectory } from '../fs/ownership.ts';
 import { notePlaces } from '../fs/writable-places.ts';
 import { thisHost } from '../host.ts';
 import type { Command } from '../process/command.ts';
 import type { IMAGE_TARGETS } from '../product.ts';
 import { prepareStage } from '../stage/execute.ts';
-import { type ImageConfig, resolveImageConfig, verifyDockerfile } from './config.ts';
-import { imageBuild, imageCommands, imagePlaces, type PreparedImage } from './plan.ts';
-import { destinationText, imageLines } from './report.ts';
+import { type ImageConfig, resolveImage, resolveImageConfig, verifyDockerfile } from './config.ts';
+import {
+  cacheOptions,
+  commandLines,
+  destinationText,
+  imageCommands,
+  imageLines,
+  imagePlaces,
+  type PreparedImage,
+} from './plan.ts';
 import { verifyPrebuilt, withStaged } from './staged-binaries.ts';
 
 const OTHER_ARCH = 'set DOCKER_PLATFORM to linux/amd64 or linux/arm64, or use another server';
@@ -84,14 +93,14 @@ async function prepareImage(
   const driver = probed?.driver;
   const cache = driver === 'docker-container' ? config.cacheDirectory : undefined;
   const unknown = isUnknown(driver) && config.cacheDirectory !== undefined ? [driver ?? ''] : [];
-  const image = imageBuild(config, arches, cache, unknown);
+  const platforms = arches.map((arch) => `linux/${arch}`);
+  const image = { ...config.image, platforms, caches: cache === undefined ? unknown : cacheOptions(cache) };
   const commands = problems.attempt(() => {
-    if (probed !== undefined) verifyPlatforms(probed, image.platforms);
+    if (probed !== undefined) verifyPlatforms(probed, platforms);
     return imageCommands(engine, image, ctx.startDirectory);
   });
-  const prepared = commands && { stage, staging, cache, commands };
-  if (prepared !== undefined) notePlaces(problems, imagePlaces(prepared));
-  return prepared;
+  if (commands !== undefined) notePlaces(problems, imagePlaces(cache === undefined ? [] : [cache], staging));
+  return commands && { stage, staging, cache, commands };
 }
 
 export async function runImageCommands(
@@ -102,4 +111,38 @@ export async function runImageCommands(
   await terminal.section(`image ${image}`, async () => {
     for (const command of commands) await runner.run(command);
   });
+}
+
+/**
+ * Builds the image that CI runs in, or prints the plan; stages nothing. The build gets the GitHub token as a secret, by
+ * the name of the variable that holds it: the value is in the environment of that one child, and nowhere else.
+ */
+export async function buildCiImage(ctx: RunnerContext, extra: readonly string[], isDryRun: boolean): Promise<void> {
+  const { env, startDirectory, terminal } = ctx;
+  const root = findCheckout(env, startDirectory);
+  verifyNoToken(env, extra);
+  const { builder, image, reference } = resolveImage(undefined, extra, env, root, startDirectory);
+  const token = TOKEN_VARIABLES.find((name) => readVariable(env, name) !== undefined);
+  // By this id the Dockerfile's RUN finds it.
+  const build = { ...image, secrets: token === undefined ? [] : [`id=${TOKEN_VARIABLES[0]},env=${token}`] };
+  verifyDockerfile(build.dockerfile);
+  const engine = await detectEngine(ctx, root);
+  verifyPlatforms(await probeBuilder(ctx, engine, root, builder), build.platforms);
+  const commands = imageCommands(engine, build, startDirectory);
+  if (isDryRun) return terminal.result(...commandLines(ctx, commands));
+  await runImageCommands(ctx, reference, commands);
+  terminal.result(reference);
+  terminal.say(`done: ${reference} ${destinationText(build.output, engine.record.name)}; ${terminal.timings()}`);
+}
+
+/** Every user of the machine sees the arguments of a process, and logs keep them. */
+function verifyNoToken(env: Environment, args: readonly string[]): void {
+  const name = TOKEN_VARIABLES.find((variable) => {
+    const token = textOf(env, variable);
+    // Anything shorter is not a token, and may be in an argument by chance.
+    return token !== undefined && token.length >= 8 && args.some((argument) => argument.includes(token));
+  });
+  if (name === undefined) return;
+  const shown = `a build option holds the value of ${name}, which other users and logs would show`;
+  throw usageError(`${shown}; leave it out, the build gets it as a secret`);
 }

@@ -5,7 +5,7 @@
  * (`DOCKER_OUTPUT`, `DOCKER_PUSH`, `DOCKER_PLATFORM`, `IMAGE_REGISTRY`, ...) are not followed here.
  */
 
-import { type Environment, readVariable, textOf } from '../cli/env.ts';
+import { type Environment, readVariable } from '../cli/env.ts';
 import type { NamedBuilder } from '../engine/inspect-builder.ts';
 import { shown, usageError } from '../errors.ts';
 import { type Arch, platformArches } from '../host.ts';
@@ -13,9 +13,6 @@ import { resolveBuilder, resolveCacheDirectory } from '../image/config.ts';
 import { splitTags, verifyRegistry, verifyTag } from '../image/reference.ts';
 import { readOptions } from '../image/user-options.ts';
 import { type BuildOptions, resolveBuildOptions } from '../stage/config.ts';
-
-/** Variables of single builds that users may have set, and that a publish does not follow. */
-const WITHOUT_EFFECT = ['IMAGE_REGISTRY', 'DOCKER_PLATFORM', 'DOCKER_OUTPUT', 'DOCKER_PUSH', 'PREBUILT_ARCH'];
 
 /** Options that a publish gives itself; given again, another image would be published, or to another place. */
 const OWN_OPTIONS =
@@ -30,14 +27,11 @@ export interface PublishConfig {
   readonly builder: NamedBuilder | undefined;
   /** The time that the images bear, in seconds since 1970. */
   readonly epoch: number;
-  /** The directory of the local build caches, absolute; one directory below it for each image; `undefined` for none. */
+  /** The directory of the local build caches, absolute; one directory below it for each image; none in CI. */
   readonly cacheDirectory: string | undefined;
   readonly isStaged: boolean;
-  readonly isCi: boolean;
   readonly build: BuildOptions;
   readonly extra: readonly string[];
-  /** Variables that are set and have no effect, for users. */
-  readonly ignored: readonly string[];
 }
 
 /**
@@ -75,11 +69,9 @@ export function resolvePublishConfig(
     arches: platformArches('DOCKER_PLATFORMS', readVariable(env, 'DOCKER_PLATFORMS')),
     builder: resolveBuilder(env, options),
     epoch: readVariable(env, 'SOURCE_DATE_EPOCH') ?? 0,
-    cacheDirectory: resolveCacheDirectory(env, root, startDirectory),
+    cacheDirectory: isCi ? undefined : resolveCacheDirectory(env, root, startDirectory),
     isStaged: readVariable(env, 'PREBUILT_AUTO_STAGE') && !isCi,
-    isCi,
     build: resolveBuildOptions(env, root, startDirectory),
     extra: options.rest,
-    ignored: WITHOUT_EFFECT.filter((name) => textOf(env, name) !== undefined),
   };
 }

@@ -10,9 +10,9 @@ import { join } from 'node:path';
 import type { TaskContext } from '../cli/task.ts';
 import { isUnknown } from '../cli/unknowns.ts';
 import type { Engine } from '../engine/types.ts';
-import { failure, usageError } from '../errors.ts';
-import { cacheOptions } from '../image/comma-fields.ts';
+import { usageError } from '../errors.ts';
 import { dockerfileOf } from '../image/config.ts';
+import { cacheOptions } from '../image/plan.ts';
 import { verifyTag } from '../image/reference.ts';
 import { type Command, cmd } from '../process/command.ts';
 import { COMPONENTS, type Component } from '../product.ts';
@@ -21,15 +21,13 @@ import type { PreparedStage } from '../stage/plan.ts';
 import { type BuilderChoice, CONTAINER_DRIVER } from './choose-builder.ts';
 import type { PublishConfig } from './config.ts';
 import {
-  type Content,
   type EngineCommands,
-  isSameContent,
+  PUBLISHING,
   type Published,
   type PublishedImage,
   type Publishing,
   type PushContent,
-  type PushedImage,
-} from './engines/types.ts';
+} from './engines.ts';
 
 /** The components that are published. */
 export const PUBLISHED: readonly Component[] = [COMPONENTS.gateway, COMPONENTS.supervisor];
@@ -60,21 +58,21 @@ export interface PublishPlan {
 
 /**
  * Plans a publish.
- * @param chosen how it is published, and the name that no other run has
  * @param temporary the directory for temporary files
  * @throws usageError where the tag of a single platform is not a tag, or is one of those that were asked for
  */
 export function planPublish(
   config: PublishConfig,
-  chosen: Pick<PublishPlan, 'engine' | 'publishing' | 'builder' | 'stage' | 'staging' | 'run'>,
+  chosen: Pick<PublishPlan, 'engine' | 'builder' | 'stage' | 'staging' | 'run'>,
   temporary: string,
 ): PublishPlan {
-  const { builder, publishing, run } = chosen;
-  // A builder's container can be removed with its cache; a directory stays.
-  const isCached = builder.driver === CONTAINER_DRIVER && !config.isCi;
+  const { builder, engine, run } = chosen;
+  const publishing = PUBLISHING[engine.record.name];
   const { cacheDirectory } = config;
-  const caches = isCached && cacheDirectory ? PUBLISHED.map(({ name }) => join(cacheDirectory, name)) : [];
-  const unknownCache = isUnknown(builder.driver) && cacheDirectory && !config.isCi ? [builder.driver ?? ''] : [];
+  // A builder's container can be removed with its cache; a directory stays.
+  const isCached = builder.driver === CONTAINER_DRIVER && cacheDirectory !== undefined;
+  const caches = isCached ? PUBLISHED.map(({ name }) => join(cacheDirectory, name)) : [];
+  const unknownCache = isUnknown(builder.driver) && cacheDirectory !== undefined ? [builder.driver ?? ''] : [];
   const images = PUBLISHED.map(({ name }, index) => ({
     component: name,
     repository: `${config.registry}/${name}`,
@@ -97,7 +95,7 @@ export function planPublish(
   );
   const release = config.tags.flatMap((tag) => images.map(({ repository }) => `${repository}:${tag}`));
   const scratch = join(temporary, `${SCRATCH_PREFIX}${run}`);
-  return { config, ...chosen, scratch, caches, images, references: [...platforms, ...release] };
+  return { config, ...chosen, publishing, scratch, caches, images, references: [...platforms, ...release] };
 }
 
 function verifyPlatformTag({ tags }: PublishConfig, tag: string): string {
@@ -136,40 +134,24 @@ export async function buildImages(engine: EngineCommands, { images, publishing }
 }
 
 /**
- * Pushes the content of all images, and then sets the tags that do not point at it. For the others nothing is started.
- * @param before what the registry had under the references; empty where that is not known
+ * Pushes the content of all images, and then sets the tags.
+ * @param built what `buildImages` gave
  * @returns all references, in the order of the plan
- * @throws failure where two tags of an image were set to different digests
  */
 export async function publishBuilt(
-  { config: { tags } }: PublishPlan,
+  { config, images }: PublishPlan,
   built: readonly PushContent[],
-  before: ReadonlyMap<string, { readonly content?: Content | undefined }>,
 ): Promise<Published[]> {
-  // Where a build does not give the digest, the tags do, if all of them point at one and it lists what was built.
-  const agreedDigest = ({ content, image }: PushedImage) => {
-    const [first, ...others] = tags.map((tag) => before.get(`${image.repository}:${tag}`)?.content);
-    const isAgreed = first !== undefined && isSameContent(first, content);
-    return isAgreed && others.every((one) => one?.digest === first.digest) ? first.digest : undefined;
-  };
-  const published: Published[] = [];
-  const digests = new Map<PushedImage, string | undefined>();
-  for (const push of built) {
-    const pushed = await push();
-    published.push(...pushed.platforms);
-    digests.set(pushed, pushed.content.digest ?? agreedDigest(pushed));
-  }
+  const pushed = [];
+  for (const push of built) pushed.push(await push());
+  const published = pushed.flatMap(({ platforms }) => platforms);
   // Tag by tag, so that both components have one as soon as possible.
-  for (const tag of tags) {
-    for (const [pushed, known] of digests) {
-      const { component, platforms, repository } = pushed.image;
+  for (const tag of config.tags) {
+    for (const [index, { images: content, setTag }] of pushed.entries()) {
+      const { component, platforms, repository } = images[index] as PublishedImage;
       const reference = `${repository}:${tag}`;
-      const isSet = known !== undefined && before.get(reference)?.content?.digest === known;
-      const digest = isSet ? known : await pushed.setTag(tag);
-      if (digest !== (known ?? digest)) throw failure(`${reference} was set to ${digest}, but ${known} was published`);
-      // With podman the first tag of an image gives its digest, and others may turn out to be set.
-      digests.set(pushed, digest);
-      published.push({ component, reference, platforms, content: { ...pushed.content, digest } });
+      const digest = await setTag(reference);
+      published.push({ component, reference, platforms, content: { digest, images: content } });
     }
   }
   return published;

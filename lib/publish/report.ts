@@ -5,9 +5,9 @@
 import type { RunnerContext } from '../build-env.ts';
 import { type Command, shellQuote } from '../process/command.ts';
 import { dryRunLines as stageLines } from '../stage/report.ts';
-import { isSameContent, type Published } from './engines/types.ts';
+import { isSameContent, type Published } from './engines.ts';
 import { buildImages, engineCommands, type PublishPlan, publishBuilt } from './plan.ts';
-import type { RegistryState } from './registry-contents.ts';
+import type { RegistryState } from './registry.ts';
 
 /** Every command in its order, ready to paste; what is known only when it runs stands in angle brackets. */
 export async function dryRunLines(ctx: RunnerContext, plan: PublishPlan): Promise<string[]> {
@@ -19,30 +19,23 @@ export async function dryRunLines(ctx: RunnerContext, plan: PublishPlan): Promis
   lines.push(...(staging === undefined ? ['# verifies the staged binaries'] : stageLines(ctx.runner, staging)));
   lines.push(...[scratch, ...caches].map((directory) => `# creates ${directory}`));
   lines.push(`cd ${shellQuote(ctx.startDirectory)}`);
-  const built = await buildImages(engine, plan);
-  lines.push('# pushes what is built, and sets the tags that point at something else');
-  await publishBuilt(plan, built, new Map());
+  await publishBuilt(plan, await buildImages(engine, plan));
   return [...lines, ...references.map((reference) => `# reads back ${reference}`)];
 }
 
-/** A reference and what became of it. */
-export type Row = Published & { readonly state: 'new' | 'moved' | 'unchanged' };
-
-/** What became of a reference, from what the registry had under it before. */
-export function rowOf(published: Published, before: RegistryState | undefined): Row {
-  if (before?.kind === 'absent') return { ...published, state: 'new' };
-  const isSame = before?.content !== undefined && isSameContent(before.content, published.content);
-  return { ...published, state: isSame ? 'unchanged' : 'moved' };
-}
-
-/** The table, a line each, in columns. */
-export function tableLines(rows: readonly Row[]): string[] {
-  const heading = ['component', 'reference', 'digest', 'platforms', 'state'];
-  const cells = rows.map(({ component, content, platforms, reference, state }) => {
+/** The references in columns, with whether they were there before and pointed at something else. */
+export function tableLines(
+  published: readonly Published[],
+  before: ReadonlyMap<string, Pick<RegistryState, 'kind' | 'content'>>,
+): string[] {
+  const rows = published.map(({ component, content, platforms, reference }) => {
+    const old = before.get(reference);
+    const isSame = old?.content !== undefined && isSameContent(old.content, content);
+    const state = old?.kind === 'absent' ? 'new' : isSame ? 'unchanged' : 'moved';
     return [component, reference, content.digest ?? '', platforms.join(','), state];
   });
-  const all = [heading, ...cells];
-  const widths = heading.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
+  const all = [['component', 'reference', 'digest', 'platforms', 'state'], ...rows];
+  const widths = [0, 1, 2, 3, 4].map((column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
   const line = (row: readonly string[]) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ');
   return all.map((row) => line(row).trimEnd());
 }

@@ -11,7 +11,7 @@ import { writeWhole } from '../fs/atomic-write.ts';
 import { textIn } from '../fs/paths.ts';
 import { files, notePlaces } from '../fs/writable-places.ts';
 import { runImageCommands } from '../image/execute.ts';
-import { commandLines } from '../image/report.ts';
+import { commandLines } from '../image/plan.ts';
 import { BASE_IMAGE, resolveWorkloadsConfig } from './config.ts';
 import { fingerprint, planWorkloads, recordPaths, type WorkloadImage, type WorkloadsPlan } from './plan.ts';
 import { earlierImages, manifestText, variablesText } from './record.ts';

@@ -9,7 +9,7 @@ import { onTestFinished, vi } from 'vitest';
 import { asDryRun } from '../../lib/cli/unknowns.ts';
 import type { Machine } from '../../lib/host.ts';
 import { installDeb } from '../../lib/package/install/execute.ts';
-import type { InstallFacts } from '../../lib/package/install/plan.ts';
+import type { InstallFacts } from '../../lib/package/install/service.ts';
 import { findProgram } from '../../lib/process/which.ts';
 import { BUNDLE_FILE, runtimeFiles } from '../../lib/vm/runtime-files.ts';
 import { buildElf } from './elf-builder.ts';

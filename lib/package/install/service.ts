@@ -6,12 +6,25 @@ import type { RunnerContext } from '../../build-env.ts';
 import { failure, MissingTool, oneLine, usageError } from '../../errors.ts';
 import { canConnect } from '../../gateway/port.ts';
 import { portOwner } from '../../gateway/port-owner.ts';
+import type { Host } from '../../host.ts';
 import { cmd } from '../../process/command.ts';
 import { poll } from '../../process/poll.ts';
 import type { ProbeResult } from '../../process/result.ts';
 import { requireProgram } from '../../process/which.ts';
 import { DEB } from '../../product.ts';
-import type { InstallFacts } from './plan.ts';
+
+/** This machine, as values for tests. */
+export interface InstallFacts {
+  readonly host: Host;
+  readonly isRoot: boolean;
+  /** Whether sudo can ask for a password. */
+  readonly hasTerminal: boolean;
+  /** Where the package puts programs, absolute. */
+  readonly programs: string;
+  /** Where the packaged gateway responds, and how long it may take until it does. */
+  readonly port: number;
+  readonly waitMs: number;
+}
 
 const PROBE_TIMEOUT_MS = 15_000;
 const POLL_MS = 250;

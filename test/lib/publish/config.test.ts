@@ -16,7 +16,6 @@ describe('the configuration', () => {
       epoch: 0,
       cacheDirectory: '/src/.cache/buildkit/images',
       isStaged: true,
-      isCi: false,
       build: {
         libc: 'musl',
         features: [],
@@ -26,7 +25,6 @@ describe('the configuration', () => {
         staticFlags: undefined,
       },
       extra: [],
-      ignored: [],
     });
   });
 

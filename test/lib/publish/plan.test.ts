@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { describe, expect, test } from 'vitest';
-import type { Content, PushContent } from '../../../lib/publish/engines/types.ts';
-import { publishBuilt } from '../../../lib/publish/plan.ts';
-import { DIGEST_A, DIGEST_B, plannedLines, publishPlan, RUN } from '../../support/publish-plan.ts';
-import { refusalFrom, refusalOf } from '../../support/task-errors.ts';
+import { plannedLines, publishPlan, RUN } from '../../support/publish-plan.ts';
+import { refusalOf } from '../../support/task-errors.ts';
 
 describe('the references', () => {
   test('a new tag for both components before the next one', () => {
@@ -88,70 +86,5 @@ describe('the commands, before any of them has run', () => {
       expect(other.caches).toEqual([]);
       expect((await plannedLines(other)).join('\n')).not.toContain('--cache');
     }
-  });
-});
-
-describe('setting tags', () => {
-  const images = [{ platform: 'linux/amd64', digest: DIGEST_B }];
-  const CONTENT: Content = { digest: DIGEST_A, images };
-
-  /** Publishes one built image under `dev` and `v1`, and gives what was done in its order. */
-  async function publishing(content: Content, before: Record<string, Content>, digests = [DIGEST_A, DIGEST_A]) {
-    const plan = publishPlan('docker', { EXTRA_DOCKER_TAGS: 'v1' });
-    const done: string[] = [];
-    const pushes = plan.images.slice(0, 1).map(
-      (image): PushContent =>
-        async () => {
-          done.push('push');
-          const setTag = async (tag: string) => {
-            done.push(tag);
-            return digests.shift() ?? '';
-          };
-          return { image, content, platforms: [], setTag };
-        },
-    );
-    const known = Object.entries(before).map(([tag, had]) => [`r/org/gateway:${tag}`, { content: had }] as const);
-    const published = await publishBuilt(plan, pushes, new Map(known));
-    return { done, digests: published.map((one) => [one.reference, one.content.digest]) };
-  }
-
-  test('all that point at something else, or at nothing, after the content', async () => {
-    const { done, digests } = await publishing(CONTENT, { dev: { digest: DIGEST_B, images } });
-    expect(done).toEqual(['push', 'dev', 'v1']);
-    expect(digests).toEqual([
-      ['r/org/gateway:dev', DIGEST_A],
-      ['r/org/gateway:v1', DIGEST_A],
-    ]);
-  });
-
-  test('none that points at it already', async () => {
-    expect((await publishing(CONTENT, { dev: CONTENT })).done).toEqual(['push', 'v1']);
-    expect((await publishing(CONTENT, { dev: CONTENT, v1: CONTENT })).done).toEqual(['push']);
-  });
-
-  test.each<[string, Record<string, Content>, string[]]>([
-    ['all tags list what was built', { dev: CONTENT, v1: CONTENT }, ['push']],
-    ['not all do, and the first one set gives the digest', { v1: CONTENT }, ['push', 'dev']],
-    ['they have different digests', { dev: CONTENT, v1: { ...CONTENT, digest: DIGEST_B } }, ['push', 'dev', 'v1']],
-    [
-      'they list something else',
-      { dev: { digest: DIGEST_A, images: [] }, v1: { digest: DIGEST_A, images: [] } },
-      ['push', 'dev'],
-    ],
-    [
-      'their digest cannot be read',
-      { dev: { digest: undefined, images }, v1: { digest: undefined, images } },
-      ['push', 'dev', 'v1'],
-    ],
-  ])('a digest that the build does not give: %s', async (_, before, expected) => {
-    const { done, digests } = await publishing({ digest: undefined, images }, before);
-    expect(done).toEqual(expected);
-    expect(digests.map(([, digest]) => digest)).toEqual([DIGEST_A, DIGEST_A]);
-  });
-
-  test('two tags that got different digests are an error', async () => {
-    expect(await refusalFrom(() => publishing({ digest: undefined, images }, {}, [DIGEST_A, DIGEST_B]))).toBe(
-      `1: r/org/gateway:v1 was set to ${DIGEST_B}, but ${DIGEST_A} was published`,
-    );
   });
 });
