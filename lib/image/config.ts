@@ -22,14 +22,13 @@ interface ImageRequest {
   readonly reference: string;
   /** From `DOCKER_PLATFORM`; `undefined` for the engine's own architecture. */
   readonly arches: readonly Arch[] | undefined;
-  /** The builder that the user names. */
   readonly builder: NamedBuilder | undefined;
   /** What the engine is to build, with these architectures as platforms. */
   readonly image: ImageBuild;
 }
 
 /** An image with a binary in it. */
-export interface ImageConfig extends ImageRequest {
+interface ImageConfig extends ImageRequest {
   readonly root: string;
   readonly component: Component;
   /** The directory of the local build cache of this image, absolute; `undefined` in CI, which has none. */
@@ -39,11 +38,7 @@ export interface ImageConfig extends ImageRequest {
   readonly build: BuildOptions;
 }
 
-/**
- * Resolves the configuration of the build of an image with a binary in it.
- * @param extra the user's options for the engine's build command
- * @throws usageError for any wrong value
- */
+/** @param extra the user's options for the engine's build command @throws usageError for any wrong value */
 export function resolveImageConfig(
   target: (typeof IMAGE_TARGETS)[number],
   extra: readonly string[],
@@ -64,11 +59,7 @@ export function resolveImageConfig(
   };
 }
 
-/**
- * Resolves what every image build is asked for.
- * @param component whose binary is in the image; `undefined` for the CI image, which takes no registry and no output
- * @throws usageError for any wrong value
- */
+/** @param component whose binary is in the image; `undefined` for the CI image, which takes no registry and no output */
 export function resolveImage(
   component: Component | undefined,
   extra: readonly string[],
@@ -114,10 +105,8 @@ export function verifyDockerfile(dockerfile: string): void {
  *   user's links lead; the builder keeps a cache of its own
  */
 export function resolveCacheDirectory(env: Environment, root: string, startDirectory: string): string | undefined {
-  const directory = join(
-    readPath(env, 'DOCKER_BUILD_CACHE_DIR', startDirectory) ?? join(root, '.cache/buildkit'),
-    'images',
-  );
+  const caches = readPath(env, 'DOCKER_BUILD_CACHE_DIR', startDirectory) ?? join(root, '.cache/buildkit');
+  const directory = join(caches, 'images');
   return isOfOther(directory) ? undefined : directory;
 }
 
@@ -134,9 +123,7 @@ export function resolveDestination(
   const isPushed = readVariable(env, 'DOCKER_PUSH');
   const output = takesOutput ? readVariable(env, 'DOCKER_OUTPUT') : undefined;
   if (isPushed && output !== undefined) {
-    throw usageError(
-      'DOCKER_PUSH and DOCKER_OUTPUT are both set, and only one can decide where the image goes; unset one',
-    );
+    throw usageError('DOCKER_PUSH and DOCKER_OUTPUT are both set, and only one can decide; unset one');
   }
   if (output !== undefined) return { kind: 'output', value: verifyOutput('DOCKER_OUTPUT', output) };
   if (isPushed) return { kind: 'push' };

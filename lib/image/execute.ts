@@ -9,7 +9,6 @@ import { Problems } from '../cli/problems.ts';
 import { isUnknown } from '../cli/unknowns.ts';
 import { detectEngine, serverArch, TOKEN_VARIABLES } from '../engine/detect.ts';
 import { forBuilds, probeBuilder, verifyPlatforms } from '../engine/inspect-builder.ts';
-import type { Engine } from '../engine/types.ts';
 import { usageError } from '../errors.ts';
 import { makeDirectory } from '../fs/ownership.ts';
 import { notePlaces } from '../fs/writable-places.ts';
@@ -17,7 +16,7 @@ import { thisHost } from '../host.ts';
 import type { Command } from '../process/command.ts';
 import type { IMAGE_TARGETS } from '../product.ts';
 import { prepareStage } from '../stage/execute.ts';
-import { type ImageConfig, resolveImage, resolveImageConfig, verifyDockerfile } from './config.ts';
+import { resolveImage, resolveImageConfig, verifyDockerfile } from './config.ts';
 import {
   cacheOptions,
   commandLines,
@@ -66,41 +65,27 @@ export async function planImage(ctx: RunnerContext, target: (typeof IMAGE_TARGET
   verifyDockerfile(config.image.dockerfile);
   const engine = await detectEngine(ctx, root, forBuilds(config.builder, config.image.output.kind === 'load'));
   const problems = new Problems();
-  const prepared = await prepareImage(ctx, config, engine, problems);
-  problems.throwIfAny(terminal);
-  if (prepared === undefined) throw new TypeError('an image that is not planned has a problem');
-  return { config, engine, prepared };
-}
-
-/** Asks builder, tools and what others have staged; whatever is wrong becomes one of the problems. */
-async function prepareImage(
-  ctx: RunnerContext,
-  config: ImageConfig,
-  engine: Engine,
-  problems: Problems,
-): Promise<PreparedImage | undefined> {
-  const { build, component, root } = config;
   const probe = () => problems.attemptAsync(() => probeBuilder(ctx, engine, root, config.builder));
   // A builder that is named may be that of another server.
   const early = config.builder === undefined || config.arches !== undefined ? undefined : probe();
   const arches = config.arches ?? [serverArch((await early)?.engine ?? engine, OTHER_ARCH)];
-  const stage = { root, host: thisHost(), components: [component], arches, build };
+  const stage = { root, host: thisHost(), components: [config.component], arches, build: config.build };
   if (!config.isStaged) problems.attempt(() => verifyPrebuilt(stage));
   const [probed, staging] = await Promise.all([
     early ?? probe(),
     problems.attemptAsync(async () => (config.isStaged ? prepareStage(ctx, stage) : undefined)),
   ]);
-  const driver = probed?.driver;
+  const driver = probed?.driver ?? '';
   const cache = driver === 'docker-container' ? config.cacheDirectory : undefined;
-  const unknown = isUnknown(driver) && config.cacheDirectory !== undefined ? [driver ?? ''] : [];
+  const unknown = isUnknown(driver) && config.cacheDirectory !== undefined ? [driver] : [];
   const platforms = arches.map((arch) => `linux/${arch}`);
   const image = { ...config.image, platforms, caches: cache === undefined ? unknown : cacheOptions(cache) };
-  const commands = problems.attempt(() => {
-    if (probed !== undefined) verifyPlatforms(probed, platforms);
-    return imageCommands(engine, image, ctx.startDirectory);
-  });
-  if (commands !== undefined) notePlaces(problems, imagePlaces(cache === undefined ? [] : [cache], staging));
-  return commands && { stage, staging, cache, commands };
+  if (probed !== undefined) problems.attempt(() => verifyPlatforms(probed, platforms));
+  notePlaces(problems, imagePlaces(cache === undefined ? [] : [cache], staging));
+  problems.throwIfAny(terminal);
+  const commands = imageCommands(engine, image, startDirectory);
+  const prepared: PreparedImage = { stage, staging, cache, commands };
+  return { config, engine, prepared };
 }
 
 export async function runImageCommands(

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** The plan, pure: the name of each image, the command that builds it, and the files that record them. */
+/** The plan, pure: the name of each image, the command that builds it, and the files that tell others of them. */
 
 import { hash } from 'node:crypto';
 import { join } from 'node:path';
@@ -12,6 +12,8 @@ import { BASE_IMAGE, CUDA_INPUTS, type Inputs, type Workload, type WorkloadsConf
 
 const FINGERPRINT_LENGTH = 12;
 const LABEL = 'com.nvidia.openshell.gpu-workload';
+const GENERATED_BY = 'mise run e2e:workloads:build';
+const PROGRAM = '/usr/local/bin/openshell-gpu-workload';
 
 /** A workload with the image that it would get. */
 export type WorkloadImage = Workload & { readonly reference: string; readonly commands: readonly Command[] };
@@ -76,4 +78,49 @@ export function fingerprint(inputs: Inputs, workloads: readonly Pick<Workload, '
     ]),
   ];
   return hash('sha256', lines.map((line) => `${line}\n`).join('')).slice(0, FINGERPRINT_LENGTH);
+}
+
+/** What a run leaves. */
+interface Recorded {
+  readonly plan: WorkloadsPlan;
+  /** The digest of the base image; `undefined` where the engine does not tell it. */
+  readonly digest: string | undefined;
+  /** Those that there are, in the order of the workloads. */
+  readonly images: readonly WorkloadImage[];
+}
+
+/** The manifest for the tests, in JSON, which is YAML. */
+export function manifestText({ digest, images, plan }: Recorded): string {
+  const { inputs, root } = plan.config;
+  const names = [BASE_IMAGE, ...CUDA_INPUTS] as const;
+  const source = {
+    path: recordPaths(root).directory,
+    input_fingerprint: fingerprint(inputs, images),
+    container_engine: plan.engine.record.name,
+    inputs: Object.fromEntries([
+      ...names.map((name) => [name.toLowerCase(), inputs[name]]),
+      [`${BASE_IMAGE.toLowerCase()}_digest`, digest],
+    ]),
+  };
+  const workloads = images.map(({ expect, name, reference }) => {
+    return { name, image: reference, command: [PROGRAM], expect, requirements: { gpu: true } };
+  });
+  return `${JSON.stringify({ schema_version: 1, generated_by: GENERATED_BY, source, workloads }, undefined, 2)}\n`;
+}
+
+/** Variables for a shell. None is one that a build reads: a shell that has them builds what the checkout has by then. */
+export function variablesText({ digest, images, plan }: Recorded): string {
+  const { inputs, root } = plan.config;
+  const { directory, manifest } = recordPaths(root);
+  const lines = [
+    ['OPENSHELL_GPU_WORKLOAD_IMAGE_SOURCE_PATH', directory],
+    ['OPENSHELL_GPU_WORKLOAD_IMAGE_INPUT_FINGERPRINT', fingerprint(inputs, images)],
+    ['OPENSHELL_GPU_WORKLOAD_BASE_IMAGE', inputs[BASE_IMAGE]],
+    ...(digest === undefined ? [] : [['OPENSHELL_GPU_WORKLOAD_BASE_IMAGE_DIGEST', digest]]),
+    ...CUDA_INPUTS.map((name) => [`OPENSHELL_GPU_WORKLOAD_${name}`, inputs[name]]),
+    ['OPENSHELL_GPU_WORKLOAD_CONTAINER_ENGINE', plan.engine.record.name],
+    ['OPENSHELL_E2E_WORKLOAD_MANIFEST', manifest],
+    ...images.map(({ reference, variable }) => [variable, reference]),
+  ].map(([name, value = '']) => `export ${name}='${value.replaceAll("'", "'\\''")}'\n`);
+  return `# Written by ${GENERATED_BY}.\n# The workload images that were built last, for a shell.\n${lines.join('')}`;
 }
