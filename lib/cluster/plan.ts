@@ -54,13 +54,9 @@ export function createCommand({ credentials, name, port, root }: ClusterConfig, 
     --k3s-arg --disable=traefik@server:0 ${registries}`;
 }
 
-/**
- * Of its own accord k3d also takes the cluster out of the default kubeconfig, which under sudo would become root's.
- * @param directory for one that counts as the default one under sudo
- */
-export function deleteCommand({ name, root }: ClusterConfig, directory: string | undefined) {
-  const base = { ...CLEARED, ...(directory === undefined ? {} : { KUBECONFIG: join(directory, 'kubeconfig') }) };
-  return start(root, { base })`k3d cluster delete ${name}`;
+/** @param directory for a default kubeconfig: of its own accord k3d writes that, which under sudo would become root's */
+export function deleteCommand({ name, root }: ClusterConfig, directory: string) {
+  return start(root, { base: { ...CLEARED, KUBECONFIG: join(directory, 'kubeconfig') } })`k3d cluster delete ${name}`;
 }
 
 /** The commands that install agent-sandbox, and wait for it. */
