@@ -2,6 +2,8 @@
 
 /** Image builds: what the plan depends on is probed, the binary staged, the build command run. */
 
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
 import type { RunnerContext } from '../build-env.ts';
 import { findCheckout } from '../checkout.ts';
 import { type Environment, readVariable, textOf } from '../cli/env.ts';
@@ -9,13 +11,19 @@ import { Problems } from '../cli/problems.ts';
 import { isUnknown } from '../cli/unknowns.ts';
 import { detectEngine, serverArch, TOKEN_VARIABLES } from '../engine/detect.ts';
 import { forBuilds, probeBuilder, verifyPlatforms } from '../engine/inspect-builder.ts';
-import { usageError } from '../errors.ts';
+import { failure, usageError } from '../errors.ts';
+import { whileLocked } from '../fs/lock.ts';
 import { makeDirectory } from '../fs/ownership.ts';
+import { fileIdentity } from '../fs/paths.ts';
 import { notePlaces } from '../fs/writable-places.ts';
 import { thisHost } from '../host.ts';
 import type { Command } from '../process/command.ts';
-import type { IMAGE_TARGETS } from '../product.ts';
-import { prepareStage } from '../stage/execute.ts';
+import { type IMAGE_TARGETS, PRODUCT } from '../product.ts';
+import type { StageConfig } from '../stage/config.ts';
+import { executeStage, prepareStage } from '../stage/execute.ts';
+import { artifactsOf, type PreparedStage } from '../stage/plan.ts';
+import { reportLines } from '../stage/report.ts';
+import { verifyArtifact } from '../stage/verify-built.ts';
 import { resolveImage, resolveImageConfig, verifyDockerfile } from './config.ts';
 import {
   cacheOptions,
@@ -26,7 +34,6 @@ import {
   imagePlaces,
   type PreparedImage,
 } from './plan.ts';
-import { verifyPrebuilt, withStaged } from './staged-binaries.ts';
 
 const OTHER_ARCH = 'set DOCKER_PLATFORM to linux/amd64 or linux/arm64, or use another server';
 
@@ -130,4 +137,57 @@ function verifyNoToken(env: Environment, args: readonly string[]): void {
   if (name === undefined) return;
   const shown = `a build option holds the value of ${name}, which other users and logs would show`;
   throw usageError(`${shown}; leave it out, the build gets it as a secret`);
+}
+
+/**
+ * Verifies what others have staged, as what we stage is verified.
+ * Nothing can be verified for an unknown architecture.
+ * @throws TaskError: 2 for one that is not there, 1 for one that is not what it has to be
+ */
+export function verifyPrebuilt(config: StageConfig): void {
+  const artifacts = artifactsOf(config).filter(({ arch }) => !isUnknown(arch));
+  const missing = artifacts.filter(({ path }) => statSync(path, { throwIfNoEntry: false })?.isFile() !== true);
+  if (missing.length > 0) {
+    const said = `${missing.map(({ path }) => path).join(' and ')} ${missing.length > 1 ? 'are' : 'is'} not there`;
+    const why = 'nothing is staged here (CI or PREBUILT_AUTO_STAGE=0)';
+    throw usageError(`${said}, and ${why}; run tasks/stage.ts first, or unset them`);
+  }
+  for (const artifact of artifacts) verifyArtifact(artifact, artifact.path);
+}
+
+/**
+ * Stages where that is planned, and runs a body that builds from it. Two builds of one component wait for each other,
+ * so that none copies the binary of the other, which may have another version.
+ * @throws TaskError (1) when the binaries were replaced in the meantime by a staging that builds no image
+ */
+export async function withStaged(
+  ctx: RunnerContext,
+  config: StageConfig,
+  prepared: PreparedStage | undefined,
+  body: () => Promise<void>,
+): Promise<void> {
+  if (prepared === undefined) return whileUnchanged(config, body);
+  const build = async () => {
+    const staged = await executeStage(ctx, prepared);
+    for (const line of reportLines(config.root, staged)) ctx.terminal.say(line);
+    await whileUnchanged(config, body);
+  };
+  // In the order of their names, so that no two builds wait for each other.
+  const names = config.components.map(({ name }) => name).sort();
+  const locked = names.reduceRight<() => Promise<void>>((inner, name) => {
+    const path = join(config.root, PRODUCT.prebuiltDirectory, '..', `.image-${name}.lock`);
+    const place = { path, remedy: 'set OPENSHELL_ROOT to a checkout on another file system' };
+    const task = `image ${names.join(' ')}`;
+    return () => whileLocked(ctx, { ...place, task, other: `another build of the image ${name}` }, inner);
+  }, build);
+  return locked();
+}
+
+async function whileUnchanged(config: StageConfig, body: () => Promise<void>): Promise<void> {
+  const paths = artifactsOf(config).map(({ path }) => path);
+  const before = paths.map(fileIdentity);
+  await body();
+  const changed = paths.find((path, index) => fileIdentity(path) !== before[index]);
+  if (changed === undefined) return;
+  throw failure(`${changed} was replaced while the image was built, which may hold either; build it again`);
 }

@@ -18,8 +18,8 @@ import { isLeftover, newRunName, removeScratch, temporaryRoot } from '../fs/temp
 import { notePlaces } from '../fs/writable-places.ts';
 import { thisHost } from '../host.ts';
 import { dockerfileOf, verifyDockerfile } from '../image/config.ts';
+import { verifyPrebuilt, withStaged } from '../image/execute.ts';
 import { imagePlaces } from '../image/plan.ts';
-import { verifyPrebuilt, withStaged } from '../image/staged-binaries.ts';
 import type { Command } from '../process/command.ts';
 import { prepareStage } from '../stage/execute.ts';
 import { chooseBuilder } from './choose-builder.ts';

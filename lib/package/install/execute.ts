@@ -12,12 +12,16 @@ import { Problems } from '../../cli/problems.ts';
 import { findOrMark } from '../../cli/unknowns.ts';
 import { closedToolchain, devBuildLines, executeDevBuild, knownTools } from '../../dev-build/execute.ts';
 import { type DevBuildPlan, planDevBuild } from '../../dev-build/plan.ts';
-import { MissingTool, oneLine, usageError } from '../../errors.ts';
+import { failure, MissingTool, oneLine, usageError } from '../../errors.ts';
 import { asOwner } from '../../fs/ownership.ts';
 import { files, notePlaces } from '../../fs/writable-places.ts';
+import { canConnect } from '../../gateway/port.ts';
+import { portOwner } from '../../gateway/port-owner.ts';
 import { configHome, filesOfEntry, metadataPath } from '../../gateway/registration.ts';
 import { type Arch, type Host, thisHost } from '../../host.ts';
 import { cmd, shellQuote } from '../../process/command.ts';
+import { poll } from '../../process/poll.ts';
+import type { ProbeResult } from '../../process/result.ts';
 import { requireProgram } from '../../process/which.ts';
 import { CLI, COMPONENTS, DEB, DRIVER } from '../../product.ts';
 import { resolveBuildOptions } from '../../stage/config.ts';
@@ -30,11 +34,26 @@ import { BUNDLE_FILE, bundleDefects, defectsText, runtimeDefects, vmPlatformOf }
 import { type Binaries, type PackageConfig, packageArch, resolvePackageConfig } from '../config.ts';
 import { checkPackaging, makePackage, plannedLines, probeArch } from '../execute.ts';
 import { targetOf } from '../plan.ts';
-import { type InstallFacts, isServiceRunning, waitForService } from './service.ts';
 
 const PROBE_TIMEOUT_MS = 15_000;
+const POLL_MS = 250;
+/** The states of a unit that has no process, and will not start one by itself. */
+const ENDED = ['inactive', 'failed'];
 /** Cargo says where they are. */
 const UNBUILT = { cli: '<openshell>', gateway: '<openshell-gateway>', driver: '<openshell-driver-vm>' };
+
+/** This machine, as values for tests. */
+export interface InstallFacts {
+  readonly host: Host;
+  readonly isRoot: boolean;
+  /** Whether sudo can ask for a password. */
+  readonly hasTerminal: boolean;
+  /** Where the package puts programs, absolute. */
+  readonly programs: string;
+  /** Where the packaged gateway responds, and how long it may take until it does. */
+  readonly port: number;
+  readonly waitMs: number;
+}
 
 /** An installation that is planned: nothing but probes has been started. */
 interface InstallPlan {
@@ -216,4 +235,49 @@ function findRuntime(ctx: RunnerContext, root: string, host: Host): Pick<Install
   const remedy = 'for VM sandboxes run: mise run vm:setup && mise run vm:supervisor, and this again';
   const warning = `the VM driver is packaged WITHOUT its runtime, ${directory}: ${defectsText(defects)}; ${remedy}`;
   return { runtime: undefined, warning };
+}
+
+/** Probes the state of the service, one word. */
+function probeState({ runner, startDirectory: cwd }: RunnerContext): Promise<ProbeResult> {
+  const command = cmd({ cwd })`systemctl --user show --property=ActiveState --value ${DEB.service}`;
+  return runner.probe(command, PROBE_TIMEOUT_MS);
+}
+
+/**
+ * Whether the service runs now.
+ * @throws MissingTool where the user has no systemd that responds, usageError where another program has the service's port
+ */
+export async function isServiceRunning(ctx: RunnerContext, port: number): Promise<boolean> {
+  requireProgram('systemctl', ctx.env, 'the package runs its gateway as a systemd user service; install systemd');
+  const state = await probeState(ctx);
+  if (!state.ok) {
+    throw new MissingTool(
+      `the user's systemd does not respond: ${oneLine(state.reason)}; start this in a login session of your own ` +
+        '(ssh or a desktop, not su or sudo), which sets XDG_RUNTIME_DIR',
+    );
+  }
+  if (!ENDED.includes(state.output)) return true;
+  if (!(await canConnect(DEB.address, port))) return false;
+  const owner = portOwner(port) ?? 'another program';
+  throw usageError(`${DEB.address}:${port}, where ${DEB.service} listens, is in use by ${owner}; stop it`);
+}
+
+/** @throws failure (1) where the service does not respond in time, after its log; InterruptedError for a signal */
+export async function waitForService(ctx: RunnerContext, { port, waitMs }: InstallFacts): Promise<void> {
+  const { runner, signals, startDirectory, terminal } = ctx;
+  let state = 'unknown';
+  const attempt = async () => {
+    const result = await probeState(ctx);
+    state = oneLine(result.ok ? result.output : result.reason);
+    if (state === 'failed') return false;
+    return state === 'active' && (await canConnect(DEB.address, port)) ? true : undefined;
+  };
+  if (await poll(attempt, { intervalMs: POLL_MS, timeoutMs: waitMs, signal: signals.aborted })) return;
+  const log = cmd({ cwd: startDirectory })`journalctl --user -u ${DEB.service} -n 50 --no-pager`;
+  const journal = await runner.probe(log, PROBE_TIMEOUT_MS);
+  for (const line of (journal.ok ? journal.output : journal.reason).split('\n')) terminal.say(line);
+  throw failure(
+    `${DEB.service} is installed, and does not respond at ${DEB.address}:${port}: its state is ${state}; its log is ` +
+      `above, and in: journalctl --user -u ${DEB.service}`,
+  );
 }
