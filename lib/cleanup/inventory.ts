@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** What an engine has and what its containers use. Where one query fails nothing is known, and nothing is removed. */
+/** What an engine has, whose it is, and what containers use. Where one query fails nothing is known, or removed. */
 
 import { basename } from 'node:path';
 import type { RunnerContext } from '../build-env.ts';
@@ -11,11 +11,20 @@ import type { Engine } from '../engine/types.ts';
 import { oneLine, shown, usageError } from '../errors.ts';
 import { isTable, parseJson } from '../fs/parse-json.ts';
 import { COMPONENTS, PRODUCT } from '../product.ts';
-import { hasOwnLabel, isOwnImage } from './names.ts';
 
 const QUERY_TIMEOUT_MS = 120_000;
 /** As many ids fit into one command. */
 const BATCH = 500;
+
+/** Images of others that many projects use, and that take long to get again. */
+const COSTLY = [
+  ...['alpine', 'kindest', 'minio', 'pgvector', 'python', 'rancher/k3s', 'redis', 'registry', 'rust'],
+  ...['ghcr.io/astral-sh/uv', 'ghcr.io/k3d-io', 'ghcr.io/nvidia/openshell-community'],
+];
+/** The images that builds and launches replace, below a namespace of OpenShell. */
+const REPLACED = ['gateway', 'supervisor', 'ci'];
+/** A registry on this machine, which holds copies of local images. */
+const LOOPBACK = /^(127(\.\d+){3}|\[::1\]|([a-z0-9-]+\.)*localhost):\d+\//;
 
 export interface Image {
   readonly id: string;
@@ -125,4 +134,46 @@ function keysOf(labels: unknown): string[] {
 
 function plainId(id: string): string {
   return id.replace(/^sha256:/, '');
+}
+
+/** The reference in its shortest form: `docker.io/library/x` and `localhost/x` are `x`. */
+export function shortName(reference: string): string {
+  return reference.replace(/^((index\.)?docker\.io|localhost)\//, '').replace(/^library\//, '');
+}
+
+function withoutTag(name: string): string {
+  return name.replace(/(:[^:/@]*)?(@.*)?$/, '');
+}
+
+/** The tag of a reference; empty where it has none. */
+export function tagOf(reference: string): string {
+  return /^[^@]*:([^:/@]+)(@.*)?$/.exec(reference)?.[1] ?? '';
+}
+
+export function isOwnImage(reference: string): boolean {
+  return ownName(reference) !== undefined;
+}
+
+/** The name below a namespace of OpenShell, with its tag. */
+function ownName(reference: string): string | undefined {
+  const name = shortName(reference).replace(LOOPBACK, '');
+  const namespace = PRODUCT.imageNamespaces.find((one) => name.startsWith(`${one}/`));
+  return namespace && name.slice(namespace.length + 1);
+}
+
+/** Whether builds and launches replace it: others, such as those of workloads, are current under any tag. */
+export function isReplacedImage(reference: string): boolean {
+  return REPLACED.includes(withoutTag(ownName(reference) ?? ''));
+}
+
+export function isCostlyImage(reference: string): boolean {
+  return COSTLY.some((name) => `${withoutTag(shortName(reference))}/`.startsWith(`${name}/`));
+}
+
+export function hasOwnLabel(labels: readonly string[]): boolean {
+  return labels.some((label) => PRODUCT.labelPrefixes.some((prefix) => label.startsWith(prefix)));
+}
+
+export function isOwnVolume(name: string, labels: readonly string[]): boolean {
+  return hasOwnLabel(labels) || /^openshell([-_.]|$)/.test(name);
 }

@@ -6,8 +6,16 @@ import { type Environment, readVariable } from '../cli/env.ts';
 import { VARIABLES } from '../cli/variables.ts';
 import type { EngineName } from '../engine/types.ts';
 import { verifyTag } from '../image/reference.ts';
-import type { Image, Inventory } from './inventory.ts';
-import { isCostlyImage, isOwnImage, isOwnVolume, isReplacedImage, shortName, tagOf } from './names.ts';
+import {
+  type Image,
+  type Inventory,
+  isCostlyImage,
+  isOwnImage,
+  isOwnVolume,
+  isReplacedImage,
+  shortName,
+  tagOf,
+} from './inventory.ts';
 
 export type CleanupFlags = Readonly<
   Record<'all-projects' | 'volumes' | 'skip-cache' | 'yes' | 'force' | 'dry-run', boolean>

@@ -35,10 +35,7 @@ export interface ClusterConfig {
   readonly credentials: { readonly username: string; readonly password: string } | undefined;
 }
 
-/**
- * Resolves the configuration; whatever is wrong becomes one of the problems.
- * @param branch the branch of the checkout, or its commit; `undefined` where neither is known or wanted
- */
+/** @param branch the branch of the checkout, or its commit; `undefined` where neither is known or wanted */
 export function resolveClusterConfig(problems: Problems, ctx: TaskContext, root: string, branch: string | undefined) {
   const { env, startDirectory } = ctx;
   const [username, password] = [readVariable(env, 'GITHUB_USERNAME'), readVariable(env, 'GITHUB_PAT')];
@@ -82,10 +79,7 @@ function linkedFile(path: string): string {
   }
 }
 
-/**
- * The name of the cluster: the given one, else that of the checkout's branch, so that each worktree has its own.
- * @throws usageError for a name that is too long, or not of lower-case letters, digits and '-', with one that is
- */
+/** The given name, else that of the branch, so that each worktree has its own. @throws usageError with one that fits */
 export function clusterName(given: string | undefined, branch = ''): string {
   const suffix = dnsLabel(branch.slice(branch.lastIndexOf('/') + 1));
   const name = given ?? (suffix === '' ? DEFAULT_NAME : `${DEFAULT_NAME}-${suffix}`);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * The user's kubeconfig: kubectl reads and merges it, and it appears whole, for its owner alone. Paths in it are relative
- * to its directory, so what is merged lies there, too.
+ * The user's kubeconfig: kubectl reads and merges it, and it appears whole, for its owner alone. Paths in it are
+ * relative to its directory, so what is merged lies there, too.
  */
 
 import { existsSync, rmSync, statSync, writeFileSync } from 'node:fs';

@@ -54,7 +54,7 @@ export function createCommand({ credentials, name, port, root }: ClusterConfig, 
     --k3s-arg --disable=traefik@server:0 ${registries}`;
 }
 
-/** @param directory for a default kubeconfig: of its own accord k3d writes that, which under sudo would become root's */
+/** @param directory for a default kubeconfig, which k3d writes of its own accord, and under sudo as root */
 export function deleteCommand({ name, root }: ClusterConfig, directory: string) {
   return start(root, { base: { ...CLEARED, KUBECONFIG: join(directory, 'kubeconfig') } })`k3d cluster delete ${name}`;
 }

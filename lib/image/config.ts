@@ -59,7 +59,7 @@ export function resolveImageConfig(
   };
 }
 
-/** @param component whose binary is in the image; `undefined` for the CI image, which takes no registry and no output */
+/** @param component whose binary is in it; `undefined` for the CI image, which takes no registry and no output */
 export function resolveImage(
   component: Component | undefined,
   extra: readonly string[],
@@ -100,9 +100,8 @@ export function verifyDockerfile(dockerfile: string): void {
 }
 
 /**
- * The directory that has one for each image's build cache: an export replaces everything in its directory.
- * @returns `undefined` for root in the directory of another user, where the engine would write as root wherever that
- *   user's links lead; the builder keeps a cache of its own
+ * The directory that has one for each image's build cache: an export replaces everything in its directory. None for
+ * root in the directory of another user, where the engine would write as root wherever that user's links lead.
  */
 export function resolveCacheDirectory(env: Environment, root: string, startDirectory: string): string | undefined {
   const caches = readPath(env, 'DOCKER_BUILD_CACHE_DIR', startDirectory) ?? join(root, '.cache/buildkit');
@@ -110,11 +109,7 @@ export function resolveCacheDirectory(env: Environment, root: string, startDirec
   return isOfOther(directory) ? undefined : directory;
 }
 
-/**
- * Where the image goes. Several platforms do not mean a push: the user has to ask for it.
- * @param takesOutput whether `DOCKER_OUTPUT` counts
- * @throws usageError for several platforms that would have to be loaded, and for two destinations
- */
+/** Several platforms do not mean a push: users have to ask for it. @param takesOutput whether `DOCKER_OUTPUT` counts */
 export function resolveDestination(
   env: Environment,
   arches: readonly Arch[] | undefined,
@@ -134,10 +129,7 @@ export function resolveDestination(
   );
 }
 
-/**
- * The builder that the user names: buildx's own variable counts after the option, as for buildx.
- * @throws usageError where `DOCKER_BUILDER` and the user's options name two builders, or something else
- */
+/** The builder that the user names: buildx's own variable counts after the option, as for buildx. */
 export function resolveBuilder(env: Environment, { builder }: Pick<PassedOptions, 'builder'>) {
   const named = namedBuilder('DOCKER_BUILDER', readVariable(env, 'DOCKER_BUILDER'));
   if (builder === undefined) return named ?? namedBuilder('BUILDX_BUILDER', readVariable(env, 'BUILDX_BUILDER'));
@@ -152,10 +144,7 @@ function namedBuilder(source: string, name: string | undefined): NamedBuilder | 
   throw notAllowed(source, name, 'is the name of a builder, see: docker buildx ls');
 }
 
-/**
- * Checks an `--output` value, whose pairs the engine reads; a relative destination is relative to where the task was
- * started.
- */
+/** Checks an `--output` value, whose pairs the engine reads, relative to where the task was started. */
 function verifyOutput(source: string, text: string): string {
   if (/(?:^|,)\s*"?dest=-(?:[",]|$)/.test(text)) {
     throw notAllowed(source, text, 'are destinations that are files or directories: stdout has the result of the task');

@@ -37,11 +37,7 @@ import {
 
 const OTHER_ARCH = 'set DOCKER_PLATFORM to linux/amd64 or linux/arm64, or use another server';
 
-/**
- * Builds the image that `target` names, or prints the plan.
- * @param extra options for the engine's build command
- * @throws TaskError: 2 before anything is built, else the failed program's own status
- */
+/** Builds the image that `target` names, or prints the plan. @param extra options for the engine's build command */
 export async function buildImage(
   ctx: RunnerContext,
   target: (typeof IMAGE_TARGETS)[number],
@@ -61,10 +57,7 @@ export async function buildImage(
   terminal.say(`done: ${config.reference} for ${platforms} ${where}; ${terminal.timings()}`);
 }
 
-/**
- * Plans a build; nothing but probes is started.
- * @throws TaskError with all that is wrong where engine, builder, tools or what others have staged cannot give it
- */
+/** Starts nothing but probes. @throws TaskError where engine, builder, tools or what is staged cannot give the image */
 export async function planImage(ctx: RunnerContext, target: (typeof IMAGE_TARGETS)[number], extra: readonly string[]) {
   const { env, startDirectory, terminal } = ctx;
   const root = findCheckout(env, startDirectory);
@@ -140,8 +133,7 @@ function verifyNoToken(env: Environment, args: readonly string[]): void {
 }
 
 /**
- * Verifies what others have staged, as what we stage is verified.
- * Nothing can be verified for an unknown architecture.
+ * Verifies what others have staged, as what we stage is verified; nothing for an unknown architecture.
  * @throws TaskError: 2 for one that is not there, 1 for one that is not what it has to be
  */
 export function verifyPrebuilt(config: StageConfig): void {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * The user's options for the engine's build command. Most are passed on as they are. Those that the task itself has to
- * know, and that each engine takes in its own way, are taken out; those that only variables may decide are refused.
+ * The user's options for the engine's build command. Most are passed on as they are; those that the task itself has to
+ * know are taken out, and those that only variables may decide are refused.
  */
 
 import { shown, usageError } from '../errors.ts';
@@ -28,14 +28,10 @@ const TAKEN = new Map([
   ['-t', 'tag'],
 ] as const);
 
-/**
- * Reads the options.
- * @throws usageError for an option that cannot be passed on or has no value, and for an argument that belongs to none
- */
+/** @throws usageError for an option that cannot be passed on or has no value, and for an argument of none */
 export function readOptions(args: readonly string[]): PassedOptions {
-  const taken: Record<'builder' | 'dockerfile' | 'target' | 'tag', string[]> = {
-    ...{ builder: [], dockerfile: [], target: [], tag: [] },
-  };
+  type Taken = Record<'builder' | 'dockerfile' | 'target' | 'tag', string[]>;
+  const taken: Taken = { builder: [], dockerfile: [], target: [], tag: [] };
   const rest: string[] = [];
   let previous = '';
   for (let at = 0; at < args.length; at++) {

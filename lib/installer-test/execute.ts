@@ -111,5 +111,6 @@ function faultOf({ output, refusal }: InstallerCase, result: ProbeResult): strin
   }
   if (refusal === undefined) return `failed: ${result.reason}`;
   if (result.status === 1 && result.reason.split('\n').includes(refusal)) return undefined;
-  return `failed with status ${result.status ?? 'unknown'} and ${shown(result.reason)}, wanted status 1 and ${shown(refusal)}`;
+  const said = `failed with status ${result.status ?? 'unknown'} and ${shown(result.reason)}`;
+  return `${said}, wanted status 1 and ${shown(refusal)}`;
 }

@@ -33,7 +33,7 @@ export function verifyRealm(path: string): string {
   throw usageError(`${shown(path)} does not exist; get it back from the repository, or check OPENSHELL_ROOT`);
 }
 
-/** The realm's path on the host of a job's container. @throws usageError where that is not known, or has no such file */
+/** The realm's path on the host of a job's container. @throws usageError where that is not known, or no file */
 export function hostRealm(realm: string, hostWork = HOST_WORK): string {
   if (realm.startsWith(JOB_WORK)) return verifyRealm(join(hostWork, realm.slice(JOB_WORK.length)));
   throw usageError(`${shown(realm)} is not below ${JOB_WORK}, so its path on the host is unknown; check it out there`);

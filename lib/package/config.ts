@@ -65,10 +65,7 @@ function authoredText(root: string, name: string): string {
 /** Epoch, and a rest that begins with a digit and whose revision, after the last hyphen, is not empty. */
 const VERSION = /^(?:[0-9]+:)?[0-9](?:[A-Za-z0-9.+~-]*[A-Za-z0-9.+~])?$/;
 
-/**
- * Checks a version by the rules of deb-version(7).
- * @throws usageError where it has none, or one that dpkg would not take
- */
+/** @throws usageError unless it is a version by the rules of deb-version(7) */
 export function verifyDebVersion(version: string | undefined): string {
   const variable = 'OPENSHELL_DEB_VERSION';
   if (version === undefined) throw usageError(`${variable} is not set; set it to a version such as 1.2.3-1`);
@@ -77,11 +74,7 @@ export function verifyDebVersion(version: string | undefined): string {
   throw usageError(`${variable} is ${shown(version)}; allowed ${allowed}; change it`);
 }
 
-/**
- * The package's architecture: the variable's, else dpkg's, else this machine's.
- * @param printed what dpkg says its own is; `undefined` without dpkg
- * @throws usageError for any other than the two
- */
+/** The variable's, else dpkg's, else this machine's. @param printed what dpkg says, `undefined` without dpkg */
 export function packageArch(env: Environment, printed: ProbeResult | undefined, host: Host): Arch {
   const named = readVariable(env, 'OPENSHELL_DEB_ARCH');
   if (named !== undefined) return named;

@@ -83,11 +83,7 @@ function verifyProgram({ terminal }: RunnerContext, path: string, arch: Arch, is
   for (const reason of verdict.reasons) terminal.warn(`packaged as it is: ${reason}`);
 }
 
-/**
- * Puts the package together, and in its place when it is whole.
- * @returns where it is
- * @throws TaskError: dpkg-deb's own status
- */
+/** Puts the package together, and in its place when it is whole. @returns where it is */
 export async function makePackage(ctx: RunnerContext, config: PackageConfig, binaries: Binaries): Promise<string> {
   const target = targetOf(config);
   const scratch = mkdtempSync(join(temporaryRoot(), SCRATCH_PREFIX));

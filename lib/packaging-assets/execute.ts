@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** Checking the gateway's units in the checkout: that of the Debian package, and that in the spec of the RPM packages. */
+/** Checking the gateway's units in the checkout: that of the Debian package, and that in the spec for RPM. */
 
 import { join } from 'node:path';
 import { findCheckout } from '../checkout.ts';

@@ -33,10 +33,7 @@ export interface BuilderChoice {
   readonly note?: string;
 }
 
-/**
- * Inspects the builder and chooses; in a dry run perhaps marks.
- * @throws usageError where the named builder, or `multiarch`, exists and cannot publish
- */
+/** In a dry run perhaps marks. @throws usageError where the named builder, or `multiarch`, exists and cannot publish */
 export async function chooseBuilder(ctx: RunnerContext, engine: Engine, config: PublishConfig): Promise<BuilderChoice> {
   const name = config.builder?.name ?? mark('builder', engine.unknown ?? 'not reachable');
   return findOrMark(ctx.unknowns, () => choose(ctx, engine, config), { name, driver: unknownCache(engine) });

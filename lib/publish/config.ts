@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/**
- * What a publish was asked for: arguments and environment, checked, as one value. The settings of single builds
- * (`DOCKER_OUTPUT`, `DOCKER_PUSH`, `DOCKER_PLATFORM`, `IMAGE_REGISTRY`, ...) are not followed here.
- */
+/** What a publish was asked for, checked. The settings of single builds (`DOCKER_OUTPUT`, ...) do not count here. */
 
 import { type Environment, readVariable } from '../cli/env.ts';
 import type { NamedBuilder } from '../engine/inspect-builder.ts';
@@ -34,11 +31,7 @@ export interface PublishConfig {
   readonly extra: readonly string[];
 }
 
-/**
- * Resolves the configuration of a publish.
- * @param extra the user's options for the engine's build commands
- * @throws usageError for any wrong value
- */
+/** @param extra the user's options for the engine's build commands @throws usageError for any wrong value */
 export function resolvePublishConfig(
   extra: readonly string[],
   env: Environment,
@@ -47,10 +40,8 @@ export function resolvePublishConfig(
 ): PublishConfig {
   const own = extra.find((argument) => OWN_OPTIONS.test(argument));
   if (own !== undefined) {
-    throw usageError(
-      `${shown(own)} cannot be passed on; both images are published from their own Dockerfiles, for the platforms of ` +
-        'DOCKER_PLATFORMS, under the tags of IMAGE_TAG and EXTRA_DOCKER_TAGS',
-    );
+    const why = 'both images are published from their own Dockerfiles, for the platforms of DOCKER_PLATFORMS';
+    throw usageError(`${shown(own)} cannot be passed on; ${why}, under the tags of IMAGE_TAG and EXTRA_DOCKER_TAGS`);
   }
   const options = readOptions(extra);
   const registry = verifyRegistry('DOCKER_REGISTRY', readVariable(env, 'DOCKER_REGISTRY'));

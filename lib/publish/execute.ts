@@ -83,11 +83,7 @@ async function preparePublish(ctx: RunnerContext, extra: readonly string[]): Pro
   return plan;
 }
 
-/**
- * Builds, pushes, sets tags, and reads back.
- * @returns what became of the references, as lines
- * @throws TaskError with the failed program's own status, and with how far it came
- */
+/** Builds, pushes, sets tags, and reads back. @returns what became of the references, as lines */
 async function execute(ctx: RunnerContext, plan: PublishPlan): Promise<string[]> {
   const { builder, caches, references, scratch, stage, staging } = plan;
   const done: string[] = [];
@@ -129,10 +125,7 @@ async function readBack(ctx: RunnerContext, plan: PublishPlan, published: readon
   });
 }
 
-/**
- * What the references are now. A registry that does not respond, or wants another password, is found here.
- * @throws usageError with the engine's own reason
- */
+/** What the references are now. A registry that does not respond, or wants another password, is found here. */
 async function readBefore(ctx: RunnerContext, plan: PublishPlan): Promise<Map<string, RegistryState>> {
   const states = await ctx.terminal.section('registry', () => readReferences(ctx, plan), 'what the registry has');
   for (const [reference, state] of states) {
@@ -164,9 +157,8 @@ function explained({ terminal }: RunnerContext, error: unknown, text: string): u
 }
 
 /**
- * Removes what publishes leave on this machine: names in podman's storage, and a directory for temporary files. Each ends
- * with the name of its run, so that a publish removes its own at its end, and at its start those of runs that were
- * killed. Where that fails a publish goes on: no other run needs those names.
+ * Removes what publishes leave on this machine, by the names of their runs: its own at the end, and at the start that
+ * of runs that were killed. Where that fails a publish goes on: no other run needs those names.
  */
 export async function removeLeftovers(
   { runner, signals, terminal }: RunnerContext,

@@ -56,11 +56,7 @@ export interface PublishPlan {
   readonly references: readonly string[];
 }
 
-/**
- * Plans a publish.
- * @param temporary the directory for temporary files
- * @throws usageError where the tag of a single platform is not a tag, or is one of those that were asked for
- */
+/** @throws usageError where the tag of a single platform is not a tag, or is one of those that were asked for */
 export function planPublish(
   config: PublishConfig,
   chosen: Pick<PublishPlan, 'engine' | 'builder' | 'stage' | 'staging' | 'run'>,
@@ -133,11 +129,7 @@ export async function buildImages(engine: EngineCommands, { images, publishing }
   return built;
 }
 
-/**
- * Pushes the content of all images, and then sets the tags.
- * @param built what `buildImages` gave
- * @returns all references, in the order of the plan
- */
+/** Pushes the content of all images, and then sets the tags. @returns all references, in the order of the plan */
 export async function publishBuilt(
   { config, images }: PublishPlan,
   built: readonly PushContent[],

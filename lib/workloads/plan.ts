@@ -108,7 +108,7 @@ export function manifestText({ digest, images, plan }: Recorded): string {
   return `${JSON.stringify({ schema_version: 1, generated_by: GENERATED_BY, source, workloads }, undefined, 2)}\n`;
 }
 
-/** Variables for a shell. None is one that a build reads: a shell that has them builds what the checkout has by then. */
+/** Variables for a shell. None is one that a build reads: a shell that has them builds what there is by then. */
 export function variablesText({ digest, images, plan }: Recorded): string {
   const { inputs, root } = plan.config;
   const { directory, manifest } = recordPaths(root);

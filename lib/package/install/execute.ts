@@ -245,7 +245,7 @@ function probeState({ runner, startDirectory: cwd }: RunnerContext): Promise<Pro
 
 /**
  * Whether the service runs now.
- * @throws MissingTool where the user has no systemd that responds, usageError where another program has the service's port
+ * @throws MissingTool where no systemd of the user responds, usageError where another program has the port
  */
 export async function isServiceRunning(ctx: RunnerContext, port: number): Promise<boolean> {
   requireProgram('systemctl', ctx.env, 'the package runs its gateway as a systemd user service; install systemd');
