@@ -21,21 +21,15 @@ export type CleanupFlags = Readonly<
   Record<'all-projects' | 'volumes' | 'skip-cache' | 'yes' | 'force' | 'dry-run', boolean>
 >;
 
-export interface CleanupConfig {
-  /** Whether what is not OpenShell's is removed as well. */
-  readonly isForAll: boolean;
-  readonly hasVolumes: boolean;
-  /** Whether the build cache is removed, which all projects share. */
-  readonly hasCache: boolean;
-  /** The tags of OpenShell's images that builds and launches use. */
-  readonly tags: readonly string[];
-}
+export type CleanupConfig = ReturnType<typeof resolveCleanupConfig>;
 
 /** @throws usageError for a wrong tag */
-export function resolveCleanupConfig(flags: CleanupFlags, env: Environment): CleanupConfig {
+export function resolveCleanupConfig(flags: CleanupFlags, env: Environment) {
   const isForAll = flags['all-projects'];
   const tag = verifyTag('IMAGE_TAG', readVariable(env, 'IMAGE_TAG'));
+  // Those that builds and launches use.
   const tags = [...new Set([VARIABLES.IMAGE_TAG.default, tag])];
+  // All projects share the build cache.
   return { isForAll, hasVolumes: flags.volumes, hasCache: isForAll && !flags['skip-cache'], tags };
 }
 

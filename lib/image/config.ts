@@ -12,31 +12,9 @@ import { isOfOther } from '../fs/ownership.ts';
 import { absolutePath } from '../fs/paths.ts';
 import type { Arch } from '../host.ts';
 import { COMPONENTS, type Component, type IMAGE_TARGETS } from '../product.ts';
-import { type BuildOptions, resolveBuildOptions, resolvePlatforms } from '../stage/config.ts';
+import { resolveBuildOptions, resolvePlatforms } from '../stage/config.ts';
 import { imageReference, verifyReference, verifyRegistry, verifyTag } from './reference.ts';
 import { type PassedOptions, readOptions } from './user-options.ts';
-
-/** What every image build is asked for. */
-interface ImageRequest {
-  /** `registry/name:tag`, the first of the tags. */
-  readonly reference: string;
-  /** From `DOCKER_PLATFORM`; `undefined` for the engine's own architecture. */
-  readonly arches: readonly Arch[] | undefined;
-  readonly builder: NamedBuilder | undefined;
-  /** What the engine is to build, with these architectures as platforms. */
-  readonly image: ImageBuild;
-}
-
-/** An image with a binary in it. */
-interface ImageConfig extends ImageRequest {
-  readonly root: string;
-  readonly component: Component;
-  /** The directory of the local build cache of this image, absolute; `undefined` in CI, which has none. */
-  readonly cacheDirectory: string | undefined;
-  readonly isStaged: boolean;
-  /** How the binary is compiled. */
-  readonly build: BuildOptions;
-}
 
 /** @param extra the user's options for the engine's build command @throws usageError for any wrong value */
 export function resolveImageConfig(
@@ -45,7 +23,7 @@ export function resolveImageConfig(
   env: Environment,
   root: string,
   startDirectory: string,
-): ImageConfig {
+) {
   const component = target === 'gateway' ? COMPONENTS.gateway : COMPONENTS.supervisor;
   const isCi = readVariable(env, 'CI');
   const caches = resolveCacheDirectory(env, root, startDirectory);
@@ -53,6 +31,7 @@ export function resolveImageConfig(
     ...resolveImage(component, extra, env, root, startDirectory),
     root,
     component,
+    /** CI has none. */
     cacheDirectory: isCi || caches === undefined ? undefined : join(caches, component.name),
     isStaged: readVariable(env, 'PREBUILT_AUTO_STAGE') && !isCi,
     build: resolveBuildOptions(env, root, startDirectory),
@@ -66,7 +45,7 @@ export function resolveImage(
   env: Environment,
   root: string,
   startDirectory: string,
-): ImageRequest {
+) {
   const { dockerfile, rest, tags, target = component?.name, ...options } = readOptions(extra);
   const name = component?.name ?? 'ci';
   const registry = component && verifyRegistry('IMAGE_REGISTRY', readVariable(env, 'IMAGE_REGISTRY'));
@@ -74,7 +53,7 @@ export function resolveImage(
   const reference = imageReference(registry, name, tag);
   const arches = resolvePlatforms(env);
   const builder = resolveBuilder(env, options);
-  const image = {
+  const image: ImageBuild = {
     context: root,
     dockerfile: dockerfile === undefined ? dockerfileOf(root, name) : absolutePath(startDirectory, dockerfile),
     target,
@@ -86,6 +65,7 @@ export function resolveImage(
     extra: rest,
     output: resolveDestination(env, arches, component !== undefined),
   };
+  /** Without architectures it is for the engine's own. */
   return { reference, arches, builder, image };
 }
 

@@ -16,20 +16,7 @@ import { CLI, COMPONENTS, DEB, DRIVER } from '../product.ts';
 const AUTHORED = ['control.in', 'openshell-gateway.service', 'postinst.sh', 'prerm.sh', 'postrm.sh'] as const;
 
 /** A value that is wrong throws its error where it is used. */
-export interface PackageConfig {
-  /** The checkout, absolute. */
-  readonly root: string;
-  readonly version: string;
-  readonly arch: Arch;
-  /** Absolute. */
-  readonly outputDirectory: string;
-  /** The time that everything in the package bears, in seconds since 1970. */
-  readonly time: number;
-  /** The texts of the package's authors by their files. */
-  readonly authored: Readonly<Record<(typeof AUTHORED)[number], string>>;
-  /** `undefined` where the checkout has none that can be read. */
-  readonly licence: string | undefined;
-}
+export type PackageConfig = ReturnType<typeof resolvePackageConfig>;
 
 /** The paths of what is packaged, absolute. */
 export type Binaries = Readonly<Record<'cli' | 'gateway' | 'driver', string>>;
@@ -41,14 +28,15 @@ export function resolvePackageConfig(
   root: string,
   arch: () => Arch,
   defaultVersion?: string,
-): PackageConfig {
+) {
   const texts = AUTHORED.map((name) => [name, () => authoredText(root, name)] as const);
-  const authored = problems.values<PackageConfig['authored']>(Object.fromEntries(texts) as never);
-  return problems.values<PackageConfig>({
+  const authored = problems.values<Record<(typeof AUTHORED)[number], string>>(Object.fromEntries(texts) as never);
+  return problems.values({
     root: () => root,
     version: () => verifyDebVersion(readVariable(env, 'OPENSHELL_DEB_VERSION') ?? defaultVersion),
     arch,
     outputDirectory: () => readPath(env, 'OPENSHELL_OUTPUT_DIR', startDirectory) ?? join(root, 'artifacts'),
+    /** Everything in the package bears it, in seconds since 1970. */
     time: () => readVariable(env, 'SOURCE_DATE_EPOCH') ?? Math.floor(Date.now() / 1000),
     authored: () => authored,
     licence: () => textIn(join(root, 'LICENSE')),

@@ -5,7 +5,7 @@
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import type { Runner } from '../build-env.ts';
-import { type Command, cmd, shellQuote } from '../process/command.ts';
+import { cmd, shellQuote } from '../process/command.ts';
 import { CLI, COMPONENTS, DEB, DRIVER } from '../product.ts';
 import type { Binaries, PackageConfig } from './config.ts';
 
@@ -17,19 +17,10 @@ interface PackagedFile {
   readonly from: string | Uint8Array;
 }
 
-export interface PackagePlan {
-  readonly config: PackageConfig;
-  readonly files: readonly PackagedFile[];
-  /** The directory of this run for temporary files, and in it the files together, and the package of dpkg-deb. */
-  readonly scratch: string;
-  readonly stage: string;
-  readonly built: string;
-  /** Packs, then shows what is in the package. */
-  readonly commands: readonly Command[];
-}
+export type PackagePlan = ReturnType<typeof planPackage>;
 
 /** @param scratch the directory of this run for temporary files, absolute */
-export function planPackage(config: PackageConfig, binaries: Binaries, scratch: string): PackagePlan {
+export function planPackage(config: PackageConfig, binaries: Binaries, scratch: string) {
   const { root, time } = config;
   const [stage, built] = [join(scratch, 'stage'), join(scratch, 'package.deb')];
   // What dpkg-deb writes itself has the same time.

@@ -3,41 +3,21 @@
 /** What a publish was asked for, checked. The settings of single builds (`DOCKER_OUTPUT`, ...) do not count here. */
 
 import { type Environment, readVariable } from '../cli/env.ts';
-import type { NamedBuilder } from '../engine/inspect-builder.ts';
 import { shown, usageError } from '../errors.ts';
-import { type Arch, platformArches } from '../host.ts';
+import { platformArches } from '../host.ts';
 import { resolveBuilder, resolveCacheDirectory } from '../image/config.ts';
 import { splitTags, verifyRegistry, verifyTag } from '../image/reference.ts';
 import { readOptions } from '../image/user-options.ts';
-import { type BuildOptions, resolveBuildOptions } from '../stage/config.ts';
+import { resolveBuildOptions } from '../stage/config.ts';
 
 /** Options that a publish gives itself; given again, another image would be published, or to another place. */
 const OWN_OPTIONS =
   /^(--(push|load|output|metadata-file|iidfile|platform|tag|target|file|manifest|timestamp|rewrite-timestamp)(=|$)|-[otf])/;
 
-export interface PublishConfig {
-  readonly root: string;
-  readonly registry: string;
-  /** The tags that both images get, each once, the main one first. */
-  readonly tags: readonly [string, ...string[]];
-  readonly arches: readonly Arch[];
-  readonly builder: NamedBuilder | undefined;
-  /** The time that the images bear, in seconds since 1970. */
-  readonly epoch: number;
-  /** The directory of the local build caches, absolute; one directory below it for each image; none in CI. */
-  readonly cacheDirectory: string | undefined;
-  readonly isStaged: boolean;
-  readonly build: BuildOptions;
-  readonly extra: readonly string[];
-}
+export type PublishConfig = ReturnType<typeof resolvePublishConfig>;
 
 /** @param extra the user's options for the engine's build commands @throws usageError for any wrong value */
-export function resolvePublishConfig(
-  extra: readonly string[],
-  env: Environment,
-  root: string,
-  startDirectory: string,
-): PublishConfig {
+export function resolvePublishConfig(extra: readonly string[], env: Environment, root: string, startDirectory: string) {
   const own = extra.find((argument) => OWN_OPTIONS.test(argument));
   if (own !== undefined) {
     const why = 'both images are published from their own Dockerfiles, for the platforms of DOCKER_PLATFORMS';
@@ -56,10 +36,13 @@ export function resolvePublishConfig(
   return {
     root,
     registry,
-    tags: [main, ...others],
+    /** The tags that both images get, the main one first. */
+    tags: [main, ...others] as [string, ...string[]],
     arches: platformArches('DOCKER_PLATFORMS', readVariable(env, 'DOCKER_PLATFORMS')),
     builder: resolveBuilder(env, options),
+    /** The time that the images bear, in seconds since 1970. */
     epoch: readVariable(env, 'SOURCE_DATE_EPOCH') ?? 0,
+    /** It has one for each image. */
     cacheDirectory: isCi ? undefined : resolveCacheDirectory(env, root, startDirectory),
     isStaged: readVariable(env, 'PREBUILT_AUTO_STAGE') && !isCi,
     build: resolveBuildOptions(env, root, startDirectory),

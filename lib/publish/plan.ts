@@ -20,14 +20,7 @@ import type { StageConfig } from '../stage/config.ts';
 import type { PreparedStage } from '../stage/plan.ts';
 import { type BuilderChoice, CONTAINER_DRIVER } from './choose-builder.ts';
 import type { PublishConfig } from './config.ts';
-import {
-  type EngineCommands,
-  PUBLISHING,
-  type Published,
-  type PublishedImage,
-  type Publishing,
-  type PushContent,
-} from './engines.ts';
+import { type EngineCommands, PUBLISHING, type Published, type PublishedImage, type PushContent } from './engines.ts';
 
 /** The components that are published. */
 export const PUBLISHED: readonly Component[] = [COMPONENTS.gateway, COMPONENTS.supervisor];
@@ -35,11 +28,9 @@ export const PUBLISHED: readonly Component[] = [COMPONENTS.gateway, COMPONENTS.s
 /** Directories of this kind belong to publishes; the next one removes those of runs that were killed. */
 export const SCRATCH_PREFIX = 'openshell-publish-';
 
-/** A publish that is planned: nothing but probes has been started. */
-export interface PublishPlan {
-  readonly config: PublishConfig;
+/** What a publish is planned with. */
+interface Chosen {
   readonly engine: Engine;
-  readonly publishing: Publishing;
   readonly builder: BuilderChoice;
   /** What the images copy. */
   readonly stage: StageConfig;
@@ -47,21 +38,13 @@ export interface PublishPlan {
   readonly staging: PreparedStage | undefined;
   /** A name that no other run has. */
   readonly run: string;
-  /** The directory for files of this run. */
-  readonly scratch: string;
-  /** The directories of build caches. */
-  readonly caches: readonly string[];
-  readonly images: readonly PublishedImage[];
-  /** What is set and read back: the references of single platforms, which carry content, then those of the release. */
-  readonly references: readonly string[];
 }
 
+/** A publish that is planned: nothing but probes has been started. */
+export type PublishPlan = ReturnType<typeof planPublish>;
+
 /** @throws usageError where the tag of a single platform is not a tag, or is one of those that were asked for */
-export function planPublish(
-  config: PublishConfig,
-  chosen: Pick<PublishPlan, 'engine' | 'builder' | 'stage' | 'staging' | 'run'>,
-  temporary: string,
-): PublishPlan {
+export function planPublish(config: PublishConfig, chosen: Chosen, temporary: string) {
   const { builder, engine, run } = chosen;
   const publishing = PUBLISHING[engine.record.name];
   const { cacheDirectory } = config;
@@ -91,7 +74,9 @@ export function planPublish(
   );
   const release = config.tags.flatMap((tag) => images.map(({ repository }) => `${repository}:${tag}`));
   const scratch = join(temporary, `${SCRATCH_PREFIX}${run}`);
-  return { config, ...chosen, publishing, scratch, caches, images, references: [...platforms, ...release] };
+  // Those of single platforms carry content, and are set first.
+  const references = [...platforms, ...release];
+  return { config, ...chosen, publishing, scratch, caches, images, references };
 }
 
 function verifyPlatformTag({ tags }: PublishConfig, tag: string): string {

@@ -27,26 +27,19 @@ interface Realm {
 }
 
 /** A value that is wrong throws its error where it is used. */
-export interface KeycloakConfig {
-  readonly image: string;
-  readonly user: string;
-  readonly password: string;
-  readonly port: number;
-  readonly timeoutSeconds: number;
-  readonly realm: Realm;
-  readonly issuer: string;
-}
+export type KeycloakConfig = ReturnType<typeof resolveKeycloakConfig>;
 
 /** Resolves the configuration; whatever is wrong becomes one of the problems. */
-export function resolveKeycloakConfig(problems: Problems, env: Environment, root: string): KeycloakConfig {
-  return problems.values<KeycloakConfig>({
+export function resolveKeycloakConfig(problems: Problems, env: Environment, root: string) {
+  const realm = () => readRealm(join(root, PRODUCT.keycloakRealm));
+  return problems.values({
     image: () => verifyReference('KEYCLOAK_IMAGE', readVariable(env, 'KEYCLOAK_IMAGE'), true),
     user: () => readVariable(env, 'KEYCLOAK_ADMIN_USER'),
     password: () => readVariable(env, 'KEYCLOAK_ADMIN_PASSWORD'),
     port: () => readVariable(env, 'KEYCLOAK_SETUP_PORT'),
     timeoutSeconds: () => readVariable(env, 'KEYCLOAK_HEALTH_TIMEOUT'),
-    realm: () => readRealm(join(root, PRODUCT.keycloakRealm)),
-    issuer: ({ realm }) => verifyIssuer(join(root, VALUES_FILE), `http://${HOST}/realms/${realm.name}`),
+    realm,
+    issuer: () => verifyIssuer(join(root, VALUES_FILE), `http://${HOST}/realms/${realm().name}`),
   });
 }
 
