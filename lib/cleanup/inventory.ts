@@ -26,15 +26,7 @@ const REPLACED = ['gateway', 'supervisor', 'ci'];
 /** A registry on this machine, which holds copies of local images. */
 const LOOPBACK = /^(127(\.\d+){3}|\[::1\]|([a-z0-9-]+\.)*localhost):\d+\//;
 
-export interface Image {
-  readonly id: string;
-  /** Its references; empty for one that has lost its name to another image. */
-  readonly names: readonly string[];
-  /** With what it shares with other images. */
-  readonly bytes: number;
-  /** Whether it is OpenShell's by what is in it, which counts where it has no name. */
-  readonly isOwn: boolean;
-}
+export type Image = ReturnType<typeof imageOf>;
 
 export interface Inventory {
   readonly images: readonly Image[];
@@ -110,14 +102,15 @@ function usedBy({ Config, Image: image, ImageID }: Table): string[] {
 }
 
 /** An image as docker inspects it, or as podman lists it; podman also tells the names that an image has lost. */
-function imageOf({ Config, History, Id, Labels, Names, RepoDigests, RepoTags, Size }: Table): Image {
+function imageOf({ Config, History, Id, Labels, Names, RepoDigests, RepoTags, Size }: Table) {
   const config = isTable(Config) ? Config : {};
   const [program = ''] = textsIn(config.Entrypoint);
   const isProgram = Object.values(COMPONENTS).some(({ binary }) => basename(program) === binary);
   const lost = textsIn(History);
-  // A name with a digest alone goes with the last tag of its repository.
+  // Empty for one that has lost its name to another image; one with a digest alone goes with the last tag of its repository.
   const names = [Names, RepoTags, RepoDigests].map(textsIn).find(({ length }) => length > 0) ?? [];
   const hasLabel = hasOwnLabel([...keysOf(Labels), ...keysOf(config.Labels)]);
+  // What is in it counts where it has no name.
   const isOwn = hasLabel || isProgram || (lost.length > 0 && lost.every(isOwnImage));
   return { id: plainId(String(Id)), names, bytes: typeof Size === 'number' ? Size : 0, isOwn };
 }

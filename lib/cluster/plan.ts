@@ -28,13 +28,7 @@ export interface PreparedCluster {
 }
 
 /** A cluster that k3d has. */
-export interface Cluster {
-  readonly isRunning: boolean;
-  /** The containers of its servers. */
-  readonly servers: readonly string[];
-  /** The port of this machine that leads to port 80 of its load balancer. */
-  readonly port: number | undefined;
-}
+export type Cluster = NonNullable<ReturnType<typeof clusterIn>>;
 
 /** The context, and the cluster in a kubeconfig, by the rule of k3d. */
 export function contextOf(name: string): string {
@@ -91,7 +85,7 @@ export function imageCommands({ name, root }: ClusterConfig, image: string, plat
 }
 
 /** Finds a cluster in what k3d lists as JSON. @throws usageError for text that is not such a list */
-export function clusterIn(output: string, name: string): Cluster | undefined {
+export function clusterIn(output: string, name: string) {
   const list = parseJson(output);
   if (!Array.isArray(list) || !list.every(isTable)) {
     throw usageError(`k3d cluster list printed ${shown(output)}, which is not a list of clusters; update k3d`);
@@ -105,7 +99,9 @@ export function clusterIn(output: string, name: string): Cluster | undefined {
   const mapped: unknown = isTable(mappings) && Array.isArray(mappings['80/tcp']) ? mappings['80/tcp'][0] : undefined;
   return {
     isRunning: nodes.length > 0 && nodes.every(({ State }) => isTable(State) && State.Running === true),
+    /** The containers of its servers. */
     servers: nodes.filter(({ role }) => role === 'server').map((node) => String(node.name)),
+    /** Of this machine, for port 80 of its load balancer. */
     port: (isTable(mapped) && Number(mapped.HostPort)) || undefined,
   };
 }

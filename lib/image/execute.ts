@@ -25,15 +25,7 @@ import { artifactsOf, type PreparedStage } from '../stage/plan.ts';
 import { reportLines } from '../stage/report.ts';
 import { verifyArtifact } from '../stage/verify-built.ts';
 import { resolveImage, resolveImageConfig, verifyDockerfile } from './config.ts';
-import {
-  cacheOptions,
-  commandLines,
-  destinationText,
-  imageCommands,
-  imageLines,
-  imagePlaces,
-  type PreparedImage,
-} from './plan.ts';
+import { cacheOptions, commandLines, destinationText, imageCommands, imageLines, imagePlaces } from './plan.ts';
 
 const OTHER_ARCH = 'set DOCKER_PLATFORM to linux/amd64 or linux/arm64, or use another server';
 
@@ -45,9 +37,8 @@ export async function buildImage(
   isDryRun: boolean,
 ): Promise<void> {
   const { terminal } = ctx;
-  const { config, engine, prepared } = await planImage(ctx, target, extra);
-  if (isDryRun) return terminal.result(...imageLines(ctx, prepared));
-  const { cache, commands, stage, staging } = prepared;
+  const { cache, commands, config, engine, stage, staging } = await planImage(ctx, target, extra);
+  if (isDryRun) return terminal.result(...imageLines(ctx, staging, cache, commands));
   if (cache !== undefined) makeDirectory(cache);
   await withStaged(ctx, stage, staging, () => runImageCommands(ctx, config.reference, commands));
   const { output } = config.image;
@@ -83,9 +74,7 @@ export async function planImage(ctx: RunnerContext, target: (typeof IMAGE_TARGET
   if (probed !== undefined) problems.attempt(() => verifyPlatforms(probed, platforms));
   notePlaces(problems, imagePlaces(cache === undefined ? [] : [cache], staging));
   problems.throwIfAny(terminal);
-  const commands = imageCommands(engine, image, startDirectory);
-  const prepared: PreparedImage = { stage, staging, cache, commands };
-  return { config, engine, prepared };
+  return { config, engine, stage, staging, cache, commands: imageCommands(engine, image, startDirectory) };
 }
 
 export async function runImageCommands(

@@ -6,20 +6,8 @@ import type { RunnerContext } from '../build-env.ts';
 import type { Engine, ImageBuild, ImageOutput } from '../engine/types.ts';
 import type { Place } from '../fs/writable-places.ts';
 import { type Command, cmd, shellQuote } from '../process/command.ts';
-import type { StageConfig } from '../stage/config.ts';
 import { type PreparedStage, stagePlaces } from '../stage/plan.ts';
 import { dryRunLines } from '../stage/report.ts';
-
-/** An image build that is planned: nothing but probes has been started. */
-export interface PreparedImage {
-  /** What the image copies. */
-  readonly stage: StageConfig;
-  /** `undefined` where others have staged it. */
-  readonly staging: PreparedStage | undefined;
-  /** The directory of the build cache; `undefined` where the builder keeps its own. */
-  readonly cache: string | undefined;
-  readonly commands: readonly Command[];
-}
 
 /** What is written besides the image. @param caches the directories of build caches */
 export function imagePlaces(caches: readonly string[], staging: PreparedStage | undefined): Place[] {
@@ -48,7 +36,12 @@ export function cacheOptions(directory: string): string[] {
 }
 
 /** The plan, ready to paste. */
-export function imageLines(ctx: RunnerContext, { cache, commands, staging }: PreparedImage): string[] {
+export function imageLines(
+  ctx: RunnerContext,
+  staging: PreparedStage | undefined,
+  cache: string | undefined,
+  commands: readonly Command[],
+): string[] {
   const staged = staging === undefined ? [] : dryRunLines(ctx.runner, staging);
   const caches = cache === undefined ? [] : [`# creates ${cache}`];
   return [...staged, ...caches, ...commandLines(ctx, commands)];

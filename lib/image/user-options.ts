@@ -8,14 +8,7 @@
 import { shown, usageError } from '../errors.ts';
 
 /** What was taken out, and the rest. Of an option given twice the last one counts, as in docker. */
-export interface PassedOptions {
-  readonly builder: string | undefined;
-  readonly dockerfile: string | undefined;
-  readonly target: string | undefined;
-  /** Whole references beside the task's own. */
-  readonly tags: readonly string[];
-  readonly rest: readonly string[];
-}
+export type PassedOptions = ReturnType<typeof readOptions>;
 
 const DESTINATION = ['--push', '--load', '--output', '-o', '--metadata-file', '--iidfile'];
 /** Options that are taken out; each has a value. */
@@ -29,7 +22,7 @@ const TAKEN = new Map([
 ] as const);
 
 /** @throws usageError for an option that cannot be passed on or has no value, and for an argument of none */
-export function readOptions(args: readonly string[]): PassedOptions {
+export function readOptions(args: readonly string[]) {
   type Taken = Record<'builder' | 'dockerfile' | 'target' | 'tag', string[]>;
   const taken: Taken = { builder: [], dockerfile: [], target: [], tag: [] };
   const rest: string[] = [];

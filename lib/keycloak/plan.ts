@@ -58,15 +58,10 @@ export function runArguments(port: number, realm: string, job: string | undefine
   return [...start, ...network, ...mount, ...admin, IMAGE, 'start-dev', ...listen, '--import-realm'];
 }
 
-export interface Container {
-  readonly isRunning: boolean;
-  readonly exitCode: unknown;
-  /** Where it is reached; 0 where it publishes nothing. */
-  readonly port: number;
-}
+export type Container = NonNullable<ReturnType<typeof readContainer>>;
 
 /** Reads the output of `container inspect`; `undefined` for text that is something else. */
-export function readContainer(text: string): Container | undefined {
+export function readContainer(text: string) {
   const [found] = [parseJson(text)].flat().filter(isTable);
   if (found === undefined || !isTable(found.State)) return undefined;
   const { PortBindings } = isTable(found.HostConfig) ? found.HostConfig : {};
@@ -74,6 +69,7 @@ export function readContainer(text: string): Container | undefined {
     .flat()
     .filter(isTable);
   const option = [found.Args].flat().find((one) => String(one).startsWith(PORT_OPTION));
+  // 0 where it publishes nothing.
   const port = Number(published?.HostPort ?? String(option).slice(PORT_OPTION.length)) || 0;
   return { isRunning: found.State.Running === true, exitCode: found.State.ExitCode, port };
 }

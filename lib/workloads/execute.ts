@@ -66,8 +66,8 @@ async function record(ctx: RunnerContext, plan: WorkloadsPlan): Promise<void> {
     const isThere = tag === undefined && (await digestOf(ctx, plan, image.reference)) !== undefined;
     if (image.isSelected || isThere) images.push(image);
   }
-  writeWhole(manifest, manifestText({ plan, digest, images }), 0o644);
-  writeWhole(variables, variablesText({ plan, digest, images }), 0o644);
+  writeWhole(manifest, manifestText(plan, digest, images), 0o644);
+  writeWhole(variables, variablesText(plan, digest, images), 0o644);
   for (const path of [manifest, variables]) terminal.say(`wrote ${path}`);
 }
 

@@ -16,14 +16,8 @@ const GENERATED_BY = 'mise run e2e:workloads:build';
 const PROGRAM = '/usr/local/bin/openshell-gpu-workload';
 
 /** A workload with the image that it would get. */
-export type WorkloadImage = Workload & { readonly reference: string; readonly commands: readonly Command[] };
-
-export interface WorkloadsPlan {
-  readonly config: WorkloadsConfig;
-  readonly engine: Engine;
-  /** Of all workloads, in their order. */
-  readonly images: readonly WorkloadImage[];
-}
+export type WorkloadImage = ReturnType<typeof planImage>;
+export type WorkloadsPlan = ReturnType<typeof planWorkloads>;
 
 /** The files that a run writes, with the directory that their workloads are in; absolute. */
 export function recordPaths(root: string) {
@@ -33,11 +27,11 @@ export function recordPaths(root: string) {
 }
 
 /** @param cwd the directory that the commands start in */
-export function planWorkloads(config: WorkloadsConfig, engine: Engine, cwd: string): WorkloadsPlan {
+export function planWorkloads(config: WorkloadsConfig, engine: Engine, cwd: string) {
   return { config, engine, images: config.workloads.map((workload) => planImage(config, workload, engine, cwd)) };
 }
 
-function planImage(config: WorkloadsConfig, workload: Workload, engine: Engine, cwd: string): WorkloadImage {
+function planImage(config: WorkloadsConfig, workload: Workload, engine: Engine, cwd: string) {
   const { builder, inputs, tag } = config;
   const own = fingerprint(inputs, [workload]);
   const reference = `localhost/openshell/gpu-workload-${workload.name}:${tag ?? own}`;
@@ -80,17 +74,12 @@ export function fingerprint(inputs: Inputs, workloads: readonly Pick<Workload, '
   return hash('sha256', lines.map((line) => `${line}\n`).join('')).slice(0, FINGERPRINT_LENGTH);
 }
 
-/** What a run leaves. */
-interface Recorded {
-  readonly plan: WorkloadsPlan;
-  /** The digest of the base image; `undefined` where the engine does not tell it. */
-  readonly digest: string | undefined;
-  /** Those that there are, in the order of the workloads. */
-  readonly images: readonly WorkloadImage[];
-}
-
-/** The manifest for the tests, in JSON, which is YAML. */
-export function manifestText({ digest, images, plan }: Recorded): string {
+/** The manifest for the tests, in JSON, which is YAML. @param digest of the base image, where the engine tells it */
+export function manifestText(
+  plan: WorkloadsPlan,
+  digest: string | undefined,
+  images: readonly WorkloadImage[],
+): string {
   const { inputs, root } = plan.config;
   const names = [BASE_IMAGE, ...CUDA_INPUTS] as const;
   const source = {
@@ -109,7 +98,11 @@ export function manifestText({ digest, images, plan }: Recorded): string {
 }
 
 /** Variables for a shell. None is one that a build reads: a shell that has them builds what there is by then. */
-export function variablesText({ digest, images, plan }: Recorded): string {
+export function variablesText(
+  plan: WorkloadsPlan,
+  digest: string | undefined,
+  images: readonly WorkloadImage[],
+): string {
   const { inputs, root } = plan.config;
   const { directory, manifest } = recordPaths(root);
   const lines = [

@@ -5,13 +5,13 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RunnerContext } from '../../build-env.ts';
-import { type Toolchain, toolchainLines } from '../../cargo/find-toolchain.ts';
+import { toolchainLines } from '../../cargo/find-toolchain.ts';
 import { refuseMissing } from '../../cargo/named-programs.ts';
 import { findCheckout } from '../../checkout.ts';
 import { Problems } from '../../cli/problems.ts';
 import { findOrMark } from '../../cli/unknowns.ts';
 import { closedToolchain, devBuildLines, executeDevBuild, knownTools } from '../../dev-build/execute.ts';
-import { type DevBuildPlan, planDevBuild } from '../../dev-build/plan.ts';
+import { planDevBuild } from '../../dev-build/plan.ts';
 import { failure, MissingTool, oneLine, usageError } from '../../errors.ts';
 import { asOwner } from '../../fs/ownership.ts';
 import { files, notePlaces } from '../../fs/writable-places.ts';
@@ -31,7 +31,7 @@ import { PINS_PATH } from '../../vm/runtime/config.ts';
 import { digestsOf } from '../../vm/runtime/record.ts';
 import { judgeRuntime } from '../../vm/runtime/trust.ts';
 import { BUNDLE_FILE, bundleDefects, defectsText, runtimeDefects, vmPlatformOf } from '../../vm/runtime-files.ts';
-import { type Binaries, type PackageConfig, packageArch, resolvePackageConfig } from '../config.ts';
+import { type Binaries, packageArch, resolvePackageConfig } from '../config.ts';
 import { checkPackaging, makePackage, plannedLines, probeArch } from '../execute.ts';
 import { targetOf } from '../plan.ts';
 
@@ -43,38 +43,19 @@ const ENDED = ['inactive', 'failed'];
 const UNBUILT = { cli: '<openshell>', gateway: '<openshell-gateway>', driver: '<openshell-driver-vm>' };
 
 /** This machine, as values for tests. */
-export interface InstallFacts {
-  readonly host: Host;
-  readonly isRoot: boolean;
-  /** Whether sudo can ask for a password. */
-  readonly hasTerminal: boolean;
-  /** Where the package puts programs, absolute. */
-  readonly programs: string;
-  /** Where the packaged gateway responds, and how long it may take until it does. */
-  readonly port: number;
-  readonly waitMs: number;
-}
+export type InstallFacts = ReturnType<typeof thisInstallFacts>;
 
 /** An installation that is planned: nothing but probes has been started. */
-interface InstallPlan {
-  readonly toolchain: Toolchain;
-  readonly build: DevBuildPlan;
-  /** What the VM driver embeds, with the SHA-256 of each file; `undefined` where it gets nothing. */
-  readonly runtime: { readonly directory: string; readonly files: Readonly<Record<string, string>> } | undefined;
-  /** What users have to know of it; `undefined` where it is as it should be. */
-  readonly warning: string | undefined;
-  readonly config: PackageConfig;
-  /** Where the CLI has its gateways, absolute. */
-  readonly home: string;
-}
+type InstallPlan = Awaited<ReturnType<typeof planInstall>>;
 
-function thisInstallFacts(): InstallFacts {
+function thisInstallFacts() {
   return {
     host: thisHost(),
     isRoot: process.geteuid?.() === 0,
+    /** Without one sudo cannot ask for a password. */
     hasTerminal: process.stdin.isTTY === true,
     programs: '/usr/bin',
-    port: DEB.port,
+    port: DEB.port as number,
     waitMs: 60_000,
   };
 }
@@ -164,7 +145,7 @@ function installLines(ctx: RunnerContext, plan: InstallPlan, facts: InstallFacts
 }
 
 /** Whatever one of the checks misses, the next is made too. */
-async function planInstall(ctx: RunnerContext, root: string, facts: InstallFacts): Promise<InstallPlan> {
+async function planInstall(ctx: RunnerContext, root: string, facts: InstallFacts) {
   const { env, runner, startDirectory, terminal } = ctx;
   const { platform } = facts.host;
   if (platform !== 'linux') throw usageError(`this is ${platform}, and the package is for Debian; start this there`);
@@ -222,8 +203,11 @@ async function prepareBuild(ctx: RunnerContext, root: string, { host }: InstallF
   return { build: planDevBuild({ ...wishes, root, host, build }, toolchain, features), toolchain, runtime, warning };
 }
 
-/** The runtime where all of it is there, and what users have to know. Without one, only the start of a VM fails. */
-function findRuntime(ctx: RunnerContext, root: string, host: Host): Pick<InstallPlan, 'runtime' | 'warning'> {
+/**
+ * The runtime with the SHA-256 of each file, where all of it is there, and what users have to know. Without one, only the
+ * start of a VM fails.
+ */
+function findRuntime(ctx: RunnerContext, root: string, host: Host) {
   const directory = runtimeDirectory(ctx.env, root, ctx.startDirectory);
   const platform = vmPlatformOf(host);
   const defects = [...runtimeDefects(directory, platform), ...bundleDefects(directory, platform)];
