@@ -13,8 +13,6 @@ import { isTable, parseJson } from '../fs/parse-json.ts';
 import { COMPONENTS, PRODUCT } from '../product.ts';
 
 const QUERY_TIMEOUT_MS = 120_000;
-/** As many ids fit into one command. */
-const BATCH = 500;
 
 /** Images of others that many projects use, and that take long to get again. */
 const COSTLY = [
@@ -89,9 +87,7 @@ async function tablesOf(ctx: RunnerContext, { program, record }: Engine, kind: s
   };
   if (record.name === 'podman') return tables('ls', [...options, '--format', 'json']);
   const ids = [...new Set((await ask('ls', [...options, '--quiet'])).split('\n'))].filter((id) => id !== '');
-  const found: Table[] = [];
-  while (ids.length > 0) found.push(...(await tables('inspect', ids.splice(0, BATCH))));
-  return found;
+  return ids.length === 0 ? [] : tables('inspect', ids);
 }
 
 /** @throws usageError where it is not known, because then any image may be in use */

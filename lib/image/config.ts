@@ -11,9 +11,9 @@ import { shown, usageError } from '../errors.ts';
 import { isOfOther } from '../fs/ownership.ts';
 import { absolutePath } from '../fs/paths.ts';
 import type { Arch } from '../host.ts';
-import { COMPONENTS, type Component, type IMAGE_TARGETS } from '../product.ts';
+import { COMPONENTS, type Component, type IMAGE_TARGETS, PRODUCT } from '../product.ts';
 import { resolveBuildOptions, resolvePlatforms } from '../stage/config.ts';
-import { imageReference, verifyReference, verifyRegistry, verifyTag } from './reference.ts';
+import { verifyReference, verifyRegistry, verifyTag } from './reference.ts';
 import { type PassedOptions, readOptions } from './user-options.ts';
 
 /** @param extra the user's options for the engine's build command @throws usageError for any wrong value */
@@ -50,7 +50,7 @@ export function resolveImage(
   const name = component?.name ?? 'ci';
   const registry = component && verifyRegistry('IMAGE_REGISTRY', readVariable(env, 'IMAGE_REGISTRY'));
   const tag = verifyTag('IMAGE_TAG', readVariable(env, 'IMAGE_TAG'));
-  const reference = imageReference(registry, name, tag);
+  const reference = `${registry ?? PRODUCT.imageNamespaces[0]}/${name}:${tag}`;
   const arches = resolvePlatforms(env);
   const builder = resolveBuilder(env, options);
   const image: ImageBuild = {

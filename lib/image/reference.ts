@@ -15,9 +15,6 @@ const REFERENCE = new RegExp(`^(?:${HOST}/)?${COMPONENT}(?:/${COMPONENT})*(?::${
 
 const DIGEST = /@sha256:[0-9a-f]{64}$/;
 
-/** Stands in place of a registry. */
-const LOCAL_NAMESPACE = 'openshell';
-
 /** @throws usageError naming the variable unless it is a tag */
 export function verifyTag(source: string, tag: string): string {
   if (TAG.test(tag)) return tag;
@@ -35,15 +32,4 @@ export function verifyReference(source: string, reference: string, takesDigest =
   if (REFERENCE.test(takesDigest ? reference.replace(DIGEST, '') : reference)) return reference;
   const form = `[HOST[:PORT]/]NAME[:TAG]${takesDigest ? '[@sha256:DIGEST]' : ''}`;
   throw usageError(`${source} is ${shown(reference)}; allowed is ${form} with a name in lower case; change it`);
-}
-
-/** `registry/name:tag`; without a registry the product's own namespace. */
-export function imageReference(registry: string | undefined, name: string, tag: string): string {
-  return `${registry ?? LOCAL_NAMESPACE}/${name}:${tag}`;
-}
-
-/** The tags of a list that commas and blanks separate, each once. @throws usageError for one that is not a tag */
-export function splitTags(source: string, text: string | undefined): string[] {
-  const tags = (text ?? '').split(/[\s,]+/).filter((tag) => tag !== '');
-  return [...new Set(tags.map((tag) => verifyTag(source, tag)))];
 }

@@ -6,10 +6,9 @@ import { join } from 'node:path';
 import { type Environment, readPath, readVariable } from '../cli/env.ts';
 import type { Problems } from '../cli/problems.ts';
 import type { TaskContext } from '../cli/task.ts';
-import { oneLine, shown, usageError } from '../errors.ts';
+import { shown, usageError } from '../errors.ts';
 import { absolutePath, textIn } from '../fs/paths.ts';
-import { ARCHES, type Arch, type Host } from '../host.ts';
-import type { ProbeResult } from '../process/result.ts';
+import type { Arch, Host } from '../host.ts';
 import { isExecutable } from '../process/which.ts';
 import { CLI, COMPONENTS, DEB, DRIVER } from '../product.ts';
 
@@ -62,18 +61,11 @@ export function verifyDebVersion(version: string | undefined): string {
   throw usageError(`${variable} is ${shown(version)}; allowed ${allowed}; change it`);
 }
 
-/** The variable's, else dpkg's, else this machine's. @param printed what dpkg says, `undefined` without dpkg */
-export function packageArch(env: Environment, printed: ProbeResult | undefined, host: Host): Arch {
-  const named = readVariable(env, 'OPENSHELL_DEB_ARCH');
-  if (named !== undefined) return named;
-  const remedy = `set OPENSHELL_DEB_ARCH to ${ARCHES.join(' or ')}`;
-  if (printed?.ok === false) {
-    throw usageError(`dpkg does not tell its architecture: ${oneLine(printed.reason)}; ${remedy}`);
-  }
-  const arch = printed === undefined ? host.arch : ARCHES.find((one) => one === printed.output);
+/** The variable's, else this machine's. @throws usageError for a machine that is neither amd64 nor arm64 */
+export function packageArch(env: Environment, host: Host): Arch {
+  const arch = readVariable(env, 'OPENSHELL_DEB_ARCH') ?? host.arch;
   if (arch !== undefined) return arch;
-  const found = printed === undefined ? 'this machine' : `dpkg's architecture, ${shown(printed.output)},`;
-  throw usageError(`${found} is neither amd64 nor arm64; ${remedy}`);
+  throw usageError('this machine is neither amd64 nor arm64; set OPENSHELL_DEB_ARCH to amd64 or arm64');
 }
 
 /** Finds the binaries that the variables name; whatever is wrong becomes one of the problems. */

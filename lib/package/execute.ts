@@ -16,7 +16,6 @@ import {
 import { dirname, join } from 'node:path';
 import type { RunnerContext } from '../build-env.ts';
 import { findCheckout } from '../checkout.ts';
-import { textOf } from '../cli/env.ts';
 import { Problems } from '../cli/problems.ts';
 import { findOrMark } from '../cli/unknowns.ts';
 import { inspectExecutable } from '../elf/verify.ts';
@@ -25,14 +24,11 @@ import { copyWhole, sweepTemporary } from '../fs/atomic-write.ts';
 import { temporaryRoot } from '../fs/temporary-directory.ts';
 import { files, notePlaces } from '../fs/writable-places.ts';
 import { type Arch, thisHost } from '../host.ts';
-import { cmd } from '../process/command.ts';
 import { isSameProcess } from '../process/identity.ts';
-import type { ProbeResult } from '../process/result.ts';
-import { findProgram, requireProgram } from '../process/which.ts';
+import { requireProgram } from '../process/which.ts';
 import { type Binaries, type PackageConfig, packageArch, resolveBinaries, resolvePackageConfig } from './config.ts';
 import { type PackagePlan, packageLines, planPackage, targetOf } from './plan.ts';
 
-const PROBE_TIMEOUT_MS = 15_000;
 const SCRATCH_PREFIX = 'openshell-deb-';
 
 /**
@@ -44,8 +40,7 @@ export async function packageDeb(ctx: RunnerContext, isAnyMachine: boolean, isDr
   const { env, startDirectory, terminal } = ctx;
   const root = findCheckout(env, startDirectory);
   const problems = new Problems();
-  const printed = textOf(env, 'OPENSHELL_DEB_ARCH') === undefined ? await probeArch(ctx, root) : undefined;
-  const config = resolvePackageConfig(problems, ctx, root, () => packageArch(env, printed, thisHost()));
+  const config = resolvePackageConfig(problems, ctx, root, () => packageArch(env, thisHost()));
   const binaries = resolveBinaries(problems, env, startDirectory);
   await checkPackaging(problems, ctx, config);
   for (const name of ['cli', 'gateway', 'driver'] as const) {
@@ -59,12 +54,6 @@ export async function packageDeb(ctx: RunnerContext, isAnyMachine: boolean, isDr
 /** The plan of a packaging, ready to paste. */
 export function plannedLines({ runner }: RunnerContext, config: PackageConfig, binaries: Binaries): string[] {
   return packageLines(runner, planPackage(config, binaries, join(temporaryRoot(), `${SCRATCH_PREFIX}XXXXXX`)));
-}
-
-/** What dpkg says its architecture is; `undefined` without dpkg. */
-export async function probeArch({ env, runner }: RunnerContext, cwd: string): Promise<ProbeResult | undefined> {
-  if (findProgram('dpkg', env) === undefined) return undefined;
-  return runner.probe(cmd({ cwd })`dpkg --print-architecture`, PROBE_TIMEOUT_MS);
 }
 
 /** Checks what every packaging needs, whatever it packs. */

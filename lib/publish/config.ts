@@ -6,7 +6,7 @@ import { type Environment, readVariable } from '../cli/env.ts';
 import { shown, usageError } from '../errors.ts';
 import { platformArches } from '../host.ts';
 import { resolveBuilder, resolveCacheDirectory } from '../image/config.ts';
-import { splitTags, verifyRegistry, verifyTag } from '../image/reference.ts';
+import { verifyRegistry, verifyTag } from '../image/reference.ts';
 import { readOptions } from '../image/user-options.ts';
 import { resolveBuildOptions } from '../stage/config.ts';
 
@@ -29,7 +29,8 @@ export function resolvePublishConfig(extra: readonly string[], env: Environment,
     throw usageError('DOCKER_REGISTRY is not set; set it to the registry and path to publish to, such as ghcr.io/org');
   }
   const main = verifyTag('IMAGE_TAG', readVariable(env, 'IMAGE_TAG'));
-  const more = splitTags('EXTRA_DOCKER_TAGS', readVariable(env, 'EXTRA_DOCKER_TAGS'));
+  const more = (readVariable(env, 'EXTRA_DOCKER_TAGS') ?? '').split(/[\s,]+/).filter((tag) => tag !== '');
+  for (const tag of more) verifyTag('EXTRA_DOCKER_TAGS', tag);
   const others = new Set([...more, ...(readVariable(env, 'TAG_LATEST') ? ['latest'] : [])]);
   others.delete(main);
   const isCi = readVariable(env, 'CI');

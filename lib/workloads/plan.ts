@@ -6,7 +6,6 @@ import { hash } from 'node:crypto';
 import { join } from 'node:path';
 import type { Engine } from '../engine/types.ts';
 import { imageCommands } from '../image/plan.ts';
-import type { Command } from '../process/command.ts';
 import { PRODUCT } from '../product.ts';
 import { BASE_IMAGE, CUDA_INPUTS, type Inputs, type Workload, type WorkloadsConfig } from './config.ts';
 

@@ -105,20 +105,9 @@ describe('what is wrong is said at once, and nothing is started', () => {
   });
 });
 
-test('the architecture is that of dpkg, else of this machine; one that is not packaged is refused', async () => {
-  const fake = new FakeDeb();
-  fake.tools.add('dpkg', [{ args: ['--print-architecture'], script: 'echo i386' }]);
-  const other = await fake.package({ OPENSHELL_DEB_ARCH: '' });
-  expect(other.status).toBe(2);
-  expect(other.stderr).toContain(
-    "dpkg's architecture, 'i386', is neither amd64 nor arm64; set OPENSHELL_DEB_ARCH to amd64 or arm64",
-  );
-  fake.tools.add('dpkg', [{ args: ['--print-architecture'], script: 'echo broken database >&2; exit 2' }]);
-  const broken = await fake.package({ OPENSHELL_DEB_ARCH: '' });
-  expect(broken.status).toBe(2);
-  expect(broken.stderr).toContain('dpkg does not tell its architecture: broken database; set OPENSHELL_DEB_ARCH');
-  fake.tools.add('dpkg', [{ args: ['--print-architecture'], script: 'echo amd64' }]);
-  expect((await fake.package({ OPENSHELL_DEB_ARCH: '' })).stdout).toContain('_amd64.deb');
+test('the architecture is that of this machine where none is named', async () => {
+  const result = await new FakeDeb().package({ OPENSHELL_DEB_ARCH: '' }, ['--any-machine', '--dry-run']);
+  expect(result.stdout).toMatch(process.arch === 'x64' ? /_amd64\.deb$/m : /_arm64\.deb$/m);
 });
 
 test('a dry run writes nothing, starts nothing, and names every file with its mode', async () => {

@@ -37,6 +37,12 @@ describe('the configuration', () => {
     expect(publishConfig(env).tags).toEqual(tags);
   });
 
+  test('H8: tags are split and checked, never expanded', () => {
+    expect(refusalOf(() => publishConfig({ EXTRA_DOCKER_TAGS: 'v1,Cargo*' }))).toContain(
+      "EXTRA_DOCKER_TAGS is 'Cargo*'",
+    );
+  });
+
   test('a relative cache directory is relative to where the task was started', () => {
     const env = { DOCKER_REGISTRY: 'r', DOCKER_BUILD_CACHE_DIR: 'cache' };
     expect(resolvePublishConfig([], env, '/src', '/start').cacheDirectory).toBe('/start/cache/images');
