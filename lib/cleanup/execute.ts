@@ -16,10 +16,7 @@ import { amountText, type CleanupFlags, keptLines, planCleanup, resolveCleanupCo
 const REMOVAL_TIMEOUT_MS = 600_000;
 const CONTEXT_TIMEOUT_MS = 10_000;
 
-/**
- * Removes what is stale, or prints the plan.
- * @throws TaskError: 2 before anything is removed, 1 where the user says no or something cannot be removed
- */
+/** Removes what is stale, or prints the plan. @throws TaskError (1) where the user says no or something stays */
 export async function cleanUpEngine(ctx: RunnerContext, flags: CleanupFlags): Promise<void> {
   const { env, runner, startDirectory: cwd, terminal } = ctx;
   const config = resolveCleanupConfig(flags, env);

@@ -36,10 +36,7 @@ export interface Inventory {
 
 type Table = Readonly<Record<string, unknown>>;
 
-/**
- * Asks for everything at once; in a dry run without an engine marks stand for what is stale.
- * @throws usageError where a query fails, after a line for each that does
- */
+/** Asks for everything at once. @throws usageError where a query fails, after a line for each that does */
 export async function takeInventory(ctx: RunnerContext, engine: Engine, hasVolumes: boolean): Promise<Inventory> {
   if (engine.unknown !== undefined) {
     const image = { id: mark('stale images', engine.unknown), names: [], bytes: 0, isOwn: true };

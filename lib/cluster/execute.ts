@@ -55,11 +55,7 @@ const DOCKER: Purpose<Engine> = {
   look: (name, probes) => probes.responding(name, 'start Docker'),
 };
 
-/**
- * Does what the subcommand names, or prints the plan.
- * @param platform another one than this machine's
- * @throws TaskError: 2 before anything is changed, else the failed program's own status
- */
+/** Does what the subcommand names, or prints the plan. @param platform another one than this machine's */
 export async function manageCluster(
   ctx: RunnerContext,
   subcommand: (typeof SUBCOMMANDS)[number],

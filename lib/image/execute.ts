@@ -139,7 +139,6 @@ export function verifyPrebuilt(config: StageConfig): void {
 /**
  * Stages where that is planned, and runs a body that builds from it. Two builds of one component wait for each other,
  * so that none copies the binary of the other, which may have another version.
- * @throws TaskError (1) when the binaries were replaced in the meantime by a staging that builds no image
  */
 export async function withStaged(
   ctx: RunnerContext,

@@ -16,10 +16,7 @@ export function imagePlaces(caches: readonly string[], staging: PreparedStage | 
   return [...places, ...(staging === undefined ? [] : stagePlaces(staging.plan))];
 }
 
-/**
- * The commands of a build.
- * @param cwd the directory that relative paths in the user's options are relative to
- */
+/** @param cwd the directory that relative paths in the user's options are relative to */
 export function imageCommands(engine: Engine, build: ImageBuild, cwd: string): Command[] {
   const { buildCommands, buildSignal: endedBy } = engine.record;
   return buildCommands(build).map((args) => cmd({ cwd, endedBy })`${engine.program} ${args}`);

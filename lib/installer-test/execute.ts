@@ -60,11 +60,7 @@ function glibc(ldd: string | undefined, getconf: string | undefined): InstallerC
   };
 }
 
-/**
- * Tries the cases, or prints their commands.
- * @param timeoutMs for each case, which takes milliseconds
- * @throws failure where one fails, or install.sh has no functions to test; usageError without a checkout or a shell
- */
+/** Tries the cases, or prints their commands. @param timeoutMs for each case, which takes milliseconds */
 export async function testInstaller(ctx: RunnerContext, isDryRun: boolean, timeoutMs = 20_000): Promise<void> {
   const { env, runner, startDirectory, terminal } = ctx;
   const root = findCheckout(env, startDirectory);

@@ -51,11 +51,7 @@ interface KeycloakContext extends RunnerContext {
   command(args: readonly string[]): Command;
 }
 
-/**
- * Does what is asked, or prints the plan.
- * @returns the exit status: 1 for the status of a Keycloak that does not run
- * @throws TaskError: 2 before anything is started, else the engine's own status, or 1 where Keycloak does not respond
- */
+/** Does what is asked, or prints the plan. @returns the exit status: 1 for the status of one that does not run */
 export async function keycloak(
   given: RunnerContext,
   action: (typeof ACTIONS)[number],

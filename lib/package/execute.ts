@@ -31,11 +31,7 @@ import { type PackagePlan, packageLines, planPackage, targetOf } from './plan.ts
 
 const SCRATCH_PREFIX = 'openshell-deb-';
 
-/**
- * Packs, or prints the plan.
- * @param isAnyMachine whether programs may be for another machine than the package, or for none
- * @throws TaskError: 2 with everything that is wrong before anything is written, or dpkg-deb's own status
- */
+/** Packs, or prints the plan. @param isAnyMachine whether programs may be for another machine, or for none */
 export async function packageDeb(ctx: RunnerContext, isAnyMachine: boolean, isDryRun: boolean): Promise<void> {
   const { env, startDirectory, terminal } = ctx;
   const root = findCheckout(env, startDirectory);

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * How each engine publishes. Content goes first and sets no tag that users pull: an image is built without a name, its
- * content is pushed, and from then on it is known by the registry's digest alone. So no image that happens to have the
- * same name can take its place.
+ * How each engine publishes. An image is built without a name, its content is pushed, and from then on it is known by
+ * the registry's digest alone: no image that happens to have the same name can take its place.
  */
 
 import { DOCKER } from '../engine/docker.ts';

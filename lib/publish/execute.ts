@@ -41,11 +41,7 @@ const READ_AGAIN_MS = 2000;
 const REMOVAL_TIMEOUT_MS = 30_000;
 const REMOVAL_ATTEMPTS = 3;
 
-/**
- * Publishes the images, or prints the plan.
- * @param extra options for the engine's build commands
- * @throws TaskError: 2 before anything is built, else the failed program's own status, with how far it came
- */
+/** Publishes the images, or prints the plan. @param extra options for the engine's build commands */
 export async function publish(ctx: RunnerContext, extra: readonly string[], isDryRun: boolean): Promise<void> {
   const { terminal } = ctx;
   const plan = await preparePublish(ctx, extra);

@@ -84,11 +84,7 @@ function verifyPlatformTag({ tags }: PublishConfig, tag: string): string {
   throw usageError(`EXTRA_DOCKER_TAGS has ${tag}, which is the tag of one platform's image here; choose another one`);
 }
 
-/**
- * The engine's commands, in the directory that relative paths in the user's options are relative to.
- * @param start starts or prints a command, which sets a reference
- * @param read gives what a command has left in a file
- */
+/** @param start starts or prints a command, which sets a reference @param read gives what a command left in a file */
 export function engineCommands(
   { env, startDirectory }: Pick<TaskContext, 'env' | 'startDirectory'>,
   { engine, scratch }: PublishPlan,

@@ -25,10 +25,7 @@ import {
 /** Enough for a registry far away. */
 const DIGEST_TIMEOUT_MS = 30_000;
 
-/**
- * Builds the images of the selected workloads and records them once all are built, or prints the plan.
- * @throws TaskError: 2 before anything is built, else the failed program's own status
- */
+/** Builds the images of the selected workloads and records them once all are built, or prints the plan. */
 export async function buildWorkloads(ctx: RunnerContext, isDryRun: boolean): Promise<void> {
   const { env, startDirectory, terminal } = ctx;
   const root = findCheckout(env, startDirectory);

@@ -20,10 +20,7 @@ const PROBE_TIMEOUT_MS = 20_000;
 
 type KeycloakFlags = Readonly<Record<'dry-run' | 'teardown', boolean> & { context: string | undefined }>;
 
-/**
- * Sets Keycloak up, or removes it, or prints the plan.
- * @throws TaskError: 2 before anything is changed, else kubectl's own status
- */
+/** Sets Keycloak up, or removes it, or prints the plan. */
 export async function keycloakInCluster(ctx: RunnerContext, flags: KeycloakFlags): Promise<void> {
   const { env, runner, startDirectory, terminal } = ctx;
   const root = findCheckout(env, startDirectory);

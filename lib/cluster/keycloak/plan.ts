@@ -120,11 +120,7 @@ function deployment({ image, password, realm, user }: KeycloakConfig) {
   return { replicas: 1, selector: { matchLabels: { app: NAME } }, template };
 }
 
-/**
- * The context to work on: the named one, else the current one where it is that of a local cluster.
- * @param output of `kubectl config view -o json`
- * @throws usageError for a context that does not exist, and for another cluster that is not named
- */
+/** The named context, else the current one of a local cluster. @param output of `kubectl config view -o json` */
 export function chooseContext(output: string, named: string | undefined): string {
   const view = parseTable(output);
   const contexts = Array.isArray(view?.contexts) ? view.contexts.filter(isTable).map(({ name }) => String(name)) : [];

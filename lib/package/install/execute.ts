@@ -60,10 +60,7 @@ function thisInstallFacts() {
   };
 }
 
-/**
- * Builds, packs, installs, starts and registers, or prints the plan.
- * @throws TaskError: 2 with everything that is wrong before anything is built, else the status of what failed
- */
+/** Builds, packs, installs, starts and registers, or prints the plan. */
 export async function installDeb(ctx: RunnerContext, isDryRun: boolean, facts = thisInstallFacts()): Promise<void> {
   const { runner, startDirectory, terminal } = ctx;
   const plan = await planInstall(ctx, findCheckout(ctx.env, startDirectory), facts);
@@ -202,10 +199,7 @@ async function prepareBuild(ctx: RunnerContext, root: string, { host }: InstallF
   return { build: planDevBuild({ ...wishes, root, host, build }, toolchain, features), toolchain, runtime, warning };
 }
 
-/**
- * The runtime with the SHA-256 of each file, where all of it is there, and what users have to know. Without one, only the
- * start of a VM fails.
- */
+/** The runtime with its digests where all of it is there, and what users have to know: without one no VM starts. */
 function findRuntime(ctx: RunnerContext, root: string, host: Host) {
   const directory = runtimeDirectory(ctx.env, root, ctx.startDirectory);
   const platform = vmPlatformOf(host);
@@ -226,10 +220,7 @@ function probeState({ runner, startDirectory: cwd }: RunnerContext): Promise<Pro
   return runner.probe(command, PROBE_TIMEOUT_MS);
 }
 
-/**
- * Whether the service runs now.
- * @throws MissingTool where no systemd of the user responds, usageError where another program has the port
- */
+/** @throws MissingTool where no systemd of the user responds, usageError where another program has the port */
 export async function isServiceRunning(ctx: RunnerContext, port: number): Promise<boolean> {
   requireProgram('systemctl', ctx.env, 'the package runs its gateway as a systemd user service; install systemd');
   const state = await probeState(ctx);
