@@ -100,7 +100,7 @@ function imageOf({ Config, History, Id, Labels, Names, RepoDigests, RepoTags, Si
   const [program = ''] = textsIn(config.Entrypoint);
   const isProgram = Object.values(COMPONENTS).some(({ binary }) => basename(program) === binary);
   const lost = textsIn(History);
-  // Empty for one that has lost its name to another image; one with a digest alone goes with the last tag of its repository.
+  // Empty for one that has lost its name; one with a digest alone goes with the last tag of its repository.
   const names = [Names, RepoTags, RepoDigests].map(textsIn).find(({ length }) => length > 0) ?? [];
   const hasLabel = hasOwnLabel([...keysOf(Labels), ...keysOf(config.Labels)]);
   // What is in it counts where it has no name.

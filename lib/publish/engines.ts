@@ -113,7 +113,8 @@ export const PUBLISHING: Readonly<Record<EngineName, Publishing>> = {
 
 async function buildByDocker(engine: EngineCommands, image: PublishedImage): Promise<PushContent> {
   const { build, component, epoch, platforms, repository } = image;
-  const output = `type=image,name=${repository},push=true,push-by-digest=true,name-canonical=true,rewrite-timestamp=true`;
+  const push = 'push=true,push-by-digest=true,name-canonical=true,rewrite-timestamp=true';
+  const output = `type=image,name=${repository},${push}`;
   const digest = await engine.runFor(`digest of ${component}`, (metadata) => {
     // With times given, the same content has the same digest whatever the builder still has in its cache.
     const extra = ['--build-arg', `SOURCE_DATE_EPOCH=${epoch}`, ...build.extra, '--metadata-file', metadata];

@@ -12,7 +12,7 @@ import type { PublishPlan } from './plan.ts';
 
 const TIMEOUT_MS = 60_000;
 
-/** `forbidden`: the registry keeps it from us, or has no such image and does not tell us; `failed`: it cannot be read. */
+/** `forbidden`: the registry keeps it from us, or has none and does not tell us; `failed`: it cannot be read. */
 export type RegistryState =
   | { readonly kind: 'exists'; readonly content: Content }
   | { readonly kind: 'absent' | 'forbidden' | 'failed'; readonly content?: undefined; readonly reason: string };
