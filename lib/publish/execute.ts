@@ -27,15 +27,17 @@ import { resolvePublishConfig } from './config.ts';
 import type { Published, PushContent } from './engines.ts';
 import {
   buildImages,
+  dryRunLines,
   engineCommands,
   PUBLISHED,
   type PublishPlan,
   planPublish,
+  progressText,
   publishBuilt,
   SCRATCH_PREFIX,
+  tableLines,
 } from './plan.ts';
 import { type RegistryState, readReferences, verifyPublished } from './registry.ts';
-import { dryRunLines, progressText, tableLines } from './report.ts';
 
 const READ_AGAIN_MS = 2000;
 const REMOVAL_TIMEOUT_MS = 30_000;

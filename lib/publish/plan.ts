@@ -7,6 +7,7 @@
  */
 
 import { join } from 'node:path';
+import type { RunnerContext } from '../build-env.ts';
 import type { TaskContext } from '../cli/task.ts';
 import { isUnknown } from '../cli/unknowns.ts';
 import type { Engine } from '../engine/types.ts';
@@ -14,13 +15,22 @@ import { usageError } from '../errors.ts';
 import { dockerfileOf } from '../image/config.ts';
 import { cacheOptions } from '../image/plan.ts';
 import { verifyTag } from '../image/reference.ts';
-import { type Command, cmd } from '../process/command.ts';
+import { type Command, cmd, shellQuote } from '../process/command.ts';
 import { COMPONENTS, type Component } from '../product.ts';
 import type { StageConfig } from '../stage/config.ts';
 import type { PreparedStage } from '../stage/plan.ts';
+import { dryRunLines as stageLines } from '../stage/report.ts';
 import { type BuilderChoice, CONTAINER_DRIVER } from './choose-builder.ts';
 import type { PublishConfig } from './config.ts';
-import { type EngineCommands, PUBLISHING, type Published, type PublishedImage, type PushContent } from './engines.ts';
+import {
+  type Content,
+  type EngineCommands,
+  isSameContent,
+  PUBLISHING,
+  type Published,
+  type PublishedImage,
+  type PushContent,
+} from './engines.ts';
 
 /** The components that are published. */
 export const PUBLISHED: readonly Component[] = [COMPONENTS.gateway, COMPONENTS.supervisor];
@@ -128,4 +138,46 @@ export async function publishBuilt(
     }
   }
   return published;
+}
+
+/** Every command in its order, ready to paste; what is known only when it runs stands in angle brackets. */
+export async function dryRunLines(ctx: RunnerContext, plan: PublishPlan): Promise<string[]> {
+  const { builder, caches, references, scratch, staging } = plan;
+  const lines: string[] = [];
+  const print = async (command: Command) => void lines.push(ctx.runner.describe(command));
+  const engine = engineCommands(ctx, plan, print, (what) => `<${what}>`);
+  if (builder.creation !== undefined) await engine.run(builder.creation);
+  lines.push(...(staging === undefined ? ['# verifies the staged binaries'] : stageLines(ctx.runner, staging)));
+  lines.push(...[scratch, ...caches].map((directory) => `# creates ${directory}`));
+  lines.push(`cd ${shellQuote(ctx.startDirectory)}`);
+  await publishBuilt(plan, await buildImages(engine, plan));
+  return [...lines, ...references.map((reference) => `# reads back ${reference}`)];
+}
+
+/** The references in columns, with whether they were there before and pointed at something else. */
+export function tableLines(
+  published: readonly Published[],
+  before: ReadonlyMap<string, { readonly kind: string; readonly content?: Content | undefined }>,
+): string[] {
+  const rows = published.map(({ component, content, platforms, reference }) => {
+    const old = before.get(reference);
+    const isSame = old?.content !== undefined && isSameContent(old.content, content);
+    const state = old?.kind === 'absent' ? 'new' : isSame ? 'unchanged' : 'moved';
+    return [component, reference, content.digest ?? '', platforms.join(','), state];
+  });
+  const all = [['component', 'reference', 'digest', 'platforms', 'state'], ...rows];
+  const widths = [0, 1, 2, 3, 4].map((column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
+  const line = (row: readonly string[]) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ');
+  return all.map((row) => line(row).trimEnd());
+}
+
+/** How far a failed publish has come with all its references: those that are done, the current one, and the rest. */
+export function progressText(all: readonly string[], done: readonly string[], current: string | undefined): string {
+  const rest = all.filter((reference) => reference !== current && !done.includes(reference));
+  return [
+    done.length === 0 ? 'no reference was set before that' : `set before that: ${done.join(', ')}`,
+    ...(current === undefined ? [] : [`${current} may have been set or not`]),
+    ...(rest.length === 0 ? [] : [`as they were: ${rest.join(', ')}`]),
+    'run it again to finish',
+  ].join('; ');
 }
