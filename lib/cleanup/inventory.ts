@@ -156,7 +156,7 @@ export function isCostlyImage(reference: string): boolean {
   return COSTLY.some((name) => `${withoutTag(shortName(reference))}/`.startsWith(`${name}/`));
 }
 
-export function hasOwnLabel(labels: readonly string[]): boolean {
+function hasOwnLabel(labels: readonly string[]): boolean {
   return labels.some((label) => PRODUCT.labelPrefixes.some((prefix) => label.startsWith(prefix)));
 }
 

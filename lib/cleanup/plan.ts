@@ -21,7 +21,7 @@ export type CleanupFlags = Readonly<
   Record<'all-projects' | 'volumes' | 'skip-cache' | 'yes' | 'force' | 'dry-run', boolean>
 >;
 
-export type CleanupConfig = ReturnType<typeof resolveCleanupConfig>;
+type CleanupConfig = ReturnType<typeof resolveCleanupConfig>;
 
 /** @throws usageError for a wrong tag */
 export function resolveCleanupConfig(flags: CleanupFlags, env: Environment) {

@@ -28,7 +28,7 @@ export interface PreparedCluster {
 }
 
 /** A cluster that k3d has. */
-export type Cluster = NonNullable<ReturnType<typeof clusterIn>>;
+type Cluster = NonNullable<ReturnType<typeof clusterIn>>;
 
 /** The context, and the cluster in a kubeconfig, by the rule of k3d. */
 export function contextOf(name: string): string {

@@ -221,7 +221,7 @@ function probeState({ runner, startDirectory: cwd }: RunnerContext): Promise<Pro
 }
 
 /** @throws MissingTool where no systemd of the user responds, usageError where another program has the port */
-export async function isServiceRunning(ctx: RunnerContext, port: number): Promise<boolean> {
+async function isServiceRunning(ctx: RunnerContext, port: number): Promise<boolean> {
   requireProgram('systemctl', ctx.env, 'the package runs its gateway as a systemd user service; install systemd');
   const state = await probeState(ctx);
   if (!state.ok) {
@@ -237,7 +237,7 @@ export async function isServiceRunning(ctx: RunnerContext, port: number): Promis
 }
 
 /** @throws failure (1) where the service does not respond in time, after its log; InterruptedError for a signal */
-export async function waitForService(ctx: RunnerContext, { port, waitMs }: InstallFacts): Promise<void> {
+async function waitForService(ctx: RunnerContext, { port, waitMs }: InstallFacts): Promise<void> {
   const { runner, signals, startDirectory, terminal } = ctx;
   let state = 'unknown';
   const attempt = async () => {
