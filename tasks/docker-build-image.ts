@@ -14,10 +14,7 @@ await runTask(
     summary: 'Stage the binary that an image holds, and build, load, push or write the image.',
     examples: [
       ['mise run build:docker:gateway', "Load the gateway's image into the engine."],
-      [
-        'DOCKER_PUSH=1 IMAGE_REGISTRY=ghcr.io/org mise run build:docker:supervisor -- --no-cache',
-        "Push the supervisor's, built without a cache.",
-      ],
+      ['DOCKER_PUSH=1 IMAGE_REGISTRY=ghcr.io/org mise run build:docker:supervisor', "Push the supervisor's."],
     ],
     positionals: {
       target: { help: 'The image; supervisor-output means supervisor.', count: 'one', choices: IMAGE_TARGETS },
@@ -35,9 +32,9 @@ await runTask(
         'DOCKER_PUSH',
         'DOCKER_OUTPUT',
         'DOCKER_BUILDER',
-        'BUILDX_BUILDER',
       ] as const),
-      ...(['DOCKER_BUILD_CACHE_DIR', 'PREBUILT_AUTO_STAGE', 'CI', ...READS.engine, ...READS.release] as const),
+      ...(['BUILDX_BUILDER', 'DOCKER_BUILD_CACHE_DIR', 'PREBUILT_AUTO_STAGE', 'CI'] as const),
+      ...([...READS.engine, ...READS.release] as const),
     ],
   },
   async (ctx, { flags, passThrough, positionals }) => {

@@ -5,14 +5,13 @@
 
 import { runTask } from '../lib/cli/task.ts';
 import { READS } from '../lib/cli/variables.ts';
-import { ACTIONS } from '../lib/keycloak/config.ts';
+import { ACTIONS } from '../lib/keycloak/plan.ts';
 
 await runTask(
   import.meta.url,
   {
     name: 'tasks/keycloak-dev.ts',
-    summary:
-      'Start, stop or look at a Keycloak with the realm openshell, in a container that only this machine reaches.',
+    summary: 'Start, stop or look at a Keycloak with the realm openshell, in a container for this machine alone.',
     examples: [
       ['mise run keycloak', 'Start it, or say that it runs.'],
       ['mise run keycloak:status', 'Whether it runs, and where.'],
@@ -22,8 +21,7 @@ await runTask(
     flags: { 'dry-run': { help: 'Print the plan and start nothing but probes.' } },
     variables: [
       ...(['OPENSHELL_ROOT', 'KEYCLOAK_PORT', 'CONTAINER_RUNTIME', 'GITHUB_ACTIONS'] as const),
-      ...READS.engine,
-      ...READS.guard,
+      ...([...READS.engine, ...READS.guard] as const),
     ],
   },
   async (ctx, { flags, positionals }) => {

@@ -12,17 +12,11 @@ await runTask(
     name: 'tasks/package-deb.ts',
     summary: 'Pack the three binaries that the variables name into a Debian package; relative paths are from here.',
     examples: [
-      [
-        'OPENSHELL_DEB_VERSION=1.2.3 mise run package:deb:amd64',
-        'From the binaries that the other OPENSHELL_… variables name.',
-      ],
-      ['OPENSHELL_DEB_VERSION=1.2.3 mise run package:deb:arm64', 'For arm64.'],
+      ['OPENSHELL_DEB_VERSION=1.2.3 mise run package:deb:arm64', 'From the binaries that the other variables name.'],
       ['mise run package:deb -- --dry-run', 'Print what would be packed.'],
     ],
     flags: {
-      'any-machine': {
-        help: 'Pack programs of another machine than the package, or none of any machine, as they are.',
-      },
+      'any-machine': { help: 'Pack programs of another machine than the package, or none of any, as they are.' },
       'dry-run': { help: 'Print the plan and start nothing but probes.' },
     },
     variables: [

@@ -69,10 +69,6 @@ const CASES: Readonly<Record<string, Case>> = {
   'e2e-gpu-build-images': { runs: [{ args: DRY_RUN }, { args: DRY_RUN, env: { CONTAINER_ENGINE: 'docker' } }] },
   'docker-publish-multiarch': {
     runs: [{ args: DRY_RUN, env: { DOCKER_REGISTRY: 'ghcr.io/org' } }],
-    unlisted: {
-      ...{ DOCKER_OUTPUT: NO_EFFECT, DOCKER_PUSH: NO_EFFECT, DOCKER_PLATFORM: NO_EFFECT },
-      ...{ IMAGE_REGISTRY: NO_EFFECT, PREBUILT_ARCH: NO_EFFECT },
-    },
   },
   'vm/build-supervisor-bundle': {
     runs: [{ args: DRY_RUN }, { args: DRY_RUN, env: { SUPERVISOR_LIBC: 'musl', OPENSHELL_CARGO_VERSION: '1.2.3' } }],

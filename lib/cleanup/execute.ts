@@ -6,23 +6,17 @@ import type { RunnerContext } from '../build-env.ts';
 import { canConfirm, confirm } from '../cli/confirm.ts';
 import { mark } from '../cli/unknowns.ts';
 import { detectEngine, probeCommand } from '../engine/detect.ts';
-import { contextIn } from '../engine/docker.ts';
 import type { Engine } from '../engine/types.ts';
-import { failure, oneLine, shown, usageError } from '../errors.ts';
-import { argvText, type Command, cmd, echoText } from '../process/command.ts';
-import { type CleanupFlags, resolveCleanupConfig } from './config.ts';
+import { failure, oneLine, usageError } from '../errors.ts';
+import { argvText, cmd, echoText } from '../process/command.ts';
 import { takeInventory } from './inventory.ts';
-import { planCleanup, type Verdict } from './plan.ts';
-import { amountText, keptLines } from './report.ts';
+import { amountText, type CleanupFlags, keptLines, planCleanup, resolveCleanupConfig, type Verdict } from './plan.ts';
 
 /** A removal may wait for another one, and disks may be slow. */
 const REMOVAL_TIMEOUT_MS = 600_000;
 const CONTEXT_TIMEOUT_MS = 10_000;
 
-/**
- * Removes what is stale, or prints the plan.
- * @throws TaskError: 2 before anything is removed, 1 where the user says no or something cannot be removed
- */
+/** Removes what is stale, or prints the plan. @throws TaskError (1) where the user says no or something stays */
 export async function cleanUpEngine(ctx: RunnerContext, flags: CleanupFlags): Promise<void> {
   const { env, runner, startDirectory: cwd, terminal } = ctx;
   const config = resolveCleanupConfig(flags, env);
@@ -47,34 +41,25 @@ export async function cleanUpEngine(ctx: RunnerContext, flags: CleanupFlags): Pr
   if (steps.length > 0 && asks && !(await confirm(ctx, `Remove ${amountText(removals)} from ${place}?`))) {
     throw failure('not confirmed; nothing was removed');
   }
-  const failed = await removeAll(ctx, steps);
-  const removed = amountText(removals.filter((removal) => !failed.has(removal)));
-  terminal.result(`removed ${removed}; kept ${verdicts.length - removals.length}; failed ${failed.size}`);
-  if (failed.size > 0) throw failure(`${failed.size} of ${steps.length} could not be removed; see the warnings`);
+  const removed: Verdict[] = [];
+  for (const { command, removal } of steps) {
+    terminal.echo(echoText(command));
+    // What has come into use by now the engine refuses.
+    const result = await runner.probe(command, REMOVAL_TIMEOUT_MS);
+    if (result.ok) removed.push(removal);
+    else terminal.warn(`${argvText(command)} failed: ${oneLine(result.reason)}`);
+  }
+  const failed = steps.length - removed.length;
+  terminal.result(`removed ${amountText(removed)}; kept ${verdicts.length - steps.length}; failed ${failed}`);
+  if (failed > 0) throw failure(`${failed} of ${steps.length} could not be removed; see the warnings`);
 }
 
 /** Docker's own builder, which is called as the context; the one that the user has chosen may be on another machine. */
 async function ownBuilder({ runner, startDirectory }: RunnerContext, { program, unknown }: Engine): Promise<string> {
   if (unknown !== undefined) return mark('builder', unknown);
-  const result = await runner.probe(probeCommand([program, 'context', 'inspect'], startDirectory), CONTEXT_TIMEOUT_MS);
-  const name = result.ok ? contextIn(result.output)?.name : undefined;
-  if (name !== undefined) return name;
-  const said = result.ok ? `gave ${shown(result.output)}` : `failed (${oneLine(result.reason)})`;
-  throw usageError(`${program} context inspect ${said}, so its build cache is unknown; find out why, or --skip-cache`);
-}
-
-/** Removes one after the other; what has come into use by now the engine refuses. */
-async function removeAll(
-  { runner, terminal }: RunnerContext,
-  steps: readonly { readonly removal: Verdict; readonly command: Command }[],
-): Promise<ReadonlySet<Verdict>> {
-  const failed = new Set<Verdict>();
-  for (const { command, removal } of steps) {
-    terminal.echo(echoText(command));
-    const result = await runner.probe(command, REMOVAL_TIMEOUT_MS);
-    if (result.ok) continue;
-    terminal.warn(`${argvText(command)} failed: ${oneLine(result.reason)}`);
-    failed.add(removal);
-  }
-  return failed;
+  const argv = [program, 'context', 'inspect', '--format', '{{.Name}}'];
+  const result = await runner.probe(probeCommand(argv, startDirectory), CONTEXT_TIMEOUT_MS);
+  if (result.ok) return result.output;
+  const said = `${program} context inspect failed (${oneLine(result.reason)})`;
+  throw usageError(`${said}, so its build cache is unknown; find out why, or --skip-cache`);
 }

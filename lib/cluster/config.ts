@@ -19,42 +19,25 @@ const NAME_MAX = 32;
 export const SUBCOMMANDS = ['create', 'delete', 'start', 'stop', 'status'] as const;
 
 /** A value that is wrong throws its error where it is used. */
-export interface ClusterConfig {
-  /** The checkout, absolute. */
-  readonly root: string;
-  readonly name: string;
-  /** The file, absolute, also where a link of the user leads to it. */
-  readonly kubeconfig: string;
-  /** Whether kubectl runs as the user behind sudo, because the kubeconfig is theirs. */
-  readonly asInvoker: boolean;
-  readonly port: number;
-  /** The image that is imported; `undefined` for none. */
-  readonly image: string | undefined;
-  readonly release: string;
-  /** For ghcr.io. */
-  readonly credentials: { readonly username: string; readonly password: string } | undefined;
-}
+export type ClusterConfig = ReturnType<typeof resolveClusterConfig>;
 
-/**
- * Resolves the configuration; whatever is wrong becomes one of the problems.
- * @param branch the branch of the checkout, or its commit; `undefined` where neither is known or wanted
- */
+/** @param branch the branch of the checkout, or its commit; `undefined` where neither is known or wanted */
 export function resolveClusterConfig(problems: Problems, ctx: TaskContext, root: string, branch: string | undefined) {
   const { env, startDirectory } = ctx;
   const [username, password] = [readVariable(env, 'GITHUB_USERNAME'), readVariable(env, 'GITHUB_PAT')];
-  return problems.values<ClusterConfig>({
+  const kubeconfig = () => {
+    const [first, ...others] = (readVariable(env, 'KUBECONFIG') ?? '').split(':').filter((file) => file !== '');
+    const single = first !== undefined && others.length === 0 ? absolutePath(startDirectory, first) : undefined;
+    const path = linkedFile(readPath(env, 'HELM_K3S_KUBECONFIG', startDirectory) ?? single ?? join(root, 'kubeconfig'));
+    if (!path.includes(':')) return path;
+    throw usageError(`kubectl takes ${shown(path)} for several files; set HELM_K3S_KUBECONFIG to one without a ':'`);
+  };
+  return problems.values({
     root: () => root,
     name: () => clusterName(readVariable(env, 'HELM_K3S_CLUSTER_NAME'), branch),
-    kubeconfig: () => {
-      const [first, ...others] = (readVariable(env, 'KUBECONFIG') ?? '').split(':').filter((file) => file !== '');
-      const single = first !== undefined && others.length === 0 ? absolutePath(startDirectory, first) : undefined;
-      const path = linkedFile(
-        readPath(env, 'HELM_K3S_KUBECONFIG', startDirectory) ?? single ?? join(root, 'kubeconfig'),
-      );
-      if (!path.includes(':')) return path;
-      throw usageError(`kubectl takes ${shown(path)} for several files; set HELM_K3S_KUBECONFIG to one without a ':'`);
-    },
-    asInvoker: ({ kubeconfig }) => isOfOther(kubeconfig),
+    kubeconfig,
+    /** Whether kubectl runs as the user behind sudo, because the kubeconfig is theirs. */
+    asInvoker: () => isOfOther(kubeconfig()),
     port: () => readVariable(env, 'HELM_K3S_LB_HOST_PORT'),
     image: () => {
       const image = readVariable(env, 'HELM_K3S_PRELOAD_SANDBOX_IMAGE');
@@ -67,6 +50,7 @@ export function resolveClusterConfig(problems: Problems, ctx: TaskContext, root:
       if (/^v\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?$/.test(release)) return release;
       throw notAllowed('AGENT_SANDBOX_VERSION', release, 'is the tag of a release, such as v0.5.0');
     },
+    /** For ghcr.io. */
     credentials: () => (username === undefined || password === undefined ? undefined : { username, password }),
   });
 }
@@ -82,10 +66,7 @@ function linkedFile(path: string): string {
   }
 }
 
-/**
- * The name of the cluster: the given one, else that of the checkout's branch, so that each worktree has its own.
- * @throws usageError for a name that is too long, or not of lower-case letters, digits and '-', with one that is
- */
+/** The given name, else that of the branch, so that each worktree has its own. @throws usageError with one that fits */
 export function clusterName(given: string | undefined, branch = ''): string {
   const suffix = dnsLabel(branch.slice(branch.lastIndexOf('/') + 1));
   const name = given ?? (suffix === '' ? DEFAULT_NAME : `${DEFAULT_NAME}-${suffix}`);

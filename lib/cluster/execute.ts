@@ -6,9 +6,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type RunnerContext, withRunner } from '../build-env.ts';
 import { findCheckout } from '../checkout.ts';
-import { readVariable } from '../cli/env.ts';
+import { type Environment, readVariable } from '../cli/env.ts';
 import { Problems } from '../cli/problems.ts';
-import { findOrMark, isUnknown, mark } from '../cli/unknowns.ts';
+import { findOrMark, mark } from '../cli/unknowns.ts';
 import { findEngine, type Purpose, serverArch } from '../engine/detect.ts';
 import type { Engine } from '../engine/types.ts';
 import {
@@ -28,7 +28,6 @@ import { canConnect } from '../gateway/port.ts';
 import { portOwner } from '../gateway/port-owner.ts';
 import { thisHost } from '../host.ts';
 import { type Command, commandText } from '../process/command.ts';
-import { poll } from '../process/poll.ts';
 import { Signals } from '../process/signals.ts';
 import { requireProgram } from '../process/which.ts';
 import { type ClusterConfig, resolveClusterConfig, type SUBCOMMANDS } from './config.ts';
@@ -36,17 +35,18 @@ import { readKubeconfig, updateKubeconfig } from './kubeconfig.ts';
 import {
   clusterIn,
   createCommand,
+  createLines,
   deleteCommand,
   imageCommands,
   type PreparedCluster,
+  SCRATCH_PREFIX,
   sandboxCommands,
   start,
+  summaryLines,
 } from './plan.ts';
-import { createLines, summaryLines } from './report.ts';
 
 const PROBE_TIMEOUT_MS = 20_000;
 const REMOVAL_TIMEOUT_MS = 120_000;
-const ESTABLISHED = { intervalMs: 2000, timeoutMs: 120_000 } as const;
 const OTHER_CLUSTER = 'use kind or another cluster and name its context in OPENSHELL_E2E_KUBE_CONTEXT';
 const CHOICE = { candidates: ['docker'], reason: 'k3d needs it' } as const;
 const DOCKER: Purpose<Engine> = {
@@ -55,11 +55,7 @@ const DOCKER: Purpose<Engine> = {
   look: (name, probes) => probes.responding(name, 'start Docker'),
 };
 
-/**
- * Does what the subcommand names, or prints the plan.
- * @param platform another one than this machine's
- * @throws TaskError: 2 before anything is changed, else the failed program's own status
- */
+/** Does what the subcommand names, or prints the plan. @param platform another one than this machine's */
 export async function manageCluster(
   ctx: RunnerContext,
   subcommand: (typeof SUBCOMMANDS)[number],
@@ -70,14 +66,14 @@ export async function manageCluster(
   const root = findCheckout(ctx.env, ctx.startDirectory);
   if (isRequired && subcommand !== 'create') throw usageError('--require-preload is for create; leave it out');
   if (subcommand === 'status') {
-    await requireK3d(ctx, platform);
+    await findOrMark(ctx.unknowns, async () => requireK3d(ctx.env, platform));
     const list = start(root)`k3d cluster list`;
     return terminal.result(...(isDryRun ? runner.describe(list) : await runner.read(list)).split('\n'));
   }
   const prepared = await prepare(ctx, root, subcommand, platform);
   if (subcommand === 'create') {
     if (isDryRun) return terminal.result(...createLines(runner, prepared));
-    await create(ctx, prepared, isRequired);
+    await withScratch((directory) => create(ctx, prepared, isRequired, directory));
     terminal.result(...summaryLines(prepared));
     return terminal.say(`done: ${terminal.timings()}`);
   }
@@ -102,18 +98,11 @@ async function deleteCluster(ctx: RunnerContext, { cluster, config, unknown }: P
   if (problem !== undefined) terminal.warn(`what ${kubeconfig} has of the cluster '${name}' stays in it: ${problem}`);
   if (isDryRun) {
     if (unknown !== undefined) terminal.result(`# ${unknown}: only where it exists`);
-    if ((cluster ?? unknown) !== undefined) terminal.result(runner.describe(deleteCommand(config, undefined)));
+    if ((cluster ?? unknown) !== undefined) terminal.result(runner.describe(deleteCommand(config, '/')));
     if (problem === undefined) terminal.result(`# writes ${kubeconfig}: without the entries of the cluster '${name}'`);
     return;
   }
-  if (cluster !== undefined) {
-    const directory = runner.invoker && mkdtempSync(join(temporaryRoot(), 'openshell-k3s-'));
-    try {
-      await runner.run(deleteCommand(config, directory));
-    } finally {
-      if (directory !== undefined) rmSync(directory, { recursive: true, force: true });
-    }
-  }
+  if (cluster !== undefined) await withScratch((directory) => runner.run(deleteCommand(config, directory)));
   if (problem === undefined) await updateKubeconfig(ctx, config, false);
   terminal.result(cluster ? `Deleted k3d cluster '${name}'.` : `No k3d cluster named '${name}'.`);
 }
@@ -121,16 +110,19 @@ async function deleteCluster(ctx: RunnerContext, { cluster, config, unknown }: P
 /** Checks everything that the subcommand needs. @throws usageError for the last problem; the others are printed */
 async function prepare(ctx: RunnerContext, root: string, subcommand: string, platform: NodeJS.Platform) {
   const problems = new Problems();
-  const k3d = await problems.attemptAsync(() => requireK3d(ctx, platform));
   const config = resolveClusterConfig(problems, ctx, root, await branchOf(ctx, root));
   const isCreation = subcommand === 'create';
   if (isCreation) await checkKubeconfig(problems, ctx, config);
   if (isCreation) problems.attempt(temporaryRoot);
   const docker = () => findEngine(ctx, root, CHOICE, DOCKER).then((engine) => serverArch(engine));
   const arch = isCreation ? await problems.attemptAsync(docker) : '';
-  // Without docker k3d would only say so again.
-  const isAsked = k3d !== undefined && arch !== undefined;
-  const found = isAsked ? await problems.attemptAsync(() => findCluster(ctx, config, k3d)) : undefined;
+  const search = async () => {
+    requireK3d(ctx.env, platform);
+    // Without docker k3d would only say so again.
+    return arch === undefined ? undefined : findCluster(ctx, config);
+  };
+  const marked = mark('cluster', 'k3d does not respond');
+  const found = await problems.attemptAsync(() => findOrMark(ctx.unknowns, search, marked));
   const [cluster, unknown] = typeof found === 'string' ? [undefined, found] : [found, undefined];
   if (isCreation && found === undefined) await problems.attemptAsync(() => verifyPort(config));
   problems.throwIfAny(ctx.terminal);
@@ -149,28 +141,30 @@ async function checkKubeconfig(problems: Problems, ctx: RunnerContext, config: C
   await problems.attemptAsync(() => findOrMark(ctx.unknowns, look));
 }
 
-/**
- * @returns its path, or in a dry run the mark for what it would tell
- * @throws usageError where this is neither macOS nor Linux, MissingTool where it is missing
- */
-async function requireK3d({ env, unknowns }: RunnerContext, platform: NodeJS.Platform): Promise<string> {
+/** @throws usageError where this is neither macOS nor Linux, MissingTool where it is missing */
+function requireK3d(env: Environment, platform: NodeJS.Platform): void {
   const linux = `install it (mise does not on Linux), or ${OTHER_CLUSTER}`;
   const install = new Map<string, string>(Object.entries({ darwin: 'run mise install', linux })).get(platform);
   if (install === undefined) {
     throw usageError(`local clusters are for macOS and Linux, and this is ${platform}; ${OTHER_CLUSTER}`);
   }
-  return findOrMark(unknowns, async () => requireProgram('k3d', env, install), mark('cluster', 'k3d not on PATH'));
+  requireProgram('k3d', env, install);
 }
 
-/** @param k3d what `requireK3d` gave */
-async function findCluster({ runner, unknowns }: RunnerContext, { name, root }: ClusterConfig, k3d: string) {
-  if (isUnknown(k3d)) return k3d;
-  const search = async () => {
-    const result = await runner.probe(start(root)`k3d cluster list --output json`, PROBE_TIMEOUT_MS);
-    if (result.ok) return clusterIn(result.output, name);
-    throw new MissingTool(`k3d cluster list failed: ${oneLine(result.reason)}; see whether Docker runs`);
-  };
-  return findOrMark(unknowns, search, mark('cluster', 'k3d does not respond'));
+async function findCluster({ runner }: RunnerContext, { name, root }: ClusterConfig) {
+  const result = await runner.probe(start(root)`k3d cluster list --output json`, PROBE_TIMEOUT_MS);
+  if (result.ok) return clusterIn(result.output, name);
+  throw new MissingTool(`k3d cluster list failed: ${oneLine(result.reason)}; see whether Docker runs`);
+}
+
+/** Runs a body with a directory for temporary files, which is gone after it. */
+async function withScratch<T>(body: (directory: string) => Promise<T>): Promise<T> {
+  const directory = mkdtempSync(join(temporaryRoot(), SCRATCH_PREFIX));
+  try {
+    return await body(directory);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
 }
 
 /** Docker may listen on more ports than this user. */
@@ -189,24 +183,27 @@ async function branchOf({ env, runner }: RunnerContext, root: string): Promise<s
   return results.flatMap((result) => (result.ok ? [result.output] : []))[0];
 }
 
-async function create(ctx: RunnerContext, prepared: PreparedCluster, isPreloadRequired: boolean): Promise<void> {
-  const { terminal } = ctx;
+async function create(
+  ctx: RunnerContext,
+  prepared: PreparedCluster,
+  isPreloadRequired: boolean,
+  temporary: string,
+): Promise<void> {
+  const { runner, terminal } = ctx;
   const { image, name, release } = prepared.config;
-  const temporary = mkdtempSync(join(temporaryRoot(), 'openshell-k3s-'));
-  try {
-    await terminal.section('cluster', () => bringUp(ctx, prepared, temporary), `k3d cluster ${name}`);
-    await terminal.section('kubeconfig', () => updateKubeconfig(ctx, prepared.config, true));
-    await terminal.section('agent-sandbox', () => installSandbox(ctx, prepared), `agent-sandbox ${release}`);
-    if (image === undefined) return terminal.say('Skipping sandbox image preload.');
-    const body = () => preload(ctx, prepared, image, temporary);
-    await terminal.section('sandbox image', body, `sandbox image ${image}, ${prepared.platform}`).catch((error) => {
-      // Without it the cluster works, only its first sandbox starts later.
-      if (isPreloadRequired || !(error instanceof TaskError) || error instanceof InterruptedError) throw error;
-      terminal.warn(`the sandbox image is not in the cluster, which works without it: ${describeError(error)}`);
-    });
-  } finally {
-    rmSync(temporary, { recursive: true, force: true });
-  }
+  await terminal.section('cluster', () => bringUp(ctx, prepared, temporary), `k3d cluster ${name}`);
+  await terminal.section('kubeconfig', () => updateKubeconfig(ctx, prepared.config, true));
+  const install = async () => {
+    for (const command of sandboxCommands(prepared.config)) await runner.run(command);
+  };
+  await terminal.section('agent-sandbox', install, `agent-sandbox ${release}`);
+  if (image === undefined) return terminal.say('Skipping sandbox image preload.');
+  const body = () => preload(ctx, prepared, image, temporary);
+  await terminal.section('sandbox image', body, `sandbox image ${image}, ${prepared.platform}`).catch((error) => {
+    // Without it the cluster works, only its first sandbox starts later.
+    if (isPreloadRequired || !(error instanceof TaskError) || error instanceof InterruptedError) throw error;
+    terminal.warn(`the sandbox image is not in the cluster, which works without it: ${describeError(error)}`);
+  });
 }
 
 async function bringUp(ctx: RunnerContext, { cluster, config }: PreparedCluster, temporary: string): Promise<void> {
@@ -226,32 +223,17 @@ async function bringUp(ctx: RunnerContext, { cluster, config }: PreparedCluster,
     await runner.run(createCommand(config, temporary));
   } catch (error) {
     // Of its own accord k3d takes back only what has failed, not what was interrupted.
-    if (error instanceof InterruptedError) await removeHalf(ctx, config, runner.invoker && temporary);
+    if (error instanceof InterruptedError) await removeHalf(ctx, config, temporary);
     throw error;
   }
 }
 
 /** After a signal the task's own runner starts nothing more; this one has signals of its own. */
-async function removeHalf(ctx: RunnerContext, config: ClusterConfig, directory: string | undefined): Promise<void> {
+async function removeHalf(ctx: RunnerContext, config: ClusterConfig, directory: string): Promise<void> {
   ctx.terminal.say(`removing what there is of the cluster '${config.name}'`);
   const { runner } = await withRunner({ ...ctx, signals: new Signals() });
   const result = await runner.probe(deleteCommand(config, directory), REMOVAL_TIMEOUT_MS);
   if (!result.ok) ctx.terminal.warn(`it cannot be removed: ${oneLine(result.reason)}; run mise run helm:k3s:delete`);
-}
-
-/** Installs agent-sandbox, and waits until its resource is known and its controller runs. */
-async function installSandbox({ runner, signals }: RunnerContext, { config }: PreparedCluster): Promise<void> {
-  const { apply, established, rollout } = sandboxCommands(config);
-  await runner.run(apply);
-  let last = '';
-  const isEstablished = async () => {
-    const result = await runner.probe(established, PROBE_TIMEOUT_MS);
-    last = result.ok ? result.output : result.reason;
-    return (result.ok && last === 'True') || undefined;
-  };
-  const isDone = await poll(isEstablished, { ...ESTABLISHED, signal: signals.aborted });
-  if (isDone === undefined) throw failure(`agent-sandbox is not established after 120 s: ${oneLine(last)}`);
-  await runner.run(rollout);
 }
 
 /** Imports the image, unless a server of the cluster has it. @throws TaskError where that fails */

@@ -1,36 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * The user's kubeconfig: kubectl reads and merges it, and it appears whole, for its owner alone. Paths in it are relative
- * to its directory, so what is merged lies there, too.
+ * The user's kubeconfig: kubectl reads and merges it, and it appears whole, for its owner alone. Paths in it are
+ * relative to its directory, so what is merged lies there, too.
  */
 
-import { rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { RunnerContext } from '../build-env.ts';
 import { failure, naming, oneLine, shown, usageError } from '../errors.ts';
 import { sweepTemporary, temporaryOf, writeWhole } from '../fs/atomic-write.ts';
 import { asOwner, makeDirectory } from '../fs/ownership.ts';
 import { isTable, parseTable } from '../fs/parse-json.ts';
-import { fileIdentity } from '../fs/paths.ts';
 import { isAlive } from '../process/identity.ts';
 import type { ClusterConfig } from './config.ts';
-import { contextOf, start } from './plan.ts';
+import { contextOf, mergeCommands, start } from './plan.ts';
 
 const MODE = 0o600;
 const TIMEOUT_MS = 20_000;
 
 type Kubeconfig = Readonly<Record<string, unknown>>;
-
-/** What gives the kubeconfig of a cluster, and merges it: of two entries with one name the first counts. */
-export function mergeCommands(
-  { asInvoker, kubeconfig, name, root }: ClusterConfig,
-  temporary = temporaryOf(kubeconfig),
-) {
-  const view = (KUBECONFIG: string) => start(root, { env: { KUBECONFIG }, asInvoker })`kubectl config view --raw`;
-  const get = start(root)`k3d kubeconfig get ${name}`;
-  return { get, merge: view(`${temporary}:${kubeconfig}`), copy: view(temporary) };
-}
 
 /** The kubeconfig, where there is one. @throws usageError for a file that kubectl cannot read */
 export async function readKubeconfig(ctx: RunnerContext, config: ClusterConfig): Promise<Kubeconfig | undefined> {
@@ -44,35 +33,28 @@ export async function readKubeconfig(ctx: RunnerContext, config: ClusterConfig):
   throw usageError(`${shown(path)} is not a kubeconfig: ${reason}; repair it, or set HELM_K3S_KUBECONFIG to another`);
 }
 
-/**
- * Adds the cluster, in the place of what an earlier one of its name has left, or takes its entries out. Begins again
- * where somebody writes the file at the same time.
- */
+/** Adds the cluster, in the place of what an earlier one of its name has left, or takes its entries out. */
 export async function updateKubeconfig(ctx: RunnerContext, config: ClusterConfig, isPresent: boolean): Promise<void> {
   const { kubeconfig: path, name } = config;
-  if (!isPresent && fileIdentity(path) === undefined) return;
-  const temporary = temporaryOf(path);
+  if (!isPresent && !existsSync(path)) return;
   const { copy, get, merge } = mergeCommands(config);
-  const own = isPresent ? await ctx.runner.read(get) : undefined;
-  if (own?.includes(contextOf(name)) === false)
+  let text = isPresent ? await ctx.runner.read(get) : '';
+  if (isPresent && !text.includes(contextOf(name))) {
     throw failure('k3d kubeconfig get printed no kubeconfig; try it by hand');
+  }
+  const old = await readKubeconfig(ctx, config);
+  if (!isPresent && old === undefined) return;
+  if (!isPresent) text = JSON.stringify(withoutCluster(old ?? {}, contextOf(name)));
+  const temporary = temporaryOf(path);
   makeDirectory(dirname(path));
   sweepTemporary(path, isAlive);
   try {
-    for (;;) {
-      const before = fileIdentity(path);
-      const old = await readKubeconfig(ctx, config);
-      if (own === undefined && old === undefined) return;
-      const text = own ?? JSON.stringify(withoutCluster(old ?? {}, contextOf(name)));
-      asOwner(dirname(path), () => {
-        rmSync(temporary, { force: true });
-        naming(path, () => writeFileSync(temporary, `${text}\n`, { flag: 'wx', mode: MODE }));
-      });
-      const merged = await ctx.runner.read(isPresent ? merge : copy);
-      if (fileIdentity(path) !== before) continue;
-      writeWhole(path, `${merged}\n`, MODE);
-      return;
-    }
+    asOwner(dirname(path), () => {
+      rmSync(temporary, { force: true });
+      naming(path, () => writeFileSync(temporary, `${text}\n`, { flag: 'wx', mode: MODE }));
+    });
+    const merged = await ctx.runner.read(isPresent ? merge : copy);
+    writeWhole(path, `${merged}\n`, MODE);
   } finally {
     asOwner(dirname(path), () => rmSync(temporary, { force: true }));
   }

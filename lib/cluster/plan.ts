@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** The commands for a local cluster, and what k3d says about one; pure. */
+/** The commands for a local cluster, what k3d says about one, and what users are told; pure. */
 
 import { join } from 'node:path';
+import type { Runner } from '../build-env.ts';
 import { shown, usageError } from '../errors.ts';
+import { temporaryOf } from '../fs/atomic-write.ts';
 import { isTable, parseJson } from '../fs/parse-json.ts';
+import { temporaryRoot } from '../fs/temporary-directory.ts';
 import { type Command, cmd } from '../process/command.ts';
 import type { ClusterConfig } from './config.ts';
 
 const RELEASES = 'https://github.com/kubernetes-sigs/agent-sandbox/releases/download';
-
+/** What the directories of runs for temporary files begin with. */
+export const SCRATCH_PREFIX = 'openshell-k3s-';
 const CLEARED = { GITHUB_PAT: undefined, LOG_LEVEL: undefined };
 
 /** What is known before anything is changed. */
@@ -24,13 +28,7 @@ export interface PreparedCluster {
 }
 
 /** A cluster that k3d has. */
-export interface Cluster {
-  readonly isRunning: boolean;
-  /** The containers of its servers. */
-  readonly servers: readonly string[];
-  /** The port of this machine that leads to port 80 of its load balancer. */
-  readonly port: number | undefined;
-}
+type Cluster = NonNullable<ReturnType<typeof clusterIn>>;
 
 /** The context, and the cluster in a kubeconfig, by the rule of k3d. */
 export function contextOf(name: string): string {
@@ -50,26 +48,28 @@ export function createCommand({ credentials, name, port, root }: ClusterConfig, 
     --k3s-arg --disable=traefik@server:0 ${registries}`;
 }
 
-/**
- * Of its own accord k3d also takes the cluster out of the default kubeconfig, which under sudo would become root's.
- * @param directory for one that counts as the default one under sudo
- */
-export function deleteCommand({ name, root }: ClusterConfig, directory: string | undefined) {
-  const base = { ...CLEARED, ...(directory === undefined ? {} : { KUBECONFIG: join(directory, 'kubeconfig') }) };
-  return start(root, { base })`k3d cluster delete ${name}`;
+/** @param directory for a default kubeconfig, which k3d writes of its own accord, and under sudo as root */
+export function deleteCommand({ name, root }: ClusterConfig, directory: string) {
+  return start(root, { base: { ...CLEARED, KUBECONFIG: join(directory, 'kubeconfig') } })`k3d cluster delete ${name}`;
 }
 
 /** The commands that install agent-sandbox, and wait for it. */
 export function sandboxCommands({ asInvoker, kubeconfig, name, release, root }: ClusterConfig) {
   const kubectl = ['kubectl', `--kubeconfig=${kubeconfig}`, `--context=${contextOf(name)}`];
-  const condition = 'jsonpath={.status.conditions[?(@.type=="Established")].status}';
   const user = start(root, { asInvoker });
-  return {
-    apply: user`${kubectl} apply -f ${RELEASES}/${release}/manifest.yaml`,
-    established: user`${kubectl} get crd/sandboxes.agents.x-k8s.io -o ${condition}`,
-    rollout: user`${kubectl} -n agent-sandbox-system rollout status deployment/agent-sandbox-controller
-      --timeout=300s`,
-  };
+  return [
+    user`${kubectl} apply -f ${RELEASES}/${release}/manifest.yaml`,
+    user`${kubectl} wait --for=condition=Established --timeout=120s crd/sandboxes.agents.x-k8s.io`,
+    user`${kubectl} -n agent-sandbox-system rollout status deployment/agent-sandbox-controller --timeout=300s`,
+  ];
+}
+
+/** What gives the kubeconfig of a cluster, and merges it: of two entries with one name the first counts. */
+export function mergeCommands({ asInvoker, kubeconfig, name, root }: ClusterConfig) {
+  const view = (KUBECONFIG: string) => start(root, { env: { KUBECONFIG }, asInvoker })`kubectl config view --raw`;
+  const temporary = temporaryOf(kubeconfig);
+  const get = start(root)`k3d kubeconfig get ${name}`;
+  return { get, merge: view(`${temporary}:${kubeconfig}`), copy: view(temporary) };
 }
 
 /** The commands that bring an image into the cluster, through a file in the directory. */
@@ -85,7 +85,7 @@ export function imageCommands({ name, root }: ClusterConfig, image: string, plat
 }
 
 /** Finds a cluster in what k3d lists as JSON. @throws usageError for text that is not such a list */
-export function clusterIn(output: string, name: string): Cluster | undefined {
+export function clusterIn(output: string, name: string) {
   const list = parseJson(output);
   if (!Array.isArray(list) || !list.every(isTable)) {
     throw usageError(`k3d cluster list printed ${shown(output)}, which is not a list of clusters; update k3d`);
@@ -99,7 +99,37 @@ export function clusterIn(output: string, name: string): Cluster | undefined {
   const mapped: unknown = isTable(mappings) && Array.isArray(mappings['80/tcp']) ? mappings['80/tcp'][0] : undefined;
   return {
     isRunning: nodes.length > 0 && nodes.every(({ State }) => isTable(State) && State.Running === true),
+    /** The containers of its servers. */
     servers: nodes.filter(({ role }) => role === 'server').map((node) => String(node.name)),
+    /** Of this machine, for port 80 of its load balancer. */
     port: (isTable(mapped) && Number(mapped.HostPort)) || undefined,
   };
+}
+
+/** The plan of a creation, ready to paste. */
+export function createLines(runner: Runner, { cluster, config, platform, unknown }: PreparedCluster): string[] {
+  const { image, kubeconfig, name, root } = config;
+  const show = (...commands: readonly Command[]) => commands.map((command) => runner.describe(command));
+  const directory = join(temporaryRoot(), `${SCRATCH_PREFIX}XXXXXX`);
+  const { get, merge } = mergeCommands(config);
+  const images = image && imageCommands(config, image, platform, directory);
+  return [
+    `# creates ${directory}, for this run`,
+    ...(unknown ? [`# ${unknown}: where it exists, it is not created, only started unless it runs`] : []),
+    ...(cluster === undefined ? show(createCommand(config, directory)) : []),
+    ...(cluster?.isRunning === false ? show(start(root)`k3d cluster start ${name}`) : []),
+    ...show(get),
+    `# writes ${kubeconfig}: what it has, and that before it`,
+    ...show(merge, ...sandboxCommands(config)),
+    ...(images ? ['# unless the cluster has it', ...show(images.pull, images.save, images.import)] : []),
+  ];
+}
+
+/** How the cluster is reached. */
+export function summaryLines({ cluster, config }: PreparedCluster): string[] {
+  return [
+    `Active context: ${contextOf(config.name)}`,
+    `Kubeconfig: ${config.kubeconfig}`,
+    `Envoy Gateway LoadBalancer (port 80): http://127.0.0.1:${cluster?.port ?? config.port}`,
+  ];
 }

@@ -11,47 +11,19 @@ import { shown, usageError } from '../errors.ts';
 import { isOfOther } from '../fs/ownership.ts';
 import { absolutePath } from '../fs/paths.ts';
 import type { Arch } from '../host.ts';
-import { COMPONENTS, type Component, type IMAGE_TARGETS } from '../product.ts';
-import { type BuildOptions, resolveBuildOptions, resolvePlatforms } from '../stage/config.ts';
-import { verifyOutput } from './comma-fields.ts';
-import { imageReference, verifyReference, verifyRegistry, verifyTag } from './reference.ts';
+import { COMPONENTS, type Component, type IMAGE_TARGETS, PRODUCT } from '../product.ts';
+import { resolveBuildOptions, resolvePlatforms } from '../stage/config.ts';
+import { verifyReference, verifyRegistry, verifyTag } from './reference.ts';
 import { type PassedOptions, readOptions } from './user-options.ts';
 
-/** What every image build is asked for. */
-export interface ImageRequest {
-  /** `registry/name:tag`, the first of the tags. */
-  readonly reference: string;
-  /** From `DOCKER_PLATFORM`; `undefined` for the engine's own architecture. */
-  readonly arches: readonly Arch[] | undefined;
-  /** The builder that the user names. */
-  readonly builder: NamedBuilder | undefined;
-  /** What the engine is to build, with these architectures as platforms. */
-  readonly image: ImageBuild;
-}
-
-/** An image with a binary in it. */
-export interface ImageConfig extends ImageRequest {
-  readonly root: string;
-  readonly component: Component;
-  /** The directory of the local build cache of this image, absolute; `undefined` in CI, which has none. */
-  readonly cacheDirectory: string | undefined;
-  readonly isStaged: boolean;
-  /** How the binary is compiled. */
-  readonly build: BuildOptions;
-}
-
-/**
- * Resolves the configuration of the build of an image with a binary in it.
- * @param extra the user's options for the engine's build command
- * @throws usageError for any wrong value
- */
+/** @param extra the user's options for the engine's build command @throws usageError for any wrong value */
 export function resolveImageConfig(
   target: (typeof IMAGE_TARGETS)[number],
   extra: readonly string[],
   env: Environment,
   root: string,
   startDirectory: string,
-): ImageConfig {
+) {
   const component = target === 'gateway' ? COMPONENTS.gateway : COMPONENTS.supervisor;
   const isCi = readVariable(env, 'CI');
   const caches = resolveCacheDirectory(env, root, startDirectory);
@@ -59,32 +31,29 @@ export function resolveImageConfig(
     ...resolveImage(component, extra, env, root, startDirectory),
     root,
     component,
+    /** CI has none. */
     cacheDirectory: isCi || caches === undefined ? undefined : join(caches, component.name),
     isStaged: readVariable(env, 'PREBUILT_AUTO_STAGE') && !isCi,
     build: resolveBuildOptions(env, startDirectory),
   };
 }
 
-/**
- * Resolves what every image build is asked for.
- * @param component whose binary is in the image; `undefined` for the CI image, which takes no registry and no output
- * @throws usageError for any wrong value
- */
+/** @param component whose binary is in it; `undefined` for the CI image, which takes no registry and no output */
 export function resolveImage(
   component: Component | undefined,
   extra: readonly string[],
   env: Environment,
   root: string,
   startDirectory: string,
-): ImageRequest {
+) {
   const { dockerfile, rest, tags, target = component?.name, ...options } = readOptions(extra);
   const name = component?.name ?? 'ci';
   const registry = component && verifyRegistry('IMAGE_REGISTRY', readVariable(env, 'IMAGE_REGISTRY'));
   const tag = verifyTag('IMAGE_TAG', readVariable(env, 'IMAGE_TAG'));
-  const reference = imageReference(registry, name, tag);
+  const reference = `${registry ?? PRODUCT.imageNamespaces[0]}/${name}:${tag}`;
   const arches = resolvePlatforms(env);
   const builder = resolveBuilder(env, options);
-  const image = {
+  const image: ImageBuild = {
     context: root,
     dockerfile: dockerfile === undefined ? dockerfileOf(root, name) : absolutePath(startDirectory, dockerfile),
     target,
@@ -96,6 +65,7 @@ export function resolveImage(
     extra: rest,
     output: resolveDestination(env, arches, component !== undefined),
   };
+  /** Without architectures it is for the engine's own. */
   return { reference, arches, builder, image };
 }
 
@@ -110,23 +80,16 @@ export function verifyDockerfile(dockerfile: string): void {
 }
 
 /**
- * The directory that has one for each image's build cache: an export replaces everything in its directory.
- * @returns `undefined` for root in the directory of another user, where the engine would write as root wherever that
- *   user's links lead; the builder keeps a cache of its own
+ * The directory that has one for each image's build cache: an export replaces everything in its directory. None for
+ * root in the directory of another user, where the engine would write as root wherever that user's links lead.
  */
 export function resolveCacheDirectory(env: Environment, root: string, startDirectory: string): string | undefined {
-  const directory = join(
-    readPath(env, 'DOCKER_BUILD_CACHE_DIR', startDirectory) ?? join(root, '.cache/buildkit'),
-    'images',
-  );
+  const caches = readPath(env, 'DOCKER_BUILD_CACHE_DIR', startDirectory) ?? join(root, '.cache/buildkit');
+  const directory = join(caches, 'images');
   return isOfOther(directory) ? undefined : directory;
 }
 
-/**
- * Where the image goes. Several platforms do not mean a push: the user has to ask for it.
- * @param takesOutput whether `DOCKER_OUTPUT` counts
- * @throws usageError for several platforms that would have to be loaded, and for two destinations
- */
+/** Several platforms do not mean a push: users have to ask for it. @param takesOutput whether `DOCKER_OUTPUT` counts */
 export function resolveDestination(
   env: Environment,
   arches: readonly Arch[] | undefined,
@@ -135,9 +98,7 @@ export function resolveDestination(
   const isPushed = readVariable(env, 'DOCKER_PUSH');
   const output = takesOutput ? readVariable(env, 'DOCKER_OUTPUT') : undefined;
   if (isPushed && output !== undefined) {
-    throw usageError(
-      'DOCKER_PUSH and DOCKER_OUTPUT are both set, and only one can decide where the image goes; unset one',
-    );
+    throw usageError('DOCKER_PUSH and DOCKER_OUTPUT are both set, and only one can decide; unset one');
   }
   if (output !== undefined) return { kind: 'output', value: verifyOutput('DOCKER_OUTPUT', output) };
   if (isPushed) return { kind: 'push' };
@@ -148,10 +109,7 @@ export function resolveDestination(
   );
 }
 
-/**
- * The builder that the user names: buildx's own variable counts after the option, as for buildx.
- * @throws usageError where `DOCKER_BUILDER` and the user's options name two builders, or something else
- */
+/** The builder that the user names: buildx's own variable counts after the option, as for buildx. */
 export function resolveBuilder(env: Environment, { builder }: Pick<PassedOptions, 'builder'>) {
   const named = namedBuilder('DOCKER_BUILDER', readVariable(env, 'DOCKER_BUILDER'));
   if (builder === undefined) return named ?? namedBuilder('BUILDX_BUILDER', readVariable(env, 'BUILDX_BUILDER'));
@@ -164,4 +122,13 @@ function namedBuilder(source: string, name: string | undefined): NamedBuilder | 
   if (name === undefined) return undefined;
   if (/^[a-zA-Z0-9][a-zA-Z0-9._+-]*$/.test(name)) return { name, source };
   throw notAllowed(source, name, 'is the name of a builder, see: docker buildx ls');
+}
+
+/** Checks an `--output` value, whose pairs the engine reads, relative to where the task was started. */
+function verifyOutput(source: string, text: string): string {
+  if (/(?:^|,)\s*"?dest=-(?:[",]|$)/.test(text)) {
+    throw notAllowed(source, text, 'are destinations that are files or directories: stdout has the result of the task');
+  }
+  if (/(?:^|,)\s*"?type=[^\s",]/i.test(text)) return text;
+  throw notAllowed(source, text, 'are key=value pairs with a type, such as type=local,dest=out');
 }

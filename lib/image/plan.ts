@@ -1,54 +1,56 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** The plan of an image build, pure: what is staged, and the engine's commands. */
+/** The plan of an image build, pure: what is staged, the engine's commands, and what is printed of them. */
 
-import type { Engine, ImageBuild } from '../engine/types.ts';
+import type { RunnerContext } from '../build-env.ts';
+import type { Engine, ImageBuild, ImageOutput } from '../engine/types.ts';
 import type { Place } from '../fs/writable-places.ts';
-import type { Arch } from '../host.ts';
-import { type Command, cmd } from '../process/command.ts';
-import type { StageConfig } from '../stage/config.ts';
+import { type Command, cmd, shellQuote } from '../process/command.ts';
 import { type PreparedStage, stagePlaces } from '../stage/plan.ts';
-import { cacheOptions } from './comma-fields.ts';
-import type { ImageConfig } from './config.ts';
+import { dryRunLines } from '../stage/report.ts';
 
-/** An image build that is planned: nothing but probes has been started. */
-export interface PreparedImage {
-  /** What the image copies. */
-  readonly stage: StageConfig;
-  /** `undefined` where others have staged it. */
-  readonly staging: PreparedStage | undefined;
-  /** The directory of the build cache; `undefined` where the builder keeps its own. */
-  readonly cache: string | undefined;
-  readonly commands: readonly Command[];
+/** What is written besides the image. @param caches the directories of build caches */
+export function imagePlaces(caches: readonly string[], staging: PreparedStage | undefined): Place[] {
+  const remedy = 'set DOCKER_BUILD_CACHE_DIR to another directory';
+  const places = caches.map((path): Place => ({ kind: 'directory', path, remedy }));
+  return [...places, ...(staging === undefined ? [] : stagePlaces(staging.plan))];
 }
 
-/** The directory of a build cache. */
-export function cachePlace(path: string): Place {
-  return { kind: 'directory', path, remedy: 'set DOCKER_BUILD_CACHE_DIR to another directory' };
-}
-
-/** What is written besides the image. */
-export function imagePlaces({ cache, staging }: PreparedImage): Place[] {
-  const caches = cache === undefined ? [] : [cachePlace(cache)];
-  return [...caches, ...(staging === undefined ? [] : stagePlaces(staging.plan))];
-}
-
-/** What the engine is to build, once it was probed. */
-export function imageBuild(
-  { image }: ImageConfig,
-  arches: readonly Arch[],
-  cache: string | undefined,
-  unknown: readonly string[] = [],
-): ImageBuild {
-  const caches = cache === undefined ? unknown : cacheOptions(cache);
-  return { ...image, platforms: arches.map((arch) => `linux/${arch}`), caches };
-}
-
-/**
- * The commands of a build.
- * @param cwd the directory that relative paths in the user's options are relative to
- */
+/** @param cwd the directory that relative paths in the user's options are relative to */
 export function imageCommands(engine: Engine, build: ImageBuild, cwd: string): Command[] {
   const { buildCommands, buildSignal: endedBy } = engine.record;
   return buildCommands(build).map((args) => cmd({ cwd, endedBy })`${engine.program} ${args}`);
+}
+
+/** The options for a build cache that is kept in a directory, read before the build and replaced after it. */
+export function cacheOptions(directory: string): string[] {
+  // A pair with a comma in it is quoted (RFC 4180).
+  const field = (text: string) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+  return [
+    ...['--cache-from', `type=local,${field(`src=${directory}`)}`],
+    ...['--cache-to', `type=local,${field(`dest=${directory}`)},mode=max`],
+  ];
+}
+
+/** The plan, ready to paste. */
+export function imageLines(
+  ctx: RunnerContext,
+  staging: PreparedStage | undefined,
+  cache: string | undefined,
+  commands: readonly Command[],
+): string[] {
+  const staged = staging === undefined ? [] : dryRunLines(ctx.runner, staging);
+  const caches = cache === undefined ? [] : [`# creates ${cache}`];
+  return [...staged, ...caches, ...commandLines(ctx, commands)];
+}
+
+/** The engine's part of a plan. */
+export function commandLines({ runner, startDirectory }: RunnerContext, commands: readonly Command[]): string[] {
+  return [`cd ${shellQuote(startDirectory)}`, ...commands.map((command) => runner.describe(command))];
+}
+
+/** Where an image went: `loaded into docker`, `pushed`, `written (type=oci,dest=/x)`. */
+export function destinationText(output: ImageOutput, engine: string): string {
+  if (output.kind === 'output') return `written (${output.value})`;
+  return output.kind === 'push' ? 'pushed' : `loaded into ${engine}`;
 }

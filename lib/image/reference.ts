@@ -15,44 +15,21 @@ const REFERENCE = new RegExp(`^(?:${HOST}/)?${COMPONENT}(?:/${COMPONENT})*(?::${
 
 const DIGEST = /@sha256:[0-9a-f]{64}$/;
 
-/** Stands in place of a registry. */
-const LOCAL_NAMESPACE = 'openshell';
-
 /** @throws usageError naming the variable unless it is a tag */
 export function verifyTag(source: string, tag: string): string {
   if (TAG.test(tag)) return tag;
   throw notAllowed(source, tag, "are up to 128 letters, digits, '_', '.' and '-', not beginning with '.' or '-'");
 }
 
-/**
- * Checks a registry with an optional path, such as `ghcr.io/org` or `127.0.0.1:5000`.
- * @throws usageError naming the variable
- */
+/** @throws usageError unless it is a registry with an optional path, such as `ghcr.io/org` or `127.0.0.1:5000` */
 export function verifyRegistry(source: string, registry: string | undefined): string | undefined {
   if (registry === undefined || REGISTRY.test(registry)) return registry;
   throw notAllowed(source, registry, 'is HOST[:PORT][/PATH] in lower case, without a scheme, such as ghcr.io/org');
 }
 
-/**
- * @param takesDigest whether it may end with a digest, as one that is built from may
- * @throws usageError naming where it comes from unless it is a whole reference, such as `ghcr.io/org/name:tag`
- */
+/** @throws usageError unless it is a whole reference, such as `ghcr.io/org/name:tag`, perhaps with a digest */
 export function verifyReference(source: string, reference: string, takesDigest = false): string {
   if (REFERENCE.test(takesDigest ? reference.replace(DIGEST, '') : reference)) return reference;
   const form = `[HOST[:PORT]/]NAME[:TAG]${takesDigest ? '[@sha256:DIGEST]' : ''}`;
   throw usageError(`${source} is ${shown(reference)}; allowed is ${form} with a name in lower case; change it`);
-}
-
-/** `registry/name:tag`; without a registry the product's own namespace. */
-export function imageReference(registry: string | undefined, name: string, tag: string): string {
-  return `${registry ?? LOCAL_NAMESPACE}/${name}:${tag}`;
-}
-
-/**
- * The tags of a list that commas and blanks separate, each once.
- * @throws usageError for one that is not a tag
- */
-export function splitTags(source: string, text: string | undefined): string[] {
-  const tags = (text ?? '').split(/[\s,]+/).filter((tag) => tag !== '');
-  return [...new Set(tags.map((tag) => verifyTag(source, tag)))];
 }

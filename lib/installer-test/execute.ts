@@ -1,58 +1,112 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** Trying the functions of install.sh in each shell: all cases run, and all that fail are told. */
+/** What install.sh has to do in each shell: all cases run, and all that fail are told. */
 
 import { join } from 'node:path';
 import type { RunnerContext } from '../build-env.ts';
 import { findCheckout } from '../checkout.ts';
-import { failure, oneLine, usageError } from '../errors.ts';
+import type { Environment } from '../cli/env.ts';
+import { failure, shown, usageError } from '../errors.ts';
 import { contentOf } from '../fs/paths.ts';
-import { cmd, shellQuote } from '../process/command.ts';
+import { type Command, cmd, shellQuote } from '../process/command.ts';
+import type { ProbeResult } from '../process/result.ts';
 import { findProgram } from '../process/which.ts';
 import { PRODUCT } from '../product.ts';
-import { CASES, caseCommand, faultOf, readsVariable, SHELLS, TEST_VARIABLE } from './plan.ts';
 
-/**
- * Tries the cases, or prints their commands.
- * @param timeoutMs for each case, which takes milliseconds
- * @throws failure where one fails, or install.sh has no functions to test; usageError without a checkout or a shell
- */
+/** The shells that users run it with; `sh` is what its first line and `curl … | sh` name. */
+const SHELLS = [['sh'], ['dash'], ['bash'], ['busybox', 'sh']] as const;
+/** Where it is set to 1, install.sh only defines its functions, and takes what tools print from the hooks. */
+export const TEST_VARIABLE = 'OPENSHELL_INSTALL_SH_TEST';
+/** What of the user's own would take part; which hooks count, each case says. */
+const REMOVED = {
+  ...{ BASH_ENV: undefined, OPENSHELL_TEST_LDD_UNAVAILABLE: undefined, OPENSHELL_TEST_GETCONF_UNAVAILABLE: undefined },
+};
+const TOO_OLD = 'openshell: error: OpenShell Linux packages require glibc >= 2.28;';
+
+interface InstallerCase {
+  readonly name: string;
+  readonly call: string;
+  readonly env: Environment;
+  /** What the call prints on stdout; anything where it is not said. */
+  readonly output?: string;
+  /** The line on stderr with which the call fails. */
+  readonly refusal?: string;
+}
+
+const CASES: readonly InstallerCase[] = [
+  glibc('glibc 2.28', undefined),
+  glibc('glibc 2.31', undefined),
+  glibc('ldd (GNU libc) 2.35', undefined),
+  glibc(undefined, 'glibc 2.35'),
+  glibc('not ldd', 'glibc 2.35'),
+  { ...glibc('ldd (GNU libc) 2.27', undefined), refusal: `${TOO_OLD} detected glibc 2.27.` },
+  { ...glibc(undefined, undefined), refusal: `${TOO_OLD} could not detect glibc.` },
+  { ...glibc(undefined, 'musl libc'), refusal: `${TOO_OLD} detected musl or unsupported libc.` },
+  { ...glibc('musl libc (x86_64)', undefined), refusal: `${TOO_OLD} detected musl or unsupported libc.` },
+  { name: 'on darwin', call: 'PLATFORM=darwin local_gateway_endpoint', env: {}, output: 'https://localhost:17670' },
+  { name: 'on linux', call: 'PLATFORM=linux local_gateway_endpoint', env: {}, output: 'https://127.0.0.1:17670' },
+];
+
+/** Linux packages are refused where the C library is too old: `ldd` tells it, and `getconf` where that does not. */
+function glibc(ldd: string | undefined, getconf: string | undefined): InstallerCase {
+  const hook = (tool: string, output?: string) => {
+    return { [`OPENSHELL_TEST_${tool}_${output === undefined ? 'UNAVAILABLE' : 'OUTPUT'}`]: output ?? '1' };
+  };
+  const name = `ldd: ${ldd ?? 'unavailable'}, getconf: ${getconf ?? 'unavailable'}`;
+  return {
+    name,
+    call: 'require_linux_package_glibc >/dev/null',
+    env: { ...hook('LDD', ldd), ...hook('GETCONF', getconf) },
+  };
+}
+
+/** Tries the cases, or prints their commands. @param timeoutMs for each case, which takes milliseconds */
 export async function testInstaller(ctx: RunnerContext, isDryRun: boolean, timeoutMs = 20_000): Promise<void> {
   const { env, runner, startDirectory, terminal } = ctx;
   const root = findCheckout(env, startDirectory);
   const path = join(root, PRODUCT.installer);
-  // One that does not read the variable would install, for real.
-  if (!readsVariable(contentOf(path).toString()))
+  // One that does not read the variable, but for a comment or a usage text, would install, for real.
+  if (!new RegExp(`^[^#\n]*\\$\\{?${TEST_VARIABLE}\\b`, 'm').test(contentOf(path).toString())) {
     throw failure(`${path} does not read ${TEST_VARIABLE}, so sourcing it would install; add that to it`);
-  const present = SHELLS.filter(([program]) => findProgram(program, env) !== undefined);
-  // A busybox may be built without a shell.
-  const probes = present.map(async (shell) => {
-    if (shell.length === 1) return shell;
-    const result = await runner.probe(cmd({ cwd: root, asInvoker: true })`${shell} -c :`, timeoutMs);
-    const tried = `${PRODUCT.installer} is not tried with it`;
-    if (!result.ok) terminal.warn(`${shell.join(' ')} does not work (${oneLine(result.reason)}), so ${tried}`);
-    return result.ok ? shell : [];
-  });
-  const shells = (await Promise.all(probes)).filter(({ length }) => length > 0);
+  }
+  const shells = SHELLS.filter(([program]) => findProgram(program, env) !== undefined);
   if (shells.length === 0) throw usageError('neither sh, dash, bash nor busybox is on PATH; add the directory of one');
-  for (const [program] of SHELLS.filter((shell) => !present.includes(shell))) {
+  for (const [program] of SHELLS.filter((shell) => !shells.includes(shell))) {
     terminal.warn(`${program} is not on PATH, so ${PRODUCT.installer} is not tried with it; install it to try it`);
   }
   if (isDryRun) {
     const commands = shells.flatMap((shell) => CASES.map((one) => runner.describe(caseCommand(root, shell, one))));
-    terminal.result(`cd ${shellQuote(root)}`, ...commands);
-    return;
+    return terminal.result(`cd ${shellQuote(root)}`, ...commands);
   }
   let failed = 0;
   for (const shell of shells) {
-    const tries = CASES.map(async (one) => {
-      const fault = faultOf(one, await runner.probe(caseCommand(root, shell, one), timeoutMs));
+    const results = await Promise.all(CASES.map((one) => runner.probe(caseCommand(root, shell, one), timeoutMs)));
+    const faults = CASES.flatMap((one, index) => {
+      const fault = faultOf(one, results[index] as ProbeResult);
       return fault === undefined ? [] : [`${shell.join(' ')}: ${one.name}: ${fault}`];
     });
-    const faults = (await Promise.all(tries)).flat();
     for (const fault of faults) terminal.error(fault);
     terminal.result(`${shell.join(' ')}: ${CASES.length - faults.length} of ${CASES.length} cases passed`);
     failed += faults.length;
   }
   if (failed > 0) throw failure(`${failed} of ${shells.length * CASES.length} cases failed; correct ${path}`);
+}
+
+function caseCommand(root: string, shell: readonly string[], { call, env }: InstallerCase): Command {
+  const options = { cwd: root, base: REMOVED, env: { [TEST_VARIABLE]: '1', ...env }, asInvoker: true };
+  return cmd(options)`${shell} -c ${`. ./${PRODUCT.installer}; ${call}`}`;
+}
+
+/** What is wrong with a result; `undefined` where nothing is. */
+function faultOf({ output, refusal }: InstallerCase, result: ProbeResult): string | undefined {
+  if (result.ok) {
+    if (refusal !== undefined) return `was accepted, wanted status 1 and ${shown(refusal)}`;
+    return (output ?? result.output) === result.output
+      ? undefined
+      : `printed ${shown(result.output)}, wanted ${shown(output ?? '')}`;
+  }
+  if (refusal === undefined) return `failed: ${result.reason}`;
+  if (result.status === 1 && result.reason.split('\n').includes(refusal)) return undefined;
+  const said = `failed with status ${result.status ?? 'unknown'} and ${shown(result.reason)}`;
+  return `${said}, wanted status 1 and ${shown(refusal)}`;
 }

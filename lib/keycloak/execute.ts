@@ -3,9 +3,10 @@
 /** A Keycloak for tests of OIDC: started and waited for, stopped, or looked at. */
 
 import { existsSync } from 'node:fs';
-import { get } from 'node:http';
 import { hostname } from 'node:os';
+import { join } from 'node:path';
 import { Runner, type RunnerContext } from '../build-env.ts';
+import { findCheckout } from '../checkout.ts';
 import { readVariable } from '../cli/env.ts';
 import { Problems } from '../cli/problems.ts';
 import { seconds } from '../cli/terminal.ts';
@@ -14,16 +15,29 @@ import { detectEngine, ORDINARY } from '../engine/detect.ts';
 import { forThisMachine } from '../engine/gateway-engine.ts';
 import { failure, oneLine, shown, usageError } from '../errors.ts';
 import { verifyPortFree } from '../gateway/port.ts';
+import { parsePort } from '../gateway/value-checks.ts';
 import { thisHost } from '../host.ts';
 import { argvText, type Command, cmd } from '../process/command.ts';
 import { poll } from '../process/poll.ts';
 import { Signals } from '../process/signals.ts';
-import { type ACTIONS, hostRealm, resolvePort, resolveRealm } from './config.ts';
-import { ARGUMENTS, CONTAINER, type Container, DISCOVERY, infoLines, readContainer, runArguments } from './plan.ts';
+import { PRODUCT } from '../product.ts';
+import {
+  type ACTIONS,
+  ARGUMENTS,
+  CONTAINER,
+  type Container,
+  DISCOVERY,
+  hostRealm,
+  infoLines,
+  readContainer,
+  runArguments,
+  verifyRealm,
+} from './plan.ts';
 
 const PROBE_TIMEOUT_MS = 30_000;
 const READY_POLL_MS = 1000;
 const REQUEST_TIMEOUT_MS = 2000;
+const DEFAULT_PORT = 8180;
 const ABSENT = /no such container/i;
 
 /** This machine, and how long Keycloak may take, as values for tests; the mark is there in containers of docker's. */
@@ -37,56 +51,60 @@ interface KeycloakContext extends RunnerContext {
   command(args: readonly string[]): Command;
 }
 
-/**
- * Does what is asked, or prints the plan.
- * @returns the exit status: 1 for the status of a Keycloak that does not run
- * @throws TaskError: 2 before anything is started, else the engine's own status, or 1 where Keycloak does not respond
- */
+/** Does what is asked, or prints the plan. @returns the exit status: 1 for the status of one that does not run */
 export async function keycloak(
   given: RunnerContext,
   action: (typeof ACTIONS)[number],
   isDryRun: boolean,
   facts: Partial<typeof FACTS> = {},
 ): Promise<number> {
-  const { env, runner, startDirectory: cwd, terminal } = given;
+  const { env, startDirectory: cwd } = given;
+  const isStart = action === 'start';
   const problems = new Problems();
-  const wanted = problems.attempt(() => resolvePort(env));
-  const realm = problems.attempt(() => (action === 'start' ? resolveRealm(env, cwd) : ''));
+  const text = readVariable(env, 'KEYCLOAK_PORT');
+  const named = problems.attempt(() => text && parsePort('KEYCLOAK_PORT', text)) || undefined;
+  const realm = problems.attempt(() => isStart && verifyRealm(join(findCheckout(env, cwd), PRODUCT.keycloakRealm)));
   // One on another machine has no realm to mount, and would publish the port there; what is there can be stopped.
-  const needed = action === 'start' ? forThisMachine(given, thisHost().platform) : ORDINARY;
-  const purpose = { ...needed, alias: 'CONTAINER_RUNTIME' } as const;
-  const engine = await problems.attemptAsync(() => detectEngine(given, cwd, purpose));
-  problems.throwIfAny(terminal);
-  if (!wanted || realm === undefined || !engine) throw new TypeError('what is not known here is a problem');
-  const command = (args: readonly string[]) => cmd({ cwd })`${[engine.program, ...args]}`;
+  const purpose = isStart ? forThisMachine(given, thisHost().platform) : ORDINARY;
+  const engine = await problems.attemptAsync(() =>
+    detectEngine(given, cwd, { ...purpose, alias: 'CONTAINER_RUNTIME' }),
+  );
+  problems.throwIfAny(given.terminal);
+  if (!engine) throw new TypeError('an engine that is not known is a problem');
   const { program, record, unknown } = engine;
+  const command = (args: readonly string[]) => cmd({ cwd })`${[program, ...args]}`;
   const ctx: KeycloakContext = { ...given, engine: unknown === undefined ? record.name : program, unknown, command };
   const found = unknown === undefined ? await inspect(ctx) : undefined;
-  if (action === 'start') return start(ctx, found, { ...wanted, realm }, isDryRun, { ...FACTS, ...facts });
+  if (realm) return start(ctx, found, named, realm, isDryRun, { ...FACTS, ...facts });
+  return action === 'status' ? tellStatus(ctx, found, named) : stop(ctx, found, isDryRun);
+}
+
+function stateText({ engine, unknown }: KeycloakContext, found: Container | undefined): string {
   const known = found === undefined ? 'not there' : found.isRunning ? `running on port ${found.port}` : 'not running';
-  const state = unknown === undefined ? known : mark('state', unknown);
-  const said = `the container ${CONTAINER} in ${ctx.engine} is`;
-  if (action === 'status' && found?.isRunning === true && wanted.isNamed && found.port !== wanted.port) {
-    terminal.result(`${said} ${state}, not ${wanted.port} (KEYCLOAK_PORT)`, ...infoLines(found.port));
-    return 1;
-  }
-  if (action === 'status') {
-    terminal.result(`${said} ${state}`, ...(found?.isRunning && found.port > 0 ? infoLines(found.port) : []));
-    return found?.isRunning === true || unknown !== undefined ? 0 : 1;
-  }
+  return `the container ${CONTAINER} in ${engine} is ${unknown === undefined ? known : mark('state', unknown)}`;
+}
+
+function tellStatus(ctx: KeycloakContext, found: Container | undefined, named: number | undefined): number {
+  const isRunning = found?.isRunning === true;
+  const other = isRunning && named !== undefined && found.port !== named ? `, not ${named} (KEYCLOAK_PORT)` : '';
+  const info = isRunning && found.port > 0 ? infoLines(found.port) : [];
+  ctx.terminal.result(`${stateText(ctx, found)}${other}`, ...info);
+  return (isRunning && other === '') || ctx.unknown !== undefined ? 0 : 1;
+}
+
+async function stop(ctx: KeycloakContext, found: Container | undefined, isDryRun: boolean): Promise<number> {
+  const { command, engine, runner, terminal, unknown } = ctx;
   const isThere = found !== undefined || unknown !== undefined;
   const steps = isThere ? [...(found?.isRunning === false ? [] : [ARGUMENTS.stop]), ARGUMENTS.remove].map(command) : [];
   const marked = unknown === undefined ? [] : [`# ${mark('container', unknown)}: only where it is there`];
   if (isDryRun) terminal.result(...marked, ...steps.map((step) => runner.describe(step)));
   else for (const step of steps) await runner.run(step);
-  if (!isDryRun) terminal.result(`${said} ${found === undefined ? state : 'stopped and removed'}`);
+  const end = found && `the container ${CONTAINER} in ${engine} is stopped and removed`;
+  if (!isDryRun) terminal.result(end ?? stateText(ctx, found));
   return 0;
 }
 
-/**
- * @returns `undefined` where there is no such container
- * @throws usageError where the engine does not tell
- */
+/** @returns `undefined` where there is no such container @throws usageError where the engine does not tell */
 async function inspect({ command, engine, runner }: KeycloakContext): Promise<Container | undefined> {
   const result = await runner.probe(command(ARGUMENTS.inspect), PROBE_TIMEOUT_MS);
   if (!result.ok && ABSENT.test(result.reason)) return undefined;
@@ -100,26 +118,26 @@ async function inspect({ command, engine, runner }: KeycloakContext): Promise<Co
 async function start(
   ctx: KeycloakContext,
   found: Container | undefined,
-  wanted: { readonly port: number; readonly isNamed: boolean; readonly realm: string },
+  named: number | undefined,
+  realm: string,
   isDryRun: boolean,
   facts: typeof FACTS,
 ): Promise<number> {
   const { command, runner, signals, terminal, unknown } = ctx;
+  const port = found?.isRunning ? found.port : (named ?? DEFAULT_PORT);
   const steps: Command[] = [];
-  let { port } = wanted;
-  if (found?.isRunning === true) {
-    const said = `Keycloak is already running on port ${found.port}`;
-    const isOther = found.port === 0 || (wanted.isNamed && found.port !== port);
-    if (isOther) throw usageError(`${said}, not ${port} (KEYCLOAK_PORT); stop it first (mise run keycloak:stop)`);
-    port = found.port;
+  if (found?.isRunning) {
+    const said = `Keycloak is already running on port ${port}`;
+    const isOther = port === 0 || (named ?? port) !== port;
+    if (isOther) throw usageError(`${said}, not ${named} (KEYCLOAK_PORT); stop it first (mise run keycloak:stop)`);
     terminal.say(said);
   } else {
     // Where the engine is unknown, it may be Keycloak that has the port.
     if (unknown === undefined) await verifyPortFree('127.0.0.1', port, 'KEYCLOAK_PORT');
     const job = await jobContainer(ctx, facts);
     if (found !== undefined) steps.push(command(ARGUMENTS.remove));
-    const onHost = () => (unknown === undefined ? hostRealm(wanted.realm) : mark('realm on the host', unknown));
-    steps.push(command(runArguments(port, job === undefined ? wanted.realm : onHost(), job)));
+    const onHost = () => (unknown === undefined ? hostRealm(realm) : mark('realm on the host', unknown));
+    steps.push(command(runArguments(port, job === undefined ? realm : onHost(), job)));
   }
   const what = `http://localhost:${port}${DISCOVERY}, for ${seconds(facts.readyMs)} at most`;
   if (isDryRun) {
@@ -152,7 +170,9 @@ async function jobContainer(ctx: KeycloakContext, { hostname: name, mark: file }
 async function waitUntilReady(ctx: KeycloakContext, port: number, timeoutMs: number): Promise<void> {
   const { command, runner, signals } = ctx;
   const attempt = async () => {
-    if (await responds(port)) return 'ready';
+    const signal = AbortSignal.any([signals.aborted, AbortSignal.timeout(REQUEST_TIMEOUT_MS)]);
+    const response = await fetch(`http://127.0.0.1:${port}${DISCOVERY}`, { signal }).catch(() => undefined);
+    if (response?.status === 200) return 'ready';
     const now = await inspect(ctx);
     return now?.isRunning === true ? undefined : `has ended with status ${now?.exitCode ?? 'unknown'}`;
   };
@@ -161,18 +181,6 @@ async function waitUntilReady(ctx: KeycloakContext, port: number, timeoutMs: num
   await runner.run(command(ARGUMENTS.logs)).catch(() => signals.throwIfReceived());
   const problem = end ?? `does not respond within ${seconds(timeoutMs)}`;
   throw failure(`Keycloak ${problem}; see its last lines above; to remove it: mise run keycloak:stop`);
-}
-
-function responds(port: number): Promise<boolean> {
-  // Without an agent no proxy of Node's is asked.
-  const options = { host: '127.0.0.1', port, path: DISCOVERY, agent: false, timeout: REQUEST_TIMEOUT_MS };
-  return new Promise((resolve) => {
-    const request = get(options, ({ statusCode }) => {
-      resolve(statusCode === 200);
-      request.destroy();
-    });
-    request.once('error', () => resolve(false)).once('timeout', () => request.destroy());
-  });
 }
 
 /** After a signal the task's own runner starts nothing more. */

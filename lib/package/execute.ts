@@ -2,70 +2,62 @@
 
 /** Packing binaries that exist into a Debian package: the same ones give the same bytes, and all of it or nothing. */
 
-import { chmodSync, mkdirSync, readdirSync, utimesSync, writeFileSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
 import type { RunnerContext } from '../build-env.ts';
 import { findCheckout } from '../checkout.ts';
-import { textOf } from '../cli/env.ts';
 import { Problems } from '../cli/problems.ts';
 import { findOrMark } from '../cli/unknowns.ts';
 import { inspectExecutable } from '../elf/verify.ts';
 import { naming, usageError } from '../errors.ts';
-import { type Change, copyWhole, sweepTemporary } from '../fs/atomic-write.ts';
-import { asOwner } from '../fs/ownership.ts';
-import { isLeftover, newRunName, removeScratch, temporaryRoot } from '../fs/temporary-directory.ts';
+import { copyWhole, sweepTemporary } from '../fs/atomic-write.ts';
+import { temporaryRoot } from '../fs/temporary-directory.ts';
 import { files, notePlaces } from '../fs/writable-places.ts';
 import { type Arch, thisHost } from '../host.ts';
-import { cmd } from '../process/command.ts';
 import { isSameProcess } from '../process/identity.ts';
-import type { ProbeResult } from '../process/result.ts';
-import { findProgram, requireProgram } from '../process/which.ts';
-import { packageArch, resolveBinaries, resolvePackageConfig } from './config.ts';
-import { type PackagePlan, planPackage, SCRATCH_PREFIX } from './plan.ts';
-import { packageLines, packageReportLine } from './report.ts';
+import { requireProgram } from '../process/which.ts';
+import { type Binaries, type PackageConfig, packageArch, resolveBinaries, resolvePackageConfig } from './config.ts';
+import { type PackagePlan, packageLines, planPackage, targetOf } from './plan.ts';
 
-const PROBE_TIMEOUT_MS = 15_000;
+const SCRATCH_PREFIX = 'openshell-deb-';
 
-/**
- * Packs, or prints the plan.
- * @param isAnyMachine whether programs may be for another machine than the package, or for none
- * @throws TaskError: 2 with everything that is wrong before anything is written, or dpkg-deb's own status
- */
+/** Packs, or prints the plan. @param isAnyMachine whether programs may be for another machine, or for none */
 export async function packageDeb(ctx: RunnerContext, isAnyMachine: boolean, isDryRun: boolean): Promise<void> {
   const { env, startDirectory, terminal } = ctx;
   const root = findCheckout(env, startDirectory);
   const problems = new Problems();
-  const printed = textOf(env, 'OPENSHELL_DEB_ARCH') === undefined ? await probeArch(ctx, root) : undefined;
-  const config = resolvePackageConfig(problems, ctx, root, () => packageArch(env, printed, thisHost()));
+  const config = resolvePackageConfig(problems, ctx, root, () => packageArch(env, thisHost()));
   const binaries = resolveBinaries(problems, env, startDirectory);
-  const scratch = await preparePackaging(problems, ctx);
+  await checkPackaging(problems, ctx, config);
   for (const name of ['cli', 'gateway', 'driver'] as const) {
     problems.attempt(() => verifyProgram(ctx, binaries[name], config.arch, isAnyMachine));
   }
-  const plan = problems.attempt(() => planPackage(config, binaries, scratch));
-  notePlaces(problems, plan === undefined ? [] : files(plan.target));
   problems.throwIfAny(terminal);
-  if (plan === undefined) throw new TypeError('a package that is not planned has a problem');
-  if (isDryRun) return terminal.result(...packageLines(ctx.runner, plan));
-  const change = await makePackage(ctx, plan);
-  terminal.say(packageReportLine(plan, change));
-  terminal.result(plan.target);
+  if (isDryRun) return terminal.result(...plannedLines(ctx, config, binaries));
+  terminal.result(await makePackage(ctx, config, binaries));
 }
 
-/** What dpkg says its architecture is; `undefined` without dpkg. */
-export async function probeArch({ env, runner }: RunnerContext, cwd: string): Promise<ProbeResult | undefined> {
-  if (findProgram('dpkg', env) === undefined) return undefined;
-  return runner.probe(cmd({ cwd })`dpkg --print-architecture`, PROBE_TIMEOUT_MS);
+/** The plan of a packaging, ready to paste. */
+export function plannedLines({ runner }: RunnerContext, config: PackageConfig, binaries: Binaries): string[] {
+  return packageLines(runner, planPackage(config, binaries, join(temporaryRoot(), `${SCRATCH_PREFIX}XXXXXX`)));
 }
 
-/**
- * Checks what every packaging needs, whatever it packs.
- * @returns the directory of this run for temporary files, which does not exist yet
- */
-export async function preparePackaging(problems: Problems, { env, unknowns }: RunnerContext): Promise<string> {
+/** Checks what every packaging needs, whatever it packs. */
+export async function checkPackaging(problems: Problems, ctx: RunnerContext, config: PackageConfig): Promise<void> {
   const hint = 'install dpkg (apt-get install dpkg, brew install dpkg)';
-  await problems.attemptAsync(() => findOrMark(unknowns, async () => requireProgram('dpkg-deb', env, hint)));
-  return join(problems.attempt(temporaryRoot) ?? '/', `${SCRATCH_PREFIX}${newRunName()}`);
+  await problems.attemptAsync(() => findOrMark(ctx.unknowns, async () => requireProgram('dpkg-deb', ctx.env, hint)));
+  problems.attempt(temporaryRoot);
+  problems.attempt(() => notePlaces(problems, files(targetOf(config))));
 }
 
 /** Refuses a program for another machine, or warns of it where any may be packaged. */
@@ -76,39 +68,34 @@ function verifyProgram({ terminal }: RunnerContext, path: string, arch: Arch, is
   for (const reason of verdict.reasons) terminal.warn(`packaged as it is: ${reason}`);
 }
 
-/**
- * Puts the package together, and in its place when it is whole.
- * @throws TaskError: dpkg-deb's own status
- */
-export async function makePackage(ctx: RunnerContext, plan: PackagePlan): Promise<Change> {
-  const { scratch, target } = plan;
-  const warn = (reason: string) => ctx.terminal.warn(`what a packaging has left cannot be removed: ${reason}`);
-  removeScratch(scratch, SCRATCH_PREFIX, isLeftover, warn);
+/** Puts the package together, and in its place when it is whole. @returns where it is */
+export async function makePackage(ctx: RunnerContext, config: PackageConfig, binaries: Binaries): Promise<string> {
+  const target = targetOf(config);
+  const scratch = mkdtempSync(join(temporaryRoot(), SCRATCH_PREFIX));
   try {
-    asOwner(dirname(scratch), () => mkdirSync(scratch, { mode: 0o700 }));
+    const plan = planPackage(config, binaries, scratch);
     stageFiles(plan);
     for (const command of plan.commands) await ctx.runner.run(command);
     sweepTemporary(target, (pid) => isSameProcess({ pid }));
-    return copyWhole(plan.built, target, 0o644);
+    const what = copyWhole(plan.built, target, 0o644) === 'written' ? 'packaged' : 'unchanged';
+    const size = `${(statSync(target).size / 1_000_000).toFixed(1)} MB`;
+    ctx.terminal.say(`${what}: ${target} (${config.version} for ${config.arch}, ${size})`);
+    return target;
   } finally {
-    removeScratch(scratch, SCRATCH_PREFIX, (name) => name === basename(scratch), warn);
+    rmSync(scratch, { recursive: true, force: true });
   }
 }
 
 /** Modes and times are given, so that neither the umask nor the day of the copy counts. */
-function stageFiles({ config: { time }, files, scratch, stage }: PackagePlan): void {
-  for (const { from, mode, path: name } of files) {
+function stageFiles({ config: { time }, files, stage }: PackagePlan): void {
+  for (const { from, path: name } of files) {
     const path = join(stage, name);
-    asOwner(scratch, () => mkdirSync(dirname(path), { recursive: true }));
-    if (typeof from === 'string') copyWhole(from, path, mode);
-    else naming(path, () => asOwner(scratch, () => writeFileSync(path, from, { flag: 'wx' })));
+    mkdirSync(dirname(path), { recursive: true });
+    naming(path, () => (typeof from === 'string' ? copyFileSync(from, path) : writeFileSync(path, from)));
   }
-  const modes = new Map(files.map(({ mode, path }) => [join(stage, path), mode]));
-  const all = readdirSync(stage, { recursive: true, encoding: 'utf8' }).map((name) => join(stage, name));
-  asOwner(scratch, () => {
-    for (const path of [stage, ...all]) {
-      chmodSync(path, modes.get(path) ?? 0o755);
-      utimesSync(path, time, time);
-    }
-  });
+  const modes = new Map(files.map(({ mode, path }) => [path, mode]));
+  for (const name of ['', ...readdirSync(stage, { recursive: true, encoding: 'utf8' })]) {
+    chmodSync(join(stage, name), modes.get(name) ?? 0o755);
+    utimesSync(join(stage, name), time, time);
+  }
 }

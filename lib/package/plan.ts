@@ -4,14 +4,12 @@
 
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { type Command, cmd } from '../process/command.ts';
+import type { Runner } from '../build-env.ts';
+import { cmd, shellQuote } from '../process/command.ts';
 import { CLI, COMPONENTS, DEB, DRIVER } from '../product.ts';
 import type { Binaries, PackageConfig } from './config.ts';
 
-/** Directories of this kind belong to packagings; the next one removes those of runs that were killed. */
-export const SCRATCH_PREFIX = 'openshell-deb-';
-
-export interface PackagedFile {
+interface PackagedFile {
   /** From the root of the package. */
   readonly path: string;
   readonly mode: number;
@@ -19,51 +17,35 @@ export interface PackagedFile {
   readonly from: string | Uint8Array;
 }
 
-export interface PackagePlan {
-  readonly config: PackageConfig;
-  readonly files: readonly PackagedFile[];
-  /** The directory of this run for temporary files, and in it the files together, and the package of dpkg-deb. */
-  readonly scratch: string;
-  readonly stage: string;
-  readonly built: string;
-  /** Packs, then shows what is in the package. */
-  readonly commands: readonly Command[];
-  /** Where the package is put. */
-  readonly target: string;
-}
+export type PackagePlan = ReturnType<typeof planPackage>;
 
 /** @param scratch the directory of this run for temporary files, absolute */
-export function planPackage(config: PackageConfig, binaries: Binaries, scratch: string): PackagePlan {
-  const { arch, outputDirectory, root, time, version } = config;
+export function planPackage(config: PackageConfig, binaries: Binaries, scratch: string) {
+  const { root, time } = config;
   const [stage, built] = [join(scratch, 'stage'), join(scratch, 'package.deb')];
   // What dpkg-deb writes itself has the same time.
   const pack = cmd({ cwd: root, env: { SOURCE_DATE_EPOCH: String(time) } });
   const show = cmd({ cwd: root });
-  return {
-    config,
-    files: filesOf(config, binaries),
-    scratch,
-    stage,
-    built,
-    commands: [
-      pack`dpkg-deb --build --root-owner-group ${stage} ${built}`,
-      show`dpkg-deb --info ${built}`,
-      show`dpkg-deb --contents ${built}`,
-    ],
-    // An epoch is no part of a package's name.
-    target: join(outputDirectory, `${DEB.name}_${version.replace(/^[0-9]+:/, '')}_${arch}.deb`),
-  };
+  const commands = [
+    pack`dpkg-deb --build --root-owner-group ${stage} ${built}`,
+    show`dpkg-deb --info ${built}`,
+    show`dpkg-deb --contents ${built}`,
+  ];
+  return { config, files: filesOf(config, binaries), scratch, stage, built, commands };
+}
+
+/** Where the package is put. */
+export function targetOf({ arch, outputDirectory, version }: PackageConfig): string {
+  // An epoch is no part of a package's name.
+  return join(outputDirectory, `${DEB.name}_${version.replace(/^[0-9]+:/, '')}_${arch}.deb`);
 }
 
 function filesOf(config: PackageConfig, { cli, driver, gateway }: Binaries): PackagedFile[] {
   const { arch, authored, licence, time, version } = config;
   const program = (path: string, from: string) => ({ path, mode: 0o755, from });
-  const text = (path: string, content: string) => ({ path, mode: 0o644, from: Buffer.from(content) });
+  const text = (path: string, content: string, mode = 0o644) => ({ path, mode, from: Buffer.from(content) });
   const { 'control.in': control, 'openshell-gateway.service': unit } = authored;
   const documents = `usr/share/doc/${DEB.name}`;
-  const scripts = (['postinst', 'prerm', 'postrm'] as const).map((name) => {
-    return { ...text(`DEBIAN/${name}`, authored[`${name}.sh`]), mode: 0o755 };
-  });
   return [
     program(`usr/bin/${CLI.binary}`, cli),
     program(`usr/bin/${COMPONENTS.gateway.binary}`, gateway),
@@ -76,7 +58,7 @@ function filesOf(config: PackageConfig, { cli, driver, gateway }: Binaries): Pac
       'DEBIAN/control',
       control.replaceAll('@VERSION@', () => version).replaceAll('@ARCH@', () => arch),
     ),
-    ...scripts,
+    ...(['postinst', 'prerm', 'postrm'] as const).map((name) => text(`DEBIAN/${name}`, authored[`${name}.sh`], 0o755)),
   ];
 }
 
@@ -92,4 +74,15 @@ function gzipped(text: string): Buffer {
   const bytes = gzipSync(text, { level: 9 });
   bytes[9] = 3;
   return bytes;
+}
+
+/** Every file of a package with its mode, and the commands, ready to paste. */
+export function packageLines(runner: Runner, { commands, config, files, scratch, stage }: PackagePlan): string[] {
+  const staged = files.map(({ from, mode, path }) => {
+    const content = typeof from === 'string' ? `a copy of ${from}` : `${from.length} bytes`;
+    return `# in ${join(stage, path)} (0${mode.toString(8)}): ${content}`;
+  });
+  const described = commands.map((command) => runner.describe(command));
+  const lines = [`cd ${shellQuote(config.root)}`, `# creates ${scratch}`, ...staged, ...described];
+  return [...lines, `# writes ${targetOf(config)}`];
 }

@@ -1,22 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** Checking the gateway's units in the checkout: that of the Debian package, and that in the spec of the RPM packages. */
+/** Checking the gateway's units in the checkout: that of the Debian package, and that in the spec for RPM. */
 
 import { join } from 'node:path';
 import { findCheckout } from '../checkout.ts';
 import { printVerdicts, type VerdictOf } from '../cli/print-verdicts.ts';
 import type { TaskContext } from '../cli/task.ts';
-import { machineErrorText, TaskError } from '../errors.ts';
+import { describeError, machineErrorText, shown, TaskError } from '../errors.ts';
 import { contentOf } from '../fs/paths.ts';
-import { PRODUCT } from '../product.ts';
-import { unitReasons } from './plan.ts';
-import { unitInSpec } from './unit-file.ts';
+import { COMPONENTS, PRODUCT } from '../product.ts';
+
+const VARIABLE = 'OPENSHELL_LOCAL_TLS_DIR';
+const ENVIRONMENT = `Environment=${VARIABLE}=%h/.local/state/openshell/tls`;
+const CERTIFICATES =
+  `ExecStartPre=/usr/bin/${COMPONENTS.gateway.binary} generate-certs --output-dir \${${VARIABLE}} ` +
+  '--server-san host.openshell.internal';
+/** `%S` is not the same directory with every version of systemd. */
+const STALE = '%S/openshell/tls';
+/** In the spec; the shell would expand the unit's variables if the delimiter were not quoted. */
+const UNIT_IN_SPEC = /^(?!\s*#)(?=.*-gateway\.service\b).*<<-?\s*(['"])(\w+)\1.*\n([\s\S]*?)^\s*\2\s*$/m;
 
 /** @throws failure where a file is not there, or its unit is not as it has to be; usageError without a checkout */
-export function testPackagingAssets(
-  ctx: Pick<TaskContext, 'env' | 'startDirectory' | 'terminal'>,
-  isDryRun = false,
-): void {
+export function testPackagingAssets(ctx: TaskContext, isDryRun: boolean): void {
   const root = findCheckout(ctx.env, ctx.startDirectory);
   const paths = [PRODUCT.debianUnit, PRODUCT.rpmSpec].map((path) => join(root, path));
   printVerdicts(ctx, paths, isDryRun, inspectAsset, () => 'certificates and their directory are as they have to be');
@@ -25,13 +30,33 @@ export function testPackagingAssets(
 function inspectAsset(path: string): VerdictOf<undefined> {
   try {
     const text = contentOf(path).toString();
-    const reasons = path.endsWith(PRODUCT.rpmSpec) ? unitReasons(unitInSpec(text), '%%') : unitReasons(text, '%');
+    const reasons = path.endsWith(PRODUCT.rpmSpec) ? specReasons(text) : unitReasons(text, '%');
     if (reasons.length === 0) return { ok: true, facts: undefined };
     return { ok: false, reasons: reasons.map((reason) => `${path}: ${reason}`) };
   } catch (error) {
-    const lead = error instanceof TaskError && error.message.startsWith(path) ? '' : `${path}: `;
-    const reason = error instanceof TaskError ? `${lead}${error.message}` : machineErrorText(error);
-    if (reason === undefined) throw error;
-    return { ok: false, reasons: [reason] };
+    if (!(error instanceof TaskError) && machineErrorText(error) === undefined) throw error;
+    return { ok: false, reasons: [describeError(error)] };
   }
+}
+
+/** The reasons against the unit that a spec writes. */
+export function specReasons(spec: string): string[] {
+  const unit = UNIT_IN_SPEC.exec(spec)?.[3];
+  if (unit !== undefined) return unitReasons(unit, '%%');
+  return ['writes no unit of the gateway from a here-document with a quoted delimiter; add one'];
+}
+
+/** The reasons against a unit. @param percent how its file writes a `%`: a spec doubles it */
+export function unitReasons(unit: string, percent: '%' | '%%'): string[] {
+  const section = /^\[Service\]\s*$(.*?)(?=^\[|(?!.))/ms.exec(unit)?.[1] ?? '';
+  const lines = section.split('\n').map((line) => line.trim());
+  const environment = ENVIRONMENT.replace('%', percent);
+  // The last one counts.
+  const found = lines.findLast((line) => line.startsWith('Environment=') && line.includes(`${VARIABLE}=`));
+  const reasons =
+    found === environment ? [] : [`has ${found ? shown(found) : `no ${VARIABLE}`}, wanted ${environment}`];
+  if (!lines.includes(CERTIFICATES)) reasons.push(`creates no certificates, wanted ${CERTIFICATES}`);
+  const stale = lines.filter((line) => /^[^#;]/.test(line) && line.includes(STALE));
+  reasons.push(...stale.map((line) => `has ${STALE} in ${shown(line)}; use %h/.local/state instead of %S`));
+  return reasons.map((reason) => `[Service] ${reason}`);
 }

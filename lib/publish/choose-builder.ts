@@ -18,7 +18,6 @@ import {
 } from '../engine/inspect-builder.ts';
 import type { Engine } from '../engine/types.ts';
 import { MissingTool, usageError } from '../errors.ts';
-import type { Arch } from '../host.ts';
 import type { PublishConfig } from './config.ts';
 
 const FALLBACK = 'multiarch';
@@ -28,22 +27,16 @@ export const CONTAINER_DRIVER = 'docker-container';
 export interface BuilderChoice {
   readonly name?: string;
   readonly driver?: string | undefined;
-  /** What its nodes say they run. */
-  readonly platforms?: readonly string[];
   /** The arguments that create it, without making it the current one. */
   readonly creation?: readonly string[];
   /** Which one and why, for users. */
   readonly note?: string;
 }
 
-/**
- * Inspects the builder and chooses; in a dry run perhaps marks.
- * @throws usageError where the named builder, or `multiarch`, exists and cannot publish
- */
+/** In a dry run perhaps marks. @throws usageError where the named builder, or `multiarch`, exists and cannot publish */
 export async function chooseBuilder(ctx: RunnerContext, engine: Engine, config: PublishConfig): Promise<BuilderChoice> {
-  const driver = unknownCache(engine);
   const name = config.builder?.name ?? mark('builder', engine.unknown ?? 'not reachable');
-  return findOrMark(ctx.unknowns, () => choose(ctx, engine, config), { name, driver });
+  return findOrMark(ctx.unknowns, () => choose(ctx, engine, config), { name, driver: unknownCache(engine) });
 }
 
 async function choose(ctx: RunnerContext, engine: Engine, config: PublishConfig): Promise<BuilderChoice> {
@@ -61,19 +54,15 @@ async function choose(ctx: RunnerContext, engine: Engine, config: PublishConfig)
   return choiceOf(FALLBACK, `the current builder ${current} ${problem}`, fallback ?? state);
 }
 
-/**
- * @param source the variable or option that can name another one
- * @throws usageError for a builder that exists and cannot publish
- */
+/** @param source the variable or option that can name another one */
 function choiceOf(name: string, why: string, state: BuilderState, source = 'DOCKER_BUILDER'): BuilderChoice {
   if (state.kind === 'absent') {
     const creation = ['buildx', 'create', '--name', name, '--driver', CONTAINER_DRIVER, '--bootstrap'];
-    const note = `[builder] ${name}, which is created first (${why})`;
-    return { name, driver: CONTAINER_DRIVER, creation, note };
+    return { name, driver: CONTAINER_DRIVER, creation, note: `[builder] ${name}, which is created first (${why})` };
   }
   const problem = publishProblem(state);
   if (state.kind === 'exists' && problem === undefined) {
-    return { name, driver: state.driver, platforms: state.platforms, note: `[builder] ${name} (${why})` };
+    return { name, driver: state.driver, note: `[builder] ${name} (${why})` };
   }
   const text =
     `the builder '${name}' (${why}) ${problem}; set ${source} to another one (docker buildx ls), ` +
@@ -86,10 +75,4 @@ function publishProblem(state: BuilderState): string | undefined {
   // It keeps one platform of an image, and pushes nothing by its digest.
   const isLocal = state.kind === 'exists' && state.driver === LOCAL_DRIVER;
   return problemOf(state) ?? (isLocal ? 'has the driver docker, which cannot publish' : undefined);
-}
-
-/** What is wanted and not among what the nodes run: they copy files for it, but run no program of it. */
-export function foreignPlatforms({ platforms = [] }: BuilderChoice, arches: readonly Arch[]): string[] {
-  const wanted = platforms.length === 0 ? [] : arches.map((arch) => `linux/${arch}`);
-  return wanted.filter((platform) => !platforms.includes(platform));
 }

@@ -1,62 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/**
- * What a publish was asked for: arguments and environment, checked, as one value. The settings of single builds
- * (`DOCKER_OUTPUT`, `DOCKER_PUSH`, `DOCKER_PLATFORM`, `IMAGE_REGISTRY`, ...) are not followed here.
- */
+/** What a publish was asked for, checked. The settings of single builds (`DOCKER_OUTPUT`, ...) do not count here. */
 
-import { type Environment, readVariable, textOf } from '../cli/env.ts';
-import type { NamedBuilder } from '../engine/inspect-builder.ts';
+import { type Environment, readVariable } from '../cli/env.ts';
 import { shown, usageError } from '../errors.ts';
-import { type Arch, platformArches } from '../host.ts';
+import { platformArches } from '../host.ts';
 import { resolveBuilder, resolveCacheDirectory } from '../image/config.ts';
-import { splitTags, verifyRegistry, verifyTag } from '../image/reference.ts';
+import { verifyRegistry, verifyTag } from '../image/reference.ts';
 import { readOptions } from '../image/user-options.ts';
-import { type BuildOptions, resolveBuildOptions } from '../stage/config.ts';
-
-/** Variables of single builds that users may have set, and that a publish does not follow. */
-const WITHOUT_EFFECT = ['IMAGE_REGISTRY', 'DOCKER_PLATFORM', 'DOCKER_OUTPUT', 'DOCKER_PUSH', 'PREBUILT_ARCH'];
+import { resolveBuildOptions } from '../stage/config.ts';
 
 /** Options that a publish gives itself; given again, another image would be published, or to another place. */
 const OWN_OPTIONS =
   /^(--(push|load|output|metadata-file|iidfile|platform|tag|target|file|manifest|timestamp|rewrite-timestamp)(=|$)|-[otf])/;
 
-export interface PublishConfig {
-  readonly root: string;
-  readonly registry: string;
-  /** The tags that both images get, each once, the main one first. */
-  readonly tags: readonly [string, ...string[]];
-  readonly arches: readonly Arch[];
-  readonly builder: NamedBuilder | undefined;
-  /** The time that the images bear, in seconds since 1970. */
-  readonly epoch: number;
-  /** The directory of the local build caches, absolute; one directory below it for each image; `undefined` for none. */
-  readonly cacheDirectory: string | undefined;
-  readonly isStaged: boolean;
-  readonly isCi: boolean;
-  readonly build: BuildOptions;
-  readonly extra: readonly string[];
-  /** Variables that are set and have no effect, for users. */
-  readonly ignored: readonly string[];
-}
+export type PublishConfig = ReturnType<typeof resolvePublishConfig>;
 
-/**
- * Resolves the configuration of a publish.
- * @param extra the user's options for the engine's build commands
- * @throws usageError for any wrong value
- */
-export function resolvePublishConfig(
-  extra: readonly string[],
-  env: Environment,
-  root: string,
-  startDirectory: string,
-): PublishConfig {
+/** @param extra the user's options for the engine's build commands @throws usageError for any wrong value */
+export function resolvePublishConfig(extra: readonly string[], env: Environment, root: string, startDirectory: string) {
   const own = extra.find((argument) => OWN_OPTIONS.test(argument));
   if (own !== undefined) {
-    throw usageError(
-      `${shown(own)} cannot be passed on; both images are published from their own Dockerfiles, for the platforms of ` +
-        'DOCKER_PLATFORMS, under the tags of IMAGE_TAG and EXTRA_DOCKER_TAGS',
-    );
+    const why = 'both images are published from their own Dockerfiles, for the platforms of DOCKER_PLATFORMS';
+    throw usageError(`${shown(own)} cannot be passed on; ${why}, under the tags of IMAGE_TAG and EXTRA_DOCKER_TAGS`);
   }
   const options = readOptions(extra);
   const registry = verifyRegistry('DOCKER_REGISTRY', readVariable(env, 'DOCKER_REGISTRY'));
@@ -64,22 +29,24 @@ export function resolvePublishConfig(
     throw usageError('DOCKER_REGISTRY is not set; set it to the registry and path to publish to, such as ghcr.io/org');
   }
   const main = verifyTag('IMAGE_TAG', readVariable(env, 'IMAGE_TAG'));
-  const more = splitTags('EXTRA_DOCKER_TAGS', readVariable(env, 'EXTRA_DOCKER_TAGS'));
+  const more = (readVariable(env, 'EXTRA_DOCKER_TAGS') ?? '').split(/[\s,]+/).filter((tag) => tag !== '');
+  for (const tag of more) verifyTag('EXTRA_DOCKER_TAGS', tag);
   const others = new Set([...more, ...(readVariable(env, 'TAG_LATEST') ? ['latest'] : [])]);
   others.delete(main);
   const isCi = readVariable(env, 'CI');
   return {
     root,
     registry,
-    tags: [main, ...others],
+    /** The tags that both images get, the main one first. */
+    tags: [main, ...others] as [string, ...string[]],
     arches: platformArches('DOCKER_PLATFORMS', readVariable(env, 'DOCKER_PLATFORMS')),
     builder: resolveBuilder(env, options),
+    /** The time that the images bear, in seconds since 1970. */
     epoch: readVariable(env, 'SOURCE_DATE_EPOCH') ?? 0,
-    cacheDirectory: resolveCacheDirectory(env, root, startDirectory),
+    /** It has one for each image. */
+    cacheDirectory: isCi ? undefined : resolveCacheDirectory(env, root, startDirectory),
     isStaged: readVariable(env, 'PREBUILT_AUTO_STAGE') && !isCi,
-    isCi,
     build: resolveBuildOptions(env, startDirectory),
     extra: options.rest,
-    ignored: WITHOUT_EFFECT.filter((name) => textOf(env, name) !== undefined),
   };
 }

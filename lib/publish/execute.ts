@@ -8,66 +8,62 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { RunnerContext } from '../build-env.ts';
 import { findCheckout } from '../checkout.ts';
 import { Problems } from '../cli/problems.ts';
-import { detectEngine } from '../engine/detect.ts';
+import { detectEngine, probeCommand } from '../engine/detect.ts';
 import { forBuilds } from '../engine/inspect-builder.ts';
 import { describeError, EXIT, failure, InterruptedError, oneLine, shown, TaskError, usageError } from '../errors.ts';
 import { asOwner, makeDirectory } from '../fs/ownership.ts';
 import { parseTable } from '../fs/parse-json.ts';
 import { textIn } from '../fs/paths.ts';
-import { isLeftover, newRunName, temporaryRoot } from '../fs/temporary-directory.ts';
+import { isLeftover, newRunName, removeScratch, temporaryRoot } from '../fs/temporary-directory.ts';
 import { notePlaces } from '../fs/writable-places.ts';
 import { thisHost } from '../host.ts';
 import { dockerfileOf, verifyDockerfile } from '../image/config.ts';
-import { cachePlace } from '../image/plan.ts';
-import { verifyPrebuilt, withStaged } from '../image/staged-binaries.ts';
+import { verifyPrebuilt, withStaged } from '../image/execute.ts';
+import { imagePlaces } from '../image/plan.ts';
 import type { Command } from '../process/command.ts';
 import { prepareStage } from '../stage/execute.ts';
-import { stagePlaces } from '../stage/plan.ts';
-import { chooseBuilder, foreignPlatforms } from './choose-builder.ts';
-import { cleanUp } from './cleanup.ts';
+import { chooseBuilder } from './choose-builder.ts';
 import { resolvePublishConfig } from './config.ts';
-import { DOCKER_PUBLISHING } from './engines/docker.ts';
-import { PODMAN_PUBLISHING } from './engines/podman.ts';
-import type { Published, PushContent } from './engines/types.ts';
-import { buildImages, engineCommands, PUBLISHED, type PublishPlan, planPublish, publishBuilt } from './plan.ts';
-import { type RegistryState, readReferences, verifyPublished } from './registry-contents.ts';
-import { dryRunLines, progressText, type Row, rowOf, tableLines } from './report.ts';
+import type { Published, PushContent } from './engines.ts';
+import {
+  buildImages,
+  dryRunLines,
+  engineCommands,
+  PUBLISHED,
+  type PublishPlan,
+  planPublish,
+  progressText,
+  publishBuilt,
+  SCRATCH_PREFIX,
+  tableLines,
+} from './plan.ts';
+import { type RegistryState, readReferences, verifyPublished } from './registry.ts';
 
 const READ_AGAIN_MS = 2000;
+const REMOVAL_TIMEOUT_MS = 30_000;
+const REMOVAL_ATTEMPTS = 3;
 
-/**
- * Publishes the images, or prints the plan.
- * @param extra options for the engine's build commands
- * @throws TaskError: 2 before anything is built, else the failed program's own status, with how far it came
- */
+/** Publishes the images, or prints the plan. @param extra options for the engine's build commands */
 export async function publish(ctx: RunnerContext, extra: readonly string[], isDryRun: boolean): Promise<void> {
   const { terminal } = ctx;
   const plan = await preparePublish(ctx, extra);
-  if (isDryRun) {
-    for (const line of await dryRunLines(ctx, plan)) terminal.result(line);
-    return;
-  }
-  await cleanUp(ctx, plan, isLeftover);
+  if (isDryRun) return terminal.result(...(await dryRunLines(ctx, plan)));
+  await removeLeftovers(ctx, plan, isLeftover);
   try {
-    const rows = await execute(ctx, plan);
-    for (const line of tableLines(rows)) terminal.result(line);
-    const count = rows.filter(({ state }) => state !== 'unchanged').length;
-    terminal.say(`done: ${count} of ${rows.length} references set, the others were so already; ${terminal.timings()}`);
+    terminal.result(...(await execute(ctx, plan)));
+    terminal.say(`done: ${plan.references.length} references set; ${terminal.timings()}`);
   } finally {
-    await cleanUp(ctx, plan, (name) => name.endsWith(plan.run));
+    await removeLeftovers(ctx, plan, (name) => name.endsWith(plan.run));
   }
 }
 
-/**
- * Arguments and files are checked first, then the engine, then builder and this machine's tools, all of which are heard.
- */
+/** Arguments and files are checked first, then the engine, then builder and this machine's tools, all at once. */
 async function preparePublish(ctx: RunnerContext, extra: readonly string[]): Promise<PublishPlan> {
   const { env, startDirectory, terminal } = ctx;
   const root = findCheckout(env, startDirectory);
   const config = resolvePublishConfig(extra, env, root, startDirectory);
   const stage = { root, host: thisHost(), components: PUBLISHED, arches: config.arches, build: config.build };
   for (const { name } of PUBLISHED) verifyDockerfile(dockerfileOf(root, name));
-  if (config.ignored.length > 0) terminal.say(`without effect on a publish: ${config.ignored.join(', ')}`);
   const engine = await detectEngine(ctx, root, forBuilds(config.builder, false));
   const problems = new Problems();
   if (!config.isStaged) problems.attempt(() => verifyPrebuilt(stage));
@@ -76,31 +72,17 @@ async function preparePublish(ctx: RunnerContext, extra: readonly string[]): Pro
     problems.attemptAsync(() => chooseBuilder(ctx, engine, config)),
     config.isStaged ? problems.attemptAsync(() => prepareStage(ctx, stage)) : undefined,
   ]);
-  const publishing = { docker: DOCKER_PUBLISHING, podman: PODMAN_PUBLISHING }[engine.record.name];
-  const chosen = builder && { engine, publishing, builder, run: newRunName(), stage, staging };
+  const chosen = builder && { engine, builder, run: newRunName(), stage, staging };
   const plan = chosen && problems.attempt(() => planPublish(config, chosen, temporary));
-  const caches = (plan?.caches ?? []).map(cachePlace);
-  notePlaces(problems, [...caches, ...(staging === undefined ? [] : stagePlaces(staging.plan))]);
+  notePlaces(problems, imagePlaces(plan?.caches ?? [], staging));
   problems.throwIfAny(terminal);
   if (plan === undefined) throw new TypeError('a publish that is not planned has a problem');
-  tellBuilder(ctx, plan);
+  if (plan.builder.note !== undefined) terminal.say(plan.builder.note);
   return plan;
 }
 
-function tellBuilder({ terminal }: RunnerContext, { builder, config }: PublishPlan): void {
-  if (builder.note !== undefined) terminal.say(builder.note);
-  const foreign = foreignPlatforms(builder, config.arches);
-  if (foreign.length > 0) {
-    terminal.warn(`${builder.name} does not list ${foreign.join(', ')}: RUN in a Dockerfile needs emulation there`);
-  }
-}
-
-/**
- * Builds, pushes, sets tags, and reads back.
- * @returns what became of the references, in the order of the plan
- * @throws TaskError with the failed program's own status, and with how far it came
- */
-async function execute(ctx: RunnerContext, plan: PublishPlan): Promise<Row[]> {
+/** Builds, pushes, sets tags, and reads back. @returns what became of the references, as lines */
+async function execute(ctx: RunnerContext, plan: PublishPlan): Promise<string[]> {
   const { builder, caches, references, scratch, stage, staging } = plan;
   const done: string[] = [];
   let current: string | undefined;
@@ -123,9 +105,9 @@ async function execute(ctx: RunnerContext, plan: PublishPlan): Promise<Row[]> {
   await withStaged(ctx, stage, staging, async () => {
     built = await part('images', () => buildImages(engine, plan));
   });
-  const published = await part('content and tags', () => publishBuilt(plan, built, before));
+  const published = await part('content and tags', () => publishBuilt(plan, built));
   await part('read back', () => readBack(ctx, plan, published));
-  return published.map((one) => rowOf(one, before.get(one.reference)));
+  return tableLines(published, before);
 }
 
 /** A second look before a finished publish counts as failed: registries may take a moment to give what was just set. */
@@ -141,10 +123,7 @@ async function readBack(ctx: RunnerContext, plan: PublishPlan, published: readon
   });
 }
 
-/**
- * What the references are now. A registry that does not respond, or wants another password, is found here.
- * @throws usageError with the engine's own reason
- */
+/** What the references are now. A registry that does not respond, or wants another password, is found here. */
 async function readBefore(ctx: RunnerContext, plan: PublishPlan): Promise<Map<string, RegistryState>> {
   const states = await ctx.terminal.section('registry', () => readReferences(ctx, plan), 'what the registry has');
   for (const [reference, state] of states) {
@@ -167,13 +146,36 @@ export function readDigest(what: string, file: string): string {
   throw failure(`the engine did not give the ${what}: ${file} holds ${shown(text)}`);
 }
 
-/**
- * The error with what it means for the registry, and the same status. For a signal, which stays one, the terminal says
- * it.
- */
+/** The error with what it means for the registry, and the same status. A signal stays one, and the terminal says it. */
 function explained({ terminal }: RunnerContext, error: unknown, text: string): unknown {
   if (error instanceof InterruptedError) terminal.say(`publish stopped: ${text}`);
   if (error instanceof InterruptedError || !(error instanceof TaskError)) return error;
   const status = error.exitCode === EXIT.usage ? EXIT.failed : error.exitCode;
   return failure(`${describeError(error)}; ${text}`, status, { cause: error });
+}
+
+/**
+ * Removes what publishes leave on this machine, by the names of their runs: its own at the end, and at the start that
+ * of runs that were killed. Where that fails a publish goes on: no other run needs those names.
+ */
+export async function removeLeftovers(
+  { runner, signals, terminal }: RunnerContext,
+  { config, engine, publishing, scratch }: Pick<PublishPlan, 'config' | 'engine' | 'publishing' | 'scratch'>,
+  isOver: (name: string) => boolean,
+): Promise<void> {
+  const warn = (reason: string) => terminal.warn(`what a publish has left cannot be removed: ${reason}`);
+  removeScratch(scratch, SCRATCH_PREFIX, isOver, warn);
+  const { leftovers } = publishing;
+  const probe = (args: readonly string[]) =>
+    runner.probe(probeCommand([engine.program, ...args], config.root), REMOVAL_TIMEOUT_MS);
+  // Podman 4.3 now and then does not find the content of a list that it is to remove, and finds it when asked again.
+  for (let attempt = 1; leftovers !== undefined && attempt <= REMOVAL_ATTEMPTS; attempt++) {
+    // After a signal the runner starts nothing more: the next publish removes the names.
+    if (signals.aborted.aborted) return;
+    const listed = await probe(leftovers.list);
+    const names = listed.ok ? listed.output.split('\n').filter(isOver) : [];
+    const removed = names.length > 0 ? await probe([...leftovers.remove, ...names]) : listed;
+    if (removed.ok) return;
+    if (attempt === REMOVAL_ATTEMPTS) warn(oneLine(removed.reason));
+  }
 }

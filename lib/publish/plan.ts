@@ -7,29 +7,30 @@
  */
 
 import { join } from 'node:path';
+import type { RunnerContext } from '../build-env.ts';
 import type { TaskContext } from '../cli/task.ts';
 import { isUnknown } from '../cli/unknowns.ts';
 import type { Engine } from '../engine/types.ts';
-import { failure, usageError } from '../errors.ts';
-import { cacheOptions } from '../image/comma-fields.ts';
+import { usageError } from '../errors.ts';
 import { dockerfileOf } from '../image/config.ts';
+import { cacheOptions } from '../image/plan.ts';
 import { verifyTag } from '../image/reference.ts';
-import { type Command, cmd } from '../process/command.ts';
+import { type Command, cmd, shellQuote } from '../process/command.ts';
 import { COMPONENTS, type Component } from '../product.ts';
 import type { StageConfig } from '../stage/config.ts';
 import type { PreparedStage } from '../stage/plan.ts';
+import { dryRunLines as stageLines } from '../stage/report.ts';
 import { type BuilderChoice, CONTAINER_DRIVER } from './choose-builder.ts';
 import type { PublishConfig } from './config.ts';
 import {
   type Content,
   type EngineCommands,
   isSameContent,
+  PUBLISHING,
   type Published,
   type PublishedImage,
-  type Publishing,
   type PushContent,
-  type PushedImage,
-} from './engines/types.ts';
+} from './engines.ts';
 
 /** The components that are published. */
 export const PUBLISHED: readonly Component[] = [COMPONENTS.gateway, COMPONENTS.supervisor];
@@ -37,11 +38,9 @@ export const PUBLISHED: readonly Component[] = [COMPONENTS.gateway, COMPONENTS.s
 /** Directories of this kind belong to publishes; the next one removes those of runs that were killed. */
 export const SCRATCH_PREFIX = 'openshell-publish-';
 
-/** A publish that is planned: nothing but probes has been started. */
-export interface PublishPlan {
-  readonly config: PublishConfig;
+/** What a publish is planned with. */
+interface Chosen {
   readonly engine: Engine;
-  readonly publishing: Publishing;
   readonly builder: BuilderChoice;
   /** What the images copy. */
   readonly stage: StageConfig;
@@ -49,32 +48,20 @@ export interface PublishPlan {
   readonly staging: PreparedStage | undefined;
   /** A name that no other run has. */
   readonly run: string;
-  /** The directory for files of this run. */
-  readonly scratch: string;
-  /** The directories of build caches. */
-  readonly caches: readonly string[];
-  readonly images: readonly PublishedImage[];
-  /** What is set and read back: the references of single platforms, which carry content, then those of the release. */
-  readonly references: readonly string[];
 }
 
-/**
- * Plans a publish.
- * @param chosen how it is published, and the name that no other run has
- * @param temporary the directory for temporary files
- * @throws usageError where the tag of a single platform is not a tag, or is one of those that were asked for
- */
-export function planPublish(
-  config: PublishConfig,
-  chosen: Pick<PublishPlan, 'engine' | 'publishing' | 'builder' | 'stage' | 'staging' | 'run'>,
-  temporary: string,
-): PublishPlan {
-  const { builder, publishing, run } = chosen;
-  // A builder's container can be removed with its cache; a directory stays.
-  const isCached = builder.driver === CONTAINER_DRIVER && !config.isCi;
+/** A publish that is planned: nothing but probes has been started. */
+export type PublishPlan = ReturnType<typeof planPublish>;
+
+/** @throws usageError where the tag of a single platform is not a tag, or is one of those that were asked for */
+export function planPublish(config: PublishConfig, chosen: Chosen, temporary: string) {
+  const { builder, engine, run } = chosen;
+  const publishing = PUBLISHING[engine.record.name];
   const { cacheDirectory } = config;
-  const caches = isCached && cacheDirectory ? PUBLISHED.map(({ name }) => join(cacheDirectory, name)) : [];
-  const unknownCache = isUnknown(builder.driver) && cacheDirectory && !config.isCi ? [builder.driver ?? ''] : [];
+  // A builder's container can be removed with its cache; a directory stays.
+  const isCached = builder.driver === CONTAINER_DRIVER && cacheDirectory !== undefined;
+  const caches = isCached ? PUBLISHED.map(({ name }) => join(cacheDirectory, name)) : [];
+  const unknownCache = isUnknown(builder.driver) && cacheDirectory !== undefined ? [builder.driver ?? ''] : [];
   const images = PUBLISHED.map(({ name }, index) => ({
     component: name,
     repository: `${config.registry}/${name}`,
@@ -97,7 +84,9 @@ export function planPublish(
   );
   const release = config.tags.flatMap((tag) => images.map(({ repository }) => `${repository}:${tag}`));
   const scratch = join(temporary, `${SCRATCH_PREFIX}${run}`);
-  return { config, ...chosen, scratch, caches, images, references: [...platforms, ...release] };
+  // Those of single platforms carry content, and are set first.
+  const references = [...platforms, ...release];
+  return { config, ...chosen, publishing, scratch, caches, images, references };
 }
 
 function verifyPlatformTag({ tags }: PublishConfig, tag: string): string {
@@ -105,11 +94,7 @@ function verifyPlatformTag({ tags }: PublishConfig, tag: string): string {
   throw usageError(`EXTRA_DOCKER_TAGS has ${tag}, which is the tag of one platform's image here; choose another one`);
 }
 
-/**
- * The engine's commands, in the directory that relative paths in the user's options are relative to.
- * @param start starts or prints a command, which sets a reference
- * @param read gives what a command has left in a file
- */
+/** @param start starts or prints a command, which sets a reference @param read gives what a command left in a file */
 export function engineCommands(
   { env, startDirectory }: Pick<TaskContext, 'env' | 'startDirectory'>,
   { engine, scratch }: PublishPlan,
@@ -135,42 +120,64 @@ export async function buildImages(engine: EngineCommands, { images, publishing }
   return built;
 }
 
-/**
- * Pushes the content of all images, and then sets the tags that do not point at it. For the others nothing is started.
- * @param before what the registry had under the references; empty where that is not known
- * @returns all references, in the order of the plan
- * @throws failure where two tags of an image were set to different digests
- */
+/** Pushes the content of all images, and then sets the tags. @returns all references, in the order of the plan */
 export async function publishBuilt(
-  { config: { tags } }: PublishPlan,
+  { config, images }: PublishPlan,
   built: readonly PushContent[],
-  before: ReadonlyMap<string, { readonly content?: Content | undefined }>,
 ): Promise<Published[]> {
-  // Where a build does not give the digest, the tags do, if all of them point at one and it lists what was built.
-  const agreedDigest = ({ content, image }: PushedImage) => {
-    const [first, ...others] = tags.map((tag) => before.get(`${image.repository}:${tag}`)?.content);
-    const isAgreed = first !== undefined && isSameContent(first, content);
-    return isAgreed && others.every((one) => one?.digest === first.digest) ? first.digest : undefined;
-  };
-  const published: Published[] = [];
-  const digests = new Map<PushedImage, string | undefined>();
-  for (const push of built) {
-    const pushed = await push();
-    published.push(...pushed.platforms);
-    digests.set(pushed, pushed.content.digest ?? agreedDigest(pushed));
-  }
+  const pushed = [];
+  for (const push of built) pushed.push(await push());
+  const published = pushed.flatMap(({ platforms }) => platforms);
   // Tag by tag, so that both components have one as soon as possible.
-  for (const tag of tags) {
-    for (const [pushed, known] of digests) {
-      const { component, platforms, repository } = pushed.image;
+  for (const tag of config.tags) {
+    for (const [index, { images: content, setTag }] of pushed.entries()) {
+      const { component, platforms, repository } = images[index] as PublishedImage;
       const reference = `${repository}:${tag}`;
-      const isSet = known !== undefined && before.get(reference)?.content?.digest === known;
-      const digest = isSet ? known : await pushed.setTag(tag);
-      if (digest !== (known ?? digest)) throw failure(`${reference} was set to ${digest}, but ${known} was published`);
-      // With podman the first tag of an image gives its digest, and others may turn out to be set.
-      digests.set(pushed, digest);
-      published.push({ component, reference, platforms, content: { ...pushed.content, digest } });
+      const digest = await setTag(reference);
+      published.push({ component, reference, platforms, content: { digest, images: content } });
     }
   }
   return published;
+}
+
+/** Every command in its order, ready to paste; what is known only when it runs stands in angle brackets. */
+export async function dryRunLines(ctx: RunnerContext, plan: PublishPlan): Promise<string[]> {
+  const { builder, caches, references, scratch, staging } = plan;
+  const lines: string[] = [];
+  const print = async (command: Command) => void lines.push(ctx.runner.describe(command));
+  const engine = engineCommands(ctx, plan, print, (what) => `<${what}>`);
+  if (builder.creation !== undefined) await engine.run(builder.creation);
+  lines.push(...(staging === undefined ? ['# verifies the staged binaries'] : stageLines(ctx.runner, staging)));
+  lines.push(...[scratch, ...caches].map((directory) => `# creates ${directory}`));
+  lines.push(`cd ${shellQuote(ctx.startDirectory)}`);
+  await publishBuilt(plan, await buildImages(engine, plan));
+  return [...lines, ...references.map((reference) => `# reads back ${reference}`)];
+}
+
+/** The references in columns, with whether they were there before and pointed at something else. */
+export function tableLines(
+  published: readonly Published[],
+  before: ReadonlyMap<string, { readonly kind: string; readonly content?: Content | undefined }>,
+): string[] {
+  const rows = published.map(({ component, content, platforms, reference }) => {
+    const old = before.get(reference);
+    const isSame = old?.content !== undefined && isSameContent(old.content, content);
+    const state = old?.kind === 'absent' ? 'new' : isSame ? 'unchanged' : 'moved';
+    return [component, reference, content.digest ?? '', platforms.join(','), state];
+  });
+  const all = [['component', 'reference', 'digest', 'platforms', 'state'], ...rows];
+  const widths = [0, 1, 2, 3, 4].map((column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
+  const line = (row: readonly string[]) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ');
+  return all.map((row) => line(row).trimEnd());
+}
+
+/** How far a failed publish has come with all its references: those that are done, the current one, and the rest. */
+export function progressText(all: readonly string[], done: readonly string[], current: string | undefined): string {
+  const rest = all.filter((reference) => reference !== current && !done.includes(reference));
+  return [
+    done.length === 0 ? 'no reference was set before that' : `set before that: ${done.join(', ')}`,
+    ...(current === undefined ? [] : [`${current} may have been set or not`]),
+    ...(rest.length === 0 ? [] : [`as they were: ${rest.join(', ')}`]),
+    'run it again to finish',
+  ].join('; ');
 }

@@ -17,11 +17,7 @@ const DEFAULTS = Object.entries({
   OPENSHELL_DISABLE_TLS: 'true',
 });
 
-/**
- * Prints the wrapper, or writes it whole, as a program.
- * @param output the file, relative to where the task was started; stdout where there is none
- * @throws usageError for a file that cannot be written
- */
+/** Prints the wrapper, or writes it whole, as a program. @param output the file, relative to the start directory */
 export function writeSnapWrapper(ctx: TaskContext, output: string | undefined, isDryRun: boolean): void {
   const { startDirectory, terminal } = ctx;
   if (output === undefined) {

@@ -7,7 +7,6 @@ import { readdirSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { type Environment, notAllowed, readVariable } from '../cli/env.ts';
 import type { Problems } from '../cli/problems.ts';
-import type { NamedBuilder } from '../engine/inspect-builder.ts';
 import { shown, usageError } from '../errors.ts';
 import { contentOf } from '../fs/paths.ts';
 import { resolveBuilder } from '../image/config.ts';
@@ -40,18 +39,10 @@ export type Workload = (typeof WORKLOADS)[number] & {
   readonly isSelected: boolean;
 };
 
-export interface WorkloadsConfig {
-  readonly root: string;
-  readonly inputs: Inputs;
-  /** All that the checkout has, in their order. */
-  readonly workloads: readonly Workload[];
-  /** `undefined` for a tag of its own for each image: the fingerprint of what it is built from. */
-  readonly tag: string | undefined;
-  readonly builder: NamedBuilder | undefined;
-}
+export type WorkloadsConfig = ReturnType<typeof resolveWorkloadsConfig>;
 
 /** Resolves the configuration; what is wrong becomes one of the problems. */
-export function resolveWorkloadsConfig(env: Environment, root: string, problems: Problems): WorkloadsConfig {
+export function resolveWorkloadsConfig(env: Environment, root: string, problems: Problems) {
   const inputs = problems.values<Inputs>({
     OPENSHELL_SANDBOX_BASE_IMAGE: () => verifyReference(BASE_IMAGE, readVariable(env, BASE_IMAGE), true),
     CUDA_BUILD_IMAGE: () => verifyReference('CUDA_BUILD_IMAGE', readVariable(env, 'CUDA_BUILD_IMAGE'), true),
@@ -59,11 +50,12 @@ export function resolveWorkloadsConfig(env: Environment, root: string, problems:
     CUDA_SAMPLES_REF: () => verifyRef(readVariable(env, 'CUDA_SAMPLES_REF')),
   });
   const tag = readVariable(env, TAG);
-  return problems.values<WorkloadsConfig>({
+  return problems.values({
     root: () => root,
     inputs: () => inputs,
     workloads: () => select(findWorkloads(root), readVariable(env, SELECTION)),
-    tag: () => tag && verifyTag(TAG, tag),
+    /** Without one each image has its own: the fingerprint of what it is built from. */
+    tag: () => (tag === undefined ? undefined : verifyTag(TAG, tag)),
     builder: () => resolveBuilder(env, { builder: undefined }),
   });
 }

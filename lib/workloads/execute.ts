@@ -8,21 +8,24 @@ import { Problems } from '../cli/problems.ts';
 import { detectEngine, probeCommand } from '../engine/detect.ts';
 import { probeBuilder } from '../engine/inspect-builder.ts';
 import { writeWhole } from '../fs/atomic-write.ts';
-import { textIn } from '../fs/paths.ts';
 import { files, notePlaces } from '../fs/writable-places.ts';
 import { runImageCommands } from '../image/execute.ts';
-import { commandLines } from '../image/report.ts';
+import { commandLines } from '../image/plan.ts';
 import { BASE_IMAGE, resolveWorkloadsConfig } from './config.ts';
-import { fingerprint, planWorkloads, recordPaths, type WorkloadImage, type WorkloadsPlan } from './plan.ts';
-import { earlierImages, manifestText, variablesText } from './record.ts';
+import {
+  fingerprint,
+  manifestText,
+  planWorkloads,
+  recordPaths,
+  variablesText,
+  type WorkloadImage,
+  type WorkloadsPlan,
+} from './plan.ts';
 
 /** Enough for a registry far away. */
 const DIGEST_TIMEOUT_MS = 30_000;
 
-/**
- * Builds the images of the selected workloads and records them once all are built, or prints the plan.
- * @throws TaskError: 2 before anything is built, else the failed program's own status
- */
+/** Builds the images of the selected workloads and records them once all are built, or prints the plan. */
 export async function buildWorkloads(ctx: RunnerContext, isDryRun: boolean): Promise<void> {
   const { env, startDirectory, terminal } = ctx;
   const root = findCheckout(env, startDirectory);
@@ -46,22 +49,22 @@ export async function buildWorkloads(ctx: RunnerContext, isDryRun: boolean): Pro
   terminal.say(`done: ${builds.length} loaded into ${engine.record.name}; ${terminal.timings()}`);
 }
 
-/** A run for some of the workloads leaves the others in the manifest whose images are what it would build. */
+/** Also records the images of other workloads that the engine has, built from the same inputs by an earlier run. */
 async function record(ctx: RunnerContext, plan: WorkloadsPlan): Promise<void> {
   const { terminal } = ctx;
-  const { inputs, root } = plan.config;
+  const { inputs, root, tag } = plan.config;
   const { manifest, variables } = recordPaths(root);
   const base = inputs[BASE_IMAGE];
   const digest = await digestOf(ctx, plan, base);
   if (digest === undefined) terminal.warn(`the digest of ${base} is not recorded: the engine does not tell it`);
-  const kept = new Set<WorkloadImage>();
-  for (const { image, isCurrent } of earlierImages(textIn(manifest) ?? '', { plan, digest })) {
-    if (isCurrent && (await digestOf(ctx, plan, image.reference)) !== undefined) kept.add(image);
-    else terminal.warn(`${image.name} is taken out of the manifest: its image is out of date; build it, too`);
+  const images: WorkloadImage[] = [];
+  for (const image of plan.images) {
+    // A tag of the user's says nothing of the inputs.
+    const isThere = tag === undefined && (await digestOf(ctx, plan, image.reference)) !== undefined;
+    if (image.isSelected || isThere) images.push(image);
   }
-  const recorded = { plan, digest, images: plan.images.filter((image) => image.isSelected || kept.has(image)) };
-  writeWhole(manifest, manifestText(recorded), 0o644);
-  writeWhole(variables, variablesText(recorded), 0o644);
+  writeWhole(manifest, manifestText(plan, digest, images), 0o644);
+  writeWhole(variables, variablesText(plan, digest, images), 0o644);
   for (const path of [manifest, variables]) terminal.say(`wrote ${path}`);
 }
 

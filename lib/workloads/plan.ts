@@ -1,27 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** The plan, pure: the name of each image, the command that builds it, and the files that record them. */
+/** The plan, pure: the name of each image, the command that builds it, and the files that tell others of them. */
 
 import { hash } from 'node:crypto';
 import { join } from 'node:path';
 import type { Engine } from '../engine/types.ts';
 import { imageCommands } from '../image/plan.ts';
-import type { Command } from '../process/command.ts';
 import { PRODUCT } from '../product.ts';
 import { BASE_IMAGE, CUDA_INPUTS, type Inputs, type Workload, type WorkloadsConfig } from './config.ts';
 
 const FINGERPRINT_LENGTH = 12;
 const LABEL = 'com.nvidia.openshell.gpu-workload';
+const GENERATED_BY = 'mise run e2e:workloads:build';
+const PROGRAM = '/usr/local/bin/openshell-gpu-workload';
 
 /** A workload with the image that it would get. */
-export type WorkloadImage = Workload & { readonly reference: string; readonly commands: readonly Command[] };
-
-export interface WorkloadsPlan {
-  readonly config: WorkloadsConfig;
-  readonly engine: Engine;
-  /** Of all workloads, in their order. */
-  readonly images: readonly WorkloadImage[];
-}
+export type WorkloadImage = ReturnType<typeof planImage>;
+export type WorkloadsPlan = ReturnType<typeof planWorkloads>;
 
 /** The files that a run writes, with the directory that their workloads are in; absolute. */
 export function recordPaths(root: string) {
@@ -31,11 +26,11 @@ export function recordPaths(root: string) {
 }
 
 /** @param cwd the directory that the commands start in */
-export function planWorkloads(config: WorkloadsConfig, engine: Engine, cwd: string): WorkloadsPlan {
+export function planWorkloads(config: WorkloadsConfig, engine: Engine, cwd: string) {
   return { config, engine, images: config.workloads.map((workload) => planImage(config, workload, engine, cwd)) };
 }
 
-function planImage(config: WorkloadsConfig, workload: Workload, engine: Engine, cwd: string): WorkloadImage {
+function planImage(config: WorkloadsConfig, workload: Workload, engine: Engine, cwd: string) {
   const { builder, inputs, tag } = config;
   const own = fingerprint(inputs, [workload]);
   const reference = `localhost/openshell/gpu-workload-${workload.name}:${tag ?? own}`;
@@ -76,4 +71,48 @@ export function fingerprint(inputs: Inputs, workloads: readonly Pick<Workload, '
     ]),
   ];
   return hash('sha256', lines.map((line) => `${line}\n`).join('')).slice(0, FINGERPRINT_LENGTH);
+}
+
+/** The manifest for the tests, in JSON, which is YAML. @param digest of the base image, where the engine tells it */
+export function manifestText(
+  plan: WorkloadsPlan,
+  digest: string | undefined,
+  images: readonly WorkloadImage[],
+): string {
+  const { inputs, root } = plan.config;
+  const names = [BASE_IMAGE, ...CUDA_INPUTS] as const;
+  const source = {
+    path: recordPaths(root).directory,
+    input_fingerprint: fingerprint(inputs, images),
+    container_engine: plan.engine.record.name,
+    inputs: Object.fromEntries([
+      ...names.map((name) => [name.toLowerCase(), inputs[name]]),
+      [`${BASE_IMAGE.toLowerCase()}_digest`, digest],
+    ]),
+  };
+  const workloads = images.map(({ expect, name, reference }) => {
+    return { name, image: reference, command: [PROGRAM], expect, requirements: { gpu: true } };
+  });
+  return `${JSON.stringify({ schema_version: 1, generated_by: GENERATED_BY, source, workloads }, undefined, 2)}\n`;
+}
+
+/** Variables for a shell. None is one that a build reads: a shell that has them builds what there is by then. */
+export function variablesText(
+  plan: WorkloadsPlan,
+  digest: string | undefined,
+  images: readonly WorkloadImage[],
+): string {
+  const { inputs, root } = plan.config;
+  const { directory, manifest } = recordPaths(root);
+  const lines = [
+    ['OPENSHELL_GPU_WORKLOAD_IMAGE_SOURCE_PATH', directory],
+    ['OPENSHELL_GPU_WORKLOAD_IMAGE_INPUT_FINGERPRINT', fingerprint(inputs, images)],
+    ['OPENSHELL_GPU_WORKLOAD_BASE_IMAGE', inputs[BASE_IMAGE]],
+    ...(digest === undefined ? [] : [['OPENSHELL_GPU_WORKLOAD_BASE_IMAGE_DIGEST', digest]]),
+    ...CUDA_INPUTS.map((name) => [`OPENSHELL_GPU_WORKLOAD_${name}`, inputs[name]]),
+    ['OPENSHELL_GPU_WORKLOAD_CONTAINER_ENGINE', plan.engine.record.name],
+    ['OPENSHELL_E2E_WORKLOAD_MANIFEST', manifest],
+    ...images.map(({ reference, variable }) => [variable, reference]),
+  ].map(([name, value = '']) => `export ${name}='${value.replaceAll("'", "'\\''")}'\n`);
+  return `# Written by ${GENERATED_BY}.\n# The workload images that were built last, for a shell.\n${lines.join('')}`;
 }

@@ -5,7 +5,7 @@
 import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { TEST_VARIABLE } from '../../lib/installer-test/plan.ts';
+import { TEST_VARIABLE } from '../../lib/installer-test/execute.ts';
 import { addKeycloakFiles } from '../support/fake-cluster.ts';
 import { addDeb, debEnv } from '../support/fake-deb.ts';
 import { addEngine, addWorkloads, DOCKER_ARM_INFO, type FakeEngine, imageCheckout } from '../support/fake-engine.ts';

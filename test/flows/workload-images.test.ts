@@ -56,12 +56,13 @@ describe.each(['podman', 'docker'] as const)('real workload images with %s', (en
       async () => {
         const result = await runMise(['run', 'e2e:workloads:build'], SUITE_ROOT, { ...env, HOME: directory });
         expect(result.status, result.stderr).toBe(0);
-        const manifest = recorded('workloads.yaml');
-        const entries = [...manifest.matchAll(/image: "(.*)"\n {4}command:\n {6}- "(.*)"\n {4}expect: "(.*)"/g)];
-        expect(entries.map(([, image]) => image)).toEqual(result.stdout.trimEnd().split('\n'));
-        const runs = entries.map(([, image = '', command, expected]) => {
+        const { workloads }: { workloads: { image: string; command: string[]; expect: string }[] } = JSON.parse(
+          recorded('workloads.yaml'),
+        );
+        expect(workloads.map(({ image }) => image)).toEqual(result.stdout.trimEnd().split('\n'));
+        const runs = workloads.map(({ image, command, expect: expected }) => {
           const [facts] = JSON.parse(call('image', 'inspect', image).stdout);
-          expect(facts.Config.Entrypoint).toEqual([command]);
+          expect(facts.Config.Entrypoint).toEqual(command);
           expect(facts.Config.Labels['com.nvidia.openshell.gpu-workload.input-fingerprint']).toBe(image.split(':')[1]);
           const { status, stdout, stderr } = run(image);
           return { expected, status, said: stdout + stderr };
@@ -91,8 +92,7 @@ describe.each(['podman', 'docker'] as const)('real workload images with %s', (en
         expect(recorded('latest.env')).toBe(before);
         const image = /CUDA_WORKLOAD_IMAGE='(.*)'/.exec(before)?.[1] ?? '';
         expect(call('rmi', image).status).toBe(0);
-        const without = await build({ OPENSHELL_GPU_WORKLOAD_IMAGES: 'smoke-fail' });
-        expect(without.stderr).toContain('warning: cuda-basic is taken out of the manifest');
+        await build({ OPENSHELL_GPU_WORKLOAD_IMAGES: 'smoke-fail' });
         expect(recorded('latest.env')).not.toContain(image);
       },
       BUILD_TIMEOUT_MS,

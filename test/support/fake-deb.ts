@@ -8,8 +8,7 @@ import { zstdCompressSync } from 'node:zlib';
 import { onTestFinished, vi } from 'vitest';
 import { asDryRun } from '../../lib/cli/unknowns.ts';
 import type { Machine } from '../../lib/host.ts';
-import { installDeb } from '../../lib/package/install/execute.ts';
-import type { InstallFacts } from '../../lib/package/install/plan.ts';
+import { type InstallFacts, installDeb } from '../../lib/package/install/execute.ts';
 import { findProgram } from '../../lib/process/which.ts';
 import { BUNDLE_FILE, runtimeFiles } from '../../lib/vm/runtime-files.ts';
 import { buildElf } from './elf-builder.ts';
@@ -28,10 +27,7 @@ export function addDeb({ root, tools }: FakeCheckout): void {
   mkdirSync(join(root, 'in'));
   setBinaries(root, 'first');
   const state = bashQuote(join(tools.directory, 'service'));
-  tools.add('dpkg', [
-    { args: ['--print-architecture'], script: 'echo amd64' },
-    { args: ['-i'], script: 'eval "$FAKE_DPKG"' },
-  ]);
+  tools.add('dpkg', [{ args: ['-i'], script: 'eval "$FAKE_DPKG"' }]);
   tools.add('dpkg-deb', [
     {
       args: ['--build', '--root-owner-group'],

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Docker with buildx, podman and skopeo as publishing sees them, over a registry that is a directory: a file for each
+ * Docker with buildx, and podman as publishing sees them, over a registry that is a directory: a file for each
  * reference. Digests are hashes of the manifests, and images depend on what is staged, so that the same content has the
  * same digest and other content has another.
  */
@@ -117,12 +117,6 @@ for file in "$FAKE_STATE"/lists/*; do
 done
 `;
 
-const SKOPEO = `
-file=$(place "$last")
-[[ -f $file ]] || { echo "reading $last: manifest unknown" >&2; exit 1; }
-printf %s "$(< "$file")"
-`;
-
 /** The row that buildx gives for a builder. */
 export function builderRow(name: string, driver: string): string {
   return `printf 'Name:          ${name}\\nDriver:        ${driver}\\nLast Activity: now\\n'`;
@@ -130,7 +124,6 @@ export function builderRow(name: string, driver: string): string {
 
 export interface FakePublishingOptions {
   readonly engine?: 'docker' | 'podman';
-  readonly hasSkopeo?: boolean;
   /** Builders by name; '' is the current one. Others do not exist. */
   readonly builders?: Readonly<Record<string, string>>;
 }
@@ -141,13 +134,12 @@ export class FakePublishing {
   readonly #state: string;
   readonly #engine: 'docker' | 'podman';
 
-  constructor({ engine = 'docker', hasSkopeo = true, builders }: FakePublishingOptions = {}) {
+  constructor({ engine = 'docker', builders }: FakePublishingOptions = {}) {
     this.#engine = engine;
     this.#state = join(this.checkout.tools.directory, 'state');
     mkdirSync(join(this.#state, 'registry'), { recursive: true });
     if (engine === 'docker') this.#addDocker(builders ?? { '': builderRow('far', 'remote') });
     else this.#addPodman();
-    if (hasSkopeo) this.checkout.tools.add('skopeo', [{ args: ['inspect', '--raw'], script: PRELUDE + SKOPEO }]);
   }
 
   #addDocker(builders: Readonly<Record<string, string>>): void {
@@ -234,7 +226,8 @@ export class FakePublishing {
   /** The calls of the engine that build, push or tag, as lines. */
   changes(): string[] {
     const changing = /^(docker buildx (build|create|imagetools create)|podman (build|push|manifest (create|add|push)))/;
-    return this.checkout.tools.lines().filter((line) => changing.test(line));
+    const reading = /openshell-publish\/[0-9a-f]{8}-/;
+    return this.checkout.tools.lines().filter((line) => changing.test(line) && !reading.test(line));
   }
 
   /** Whether a call has left this mark: `: > "$FAKE_STATE/NAME"`. */

@@ -8,8 +8,6 @@ import type { Engine } from '../../lib/engine/types.ts';
 import { commandText } from '../../lib/process/command.ts';
 import type { BuilderChoice } from '../../lib/publish/choose-builder.ts';
 import { type PublishConfig, resolvePublishConfig } from '../../lib/publish/config.ts';
-import { DOCKER_PUBLISHING } from '../../lib/publish/engines/docker.ts';
-import { PODMAN_PUBLISHING } from '../../lib/publish/engines/podman.ts';
 import {
   buildImages,
   engineCommands,
@@ -30,7 +28,6 @@ const ENGINES = {
   docker: { record: DOCKER, program: 'docker', reason: 'it responds', info: { engine: 'docker', ...INFO } },
   podman: { record: PODMAN, program: 'podman', reason: 'it responds', info: { engine: 'podman', ...INFO } },
 } as const satisfies Record<string, Engine>;
-const PUBLISHING = { docker: DOCKER_PUBLISHING, podman: PODMAN_PUBLISHING } as const;
 
 export function engineOf(name: 'docker' | 'podman'): Engine {
   return ENGINES[name];
@@ -50,7 +47,7 @@ export function publishPlan(
   const config = publishConfig(env);
   const host = { platform: 'linux', arch: 'amd64' } as const;
   const stage = { root: '/src', host, components: PUBLISHED, arches: config.arches, build: config.build };
-  const chosen = { engine: ENGINES[name], publishing: PUBLISHING[name], builder, stage, staging: undefined, run: RUN };
+  const chosen = { engine: ENGINES[name], builder, stage, staging: undefined, run: RUN };
   return planPublish(config, chosen, temporary);
 }
 
@@ -63,6 +60,6 @@ export async function plannedLines(plan: PublishPlan): Promise<string[]> {
     async (command) => void lines.push(commandText(command).replaceAll("'", '').replaceAll(plan.scratch, 'SCRATCH')),
     (what) => `<${what}>`,
   );
-  await publishBuilt(plan, await buildImages(engine, plan), new Map());
+  await publishBuilt(plan, await buildImages(engine, plan));
   return lines;
 }

@@ -80,7 +80,7 @@ test('CLN-9: of OpenShell only the images that builds replace are stale; others 
 
 test("CLN-10: the build cache is that of the context's own builder, which has its name", async () => {
   const tools = fakeTools();
-  const context = { args: ['context', 'inspect'], script: prints([{ Name: 'colima' }]) };
+  const context = { args: ['context', 'inspect', '--format', '{{.Name}}'], script: 'echo colima' };
   const prune = { args: ['builder', 'prune'], script: ':' };
   const lists = EMPTY_STORE.docker.cases ?? [];
   addEngine(tools, 'docker', { cases: [context, prune, ...lists] });

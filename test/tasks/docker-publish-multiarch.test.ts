@@ -165,25 +165,14 @@ describe('what it says', () => {
     expect(new Set(Object.values(rows).map(([, , state]) => state))).toEqual(new Set(['new']));
     expect(rows['ghcr.io/org/gateway:v1']?.[1]).toBe('linux/amd64,linux/arm64');
 
-    const changesBefore = fake.changes().length;
     const second = await fake.publish({ EXTRA_DOCKER_TAGS: 'v1', TAG_LATEST: 'true' });
     expect(second.status).toBe(0);
     expect(new Set(Object.values(rowsOf(second.stdout)).map(([, , state]) => state))).toEqual(new Set(['unchanged']));
-    expect(
-      fake
-        .changes()
-        .slice(changesBefore)
-        .filter((line) => /imagetools create|manifest push/.test(line)),
-    ).toEqual([]);
     expect(fake.tags()).toEqual(tags);
   });
 
-  test.each([
-    ['docker', true],
-    ['podman', true],
-    ['podman', false],
-  ] as const)('%s, skopeo %s: only the component that changed moves', async (engine, hasSkopeo) => {
-    const fake = new FakePublishing({ engine, hasSkopeo });
+  test.each(ENGINES)('%s: only the component that changed moves', async (engine) => {
+    const fake = new FakePublishing({ engine });
     await fake.publish();
     const before = fake.tags();
     fake.checkout.setCargo({ before: '[[ $binary == *gateway ]] || FAKE_APPS=$FAKE_APPS-new' });
@@ -353,7 +342,7 @@ describe('before a compile', () => {
     ['docker', 'imagetools inspect', 'ERROR: failed to do request: dial tcp 1.2.3.4:443: connection refused'],
     ['docker', 'imagetools inspect', 'ERROR: unexpected status from HEAD request: 401 Unauthorized'],
     ['docker', 'imagetools inspect', 'ERROR: pull access denied, repository does not exist: no basic auth credentials'],
-    ['podman', 'skopeo inspect', 'reading manifest dev: unauthorized: authentication required'],
+    ['podman', 'manifest add', 'reading manifest dev: unauthorized: authentication required'],
   ] as const)('%s: a registry that cannot be read stops it: %s, %s', async (engine, FAKE_ON, reason) => {
     const fake = new FakePublishing({ engine });
     const result = await fake.publish({ FAKE_ON, FAKE_DO: `echo '${reason}' >&2; exit 1` });

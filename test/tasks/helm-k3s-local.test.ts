@@ -63,7 +63,7 @@ describe('create', tools.options, () => {
       `k3d cluster create ${NAME} --wait --kubeconfig-update-default=false --kubeconfig-switch-context=false --port ${cluster.port}:80@loadbalancer --k3s-arg --disable=traefik@server:0`,
       `k3d kubeconfig get ${NAME}`,
       `${kubectl} apply -f https://github.com/kubernetes-sigs/agent-sandbox/releases/download/v0.5.0/manifest.yaml`,
-      `${kubectl} get crd/sandboxes.agents.x-k8s.io -o jsonpath={.status.conditions[?(@.type=="Established")].status}`,
+      `${kubectl} wait --for=condition=Established --timeout=120s crd/sandboxes.agents.x-k8s.io`,
       `${kubectl} -n agent-sandbox-system rollout status deployment/agent-sandbox-controller --timeout=300s`,
       archive,
       expect.stringMatching(new RegExp(`^k3d image import \\S+/image.tar --cluster ${NAME}$`)),
@@ -143,19 +143,6 @@ describe('create', tools.options, () => {
     expectClean(cluster);
   });
 
-  test('K8S-2: what another program writes while it is merged is not lost', async () => {
-    const cluster = newCluster();
-    const once = join(cluster.tools.directory, 'once');
-    const other = kubeconfigText('late', 'https://late');
-    writeFileSync(cluster.kubeconfig, kubeconfigText('other', 'https://other'));
-    // After kubectl has read the file.
-    const script = `said=$(${tools.path('kubectl')} "$@"); if [[ $KUBECONFIG == *:* && ! -e ${once} ]]; then : > ${once}; printf '%s' '${other}' > ${cluster.kubeconfig}; fi; printf '%s\\n' "$said"`;
-    cluster.setFakes({ kubectl: [{ args: ['config', 'view'], script }] });
-    expect(await cluster.run(['create'], NOTHING)).toMatchObject({ status: 0 });
-    expect(cluster.text()).toContain('https://late');
-    expect(cluster.text()).toContain(CONTEXT);
-  });
-
   test('K8S-5: all that is missing is said at once, before there is a cluster', async () => {
     const cluster = newCluster();
     const env = {
@@ -232,12 +219,11 @@ describe('create', tools.options, () => {
 
   test('K8S-7: it waits until the resource is established, and says why it is not', async () => {
     const cluster = newCluster();
-    const count = join(cluster.tools.directory, 'count');
     const lead = [`--kubeconfig=${cluster.kubeconfig}`, `--context=${CONTEXT}`];
-    const late = `printf x >> ${count}; [[ $(<${count}) == xx ]] && printf True || { echo 'no matches for kind' >&2; exit 1; }`;
-    cluster.setFakes({ kubectl: [{ args: [...lead, 'get'], script: late }] });
-    expect(await cluster.run(['create'], NOTHING)).toMatchObject({ status: 0 });
-    expect(cluster.changes().filter((line) => line.includes(' get crd'))).toHaveLength(2);
+    cluster.setFakes({ kubectl: [{ args: [...lead, 'wait'], script: 'echo timed out waiting >&2; exit 1' }] });
+    const unknown = await cluster.run(['create'], NOTHING);
+    expect(unknown).toMatchObject({ status: 1, stdout: '' });
+    expect(unknown.stderr).toMatch(/^error: kubectl .* wait .* failed with status 1/m);
     cluster.setFakes({ kubectl: [{ args: [...lead, '-n'], script: 'echo timed out >&2; exit 1' }] });
     const result = await cluster.run(['create'], NOTHING);
     expect(result).toMatchObject({ status: 1, stdout: '' });
@@ -403,7 +389,7 @@ describe('Ctrl-C', tools.options, () => {
         kubectl: [
           {
             args: [],
-            script: `case " $* " in *" apply "*) exit 0 ;; *" get "*) echo waiting >&2; exit 1 ;; esac; exec ${tools.ok ? tools.path('kubectl') : ''} "$@"`,
+            script: `case " $* " in *" apply "*) exit 0 ;; *" wait "*) ${forever} ;; esac; exec ${tools.ok ? tools.path('kubectl') : ''} "$@"`,
           },
         ],
       },
@@ -415,7 +401,7 @@ describe('Ctrl-C', tools.options, () => {
         kubectl: [
           {
             args: [],
-            script: `case " $* " in *" apply "*) exit 0 ;; *" get "*) printf True; exit 0 ;; *" rollout "*) ${forever} ;; esac; exec ${tools.ok ? tools.path('kubectl') : ''} "$@"`,
+            script: `case " $* " in *" apply "*) exit 0 ;; *" wait "*) exit 0 ;; *" rollout "*) ${forever} ;; esac; exec ${tools.ok ? tools.path('kubectl') : ''} "$@"`,
           },
         ],
       },
@@ -433,13 +419,9 @@ describe('Ctrl-C', tools.options, () => {
     ],
     ['the image is saved', { docker: [{ args: ['image', 'save'], script: `printf half > "$4"; ${forever}` }] }, false],
     ['the image is imported', { k3d: [{ args: ['image', 'import'], script: forever }] }, false],
-  ] as const)('while %s: 130, and nothing is left but a whole cluster', async (what, fakes, isHalf) => {
+  ] as const)('while %s: 130, and nothing is left but a whole cluster', async (_, fakes, isHalf) => {
     const cluster = newCluster(fakes);
-    const options =
-      what === 'the resource is waited for'
-        ? { onStart: whenSaid('apply -f', (child) => setTimeout(() => child.kill('SIGINT'), 500)) }
-        : stop;
-    const result = await cluster.run(['create'], {}, options);
+    const result = await cluster.run(['create'], {}, stop);
     expect(result, result.stderr).toMatchObject({ status: 130, stdout: '' });
     expect(cluster.tools.lines().includes(`k3d cluster delete ${NAME}`)).toBe(isHalf);
     expect(existsSync(cluster.kubeconfig)).toBe(!isHalf);

@@ -122,15 +122,12 @@ test.each([
   expect(result.stderr).toMatch(said);
 });
 
-test('a checkout without the realm, with a colon in its path, and a port that is taken', async () => {
+test('a checkout without the realm, and a port that is taken', async () => {
   const { root, run, tools } = setUp('docker', ABSENT);
-  const colon = join(tools.directory, 'a:b');
-  mkdirSync(join(colon, PRODUCT.landmark), { recursive: true });
-  writeFileSync(join(colon, 'Cargo.toml'), '[workspace]\n');
-  expect((await run(['start'], { OPENSHELL_ROOT: colon })).stderr).toContain("keycloak-realm.json' does not exist; ");
-  mkdirSync(join(colon, 'scripts'));
-  writeFileSync(join(colon, PRODUCT.keycloakRealm), '{}');
-  expect((await run(['start'], { OPENSHELL_ROOT: colon })).stderr).toContain('because of its colon');
+  const bare = join(tools.directory, 'bare');
+  mkdirSync(join(bare, PRODUCT.landmark), { recursive: true });
+  writeFileSync(join(bare, 'Cargo.toml'), '[workspace]\n');
+  expect((await run(['start'], { OPENSHELL_ROOT: bare })).stderr).toContain("keycloak-realm.json' does not exist; ");
   const port = String(await serve());
   const taken = await run(['start'], { OPENSHELL_ROOT: root, KEYCLOAK_PORT: port });
   expect(taken.status).toBe(2);

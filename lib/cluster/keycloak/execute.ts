@@ -2,33 +2,40 @@
 
 /** A Keycloak in a cluster: applied, waited for, and removed. */
 
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import type { RunnerContext } from '../../build-env.ts';
 import { findCheckout } from '../../checkout.ts';
+import { readVariable, textOf } from '../../cli/env.ts';
 import { Problems } from '../../cli/problems.ts';
 import { findOrMark, mark } from '../../cli/unknowns.ts';
 import { oneLine, usageError } from '../../errors.ts';
+import { isOfOther } from '../../fs/ownership.ts';
+import { absolutePath } from '../../fs/paths.ts';
 import { type Command, cmd, commandText, shellQuote } from '../../process/command.ts';
 import { requireProgram } from '../../process/which.ts';
-import { isOfUser, type KeycloakConfig, kubeconfigOf, resolveKeycloakConfig, VALUES_FILE } from './config.ts';
-import { chooseContext, manifest } from './plan.ts';
+import { chooseContext, type KeycloakConfig, manifest, resolveKeycloakConfig, VALUES_FILE } from './plan.ts';
 
 const PROBE_TIMEOUT_MS = 20_000;
 
 type KeycloakFlags = Readonly<Record<'dry-run' | 'teardown', boolean> & { context: string | undefined }>;
 
-/**
- * Sets Keycloak up, or removes it, or prints the plan.
- * @throws TaskError: 2 before anything is changed, else kubectl's own status
- */
+/** Sets Keycloak up, or removes it, or prints the plan. */
 export async function keycloakInCluster(ctx: RunnerContext, flags: KeycloakFlags): Promise<void> {
   const { env, runner, startDirectory, terminal } = ctx;
   const root = findCheckout(env, startDirectory);
   const problems = new Problems();
   const config = flags.teardown ? undefined : resolveKeycloakConfig(problems, env, root);
-  const own = kubeconfigOf(env, root);
-  // What is relative in KUBECONFIG is relative to this directory.
-  const start = cmd({ cwd: startDirectory, asInvoker: isOfUser(env, own, startDirectory) });
-  const base = own === undefined ? ['kubectl'] : ['kubectl', '--kubeconfig', own];
+  // The checkout's kubeconfig, as its mise sets it, where nothing else is set; else kubectl knows.
+  const named = readVariable(env, 'KUBECONFIG');
+  const own = [join(root, 'kubeconfig')].filter((path) => named === undefined && existsSync(path));
+  const used = named?.split(':').filter((path) => path !== '') ?? [
+    own[0] ?? join(textOf(env, 'HOME') ?? '/', '.kube/config'),
+  ];
+  // Under sudo kubectl needs no privilege to read what is the user's. A relative path is relative to this directory.
+  const asInvoker = used.every((path) => isOfOther(absolutePath(startDirectory, path)));
+  const start = cmd({ cwd: startDirectory, asInvoker });
+  const base = ['kubectl', ...own.flatMap((path) => ['--kubeconfig', path])];
   const search = async () => {
     requireProgram('kubectl', env, 'run mise install, or install it');
     const view = await runner.probe(start`${base} config view -o json`, PROBE_TIMEOUT_MS);

@@ -1,16 +1,73 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** The objects of a Keycloak in a cluster, and where they may go; pure. */
+/** A Keycloak in a cluster: what it is set up with, checked, where it may go, and its objects. */
 
-import { createHash, scryptSync } from 'node:crypto';
+import { hash, scryptSync } from 'node:crypto';
+import { join } from 'node:path';
+import { type Environment, readVariable } from '../../cli/env.ts';
+import type { Problems } from '../../cli/problems.ts';
 import { shown, usageError } from '../../errors.ts';
 import { isTable, parseTable } from '../../fs/parse-json.ts';
-import { HOST, type KeycloakConfig } from './config.ts';
+import { textIn } from '../../fs/paths.ts';
+import { verifyReference } from '../../image/reference.ts';
+import { PRODUCT } from '../../product.ts';
 
+export const VALUES_FILE = 'deploy/helm/openshell/ci/values-keycloak.yaml';
+/** The service's name in the cluster: tokens bear it, however they were got. */
+const HOST = 'keycloak.keycloak.svc.cluster.local';
 const NAME = 'keycloak';
 const REALM = 'openshell-realm';
 const ADMIN = 'keycloak-admin';
 const PORT = 8080;
+
+interface Realm {
+  readonly name: string;
+  readonly text: string;
+  readonly users: readonly { readonly name: string; readonly password: string; readonly roles: string }[];
+}
+
+/** A value that is wrong throws its error where it is used. */
+export type KeycloakConfig = ReturnType<typeof resolveKeycloakConfig>;
+
+/** Resolves the configuration; whatever is wrong becomes one of the problems. */
+export function resolveKeycloakConfig(problems: Problems, env: Environment, root: string) {
+  const realm = () => readRealm(join(root, PRODUCT.keycloakRealm));
+  return problems.values({
+    image: () => verifyReference('KEYCLOAK_IMAGE', readVariable(env, 'KEYCLOAK_IMAGE'), true),
+    user: () => readVariable(env, 'KEYCLOAK_ADMIN_USER'),
+    password: () => readVariable(env, 'KEYCLOAK_ADMIN_PASSWORD'),
+    port: () => readVariable(env, 'KEYCLOAK_SETUP_PORT'),
+    timeoutSeconds: () => readVariable(env, 'KEYCLOAK_HEALTH_TIMEOUT'),
+    realm,
+    issuer: () => verifyIssuer(join(root, VALUES_FILE), `http://${HOST}/realms/${realm().name}`),
+  });
+}
+
+/** @throws usageError for a file that is absent, or not a realm */
+function readRealm(path: string): Realm {
+  const text = textIn(path);
+  const realm = parseTable(text ?? '');
+  if (text === undefined) throw usageError(`the realm ${path} cannot be read; restore it from the repository`);
+  if (typeof realm?.realm !== 'string') throw usageError(`${path} is not a realm in JSON; correct it`);
+  const users = listIn(realm.users).map(({ credentials, realmRoles, username }) => ({
+    name: String(username),
+    password: String(listIn(credentials)[0]?.value ?? ''),
+    roles: Array.isArray(realmRoles) ? realmRoles.join(', ') : '',
+  }));
+  return { name: realm.realm, text, users };
+}
+
+function listIn(value: unknown): Record<string, unknown>[] {
+  return Array.isArray(value) ? value.filter(isTable) : [];
+}
+
+/** @throws usageError where the gateway would expect tokens of another issuer */
+function verifyIssuer(path: string, issuer: string): string {
+  const found = /^\s*issuer:\s*(["']?)(\S*?)\1\s*(?:#.*)?$/m.exec(textIn(path) ?? '')?.[2];
+  if (found === issuer) return issuer;
+  const said = found === undefined ? 'has no issuer, or cannot be read' : `has the issuer ${shown(found)}`;
+  throw usageError(`${path} ${said}, and Keycloak's tokens will bear ${issuer}; make them agree`);
+}
 
 /** The objects, in the order in which they are applied: one value for `kubectl apply`. */
 export function manifest(config: KeycloakConfig) {
@@ -53,7 +110,7 @@ function deployment({ image, password, realm, user }: KeycloakConfig) {
   // Keycloak reads realm and password when it starts: a change of either starts it anew. The password's digest is slow
   // to compute, because more people may read it than the Secret.
   const annotations = {
-    'checksum/realm': createHash('sha256').update(realm.text).digest('hex'),
+    'checksum/realm': hash('sha256', realm.text),
     'checksum/admin-password': scryptSync(password, HOST, 16).toString('hex'),
   };
   const template = {
@@ -63,11 +120,7 @@ function deployment({ image, password, realm, user }: KeycloakConfig) {
   return { replicas: 1, selector: { matchLabels: { app: NAME } }, template };
 }
 
-/**
- * The context to work on: the named one, else the current one where it is that of a local cluster.
- * @param output of `kubectl config view -o json`
- * @throws usageError for a context that does not exist, and for another cluster that is not named
- */
+/** The named context, else the current one of a local cluster. @param output of `kubectl config view -o json` */
 export function chooseContext(output: string, named: string | undefined): string {
   const view = parseTable(output);
   const contexts = Array.isArray(view?.contexts) ? view.contexts.filter(isTable).map(({ name }) => String(name)) : [];

@@ -74,3 +74,25 @@ test('where the image goes', () => {
   expect(of({ DOCKER_OUTPUT: 'no pairs' }, ['amd64'], false)).toEqual({ kind: 'load' });
   expect(refusalOf(() => of({}, ['amd64', 'arm64'], false))).not.toContain('DOCKER_OUTPUT');
 });
+
+describe('DOCKER_OUTPUT', () => {
+  const of = (DOCKER_OUTPUT: string) => resolveDestination({ DOCKER_OUTPUT }, undefined, true);
+
+  test.each([
+    'type=local,dest=out',
+    'type=local, dest=out',
+    'type=local,"dest=a,b"',
+    '"type=local","dest=say ""hi"""',
+    'dest=out,type=oci',
+  ])('%s is passed on as it is', (value) => {
+    expect(of(value)).toEqual({ kind: 'output', value });
+  });
+
+  test.each(['out', 'type', 'dest=x', ',', 'type=,dest=x'])('not an output: %s', (text) => {
+    expect(refusalOf(() => of(text))).toMatch(/DOCKER_OUTPUT is '.*allowed are key=value pairs with a type/);
+  });
+
+  test.each(['type=tar,dest=-', 'dest=-,type=oci', 'type=oci,"dest=-"'])('not to stdout: %s', (text) => {
+    expect(refusalOf(() => of(text))).toMatch(/stdout has the result of the task/);
+  });
+});

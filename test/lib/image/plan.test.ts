@@ -5,7 +5,7 @@ import { DOCKER } from '../../../lib/engine/docker.ts';
 import { PODMAN } from '../../../lib/engine/podman.ts';
 import type { Engine } from '../../../lib/engine/types.ts';
 import { resolveImageConfig } from '../../../lib/image/config.ts';
-import { imageBuild, imageCommands } from '../../../lib/image/plan.ts';
+import { cacheOptions, imageCommands } from '../../../lib/image/plan.ts';
 
 const ENGINE: Engine = {
   record: DOCKER,
@@ -15,29 +15,35 @@ const ENGINE: Engine = {
 };
 
 test('the build is of the checkout, by absolute paths, and runs where the user is', () => {
-  const env = { DOCKER_BUILDER: 'b', DOCKER_OUTPUT: 'type=local,dest=out' };
-  const config = resolveImageConfig('gateway', ['-t', 'x', '--secret', 'src=token'], env, '/root', '/start');
-  const build = imageBuild(config, ['amd64', 'arm64'], '/cache');
-  expect(build).toEqual({
+  const env = { DOCKER_BUILDER: 'b', DOCKER_OUTPUT: 'type=local,dest=out', DOCKER_PLATFORM: 'linux/amd64,linux/arm64' };
+  const { image } = resolveImageConfig('gateway', ['-t', 'x', '--secret', 'src=token'], env, '/root', '/start');
+  expect(image).toEqual({
     context: '/root',
     dockerfile: '/root/deploy/docker/Dockerfile.gateway',
     target: 'gateway',
     tags: ['openshell/gateway:dev', 'x'],
     platforms: ['linux/amd64', 'linux/arm64'],
     builder: 'b',
-    caches: ['--cache-from', 'type=local,src=/cache', '--cache-to', 'type=local,dest=/cache,mode=max'],
+    caches: [],
     secrets: [],
     extra: ['--secret', 'src=token'],
     output: { kind: 'output', value: 'type=local,dest=out' },
   });
-  const commands = imageCommands(ENGINE, build, '/start');
+  const commands = imageCommands(ENGINE, image, '/start');
   expect(commands.map(({ cwd }) => cwd)).toEqual(['/start']);
   expect(commands[0]?.argv.slice(-5)).toEqual(['--secret', 'src=token', '--output', 'type=local,dest=out', '/root']);
 });
 
-test('a builder that keeps its own cache gets no cache options', () => {
-  const config = resolveImageConfig('gateway', [], {}, '/root', '/start');
-  expect(imageBuild(config, ['amd64'], undefined).caches).toEqual([]);
+test.each([
+  ['/a', 'src=/a', 'dest=/a'],
+  ['/ca, che', '"src=/ca, che"', '"dest=/ca, che"'],
+  ['say "hi"', '"src=say ""hi"""', '"dest=say ""hi"""'],
+  ['/two\nlines', '"src=/two\nlines"', '"dest=/two\nlines"'],
+])('a cache in the directory %j is read before the build and replaced after it', (directory, src, dest) => {
+  expect(cacheOptions(directory)).toEqual([
+    ...['--cache-from', `type=local,${src}`],
+    ...['--cache-to', `type=local,${dest},mode=max`],
+  ]);
 });
 
 test('a build by podman ends by the signal at which it cleans up', () => {

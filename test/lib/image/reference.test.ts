@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { describe, expect, test } from 'vitest';
-import { splitTags, verifyReference, verifyRegistry, verifyTag } from '../../../lib/image/reference.ts';
+import { verifyReference, verifyRegistry, verifyTag } from '../../../lib/image/reference.ts';
 import { refusalOf } from '../../support/task-errors.ts';
 
 describe('names', () => {
@@ -31,11 +31,6 @@ describe('names', () => {
     'ghcr.io/org:tag/x',
   ])('not a registry: %j', (registry) => {
     expect(() => verifyRegistry('R', registry)).toThrow(/^R is '/);
-  });
-
-  test('H8: tags are split and checked, never expanded', () => {
-    expect(splitTags('T', 'v1, v1.2  latest,v1')).toEqual(['v1', 'v1.2', 'latest']);
-    expect(() => splitTags('T', 'v1,Cargo*')).toThrow(/T is 'Cargo\*'/);
   });
 
   test.each(['x', 'x/y:1', 'ghcr.io/a/b', 'localhost:5000/a:b', '[::1]:5/a'])('a reference: %s', (text) => {

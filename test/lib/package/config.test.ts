@@ -38,14 +38,13 @@ const BAD = [
   '1:a',
   '1:2:3',
 ];
-const TOO_BIG = ['2147483648:1', '99999999999999999999:1'];
 
 describe('DEB-2: Debian versions', () => {
   test.each(GOOD)('%j is one', (version) => {
     expect(verifyDebVersion(version)).toBe(version);
   });
 
-  test.each([...BAD, ...TOO_BIG])('%j is none', (version) => {
+  test.each(BAD)('%j is none', (version) => {
     expect(refusalOf(() => verifyDebVersion(version))).toMatch(
       /^2: OPENSHELL_DEB_VERSION is '.*'; allowed is a Debian version such as /,
     );
@@ -57,6 +56,6 @@ describe('DEB-2: Debian versions', () => {
     expect(GOOD.filter((version) => !isTaken(version))).toEqual([]);
     // Blanks around a version are no part of it to dpkg, and its colons would be in a file's name.
     const same = BAD.filter((version) => version.trim() === version && version !== '1:2:3');
-    expect([...same, ...TOO_BIG].filter(isTaken)).toEqual([]);
+    expect(same.filter(isTaken)).toEqual([]);
   });
 });

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { describe, expect, test } from 'vitest';
-import { chooseBuilder, foreignPlatforms } from '../../../lib/publish/choose-builder.ts';
+import { chooseBuilder } from '../../../lib/publish/choose-builder.ts';
 import { addEngine } from '../../support/fake-engine.ts';
 import { fakeTools, inProcess } from '../../support/in-process.ts';
 import { engineOf, publishConfig } from '../../support/publish-plan.ts';
@@ -27,7 +27,6 @@ describe('without a name', () => {
       expect(await choosing({ '': row('x', driver) })).toEqual({
         name: 'x',
         driver,
-        platforms: [],
         note: '[builder] x (chosen with docker buildx use)',
       });
     },
@@ -81,13 +80,4 @@ describe('with a name', () => {
       note: 'podman has no builders; DOCKER_BUILDER has no effect',
     });
   });
-});
-
-test('platforms of all nodes; what none of them runs', async () => {
-  const nodes = 'Platforms: linux/amd64*, linux/386\\nPlatforms:   linux/arm/v7\\n';
-  const choice = await choosing({ x: row('x', 'remote', nodes) }, 'x');
-  expect(choice.platforms).toEqual(['linux/amd64', 'linux/386', 'linux/arm/v7']);
-  expect(foreignPlatforms(choice, ['amd64', 'arm64'])).toEqual(['linux/arm64']);
-  expect(foreignPlatforms({ ...choice, platforms: [] }, ['arm64'])).toEqual([]);
-  expect(foreignPlatforms({}, ['arm64'])).toEqual([]);
 });

@@ -16,7 +16,6 @@ describe('the configuration', () => {
       epoch: 0,
       cacheDirectory: '/src/.cache/buildkit/images',
       isStaged: true,
-      isCi: false,
       build: {
         libc: 'musl',
         features: [],
@@ -26,7 +25,6 @@ describe('the configuration', () => {
         staticFlags: undefined,
       },
       extra: [],
-      ignored: [],
     });
   });
 
@@ -37,6 +35,12 @@ describe('the configuration', () => {
     [{ IMAGE_TAG: 'latest', TAG_LATEST: '1' }, ['latest']],
   ])('tags of %j, each once, the main one first', (env, tags) => {
     expect(publishConfig(env).tags).toEqual(tags);
+  });
+
+  test('H8: tags are split and checked, never expanded', () => {
+    expect(refusalOf(() => publishConfig({ EXTRA_DOCKER_TAGS: 'v1,Cargo*' }))).toContain(
+      "EXTRA_DOCKER_TAGS is 'Cargo*'",
+    );
   });
 
   test('a relative cache directory is relative to where the task was started', () => {

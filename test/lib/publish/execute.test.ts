@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { chownSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { readDigest } from '../../../lib/publish/execute.ts';
-import { DIGEST_A, DIGEST_B } from '../../support/publish-plan.ts';
+import { isLeftover } from '../../../lib/fs/temporary-directory.ts';
+import { readDigest, removeLeftovers } from '../../../lib/publish/execute.ts';
+import { fakeTools, inProcess } from '../../support/in-process.ts';
+import { DIGEST_A, DIGEST_B, publishPlan, RUN } from '../../support/publish-plan.ts';
+import { requireTools } from '../../support/real-tools.ts';
+import { endedRun } from '../../support/run-names.ts';
 import { refusalOf } from '../../support/task-errors.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
 
@@ -33,5 +38,94 @@ describe('what engines leave in a file', () => {
     expect(refusalOf(() => readDigest('id of gateway linux/amd64', '/nonexistent'))).toBe(
       "1: the engine did not give the id of gateway linux/amd64: /nonexistent holds ''",
     );
+  });
+});
+
+describe('cleaning up', () => {
+  const isOurs = (name: string) => name.endsWith(RUN);
+  const mine = `localhost/openshell-publish/gateway:${RUN}`;
+
+  function place(name: 'docker' | 'podman', script: string) {
+    const temporary = temporaryDirectory();
+    const tools = fakeTools();
+    if (name === 'podman') {
+      tools.add('podman', [
+        { args: ['images'], script: `printf '%s\\n' ${mine} localhost/openshell-publish/gateway:v1` },
+        { args: ['manifest', 'rm'], script },
+      ]);
+    }
+    const plan = publishPlan(name, {}, { temporary });
+    mkdirSync(plan.scratch);
+    writeFileSync(join(plan.scratch, 'digest'), '');
+    mkdirSync(join(temporary, `other-${RUN}`));
+    mkdirSync(join(temporary, 'openshell-publish-1-1-0123abcd'));
+    const ctx = inProcess(tools);
+    const others = ['openshell-publish-1-1-0123abcd', `other-${RUN}`];
+    return { plan: { ...plan, config: { ...plan.config, root: temporary } }, ctx, tools, temporary, others };
+  }
+
+  test('the directory of the run, and its names in the storage of podman', async () => {
+    const { ctx, others, plan, temporary, tools } = place('podman', ':');
+    await removeLeftovers(ctx, plan, isOurs);
+    expect(readdirSync(temporary).sort()).toEqual(others);
+    expect(tools.lines()[1]).toBe(`podman manifest rm ${mine}`);
+    expect(ctx.screen.stderr()).toBe('');
+  });
+
+  test('nothing is removed where nothing is left, and with docker nothing is started', async () => {
+    const podman = place('podman', ':');
+    await removeLeftovers(podman.ctx, podman.plan, () => false);
+    expect(podman.tools.lines()).toHaveLength(1);
+    expect(readdirSync(podman.temporary)).toHaveLength(3);
+    const docker = place('docker', ':');
+    await removeLeftovers(docker.ctx, docker.plan, isOurs);
+    expect(docker.tools.lines()).toEqual([]);
+    expect(readdirSync(docker.temporary).sort()).toEqual(docker.others);
+  });
+
+  test('what podman does not find at first is removed when it does', async () => {
+    const { ctx, plan, tools } = place('podman', '[ -e asked ] && exit 0; : > asked; exit 125');
+    await removeLeftovers(ctx, plan, isOurs);
+    expect(tools.lines().filter((line) => line.startsWith('podman manifest rm'))).toHaveLength(2);
+    expect(ctx.screen.stderr()).toBe('');
+  });
+
+  test.runIf(process.getuid?.() === 0)('F5: in a shared directory what another user has left stays', async () => {
+    const { ctx, plan, temporary } = place('docker', ':');
+    const names = [1, 2].map((start) => `openshell-publish-${endedRun(start)}`);
+    for (const name of names) {
+      mkdirSync(join(temporary, name), { mode: 0o700 });
+      writeFileSync(join(temporary, name, 'digest'), '');
+    }
+    chownSync(join(temporary, names[0] ?? ''), 65534, 65534);
+    await removeLeftovers(ctx, plan, isLeftover);
+    expect(readdirSync(temporary)).toContain(names[0]);
+    expect(readdirSync(temporary)).not.toContain(names[1]);
+    expect(ctx.screen.stderr()).toBe('');
+  });
+
+  const mounts = requireTools('unshare', 'chattr');
+  test('F5: what cannot be removed, and a directory that cannot be listed', mounts.options, async () => {
+    const { ctx, plan, temporary } = place('docker', ':');
+    const path = join(temporary, `openshell-publish-${endedRun(1)}`);
+    mkdirSync(path);
+    writeFileSync(join(path, 'digest'), '');
+    execFileSync('chattr', ['+i', path]);
+    try {
+      await removeLeftovers(ctx, plan, isLeftover);
+    } finally {
+      execFileSync('chattr', ['-i', path]);
+    }
+    expect(ctx.screen.stderr()).toMatch(
+      /^warning: what a publish has left cannot be removed: \/\S+: the operation is not permitted; [^\n]*\n$/,
+    );
+    const unlisted = { ...plan, scratch: join(temporary, 'absent/x') };
+    await expect(removeLeftovers(ctx, unlisted, isLeftover)).resolves.toBeUndefined();
+  });
+
+  test('what cannot be removed is a warning', async () => {
+    const { ctx, plan } = place('podman', 'echo "in use" >&2; exit 125');
+    await removeLeftovers(ctx, plan, isOurs);
+    expect(ctx.screen.stderr()).toBe('warning: what a publish has left cannot be removed: in use\n');
   });
 });

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { describe, expect, test } from 'vitest';
-import type { Content, PushContent } from '../../../lib/publish/engines/types.ts';
-import { publishBuilt } from '../../../lib/publish/plan.ts';
+import { dryRunLines, progressText, tableLines } from '../../../lib/publish/plan.ts';
+import { fakeTools, inProcess } from '../../support/in-process.ts';
 import { DIGEST_A, DIGEST_B, plannedLines, publishPlan, RUN } from '../../support/publish-plan.ts';
-import { refusalFrom, refusalOf } from '../../support/task-errors.ts';
+import { refusalOf } from '../../support/task-errors.ts';
 
 describe('the references', () => {
   test('a new tag for both components before the next one', () => {
@@ -91,67 +91,70 @@ describe('the commands, before any of them has run', () => {
   });
 });
 
-describe('setting tags', () => {
-  const images = [{ platform: 'linux/amd64', digest: DIGEST_B }];
-  const CONTENT: Content = { digest: DIGEST_A, images };
+const CONTENT = { digest: DIGEST_A, images: [{ platform: 'linux/amd64', digest: DIGEST_A }] };
+const PUBLISHED = {
+  component: 'gateway',
+  reference: 'r/gateway:dev',
+  platforms: ['linux/amd64', 'linux/arm64'],
+  content: CONTENT,
+};
 
-  /** Publishes one built image under `dev` and `v1`, and gives what was done in its order. */
-  async function publishing(content: Content, before: Record<string, Content>, digests = [DIGEST_A, DIGEST_A]) {
-    const plan = publishPlan('docker', { EXTRA_DOCKER_TAGS: 'v1' });
-    const done: string[] = [];
-    const pushes = plan.images.slice(0, 1).map(
-      (image): PushContent =>
-        async () => {
-          done.push('push');
-          const setTag = async (tag: string) => {
-            done.push(tag);
-            return digests.shift() ?? '';
-          };
-          return { image, content, platforms: [], setTag };
-        },
-    );
-    const known = Object.entries(before).map(([tag, had]) => [`r/org/gateway:${tag}`, { content: had }] as const);
-    const published = await publishBuilt(plan, pushes, new Map(known));
-    return { done, digests: published.map((one) => [one.reference, one.content.digest]) };
-  }
+test('what became of a reference', () => {
+  const state = (before: NonNullable<ReturnType<Parameters<typeof tableLines>[1]['get']>>) =>
+    tableLines([PUBLISHED], new Map([['r/gateway:dev', before]]))[1]
+      ?.split(/ +/)
+      .at(-1);
+  expect(state({ kind: 'absent' })).toBe('new');
+  expect(state({ kind: 'exists', content: CONTENT })).toBe('unchanged');
+  expect(state({ kind: 'exists', content: { ...CONTENT, digest: DIGEST_B } })).toBe('moved');
+  expect(state({ kind: 'forbidden' })).toBe('moved');
+});
 
-  test('all that point at something else, or at nothing, after the content', async () => {
-    const { done, digests } = await publishing(CONTENT, { dev: { digest: DIGEST_B, images } });
-    expect(done).toEqual(['push', 'dev', 'v1']);
-    expect(digests).toEqual([
-      ['r/org/gateway:dev', DIGEST_A],
-      ['r/org/gateway:v1', DIGEST_A],
+test('the table', () => {
+  expect(tableLines([PUBLISHED], new Map([['r/gateway:dev', { kind: 'absent' }]]))).toEqual([
+    `component  reference      digest${' '.repeat(67)}platforms                state`,
+    `gateway    r/gateway:dev  ${DIGEST_A}  linux/amd64,linux/arm64  new`,
+  ]);
+});
+
+describe('how far a failed publish came', () => {
+  test.each<[string[], string | undefined, string]>([
+    [[], undefined, 'no reference was set before that; as they were: a, b, c; run it again to finish'],
+    [['a'], 'b', 'set before that: a; b may have been set or not; as they were: c; run it again to finish'],
+    [['a', 'b'], 'c', 'set before that: a, b; c may have been set or not; run it again to finish'],
+    [['a', 'b', 'c'], undefined, 'set before that: a, b, c; run it again to finish'],
+  ])('%j are set, %s is being set', (done, current, text) => {
+    expect(progressText(['a', 'b', 'c'], done, current)).toBe(text);
+  });
+});
+
+describe('a dry run', () => {
+  test.each(['docker', 'podman'] as const)('%s: all commands in their order, and nothing is started', async (name) => {
+    const tools = fakeTools();
+    const creation = ['buildx', 'create', '--name', 'box'];
+    const builder = { name: 'box', driver: 'docker-container', ...(name === 'docker' ? { creation } : {}) };
+    const plan = publishPlan(name, {}, { builder });
+    const lines = await dryRunLines(inProcess(tools, {}, '/start in'), plan);
+    const plain = lines.map((line) => line.replaceAll("'", '').replaceAll(plan.scratch, 'SCRATCH'));
+    const commands = plain.filter((line) => line.startsWith(name));
+    const planned = await plannedLines(plan);
+    expect(commands).toEqual([...(name === 'docker' ? ['docker buildx create --name box'] : []), ...planned]);
+    expect(lines.filter((line) => !line.startsWith(name))).toEqual([
+      '# verifies the staged binaries',
+      `# creates ${plan.scratch}`,
+      ...plan.caches.map((cache) => `# creates ${cache}`),
+      "cd '/start in'",
+      ...plan.references.map((reference) => `# reads back ${reference}`),
     ]);
+    expect(lines.at(-plan.references.length - 1)).toMatch(/<digest of supervisor>|supervisor:dev$/);
+    expect(tools.calls()).toEqual([]);
   });
 
-  test('none that points at it already', async () => {
-    expect((await publishing(CONTENT, { dev: CONTENT })).done).toEqual(['push', 'v1']);
-    expect((await publishing(CONTENT, { dev: CONTENT, v1: CONTENT })).done).toEqual(['push']);
-  });
-
-  test.each<[string, Record<string, Content>, string[]]>([
-    ['all tags list what was built', { dev: CONTENT, v1: CONTENT }, ['push']],
-    ['not all do, and the first one set gives the digest', { v1: CONTENT }, ['push', 'dev']],
-    ['they have different digests', { dev: CONTENT, v1: { ...CONTENT, digest: DIGEST_B } }, ['push', 'dev', 'v1']],
-    [
-      'they list something else',
-      { dev: { digest: DIGEST_A, images: [] }, v1: { digest: DIGEST_A, images: [] } },
-      ['push', 'dev'],
-    ],
-    [
-      'their digest cannot be read',
-      { dev: { digest: undefined, images }, v1: { digest: undefined, images } },
-      ['push', 'dev', 'v1'],
-    ],
-  ])('a digest that the build does not give: %s', async (_, before, expected) => {
-    const { done, digests } = await publishing({ digest: undefined, images }, before);
-    expect(done).toEqual(expected);
-    expect(digests.map(([, digest]) => digest)).toEqual([DIGEST_A, DIGEST_A]);
-  });
-
-  test('two tags that got different digests are an error', async () => {
-    expect(await refusalFrom(() => publishing({ digest: undefined, images }, {}, [DIGEST_A, DIGEST_B]))).toBe(
-      `1: r/org/gateway:v1 was set to ${DIGEST_B}, but ${DIGEST_A} was published`,
+  test('the time is in the arguments alone', async () => {
+    const ctx = inProcess(fakeTools(), { SOURCE_DATE_EPOCH: '7' });
+    const lines = await dryRunLines(ctx, publishPlan('podman', { SOURCE_DATE_EPOCH: '7' }));
+    expect(lines.find((line) => line.includes('podman build'))).toMatch(
+      /^env -u SOURCE_DATE_EPOCH podman build .* --timestamp 7 /,
     );
   });
 });

@@ -1,12 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { describe, expect, test } from 'vitest';
-import {
-  kindOfRefusal,
-  readReferences,
-  verifyPublished,
-  withoutReference,
-} from '../../../lib/publish/registry-contents.ts';
+import { kindOfRefusal, readReferences, verifyPublished } from '../../../lib/publish/registry.ts';
 import { fakeTools, inProcess } from '../../support/in-process.ts';
 import { DIGEST_A, DIGEST_B, publishPlan, RUN } from '../../support/publish-plan.ts';
 import { refusalOf } from '../../support/task-errors.ts';
@@ -63,7 +58,7 @@ describe('reading the references of a plan', () => {
     expect(tools.calls()).toHaveLength(18);
   });
 
-  test('podman alone: every list has a name of its own that ends with the run, and the first failure counts', async () => {
+  test('podman: every list has a name of its own that ends with the run, and the first failure counts', async () => {
     const tools = fakeTools().add('podman', [
       { args: ['manifest', 'create'], script: ':' },
       { args: ['manifest', 'add'], script: 'echo "manifest unknown" >&2; exit 125' },
@@ -125,8 +120,11 @@ describe('what was published is compared with what is read back', () => {
   });
 });
 
-test.each(['pr-404', 'pr-403', 'denied'])('the tag %s in a message says nothing of the registry', (tag) => {
-  const reference = `127.0.0.1:5404/org/gateway:${tag}`;
-  const reason = `pinging ${reference}: dial tcp 127.0.0.1:5404: connect: connection refused`;
-  expect(kindOfRefusal(withoutReference(reason, reference))).toBe('failed');
+test.each(['pr-404', 'pr-403', 'denied'])('the tag %s in a message says nothing of the registry', async (tag) => {
+  const reference = `127.0.0.1:5000/org/gateway:${tag}`;
+  const script = `echo "pinging ${reference}: dial tcp: connect: connection refused" >&2; exit 1`;
+  const tools = fakeTools().add('docker', [{ args: ['buildx', 'imagetools', 'inspect'], script }]);
+  const plan = { ...publishPlan('docker'), references: [reference] };
+  const states = await readReferences(inProcess(tools), { ...plan, config: { ...plan.config, root: tools.directory } });
+  expect(states.get(reference)?.kind).toBe('failed');
 });

@@ -7,57 +7,36 @@ import type { RunnerContext } from '../build-env.ts';
 import { probeCommand } from '../engine/detect.ts';
 import { failure, oneLine, shown } from '../errors.ts';
 import type { ProbeResult } from '../process/result.ts';
-import { findProgram } from '../process/which.ts';
-import { type Content, isSameContent, type Published } from './engines/types.ts';
+import { type Content, contentIn, isSameContent, type Published } from './engines.ts';
 import type { PublishPlan } from './plan.ts';
 
 const TIMEOUT_MS = 60_000;
-/** References that are read at once. */
-const AT_ONCE = 8;
 
-/**
- * What the registry has under a reference. `forbidden`: it keeps it from us, or has no such image and does not tell us;
- * `failed`: it cannot be read.
- */
+/** `forbidden`: the registry keeps it from us, or has none and does not tell us; `failed`: it cannot be read. */
 export type RegistryState =
   | { readonly kind: 'exists'; readonly content: Content }
   | { readonly kind: 'absent' | 'forbidden' | 'failed'; readonly content?: undefined; readonly reason: string };
 
-/** Reads the references of a plan, several at once. */
+/** Reads the references of a plan. */
 export async function readReferences(ctx: RunnerContext, plan: PublishPlan): Promise<Map<string, RegistryState>> {
-  const states: (readonly [string, RegistryState])[] = [];
   const read = async (reference: string) => [reference, await readReference(ctx, plan, reference)] as const;
-  for (let at = 0; at < plan.references.length; at += AT_ONCE) {
-    states.push(...(await Promise.all(plan.references.slice(at, at + AT_ONCE).map(read))));
-  }
-  return new Map(states);
+  return new Map(await Promise.all(plan.references.map(read)));
 }
 
 async function readReference(
-  { env, runner }: RunnerContext,
+  { runner }: RunnerContext,
   { builder, config, engine, publishing, run }: PublishPlan,
   reference: string,
 ): Promise<RegistryState> {
-  const { commands, parse } = publishing.reading(reference, {
-    program: engine.program,
-    builder: builder.name,
-    hasSkopeo: findProgram('skopeo', env) !== undefined,
-    localName: `${randomUUID()}:${run}`,
-  });
   let result: ProbeResult = { ok: true, output: '' };
-  for (const argv of commands) {
+  for (const argv of publishing.reading(engine.program, builder.name, reference, `${randomUUID()}:${run}`)) {
     if (result.ok) result = await runner.probe(probeCommand(argv, config.root), TIMEOUT_MS);
   }
-  if (!result.ok) return { kind: kindOfRefusal(withoutReference(result.reason, reference)), reason: result.reason };
-  const content = parse(result.output);
+  // A name may hold any number.
+  if (!result.ok) return { kind: kindOfRefusal(result.reason.replaceAll(reference, '…')), reason: result.reason };
+  const content = contentIn(result.output);
   if (content !== undefined) return { kind: 'exists', content };
   return { kind: 'failed', reason: `it is not an image: ${shown(result.output)}` };
-}
-
-/** The message without the names in it, which may hold any number. */
-export function withoutReference(reason: string, reference: string): string {
-  const names = [reference, ...reference.split(/[/:@]/)].filter((name) => name.length > 2);
-  return names.reduce((text, name) => text.replaceAll(name, '…'), reason);
 }
 
 /**
