@@ -10,7 +10,7 @@ import { asOwner } from '../../fs/ownership.ts';
 import { contentOf } from '../../fs/paths.ts';
 import { verifyPlaces } from '../../fs/writable-places.ts';
 import { thisHost } from '../../host.ts';
-import { isVouchedBuild } from '../libkrun/build-record.ts';
+import { isVouchedBuild } from '../local-build.ts';
 import type { VmPlatform } from '../runtime-files.ts';
 import {
   type Collected,

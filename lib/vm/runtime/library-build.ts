@@ -3,12 +3,13 @@
 /** Building the libraries of a runtime, as each platform does it. */
 
 import type { RunnerContext } from '../../build-env.ts';
-import { buildDirectory, resolveLibkrunConfig, thisBuildHost } from '../libkrun/config.ts';
+import { resolveLibkrunConfig, thisBuildHost } from '../libkrun/config.ts';
 import { executeLibkrun, prepareLibkrun } from '../libkrun/execute.ts';
 import { libkrunDryRunLines, libkrunReportLines } from '../libkrun/report.ts';
 import { resolveMacosConfig } from '../libkrun-macos/config.ts';
 import { executeMacos, prepareMacos } from '../libkrun-macos/execute.ts';
 import { macosDryRunLines, macosReportLines } from '../libkrun-macos/report.ts';
+import { buildDirectory } from '../local-build.ts';
 import { PLATFORMS, type VmPlatform } from '../runtime-files.ts';
 
 /** A build that is planned: nothing but probes has been started. */

@@ -5,7 +5,7 @@
 import { join } from 'node:path';
 import type { RunnerContext } from '../../build-env.ts';
 import { shown, usageError } from '../../errors.ts';
-import { buildDirectory } from '../libkrun/config.ts';
+import { buildDirectory } from '../local-build.ts';
 import { PLATFORMS, type RuntimeDefect, runtimeDefects, type VmPlatform } from '../runtime-files.ts';
 import { findLibraries, isRegularFile } from './collect.ts';
 import type { ProvenanceSettings, RuntimeConfig } from './config.ts';

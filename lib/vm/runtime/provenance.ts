@@ -9,7 +9,7 @@ import { oneLine } from '../../errors.ts';
 import { isTable, parseTable } from '../../fs/parse-json.ts';
 import { textIn } from '../../fs/paths.ts';
 import { cmd } from '../../process/command.ts';
-import { OWN_FILES } from '../libkrun/plan.ts';
+import { BUILD_RECORD } from '../local-build.ts';
 import { provenanceOf, type VmPlatform } from '../runtime-files.ts';
 import type { ProvenanceSettings, RuntimeConfig } from './config.ts';
 
@@ -38,7 +38,7 @@ export async function readBuildFacts(
   library: string,
 ): Promise<BuildFacts> {
   const given = custom === undefined ? undefined : provenanceOf(custom);
-  const built = parseTable(textIn(join(directory, OWN_FILES.record)) ?? '');
+  const built = parseTable(textIn(join(directory, BUILD_RECORD)) ?? '');
   const commit = async (name: 'libkrunfw' | 'libkrun') => {
     const recorded = built?.[name];
     return textOf(isTable(recorded) ? recorded.commit : undefined) ?? (await commitOf(ctx, join(directory, name)));
