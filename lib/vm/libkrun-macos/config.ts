@@ -51,6 +51,8 @@ export function resolveMacosConfig(
   { kernelDirectory, isStrict }: MacosFlags,
 ): MacosConfig {
   const { LIBKRUN_REF } = readVersions(env, root, ['LIBKRUN_REF']);
+  const libraryPath = textOf(env, 'LIBRARY_PATH');
+  const loaderPath = textOf(env, 'DYLD_LIBRARY_PATH');
   if (platform !== 'darwin') {
     throw usageError(`this builds on macOS only, and this is ${platform}; on Linux use tasks/vm/build-libkrun.ts`);
   }
@@ -70,10 +72,8 @@ export function resolveMacosConfig(
   }
   const directory = buildDirectory(root);
   return {
-    ...{ root, directory, abi, isStrict, jobs },
+    ...{ root, directory, abi, isStrict, libraryPath, loaderPath, jobs },
     library: sourceIn(directory, 'libkrun', LIBKRUN_REF),
     kernelSource: join(kernel, 'kernel.c'),
-    libraryPath: textOf(env, 'LIBRARY_PATH'),
-    loaderPath: textOf(env, 'DYLD_LIBRARY_PATH'),
   };
 }
