@@ -22,7 +22,7 @@ import { changesIn, checkOut } from '../libkrun/sources.ts';
 import { BUILD_RECORD, writeBuildRecord } from '../local-build.ts';
 import { EMBEDDED_ABI, type MacosConfig, type MacosFlags, resolveMacosConfig } from './config.ts';
 import { foreignIn, listNeeded, type MacosPlan, neededIn, planMacos, portableCommands } from './plan.ts';
-import { macosDryRunLines, macosReportLines } from './report.ts';
+import { macosDryRunLines, macosReportLine } from './report.ts';
 
 const PROBE_TIMEOUT_MS = 20_000;
 const DEFAULT_BREW = '/opt/homebrew';
@@ -45,7 +45,7 @@ export async function buildLibkrunMacos(
   const plan = await prepareMacos(ctx, resolveMacosConfig(env, root, startDirectory, host, flags));
   if (isDryRun) return terminal.result(...macosDryRunLines(runner, plan));
   const commit = await executeMacos(ctx, plan);
-  for (const line of macosReportLines(plan, commit)) terminal.say(line);
+  terminal.say(macosReportLine(plan, commit));
   terminal.say(`done: ${terminal.timings()}`);
   terminal.result(...plan.libraries.map((name) => join(plan.config.directory, name)));
 }

@@ -2,7 +2,7 @@
 
 /** What a build of libkrun on macOS prints: the plan of a dry run, and the closing report. */
 
-import { join, relative } from 'node:path';
+import { join } from 'node:path';
 import type { Runner } from '../../build-env.ts';
 import { shellQuote } from '../../process/command.ts';
 import { sourceLines, sourceText } from '../libkrun/report.ts';
@@ -32,10 +32,6 @@ export function macosDryRunLines(runner: Runner, plan: MacosPlan): string[] {
 }
 
 /** The closing report: what was built from what. */
-export function macosReportLines({ config, libraries }: MacosPlan, commit: string): string[] {
-  const { abi, directory, library, root } = config;
-  return [
-    `built: ${sourceText(library, commit)}, libkrunfw with ABI ${abi}`,
-    `in ${relative(root, directory)}: ${libraries.join(', ')}`,
-  ];
+export function macosReportLine({ config: { abi, library } }: MacosPlan, commit: string): string {
+  return `built: ${sourceText(library, commit)}, libkrunfw with ABI ${abi}`;
 }

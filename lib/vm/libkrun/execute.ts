@@ -32,7 +32,7 @@ import {
   type PreparedLibkrun,
   STAMP_FILE,
 } from './plan.ts';
-import { libkrunDryRunLines, libkrunReportLines } from './report.ts';
+import { libkrunDryRunLines, libkrunReportLine } from './report.ts';
 import { checkOut } from './sources.ts';
 import { findTools } from './tools.ts';
 
@@ -47,7 +47,7 @@ export async function buildLibkrun(ctx: RunnerContext, installDeps: boolean, isD
   const prepared = await prepareLibkrun(ctx, config);
   if (isDryRun) return terminal.result(...libkrunDryRunLines(runner, prepared));
   const record = await executeLibkrun(ctx, prepared);
-  for (const line of libkrunReportLines(config, record)) terminal.say(line);
+  terminal.say(libkrunReportLine(config, record));
   terminal.say(`done: ${terminal.timings()}`);
   terminal.result(...record.files.map((name) => join(config.directory, name)));
 }

@@ -2,7 +2,7 @@
 
 /** What a build of libkrun prints: the plan of a dry run, and the closing report. */
 
-import { dirname, join, relative } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Runner } from '../../build-env.ts';
 import { toolchainLines } from '../../cargo/find-toolchain.ts';
 import { shellQuote } from '../../process/command.ts';
@@ -66,10 +66,7 @@ export function sourceText({ name, ref }: Source, commit: string): string {
 }
 
 /** The closing report: what was built from what. */
-export function libkrunReportLines({ directory, firmware, library, root }: LibkrunConfig, record: LibkrunRecord) {
-  const { files, kernel, libkrun, libkrunfw } = record;
-  return [
-    `built: ${sourceText(firmware, libkrunfw.commit)} with ${kernel}, ${sourceText(library, libkrun.commit)}`,
-    `in ${relative(root, directory)}: ${files.join(', ')}`,
-  ];
+export function libkrunReportLine({ firmware, library }: LibkrunConfig, record: LibkrunRecord): string {
+  const { kernel, libkrun, libkrunfw } = record;
+  return `built: ${sourceText(firmware, libkrunfw.commit)} with ${kernel}, ${sourceText(library, libkrun.commit)}`;
 }

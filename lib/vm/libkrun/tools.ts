@@ -3,13 +3,12 @@
 /** The tools that libkrun is built with, beside packages: which python, which libclang, which cargo. */
 
 import { existsSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import type { RunnerContext } from '../../build-env.ts';
 import { findToolchain } from '../../cargo/find-toolchain.ts';
-import { askMise } from '../../cargo/mise.ts';
 import { refuseMissing } from '../../cargo/named-programs.ts';
 import type { Environment } from '../../cli/env.ts';
-import { describeError, InterruptedError, MissingTool, shown } from '../../errors.ts';
+import { MissingTool, shown } from '../../errors.ts';
 import { namesIn } from '../../fs/paths.ts';
 import { type Arch, linuxTriple } from '../../host.ts';
 import { cmd } from '../../process/command.ts';
@@ -97,35 +96,21 @@ function hasLibclang(directory: string): boolean {
 }
 
 /**
- * The first cargo that is new enough: that of every task, then mise's, then that of rustup, because Debian's comes before
- * the user's on many machines.
+ * The cargo of every task, if it is new enough: on many machines Debian's comes before the user's.
  * @returns what it gets on top of the task's environment
- * @throws MissingTool where none is
+ * @throws MissingTool where it is too old
  */
 export async function findCargo(
   ctx: RunnerContext,
   { minCargo, root }: Pick<LibkrunConfig, 'minCargo' | 'root'>,
 ): Promise<Environment> {
-  const { env, runner } = ctx;
-  const { env: usual, missingPrograms } = await findToolchain(ctx, root, false);
+  const { env, missingPrograms } = await findToolchain(ctx, root, false);
   refuseMissing(missingPrograms);
-  const mise = findProgram('mise', env) === undefined ? undefined : await askMise(ctx, root);
-  const rustup = join(runner.invoker?.home ?? env.HOME ?? '/', '.cargo/bin');
-  const others = [...(mise !== undefined && 'env' in mise ? [mise.env.PATH] : []), `${rustup}${delimiter}${env.PATH}`];
-  const tried: string[] = [];
-  for (const base of [usual, ...others.map((PATH) => ({ ...usual, PATH }))]) {
-    try {
-      const output = await runner.cargo(cmd({ cwd: root, base })`cargo --version`);
-      const version = /^cargo (\d+\.\d+\.\d+)/m.exec(output)?.[1] ?? '';
-      if (version.localeCompare(minCargo, 'en', { numeric: true }) >= 0) return base;
-      tried.push(`cargo ${version} is too old`);
-    } catch (error) {
-      if (error instanceof InterruptedError) throw error;
-      tried.push(describeError(error));
-    }
-  }
+  const output = await ctx.runner.cargo(cmd({ cwd: root, base: env })`cargo --version`);
+  const version = /^cargo (\d+\.\d+\.\d+)/m.exec(output)?.[1] ?? '';
+  if (version.localeCompare(minCargo, 'en', { numeric: true }) >= 0) return env;
   throw new MissingTool(
-    `libkrun needs cargo ${minCargo} or newer (${[...new Set(tried)].join('; ')}); ` +
-      'run: rustup update, or set LIBKRUN_MIN_CARGO_VERSION',
+    `libkrun needs cargo ${minCargo} or newer, and that on PATH is ${shown(version)}; run: rustup update, ` +
+      'put ~/.cargo/bin first on PATH, or set LIBKRUN_MIN_CARGO_VERSION',
   );
 }

@@ -126,14 +126,10 @@ async function wait<T>(
 }
 
 async function isHealthy(url: string): Promise<boolean> {
-  try {
-    const response = await fetch(url, { signal: AbortSignal.timeout(HEALTH_TIMEOUT_MS) });
-    await response.arrayBuffer();
-    return response.ok;
-  } catch {
-    // It does not listen yet.
-    return false;
-  }
+  // Until it listens there is no response.
+  const response = await fetch(url, { signal: AbortSignal.timeout(HEALTH_TIMEOUT_MS) }).catch(() => undefined);
+  await response?.body?.cancel();
+  return response?.ok === true;
 }
 
 /** @throws failure where a program has ended that has to run */

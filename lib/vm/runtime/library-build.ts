@@ -5,10 +5,10 @@
 import type { RunnerContext } from '../../build-env.ts';
 import { resolveLibkrunConfig, thisBuildHost } from '../libkrun/config.ts';
 import { executeLibkrun, prepareLibkrun } from '../libkrun/execute.ts';
-import { libkrunDryRunLines, libkrunReportLines } from '../libkrun/report.ts';
+import { libkrunDryRunLines, libkrunReportLine } from '../libkrun/report.ts';
 import { resolveMacosConfig } from '../libkrun-macos/config.ts';
 import { executeMacos, prepareMacos } from '../libkrun-macos/execute.ts';
-import { macosDryRunLines, macosReportLines } from '../libkrun-macos/report.ts';
+import { macosDryRunLines, macosReportLine } from '../libkrun-macos/report.ts';
 import { buildDirectory } from '../local-build.ts';
 import { PLATFORMS, type VmPlatform } from '../runtime-files.ts';
 
@@ -39,7 +39,7 @@ export function libraryBuild(
       const config = resolveLibkrunConfig(env, root, startDirectory, host, installDeps);
       return async (ctx) => {
         const prepared = await prepareLibkrun(ctx, config);
-        const run = async () => libkrunReportLines(config, await executeLibkrun(ctx, prepared));
+        const run = async () => [libkrunReportLine(config, await executeLibkrun(ctx, prepared))];
         return { lines: libkrunDryRunLines(ctx.runner, prepared), run };
       };
     },
@@ -49,7 +49,7 @@ export function libraryBuild(
       const config = resolveMacosConfig(env, root, startDirectory, host, flags);
       return async (ctx) => {
         const plan = await prepareMacos(ctx, config);
-        const run = async () => macosReportLines(plan, await executeMacos(ctx, plan));
+        const run = async () => [macosReportLine(plan, await executeMacos(ctx, plan))];
         return { lines: macosDryRunLines(ctx.runner, plan), run };
       };
     },

@@ -102,31 +102,16 @@ describe('libclang', () => {
 });
 
 describe('cargo', () => {
-  const old = { args: ['--version'], script: 'echo cargo 1.75.0' };
-
-  test("one on PATH that is too old: mise's, then that of rustup's directory", async () => {
+  test('one that is too old, or fails: why, and what to do', async () => {
     const { checkout, config } = place();
-    checkout.tools.add('cargo', [old]);
-    const home = join(checkout.tools.directory, 'home/.cargo/bin');
-    mkdirSync(home, { recursive: true });
-    writeFileSync(join(home, 'cargo'), '#!/bin/bash\necho cargo 1.90.0\n', { mode: 0o755 });
-    const ctx = inProcess(checkout.tools);
-    const found = await findCargo(ctx, config);
-    expect(found.PATH?.split(':')[0]).toBe(home);
-  });
-
-  test('all are too old, or fail: why, and what to do', async () => {
-    const { checkout, config } = place();
-    checkout.tools.add('cargo', [old]);
+    checkout.tools.add('cargo', [{ args: ['--version'], script: 'echo cargo 1.75.0' }]);
     const ctx = inProcess(checkout.tools);
     expect(await refusalFrom(() => findCargo(ctx, config))).toBe(
-      '2: libkrun needs cargo 1.85 or newer (cargo 1.75.0 is too old); run: rustup update, or set LIBKRUN_MIN_CARGO_VERSION',
+      "2: libkrun needs cargo 1.85 or newer, and that on PATH is '1.75.0'; run: rustup update, put ~/.cargo/bin first " +
+        'on PATH, or set LIBKRUN_MIN_CARGO_VERSION',
     );
-    expect(await findCargo(ctx, { ...config, minCargo: '1.75' })).not.toHaveProperty('PATH');
     checkout.tools.add('cargo', [{ args: ['--version'], script: 'echo no toolchain >&2; exit 1' }]);
-    expect(await refusalFrom(() => findCargo(ctx, config))).toMatch(
-      /^2: .* \(cargo --version failed with status 1 in /,
-    );
+    expect(await refusalFrom(() => findCargo(ctx, config))).toMatch(/^1: cargo --version failed with status 1 in /);
   });
 
   test.each([
