@@ -9,18 +9,7 @@ import { delimiter, join } from 'node:path';
 import { type Command, cmd } from '../../process/command.ts';
 import type { MacosConfig } from './config.ts';
 
-export interface MacosPlan {
-  readonly config: MacosConfig;
-  /** The directory of the libraries while they are not done. */
-  readonly work: string;
-  /** The names of the libraries: libkrun's, libkrunfw's, and that with its version. */
-  readonly libraries: readonly [string, string, string];
-  /** The directory of what cargo leaves. */
-  readonly built: string;
-  readonly compile: Command;
-  readonly clean: Command;
-  readonly build: Command;
-}
+export type MacosPlan = ReturnType<typeof planMacos>;
 
 const LIBRARY = 'libkrun.dylib';
 const FIRMWARE = 'libkrunfw.dylib';
@@ -29,7 +18,7 @@ const FIRMWARE = 'libkrunfw.dylib';
  * @param brew where Homebrew is
  * @param hasLlvm whether Homebrew's LLVM is there, whose libclang bindgen takes
  */
-export function planMacos(config: MacosConfig, brew: string, hasLlvm: boolean): MacosPlan {
+export function planMacos(config: MacosConfig, brew: string, hasLlvm: boolean) {
   const { abi, directory, jobs, kernelSource, library } = config;
   const work = join(directory, 'dylibs');
   const versioned = `libkrunfw.${abi}.dylib`;
@@ -48,8 +37,11 @@ export function planMacos(config: MacosConfig, brew: string, hasLlvm: boolean): 
   const compiler = cmd({ cwd: directory, asInvoker: true });
   return {
     config,
+    /** The directory of the libraries while they are not done. */
     work,
-    libraries: [LIBRARY, FIRMWARE, versioned],
+    /** The names of the libraries: libkrun's, libkrunfw's, and that with its version. */
+    libraries: [LIBRARY, FIRMWARE, versioned] as const,
+    /** The directory of what cargo leaves. */
     built: join(library.directory, 'target/release'),
     compile: compiler`cc -fPIC -DABI_VERSION=${abi} -shared -o ${join(work, versioned)} ${kernelSource}`,
     clean: cmd({ ...place, env: target })`make clean`,

@@ -20,13 +20,12 @@ import { textIn } from '../../fs/paths.ts';
 import { verifyPlaces } from '../../fs/writable-places.ts';
 import { BUILD_RECORD, writeBuildRecord } from '../local-build.ts';
 import { type LibkrunConfig, resolveLibkrunConfig, thisBuildHost } from './config.ts';
-import { buildFirmware, type Firmware, librariesIn, verifyOutput } from './kernel.ts';
+import { buildFirmware, librariesIn, verifyOutput } from './kernel.ts';
 import { missingPackages } from './packages.ts';
 import {
   buildLock,
   hasInitRule,
   LINUX_FILES,
-  type LibkrunRecord,
   libkrunPlaces,
   libraryCommands,
   type PreparedLibkrun,
@@ -46,10 +45,10 @@ export async function buildLibkrun(ctx: RunnerContext, installDeps: boolean, isD
   const config = resolveLibkrunConfig(env, root, startDirectory, thisBuildHost(), installDeps);
   const prepared = await prepareLibkrun(ctx, config);
   if (isDryRun) return terminal.result(...libkrunDryRunLines(runner, prepared));
-  const record = await executeLibkrun(ctx, prepared);
-  terminal.say(libkrunReportLine(config, record));
+  const { files, line } = await executeLibkrun(ctx, prepared);
+  terminal.say(line);
   terminal.say(`done: ${terminal.timings()}`);
-  terminal.result(...record.files.map((name) => join(config.directory, name)));
+  terminal.result(...files.map((name) => join(config.directory, name)));
 }
 
 /**
@@ -69,28 +68,28 @@ export async function prepareLibkrun(ctx: RunnerContext, config: LibkrunConfig):
 
 /**
  * Installs what is missing, and builds: one build at a time in a checkout.
+ * @returns the names of the files, and the closing report
  * @throws TaskError: the status of a program, or 1 for what is not as it has to be
  */
-export async function executeLibkrun(ctx: RunnerContext, planned: PreparedLibkrun): Promise<LibkrunRecord> {
+export async function executeLibkrun(ctx: RunnerContext, planned: PreparedLibkrun) {
   const { runner, terminal } = ctx;
   const { config } = planned;
   const { directory, firmware, library } = config;
   for (const command of planned.installs) await runner.interactive(command);
   const prepared = { ...planned, tools: planned.tools ?? (await findTools(ctx, config)) };
   return whileLocked(ctx, buildLock(directory), async () => {
-    const source = await terminal.section('libkrunfw sources', () => checkOut(ctx, firmware));
-    const built = await terminal.section('libkrunfw', () => buildFirmware(ctx, prepared, source));
+    const head = await terminal.section('libkrunfw sources', () => checkOut(ctx, firmware));
+    const { abi, kernel, libraries } = await terminal.section('libkrunfw', () => buildFirmware(ctx, prepared, head));
     const commit = await terminal.section('libkrun sources', () => checkOut(ctx, library));
     const path = await terminal.section('libkrun', () => buildLibrary(ctx, prepared));
     const record = {
-      libkrunfw: { ref: firmware.ref, commit: built.commit },
+      libkrunfw: { ref: firmware.ref, commit: head },
       libkrun: { ref: library.ref, commit },
-      kernel: built.kernel,
-      abi: built.abi,
-      files: ['libkrun.so', ...built.libraries, 'kernel.c', 'ABI_VERSION'],
+      ...{ kernel, abi },
+      files: ['libkrun.so', ...libraries, 'kernel.c', 'ABI_VERSION'],
     };
-    putInPlace(ctx, config, built, path, record);
-    return record;
+    putInPlace(ctx, config, record, libraries, path);
+    return { files: record.files, line: libkrunReportLine(config, head, kernel, commit) };
   });
 }
 
@@ -113,9 +112,9 @@ async function buildLibrary({ runner }: RunnerContext, prepared: PreparedLibkrun
 function putInPlace(
   ctx: RunnerContext,
   { directory, firmware }: LibkrunConfig,
-  { abi, libraries }: Firmware,
+  record: { readonly abi: string; readonly files: readonly string[] },
+  libraries: readonly string[],
   library: string,
-  record: LibkrunRecord,
 ): void {
   const place = (name: string) => join(directory, name);
   for (const name of [...record.files, BUILD_RECORD, STAMP_FILE]) sweepTemporary(place(name));
@@ -123,7 +122,7 @@ function putInPlace(
   asOwner(directory, () => rmSync(place(BUILD_RECORD), { force: true }));
   for (const name of libraries) copyWhole(join(firmware.directory, name), place(name), 0o755);
   copyWhole(join(firmware.directory, 'kernel.c'), place('kernel.c'), 0o644);
-  writeWhole(place('ABI_VERSION'), `${abi}\n`, 0o644);
+  writeWhole(place('ABI_VERSION'), `${record.abi}\n`, 0o644);
   copyWhole(library, place('libkrun.so'), 0o755);
   for (const name of stale) asOwner(directory, () => rmSync(place(name), { force: true }));
   writeBuildRecord(ctx, directory, record, ['libkrun.so', ...libraries]);

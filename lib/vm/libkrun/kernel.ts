@@ -21,21 +21,12 @@ const REQUIRED = ['CONFIG_BRIDGE', 'CONFIG_NETFILTER', 'CONFIG_NF_NAT'] as const
 /** The stamp while make gets the source of the kernel: what a download that was cut off has left looks whole to make. */
 const DOWNLOADING = 'downloading\n';
 
-/** The firmware that was built: in libkrunfw's directory. */
-export interface Firmware {
-  readonly commit: string;
-  /** `linux-6.12.76`. */
-  readonly kernel: string;
-  readonly abi: string;
-  /** The names of the libraries. */
-  readonly libraries: readonly string[];
-}
-
 /**
  * Builds libkrunfw at the commit that is checked out.
+ * @returns the kernel, the number of the interface, and the names of the libraries in libkrunfw's directory
  * @throws TaskError: the status of make, or 1 for a Makefile or a configuration that is not as it has to be
  */
-export async function buildFirmware(ctx: RunnerContext, prepared: PreparedLibkrun, commit: string): Promise<Firmware> {
+export async function buildFirmware(ctx: RunnerContext, prepared: PreparedLibkrun, commit: string) {
   const { config, tools } = prepared;
   const source = config.firmware.directory;
   const makefile = contentOf(join(source, 'Makefile')).toString();
@@ -55,7 +46,7 @@ export async function buildFirmware(ctx: RunnerContext, prepared: PreparedLibkru
   for (const name of ['kernel.c', ...(libraries.length > 0 ? libraries : ['libkrunfw.so*'])]) {
     verifyOutput(join(source, name), 'make');
   }
-  return { commit, kernel, abi, libraries };
+  return { kernel, abi, libraries };
 }
 
 /** Makes and configures the tree of the kernel, unless it was made from the same. */

@@ -21,17 +21,6 @@ export interface PreparedLibkrun {
   readonly path: string;
 }
 
-/** What the files of the build directory were built from. */
-export interface LibkrunRecord {
-  readonly libkrunfw: { readonly ref: string; readonly commit: string };
-  readonly libkrun: { readonly ref: string; readonly commit: string };
-  /** `linux-6.12.76`. */
-  readonly kernel: string;
-  readonly abi: string;
-  /** The names of the files. */
-  readonly files: readonly string[];
-}
-
 /** The name that the fragment has in libkrunfw's directory. */
 export const FRAGMENT = 'openshell.kconfig';
 

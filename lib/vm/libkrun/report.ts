@@ -8,14 +8,7 @@ import { toolchainLines } from '../../cargo/find-toolchain.ts';
 import { shellQuote } from '../../process/command.ts';
 import { BUILD_RECORD } from '../local-build.ts';
 import type { LibkrunConfig, Source } from './config.ts';
-import {
-  kernelCommands,
-  LINUX_FILES,
-  type LibkrunRecord,
-  libraryCommands,
-  type PreparedLibkrun,
-  shimOf,
-} from './plan.ts';
+import { kernelCommands, LINUX_FILES, libraryCommands, type PreparedLibkrun, shimOf } from './plan.ts';
 import { sourceCommands } from './sources.ts';
 
 /** Stands for the kernel, which only the Makefile of libkrunfw names. */
@@ -66,7 +59,6 @@ export function sourceText({ name, ref }: Source, commit: string): string {
 }
 
 /** The closing report: what was built from what. */
-export function libkrunReportLine({ firmware, library }: LibkrunConfig, record: LibkrunRecord): string {
-  const { kernel, libkrun, libkrunfw } = record;
-  return `built: ${sourceText(firmware, libkrunfw.commit)} with ${kernel}, ${sourceText(library, libkrun.commit)}`;
+export function libkrunReportLine({ firmware, library }: LibkrunConfig, head: string, kernel: string, commit: string) {
+  return `built: ${sourceText(firmware, head)} with ${kernel}, ${sourceText(library, commit)}`;
 }

@@ -107,28 +107,22 @@ function removeLocks(repository: string): void {
 async function fetchCommit(runner: Runner, source: Source): Promise<string> {
   const { name, ref } = source;
   const { fetch, fetchAll, init } = sourceCommands(source);
-  const refused = (why: string) =>
-    failure(`${name} ${ref} ${why} (${urlOf(source)}); set ${name.toUpperCase()}_REF to what it has`);
-  const unfetched = 'cannot be fetched, for the reason that git gives';
   await runner.run(init);
-  if (!COMMIT.test(ref) || ref.length === 40) {
-    if (await succeeds(runner.run(fetch))) return runner.read(revision(source, 'FETCH_HEAD^{commit}'));
-    if (!COMMIT.test(ref)) throw refused(unfetched);
+  const isCommit = COMMIT.test(ref);
+  if (!isCommit || ref.length === 40) {
+    try {
+      await runner.run(fetch);
+      return await runner.read(revision(source, 'FETCH_HEAD^{commit}'));
+    } catch (error) {
+      if (!isCommit || !(error instanceof TaskError) || error instanceof InterruptedError) throw error;
+    }
   }
-  if (!(await succeeds(runner.run(fetchAll)))) throw refused(unfetched);
+  await runner.run(fetchAll);
   const found = await runner.probe(revision(source, `${ref}^{commit}`), PROBE_TIMEOUT_MS);
   if (found.ok) return found.output;
-  throw refused('is not exactly one commit of its branches and tags');
-}
-
-async function succeeds(run: Promise<void>): Promise<boolean> {
-  try {
-    await run;
-    return true;
-  } catch (error) {
-    if (!(error instanceof TaskError) || error instanceof InterruptedError) throw error;
-    return false;
-  }
+  throw failure(
+    `${name} ${ref} is not exactly one commit of ${urlOf(source)}; set ${name.toUpperCase()}_REF to one that it has`,
+  );
 }
 
 /** The command that tells the commit of a name. */

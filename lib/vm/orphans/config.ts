@@ -5,7 +5,7 @@
 import { type Environment, notAllowed, readPath, readVariable } from '../../cli/env.ts';
 import { temporaryRoot } from '../../fs/temporary-directory.ts';
 import { parsePort } from '../../gateway/value-checks.ts';
-import type { Host } from '../../host.ts';
+import { type Host, thisHost } from '../../host.ts';
 import { runtimeDirectory } from '../config.ts';
 
 /** Not that of a gateway that a user runs. */
@@ -28,32 +28,21 @@ export interface OrphansConfig {
   readonly limits: typeof LIMITS;
 }
 
-/** This machine, or another one with shorter times, as values for tests. */
-export interface OrphansFacts {
-  readonly host: Host;
-  readonly limits?: typeof LIMITS;
-  readonly temporary?: string;
-}
-
 /**
  * Resolves the configuration.
  * @throws usageError for any wrong value
  */
-export function resolveOrphansConfig(
-  env: Environment,
-  root: string,
-  startDirectory: string,
-  { host, limits = LIMITS, temporary }: OrphansFacts,
-): OrphansConfig {
+export function resolveOrphansConfig(env: Environment, root: string, startDirectory: string): OrphansConfig {
+  const host = thisHost();
   const variable = 'OPENSHELL_SERVER_PORT';
   const text = readVariable(env, variable) ?? DEFAULT_PORT;
   const port = parsePort(variable, text);
   if (port > 65_534) throw notAllowed(variable, text, 'is a port up to 65534, because the next one is used as well');
   return {
-    ...{ root, host, port, limits },
+    ...{ root, host, port, limits: LIMITS },
     runtime: runtimeDirectory(env, root, startDirectory),
     targetDirectory: readPath(env, 'CARGO_TARGET_DIR', startDirectory),
     // The driver's sockets are below it: on macOS `TMPDIR` is too long for them.
-    temporary: temporary ?? (host.platform === 'darwin' ? '/tmp' : temporaryRoot()),
+    temporary: host.platform === 'darwin' ? '/tmp' : temporaryRoot(),
   };
 }

@@ -12,7 +12,6 @@ import { findCheckout } from '../../checkout.ts';
 import { refuseOrNote } from '../../cli/unknowns.ts';
 import { failure, usageError } from '../../errors.ts';
 import { verifyPortFree } from '../../gateway/port.ts';
-import { thisHost } from '../../host.ts';
 import type { Command } from '../../process/command.ts';
 import { isExecutable } from '../../process/which.ts';
 import { COMPONENTS, DRIVER } from '../../product.ts';
@@ -21,19 +20,24 @@ import { PINS_PATH } from '../runtime/config.ts';
 import { digestsOf } from '../runtime/record.ts';
 import { judgeRuntime } from '../runtime/trust.ts';
 import { BUNDLE_FILE, bundleDefects, defectsText, runtimeDefects, vmPlatformOf } from '../runtime-files.ts';
-import { type OrphansConfig, type OrphansFacts, resolveOrphansConfig } from './config.ts';
+import { type OrphansConfig, resolveOrphansConfig } from './config.ts';
 import { buildCommand, type Programs, planScenarios, signCommands } from './plan.ts';
 import { orphansDryRunLines } from './report.ts';
 import { runScenario } from './scenario.ts';
 
 /**
  * Runs both scenarios, or prints the plan.
+ * @param changes another machine, and shorter times
  * @throws TaskError: 2 before anything is started, cargo's status, or 1 where a scenario fails
  */
-export async function smokeOrphanCleanup(ctx: RunnerContext, isDryRun: boolean, facts?: OrphansFacts): Promise<void> {
+export async function smokeOrphanCleanup(
+  ctx: RunnerContext,
+  isDryRun: boolean,
+  changes: Partial<OrphansConfig> = {},
+): Promise<void> {
   const { env, runner, startDirectory, terminal } = ctx;
   const root = findCheckout(env, startDirectory);
-  const config = resolveOrphansConfig(env, root, startDirectory, facts ?? { host: thisHost() });
+  const config = { ...resolveOrphansConfig(env, root, startDirectory), ...changes };
   const wanted = judgedFiles(ctx, config);
   const build = await prepareBuild(ctx, config);
   if (isDryRun) return terminal.result(...orphansDryRunLines(runner, config, build, env));

@@ -28,26 +28,7 @@ export interface Programs {
   readonly driverDirectory: string;
 }
 
-/** What is printed in a file that stays where the scenario fails. */
-interface Logged {
-  readonly command: Command;
-  readonly log: string;
-}
-
-export interface Scenario {
-  readonly label: string;
-  readonly signal: 'SIGTERM' | 'SIGKILL';
-  /** All that it writes, but the logs; and the directories that are created. */
-  readonly directory: string;
-  readonly directories: readonly string[];
-  /** The gateway's configuration. */
-  readonly config: { readonly path: string; readonly text: string };
-  readonly gateway: Logged;
-  /** What tells the CLI of the gateway. */
-  readonly setup: readonly Command[];
-  /** It stays for as long as the sandbox runs. */
-  readonly create: Logged;
-}
+export type Scenario = ReturnType<typeof planScenarios>[number];
 
 /** The cargo run of the gateway and the driver, with the runtime in it. */
 export function buildCommand({ root, runtime, targetDirectory }: OrphansConfig, base: Environment): Command {
@@ -67,12 +48,7 @@ export function signCommands({ host, root }: OrphansConfig, { driverDirectory }:
  * @param temporary the directory of the run
  * @param env the task's environment: the gateway has only our settings of OpenShell
  */
-export function planScenarios(
-  { port, root }: OrphansConfig,
-  programs: Programs,
-  temporary: string,
-  env: Environment,
-): Scenario[] {
+export function planScenarios({ port, root }: OrphansConfig, programs: Programs, temporary: string, env: Environment) {
   const own = Object.keys(env).filter((name) => name.startsWith('OPENSHELL_'));
   const base = Object.fromEntries(own.map((name) => [name, undefined]));
   const program = join(root, 'scripts/bin/openshell');
@@ -94,17 +70,21 @@ export function planScenarios(
     const cli = cmd({ cwd: root, base, env: { XDG_CONFIG_HOME: place('cli') } });
     const sandbox = `orphan-${process.pid}`;
     return {
-      ...{ label, signal, directory },
+      ...{ label, signal },
+      /** All that it writes is below it, but the logs, which stay where it fails. */
+      directory,
       directories: [directory, ...['state', 'run', 'cli'].map(place)],
       config: { path: place('gateway.toml'), text: gatewayToml(port, programs, place('state')) },
       gateway: {
         command: cmd({ cwd: root, base, env: gatewayEnv })`${programs.gateway} --disable-tls`,
         log: join(temporary, `${name}-gateway.log`),
       },
+      /** What tells the CLI of the gateway. */
       setup: [
         cli`${program} gateway add --name ${GATEWAY_NAME} ${`http://127.0.0.1:${port}`}`,
         cli`${program} gateway select ${GATEWAY_NAME}`,
       ],
+      /** It stays for as long as the sandbox runs. */
       create: {
         command: cli`${program} sandbox create --name ${sandbox} -- sleep 99999`,
         log: join(temporary, `${name}-create.log`),

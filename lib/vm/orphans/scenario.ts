@@ -16,16 +16,15 @@ import { isProgram, ProcessTree, processReader, processText } from './processes.
 
 const POLL_MS = 200;
 const HEALTH_TIMEOUT_MS = 1000;
-/** How long what was killed may take to be noticed. */
-const END_TIMEOUT_MS = 2000;
 const LOG_LINES = 40;
 
 /** What runs for a scenario. */
 interface Running {
   readonly pid: number;
   readonly tree: ProcessTree;
+  readonly ended: Promise<unknown>;
   /** Its exit status, once it has ended. */
-  readonly status: () => number | undefined;
+  status?: number;
 }
 
 /**
@@ -46,8 +45,7 @@ export async function runScenario(ctx: RunnerContext, config: OrphansConfig, sce
     return false;
   } finally {
     for (const { tree } of started) await tree.kill();
-    const haveEnded = () => started.every(({ status }) => status() !== undefined) || undefined;
-    await poll(haveEnded, { intervalMs: POLL_MS, timeoutMs: END_TIMEOUT_MS });
+    await Promise.all(started.map(({ ended }) => ended));
     rmSync(directory, { recursive: true, force: true });
   }
 }
@@ -78,7 +76,7 @@ async function startAll(
   const cli = await start(ctx, config, scenario.create, started);
   const entries = await wait(ctx, config.limits.sandbox, 'the sandbox does not come up', async () => {
     refuseEnd('the gateway', gateway);
-    if (cli.status() !== 0) refuseEnd('openshell sandbox create', cli);
+    if (cli.status !== 0) refuseEnd('openshell sandbox create', cli);
     await cli.tree.look();
     const found = await gateway.tree.look();
     return found.some((entry) => isProgram(entry, 'gvproxy')) ? found : undefined;
@@ -95,18 +93,17 @@ async function start(
 ): Promise<Running> {
   const output = openSync(log, 'wx', 0o600);
   try {
-    const { ended, pid } = runner.beside(command, output);
-    let status: number | undefined;
-    const note = (value: number) => {
-      status = value;
+    const { ended, pid = 0 } = runner.beside(command, output);
+    const note = (status: number) => Object.assign(running, { status });
+    const running: Running = {
+      pid,
+      tree: new ProcessTree(pid, processReader(runner, host.platform, root)),
+      ended: ended.then(note, () => note(EXIT.failed)),
     };
-    ended.then(note, () => note(EXIT.failed));
-    // Without this a signal would go to the task itself.
-    if (pid === undefined) throw failure(`${argvText(command)} could not be started`);
-    const tree = new ProcessTree(pid, processReader(runner, host.platform, root));
-    const running = { pid, tree, status: () => status };
+    // A signal to this pid would go to the task itself.
+    if (pid === 0) throw failure(`${argvText(command)} could not be started`);
     started.push(running);
-    await tree.look();
+    await running.tree.look();
     return running;
   } finally {
     closeSync(output);
@@ -134,7 +131,7 @@ async function isHealthy(url: string): Promise<boolean> {
 
 /** @throws failure where a program has ended that has to run */
 function refuseEnd(name: string, { status }: Running): void {
-  if (status() !== undefined) throw failure(`${name} has ended with status ${status()}; see its log`);
+  if (status !== undefined) throw failure(`${name} has ended with status ${status}; see its log`);
 }
 
 async function endAndLook(

@@ -5,7 +5,7 @@
 import type { RunnerContext } from '../../build-env.ts';
 import { resolveLibkrunConfig, thisBuildHost } from '../libkrun/config.ts';
 import { executeLibkrun, prepareLibkrun } from '../libkrun/execute.ts';
-import { libkrunDryRunLines, libkrunReportLine } from '../libkrun/report.ts';
+import { libkrunDryRunLines } from '../libkrun/report.ts';
 import { resolveMacosConfig } from '../libkrun-macos/config.ts';
 import { executeMacos, prepareMacos } from '../libkrun-macos/execute.ts';
 import { macosDryRunLines, macosReportLine } from '../libkrun-macos/report.ts';
@@ -39,7 +39,7 @@ export function libraryBuild(
       const config = resolveLibkrunConfig(env, root, startDirectory, host, installDeps);
       return async (ctx) => {
         const prepared = await prepareLibkrun(ctx, config);
-        const run = async () => [libkrunReportLine(config, await executeLibkrun(ctx, prepared))];
+        const run = async () => [(await executeLibkrun(ctx, prepared)).line];
         return { lines: libkrunDryRunLines(ctx.runner, prepared), run };
       };
     },
