@@ -128,12 +128,8 @@ export function staticReasons(file: ElfFile, machine: Arch | undefined): string[
   }
   const needed = file.dynamic?.needed ?? [];
   if (needed.length > 0) {
-    reasons.push(`depends on shared libraries (DT_NEEDED) ${listed(needed)}, wanted none; ${BUILD_IT_STATIC}`);
+    const names = needed.map(shown).join(', ');
+    reasons.push(`depends on shared libraries (DT_NEEDED) ${names}, wanted none; ${BUILD_IT_STATIC}`);
   }
   return reasons;
-}
-
-function listed(names: string[]): string {
-  const first = names.slice(0, 10).map(shown).join(', ');
-  return names.length > 10 ? `${first} and ${names.length - 10} more` : first;
 }

@@ -14,7 +14,7 @@ import { copyWhole, isFile, writeWhole } from '../../fs/atomic-write.ts';
 import { asOwner } from '../../fs/ownership.ts';
 import { contentOf, namesIn, textIn } from '../../fs/paths.ts';
 import { scriptQuote } from '../../process/command.ts';
-import { FRAGMENT, kernelCommands, type PreparedLibkrun, STAMP_FILE, shimOf } from './plan.ts';
+import { FRAGMENT, kernelCommands, type PreparedLibkrun, SHIM, STAMP_FILE } from './plan.ts';
 
 /** Without them the network of sandboxes does not work. */
 const REQUIRED = ['CONFIG_BRIDGE', 'CONFIG_NETFILTER', 'CONFIG_NF_NAT'] as const;
@@ -33,7 +33,7 @@ export async function buildFirmware(ctx: RunnerContext, prepared: PreparedLibkru
   const kernel = kernelName(makefile);
   const abi = abiVersion(makefile, textIn(join(source, 'ABI_VERSION')));
   if (tools !== undefined) {
-    writeWhole(shimOf(config.directory), `#!/bin/sh\nexec ${scriptQuote(tools.python)} "$@"\n`, 0o755);
+    writeWhole(join(config.directory, SHIM), `#!/bin/sh\nexec ${scriptQuote(tools.python)} "$@"\n`, 0o755);
   }
   await configure(ctx, prepared, kernel, commit);
   // A build that was killed may have left half of them.

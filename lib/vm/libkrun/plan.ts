@@ -28,9 +28,7 @@ export const FRAGMENT = 'openshell.kconfig';
 export const STAMP_FILE = '.kernel.json';
 
 /** The python that stands before those of PATH. */
-export function shimOf(directory: string): string {
-  return join(directory, 'shims/python3');
-}
+export const SHIM = 'shims/python3';
 
 /** Settings of other builds of kernels, which would make this one another; the last two are libkrunfw's own. */
 const FOREIGN = {
@@ -41,7 +39,7 @@ const FOREIGN = {
 /** The commands that build libkrunfw, in its directory. */
 export function kernelCommands({ config, path }: PreparedLibkrun, kernel: string) {
   const arch = { amd64: 'x86', arm64: 'arm64' }[config.arch];
-  const base = { ...FOREIGN, PATH: [dirname(shimOf(config.directory)), path].join(delimiter) };
+  const base = { ...FOREIGN, PATH: [join(config.directory, dirname(SHIM)), path].join(delimiter) };
   const place = { cwd: config.firmware.directory, base, asInvoker: true };
   const command = cmd(place);
   const merged = cmd({ ...place, env: { ARCH: arch, KCONFIG_CONFIG: `${kernel}/.config` } });
@@ -92,4 +90,4 @@ export function libkrunPlaces(directory: string, names: readonly string[]): Plac
 }
 
 /** The files whose names are known before the build; the names of libkrunfw are those of its Makefile. */
-export const LINUX_FILES = ['libkrun.so', 'kernel.c', 'ABI_VERSION', STAMP_FILE];
+export const LINUX_FILES = ['libkrun.so', 'kernel.c', 'ABI_VERSION', STAMP_FILE, SHIM];

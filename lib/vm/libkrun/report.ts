@@ -8,7 +8,7 @@ import { toolchainLines } from '../../cargo/find-toolchain.ts';
 import { shellQuote } from '../../process/command.ts';
 import { BUILD_RECORD } from '../local-build.ts';
 import type { LibkrunConfig, Source } from './config.ts';
-import { kernelCommands, LINUX_FILES, libraryCommands, type PreparedLibkrun, shimOf } from './plan.ts';
+import { kernelCommands, LINUX_FILES, libraryCommands, type PreparedLibkrun, SHIM } from './plan.ts';
 import { sourceCommands } from './sources.ts';
 
 /** Stands for the kernel, which only the Makefile of libkrunfw names. */
@@ -29,7 +29,7 @@ export function libkrunDryRunLines(runner: Runner, prepared: PreparedLibkrun): s
     ...sourceLines(runner, firmware),
     `# ${SOME_KERNEL} stands for the kernel that the Makefile names; its tree is kept where it was made from the same`,
     `cd ${shellQuote(firmware.directory)}`,
-    `export PATH=${shellQuote(dirname(shimOf(directory)))}:"$PATH"`,
+    `export PATH=${shellQuote(join(directory, dirname(SHIM)))}:"$PATH"`,
     ...[kernel.remove, kernel.prepare].map(describe),
     ...merge,
     describe(kernel.build),

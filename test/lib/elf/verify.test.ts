@@ -12,7 +12,6 @@ import {
   inspectStatic,
   kindOf,
   programReasons,
-  staticReasons as staticReasonsOf,
   type Verdict,
 } from '../../../lib/elf/verify.ts';
 import { buildElf, DYNAMIC_RECIPE, type Recipe, writeElf } from '../../support/elf-builder.ts';
@@ -393,10 +392,5 @@ describe('the rules', () => {
   ])('%s is refused where amd64 is wanted, and where no machine is wanted it is not', (_name, recipe, reason) => {
     expect(programReasons(fileOf(recipe), 'amd64')).toEqual([reason]);
     expect(programReasons(fileOf(recipe), undefined)).toEqual([]);
-  });
-
-  test('long lists of libraries are shortened', () => {
-    const needed = Array.from({ length: 30 }, (_, index) => `lib${index}.so`);
-    expect(staticReasonsOf(fileOf({ needed }), undefined)[0]).toContain("'lib9.so' and 20 more");
   });
 });
