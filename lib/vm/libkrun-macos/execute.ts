@@ -94,7 +94,7 @@ export async function executeMacos(ctx: RunnerContext, plan: MacosPlan): Promise
     const commit = await terminal.section('libkrun sources', () => checkOut(ctx, config.library));
     await terminal.section('libkrun', () => buildLibrary(ctx, plan));
     await terminal.section('portability', () => makePortable(ctx, plan));
-    putInPlace(ctx, plan, commit);
+    putInPlace(plan, commit);
     return commit;
   });
 }
@@ -131,7 +131,7 @@ async function makePortable({ runner, terminal }: RunnerContext, plan: MacosPlan
 }
 
 /** Puts everything in place, and removes libraries of other versions. */
-function putInPlace(ctx: RunnerContext, { config, libraries, work }: MacosPlan, commit: string): void {
+function putInPlace({ config, libraries, work }: MacosPlan, commit: string): void {
   const { abi, directory, library } = config;
   const place = (name: string) => join(directory, name);
   const names: readonly string[] = libraries;
@@ -140,5 +140,5 @@ function putInPlace(ctx: RunnerContext, { config, libraries, work }: MacosPlan, 
   for (const name of libraries) copyWhole(join(work, name), place(name), 0o755);
   for (const name of stale) asOwner(directory, () => rmSync(place(name), { force: true }));
   const record = { libkrun: { ref: library.ref, commit }, abi, files: libraries };
-  writeBuildRecord(ctx, directory, record, libraries);
+  writeBuildRecord(directory, record);
 }

@@ -88,7 +88,7 @@ export async function executeLibkrun(ctx: RunnerContext, planned: PreparedLibkru
       ...{ kernel, abi },
       files: ['libkrun.so', ...libraries, 'kernel.c', 'ABI_VERSION'],
     };
-    putInPlace(ctx, config, record, libraries, path);
+    putInPlace(config, record, libraries, path);
     return { files: record.files, line: libkrunReportLine(config, head, kernel, commit) };
   });
 }
@@ -110,7 +110,6 @@ async function buildLibrary({ runner }: RunnerContext, prepared: PreparedLibkrun
 
 /** Puts everything in place, and removes libraries of other versions. */
 function putInPlace(
-  ctx: RunnerContext,
   { directory, firmware }: LibkrunConfig,
   record: { readonly abi: string; readonly files: readonly string[] },
   libraries: readonly string[],
@@ -125,5 +124,5 @@ function putInPlace(
   writeWhole(place('ABI_VERSION'), `${record.abi}\n`, 0o644);
   copyWhole(library, place('libkrun.so'), 0o755);
   for (const name of stale) asOwner(directory, () => rmSync(place(name), { force: true }));
-  writeBuildRecord(ctx, directory, record, ['libkrun.so', ...libraries]);
+  writeBuildRecord(directory, record);
 }

@@ -10,7 +10,6 @@ import { asOwner } from '../../fs/ownership.ts';
 import { contentOf } from '../../fs/paths.ts';
 import { verifyPlaces } from '../../fs/writable-places.ts';
 import { thisHost } from '../../host.ts';
-import { isVouchedBuild } from '../local-build.ts';
 import type { VmPlatform } from '../runtime-files.ts';
 import {
   type Collected,
@@ -188,10 +187,8 @@ async function fromBuild(
   const facts = await readBuildFacts(ctx, build, custom, libraries.krun);
   const provenance = provenanceText(settings, platform, versions, facts);
   const how = `the libraries are of ${dirname(libraries.krun)}, the programs have the recorded SHA-256`;
-  const isVouched = isVouchedBuild(ctx, libraries, contents);
-  const verified: How = isVouched ? { verified: how } : { unverified: 'a local build that nothing vouches for' };
   const { gvproxy = '', umoci = '' } = askedOf(supply.config);
-  return { contents, provenance, record: { sources, ...verified, asked: { gvproxy, umoci } } };
+  return { contents, provenance, record: { sources, verified: how, asked: { gvproxy, umoci } } };
 }
 
 /** Where the programs of a runtime come from. */

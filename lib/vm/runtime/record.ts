@@ -28,7 +28,7 @@ export interface StagingRecord {
   readonly files: Readonly<Record<string, string>>;
 }
 
-export type Unverified = 'an archive that the user named' | 'a local build that nothing vouches for';
+export type Unverified = 'an archive that the user named';
 
 export function sha256Of(content: Uint8Array): string {
   return createHash('sha256').update(content).digest('hex');

@@ -3,7 +3,6 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { digestsOf } from '../../../lib/vm/runtime/record.ts';
 import { runtimeDefects } from '../../../lib/vm/runtime-files.ts';
 import { readContent } from '../../../lib/zstd/decompress.ts';
 import { FakeRuntime, PATHS, runtimeArchive, runtimeContents } from '../../support/fake-runtime.ts';
@@ -185,17 +184,6 @@ describe('a local build', () => {
         /libkrun\.so is no library for Linux on amd64 \(.* is for aarch64, .*\); build it for linux-x86_64$/m,
       ),
     ]);
-  });
-
-  test('VT-19: planted libraries are staged, and are not verified, now or later', async () => {
-    const fake = await FakeRuntime.start();
-    fake.addBuild();
-    const record = JSON.stringify({ sha256: digestsOf(join(fake.root, 'target/libkrun-build'), ['libkrun.so']) });
-    fake.addBuild({ 'build.json': record });
-    const result = await fake.run('compress-vm-runtime');
-    const text = 'verified: no, it is of a local build that nothing vouches for';
-    expect([result.status, result.stderr]).toEqual([0, expect.stringContaining(text)]);
-    expect((await fake.run('vm-setup')).stderr).toContain(text);
   });
 
   test.each([
