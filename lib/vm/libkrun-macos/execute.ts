@@ -19,7 +19,7 @@ import { type BuildHost, thisBuildHost } from '../libkrun/config.ts';
 import { verifyOutput } from '../libkrun/kernel.ts';
 import { buildLock, libkrunPlaces } from '../libkrun/plan.ts';
 import { changesIn, checkOut } from '../libkrun/sources.ts';
-import { BUILD_RECORD, writeBuildRecord } from '../local-build.ts';
+import { BUILD_RECORD, type LibraryBuild, runBuild, writeBuildRecord } from '../local-build.ts';
 import { EMBEDDED_ABI, type MacosConfig, type MacosFlags, resolveMacosConfig } from './config.ts';
 import { foreignIn, listNeeded, type MacosPlan, neededIn, planMacos, portableCommands } from './plan.ts';
 import { macosDryRunLines, macosReportLine } from './report.ts';
@@ -40,21 +40,16 @@ export async function buildLibkrunMacos(
   isDryRun: boolean,
   host: BuildHost = thisBuildHost(),
 ): Promise<void> {
-  const { env, runner, startDirectory, terminal } = ctx;
-  const root = findCheckout(env, startDirectory);
-  const plan = await prepareMacos(ctx, resolveMacosConfig(env, root, startDirectory, host, flags));
-  if (isDryRun) return terminal.result(...macosDryRunLines(runner, plan));
-  const commit = await executeMacos(ctx, plan);
-  terminal.say(macosReportLine(plan, commit));
-  terminal.say(`done: ${terminal.timings()}`);
-  terminal.result(...plan.libraries.map((name) => join(plan.config.directory, name)));
+  const { env, startDirectory } = ctx;
+  const config = resolveMacosConfig(env, findCheckout(env, startDirectory), startDirectory, host, flags);
+  await runBuild(ctx, await prepareMacos(ctx, config), isDryRun);
 }
 
 /**
  * Looks for the tools, and plans.
  * @throws usageError where some are missing, or a place cannot be written
  */
-export async function prepareMacos(ctx: RunnerContext, config: MacosConfig): Promise<MacosPlan> {
+export async function prepareMacos(ctx: RunnerContext, config: MacosConfig): Promise<LibraryBuild> {
   const { env, runner, terminal, unknowns } = ctx;
   const has = (name: string) => findProgram(name, env) !== undefined;
   const command = cmd({ cwd: config.root })`brew --prefix`;
@@ -74,15 +69,11 @@ export async function prepareMacos(ctx: RunnerContext, config: MacosConfig): Pro
   if (config.abi !== EMBEDDED_ABI) {
     terminal.warn(`the ABI of the kernel is ${config.abi}, and the VM driver embeds libkrunfw.${EMBEDDED_ABI}.dylib`);
   }
-  return plan;
+  return { lines: macosDryRunLines(runner, plan), run: () => executeMacos(ctx, plan) };
 }
 
-/**
- * Builds the libraries, makes them portable, and puts them in place together.
- * @returns the commit of libkrun
- * @throws TaskError: the status of a program, or 1 for what is not as it has to be
- */
-export async function executeMacos(ctx: RunnerContext, plan: MacosPlan): Promise<string> {
+/** Builds the libraries, makes them portable, and puts them in place together. */
+async function executeMacos(ctx: RunnerContext, plan: MacosPlan) {
   const { runner, terminal } = ctx;
   const { compile, config, libraries, work } = plan;
   return whileLocked(ctx, buildLock(config.directory), async () => {
@@ -95,7 +86,8 @@ export async function executeMacos(ctx: RunnerContext, plan: MacosPlan): Promise
     await terminal.section('libkrun', () => buildLibrary(ctx, plan));
     await terminal.section('portability', () => makePortable(ctx, plan));
     putInPlace(plan, commit);
-    return commit;
+    const files = libraries.map((name) => join(config.directory, name));
+    return { files, report: macosReportLine(plan, commit) };
   });
 }
 

@@ -18,7 +18,7 @@ import { whileLocked } from '../../fs/lock.ts';
 import { asOwner } from '../../fs/ownership.ts';
 import { textIn } from '../../fs/paths.ts';
 import { verifyPlaces } from '../../fs/writable-places.ts';
-import { BUILD_RECORD, writeBuildRecord } from '../local-build.ts';
+import { BUILD_RECORD, type LibraryBuild, runBuild, writeBuildRecord } from '../local-build.ts';
 import { type LibkrunConfig, resolveLibkrunConfig, thisBuildHost } from './config.ts';
 import { buildFirmware, librariesIn, verifyOutput } from './kernel.ts';
 import { missingPackages } from './packages.ts';
@@ -40,22 +40,17 @@ import { findTools } from './tools.ts';
  * @throws TaskError: 2 before anything is built, the status of git, make or cargo, or 1 for what is not as it has to be
  */
 export async function buildLibkrun(ctx: RunnerContext, installDeps: boolean, isDryRun: boolean): Promise<void> {
-  const { env, runner, startDirectory, terminal } = ctx;
+  const { env, startDirectory } = ctx;
   const root = findCheckout(env, startDirectory);
   const config = resolveLibkrunConfig(env, root, startDirectory, thisBuildHost(), installDeps);
-  const prepared = await prepareLibkrun(ctx, config);
-  if (isDryRun) return terminal.result(...libkrunDryRunLines(runner, prepared));
-  const { files, line } = await executeLibkrun(ctx, prepared);
-  terminal.say(line);
-  terminal.say(`done: ${terminal.timings()}`);
-  terminal.result(...files.map((name) => join(config.directory, name)));
+  await runBuild(ctx, await prepareLibkrun(ctx, config), isDryRun);
 }
 
 /**
  * Probes what the plan depends on, and plans. Nothing is installed.
  * @throws usageError where packages or tools are missing, or a place cannot be written
  */
-export async function prepareLibkrun(ctx: RunnerContext, config: LibkrunConfig): Promise<PreparedLibkrun> {
+export async function prepareLibkrun(ctx: RunnerContext, config: LibkrunConfig): Promise<LibraryBuild> {
   verifyPlaces(ctx.terminal, libkrunPlaces(config.directory, [...LINUX_FILES, ...librariesIn(config.directory)]));
   const installs = await missingPackages(ctx, config);
   const search = () => findTools({ ...ctx, unknowns: undefined }, config);
@@ -63,15 +58,12 @@ export async function prepareLibkrun(ctx: RunnerContext, config: LibkrunConfig):
   if (config.fragment === undefined) {
     ctx.terminal.warn("the checkout has no openshell.kconfig: the kernel gets libkrunfw's configuration alone");
   }
-  return { config, installs, tools, path: ctx.env.PATH ?? '' };
+  const prepared = { config, installs, tools, path: ctx.env.PATH ?? '' };
+  return { lines: libkrunDryRunLines(ctx.runner, prepared), run: () => executeLibkrun(ctx, prepared) };
 }
 
-/**
- * Installs what is missing, and builds: one build at a time in a checkout.
- * @returns the names of the files, and the closing report
- * @throws TaskError: the status of a program, or 1 for what is not as it has to be
- */
-export async function executeLibkrun(ctx: RunnerContext, planned: PreparedLibkrun) {
+/** Installs what is missing, and builds: one build at a time in a checkout. */
+async function executeLibkrun(ctx: RunnerContext, planned: PreparedLibkrun) {
   const { runner, terminal } = ctx;
   const { config } = planned;
   const { directory, firmware, library } = config;
@@ -89,7 +81,8 @@ export async function executeLibkrun(ctx: RunnerContext, planned: PreparedLibkru
       files: ['libkrun.so', ...libraries, 'kernel.c', 'ABI_VERSION'],
     };
     putInPlace(config, record, libraries, path);
-    return { files: record.files, line: libkrunReportLine(config, head, kernel, commit) };
+    const files = record.files.map((name) => join(directory, name));
+    return { files, report: libkrunReportLine(config, head, kernel, commit) };
   });
 }
 

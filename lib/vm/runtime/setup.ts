@@ -80,7 +80,7 @@ async function prepareSetup(
   const plan = planBuild(config, resolveProvenance(env), flags.force);
   const build = await prepare(ctx);
   const run = async () => {
-    for (const line of await build.run()) terminal.say(line);
+    terminal.say((await build.run()).report);
     await executeRuntime(ctx, plan);
   };
   return { lines: [...build.lines, ...runtimeLines(plan)], places: runtimePlaces(config.directory), run };
