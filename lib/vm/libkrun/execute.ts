@@ -22,15 +22,7 @@ import { BUILD_RECORD, type LibraryBuild, runBuild, writeBuildRecord } from '../
 import { type LibkrunConfig, resolveLibkrunConfig, thisBuildHost } from './config.ts';
 import { buildFirmware, librariesIn, verifyOutput } from './kernel.ts';
 import { missingPackages } from './packages.ts';
-import {
-  buildLock,
-  hasInitRule,
-  LINUX_FILES,
-  libkrunPlaces,
-  libraryCommands,
-  type PreparedLibkrun,
-  STAMP_FILE,
-} from './plan.ts';
+import { buildLock, hasInitRule, LINUX_FILES, libkrunPlaces, libraryCommands, type PreparedLibkrun } from './plan.ts';
 import { libkrunDryRunLines, libkrunReportLine } from './report.ts';
 import { checkOut } from './sources.ts';
 import { findTools } from './tools.ts';
@@ -109,7 +101,7 @@ function putInPlace(
   library: string,
 ): void {
   const place = (name: string) => join(directory, name);
-  for (const name of [...record.files, BUILD_RECORD, STAMP_FILE]) sweepTemporary(place(name));
+  for (const name of [...record.files, ...LINUX_FILES, BUILD_RECORD]) sweepTemporary(place(name));
   const stale = librariesIn(directory).filter((name) => !libraries.includes(name));
   asOwner(directory, () => rmSync(place(BUILD_RECORD), { force: true }));
   for (const name of libraries) copyWhole(join(firmware.directory, name), place(name), 0o755);

@@ -24,8 +24,13 @@ const BASE = {
   ...{ GIT_DIR: undefined, GIT_WORK_TREE: undefined, GIT_INDEX_FILE: undefined, GIT_OBJECT_DIRECTORY: undefined },
   GIT_TERMINAL_PROMPT: '0',
 };
-/** No Makefile survives line ends as on Windows, and the user's hooks are for the user's repositories. */
-const SETTINGS = ['core.autocrlf=false', 'core.hooksPath=/dev/null', 'advice.detachedHead=false'];
+/** No Makefile survives line ends as on Windows, and hooks and daemons are for repositories that a user works in. */
+const SETTINGS = [
+  'core.autocrlf=false',
+  'core.hooksPath=/dev/null',
+  'core.fsmonitor=false',
+  'advice.detachedHead=false',
+];
 
 /** Git in a source's repository, and never in one around it. */
 function gitIn({ directory }: Source) {
