@@ -100,7 +100,7 @@ export class FakeOrphans extends FakeCheckout {
     const parts = [
       ...runtimeNames(platform).map((name) => [`${name}.zst`, runtimePart(platform, name, name)] as const),
     ];
-    for (const [name, part] of [...parts, [BUNDLE_FILE, Buffer.from(BUNDLE_FILE)] as const]) {
+    for (const [name, part] of [...parts, [BUNDLE_FILE, runtimePart(platform, 'umoci', BUNDLE_FILE)] as const]) {
       writeFileSync(join(this.runtime, name), zstdCompressSync(part));
     }
     symlinkSync('/bin/sleep', join(this.tools.bin, 'sleep'));

@@ -114,7 +114,7 @@ export async function executeMacos(ctx: RunnerContext, plan: MacosPlan): Promise
     const commit = await ctx.terminal.section('libkrun sources', () => checkOut(ctx, plan.config.library, directory));
     await ctx.terminal.section('libkrun', () => buildLibrary(ctx, plan));
     await ctx.terminal.section('portability', () => makePortable(ctx, plan));
-    putInPlace(ctx, plan, commit);
+    putInPlace(plan, commit);
     return commit;
   });
 }
@@ -170,7 +170,7 @@ async function makePortable({ runner, terminal }: RunnerContext, plan: MacosPlan
 }
 
 /** Puts everything in place, and removes libraries of other versions. */
-function putInPlace(ctx: RunnerContext, { config, libraries, work }: MacosPlan, commit: string): void {
+function putInPlace({ config, libraries, work }: MacosPlan, commit: string): void {
   const { abi, directory, library } = config;
   const place = (name: string) => join(directory, name);
   asOwner(directory, () => rmSync(place(OWN_FILES.record), { force: true }));
@@ -178,5 +178,5 @@ function putInPlace(ctx: RunnerContext, { config, libraries, work }: MacosPlan, 
   const stale = namesIn(directory).filter((name) => /^libkrunfw\.\d+\.dylib$/.test(name) && !libraries.includes(name));
   for (const name of stale) asOwner(directory, () => rmSync(place(name), { force: true }));
   const record = { libkrun: { ref: library.ref, commit }, abi, files: libraries };
-  writeBuildRecord(ctx, directory, record, libraries);
+  writeBuildRecord(directory, record);
 }

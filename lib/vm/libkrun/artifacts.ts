@@ -7,7 +7,6 @@
 
 import { rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import type { RunnerContext } from '../../build-env.ts';
 import { artifactsOfCargo } from '../../cargo/messages.ts';
 import { inspectLibrary } from '../../elf/verify.ts';
 import { failure } from '../../errors.ts';
@@ -60,12 +59,7 @@ export function builtLibrary({ directory }: Source, arch: Arch, output: string):
 }
 
 /** Puts everything in place, and removes libraries of other versions. */
-export function putInPlace(
-  ctx: RunnerContext,
-  config: LibkrunConfig,
-  firmware: Firmware,
-  library: Library,
-): BuildRecord {
+export function putInPlace(config: LibkrunConfig, firmware: Firmware, library: Library): BuildRecord {
   const { directory } = config;
   const place = (name: string) => join(directory, name);
   const from = (name: string) => join(config.firmware.directory, name);
@@ -84,6 +78,6 @@ export function putInPlace(
   copyWhole(library.path, place('libkrun.so'), 0o755);
   const stale = librariesIn(directory).filter((name) => !firmware.libraries.includes(name));
   for (const name of stale) asOwner(directory, () => rmSync(place(name), { force: true }));
-  writeBuildRecord(ctx, directory, record, ['libkrun.so', ...firmware.libraries]);
+  writeBuildRecord(directory, record);
   return record;
 }

@@ -65,7 +65,7 @@ export async function executeLibkrun(ctx: RunnerContext, planned: PreparedLibkru
     const built = await ctx.terminal.section('libkrunfw', () => buildFirmware(ctx, prepared, commit));
     const head = await ctx.terminal.section('libkrun sources', () => checkOut(ctx, library, directory));
     const found = await ctx.terminal.section('libkrun', () => buildLibrary(ctx, prepared));
-    return putInPlace(ctx, config, built, { commit: head, path: found });
+    return putInPlace(config, built, { commit: head, path: found });
   });
 }
 

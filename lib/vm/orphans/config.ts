@@ -9,7 +9,7 @@ import { shown, usageError } from '../../errors.ts';
 import { temporaryRoot } from '../../fs/temporary-directory.ts';
 import { parsePort } from '../../gateway/value-checks.ts';
 import type { Host } from '../../host.ts';
-import { runtimeDirectory } from '../config.ts';
+import { runtimeDirectory } from '../runtime-files.ts';
 
 /** Not that of a gateway that a user runs. */
 const DEFAULT_PORT = '8091';

@@ -17,13 +17,16 @@ import { thisHost } from '../../host.ts';
 import { cmd } from '../../process/command.ts';
 import { isExecutable } from '../../process/which.ts';
 import { COMPONENTS, DRIVER } from '../../product.ts';
-import { zstdDefect } from '../../zstd/decompress.ts';
-import { embeddingProblem, verifyEmbedded } from '../embedded.ts';
-import { dayOf } from '../report.ts';
-import { PINS_PATH } from '../runtime/config.ts';
-import { digestsOf } from '../runtime/record.ts';
-import { judgeRuntime } from '../runtime/trust.ts';
-import { BUNDLE_FILE, defectsText, runtimeDefects, vmPlatformOf } from '../runtime-files.ts';
+import { dayOf } from '../plan.ts';
+import {
+  bundleDefects,
+  defectsText,
+  distrustOf,
+  embeddingProblem,
+  runtimeDefects,
+  verifyEmbedded,
+  vmPlatformOf,
+} from '../runtime-files.ts';
 import { type OrphansConfig, type OrphansFacts, resolveOrphansConfig } from './config.ts';
 import { buildCommand, type PreparedOrphans, type Programs, SCENARIOS, scenarioPlaces, signCommands } from './plan.ts';
 import { orphansDryRunLines, verdictLines } from './report.ts';
@@ -72,7 +75,7 @@ async function runAll(ctx: RunnerContext, config: OrphansConfig, programs: Progr
  */
 async function prepareOrphans(ctx: RunnerContext, config: OrphansConfig): Promise<PreparedOrphans> {
   const { root, runtime } = config;
-  const wanted = judgedFiles(ctx, config);
+  verifyRuntime(ctx, config);
   const cli = join(root, 'scripts/bin/openshell');
   if (!isExecutable(cli)) throw usageError(`${cli} is not an executable program; get it back from the repository`);
   for (const port of [config.port, config.healthPort]) await verifyPortFree('127.0.0.1', port);
@@ -81,32 +84,30 @@ async function prepareOrphans(ctx: RunnerContext, config: OrphansConfig): Promis
   const programs = { gateway, driverDirectory: directory };
   if ([gateway, join(directory, DRIVER.binary)].every(isExecutable)) {
     sayExisting(ctx, programs);
-    const problem = embeddingProblem(join(directory, DRIVER.binary), runtime, wanted);
+    const problem = embeddingProblem(join(directory, DRIVER.binary), runtime, vmPlatformOf(config.host));
     if (problem !== undefined) ctx.terminal.warn(problem);
-    return { config, programs, wanted, build: undefined };
+    return { config, programs, build: undefined };
   }
   const toolchain = await findToolchain(ctx, root, false);
   refuseMissing(toolchain.missingPrograms);
-  return { config, programs, wanted, build: buildCommand(config, [COMPONENTS.gateway, DRIVER], toolchain.env) };
+  return { config, programs, build: buildCommand(config, [COMPONENTS.gateway, DRIVER], toolchain.env) };
 }
 
-/** The SHA-256 of each file that the driver has to have in it; none where a dry run has nothing to look at. */
-function judgedFiles(ctx: RunnerContext, { host, runtime }: OrphansConfig): Readonly<Record<string, string>> {
+/** @throws usageError for a runtime or a bundle that cannot be used; a dry run takes note of it */
+function verifyRuntime(ctx: RunnerContext, { host, runtime }: OrphansConfig): void {
   const platform = vmPlatformOf(host);
-  const bundle = join(runtime, BUNDLE_FILE);
   const defects = runtimeDefects(runtime, platform);
-  const defect = zstdDefect(bundle);
+  const bundle = bundleDefects(runtime, platform);
   if (defects.length > 0) {
     const text = `the VM runtime in ${runtime} is not complete: ${defectsText(defects)}; run: mise run vm:setup`;
     refuseOrNote(ctx.unknowns, usageError(text));
   }
-  if (defect !== undefined) {
-    refuseOrNote(ctx.unknowns, usageError(`${bundle} cannot be used (${defect}); run: mise run vm:supervisor`));
+  if (bundle.length > 0) {
+    const text = `the supervisor in ${runtime} cannot be used: ${defectsText(bundle)}; run: mise run vm:supervisor`;
+    refuseOrNote(ctx.unknowns, usageError(text));
   }
-  if (defects.length > 0 || defect !== undefined) return {};
-  const { distrust, files } = judgeRuntime(ctx, { directory: runtime, platform, release: { pinsPath: PINS_PATH } });
+  const distrust = defects.length === 0 ? distrustOf(runtime, platform) : undefined;
   if (distrust !== undefined) ctx.terminal.warn(distrust);
-  return { ...files, ...digestsOf(runtime, [BUNDLE_FILE]) };
 }
 
 /** Where cargo puts what it builds by default, by its variables and files. */
@@ -125,10 +126,7 @@ function sayExisting({ terminal }: RunnerContext, { driverDirectory, gateway }: 
 }
 
 /** @throws failure where cargo leaves no program */
-async function buildPrograms(
-  ctx: RunnerContext,
-  { build, config, programs, wanted }: PreparedOrphans,
-): Promise<Programs> {
+async function buildPrograms(ctx: RunnerContext, { build, config, programs }: PreparedOrphans): Promise<Programs> {
   if (build === undefined) return programs;
   const report = await ctx.terminal.section('cargo', async () => readCargoMessages(await ctx.runner.cargo(build)));
   const [gateway, driver] = [COMPONENTS.gateway, DRIVER].map(({ binary }) => {
@@ -136,6 +134,6 @@ async function buildPrograms(
     if (path === undefined) throw failure(`cargo has ended, and has left no ${binary}; look at what it says`);
     return path;
   }) as [string, string];
-  verifyEmbedded(driver, config.runtime, wanted);
+  verifyEmbedded(driver, config.runtime, vmPlatformOf(config.host));
   return { gateway, driverDirectory: dirname(driver) };
 }

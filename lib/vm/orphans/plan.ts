@@ -39,8 +39,6 @@ export interface PreparedOrphans {
   readonly config: OrphansConfig;
   readonly programs: Programs;
   readonly build: Command | undefined;
-  /** The SHA-256 of each file that the driver embeds, as it was judged. */
-  readonly wanted: Readonly<Record<string, string>>;
 }
 
 /**

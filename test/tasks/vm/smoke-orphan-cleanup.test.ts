@@ -240,7 +240,7 @@ describe("the smoke test of the VM gateway's clean-up", { timeout: 60_000 }, () 
       const result = await other.smoke();
       expect(result.status).toBe(2);
       expect(result.stderr).toMatch(
-        /^error: \S+openshell-sandbox\.zst cannot be used \(.*\); run: mise run vm:supervisor$/m,
+        /^error: the supervisor in \S+ cannot be used: openshell-sandbox\.zst \(.*\); run: mise run vm:supervisor$/m,
       );
     });
 
