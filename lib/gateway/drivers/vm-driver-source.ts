@@ -5,13 +5,14 @@
  * that is used as it is.
  */
 
-import { closeSync, openSync, readSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { featuresFor } from '../../cargo/features.ts';
 import { readPath, readVariable } from '../../cli/env.ts';
 import type { DevBuild } from '../../dev-build/verify-built.ts';
 import { inspectExecutable } from '../../elf/verify.ts';
 import { shown, usageError } from '../../errors.ts';
+import { contentOf } from '../../fs/paths.ts';
 import type { Host } from '../../host.ts';
 import { type Command, cmd } from '../../process/command.ts';
 import { isExecutable } from '../../process/which.ts';
@@ -22,7 +23,7 @@ import { executeBundle, prepareBundle } from '../../vm/execute.ts';
 import { bundleDryRunLines, bundlePlaces, dayOf } from '../../vm/plan.ts';
 import { defectsText, distrustOf, runtimeDefects, verifyEmbedded, vmPlatformOf } from '../../vm/runtime-files.ts';
 import type { Config, LaunchContext } from '../config.ts';
-import { MACH_O_HEAD_BYTES, machOArches } from './mach-o.ts';
+import { machODefect } from './mach-o.ts';
 import type { BuiltStep, Preparation, Step } from './types.ts';
 
 const VARIABLE = 'OPENSHELL_DRIVER_DIR';
@@ -74,19 +75,8 @@ function whyNotRunnable(path: string, host: Host): string | undefined {
     const verdict = inspectExecutable(path, { machine: host.arch });
     return verdict.ok ? undefined : verdict.reasons.join('; ');
   }
-  const arches = machOArches(headOf(path));
-  if (host.arch === undefined || arches.includes(host.arch)) return undefined;
-  return `${path} is for ${arches.join(' and ') || 'another system'}, wanted ${host.arch}`;
-}
-
-function headOf(path: string): Buffer {
-  const head = Buffer.alloc(MACH_O_HEAD_BYTES);
-  const file = openSync(path, 'r');
-  try {
-    return head.subarray(0, readSync(file, head));
-  } finally {
-    closeSync(file);
-  }
+  const defect = host.arch && machODefect(contentOf(path), host.arch, false);
+  return defect && `${path} is ${defect}`;
 }
 
 async function toBuild(

@@ -5,25 +5,25 @@
 import { statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { RunnerContext } from '../../build-env.ts';
-import { type Environment, readVariable } from '../../cli/env.ts';
+import { type Environment, readPath, readVariable } from '../../cli/env.ts';
 import { shown, usageError } from '../../errors.ts';
 import { asOwner } from '../../fs/ownership.ts';
 import { isTable, parseTable } from '../../fs/parse-json.ts';
 import { contentOf, namesIn, textIn } from '../../fs/paths.ts';
 import { buildDirectory } from '../libkrun/config.ts';
 import { OWN_FILES } from '../libkrun/plan.ts';
-import { PLATFORMS, PROVENANCE_FILE, partDefect, runtimeDefects, type VmPlatform } from '../runtime-files.ts';
-import { pinsOf, type RuntimeConfig, readPins, resolveRuntimeConfig } from './config.ts';
-import { unpinned } from './releases.ts';
 import {
-  addProgram,
-  archiveSource,
-  downloadLine,
-  type RuntimePlan,
-  resolveArchive,
-  runPlan,
-  type Supply,
-} from './setup.ts';
+  PLATFORMS,
+  PROVENANCE_FILE,
+  partDefect,
+  runtimeDefects,
+  VM_PLATFORMS,
+  type VmPlatform,
+} from '../runtime-files.ts';
+import { pinsOf, type RuntimeConfig, readPins, resolveRuntimeConfig } from './config.ts';
+import { sayPresent } from './present.ts';
+import { unpinned } from './releases.ts';
+import { addProgram, downloadLine, planArchive, type RuntimePlan, runPlan, type Supply } from './setup.ts';
 import { type Contents, verifyReplaceable } from './stage.ts';
 
 const SETUP = 'tasks/vm/vm-setup.ts';
@@ -44,30 +44,22 @@ export async function compressRuntime(
   ctx: RunnerContext,
   flags: { readonly platform: VmPlatform | undefined; readonly force: boolean; readonly 'dry-run': boolean },
 ): Promise<void> {
-  const { path, platform } = resolveArchive(ctx, flags.platform);
-  const config = resolveRuntimeConfig(ctx, platform);
-  const plan =
-    path === undefined ? planCompression(ctx.env, config, flags.force) : planArchive(config, path, flags.force);
-  await runPlan(ctx, plan, flags['dry-run']);
-}
-
-function planArchive(config: RuntimeConfig, path: string, isForced: boolean): RuntimePlan {
-  if (!isRegularFile(path)) {
+  const { env, startDirectory } = ctx;
+  const path = readPath(env, 'VM_RUNTIME_TARBALL', startDirectory);
+  const named = VM_PLATFORMS.find((name) => path?.endsWith(`/vm-runtime-${name}.tar.zst`));
+  const config = resolveRuntimeConfig(ctx, flags.platform ?? readVariable(env, 'VM_RUNTIME_PLATFORM') ?? named);
+  if (path !== undefined) {
+    if (isRegularFile(path)) return runPlan(ctx, planArchive(config, path, flags.force), flags['dry-run']);
     throw usageError(`VM_RUNTIME_TARBALL is ${shown(path)}, which is not a file with content; name one`);
   }
-  verifyReplaceable(config.directory);
-  return { config, source: archiveSource(path), isForced, keepsComplete: false };
-}
-
-function planCompression(env: Environment, config: RuntimeConfig, isForced: boolean): RuntimePlan {
   const hint = `run ${SETUP} --from-source, or set VM_RUNTIME_TARBALL to an archive, or run ${SETUP} to download one`;
   try {
     findBuild(config.platform, libraryDirectories(config), hint);
   } catch (error) {
-    if (isForced || runtimeDefects(config.directory, config.platform).length > 0) throw error;
-    return { config, source: undefined, isForced, keepsComplete: false };
+    if (flags.force || runtimeDefects(config.directory, config.platform).length > 0) throw error;
+    return sayPresent(ctx, config, flags['dry-run']);
   }
-  return planBuild(env, config, isForced);
+  await runPlan(ctx, planBuild(env, config, flags.force), flags['dry-run']);
 }
 
 /**
@@ -88,7 +80,7 @@ export function planBuild(env: Environment, config: RuntimeConfig, isForced: boo
     return { contents, sources, verified, provenance: provenanceOf(env, config, build).text };
   };
   const lines = [`# reads the libraries in ${directories.join(' or ')}`, ...programs];
-  return { config, source: { lines, collect }, isForced, keepsComplete: false };
+  return { config, isForced, lines, collect };
 }
 
 /** Where the libraries of a local build are looked for; on macOS a custom runtime may have its own kernel. */

@@ -76,7 +76,7 @@ async function pack(ctx: RunnerContext, { build, config, output }: PackagePlan):
   const { signals, terminal } = ctx;
   const contents = readLibraries(config.platform, build);
   const releases = new Releases(ctx, config.release, output);
-  await addPrograms(contents, { config, releases, isForced: false });
+  await addPrograms(contents, { config, releases, isForced: false, isComplete: false });
   const { text, time } = provenanceOf(ctx.env, config, build);
   const members = [
     ...[...contents].map(([name, content]) => ({ path: `./${name}`, content, mode: PROGRAM_MODE })),

@@ -29,12 +29,15 @@ export function whatToSetUp(ctx: TaskContext, flags: SetupFlags): 'nothing' | 'r
   }
   if (isFromSource) return 'build';
   if (flags.force || setupReason(config) !== undefined) return 'release';
-  if (flags['dry-run']) ctx.terminal.result(presentPlan(config));
-  else {
-    ctx.terminal.say(presentLine(config));
-    ctx.terminal.result(config.directory);
-  }
+  sayPresent(ctx, config, flags['dry-run']);
   return 'nothing';
+}
+
+/** Says that there is nothing to do. */
+export function sayPresent({ terminal }: TaskContext, config: RuntimeConfig, isDryRun: boolean): void {
+  const { directory, platform } = config;
+  if (!isDryRun) terminal.say(presentLine(config));
+  terminal.result(isDryRun ? `# keeps ${directory}: it has a complete runtime for ${platform}` : directory);
 }
 
 /**
@@ -53,11 +56,6 @@ export function setupReason(config: RuntimeConfig): string | undefined {
   const pins = readPins(release.pinsPath);
   const outdated = Object.entries(record.sources).find(([path, sha256]) => (pins.get(path) ?? sha256) !== sha256);
   return outdated && `${RECORD_FILE} (another SHA-256 is recorded of ${outdated[0]} by now)`;
-}
-
-/** What a dry run prints where there is nothing to do. */
-export function presentPlan({ directory, platform }: RuntimeConfig): string {
-  return `# keeps ${directory}: it has a complete runtime for ${platform}`;
 }
 
 /** The report of a run that had nothing to do. */

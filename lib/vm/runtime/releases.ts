@@ -60,8 +60,6 @@ export class Releases {
   readonly #scratch: string;
   readonly #gh: GitHubCli;
   readonly #pins: Pins;
-  /** What the API says of the only release that is rolling. */
-  #release: Promise<Statement | { readonly text: string }> | undefined;
   #isReady = false;
 
   /**
@@ -102,15 +100,11 @@ export class Releases {
     return pin && { [releasePath(file, pin.name)]: sha256 };
   }
 
-  /** What the release's API states of a file; it is asked once. */
-  async statement(file: ReleaseFile): Promise<Statement> {
-    this.#release ??= this.#ask(file);
-    const release = await this.#release;
-    return 'text' in release ? statementOf(release.text, file.names[0]) : release;
-  }
-
-  /** Asks the API, through gh where it cannot be reached without: what is not public it tells those who are signed in. */
-  async #ask({ repository, tag }: ReleaseFile): Promise<Statement | { readonly text: string }> {
+  /**
+   * What the release's API states of a file: through gh where it cannot be reached without, as what is not public it
+   * tells only those who are signed in.
+   */
+  async statement({ names: [name], repository, tag }: ReleaseFile): Promise<Statement> {
     const { signals, terminal } = this.#ctx;
     await this.#prepare();
     const query = `repos/${repository}/releases/tags/${encodeURIComponent(tag)}`;
@@ -119,11 +113,11 @@ export class Releases {
     try {
       const say = (text: string) => terminal.say(text);
       await download({ ...request, attempts: API_ATTEMPTS }, { signal: signals.aborted, say });
-      return { text: contentOf(path).toString() };
+      return statementOf(contentOf(path).toString(), name);
     } catch (error) {
       if (!(error instanceof TaskError) || error instanceof InterruptedError) throw error;
       const text = await this.#gh.ask(query);
-      if (text !== undefined) return { text };
+      if (text !== undefined) return statementOf(text, name);
       // That there is no such release is a statement, too.
       return { reason: error.message, kind: error instanceof NoSuchFile ? 'silent' : 'unreachable' };
     }
@@ -161,9 +155,10 @@ export class Releases {
     }
     if (!(await this.#download(file, name, path, true))) return undefined;
     const content = contentOf(path);
-    if (sha256Of(content) === sha256) return content;
+    const found = sha256Of(content);
+    if (found === sha256) return content;
     asOwner(this.#scratch, () => rmSync(path, { force: true }));
-    if (kept === undefined || kept.length === 0) throw mismatch(file, expectation, content);
+    if (kept === undefined || kept.length === 0) throw mismatch(file, expectation, found);
     this.#ctx.terminal.say(`${file.what}: what an earlier run has left does not fit; downloading all of it`);
     return this.#arrive(file, expectation, path);
   }
@@ -175,10 +170,7 @@ export class Releases {
   async fetchUnverified(file: ReleaseFile, name: string): Promise<Buffer | undefined> {
     await this.#prepare();
     const path = join(this.#scratch, `${name}.part`);
-    if (!(await this.#download(file, name, path, false))) return undefined;
-    const content = contentOf(path);
-    refusePage(file, content);
-    return content;
+    return (await this.#download(file, name, path, false)) ? contentOf(path) : undefined;
   }
 
   /** @returns whether the release has a file of this name */
@@ -241,18 +233,9 @@ export function unpinned({ baseUrl }: ReleaseConfig, file: ReleaseFile, reason =
   return usageError(`${file.what}: no SHA-256 of ${url} is recorded${reason}; record it with ${UPDATE_COMMAND}`);
 }
 
-function mismatch(file: ReleaseFile, { sha256, source }: Expectation, content: Buffer): TaskError {
-  refusePage(file, content);
-  const remedy = source.includes('API')
-    ? 'try again in some minutes: the release may be being replaced; a mirror may have an older file, then ask who keeps it'
-    : `try again; if the release was replaced on purpose, record it with ${UPDATE_COMMAND}`;
-  return failure(`${file.what} is refused: its SHA-256 is ${sha256Of(content)}, and ${source} is ${sha256}; ${remedy}`);
-}
-
-/** A login page or the error of a proxy that calls itself a file. */
-function refusePage({ what }: ReleaseFile, content: Buffer): void {
-  if (!/^\s*<(!doctype|html)/i.test(content.toString('latin1', 0, 200))) return;
-  throw failure(`${what} is refused: it is a web page; check what is between here and the server`);
+function mismatch({ what }: ReleaseFile, { sha256, source }: Expectation, found: string): TaskError {
+  const remedy = `try again in some minutes; if the release was replaced on purpose, record it with ${UPDATE_COMMAND}`;
+  return failure(`${what} is refused: its SHA-256 is ${found}, and ${source} is ${sha256}; ${remedy}`);
 }
 
 /** @param place the URL of what was asked */

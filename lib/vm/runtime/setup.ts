@@ -5,18 +5,15 @@
  * are of a release, or of an archive that the user names.
  */
 
-import { relative } from 'node:path';
+import { join, relative } from 'node:path';
 import { ArchiveError, readArchive } from '../../archive/tar.ts';
 import type { RunnerContext } from '../../build-env.ts';
-import { readPath, readVariable } from '../../cli/env.ts';
-import { VARIABLES } from '../../cli/variables.ts';
 import { failure, oneLine, shown } from '../../errors.ts';
 import { whileLocked } from '../../fs/lock.ts';
 import { asOwner } from '../../fs/ownership.ts';
 import { parseTable } from '../../fs/parse-json.ts';
 import { contentOf } from '../../fs/paths.ts';
 import { verifyPlaces } from '../../fs/writable-places.ts';
-import { megabytes } from '../../stage/report.ts';
 import { LEVEL } from '../../zstd/compress.ts';
 import { decompress, readContent, ZstdError } from '../../zstd/decompress.ts';
 import {
@@ -31,19 +28,27 @@ import {
   type VmPlatform,
 } from '../runtime-files.ts';
 import {
-  pinsOf,
   type ReleaseConfig,
   type ReleaseFile,
   type RuntimeConfig,
   readPins,
   releasePath,
   resolveRuntimeConfig,
-  UPDATE_COMMAND,
   wantedText,
 } from './config.ts';
-import { presentLine, presentPlan, setupReason, verifiedText } from './present.ts';
+import { presentLine, setupReason, verifiedText } from './present.ts';
 import { downloadsOf, Releases } from './releases.ts';
-import { type Contents, recoverRuntime, runtimePlaces, type Staged, stageRuntime, verifyReplaceable } from './stage.ts';
+import { type Contents, recoverRuntime, runtimePlaces, stageRuntime, verifyReplaceable } from './stage.ts';
+
+/** Where the files of a runtime come from. */
+export interface Supply {
+  readonly config: RuntimeConfig;
+  readonly releases: Releases;
+  /** Whether nothing that is staged is taken. */
+  readonly isForced: boolean;
+  /** Whether the runtime that is there is as it has to be. */
+  readonly isComplete: boolean;
+}
 
 /** The files that are staged, and what is recorded of them. */
 interface Collected extends Pick<RuntimeRecord, 'sources'> {
@@ -53,35 +58,17 @@ interface Collected extends Pick<RuntimeRecord, 'sources'> {
   readonly verified?: string | undefined;
 }
 
-/** Where the programs of a runtime come from. */
-export interface Supply {
-  readonly config: RuntimeConfig;
-  readonly releases: Releases;
-  /** Whether nothing that is staged is taken. */
-  readonly isForced: boolean;
-}
-
-/** Where the files come from. */
-export interface RuntimeSource {
-  /** What a dry run prints. */
-  readonly lines: readonly string[];
-  /**
-   * Gets them.
-   * @param isComplete whether the runtime that is there is as it has to be
-   * @returns `undefined` where they are what is there
-   */
-  collect(ctx: RunnerContext, supply: Supply, isComplete: boolean): Promise<Collected | undefined>;
-}
-
 /** A setup that is decided: nothing has been downloaded, built or written. */
 export interface RuntimePlan {
   readonly config: RuntimeConfig;
-  /** `undefined` where what is there stays. */
-  readonly source: RuntimeSource | undefined;
   /** Whether everything is got and compressed again. */
   readonly isForced: boolean;
-  /** Whether a complete runtime stays, also one that another run completes before this one begins. */
-  readonly keepsComplete: boolean;
+  /** Whether a complete runtime stays, such as one that another run completes before this one begins. */
+  readonly keepsComplete?: boolean;
+  /** How the files are got, for a dry run. */
+  readonly lines: readonly string[];
+  /** Gets the files; `undefined` where they are what is there. */
+  collect(ctx: RunnerContext, supply: Supply): Promise<Collected | undefined>;
 }
 
 type Switches = Readonly<Record<'dry-run' | 'force', boolean>>;
@@ -114,110 +101,86 @@ export function prepareRelease(ctx: RunnerContext) {
 export async function runPlan(ctx: RunnerContext, plan: RuntimePlan, isDryRun: boolean): Promise<void> {
   const { terminal } = ctx;
   const { directory } = plan.config;
-  if (plan.source !== undefined) verifyPlaces(terminal, runtimePlaces(directory));
+  verifyPlaces(terminal, runtimePlaces(directory));
   if (isDryRun) return terminal.result(...planLines(plan));
   await executeRuntime(ctx, plan);
   if (terminal.timings() !== '') terminal.say(`done: ${terminal.timings()}`);
   terminal.result(directory);
 }
 
-/**
- * Executes a plan, and says what came of it.
- * @throws TaskError: 2 where nothing tells what a file has to be, 1 for what cannot be had, verified or written
- */
-export async function executeRuntime(ctx: RunnerContext, plan: RuntimePlan): Promise<void> {
+async function executeRuntime(ctx: RunnerContext, { config, isForced, keepsComplete, collect }: RuntimePlan) {
   const { terminal } = ctx;
-  const { config, isForced, keepsComplete, source } = plan;
   const { directory, platform } = config;
-  if (source === undefined) return terminal.say(presentLine(config));
   const lock = { ...runtimeLock(directory), task: 'VM runtime', other: 'another setup of the same VM runtime' };
   await whileLocked(ctx, lock, async () => {
     recoverRuntime(directory);
     const reason = setupReason(config);
-    if (keepsComplete && !isForced && reason === undefined) return terminal.say(presentLine(config));
+    const isComplete = reason === undefined && !isForced;
+    if (keepsComplete && isComplete) return terminal.say(presentLine(config));
     terminal.say(`VM runtime for ${platform}: ${reason ?? 'complete, and set up again'}`);
     const releases = new Releases(ctx, config.release, directory);
-    const collected = await source.collect(ctx, { config, releases, isForced }, reason === undefined && !isForced);
+    const collected = await collect(ctx, { config, releases, isForced, isComplete });
     if (collected === undefined) terminal.say(presentLine(config));
     else {
       const { contents, provenance, sources, verified } = collected;
       const record = { wanted: wantedText(config), sources, ...(verified === undefined ? {} : { verified }) };
       const staged = await stageRuntime(ctx, { platform, directory, contents, provenance, record, isForced });
-      for (const line of stagedLines(config, staged)) terminal.say(line);
+      for (const line of staged.lines) terminal.say(line);
+      const shownPath = directory.startsWith(`${config.root}/`) ? relative(config.root, directory) : directory;
+      const what = `${shownPath} for ${platform}${verifiedText(config)}`;
+      terminal.say(`${staged.isChanged ? 'set up' : 'unchanged'}: ${what}`);
     }
     releases.removeDownloads();
   });
 }
 
-/**
- * Plans to set a runtime up from its release.
- * @throws usageError where the directory cannot be replaced, or the recorded digests cannot be read
- */
-export function planRelease(config: RuntimeConfig, isForced: boolean, keepsComplete: boolean): RuntimePlan {
-  const isPresent = keepsComplete && !isForced && setupReason(config) === undefined;
-  if (isPresent) return { config, source: undefined, isForced, keepsComplete };
+/** @throws usageError where the directory cannot be replaced, or the recorded digests cannot be read */
+function planRelease(config: RuntimeConfig, isForced: boolean, keepsComplete: boolean): RuntimePlan {
   verifyReplaceable(config.directory);
-  const warnings = sourceWarnings(config);
-  const lines = [downloadLine(config.release, config.runtime), ...warnings.map((line) => `# warning: ${line}`)];
-  return {
-    config,
-    source: { lines, collect: (ctx, supply, isComplete) => fromRelease(ctx, supply, isComplete, warnings) },
-    isForced,
-    keepsComplete,
-  };
+  readPins(config.release.pinsPath);
+  const lines = [downloadLine(config.release, config.runtime)];
+  return { config, isForced, keepsComplete, lines, collect: fromRelease };
 }
 
-async function fromRelease(
-  { terminal }: RunnerContext,
-  supply: Supply,
-  isComplete: boolean,
-  warnings: readonly string[],
-): Promise<Collected | undefined> {
+async function fromRelease({ terminal }: RunnerContext, supply: Supply): Promise<Collected | undefined> {
   const { directory, gvproxy, platform, runtime, umoci } = supply.config;
   const expectations = await supply.releases.expect(runtime);
   const recorded = readRecord(directory, platform)?.sources[releasePath(runtime, runtime.names[0])];
-  if (isComplete && recorded === expectations[0]?.sha256) return undefined;
+  if (supply.isComplete && recorded === expectations[0]?.sha256) return undefined;
   const get = async () => {
-    for (const line of warnings) terminal.warn(line);
     const { content, source, verified } = await supply.releases.fetch(runtime, expectations);
     const archive = readRuntimeArchive(`the archive ${runtime.names[0]}`, content, platform);
     const added = await addProgram(archive.contents, 'umoci', supply);
     const provenance = parseTable(archive.provenance ?? '');
     for (const [name, { tag }] of Object.entries({ gvproxy, umoci })) {
-      const version = provenance?.[`${name}_version`] ?? tag;
+      const version = String(provenance?.[`${name}_version`] ?? tag);
       if (version === tag) continue;
-      terminal.warn(`${runtime.what}: its ${name} is ${oneLine(String(version))}; ${tag} has no effect on it`);
+      terminal.warn(`${runtime.what}: its ${name} is ${oneLine(version)}; ${tag} has no effect on it`);
     }
     return { ...archive, sources: { ...source, ...added }, verified };
   };
   return terminal.section('download', get, runtime.what);
 }
 
-/** The archive that the user names. */
-export function archiveSource(path: string): RuntimeSource {
-  const collect = async ({ terminal }: RunnerContext, { config, ...supply }: Supply) => {
+/** Plans to stage the archive at a path. */
+export function planArchive(config: RuntimeConfig, path: string, isForced: boolean): RuntimePlan {
+  verifyReplaceable(config.directory);
+  const collect = async ({ terminal }: RunnerContext, supply: Supply) => {
     const content = asOwner(path, () => contentOf(path));
     terminal.say(`${path}: SHA-256 ${sha256Of(content)}`);
     const archive = readRuntimeArchive(path, content, config.platform);
-    const added = await addProgram(archive.contents, 'umoci', { config, ...supply });
+    const added = await addProgram(archive.contents, 'umoci', supply);
     const recorded = supply.releases.recordedAs(config.runtime, content);
     const verified = recorded === undefined ? undefined : 'the recorded SHA-256';
     return { ...archive, sources: { ...recorded, ...added }, verified };
   };
-  return { lines: [`# reads ${path}`], collect };
-}
-
-/** Which archive the user names, and which platform is wanted: as asked for, else as the archive is called. */
-export function resolveArchive({ env, startDirectory }: RunnerContext, flag: VmPlatform | undefined) {
-  const path = readPath(env, 'VM_RUNTIME_TARBALL', startDirectory);
-  const named = VARIABLES.VM_RUNTIME_PLATFORM.choices.find((name) => path?.endsWith(`/vm-runtime-${name}.tar.zst`));
-  return { path, platform: flag ?? readVariable(env, 'VM_RUNTIME_PLATFORM') ?? named };
+  return { config, isForced, lines: [`# reads ${path}`], collect };
 }
 
 /**
  * Reads an archive of a release; files that the platform's table does not have are left out.
  * @param what the archive, for users
- * @throws failure for one that is damaged, hostile, or for another platform
+ * @throws failure for one that is damaged, hostile, for another platform, or without anything but umoci
  */
 export function readRuntimeArchive(what: string, archive: Buffer, platform: VmPlatform) {
   const files = unpacked(what, archive);
@@ -235,6 +198,8 @@ export function readRuntimeArchive(what: string, archive: Buffer, platform: VmPl
     if (defect !== undefined) throw failure(`${what} is refused: its ${name} is ${defect}`);
     contents.set(name, content);
   }
+  const missing = runtimeNames(platform).filter((name) => name !== 'umoci' && !contents.has(name));
+  if (missing.length > 0) throw failure(`${what} is refused: it has no ${missing.join(', ')}`);
   return { contents, provenance };
 }
 
@@ -259,14 +224,11 @@ export async function addProgram(
   { config, isForced, releases }: Supply,
 ): Promise<RuntimeRecord['sources']> {
   if (contents.has(name)) return {};
-  const staged = isForced ? undefined : stagedProgram(`${config.directory}/${name}.zst`);
-  const recorded = staged && releases.recordedAs(config[name], staged);
-  const { content, source } =
-    staged !== undefined && recorded !== undefined
-      ? { content: staged, source: recorded }
-      : await releases.fetch(config[name]);
-  contents.set(name, content);
-  return source;
+  const staged = isForced ? undefined : stagedProgram(join(config.directory, `${name}.zst`));
+  const source = staged && releases.recordedAs(config[name], staged);
+  const found = staged && source ? { content: staged, source } : await releases.fetch(config[name]);
+  contents.set(name, found.content);
+  return found.source;
 }
 
 function stagedProgram(path: string): Buffer | undefined {
@@ -279,12 +241,10 @@ function stagedProgram(path: string): Buffer | undefined {
 }
 
 /** The plan, one line for each step. */
-export function planLines({ config, source }: RuntimePlan): string[] {
-  if (source === undefined) return [presentPlan(config)];
-  const { directory, platform } = config;
+export function planLines({ config: { directory, platform }, lines }: RuntimePlan): string[] {
   return [
     `# creates ${downloadsOf(directory)} for what is not verified yet`,
-    ...source.lines,
+    ...lines,
     `# compresses ${runtimeFiles(platform).join(', ')} where their content is new (zstd level ${LEVEL})`,
     `# creates ${directory}: whole, in the place of what is there`,
   ];
@@ -295,26 +255,4 @@ export function downloadLine({ baseUrl }: ReleaseConfig, file: ReleaseFile): str
   const urls = file.names.map((name) => `${baseUrl}/${releasePath(file, name)}`);
   const stated = file.isRolling ? ', or the one that its API states' : '';
   return `# downloads ${urls.join(' or ')} (verified: the recorded SHA-256${stated})`;
-}
-
-/** The closing report. */
-function stagedLines(config: RuntimeConfig, { files, isChanged }: Staged): string[] {
-  const { directory, platform, root } = config;
-  const shownPath = directory.startsWith(`${root}/`) ? relative(root, directory) : directory;
-  return [
-    ...files.map(({ compressedSize, isNew, name, size }) => {
-      return `${isNew ? 'compressed' : 'unchanged'}: ${name} (${megabytes(size)} in ${megabytes(compressedSize)})`;
-    }),
-    `${isChanged ? 'set up' : 'unchanged'}: ${shownPath} for ${platform}${verifiedText(config)}`,
-  ];
-}
-
-/** What is to be known before a download: that it may not be enough, and whose word is taken. */
-function sourceWarnings({ release, runtime, umoci }: RuntimeConfig): string[] {
-  const pins = readPins(release.pinsPath);
-  const hasUmoci = pinsOf(pins, umoci).length > 0;
-  const isOwn = pinsOf(pins, runtime).length > 0 || runtime.repository === VARIABLES.GITHUB_REPOSITORY.default;
-  const incomplete = `no SHA-256 of ${umoci.what} is recorded, so an archive without it is refused; record it`;
-  const foreign = `the release of ${runtime.repository} (GITHUB_REPOSITORY) says itself what its SHA-256 has to be`;
-  return [...(hasUmoci ? [] : [`${incomplete}: ${UPDATE_COMMAND}`]), ...(isOwn ? [] : [foreign])];
 }

@@ -13,6 +13,7 @@ import { copyWhole, isFile, replaceWhole, writeWhole } from '../../fs/atomic-wri
 import { asOwner, makeDirectory } from '../../fs/ownership.ts';
 import { bytesIn, contentOf, namesIn, textIn } from '../../fs/paths.ts';
 import type { Place } from '../../fs/writable-places.ts';
+import { megabytes } from '../../stage/report.ts';
 import { compressContent, LEVEL } from '../../zstd/compress.ts';
 import { decompress } from '../../zstd/decompress.ts';
 import {
@@ -52,17 +53,10 @@ export interface Staging {
   readonly isForced: boolean;
 }
 
-/** What came of a file. */
-export interface StagedFile {
-  readonly name: string;
-  readonly isNew: boolean;
-  readonly size: number;
-  readonly compressedSize: number;
-}
-
+/** What came of it, and a line for each file. */
 export interface Staged {
   readonly isChanged: boolean;
-  readonly files: readonly StagedFile[];
+  readonly lines: readonly string[];
 }
 
 /** What is written. */
@@ -93,28 +87,25 @@ export function verifyReplaceable(directory: string): void {
 
 /**
  * Stages a runtime; the caller holds the lock. Until the new directory is whole and verified, nothing has changed.
- * @throws failure for a runtime that is not complete, InterruptedError on a signal
+ * @throws InterruptedError on a signal
  */
 export async function stageRuntime(ctx: RunnerContext, staging: Staging): Promise<Staged> {
   const { contents, directory, platform } = staging;
   recoverRuntime(directory);
   verifyReplaceable(directory);
   const names = runtimeNames(platform);
-  const missing = names.filter((name) => (contents.get(name)?.length ?? 0) === 0);
-  if (missing.length > 0) throw failure(`the VM runtime for ${platform} has no ${missing.join(', ')}`);
   /** The SHA-256 of compressed files, by the names of their contents. */
   const digests = new Map<string, string>();
   for (const name of staging.isForced ? [] : names) noteContent(staging, name, digests);
   const kept = new Set(digests.keys());
   const isChanged = kept.size < names.length || !isUpToDate(staging, digests);
   if (isChanged) await replaceRuntime(ctx, staging, digests);
-  const files = names.map((name) => ({
-    name: `${name}.zst`,
-    isNew: !kept.has(name),
-    size: contents.get(name)?.length ?? 0,
-    compressedSize: statSync(join(directory, `${name}.zst`)).size,
-  }));
-  return { isChanged, files };
+  const lines = names.map((name) => {
+    const [size, compressed] = [contents.get(name)?.length ?? 0, statSync(join(directory, `${name}.zst`)).size];
+    const sizes = `${megabytes(size)} in ${megabytes(compressed)}`;
+    return `${kept.has(name) ? 'unchanged' : 'compressed'}: ${name}.zst (${sizes})`;
+  });
+  return { isChanged, lines };
 }
 
 /** Notes the digest of a file where the directory has the content already, whole. */

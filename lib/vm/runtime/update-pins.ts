@@ -3,11 +3,11 @@
 /** Recording the SHA-256 of every file that a runtime of any platform is made of, and showing what that changes. */
 
 import type { RunnerContext } from '../../build-env.ts';
-import { failure, TaskError } from '../../errors.ts';
+import { failure } from '../../errors.ts';
 import { writeWhole } from '../../fs/atomic-write.ts';
 import { whileLocked } from '../../fs/lock.ts';
 import { files, verifyPlaces } from '../../fs/writable-places.ts';
-import { partDefect, runtimeLock, runtimeNames, sha256Of, VM_PLATFORMS, type VmPlatform } from '../runtime-files.ts';
+import { partDefect, runtimeLock, sha256Of, VM_PLATFORMS, type VmPlatform } from '../runtime-files.ts';
 import {
   type Pins,
   type ReleaseFile,
@@ -73,47 +73,35 @@ async function digestsOf({ terminal }: RunnerContext, releases: Releases, parts:
     const { file } = part;
     const statement = file.isRolling ? await releases.statement(file) : undefined;
     const isStated = statement !== undefined && 'sha256' in statement;
-    if (statement !== undefined && !isStated && statement.kind === 'unreachable') {
+    if (!isStated && statement?.kind === 'unreachable') {
       const why = `its release's API cannot be asked (${statement.reason})`;
       terminal.warn(`${file.what}: what comes is recorded as it is, because ${why}; the next release will be refused`);
     }
-    const found = isStated ? undefined : await findDigest(releases, part);
-    isFound ||= isStated || found !== undefined;
-    if (!isStated && found === undefined) {
+    const found = isStated ? {} : await findDigest(releases, part);
+    if (found === undefined) {
       terminal.warn(`${file.what}: the release has no such file; what is recorded of it stays`);
       continue;
     }
+    isFound = true;
     for (const name of file.names) after.delete(releasePath(file, name));
-    if (found !== undefined) after.set(releasePath(file, found.name), found.sha256);
+    for (const [path, sha256] of Object.entries(found)) after.set(path, sha256);
   }
   if (isFound) return after;
   throw failure('no file could be downloaded, so nothing is recorded; check the network and try again');
 }
 
 /** @throws failure for a file that is not what its name says: what is recorded is trusted from then on */
-async function findDigest(releases: Releases, part: Part) {
-  for (const name of part.file.names) {
-    const content = await releases.fetchUnverified(part.file, name);
+async function findDigest(releases: Releases, { file, name, platform }: Part) {
+  for (const one of file.names) {
+    const content = await releases.fetchUnverified(file, one);
     if (content === undefined) continue;
-    const defect = defectOf(content, part);
-    if (defect === undefined) return { name, sha256: sha256Of(content) };
-    throw failure(
-      `${part.file.what} is not recorded: what came is ${defect}; check what is between here and the server`,
-    );
+    if (name === 'runtime') readRuntimeArchive(`what came for ${file.what}`, content, platform);
+    const defect = name === 'runtime' ? undefined : partDefect(content, platform, name);
+    if (defect === undefined) return { [releasePath(file, one)]: sha256Of(content) };
+    const remedy = 'check what is between here and the server';
+    throw failure(`${file.what} is not recorded: what came is ${defect}; ${remedy}`);
   }
   return undefined;
-}
-
-function defectOf(content: Buffer, { name, platform }: Part): string | undefined {
-  if (name !== 'runtime') return partDefect(content, platform, name);
-  try {
-    const { contents } = readRuntimeArchive('the archive', content, platform);
-    const missing = runtimeNames(platform).filter((one) => one !== 'umoci' && !contents.has(one));
-    return missing.length === 0 ? undefined : `an archive without ${missing.join(', ')}`;
-  } catch (error) {
-    if (error instanceof TaskError) return `no archive of a runtime (${error.message})`;
-    throw error;
-  }
 }
 
 export function writePins(path: string, pins: Pins): void {

@@ -67,7 +67,7 @@ describe('downloads', () => {
   test.each([
     ['403', status(403), /HTTP 403: access is denied/],
     ['a web page', status(200, { 'content-type': 'text/html' }), /it sent a web page, not the file/],
-    ['a web page that says nothing', status(200, {}, '<!DOCTYPE html><p>log in'), /is refused: it is a web page/],
+    ['a web page that says nothing', status(200, {}, '<!DOCTYPE html><p>log in'), /is refused: its SHA-256 is /],
     [
       'a truncated file',
       status(200, {}, 'short'),
@@ -189,7 +189,10 @@ describe('C32, PIN-3: nothing is taken that nothing tells the SHA-256 of', () =>
     fake.server.add(PATHS.gvproxy('linux-amd64'), buildElf({ machine: 62 }).bytes);
     fake.server.add(PATHS.umoci('linux.amd64'), '<html>log in');
     const page = await fake.run('vm-setup', ['--update-pins'], OFFLINE);
-    expect([page.status, page.stderr]).toEqual([1, expect.stringContaining('is refused: it is a web page')]);
+    expect([page.status, page.stderr]).toEqual([
+      1,
+      expect.stringContaining('is not recorded: what came is no program'),
+    ]);
     const none = await fake.run('vm-setup', ['--update-pins'], {
       ...OFFLINE,
       OPENSHELL_RELEASE_BASE_URL: `${fake.server.url}/nowhere`,
@@ -297,8 +300,8 @@ describe('archives', () => {
   const platform = 'linux-x86_64';
   test.each([
     ['without umoci: that of its release is added', ['umoci'], undefined],
-    ['without gvproxy', ['gvproxy'], /^error: the VM runtime for linux-x86_64 has no gvproxy$/m],
-    ['without the kernel', ['libkrunfw.so.5'], /^error: the VM runtime for linux-x86_64 has no libkrunfw\.so\.5$/m],
+    ['without gvproxy', ['gvproxy'], /^error: the archive \S+ is refused: it has no gvproxy$/m],
+    ['without the kernel', ['libkrunfw.so.5'], /^error: the archive \S+ is refused: it has no libkrunfw\.so\.5$/m],
   ])('DL-8: %s', async (_, without, problem) => {
     const fake = await FakeRuntime.start();
     for (const name of without) fake.contents.delete(name);
