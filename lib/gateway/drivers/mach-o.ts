@@ -4,9 +4,6 @@
 
 import type { Arch } from '../../host.ts';
 
-/** As much of a file as its head can have. */
-export const MACH_O_HEAD_BYTES = 4096;
-
 const THIN_64 = 0xfeedfacf;
 /** A universal file; its numbers are big-endian. Java's class files begin so too, with a count that is not as small. */
 const UNIVERSAL = 0xcafebabe;

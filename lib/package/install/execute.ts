@@ -19,12 +19,15 @@ import { cmd } from '../../process/command.ts';
 import { requireProgram } from '../../process/which.ts';
 import { CLI, COMPONENTS, DEB, DRIVER } from '../../product.ts';
 import { resolveBuildOptions } from '../../stage/config.ts';
-import { runtimeDirectory } from '../../vm/config.ts';
-import { verifyEmbedded } from '../../vm/embedded.ts';
-import { PINS_PATH } from '../../vm/runtime/config.ts';
-import { digestsOf } from '../../vm/runtime/record.ts';
-import { judgeRuntime } from '../../vm/runtime/trust.ts';
-import { BUNDLE_FILE, bundleDefects, defectsText, runtimeDefects, vmPlatformOf } from '../../vm/runtime-files.ts';
+import {
+  bundleDefects,
+  defectsText,
+  distrustOf,
+  runtimeDefects,
+  runtimeDirectory,
+  verifyEmbedded,
+  vmPlatformOf,
+} from '../../vm/runtime-files.ts';
 import { type Binaries, packageArch, resolvePackageConfig } from '../config.ts';
 import { makePackage, preparePackaging, probeArch } from '../execute.ts';
 import { planPackage } from '../plan.ts';
@@ -87,10 +90,10 @@ export async function installDeb(ctx: RunnerContext, isDryRun: boolean, facts = 
   terminal.result(pack.target);
 }
 
-async function buildBinaries(ctx: RunnerContext, { build, runtime }: InstallPlan): Promise<Binaries> {
+async function buildBinaries(ctx: RunnerContext, { build, facts, runtime }: InstallPlan): Promise<Binaries> {
   const { gateway, others } = await executeDevBuild(ctx, build);
   const [cli, driver] = [CLI, DRIVER].map(({ name }) => others.get(name) ?? '') as [string, string];
-  if (runtime !== undefined) verifyEmbedded(driver, runtime.directory, runtime.files);
+  if (runtime !== undefined) verifyEmbedded(driver, runtime, vmPlatformOf(facts.host));
   return { cli, driver, gateway };
 }
 
@@ -157,7 +160,7 @@ async function prepareBuild(
   const others = [CLI, DRIVER];
   const { features } = await knownTools(ctx, root, build, [COMPONENTS.gateway, ...others], toolchain);
   const { runtime, warning } = findRuntime(ctx, root, host);
-  const wanted = { OPENSHELL_VM_RUNTIME_COMPRESSED_DIR: runtime?.directory };
+  const wanted = { OPENSHELL_VM_RUNTIME_COMPRESSED_DIR: runtime };
   const wishes: DevBuildWishes = { isRelease: true, supervisor: undefined, others, env: wanted };
   return { build: planDevBuild({ ...wishes, root, host, build }, toolchain, features), toolchain, runtime, warning };
 }
@@ -167,11 +170,7 @@ function findRuntime(ctx: RunnerContext, root: string, host: Host) {
   const directory = runtimeDirectory(ctx.env, root, ctx.startDirectory);
   const platform = vmPlatformOf(host);
   const defects = [...runtimeDefects(directory, platform), ...bundleDefects(directory, platform)];
-  if (defects.length === 0) {
-    const { distrust, files } = judgeRuntime(ctx, { directory, platform, release: { pinsPath: PINS_PATH } });
-    const runtime = { directory, files: { ...files, ...digestsOf(directory, [BUNDLE_FILE]) } };
-    return { runtime, warning: distrust };
-  }
+  if (defects.length === 0) return { runtime: directory, warning: distrustOf(directory, platform) };
   const remedy = 'for VM sandboxes run: mise run vm:setup && mise run vm:supervisor, and this again';
   const warning = `the VM driver is packaged WITHOUT its runtime, ${directory}: ${defectsText(defects)}; ${remedy}`;
   return { runtime: undefined, warning };

@@ -28,8 +28,8 @@ export interface InstallPlan {
   readonly facts: InstallFacts;
   readonly toolchain: Toolchain;
   readonly build: DevBuildPlan;
-  /** What the VM driver embeds, with the SHA-256 of each file; `undefined` where it gets nothing. */
-  readonly runtime: { readonly directory: string; readonly files: Readonly<Record<string, string>> } | undefined;
+  /** The directory of what the VM driver embeds; `undefined` where it gets nothing. */
+  readonly runtime: string | undefined;
   /** What users have to know of it; `undefined` where it is as it should be. */
   readonly warning: string | undefined;
   /** With names in angle brackets for the programs, until cargo says where they are. */

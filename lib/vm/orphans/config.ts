@@ -6,7 +6,7 @@ import { type Environment, notAllowed, readPath, readVariable } from '../../cli/
 import { temporaryRoot } from '../../fs/temporary-directory.ts';
 import { parsePort } from '../../gateway/value-checks.ts';
 import { type Host, thisHost } from '../../host.ts';
-import { runtimeDirectory } from '../config.ts';
+import { runtimeDirectory } from '../runtime-files.ts';
 
 /** Not that of a gateway that a user runs. */
 const DEFAULT_PORT = '8091';

@@ -15,11 +15,14 @@ import { verifyPortFree } from '../../gateway/port.ts';
 import type { Command } from '../../process/command.ts';
 import { isExecutable } from '../../process/which.ts';
 import { COMPONENTS, DRIVER } from '../../product.ts';
-import { verifyEmbedded } from '../embedded.ts';
-import { PINS_PATH } from '../runtime/config.ts';
-import { digestsOf } from '../runtime/record.ts';
-import { judgeRuntime } from '../runtime/trust.ts';
-import { BUNDLE_FILE, bundleDefects, defectsText, runtimeDefects, vmPlatformOf } from '../runtime-files.ts';
+import {
+  bundleDefects,
+  defectsText,
+  distrustOf,
+  runtimeDefects,
+  verifyEmbedded,
+  vmPlatformOf,
+} from '../runtime-files.ts';
 import { type OrphansConfig, resolveOrphansConfig } from './config.ts';
 import { buildCommand, type Programs, planScenarios, signCommands } from './plan.ts';
 import { orphansDryRunLines } from './report.ts';
@@ -38,10 +41,10 @@ export async function smokeOrphanCleanup(
   const { env, runner, startDirectory, terminal } = ctx;
   const root = findCheckout(env, startDirectory);
   const config = { ...resolveOrphansConfig(env, root, startDirectory), ...changes };
-  const wanted = judgedFiles(ctx, config);
+  verifyRuntime(ctx, config);
   const build = await prepareBuild(ctx, config);
   if (isDryRun) return terminal.result(...orphansDryRunLines(runner, config, build, env));
-  const programs = await buildPrograms(ctx, config, build, wanted);
+  const programs = await buildPrograms(ctx, config, build);
   for (const command of signCommands(config, programs)) await runner.run(command);
   const temporary = mkdtempSync(join(config.temporary, 'openshell-vm-orphan-'));
   let isPassed = false;
@@ -59,21 +62,17 @@ export async function smokeOrphanCleanup(
   if (!isPassed) throw failure(`something outlives the gateway, or a scenario could not be run; see ${temporary}`);
 }
 
-/** The SHA-256 of each file that the driver has to have in it; none where a dry run has nothing to look at. */
-function judgedFiles(ctx: RunnerContext, { host, runtime }: OrphansConfig): Readonly<Record<string, string>> {
+/** @throws usageError for a runtime that cannot be used; a dry run takes note of it */
+function verifyRuntime({ terminal, unknowns }: RunnerContext, { host, runtime }: OrphansConfig): void {
   const platform = vmPlatformOf(host);
   const defects = [...runtimeDefects(runtime, platform), ...bundleDefects(runtime, platform)];
   if (defects.length > 0) {
-    const remedy = 'run: mise run vm:setup && mise run vm:supervisor';
-    refuseOrNote(
-      ctx.unknowns,
-      usageError(`the VM runtime ${runtime} cannot be used: ${defectsText(defects)}; ${remedy}`),
-    );
-    return {};
+    const text = `the VM runtime ${runtime} cannot be used: ${defectsText(defects)}`;
+    refuseOrNote(unknowns, usageError(`${text}; run: mise run vm:setup && mise run vm:supervisor`));
+    return;
   }
-  const { distrust, files } = judgeRuntime(ctx, { directory: runtime, platform, release: { pinsPath: PINS_PATH } });
-  if (distrust !== undefined) ctx.terminal.warn(distrust);
-  return { ...files, ...digestsOf(runtime, [BUNDLE_FILE]) };
+  const distrust = distrustOf(runtime, platform);
+  if (distrust !== undefined) terminal.warn(distrust);
 }
 
 /**
@@ -92,9 +91,8 @@ async function prepareBuild(ctx: RunnerContext, config: OrphansConfig): Promise<
 /** @throws failure where cargo leaves no program, or a driver without the runtime */
 async function buildPrograms(
   { runner, terminal }: RunnerContext,
-  { runtime }: OrphansConfig,
+  { host, runtime }: OrphansConfig,
   build: Command,
-  wanted: Readonly<Record<string, string>>,
 ): Promise<Programs> {
   const report = await terminal.section('cargo', async () => readCargoMessages(await runner.cargo(build)));
   const pathOf = (binary: string) => {
@@ -103,6 +101,6 @@ async function buildPrograms(
     return path;
   };
   const [gateway, driver] = [pathOf(COMPONENTS.gateway.binary), pathOf(DRIVER.binary)];
-  verifyEmbedded(driver, runtime, wanted);
+  verifyEmbedded(driver, runtime, vmPlatformOf(host));
   return { gateway, driverDirectory: dirname(driver) };
 }

@@ -73,12 +73,6 @@ describe('an archive', () => {
       [],
       "VM_RUNTIME_PLATFORM is 'linux-riscv64'",
     ],
-    [
-      'two platforms',
-      { VM_RUNTIME_TARBALL: 'vm-runtime-linux-aarch64.tar.zst', VM_RUNTIME_PLATFORM: 'darwin-aarch64' },
-      [],
-      'which is for linux-aarch64, and the platform that is asked for is darwin-aarch64',
-    ],
     ['a stray argument', {}, ['x'], "unexpected argument 'x'"],
   ])('%s: refused, and nothing changes', async (_, extra, args, problem) => {
     const fake = await FakeRuntime.start();
