@@ -22,8 +22,6 @@ test.each([0, 1, 2, 3, 4, 0xfe00])('type %i', (type) => {
 
 describe('a header or table that is wrong is damage', () => {
   const rows: DamageRow[] = [
-    ['ELF class', plain, { EI_CLASS: 3 }, 'ELF class at offset 0x4 is 3'],
-    ['ELF byte order', plain, { EI_DATA: 0 }, 'byte order at offset 0x5 is 0'],
     ['e_phentsize', dynamic, { e_phentsize: 55 }, 'program header table at offset 0x40: its entries have 55 bytes'],
     ['e_shentsize', dynamic, { e_shentsize: 40 }, 'its entries have 40 bytes, wanted 64'],
     ['program headers outside', dynamic, { e_phoff: size - 8 }, 'program header table at offset 0x'],
@@ -34,7 +32,6 @@ describe('a header or table that is wrong is damage', () => {
     ['more sections than there are', dynamic, { e_shnum: 6 }, '6 entries of 64 bytes: ends at'],
     ['sections without a table', dynamic, { e_shoff: 0 }, 'its 5 entries would begin inside the ELF header'],
     ['extended numbering', dynamic, { e_phnum: 0xffff }, '65535 entries of 56 bytes: ends at'],
-    ['section names', dynamic, { e_shstrndx: 5 }, 'e_shstrndx is 5 but there are 5 section headers'],
   ];
   test.each(rows)('%s', (_name, image, changes, message) => expectDamage(image, changes, message));
 });
@@ -46,6 +43,8 @@ describe('what cannot ship is refused with one line that says what it is', () =>
     ['i386', { EI_CLASS: 1, e_machine: 3 }, 'a 32-bit i386'],
     ['arm', { EI_CLASS: 1, e_machine: 40 }, 'a 32-bit arm'],
     ['x32', { EI_CLASS: 1 }, 'a 32-bit x86-64'],
+    ['of no known class', { EI_CLASS: 3 }, 'a class 3 x86-64'],
+    ['of no known byte order', { EI_DATA: 0 }, 'a 64-bit byte order 0 x86-64'],
     ['s390x', { EI_DATA: 2, e_machine: 22 << 8 }, 'a 64-bit big-endian s390x'],
     ['ppc64', { EI_DATA: 2, e_machine: 21 << 8 }, 'a 64-bit big-endian ppc64'],
     ['big-endian aarch64', { EI_DATA: 2, e_machine: 183 << 8 }, 'a 64-bit big-endian aarch64'],
