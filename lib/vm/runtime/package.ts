@@ -2,6 +2,7 @@
 
 /** Packing a runtime for a release: the libraries of a build, the programs of their releases, and where they come from. */
 
+import { writeFileSync } from 'node:fs';
 import { writeArchive } from '../../archive/tar.ts';
 import type { RunnerContext } from '../../build-env.ts';
 import { readPath } from '../../cli/env.ts';
@@ -10,7 +11,7 @@ import { whileLocked } from '../../fs/lock.ts';
 import { absolutePath } from '../../fs/paths.ts';
 import { files, verifyPlaces } from '../../fs/writable-places.ts';
 import { megabytes } from '../../stage/report.ts';
-import { compressContent, LEVEL } from '../../zstd/compress.ts';
+import { compress, LEVEL } from '../../zstd/compress.ts';
 import { beside, PROVENANCE_FILE, runtimeNames, type VmPlatform } from '../runtime-files.ts';
 import {
   addPrograms,
@@ -85,7 +86,7 @@ async function pack(ctx: RunnerContext, { build, config, output }: PackagePlan):
   const archive = writeArchive(members, time);
   sweepTemporary(output);
   const fill = async (_: string, file: number) => {
-    await compressContent(archive, file, { signal: signals.aborted });
+    writeFileSync(file, await compress(archive, { signal: signals.aborted }));
     signals.throwIfReceived();
   };
   const heading = `compression of ${megabytes(archive.length)} (zstd level ${LEVEL})`;

@@ -116,6 +116,8 @@ describe("the smoke test of the VM gateway's clean-up", { timeout: 60_000 }, () 
     symlinkSync(ps.path('ps'), join(fake.tools.bin, 'ps'));
     for (const name of runtimeNames('darwin-aarch64'))
       writeFileSync(join(fake.runtime, `${name}.zst`), zstdCompressSync(runtimePart('darwin-aarch64', name, name)));
+    const bundle = zstdCompressSync(runtimePart('darwin-aarch64', 'umoci', BUNDLE_FILE));
+    writeFileSync(join(fake.runtime, BUNDLE_FILE), bundle);
     fake.tools.addSilent('codesign');
     const mac: Host = { platform: 'darwin', arch: 'arm64' };
     const { stdout, stderr } = await smoke(fake, {}, mac);
