@@ -5,7 +5,7 @@
  * can be built, an existing bundle that can be verified is used.
  */
 
-import { lstatSync } from 'node:fs';
+import { lstatSync, writeFileSync } from 'node:fs';
 import type { RunnerContext } from '../build-env.ts';
 import { findCheckout } from '../checkout.ts';
 import { findOrMark } from '../cli/unknowns.ts';
@@ -21,7 +21,7 @@ import { buildAll, type KnownTools, prepareStage } from '../stage/execute.ts';
 import type { PreparedStage } from '../stage/plan.ts';
 import { builtText, megabytes } from '../stage/report.ts';
 import { type Built, verifyArtifact } from '../stage/verify-built.ts';
-import { compressContent, LEVEL } from '../zstd/compress.ts';
+import { compress, LEVEL } from '../zstd/compress.ts';
 import { contentDefect, readContent, ZstdError } from '../zstd/decompress.ts';
 import { type BundleConfig, resolveBundleConfig } from './config.ts';
 import {
@@ -135,18 +135,13 @@ async function bringUpToDate(ctx: RunnerContext, path: string, { artifact, size,
   sweepTemporary(path);
   if (isFile(path) && contentDefect(path, source) === undefined) return keepWithMode(path, MODE);
   const heading = `compression of ${megabytes(size)} (zstd level ${LEVEL})`;
-  const fill = async (temporary: string, output: number) => {
-    await compressContent(
-      asOwner(source, () => contentOf(source)),
-      output,
-      { signal: signals.aborted },
-    );
+  const read = () => asOwner(source, () => contentOf(source));
+  const fill = async (_: string, output: number) => {
+    const content = read();
+    writeFileSync(output, await compress(content, { signal: signals.aborted }));
     signals.throwIfReceived();
     // Between cargo's end and now another cargo may have run.
-    const defect = contentDefect(temporary, source);
-    if (defect !== undefined) {
-      throw failure(`the compressed supervisor is not what ${source} holds now (${defect}); run this again`);
-    }
+    if (!read().equals(content)) throw failure(`${source} has changed while it was compressed; run this again`);
     verifyArtifact(artifact, source);
   };
   await terminal.section('compression', () => replaceWhole(path, MODE, fill), heading);

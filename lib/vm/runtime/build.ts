@@ -44,6 +44,7 @@ export async function compressRuntime(
   flags: { readonly platform: VmPlatform | undefined; readonly force: boolean; readonly 'dry-run': boolean },
 ): Promise<void> {
   const { env, startDirectory } = ctx;
+  resolveProvenance(env);
   const path = readPath(env, 'VM_RUNTIME_TARBALL', startDirectory);
   const named = VM_PLATFORMS.find((name) => path?.endsWith(`/vm-runtime-${name}.tar.zst`));
   const config = resolveRuntimeConfig(ctx, flags.platform ?? readVariable(env, 'VM_RUNTIME_PLATFORM') ?? named);
@@ -66,9 +67,9 @@ export async function compressRuntime(
  * @throws usageError where the directory cannot be replaced, or a program that is needed besides cannot be verified
  */
 export function planBuild(env: Environment, config: RuntimeConfig, isForced: boolean): RuntimePlan {
+  resolveProvenance(env);
   verifyReplaceable(config.directory);
   verifyPrograms(config);
-  resolveProvenance(env);
   const directories = libraryDirectories(config);
   const programs = [config.gvproxy, config.umoci].map((file) => downloadLine(config.release, file));
   const collect = async (_: RunnerContext, supply: Supply) => {

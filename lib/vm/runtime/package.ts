@@ -2,6 +2,7 @@
 
 /** Packing a runtime for a release: the libraries of a build, the programs of their releases, and where they come from. */
 
+import { writeFileSync } from 'node:fs';
 import { writeArchive } from '../../archive/tar.ts';
 import type { RunnerContext } from '../../build-env.ts';
 import { readPath } from '../../cli/env.ts';
@@ -10,7 +11,7 @@ import { whileLocked } from '../../fs/lock.ts';
 import { absolutePath } from '../../fs/paths.ts';
 import { files, verifyPlaces } from '../../fs/writable-places.ts';
 import { megabytes } from '../../stage/report.ts';
-import { compressContent, LEVEL } from '../../zstd/compress.ts';
+import { compress, LEVEL } from '../../zstd/compress.ts';
 import { beside, PROVENANCE_FILE, runtimeNames, type VmPlatform } from '../runtime-files.ts';
 import {
   addPrograms,
@@ -35,12 +36,6 @@ export interface PackageFlags {
   readonly 'dry-run': boolean;
 }
 
-interface PackagePlan {
-  readonly config: RuntimeConfig;
-  readonly build: Build;
-  readonly output: string;
-}
-
 /**
  * Packs the runtime; the same build gives the same bytes.
  * @throws TaskError: 2 for wrong values or a build that is not complete, 1 for what cannot be had or written
@@ -49,21 +44,21 @@ export async function packageRuntime(ctx: RunnerContext, flags: PackageFlags): P
   const { env, startDirectory, terminal } = ctx;
   const config = resolveRuntimeConfig(ctx, flags.platform);
   resolveProvenance(env);
-  verifyPrograms(config);
   const custom = readPath(env, 'CUSTOM_PROVENANCE_DIR', startDirectory);
+  verifyPrograms(config);
   const directories = [absolutePath(startDirectory, flags['build-dir']), ...(custom === undefined ? [] : [custom])];
   const build = findBuild(flags.platform, directories, 'name the directory of a whole build with --build-dir');
   const output = absolutePath(startDirectory, flags.output);
-  const plan = { config, build, output };
   verifyPlaces(terminal, [...files(output), { kind: 'directory', path: downloadsOf(output) }]);
-  if (flags['dry-run']) return terminal.result(...packageLines(plan));
+  if (flags['dry-run']) return terminal.result(...packageLines(config, build, output));
   const lock = { path: beside(output, 'lock'), remedy: 'name another --output', task: 'VM runtime archive' };
-  await whileLocked(ctx, { ...lock, other: 'another packaging to the same place' }, () => pack(ctx, plan));
+  await whileLocked(ctx, { ...lock, other: 'another packaging to the same place' }, () =>
+    pack(ctx, config, build, output),
+  );
   terminal.result(output);
 }
 
-function packageLines({ build, config, output }: PackagePlan): string[] {
-  const { gvproxy, platform, release, umoci } = config;
+function packageLines({ gvproxy, platform, release, umoci }: RuntimeConfig, build: Build, output: string): string[] {
   return [
     `# reads ${build.krun} and ${build.krunfw}`,
     `# creates ${downloadsOf(output)} for what is not verified yet`,
@@ -72,7 +67,7 @@ function packageLines({ build, config, output }: PackagePlan): string[] {
   ];
 }
 
-async function pack(ctx: RunnerContext, { build, config, output }: PackagePlan): Promise<void> {
+async function pack(ctx: RunnerContext, config: RuntimeConfig, build: Build, output: string): Promise<void> {
   const { signals, terminal } = ctx;
   const contents = readLibraries(config.platform, build);
   const releases = new Releases(ctx, config.release, output);
@@ -85,7 +80,7 @@ async function pack(ctx: RunnerContext, { build, config, output }: PackagePlan):
   const archive = writeArchive(members, time);
   sweepTemporary(output);
   const fill = async (_: string, file: number) => {
-    await compressContent(archive, file, { signal: signals.aborted });
+    writeFileSync(file, await compress(archive, { signal: signals.aborted }));
     signals.throwIfReceived();
   };
   const heading = `compression of ${megabytes(archive.length)} (zstd level ${LEVEL})`;

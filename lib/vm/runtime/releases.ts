@@ -36,7 +36,7 @@ interface Expectation {
   readonly source: string;
 }
 
-export interface VerifiedFile {
+interface VerifiedFile {
   readonly content: Buffer;
   /** Its SHA-256, by its path below the server. */
   readonly source: RuntimeRecord['sources'];
@@ -45,7 +45,7 @@ export interface VerifiedFile {
 }
 
 /** What the release's API states of a file: its SHA-256, or why there is none. */
-export type Statement =
+type Statement =
   | { readonly sha256: string }
   | { readonly reason: string; readonly kind: 'absent' | 'silent' | 'unreachable' };
 

@@ -5,16 +5,16 @@
  * bundle of the old one. What has the content already is not compressed again, and nothing else of the old one stays.
  */
 
-import { existsSync, lstatSync, renameSync, rmSync, statSync } from 'node:fs';
+import { existsSync, lstatSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { RunnerContext } from '../../build-env.ts';
 import { errnoOf, failure, shown, usageError } from '../../errors.ts';
-import { copyWhole, isFile, replaceWhole, writeWhole } from '../../fs/atomic-write.ts';
+import { isFile, replaceWhole } from '../../fs/atomic-write.ts';
 import { asOwner, makeDirectory } from '../../fs/ownership.ts';
-import { bytesIn, contentOf, namesIn, textIn } from '../../fs/paths.ts';
+import { bytesIn, contentOf, namesIn } from '../../fs/paths.ts';
 import type { Place } from '../../fs/writable-places.ts';
 import { megabytes } from '../../stage/report.ts';
-import { compressContent, LEVEL } from '../../zstd/compress.ts';
+import { compress, LEVEL } from '../../zstd/compress.ts';
 import { decompress } from '../../zstd/decompress.ts';
 import {
   BUNDLE_FILE,
@@ -23,7 +23,6 @@ import {
   PROVENANCE_FILE,
   RECORD_FILE,
   type RuntimeRecord,
-  runtimeFiles,
   runtimeLock,
   runtimeNames,
   sha256Of,
@@ -86,99 +85,82 @@ export function verifyReplaceable(directory: string): void {
 }
 
 /**
- * Stages a runtime; the caller holds the lock. Until the new directory is whole and verified, nothing has changed.
+ * Stages a runtime; the caller holds the lock. Until the new directory is whole, nothing has changed.
  * @throws InterruptedError on a signal
  */
 export async function stageRuntime(ctx: RunnerContext, staging: Staging): Promise<Staged> {
-  const { contents, directory, platform } = staging;
+  const { contents, directory, isForced, platform } = staging;
   recoverRuntime(directory);
   verifyReplaceable(directory);
   const names = runtimeNames(platform);
-  /** The SHA-256 of compressed files, by the names of their contents. */
-  const digests = new Map<string, string>();
-  for (const name of staging.isForced ? [] : names) noteContent(staging, name, digests);
-  const kept = new Set(digests.keys());
-  const isChanged = kept.size < names.length || !isUpToDate(staging, digests);
-  if (isChanged) await replaceRuntime(ctx, staging, digests);
+  const compressed = new Map<string, Buffer>();
+  for (const name of names) {
+    const kept = isForced ? undefined : keptFile(staging, name);
+    if (kept !== undefined) compressed.set(name, kept);
+  }
+  const changed = names.filter((name) => !compressed.has(name));
+  const compressAll = async () => {
+    for (const name of changed) {
+      compressed.set(name, await compress(contents.get(name) as Buffer, { signal: ctx.signals.aborted }));
+    }
+  };
+  const heading = `compression of ${changed.join(', ')} (zstd level ${LEVEL})`;
+  if (changed.length > 0) await ctx.terminal.section('compression', compressAll, heading);
+  const all = filesOf(staging, compressed);
+  const isSame = (name: string, content: Buffer) => bytesIn(join(directory, name))?.equals(content) === true;
+  const hasOther = namesIn(directory).some((name) => !name.startsWith('.') && !all.has(name));
+  const isChanged = isForced || hasOther || ![...all].every(([name, content]) => isSame(name, content));
+  if (isChanged) await replaceRuntime(ctx, directory, all);
   const lines = names.map((name) => {
-    const [size, compressed] = [contents.get(name)?.length ?? 0, statSync(join(directory, `${name}.zst`)).size];
-    const sizes = `${megabytes(size)} in ${megabytes(compressed)}`;
-    return `${kept.has(name) ? 'unchanged' : 'compressed'}: ${name}.zst (${sizes})`;
+    const [size, compressedSize] = [contents, compressed].map((files) => megabytes(files.get(name)?.length ?? 0));
+    return `${changed.includes(name) ? 'compressed' : 'unchanged'}: ${name}.zst (${size} in ${compressedSize})`;
   });
   return { isChanged, lines };
 }
 
-/** Notes the digest of a file where the directory has the content already, whole. */
-function noteContent({ contents, directory }: Staging, name: string, digests: Map<string, string>): void {
+/** A compressed file that the directory has already, whole and of this content. */
+function keptFile({ contents, directory }: Staging, name: string): Buffer | undefined {
   const path = join(directory, `${name}.zst`);
+  const compressed = isFile(path) ? bytesIn(path) : undefined;
   try {
-    const compressed = isFile(path) ? bytesIn(path) : undefined;
-    if (compressed === undefined || contents.get(name)?.equals(decompress(compressed)) !== true) return;
-    digests.set(name, sha256Of(compressed));
+    return compressed && contents.get(name)?.equals(decompress(compressed)) ? compressed : undefined;
   } catch {
     // It is compressed again.
+    return undefined;
   }
 }
 
-/** The text of the record: the digests are those of the bytes that were verified, and of nothing that is read again. */
-function recordOf({ platform, record }: Staging, digests: ReadonlyMap<string, string>): string {
-  const files = Object.fromEntries(runtimeNames(platform).map((name) => [`${name}.zst`, digests.get(name)]));
-  return `${JSON.stringify({ platform, ...record, files }, null, 2)}\n`;
+/** Everything that the new directory has: the supervisor's bundle of the old one, too. */
+function filesOf({ directory, platform, provenance, record }: Staging, compressed: ReadonlyMap<string, Buffer>) {
+  const files = new Map(runtimeNames(platform).map((name) => [`${name}.zst`, compressed.get(name) as Buffer]));
+  const digests = Object.fromEntries([...files].map(([name, content]) => [name, sha256Of(content)]));
+  const bundle = join(directory, BUNDLE_FILE);
+  if (isFile(bundle))
+    files.set(
+      BUNDLE_FILE,
+      asOwner(bundle, () => contentOf(bundle)),
+    );
+  if (provenance !== undefined) files.set(PROVENANCE_FILE, Buffer.from(provenance));
+  const text = `${JSON.stringify({ platform, ...record, files: digests }, null, 2)}\n`;
+  return files.set(RECORD_FILE, Buffer.from(text));
 }
 
-/** Whether nothing but the right files is there. */
-function isUpToDate(staging: Staging, digests: ReadonlyMap<string, string>): boolean {
-  const { directory, platform, provenance } = staging;
-  const wanted = [...runtimeFiles(platform), BUNDLE_FILE, PROVENANCE_FILE];
-  const hasOther = namesIn(directory).some((name) => !name.startsWith('.') && !wanted.includes(name));
-  const isSame = (name: string, text: string | undefined) => textIn(join(directory, name)) === text;
-  return !hasOther && isSame(PROVENANCE_FILE, provenance) && isSame(RECORD_FILE, recordOf(staging, digests));
-}
-
-async function replaceRuntime(ctx: RunnerContext, staging: Staging, digests: Map<string, string>): Promise<void> {
-  const { directory } = staging;
+async function replaceRuntime(
+  ctx: RunnerContext,
+  directory: string,
+  files: ReadonlyMap<string, Buffer>,
+): Promise<void> {
   const fresh = beside(directory, 'new');
   try {
-    await fill(ctx, staging, fresh, digests);
+    makeDirectory(fresh);
+    for (const [name, content] of files) {
+      await replaceWhole(join(fresh, name), MODE, async (_, output) => writeFileSync(output, content));
+    }
     ctx.signals.throwIfReceived();
     swap(fresh, directory);
   } finally {
     remove(fresh);
   }
-}
-
-/** Fills a directory with what is kept, whose digests are known, and what is compressed, whose digests it adds. */
-async function fill(ctx: RunnerContext, staging: Staging, fresh: string, digests: Map<string, string>): Promise<void> {
-  const { contents, directory, platform, provenance } = staging;
-  makeDirectory(fresh);
-  for (const name of [...[...digests.keys()].map((one) => `${one}.zst`), BUNDLE_FILE]) {
-    const path = join(directory, name);
-    if (isFile(path)) copyWhole(path, join(fresh, name), MODE);
-  }
-  const changed = runtimeNames(platform).filter((name) => !digests.has(name));
-  const compressAll = async () => {
-    for (const name of changed) {
-      digests.set(name, await compressTo(ctx, contents.get(name) as Buffer, join(fresh, `${name}.zst`)));
-    }
-  };
-  const heading = `compression of ${changed.join(', ')} (zstd level ${LEVEL})`;
-  if (changed.length > 0) await ctx.terminal.section('compression', compressAll, heading);
-  if (provenance !== undefined) writeWhole(join(fresh, PROVENANCE_FILE), provenance, MODE);
-  writeWhole(join(fresh, RECORD_FILE), recordOf(staging, digests), MODE);
-}
-
-/** @returns the SHA-256 of the compressed file */
-async function compressTo({ signals }: RunnerContext, content: Buffer, path: string): Promise<string> {
-  let sha256 = '';
-  await replaceWhole(path, MODE, async (temporary, output) => {
-    await compressContent(content, output, { signal: signals.aborted });
-    signals.throwIfReceived();
-    const compressed = contentOf(temporary);
-    // What is embedded is what was verified, whatever the compression did.
-    if (!decompress(compressed).equals(content)) throw failure(`${path} is not what was compressed`);
-    sha256 = sha256Of(compressed);
-  });
-  return sha256;
 }
 
 /** Between the two renames there is no runtime; `recoverRuntime` knows what a run that was killed there has left. */
