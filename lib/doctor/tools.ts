@@ -18,7 +18,6 @@ import { Guard, nofileRequest, REQUIRED_MIN, ZIGBUILD_RAISES } from '../nofile/g
 import { argvText, type Command, cmd } from '../process/command.ts';
 import { findProgram, requireProgram } from '../process/which.ts';
 import { DOCTOR_TASKS } from '../product.ts';
-import { isAtLeast } from '../vm/libkrun/tools.ts';
 import type { Check, Doctor, Finding } from './check.ts';
 import { wrapperFinding } from './wrapper.ts';
 
@@ -102,7 +101,7 @@ async function zigFinding(doctor: Doctor, tools: Toolchain): Promise<Finding> {
 async function zigbuildFinding(doctor: Doctor, tools: Toolchain): Promise<Finding> {
   if (!tools.hasZigbuild) return NOT_THERE;
   const version = await versionOf(doctor, asUser(doctor, tools)`cargo-zigbuild --version`);
-  const raises = isAtLeast(version.replace(/^\D*/, ''), ZIGBUILD_RAISES);
+  const raises = version.replace(/^\D*/, '').localeCompare(ZIGBUILD_RAISES, 'en', { numeric: true }) >= 0;
   return `${version}, ${raises ? 'raises' : 'does not raise'} the open-file limit by itself on macOS`;
 }
 

@@ -2,11 +2,11 @@
 
 /**
  * Where the ELF reader gets its bytes: a file or a buffer, read by position. Only the ranges that are wanted are read,
- * so a supervisor of 26 MB costs a handful of small reads. No read goes past the size that was found when the file was
- * opened, and a file that shrinks or is rewritten while it is read is an `ElfError`.
+ * so a supervisor of 26 MB costs a handful of small reads.
  */
-import { closeSync, constants, fstatSync, openSync, readSync, type Stats, statSync } from 'node:fs';
-import { EXIT, errnoOf, TaskError } from '../errors.ts';
+
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import { EXIT, errnoOf, reasonText, TaskError } from '../errors.ts';
 import { asOwner } from '../fs/ownership.ts';
 
 /** What cannot be read, or is not what an ELF file may be: one line that says what is wrong, and at which offset. */
@@ -28,7 +28,7 @@ export interface ByteSource {
   readonly size: number;
   /**
    * Exactly `length` bytes from `offset`.
-   * @throws ElfError when the range is not inside the source, or its bytes can no longer be read
+   * @throws ElfError when the range is not inside the source
    */
   read(offset: number, length: number): Buffer;
 }
@@ -38,77 +38,58 @@ export function hex(value: number | bigint): string {
   return `0x${value.toString(16)}`;
 }
 
-/** A source of `size` bytes over a function that reads inside them. */
-function sourceOf(size: number, read: ByteSource['read']): ByteSource {
-  return {
-    size,
-    read: (offset, length) => {
-      const isCount = Number.isSafeInteger(offset) && Number.isSafeInteger(length) && offset >= 0 && length >= 0;
-      if (isCount && offset + length <= size) return read(offset, length);
-      throw damaged(`${length} bytes at offset ${hex(offset)} are outside the file, which has ${size} bytes`);
-    },
-  };
+function outside(offset: number, length: number, size: number): ElfError {
+  return damaged(`${length} bytes at offset ${hex(offset)} are outside the file, which has ${size} bytes`);
 }
 
 /** A source over bytes in memory; the bytes are not copied. */
 export function memorySource(bytes: Uint8Array): ByteSource {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  return sourceOf(buffer.length, (offset, length) => buffer.subarray(offset, offset + length));
+  const read = (offset: number, length: number) => {
+    if (offset + length > buffer.length) throw outside(offset, length, buffer.length);
+    return buffer.subarray(offset, offset + length);
+  };
+  return { size: buffer.length, read };
 }
 
 /**
  * Opens a regular file, gives `use` a source over it, and closes it again.
  * @returns what `use` returns
- * @throws ElfError when there is no such file, it is not a regular file, it cannot be read, or it changed while it was
+ * @throws ElfError when there is no such file, it is not a regular file, or it cannot be read
  */
 export function withFileSource<Result>(path: string, use: (source: ByteSource) => Result): Result {
-  if (path.includes('\0')) throw new ElfError('no such file: the path holds a NUL character; correct the path');
   try {
-    requireRegularFile(statSync(path));
-    // The path may be a FIFO by now, and opening one without O_NONBLOCK waits for its writer.
-    const descriptor = asOwner(path, () => openSync(path, constants.O_RDONLY | constants.O_NONBLOCK));
+    // Opening a FIFO without O_NONBLOCK waits for its writer.
+    const file = asOwner(path, () => openSync(path, constants.O_RDONLY | constants.O_NONBLOCK));
     try {
-      return useUnchanged(descriptor, use);
+      return use(fileSource(file));
     } finally {
-      closeSync(descriptor);
+      closeSync(file);
     }
   } catch (error) {
-    throw systemFailure(error) ?? error;
+    const code = errnoOf(error);
+    if (code === undefined) throw error;
+    if (code === 'ENOENT' || code === 'ENOTDIR')
+      throw new ElfError('no such file; build it first, or correct the path');
+    throw new ElfError(`cannot be read: ${reasonText(code)}`);
   }
 }
 
-function useUnchanged<Result>(descriptor: number, use: (source: ByteSource) => Result): Result {
-  const before = fstatSync(descriptor);
-  requireRegularFile(before);
-  const result = use(sourceOf(before.size, (offset, length) => readFully(descriptor, offset, length)));
-  const after = fstatSync(descriptor);
-  if (after.size === before.size && after.mtimeMs === before.mtimeMs) return result;
-  throw new ElfError('was changed while it was read; wait for what writes it, then run this again');
-}
-
-function readFully(descriptor: number, offset: number, length: number): Buffer {
-  const bytes = Buffer.alloc(length);
-  for (let done = 0; done < length; ) {
-    const got = readSync(descriptor, bytes, done, length - done, offset + done);
-    if (got === 0) throw new ElfError(`became shorter than ${offset + length} bytes while it was read`);
-    done += got;
+function fileSource(file: number): ByteSource {
+  const stats = fstatSync(file);
+  if (!stats.isFile()) {
+    const found = stats.isDirectory() ? 'a directory' : 'a device or a pipe';
+    throw new ElfError(`is ${found}, wanted a regular file; name the binary itself`);
   }
-  return bytes;
-}
-
-/** What the file system refused, as an `ElfError`; `undefined` for any other error. */
-function systemFailure(error: unknown): ElfError | undefined {
-  const code = errnoOf(error);
-  if (code === undefined) return undefined;
-  if (code === 'ENOENT' || code === 'ENOTDIR') return new ElfError('no such file; build it first, or correct the path');
-  if (code === 'EACCES')
-    return new ElfError('cannot be read: permission denied; this user needs permission to read it');
-  // Node's own message goes on with the call and the path, which the user knows: `EIO: i/o error, read`.
-  return new ElfError(`cannot be read: ${(error as Error).message.split(', ', 1)[0]}`);
-}
-
-function requireRegularFile(stats: Stats): void {
-  if (stats.isFile()) return;
-  const kinds = [stats.isDirectory() && 'a directory', stats.isFIFO() && 'a FIFO', stats.isSocket() && 'a socket'];
-  throw new ElfError(`is ${kinds.find(Boolean) || 'a device'}, wanted a regular file; name the binary itself`);
+  const read = (offset: number, length: number) => {
+    if (offset + length > stats.size) throw outside(offset, length, stats.size);
+    const bytes = Buffer.alloc(length);
+    for (let done = 0; done < length; ) {
+      const got = readSync(file, bytes, done, length - done, offset + done);
+      if (got === 0) throw new ElfError(`became shorter than ${offset + length} bytes while it was read`);
+      done += got;
+    }
+    return bytes;
+  };
+  return { size: stats.size, read };
 }

@@ -30,13 +30,10 @@ export function parseGlibcLimit(text: string): GlibcVersion {
   throw usageError(`${shown(text)} is not a GLIBC version; give the highest one allowed as MAJOR.MINOR, such as 2.28`);
 }
 
-/**
- * The distinct glibc versions that a file needs, oldest first, those of an unknown release last; empty for a static
- * one. DT_RELR counts although no version is named for it: some linkers leave the name out.
- */
+/** The distinct glibc versions that a file needs, oldest first. Some linkers name no version for DT_RELR. */
 function glibcNeeds(file: ElfFile): GlibcNeed[] {
   const needs = new Map<string, GlibcNeed>();
-  for (const { name, library } of file.versionNeeds) {
+  for (const { name, library } of file.dynamic?.versionNeeds ?? []) {
     if (name.startsWith('GLIBC_') && !needs.has(name)) needs.set(name, { name, library, version: releaseOf(name) });
   }
   if (file.dynamic?.hasRelr && needs.size > 0 && !needs.has('GLIBC_ABI_DT_RELR')) {
@@ -61,11 +58,9 @@ export function glibcReasons(file: ElfFile, max: GlibcVersion): string[] {
 function glibcReason({ name, library, version }: GlibcNeed, max: GlibcVersion): string {
   const found = `needs ${shown(name).slice(1, -1)} of ${shown(library)}`;
   const limit = `allowed is up to ${glibcName(max)}`;
-  if (name === 'GLIBC_PRIVATE') {
-    return `${found}, which only the glibc that it was linked with is sure to have, ${limit}; do not use glibc's internals`;
-  }
   if (version === UNKNOWN) {
-    return `${found}, a version that is not known here, ${limit}; find out which release of glibc has it`;
+    const remedy = name === 'GLIBC_PRIVATE' ? "do not use glibc's internals" : 'find out which release of glibc has it';
+    return `${found}, a version that is not known here, ${limit}; ${remedy}`;
   }
   const release = name === glibcName(version) ? '' : ` (glibc ${version.major}.${version.minor})`;
   const remedy = name.endsWith('DT_RELR')

@@ -1,8 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 
+/**
+ * The ELF header, the program header table and the section header table of a 64-bit little-endian ELF file, which has to
+ * have all that they name. Source: System V gABI (chapters 4 and 5).
+ */
+
+import type { Arch } from '../host.ts';
 import { type ByteSource, damaged, ElfError, hex } from './byte-source.ts';
-/** The ELF header, the program header table and the section header table of a 64-bit little-endian ELF file. */
-import { EHDR, EHDR_SECTIONS, EHDR_SEGMENTS, EXTENDED, machineName, PHDR, PT, SHDR } from './format.ts';
+
+/** The ELF header (Elf64_Ehdr): its size, and the positions of fields from its start. */
+const EHDR = { bytes: 64, class: 4, data: 5, type: 16, machine: 18 } as const;
+/** The two tables, with the fields in which the ELF header says where each is and how large. */
+const SEGMENTS = { name: 'program header', recordBytes: 56, offset: 32, entrySize: 54, count: 56 } as const;
+const SECTIONS = { name: 'section header', recordBytes: 64, offset: 40, entrySize: 58, count: 60 } as const;
+
+export const ET = { none: 0, rel: 1, exec: 2, dyn: 3, core: 4 } as const;
+export const PT = { null: 0, load: 1, dynamic: 2, interp: 3 } as const;
+export const SHT = { null: 0, dynamic: 6, nobits: 8 } as const;
+
+const MACHINES: Readonly<Record<number, string>> = {
+  ...{ 3: 'i386', 21: 'ppc64', 22: 's390x', 40: 'arm', 62: 'x86-64', 183: 'aarch64', 243: 'riscv64' },
+};
+
+/** The names of the machines that a binary is shipped for. */
+export const MACHINE_NAMES: Readonly<Record<Arch, string>> = { amd64: 'x86-64', arm64: 'aarch64' };
 
 export interface Headers {
   /** e_type as its number. */
@@ -14,26 +35,41 @@ export interface Headers {
   sections: Section[];
 }
 
+/** A program header (Elf64_Phdr). */
 export type Segment = ReturnType<typeof decodeSegment>;
+/** A section header (Elf64_Shdr). */
 export type Section = ReturnType<typeof decodeSection>;
 
-/** @throws ElfError when it is not an ELF file, is one that cannot ship (32-bit, say), or a table is not all there */
+/** @throws ElfError when it is not an ELF file, is one that cannot ship (32-bit, say), or something is not all there */
 export function readHeaders(source: ByteSource): Headers {
   const header = source.read(0, Math.min(EHDR.bytes, source.size));
   checkIsElf(header);
   checkEncoding(header);
-  checkNumbering(header);
-  const [identVersion, version] = [header.readUInt8(EHDR.identVersion), header.readUInt32LE(EHDR.version)];
-  if (identVersion !== 1) throw damaged(`ELF version at offset ${hex(EHDR.identVersion)} is ${identVersion}, wanted 1`);
-  if (version !== 1) throw damaged(`e_version at offset ${hex(EHDR.version)} is ${version}, wanted 1`);
-  const segments = readTable(source, header, EHDR_SEGMENTS, decodeSegment);
-  const sections = readTable(source, header, EHDR_SECTIONS, decodeSection);
-  const names = header.readUInt16LE(EHDR_SECTIONS.namesIndex);
-  if (names !== 0 && names >= sections.length) {
-    throw damaged(`e_shstrndx is ${names} but there are ${sections.length} section headers`);
+  const segments = readTable(source, header, SEGMENTS, decodeSegment);
+  const sections = readTable(source, header, SECTIONS, decodeSection);
+  for (const { label, type, offset, fileSize, memorySize } of segments) {
+    // PT_NULL is an unused entry, and an empty segment (PT_GNU_STACK) has no place in the file.
+    const isInFile = type === PT.load || (type !== PT.null && fileSize > 0n);
+    if (isInFile) checkEnd(`${label}: segment`, offset + fileSize, source.size);
+    if (type === PT.load && fileSize > memorySize) {
+      throw damaged(`${label}: segment has ${hex(fileSize)} bytes in the file but only ${hex(memorySize)} in memory`);
+    }
+  }
+  for (const { label, type, offset, size } of sections) {
+    const isInFile = type !== SHT.null && type !== SHT.nobits && size > 0n;
+    if (isInFile) checkEnd(`${label}: section`, offset + size, source.size);
   }
   const machine = machineName(header.readUInt16LE(EHDR.machine));
   return { type: header.readUInt16LE(EHDR.type), machine, segments, sections };
+}
+
+function checkEnd(what: string, end: bigint, size: number): void {
+  if (end > size) throw damaged(`${what} ends at ${hex(end)} but the file has ${size} bytes`);
+}
+
+/** The name of an e_machine, such as `x86-64`; a machine without a name here as `machine 1234`. */
+function machineName(machine: number): string {
+  return MACHINES[machine] ?? `machine ${machine}`;
 }
 
 function checkIsElf(header: Buffer): void {
@@ -49,10 +85,7 @@ function checkIsElf(header: Buffer): void {
 const OTHER_FORMATS = [
   ['2321', "is a script ('#!')"],
   ['cffaedfe', 'is a Mach-O binary, built for macOS'],
-  ['cefaedfe', 'is a Mach-O binary, built for macOS'],
   ['cafebabe', 'is a Mach-O universal binary, built for macOS'],
-  ['4d5a', 'is a PE binary, built for Windows'],
-  ['213c617263683e', 'is a static library (ar archive)'],
   ['28b52ffd', 'is compressed with zstd'],
   ['1f8b', 'is compressed with gzip'],
 ] as const;
@@ -68,29 +101,12 @@ function beginningOf(bytes: Buffer): string {
 function checkEncoding(header: Buffer): void {
   const [elfClass, data] = [header.readUInt8(EHDR.class), header.readUInt8(EHDR.data)];
   if (elfClass === 2 && data === 1) return;
-  if (elfClass < 1 || elfClass > 2 || data < 1 || data > 2) {
-    const found = `ELF class at offset 0x4 is ${elfClass} and byte order at offset 0x5 is ${data}`;
-    throw damaged(`${found}, wanted 2 (64-bit) and 1 (little-endian)`);
-  }
-  const machine = data === 1 ? header.readUInt16LE(EHDR.machine) : header.readUInt16BE(EHDR.machine);
-  const encoding = `${elfClass === 1 ? '32-bit' : '64-bit'}${data === 1 ? '' : ' big-endian'}`;
+  const machine = data === 2 ? header.readUInt16BE(EHDR.machine) : header.readUInt16LE(EHDR.machine);
+  const bits = { 1: '32-bit', 2: '64-bit' }[elfClass] ?? `class ${elfClass}`;
+  const encoding = `${bits}${data === 1 ? '' : data === 2 ? ' big-endian' : ` byte order ${data}`}`;
   throw new ElfError(
     `is a ${encoding} ${machineName(machine)} ELF file, wanted 64-bit little-endian (amd64 or arm64); ` +
       'build it for amd64 or arm64',
-  );
-}
-
-/** Refuses counts over 65,000, which are kept elsewhere: only huge object files and core dumps have them. */
-function checkNumbering(header: Buffer): void {
-  const segments = header.readUInt16LE(EHDR_SEGMENTS.count);
-  const sections = header.readUInt16LE(EHDR_SECTIONS.count);
-  const names = header.readUInt16LE(EHDR_SECTIONS.namesIndex);
-  const isUncounted = sections === 0 && header.readBigUInt64LE(EHDR_SECTIONS.offset) !== 0n;
-  if (segments !== EXTENDED && names !== EXTENDED && !isUncounted) return;
-  const found = `e_phnum ${hex(segments)}, e_shnum ${hex(sections)}, e_shstrndx ${hex(names)}`;
-  throw new ElfError(
-    `is an ELF file with extended numbering (${found}), wanted a binary with fewer than 65,000 segments and sections; ` +
-      'name the program, or build it again',
   );
 }
 
@@ -98,24 +114,18 @@ function checkNumbering(header: Buffer): void {
 function readTable<Entry>(
   source: ByteSource,
   header: Buffer,
-  table: typeof EHDR_SEGMENTS | typeof EHDR_SECTIONS,
+  { name, recordBytes, ...table }: typeof SEGMENTS | typeof SECTIONS,
   decode: (label: string, bytes: Buffer) => Entry,
 ): Entry[] {
-  const { name, recordBytes } = table;
-  const offset = header.readBigUInt64LE(table.offset);
-  const entrySize = header.readUInt16LE(table.entrySize);
-  const count = header.readUInt16LE(table.count);
+  const [offset, count] = [header.readBigUInt64LE(table.offset), header.readUInt16LE(table.count)];
   if (count === 0) return [];
+  const entrySize = header.readUInt16LE(table.entrySize);
   const where = `${name} table at offset ${hex(offset)}`;
-  const [length, start] = [count * recordBytes, Number(offset)];
-  const end = offset + BigInt(length);
   if (entrySize !== recordBytes) throw damaged(`${where}: its entries have ${entrySize} bytes, wanted ${recordBytes}`);
   if (offset < EHDR.bytes) throw damaged(`${where}: its ${count} entries would begin inside the ELF header`);
-  if (end > source.size) {
-    const found = `${count} entries of ${recordBytes} bytes end at ${hex(end)}`;
-    throw damaged(`${where}: ${found} but the file has ${source.size} bytes`);
-  }
-  const bytes = source.read(start, length);
+  checkEnd(`${where}: ${count} entries of ${recordBytes} bytes:`, offset + BigInt(count * recordBytes), source.size);
+  const start = Number(offset);
+  const bytes = source.read(start, count * recordBytes);
   return Array.from({ length: count }, (_, index) => {
     const at = index * recordBytes;
     return decode(`${name} ${index} at offset ${hex(start + at)}`, bytes.subarray(at));
@@ -126,11 +136,11 @@ function decodeSegment(label: string, bytes: Buffer) {
   return {
     /** Its program header in a message: `program header 1 at offset 0x78`. */
     label,
-    type: bytes.readUInt32LE(PHDR.type),
-    offset: bytes.readBigUInt64LE(PHDR.offset),
-    address: bytes.readBigUInt64LE(PHDR.address),
-    fileSize: bytes.readBigUInt64LE(PHDR.fileSize),
-    memorySize: bytes.readBigUInt64LE(PHDR.memorySize),
+    type: bytes.readUInt32LE(0),
+    offset: bytes.readBigUInt64LE(8),
+    address: bytes.readBigUInt64LE(16),
+    fileSize: bytes.readBigUInt64LE(32),
+    memorySize: bytes.readBigUInt64LE(40),
   };
 }
 
@@ -138,24 +148,8 @@ function decodeSection(label: string, bytes: Buffer) {
   return {
     /** Its section header in a message: `section header 1 at offset 0x400`. */
     label,
-    type: bytes.readUInt32LE(SHDR.type),
-    offset: bytes.readBigUInt64LE(SHDR.offset),
-    size: bytes.readBigUInt64LE(SHDR.size),
-    link: bytes.readUInt32LE(SHDR.link),
+    type: bytes.readUInt32LE(4),
+    offset: bytes.readBigUInt64LE(24),
+    size: bytes.readBigUInt64LE(32),
   };
-}
-
-/** A range of the file. */
-export interface LoadedPlace {
-  offset: number;
-  /** The offset after its last byte. */
-  end: number;
-}
-
-/** From the byte that is loaded at an address to the end of its segment's bytes: one place in a sound file. */
-export function loadedPlaces(segments: readonly Segment[], address: bigint): LoadedPlace[] {
-  return segments.flatMap(({ type, offset, address: start, fileSize }) => {
-    if (type !== PT.load || address < start || address >= start + fileSize) return [];
-    return [{ offset: Number(offset + (address - start)), end: Number(offset + fileSize) }];
-  });
 }

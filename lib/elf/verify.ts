@@ -6,11 +6,12 @@
  * gateway). None of them throws: a file that cannot be read is refused, and so is a damaged one, because what is
  * missing from it would read as "no interpreter, no needed libraries".
  */
+
 import { oneLine, shown } from '../errors.ts';
 import type { Arch } from '../host.ts';
 import { ElfError, hex, memorySource } from './byte-source.ts';
-import { ET, MACHINE_NAMES, PT } from './format.ts';
 import { type GlibcVersion, glibcReasons, highestGlibc } from './glibc.ts';
+import { ET, MACHINE_NAMES, PT } from './headers.ts';
 import { type ElfFile, parseElf, readElf } from './read.ts';
 
 /** What is inspected: the path of a file, or content in memory with the name that reasons give it. */
@@ -127,12 +128,8 @@ export function staticReasons(file: ElfFile, machine: Arch | undefined): string[
   }
   const needed = file.dynamic?.needed ?? [];
   if (needed.length > 0) {
-    reasons.push(`depends on shared libraries (DT_NEEDED) ${listed(needed)}, wanted none; ${BUILD_IT_STATIC}`);
+    const names = needed.map(shown).join(', ');
+    reasons.push(`depends on shared libraries (DT_NEEDED) ${names}, wanted none; ${BUILD_IT_STATIC}`);
   }
   return reasons;
-}
-
-function listed(names: string[]): string {
-  const first = names.slice(0, 10).map(shown).join(', ');
-  return names.length > 10 ? `${first} and ${names.length - 10} more` : first;
 }

@@ -5,11 +5,12 @@
  * written is nobody else's until the caller has verified it.
  */
 
-import { closeSync, constants, fstatSync, ftruncateSync, openSync, writeSync } from 'node:fs';
+import { closeSync, constants, fstatSync, ftruncateSync, openSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { seconds } from '../cli/terminal.ts';
-import { EXIT, named, TaskError } from '../errors.ts';
+import { type Environment, textOf } from '../cli/env.ts';
+import { megabytes, seconds, type Terminal } from '../cli/terminal.ts';
+import { failure, named, TaskError, usageError } from '../errors.ts';
 import { asOwner } from '../fs/ownership.ts';
 import { networkSetback, type Setback, setbackOf } from './responses.ts';
 
@@ -17,28 +18,28 @@ import { networkSetback, type Setback, setbackOf } from './responses.ts';
 const ATTEMPTS_MAX = 5;
 const ATTEMPTS_IN_ALL = 30;
 const PAUSE_MS = 1000;
-/** What is downloaded is held in memory, and a server may send without an end. */
-const BYTES_MAX = 1024 ** 3;
+/** How often it is said how far a download is: over and over in one line of a terminal, else rarely. */
+const PASSING_MS = 200;
+const LINE_MS = 10_000;
+
+const PROXIES = ['https_proxy', 'HTTPS_PROXY', 'http_proxy', 'HTTP_PROXY'] as const;
 
 export interface DownloadRequest {
   readonly url: string;
-  /** The file to write; what an earlier run has left there is continued where `isVerified` is set. */
   readonly path: string;
-  /** Whether the caller knows what the file has to be, so that a wrong continuation cannot pass. */
+  /** Whether the caller knows what the file has to be: then what has come is continued, as a wrong end cannot pass. */
   readonly isVerified: boolean;
   /** How long a server may send nothing. */
   readonly stallMs: number;
   /** Attempts without a new byte before it is given up. */
   readonly attempts?: number;
-  /** The most bytes that are taken; `BYTES_MAX` where nothing is said. */
-  readonly bytesMax?: number;
 }
 
 export interface DownloadEffects {
   /** Ends it; what has come stays in the file. */
   readonly signal: AbortSignal;
   /** Called with the bytes so far and in all. */
-  update(received: number, total: number | undefined): void;
+  readonly update?: (received: number, total: number | undefined) => void;
   /** Says why an attempt failed, and that there is another one. */
   say(text: string): void;
   /** Waits between attempts; tests do not. */
@@ -48,21 +49,11 @@ export interface DownloadEffects {
 /** The server has no such file. */
 export class NoSuchFile extends TaskError {}
 
-/** The state of a download between its attempts. */
-interface Transfer {
-  readonly request: DownloadRequest;
-  readonly file: number;
-  /** How many bytes are in the file. */
-  received: number;
-  /** What tells whether the file on the server is still the same: a strong ETag, or a date. */
-  validator: string | undefined;
-}
-
 /** A setback as an error within this module. */
 class AttemptFailed extends Error {
-  readonly setback: Setback & { readonly status?: number };
+  readonly setback: Setback;
 
-  constructor(setback: Setback & { readonly status?: number }) {
+  constructor(setback: Setback) {
     super(setback.reason);
     this.setback = setback;
   }
@@ -74,138 +65,125 @@ class AttemptFailed extends Error {
  *   of `signal`, or the system's error for the file
  */
 export async function download(request: DownloadRequest, effects: DownloadEffects): Promise<void> {
-  const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
-  const file = asOwner(dirname(request.path), () => openSync(request.path, flags, 0o600));
+  const { attempts = ATTEMPTS_MAX, isVerified, path, url } = request;
+  const { signal, pause = (ms) => sleep(ms, undefined, { signal }) } = effects;
+  const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_APPEND;
+  const file = asOwner(dirname(path), () => openSync(path, flags, 0o600));
   try {
-    if (!request.isVerified) ftruncateSync(file);
-    const transfer: Transfer = { request, file, received: fstatSync(file).size, validator: undefined };
-    await repeat(transfer, effects);
+    let fruitless = 0;
+    for (let attempt = 1; ; attempt++) {
+      if (!isVerified) ftruncateSync(file);
+      const before = fstatSync(file).size;
+      const setback = await attemptOnce(request, file, effects);
+      if (setback === undefined) return;
+      fruitless = fstatSync(file).size > before ? 0 : fruitless + 1;
+      const { passes, pauseMs = PAUSE_MS * 2 ** Math.max(0, fruitless - 1), reason, status } = setback;
+      if (!passes || fruitless >= attempts || attempt >= ATTEMPTS_IN_ALL) {
+        const text = `${url} cannot be downloaded: ${reason}`;
+        throw status === 404 ? new NoSuchFile(text, 1) : failure(text);
+      }
+      effects.say(`${url}: ${reason}; trying again in ${seconds(pauseMs)}`);
+      await pause(pauseMs, signal).catch(() => signal.throwIfAborted());
+    }
   } finally {
     closeSync(file);
   }
 }
 
-async function repeat(transfer: Transfer, effects: DownloadEffects): Promise<void> {
-  const { signal, pause = (ms) => sleep(ms, undefined, { signal }) } = effects;
-  let fruitless = 0;
-  for (let attempt = 1; ; attempt++) {
-    const before = transfer.received;
-    try {
-      await attemptOnce(transfer, effects);
-      return;
-    } catch (error) {
-      signal.throwIfAborted();
-      if (!(error instanceof AttemptFailed)) throw error;
-      const { pauseMs, passes, reason, status } = error.setback;
-      fruitless = transfer.received > before ? 0 : fruitless + 1;
-      const isOver = !passes || fruitless >= (transfer.request.attempts ?? ATTEMPTS_MAX) || attempt >= ATTEMPTS_IN_ALL;
-      if (isOver) throw givenUp(transfer.request.url, reason, status);
-      const wait = pauseMs ?? PAUSE_MS * 2 ** Math.max(0, fruitless - 1);
-      effects.say(`${transfer.request.url}: ${reason}; trying again in ${seconds(wait)}`);
-      await pause(wait, signal).catch((cause: unknown) => {
-        signal.throwIfAborted();
-        throw cause;
-      });
-    }
-  }
-}
-
-function givenUp(url: string, reason: string, status: number | undefined): TaskError {
-  const text = `${url} cannot be downloaded: ${reason}`;
-  return status === 404 ? new NoSuchFile(text, EXIT.failed) : new TaskError(text, EXIT.failed);
-}
-
-async function attemptOnce(transfer: Transfer, effects: DownloadEffects): Promise<void> {
+/** @returns why it has not brought the file */
+async function attemptOnce(request: DownloadRequest, file: number, effects: DownloadEffects) {
   const stall = new AbortController();
-  const { stallMs } = transfer.request;
+  const { stallMs } = request;
   const fail = () => stall.abort(new AttemptFailed({ reason: `no byte came for ${seconds(stallMs)}`, passes: true }));
   const timer = setTimeout(fail, stallMs);
-  const signal = AbortSignal.any([effects.signal, stall.signal]);
   try {
-    const response = await fetch(transfer.request.url, { headers: headersOf(transfer), signal });
-    timer.refresh();
-    const total = begin(transfer, response);
-    verifySize(transfer, total ?? 0);
-    if (total === transfer.received) return;
-    for await (const piece of response.body ?? []) {
-      timer.refresh();
-      verifySize(transfer, transfer.received + piece.length);
-      write(transfer, piece);
-      effects.update(transfer.received, total);
-    }
-    if (total === undefined || transfer.received === total) return;
-    const reason = `it ended after ${transfer.received} of ${total} bytes`;
-    throw new AttemptFailed({ reason, passes: transfer.received < total });
+    await transfer(request, file, effects, AbortSignal.any([effects.signal, stall.signal]), timer);
+    return undefined;
   } catch (error) {
-    if (error instanceof AttemptFailed) throw error;
-    stall.signal.throwIfAborted();
-    const setback = networkSetback(error);
-    throw setback === undefined ? error : new AttemptFailed(setback);
+    effects.signal.throwIfAborted();
+    const cause = stall.signal.aborted ? stall.signal.reason : error;
+    const setback = cause instanceof AttemptFailed ? cause.setback : networkSetback(cause);
+    if (setback === undefined) throw error;
+    return setback;
   } finally {
     clearTimeout(timer);
   }
 }
 
-/** The rest is asked for where it certainly belongs to what has come. */
-function headersOf({ received, request, validator }: Transfer): Record<string, string> {
+async function transfer(
+  { path, url }: DownloadRequest,
+  file: number,
+  { update }: DownloadEffects,
+  signal: AbortSignal,
+  timer: NodeJS.Timeout,
+): Promise<void> {
+  let received = fstatSync(file).size;
   const plain = { 'accept-encoding': 'identity', 'user-agent': 'openshell-tasks' };
-  if (received === 0 || (validator === undefined && !request.isVerified)) return plain;
-  const condition = validator === undefined ? {} : { 'if-range': validator };
-  return { ...plain, range: `bytes=${received}-`, ...condition };
+  const headers = received === 0 ? plain : { ...plain, range: `bytes=${received}-` };
+  const response = await fetch(url, { headers, signal });
+  timer.refresh();
+  if (!continues(url, response, received)) {
+    ftruncateSync(file);
+    received = 0;
+  }
+  if (response.status === 416) throw new AttemptFailed({ reason: 'it cannot be continued', passes: true });
+  const length = response.headers.has('content-encoding') ? null : response.headers.get('content-length');
+  const total = length === null ? undefined : received + Number(length);
+  for await (const piece of response.body ?? []) {
+    timer.refresh();
+    try {
+      writeFileSync(file, piece);
+    } catch (error) {
+      throw named(path, error);
+    }
+    received += piece.length;
+    update?.(received, total);
+  }
+  if (total === undefined || received === total) return;
+  throw new AttemptFailed({ reason: `it ended after ${received} of ${total} bytes`, passes: true });
+}
+
+/** Judges the head of a response: whether it is the rest of what has come, or the whole file. */
+function continues(asked: string, { headers, status, url }: Response, received: number): boolean {
+  if (asked.startsWith('https:') && !url.startsWith('https:')) {
+    throw new AttemptFailed({ reason: `it leads to ${url}, which is not encrypted`, passes: false });
+  }
+  if (status === 416) return false;
+  const setback = setbackOf(status, headers, Date.now());
+  if (setback !== undefined) throw new AttemptFailed({ ...setback, status });
+  return status === 206 && headers.get('content-range')?.startsWith(`bytes ${received}-`) === true;
+}
+
+/** How far a download is: a line that is written over at a terminal, a line now and then elsewhere. */
+export function progressOf(terminal: Terminal, what: string, intervalMs = terminal.hasPassing ? PASSING_MS : LINE_MS) {
+  let last = performance.now();
+  return (received: number, total: number | undefined): void => {
+    if (performance.now() - last < intervalMs) return;
+    last = performance.now();
+    const text = `${what}: ${megabytes(received)}`;
+    const share = total ? ` of ${megabytes(total)} (${Math.floor((received / total) * 100)} %)` : '';
+    if (terminal.hasPassing) terminal.passing(text + share);
+    else terminal.say(text + share);
+  };
 }
 
 /**
- * Judges the head of a response, and drops what has come before where the response is not its continuation.
- * @returns the size of the whole file, where it is known
+ * Sends every later `fetch` of this process through the proxies that the environment names, in either case.
+ * @throws usageError for a proxy that is not a URL
  */
-function begin(transfer: Transfer, response: Response): number | undefined {
-  const { headers, status, url } = response;
-  const range = /^bytes (?:(\d+)-\d+|\*)\/(\d+|\*)$/.exec(headers.get('content-range') ?? '');
-  const size = range?.[2] === undefined || range[2] === '*' ? undefined : Number(range[2]);
-  // There is nothing after what has come: it is all, or it is something else.
-  if (status === 416 && size !== undefined && size === transfer.received) return size;
-  const isContinued = status === 206 && range?.[1] !== undefined && Number(range[1]) === transfer.received;
-  if (!isContinued && (status === 200 || status === 206 || status === 416)) restart(transfer);
-  if (status === 416 || (status === 206 && !isContinued)) {
-    throw new AttemptFailed({ reason: 'it cannot be continued', passes: true });
+export async function useProxies(env: Environment): Promise<void> {
+  const set = [...PROXIES, 'no_proxy', 'NO_PROXY'].filter((name) => textOf(env, name) !== undefined);
+  const proxies = PROXIES.filter((name) => set.includes(name));
+  if (proxies.length === 0) return;
+  // The value may hold a password, and is not shown.
+  const wrong = proxies.find((name) => !/^https?:$/.test(URL.parse(textOf(env, name) ?? '')?.protocol ?? ''));
+  if (wrong !== undefined) {
+    const allowed = 'allowed is http://HOST:PORT or https://; change it or unset it';
+    throw usageError(`${wrong} is not the URL of a proxy; ${allowed}`);
   }
-  if (transfer.request.url.startsWith('https:') && !url.startsWith('https:')) {
-    throw new AttemptFailed({ reason: `it leads to ${url}, which is not encrypted`, passes: false });
+  const { default: http } = await import('node:http');
+  if (typeof http.setGlobalProxyFromEnv !== 'function') {
+    throw usageError(`${proxies[0]} is set, and this Node (${process.version}) knows no proxies; take 24.14 or later`);
   }
-  const setback = setbackOf(status, headers, Date.now());
-  if (setback !== undefined) throw new AttemptFailed({ ...setback, status });
-  const tag = headers.get('etag');
-  transfer.validator = tag?.startsWith('"') ? tag : (headers.get('last-modified') ?? undefined);
-  if (isContinued) return size;
-  const length = headers.get('content-length');
-  // Where nothing else tells what the file is, its end has to be told from a connection that broke off.
-  if (!transfer.request.isVerified && length === null && !headers.has('transfer-encoding')) {
-    throw new AttemptFailed({ reason: 'the server does not say where it ends, so it may be cut off', passes: false });
-  }
-  return length === null || headers.has('content-encoding') ? undefined : Number(length);
-}
-
-function verifySize({ request: { bytesMax = BYTES_MAX } }: Transfer, size: number): void {
-  if (size <= bytesMax) return;
-  throw new AttemptFailed({
-    reason: `it has more than ${bytesMax} bytes, which no file of a release has`,
-    passes: false,
-  });
-}
-
-function restart(transfer: Transfer): void {
-  ftruncateSync(transfer.file);
-  transfer.received = 0;
-}
-
-function write(transfer: Transfer, piece: Uint8Array): void {
-  try {
-    for (let at = 0; at < piece.length; ) {
-      const count = writeSync(transfer.file, piece, at, piece.length - at, transfer.received);
-      at += count;
-      transfer.received += count;
-    }
-  } catch (error) {
-    throw named(transfer.request.path, error);
-  }
+  http.setGlobalProxyFromEnv(Object.fromEntries(set.map((name) => [name, textOf(env, name)])));
 }

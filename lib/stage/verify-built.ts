@@ -3,7 +3,7 @@
 /** What cargo has built: the right file for each artifact, verified, and put where image builds find it. */
 
 import type { CargoReport } from '../cargo/metadata.ts';
-import { MACHINE_NAMES } from '../elf/format.ts';
+import { MACHINE_NAMES } from '../elf/headers.ts';
 import { type BinaryFacts, inspectExecutable, inspectGlibc, inspectStatic, type Verdict } from '../elf/verify.ts';
 import { failure } from '../errors.ts';
 import { type Change, copyWhole, sweepTemporary } from '../fs/atomic-write.ts';

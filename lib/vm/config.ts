@@ -2,14 +2,14 @@
 
 /** What a VM bundle was asked for: the flag and the environment, checked, as one value. */
 
-import { join, resolve } from 'node:path';
-import { type Environment, readPath, readVariable } from '../cli/env.ts';
-import { shown, usageError } from '../errors.ts';
+import { join } from 'node:path';
+import { type Environment, readVariable } from '../cli/env.ts';
+import { usageError } from '../errors.ts';
 import { archOf, type Host } from '../host.ts';
 import { COMPONENTS } from '../product.ts';
 import { type BuildOptions, resolveBuildOptions, type StageConfig } from '../stage/config.ts';
 import { type Artifact, artifactsOf } from '../stage/plan.ts';
-import { BUNDLE_FILE } from './runtime-files.ts';
+import { BUNDLE_FILE, runtimeDirectory } from './runtime-files.ts';
 
 export interface BundleConfig {
   /** The runtime's directory, absolute: the driver's build has to be given the same. */
@@ -48,20 +48,4 @@ export function resolveBundleConfig(
   const [artifact] = artifactsOf(stage) as [Artifact];
   const directory = runtimeDirectory(env, root, startDirectory);
   return { directory, path: join(directory, BUNDLE_FILE), stage, artifact };
-}
-
-/**
- * The directory of the runtime, absolute. The driver's build script names it to cargo in one line, so a path with a line
- * break cannot pass.
- * @throws usageError for such a path
- */
-export function runtimeDirectory(env: Environment, root: string, startDirectory: string): string {
-  const variable = 'OPENSHELL_VM_RUNTIME_COMPRESSED_DIR';
-  // Without a slash at its end, behind which a link is not seen.
-  const directory = resolve(readPath(env, variable, startDirectory) ?? join(root, 'target/vm-runtime-compressed'));
-  if (!/[\r\n]/.test(directory)) return directory;
-  throw usageError(
-    `the directory of the VM runtime is ${shown(directory)}, and cargo cannot be told a path with a line break; ` +
-      `set ${variable} to another one`,
-  );
 }

@@ -1,26 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * What a complete VM runtime is: the compressed files that the VM driver embeds on each platform, by their exact names,
- * whole, and for that platform. The driver's build script takes an empty stub for each that is missing, and only the
- * start of a VM fails; so everybody who needs a runtime asks here.
+ * What a complete VM runtime is, and where: the compressed files that the VM driver embeds on each platform, by their
+ * exact names, whole, for that platform, and as they were recorded when they were staged. The driver's build script
+ * takes an empty stub for each that is missing, and only the start of a VM fails; so everybody who needs a runtime asks
+ * here.
  */
 
-import { join } from 'node:path';
+import { hash } from 'node:crypto';
+import { basename, dirname, join, resolve } from 'node:path';
+import { type Environment, readPath } from '../cli/env.ts';
 import { inspectExecutable, inspectLibrary } from '../elf/verify.ts';
-import { shown, usageError } from '../errors.ts';
+import { failure, shown, usageError } from '../errors.ts';
+import type { LockedPlace } from '../fs/lock.ts';
 import { asOwner } from '../fs/ownership.ts';
-import { parseTable } from '../fs/parse-json.ts';
-import { textIn } from '../fs/paths.ts';
+import { isTable, parseTable } from '../fs/parse-json.ts';
+import { bytesIn, contentOf } from '../fs/paths.ts';
 import { machODefect } from '../gateway/drivers/mach-o.ts';
 import type { Arch, Host } from '../host.ts';
+import { DRIVER } from '../product.ts';
 import { readContent, ZstdError } from '../zstd/decompress.ts';
-import { filesBytes, RECORD_FILE, readRecord, sha256Of } from './runtime/record.ts';
 
 /** The guest's supervisor, which the bundle task builds; everything else comes from `vm:setup`. */
 export const BUNDLE_FILE = 'openshell-sandbox.zst';
 /** Where the files come from; the driver does not read it. */
 export const PROVENANCE_FILE = 'provenance.json';
+/** What the files were when they were staged. */
+export const RECORD_FILE = '.verified.json';
+
+const VARIABLE = 'OPENSHELL_VM_RUNTIME_COMPRESSED_DIR';
+/** What a user can do where the directory cannot be used. */
+export const DIRECTORY_REMEDY = `set ${VARIABLE} to another directory`;
 
 export const VM_PLATFORMS = ['linux-x86_64', 'linux-aarch64', 'darwin-aarch64'] as const;
 
@@ -38,21 +48,39 @@ interface PlatformFacts {
 }
 
 const LINUX = { os: 'linux', krun: 'libkrun.so', krunfw: 'libkrunfw.so.5' } as const;
+const DARWIN = { os: 'darwin', krun: 'libkrun.dylib', krunfw: 'libkrunfw.5.dylib' } as const;
 
 export const PLATFORMS: Readonly<Record<VmPlatform, PlatformFacts>> = {
   'linux-x86_64': { ...LINUX, arch: 'amd64', gvproxy: 'gvproxy-linux-amd64' },
   'linux-aarch64': { ...LINUX, arch: 'arm64', gvproxy: 'gvproxy-linux-arm64' },
-  'darwin-aarch64': {
-    os: 'darwin',
-    arch: 'arm64',
-    krun: 'libkrun.dylib',
-    krunfw: 'libkrunfw.5.dylib',
-    gvproxy: 'gvproxy-darwin',
-  },
+  'darwin-aarch64': { ...DARWIN, arch: 'arm64', gvproxy: 'gvproxy-darwin' },
 };
 
 /** The program that the guest runs: for Linux on every platform. */
 const GUEST_PROGRAM = 'umoci';
+
+/**
+ * The directory of the runtime, absolute. The driver's build script names it to cargo in one line, so a path with a line
+ * break cannot pass.
+ * @throws usageError for such a path
+ */
+export function runtimeDirectory(env: Environment, root: string, startDirectory: string): string {
+  // Without a slash at its end, behind which a link is not seen.
+  const directory = resolve(readPath(env, VARIABLE, startDirectory) ?? join(root, 'target/vm-runtime-compressed'));
+  if (!/[\r\n]/.test(directory)) return directory;
+  const problem = `the directory of the VM runtime is ${shown(directory)}, and cargo cannot be told a path with a line`;
+  throw usageError(`${problem} break; set ${VARIABLE} to another one`);
+}
+
+/** A file or directory beside another one, which is replaced whole. */
+export function beside(path: string, ending: string): string {
+  return join(dirname(path), `.${basename(path)}.${ending}`);
+}
+
+/** One run at a time writes into a runtime's directory, the bundle's included. */
+export function runtimeLock(directory: string): LockedPlace {
+  return { path: beside(directory, 'lock'), remedy: DIRECTORY_REMEDY };
+}
 
 /**
  * The platform of a host.
@@ -78,6 +106,36 @@ export function runtimeFiles(platform: VmPlatform): readonly string[] {
   return runtimeNames(platform).map((name) => `${name}.zst`);
 }
 
+/** What is recorded of a runtime when it is staged. */
+export interface RuntimeRecord {
+  readonly platform: string;
+  /** What was asked for, for users: the release, and the versions of the programs. */
+  readonly wanted: string;
+  /** The SHA-256 of each file of a release that it is made of, by its path below the server. */
+  readonly sources: Readonly<Record<string, string>>;
+  /** How the files were verified, for users; absent for an archive that the user named. */
+  readonly verified?: string;
+  /** The SHA-256 of each compressed file. */
+  readonly files: Readonly<Record<string, string>>;
+}
+
+/** The record of the runtime in a directory; `undefined` where it has none for the platform. */
+export function readRecord(directory: string, platform: VmPlatform): RuntimeRecord | undefined {
+  const record = parseTable(bytesOf(directory, RECORD_FILE).toString());
+  if (record?.platform !== platform || !isTable(record.files) || !isTable(record.sources)) return undefined;
+  return record as unknown as RuntimeRecord;
+}
+
+export function sha256Of(content: Uint8Array): string {
+  return hash('sha256', content);
+}
+
+/** Root reads as the user to whom the directory belongs: a link in it leads where that user may go. */
+function bytesOf(directory: string, name: string): Buffer {
+  const path = join(directory, name);
+  return asOwner(path, () => bytesIn(path)) ?? Buffer.alloc(0);
+}
+
 /** A file of the runtime that the driver could not use, or should not. */
 export interface RuntimeDefect {
   readonly name: string;
@@ -87,20 +145,16 @@ export interface RuntimeDefect {
 
 /** What is wrong with the runtime in a directory; empty for a complete one. */
 export function runtimeDefects(directory: string, platform: VmPlatform): RuntimeDefect[] {
-  const record = readRecord(directory);
-  const defects = runtimeNames(platform).flatMap((raw) => {
+  const record = readRecord(directory, platform);
+  return runtimeNames(platform).flatMap((raw) => {
     const name = `${raw}.zst`;
     const wanted = record?.files[name];
-    const isSame = wanted !== undefined && sha256Of(filesBytes(directory, name) ?? Buffer.alloc(0)) === wanted;
-    // What was verified when it was staged is whole, and for that platform.
-    if (isSame && record?.platform === platform) return [];
-    const other = wanted === undefined || isSame ? undefined : `other content than ${RECORD_FILE} says was verified`;
+    // What was whole when it was staged still is.
+    if (wanted !== undefined && sha256Of(bytesOf(directory, name)) === wanted) return [];
+    const other = wanted === undefined ? undefined : `other content than ${RECORD_FILE} says was verified`;
     const reason = fileDefect(join(directory, name), platform, raw) ?? other;
     return reason === undefined ? [] : [{ name, reason }];
   });
-  const built = provenanceOf(directory)?.platform;
-  if (defects.length > 0 || typeof built !== 'string' || built === platform) return defects;
-  return [{ name: PROVENANCE_FILE, reason: `of a runtime for ${shown(built)}` }];
 }
 
 /** What is wrong with the supervisor that goes with the runtime in a directory. */
@@ -114,6 +168,19 @@ export function defectsText(defects: readonly RuntimeDefect[]): string {
   return defects.map(({ name, reason }) => `${name} (${reason})`).join(', ');
 }
 
+/** What to say of a complete runtime that was not verified, for whoever embeds it; `undefined` where it was. */
+export function distrustOf(directory: string, platform: VmPlatform): string | undefined {
+  const problem = unverifiedReason(readRecord(directory, platform));
+  if (problem === undefined) return undefined;
+  return `the VM runtime in ${directory} is NOT verified: ${problem}; set it up: mise run vm:setup -- --force`;
+}
+
+/** Why a runtime is not verified, by its record; `undefined` where it is. */
+export function unverifiedReason(record: RuntimeRecord | undefined): string | undefined {
+  if (record === undefined) return 'nothing tells what was verified';
+  return record.verified === undefined ? 'it is of an archive that the user named' : undefined;
+}
+
 function fileDefect(path: string, platform: VmPlatform, raw: string): string | undefined {
   try {
     return partDefect(readContent(path), platform, raw);
@@ -121,12 +188,6 @@ function fileDefect(path: string, platform: VmPlatform, raw: string): string | u
     if (error instanceof ZstdError) return error.message;
     throw error;
   }
-}
-
-/** The provenance of the runtime in a directory, where it has one that can be read. */
-export function provenanceOf(directory: string): Readonly<Record<string, unknown>> | undefined {
-  const path = join(directory, PROVENANCE_FILE);
-  return parseTable(asOwner(path, () => textIn(path)) ?? '');
 }
 
 /** Why a content is not the whole program or library that a platform has by this name, in a few words. */
@@ -139,4 +200,34 @@ export function partDefect(content: Buffer, platform: VmPlatform, raw: string): 
   const verdict = inspect({ name: raw, content }, { machine: arch });
   if (verdict.ok) return undefined;
   return `no ${isLibrary ? 'library' : 'program'} for Linux on ${arch} (${verdict.reasons.join('; ')})`;
+}
+
+/**
+ * Checks that a driver that was just built has runtime and supervisor in it.
+ * @throws failure saying what it does not have
+ */
+export function verifyEmbedded(driver: string, directory: string, platform: VmPlatform): void {
+  const problem = embeddingProblem(driver, directory, platform);
+  if (problem === undefined) return;
+  const cause = 'another cargo run may have built it, or another task have replaced the files';
+  throw failure(`${problem}; ${cause}: run cargo clean -p ${DRIVER.package}, and this again`);
+}
+
+/** Why a driver does not have the files of a directory in it, for users; `undefined` where it has them all. */
+export function embeddingProblem(driver: string, directory: string, platform: VmPlatform): string | undefined {
+  const defects = runtimeDefects(directory, platform);
+  if (defects.length > 0) return `the VM runtime in ${directory} was replaced: ${defectsText(defects)}`;
+  const program = contentOf(driver);
+  const names = [...runtimeFiles(platform), BUNDLE_FILE];
+  const absent = names.filter((name) => !isIn(program, bytesOf(directory, name)));
+  return absent.length === 0 ? undefined : `${driver} does not have ${absent.join(', ')} of ${directory} in it`;
+}
+
+/** A search for all of a content, without the mark of zstd first, would be twenty times slower. */
+function isIn(program: Buffer, content: Buffer): boolean {
+  const lead = content.subarray(0, 4);
+  for (let at = lead.length === 0 ? -1 : program.indexOf(lead); at >= 0; at = program.indexOf(lead, at + 1)) {
+    if (program.subarray(at, at + content.length).equals(content)) return true;
+  }
+  return false;
 }

@@ -19,9 +19,6 @@ const PART = /^\w[\w+-]*(?:\.[\w+-]+)*$/;
 
 const ALLOWED = 'are a tag, a branch and a commit';
 
-/** Every entry of the file, by its name. */
-type Pins = ReadonlyMap<string, string>;
-
 /**
  * The versions of these names: from the environment, else pinned by the checkout, else the variable's default. The file
  * is read whatever the environment says.
@@ -34,21 +31,24 @@ export function readVersions<N extends VersionName>(
   names: readonly N[],
 ): Readonly<Record<N, string>> {
   const path = join(root, PRODUCT.vmPins);
-  const pins = parsePins(path, textOfPins(path));
+  const pins = readPins(path);
   return Object.fromEntries(names.map((name) => [name, versionOf(env, path, pins, name)])) as Record<N, string>;
 }
 
-function textOfPins(path: string): string {
-  try {
-    return contentOf(path).toString();
-  } catch (cause) {
-    throw usageError(`the versions of the VM runtime cannot be read; get the checkout's ${PRODUCT.vmPins} back`, {
-      cause,
-    });
-  }
+/** Whether a text is the name of a tag, a branch or a commit, and can be a part of a path. */
+export function isRef(text: string): boolean {
+  return text.split('/').every((part) => PART.test(part));
 }
 
-function parsePins(path: string, text: string): Pins {
+/** Every entry of the file, by its name. */
+function readPins(path: string): ReadonlyMap<string, string> {
+  let text: string;
+  try {
+    text = contentOf(path).toString();
+  } catch (cause) {
+    const remedy = `get the checkout's ${PRODUCT.vmPins} back`;
+    throw usageError(`the versions of the VM runtime cannot be read; ${remedy}`, { cause });
+  }
   const pins = new Map<string, string>();
   for (const [index, line] of text.split('\n').entries()) {
     const entry = line.trim();
@@ -64,12 +64,12 @@ function parsePins(path: string, text: string): Pins {
   return pins;
 }
 
-function versionOf(env: Environment, path: string, pins: Pins, name: VersionName): string {
+function versionOf(env: Environment, path: string, pins: ReadonlyMap<string, string>, name: VersionName): string {
   const variable: { readonly kind: 'text'; readonly default?: string } = VARIABLES[name];
   const named = textOf(env, name);
   const version = named ?? pins.get(name) ?? variable.default;
   if (version === undefined) throw usageError(`${path} has no ${name}; pin it there, or set ${name}`);
-  if (version.split('/').every((part) => PART.test(part))) return version;
+  if (isRef(version)) return version;
   if (named !== undefined) throw notAllowed(name, named, ALLOWED);
   throw usageError(`${name} in ${path} is ${shown(version)}; allowed ${ALLOWED}; fix it`);
 }

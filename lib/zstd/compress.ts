@@ -8,13 +8,11 @@
  * asynchronous call returns nothing, without an error.
  */
 
-import { writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { addAbortSignal } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { constants, createZstdCompress } from 'node:zlib';
-import { asOwner } from '../fs/ownership.ts';
-import { contentOf } from '../fs/paths.ts';
+import { decompress } from './decompress.ts';
 
 export const LEVEL = 19;
 
@@ -35,31 +33,14 @@ export interface CompressOptions {
 }
 
 /**
- * Compresses a file, with a checksum in each frame. Both contents are held in memory.
- * @param output the descriptor of the file to write to
- * @throws the system's error, or the reason of `signal`; what was written is then not whole
+ * Compresses a content, with a checksum in each frame. The same content gives the same bytes on every machine.
+ * @throws the reason of `signal`; an Error where the result does not have the content
  */
-export async function compressFile(source: string, output: number, options: CompressOptions = {}): Promise<void> {
-  const content = asOwner(source, () => contentOf(source));
-  await compressContent(content, output, options);
-}
-
-/** The same for a content that is in memory. The same content gives the same bytes on every machine. */
-export async function compressContent(content: Buffer, output: number, options: CompressOptions = {}): Promise<void> {
+export async function compress(content: Buffer, options: CompressOptions = {}): Promise<Buffer> {
   const { signal, workers = Math.min(availableParallelism(), POOL_THREADS), frameBytes = FRAME_BYTES } = options;
-  const pieces = divide(content, frameBytes);
-  // The thread pool may be full of frames that have not noticed a signal yet, so nothing here may need it.
-  for (const frame of await compressPieces(pieces, workers, signal)) writeFileSync(output, frame);
-}
-
-async function compressPieces(
-  pieces: readonly Buffer[],
-  workers: number,
-  signal: AbortSignal | undefined,
-): Promise<Buffer[]> {
   const frames: Buffer[] = [];
   // The workers take from one iterator, so each piece is compressed once.
-  const remaining = pieces.entries();
+  const remaining = divide(content, frameBytes).entries();
   const work = async () => {
     for (const [index, piece] of remaining) {
       signal?.throwIfAborted();
@@ -70,7 +51,10 @@ async function compressPieces(
     signal?.addEventListener('abort', () => reject(signal.reason), { once: true });
   });
   await Promise.race([aborted, Promise.all(Array.from({ length: workers }, work))]);
-  return frames;
+  const compressed = Buffer.concat(frames);
+  // What is embedded and shipped is what was verified, whatever the compression did.
+  if (!decompress(compressed).equals(content)) throw new Error('zstd has not compressed what it was given');
+  return compressed;
 }
 
 /** The content in even pieces: the last core is not left with the whole of a short rest. */

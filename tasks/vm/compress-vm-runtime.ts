@@ -33,10 +33,7 @@ await runTask(
   },
   async (ctx, { flags }) => {
     const { withRunner } = await import('../../lib/build-env.ts');
-    const { compressRuntime } = await import('../../lib/vm/runtime/execute.ts');
-    await compressRuntime(await withRunner(ctx), flags.platform, {
-      isDryRun: flags['dry-run'],
-      isForced: flags.force,
-    });
+    const { compressRuntime } = await import('../../lib/vm/runtime/build.ts');
+    await compressRuntime(await withRunner(ctx), flags);
   },
 );

@@ -28,10 +28,7 @@ await runTask(
   },
   async (ctx, { flags }) => {
     const { withRunner } = await import('../../lib/build-env.ts');
-    const { downloadRuntime } = await import('../../lib/vm/runtime/execute.ts');
-    await downloadRuntime(await withRunner(ctx), flags.platform, {
-      isDryRun: flags['dry-run'],
-      isForced: flags.force,
-    });
+    const { downloadRuntime } = await import('../../lib/vm/runtime/setup.ts');
+    await downloadRuntime(await withRunner(ctx), flags);
   },
 );

@@ -26,7 +26,18 @@ await runTask(
   },
   async (ctx, { flags }) => {
     const { withRunner } = await import('../../lib/build-env.ts');
-    const { setUpRuntime } = await import('../../lib/vm/runtime/setup.ts');
-    await setUpRuntime(await withRunner(ctx), flags);
+    const running = await withRunner(ctx);
+    const { whatToSetUp } = await import('../../lib/vm/runtime/present.ts');
+    const what = whatToSetUp(running, flags);
+    if (what === 'release') {
+      const { setUpFromRelease } = await import('../../lib/vm/runtime/setup.ts');
+      await setUpFromRelease(running, flags);
+    } else if (what === 'build') {
+      const { setUpFromSource } = await import('../../lib/vm/runtime/from-source.ts');
+      await setUpFromSource(running, flags);
+    } else if (what === 'pins') {
+      const { recordDigests } = await import('../../lib/vm/runtime/update-pins.ts');
+      await recordDigests(running, flags['dry-run']);
+    }
   },
 );

@@ -23,19 +23,14 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { zstdCompressSync } from 'node:zlib';
-import { Terminal } from '../../lib/cli/terminal.ts';
 import { inspectGlibc } from '../../lib/elf/verify.ts';
 import { PRODUCT } from '../../lib/product.ts';
-import { digestsOf, RECORD_FILE, recordText } from '../../lib/vm/runtime/record.ts';
-import { remember } from '../../lib/vm/runtime/trust.ts';
-import { runtimeFiles } from '../../lib/vm/runtime-files.ts';
+import { RECORD_FILE, runtimeFiles, sha256Of } from '../../lib/vm/runtime-files.ts';
 import { buildElf } from '../support/elf-builder.ts';
 import { SUITE_ROOT } from '../support/run-task.ts';
 import { runtimePart } from '../support/runtime-parts.ts';
 import { type BenchCase, FILES } from './cases.ts';
 import type { Contestant } from './measure.ts';
-
-const NO_TERMINAL = new Terminal(process.stdout, process.stderr, {});
 
 /** Where `mise.toml` has Node keep compiled code. */
 export const COMPILE_CACHE = join(SUITE_ROOT, 'node_modules', '.cache', 'openshell-tasks');
@@ -196,10 +191,15 @@ export class Place {
       const content = name === 'openshell-sandbox' ? supervisor : runtimePart('linux-x86_64', name, name);
       writeFileSync(join(directory, `${name}.zst`), zstdCompressSync(content));
     }
-    const files = digestsOf(directory, runtimeFiles('linux-x86_64'));
-    const text = recordText({ platform: 'linux-x86_64', sources: {}, verified: 'the recorded SHA-256', files });
-    writeFileSync(join(directory, RECORD_FILE), text);
-    remember({ env: { HOME: join(this.root, 'home') }, terminal: NO_TERMINAL }, directory, text);
+    const names = runtimeFiles('linux-x86_64');
+    const record = {
+      platform: 'linux-x86_64',
+      wanted: 'NVIDIA/OpenShell vm-runtime, gvproxy v0.8.8, umoci v0.6.0',
+      sources: {},
+      verified: 'the recorded SHA-256',
+      files: Object.fromEntries(names.map((name) => [name, sha256Of(readFileSync(join(directory, name)))])),
+    };
+    writeFileSync(join(directory, RECORD_FILE), JSON.stringify(record));
   }
 
   /** Node's own builds for Linux need no more than glibc 2.28; another Node gives way to the static file. */

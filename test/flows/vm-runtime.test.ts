@@ -7,9 +7,7 @@ import { appendFileSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeF
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { embeddingProblem } from '../../lib/vm/embedded.ts';
-import { digestsOf } from '../../lib/vm/runtime/record.ts';
-import { BUNDLE_FILE, runtimeDefects, runtimeFiles, runtimeNames } from '../../lib/vm/runtime-files.ts';
+import { embeddingProblem, runtimeDefects, runtimeNames } from '../../lib/vm/runtime-files.ts';
 import { readContent } from '../../lib/zstd/decompress.ts';
 import { FakeRuntime, PATHS, runtimeArchive, runtimeContents } from '../support/fake-runtime.ts';
 import { freePort } from '../support/free-port.ts';
@@ -73,9 +71,7 @@ test.runIf(runsHere)(
       XDG_CONFIG_HOME: join(directory, 'config'),
       USER: 'dev',
     };
-    const embedding = () => {
-      return embeddingProblem(driver, runtime, digestsOf(runtime, [...runtimeFiles(PLATFORM), BUNDLE_FILE]));
-    };
+    const embedding = () => embeddingProblem(driver, runtime, PLATFORM);
     /** Launches, and ends the gateway when it is up. */
     const launch = async (): Promise<TaskResult> => {
       const onStart = whenSaid(/ is up at |^error: /m, (child) => child.kill('SIGINT'));
@@ -119,16 +115,6 @@ test.runIf(runsHere)(
 );
 
 const mounts = requireTools('unshare');
-
-test('VT-8: a bind mount is refused before anything is downloaded', mounts.options, async () => {
-  const fake = await FakeRuntime.start();
-  const directory = dirname(fake.tools.directory);
-  const before = `mkdir -p "${fake.directory}"; mount --bind "${fake.directory}" "${fake.directory}"`;
-  const place = { directory, cwd: directory, env: fake.env(fake.releaseEnv()), suite: fake.suite.root };
-  const result = await runApart(place, 'vm/vm-setup', [], { before });
-  expect([result.status, result.stderr]).toEqual([2, expect.stringContaining('is a mount point, and is replaced')]);
-  expect(fake.server.requests).toEqual([]);
-});
 
 describe('a disk that becomes full', mounts.options, () => {
   // The archive has 80 kB, and so have the compressed files; compression alone needs no space for a download.

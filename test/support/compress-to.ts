@@ -2,11 +2,11 @@
 
 /** The compression of a file to a path. */
 
-import { open } from 'node:fs/promises';
-import { type CompressOptions, compressFile } from '../../lib/zstd/compress.ts';
+import { open, readFile } from 'node:fs/promises';
+import { type CompressOptions, compress } from '../../lib/zstd/compress.ts';
 
 /** Compresses a file into a new one, or into the place of one. */
 export async function compressTo(source: string, path: string, options: CompressOptions = {}): Promise<void> {
   await using output = await open(path, 'w');
-  await compressFile(source, output.fd, options);
+  await output.writeFile(await compress(await readFile(source), options));
 }

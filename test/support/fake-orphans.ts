@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { zstdCompressSync } from 'node:zlib';
 import { verifyPortFree } from '../../lib/gateway/port.ts';
 import { thisHost } from '../../lib/host.ts';
-import { BUNDLE_FILE, runtimeNames, vmPlatformOf } from '../../lib/vm/runtime-files.ts';
+import { BUNDLE_FILE, runtimeNames, type VmPlatform, vmPlatformOf } from '../../lib/vm/runtime-files.ts';
 import { FakeCheckout } from './fake-rust.ts';
 import { freePort } from './free-port.ts';
 import { runTaskFile, type TaskOptions, type TaskResult } from './run-task.ts';
@@ -52,6 +52,8 @@ case $FAKE_LEAK in
   slow) /bin/sleep 1; kill "\${pids[@]}" ;;
   *) kill "\${pids[@]}" ;;
 esac
+# What is embedded comes after it.
+exit
 `;
 
 const SLEEPER = '#!/bin/bash\n/bin/sleep 300 & trap "kill $!" EXIT; trap exit TERM; wait\n';
@@ -68,9 +70,7 @@ case "$1 $2" in
     exec 3<> "/dev/tcp/127.0.0.1/\${url##*:}"
     printf 'GET / HTTP/1.0\\r\\n\\r\\n' >&3
     /bin/cat <&3 > /dev/null
-    printf '%s' "$4" > "$XDG_CONFIG_HOME/sandbox"
     /bin/sleep 300 ;;
-  'sandbox list') printf 'NAME  CREATED  PHASE\\n%s  2026-01-01 00:00:00  %s\\n' "$(<"$XDG_CONFIG_HOME/sandbox")" "\${FAKE_PHASE:-Provisioning}" ;;
   *) exit 9 ;;
 esac
 `;
@@ -88,22 +88,25 @@ export class FakeOrphans extends FakeCheckout {
       mkdirSync(directory, { recursive: true });
     }
     for (const [path, text] of [
-      ['openshell-gateway', GATEWAY],
-      ['openshell-driver-vm', DRIVER],
-      ['openshell-driver-vm-launcher', SLEEPER],
-      ['gvproxy', SLEEPER],
-      ['../../scripts/bin/openshell', CLI],
+      // What cargo builds, and what is beside it.
+      [join(this.apps, 'openshell-gateway'), GATEWAY],
+      [join(this.apps, 'openshell-driver-vm'), DRIVER],
+      [join(this.debug, 'openshell-driver-vm-launcher'), SLEEPER],
+      [join(this.debug, 'gvproxy'), SLEEPER],
+      [join(this.root, 'scripts/bin/openshell'), CLI],
     ] as const) {
-      writeFileSync(join(this.debug, path), text, { mode: 0o755 });
+      writeFileSync(path, text, { mode: 0o755 });
     }
-    const platform = vmPlatformOf(thisHost());
-    const parts = [
-      ...runtimeNames(platform).map((name) => [`${name}.zst`, runtimePart(platform, name, name)] as const),
-    ];
-    for (const [name, part] of [...parts, [BUNDLE_FILE, Buffer.from(BUNDLE_FILE)] as const]) {
-      writeFileSync(join(this.runtime, name), zstdCompressSync(part));
-    }
+    this.addRuntime(vmPlatformOf(thisHost()));
     symlinkSync('/bin/sleep', join(this.tools.bin, 'sleep'));
+  }
+
+  /** What a driver for this platform embeds. */
+  addRuntime(platform: VmPlatform): void {
+    for (const name of runtimeNames(platform)) {
+      writeFileSync(join(this.runtime, `${name}.zst`), zstdCompressSync(runtimePart(platform, name, name)));
+    }
+    writeFileSync(join(this.runtime, BUNDLE_FILE), zstdCompressSync(runtimePart(platform, 'umoci', BUNDLE_FILE)));
   }
 
   async smokeEnv(extra: Readonly<Record<string, string>> = {}): Promise<Record<string, string>> {

@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { zstdCompressSync } from 'node:zlib';
-import { writeArchive } from '../../lib/archive/write.ts';
+import { writeArchive } from '../../lib/archive/tar.ts';
 import { PRODUCT } from '../../lib/product.ts';
 import { runtimeNames, type VmPlatform } from '../../lib/vm/runtime-files.ts';
 import { FakeCheckout } from './fake-rust.ts';

@@ -65,7 +65,7 @@ export function readerFacts(file: ElfFile) {
     interpreter: file.interpreter,
     needed: file.dynamic?.needed ?? [],
     isPie: file.dynamic?.isPie ?? false,
-    versions: file.versionNeeds.map(({ library, name }) => `${library} ${name}`),
+    versions: (file.dynamic?.versionNeeds ?? []).map(({ library, name }) => `${library} ${name}`),
   };
 }
 

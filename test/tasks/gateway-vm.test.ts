@@ -19,9 +19,7 @@ import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { zstdDecompressSync } from 'node:zlib';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { embeddingProblem } from '../../lib/vm/embedded.ts';
-import { digestsOf } from '../../lib/vm/runtime/record.ts';
-import { BUNDLE_FILE, runtimeFiles } from '../../lib/vm/runtime-files.ts';
+import { embeddingProblem } from '../../lib/vm/runtime-files.ts';
 import { buildElf } from '../support/elf-builder.ts';
 import { FakeLaunch } from '../support/fake-launch.ts';
 import { FakeRuntime, PATHS } from '../support/fake-runtime.ts';
@@ -61,8 +59,7 @@ describe('gateway:vm', tools.options, () => {
     expect(result.status, result.stderr).toBe(7);
     expect(result.stderr).toMatch(/^==> VM runtime: libkrun\.so\.zst \(not there\), /m);
     expect(launch.tools.lines().filter((line) => line.startsWith('mise'))).toEqual([]);
-    const wanted = digestsOf(directory, [...runtimeFiles('linux-x86_64'), BUNDLE_FILE]);
-    expect(embeddingProblem(driverOf(launch), directory, wanted)).toBeUndefined();
+    expect(embeddingProblem(driverOf(launch), directory, 'linux-x86_64')).toBeUndefined();
     expect(fake.server.requests).toHaveLength(1);
     const warm = await launchIt();
     expect(warm.status).toBe(7);
@@ -80,34 +77,15 @@ describe('gateway:vm', tools.options, () => {
     expect(result.stderr.search(text)).toBeLessThan(result.stderr.indexOf('cargo build'));
   });
 
-  test.each([
-    ['that was set up', 'libkrun.so.zst'],
-    ['that was set up, and its bundle', 'openshell-sandbox.zst'],
-  ])('VT-18: a runtime %s, and is replaced while cargo runs, does not start', async (_, name) => {
+  test('VT-18: a runtime that is replaced while cargo runs does not start', async () => {
     const { directory, launch, launchIt } = await withoutRuntime();
     expect((await launchIt()).status).toBe(7);
-    const script = join(launch.tools.directory, 'forge.mjs');
-    // The forger's record fits, and nobody has a receipt for it.
-    writeFileSync(
-      script,
-      `import { createHash } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
-const [path, record] = ['${directory}/${name}', '${directory}/.verified.json'];
-writeFileSync(path, 'evil');
-const forged = JSON.parse(readFileSync(record, 'utf8'));
-forged.files['${name}'] = createHash('sha256').update('evil').digest('hex');
-writeFileSync(record, JSON.stringify(forged));
-`,
-    );
-    const forge = `${process.execPath} ${script}`;
-    launch.setCargo({ before: `if [[ " $* " == *" openshell-driver-vm "* ]]; then ${forge}; fi` });
+    const replace = `echo evil > ${directory}/libkrun.so.zst`;
+    launch.setCargo({ before: `if [[ " $* " == *" openshell-driver-vm "* ]]; then ${replace}; fi` });
     const result = await launchIt();
-    expect(result.stderr).not.toMatch(/NOT verified/);
     expect([result.status, result.stderr]).toEqual([
       1,
-      expect.stringMatching(
-        new RegExp(`^error: ${name} of \\S+ was replaced after it was looked at, so .*, and this again$`, 'm'),
-      ),
+      expect.stringMatching(/^error: the VM runtime in \S+ was replaced: libkrun\.so\.zst \(.*, and this again$/m),
     ]);
     expect(result.stderr).not.toContain('starting the VM gateway');
   });

@@ -4,18 +4,14 @@
 
 import type { Arch } from '../../host.ts';
 
-/** As much of a file as its head can have. */
-export const MACH_O_HEAD_BYTES = 4096;
-
 const THIN_64 = 0xfeedfacf;
 /** A universal file; its numbers are big-endian. Java's class files begin so too, with a count that is not as small. */
 const UNIVERSAL = 0xcafebabe;
-const UNIVERSAL_64 = 0xcafebabf;
 const SLICES_MAX = 20;
+const SLICE_BYTES = 20;
 const EXECUTE = 2;
 const DYLIB = 6;
 const HEADER_BYTES = 32;
-const SLICE_BYTES = 20;
 const SEGMENT_64 = 0x19;
 const SEGMENT_64_BYTES = 72;
 
@@ -31,12 +27,10 @@ export function machOArches(head: Buffer, fileType = EXECUTE): Arch[] {
     const arch = CPU_TYPES[head.readUInt32LE(4)];
     return arch !== undefined && head.readUInt32LE(12) === fileType ? [arch] : [];
   }
-  const magic = head.readUInt32BE(0);
   const count = head.readUInt32BE(4);
-  if ((magic !== UNIVERSAL && magic !== UNIVERSAL_64) || count > SLICES_MAX || fileType !== EXECUTE) return [];
-  const size = magic === UNIVERSAL ? SLICE_BYTES : 32;
-  const offsets = Array.from({ length: count }, (_, index) => 8 + index * size).filter((at) => at + 4 <= head.length);
-  return offsets.flatMap((at) => CPU_TYPES[head.readUInt32BE(at)] ?? []);
+  if (head.readUInt32BE(0) !== UNIVERSAL || count > SLICES_MAX || fileType !== EXECUTE) return [];
+  const offsets = Array.from({ length: count }, (_, index) => 8 + index * SLICE_BYTES);
+  return offsets.flatMap((at) => (at + 4 > head.length ? [] : (CPU_TYPES[head.readUInt32BE(at)] ?? [])));
 }
 
 /** Why a content is not a whole program or library for a processor, in a few words; `undefined` where it is. */
@@ -51,8 +45,7 @@ export function machODefect(content: Buffer, arch: Arch, isLibrary: boolean): st
 function lastEnd(content: Buffer): number {
   const isThin = content.readUInt32LE(0) === THIN_64;
   let [at, end] = isThin ? [HEADER_BYTES, 0] : [8, 0];
-  const slices = content.readUInt32BE(0) === UNIVERSAL ? content.readUInt32BE(4) : 0;
-  for (let left = isThin ? content.readUInt32LE(16) : slices; left > 0; left--) {
+  for (let left = isThin ? content.readUInt32LE(16) : content.readUInt32BE(4); left > 0; left--) {
     const size = isThin && at + 8 <= content.length ? content.readUInt32LE(at + 4) : SLICE_BYTES;
     if (size < 8 || at + size > content.length) return Infinity;
     if (!isThin) end = Math.max(end, content.readUInt32BE(at + 8) + content.readUInt32BE(at + 12));

@@ -5,29 +5,26 @@
  * that is used as it is.
  */
 
-import { closeSync, openSync, readSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { featuresFor } from '../../cargo/metadata.ts';
-import { readPath } from '../../cli/env.ts';
+import { readPath, readVariable } from '../../cli/env.ts';
 import type { DevBuild } from '../../dev-build/verify-built.ts';
 import { inspectExecutable } from '../../elf/verify.ts';
 import { shown, usageError } from '../../errors.ts';
+import { contentOf } from '../../fs/paths.ts';
 import type { Host } from '../../host.ts';
 import { type Command, cmd } from '../../process/command.ts';
 import { isExecutable } from '../../process/which.ts';
 import { DRIVER } from '../../product.ts';
 import type { KnownTools } from '../../stage/execute.ts';
 import type { BundleConfig } from '../../vm/config.ts';
-import { verifyEmbedded } from '../../vm/embedded.ts';
 import { executeBundle, prepareBundle } from '../../vm/execute.ts';
-import { bundlePlaces } from '../../vm/plan.ts';
-import { bundleDryRunLines, dayOf } from '../../vm/report.ts';
-import { digestsOf } from '../../vm/runtime/record.ts';
-import { BUNDLE_FILE } from '../../vm/runtime-files.ts';
+import { bundleDryRunLines, bundlePlaces, dayOf } from '../../vm/plan.ts';
+import { defectsText, distrustOf, runtimeDefects, verifyEmbedded, vmPlatformOf } from '../../vm/runtime-files.ts';
 import type { Config, LaunchContext } from '../config.ts';
-import { MACH_O_HEAD_BYTES, machOArches } from './mach-o.ts';
+import { machODefect } from './mach-o.ts';
 import type { BuiltStep, Preparation, Step } from './types.ts';
-import { runtimeStep } from './vm-runtime.ts';
 
 const VARIABLE = 'OPENSHELL_DRIVER_DIR';
 const ENTITLEMENTS = 'crates/openshell-driver-vm/entitlements.plist';
@@ -47,20 +44,17 @@ export interface DriverSource extends Pick<Preparation, 'before' | 'wishes' | 'a
  */
 export async function findDriver(
   ctx: LaunchContext,
-  config: Config,
+  { build }: Config,
   bundle: BundleConfig,
   tools: KnownTools | undefined,
 ): Promise<DriverSource | undefined> {
   const given = readPath(ctx.env, VARIABLE, ctx.startDirectory);
-  if (given === undefined || resolve(given) === outputDirectory(ctx, config, tools)) return toBuild(ctx, bundle, tools);
+  // Who names cargo's own directory means the one that is built.
+  const target = build.targetDirectory ?? tools?.toolchain.settings.targetDirectory ?? join(ctx.root, 'target');
+  if (given === undefined || resolve(given) === join(target, 'debug')) return toBuild(ctx, bundle, tools);
   const path = join(given, DRIVER.binary);
   verifyDriver(given, path, ctx.host);
   return { description: `${path} of ${dayOf(statSync(path).mtime)} (${VARIABLE})`, directory: () => given };
-}
-
-/** Where cargo puts the driver of this launch: who names that means the one that is built. */
-function outputDirectory({ root }: LaunchContext, { build }: Config, tools: KnownTools | undefined): string {
-  return join(build.targetDirectory ?? tools?.toolchain.settings.targetDirectory ?? join(root, 'target'), 'debug');
 }
 
 /**
@@ -70,9 +64,8 @@ function outputDirectory({ root }: LaunchContext, { build }: Config, tools: Know
 export function verifyDriver(directory: string, path: string, host: Host): void {
   const reason = whyNotRunnable(path, host);
   if (reason === undefined) return;
-  throw usageError(
-    `${VARIABLE} is ${shown(directory)}: ${reason}; set it to another directory, or unset it to build one`,
-  );
+  const remedy = 'set it to another directory, or unset it to build one';
+  throw usageError(`${VARIABLE} is ${shown(directory)}: ${reason}; ${remedy}`);
 }
 
 function whyNotRunnable(path: string, host: Host): string | undefined {
@@ -82,19 +75,8 @@ function whyNotRunnable(path: string, host: Host): string | undefined {
     const verdict = inspectExecutable(path, { machine: host.arch });
     return verdict.ok ? undefined : verdict.reasons.join('; ');
   }
-  const arches = machOArches(headOf(path));
-  if (host.arch === undefined || arches.includes(host.arch)) return undefined;
-  return `${path} is for ${arches.join(' and ') || 'another system'}, wanted ${host.arch}`;
-}
-
-function headOf(path: string): Buffer {
-  const head = Buffer.alloc(MACH_O_HEAD_BYTES);
-  const file = openSync(path, 'r');
-  try {
-    return head.subarray(0, readSync(file, head));
-  } finally {
-    closeSync(file);
-  }
+  const defect = host.arch && machODefect(contentOf(path), host.arch, false);
+  return defect && `${path} is ${defect}`;
 }
 
 async function toBuild(
@@ -103,24 +85,44 @@ async function toBuild(
   tools: KnownTools | undefined,
 ): Promise<DriverSource | undefined> {
   const { directory } = bundle;
-  const wanted: Record<string, string> = {};
-  const runtime = ctx.problems.attempt(() => runtimeStep(ctx, directory, wanted));
+  const runtime = await ctx.problems.attemptAsync(() => runtimeStep(ctx, directory));
   if (tools === undefined) return undefined;
   return {
-    before: [...(runtime ?? []), await bundleStep(ctx, bundle, tools, wanted)],
+    before: [...(runtime ?? []), await bundleStep(ctx, bundle, tools)],
     wishes: { others: [DRIVER], env: { OPENSHELL_VM_RUNTIME_COMPRESSED_DIR: directory } },
-    after: [embeddedStep(directory, wanted), ...signStep(ctx)],
+    after: [embeddedStep(ctx.host, directory), ...signStep(ctx)],
     description: 'built with the gateway',
     directory: (build) => dirname(driverPath(build)),
   };
 }
 
-async function bundleStep(
-  ctx: LaunchContext,
-  config: BundleConfig,
-  tools: KnownTools,
-  wanted: Record<string, string>,
-): Promise<Step> {
+/**
+ * The step that downloads the runtime, as `vm:setup` does; where it is complete, one that warns if it was not verified:
+ * it runs outside of any sandbox. A driver that is built with a part missing fails only when a sandbox is started, so
+ * nothing is built before.
+ * @throws usageError for a machine without a VM driver, a directory that cannot be used, or where the runtime is to be
+ *   built, which takes too long for a launch
+ */
+async function runtimeStep(ctx: LaunchContext, directory: string): Promise<Step[]> {
+  const platform = vmPlatformOf(ctx.host);
+  const defects = runtimeDefects(directory, platform);
+  if (defects.length === 0) {
+    const text = distrustOf(directory, platform);
+    const warn = async (line: string) => ctx.terminal.warn(line);
+    if (text === undefined) return [];
+    return [
+      { name: 'runtime', title: 'VM runtime that nothing vouches for', lines: [`# ${text}`], run: () => warn(text) },
+    ];
+  }
+  const title = `VM runtime: ${defectsText(defects)}`;
+  if (readVariable(ctx.env, 'FROM_SOURCE')) {
+    throw usageError(`${title}, and FROM_SOURCE is set; build it first: mise run vm:setup -- --from-source`);
+  }
+  const { prepareRelease } = await import('../../vm/runtime/setup.ts');
+  return [{ name: 'runtime', title, ...prepareRelease(ctx) }];
+}
+
+async function bundleStep(ctx: LaunchContext, config: BundleConfig, tools: KnownTools): Promise<Step> {
   const { build, components } = config.stage;
   const own = { ...build, features: featuresFor(tools.features, components) };
   const prepared = await prepareBundle(ctx, { ...config, stage: { ...config.stage, build: own } }, tools);
@@ -129,10 +131,7 @@ async function bundleStep(
     title: `supervisor for the guest (linux/${prepared.config.artifact.arch})`,
     lines: bundleDryRunLines(ctx.runner, prepared),
     writes: bundlePlaces(prepared),
-    run: async () => {
-      await executeBundle(ctx, prepared);
-      Object.assign(wanted, digestsOf(config.directory, [BUNDLE_FILE]));
-    },
+    run: () => executeBundle(ctx, prepared),
   };
 }
 
@@ -143,14 +142,12 @@ function driverPath({ others }: DevBuild): string {
 }
 
 /** A driver with a stub in it fails only when a sandbox is started. */
-function embeddedStep(directory: string, wanted: Readonly<Record<string, string>>): BuiltStep {
+function embeddedStep(host: Host, directory: string): BuiltStep {
   return {
     name: 'embedded',
     title: 'runtime and supervisor in the driver',
     lines: [`# verifies that the driver has what is in ${directory} in it`],
-    run: async (build) => {
-      verifyEmbedded(driverPath(build), directory, wanted);
-    },
+    run: async (build) => verifyEmbedded(driverPath(build), directory, vmPlatformOf(host)),
   };
 }
 
@@ -162,13 +159,12 @@ export function signDriver(root: string, path: string): Command {
 /** What was built is signed, wherever it is. */
 function signStep({ host, root, runner }: LaunchContext): BuiltStep[] {
   if (host.platform !== 'darwin') return [];
-  const sign = (path: string) => signDriver(root, path);
   return [
     {
       name: 'sign',
       title: 'signature of the driver',
-      lines: [runner.describe(sign(`<${DRIVER.binary}>`))],
-      run: (build) => runner.run(sign(driverPath(build))),
+      lines: [runner.describe(signDriver(root, `<${DRIVER.binary}>`))],
+      run: (build) => runner.run(signDriver(root, driverPath(build))),
     },
   ];
 }

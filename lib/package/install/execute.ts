@@ -25,12 +25,15 @@ import type { ProbeResult } from '../../process/result.ts';
 import { requireProgram } from '../../process/which.ts';
 import { CLI, COMPONENTS, DEB, DRIVER } from '../../product.ts';
 import { resolveBuildOptions } from '../../stage/config.ts';
-import { runtimeDirectory } from '../../vm/config.ts';
-import { verifyEmbedded } from '../../vm/embedded.ts';
-import { PINS_PATH } from '../../vm/runtime/config.ts';
-import { digestsOf } from '../../vm/runtime/record.ts';
-import { judgeRuntime } from '../../vm/runtime/trust.ts';
-import { BUNDLE_FILE, bundleDefects, defectsText, runtimeDefects, vmPlatformOf } from '../../vm/runtime-files.ts';
+import {
+  bundleDefects,
+  defectsText,
+  distrustOf,
+  runtimeDefects,
+  runtimeDirectory,
+  verifyEmbedded,
+  vmPlatformOf,
+} from '../../vm/runtime-files.ts';
 import { type Binaries, packageArch, resolvePackageConfig } from '../config.ts';
 import { checkPackaging, makePackage, plannedLines } from '../execute.ts';
 import { targetOf } from '../plan.ts';
@@ -68,7 +71,7 @@ export async function installDeb(ctx: RunnerContext, isDryRun: boolean, facts = 
   const commands = installCommands(facts, startDirectory, targetOf(config));
   if (warning !== undefined) terminal.warn(warning);
   if (isDryRun) return terminal.result(...installLines(ctx, plan, facts));
-  const binaries = await terminal.section('build', () => buildBinaries(ctx, plan), 'release binaries');
+  const binaries = await terminal.section('build', () => buildBinaries(ctx, plan, facts), 'release binaries');
   const deb = await terminal.section('package', () => makePackage(ctx, config, binaries), 'Debian package');
   const install = async () => {
     await runner.interactive(commands.install);
@@ -96,10 +99,14 @@ export async function installDeb(ctx: RunnerContext, isDryRun: boolean, facts = 
   terminal.result(deb);
 }
 
-async function buildBinaries(ctx: RunnerContext, { build, runtime }: InstallPlan): Promise<Binaries> {
+async function buildBinaries(
+  ctx: RunnerContext,
+  { build, runtime }: InstallPlan,
+  facts: InstallFacts,
+): Promise<Binaries> {
   const { gateway, others } = await executeDevBuild(ctx, build);
-  const [cli = '', driver = ''] = [CLI, DRIVER].map(({ name }) => others.get(name));
-  if (runtime !== undefined) verifyEmbedded(driver, runtime.directory, runtime.files);
+  const [cli, driver] = [CLI, DRIVER].map(({ name }) => others.get(name) ?? '') as [string, string];
+  if (runtime !== undefined) verifyEmbedded(driver, runtime, vmPlatformOf(facts.host));
   return { cli, driver, gateway };
 }
 
@@ -130,7 +137,7 @@ function installLines(ctx: RunnerContext, plan: InstallPlan, facts: InstallFacts
     `cd ${shellQuote(config.root)}`,
     ...toolchainLines(toolchain, config.root),
     ...devBuildLines(runner, build),
-    ...(runtime === undefined ? [] : [`# verifies that the VM driver has what is in ${runtime.directory} in it`]),
+    ...(runtime === undefined ? [] : [`# verifies that the VM driver has what is in ${runtime} in it`]),
     ...plannedLines(ctx, config, UNBUILT),
     `cd ${shellQuote(startDirectory)}`,
     ...[commands.install, ...commands.versions, commands.reload, commands.enable].map(describe),
@@ -194,7 +201,7 @@ async function prepareBuild(ctx: RunnerContext, root: string, { host }: InstallF
   const others = [CLI, DRIVER];
   const { features } = await knownTools(ctx, root, build, [COMPONENTS.gateway, ...others], toolchain);
   const { runtime, warning } = findRuntime(ctx, root, host);
-  const wanted = { OPENSHELL_VM_RUNTIME_COMPRESSED_DIR: runtime?.directory };
+  const wanted = { OPENSHELL_VM_RUNTIME_COMPRESSED_DIR: runtime };
   const wishes = { isRelease: true, supervisor: undefined, others, env: wanted };
   return { build: planDevBuild({ ...wishes, root, host, build }, toolchain, features), toolchain, runtime, warning };
 }
@@ -204,11 +211,7 @@ function findRuntime(ctx: RunnerContext, root: string, host: Host) {
   const directory = runtimeDirectory(ctx.env, root, ctx.startDirectory);
   const platform = vmPlatformOf(host);
   const defects = [...runtimeDefects(directory, platform), ...bundleDefects(directory, platform)];
-  if (defects.length === 0) {
-    const { distrust, files } = judgeRuntime(ctx, { directory, platform, release: { pinsPath: PINS_PATH } });
-    const runtime = { directory, files: { ...files, ...digestsOf(directory, [BUNDLE_FILE]) } };
-    return { runtime, warning: distrust };
-  }
+  if (defects.length === 0) return { runtime: directory, warning: distrustOf(directory, platform) };
   const remedy = 'for VM sandboxes run: mise run vm:setup && mise run vm:supervisor, and this again';
   const warning = `the VM driver is packaged WITHOUT its runtime, ${directory}: ${defectsText(defects)}; ${remedy}`;
   return { runtime: undefined, warning };

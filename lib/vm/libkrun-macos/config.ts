@@ -2,14 +2,22 @@
 
 /** What a build of libkrun on macOS was asked for: the flags and the environment, checked, as one value. */
 
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import { type Environment, textOf } from '../../cli/env.ts';
 import { shown, usageError } from '../../errors.ts';
 import { isFile } from '../../fs/atomic-write.ts';
 import { absolutePath, contentOf } from '../../fs/paths.ts';
-import { type BuildHost, buildDirectory, type Source, sourceOf } from '../libkrun/config.ts';
+import { type BuildHost, type Source, sourceIn } from '../libkrun/config.ts';
 import { isAbi } from '../libkrun/kernel.ts';
+import { buildDirectory } from '../local-build.ts';
 import { readVersions } from '../versions.ts';
+
+/** The flags of the task. */
+export interface MacosFlags {
+  readonly kernelDirectory: string | undefined;
+  /** Whether a library that needs what other machines do not have fails the build. */
+  readonly isStrict: boolean;
+}
 
 export interface MacosConfig {
   /** The checkout, absolute. */
@@ -21,7 +29,6 @@ export interface MacosConfig {
   readonly kernelSource: string;
   /** The number in the names of libkrunfw's libraries. */
   readonly abi: string;
-  /** Whether a library that needs what other machines do not have fails the build. */
   readonly isStrict: boolean;
   /** What the user has set, for the linker and the loader. */
   readonly libraryPath: string | undefined;
@@ -34,15 +41,14 @@ export const EMBEDDED_ABI = '5';
 
 /**
  * Resolves the configuration.
- * @param kernelDirectory the value of `--kernel-dir`
  * @throws usageError for a wrong value, another machine than an Apple Silicon Mac, or a kernel that is not there
  */
 export function resolveMacosConfig(
   env: Environment,
   root: string,
   startDirectory: string,
-  { arch, cpus, platform }: BuildHost,
-  { kernelDirectory, isStrict }: { readonly kernelDirectory: string | undefined; readonly isStrict: boolean },
+  { arch, cpus: jobs, platform }: BuildHost,
+  { kernelDirectory, isStrict }: MacosFlags,
 ): MacosConfig {
   const { LIBKRUN_REF } = readVersions(env, root, ['LIBKRUN_REF']);
   const libraryPath = textOf(env, 'LIBRARY_PATH');
@@ -59,28 +65,15 @@ export function resolveMacosConfig(
     if (isFile(join(kernel, name))) continue;
     throw usageError(`--kernel-dir is ${shown(kernelDirectory)}, which has no ${name}; build it on Linux for arm64`);
   }
-  const directory = buildDirectory(root);
-  if (directory.includes(delimiter)) {
-    throw usageError(
-      `libkrun cannot be linked below ${shown(root)}: LIBRARY_PATH takes no path with a colon; ` +
-        'set OPENSHELL_ROOT to another checkout',
-    );
+  const abi = contentOf(join(kernel, 'ABI_VERSION')).toString().trim();
+  if (!isAbi(abi)) {
+    const path = join(kernel, 'ABI_VERSION');
+    throw usageError(`${path} is ${shown(abi)}; allowed is a number such as ${EMBEDDED_ABI}; build the kernel again`);
   }
+  const directory = buildDirectory(root);
   return {
-    root,
-    directory,
-    library: sourceOf(directory, 'libkrun', 'LIBKRUN_REF', LIBKRUN_REF),
+    ...{ root, directory, abi, isStrict, libraryPath, loaderPath, jobs },
+    library: sourceIn(directory, 'libkrun', LIBKRUN_REF),
     kernelSource: join(kernel, 'kernel.c'),
-    abi: abiIn(join(kernel, 'ABI_VERSION')),
-    isStrict,
-    libraryPath,
-    loaderPath,
-    jobs: cpus,
   };
-}
-
-function abiIn(path: string): string {
-  const text = contentOf(path).toString().trim();
-  if (isAbi(text)) return text;
-  throw usageError(`${path} is ${shown(text)}; allowed is a number such as ${EMBEDDED_ABI}; build the kernel again`);
 }

@@ -2,46 +2,32 @@
 
 /** Building libkrun on macOS: its kernel comes as C from a build on Linux, and everything else is built here. */
 
-import { existsSync, rmSync, statSync } from 'node:fs';
-import { basename, dirname, extname, join } from 'node:path';
+import { existsSync, globSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import type { RunnerContext } from '../../build-env.ts';
 import { findCheckout } from '../../checkout.ts';
 import { findOrMark, refuseOrNote } from '../../cli/unknowns.ts';
 import { failure, usageError } from '../../errors.ts';
 import { copyWhole } from '../../fs/atomic-write.ts';
+import { whileLocked } from '../../fs/lock.ts';
 import { asOwner, makeDirectory } from '../../fs/ownership.ts';
 import { namesIn } from '../../fs/paths.ts';
 import { verifyPlaces } from '../../fs/writable-places.ts';
 import { cmd } from '../../process/command.ts';
 import { findProgram, requireProgram } from '../../process/which.ts';
-import { whileBuilding, writeBuildRecord } from '../libkrun/build-record.ts';
 import { type BuildHost, thisBuildHost } from '../libkrun/config.ts';
-import { libkrunPlaces, OWN_FILES } from '../libkrun/plan.ts';
+import { verifyOutput } from '../libkrun/kernel.ts';
+import { buildLock, libkrunPlaces } from '../libkrun/plan.ts';
 import { changesIn, checkOut } from '../libkrun/sources.ts';
-import { refuseTargets } from '../libkrun/tools.ts';
-import { EMBEDDED_ABI, type MacosConfig, resolveMacosConfig } from './config.ts';
-import {
-  foreignIn,
-  listNeeded,
-  type MacosFacts,
-  type MacosPlan,
-  macosFiles,
-  neededIn,
-  planMacos,
-  portableCommands,
-} from './plan.ts';
-import { macosDryRunLines, macosReportLines } from './report.ts';
+import { BUILD_RECORD, type LibraryBuild, runBuild, writeBuildRecord } from '../local-build.ts';
+import { EMBEDDED_ABI, type MacosConfig, type MacosFlags, resolveMacosConfig } from './config.ts';
+import { foreignIn, listNeeded, type MacosPlan, neededIn, planMacos, portableCommands } from './plan.ts';
+import { macosDryRunLines, macosReportLine } from './report.ts';
 
 const PROBE_TIMEOUT_MS = 20_000;
 const DEFAULT_BREW = '/opt/homebrew';
 /** What Apple's command line tools have. */
 const APPLE_TOOLS = ['cc', 'git', 'make', 'otool', 'install_name_tool', 'codesign'] as const;
-
-/** The flags of the task. */
-export interface MacosFlags {
-  readonly kernelDirectory: string | undefined;
-  readonly isStrict: boolean;
-}
 
 /**
  * Builds the libraries, or prints the plan.
@@ -54,103 +40,70 @@ export async function buildLibkrunMacos(
   isDryRun: boolean,
   host: BuildHost = thisBuildHost(),
 ): Promise<void> {
-  const { env, runner, startDirectory, terminal } = ctx;
-  const root = findCheckout(env, startDirectory);
-  const plan = await prepareMacos(ctx, resolveMacosConfig(env, root, startDirectory, host, flags));
-  if (isDryRun) return terminal.result(...macosDryRunLines(runner, plan));
-  const commit = await executeMacos(ctx, plan);
-  for (const line of macosReportLines(plan, commit)) terminal.say(line);
-  terminal.say(`done: ${terminal.timings()}`);
-  terminal.result(...plan.libraries.map((name) => join(plan.config.directory, name)));
+  const { env, startDirectory } = ctx;
+  const config = resolveMacosConfig(env, findCheckout(env, startDirectory), startDirectory, host, flags);
+  await runBuild(ctx, await prepareMacos(ctx, config), isDryRun);
 }
 
 /**
  * Looks for the tools, and plans.
  * @throws usageError where some are missing, or a place cannot be written
  */
-export async function prepareMacos(ctx: RunnerContext, config: MacosConfig): Promise<MacosPlan> {
-  const facts = await macosFacts(ctx, config.root);
-  await findOrMark(ctx.unknowns, async () => {
-    for (const name of APPLE_TOOLS) requireProgram(name, ctx.env, "install Apple's tools: xcode-select --install");
+export async function prepareMacos(ctx: RunnerContext, config: MacosConfig): Promise<LibraryBuild> {
+  const { env, runner, terminal, unknowns } = ctx;
+  const has = (name: string) => findProgram(name, env) !== undefined;
+  const command = cmd({ cwd: config.root })`brew --prefix`;
+  const result = has('brew') ? await runner.probe(command, PROBE_TIMEOUT_MS) : undefined;
+  const brew = (result?.ok === true && result.output) || DEFAULT_BREW;
+  await findOrMark(unknowns, async () => {
+    for (const name of APPLE_TOOLS) requireProgram(name, env, "install Apple's tools: xcode-select --install");
   });
-  const has = (name: string) => findProgram(name, ctx.env) !== undefined;
-  const wanted = {
-    rust: has('cargo'),
-    lld: has('ld.lld') || findProgram(join(facts.brew, 'opt/llvm/bin/ld.lld'), ctx.env) !== undefined,
-    dtc: has('dtc'),
-  };
+  const wanted = { rust: has('cargo'), lld: has('ld.lld') || has(join(brew, 'opt/llvm/bin/ld.lld')), dtc: has('dtc') };
   const missing = Object.entries(wanted).flatMap(([name, isThere]) => (isThere ? [] : [name]));
   if (missing.length > 0) {
     const text = `${missing.join(', ')} are missing; run: brew install ${missing.join(' ')}`;
-    refuseOrNote(ctx.unknowns, usageError(text));
+    refuseOrNote(unknowns, usageError(text));
   }
-  const plan = planMacos(config, facts);
-  await refuseTargets(ctx, plan.build, []);
-  verifyPlaces(ctx.terminal, libkrunPlaces(config.directory, macosFiles(plan)));
+  const plan = planMacos(config, brew, existsSync(join(brew, 'opt/llvm')));
+  verifyPlaces(terminal, libkrunPlaces(config.directory, plan.libraries));
   if (config.abi !== EMBEDDED_ABI) {
-    ctx.terminal.warn(
-      `the ABI of the kernel is ${config.abi}, and the VM driver embeds libkrunfw.${EMBEDDED_ABI}.dylib`,
-    );
+    terminal.warn(`the ABI of the kernel is ${config.abi}, and the VM driver embeds libkrunfw.${EMBEDDED_ABI}.dylib`);
   }
-  return plan;
+  return { lines: macosDryRunLines(runner, plan), run: () => executeMacos(ctx, plan) };
 }
 
-async function macosFacts({ env, runner }: RunnerContext, root: string): Promise<MacosFacts> {
-  const isThere = findProgram('brew', env) !== undefined;
-  const result = isThere ? await runner.probe(cmd({ cwd: root })`brew --prefix`, PROBE_TIMEOUT_MS) : undefined;
-  const brew = result?.ok === true && result.output !== '' ? result.output : DEFAULT_BREW;
-  return { brew, hasLlvm: existsSync(join(brew, 'opt/llvm')) };
-}
-
-/**
- * Builds the libraries, makes them portable, and puts them in place together.
- * @returns the commit of libkrun
- * @throws TaskError: the status of a program, or 1 for what is not as it has to be
- */
-export async function executeMacos(ctx: RunnerContext, plan: MacosPlan): Promise<string> {
-  const { directory } = plan.config;
-  return whileBuilding(ctx, directory, async () => {
-    await ctx.terminal.section('libkrunfw', () => compileFirmware(ctx, plan));
-    const commit = await ctx.terminal.section('libkrun sources', () => checkOut(ctx, plan.config.library, directory));
-    await ctx.terminal.section('libkrun', () => buildLibrary(ctx, plan));
-    await ctx.terminal.section('portability', () => makePortable(ctx, plan));
-    putInPlace(ctx, plan, commit);
-    return commit;
+/** Builds the libraries, makes them portable, and puts them in place together. */
+async function executeMacos(ctx: RunnerContext, plan: MacosPlan) {
+  const { runner, terminal } = ctx;
+  const { compile, config, libraries, work } = plan;
+  return whileLocked(ctx, buildLock(config.directory), async () => {
+    await terminal.section('libkrunfw', async () => {
+      makeDirectory(work);
+      await runner.run(compile);
+      copyWhole(verifyOutput(join(work, libraries[2]), 'cc'), join(work, libraries[1]), 0o755);
+    });
+    const commit = await terminal.section('libkrun sources', () => checkOut(ctx, config.library));
+    await terminal.section('libkrun', () => buildLibrary(ctx, plan));
+    await terminal.section('portability', () => makePortable(ctx, plan));
+    putInPlace(plan, commit);
+    const files = libraries.map((name) => join(config.directory, name));
+    return { files, report: macosReportLine(plan, commit) };
   });
-}
-
-async function compileFirmware({ runner }: RunnerContext, { compile, libraries, work }: MacosPlan): Promise<void> {
-  const [, plain = '', versioned = ''] = libraries;
-  makeDirectory(work);
-  await runner.run(compile);
-  copyWhole(verified(join(work, versioned), 'cc'), join(work, plain), 0o755);
 }
 
 async function buildLibrary({ runner }: RunnerContext, plan: MacosPlan): Promise<void> {
   const { build, built, clean, config, libraries, work } = plan;
   await runner.run(clean);
-  removeBuilt(built);
+  // Make would take what cleaning has left, or a copy of it with a version in its name, for what it builds.
+  for (const name of globSync('libkrun*.dylib', { cwd: built })) asOwner(built, () => rmSync(join(built, name)));
   await runner.run(build);
-  if ((await changesIn(runner, config.library, 'Cargo.lock')).length > 0) {
+  if ((await changesIn(runner, config.library, 'Cargo.lock')) !== '') {
     throw failure(
       `the build has changed ${join(config.library.directory, 'Cargo.lock')}: libkrun was built with other crates than ` +
         'its commit names; remove its directory, and set LIBKRUN_REF to a commit with a complete lock file',
     );
   }
-  copyWhole(verified(built, 'make'), join(work, libraries[0] ?? ''), 0o755);
-}
-
-/** Whatever cleaning has left: make would take it, or a copy of it with a version in its name, for what it builds. */
-function removeBuilt(built: string): void {
-  const directory = dirname(built);
-  const stem = basename(built, extname(built));
-  const stale = namesIn(directory).filter((name) => name.startsWith(stem) && name.endsWith(extname(built)));
-  for (const name of stale) asOwner(directory, () => rmSync(join(directory, name), { force: true }));
-}
-
-function verified(path: string, program: string): string {
-  if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) > 0) return path;
-  throw failure(`${program} has ended, and has left no ${path}; look at what it says`);
+  copyWhole(verifyOutput(join(built, libraries[0]), 'make'), join(work, libraries[0]), 0o755);
 }
 
 /** @throws failure where a library is not portable and has to be */
@@ -170,13 +123,14 @@ async function makePortable({ runner, terminal }: RunnerContext, plan: MacosPlan
 }
 
 /** Puts everything in place, and removes libraries of other versions. */
-function putInPlace(ctx: RunnerContext, { config, libraries, work }: MacosPlan, commit: string): void {
+function putInPlace({ config, libraries, work }: MacosPlan, commit: string): void {
   const { abi, directory, library } = config;
   const place = (name: string) => join(directory, name);
-  asOwner(directory, () => rmSync(place(OWN_FILES.record), { force: true }));
+  const names: readonly string[] = libraries;
+  const stale = namesIn(directory).filter((name) => /^libkrunfw\.\d+\.dylib$/.test(name) && !names.includes(name));
+  asOwner(directory, () => rmSync(place(BUILD_RECORD), { force: true }));
   for (const name of libraries) copyWhole(join(work, name), place(name), 0o755);
-  const stale = namesIn(directory).filter((name) => /^libkrunfw\.\d+\.dylib$/.test(name) && !libraries.includes(name));
   for (const name of stale) asOwner(directory, () => rmSync(place(name), { force: true }));
   const record = { libkrun: { ref: library.ref, commit }, abi, files: libraries };
-  writeBuildRecord(ctx, directory, record, libraries);
+  writeBuildRecord(directory, record);
 }

@@ -9,20 +9,16 @@ import { shown, usageError } from '../../errors.ts';
 import { isFile } from '../../fs/atomic-write.ts';
 import { type Arch, type Host, thisHost } from '../../host.ts';
 import { PRODUCT } from '../../product.ts';
+import { buildDirectory } from '../local-build.ts';
 import { readVersions } from '../versions.ts';
-
-/** Where the sources are, and what comes of them: below the checkout, whatever cargo's target directory is. */
-const BUILD_DIRECTORY = 'target/libkrun-build';
 
 /** A git repository that is built from. */
 export interface Source {
   readonly name: 'libkrunfw' | 'libkrun';
   /** Absolute. */
   readonly directory: string;
-  readonly url: string;
-  /** A commit, a tag or a branch, and the variable that names another one. */
+  /** A commit, a tag or a branch. */
   readonly ref: string;
-  readonly variable: 'LIBKRUNFW_REF' | 'LIBKRUN_REF';
 }
 
 export interface LibkrunConfig {
@@ -63,11 +59,11 @@ export function resolveLibkrunConfig(
   env: Environment,
   root: string,
   startDirectory: string,
-  { arch, cpus, isRoot, platform }: BuildHost,
+  { arch, cpus: jobs, isRoot, platform }: BuildHost,
   installDeps: boolean,
 ): LibkrunConfig {
   const versions = readVersions(env, root, ['LIBKRUNFW_REF', 'LIBKRUN_REF']);
-  const directory = join(root, BUILD_DIRECTORY);
+  const directory = buildDirectory(root);
   const fragment = join(root, PRODUCT.kernelFragment);
   const minCargo = readVariable(env, 'LIBKRUN_MIN_CARGO_VERSION');
   if (!/^\d+(?:\.\d+){0,2}$/.test(minCargo)) {
@@ -87,26 +83,14 @@ export function resolveLibkrunConfig(
   }
   if (arch === undefined) throw usageError('this machine is neither amd64 nor arm64; libkrun needs one of them');
   return {
-    root,
-    directory,
-    firmware: sourceOf(directory, 'libkrunfw', 'LIBKRUNFW_REF', versions.LIBKRUNFW_REF),
-    library: sourceOf(directory, 'libkrun', 'LIBKRUN_REF', versions.LIBKRUN_REF),
-    arch,
+    ...{ root, directory, arch, minCargo, libclang, installDeps, isRoot, jobs },
+    firmware: sourceIn(directory, 'libkrunfw', versions.LIBKRUNFW_REF),
+    library: sourceIn(directory, 'libkrun', versions.LIBKRUN_REF),
     fragment: isFile(fragment) ? fragment : undefined,
-    minCargo,
-    libclang,
-    installDeps,
-    isRoot,
-    jobs: cpus,
   };
 }
 
-/** Where a repository comes from, and goes to. */
-export function sourceOf(directory: string, name: Source['name'], variable: Source['variable'], ref: string): Source {
-  return { name, directory: join(directory, name), url: `https://github.com/containers/${name}.git`, ref, variable };
-}
-
-/** The build directory of a checkout. */
-export function buildDirectory(root: string): string {
-  return join(root, BUILD_DIRECTORY);
+/** A source in the build directory. */
+export function sourceIn(directory: string, name: Source['name'], ref: string): Source {
+  return { name, directory: join(directory, name), ref };
 }

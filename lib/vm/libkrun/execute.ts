@@ -1,21 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** Building libkrunfw (the kernel) and libkrun on Linux, from the commits that the checkout pins. */
+/**
+ * Building libkrunfw (the kernel) and libkrun on Linux, from the commits that the checkout pins. The files are put in
+ * place together, when everything is built: a build that fails leaves those of the one before.
+ */
 
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RunnerContext } from '../../build-env.ts';
+import { artifactsOfCargo } from '../../cargo/metadata.ts';
 import { findCheckout } from '../../checkout.ts';
 import { findOrMark } from '../../cli/unknowns.ts';
+import { inspectLibrary } from '../../elf/verify.ts';
+import { failure } from '../../errors.ts';
+import { copyWhole, sweepTemporary, writeWhole } from '../../fs/atomic-write.ts';
+import { whileLocked } from '../../fs/lock.ts';
+import { asOwner } from '../../fs/ownership.ts';
 import { textIn } from '../../fs/paths.ts';
 import { verifyPlaces } from '../../fs/writable-places.ts';
-import { type BuildRecord, builtLibrary, putInPlace } from './artifacts.ts';
-import { whileBuilding } from './build-record.ts';
+import { BUILD_RECORD, type LibraryBuild, runBuild, writeBuildRecord } from '../local-build.ts';
 import { type LibkrunConfig, resolveLibkrunConfig, thisBuildHost } from './config.ts';
-import { buildFirmware, librariesIn } from './kernel.ts';
+import { buildFirmware, librariesIn, verifyOutput } from './kernel.ts';
 import { missingPackages } from './packages.ts';
-import { hasInitRule, LINUX_FILES, libkrunPlaces, libraryCommands, type PreparedLibkrun } from './plan.ts';
-import { libkrunDryRunLines, libkrunReportLines } from './report.ts';
+import { buildLock, hasInitRule, LINUX_FILES, libkrunPlaces, libraryCommands, type PreparedLibkrun } from './plan.ts';
+import { libkrunDryRunLines, libkrunReportLine } from './report.ts';
 import { checkOut } from './sources.ts';
 import { findTools } from './tools.ts';
 
@@ -24,22 +32,17 @@ import { findTools } from './tools.ts';
  * @throws TaskError: 2 before anything is built, the status of git, make or cargo, or 1 for what is not as it has to be
  */
 export async function buildLibkrun(ctx: RunnerContext, installDeps: boolean, isDryRun: boolean): Promise<void> {
-  const { env, runner, startDirectory, terminal } = ctx;
+  const { env, startDirectory } = ctx;
   const root = findCheckout(env, startDirectory);
   const config = resolveLibkrunConfig(env, root, startDirectory, thisBuildHost(), installDeps);
-  const prepared = await prepareLibkrun(ctx, config);
-  if (isDryRun) return terminal.result(...libkrunDryRunLines(runner, prepared));
-  const record = await executeLibkrun(ctx, prepared);
-  for (const line of libkrunReportLines(config, record)) terminal.say(line);
-  terminal.say(`done: ${terminal.timings()}`);
-  terminal.result(...record.files.map((name) => join(config.directory, name)));
+  await runBuild(ctx, await prepareLibkrun(ctx, config), isDryRun);
 }
 
 /**
  * Probes what the plan depends on, and plans. Nothing is installed.
  * @throws usageError where packages or tools are missing, or a place cannot be written
  */
-export async function prepareLibkrun(ctx: RunnerContext, config: LibkrunConfig): Promise<PreparedLibkrun> {
+export async function prepareLibkrun(ctx: RunnerContext, config: LibkrunConfig): Promise<LibraryBuild> {
   verifyPlaces(ctx.terminal, libkrunPlaces(config.directory, [...LINUX_FILES, ...librariesIn(config.directory)]));
   const installs = await missingPackages(ctx, config);
   const search = () => findTools({ ...ctx, unknowns: undefined }, config);
@@ -47,38 +50,64 @@ export async function prepareLibkrun(ctx: RunnerContext, config: LibkrunConfig):
   if (config.fragment === undefined) {
     ctx.terminal.warn("the checkout has no openshell.kconfig: the kernel gets libkrunfw's configuration alone");
   }
-  return { config, installs, tools, path: ctx.env.PATH ?? '' };
+  const prepared = { config, installs, tools, path: ctx.env.PATH ?? '' };
+  return { lines: libkrunDryRunLines(ctx.runner, prepared), run: () => executeLibkrun(ctx, prepared) };
 }
 
-/**
- * Installs what is missing, and builds: one build at a time in a checkout.
- * @throws TaskError: the status of a program, or 1 for what is not as it has to be
- */
-export async function executeLibkrun(ctx: RunnerContext, planned: PreparedLibkrun): Promise<BuildRecord> {
+/** Installs what is missing, and builds: one build at a time in a checkout. */
+async function executeLibkrun(ctx: RunnerContext, planned: PreparedLibkrun) {
+  const { runner, terminal } = ctx;
   const { config } = planned;
-  const { directory } = config;
-  for (const command of planned.installs) await ctx.runner.interactive(command);
+  const { directory, firmware, library } = config;
+  for (const command of planned.installs) await runner.interactive(command);
   const prepared = { ...planned, tools: planned.tools ?? (await findTools(ctx, config)) };
-  return whileBuilding(ctx, directory, async () => {
-    const { firmware, library } = config;
-    const commit = await ctx.terminal.section('libkrunfw sources', () => checkOut(ctx, firmware, directory));
-    const built = await ctx.terminal.section('libkrunfw', () => buildFirmware(ctx, prepared, commit));
-    const head = await ctx.terminal.section('libkrun sources', () => checkOut(ctx, library, directory));
-    const found = await ctx.terminal.section('libkrun', () => buildLibrary(ctx, prepared));
-    return putInPlace(ctx, config, built, { commit: head, path: found });
+  return whileLocked(ctx, buildLock(directory), async () => {
+    const head = await terminal.section('libkrunfw sources', () => checkOut(ctx, firmware));
+    const { abi, kernel, libraries } = await terminal.section('libkrunfw', () => buildFirmware(ctx, prepared, head));
+    const commit = await terminal.section('libkrun sources', () => checkOut(ctx, library));
+    const path = await terminal.section('libkrun', () => buildLibrary(ctx, prepared));
+    const record = {
+      libkrunfw: { ref: firmware.ref, commit: head },
+      libkrun: { ref: library.ref, commit },
+      ...{ kernel, abi },
+      files: ['libkrun.so', ...libraries, 'kernel.c', 'ABI_VERSION'],
+    };
+    putInPlace(config, record, libraries, path);
+    const files = record.files.map((name) => join(directory, name));
+    return { files, report: libkrunReportLine(config, head, kernel, commit) };
   });
 }
 
 /** @returns the path of the library */
 async function buildLibrary({ runner }: RunnerContext, prepared: PreparedLibkrun): Promise<string> {
-  const source = prepared.config.library;
+  const { arch, library } = prepared.config;
   const { build, init } = libraryCommands(prepared);
-  if (needsInit(source.directory)) await runner.run(init);
-  return builtLibrary(source, prepared.config.arch, await runner.cargo(build));
+  const has = (path: string) => existsSync(join(library.directory, path));
+  // Since 1.18 cargo builds the program that libkrun starts in a guest.
+  const needsInit = has('init/Makefile') || hasInitRule(textIn(join(library.directory, 'Makefile')) ?? '');
+  if (needsInit) await runner.run(init);
+  const built = artifactsOfCargo(await runner.cargo(build)).filter((path) => path.endsWith('/libkrun.so'));
+  const path = verifyOutput(built.at(-1) ?? join(library.directory, 'target/release/libkrun.so'), 'cargo');
+  const verdict = inspectLibrary(path, { machine: arch });
+  if (!verdict.ok) throw failure(`cargo has built another library than is wanted: ${verdict.reasons.join('; ')}`);
+  return path;
 }
 
-/** Whether the program that libkrun starts in a guest is built by its own Makefile: since 1.18 cargo does it. */
-function needsInit(directory: string): boolean {
-  if (existsSync(join(directory, 'init/Makefile'))) return true;
-  return hasInitRule(textIn(join(directory, 'Makefile')) ?? '');
+/** Puts everything in place, and removes libraries of other versions. */
+function putInPlace(
+  { directory, firmware }: LibkrunConfig,
+  record: { readonly abi: string; readonly files: readonly string[] },
+  libraries: readonly string[],
+  library: string,
+): void {
+  const place = (name: string) => join(directory, name);
+  for (const name of [...record.files, ...LINUX_FILES, BUILD_RECORD]) sweepTemporary(place(name));
+  const stale = librariesIn(directory).filter((name) => !libraries.includes(name));
+  asOwner(directory, () => rmSync(place(BUILD_RECORD), { force: true }));
+  for (const name of libraries) copyWhole(join(firmware.directory, name), place(name), 0o755);
+  copyWhole(join(firmware.directory, 'kernel.c'), place('kernel.c'), 0o644);
+  writeWhole(place('ABI_VERSION'), `${record.abi}\n`, 0o644);
+  copyWhole(library, place('libkrun.so'), 0o755);
+  for (const name of stale) asOwner(directory, () => rmSync(place(name), { force: true }));
+  writeBuildRecord(directory, record);
 }

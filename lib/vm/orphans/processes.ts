@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * The processes that come from one that was started here, and no others: its descendants, its session, and whatever has
- * inherited a variable that nothing else has. A process that was seen once stays known by its pid and start time, so one
- * whose parent has ended is still ours, and another one that gets its pid is not.
+ * The processes that come from one that was started here, and no others: its session and its descendants. A process that
+ * was seen once stays known by its pid and start time, so one whose parent has ended is still ours, and another one that
+ * gets its pid is not.
  */
 
 import { basename } from 'node:path';
@@ -28,19 +28,14 @@ export interface ProcessEntry {
   /** When it was started, in whatever unit. */
   readonly start: string;
   readonly command: string;
-  /** Whether it has the variable. */
-  readonly isMarked: boolean;
 }
 
 /** Reads all processes that run. */
 export type ReadProcesses = () => Promise<readonly ProcessEntry[]>;
 
-/**
- * How this machine tells its processes.
- * @param marker a variable with its value, `NAME=value`, that the processes inherit; `ps` does not show it
- */
-export function processReader(runner: Runner, platform: NodeJS.Platform, cwd: string, marker: string): ReadProcesses {
-  if (platform === 'linux') return async () => readProc(marker);
+/** How this machine tells its processes. */
+export function processReader(runner: Runner, platform: NodeJS.Platform, cwd: string): ReadProcesses {
+  if (platform === 'linux') return async () => readProc();
   const command = cmd({ cwd, env: { LC_ALL: 'C' } })`ps -axo pid=,ppid=,pgid=,stat=,lstart=,command=`;
   return async () => {
     const result = await runner.probe(command, PROBE_TIMEOUT_MS);
@@ -50,29 +45,24 @@ export function processReader(runner: Runner, platform: NodeJS.Platform, cwd: st
 }
 
 /** From `/proc` (proc(5)). */
-export function readProc(marker: string, proc = '/proc'): ProcessEntry[] {
-  return namesIn(proc)
-    .filter((name) => /^[0-9]+$/.test(name))
-    .flatMap((name) => {
-      const pid = Number(name);
-      const stat = statOf(pid, proc);
-      if (stat === undefined || stat.hasEnded) return [];
-      const { parent, session, startTicks: start = '' } = stat;
-      const [command = '', environment = ''] = ['cmdline', 'environ'].map((file) => textIn(`${proc}/${name}/${file}`));
-      const isMarked = environment.split('\0').includes(marker);
-      const text = command.replaceAll('\0', ' ').trim() || (textIn(`${proc}/${name}/comm`) ?? '').trim();
-      return [{ pid, parent, session, start, command: text, isMarked }];
-    });
+export function readProc(proc = '/proc'): ProcessEntry[] {
+  return namesIn(proc).flatMap((name) => {
+    const pid = Number(name);
+    const stat = Number.isInteger(pid) ? statOf(pid, proc) : undefined;
+    if (stat === undefined || stat.hasEnded) return [];
+    const { parent, session, startTicks: start = '' } = stat;
+    const text = (file: string) => (textIn(`${proc}/${name}/${file}`) ?? '').replaceAll('\0', ' ').trim();
+    return [{ pid, parent, session, start, command: text('cmdline') || text('comm') }];
+  });
 }
 
 /** From `ps -axo pid=,ppid=,pgid=,stat=,lstart=,command=`. */
 export function parsePs(output: string): ProcessEntry[] {
-  const line = /^\s*(\d+)\s+(\d+)\s+(\d+)\s+(\S+)\s+(\S+\s+\S+\s+\d+\s+[\d:]+\s+\d{4})\s+(.*)$/gm;
-  return [...output.matchAll(line)].flatMap(([, pid, parent, group, state = '', start = '', command = '']) =>
-    state.startsWith('Z')
-      ? []
-      : [{ pid: Number(pid), parent: Number(parent), session: Number(group), start, command, isMarked: false }],
-  );
+  // Without those that have ended.
+  const line = /^\s*(\d+)\s+(\d+)\s+(\d+)\s+[^Z\s]\S*\s+(\S+\s+\S+\s+\d+\s+[\d:]+\s+\d{4})\s+(.*)$/gm;
+  return [...output.matchAll(line)].map(([, pid, parent, group, start = '', command = '']) => {
+    return { pid: Number(pid), parent: Number(parent), session: Number(group), start, command };
+  });
 }
 
 /** The process that was started, and those that come from it. */
@@ -82,10 +72,8 @@ export class ProcessTree {
   readonly #known = new Set<string>();
   /** Those that ran at the last look. */
   #seen: readonly ProcessEntry[] = [];
-  /** The process with the pid of the root at the first look; `undefined` before it. */
+  /** The process with the pid of the root at the first look: while it runs, its session is ours. */
   #leader: string | undefined;
-  /** Whether the session with the root's number is still the root's: without a member its number is given away. */
-  #hasSession = true;
 
   /** @param root its pid, which is also its session; the first look has to come before it can have been reaped */
   constructor(root: number, read: ReadProcesses) {
@@ -94,24 +82,22 @@ export class ProcessTree {
   }
 
   /** Those that run now. */
-  async look(): Promise<ProcessEntry[]> {
+  async look(): Promise<readonly ProcessEntry[]> {
     const table = await this.#read();
-    const members = table.filter(({ pid, session }) => session === this.#root || pid === this.#root);
-    const leader = members.find(({ pid }) => pid === this.#root);
+    const leader = table.find(({ pid }) => pid === this.#root);
     this.#leader ??= leader === undefined ? '' : keyOf(leader);
-    this.#hasSession &&= members.length > 0 && (leader === undefined || keyOf(leader) === this.#leader);
-    if (this.#hasSession) for (const entry of members) this.#known.add(keyOf(entry));
+    const hasSession = leader !== undefined && keyOf(leader) === this.#leader;
     // Until nothing new is found: a child may come before its parent.
     for (let before = -1; before !== this.#known.size; ) {
       before = this.#known.size;
-      const pids = new Set(table.filter((entry) => this.#isKnown(entry)).map(({ pid }) => pid));
+      const parents = new Set(table.filter((entry) => this.#known.has(keyOf(entry))).map(({ pid }) => pid));
       for (const entry of table) {
-        if (entry.isMarked || pids.has(entry.parent)) this.#known.add(keyOf(entry));
+        const isMember = hasSession && entry.session === this.#root;
+        if (isMember || parents.has(entry.parent)) this.#known.add(keyOf(entry));
       }
     }
-    const found = table.filter((entry) => this.#isKnown(entry));
-    this.#seen = found;
-    return found;
+    this.#seen = table.filter((entry) => this.#known.has(keyOf(entry)));
+    return this.#seen;
   }
 
   /** Kills those that run, until none is left: one that is being killed may start another. */
@@ -123,10 +109,6 @@ export class ProcessTree {
       return alive === undefined || alive.length === 0 ? true : undefined;
     };
     await poll(attempt, { intervalMs: POLL_MS, timeoutMs: KILL_TIMEOUT_MS });
-  }
-
-  #isKnown(entry: ProcessEntry): boolean {
-    return this.#known.has(keyOf(entry));
   }
 }
 
@@ -148,10 +130,8 @@ export function killProcess({ pid, start }: ProcessEntry): void {
 
 /** Whether it is a program whose name begins so, or a script that an interpreter runs. */
 export function isProgram({ command }: ProcessEntry, name: string): boolean {
-  return command
-    .split(' ')
-    .slice(0, 2)
-    .some((argument) => basename(argument).startsWith(name));
+  const [program = '', script = ''] = command.split(' ');
+  return [program, script].some((argument) => basename(argument).startsWith(name));
 }
 
 /** A process for users: `pid 42: gvproxy -listen ...`. */

@@ -1,45 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** What the smoke test prints: the plan of a dry run, and how each scenario ended. */
+/** What a dry run of the smoke test prints. */
 
 import { join } from 'node:path';
 import type { Runner } from '../../build-env.ts';
 import type { Environment } from '../../cli/env.ts';
-import { seconds } from '../../cli/terminal.ts';
-import {
-  cliCommands,
-  gatewayCommand,
-  type PreparedOrphans,
-  SCENARIOS,
-  type Scenario,
-  scenarioPlaces,
-  signCommands,
-} from './plan.ts';
-import { processText } from './processes.ts';
-import type { Verdict } from './scenario.ts';
+import type { Command } from '../../process/command.ts';
+import { COMPONENTS, DRIVER } from '../../product.ts';
+import type { OrphansConfig } from './config.ts';
+import { planScenarios, signCommands } from './plan.ts';
 
-/** The plan: the commands of each scenario, ready to paste. */
-export function orphansDryRunLines(runner: Runner, { build, config, programs }: PreparedOrphans, env: Environment) {
-  const temporary = join(config.temporary, 'openshell-vm-orphan-XXXXXX');
+/** The plan: the commands of each scenario; what cargo has built is in angle brackets. */
+export function orphansDryRunLines(runner: Runner, config: OrphansConfig, build: Command, env: Environment): string[] {
+  const programs = { gateway: `<${COMPONENTS.gateway.binary}>`, driverDirectory: `<directory of ${DRIVER.binary}>` };
+  const describe = runner.describe.bind(runner);
+  const scenarios = planScenarios(config, programs, join(config.temporary, 'openshell-vm-orphan-XXXXXX'), env);
   return [
-    ...(build === undefined ? [] : [runner.describe(build)]),
-    ...signCommands(config, programs).map((command) => runner.describe(command)),
-    ...SCENARIOS.flatMap((scenario) => {
-      const places = scenarioPlaces(temporary, scenario);
-      const { add, create, select } = cliCommands(config, places, env);
-      return [
-        `# ${scenario.label}: writes ${places.config}, and waits for what each command starts`,
-        `${runner.describe(gatewayCommand(config, programs, places, env))} &`,
-        ...[add, select].map((command) => runner.describe(command)),
-        `${runner.describe(create)} &`,
-        `kill -${scenario.signal.slice('SIG'.length)} %1`,
-      ];
-    }),
+    ...[build, ...signCommands(config, programs)].map(describe),
+    ...scenarios.flatMap((scenario) => [
+      `# ${scenario.label}: writes ${scenario.config.path}, and waits for what each command starts`,
+      `${describe(scenario.gateway.command)} &`,
+      ...scenario.setup.map(describe),
+      `${describe(scenario.create.command)} &`,
+      `kill -${scenario.signal.slice('SIG'.length)} %1`,
+    ]),
   ];
-}
-
-/** How a scenario ended. */
-export function verdictLines({ label }: Scenario, verdict: Verdict): string[] {
-  if (verdict.isPassed) return [`PASS (${label}): everything was gone after ${seconds(verdict.ms)}`];
-  return [`FAIL (${label}): ${verdict.reason}`, ...verdict.survivors.map((entry) => `  ${processText(entry)}`)];
 }

@@ -1,18 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** Which VM runtime was asked for, and where its parts come from: flags and environment, checked, as one value. */
+/**
+ * Which VM runtime was asked for, and where its parts come from: flags and environment, checked, as one value; and the
+ * recorded SHA-256 of each file of a release. Those belong to the suite: who can change a checkout cannot change what
+ * is trusted.
+ */
 
-import { basename, dirname, join } from 'node:path';
-import { SUITE_ROOT } from '../../checkout.ts';
-import { type Environment, notAllowed, readPath, readVariable } from '../../cli/env.ts';
+import { join } from 'node:path';
+import { findCheckout, SUITE_ROOT } from '../../checkout.ts';
+import { type Environment, notAllowed, readVariable } from '../../cli/env.ts';
+import type { TaskContext } from '../../cli/task.ts';
 import { shown, usageError } from '../../errors.ts';
-import type { Host } from '../../host.ts';
-import { runtimeDirectory } from '../config.ts';
-import { PLATFORMS, VM_PLATFORMS, type VmPlatform, vmPlatformOf } from '../runtime-files.ts';
-import { readVersions } from '../versions.ts';
+import { parseTable } from '../../fs/parse-json.ts';
+import { contentOf } from '../../fs/paths.ts';
+import { thisHost } from '../../host.ts';
+import { PLATFORMS, runtimeDirectory, type VmPlatform, vmPlatformOf } from '../runtime-files.ts';
+import { isRef, readVersions } from '../versions.ts';
 
 const GITHUB = 'https://github.com';
+/** Always GitHub's own: a mirror does not say what its files have to be. */
 const API = 'https://api.github.com';
+const PINS_PATH = join(SUITE_ROOT, 'pins/vm-runtime.json');
+/** The command that records what is missing. */
+export const UPDATE_COMMAND = 'tasks/vm/vm-setup.ts --update-pins';
 
 /** A file of a release. */
 export interface ReleaseFile {
@@ -30,7 +40,6 @@ export interface ReleaseFile {
 /** How files of releases are got and verified. */
 export interface ReleaseConfig {
   readonly baseUrl: string;
-  /** Always GitHub's own: a mirror does not say what its files have to be. */
   readonly apiUrl: string;
   readonly isMirror: boolean;
   /** How long a server may send nothing. */
@@ -40,11 +49,7 @@ export interface ReleaseConfig {
 }
 
 /** The parts of a runtime that releases have. */
-export interface RuntimeParts {
-  readonly runtime: ReleaseFile;
-  readonly gvproxy: ReleaseFile;
-  readonly umoci: ReleaseFile;
-}
+export type RuntimeParts = Readonly<Record<'runtime' | 'gvproxy' | 'umoci', ReleaseFile>>;
 
 export interface RuntimeConfig extends RuntimeParts {
   readonly root: string;
@@ -52,39 +57,25 @@ export interface RuntimeConfig extends RuntimeParts {
   /** Where the compressed files go, absolute. */
   readonly directory: string;
   readonly release: ReleaseConfig;
-  readonly versions: Readonly<Record<'GVPROXY_VERSION' | 'UMOCI_VERSION', string>>;
-  /** The release of the runtime itself. */
-  readonly source: { readonly repository: string; readonly tag: string };
 }
-
-/** The recorded digests of this suite. */
-export const PINS_PATH = join(SUITE_ROOT, 'pins/vm-runtime.json');
 
 /**
  * Resolves the configuration.
- * @param platform the value of `--platform`, else this machine's platform
+ * @param named the platform that was asked for, else this machine's
  * @throws usageError for any wrong value, or for a machine that has no VM driver
  */
 export function resolveRuntimeConfig(
-  env: Environment,
-  root: string,
-  startDirectory: string,
-  host: Host,
-  platform: VmPlatform = vmPlatformOf(host),
+  { env, startDirectory }: Pick<TaskContext, 'env' | 'startDirectory'>,
+  named?: VmPlatform,
 ): RuntimeConfig {
-  const versions = readVersions(env, root, ['GVPROXY_VERSION', 'UMOCI_VERSION']);
-  const source = {
-    repository: checked(env, 'GITHUB_REPOSITORY', /^[\w.-]+\/[\w.-]+$/, 'is OWNER/NAME'),
-    tag: checked(env, 'VM_RUNTIME_RELEASE_TAG', /^\w[\w.+/-]*$/, 'is a tag'),
-  };
+  const root = findCheckout(env, startDirectory);
+  const platform = named ?? vmPlatformOf(thisHost());
   return {
     root,
     platform,
     directory: runtimeDirectory(env, root, startDirectory),
     release: resolveReleaseConfig(env),
-    versions,
-    source,
-    ...partsOf(source, platform, versions),
+    ...resolveParts(env, root, platform),
   };
 }
 
@@ -92,113 +83,91 @@ export function resolveRuntimeConfig(
 export function resolveReleaseConfig(env: Environment): ReleaseConfig {
   const name = 'OPENSHELL_RELEASE_BASE_URL';
   const text = readVariable(env, name);
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  const isPlain = url !== undefined && ['http:', 'https:'].includes(url.protocol) && url.search + url.hash === '';
-  if (url !== undefined && url.username + url.password !== '') {
+  const { hash, password, protocol, search, username } = URL.canParse(text) ? new URL(text) : new URL('none:');
+  if (username + password !== '') {
     throw usageError(`${name} has a user or a password in it, which would be printed; take a URL without them`);
   }
-  if (!isPlain) throw notAllowed(name, text, 'is a URL, https://HOST or http://HOST:PORT/PATH');
+  if (!['http:', 'https:'].includes(protocol) || search + hash !== '') {
+    throw notAllowed(name, text, 'is a URL, https://HOST or http://HOST:PORT/PATH');
+  }
   const baseUrl = text.replace(/\/+$/, '');
   const stallMs = readVariable(env, 'OPENSHELL_DOWNLOAD_TIMEOUT') * 1000;
   return { baseUrl, apiUrl: API, isMirror: baseUrl !== GITHUB, stallMs, pinsPath: PINS_PATH };
 }
 
-/**
- * The parts of a platform's runtime.
- * @param source the release of the runtime itself
- */
-export function partsOf(
-  { repository, tag }: RuntimeConfig['source'],
-  platform: VmPlatform,
-  versions: RuntimeConfig['versions'],
-): RuntimeParts {
+/** The parts of a platform's runtime. */
+export function resolveParts(env: Environment, root: string, platform: VmPlatform): RuntimeParts {
+  const { GVPROXY_VERSION, UMOCI_VERSION } = readVersions(env, root, ['GVPROXY_VERSION', 'UMOCI_VERSION']);
   const { arch, gvproxy } = PLATFORMS[platform];
   return {
     runtime: {
       what: `VM runtime for ${platform}`,
-      repository,
-      tag,
+      repository: checked(env, 'GITHUB_REPOSITORY', 2, 'is OWNER/NAME'),
+      tag: checked(env, 'VM_RUNTIME_RELEASE_TAG', undefined, 'is a tag'),
       names: [`vm-runtime-${platform}.tar.zst`],
       isRolling: true,
     },
     gvproxy: {
-      what: `gvproxy ${versions.GVPROXY_VERSION} for ${platform}`,
+      what: `gvproxy ${GVPROXY_VERSION} for ${platform}`,
       repository: 'containers/gvisor-tap-vsock',
-      tag: versions.GVPROXY_VERSION,
+      tag: GVPROXY_VERSION,
       names: [gvproxy],
       isRolling: false,
     },
     umoci: {
-      what: `umoci ${versions.UMOCI_VERSION} for linux/${arch}`,
+      what: `umoci ${UMOCI_VERSION} for linux/${arch}`,
       repository: 'opencontainers/umoci',
-      tag: versions.UMOCI_VERSION,
+      tag: UMOCI_VERSION,
       names: [`umoci.linux.${arch}`, `umoci.${arch}`],
       isRolling: false,
     },
   };
 }
 
+/** @param parts how many parts it has; any number where none is told */
 function checked(
   env: Environment,
   name: 'GITHUB_REPOSITORY' | 'VM_RUNTIME_RELEASE_TAG',
-  pattern: RegExp,
+  parts: number | undefined,
   allowed: string,
 ): string {
   const text = readVariable(env, name);
-  const isFine = pattern.test(text) && !text.split('/').some((part) => part === '' || /^\.+$/.test(part));
-  if (!isFine) throw notAllowed(name, text, allowed);
-  return text;
+  if (isRef(text) && (parts === undefined || text.split('/').length === parts)) return text;
+  throw notAllowed(name, text, allowed);
 }
 
-/** Where a runtime's archive comes from, when it is not downloaded; `undefined` for the local build. */
-export interface CompressSource {
-  readonly tarball: string | undefined;
-  readonly platform: VmPlatform;
+/** What is asked for, for users. */
+export function wantedText({ gvproxy, runtime, umoci }: RuntimeParts): string {
+  return `${runtime.repository} ${runtime.tag}, gvproxy ${gvproxy.tag}, umoci ${umoci.tag}`;
 }
 
-/**
- * Resolves the source of a compression. Order for the platform: the flag, then `VM_RUNTIME_PLATFORM`, then the
- * archive's name, then this machine.
- * @throws usageError for values that contradict each other
- */
-export function resolveCompressSource(
-  env: Environment,
-  startDirectory: string,
-  host: Host,
-  flag: VmPlatform | undefined,
-): CompressSource {
-  const tarball = readPath(env, 'VM_RUNTIME_TARBALL', startDirectory);
-  const named = VM_PLATFORMS.find(
-    (name) => tarball !== undefined && basename(tarball) === `vm-runtime-${name}.tar.zst`,
-  );
-  const wanted = flag ?? readVariable(env, 'VM_RUNTIME_PLATFORM');
-  if (wanted !== undefined && named !== undefined && wanted !== named) {
-    throw usageError(
-      `VM_RUNTIME_TARBALL is ${shown(tarball ?? '')}, which is for ${named}, and the platform that is asked for is ` +
-        `${wanted}; name another archive or leave the platform out`,
-    );
+/** The path of a file below the server, which is its key among the recorded digests. */
+export function releasePath({ repository, tag }: ReleaseFile, name: string): string {
+  return `${repository}/releases/download/${tag}/${name}`;
+}
+
+/** The recorded digests, by the paths of their files. */
+export type Pins = ReadonlyMap<string, string>;
+
+/** @throws usageError for a file that is missing, or not what `--update-pins` writes */
+export function readPins(path: string): Pins {
+  let text: string;
+  try {
+    text = contentOf(path).toString();
+  } catch (cause) {
+    throw usageError('the recorded digests cannot be read; get the file back, or install the tasks again', { cause });
   }
-  return { tarball, platform: wanted ?? named ?? vmPlatformOf(host) };
+  const entries = Object.entries(parseTable(text) ?? { '': undefined });
+  const wrong = entries.find(([, digest]) => !/^[0-9a-f]{64}$/.test(String(digest)));
+  if (wrong === undefined) return new Map(entries as [string, string][]);
+  const what = wrong[0] === '' ? 'is not a table in JSON' : `has no SHA-256 for ${shown(wrong[0])}`;
+  throw usageError(`${path} ${what}; get the file back from where the tasks are from`);
 }
 
-/** What a `provenance.json` says besides what the build itself says. */
-export interface ProvenanceSettings {
-  readonly githubSha: string;
-  readonly githubRunId: string;
-  /** The time that all bears, in seconds since 1970; `undefined` for that of the build. */
-  readonly time: number | undefined;
-}
-
-/** @throws usageError for a wrong time */
-export function resolveProvenance(env: Environment): ProvenanceSettings {
-  return {
-    githubSha: readVariable(env, 'GITHUB_SHA'),
-    githubRunId: readVariable(env, 'GITHUB_RUN_ID'),
-    time: readVariable(env, 'SOURCE_DATE_EPOCH'),
-  };
-}
-
-/** A file or directory beside the runtime's own, which is replaced whole. */
-export function besideRuntime(directory: string, ending: string): string {
-  return join(dirname(directory), `.${basename(directory)}.${ending}`);
+/** The recorded digests of a file, by the names that it may have; empty where none is recorded. */
+export function pinsOf(pins: Pins, file: ReleaseFile): { readonly name: string; readonly sha256: string }[] {
+  return file.names.flatMap((name) => {
+    const sha256 = pins.get(releasePath(file, name));
+    return sha256 === undefined ? [] : [{ name, sha256 }];
+  });
 }

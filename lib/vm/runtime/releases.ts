@@ -5,44 +5,53 @@
  * for the rolling release of the runtime, the one that the release's API states.
  */
 
-import { renameSync, rmSync } from 'node:fs';
+import { lstatSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RunnerContext } from '../../build-env.ts';
-import { failure } from '../../errors.ts';
-import { asOwner } from '../../fs/ownership.ts';
+import { failure, InterruptedError, shown, TaskError, usageError } from '../../errors.ts';
+import { asOwner, makeDirectory } from '../../fs/ownership.ts';
+import { isTable, parseTable } from '../../fs/parse-json.ts';
 import { bytesIn, contentOf } from '../../fs/paths.ts';
-import { download, NoSuchFile } from '../../net/download.ts';
-import { Progress } from '../../net/progress.ts';
-import { useProxies } from '../../net/proxy.ts';
-import type { ReleaseConfig, ReleaseFile } from './config.ts';
-import { GitHubCli, type ReleaseText, readRelease, type Statement, statementOf } from './github.ts';
-import { type Pins, pinsOf, readPins, releasePath, UPDATE_COMMAND, unpinned } from './pins.ts';
-import { type StagingRecord, sha256Of } from './record.ts';
-import { makeScratch, sizeOf } from './scratch.ts';
+import { download, NoSuchFile, progressOf, useProxies } from '../../net/download.ts';
+import { beside, type RuntimeRecord, sha256Of } from '../runtime-files.ts';
+import {
+  type Pins,
+  pinsOf,
+  type ReleaseConfig,
+  type ReleaseFile,
+  readPins,
+  releasePath,
+  UPDATE_COMMAND,
+} from './config.ts';
+import { GitHubCli, sizeOf } from './github.ts';
+
+const API_MS = 15_000;
+const API_ATTEMPTS = 3;
 
 /** What a file has to be, before it is downloaded. */
-export interface Expectation {
+interface Expectation {
   readonly name: string;
-  /** `undefined` where only an attestation can tell. */
-  readonly sha256: string | undefined;
+  readonly sha256: string;
   /** For users: `the recorded SHA-256`. */
   readonly source: string;
 }
 
-export interface VerifiedFile {
+interface VerifiedFile {
   readonly content: Buffer;
   /** Its SHA-256, by its path below the server. */
-  readonly source: StagingRecord['sources'];
+  readonly source: RuntimeRecord['sources'];
   /** How it was verified, for users. */
   readonly verified: string;
 }
 
-/** A file that has come and is not verified. */
-interface Arrived {
-  readonly path: string;
-  readonly content: Buffer;
-  /** Whether a part of it was there before this run. */
-  readonly isContinued: boolean;
+/** What the release's API states of a file: its SHA-256, or why there is none. */
+type Statement =
+  | { readonly sha256: string }
+  | { readonly reason: string; readonly kind: 'absent' | 'silent' | 'unreachable' };
+
+/** Where downloads for a place are until they are verified and staged: a directory for this user alone. */
+export function downloadsOf(path: string): string {
+  return beside(path, 'downloads');
 }
 
 export class Releases {
@@ -51,19 +60,16 @@ export class Releases {
   readonly #scratch: string;
   readonly #gh: GitHubCli;
   readonly #pins: Pins;
-  #online: Promise<void> | undefined;
-  /** What the API says of the only release that is rolling. */
-  #release: Promise<ReleaseText> | undefined;
-  #hasScratch = false;
+  #isReady = false;
 
   /**
-   * @param scratch a directory of this run alone, for what is not verified
+   * @param path what the files are for; what is not verified is beside it
    * @throws usageError for wrong pins
    */
-  constructor(ctx: RunnerContext, config: ReleaseConfig, scratch: string) {
+  constructor(ctx: RunnerContext, config: ReleaseConfig, path: string) {
     this.#ctx = ctx;
     this.#config = config;
-    this.#scratch = scratch;
+    this.#scratch = downloadsOf(path);
     this.#gh = new GitHubCli(ctx);
     this.#pins = readPins(config.pinsPath);
   }
@@ -72,40 +78,49 @@ export class Releases {
    * What a file has to be, the likelier name first.
    * @throws usageError where nothing tells: no program may be embedded that anybody could have put there
    */
-  async expect(file: ReleaseFile): Promise<readonly [Expectation, ...Expectation[]]> {
-    const [first, ...rest] = pinsOf(this.#pins, file).map((pin) => ({ ...pin, source: 'the recorded SHA-256' }));
-    if (first !== undefined) return [first, ...rest];
+  async expect(file: ReleaseFile): Promise<readonly Expectation[]> {
+    const pinned = pinsOf(this.#pins, file).map((pin) => ({ ...pin, source: 'the recorded SHA-256' }));
+    if (pinned.length > 0) return pinned;
     if (!file.isRolling) throw unpinned(this.#config, file);
-    const [name] = file.names;
     const statement = await this.statement(file);
     if ('sha256' in statement) {
-      return [{ name, sha256: statement.sha256, source: "the SHA-256 that the release's API states" }];
+      return [{ name: file.names[0], ...statement, source: "the SHA-256 that the release's API states" }];
     }
-    if (statement.isAbsent) throw absent(file, this.#config.apiUrl);
-    if (this.#gh.isUsable) return [{ name, sha256: undefined, source: 'its attestation' }];
-    throw this.#untold(file, statement, 'gh is not on PATH');
-  }
-
-  /** Why nothing tells what a file has to be; an API that could not be asked may tell it later. */
-  #untold(file: ReleaseFile, { isUnreachable, reason }: Exclude<Statement, { readonly sha256: string }>, gh: string) {
-    if (isUnreachable !== true) return unpinned(this.#config, file, `, ${gh}, and ${reason}`);
+    const { kind, reason } = statement;
+    if (kind === 'absent') throw absent(file, this.#config.apiUrl);
+    if (kind === 'silent') throw unpinned(this.#config, file, `, and ${reason}`);
     const otherwise = `or, where it cannot be reached at all, record what is trusted with ${UPDATE_COMMAND}`;
-    return failure(`${file.what} cannot be verified now: ${gh}, and ${reason}; try again, ${otherwise}`);
+    throw failure(`${file.what} cannot be verified now: ${reason}; try again, ${otherwise}`);
   }
 
   /** A content that is recorded of a file, as a source; `undefined` for any other. */
-  recordedAs(file: ReleaseFile, sha256: string): StagingRecord['sources'] | undefined {
+  recordedAs(file: ReleaseFile, content: Buffer): RuntimeRecord['sources'] | undefined {
+    const sha256 = sha256Of(content);
     const pin = pinsOf(this.#pins, file).find((one) => one.sha256 === sha256);
     return pin && { [releasePath(file, pin.name)]: sha256 };
   }
 
-  /** What the release's API states of a file; it is asked once. */
-  async statement(file: ReleaseFile): Promise<Statement> {
-    await this.#goOnline();
-    this.#makeScratch();
-    this.#release ??= readRelease(this.#ctx, this.#config.apiUrl, file, this.#scratch);
-    const release = await this.#release;
-    return 'text' in release ? statementOf(release.text, file.names[0]) : release;
+  /**
+   * What the release's API states of a file: through gh where it cannot be reached without, as what is not public it
+   * tells only those who are signed in.
+   */
+  async statement({ names: [name], repository, tag }: ReleaseFile): Promise<Statement> {
+    const { signals, terminal } = this.#ctx;
+    await this.#prepare();
+    const query = `repos/${repository}/releases/tags/${encodeURIComponent(tag)}`;
+    const path = join(this.#scratch, 'release.json');
+    const request = { url: `${this.#config.apiUrl}/${query}`, path, isVerified: false, stallMs: API_MS };
+    try {
+      const say = (text: string) => terminal.say(text);
+      await download({ ...request, attempts: API_ATTEMPTS }, { signal: signals.aborted, say });
+      return statementOf(contentOf(path).toString(), name);
+    } catch (error) {
+      if (!(error instanceof TaskError) || error instanceof InterruptedError) throw error;
+      const text = await this.#gh.ask(query);
+      if (text !== undefined) return statementOf(text, name);
+      // That there is no such release is a statement, too.
+      return { reason: error.message, kind: error instanceof NoSuchFile ? 'silent' : 'unreachable' };
+    }
   }
 
   /**
@@ -114,36 +129,38 @@ export class Releases {
    */
   async fetch(file: ReleaseFile, expectations?: readonly Expectation[]): Promise<VerifiedFile> {
     for (const expectation of expectations ?? (await this.expect(file))) {
-      const arrived = this.#kept(file, expectation) ?? (await this.#arrive(file, expectation));
-      if (arrived === undefined) continue;
-      const verified = await this.#verify(file, expectation, arrived);
-      // It stays until it is staged: a run that ends before does not download it again.
-      asOwner(this.#scratch, () => renameSync(arrived.path, this.#partOf(expectation.name, expectation.sha256)));
-      return verified;
+      const path = join(this.#scratch, `${expectation.name}.${expectation.sha256.slice(0, 16)}.part`);
+      const content = await this.#arrive(file, expectation, path);
+      if (content === undefined) continue;
+      const source = { [releasePath(file, expectation.name)]: expectation.sha256 };
+      // What is recorded is what was looked at: only a digest that GitHub states needs more.
+      const isEnough = !file.isRolling || pinsOf(this.#pins, file).length > 0;
+      const more = !isEnough && (await this.#gh.isAttested(file, path)) ? ', and its attestation' : '';
+      return { content, source, verified: expectation.source + more };
     }
     throw absent(file, this.#config.baseUrl);
   }
 
-  /** Another version of a file is another part. */
-  #partOf(name: string, sha256: string | undefined): string {
-    return join(this.#scratch, `${name}.${sha256?.slice(0, 16) ?? 'new'}.part`);
-  }
-
-  /** Once per run, before anything is read or written there. */
-  #makeScratch(): void {
-    if (!this.#hasScratch) makeScratch(this.#scratch);
-    this.#hasScratch = true;
-  }
-
-  /** What an earlier run has downloaded, where it is whole. */
-  #kept({ what }: ReleaseFile, { name, sha256 }: Expectation): Arrived | undefined {
-    const path = this.#partOf(name, sha256);
-    if (sha256 === undefined || sizeOf(path) === 0) return undefined;
-    this.#makeScratch();
-    const content = asOwner(path, () => bytesIn(path));
-    if (content === undefined || sha256Of(content) !== sha256) return undefined;
-    this.#ctx.terminal.say(`${what}: an earlier run has downloaded it`);
-    return { path, content, isContinued: false };
+  /**
+   * A file with the digest that is expected: one that an earlier run has left, or what comes.
+   * @returns `undefined` where the release has no file of this name
+   */
+  async #arrive(file: ReleaseFile, expectation: Expectation, path: string): Promise<Buffer | undefined> {
+    await this.#prepare();
+    const { name, sha256 } = expectation;
+    const kept = asOwner(path, () => bytesIn(path));
+    if (kept !== undefined && sha256Of(kept) === sha256) {
+      this.#ctx.terminal.say(`${file.what}: an earlier run has downloaded it`);
+      return kept;
+    }
+    if (!(await this.#download(file, name, path, true))) return undefined;
+    const content = contentOf(path);
+    const found = sha256Of(content);
+    if (found === sha256) return content;
+    asOwner(this.#scratch, () => rmSync(path, { force: true }));
+    if (kept === undefined || kept.length === 0) throw mismatch(file, expectation, found);
+    this.#ctx.terminal.say(`${file.what}: what an earlier run has left does not fit; downloading all of it`);
+    return this.#arrive(file, expectation, path);
   }
 
   /**
@@ -151,122 +168,79 @@ export class Releases {
    * @returns `undefined` where the release has no file of this name
    */
   async fetchUnverified(file: ReleaseFile, name: string): Promise<Buffer | undefined> {
-    const arrived = await this.#arrive(file, { name });
-    if (arrived === undefined) return undefined;
-    asOwner(this.#scratch, () => rmSync(arrived.path, { force: true }));
-    refusePage(file, arrived.content);
-    return arrived.content;
+    await this.#prepare();
+    const path = join(this.#scratch, `${name}.part`);
+    return (await this.#download(file, name, path, false)) ? contentOf(path) : undefined;
   }
 
-  /** @param wanted an expectation, or a name alone for a file that is not verified */
-  async #arrive(file: ReleaseFile, wanted: Expectation | { readonly name: string }): Promise<Arrived | undefined> {
-    const { name } = wanted;
-    this.#makeScratch();
-    if (!this.#config.isMirror && this.#gh.isUsable) {
-      const size = () => sizeOf(join(this.#scratch, name));
-      const result = await this.#gh.download(file, name, this.#scratch, size, this.#config.stallMs);
-      if (result === 'absent') return undefined;
-      if (result !== 'failed') return { path: result.path, content: contentOf(result.path), isContinued: false };
-      if ('source' in wanted && wanted.sha256 === undefined) {
-        const statement = await this.statement(file);
-        if (!('sha256' in statement)) throw this.#untold(file, statement, 'gh cannot be used');
-      }
-    }
-    return this.#download(file, name, 'source' in wanted ? wanted.sha256 : undefined);
-  }
-
-  async #download(file: ReleaseFile, name: string, sha256: string | undefined): Promise<Arrived | undefined> {
+  /** @returns whether the release has a file of this name */
+  async #download(file: ReleaseFile, name: string, path: string, isVerified: boolean): Promise<boolean> {
     const { signals, terminal } = this.#ctx;
-    await this.#goOnline();
-    const url = `${this.#config.baseUrl}/${releasePath(file, name).split('/').map(encodeURIComponent).join('/')}`;
-    const path = this.#partOf(name, sha256);
-    const isContinued = sha256 !== undefined && sizeOf(path) > 0;
-    const progress = new Progress(terminal, file.what);
-    terminal.say(`${isContinued ? 'continuing' : 'downloading'} ${url}`);
+    const { baseUrl, isMirror, stallMs } = this.#config;
+    const found = isMirror ? undefined : await this.#gh.download(file, name, path, stallMs);
+    if (found !== undefined) return found;
+    const url = `${baseUrl}/${releasePath(file, name).split('/').map(encodeURIComponent).join('/')}`;
+    terminal.say(`${isVerified && sizeOf(path) > 0 ? 'continuing' : 'downloading'} ${url}`);
+    const say = (text: string) => terminal.say(text);
+    const update = progressOf(terminal, file.what);
     try {
-      await download(
-        { url, path, isVerified: sha256 !== undefined, stallMs: this.#config.stallMs },
-        {
-          signal: signals.aborted,
-          update: (received, total) => progress.update(received, total),
-          say: (text) => terminal.say(text),
-        },
-      );
+      await download({ url, path, isVerified, stallMs }, { signal: signals.aborted, update, say });
+      return true;
     } catch (error) {
-      if (error instanceof NoSuchFile) return undefined;
+      if (error instanceof NoSuchFile) return false;
       throw error;
     }
-    return { path, content: contentOf(path), isContinued };
   }
 
-  /** @throws usageError for a wrong proxy */
-  #goOnline(): Promise<void> {
-    this.#online ??= useProxies(this.#ctx.env);
-    return this.#online;
+  /**
+   * Before anything is asked for or written: the directory is this user's alone, or made anew. In one that others could
+   * write to, links could lead elsewhere.
+   * @throws usageError for a wrong proxy
+   */
+  async #prepare(): Promise<void> {
+    if (this.#isReady) return;
+    this.#isReady = true;
+    await useProxies(this.#ctx.env);
+    const found = lstatSync(this.#scratch, { throwIfNoEntry: false });
+    if (found !== undefined && (!found.isDirectory() || (found.mode & 0o77) !== 0)) this.removeDownloads();
+    makeDirectory(this.#scratch, 0o700);
   }
 
-  async #verify(file: ReleaseFile, expectation: Expectation, arrived: Arrived): Promise<VerifiedFile> {
-    const { content, isContinued, path } = arrived;
-    const sha256 = sha256Of(content);
-    const isPinned = pinsOf(this.#pins, file).length > 0;
-    if (expectation.sha256 !== undefined && sha256 !== expectation.sha256) {
-      asOwner(this.#scratch, () => rmSync(path, { force: true }));
-      if (isContinued) {
-        this.#ctx.terminal.say(`${file.what}: what an earlier run has left does not fit; downloading all of it`);
-        return this.fetch(file, [expectation]);
-      }
-      throw mismatch(file, expectation, sha256, content, isPinned);
-    }
-    const source = { [releasePath(file, expectation.name)]: sha256 };
-    // What is recorded is what was looked at: only a digest that GitHub states needs more.
-    if (!file.isRolling || isPinned) return { content, source, verified: expectation.source };
-    const isAttested = await this.#attestation(file, expectation, path);
-    // The attestation is of the file, and what is used is what was read before.
-    if (sha256Of(contentOf(path)) !== sha256) throw failure(`${path} has changed while it was verified; try again`);
-    return {
-      content,
-      source,
-      verified: isAttested ? `${expectation.source}, and its attestation` : expectation.source,
-    };
-  }
-
-  /** @returns whether the attestation was verified in addition to a digest */
-  async #attestation(file: ReleaseFile, { sha256 }: Expectation, path: string): Promise<boolean> {
-    const problem = this.#gh.isUsable ? await this.#gh.attestationProblem(file, path) : 'gh cannot be used';
-    if (problem === undefined) return sha256 !== undefined;
-    if (sha256 === undefined) {
-      throw failure(
-        `${file.what} cannot be verified: ${problem}; try again, or record its SHA-256 with ${UPDATE_COMMAND}`,
-      );
-    }
-    if (this.#gh.isUsable) this.#ctx.terminal.warn(`${file.what}: its attestation could not be checked: ${problem}`);
-    return false;
+  /** Removes what was downloaded: it is in its place, and is not needed any more. */
+  removeDownloads(): void {
+    asOwner(this.#scratch, () => rmSync(this.#scratch, { force: true, recursive: true }));
   }
 }
 
-function mismatch(
-  file: ReleaseFile,
-  { sha256, source }: Expectation,
-  found: string,
-  content: Buffer,
-  isPinned: boolean,
-) {
-  refusePage(file, content);
-  const remedy = isPinned
-    ? `try again; if the release was replaced on purpose, record it with ${UPDATE_COMMAND}`
-    : 'try again in some minutes: the release may be being replaced; a mirror may have an older file, then ask who keeps it';
-  return failure(`${file.what} is refused: its SHA-256 is ${found}, and ${source} is ${sha256}; ${remedy}`);
+/** What a release in JSON states of a file. */
+function statementOf(text: string, name: string): Statement {
+  const none = { reason: "the release's API states none", kind: 'silent' } as const;
+  const release = parseTable(text);
+  if (release === undefined) return { reason: "what came from the release's API is not JSON", kind: 'unreachable' };
+  if (!Array.isArray(release.assets)) return none;
+  const asset: unknown = release.assets.find((one: unknown) => isTable(one) && one.name === name);
+  if (!isTable(asset)) return { reason: `the release has no file ${shown(name)}`, kind: 'absent' };
+  const sha256 = /^sha256:([0-9a-f]{64})$/.exec(String(asset.digest))?.[1];
+  return sha256 === undefined ? none : { sha256 };
 }
 
-/** A login page or the error of a proxy that calls itself a file. */
-function refusePage(file: ReleaseFile, content: Buffer): void {
-  if (!/^\s*<(!doctype|html)/i.test(content.toString('latin1', 0, 200))) return;
-  throw failure(`${file.what} is refused: it is a web page; check what is between here and the server`);
+/**
+ * The refusal of a file that nothing is recorded of: no program may be embedded that anybody could have put there.
+ * @param reason why nothing else tells what it has to be
+ */
+export function unpinned({ baseUrl }: ReleaseConfig, file: ReleaseFile, reason = ''): TaskError {
+  const url = `${baseUrl}/${releasePath(file, file.names[0])}`;
+  return usageError(`${file.what}: no SHA-256 of ${url} is recorded${reason}; record it with ${UPDATE_COMMAND}`);
+}
+
+function mismatch({ what }: ReleaseFile, { sha256, source }: Expectation, found: string): TaskError {
+  const remedy = `try again in some minutes; if the release was replaced on purpose, record it with ${UPDATE_COMMAND}`;
+  return failure(`${what} is refused: its SHA-256 is ${found}, and ${source} is ${sha256}; ${remedy}`);
 }
 
 /** @param place the URL of what was asked */
-function absent({ names, repository, tag, what }: ReleaseFile, place: string) {
+function absent({ isRolling, names, repository, tag, what }: ReleaseFile, place: string): TaskError {
   const name = names.length > 1 ? `none of ${names.join(', ')}` : `no ${names[0]}`;
-  const publisher = names[0].startsWith('vm-runtime-') ? '; the workflow "Release VM Kernel" publishes it' : '';
+  const publisher = isRolling ? '; the workflow "Release VM Kernel" publishes it' : '';
   return failure(`${what}: the release ${tag} of ${repository} at ${place} has ${name}${publisher}`);
 }

@@ -22,10 +22,6 @@ test.each([0, 1, 2, 3, 4, 0xfe00])('type %i', (type) => {
 
 describe('a header or table that is wrong is damage', () => {
   const rows: DamageRow[] = [
-    ['ELF version', dynamic, { EI_VERSION: 0 }, 'ELF version at offset 0x6 is 0, wanted 1'],
-    ['e_version', dynamic, { e_version: 2 }, 'e_version at offset 0x14 is 2, wanted 1'],
-    ['ELF class', plain, { EI_CLASS: 3 }, 'ELF class at offset 0x4 is 3'],
-    ['ELF byte order', plain, { EI_DATA: 0 }, 'byte order at offset 0x5 is 0'],
     ['e_phentsize', dynamic, { e_phentsize: 55 }, 'program header table at offset 0x40: its entries have 55 bytes'],
     ['e_shentsize', dynamic, { e_shentsize: 40 }, 'its entries have 40 bytes, wanted 64'],
     ['program headers outside', dynamic, { e_phoff: size - 8 }, 'program header table at offset 0x'],
@@ -33,9 +29,9 @@ describe('a header or table that is wrong is damage', () => {
     ['program headers without a table', dynamic, { e_phoff: 0 }, 'its 3 entries would begin inside the ELF header'],
     ['section headers outside', dynamic, { e_shoff: size }, 'section header table at offset 0x'],
     ['section headers at a wrapping offset', dynamic, { e_shoff: big }, `but the file has ${size} bytes`],
-    ['more sections than there are', dynamic, { e_shnum: 6 }, '6 entries of 64 bytes end at'],
+    ['more sections than there are', dynamic, { e_shnum: 6 }, '6 entries of 64 bytes: ends at'],
     ['sections without a table', dynamic, { e_shoff: 0 }, 'its 5 entries would begin inside the ELF header'],
-    ['section names', dynamic, { e_shstrndx: 5 }, 'e_shstrndx is 5 but there are 5 section headers'],
+    ['extended numbering', dynamic, { e_phnum: 0xffff }, '65535 entries of 56 bytes: ends at'],
   ];
   test.each(rows)('%s', (_name, image, changes, message) => expectDamage(image, changes, message));
 });
@@ -47,6 +43,8 @@ describe('what cannot ship is refused with one line that says what it is', () =>
     ['i386', { EI_CLASS: 1, e_machine: 3 }, 'a 32-bit i386'],
     ['arm', { EI_CLASS: 1, e_machine: 40 }, 'a 32-bit arm'],
     ['x32', { EI_CLASS: 1 }, 'a 32-bit x86-64'],
+    ['of no known class', { EI_CLASS: 3 }, 'a class 3 x86-64'],
+    ['of no known byte order', { EI_DATA: 0 }, 'a 64-bit byte order 0 x86-64'],
     ['s390x', { EI_DATA: 2, e_machine: 22 << 8 }, 'a 64-bit big-endian s390x'],
     ['ppc64', { EI_DATA: 2, e_machine: 21 << 8 }, 'a 64-bit big-endian ppc64'],
     ['big-endian aarch64', { EI_DATA: 2, e_machine: 183 << 8 }, 'a 64-bit big-endian aarch64'],
@@ -57,39 +55,6 @@ describe('what cannot ship is refused with one line that says what it is', () =>
     ],
   ])('%s', (_name, changes, found) => {
     expect(complaint(dynamic.with(changes))).toBe(`is ${found} ELF file, ${wanted}`);
-  });
-
-  test.each([
-    ['program headers', { e_phnum: 0xffff }, 'e_phnum 0xffff, e_shnum 0x5, e_shstrndx 0x1'],
-    ['section headers', { e_shnum: 0 }, 'e_phnum 0x3, e_shnum 0x0, e_shstrndx 0x1'],
-    ['the section of names', { e_shstrndx: 0xffff }, 'e_phnum 0x3, e_shnum 0x5, e_shstrndx 0xffff'],
-    [
-      'all of them',
-      {
-        e_phnum: 0xffff,
-        'SHT_NULL.sh_info': 3,
-        e_shnum: 0,
-        'SHT_NULL.sh_size': 5,
-        e_shstrndx: 0xffff,
-        'SHT_NULL.sh_link': 1,
-      },
-      'e_phnum 0xffff, e_shnum 0x0, e_shstrndx 0xffff',
-    ],
-    [
-      'an absurd number of program headers',
-      { e_phnum: 0xffff, 'SHT_NULL.sh_info': 0xffffffff },
-      'e_phnum 0xffff, e_shnum 0x5, e_shstrndx 0x1',
-    ],
-    [
-      'an absurd number of sections',
-      { e_shnum: 0, 'SHT_NULL.sh_size': big },
-      'e_phnum 0x3, e_shnum 0x0, e_shstrndx 0x1',
-    ],
-  ])('extended numbering of %s', (_name, changes, found) => {
-    expect(complaint(dynamic.with(changes))).toBe(
-      `is an ELF file with extended numbering (${found}), wanted a binary with fewer than 65,000 segments and sections; ` +
-        'name the program, or build it again',
-    );
   });
 });
 

@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readElf } from '../../../lib/elf/read.ts';
 import { buildElf, DYNAMIC_RECIPE, type Recipe } from '../../support/elf-builder.ts';
-import { complaint, counting, parse } from '../../support/elf-reads.ts';
+import { complaint, counting, type DamageRow, expectDamage, parse } from '../../support/elf-reads.ts';
 import {
   buildRealBinaries,
   canCompile,
@@ -29,19 +29,23 @@ describe('what is read', () => {
   test('a dynamic executable', () => {
     expect(parse(buildElf(DYNAMIC_RECIPE).bytes)).toMatchObject({
       interpreter: '/lib64/ld-linux-x86-64.so.2',
-      dynamic: { needed: ['libm.so.6', 'libc.so.6'], isPie: true, hasRelr: false },
-      versionNeeds: [
-        { library: 'libm.so.6', name: 'GLIBC_2.29' },
-        { library: 'libc.so.6', name: 'GLIBC_2.2.5' },
-        { library: 'libc.so.6', name: 'GLIBC_2.34' },
-      ],
+      dynamic: {
+        needed: ['libm.so.6', 'libc.so.6'],
+        isPie: true,
+        hasRelr: false,
+        versionNeeds: [
+          { library: 'libm.so.6', name: 'GLIBC_2.29' },
+          { library: 'libc.so.6', name: 'GLIBC_2.2.5' },
+          { library: 'libc.so.6', name: 'GLIBC_2.34' },
+        ],
+      },
     });
   });
 
   test('a static executable', () => {
     const { bytes } = buildElf({ machine: 183 });
     const file = parse(bytes);
-    expect(file).toMatchObject({ type: 2, machine: 'aarch64', size: bytes.length, versionNeeds: [] });
+    expect(file).toMatchObject({ type: 2, machine: 'aarch64', size: bytes.length });
     expect(file.dynamic).toBeUndefined();
     expect(file.interpreter).toBeUndefined();
   });
@@ -132,4 +136,85 @@ test('the reader needs nothing but node:fs', () => {
   const sources = readdirSync(library).map((name) => readFileSync(join(library, name), 'utf8'));
   const imported = sources.flatMap((text) => [...text.matchAll(/(?:from|import) '([^.'][^']*)'/g)].map((m) => m[1]));
   expect([...new Set(imported)]).toEqual(['node:fs']);
+});
+
+const dynamicImage = buildElf(DYNAMIC_RECIPE);
+const plain = buildElf();
+const size = dynamicImage.bytes.length;
+const big = 0xffffffffffffff00n;
+const at = (field: string) => `0x${dynamicImage.offsetOf(field).toString(16)}`;
+
+// Every row is a file that a reader without the check takes for sound.
+const rows: DamageRow[] = [
+  [
+    'PT_LOAD outside',
+    dynamicImage,
+    { 'PT_LOAD.p_filesz': 0x9000, 'PT_LOAD.p_memsz': 0x9000 },
+    `program header 1 at offset ${at('PT_LOAD.p_type')}: segment ends at 0x9000 but the file has ${size} bytes`,
+  ],
+  [
+    'PT_LOAD that wraps',
+    dynamicImage,
+    { 'PT_LOAD.p_offset': big, 'PT_LOAD.p_filesz': 0x200 },
+    'ends at 0x10000000000000100',
+  ],
+  ['PT_LOAD larger than its memory', dynamicImage, { 'PT_LOAD.p_memsz': 1 }, 'only 0x1 in memory'],
+  ['PT_DYNAMIC outside', dynamicImage, { 'PT_DYNAMIC.p_filesz': 0x9000 }, 'program header 2 at offset'],
+  [
+    'PT_INTERP outside',
+    dynamicImage,
+    { 'PT_INTERP.p_filesz': big },
+    'program header 0 at offset 0x40: segment ends at',
+  ],
+  [
+    'static, PT_LOAD outside',
+    plain,
+    { 'PT_LOAD.p_offset': 0x1000 },
+    'program header 0 at offset 0x40: segment ends at',
+  ],
+  [
+    'a section outside',
+    dynamicImage,
+    { 'SHT_STRTAB.sh_size': 0x9000 },
+    `at offset ${at('SHT_STRTAB.sh_name')}: section ends`,
+  ],
+  ['a section that wraps', dynamicImage, { 'SHT_STRTAB.sh_offset': big }, 'section header 1 at offset'],
+  ['two interpreters', dynamicImage, { 'PT_DYNAMIC.p_type': 3 }, 'there are 2 PT_INTERP segments'],
+  ['two dynamic segments', dynamicImage, { 'PT_INTERP.p_type': 2 }, 'there are 2 PT_DYNAMIC segments'],
+  ['two dynamic sections', dynamicImage, { 'SHT_STRTAB.sh_type': 6 }, 'there are 2 SHT_DYNAMIC sections'],
+  [
+    'dynamic section elsewhere',
+    dynamicImage,
+    { 'SHT_DYNAMIC.sh_offset': 0x40 },
+    'but the dynamic section is at offset 0x40',
+  ],
+  ['no dynamic section', dynamicImage, { 'SHT_DYNAMIC.sh_type': 1 }, 'but the dynamic section is nowhere'],
+  [
+    'no dynamic segment',
+    dynamicImage,
+    { 'PT_DYNAMIC.p_type': 4 },
+    'PT_DYNAMIC is nowhere but the dynamic section is at',
+  ],
+  ['dynamic segment at another address', dynamicImage, { 'PT_DYNAMIC.p_vaddr': 0x40 }, 'names but no string table'],
+  [
+    'dynamic segment not loaded',
+    dynamicImage,
+    { 'PT_DYNAMIC.p_vaddr': big },
+    'PT_DYNAMIC: no segment loads its address',
+  ],
+];
+test.each(rows)('%s', (_name, image, changes, message) => expectDamage(image, changes, message));
+
+test('a file without section headers is as good as its segments', () => {
+  const versionNeeds = [{ name: 'GLIBC_2.29' }, { name: 'GLIBC_2.2.5' }, { name: 'GLIBC_2.34' }];
+  expect(parse(buildElf({ ...DYNAMIC_RECIPE, sections: false }).bytes)).toMatchObject({
+    dynamic: { isPie: true, versionNeeds },
+    sections: [],
+  });
+});
+
+test('a thousand defects are one line', () => {
+  const bytes = buildElf({ payload: 80_000 }).with({ e_shnum: 1000, e_shoff: 4096 });
+  bytes.fill(0xff, 4096, 4096 + 64_000);
+  expect(complaint(bytes)).toMatch(/^section header 0 at offset 0x1000: [^\n]{1,200}$/);
 });

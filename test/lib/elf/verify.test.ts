@@ -12,7 +12,6 @@ import {
   inspectStatic,
   kindOf,
   programReasons,
-  staticReasons as staticReasonsOf,
   type Verdict,
 } from '../../../lib/elf/verify.ts';
 import { buildElf, DYNAMIC_RECIPE, type Recipe, writeElf } from '../../support/elf-builder.ts';
@@ -79,7 +78,7 @@ describe('a static executable', () => {
     ['1 no such file', () => join(directory, 'nowhere'), 'no such file; build it first'],
     ['1 below a file', () => join(built('a-file', {}), 'nowhere'), 'no such file'],
     ['1 a directory', () => directory, 'is a directory, wanted a regular file'],
-    ['1 a device', () => '/dev/null', 'is a device, wanted a regular file'],
+    ['1 a device', () => '/dev/null', 'is a device or a pipe, wanted a regular file'],
     ['2 text', () => file('text', 'not a binary\n'), 'is not an ELF file: it begins with the bytes 6e 6f'],
     ['2 empty', () => file('empty', ''), 'is not an ELF file: it is empty'],
     ['2 header cut off', () => file('cut', buildElf().bytes.subarray(0, 40)), 'has 64 bytes but the file has 40'],
@@ -123,11 +122,6 @@ describe('a static executable', () => {
     expect(staticReasons(path).join('\n')).toContain(message);
   });
 
-  test('row 1 a path with NUL', () => {
-    const reasons = ['with\\x00nul: no such file: the path holds a NUL character; correct the path'];
-    expect(inspectStatic('with\0nul')).toEqual({ ok: false, reasons });
-  });
-
   test('all reasons are given', () => {
     const reasons = staticReasons(built('all', { ...DYNAMIC_RECIPE, machine: ARM64 }), 'amd64');
     expect(reasons).toHaveLength(3);
@@ -164,7 +158,6 @@ describe('every check', () => {
     ['i386', { EI_CLASS: 1, e_machine: 3 }, 'is a 32-bit i386 ELF file'],
     ['s390x', { EI_DATA: 2, e_machine: 22 << 8 }, 'is a 64-bit big-endian s390x ELF file'],
     ['big-endian x86-64', { EI_DATA: 2, e_machine: 62 << 8 }, 'is a 64-bit big-endian x86-64 ELF file'],
-    ['extended numbering', { e_phnum: 0xffff }, 'is an ELF file with extended numbering'],
   ])('refuses %s with one reason, whatever machine is wanted', (_name, changes, found) => {
     const path = file('cannot-ship', buildElf().with(changes));
     for (const verdict of [...everyVerdict(path), ...everyVerdict(path, 'amd64')]) {
@@ -328,7 +321,9 @@ describe('files that cannot be read', () => {
     if (spawnSync('mkfifo', [path]).status !== 0) return skip('no mkfifo');
     const { stdout, signal } = inspectElsewhere(path);
     expect(signal).toBeNull();
-    expect(reasonsOf(path, JSON.parse(stdout))).toEqual([expect.stringContaining('is a FIFO, wanted a regular file')]);
+    expect(reasonsOf(path, JSON.parse(stdout))).toEqual([
+      expect.stringContaining('is a device or a pipe, wanted a regular file'),
+    ]);
   });
 
   test('one without permission', ({ skip }) => {
@@ -339,7 +334,7 @@ describe('files that cannot be read', () => {
     if (error !== undefined || (stdout === '' && /EACCES|MODULE_NOT_FOUND/.test(stderr)))
       return skip('another user cannot read this checkout');
     expect(reasonsOf(path, JSON.parse(stdout))).toEqual([
-      expect.stringContaining('permission denied; this user needs'),
+      expect.stringContaining('cannot be read: permission is denied; check its owner and mode (EACCES)'),
     ]);
   });
 
@@ -352,7 +347,9 @@ describe('files that cannot be read', () => {
   test('links that go round', () => {
     const loop = join(directory, 'loop');
     symlinkSync(loop, loop);
-    expect(staticReasons(loop)).toEqual([expect.stringContaining('cannot be read: ELOOP')]);
+    expect(staticReasons(loop)).toEqual([
+      expect.stringContaining('cannot be read: too many symbolic links; check where they lead (ELOOP)'),
+    ]);
   });
 
   test('a name with control characters is shown harmlessly', () => {
@@ -396,10 +393,5 @@ describe('the rules', () => {
   ])('%s is refused where amd64 is wanted, and where no machine is wanted it is not', (_name, recipe, reason) => {
     expect(programReasons(fileOf(recipe), 'amd64')).toEqual([reason]);
     expect(programReasons(fileOf(recipe), undefined)).toEqual([]);
-  });
-
-  test('long lists of libraries are shortened', () => {
-    const needed = Array.from({ length: 30 }, (_, index) => `lib${index}.so`);
-    expect(staticReasonsOf(fileOf({ needed }), undefined)[0]).toContain("'lib9.so' and 20 more");
   });
 });

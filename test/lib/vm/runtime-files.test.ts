@@ -4,12 +4,15 @@ import { globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { join } from 'node:path';
 import { zstdCompressSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
-import { digestsOf } from '../../../lib/vm/runtime/record.ts';
 import {
+  BUNDLE_FILE,
+  distrustOf,
+  embeddingProblem,
   partDefect,
   runtimeDefects,
   runtimeFiles,
   runtimeNames,
+  sha256Of,
   VM_PLATFORMS,
   type VmPlatform,
   vmPlatformOf,
@@ -22,7 +25,7 @@ import { temporaryDirectory } from '../../support/temporary.ts';
 function complete(platform: VmPlatform): string {
   const directory = temporaryDirectory('runtime');
   for (const name of runtimeNames(platform)) {
-    writeFileSync(join(directory, `${name}.zst`), zstdCompressSync(runtimePart(platform, name)));
+    writeFileSync(join(directory, `${name}.zst`), zstdCompressSync(runtimePart(platform, name, name)));
   }
   return directory;
 }
@@ -72,34 +75,74 @@ describe('the runtime', () => {
     ]);
   });
 
-  test('a program of another machine, and a runtime that says it is for another platform', () => {
+  test('a program of another machine', () => {
     const directory = complete('linux-x86_64');
     writeFileSync(join(directory, 'gvproxy.zst'), zstdCompressSync(buildElf({ machine: 183 }).bytes));
     expect(runtimeDefects(directory, 'linux-x86_64')).toEqual([
       { name: 'gvproxy.zst', reason: expect.stringMatching(/^no program for Linux on amd64 \(.* is for aarch64/) },
-    ]);
-    const arm = complete('linux-aarch64');
-    writeFileSync(join(arm, 'provenance.json'), JSON.stringify({ platform: 'linux-x86_64' }));
-    expect(runtimeDefects(arm, 'linux-aarch64')).toEqual([
-      { name: 'provenance.json', reason: "of a runtime for 'linux-x86_64'" },
     ]);
     const mac = complete('darwin-aarch64');
     writeFileSync(join(mac, 'gvproxy.zst'), zstdCompressSync(buildElf({ machine: 183 }).bytes));
     expect(namesOf(mac, 'darwin-aarch64')).toEqual(['gvproxy.zst']);
   });
 
+  /** Records what is in a directory. */
+  function record(directory: string, own: object): void {
+    const names = runtimeFiles('linux-x86_64');
+    const files = Object.fromEntries(names.map((name) => [name, sha256Of(readFileSync(join(directory, name)))]));
+    const text = JSON.stringify({ platform: 'linux-x86_64', wanted: 'x', sources: {}, files, ...own });
+    writeFileSync(join(directory, '.verified.json'), text);
+  }
+
   test('a file that is not the one that was verified', () => {
     const directory = complete('linux-x86_64');
-    const files = digestsOf(directory, runtimeFiles('linux-x86_64'));
-    writeFileSync(
-      join(directory, '.verified.json'),
-      JSON.stringify({ platform: 'linux-x86_64', verified: 'x', files }),
-    );
+    record(directory, { verified: 'x' });
     expect(runtimeDefects(directory, 'linux-x86_64')).toEqual([]);
     writeFileSync(join(directory, 'umoci.zst'), zstdCompressSync(runtimePart('linux-x86_64', 'umoci', 'another')));
     expect(runtimeDefects(directory, 'linux-x86_64')).toEqual([
       { name: 'umoci.zst', reason: 'other content than .verified.json says was verified' },
     ]);
+  });
+
+  test('VT-3, VT-21: what was not verified is said; a record of another platform tells nothing', () => {
+    const directory = complete('linux-x86_64');
+    const said = () => distrustOf(directory, 'linux-x86_64');
+    expect(said()).toMatch(/^the VM runtime in \S+ is NOT verified: nothing tells what was verified; set it up: mise/);
+    record(directory, {});
+    expect(said()).toMatch(/ is NOT verified: it is of an archive that the user named; set it up: mise run vm:setup/);
+    record(directory, { verified: 'x' });
+    expect(said()).toBeUndefined();
+    record(directory, { verified: 'x', platform: 'linux-aarch64' });
+    expect(said()).toContain('nothing tells what was verified');
+  });
+
+  test('C23, VT-18: what is in a driver, whole, and what is not: absent, cut off, an empty stub, replaced since', () => {
+    const directory = complete('linux-x86_64');
+    writeFileSync(join(directory, BUNDLE_FILE), zstdCompressSync(Buffer.from('bundle '.repeat(500))));
+    record(directory, { verified: 'x' });
+    const names = [...runtimeFiles('linux-x86_64'), BUNDLE_FILE];
+    const parts = names.map((name) => readFileSync(join(directory, name)));
+    const driver = join(directory, 'driver');
+    const problem = () => embeddingProblem(driver, directory, 'linux-x86_64');
+    const write = (...pieces: readonly Buffer[]) =>
+      writeFileSync(driver, Buffer.concat([Buffer.from('ELF'), ...pieces]));
+    const absent = (...missing: readonly string[]) =>
+      `${driver} does not have ${missing.join(', ')} of ${directory} in it`;
+    write(...parts);
+    expect(problem()).toBeUndefined();
+    write(...parts.slice(1).reverse());
+    expect(problem()).toBe(absent('libkrun.so.zst'));
+    write(...parts.slice(0, 4), (parts[4] as Buffer).subarray(0, -1));
+    expect(problem()).toBe(absent(BUNDLE_FILE));
+    write();
+    expect(problem()).toBe(absent(...names));
+    const other = zstdCompressSync(runtimePart('linux-x86_64', 'umoci', 'another'));
+    for (const content of [Buffer.alloc(0), other]) {
+      writeFileSync(join(directory, 'umoci.zst'), content);
+      // Also where the driver has what is there now.
+      write(...parts, other);
+      expect(problem()).toMatch(/^the VM runtime in \S+ was replaced: umoci\.zst \(/);
+    }
   });
 });
 

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { constants, zstdCompressSync } from 'node:zlib';
 import fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { contentDefect, decompress, readContent, ZstdError, zstdDefect } from '../../../lib/zstd/decompress.ts';
+import { contentDefect, decompress, readContent, ZstdError } from '../../../lib/zstd/decompress.ts';
 import { compressTo } from '../../support/compress-to.ts';
 import { requireTools } from '../../support/real-tools.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
@@ -30,12 +30,16 @@ function frame(content: Uint8Array, hasChecksum = true): Buffer {
   return zstdCompressSync(content, { params: { [constants.ZSTD_c_checksumFlag]: hasChecksum ? 1 : 0 } });
 }
 
-test('VT-24: frames without content end soon, however many there are', () => {
-  const many = Buffer.concat([...Array.from({ length: 100_000 }, () => frame(Buffer.alloc(0))), frame(randomBytes(9))]);
-  const start = performance.now();
-  expect(() => decompress(many)).toThrow('more than 2048 frames');
-  expect(performance.now() - start).toBeLessThan(10_000);
-});
+/** What is wrong with a file, in a few words. */
+function zstdDefect(file: string): string | undefined {
+  try {
+    readContent(file);
+    return undefined;
+  } catch (error) {
+    if (error instanceof ZstdError) return error.message;
+    throw error;
+  }
+}
 
 describe('the frames of a file', () => {
   const texts = [Buffer.from('one '.repeat(50)), randomBytes(300_000)] as const;
@@ -78,8 +82,6 @@ describe('the frames of a file', () => {
     ['empty', Buffer.alloc(0), 'empty'],
     ['junk', Buffer.from('#!/bin/sh\n'), 'not zstd at byte 0'],
     ['junk after a frame', Buffer.concat([one, Buffer.from('junk')]), `not zstd at byte ${one.length}`],
-    ['nothing but skippable', SKIPPABLE, 'no content'],
-    ['no content in a frame', frame(Buffer.alloc(0)), 'no content'],
     ['a damaged block', Buffer.from('28b52ffd0000ffffff', 'hex'), 'damaged in the frame at byte 0: Data corruption'],
     [
       'a wrong checksum',
@@ -129,9 +131,9 @@ describe('a content that is not that of the source', () => {
   });
 
   test.each([
-    ['more', Buffer.concat([content, Buffer.from('x')]), '199 bytes of content, not 200'],
-    ['less', content.subarray(0, -1), '199 bytes of content, not 198'],
-    ['nothing', Buffer.alloc(0), '199 bytes of content, not 0'],
+    ['more', Buffer.concat([content, Buffer.from('x')]), 'other content'],
+    ['less', content.subarray(0, -1), 'other content'],
+    ['nothing', Buffer.alloc(0), 'other content'],
     [
       'another byte at the end',
       Buffer.concat([content.subarray(0, -1), Buffer.from([(content.at(-1) ?? 0) ^ 1])]),
@@ -158,7 +160,7 @@ describe('a content that is not that of the source', () => {
     expect(contentDefect(path, source)).toBeUndefined();
     for (const missing of frames) {
       writeFileSync(path, Buffer.concat(frames.filter((each) => each !== missing)));
-      expect(contentDefect(path, source)).toContain(' bytes of content, not 199');
+      expect(contentDefect(path, source)).toMatch(/^(other content|empty)$/);
     }
   });
 
@@ -181,7 +183,7 @@ describe('the zstd program', zstd.options, () => {
       expect(contentDefect(path, source)).toBeUndefined();
       // Two files in one, as zstd allows: Node alone would read the first and say nothing of the second.
       appendFileSync(path, frame);
-      expect(contentDefect(path, source)).toBe('4600020 bytes of content, not 2300010');
+      expect(contentDefect(path, source)).toBe('other content');
       writeFileSync(source, Buffer.concat([content, content]));
       expect(contentDefect(path, source)).toBeUndefined();
     },

@@ -6,8 +6,8 @@ import { existsSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync 
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { BuildHost } from '../../../lib/vm/libkrun/config.ts';
-import { buildLibkrunMacos, type MacosFlags } from '../../../lib/vm/libkrun-macos/execute.ts';
-import { digestsOf } from '../../../lib/vm/runtime/record.ts';
+import type { MacosFlags } from '../../../lib/vm/libkrun-macos/config.ts';
+import { buildLibkrunMacos } from '../../../lib/vm/libkrun-macos/execute.ts';
 import { FakeLibkrun, libkrunTools } from '../../support/fake-libkrun.ts';
 import { inProcess } from '../../support/in-process.ts';
 import { runTaskFile } from '../../support/run-task.ts';
@@ -65,7 +65,6 @@ describe('building libkrun on macOS', libkrunTools.options, () => {
     const files = ['libkrun.dylib', 'libkrunfw.dylib', 'libkrunfw.5.dylib'];
     expect(screen.stdout().trim().split('\n')).toEqual(files.map((name) => join(mac.out, name)));
     expect(JSON.parse(mac.read('build.json'))).toEqual({
-      sha256: digestsOf(mac.out, files),
       libkrun: { ref: 'v1.17.4', commit: mac.head('libkrun') },
       abi: '5',
       files,
@@ -112,7 +111,7 @@ describe('building libkrun on macOS', libkrunTools.options, () => {
 
   test('MAC-4: no library of an earlier build is taken, wherever cargo is set to put its output', async () => {
     const mac = new FakeMac();
-    await mac.make({}, { CARGO_TARGET_DIR: '/mine', CARGO_BUILD_TARGET_DIR: '/mine', CARGO_BUILD_TARGET: '' });
+    await mac.make({}, { CARGO_TARGET_DIR: '/mine', CARGO_BUILD_TARGET_DIR: '/mine', CARGO_BUILD_TARGET: 'x' });
     const makes = mac.tools.calls().filter(({ tool }) => tool === 'make');
     const target = join(mac.out, 'libkrun/target');
     expect(makes.map(({ args, env }) => [args[0], env.CARGO_TARGET_DIR, env.CARGO_BUILD_TARGET])).toEqual([
@@ -124,14 +123,6 @@ describe('building libkrun on macOS', libkrunTools.options, () => {
     expect(await refusalFrom(() => mac.make())).toMatch(/^1: make has ended, and has left no \S+libkrun\.dylib/);
     mac.setMake(':', 'exit 2');
     expect(await refusalFrom(() => mac.make())).toMatch(/^2: make clean failed with status 2 in /);
-    mac.write('.cargo/config.toml', '[build]\ntarget = "aarch64-apple-darwin"\n');
-    expect(await refusalFrom(() => mac.make())).toMatch(/^2: cargo is set to build for 'aarch64-apple-darwin', /);
-  });
-
-  test('MAC-5: a colon in the path of the checkout is refused', async () => {
-    expect(await refusalFrom(() => new FakeMac(SYSTEM, 'a:b').make())).toMatch(
-      /^2: libkrun cannot be linked below '\S+a:b': LIBRARY_PATH takes no path with a colon; set OPENSHELL_ROOT /,
-    );
   });
 
   test.each([

@@ -3,7 +3,6 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { digestsOf } from '../../../lib/vm/runtime/record.ts';
 import { runtimeDefects } from '../../../lib/vm/runtime-files.ts';
 import { readContent } from '../../../lib/zstd/decompress.ts';
 import { FakeRuntime, PATHS, runtimeArchive, runtimeContents } from '../../support/fake-runtime.ts';
@@ -73,12 +72,6 @@ describe('an archive', () => {
       { VM_RUNTIME_PLATFORM: 'linux-riscv64' },
       [],
       "VM_RUNTIME_PLATFORM is 'linux-riscv64'",
-    ],
-    [
-      'two platforms',
-      { VM_RUNTIME_TARBALL: 'vm-runtime-linux-aarch64.tar.zst', VM_RUNTIME_PLATFORM: 'darwin-aarch64' },
-      [],
-      'which is for linux-aarch64, and the platform that is asked for is darwin-aarch64',
     ],
     ['a stray argument', {}, ['x'], "unexpected argument 'x'"],
   ])('%s: refused, and nothing changes', async (_, extra, args, problem) => {
@@ -185,17 +178,6 @@ describe('a local build', () => {
         /libkrun\.so is no library for Linux on amd64 \(.* is for aarch64, .*\); build it for linux-x86_64$/m,
       ),
     ]);
-  });
-
-  test('VT-19: planted libraries are staged, and are not verified, now or later', async () => {
-    const fake = await FakeRuntime.start();
-    fake.addBuild();
-    const record = JSON.stringify({ sha256: digestsOf(join(fake.root, 'target/libkrun-build'), ['libkrun.so']) });
-    fake.addBuild({ 'build.json': record });
-    const result = await fake.run('compress-vm-runtime');
-    const text = 'verified: no, it is of a local build that nothing vouches for';
-    expect([result.status, result.stderr]).toEqual([0, expect.stringContaining(text)]);
-    expect((await fake.run('vm-setup')).stderr).toContain(text);
   });
 
   test.each([

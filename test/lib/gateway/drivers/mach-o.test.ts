@@ -26,7 +26,6 @@ test.each([
   ['a library', thin(ARM64, 6), []],
   ['another processor', thin(18), []],
   ['universal', universal(0xcafebabe, 20, [X86_64, ARM64]), ['amd64', 'arm64']],
-  ['universal, 64 bits', universal(0xcafebabf, 32, [ARM64]), ['arm64']],
   ['cut off', universal(0xcafebabe, 20, [X86_64], 9).subarray(0, 30), ['amd64']],
   ["a class file of Java's", universal(0xcafebabe, 20, [X86_64], 61), []],
   ['ELF', Buffer.from('\u007fELF\u0002\u0001\u0001\0\0\0\0\0\0\0\0\0'), []],

@@ -15,10 +15,10 @@ test('L13: on a Mac the driver is a Mach-O file for its processor', () => {
   writeFileSync(path, head, { mode: 0o755 });
   verifyDriver(directory, path, { platform: 'darwin', arch: 'arm64' });
   expect(refusalOf(() => verifyDriver(directory, path, { platform: 'darwin', arch: 'amd64' }))).toContain(
-    `${path} is for arm64, wanted amd64; set it to another directory`,
+    `${path} is no program for macOS on amd64; set it to another directory`,
   );
   writeFileSync(path, '\u007fELF');
   expect(refusalOf(() => verifyDriver(directory, path, { platform: 'darwin', arch: 'arm64' }))).toContain(
-    `${path} is for another system, wanted arm64`,
+    `${path} is no program for macOS on arm64`,
   );
 });

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, test } from 'vitest';
-import { sourceOf } from '../../../../lib/vm/libkrun/config.ts';
+import { sourceIn } from '../../../../lib/vm/libkrun/config.ts';
 import type { MacosConfig } from '../../../../lib/vm/libkrun-macos/config.ts';
 import { foreignIn, neededIn, planMacos, portableCommands } from '../../../../lib/vm/libkrun-macos/plan.ts';
 
 const CONFIG: MacosConfig = {
   root: '/os',
   directory: '/os/target/libkrun-build',
-  library: sourceOf('/os/target/libkrun-build', 'libkrun', 'LIBKRUN_REF', 'v1.17.4'),
+  library: sourceIn('/os/target/libkrun-build', 'libkrun', 'v1.17.4'),
   kernelSource: '/kernel/kernel.c',
   abi: '5',
   isStrict: false,
@@ -19,7 +19,7 @@ const WORK = '/os/target/libkrun-build/dylibs';
 const TARGET = { CARGO_TARGET_DIR: '/os/target/libkrun-build/libkrun/target' };
 
 test('the commands', () => {
-  const plan = planMacos(CONFIG, { brew: '/opt/homebrew', hasLlvm: true });
+  const plan = planMacos(CONFIG, '/opt/homebrew', true);
   expect(plan.compile.argv.join(' ')).toBe(
     `cc -fPIC -DABI_VERSION=5 -shared -o ${WORK}/libkrunfw.5.dylib /kernel/kernel.c`,
   );
@@ -38,14 +38,12 @@ describe('MAC-2: where libraries are looked for has no empty part', () => {
     [':', '::/x', '', ':/x'],
   ])('LIBRARY_PATH=%j, DYLD_LIBRARY_PATH=%j', (libraryPath, loaderPath, linked, loaded) => {
     const config = { ...CONFIG, libraryPath, loaderPath };
-    expect(planMacos(config, { brew: '/b', hasLlvm: false }).build.env).toEqual({
+    expect(planMacos(config, '/b', false).build.env).toEqual({
       ...TARGET,
       LIBRARY_PATH: `${WORK}:/b/lib${linked}`,
       DYLD_LIBRARY_PATH: `${WORK}:/b/lib${loaded}`,
     });
-    expect(planMacos(config, { brew: '/b', hasLlvm: true }).build.env.DYLD_LIBRARY_PATH).toBe(
-      `/b/opt/llvm/lib:${WORK}:/b/lib${loaded}`,
-    );
+    expect(planMacos(config, '/b', true).build.env.DYLD_LIBRARY_PATH).toBe(`/b/opt/llvm/lib:${WORK}:/b/lib${loaded}`);
   });
 });
 
@@ -72,7 +70,7 @@ test('what a library needs, and what of it another Mac does not have', () => {
 });
 
 test("a library's own name, the libkrunfw that it needs, and its signature", () => {
-  const plan = planMacos(CONFIG, { brew: '/b', hasLlvm: false });
+  const plan = planMacos(CONFIG, '/b', false);
   const lines = (name: string, needed: readonly string[]) =>
     portableCommands(plan, name, needed).map(({ argv }) => argv.join(' '));
   expect(lines('libkrun.dylib', neededIn(OTOOL))).toEqual([

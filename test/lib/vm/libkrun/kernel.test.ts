@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, test } from 'vitest';
-import { abiVersion, droppedOptions, kernelName } from '../../../../lib/vm/libkrun/kernel.ts';
+import { abiVersion, kernelName } from '../../../../lib/vm/libkrun/kernel.ts';
 import { refusalOf } from '../../../support/task-errors.ts';
 
 describe("BLD-5: the kernel's name", () => {
@@ -34,11 +34,4 @@ test.each([
 
 test.each([undefined, '', 'x', '5.1', '-5', '05'])('MAC-3: no number: an error (%j)', (file) => {
   expect(refusalOf(() => abiVersion('', file))).toMatch(/^1: neither the Makefile of libkrunfw nor a file ABI_VERSION/);
-});
-
-test('the options that a kernel does not take', () => {
-  const fragment = '# CONFIG_X=y\nCONFIG_A=y\nCONFIG_B=m\nCONFIG_C="a b"\nCONFIG_D=n\nCONFIG_E=n\n';
-  expect(
-    droppedOptions(fragment, 'CONFIG_A=y\nCONFIG_B=y\nCONFIG_C="a b"\n# CONFIG_D is not set\nCONFIG_E=y\n'),
-  ).toEqual(['CONFIG_B', 'CONFIG_E']);
 });

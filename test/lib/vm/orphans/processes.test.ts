@@ -15,7 +15,7 @@ import {
 import { temporaryDirectory } from '../../../support/temporary.ts';
 
 function entry(pid: number, parent: number, changes: Partial<ProcessEntry> = {}): ProcessEntry {
-  return { pid, parent, session: 1, start: `${pid}`, command: `p${pid}`, isMarked: false, ...changes };
+  return { pid, parent, session: 1, start: `${pid}`, command: `p${pid}`, ...changes };
 }
 
 /** The pids that a tree of process 10 sees, look by look. */
@@ -50,10 +50,8 @@ describe('ORP-1: which processes are ours', () => {
     ]);
   });
 
-  test('the session, and the variable, tell one whose parent nobody has seen', async () => {
-    expect(await looks([entry(30, 1, { session: 10 }), entry(31, 1, { isMarked: true }), entry(32, 1)])).toEqual([
-      [30, 31],
-    ]);
+  test('the session tells one whose parent nobody has seen', async () => {
+    expect(await looks([gateway, entry(30, 1, { session: 10 }), entry(32, 1)])).toEqual([[10, 30]]);
   });
 
   test.each<[string, ProcessEntry[][]]>([
@@ -70,17 +68,12 @@ describe('ORP-1: which processes are ours', () => {
     expect((await looks(...tables)).slice(1).flat()).toEqual([]);
   });
 
-  test('a session stays ours while it has a member', async () => {
-    const tables = [[gateway, entry(11, 10, { session: 10 })], [entry(12, 1, { session: 10 })]];
-    expect(await looks(...tables)).toEqual([[10, 11], [12]]);
-  });
-
   test('ORP-10: a process with the pid of one that was seen is not killed', async () => {
     const other = spawn('/bin/sleep', ['60'], { stdio: 'ignore' });
     onTestFinished(() => void other.kill('SIGKILL'));
     const ended = once(other, 'exit');
     killProcess(entry(other.pid ?? 0, 1, { start: '1' }));
-    const found = readProc('NOTHING=').find(({ pid }) => pid === other.pid);
+    const found = readProc().find(({ pid }) => pid === other.pid);
     expect(found).toBeDefined();
     if (found !== undefined) killProcess(found);
     expect(await ended).toEqual([null, 'SIGKILL']);
@@ -91,7 +84,7 @@ describe('ORP-1: which processes are ours', () => {
     const other = spawn('/bin/sleep', ['60'], { detached: true, stdio: 'ignore' });
     onTestFinished(() => void other.kill('SIGKILL'));
     const pid = program.pid ?? 0;
-    const tree = new ProcessTree(pid, async () => readProc('NOTHING='));
+    const tree = new ProcessTree(pid, async () => readProc());
     const ended = once(program, 'exit');
     expect((await tree.look()).map((one) => one.session)).toContain(pid);
     await tree.kill();
@@ -106,7 +99,7 @@ describe('ORP-1: which processes are ours', () => {
     let isOver = false;
     const tree = new ProcessTree(program.pid ?? 0, async () => {
       if (isOver) throw new Error('interrupted');
-      return readProc('NOTHING=');
+      return readProc();
     });
     await tree.look();
     isOver = true;
@@ -115,21 +108,21 @@ describe('ORP-1: which processes are ours', () => {
   });
 });
 
-test('/proc: a name with blanks and parentheses, a process that has ended, and the variable as a whole', () => {
+test('/proc: a name with blanks and parentheses, and a process that has ended', () => {
   const proc = temporaryDirectory('proc');
-  const add = (pid: number, stat: string, environ: string, cmdline = '') => {
+  const add = (pid: number, stat: string, cmdline = '') => {
     mkdirSync(join(proc, `${pid}`));
-    for (const [name, text] of Object.entries({ stat, environ, cmdline, comm: 'short\n' })) {
+    for (const [name, text] of Object.entries({ stat, cmdline, comm: 'short\n' })) {
       writeFileSync(join(proc, `${pid}`, name), text);
     }
   };
   const rest = Array.from({ length: 15 }, () => '0').join(' ');
-  add(7, `7 (a) b (c)) S 1 7 6 ${rest} 12345 0\n`, 'A=1\0X=/r\0', 'gv\0-a b\0');
-  add(8, `8 (x) Z 1 7 6 ${rest} 12345 0\n`, '');
-  add(9, `9 (x) R 7 7 6 ${rest} 12346 0\n`, 'A=X=/r\0X=/rr\0');
-  expect(readProc('X=/r', proc)).toEqual([
-    { pid: 7, parent: 1, session: 6, start: '12345', command: 'gv -a b', isMarked: true },
-    { pid: 9, parent: 7, session: 6, start: '12346', command: 'short', isMarked: false },
+  add(7, `7 (a) b (c)) S 1 7 6 ${rest} 12345 0\n`, 'gv\0-a b\0');
+  add(8, `8 (x) Z 1 7 6 ${rest} 12345 0\n`);
+  add(9, `9 (x) R 7 7 6 ${rest} 12346 0\n`);
+  expect(readProc(proc)).toEqual([
+    { pid: 7, parent: 1, session: 6, start: '12345', command: 'gv -a b' },
+    { pid: 9, parent: 7, session: 6, start: '12346', command: 'short' },
   ]);
 });
 
@@ -139,10 +132,10 @@ test('the ps of macOS', () => {
   502   501   501 Z    Thu Nov 26 13:14:15 2026     (gvproxy)
 `;
   expect(parsePs(output)).toEqual([
-    { pid: 1, parent: 0, session: 1, start: 'Thu Nov 26 08:00:00 2026', command: '/sbin/launchd', isMarked: false },
+    { pid: 1, parent: 0, session: 1, start: 'Thu Nov 26 08:00:00 2026', command: '/sbin/launchd' },
     {
       ...{ pid: 501, parent: 1, session: 501, start: 'Thu Nov  6 13:14:15 2026' },
-      ...{ command: '/x/gvproxy -listen unix:///a b', isMarked: false },
+      command: '/x/gvproxy -listen unix:///a b',
     },
   ]);
 });

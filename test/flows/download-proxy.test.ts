@@ -5,11 +5,10 @@ import { createServer, request } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { download } from '../../../lib/net/download.ts';
-import { useProxies } from '../../../lib/net/proxy.ts';
-import { ReleaseServer } from '../../support/release-server.ts';
-import { refusalFrom } from '../../support/task-errors.ts';
-import { temporaryDirectory } from '../../support/temporary.ts';
+import { download, useProxies } from '../../lib/net/download.ts';
+import { ReleaseServer } from '../support/release-server.ts';
+import { refusalFrom } from '../support/task-errors.ts';
+import { temporaryDirectory } from '../support/temporary.ts';
 
 /** A proxy that sends every host on to one server, and says what it was asked. */
 async function startProxy(target: string): Promise<{ url: string; asked: string[] }> {

@@ -3,8 +3,8 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { resolveReleaseConfig } from '../../../../lib/vm/runtime/config.ts';
-import { pinsDifference, readPins, writePins } from '../../../../lib/vm/runtime/pins.ts';
+import { readPins, resolveReleaseConfig } from '../../../../lib/vm/runtime/config.ts';
+import { pinsDifference, writePins } from '../../../../lib/vm/runtime/update-pins.ts';
 import { refusalOf } from '../../../support/task-errors.ts';
 import { temporaryDirectory } from '../../../support/temporary.ts';
 
