@@ -61,15 +61,16 @@ export function resolveBuildOptions(
   startDirectory: string,
   ignored: readonly ('OPENSHELL_CARGO_VERSION' | 'SUPERVISOR_LIBC')[] = [],
 ): BuildOptions {
-  const own = { ...env, ...Object.fromEntries(ignored.map((name) => [name, undefined])) };
-  const version = readVariable(own, 'OPENSHELL_CARGO_VERSION');
+  const isRead = (name: (typeof ignored)[number]) => !ignored.includes(name);
+  const version = isRead('OPENSHELL_CARGO_VERSION') ? readVariable(env, 'OPENSHELL_CARGO_VERSION') : undefined;
+  const libc = isRead('SUPERVISOR_LIBC') ? readVariable(env, 'SUPERVISOR_LIBC') : undefined;
   return {
-    libc: readVariable(own, 'SUPERVISOR_LIBC') ?? 'musl',
-    features: splitFeatures(readVariable(own, 'EXTRA_CARGO_FEATURES')),
+    libc: libc ?? 'musl',
+    features: splitFeatures(readVariable(env, 'EXTRA_CARGO_FEATURES')),
     version: version && verifyVersion('OPENSHELL_CARGO_VERSION', version),
-    targetDirectory: readPath(own, 'CARGO_TARGET_DIR', startDirectory),
-    jobs: verifyJobs(readVariable(own, 'CARGO_BUILD_JOBS')),
-    staticFlags: staticFlags(own.RUSTFLAGS, own.CARGO_ENCODED_RUSTFLAGS),
+    targetDirectory: readPath(env, 'CARGO_TARGET_DIR', startDirectory),
+    jobs: verifyJobs(readVariable(env, 'CARGO_BUILD_JOBS')),
+    staticFlags: staticFlags(env.RUSTFLAGS, env.CARGO_ENCODED_RUSTFLAGS),
   };
 }
 
