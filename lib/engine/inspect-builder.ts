@@ -11,10 +11,7 @@ import { type Engine, type EngineName, INFO_ARGUMENTS, parseInfo } from './types
 /** More than the 20 seconds that buildx itself waits for a node, so that its own words are heard. */
 const BUILDER_TIMEOUT_MS = 30_000;
 
-/**
- * For image builds. A builder elsewhere that is named needs no daemon of docker here, unless that gets the image.
- * @param isLoaded whether it does
- */
+/** For image builds. A builder elsewhere that is named needs no daemon of docker here, unless that gets the image. */
 export function forBuilds(named: NamedBuilder | undefined, isLoaded: boolean): Purpose<Engine> {
   const look = async (name: EngineName, probes: EngineProbes) => {
     const found = await ORDINARY.look(name, probes);
@@ -54,9 +51,7 @@ interface Builder {
 }
 
 /**
- * Inspects a builder.
- * @param name without one, the builder chosen with `docker buildx use`
- * @returns `undefined` where the engine has no builders
+ * Inspects a builder, without a name the one chosen with `docker buildx use`; `undefined` where the engine has none.
  * @throws MissingTool where docker has no buildx, or could not be probed
  */
 export async function inspectBuilder(
@@ -72,10 +67,7 @@ export async function inspectBuilder(
   return result.ok ? parseBuilder(result.output) : parseRefusal(result.reason);
 }
 
-/**
- * Only a builder that does not exist is created; one that is broken is not created again.
- * @throws MissingTool where docker has no buildx: then no builder is at fault
- */
+/** Only a builder that does not exist is created. @throws MissingTool where docker has no buildx, no builder's fault */
 export function parseRefusal(reason: string): BuilderState {
   if (/'buildx' is not a docker command|unknown command: docker buildx/.test(reason)) {
     throw new MissingTool(
@@ -116,7 +108,7 @@ export function problemOf(state: BuilderState): string | undefined {
   return reason === undefined ? undefined : `does not work: ${oneLine(reason)}`;
 }
 
-/** What is said where there are no builders; `undefined` where none was named. */
+/** What is said where there are no builders; nothing where none was named. */
 export function withoutEffect(engine: Engine, named: NamedBuilder | undefined): string | undefined {
   return named && `${engine.record.name} has no builders; ${named.source} has no effect`;
 }
@@ -135,7 +127,6 @@ interface ProbedBuilder {
 
 /**
  * The builder that would build; in a dry run its driver may be `unknownCache`.
- * @param named without one, the builder chosen with `docker buildx use`
  * @throws usageError with buildx's reason for a builder that does not exist or does not work
  */
 export async function probeBuilder(
@@ -165,13 +156,11 @@ async function builderOf(
     const isOther = named !== undefined && state.driver === LOCAL_DRIVER;
     return { driver: state.driver, engine: isOther ? await serverOf(ctx, engine, root, named) : engine };
   }
-  const what = named === undefined ? 'the builder chosen with docker buildx use' : `builder '${named.name}'`;
-  const remedy =
+  const [what, remedy] =
     named === undefined
-      ? 'choose another one, or name one in DOCKER_BUILDER'
-      : `name another one in ${named.source}, or leave that out`;
-  const source = named === undefined ? '' : ` (${named.source})`;
-  const text = `${what}${source} ${problem}; ${remedy} (see docker buildx ls)`;
+      ? ['the builder chosen with docker buildx use', 'choose another one, or name one in DOCKER_BUILDER']
+      : [`builder '${named.name}' (${named.source})`, `name another one in ${named.source}, or leave that out`];
+  const text = `${what} ${problem}; ${remedy} (see docker buildx ls)`;
   // One that does not exist is a wrong name.
   throw state.kind === 'absent' ? usageError(text) : new MissingTool(text);
 }
@@ -191,7 +180,6 @@ async function serverOf(ctx: RunnerContext, engine: Engine, root: string, named:
 
 /**
  * Several platforms in one build need a builder that can hold them.
- * @param builder what `probeBuilder` gave
  * @throws usageError for docker's own builder over its old image store, which would refuse only after the compile
  */
 export function verifyPlatforms({ driver, engine }: ProbedBuilder, platforms: readonly string[]): void {

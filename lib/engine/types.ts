@@ -8,11 +8,9 @@ import type { ProbeResult } from '../process/result.ts';
 
 export type EngineName = 'docker' | 'podman';
 
-/** An image build, for any engine. */
+/** An image build, for any engine; paths are absolute. */
 export interface ImageBuild {
-  /** The directory that the build can copy from, absolute. */
   readonly context: string;
-  /** The Dockerfile, absolute. */
   readonly dockerfile: string;
   /** The stage to build; `undefined` for the last one. */
   readonly target: string | undefined;
@@ -20,9 +18,8 @@ export interface ImageBuild {
   readonly tags: readonly string[];
   /** `linux/amd64` and the like; empty for the engine's own. */
   readonly platforms: readonly string[];
-  /** The buildx builder; podman has none. */
+  /** Builder and cache options of buildx; podman has none of its own. */
   readonly builder: string | undefined;
-  /** Cache options of buildx; podman has its own cache. */
   readonly caches: readonly string[];
   /** Secrets as `id=NAME,env=VARIABLE`: no argument holds a value. */
   readonly secrets: readonly string[];
@@ -47,7 +44,7 @@ export interface EngineInfo {
   readonly isPodmanServer: boolean;
   /** Whether its own store takes images of several platforms, as containerd's does. */
   readonly storesIndexes: boolean;
-  /** The machine and the directory that its images are in; `undefined` where it does not say. */
+  /** The machine and the directory that its images are in. */
   readonly storage?: string | undefined;
   /** Where the service of a podman of this machine listens, by its own words, which also say that it does not. */
   readonly socket?: string | undefined;
@@ -75,23 +72,10 @@ export interface ApiFacts {
   readonly printed: ProbeResult | undefined;
 }
 
-/** Sockets that an engine's API may be at, absolute, in the order in which they are tried. */
+/** Sockets that an engine's API may be at, in the order in which they are tried, and the variable that names the one. */
 export interface ApiPlaces {
   readonly sockets: readonly string[];
-  /** The variable that names the one socket that counts, whatever the engine says. */
   readonly source?: string;
-}
-
-/** How a gateway reaches an engine: through a socket of this machine. */
-export interface EngineApi {
-  /** Whether what responds there has to be podman's service, or must not be it. */
-  readonly isPodmanService: boolean;
-  /** The arguments that print where it is; `undefined` where nothing has to be asked. */
-  probe(platform: NodeJS.Platform): readonly string[] | undefined;
-  /** Where it is; `undefined` where what was printed does not say so. Pure. */
-  places(facts: ApiFacts): ApiPlaces | Refusal | undefined;
-  /** How it is started, for users. */
-  start(platform: NodeJS.Platform, uid: number): string;
 }
 
 /** What an engine is started with: arguments that follow the program's name. */
@@ -107,7 +91,15 @@ export interface EngineRecord {
   builderProbe(builder: string | undefined): readonly string[] | undefined;
   /** The arguments that print the digest of an image; where the first do not, the next ones. */
   digestProbes(image: string): readonly (readonly string[])[];
-  readonly api: EngineApi;
+  /** How a gateway reaches it: through a socket of this machine. */
+  readonly api: {
+    /** The arguments that print where it is; `undefined` where nothing has to be asked. */
+    probe(platform: NodeJS.Platform): readonly string[] | undefined;
+    /** Where it is; `undefined` where what was printed does not say so. Pure. */
+    places(facts: ApiFacts): ApiPlaces | Refusal | undefined;
+    /** How it is started, for users. */
+    start(platform: NodeJS.Platform, uid: number): string;
+  };
 }
 
 /** An engine that was chosen and has responded. */
@@ -116,37 +108,31 @@ export interface Engine {
   readonly program: string;
   /** Why it was chosen, for users. */
   readonly reason: string;
-  /** What it said about itself. */
   readonly info: EngineInfo;
   /** In a dry run why it could not be probed, in a few words; marks stand for what is unknown of it. */
   readonly unknown?: string;
 }
 
-/** An engine that has responded to this process as well, and will respond to a gateway. */
+/** An engine that will respond to a gateway on its socket, too. */
 export interface LaunchEngine extends Engine {
-  /** The socket of its API, absolute. */
   readonly socket: string;
 }
 
 /** The arguments with which a program says which engine it is, whether its server responds, and what that runs on. */
 export const INFO_ARGUMENTS = ['info', '--format', '{{json .}}'] as const;
 
-/**
- * Reads the output of `info`.
- * @returns `undefined` for text that no engine prints
- */
+/** Reads the output of `info`; `undefined` for text that no engine prints. */
 export function parseInfo(text: string): EngineInfo | undefined {
   const info = tableIn(text);
   const host = info?.host;
   if (isTable(host)) {
     const store = isTable(info?.store) ? info.store : {};
-    const storage = storageOf(host.hostname, store.graphRoot);
     return {
       engine: 'podman',
       arch: asText(host.arch),
       isPodmanServer: true,
       storesIndexes: false,
-      storage,
+      storage: storageOf(host.hostname, store.graphRoot),
       socket: serviceSocket(host),
     };
   }
