@@ -5,7 +5,6 @@
  * std choose at the last link, so only the last crate gets the flag. Cargo counts the path of such a
  * `RUSTC_WORKSPACE_WRAPPER` in the names of its artifacts (not its content: so the path holds the content's hash), and
  * keeps these apart from those of a user's own build.
- *
  * Plain sh and short: they run once for every crate.
  */
 
@@ -23,11 +22,7 @@ export interface ScriptFile {
   readonly text: string;
 }
 
-/**
- * The scripts of a run, and the variables that make cargo compile through them.
- * @param directory absolute; each script has a directory of its own in it
- * @param settings the wrappers that the user uses; ours run them
- */
+/** The scripts of a run, each in a directory of its own, and the variables that make cargo compile through them. */
 export function compilerScripts(
   directory: string,
   { wrapper, workspaceWrapper }: Pick<CargoSettings, 'wrapper' | 'workspaceWrapper'>,

@@ -8,7 +8,7 @@ import { refuseMissing } from '../cargo/named-programs.ts';
 import { isSccache } from '../cargo/sccache-recovery.ts';
 import { textOf } from '../cli/env.ts';
 import { usageError } from '../errors.ts';
-import { listenerPid } from '../gateway/port-owner.ts';
+import { listenerPid } from '../gateway/port.ts';
 import { Guard, wrapperOf } from '../nofile/guard.ts';
 import { limitsOfProcess } from '../nofile/limits.ts';
 import { limitPrefix, REQUIRED_MIN } from '../nofile/policy.ts';

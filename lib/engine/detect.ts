@@ -74,7 +74,6 @@ export function probeCommand(argv: readonly string[], root: string): Command {
 /**
  * Finds the engine of a task by the one rule of the suite, and says which it is and why; in a dry run one with marks
  * where none responds. Without a purpose it is to build images.
- * @throws usageError as `chooseEngine` and `findEngine` do
  */
 export async function detectEngine(ctx: RunnerContext, root: string): Promise<Engine>;
 export async function detectEngine<E extends Engine>(ctx: RunnerContext, root: string, purpose: Purpose<E>): Promise<E>;
@@ -237,11 +236,7 @@ async function kubeContext(ctx: RunnerContext, root: string): Promise<ProbeResul
   return output === '' ? { ok: false, reason: 'there is no current kube context' } : { ok: true, output };
 }
 
-/**
- * The architecture of an engine's server, or the mark for it. Never this machine's in its place, which the image would
- * not run on.
- * @throws usageError where it is neither amd64 nor arm64
- */
+/** The architecture of an engine's server, or the mark for it; never this machine's. @throws usageError for others */
 export function serverArch({ program, info }: Engine, remedy = 'use another server'): Arch {
   const arch = isUnknown(info.arch) ? (info.arch as Arch) : archOf(info.arch ?? '');
   if (arch !== undefined) return arch;

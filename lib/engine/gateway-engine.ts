@@ -15,10 +15,7 @@ import { type ApiPlaces, type Engine, type EngineName, type LaunchEngine, parseI
 /** The gateway itself waits for a second; a machine that builds is slower than one that does not. */
 const RESPONSE_TIMEOUT_MS = 5_000;
 
-/**
- * For an engine that a gateway of this machine can use.
- * @param uid of the user that the gateway runs as
- */
+/** For an engine that a gateway of this machine can use. @param uid of the user that the gateway runs as */
 export function forLaunch(
   ctx: RunnerContext,
   platform: NodeJS.Platform,

@@ -27,11 +27,9 @@ export interface EngineChoice {
 }
 
 /**
- * Chooses.
- * @param probeContext gives the name of the kube context, or why there is none; called where its cluster counts
+ * Chooses; `probeContext` is called where the cluster of the kube context counts.
  * @param alias of one task: where it is set, nothing else counts; it may be a path, whose last name counts
- * @throws usageError for a value that is not allowed, for variables that contradict each other, and for a cluster that
- *   names no engine where nothing else does; MissingTool without kubectl
+ * @throws usageError for a value that is not allowed, a contradiction, and a cluster that names no engine
  */
 export async function chooseEngine(
   env: Environment,

@@ -2,9 +2,10 @@
 
 /** What a launch was asked for, whichever driver: flags and environment, checked, as one flat value. */
 
+import { isIP } from 'node:net';
 import { join } from 'node:path';
 import type { RunnerContext } from '../build-env.ts';
-import { firstOf, readVariable } from '../cli/env.ts';
+import { type Environment, firstOf, notAllowed, readVariable } from '../cli/env.ts';
 import type { Problems } from '../cli/problems.ts';
 import type { VariableName } from '../cli/variables.ts';
 import type { LaunchEngine } from '../engine/types.ts';
@@ -15,16 +16,10 @@ import { absolutePath } from '../fs/paths.ts';
 import { ownersOf, verifyPrivateDirectory } from '../fs/private-directory.ts';
 import type { Host } from '../host.ts';
 import { type BuildOptions, resolveBuildOptions } from '../stage/config.ts';
-import type { DriverName } from './drivers/names.ts';
+import { httpEndpoint, parsePort, reachableAddress } from './port.ts';
 import { configHome } from './registration.ts';
-import {
-  httpEndpoint,
-  parsePort,
-  reachableAddress,
-  verifyBindAddress,
-  verifyEndpoint,
-  verifyGatewayName,
-} from './value-checks.ts';
+
+export type DriverName = 'docker' | 'podman' | 'vm' | 'kubernetes';
 
 /** What holds for a driver when nothing is set. */
 export interface DriverDefaults {
@@ -40,7 +35,7 @@ export interface DriverDefaults {
 
 const LOOPBACK = { address: '127.0.0.1', host: '127.0.0.1' };
 
-/** The flags of a launcher, as parsed; a launcher without a flag leaves it out. */
+/** The flags of a launcher, as parsed. */
 export interface LaunchFlags {
   readonly 'dry-run': boolean;
   readonly activate: boolean;
@@ -144,4 +139,41 @@ function resolveActivation(record: DriverDefaults, flags: LaunchFlags): boolean 
     throw usageError('--activate and --no-activate contradict each other; give one of them');
   }
   return flags.activate || (record.isActivated && !flags['no-activate']);
+}
+
+/** It is a directory below the CLI's registry, so `.` and `..` are not allowed. */
+export function verifyGatewayName(source: string, name: string): string {
+  if (/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/.test(name)) return name;
+  const allowed = "are up to 128 letters, digits, '.', '_' and '-', beginning with a letter or digit";
+  throw notAllowed(source, name, allowed);
+}
+
+/** The gateway takes no host names and no zones. */
+export function verifyBindAddress(source: string, address: string): string {
+  if (isIP(address) !== 0 && !address.includes('%')) return address;
+  throw notAllowed(source, address, 'is an IP address such as 127.0.0.1, 0.0.0.0 or ::1');
+}
+
+/** A URL that sandboxes reach the gateway under. */
+export function verifyEndpoint(source: string, text: string): string {
+  if (URL.canParse(text) && /^https?:\/\/[^\s/]+/.test(text) && !/\s/.test(text)) return text;
+  throw notAllowed(source, text, 'is a URL such as http://host.openshell.internal:18080');
+}
+
+/** Pull policies in lower case, and as Kubernetes and docker call them. */
+export const PULL_POLICIES = { always: 'Always', ifnotpresent: 'IfNotPresent', never: 'Never' } as const;
+
+/** What podman calls them; it has one more, and takes its own names, too. */
+export const PODMAN_PULL_POLICIES = {
+  ...{ always: 'always', ifnotpresent: 'missing', missing: 'missing' },
+  ...{ never: 'never', newer: 'newer' },
+} as const;
+
+/** Reads the pull policy, in any case. @throws usageError for one that the driver does not have */
+export function readPullPolicy(env: Environment, names: Readonly<Record<string, string>>): string {
+  const source = 'OPENSHELL_SANDBOX_IMAGE_PULL_POLICY';
+  const text = readVariable(env, source);
+  const policy = new Map(Object.entries(names)).get(text.toLowerCase());
+  if (policy !== undefined) return policy;
+  throw notAllowed(source, text, `are Always, IfNotPresent, Never${'newer' in names ? ', Newer' : ''}, in any case`);
 }

@@ -6,15 +6,14 @@
  */
 
 import { lstatSync, statSync } from 'node:fs';
-import { dirname, isAbsolute, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { type Environment, textOf } from '../cli/env.ts';
 import { shown, usageError } from '../errors.ts';
 import { type Change, keepWithMode, writeWhole } from '../fs/atomic-write.ts';
 import { type Invoker, makeDirectory } from '../fs/ownership.ts';
 import { parseTable } from '../fs/parse-json.ts';
 import { absolutePath, namesIn, textIn } from '../fs/paths.ts';
-import { canConnect } from './port.ts';
-import { portOwner } from './port-owner.ts';
+import { canConnect, portOwner } from './port.ts';
 
 /** What is registered of a local gateway. */
 export interface GatewayMetadata {
@@ -25,9 +24,8 @@ export interface GatewayMetadata {
 }
 
 /**
- * The config home that the user's CLI uses.
- * @param invoker the user who called sudo, whose CLI it is
- * @throws usageError without a home, or for one that cannot be
+ * The config home that the user's CLI uses; under sudo it is the CLI of the user who called it.
+ * @throws usageError without a home
  */
 export function configHome(env: Environment, startDirectory: string, invoker: Invoker | undefined): string {
   const named = textOf(env, 'XDG_CONFIG_HOME');
@@ -43,15 +41,7 @@ export function configHome(env: Environment, startDirectory: string, invoker: In
   if (home === undefined) {
     throw usageError('neither HOME nor XDG_CONFIG_HOME is set, and the CLI keeps its gateways there; set HOME');
   }
-  const wrong = isAbsolute(home) ? (isDirectory(home) ? undefined : 'a directory that exists') : 'an absolute path';
-  if (wrong === undefined) return join(home, '.config');
-  throw usageError(
-    `HOME is ${shown(home)}, which is not ${wrong}, and the CLI keeps its gateways there; set HOME or XDG_CONFIG_HOME`,
-  );
-}
-
-function isDirectory(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+  return join(absolutePath(startDirectory, home), '.config');
 }
 
 /** Where a gateway's entry is. */

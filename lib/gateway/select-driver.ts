@@ -17,19 +17,13 @@ import { forLaunch } from '../engine/gateway-engine.ts';
 import type { LaunchEngine } from '../engine/types.ts';
 import { shown, usageError } from '../errors.ts';
 import { thisHost } from '../host.ts';
-import type { LaunchFlags } from './config.ts';
+import type { DriverName, LaunchFlags } from './config.ts';
 import { LAUNCHERS } from './declarations.ts';
-import { DRIVERS } from './drivers/index.ts';
-import { type DriverName, driverOf } from './drivers/names.ts';
+import { DRIVERS, driverOf } from './drivers/index.ts';
 import type { DriverRecord } from './drivers/types.ts';
 import { launch } from './execute.ts';
 
-/**
- * Launches with the driver that is selected.
- * @param own the flags that `gateway` itself was given
- * @param further the arguments after `--`, for the driver's launcher
- * @returns the gateway's exit status, where the process could not be replaced
- */
+/** Launches with the driver that is selected; `further` are the arguments after `--`, for the driver's launcher. */
 export async function launchSelected(
   taskCtx: RunnerContext,
   own: LaunchFlags & { readonly driver: string | undefined },
@@ -59,10 +53,7 @@ function recordOf(driver: DriverName, { program, unknown = '' }: Partial<LaunchE
   return isUnknown(program) ? { ...DRIVERS[driver], name: mark('driver', unknown) as DriverName } : DRIVERS[driver];
 }
 
-/**
- * What flag and environment name; `undefined` where they name nothing. Pure.
- * @throws usageError for a value that is not a driver, and where both are given
- */
+/** What flag and environment name; `undefined` where they name nothing. Pure. @throws usageError where both do */
 export function namedDriver(
   flag: string | undefined,
   env: Environment,

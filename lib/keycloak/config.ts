@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { findCheckout } from '../checkout.ts';
 import { type Environment, readVariable } from '../cli/env.ts';
 import { shown, usageError } from '../errors.ts';
-import { parsePort } from '../gateway/value-checks.ts';
+import { parsePort } from '../gateway/port.ts';
 import { PRODUCT } from '../product.ts';
 
 export const ACTIONS = ['start', 'stop', 'status'] as const;

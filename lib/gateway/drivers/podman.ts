@@ -6,12 +6,10 @@ import { type Environment, readVariable } from '../../cli/env.ts';
 import { SOCKET_VARIABLE } from '../../engine/podman.ts';
 import type { LaunchEngine } from '../../engine/types.ts';
 import { COMPONENTS } from '../../product.ts';
+import { PODMAN_PULL_POLICIES, readPullPolicy } from '../config.ts';
 import type { DriverTable } from '../gateway-toml.ts';
-import { verifyProxy } from '../own-settings.ts';
-import { prepareSupervisor } from '../supervisor/choose-supervisor.ts';
-import { imageStep, verifyImageExists } from '../supervisor/image.ts';
-import { PODMAN_PULL_POLICIES, readPullPolicy } from '../value-checks.ts';
-import { driverEngine } from './driver-engine.ts';
+import { driverEngine, prepareSupervisor } from '../supervisor/choose-supervisor.ts';
+import { imageOf, imageStep, verifyImageExists } from '../supervisor/image.ts';
 import type { DriverRecord } from './types.ts';
 
 /** Names an image to use instead of building one. */
@@ -41,14 +39,13 @@ export const PODMAN_DRIVER: DriverRecord = {
   bind: (platform) => (platform === 'darwin' ? { address: '::1', host: 'localhost' } : undefined),
   open(ctx, config) {
     const { env, problems, terminal } = ctx;
+    const probed = driverEngine(ctx, 'podman');
     const own = problems.values({
       profile: () => readVariable(env, 'OPENSHELL_SUPERVISOR_PROFILE'),
       policy: () => readPullPolicy(env, PODMAN_PULL_POLICIES),
     });
-    problems.attempt(() => verifyProxy(env));
     const given = readVariable(env, IMAGE_VARIABLE);
     const hasNamespace = readVariable(env, 'OPENSHELL_SANDBOX_NAMESPACE') !== undefined;
-    const proxy = proxyKeys(env);
     const use = (engine: LaunchEngine, image: string, origin: string) => ({
       defaultImage: config.sandboxImage,
       // For the gateway it would win over its configuration, and even where it is empty.
@@ -58,7 +55,7 @@ export const PODMAN_DRIVER: DriverRecord = {
         supervisor_image: image,
         image_pull_policy: own.policy,
         grpc_endpoint: config.grpcEndpoint,
-        ...proxy,
+        ...proxyKeys(env),
       }),
       banner: [
         ['engine', `${engine.program} on ${engine.socket}`],
@@ -70,14 +67,14 @@ export const PODMAN_DRIVER: DriverRecord = {
         terminal.warn('OPENSHELL_SANDBOX_NAMESPACE has no effect: the podman driver has no namespaces');
       }
       if (given !== undefined) {
-        const engine = await driverEngine(ctx, 'podman');
+        const engine = await probed;
         await verifyImageExists(ctx, engine, IMAGE_VARIABLE, given);
         return use(engine, given, ` (${IMAGE_VARIABLE})`);
       }
-      const supervisor = await prepareSupervisor(ctx, config, 'podman', own, tools);
+      const supervisor = await prepareSupervisor(ctx, config, probed, own, tools);
       if (supervisor === undefined) return undefined;
       return {
-        ...use(supervisor.engine, supervisor.image, `, ${supervisor.description}`),
+        ...use(supervisor.engine, imageOf(config), `, ${supervisor.description}`),
         before: supervisor.steps,
         wishes: { supervisor: supervisor.build },
         after: [imageStep(ctx, config, supervisor)],

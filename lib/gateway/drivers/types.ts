@@ -20,7 +20,7 @@ export interface Step<Args extends readonly unknown[] = [], Result = unknown> {
   readonly lines: readonly string[];
   /** What it writes, which is checked before anything is built. */
   readonly writes?: readonly Place[];
-  run(...args: Args): Promise<Result>;
+  run(...args: Args): Promise<Result> | Result;
 }
 
 /** A step that takes the finished build. */
@@ -56,9 +56,8 @@ export interface DriverRecord extends DriverDefaults {
 }
 
 /**
- * Probes what the launch depends on, and decides.
+ * Probes what the launch depends on, and decides; `undefined` where something is wrong.
  * @param tools `undefined` without a tool chain: then it only reports what else is wrong
- * @returns `undefined` where something is wrong
  * @throws usageError for what is missing
  */
 export type PrepareDriver = (tools: KnownTools | undefined) => Promise<Preparation | undefined>;

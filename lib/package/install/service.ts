@@ -4,8 +4,7 @@
 
 import type { RunnerContext } from '../../build-env.ts';
 import { failure, MissingTool, oneLine, usageError } from '../../errors.ts';
-import { canConnect } from '../../gateway/port.ts';
-import { portOwner } from '../../gateway/port-owner.ts';
+import { canConnect, portOwner } from '../../gateway/port.ts';
 import { cmd } from '../../process/command.ts';
 import { poll } from '../../process/poll.ts';
 import type { ProbeResult } from '../../process/result.ts';

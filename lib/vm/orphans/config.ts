@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { type Environment, notAllowed, readPath, readVariable } from '../../cli/env.ts';
 import { shown, usageError } from '../../errors.ts';
 import { temporaryRoot } from '../../fs/temporary-directory.ts';
-import { parsePort } from '../../gateway/value-checks.ts';
+import { parsePort } from '../../gateway/port.ts';
 import type { Host } from '../../host.ts';
 import { runtimeDirectory } from '../config.ts';
 
