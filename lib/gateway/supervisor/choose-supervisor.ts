@@ -73,21 +73,24 @@ export async function prepareSupervisor(
   ctx: LaunchContext,
   config: Config,
   engine: Promise<LaunchEngine>,
-  { profile }: { readonly profile: Profile | undefined },
+  own: { readonly profile: Profile | undefined },
   tools: KnownTools | undefined,
 ): Promise<Supervisor | undefined> {
   const { host, problems, root, runner, terminal } = ctx;
-  const isProbed = host.platform === 'linux' && profile !== 'release';
+  const probeStatic = async () => {
+    const isProbed = tools !== undefined && host.platform === 'linux' && own.profile !== 'release';
+    return isProbed ? whyNoStaticLibc(runner, root, host, tools.toolchain) : undefined;
+  };
   const [found, noStatic] = await Promise.all([
     problems.attemptAsync(async () => ({ engine: await engine, arch: serverArch(await engine) })),
-    tools && isProbed && problems.attemptAsync(() => whyNoStaticLibc(runner, root, host, tools.toolchain)),
+    problems.attemptAsync(probeStatic),
   ]);
   if (found === undefined || tools === undefined) return undefined;
   const { arch } = found;
-  const { way, reason } = chooseSupervisor(profile, host, arch, noStatic || undefined);
+  const { way, reason } = chooseSupervisor(own.profile, host, arch, noStatic);
   if (way === 'staged')
     return { ...found, ...describe('release', reason), ...(await staged(ctx, config, arch, tools)) };
-  if (way === 'cross' && noStatic && host.arch === arch) terminal.warn(noStatic);
+  if (noStatic !== undefined && host.arch === arch) terminal.warn(noStatic);
   const build = way === 'cross' ? await crossSupervisor(ctx, arch, tools) : way;
   return { ...found, ...describe('dev', reason), build, steps: [], built: supervisorOf };
 }
