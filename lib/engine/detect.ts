@@ -84,8 +84,9 @@ export async function detectEngine(ctx: RunnerContext, root: string, purpose: Pu
   );
   if (choice === undefined) return unknownEngine(ctx.unknowns as Unknowns, NO_KUBECTL, 'cluster unknown');
   const engine = await findEngine(ctx, root, choice, purpose);
-  if (!isQuiet && engine.unknown === undefined)
-    ctx.terminal.say(`[container-engine] ${engine.record.name}${nameNote(engine)} (${engine.reason})`);
+  const { program, reason, record } = engine;
+  const name = program === record.name ? record.name : `${record.name} under the name ${program}`;
+  if (!isQuiet && engine.unknown === undefined) ctx.terminal.say(`[container-engine] ${name} (${reason})`);
   return engine;
 }
 
@@ -141,7 +142,7 @@ function unknownEngine(
 ): LaunchEngine {
   unknowns.note(name === undefined ? `${reason}; the commands are those of docker` : reason);
   const record = RECORDS[name ?? 'docker'];
-  const none = { engine: record.name, arch: mark('architecture', why), isPodmanServer: false, storesIndexes: false };
+  const none = { engine: record.name, arch: mark('architecture', why), storesIndexes: false };
   const program = name ?? mark('engine', why);
   return { record, program, reason, info: said ?? none, socket: mark('socket', why), unknown: why };
 }
@@ -242,11 +243,6 @@ export function serverArch({ program, info }: Engine, remedy = 'use another serv
   if (arch !== undefined) return arch;
   const said = info.arch === undefined ? 'does not say its architecture' : `is of architecture '${oneLine(info.arch)}'`;
   throw usageError(`the server of ${program} ${said}; allowed are amd64 and arm64; ${remedy}`);
-}
-
-function nameNote({ program, record, info }: Engine): string {
-  const name = program === record.name ? '' : ` under the name ${program}`;
-  return info.isPodmanServer && record.name === 'docker' ? `${name}, served by podman` : name;
 }
 
 function nothingUsable(

@@ -21,7 +21,7 @@ export function forBuilds(named: NamedBuilder | undefined, isLoaded: boolean): P
     const state = result?.ok ? parseBuilder(result.output) : undefined;
     if (state?.kind !== 'exists' || state.name !== named?.name || state.problem !== undefined) return found;
     if (state.driver === LOCAL_DRIVER) return found;
-    const info = { engine: name, arch: undefined, isPodmanServer: false, storesIndexes: false };
+    const info = { engine: name, arch: undefined, storesIndexes: false };
     return { record: RECORDS[name], program: name, info };
   };
   return { ...ORDINARY, look };

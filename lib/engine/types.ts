@@ -40,8 +40,6 @@ export interface EngineInfo {
   readonly engine: EngineName;
   /** As the engine calls it, such as `x86_64`; `undefined` where it does not say. */
   readonly arch: string | undefined;
-  /** Whether podman responds, also to docker's client. */
-  readonly isPodmanServer: boolean;
   /** Whether its own store takes images of several platforms, as containerd's does. */
   readonly storesIndexes: boolean;
   /** The machine and the directory that its images are in. */
@@ -130,7 +128,6 @@ export function parseInfo(text: string): EngineInfo | undefined {
     return {
       engine: 'podman',
       arch: asText(host.arch),
-      isPodmanServer: true,
       storesIndexes: false,
       storage: storageOf(host.hostname, store.graphRoot),
       socket: serviceSocket(host),
@@ -140,8 +137,6 @@ export function parseInfo(text: string): EngineInfo | undefined {
   return {
     engine: 'docker',
     arch: asText(info.Architecture),
-    // Podman's service responds as Docker does, but keeps its images where podman does.
-    isPodmanServer: /\/containers\/storage\/?$/.test(asText(info.DockerRootDir) ?? ''),
     storesIndexes: JSON.stringify(info.DriverStatus ?? null).includes('io.containerd.snapshotter'),
     storage: storageOf(info.Name, info.DockerRootDir),
   };

@@ -23,10 +23,7 @@ export interface GatewayMetadata {
   readonly vm_driver_state_dir?: string;
 }
 
-/**
- * The config home that the user's CLI uses; under sudo it is the CLI of the user who called it.
- * @throws usageError without a home
- */
+/** The config home that the user's CLI uses; under sudo that of the user who called it. @throws usageError without one */
 export function configHome(env: Environment, startDirectory: string, invoker: Invoker | undefined): string {
   const named = textOf(env, 'XDG_CONFIG_HOME');
   if (named !== undefined) return absolutePath(startDirectory, named);
@@ -54,19 +51,10 @@ export function activePath(home: string): string {
   return join(home, 'openshell/active_gateway');
 }
 
-/** What is taken over by registering: a name, and where its gateway responds. */
-export interface Registration {
-  readonly configHome: string;
-  readonly name: string;
-  /** The variable that names the gateway. */
-  readonly nameSource: string;
-  readonly endpoint: string;
-}
+/** What is taken over by registering: a name, with the variable that it comes from, and where its gateway responds. */
+type Registration = Readonly<Record<'configHome' | 'name' | 'nameSource' | 'endpoint', string>>;
 
-/**
- * Checks that no other gateway that responds is registered under the name.
- * @throws usageError saying where it responds, and who listens there where the system tells
- */
+/** Checks that no other gateway that responds is registered under the name. @throws usageError saying where it does */
 export async function verifyNameFree({ configHome, name, nameSource, endpoint }: Registration): Promise<void> {
   const path = metadataPath(configHome, name);
   const { kind, url: other } = registered(path);
