@@ -15,6 +15,7 @@ import type { Invoker } from '../fs/ownership.ts';
 import { absolutePath } from '../fs/paths.ts';
 import { ownersOf, verifyPrivateDirectory } from '../fs/private-directory.ts';
 import type { Host } from '../host.ts';
+import type { Binary } from '../product.ts';
 import { type BuildOptions, resolveBuildOptions } from '../stage/config.ts';
 import { httpEndpoint, parsePort, reachableAddress } from './port.ts';
 import { configHome } from './registration.ts';
@@ -27,8 +28,8 @@ export interface DriverDefaults {
   readonly port: number;
   /** Whether its gateway becomes the CLI's active one. */
   readonly isActivated: boolean;
-  /** Whether its launches build a supervisor. */
-  readonly hasSupervisor: boolean;
+  /** The binaries of its launches besides the gateway, in whichever cargo run they are built. */
+  readonly binaries: readonly Binary[];
   /** Where it listens, and the host that the CLI is given; 127.0.0.1 by default. */
   bind?(platform: NodeJS.Platform): typeof LOOPBACK | undefined;
 }
@@ -112,7 +113,7 @@ export function resolveConfig(record: DriverDefaults, ctx: LaunchContext): Confi
     isActivated: () => resolveActivation(record, flags),
     configHome: () => configHome(env, startDirectory, invoker),
     build: () => {
-      const ofSupervisor = record.hasSupervisor ? [] : (['SUPERVISOR_LIBC'] as const);
+      const ofSupervisor = record.binaries.length > 0 ? [] : (['SUPERVISOR_LIBC'] as const);
       return resolveBuildOptions(env, root, startDirectory, ['OPENSHELL_CARGO_VERSION', ...ofSupervisor]);
     },
   });

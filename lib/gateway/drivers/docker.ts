@@ -17,7 +17,6 @@ export const DOCKER_DRIVER: DriverRecord = {
   port: 18_080,
   // Beside an installed gateway it is for trying things out; the user says when it is the one to use.
   isActivated: false,
-  hasSupervisor: true,
   binaries: [COMPONENTS.supervisor],
   open(ctx, config) {
     const { env, problems } = ctx;

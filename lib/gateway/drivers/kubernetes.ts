@@ -12,7 +12,6 @@ export const KUBERNETES_DRIVER: DriverRecord = {
   title: 'Kubernetes',
   port: 8080,
   isActivated: true,
-  hasSupervisor: false,
   binaries: [],
   open(ctx, config) {
     const { env, problems, root } = ctx;

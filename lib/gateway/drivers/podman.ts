@@ -2,7 +2,7 @@
 
 /** The gateway whose sandboxes are Podman containers; the supervisor is an image that they mount. */
 
-import { type Environment, readVariable } from '../../cli/env.ts';
+import { type Environment, readVariable, textOf } from '../../cli/env.ts';
 import { SOCKET_VARIABLE } from '../../engine/podman.ts';
 import type { LaunchEngine } from '../../engine/types.ts';
 import { COMPONENTS } from '../../product.ts';
@@ -16,24 +16,15 @@ import type { DriverRecord } from './types.ts';
 const IMAGE_VARIABLE = 'OPENSHELL_SUPERVISOR_IMAGE';
 
 /** Written through even where they are empty: a mistake must stop the gateway, and not bypass the proxy. */
-const PROXY_TEXTS = {
-  https_proxy: 'OPENSHELL_SANDBOX_HTTPS_PROXY',
-  no_proxy: 'OPENSHELL_SANDBOX_NO_PROXY',
-  proxy_auth_file: 'OPENSHELL_SANDBOX_PROXY_AUTH_FILE',
-} as const;
-
+const PROXY_TEXTS = ['https_proxy', 'no_proxy', 'proxy_auth_file'];
 /** Only `true` and `false` become booleans; the gateway refuses any other text. */
-const PROXY_SWITCHES = {
-  proxy_auth_allow_insecure: 'OPENSHELL_SANDBOX_PROXY_AUTH_ALLOW_INSECURE',
-  proxy_connect_by_hostname: 'OPENSHELL_SANDBOX_PROXY_CONNECT_BY_HOSTNAME',
-} as const;
+const PROXY_SWITCHES = ['proxy_auth_allow_insecure', 'proxy_connect_by_hostname'];
 
 export const PODMAN_DRIVER: DriverRecord = {
   name: 'podman',
   title: 'Podman',
   port: 18_080,
   isActivated: true,
-  hasSupervisor: true,
   binaries: [COMPONENTS.supervisor],
   // The VM that podman needs on macOS forwards IPv6 loopback, and the CLI reaches it as localhost.
   bind: (platform) => (platform === 'darwin' ? { address: '::1', host: 'localhost' } : undefined),
@@ -45,7 +36,6 @@ export const PODMAN_DRIVER: DriverRecord = {
       policy: () => readPullPolicy(env, PODMAN_PULL_POLICIES),
     });
     const given = readVariable(env, IMAGE_VARIABLE);
-    const hasNamespace = readVariable(env, 'OPENSHELL_SANDBOX_NAMESPACE') !== undefined;
     const use = (engine: LaunchEngine, image: string, origin: string) => ({
       defaultImage: config.sandboxImage,
       // For the gateway it would win over its configuration, and even where it is empty.
@@ -63,7 +53,7 @@ export const PODMAN_DRIVER: DriverRecord = {
       ] as const,
     });
     return async (tools) => {
-      if (hasNamespace) {
+      if (textOf(env, 'OPENSHELL_SANDBOX_NAMESPACE') !== undefined) {
         terminal.warn('OPENSHELL_SANDBOX_NAMESPACE has no effect: the podman driver has no namespaces');
       }
       if (given !== undefined) {
@@ -85,9 +75,10 @@ export const PODMAN_DRIVER: DriverRecord = {
 
 /** The proxy keys of the variables that are set, set but empty included. */
 export function proxyKeys(env: Environment): DriverTable {
+  const textIn = (key: string) => env[`OPENSHELL_SANDBOX_${key.toUpperCase()}`];
   const switchOf = (text: string | undefined) => (text === 'true' || text === 'false' ? text === 'true' : text);
   return Object.fromEntries([
-    ...Object.entries(PROXY_TEXTS).map(([key, variable]) => [key, env[variable]]),
-    ...Object.entries(PROXY_SWITCHES).map(([key, variable]) => [key, switchOf(env[variable])]),
+    ...PROXY_TEXTS.map((key) => [key, textIn(key)]),
+    ...PROXY_SWITCHES.map((key) => [key, switchOf(textIn(key))]),
   ]);
 }

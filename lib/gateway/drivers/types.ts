@@ -6,7 +6,6 @@ import type { Environment } from '../../cli/env.ts';
 import type { DevBuildWishes } from '../../dev-build/plan.ts';
 import type { DevBuild } from '../../dev-build/verify-built.ts';
 import type { Place } from '../../fs/writable-places.ts';
-import type { Binary } from '../../product.ts';
 import type { KnownTools } from '../../stage/execute.ts';
 import type { Config, DriverDefaults, LaunchContext } from '../config.ts';
 import type { DriverTable } from '../gateway-toml.ts';
@@ -49,8 +48,6 @@ export interface Preparation {
 export interface DriverRecord extends DriverDefaults {
   /** For users. */
   readonly title: string;
-  /** The binaries of its launches besides the gateway, in whichever cargo run they are built. */
-  readonly binaries: readonly Binary[];
   /** Resolves its own configuration; whatever is wrong becomes one of the problems. */
   open(ctx: LaunchContext, config: Config): PrepareDriver;
 }

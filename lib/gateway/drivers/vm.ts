@@ -20,7 +20,6 @@ export const VM_DRIVER: DriverRecord = {
   title: 'VM',
   port: 18_081,
   isActivated: true,
-  hasSupervisor: true,
   binaries: [COMPONENTS.supervisor, DRIVER],
   open(ctx, config) {
     const { env, host, invoker, problems, root, startDirectory, terminal } = ctx;

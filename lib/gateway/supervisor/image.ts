@@ -15,7 +15,6 @@ import { oneLine, usageError } from '../../errors.ts';
 import { isOfOther } from '../../fs/ownership.ts';
 import { contentOf } from '../../fs/paths.ts';
 import { temporaryRoot } from '../../fs/temporary-directory.ts';
-import { verifyDockerfile } from '../../image/config.ts';
 import { cmd } from '../../process/command.ts';
 import type { ProbeResult } from '../../process/result.ts';
 import { COMPONENTS, PRODUCT } from '../../product.ts';
@@ -56,7 +55,7 @@ export function imageStep(ctx: LaunchContext, config: Config, supervisor: Superv
   const { arch, engine, profile } = supervisor;
   const image = imageOf(config);
   const dockerfile = join(root, DOCKERFILE);
-  problems.attempt(() => verifyDockerfile(dockerfile));
+  const recipe = problems.attempt(() => contentOf(dockerfile));
   const context = contextDirectory(config.stateDirectory);
   const binary = join(context, PRODUCT.prebuiltDirectory, arch, COMPONENTS.supervisor.binary);
   const build = (label: string) => {
@@ -74,7 +73,7 @@ export function imageStep(ctx: LaunchContext, config: Config, supervisor: Superv
     lines: [`# puts the supervisor into ${binary}`, runner.describe(build('…'))],
     run: async (built) => {
       const source = supervisor.built(built);
-      const label = hash('sha256', `${profile} ${source.stamp} ${contentOf(dockerfile)}`);
+      const label = hash('sha256', `${profile} ${source.stamp} ${recipe}`);
       const existing = await inspectImage(ctx, engine, image);
       if (existing.ok && existing.output.includes(label)) return terminal.say(`${image} holds this supervisor already`);
       remove();
