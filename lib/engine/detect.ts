@@ -101,8 +101,8 @@ export async function findEngine<E extends Engine>(
   purpose: Purpose<E>,
 ): Promise<E> {
   const chosen = new AbortController();
-  const started: Promise<unknown>[] = [];
-  const probes = engineProbes(ctx, root, choice.candidates, chosen.signal, started);
+  const asked = new Map<string, Promise<ProbeResult>>();
+  const probes = engineProbes(ctx, root, choice.candidates, chosen.signal, asked);
   const looks = choice.candidates.map((name) => purpose.look(name, probes));
   const ended = Promise.allSettled(looks);
   const refused: Refusal[] = [];
@@ -118,7 +118,7 @@ export async function findEngine<E extends Engine>(
   } finally {
     // A probe that still runs is of no use any more, and must not outlive the task.
     chosen.abort();
-    await Promise.allSettled([ended, ...started]);
+    await Promise.allSettled([ended, ...asked.values()]);
   }
   const error = nothingUsable(choice, purpose, refused);
   if (ctx.unknowns === undefined || refused.some(({ isSetting }) => isSetting)) throw error;
@@ -147,25 +147,21 @@ function unknownEngine(
   return { record, program, reason, info: said ?? none, socket: mark('socket', why), unknown: why };
 }
 
-/** @param started gets every probe, so that its end can be waited for */
+/** @param asked gets every probe, so that none is started twice and the end of all can be waited for */
 function engineProbes(
   ctx: RunnerContext,
   root: string,
   candidates: readonly EngineName[],
   chosen: AbortSignal,
-  started: Promise<unknown>[],
+  asked: Map<string, Promise<ProbeResult>>,
 ): EngineProbes {
   const { env, runner } = ctx;
   const ask = (program: string, args: readonly string[]) => {
-    const result = runner.probe(probeCommand([program, ...args], root), INFO_TIMEOUT_MS, { unless: chosen });
-    started.push(result);
+    const argv = [program, ...args];
+    const probe = () => runner.probe(probeCommand(argv, root), INFO_TIMEOUT_MS, { unless: chosen });
+    const result = asked.get(argv.join(' ')) ?? probe();
+    asked.set(argv.join(' '), result);
     return result;
-  };
-  const infos = new Map<string, Promise<ProbeResult>>();
-  const infoOf = (program: string) => {
-    const info = infos.get(program) ?? ask(program, INFO_ARGUMENTS);
-    infos.set(program, info);
-    return info;
   };
   return {
     chosen,
@@ -176,7 +172,7 @@ function engineProbes(
     responding: async (name, start) => {
       const program = programOf(name, env);
       if (program === undefined) return absent(name);
-      const result = await infoOf(program);
+      const result = await ask(program, INFO_ARGUMENTS);
       const refusal = refusalIn(result.ok ? result.output : result.reason);
       const info = result.ok && refusal === undefined ? parseInfo(result.output) : undefined;
       if (info?.engine === name) return { record: RECORDS[name], program, info };

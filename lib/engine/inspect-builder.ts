@@ -6,7 +6,7 @@ import type { RunnerContext } from '../build-env.ts';
 import { findOrMark, mark } from '../cli/unknowns.ts';
 import { MissingTool, oneLine, usageError } from '../errors.ts';
 import { type EngineProbes, ORDINARY, type Purpose, probeCommand, RECORDS } from './detect.ts';
-import { type Engine, type EngineName, INFO_ARGUMENTS, parseInfo } from './types.ts';
+import type { Engine, EngineName } from './types.ts';
 
 /** More than the 20 seconds that buildx itself waits for a node, so that its own words are heard. */
 const BUILDER_TIMEOUT_MS = 30_000;
@@ -118,12 +118,8 @@ export function unknownCache({ unknown = 'builder not reachable' }: Engine): str
   return mark('cache options', unknown);
 }
 
-/** The builder that would build, and the engine whose server it belongs to. */
-interface ProbedBuilder {
-  /** `undefined` where the engine has no builders. */
-  readonly driver: string | undefined;
-  readonly engine: Engine;
-}
+/** The driver of the builder that would build; `undefined` where the engine has no builders. */
+type ProbedBuilder = { readonly driver: string | undefined; readonly engine: Engine };
 
 /**
  * The builder that would build; in a dry run its driver may be `unknownCache`.
@@ -152,10 +148,7 @@ async function builderOf(
     return { driver: undefined, engine };
   }
   const problem = problemOf(state);
-  if (problem === undefined && state.kind === 'exists') {
-    const isOther = named !== undefined && state.driver === LOCAL_DRIVER;
-    return { driver: state.driver, engine: isOther ? await serverOf(ctx, engine, root, named) : engine };
-  }
+  if (problem === undefined && state.kind === 'exists') return { driver: state.driver, engine };
   const [what, remedy] =
     named === undefined
       ? ['the builder chosen with docker buildx use', 'choose another one, or name one in DOCKER_BUILDER']
@@ -163,19 +156,6 @@ async function builderOf(
   const text = `${what} ${problem}; ${remedy} (see docker buildx ls)`;
   // One that does not exist is a wrong name.
   throw state.kind === 'absent' ? usageError(text) : new MissingTool(text);
-}
-
-/** Docker's own builders have the names of its contexts, each with another server. */
-async function serverOf(ctx: RunnerContext, engine: Engine, root: string, named: NamedBuilder): Promise<Engine> {
-  const { name, source } = named;
-  const argv = [engine.program, '--context', name, ...INFO_ARGUMENTS];
-  const result = await ctx.runner.probe(probeCommand(argv, root), BUILDER_TIMEOUT_MS);
-  const info = result.ok ? parseInfo(result.output) : undefined;
-  if (info !== undefined) return { ...engine, info };
-  const said = oneLine(result.ok ? result.output : result.reason);
-  throw usageError(
-    `the server of the builder '${name}' (${source}) does not respond: ${said}; start it, or name another one`,
-  );
 }
 
 /**

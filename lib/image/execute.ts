@@ -71,14 +71,11 @@ async function prepareImage(
   problems: Problems,
 ): Promise<PreparedImage | undefined> {
   const { build, component, root } = config;
-  const probe = () => problems.attemptAsync(() => probeBuilder(ctx, engine, root, config.builder));
-  // A builder that is named may be that of another server.
-  const early = config.builder === undefined || config.arches !== undefined ? undefined : probe();
-  const arches = config.arches ?? [serverArch((await early)?.engine ?? engine, OTHER_ARCH)];
+  const arches = config.arches ?? [serverArch(engine, OTHER_ARCH)];
   const stage = { root, host: thisHost(), components: [component], arches, build };
   if (!config.isStaged) problems.attempt(() => verifyPrebuilt(stage));
   const [probed, staging] = await Promise.all([
-    early ?? probe(),
+    problems.attemptAsync(() => probeBuilder(ctx, engine, root, config.builder)),
     problems.attemptAsync(async () => (config.isStaged ? prepareStage(ctx, stage) : undefined)),
   ]);
   const driver = probed?.driver;
