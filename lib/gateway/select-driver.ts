@@ -11,7 +11,7 @@ import { findCheckout } from '../checkout.ts';
 import { parseArguments } from '../cli/args.ts';
 import { type Environment, readVariable } from '../cli/env.ts';
 import { helpText } from '../cli/help.ts';
-import { asDryRun, isUnknown, mark, Unknowns } from '../cli/unknowns.ts';
+import { asDryRun, Unknowns } from '../cli/unknowns.ts';
 import { detectEngine } from '../engine/detect.ts';
 import { forLaunch } from '../engine/gateway-engine.ts';
 import type { LaunchEngine } from '../engine/types.ts';
@@ -20,7 +20,6 @@ import { thisHost } from '../host.ts';
 import type { DriverName, LaunchFlags } from './config.ts';
 import { LAUNCHERS } from './declarations.ts';
 import { DRIVERS, driverOf } from './drivers/index.ts';
-import type { DriverRecord } from './drivers/types.ts';
 import { launch } from './execute.ts';
 
 /** Launches with the driver that is selected; `further` are the arguments after `--`, for the driver's launcher. */
@@ -45,12 +44,7 @@ export async function launchSelected(
     activate: own.activate || flags.activate,
     'no-activate': own['no-activate'] || flags['no-activate'],
   };
-  return launch(ctx, recordOf(driver, engine), both, engine);
-}
-
-/** In a dry run without an engine the driver is unknown, too, and its name is a mark. */
-function recordOf(driver: DriverName, { program, unknown = '' }: Partial<LaunchEngine> = {}): DriverRecord {
-  return isUnknown(program) ? { ...DRIVERS[driver], name: mark('driver', unknown) as DriverName } : DRIVERS[driver];
+  return launch(ctx, DRIVERS[driver], both, engine);
 }
 
 /** What flag and environment name; `undefined` where they name nothing. Pure. @throws usageError where both do */
