@@ -24,11 +24,9 @@ import { compilerScripts, type ScriptFile } from './rustc-wrappers.ts';
 
 /** What a driver, or a package, wants built besides the gateway. */
 export interface DevBuildWishes {
-  /** Whether the gateway's run is in the release profile. */
   readonly isRelease?: boolean;
   /** The static supervisor: in the gateway's own run, or in another one. Without one that is plainly `cargo build`. */
   readonly supervisor: 'with-gateway' | CrossSupervisor | undefined;
-  /** More binaries of the same run: the VM driver. */
   readonly others: readonly Binary[];
   /** Variables for cargo on top of the user's own: the directory of the embedded VM runtime. */
   readonly env: Environment;
@@ -47,7 +45,6 @@ export function crossTriple(arch: Arch): string {
 }
 
 export interface DevBuildConfig extends DevBuildWishes {
-  /** The checkout, absolute. */
   readonly root: string;
   readonly host: Host;
   readonly build: BuildOptions;
@@ -55,7 +52,6 @@ export interface DevBuildConfig extends DevBuildWishes {
 
 export interface DevBuildPlan {
   readonly config: DevBuildConfig;
-  /** The cargo run of the gateway. */
   readonly command: Command;
   /** Empty for a plain build. */
   readonly scripts: readonly ScriptFile[];
@@ -136,7 +132,6 @@ function selectArguments(
   ];
 }
 
-/** What is ours in the target directory. */
 function tasksDirectory({ build, root }: DevBuildConfig, settings: CargoSettings): string {
   return join(targetDirectoryOf(root, build.targetDirectory, settings), 'openshell-tasks');
 }

@@ -16,7 +16,6 @@ import type { Environment } from '../cli/env.ts';
 import { scriptQuote } from '../process/command.ts';
 import { COMPONENTS, INNER_WRAPPER } from '../product.ts';
 
-/** A script that is written whole before the run. */
 export interface ScriptFile {
   readonly path: string;
   readonly text: string;

@@ -64,7 +64,6 @@ async function lookNearby(
 
 interface Nearby {
   readonly found: Usable<Engine> | Refusal;
-  /** `undefined` where it is not known. */
   readonly places?: ApiPlaces | undefined;
   readonly printed?: ProbeResult | undefined;
 }

@@ -27,7 +27,6 @@ export function forBuilds(named: NamedBuilder | undefined, isLoaded: boolean): P
   return { ...ORDINARY, look };
 }
 
-/** The driver of a daemon itself. */
 export const LOCAL_DRIVER = 'docker';
 
 /** A builder that the user names, and the variable or option that does it. */
@@ -36,13 +35,11 @@ export interface NamedBuilder {
   readonly source: string;
 }
 
-/** What a builder says about itself. */
 export type BuilderState = Builder | { readonly kind: 'absent' | 'broken'; readonly reason: string };
 
 interface Builder {
   readonly kind: 'exists';
   readonly name: string;
-  /** Such as `docker` or `docker-container`. */
   readonly driver: string | undefined;
   /** The platforms that its nodes say they run; empty where they do not say. */
   readonly platforms: readonly string[];

@@ -15,14 +15,11 @@ import type { EngineName } from './types.ts';
 /** An old name, refused because it would have no effect. */
 const REMOVED = 'OPENSHELL_E2E_CONTAINER_ENGINE';
 const LOCAL_CLUSTER = 'local-k8s-cluster';
-/** Why there is no kube context. */
 export const NO_KUBECTL = 'kubectl is not on PATH';
 
-/** The choice before any engine was probed. */
 export interface EngineChoice {
   /** In the order in which they are preferred. */
   readonly candidates: readonly EngineName[];
-  /** Why, for users. */
   readonly reason: string;
 }
 

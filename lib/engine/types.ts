@@ -14,7 +14,6 @@ export interface ImageBuild {
   readonly dockerfile: string;
   /** The stage to build; `undefined` for the last one. */
   readonly target: string | undefined;
-  /** Whole references, `registry/name:tag`. */
   readonly tags: readonly string[];
   /** `linux/amd64` and the like; empty for the engine's own. */
   readonly platforms: readonly string[];
@@ -28,7 +27,6 @@ export interface ImageBuild {
   readonly output: ImageOutput;
 }
 
-/** Where the image goes. */
 export type ImageOutput =
   | { readonly kind: 'load' }
   | { readonly kind: 'push' }
@@ -36,13 +34,11 @@ export type ImageOutput =
 
 /** What an engine says about itself. */
 export interface EngineInfo {
-  /** Which engine has responded, whatever the program is called. */
   readonly engine: EngineName;
   /** As the engine calls it, such as `x86_64`; `undefined` where it does not say. */
   readonly arch: string | undefined;
   /** Whether its own store takes images of several platforms, as containerd's does. */
   readonly storesIndexes: boolean;
-  /** The machine and the directory that its images are in. */
   readonly storage?: string | undefined;
   /** Where the service of a podman of this machine listens, by its own words, which also say that it does not. */
   readonly socket?: string | undefined;
@@ -52,9 +48,7 @@ export interface EngineInfo {
 export interface Refusal {
   readonly said: string;
   readonly remedy: string;
-  /** Whether it is not installed. */
   readonly isAbsent?: true;
-  /** Whether a setting of the user leads elsewhere. */
   readonly isSetting?: boolean;
 }
 
@@ -64,9 +58,7 @@ export interface ApiFacts {
   readonly platform: NodeJS.Platform;
   /** The user that the gateway runs as; `undefined` where no gateway is to use it, but the client alone. */
   readonly uid: number | undefined;
-  /** What a relative path is relative to, absolute. */
   readonly startDirectory: string;
-  /** The result of the probe, where the record has one. */
   readonly printed: ProbeResult | undefined;
 }
 
@@ -81,7 +73,6 @@ export interface EngineRecord {
   readonly name: EngineName;
   /** The programs that may stand for it, the usual one first. */
   readonly programs: readonly string[];
-  /** The commands of an image build, in their order. */
   buildCommands(build: ImageBuild): readonly (readonly string[])[];
   /** The signal that ends a build and removes its containers; any does where there is none. */
   readonly buildSignal?: NodeJS.Signals;
@@ -95,7 +86,6 @@ export interface EngineRecord {
     probe(platform: NodeJS.Platform): readonly string[] | undefined;
     /** Where it is; `undefined` where what was printed does not say so. Pure. */
     places(facts: ApiFacts): ApiPlaces | Refusal | undefined;
-    /** How it is started, for users. */
     start(platform: NodeJS.Platform, uid: number): string;
   };
 }
@@ -104,7 +94,6 @@ export interface EngineRecord {
 export interface Engine {
   readonly record: EngineRecord;
   readonly program: string;
-  /** Why it was chosen, for users. */
   readonly reason: string;
   readonly info: EngineInfo;
   /** In a dry run why it could not be probed, in a few words; marks stand for what is unknown of it. */

@@ -15,7 +15,6 @@ import { activate } from './registration.ts';
 
 const WATCH = { intervalMs: 50, timeoutMs: 60_000 };
 
-/** What is watched, and what follows. */
 export interface Watched {
   /** The process that the gateway replaces. */
   readonly process: ProcessIdentity;

@@ -36,7 +36,6 @@ export interface DriverDefaults {
 
 const LOOPBACK = { address: '127.0.0.1', host: '127.0.0.1' };
 
-/** The flags of a launcher, as parsed. */
 export interface LaunchFlags {
   readonly 'dry-run': boolean;
   readonly activate: boolean;
@@ -48,7 +47,6 @@ export interface LaunchFlags {
 
 /** The task's context, and what else a launch is resolved from. */
 export interface LaunchContext extends RunnerContext {
-  /** The checkout, absolute. */
   readonly root: string;
   readonly host: Host;
   readonly invoker: Invoker | undefined;
@@ -63,25 +61,18 @@ export interface LaunchContext extends RunnerContext {
 /** A value that is wrong throws its error where it is used. */
 export interface Config {
   readonly name: string;
-  /** The variable that names the gateway, for errors. */
   readonly nameSource: VariableName;
   readonly port: number;
   readonly bindAddress: string;
-  /** What the CLI connects to. */
   readonly endpoint: string;
-  /** Absolute. */
   readonly stateDirectory: string;
-  /** The variable that names the state directory, for errors. */
   readonly stateSource: VariableName;
   readonly sandboxImage: string;
   /** The endpoint that the user gave for sandboxes; `undefined` for the driver's own. */
   readonly grpcEndpoint: string | undefined;
   readonly logLevel: string;
-  /** Whether the gateway becomes the CLI's active one once it responds. */
   readonly isActivated: boolean;
-  /** The directory of the CLI's registry, absolute. */
   readonly configHome: string;
-  /** How binaries are compiled. */
   readonly build: BuildOptions;
 }
 

@@ -16,7 +16,6 @@ export type DriverTable = Readonly<Record<string, string | boolean | undefined>>
 export function gatewayToml(parts: {
   readonly driver: DriverName;
   readonly name: string;
-  /** Of certificates and keys, absolute. */
   readonly tlsDirectory: string;
   readonly defaultImage?: string | undefined;
   readonly driverTable: DriverTable;

@@ -21,7 +21,6 @@ import type { BuiltStep, DriverRecord, Preparation, Step } from './drivers/types
 import { gatewayToml, sqliteUrl } from './gateway-toml.ts';
 import { activePath, metadataPath } from './registration.ts';
 
-/** A launch that is decided: nothing but probes has been started. */
 export interface LaunchPlan {
   readonly record: DriverRecord;
   readonly config: Config;
@@ -37,7 +36,6 @@ export interface LaunchSteps {
   readonly after: readonly BuiltStep[];
 }
 
-/** The gateway's database. */
 export function databasePath({ stateDirectory }: Config): string {
   return join(stateDirectory, 'gateway.db');
 }

@@ -12,7 +12,6 @@ import { driverEngine, prepareSupervisor } from '../supervisor/choose-supervisor
 import { imageOf, imageStep, verifyImageExists } from '../supervisor/image.ts';
 import type { DriverRecord } from './types.ts';
 
-/** Names an image to use instead of building one. */
 const IMAGE_VARIABLE = 'OPENSHELL_SUPERVISOR_IMAGE';
 
 /** Written through even where they are empty: a mistake must stop the gateway, and not bypass the proxy. */

@@ -14,7 +14,6 @@ import type { DriverTable } from '../gateway-toml.ts';
 export interface Step<Args extends readonly unknown[] = [], Result = unknown> {
   /** One word, for headings, times and dry runs. */
   readonly name: string;
-  /** What it does, for users. */
   readonly title: string;
   readonly lines: readonly string[];
   /** What it writes, which is checked before anything is built. */
@@ -22,33 +21,25 @@ export interface Step<Args extends readonly unknown[] = [], Result = unknown> {
   run(...args: Args): Promise<Result> | Result;
 }
 
-/** A step that takes the finished build. */
 export type BuiltStep = Step<[build: DevBuild]>;
 
 /** What a driver adds to a launch, decided: nothing but probes has been started. */
 export interface Preparation {
-  /** Before the gateway is built. */
   readonly before?: readonly Step[];
-  /** What the gateway's cargo run builds besides the gateway. */
   readonly wishes?: Partial<DevBuildWishes>;
   /** After the build, before the configuration is written. */
   readonly after?: readonly BuiltStep[];
   /** `default_image` of the gateway's table, where the driver does not keep it in its own. */
   readonly defaultImage?: string;
-  /** The driver's table in the configuration. */
   table(build: DevBuild): DriverTable;
-  /** Changes to the gateway's environment. */
   readonly gatewayEnv?: Environment;
-  /** More fields of the registry's entry. */
   readonly metadata?: { readonly vm_driver_state_dir: string };
   /** Lines of the banner: a term and its meaning. */
   readonly banner: readonly (readonly [term: string, meaning: string])[];
 }
 
 export interface DriverRecord extends DriverDefaults {
-  /** For users. */
   readonly title: string;
-  /** Resolves its own configuration; whatever is wrong becomes one of the problems. */
   open(ctx: LaunchContext, config: Config): PrepareDriver;
 }
 

@@ -25,16 +25,13 @@ import type { Step } from '../drivers/types.ts';
 
 type Profile = 'dev' | 'release';
 
-/** A supervisor that is decided on. */
 export interface Supervisor {
   readonly engine: LaunchEngine;
   readonly arch: Arch;
   readonly profile: Profile;
-  /** What it is and why, for users. */
   readonly description: string;
   /** How it is built for this launch; `undefined` where it is staged. */
   readonly build: DevBuildWishes['supervisor'];
-  /** The steps that stage it; empty where it is built for this launch. */
   readonly steps: readonly Step[];
   /** What is to be installed, once the steps have run. */
   built(build: DevBuild): BuiltSupervisor;

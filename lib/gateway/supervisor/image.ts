@@ -25,7 +25,6 @@ import type { Supervisor } from './choose-supervisor.ts';
 const DOCKERFILE = 'deploy/docker/Dockerfile.supervisor';
 const LABEL = 'com.nvidia.openshell.supervisor';
 const PROBE_TIMEOUT_MS = 30_000;
-/** The longest tag of an image. */
 const TAG_MAX = 128;
 
 /** @throws usageError where the engine does not have the image that a variable names */
