@@ -6,13 +6,20 @@ import { isAbsolute } from 'node:path';
 import { textOf } from '../cli/env.ts';
 import { shown } from '../errors.ts';
 import { firstInList, isTable } from '../fs/parse-json.ts';
-import type { ApiFacts, ApiPlaces, EngineRecord, ImageBuild, ImageOutput, Refusal } from './types.ts';
+import {
+  type ApiFacts,
+  type ApiPlaces,
+  type EngineRecord,
+  type ImageBuild,
+  type Refusal,
+  sharedOptions,
+} from './types.ts';
 
 export const DOCKER: EngineRecord = {
   name: 'docker',
   programs: ['docker'],
   buildCommands: (build) => [
-    ['buildx', 'build', ...buildOptions(build), ...build.extra, ...outputArguments(build.output), build.context],
+    ['buildx', 'build', ...buildOptions(build), ...build.extra, ...outputOf(build), build.context],
   ],
   builderProbe: (builder) => ['buildx', 'inspect', ...(builder === undefined ? [] : [builder])],
   digestProbes: (image) => [
@@ -57,15 +64,11 @@ function buildOptions(build: ImageBuild): string[] {
     ...(build.builder === undefined ? [] : ['--builder', build.builder]),
     ...(build.platforms.length === 0 ? [] : ['--platform', build.platforms.join(',')]),
     ...build.caches,
-    ...build.secrets.flatMap((secret) => ['--secret', secret]),
-    '-f',
-    build.dockerfile,
-    ...(build.target === undefined ? [] : ['--target', build.target]),
-    ...build.tags.flatMap((tag) => ['-t', tag]),
+    ...sharedOptions(build),
     '--provenance=false',
   ];
 }
 
-function outputArguments(output: ImageOutput): string[] {
+function outputOf({ output }: ImageBuild): string[] {
   return output.kind === 'output' ? ['--output', output.value] : [`--${output.kind}`];
 }

@@ -79,7 +79,12 @@ export async function planLaunch(
   const { problems, terminal } = ctx;
   const config = resolveConfig(record, ctx);
   const prepareDriver = record.open(ctx, config);
-  const [prepared] = await Promise.all([prepare(ctx, record, config, prepareDriver), verifyOwn(ctx, config)]);
+  const [prepared] = await Promise.all([
+    prepare(ctx, record, config, prepareDriver),
+    problems.attemptAsync(async () => verifyUnused(stateOf(config))),
+    problems.attemptAsync(async () => verifyPortFree(config.bindAddress, config.port)),
+    problems.attemptAsync(async () => verifyNameFree(config)),
+  ]);
   const plan = prepared && { record, config, ...prepared };
   const steps = plan && problems.attempt(() => launchSteps(ctx, plan));
   const own = [statePlaces, registryPlaces].flatMap((places) => problems.attempt(() => places(config)) ?? []);
@@ -88,16 +93,6 @@ export async function planLaunch(
   problems.throwIfAny(terminal);
   if (plan === undefined || steps === undefined) throw new TypeError('a launch that is not planned has a problem');
   return { plan, steps };
-}
-
-/** Checks that no other gateway has the state directory, the port or the name. */
-async function verifyOwn({ problems }: LaunchContext, config: Config): Promise<void> {
-  const checks = [
-    async () => verifyUnused(stateOf(config)),
-    async () => verifyPortFree(config.bindAddress, config.port),
-    async () => verifyNameFree(config),
-  ];
-  await Promise.all(checks.map((check) => problems.attemptAsync(check)));
 }
 
 /** Probes the tools and what the driver needs; whatever one of them misses, the next is probed too. */
@@ -111,9 +106,8 @@ async function prepare(
   const toolchain = await problems.attemptAsync(() => closedToolchain(ctx, root));
   problems.attempt(() => refuseMissing(toolchain?.missingPrograms ?? []));
   const binaries = [COMPONENTS.gateway, ...record.binaries];
-  const known =
+  const tools =
     toolchain && (await problems.attemptAsync(() => knownTools(ctx, root, config.build, binaries, toolchain)));
-  const tools = known ?? (toolchain && { toolchain, features: new Map() });
   const preparation = await problems.attemptAsync(() => prepareDriver(tools));
   if (tools === undefined || preparation === undefined) return undefined;
   const plan = problems.attempt(() => {

@@ -8,8 +8,7 @@ import type { LaunchEngine } from '../../engine/types.ts';
 import { COMPONENTS } from '../../product.ts';
 import { PODMAN_PULL_POLICIES, readPullPolicy } from '../config.ts';
 import type { DriverTable } from '../gateway-toml.ts';
-import { driverEngine, prepareSupervisor } from '../supervisor/choose-supervisor.ts';
-import { imageOf, imageStep, verifyImageExists } from '../supervisor/image.ts';
+import { driverEngine, imageOf, imageStep, prepareSupervisor, verifyImageExists } from '../supervisor.ts';
 import type { DriverRecord } from './types.ts';
 
 const IMAGE_VARIABLE = 'OPENSHELL_SUPERVISOR_IMAGE';

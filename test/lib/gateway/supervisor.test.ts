@@ -1,21 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** The supervisor's image of a launch, with fake engines: what the user set for images that are published stays out. */
+/** The choice of the supervisor; and its image, with a fake engine: what the user set for published images stays out. */
 
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { findToolchain } from '../../../../lib/cargo/find-toolchain.ts';
-import { Problems } from '../../../../lib/cli/problems.ts';
-import type { DevBuild } from '../../../../lib/dev-build/verify-built.ts';
-import { resolveConfig } from '../../../../lib/gateway/config.ts';
-import { DRIVERS } from '../../../../lib/gateway/drivers/index.ts';
-import { driverEngine, prepareSupervisor } from '../../../../lib/gateway/supervisor/choose-supervisor.ts';
-import { imageStep } from '../../../../lib/gateway/supervisor/image.ts';
-import { serveApi } from '../../../support/fake-api.ts';
-import { addEngine, imageCheckout } from '../../../support/fake-engine.ts';
-import type { FakeCase } from '../../../support/fake-tools.ts';
-import { inProcess } from '../../../support/in-process.ts';
+import { findToolchain } from '../../../lib/cargo/find-toolchain.ts';
+import { Problems } from '../../../lib/cli/problems.ts';
+import type { DevBuild } from '../../../lib/dev-build/verify-built.ts';
+import { resolveConfig } from '../../../lib/gateway/config.ts';
+import { DRIVERS } from '../../../lib/gateway/drivers/index.ts';
+import { chooseSupervisor, driverEngine, imageStep, prepareSupervisor } from '../../../lib/gateway/supervisor.ts';
+import { serveApi } from '../../support/fake-api.ts';
+import { addEngine, imageCheckout } from '../../support/fake-engine.ts';
+import type { FakeCase } from '../../support/fake-tools.ts';
+import { inProcess } from '../../support/in-process.ts';
 
 /** Everything that must not reach a build for this machine alone. */
 const PUBLISHING = {
@@ -103,4 +102,24 @@ describe('the image of a launch', () => {
     expect(lines(surrounded)).toEqual(lines(plain));
     expect(lines(plain).length).toBeGreaterThan(3);
   });
+});
+
+const LINUX = { platform: 'linux', arch: 'amd64' } as const;
+const LINUX_ARM = { platform: 'linux', arch: 'arm64' } as const;
+const MAC = { platform: 'darwin', arch: 'arm64' } as const;
+const RELEASE = 'OPENSHELL_SUPERVISOR_PROFILE=release';
+
+test.each([
+  ['dev', LINUX, 'amd64', undefined, 'with-gateway', 'built with the gateway'],
+  ['dev', LINUX, 'amd64', 'no libc.a', 'cross', "glibc's static archive is missing"],
+  ['dev', LINUX, 'arm64', undefined, 'cross', 'cross-built for linux/arm64'],
+  ['dev', LINUX, 'arm64', 'no libc.a', 'cross', 'cross-built for linux/arm64'],
+  ['dev', LINUX_ARM, 'amd64', undefined, 'cross', 'cross-built for linux/amd64'],
+  ['dev', MAC, 'arm64', undefined, 'cross', 'cross-built for linux/arm64'],
+  ['dev', MAC, 'amd64', undefined, 'cross', 'cross-built for linux/amd64'],
+  ['release', LINUX, 'amd64', undefined, 'staged', RELEASE],
+  ['release', LINUX, 'arm64', undefined, 'staged', RELEASE],
+  ['release', MAC, 'arm64', undefined, 'staged', RELEASE],
+] as const)('wanted %s on %j for %s (%s): %s', (wanted, host, arch, noStatic, way, reason) => {
+  expect(chooseSupervisor(wanted, host, arch, noStatic)).toEqual({ way, reason });
 });
