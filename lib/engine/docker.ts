@@ -6,20 +6,13 @@ import { isAbsolute } from 'node:path';
 import { textOf } from '../cli/env.ts';
 import { shown } from '../errors.ts';
 import { firstInList, isTable } from '../fs/parse-json.ts';
-import {
-  type ApiFacts,
-  type ApiPlaces,
-  type EngineRecord,
-  type ImageBuild,
-  type Refusal,
-  sharedOptions,
-} from './types.ts';
+import type { ApiFacts, ApiPlaces, EngineRecord, ImageBuild, ImageOutput, Refusal } from './types.ts';
 
 export const DOCKER: EngineRecord = {
   name: 'docker',
   programs: ['docker'],
   buildCommands: (build) => [
-    ['buildx', 'build', ...buildOptions(build), ...build.extra, ...outputOf(build), build.context],
+    ['buildx', 'build', ...buildOptions(build), ...build.extra, ...outputArguments(build.output), build.context],
   ],
   builderProbe: (builder) => ['buildx', 'inspect', ...(builder === undefined ? [] : [builder])],
   digestProbes: (image) => [
@@ -64,11 +57,15 @@ function buildOptions(build: ImageBuild): string[] {
     ...(build.builder === undefined ? [] : ['--builder', build.builder]),
     ...(build.platforms.length === 0 ? [] : ['--platform', build.platforms.join(',')]),
     ...build.caches,
-    ...sharedOptions(build),
+    ...build.secrets.flatMap((secret) => ['--secret', secret]),
+    '-f',
+    build.dockerfile,
+    ...(build.target === undefined ? [] : ['--target', build.target]),
+    ...build.tags.flatMap((tag) => ['-t', tag]),
     '--provenance=false',
   ];
 }
 
-function outputOf({ output }: ImageBuild): string[] {
+function outputArguments(output: ImageOutput): string[] {
   return output.kind === 'output' ? ['--output', output.value] : [`--${output.kind}`];
 }

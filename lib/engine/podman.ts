@@ -9,14 +9,7 @@ import { isAbsolute, join } from 'node:path';
 import { type Environment, readPath, textOf } from '../cli/env.ts';
 import { shown, usageError } from '../errors.ts';
 import { isTable, parseJson } from '../fs/parse-json.ts';
-import {
-  type ApiFacts,
-  type ApiPlaces,
-  type EngineRecord,
-  type ImageBuild,
-  type Refusal,
-  sharedOptions,
-} from './types.ts';
+import type { ApiFacts, ApiPlaces, EngineRecord, ImageBuild, Refusal } from './types.ts';
 
 /** Names the service's socket, for gateways and for us. */
 export const SOCKET_VARIABLE = 'OPENSHELL_PODMAN_SOCKET';
@@ -90,7 +83,11 @@ function buildOptions(build: ImageBuild): string[] {
   }
   return [
     ...build.platforms.flatMap((platform) => ['--platform', platform]),
-    ...sharedOptions(build),
+    ...build.secrets.flatMap((secret) => ['--secret', secret]),
+    '-f',
+    build.dockerfile,
+    ...(build.target === undefined ? [] : ['--target', build.target]),
+    ...build.tags.flatMap((tag) => ['-t', tag]),
     ...(build.output.kind === 'output' ? ['--output', build.output.value] : []),
   ];
 }

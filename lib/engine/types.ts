@@ -105,18 +105,6 @@ export interface LaunchEngine extends Engine {
   readonly socket: string;
 }
 
-/** The options of a build that are the same for both. */
-export function sharedOptions({ dockerfile, secrets, tags, target }: ImageBuild): string[] {
-  const stage = target === undefined ? [] : ['--target', target];
-  return [
-    ...secrets.flatMap((one) => ['--secret', one]),
-    '-f',
-    dockerfile,
-    ...stage,
-    ...tags.flatMap((tag) => ['-t', tag]),
-  ];
-}
-
 /** The arguments with which a program says which engine it is, whether its server responds, and what that runs on. */
 export const INFO_ARGUMENTS = ['info', '--format', '{{json .}}'] as const;
 

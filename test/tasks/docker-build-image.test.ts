@@ -78,8 +78,7 @@ describe('what is run', () => {
     };
     expect((await build(checkout, ['supervisor'], settings)).status).toBe(0);
     const calls = checkout.tools.calls().filter(({ tool }) => tool === 'docker');
-    // The fourth is that of the server of the builder that is named.
-    expect(calls).toHaveLength(4);
+    expect(calls).toHaveLength(3);
     for (const { env } of calls) expect(env).toMatchObject(settings);
   });
 
