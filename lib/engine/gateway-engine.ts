@@ -24,11 +24,11 @@ export function forLaunch(
   const { signals } = ctx;
   const look = async (name: EngineName, probes: EngineProbes) => {
     const { api } = RECORDS[name];
-    const { found, places, printed } = await lookNearby(ctx, platform, uid, name, probes);
-    if ('said' in found) return found;
-    if (places === undefined) return unknownPlace(found, api.probe(platform) ?? [], printed);
+    const near = await lookNearby(ctx, platform, uid, name, probes);
+    if ('said' in near) return near;
+    if ('said' in near.places) return near.places;
     const unless = AbortSignal.any([probes.chosen, signals.aborted]);
-    const engine = await connected(found, places, api.start(platform, uid), unless);
+    const engine = await connected(near.found, near.places, api.start(platform, uid), unless);
     signals.throwIfReceived();
     return engine;
   };
@@ -37,8 +37,10 @@ export function forLaunch(
 
 /** For an engine that takes files of this machine, and whose ports are those of this machine. */
 export function forThisMachine(ctx: RunnerContext, platform: NodeJS.Platform): Purpose<Engine> {
-  const look = async (name: EngineName, probes: EngineProbes) =>
-    (await lookNearby(ctx, platform, undefined, name, probes)).found;
+  const look = async (name: EngineName, probes: EngineProbes) => {
+    const near = await lookNearby(ctx, platform, undefined, name, probes);
+    return 'said' in near ? near : near.found;
+  };
   return { failing: 'cannot be used', look };
 }
 
@@ -49,7 +51,7 @@ async function lookNearby(
   uid: number | undefined,
   name: EngineName,
   probes: EngineProbes,
-): Promise<Nearby> {
+): Promise<Refusal | { readonly found: Usable<Engine>; readonly places: ApiPlaces | Refusal }> {
   const { api } = RECORDS[name];
   const args = api.probe(platform);
   const responding = probes.responding(name, api.start(platform, uid ?? process.geteuid?.() ?? 0));
@@ -58,18 +60,13 @@ async function lookNearby(
   const printed = await (args && probes.ask(name, args));
   const places = api.places({ env, platform, uid, startDirectory, printed });
   // A far daemon may take long to respond, and is refused all the same.
-  if (places !== undefined && 'said' in places) return { found: { ...places, isSetting: true } };
-  return { found: await responding, places, printed };
+  if (places !== undefined && 'said' in places) return { ...places, isSetting: true };
+  const found = await responding;
+  if ('said' in found) return found;
+  return { found, places: places ?? unknownPlace([found.program, ...(args ?? [])].join(' '), printed) };
 }
 
-interface Nearby {
-  readonly found: Usable<Engine> | Refusal;
-  readonly places?: ApiPlaces | undefined;
-  readonly printed?: ProbeResult | undefined;
-}
-
-function unknownPlace({ program }: Usable<Engine>, args: readonly string[], printed: ProbeResult | undefined): Refusal {
-  const what = [program, ...args].join(' ');
+function unknownPlace(what: string, printed: ProbeResult | undefined): Refusal {
   const said = printed?.ok === false ? saidOf(what, printed) : `${what} gave ${shown(printed?.output ?? '')}`;
   return { said, remedy: `find out why (try: ${what})` };
 }
