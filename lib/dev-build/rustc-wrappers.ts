@@ -44,16 +44,10 @@ const HEAD = `#!/bin/sh
 `;
 
 /** Cargo says `COMPILER --crate-name NAME .. --crate-type TYPE ..`; the library of the package has the same name. */
-const STATIC_PROGRAM = `if [ "\${2-} \${3-}" = '--crate-name ${COMPONENTS.supervisor.binary.replaceAll('-', '_')}' ]; then
-  previous=
-  for argument do
-    if [ "$previous $argument" = '--crate-type bin' ]; then
-      set -- "$@" -C target-feature=+crt-static
-      break
-    fi
-    previous=$argument
-  done
-fi
+const STATIC_PROGRAM = `case "\${2-} \${3-} $*" in
+  '--crate-name ${COMPONENTS.supervisor.binary.replaceAll('-', '_')} '*' --crate-type bin '*)
+    set -- "$@" -C target-feature=+crt-static ;;
+esac
 `;
 
 /**
