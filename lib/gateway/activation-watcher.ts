@@ -10,20 +10,18 @@ import { describeError } from '../errors.ts';
 import { type Command, cmd } from '../process/command.ts';
 import { isSameProcess, type ProcessIdentity } from '../process/identity.ts';
 import { poll } from '../process/poll.ts';
+import type { Config } from './config.ts';
 import { canConnect, isListening } from './port.ts';
 import { activate } from './registration.ts';
 
 const WATCH = { intervalMs: 50, timeoutMs: 60_000 };
 
-export interface Watched {
+export interface Watched extends Pick<Config, 'endpoint' | 'name' | 'port'> {
   /** The process that the gateway replaces. */
   readonly process: ProcessIdentity;
   /** Whether the gateway runs as that very process; else it is a child of it. */
   readonly isReplaced: boolean;
   readonly address: string;
-  readonly port: number;
-  readonly name: string;
-  readonly endpoint: string;
   /** Where the CLI keeps which gateway is active; `undefined` to leave that alone. */
   readonly activateIn: string | undefined;
   /** When the task was started, in milliseconds since 1970. */

@@ -149,9 +149,7 @@ async function execGateway(ctx: LaunchContext, plan: LaunchPlan, binary: string)
     process: thisProcess(),
     isReplaced: runner.canReplace,
     address: reachableAddress(bindAddress),
-    port,
-    name,
-    endpoint,
+    ...{ port, name, endpoint },
     activateIn: config.isActivated ? configHome : undefined,
     startedAt: Math.round(performance.timeOrigin),
   };
