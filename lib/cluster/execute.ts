@@ -24,8 +24,7 @@ import {
 } from '../errors.ts';
 import { temporaryRoot } from '../fs/temporary-directory.ts';
 import { notePlaces } from '../fs/writable-places.ts';
-import { canConnect } from '../gateway/port.ts';
-import { portOwner } from '../gateway/port-owner.ts';
+import { canConnect, portOwner } from '../gateway/port.ts';
 import { thisHost } from '../host.ts';
 import { type Command, commandText } from '../process/command.ts';
 import { Signals } from '../process/signals.ts';

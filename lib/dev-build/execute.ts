@@ -46,13 +46,11 @@ export function devBuildLines(runner: Runner, { command, config, cross, scripts 
  * @throws TaskError: cargo's own status, 1 for a binary that fails verification, `MissingTool` for a Rust target
  */
 export async function executeDevBuild(
-  { runner, terminal }: Pick<RunnerContext, 'runner' | 'terminal'>,
-  plan: DevBuildPlan,
+  { runner }: Pick<RunnerContext, 'runner'>,
+  { command, config, cross, scripts }: DevBuildPlan,
 ): Promise<DevBuild> {
-  const { command, cross, scripts } = plan;
   if (cross?.addTarget !== undefined) await installTargets(runner, cross.addTarget);
   for (const { path, text } of scripts) writeWhole(path, text, 0o755);
-  const gateway = readCargoMessages(await runner.cargo(command));
-  const supervisor = cross && readCargoMessages(await runner.cargo(cross.command));
-  return verifyDevBuild(terminal, plan, { gateway, supervisor });
+  const report = readCargoMessages(await runner.cargo(command));
+  return verifyDevBuild(config, report, cross && readCargoMessages(await runner.cargo(cross.command)));
 }

@@ -5,7 +5,6 @@
  * std choose at the last link, so only the last crate gets the flag. Cargo counts the path of such a
  * `RUSTC_WORKSPACE_WRAPPER` in the names of its artifacts (not its content: so the path holds the content's hash), and
  * keeps these apart from those of a user's own build.
- *
  * Plain sh and short: they run once for every crate.
  */
 
@@ -17,17 +16,12 @@ import type { Environment } from '../cli/env.ts';
 import { scriptQuote } from '../process/command.ts';
 import { COMPONENTS, INNER_WRAPPER } from '../product.ts';
 
-/** A script that is written whole before the run. */
 export interface ScriptFile {
   readonly path: string;
   readonly text: string;
 }
 
-/**
- * The scripts of a run, and the variables that make cargo compile through them.
- * @param directory absolute; each script has a directory of its own in it
- * @param settings the wrappers that the user uses; ours run them
- */
+/** The scripts of a run, each in a directory of its own, and the variables that make cargo compile through them. */
 export function compilerScripts(
   directory: string,
   { wrapper, workspaceWrapper }: Pick<CargoSettings, 'wrapper' | 'workspaceWrapper'>,
@@ -50,16 +44,10 @@ const HEAD = `#!/bin/sh
 `;
 
 /** Cargo says `COMPILER --crate-name NAME .. --crate-type TYPE ..`; the library of the package has the same name. */
-const STATIC_PROGRAM = `if [ "\${2-} \${3-}" = '--crate-name ${COMPONENTS.supervisor.binary.replaceAll('-', '_')}' ]; then
-  previous=
-  for argument do
-    if [ "$previous $argument" = '--crate-type bin' ]; then
-      set -- "$@" -C target-feature=+crt-static
-      break
-    fi
-    previous=$argument
-  done
-fi
+const STATIC_PROGRAM = `case "\${2-} \${3-} $*" in
+  '--crate-name ${COMPONENTS.supervisor.binary.replaceAll('-', '_')} '*' --crate-type bin '*)
+    set -- "$@" -C target-feature=+crt-static ;;
+esac
 `;
 
 /**

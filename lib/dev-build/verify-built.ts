@@ -1,76 +1,51 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** What cargo has built for a launch: found by cargo's own messages, and verified. */
+/** What cargo has built for a launch: found by cargo's own messages, verified, and taken to where it is used. */
 
-import { dirname, join } from 'node:path';
+import { statSync, utimesSync } from 'node:fs';
 import type { CargoReport } from '../cargo/metadata.ts';
-import type { Terminal } from '../cli/terminal.ts';
-import { inspectExecutable } from '../elf/verify.ts';
+import { inspectExecutable, inspectStatic } from '../elf/verify.ts';
 import { failure } from '../errors.ts';
-import { fileIdentity, namesIn } from '../fs/paths.ts';
-import type { Host } from '../host.ts';
+import { type Change, copyWhole, isFile, keepWithMode, sweepTemporary } from '../fs/atomic-write.ts';
+import { asOwner } from '../fs/ownership.ts';
+import type { Arch, Host } from '../host.ts';
 import { COMPONENTS } from '../product.ts';
-import { type BuiltSupervisor, inspectSupervisor } from './install-supervisor.ts';
-import type { DevBuildPlan } from './plan.ts';
+import type { DevBuildConfig } from './plan.ts';
 
 /** What the runs built. */
 export interface DevBuild extends Pick<CargoReport, 'compiled' | 'total'> {
-  /** The gateway's path: cargo's own path, verified for this machine. */
+  /** Cargo's own path, verified for this machine. */
   readonly gateway: string;
   readonly supervisor: BuiltSupervisor | undefined;
   /** The paths of the other binaries, by their names. */
   readonly others: ReadonlyMap<string, string>;
 }
 
-/** What cargo reports of each run; where the supervisor has none of its own, it is in the gateway's. */
-export interface DevReports {
-  readonly gateway: CargoReport;
-  readonly supervisor: CargoReport | undefined;
-}
-
 /**
- * Verifies what the runs built.
+ * Verifies what the gateway's run built, and the supervisor's own run where it has one.
  * @throws TaskError (1) for a binary that does not exist, or that fails verification
  */
-export async function verifyDevBuild(terminal: Terminal, plan: DevBuildPlan, reports: DevReports): Promise<DevBuild> {
-  const { command, config, cross } = plan;
-  const pathOf = (binary: string) => runnableOf(binary, reports.gateway.executablesOf(binary), config.host);
+export function verifyDevBuild(config: DevBuildConfig, report: CargoReport, cross?: CargoReport): DevBuild {
+  const { host, others, supervisor } = config;
+  const pathOf = (binary: string) => runnableOf(binary, report.executablesOf(binary), host);
   const gateway = pathOf(COMPONENTS.gateway.binary);
-  const supervisor = supervisorPath(plan, reports);
-  // A cargo that does not know `build.build-dir` leaves the dependencies with the binaries.
-  const [sharing, program = gateway] = cross === undefined ? [command] : [cross.command, supervisor];
-  if (sharing.argv.includes('--config') && isLinkedBeside(program)) {
-    terminal.warn('this cargo is older than 1.91: it shares nothing with other builds and compiles everything twice');
-  }
-  const arch = typeof config.supervisor === 'object' ? config.supervisor.arch : config.host.arch;
+  const ofSupervisor = () => {
+    const { binary } = COMPONENTS.supervisor;
+    const paths = (cross ?? report).executablesOf(binary);
+    const [only] = paths;
+    const path = only !== undefined && paths.length === 1 ? only : runnableOf(binary, paths, host);
+    return verifySupervisor(path, typeof supervisor === 'object' ? supervisor.arch : host.arch);
+  };
   return {
     gateway,
-    supervisor: supervisor === undefined ? undefined : await inspectSupervisor(supervisor, arch),
-    others: new Map(config.others.map((other) => [other.name, pathOf(other.binary)])),
-    compiled: reports.gateway.compiled + (reports.supervisor?.compiled ?? 0),
-    total: reports.gateway.total + (reports.supervisor?.total ?? 0),
+    supervisor: supervisor === undefined ? undefined : ofSupervisor(),
+    others: new Map(others.map((other) => [other.name, pathOf(other.binary)])),
+    compiled: report.compiled + (cross?.compiled ?? 0),
+    total: report.total + (cross?.total ?? 0),
   };
 }
 
-/** Whether the program that cargo has linked is in a directory beside the one that it has put in place. */
-function isLinkedBeside(program: string): boolean {
-  const directory = join(dirname(program), 'deps');
-  return namesIn(directory).some((name) => fileIdentity(join(directory, name)) === fileIdentity(program));
-}
-
-/** Cargo's path of the supervisor; `undefined` where none was to be built. */
-function supervisorPath({ config }: DevBuildPlan, { gateway, supervisor = gateway }: DevReports): string | undefined {
-  if (config.supervisor === undefined) return undefined;
-  const { binary } = COMPONENTS.supervisor;
-  const paths = supervisor.executablesOf(binary);
-  const [only, ...more] = paths;
-  return only === undefined || more.length > 0 ? runnableOf(binary, paths, config.host) : only;
-}
-
-/**
- * The first of cargo's executables that this machine can run: several targets give several.
- * @throws TaskError (1) with every reason, or where cargo built none
- */
+/** The first of cargo's executables that this machine can run: several targets give several. */
 function runnableOf(binary: string, paths: readonly string[], host: Host): string {
   const [first] = paths;
   if (first === undefined) throw failure(`cargo has built no executable of ${binary}; check its build.target`);
@@ -83,4 +58,49 @@ function runnableOf(binary: string, paths: readonly string[], host: Host): strin
     reasons.push(...verdict.reasons);
   }
   throw failure(`this machine cannot run the ${binary} that was built: ${reasons.join('; ')}`);
+}
+
+const MODE = 0o755;
+
+export interface BuiltSupervisor {
+  /** Another build may replace the file at any time: take it with `installSupervisor`. */
+  readonly path: string;
+  /** Tells this file from others that have the path before or after it, or are copies of them. */
+  readonly stamp: string;
+}
+
+/**
+ * Verifies a supervisor, which runs inside any image: the machine, completeness, no interpreter, no needed libraries.
+ * @throws TaskError (1) with every reason
+ */
+export function verifySupervisor(path: string, arch: Arch | undefined): BuiltSupervisor {
+  const verdict = inspectStatic(path, { machine: arch });
+  if (verdict.ok) return { path, stamp: stampOf(path) };
+  throw failure(
+    `the supervisor that was built cannot be used: ${verdict.reasons.join('; ')}; ` +
+      'check RUSTFLAGS, or set OPENSHELL_SUPERVISOR_PROFILE=release for the staged one',
+  );
+}
+
+/**
+ * Copies a supervisor whole, so that running sandboxes keep their inode; a copy of the same one is left alone.
+ * @throws TaskError (1) where another build has replaced the file since it was verified
+ */
+export function installSupervisor({ path: source, stamp }: BuiltSupervisor, path: string): Change {
+  sweepTemporary(path);
+  if (isFile(path) && stampOf(path) === stamp) return keepWithMode(path, MODE);
+  const { atime, mtime } = statSync(source);
+  const change = copyWhole(source, path, MODE, () => {
+    if (stampOf(source) !== stamp) {
+      throw failure(`another build has replaced ${source} since it was verified; start again`);
+    }
+  });
+  asOwner(path, () => utimesSync(path, atime, mtime));
+  return change;
+}
+
+/** A copy gets the time of its source, so it has its stamp, too. */
+export function stampOf(path: string): string {
+  const { mtime, size } = statSync(path);
+  return `${size} ${mtime.toISOString()}`;
 }

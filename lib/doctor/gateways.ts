@@ -3,9 +3,9 @@
 /** What each gateway takes: its port, its state directory and its name; and the gateways that are registered. */
 
 import { verifyPlaces } from '../fs/writable-places.ts';
+import type { DriverName } from '../gateway/config.ts';
 import { resolveConfig } from '../gateway/config.ts';
 import { DRIVERS } from '../gateway/drivers/index.ts';
-import type { DriverName } from '../gateway/drivers/names.ts';
 import { LOOKING, launchContext, stateOf } from '../gateway/execute.ts';
 import { registryPlaces, statePlaces } from '../gateway/plan.ts';
 import { verifyPortFree } from '../gateway/port.ts';

@@ -5,8 +5,8 @@
 import type { RunnerContext } from '../build-env.ts';
 import { PreflightError } from '../cli/problems.ts';
 import type { LaunchEngine } from '../engine/types.ts';
+import type { DriverName } from '../gateway/config.ts';
 import { DRIVERS } from '../gateway/drivers/index.ts';
-import type { DriverName } from '../gateway/drivers/names.ts';
 import { LOOKING, launchContext, planLaunch } from '../gateway/execute.ts';
 import { planImage } from '../image/execute.ts';
 import type { DoctorTask } from '../product.ts';

@@ -8,7 +8,7 @@ import { isSccache } from '../cargo/sccache-recovery.ts';
 import { refuseMissing } from '../cargo/settings.ts';
 import { textOf } from '../cli/env.ts';
 import { usageError } from '../errors.ts';
-import { listenerPid } from '../gateway/port-owner.ts';
+import { listenerPid } from '../gateway/port.ts';
 import { Guard, limitPrefix, REQUIRED_MIN, wrapperOf } from '../nofile/guard.ts';
 import { cmd } from '../process/command.ts';
 import { limitsOfProcess, statOf } from '../process/identity.ts';

@@ -16,6 +16,7 @@ import { PODMAN } from './podman.ts';
 import { chooseEngine, type EngineChoice, NO_KUBECTL } from './select.ts';
 import {
   type Engine,
+  type EngineInfo,
   type EngineName,
   INFO_ARGUMENTS,
   type LaunchEngine,
@@ -31,7 +32,7 @@ const CONTEXT_TIMEOUT_MS = 10_000;
 /** The record of each engine. */
 export const RECORDS = { docker: DOCKER, podman: PODMAN } as const;
 
-/** The variables that may hold a GitHub token for an image build, in the order in which they count. */
+/** Variables that may hold a GitHub token for an image build, the first that is set counts. */
 export const TOKEN_VARIABLES = ['MISE_GITHUB_TOKEN', 'GITHUB_TOKEN'] as const;
 
 /** A candidate that can be used; why it is the one is said where it is chosen. */
@@ -52,10 +53,7 @@ export interface Purpose<E extends Engine> {
 /** Probes of the programs that stand for engines; each ends when an engine has been chosen. */
 export interface EngineProbes {
   readonly chosen: AbortSignal;
-  /**
-   * The engine where it responds.
-   * @param start what starts it, for users
-   */
+  /** The engine where it responds; `start` is what starts it, for users. */
   responding(name: EngineName, start: string): Promise<Usable<Engine> | Refusal>;
   /** Starts the engine's program with these arguments; `undefined` where it is not on PATH. */
   ask(name: EngineName, args: readonly string[]): Promise<ProbeResult> | undefined;
@@ -67,9 +65,7 @@ export const ORDINARY: Purpose<Engine> = {
   look: (name, probes) => probes.responding(name, 'start it'),
 };
 
-/**
- * A probe of an engine, builder or cluster. No token of the user goes with it, so nothing that it prints can hold one.
- */
+/** A probe of an engine, builder or cluster. No token of the user goes with it, so nothing that it prints can hold one. */
 export function probeCommand(argv: readonly string[], root: string): Command {
   const env = Object.fromEntries(TOKEN_VARIABLES.map((name) => [name, undefined]));
   return cmd({ cwd: root, env })`${argv}`;
@@ -77,9 +73,7 @@ export function probeCommand(argv: readonly string[], root: string): Command {
 
 /**
  * Finds the engine of a task by the one rule of the suite, and says which it is and why; in a dry run one with marks
- * where none responds.
- * @param purpose what it is wanted for; to build images where nothing is said
- * @throws usageError as `chooseEngine`, and where no engine that may be used can be
+ * where none responds. Without a purpose it is to build images.
  */
 export async function detectEngine(ctx: RunnerContext, root: string): Promise<Engine>;
 export async function detectEngine<E extends Engine>(ctx: RunnerContext, root: string, purpose: Purpose<E>): Promise<E>;
@@ -88,10 +82,11 @@ export async function detectEngine(ctx: RunnerContext, root: string, purpose: Pu
   const choice = await findOrMark(ctx.unknowns, () =>
     chooseEngine(ctx.env, () => kubeContext(ctx, root), purpose.alias),
   );
-  if (choice === undefined) return unknownEngine(ctx.unknowns as Unknowns, NO_KUBECTL);
+  if (choice === undefined) return unknownEngine(ctx.unknowns as Unknowns, NO_KUBECTL, 'cluster unknown');
   const engine = await findEngine(ctx, root, choice, purpose);
-  if (!isQuiet && engine.unknown === undefined)
-    ctx.terminal.say(`[container-engine] ${engine.record.name}${nameNote(engine)} (${engine.reason})`);
+  const { program, reason, record } = engine;
+  const name = program === record.name ? record.name : `${record.name} under the name ${program}`;
+  if (!isQuiet && engine.unknown === undefined) ctx.terminal.say(`[container-engine] ${name} (${reason})`);
   return engine;
 }
 
@@ -106,8 +101,8 @@ export async function findEngine<E extends Engine>(
   purpose: Purpose<E>,
 ): Promise<E> {
   const chosen = new AbortController();
-  const started: Promise<unknown>[] = [];
-  const probes = engineProbes(ctx, root, choice.candidates, chosen.signal, started);
+  const asked = new Map<string, Promise<ProbeResult>>();
+  const probes = engineProbes(ctx, root, choice.candidates, chosen.signal, asked);
   const looks = choice.candidates.map((name) => purpose.look(name, probes));
   const ended = Promise.allSettled(looks);
   const refused: Refusal[] = [];
@@ -120,62 +115,53 @@ export async function findEngine<E extends Engine>(
       }
       refused.push(found);
     }
-    if (ctx.unknowns !== undefined && !refused.some(({ isSetting }) => isSetting)) {
-      const { message: reason } = nothingUsable(choice, purpose, refused);
-      return (await unknownEngine(ctx.unknowns, reason, choice.candidates, refused, probes)) as Engine as E;
-    }
   } finally {
     // A probe that still runs is of no use any more, and must not outlive the task.
     chosen.abort();
-    await Promise.allSettled([ended, ...started]);
+    await Promise.allSettled([ended, ...asked.values()]);
   }
-  throw nothingUsable(choice, purpose, refused);
+  const error = nothingUsable(choice, purpose, refused);
+  if (ctx.unknowns === undefined || refused.some(({ isSetting }) => isSetting)) throw error;
+  const present = choice.candidates.filter((_, index) => refused[index]?.isAbsent !== true);
+  const [names, what] = present.length > 0 ? [present, 'reachable'] : [choice.candidates, 'on PATH'];
+  const name = names.length === 1 ? names[0] : undefined;
+  const said = name && (await probes.responding(name, ''));
+  const info = said && 'info' in said ? said.info : undefined;
+  const why = `${names.join(' and ')} not ${what}`;
+  const engine: Engine = unknownEngine(ctx.unknowns, error.message, why, name, info);
+  return engine as E;
 }
 
-/**
- * An engine of a dry run: the only one that is there, with what it has said where only its API is out of reach; where it
- * could be either, the commands are those of docker.
- */
-async function unknownEngine(
+/** An engine of a dry run; where it could be either, the commands are those of docker. */
+function unknownEngine(
   unknowns: Unknowns,
   reason: string,
-  candidates: readonly EngineName[] = [],
-  refused: readonly Refusal[] = [],
-  probes?: EngineProbes,
-): Promise<LaunchEngine> {
-  const present = candidates.filter((_, index) => refused[index]?.isAbsent !== true);
-  const [first, other] = candidates.length === 1 ? candidates : present;
-  const name = other === undefined ? first : undefined;
-  const absent = candidates.length > 0 ? `${candidates.join(' and ')} not on PATH` : 'cluster unknown';
-  const why = present.length > 0 ? `${present.join(' and ')} not reachable` : absent;
+  why: string,
+  name?: EngineName,
+  said?: EngineInfo,
+): LaunchEngine {
   unknowns.note(name === undefined ? `${reason}; the commands are those of docker` : reason);
-  const found = name && (await probes?.responding(name, ''));
-  const info = found && 'info' in found ? found.info : { arch: mark('architecture', why) };
   const record = RECORDS[name ?? 'docker'];
-  const none = { engine: record.name, isPodmanServer: false, storesIndexes: false };
+  const none = { engine: record.name, arch: mark('architecture', why), storesIndexes: false };
   const program = name ?? mark('engine', why);
-  return { record, program, reason, info: { ...none, ...info }, socket: mark('socket', why), unknown: why };
+  return { record, program, reason, info: said ?? none, socket: mark('socket', why), unknown: why };
 }
 
-/** @param started gets every probe, so that its end can be waited for */
+/** @param asked gets every probe, so that none is started twice and the end of all can be waited for */
 function engineProbes(
   ctx: RunnerContext,
   root: string,
   candidates: readonly EngineName[],
   chosen: AbortSignal,
-  started: Promise<unknown>[],
+  asked: Map<string, Promise<ProbeResult>>,
 ): EngineProbes {
   const { env, runner } = ctx;
   const ask = (program: string, args: readonly string[]) => {
-    const result = runner.probe(probeCommand([program, ...args], root), INFO_TIMEOUT_MS, { unless: chosen });
-    started.push(result);
+    const argv = [program, ...args];
+    const probe = () => runner.probe(probeCommand(argv, root), INFO_TIMEOUT_MS, { unless: chosen });
+    const result = asked.get(argv.join(' ')) ?? probe();
+    asked.set(argv.join(' '), result);
     return result;
-  };
-  const infos = new Map<string, Promise<ProbeResult>>();
-  const infoOf = (program: string) => {
-    const info = infos.get(program) ?? ask(program, INFO_ARGUMENTS);
-    infos.set(program, info);
-    return info;
   };
   return {
     chosen,
@@ -186,19 +172,18 @@ function engineProbes(
     responding: async (name, start) => {
       const program = programOf(name, env);
       if (program === undefined) return absent(name);
-      const result = await infoOf(program);
+      const result = await ask(program, INFO_ARGUMENTS);
       const refusal = refusalIn(result.ok ? result.output : result.reason);
-      const info = result.ok ? parseInfo(result.output) : undefined;
-      if (refusal === undefined && info?.engine === name) return { record: RECORDS[name], program, info };
+      const info = result.ok && refusal === undefined ? parseInfo(result.output) : undefined;
+      if (info?.engine === name) return { record: RECORDS[name], program, info };
       // The program is looked at under its own name.
       if (program !== name && (info !== undefined || candidates.some((other) => other === program)))
         return absent(name);
-      if (info !== undefined && refusal === undefined)
-        return { said: `${program} is really ${info.engine}`, remedy: `install ${name} itself` };
       if (result.ok && refusal === undefined) {
-        return { said: `${program} is not a container engine`, remedy: `install ${name} itself` };
+        const what = info === undefined ? 'not a container engine' : `really ${info.engine}`;
+        return { said: `${program} is ${what}`, remedy: `install ${name} itself` };
       }
-      const failed = refusal !== undefined || result.ok ? { reason: refusal ?? '' } : result;
+      const failed = result.ok || refusal !== undefined ? { reason: refusal ?? '' } : result;
       const remedy = remedyFor(failed, program, start);
       return { said: saidOf(`${program} info`, failed), remedy, isSetting: remedy === OTHER_CONTEXT };
     },
@@ -222,10 +207,7 @@ const REMEDIES: readonly (readonly [RegExp, string])[] = [
   [/resolve docker endpoint|context not found/i, OTHER_CONTEXT],
 ];
 
-/**
- * What to do about an engine that does not say what it was asked, for users.
- * @param start what starts it
- */
+/** What to do about an engine that does not say what it was asked; `start` is what starts it. */
 export function remedyFor(
   { reason, timedOut }: { readonly reason: string; readonly timedOut?: true },
   program: string,
@@ -251,21 +233,12 @@ async function kubeContext(ctx: RunnerContext, root: string): Promise<ProbeResul
   return output === '' ? { ok: false, reason: 'there is no current kube context' } : { ok: true, output };
 }
 
-/**
- * The architecture of an engine's server, or the mark for it. Never this machine's in its place, which the image would
- * not run on.
- * @throws usageError where it is neither amd64 nor arm64
- */
+/** The architecture of an engine's server, or the mark for it; never this machine's. @throws usageError for others */
 export function serverArch({ program, info }: Engine, remedy = 'use another server'): Arch {
   const arch = isUnknown(info.arch) ? (info.arch as Arch) : archOf(info.arch ?? '');
   if (arch !== undefined) return arch;
   const said = info.arch === undefined ? 'does not say its architecture' : `is of architecture '${oneLine(info.arch)}'`;
   throw usageError(`the server of ${program} ${said}; allowed are amd64 and arm64; ${remedy}`);
-}
-
-function nameNote({ program, record, info }: Engine): string {
-  const name = program === record.name ? '' : ` under the name ${program}`;
-  return info.isPodmanServer && record.name === 'docker' ? `${name}, served by podman` : name;
 }
 
 function nothingUsable(

@@ -21,7 +21,6 @@ export const DOCKER: EngineRecord = {
     ['buildx', 'imagetools', 'inspect', '--format', '{{json .Manifest.Digest}}', image],
   ],
   api: {
-    isPodmanService: false,
     probe: () => ['context', 'inspect'],
     places: endpointPlaces,
     start: () => 'start Docker',

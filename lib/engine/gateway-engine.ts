@@ -5,17 +5,17 @@
  * connected to, and it has to be the API of the very engine that was probed.
  */
 
+import { connect } from 'node:net';
 import type { RunnerContext } from '../build-env.ts';
-import { shown } from '../errors.ts';
+import { errnoOf, shown } from '../errors.ts';
 import type { ProbeResult } from '../process/result.ts';
 import { type EngineProbes, type Purpose, RECORDS, remedyFor, saidOf, type Usable } from './detect.ts';
-import { infoFrom, pingSocket, type SocketResult } from './socket.ts';
-import type { ApiPlaces, Engine, EngineName, LaunchEngine, Refusal } from './types.ts';
+import { type ApiPlaces, type Engine, type EngineName, type LaunchEngine, parseInfo, type Refusal } from './types.ts';
 
-/**
- * For an engine that a gateway of this machine can use.
- * @param uid of the user that the gateway runs as
- */
+/** The gateway itself waits for a second; a machine that builds is slower than one that does not. */
+const RESPONSE_TIMEOUT_MS = 5_000;
+
+/** For an engine that a gateway of this machine can use. @param uid of the user that the gateway runs as */
 export function forLaunch(
   ctx: RunnerContext,
   platform: NodeJS.Platform,
@@ -24,11 +24,11 @@ export function forLaunch(
   const { signals } = ctx;
   const look = async (name: EngineName, probes: EngineProbes) => {
     const { api } = RECORDS[name];
-    const { found, places, printed } = await lookNearby(ctx, platform, uid, name, probes);
-    if ('said' in found) return found;
-    if (places === undefined) return unknownPlace(found, api.probe(platform) ?? [], printed);
+    const near = await lookNearby(ctx, platform, uid, name, probes);
+    if ('said' in near) return near;
+    if ('said' in near.places) return near.places;
     const unless = AbortSignal.any([probes.chosen, signals.aborted]);
-    const engine = await connected(found, places, api.start(platform, uid), unless);
+    const engine = await connected(near.found, near.places, api.start(platform, uid), unless);
     signals.throwIfReceived();
     return engine;
   };
@@ -37,8 +37,10 @@ export function forLaunch(
 
 /** For an engine that takes files of this machine, and whose ports are those of this machine. */
 export function forThisMachine(ctx: RunnerContext, platform: NodeJS.Platform): Purpose<Engine> {
-  const look = async (name: EngineName, probes: EngineProbes) =>
-    (await lookNearby(ctx, platform, undefined, name, probes)).found;
+  const look = async (name: EngineName, probes: EngineProbes) => {
+    const near = await lookNearby(ctx, platform, undefined, name, probes);
+    return 'said' in near ? near : near.found;
+  };
   return { failing: 'cannot be used', look };
 }
 
@@ -49,33 +51,24 @@ async function lookNearby(
   uid: number | undefined,
   name: EngineName,
   probes: EngineProbes,
-): Promise<Nearby> {
+): Promise<Refusal | { readonly found: Usable<Engine>; readonly places: ApiPlaces | Refusal }> {
   const { api } = RECORDS[name];
   const args = api.probe(platform);
-  const [responding, asked] = [
-    probes.responding(name, api.start(platform, uid ?? process.geteuid?.() ?? 0)),
-    args && probes.ask(name, args),
-  ];
+  const responding = probes.responding(name, api.start(platform, uid ?? process.geteuid?.() ?? 0));
   // It is awaited last, and a signal may end it before.
   responding.catch(() => undefined);
-  const printed = await asked;
+  const printed = await (args && probes.ask(name, args));
   const places = api.places({ env, platform, uid, startDirectory, printed });
   // A far daemon may take long to respond, and is refused all the same.
-  if (places !== undefined && 'said' in places) return { found: { ...places, isSetting: true } };
-  return { found: await responding, places, printed };
+  if (places !== undefined && 'said' in places) return { ...places, isSetting: true };
+  const found = await responding;
+  if ('said' in found) return found;
+  return { found, places: places ?? unknownPlace([found.program, ...(args ?? [])].join(' '), printed) };
 }
 
-interface Nearby {
-  readonly found: Usable<Engine> | Refusal;
-  /** `undefined` where it is not known. */
-  readonly places?: ApiPlaces | undefined;
-  readonly printed?: ProbeResult | undefined;
-}
-
-function unknownPlace({ program }: Usable<Engine>, args: readonly string[], printed: ProbeResult | undefined): Refusal {
-  const what = [program, ...args].join(' ');
-  if (printed?.ok === false) return { said: saidOf(what, printed), remedy: `find out why (try: ${what})` };
-  return { said: `${what} gave ${shown(printed?.output ?? '')}`, remedy: `find out why (try: ${what})` };
+function unknownPlace(what: string, printed: ProbeResult | undefined): Refusal {
+  const said = printed?.ok === false ? saidOf(what, printed) : `${what} gave ${shown(printed?.output ?? '')}`;
+  return { said, remedy: `find out why (try: ${what})` };
 }
 
 /** The engine with the first socket that is its own; one that is named is the only one that counts. */
@@ -89,10 +82,10 @@ async function connected(
   const said: string[] = [];
   const remedies: string[] = [];
   for (const socket of new Set([...own, ...sockets])) {
-    const result = await tryOut(found, socket, unless);
-    if (result.ok) return { ...found, socket };
-    said.push(`${shown(socket)} ${result.reason}`);
-    remedies.push(remedyFor(result, found.program, start));
+    const obstacle = await whyNotOn(found, socket, unless);
+    if (obstacle === undefined) return { ...found, socket };
+    said.push(`${shown(socket)} ${obstacle.reason}`);
+    remedies.push(remedyFor(obstacle, found.program, start));
   }
   // One that is there and fails otherwise says more than those that are not there.
   const remedy = remedies.find((one) => one !== start);
@@ -102,17 +95,52 @@ async function connected(
   return { said: `${what}${source}: ${said.join(', ')}`, remedy: there };
 }
 
-/** Whether the engine that was probed responds there. */
-async function tryOut({ info, program, record }: Usable<Engine>, socket: string, unless: AbortSignal) {
-  const refused = (reason: string): SocketResult => ({ ok: false, reason });
-  const result = await pingSocket(socket, unless);
-  if (!result.ok) return result;
-  if (result.isPodmanService && !record.api.isPodmanService) return refused("is podman's service, not Docker");
-  if (!result.isPodmanService && record.api.isPodmanService) return refused("is not podman's service");
+/** Why the engine that was probed is not what responds on a socket, as the end of a sentence; `undefined` where it is. */
+async function whyNotOn({ info, program, record }: Usable<Engine>, path: string, unless: AbortSignal) {
+  const response = await infoFrom(path, unless);
+  if (typeof response !== 'string') return response;
+  if (!/^HTTP\/1\.[01] 200\b/.test(response) || !/^(Libpod-)?Api-Version:/im.test(response)) {
+    return { reason: 'does not respond as an engine' };
+  }
+  // The gateway tells the two apart by this header.
+  const engine: EngineName = /^Libpod-Api-Version:/im.test(response) ? 'podman' : 'docker';
+  if (engine !== record.name) {
+    return { reason: engine === 'podman' ? "is podman's service, not Docker" : "is not podman's service" };
+  }
   // An image that the client builds has to be there when the gateway looks for it.
-  const own = await infoFrom(socket, unless);
-  if (own === 'silent') return refused('does not say in time which images it has');
-  const there = own?.storage ?? info.storage;
-  if (info.storage === undefined || there === info.storage) return result;
-  return refused(`belongs to another ${record.name}: it keeps images in ${there}, but ${program} in ${info.storage}`);
+  const there = parseInfo(response.slice(response.indexOf('\r\n\r\n')))?.storage ?? info.storage;
+  if (info.storage === undefined || there === info.storage) return undefined;
+  return { reason: `belongs to another ${engine}: it keeps images in ${there}, but ${program} in ${info.storage}` };
+}
+
+/** The response to what an engine's `info` asks, in HTTP 1.0, which cuts no body into chunks; or why there is none. */
+function infoFrom(path: string, unless: AbortSignal): Promise<string | { reason: string; timedOut?: true }> {
+  return new Promise((resolve) => {
+    let text = '';
+    const socket = connect({ path, signal: unless });
+    const end = (result: Parameters<typeof resolve>[0]) => {
+      clearTimeout(timer);
+      socket.destroy();
+      resolve(result);
+    };
+    const reason = `takes a connection and does not respond within ${RESPONSE_TIMEOUT_MS / 1000} s`;
+    const timer = setTimeout(() => end({ reason, timedOut: true }), RESPONSE_TIMEOUT_MS);
+    socket.setEncoding('utf8').on('data', (piece: string) => {
+      text += piece;
+    });
+    socket.once('connect', () => socket.write('GET /info HTTP/1.0\r\nHost: localhost\r\n\r\n'));
+    socket.once('end', () => end(text));
+    socket.once('error', (error) => end({ reason: reasonOf(error) }));
+  });
+}
+
+function reasonOf(error: Error): string {
+  const reasons: Readonly<Record<string, string>> = {
+    ENOENT: 'does not exist',
+    ENOTDIR: 'does not exist',
+    ECONNREFUSED: 'has no listener',
+    ENOTSOCK: 'is not a socket',
+    EACCES: 'cannot be connected to: permission denied',
+  };
+  return reasons[errnoOf(error) ?? ''] ?? `cannot be connected to (${error.message})`;
 }

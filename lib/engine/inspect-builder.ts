@@ -6,15 +6,12 @@ import type { RunnerContext } from '../build-env.ts';
 import { findOrMark, mark } from '../cli/unknowns.ts';
 import { MissingTool, oneLine, usageError } from '../errors.ts';
 import { type EngineProbes, ORDINARY, type Purpose, probeCommand, RECORDS } from './detect.ts';
-import { type Engine, type EngineName, INFO_ARGUMENTS, parseInfo } from './types.ts';
+import type { Engine, EngineName } from './types.ts';
 
 /** More than the 20 seconds that buildx itself waits for a node, so that its own words are heard. */
 const BUILDER_TIMEOUT_MS = 30_000;
 
-/**
- * For image builds. A builder elsewhere that is named needs no daemon of docker here, unless that gets the image.
- * @param isLoaded whether it does
- */
+/** For image builds. A builder elsewhere that is named needs no daemon of docker here, unless that gets the image. */
 export function forBuilds(named: NamedBuilder | undefined, isLoaded: boolean): Purpose<Engine> {
   const look = async (name: EngineName, probes: EngineProbes) => {
     const found = await ORDINARY.look(name, probes);
@@ -24,13 +21,12 @@ export function forBuilds(named: NamedBuilder | undefined, isLoaded: boolean): P
     const state = result?.ok ? parseBuilder(result.output) : undefined;
     if (state?.kind !== 'exists' || state.name !== named?.name || state.problem !== undefined) return found;
     if (state.driver === LOCAL_DRIVER) return found;
-    const info = { engine: name, arch: undefined, isPodmanServer: false, storesIndexes: false };
+    const info = { engine: name, arch: undefined, storesIndexes: false };
     return { record: RECORDS[name], program: name, info };
   };
   return { ...ORDINARY, look };
 }
 
-/** The driver of a daemon itself. */
 export const LOCAL_DRIVER = 'docker';
 
 /** A builder that the user names, and the variable or option that does it. */
@@ -39,13 +35,11 @@ export interface NamedBuilder {
   readonly source: string;
 }
 
-/** What a builder says about itself. */
 export type BuilderState = Builder | { readonly kind: 'absent' | 'broken'; readonly reason: string };
 
 interface Builder {
   readonly kind: 'exists';
   readonly name: string;
-  /** Such as `docker` or `docker-container`. */
   readonly driver: string | undefined;
   /** The platforms that its nodes say they run; empty where they do not say. */
   readonly platforms: readonly string[];
@@ -54,9 +48,7 @@ interface Builder {
 }
 
 /**
- * Inspects a builder.
- * @param name without one, the builder chosen with `docker buildx use`
- * @returns `undefined` where the engine has no builders
+ * Inspects a builder, without a name the one chosen with `docker buildx use`; `undefined` where the engine has none.
  * @throws MissingTool where docker has no buildx, or could not be probed
  */
 export async function inspectBuilder(
@@ -72,10 +64,7 @@ export async function inspectBuilder(
   return result.ok ? parseBuilder(result.output) : parseRefusal(result.reason);
 }
 
-/**
- * Only a builder that does not exist is created; one that is broken is not created again.
- * @throws MissingTool where docker has no buildx: then no builder is at fault
- */
+/** Only a builder that does not exist is created. @throws MissingTool where docker has no buildx, no builder's fault */
 export function parseRefusal(reason: string): BuilderState {
   if (/'buildx' is not a docker command|unknown command: docker buildx/.test(reason)) {
     throw new MissingTool(
@@ -116,7 +105,7 @@ export function problemOf(state: BuilderState): string | undefined {
   return reason === undefined ? undefined : `does not work: ${oneLine(reason)}`;
 }
 
-/** What is said where there are no builders; `undefined` where none was named. */
+/** What is said where there are no builders; nothing where none was named. */
 export function withoutEffect(engine: Engine, named: NamedBuilder | undefined): string | undefined {
   return named && `${engine.record.name} has no builders; ${named.source} has no effect`;
 }
@@ -126,16 +115,11 @@ export function unknownCache({ unknown = 'builder not reachable' }: Engine): str
   return mark('cache options', unknown);
 }
 
-/** The builder that would build, and the engine whose server it belongs to. */
-interface ProbedBuilder {
-  /** `undefined` where the engine has no builders. */
-  readonly driver: string | undefined;
-  readonly engine: Engine;
-}
+/** The driver of the builder that would build; `undefined` where the engine has no builders. */
+type ProbedBuilder = { readonly driver: string | undefined; readonly engine: Engine };
 
 /**
  * The builder that would build; in a dry run its driver may be `unknownCache`.
- * @param named without one, the builder chosen with `docker buildx use`
  * @throws usageError with buildx's reason for a builder that does not exist or does not work
  */
 export async function probeBuilder(
@@ -161,37 +145,18 @@ async function builderOf(
     return { driver: undefined, engine };
   }
   const problem = problemOf(state);
-  if (problem === undefined && state.kind === 'exists') {
-    const isOther = named !== undefined && state.driver === LOCAL_DRIVER;
-    return { driver: state.driver, engine: isOther ? await serverOf(ctx, engine, root, named) : engine };
-  }
-  const what = named === undefined ? 'the builder chosen with docker buildx use' : `builder '${named.name}'`;
-  const remedy =
+  if (problem === undefined && state.kind === 'exists') return { driver: state.driver, engine };
+  const [what, remedy] =
     named === undefined
-      ? 'choose another one, or name one in DOCKER_BUILDER'
-      : `name another one in ${named.source}, or leave that out`;
-  const source = named === undefined ? '' : ` (${named.source})`;
-  const text = `${what}${source} ${problem}; ${remedy} (see docker buildx ls)`;
+      ? ['the builder chosen with docker buildx use', 'choose another one, or name one in DOCKER_BUILDER']
+      : [`builder '${named.name}' (${named.source})`, `name another one in ${named.source}, or leave that out`];
+  const text = `${what} ${problem}; ${remedy} (see docker buildx ls)`;
   // One that does not exist is a wrong name.
   throw state.kind === 'absent' ? usageError(text) : new MissingTool(text);
 }
 
-/** Docker's own builders have the names of its contexts, each with another server. */
-async function serverOf(ctx: RunnerContext, engine: Engine, root: string, named: NamedBuilder): Promise<Engine> {
-  const { name, source } = named;
-  const argv = [engine.program, '--context', name, ...INFO_ARGUMENTS];
-  const result = await ctx.runner.probe(probeCommand(argv, root), BUILDER_TIMEOUT_MS);
-  const info = result.ok ? parseInfo(result.output) : undefined;
-  if (info !== undefined) return { ...engine, info };
-  const said = oneLine(result.ok ? result.output : result.reason);
-  throw usageError(
-    `the server of the builder '${name}' (${source}) does not respond: ${said}; start it, or name another one`,
-  );
-}
-
 /**
  * Several platforms in one build need a builder that can hold them.
- * @param builder what `probeBuilder` gave
  * @throws usageError for docker's own builder over its old image store, which would refuse only after the compile
  */
 export function verifyPlatforms({ driver, engine }: ProbedBuilder, platforms: readonly string[]): void {

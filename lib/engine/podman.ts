@@ -29,7 +29,6 @@ export const PODMAN: EngineRecord = {
   builderProbe: () => undefined,
   digestProbes: (image) => [['image', 'inspect', '--format', '{{.Digest}}', image]],
   api: {
-    isPodmanService: true,
     // There it runs in a virtual machine, whose socket is forwarded to one of this machine.
     probe: (platform) => (platform === 'darwin' ? ['machine', 'inspect'] : undefined),
     places: servicePlaces,

@@ -15,23 +15,18 @@ import type { EngineName } from './types.ts';
 /** An old name, refused because it would have no effect. */
 const REMOVED = 'OPENSHELL_E2E_CONTAINER_ENGINE';
 const LOCAL_CLUSTER = 'local-k8s-cluster';
-/** Why there is no kube context. */
 export const NO_KUBECTL = 'kubectl is not on PATH';
 
-/** The choice before any engine was probed. */
 export interface EngineChoice {
   /** In the order in which they are preferred. */
   readonly candidates: readonly EngineName[];
-  /** Why, for users. */
   readonly reason: string;
 }
 
 /**
- * Chooses.
- * @param probeContext gives the name of the kube context, or why there is none; called where its cluster counts
+ * Chooses; `probeContext` is called where the cluster of the kube context counts.
  * @param alias of one task: where it is set, nothing else counts; it may be a path, whose last name counts
- * @throws usageError for a value that is not allowed, for variables that contradict each other, and for a cluster that
- *   names no engine where nothing else does; MissingTool without kubectl
+ * @throws usageError for a value that is not allowed, a contradiction, and a cluster that names no engine
  */
 export async function chooseEngine(
   env: Environment,

@@ -8,21 +8,17 @@ import type { ProbeResult } from '../process/result.ts';
 
 export type EngineName = 'docker' | 'podman';
 
-/** An image build, for any engine. */
+/** An image build, for any engine; paths are absolute. */
 export interface ImageBuild {
-  /** The directory that the build can copy from, absolute. */
   readonly context: string;
-  /** The Dockerfile, absolute. */
   readonly dockerfile: string;
   /** The stage to build; `undefined` for the last one. */
   readonly target: string | undefined;
-  /** Whole references, `registry/name:tag`. */
   readonly tags: readonly string[];
   /** `linux/amd64` and the like; empty for the engine's own. */
   readonly platforms: readonly string[];
-  /** The buildx builder; podman has none. */
+  /** Builder and cache options of buildx; podman has none of its own. */
   readonly builder: string | undefined;
-  /** Cache options of buildx; podman has its own cache. */
   readonly caches: readonly string[];
   /** Secrets as `id=NAME,env=VARIABLE`: no argument holds a value. */
   readonly secrets: readonly string[];
@@ -31,7 +27,6 @@ export interface ImageBuild {
   readonly output: ImageOutput;
 }
 
-/** Where the image goes. */
 export type ImageOutput =
   | { readonly kind: 'load' }
   | { readonly kind: 'push' }
@@ -39,15 +34,11 @@ export type ImageOutput =
 
 /** What an engine says about itself. */
 export interface EngineInfo {
-  /** Which engine has responded, whatever the program is called. */
   readonly engine: EngineName;
   /** As the engine calls it, such as `x86_64`; `undefined` where it does not say. */
   readonly arch: string | undefined;
-  /** Whether podman responds, also to docker's client. */
-  readonly isPodmanServer: boolean;
   /** Whether its own store takes images of several platforms, as containerd's does. */
   readonly storesIndexes: boolean;
-  /** The machine and the directory that its images are in; `undefined` where it does not say. */
   readonly storage?: string | undefined;
   /** Where the service of a podman of this machine listens, by its own words, which also say that it does not. */
   readonly socket?: string | undefined;
@@ -57,9 +48,7 @@ export interface EngineInfo {
 export interface Refusal {
   readonly said: string;
   readonly remedy: string;
-  /** Whether it is not installed. */
   readonly isAbsent?: true;
-  /** Whether a setting of the user leads elsewhere. */
   readonly isSetting?: boolean;
 }
 
@@ -69,29 +58,14 @@ export interface ApiFacts {
   readonly platform: NodeJS.Platform;
   /** The user that the gateway runs as; `undefined` where no gateway is to use it, but the client alone. */
   readonly uid: number | undefined;
-  /** What a relative path is relative to, absolute. */
   readonly startDirectory: string;
-  /** The result of the probe, where the record has one. */
   readonly printed: ProbeResult | undefined;
 }
 
-/** Sockets that an engine's API may be at, absolute, in the order in which they are tried. */
+/** Sockets that an engine's API may be at, in the order in which they are tried, and the variable that names the one. */
 export interface ApiPlaces {
   readonly sockets: readonly string[];
-  /** The variable that names the one socket that counts, whatever the engine says. */
   readonly source?: string;
-}
-
-/** How a gateway reaches an engine: through a socket of this machine. */
-export interface EngineApi {
-  /** Whether what responds there has to be podman's service, or must not be it. */
-  readonly isPodmanService: boolean;
-  /** The arguments that print where it is; `undefined` where nothing has to be asked. */
-  probe(platform: NodeJS.Platform): readonly string[] | undefined;
-  /** Where it is; `undefined` where what was printed does not say so. Pure. */
-  places(facts: ApiFacts): ApiPlaces | Refusal | undefined;
-  /** How it is started, for users. */
-  start(platform: NodeJS.Platform, uid: number): string;
 }
 
 /** What an engine is started with: arguments that follow the program's name. */
@@ -99,7 +73,6 @@ export interface EngineRecord {
   readonly name: EngineName;
   /** The programs that may stand for it, the usual one first. */
   readonly programs: readonly string[];
-  /** The commands of an image build, in their order. */
   buildCommands(build: ImageBuild): readonly (readonly string[])[];
   /** The signal that ends a build and removes its containers; any does where there is none. */
   readonly buildSignal?: NodeJS.Signals;
@@ -107,46 +80,45 @@ export interface EngineRecord {
   builderProbe(builder: string | undefined): readonly string[] | undefined;
   /** The arguments that print the digest of an image; where the first do not, the next ones. */
   digestProbes(image: string): readonly (readonly string[])[];
-  readonly api: EngineApi;
+  /** How a gateway reaches it: through a socket of this machine. */
+  readonly api: {
+    /** The arguments that print where it is; `undefined` where nothing has to be asked. */
+    probe(platform: NodeJS.Platform): readonly string[] | undefined;
+    /** Where it is; `undefined` where what was printed does not say so. Pure. */
+    places(facts: ApiFacts): ApiPlaces | Refusal | undefined;
+    start(platform: NodeJS.Platform, uid: number): string;
+  };
 }
 
 /** An engine that was chosen and has responded. */
 export interface Engine {
   readonly record: EngineRecord;
   readonly program: string;
-  /** Why it was chosen, for users. */
   readonly reason: string;
-  /** What it said about itself. */
   readonly info: EngineInfo;
   /** In a dry run why it could not be probed, in a few words; marks stand for what is unknown of it. */
   readonly unknown?: string;
 }
 
-/** An engine that has responded to this process as well, and will respond to a gateway. */
+/** An engine that will respond to a gateway on its socket, too. */
 export interface LaunchEngine extends Engine {
-  /** The socket of its API, absolute. */
   readonly socket: string;
 }
 
 /** The arguments with which a program says which engine it is, whether its server responds, and what that runs on. */
 export const INFO_ARGUMENTS = ['info', '--format', '{{json .}}'] as const;
 
-/**
- * Reads the output of `info`.
- * @returns `undefined` for text that no engine prints
- */
+/** Reads the output of `info`; `undefined` for text that no engine prints. */
 export function parseInfo(text: string): EngineInfo | undefined {
   const info = tableIn(text);
   const host = info?.host;
   if (isTable(host)) {
     const store = isTable(info?.store) ? info.store : {};
-    const storage = storageOf(host.hostname, store.graphRoot);
     return {
       engine: 'podman',
       arch: asText(host.arch),
-      isPodmanServer: true,
       storesIndexes: false,
-      storage,
+      storage: storageOf(host.hostname, store.graphRoot),
       socket: serviceSocket(host),
     };
   }
@@ -154,8 +126,6 @@ export function parseInfo(text: string): EngineInfo | undefined {
   return {
     engine: 'docker',
     arch: asText(info.Architecture),
-    // Podman's service responds as Docker does, but keeps its images where podman does.
-    isPodmanServer: /\/containers\/storage\/?$/.test(asText(info.DockerRootDir) ?? ''),
     storesIndexes: JSON.stringify(info.DriverStatus ?? null).includes('io.containerd.snapshotter'),
     storage: storageOf(info.Name, info.DockerRootDir),
   };

@@ -2,9 +2,10 @@
 
 /** What a launch was asked for, whichever driver: flags and environment, checked, as one flat value. */
 
+import { isIP } from 'node:net';
 import { join } from 'node:path';
 import type { RunnerContext } from '../build-env.ts';
-import { firstOf, readVariable } from '../cli/env.ts';
+import { type Environment, firstOf, notAllowed, readVariable } from '../cli/env.ts';
 import type { Problems } from '../cli/problems.ts';
 import type { VariableName } from '../cli/variables.ts';
 import type { LaunchEngine } from '../engine/types.ts';
@@ -14,17 +15,12 @@ import type { Invoker } from '../fs/ownership.ts';
 import { absolutePath } from '../fs/paths.ts';
 import { ownersOf, verifyPrivateDirectory } from '../fs/private-directory.ts';
 import type { Host } from '../host.ts';
+import type { Binary } from '../product.ts';
 import { type BuildOptions, resolveBuildOptions } from '../stage/config.ts';
-import type { DriverName } from './drivers/names.ts';
+import { httpEndpoint, parsePort, reachableAddress } from './port.ts';
 import { configHome } from './registration.ts';
-import {
-  httpEndpoint,
-  parsePort,
-  reachableAddress,
-  verifyBindAddress,
-  verifyEndpoint,
-  verifyGatewayName,
-} from './value-checks.ts';
+
+export type DriverName = 'docker' | 'podman' | 'vm' | 'kubernetes';
 
 /** What holds for a driver when nothing is set. */
 export interface DriverDefaults {
@@ -32,15 +28,14 @@ export interface DriverDefaults {
   readonly port: number;
   /** Whether its gateway becomes the CLI's active one. */
   readonly isActivated: boolean;
-  /** Whether its launches build a supervisor. */
-  readonly hasSupervisor: boolean;
+  /** The binaries of its launches besides the gateway, in whichever cargo run they are built. */
+  readonly binaries: readonly Binary[];
   /** Where it listens, and the host that the CLI is given; 127.0.0.1 by default. */
   bind?(platform: NodeJS.Platform): typeof LOOPBACK | undefined;
 }
 
 const LOOPBACK = { address: '127.0.0.1', host: '127.0.0.1' };
 
-/** The flags of a launcher, as parsed; a launcher without a flag leaves it out. */
 export interface LaunchFlags {
   readonly 'dry-run': boolean;
   readonly activate: boolean;
@@ -52,7 +47,6 @@ export interface LaunchFlags {
 
 /** The task's context, and what else a launch is resolved from. */
 export interface LaunchContext extends RunnerContext {
-  /** The checkout, absolute. */
   readonly root: string;
   readonly host: Host;
   readonly invoker: Invoker | undefined;
@@ -67,25 +61,18 @@ export interface LaunchContext extends RunnerContext {
 /** A value that is wrong throws its error where it is used. */
 export interface Config {
   readonly name: string;
-  /** The variable that names the gateway, for errors. */
   readonly nameSource: VariableName;
   readonly port: number;
   readonly bindAddress: string;
-  /** What the CLI connects to. */
   readonly endpoint: string;
-  /** Absolute. */
   readonly stateDirectory: string;
-  /** The variable that names the state directory, for errors. */
   readonly stateSource: VariableName;
   readonly sandboxImage: string;
   /** The endpoint that the user gave for sandboxes; `undefined` for the driver's own. */
   readonly grpcEndpoint: string | undefined;
   readonly logLevel: string;
-  /** Whether the gateway becomes the CLI's active one once it responds. */
   readonly isActivated: boolean;
-  /** The directory of the CLI's registry, absolute. */
   readonly configHome: string;
-  /** How binaries are compiled. */
   readonly build: BuildOptions;
 }
 
@@ -117,7 +104,7 @@ export function resolveConfig(record: DriverDefaults, ctx: LaunchContext): Confi
     isActivated: () => resolveActivation(record, flags),
     configHome: () => configHome(env, startDirectory, invoker),
     build: () => {
-      const ofSupervisor = record.hasSupervisor ? [] : (['SUPERVISOR_LIBC'] as const);
+      const ofSupervisor = record.binaries.length > 0 ? [] : (['SUPERVISOR_LIBC'] as const);
       return resolveBuildOptions(env, startDirectory, ['OPENSHELL_CARGO_VERSION', ...ofSupervisor]);
     },
   });
@@ -144,4 +131,41 @@ function resolveActivation(record: DriverDefaults, flags: LaunchFlags): boolean 
     throw usageError('--activate and --no-activate contradict each other; give one of them');
   }
   return flags.activate || (record.isActivated && !flags['no-activate']);
+}
+
+/** It is a directory below the CLI's registry, so `.` and `..` are not allowed. */
+export function verifyGatewayName(source: string, name: string): string {
+  if (/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/.test(name)) return name;
+  const allowed = "are up to 128 letters, digits, '.', '_' and '-', beginning with a letter or digit";
+  throw notAllowed(source, name, allowed);
+}
+
+/** The gateway takes no host names and no zones. */
+export function verifyBindAddress(source: string, address: string): string {
+  if (isIP(address) !== 0 && !address.includes('%')) return address;
+  throw notAllowed(source, address, 'is an IP address such as 127.0.0.1, 0.0.0.0 or ::1');
+}
+
+/** A URL that sandboxes reach the gateway under. */
+export function verifyEndpoint(source: string, text: string): string {
+  if (URL.canParse(text) && /^https?:\/\/[^\s/]+/.test(text) && !/\s/.test(text)) return text;
+  throw notAllowed(source, text, 'is a URL such as http://host.openshell.internal:18080');
+}
+
+/** Pull policies in lower case, and as Kubernetes and docker call them. */
+export const PULL_POLICIES = { always: 'Always', ifnotpresent: 'IfNotPresent', never: 'Never' } as const;
+
+/** What podman calls them; it has one more, and takes its own names, too. */
+export const PODMAN_PULL_POLICIES = {
+  ...{ always: 'always', ifnotpresent: 'missing', missing: 'missing' },
+  ...{ never: 'never', newer: 'newer' },
+} as const;
+
+/** Reads the pull policy, in any case. @throws usageError for one that the driver does not have */
+export function readPullPolicy(env: Environment, names: Readonly<Record<string, string>>): string {
+  const source = 'OPENSHELL_SANDBOX_IMAGE_PULL_POLICY';
+  const text = readVariable(env, source);
+  const policy = new Map(Object.entries(names)).get(text.toLowerCase());
+  if (policy !== undefined) return policy;
+  throw notAllowed(source, text, `are Always, IfNotPresent, Never${'newer' in names ? ', Newer' : ''}, in any case`);
 }

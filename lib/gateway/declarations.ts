@@ -4,7 +4,7 @@
 
 import type { Declaration } from '../cli/args.ts';
 import { READS } from '../cli/variables.ts';
-import type { DriverName } from './drivers/names.ts';
+import type { DriverName } from './config.ts';
 
 const FLAGS = {
   'dry-run': { help: 'Print the steps and start nothing but probes.' },

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/**
- * A launch: configuration → preflight → steps → exec, the same for every driver. A dry run prints the steps that a run
- * would execute.
- */
+/** A launch: configuration → preflight → steps (a dry run prints them) → exec, the same for every driver. */
 
+import { accessSync, closeSync, constants, openSync } from 'node:fs';
 import type { RunnerContext } from '../build-env.ts';
 import { refuseMissing } from '../cargo/settings.ts';
 import { findCheckout } from '../checkout.ts';
@@ -12,24 +10,32 @@ import { Problems } from '../cli/problems.ts';
 import { closedToolchain, knownTools } from '../dev-build/execute.ts';
 import { planDevBuild } from '../dev-build/plan.ts';
 import type { LaunchEngine } from '../engine/types.ts';
+import { asOwner } from '../fs/ownership.ts';
 import { makePrivateDirectory, ownersOf } from '../fs/private-directory.ts';
-import { notePlaces, type Place } from '../fs/writable-places.ts';
+import { notePlaces } from '../fs/writable-places.ts';
 import { thisHost } from '../host.ts';
+import { thisProcess } from '../process/identity.ts';
 import { COMPONENTS } from '../product.ts';
+import { watchCommand } from './activation-watcher.ts';
 import { type Config, type LaunchContext, type LaunchFlags, resolveConfig } from './config.ts';
 import type { DriverRecord, PrepareDriver } from './drivers/types.ts';
-import { verifyOwnPorts } from './own-settings.ts';
-import { type LaunchPlan, type LaunchSteps, launchSteps, registryPlaces, statePlaces } from './plan.ts';
-import { verifyPortFree } from './port.ts';
-import { verifyNameFree } from './registration.ts';
-import { execGateway } from './replace-process.ts';
+import {
+  databasePath,
+  gatewayCommand,
+  type LaunchPlan,
+  type LaunchSteps,
+  launchSteps,
+  registryPlaces,
+  statePlaces,
+} from './plan.ts';
+import { reachableAddress, verifyPortFree } from './port.ts';
+import { register, verifyNameFree } from './registration.ts';
 import { bannerLines, dryRunLines } from './report.ts';
 import { type OwnDirectory, takeDirectory, verifyUnused } from './state-lock.ts';
 
 /**
- * Starts a gateway with a driver: builds it, and lets it replace this process.
+ * Starts a gateway with a driver: builds it, and lets it replace this process, or else gives its exit status.
  * @param engine the engine that has responded already, where the driver was selected by it
- * @returns the gateway's exit status, where the process could not be replaced
  * @throws TaskError: 2 with everything that is wrong before anything is built, else the status of what failed
  */
 export async function launch(
@@ -65,10 +71,7 @@ export function launchContext(ctx: RunnerContext, flags: LaunchFlags, engine?: L
   return { ...ctx, ...own, root, host: thisHost(), invoker: ctx.runner.invoker, flags, engine };
 }
 
-/**
- * Plans a launch; nothing but probes is started.
- * @throws PreflightError with everything that is wrong
- */
+/** Plans a launch; nothing but probes is started. @throws PreflightError with everything that is wrong */
 export async function planLaunch(
   ctx: LaunchContext,
   record: DriverRecord,
@@ -76,35 +79,23 @@ export async function planLaunch(
   const { problems, terminal } = ctx;
   const config = resolveConfig(record, ctx);
   const prepareDriver = record.open(ctx, config);
-  const [prepared] = await Promise.all([prepare(ctx, record, config, prepareDriver), verifyOwn(config, ctx)]);
+  const [prepared] = await Promise.all([
+    prepare(ctx, record, config, prepareDriver),
+    problems.attemptAsync(async () => verifyUnused(stateOf(config))),
+    problems.attemptAsync(async () => verifyPortFree(config.bindAddress, config.port)),
+    problems.attemptAsync(async () => verifyNameFree(config)),
+  ]);
   const plan = prepared && { record, config, ...prepared };
   const steps = plan && problems.attempt(() => launchSteps(ctx, plan));
   const own = [statePlaces, registryPlaces].flatMap((places) => problems.attempt(() => places(config)) ?? []);
-  notePlaces(problems, [...own, ...(steps === undefined ? [] : placesOf(steps))]);
+  const all = steps === undefined ? [] : [...steps.before, steps.build, ...steps.after];
+  notePlaces(problems, [...own, ...all.flatMap(({ writes }) => writes ?? [])]);
   problems.throwIfAny(terminal);
   if (plan === undefined || steps === undefined) throw new TypeError('a launch that is not planned has a problem');
   return { plan, steps };
 }
 
-function placesOf({ before, build, after }: LaunchSteps): Place[] {
-  return [...before, build, ...after].flatMap(({ writes }) => writes ?? []);
-}
-
-/** Checks that no other gateway has the state directory or the ports. */
-async function verifyOwn(config: Config, { env, problems }: LaunchContext): Promise<void> {
-  await Promise.all([
-    problems.attemptAsync(async () => verifyUnused(stateOf(config))),
-    problems.attemptAsync(async () => verifyPortFree(config.bindAddress, config.port)),
-    problems.attemptAsync(async () => verifyNameFree(config)),
-    problems.attemptAsync(() => verifyOwnPorts(config, env)),
-  ]);
-}
-
-/**
- * Probes the tools and the driver's engine in the order in which they need each other; whatever one of them misses, the
- * next is probed too.
- * @returns `undefined` where something is wrong
- */
+/** Probes the tools and what the driver needs; whatever one of them misses, the next is probed too. */
 async function prepare(
   ctx: LaunchContext,
   record: DriverRecord,
@@ -115,9 +106,8 @@ async function prepare(
   const toolchain = await problems.attemptAsync(() => closedToolchain(ctx, root));
   problems.attempt(() => refuseMissing(toolchain?.missingPrograms ?? []));
   const binaries = [COMPONENTS.gateway, ...record.binaries];
-  const known =
+  const tools =
     toolchain && (await problems.attemptAsync(() => knownTools(ctx, root, config.build, binaries, toolchain)));
-  const tools = known ?? (toolchain && { toolchain, features: new Map() });
   const preparation = await problems.attemptAsync(() => prepareDriver(tools));
   if (tools === undefined || preparation === undefined) return undefined;
   const plan = problems.attempt(() => {
@@ -130,14 +120,48 @@ async function prepare(
 /** Executes the steps, and replaces this process by the gateway. */
 async function executeSteps(ctx: LaunchContext, plan: LaunchPlan, steps: LaunchSteps): Promise<number> {
   const { terminal } = ctx;
-  for (const step of steps.before) await terminal.section(step.name, () => step.run(), step.title);
-  const build = await terminal.section(steps.build.name, () => steps.build.run(), steps.build.title);
+  for (const step of steps.before) await terminal.section(step.name, async () => step.run(), step.title);
+  const build = await terminal.section(steps.build.name, async () => steps.build.run(), steps.build.title);
   for (const step of steps.after) {
     for (const lock of ctx.locks) lock.verifyHeld();
-    await terminal.section(step.name, () => step.run(build), step.title);
+    await terminal.section(step.name, async () => step.run(build), step.title);
   }
   for (const line of bannerLines(ctx, plan)) terminal.say(line);
   return execGateway(ctx, plan, build.gateway);
+}
+
+/**
+ * Registers the gateway, starts the watcher, and replaces this process by the gateway. A replacement that fails would
+ * abort Node, so what can be tried is tried before.
+ * @throws usageError where the port or the name has been taken since the preflight
+ */
+async function execGateway(ctx: LaunchContext, plan: LaunchPlan, binary: string): Promise<number> {
+  const { locks, runner, signals, startDirectory } = ctx;
+  const { config, preparation } = plan;
+  const { bindAddress, configHome, endpoint, name, port } = config;
+  accessSync(binary, constants.X_OK);
+  // Under sudo the gateway runs as root, and SQLite gives its side files the owner of the database.
+  asOwner(databasePath(config), () => closeSync(openSync(databasePath(config), 'a', 0o600)));
+  await Promise.all([verifyPortFree(bindAddress, port), verifyNameFree(config)]);
+  signals.throwIfReceived();
+  for (const lock of locks) lock.verifyHeld();
+  const watched = {
+    process: thisProcess(),
+    isReplaced: runner.canReplace,
+    address: reachableAddress(bindAddress),
+    ...{ port, name, endpoint },
+    activateIn: config.isActivated ? configHome : undefined,
+    startedAt: Math.round(performance.timeOrigin),
+  };
+  // It does nothing before the port responds, and takes its time to start.
+  const started = runner.start(watchCommand(watched, startDirectory));
+  try {
+    register(configHome, { name, gateway_endpoint: endpoint, gateway_port: port, ...preparation.metadata });
+  } finally {
+    await started;
+  }
+  for (const lock of locks) await lock.keepOnExec();
+  return runner.exec(gatewayCommand(ctx, plan, binary));
 }
 
 /** Where a launch runs, and nobody else may. */

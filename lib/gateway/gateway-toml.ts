@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/**
- * The gateway's configuration, serialised by a library: whatever a value holds, it stays that value and does not turn
- * into another key.
- */
+/** The gateway's configuration, serialised by a library, so that no value turns into another key. */
 
 import { join } from 'node:path';
 import { stringify } from 'smol-toml';
-import type { DriverName } from './drivers/names.ts';
+import type { DriverName } from './config.ts';
 
 /** How long a sandbox's token is good, in seconds. */
 const TOKEN_TTL_SECS = 3600;
@@ -19,7 +16,6 @@ export type DriverTable = Readonly<Record<string, string | boolean | undefined>>
 export function gatewayToml(parts: {
   readonly driver: DriverName;
   readonly name: string;
-  /** The directory of certificates and keys, absolute. */
   readonly tlsDirectory: string;
   readonly defaultImage?: string | undefined;
   readonly driverTable: DriverTable;

@@ -17,12 +17,10 @@ import { makePrivateDirectory, ownersOf } from '../fs/private-directory.ts';
 import { files, type Place } from '../fs/writable-places.ts';
 import { type Command, cmd } from '../process/command.ts';
 import type { Config, LaunchContext } from './config.ts';
-import { databaseFiles, databasePath } from './database.ts';
 import type { BuiltStep, DriverRecord, Preparation, Step } from './drivers/types.ts';
 import { gatewayToml, sqliteUrl } from './gateway-toml.ts';
 import { activePath, metadataPath } from './registration.ts';
 
-/** A launch that is decided: nothing but probes has been started. */
 export interface LaunchPlan {
   readonly record: DriverRecord;
   readonly config: Config;
@@ -31,13 +29,19 @@ export interface LaunchPlan {
   readonly toolchain: Toolchain;
 }
 
-/** The steps of a launch. */
+/** The steps of a launch; those after the build take it. */
 export interface LaunchSteps {
   readonly before: readonly Step[];
   readonly build: Step<[], DevBuild>;
-  /** The steps that take the finished build. */
   readonly after: readonly BuiltStep[];
 }
+
+export function databasePath({ stateDirectory }: Config): string {
+  return join(stateDirectory, 'gateway.db');
+}
+
+/** The endings of the database and of what SQLite keeps beside it (https://sqlite.org/tempfiles.html). */
+const DATABASE_ENDINGS = ['', '-journal', '-shm', '-wal'];
 
 /**
  * Variables that flags or the configuration decide. A gateway parses them even where they lose, and ends at a value
@@ -74,11 +78,15 @@ export function launchSteps(ctx: LaunchContext, plan: LaunchPlan): LaunchSteps {
   };
 }
 
-/** What every launch writes into its state directory, besides its steps. */
-export function statePlaces({ stateDirectory, stateSource }: Config): Place[] {
+/**
+ * What every launch writes into its state directory, besides its steps. The gateway follows links, under sudo as root, so
+ * no file of the database may be one.
+ */
+export function statePlaces(config: Config): Place[] {
+  const { stateDirectory: path, stateSource } = config;
   return [
-    { kind: 'directory', path: stateDirectory, remedy: `set ${stateSource} to another directory` },
-    ...databaseFiles({ stateDirectory }).map((path) => ({ kind: 'opened', path }) as const),
+    { kind: 'directory', path, remedy: `set ${stateSource} to another directory` },
+    ...DATABASE_ENDINGS.map((ending) => ({ kind: 'opened', path: `${databasePath(config)}${ending}` }) as const),
   ];
 }
 
@@ -132,10 +140,7 @@ function configStep({ config, preparation, record }: LaunchPlan): BuiltStep {
   };
 }
 
-/**
- * The gateway's own command.
- * @param binary the path of the gateway
- */
+/** The gateway's own command. */
 export function gatewayCommand(ctx: LaunchContext, plan: LaunchPlan, binary: string): Command {
   const { config, preparation, record } = plan;
   const listen = ['--bind-address', config.bindAddress, '--port', config.port];

@@ -6,15 +6,14 @@
  */
 
 import { lstatSync, statSync } from 'node:fs';
-import { dirname, isAbsolute, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { type Environment, textOf } from '../cli/env.ts';
 import { shown, usageError } from '../errors.ts';
 import { type Change, keepWithMode, writeWhole } from '../fs/atomic-write.ts';
 import { type Invoker, makeDirectory } from '../fs/ownership.ts';
 import { parseTable } from '../fs/parse-json.ts';
 import { absolutePath, namesIn, textIn } from '../fs/paths.ts';
-import { canConnect } from './port.ts';
-import { portOwner } from './port-owner.ts';
+import { canConnect, portOwner } from './port.ts';
 
 /** What is registered of a local gateway. */
 export interface GatewayMetadata {
@@ -24,11 +23,7 @@ export interface GatewayMetadata {
   readonly vm_driver_state_dir?: string;
 }
 
-/**
- * The config home that the user's CLI uses.
- * @param invoker the user who called sudo, whose CLI it is
- * @throws usageError without a home, or for one that cannot be
- */
+/** The config home that the user's CLI uses; under sudo that of the user who called it. @throws usageError without one */
 export function configHome(env: Environment, startDirectory: string, invoker: Invoker | undefined): string {
   const named = textOf(env, 'XDG_CONFIG_HOME');
   if (named !== undefined) return absolutePath(startDirectory, named);
@@ -43,15 +38,7 @@ export function configHome(env: Environment, startDirectory: string, invoker: In
   if (home === undefined) {
     throw usageError('neither HOME nor XDG_CONFIG_HOME is set, and the CLI keeps its gateways there; set HOME');
   }
-  const wrong = isAbsolute(home) ? (isDirectory(home) ? undefined : 'a directory that exists') : 'an absolute path';
-  if (wrong === undefined) return join(home, '.config');
-  throw usageError(
-    `HOME is ${shown(home)}, which is not ${wrong}, and the CLI keeps its gateways there; set HOME or XDG_CONFIG_HOME`,
-  );
-}
-
-function isDirectory(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+  return join(absolutePath(startDirectory, home), '.config');
 }
 
 /** Where a gateway's entry is. */
@@ -64,19 +51,10 @@ export function activePath(home: string): string {
   return join(home, 'openshell/active_gateway');
 }
 
-/** What is taken over by registering: a name, and where its gateway responds. */
-export interface Registration {
-  readonly configHome: string;
-  readonly name: string;
-  /** The variable that names the gateway. */
-  readonly nameSource: string;
-  readonly endpoint: string;
-}
+/** What is taken over by registering: a name, with the variable that it comes from, and where its gateway responds. */
+type Registration = Readonly<Record<'configHome' | 'name' | 'nameSource' | 'endpoint', string>>;
 
-/**
- * Checks that no other gateway that responds is registered under the name.
- * @throws usageError saying where it responds, and who listens there where the system tells
- */
+/** Checks that no other gateway that responds is registered under the name. @throws usageError saying where it does */
 export async function verifyNameFree({ configHome, name, nameSource, endpoint }: Registration): Promise<void> {
   const path = metadataPath(configHome, name);
   const { kind, url: other } = registered(path);

@@ -38,7 +38,7 @@ export function bannerLines(
   ];
 }
 
-/** The names of what the file has set, in one text; empty where it has set nothing. */
+/** The names of what the file has set, in one text, where it has set something. */
 function fromDotEnv(dotEnv: DotEnv | undefined): string[] {
   return dotEnv === undefined || dotEnv.names.length === 0 ? [] : [dotEnv.names.join(', ')];
 }

@@ -11,25 +11,18 @@ import { findCheckout } from '../checkout.ts';
 import { parseArguments } from '../cli/args.ts';
 import { type Environment, readVariable } from '../cli/env.ts';
 import { helpText } from '../cli/help.ts';
-import { asDryRun, isUnknown, mark, Unknowns } from '../cli/unknowns.ts';
+import { asDryRun, Unknowns } from '../cli/unknowns.ts';
 import { detectEngine } from '../engine/detect.ts';
 import { forLaunch } from '../engine/gateway-engine.ts';
 import type { LaunchEngine } from '../engine/types.ts';
 import { shown, usageError } from '../errors.ts';
 import { thisHost } from '../host.ts';
-import type { LaunchFlags } from './config.ts';
+import type { DriverName, LaunchFlags } from './config.ts';
 import { LAUNCHERS } from './declarations.ts';
-import { DRIVERS } from './drivers/index.ts';
-import { type DriverName, driverOf } from './drivers/names.ts';
-import type { DriverRecord } from './drivers/types.ts';
+import { DRIVERS, driverOf } from './drivers/index.ts';
 import { launch } from './execute.ts';
 
-/**
- * Launches with the driver that is selected.
- * @param own the flags that `gateway` itself was given
- * @param further the arguments after `--`, for the driver's launcher
- * @returns the gateway's exit status, where the process could not be replaced
- */
+/** Launches with the driver that is selected; `further` are the arguments after `--`, for the driver's launcher. */
 export async function launchSelected(
   taskCtx: RunnerContext,
   own: LaunchFlags & { readonly driver: string | undefined },
@@ -51,18 +44,10 @@ export async function launchSelected(
     activate: own.activate || flags.activate,
     'no-activate': own['no-activate'] || flags['no-activate'],
   };
-  return launch(ctx, recordOf(driver, engine), both, engine);
+  return launch(ctx, DRIVERS[driver], both, engine);
 }
 
-/** In a dry run without an engine the driver is unknown, too, and its name is a mark. */
-function recordOf(driver: DriverName, { program, unknown = '' }: Partial<LaunchEngine> = {}): DriverRecord {
-  return isUnknown(program) ? { ...DRIVERS[driver], name: mark('driver', unknown) as DriverName } : DRIVERS[driver];
-}
-
-/**
- * What flag and environment name; `undefined` where they name nothing. Pure.
- * @throws usageError for a value that is not a driver, and where both are given
- */
+/** What flag and environment name; `undefined` where they name nothing. Pure. @throws usageError where both do */
 export function namedDriver(
   flag: string | undefined,
   env: Environment,

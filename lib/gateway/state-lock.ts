@@ -5,14 +5,12 @@
 import { join } from 'node:path';
 import type { VariableName } from '../cli/variables.ts';
 import { type TaskError, usageError } from '../errors.ts';
-import { type Held, holderText, type LockedPlace, takeLock, whoHolds } from '../fs/lock.ts';
+import { type Held, holderText, takeLock, whoHolds } from '../fs/lock.ts';
 import type { LaunchContext } from './config.ts';
 
-/** A directory of a gateway. */
+/** A directory of a gateway, absolute, and the variable that names it. */
 export interface OwnDirectory {
-  /** Absolute. */
   readonly path: string;
-  /** The variable that names it. */
   readonly source: VariableName;
   /** The name of its lock: two directories of a launch may be one. */
   readonly lock: '.launch.lock' | '.driver.lock';
@@ -24,17 +22,14 @@ export async function verifyUnused(directory: OwnDirectory): Promise<void> {
   if (held !== undefined) throw inUse(directory, held);
 }
 
-/**
- * Takes the directory for this launch and its gateway.
- * @throws usageError as `verifyUnused` does
- */
+/** Takes the directory for this launch and its gateway. @throws usageError as `verifyUnused` does */
 export async function takeDirectory({ locks }: LaunchContext, directory: OwnDirectory, task: string): Promise<void> {
   const lock = await takeLock(placeOf(directory), task);
   if (!('release' in lock)) throw inUse(directory, lock);
   locks.push(lock);
 }
 
-function placeOf({ path, source, lock }: OwnDirectory): LockedPlace {
+function placeOf({ path, source, lock }: OwnDirectory) {
   return { path: join(path, lock), remedy: `set ${source} to a directory on another file system` };
 }
 

@@ -56,14 +56,11 @@ export async function planImage(ctx: RunnerContext, target: (typeof IMAGE_TARGET
   verifyDockerfile(config.image.dockerfile);
   const engine = await detectEngine(ctx, root, forBuilds(config.builder, config.image.output.kind === 'load'));
   const problems = new Problems();
-  const probe = () => problems.attemptAsync(() => probeBuilder(ctx, engine, root, config.builder));
-  // A builder that is named may be that of another server.
-  const early = config.builder === undefined || config.arches !== undefined ? undefined : probe();
-  const arches = config.arches ?? [serverArch((await early)?.engine ?? engine, OTHER_ARCH)];
+  const arches = config.arches ?? [serverArch(engine, OTHER_ARCH)];
   const stage = { root, host: thisHost(), components: [config.component], arches, build: config.build };
   if (!config.isStaged) problems.attempt(() => verifyPrebuilt(stage));
   const [probed, staging] = await Promise.all([
-    early ?? probe(),
+    problems.attemptAsync(() => probeBuilder(ctx, engine, root, config.builder)),
     problems.attemptAsync(async () => (config.isStaged ? prepareStage(ctx, stage) : undefined)),
   ]);
   const driver = probed?.driver ?? '';

@@ -1,73 +1,82 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** Creating the developer's sandbox on the active gateway, or reconnecting to it. */
+/** Creating the developer's sandbox `dev` on the active gateway, or reconnecting to it. */
 
 import { dirname, join } from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
 import type { RunnerContext } from '../build-env.ts';
 import { readVariable } from '../cli/env.ts';
-import { findOrMark } from '../cli/unknowns.ts';
-import { MissingTool, oneLine } from '../errors.ts';
-import { argvText, cmd } from '../process/command.ts';
+import { findOrMark, mark } from '../cli/unknowns.ts';
+import { MissingTool, oneLine, shown, usageError } from '../errors.ts';
+import { parseTable } from '../fs/parse-json.ts';
+import { argvText, type Command, cmd } from '../process/command.ts';
 import { isExecutable, requireProgram } from '../process/which.ts';
-import {
-  CLI,
-  CONNECT,
-  CREATE_PROVIDER,
-  createArguments,
-  execArguments,
-  isNotFound,
-  KEY_VARIABLE,
-  PROBES,
-  SANDBOX,
-  unknownLines,
-  verifyConnected,
-} from './plan.ts';
 import { splitArguments } from './split-arguments.ts';
 
+const CLI = 'openshell';
+const KEY_VARIABLE = 'ANTHROPIC_API_KEY';
 const PROBE_TIMEOUT_MS = 60_000;
+const HOW_TO_GET_ONE = `start one in another terminal (mise run gateway), or register one (${CLI} gateway add <endpoint>)`;
 
 /**
- * Creates the sandbox with a command, or connects to the existing one; the CLI replaces this process.
- * @param command the command; mise's variable counts where it is empty
- * @returns the CLI's exit status, where a process cannot be replaced
+ * Creates the sandbox with a command, or connects to the existing one; the CLI replaces this process, or else its exit
+ * status is given. Mise's variable counts where the command is empty.
  * @throws MissingTool without the CLI or a gateway, and where the gateway cannot tell what it has
  */
 export async function sandbox(ctx: RunnerContext, command: readonly string[], isDryRun: boolean): Promise<number> {
   const { runner, env, startDirectory: cwd, terminal } = ctx;
+  const cli = cmd({ cwd });
   const given =
     command.length > 0 ? command : splitArguments('usage_command', readVariable(env, 'usage_command') ?? '');
   const hasKey = readVariable(env, KEY_VARIABLE) !== undefined;
   const found = await findOrMark(ctx.unknowns, () => findExisting(ctx, hasKey));
   const { hasProvider, hasSandbox } = found ?? { hasProvider: false, hasSandbox: false };
-  const register = hasKey && !hasProvider ? [cmd({ cwd })`${CREATE_PROVIDER}`] : [];
-  const last = cmd({ cwd })`${hasSandbox ? CONNECT : createArguments(hasKey || hasProvider, given)}`;
+  // The CLI takes the key from its environment: in its arguments every user of the machine could read it.
+  const registration = cli`openshell provider create --name anthropic --type claude --credential ${KEY_VARIABLE}`;
+  const register = hasKey && !hasProvider ? [registration] : [];
+  const provider = hasKey || hasProvider ? ['--provider', 'anthropic'] : [];
+  const chosen = given.length > 0 ? given : ['claude'];
+  const connect = cli`openshell sandbox connect dev`;
+  const last = hasSandbox ? connect : cli`openshell sandbox create --name dev ${provider} --tty -- ${chosen}`;
   if (isDryRun) {
-    const marked = found === undefined ? unknownLines(hasKey) : [];
+    const marked = found === undefined ? unknownLines(hasKey, connect) : [];
     terminal.result(...marked, ...[...register, last].map((step) => runner.describe(step)));
     return 0;
   }
   if (hasSandbox && given.length > 0) {
-    const run = argvText(cmd({ cwd })`${execArguments(given)}`);
-    terminal.warn(`the sandbox '${SANDBOX}' exists already, so this command is not run; to run it: ${run}`);
+    const run = argvText(cli`openshell sandbox exec --name dev --tty -- ${given}`);
+    terminal.warn(`the sandbox 'dev' exists already, so this command is not run; to run it: ${run}`);
   }
   for (const step of register) await runner.run(step);
   terminal.echo(argvText(last));
   return runner.exec(last);
 }
 
+/** What a dry run says where it is unknown what the gateway has. */
+function unknownLines(hasKey: boolean, connect: Command): string[] {
+  const where = (what: string) => `# ${mark(what, 'gateway not reachable')}: where it exists`;
+  return [
+    `${where('sandbox dev')}, nothing but: ${argvText(connect)}`,
+    `${where('provider anthropic')}, ${hasKey ? 'it is not created' : 'also --provider anthropic'}`,
+  ];
+}
+
 /** What the gateway has of the sandbox and the provider, the latter where it matters. */
 async function findExisting(ctx: RunnerContext, hasKey: boolean) {
-  const cli = await prepareCli(ctx);
-  verifyConnected((await probe(ctx, cli, PROBES.status)) ?? '');
-  const hasSandbox = (await probe(ctx, cli, PROBES.sandbox)) !== undefined;
-  const needsProvider = hasKey || !hasSandbox;
-  return { hasSandbox, hasProvider: needsProvider && (await probe(ctx, cli, PROBES.provider)) !== undefined };
+  const program = await prepareCli(ctx);
+  const cli = cmd({ cwd: ctx.startDirectory });
+  verifyConnected((await probe(ctx, cli`${program} status -o json`)) ?? '');
+  const hasSandbox = (await probe(ctx, cli`${program} sandbox get dev`)) !== undefined;
+  const isWanted = hasKey || !hasSandbox;
+  return {
+    hasSandbox,
+    hasProvider: isWanted && (await probe(ctx, cli`${program} provider get anthropic`)) !== undefined,
+  };
 }
 
 /**
- * The CLI of a checkout compiles itself when it is old: for minutes, so the user sees it and no time limit holds. A dry
- * run takes what was compiled last.
- * @returns the program to probe with
+ * The program to probe with. The CLI of a checkout compiles itself when it is old: for minutes, so the user sees it and
+ * no time limit holds. A dry run takes what was compiled last.
  */
 async function prepareCli({ runner, env, startDirectory: cwd, unknowns }: RunnerContext): Promise<string> {
   const hint = "start this as mise run sandbox, add the checkout's scripts/bin to PATH, or install it";
@@ -82,14 +91,31 @@ async function prepareCli({ runner, env, startDirectory: cwd, unknowns }: Runner
   throw new MissingTool(`${program} has yet to compile ${CLI}, which a dry run does not make it do`);
 }
 
-/**
- * The output of the CLI; `undefined` where the gateway does not have what is looked for.
- * @throws MissingTool for any other failure
- */
-async function probe({ runner, startDirectory: cwd }: RunnerContext, cli: string, [, ...args]: readonly string[]) {
-  const command = cmd({ cwd })`${cli} ${args}`;
+/** The output of the CLI; `undefined` where the gateway does not have what is looked for. @throws MissingTool otherwise */
+async function probe({ runner }: RunnerContext, command: Command) {
   const result = await runner.probe(command, PROBE_TIMEOUT_MS);
   if (result.ok) return result.output;
   if (isNotFound(result.reason)) return undefined;
   throw new MissingTool(`${argvText(command)} failed: ${oneLine(result.reason)}; see ${CLI} status`);
+}
+
+/** Reads the output of `status -o json`: the CLI exits with 0 for every status. @throws MissingTool unless connected */
+export function verifyConnected(output: string): void {
+  const { status, gateway, server, error } = parseTable(output) ?? {};
+  if (status === 'connected' || status === 'connected_http') return;
+  if (status === undefined) {
+    throw usageError(`openshell status -o json printed ${shown(output)}, which is not a status; update the CLI`);
+  }
+  if (status === 'not_configured') throw new MissingTool(`no gateway is configured; ${HOW_TO_GET_ONE}`);
+  const reason = typeof error === 'string' ? ` (${oneLine(error)})` : '';
+  throw new MissingTool(
+    `the gateway ${gateway} (${server}) is not connected: its status is ${status}${reason}; ${HOW_TO_GET_ONE}`,
+  );
+}
+
+/** Whether the CLI's reason is the gateway's status NOT_FOUND, as its gRPC library prints it, old and new. */
+export function isNotFound(reason: string): boolean {
+  // The CLI wraps its messages, so a line may break anywhere.
+  const text = stripVTControlCharacters(reason).replaceAll(/[\s│]+/g, ' ');
+  return /code: 'Some requested entity was not found'|status: NotFound\b/.test(text);
 }

@@ -8,24 +8,18 @@ import { shown, usageError } from '../errors.ts';
 const QUOTED = /'([^']*)'|"((?:[^"\\]|\\[\s\S])*)"|\\([\s\S])/g;
 const ARGUMENT = new RegExp(`(?:${QUOTED.source}|[^\\s'"\\\\])+`, 'g');
 
-/**
- * Splits a text into arguments, without expanding anything.
- * @param source the variable that the text comes from, for the error
- * @throws usageError for a quote that is not closed
- */
+/** Splits the text of a variable, without expanding anything. @throws usageError for a quote that is not closed */
 export function splitArguments(source: string, text: string): string[] {
   if (text.replaceAll(ARGUMENT, '').trim() !== '') {
     throw usageError(`${source} is ${shown(text)}, which has a quote that is not closed; close it`);
   }
-  return (text.match(ARGUMENT) ?? []).map(unquoted);
-}
-
-function unquoted(argument: string): string {
   // A backslash before a line break removes both.
   const unescaped = (_: string, character: string) => (character === '\n' ? '' : character);
-  return argument.replaceAll(
-    QUOTED,
-    (_, single?: string, double?: string, escaped = '') =>
-      single ?? double?.replaceAll(/\\([$`"\\\n])/g, unescaped) ?? unescaped('', escaped),
+  return (text.match(ARGUMENT) ?? []).map((argument) =>
+    argument.replaceAll(
+      QUOTED,
+      (_, single?: string, double?: string, escaped = '') =>
+        single ?? double?.replaceAll(/\\([$`"\\\n])/g, unescaped) ?? unescaped('', escaped),
+    ),
   );
 }

@@ -221,11 +221,12 @@ describe('engines that do not respond', () => {
     );
   });
 
-  test('DRY-3: where it could be either, the engine and the driver are marked', async () => {
+  test('DRY-3: where it could be either, the engine is marked, and the driver is docker', async () => {
     const launch = new FakeLaunch({});
     for (const program of ['docker', 'podman'] as const) addEngine(launch.tools, program, DOWN);
     const gateway = await launch.launch('gateway', ['--', '--dry-run']);
-    expect(gateway.stdout).toContain("--drivers '<driver: podman and docker not reachable>'");
+    expect(gateway.stdout).toMatch(/^# .*; the commands are those of docker/);
+    expect(gateway.stdout).toContain('--drivers docker ');
     const image = await launch.launch('docker-build-image', ['supervisor', '--dry-run']);
     expect(image.stdout).toContain("'<engine: podman and docker not reachable>' buildx build");
   });
@@ -334,7 +335,6 @@ describe('the tool chain', () => {
     const result = await launch.launch('gateway-docker', ['--dry-run'], { PATH: bin, EXTRA_CARGO_FEATURES: 'fast' });
     expect(result.status, result.stderr).toBe(0);
     expect(result.stdout).toContain("--features 'openshell-server/<features: cargo not on PATH>");
-    expect(result.stdout).toMatch(/--target-dir '[^']*-<features: cargo not on PATH>'/);
   });
 
   test('DRY-7: the CLI of a checkout is not compiled; what was compiled last is probed', async () => {

@@ -289,7 +289,7 @@ describe('a file system that refuses', { ...tools.options, timeout: 120_000 }, (
     const result = await runApart(place, 'gateway-podman', [], { before });
     expect(result.status).toBe(2);
     expect(result.stderr.match(/^error: .*$/gm)).toEqual([
-      expect.stringMatching(/^error: \S+\/Dockerfile\.supervisor does not exist/),
+      expect.stringMatching(/^error: \S+\/Dockerfile\.supervisor: it does not exist/),
     ]);
     expect(result.stderr).not.toMatch(/^==> /m);
   });

@@ -11,7 +11,7 @@ import { syncBuiltinESMExports } from 'node:module';
 const { WATCHER_LOOKS: file } = process.env;
 const { openSync } = fs;
 
-if (file !== undefined && process.argv[1]?.endsWith('/activation-watcher-main.ts')) {
+if (file !== undefined && process.argv[1]?.endsWith('/activation-watcher.ts')) {
   fs.openSync = ((...args: Parameters<typeof openSync>) => {
     if (args[0] === '/proc/net/tcp') fs.appendFileSync(file, '.');
     return openSync(...args);

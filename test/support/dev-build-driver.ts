@@ -12,9 +12,9 @@ import { findToolchain } from '../../lib/cargo/find-toolchain.ts';
 import { featuresByComponent, readWorkspace } from '../../lib/cargo/metadata.ts';
 import { Terminal } from '../../lib/cli/terminal.ts';
 import { devBuildLines, executeDevBuild } from '../../lib/dev-build/execute.ts';
-import { installSupervisor } from '../../lib/dev-build/install-supervisor.ts';
 import { binariesOf, type DevBuildConfig, type DevBuildWishes, planDevBuild } from '../../lib/dev-build/plan.ts';
 import { whyNoStaticLibc } from '../../lib/dev-build/static-libc-probe.ts';
+import { installSupervisor } from '../../lib/dev-build/verify-built.ts';
 import { describeError, TaskError } from '../../lib/errors.ts';
 import { thisHost } from '../../lib/host.ts';
 import { Signals } from '../../lib/process/signals.ts';
@@ -70,6 +70,6 @@ async function build(): Promise<void> {
   const installed =
     built.supervisor === undefined || order.install === undefined
       ? undefined
-      : await installSupervisor(built.supervisor, join(root, order.install));
+      : installSupervisor(built.supervisor, join(root, order.install));
   terminal.result(JSON.stringify({ ...built, others: Object.fromEntries(built.others), installed }));
 }

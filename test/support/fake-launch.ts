@@ -148,9 +148,7 @@ export class FakeLaunch extends FakeCheckout {
   watchers(): string[] {
     return processesWith(`FAKE_GATEWAY_LOG=${this.log}`).filter((pid) => {
       try {
-        return (
-          readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')[1]?.endsWith('/activation-watcher-main.ts') === true
-        );
+        return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')[1]?.endsWith('/activation-watcher.ts') === true;
       } catch {
         // It has just ended.
         return false;
@@ -197,14 +195,10 @@ function podmanImages(memory: string): FakeCase[] {
 labels= args=("$@")
 for ((i = 0; i < \${#args[@]}; i++)); do
   case \${args[i]} in
-    --iidfile) idfile=\${args[i + 1]} ;;
     --label) labels+="\${labels:+,}\\"\${args[i + 1]%%=*}\\":\\"\${args[i + 1]#*=}\\"" ;;
   esac
 done
-id=$(printf '%s' "$labels" | /usr/bin/sha256sum)
-id=\${id%% *}
-printf 'sha256:%s' "$id" > "$idfile"
-printf '[{"Id":"%s","Labels":{%s}}]' "$id" "$labels" > ${file}`,
+printf '[{"Id":"1","Labels":{%s}}]' "$labels" > ${file}`,
     },
     { args: ['image', 'inspect', '--', 'given:1'], script: `echo '[{"Id":"1"}]'` },
     {

@@ -171,7 +171,7 @@ for target in "\${targets[@]}"; do for binary in "\${binaries[@]}"; do
   app=$FAKE_APPS/$binary
   [[ -e $app ]] || app=$FAKE_APPS/\${cpu/./x86_64}
   /bin/mkdir -p "\${path%/*}"
-  /bin/cp "$app" "$path.$$"
+  /bin/cp -p "$app" "$path.$$"
   # As the driver's build script: what is missing is not embedded, and the build succeeds.
   [[ $binary != openshell-driver-vm || -z \${OPENSHELL_VM_RUNTIME_COMPRESSED_DIR:-} ]] ||
     /bin/cat "$OPENSHELL_VM_RUNTIME_COMPRESSED_DIR"/*.zst >> "$path.$$"

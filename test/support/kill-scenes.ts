@@ -220,8 +220,8 @@ export function filesOf({ directories }: KillScene): Map<string, string> {
   return found;
 }
 
-/** Cargo's output, git's and make's, what is there for one process only, and what says when a file was hashed. */
+/** Cargo's output, git's and make's, and what is there for one process only. */
 function isOthers(path: string, { name }: Dirent): boolean {
   if (/(^|\/)(debug|release|libkrun|libkrunfw)\//.test(path) || name.startsWith('gateway.db')) return true;
-  return /\.(lock|sha256)$|^\.kernel/.test(name);
+  return /\.lock$|^\.kernel/.test(name);
 }

@@ -23,7 +23,7 @@ export const DIGEST_B = `sha256:${'b'.repeat(64)}`;
 /** The name of the run of these plans. */
 export const RUN = endedRun();
 
-const INFO = { arch: 'x86_64', version: '28', isPodmanServer: false, storesIndexes: false } as const;
+const INFO = { arch: 'x86_64', version: '28', storesIndexes: false } as const;
 const ENGINES = {
   docker: { record: DOCKER, program: 'docker', reason: 'it responds', info: { engine: 'docker', ...INFO } },
   podman: { record: PODMAN, program: 'podman', reason: 'it responds', info: { engine: 'podman', ...INFO } },

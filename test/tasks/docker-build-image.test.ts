@@ -3,7 +3,7 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { addEngine, DOCKER_ARM_INFO, DOCKER_INFO, type FakeEngine, imageCheckout } from '../support/fake-engine.ts';
+import { addEngine, DOCKER_INFO, type FakeEngine, imageCheckout } from '../support/fake-engine.ts';
 import type { FakeCheckout } from '../support/fake-rust.ts';
 import { runMise } from '../support/run-mise.ts';
 import { runTaskFile, SUITE_ROOT, type TaskOptions, type TaskResult } from '../support/run-task.ts';
@@ -78,8 +78,7 @@ describe('what is run', () => {
     };
     expect((await build(checkout, ['supervisor'], settings)).status).toBe(0);
     const calls = checkout.tools.calls().filter(({ tool }) => tool === 'docker');
-    // The fourth is that of the server of the builder that is named.
-    expect(calls).toHaveLength(4);
+    expect(calls).toHaveLength(3);
     for (const { env } of calls) expect(env).toMatchObject(settings);
   });
 
@@ -370,20 +369,6 @@ describe('a builder that is named, and a server that is another one', () => {
     const unnamed = await build(checkout, ['supervisor'], { ...far, DOCKER_PLATFORM: '' });
     expect(unnamed.stderr).toMatch(
       /^error: the server of docker does not say its architecture; .*; set DOCKER_PLATFORM/m,
-    );
-  });
-
-  test("AM-9: of docker's own builder in another context, that server decides", async () => {
-    const arm = { args: ['--context', 'arm', 'info'], script: `echo '${JSON.stringify(DOCKER_ARM_INFO)}'` };
-    const checkout = checkoutWith('docker', { cases: [arm] });
-    const result = await build(checkout, ['supervisor', '--dry-run'], { DOCKER_BUILDER: 'arm' });
-    expect(result.status).toBe(0);
-    expect(result.stdout).toContain('docker buildx build --builder arm --platform linux/arm64 ');
-    const silent = { args: ['--context'], script: 'echo "context not found" >&2; exit 1' };
-    const gone = await build(checkoutWith('docker', { cases: [silent] }), ['supervisor'], { DOCKER_BUILDER: 'x' });
-    expect(gone).toMatchObject({ status: 2, stdout: '' });
-    expect(gone.stderr).toMatch(
-      /^error: the server of the builder 'x' \(DOCKER_BUILDER\) does not respond: context not /m,
     );
   });
 });

@@ -4,10 +4,11 @@
 
 import { join } from 'node:path';
 import { readVariable } from '../../cli/env.ts';
+import { installSupervisor } from '../../dev-build/verify-built.ts';
 import { files } from '../../fs/writable-places.ts';
 import { COMPONENTS } from '../../product.ts';
-import { prepareSupervisor } from '../supervisor/choose-supervisor.ts';
-import { PULL_POLICIES, readPullPolicy } from '../value-checks.ts';
+import { PULL_POLICIES, readPullPolicy } from '../config.ts';
+import { driverEngine, prepareSupervisor } from '../supervisor.ts';
 import type { DriverRecord } from './types.ts';
 
 export const DOCKER_DRIVER: DriverRecord = {
@@ -16,10 +17,10 @@ export const DOCKER_DRIVER: DriverRecord = {
   port: 18_080,
   // Beside an installed gateway it is for trying things out; the user says when it is the one to use.
   isActivated: false,
-  hasSupervisor: true,
   binaries: [COMPONENTS.supervisor],
   open(ctx, config) {
     const { env, problems } = ctx;
+    const probed = driverEngine(ctx, 'docker');
     const own = problems.values({
       profile: () => readVariable(env, 'OPENSHELL_SUPERVISOR_PROFILE'),
       policy: () => readPullPolicy(env, PULL_POLICIES),
@@ -27,7 +28,7 @@ export const DOCKER_DRIVER: DriverRecord = {
       namespace: () => readVariable(env, 'OPENSHELL_SANDBOX_NAMESPACE') ?? config.name,
     });
     return async (tools) => {
-      const supervisor = await prepareSupervisor(ctx, config, 'docker', own, tools);
+      const supervisor = await prepareSupervisor(ctx, config, probed, own, tools);
       if (supervisor === undefined) return undefined;
       const { arch, engine } = supervisor;
       // Running sandboxes hold the file that was here before: it is replaced, never written into.
@@ -41,7 +42,7 @@ export const DOCKER_DRIVER: DriverRecord = {
             title: `supervisor for linux/${arch}`,
             lines: [`# writes ${path}`],
             writes: files(path),
-            run: (build) => supervisor.install(build, path),
+            run: (build) => installSupervisor(supervisor.built(build), path),
           },
         ],
         table: () => ({

@@ -4,8 +4,7 @@
 
 import { miseSettings } from '../../cargo/find-toolchain.ts';
 import { readVariable } from '../../cli/env.ts';
-import { verifyKubeconfig } from '../own-settings.ts';
-import { PULL_POLICIES, readPullPolicy } from '../value-checks.ts';
+import { PULL_POLICIES, readPullPolicy } from '../config.ts';
 import type { DriverRecord } from './types.ts';
 
 export const KUBERNETES_DRIVER: DriverRecord = {
@@ -13,23 +12,20 @@ export const KUBERNETES_DRIVER: DriverRecord = {
   title: 'Kubernetes',
   port: 8080,
   isActivated: true,
-  hasSupervisor: false,
   binaries: [],
   open(ctx, config) {
-    const { env, problems, root, startDirectory } = ctx;
+    const { env, problems, root } = ctx;
     // It does not follow the gateway's name: it has to exist in the cluster.
     const namespace = readVariable(env, 'OPENSHELL_SANDBOX_NAMESPACE') ?? 'kubernetes-dev';
     const own = problems.values({ policy: () => readPullPolicy(env, PULL_POLICIES) });
     return async () => {
-      const { KUBECONFIG } = await miseSettings(ctx, root, ['KUBECONFIG']);
-      const found = KUBECONFIG === undefined ? env : { ...env, KUBECONFIG };
-      problems.attempt(() => verifyKubeconfig(found, startDirectory));
-      const ofMise = KUBECONFIG === undefined ? [] : [['kubeconfig', `${KUBECONFIG} (mise)`] as const];
+      const gatewayEnv = await miseSettings(ctx, root, ['KUBECONFIG']);
+      const ofMise = Object.values(gatewayEnv).map((path) => ['kubeconfig', `${path} (mise)`] as const);
       return {
         defaultImage: config.sandboxImage,
         table: () => ({ namespace, image_pull_policy: own.policy, grpc_endpoint: config.grpcEndpoint }),
         banner: [['namespace', namespace], ...ofMise],
-        gatewayEnv: KUBECONFIG === undefined ? {} : { KUBECONFIG },
+        gatewayEnv,
       };
     };
   },

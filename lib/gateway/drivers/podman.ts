@@ -2,53 +2,38 @@
 
 /** The gateway whose sandboxes are Podman containers; the supervisor is an image that they mount. */
 
-import { type Environment, readVariable } from '../../cli/env.ts';
+import { type Environment, readVariable, textOf } from '../../cli/env.ts';
 import { SOCKET_VARIABLE } from '../../engine/podman.ts';
 import type { LaunchEngine } from '../../engine/types.ts';
 import { COMPONENTS } from '../../product.ts';
+import { PODMAN_PULL_POLICIES, readPullPolicy } from '../config.ts';
 import type { DriverTable } from '../gateway-toml.ts';
-import { verifyProxy } from '../own-settings.ts';
-import { prepareSupervisor } from '../supervisor/choose-supervisor.ts';
-import { imageStep, verifyImageExists } from '../supervisor/image.ts';
-import { PODMAN_PULL_POLICIES, readPullPolicy } from '../value-checks.ts';
-import { driverEngine } from './driver-engine.ts';
+import { driverEngine, imageOf, imageStep, prepareSupervisor, verifyImageExists } from '../supervisor.ts';
 import type { DriverRecord } from './types.ts';
 
-/** Names an image to use instead of building one. */
 const IMAGE_VARIABLE = 'OPENSHELL_SUPERVISOR_IMAGE';
 
 /** Written through even where they are empty: a mistake must stop the gateway, and not bypass the proxy. */
-const PROXY_TEXTS = {
-  https_proxy: 'OPENSHELL_SANDBOX_HTTPS_PROXY',
-  no_proxy: 'OPENSHELL_SANDBOX_NO_PROXY',
-  proxy_auth_file: 'OPENSHELL_SANDBOX_PROXY_AUTH_FILE',
-} as const;
-
+const PROXY_TEXTS = ['https_proxy', 'no_proxy', 'proxy_auth_file'];
 /** Only `true` and `false` become booleans; the gateway refuses any other text. */
-const PROXY_SWITCHES = {
-  proxy_auth_allow_insecure: 'OPENSHELL_SANDBOX_PROXY_AUTH_ALLOW_INSECURE',
-  proxy_connect_by_hostname: 'OPENSHELL_SANDBOX_PROXY_CONNECT_BY_HOSTNAME',
-} as const;
+const PROXY_SWITCHES = ['proxy_auth_allow_insecure', 'proxy_connect_by_hostname'];
 
 export const PODMAN_DRIVER: DriverRecord = {
   name: 'podman',
   title: 'Podman',
   port: 18_080,
   isActivated: true,
-  hasSupervisor: true,
   binaries: [COMPONENTS.supervisor],
   // The VM that podman needs on macOS forwards IPv6 loopback, and the CLI reaches it as localhost.
   bind: (platform) => (platform === 'darwin' ? { address: '::1', host: 'localhost' } : undefined),
   open(ctx, config) {
     const { env, problems, terminal } = ctx;
+    const probed = driverEngine(ctx, 'podman');
     const own = problems.values({
       profile: () => readVariable(env, 'OPENSHELL_SUPERVISOR_PROFILE'),
       policy: () => readPullPolicy(env, PODMAN_PULL_POLICIES),
     });
-    problems.attempt(() => verifyProxy(env));
     const given = readVariable(env, IMAGE_VARIABLE);
-    const hasNamespace = readVariable(env, 'OPENSHELL_SANDBOX_NAMESPACE') !== undefined;
-    const proxy = proxyKeys(env);
     const use = (engine: LaunchEngine, image: string, origin: string) => ({
       defaultImage: config.sandboxImage,
       // For the gateway it would win over its configuration, and even where it is empty.
@@ -58,7 +43,7 @@ export const PODMAN_DRIVER: DriverRecord = {
         supervisor_image: image,
         image_pull_policy: own.policy,
         grpc_endpoint: config.grpcEndpoint,
-        ...proxy,
+        ...proxyKeys(env),
       }),
       banner: [
         ['engine', `${engine.program} on ${engine.socket}`],
@@ -66,18 +51,18 @@ export const PODMAN_DRIVER: DriverRecord = {
       ] as const,
     });
     return async (tools) => {
-      if (hasNamespace) {
+      if (textOf(env, 'OPENSHELL_SANDBOX_NAMESPACE') !== undefined) {
         terminal.warn('OPENSHELL_SANDBOX_NAMESPACE has no effect: the podman driver has no namespaces');
       }
       if (given !== undefined) {
-        const engine = await driverEngine(ctx, 'podman');
+        const engine = await probed;
         await verifyImageExists(ctx, engine, IMAGE_VARIABLE, given);
         return use(engine, given, ` (${IMAGE_VARIABLE})`);
       }
-      const supervisor = await prepareSupervisor(ctx, config, 'podman', own, tools);
+      const supervisor = await prepareSupervisor(ctx, config, probed, own, tools);
       if (supervisor === undefined) return undefined;
       return {
-        ...use(supervisor.engine, supervisor.image, `, ${supervisor.description}`),
+        ...use(supervisor.engine, imageOf(config), `, ${supervisor.description}`),
         before: supervisor.steps,
         wishes: { supervisor: supervisor.build },
         after: [imageStep(ctx, config, supervisor)],
@@ -88,9 +73,10 @@ export const PODMAN_DRIVER: DriverRecord = {
 
 /** The proxy keys of the variables that are set, set but empty included. */
 export function proxyKeys(env: Environment): DriverTable {
+  const textIn = (key: string) => env[`OPENSHELL_SANDBOX_${key.toUpperCase()}`];
   const switchOf = (text: string | undefined) => (text === 'true' || text === 'false' ? text === 'true' : text);
   return Object.fromEntries([
-    ...Object.entries(PROXY_TEXTS).map(([key, variable]) => [key, env[variable]]),
-    ...Object.entries(PROXY_SWITCHES).map(([key, variable]) => [key, switchOf(env[variable])]),
+    ...PROXY_TEXTS.map((key) => [key, textIn(key)]),
+    ...PROXY_SWITCHES.map((key) => [key, switchOf(textIn(key))]),
   ]);
 }

@@ -6,7 +6,6 @@ import type { Environment } from '../../cli/env.ts';
 import type { DevBuildWishes } from '../../dev-build/plan.ts';
 import type { DevBuild } from '../../dev-build/verify-built.ts';
 import type { Place } from '../../fs/writable-places.ts';
-import type { Binary } from '../../product.ts';
 import type { KnownTools } from '../../stage/execute.ts';
 import type { Config, DriverDefaults, LaunchContext } from '../config.ts';
 import type { DriverTable } from '../gateway-toml.ts';
@@ -15,50 +14,38 @@ import type { DriverTable } from '../gateway-toml.ts';
 export interface Step<Args extends readonly unknown[] = [], Result = unknown> {
   /** One word, for headings, times and dry runs. */
   readonly name: string;
-  /** What it does, for users. */
   readonly title: string;
   readonly lines: readonly string[];
   /** What it writes, which is checked before anything is built. */
   readonly writes?: readonly Place[];
-  run(...args: Args): Promise<Result>;
+  run(...args: Args): Promise<Result> | Result;
 }
 
-/** A step that takes the finished build. */
 export type BuiltStep = Step<[build: DevBuild]>;
 
 /** What a driver adds to a launch, decided: nothing but probes has been started. */
 export interface Preparation {
-  /** Before the gateway is built. */
   readonly before?: readonly Step[];
-  /** What the gateway's cargo run builds besides the gateway. */
   readonly wishes?: Partial<DevBuildWishes>;
   /** After the build, before the configuration is written. */
   readonly after?: readonly BuiltStep[];
   /** `default_image` of the gateway's table, where the driver does not keep it in its own. */
   readonly defaultImage?: string;
-  /** The driver's table in the configuration. */
   table(build: DevBuild): DriverTable;
-  /** Changes to the gateway's environment. */
   readonly gatewayEnv?: Environment;
-  /** More fields of the registry's entry. */
   readonly metadata?: { readonly vm_driver_state_dir: string };
   /** Lines of the banner: a term and its meaning. */
   readonly banner: readonly (readonly [term: string, meaning: string])[];
 }
 
 export interface DriverRecord extends DriverDefaults {
-  /** For users. */
   readonly title: string;
-  /** The binaries of its launches besides the gateway, in whichever cargo run they are built. */
-  readonly binaries: readonly Binary[];
-  /** Resolves its own configuration; whatever is wrong becomes one of the problems. */
   open(ctx: LaunchContext, config: Config): PrepareDriver;
 }
 
 /**
- * Probes what the launch depends on, and decides.
+ * Probes what the launch depends on, and decides; `undefined` where something is wrong.
  * @param tools `undefined` without a tool chain: then it only reports what else is wrong
- * @returns `undefined` where something is wrong
  * @throws usageError for what is missing
  */
 export type PrepareDriver = (tools: KnownTools | undefined) => Promise<Preparation | undefined>;

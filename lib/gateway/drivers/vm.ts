@@ -2,11 +2,12 @@
 
 /** The gateway whose sandboxes are small virtual machines; runtime and supervisor are embedded in the driver. */
 
+import { accessSync, constants } from 'node:fs';
 import { type Environment, parseCount, readVariable, textOf } from '../../cli/env.ts';
+import { describeError } from '../../errors.ts';
 import { COMPONENTS, DRIVER } from '../../product.ts';
 import { resolveBundleConfig } from '../../vm/config.ts';
 import type { Config, LaunchContext } from '../config.ts';
-import { whyNoVm } from '../own-settings.ts';
 import { takeDirectory, verifyUnused } from '../state-lock.ts';
 import type { DriverRecord, Preparation, Step } from './types.ts';
 import { type DriverSource, findDriver } from './vm-driver-source.ts';
@@ -19,7 +20,6 @@ export const VM_DRIVER: DriverRecord = {
   title: 'VM',
   port: 18_081,
   isActivated: true,
-  hasSupervisor: true,
   binaries: [COMPONENTS.supervisor, DRIVER],
   open(ctx, config) {
     const { env, host, invoker, problems, root, startDirectory, terminal } = ctx;
@@ -41,6 +41,17 @@ export const VM_DRIVER: DriverRecord = {
     };
   },
 };
+
+/** Why no VM can be started here, where Linux has the device for that; `undefined` where one can. */
+export function whyNoVm(platform: NodeJS.Platform, device = '/dev/kvm'): string | undefined {
+  if (platform !== 'linux') return undefined;
+  try {
+    accessSync(device, constants.R_OK | constants.W_OK);
+    return undefined;
+  } catch (error) {
+    return `no sandbox will start: ${describeError(error)}; load the module kvm, or join the group of ${device}`;
+  }
+}
 
 /** The driver gets the gateway's environment, and reads only `true` and whole numbers. */
 function gpuEnvironment({ env, flags, problems }: LaunchContext): Environment {

@@ -4,7 +4,7 @@
 
 import { type Environment, notAllowed, readPath, readVariable } from '../../cli/env.ts';
 import { temporaryRoot } from '../../fs/temporary-directory.ts';
-import { parsePort } from '../../gateway/value-checks.ts';
+import { parsePort } from '../../gateway/port.ts';
 import { type Host, thisHost } from '../../host.ts';
 import { runtimeDirectory } from '../runtime-files.ts';
 

@@ -2,7 +2,7 @@
 
 /** What is built for a launch, with fake tools; `test/flows/dev-build.test.ts` has the real ones. */
 
-import { existsSync, linkSync, mkdirSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { findToolchain } from '../../../lib/cargo/find-toolchain.ts';
@@ -95,11 +95,7 @@ describe('one cargo run', () => {
     const { built, plan } = await fake.build();
     expect(built).toMatchObject({
       gateway: join(fake.root, 'built/openshell-gateway'),
-      supervisor: {
-        path: join(fake.root, 'built/openshell-sandbox'),
-        sha256: expect.stringMatching(/^[0-9a-f]{64}$/),
-        verified: 'x86-64, complete, static',
-      },
+      supervisor: { path: join(fake.root, 'built/openshell-sandbox') },
       others: new Map(),
       compiled: 2,
       total: 2,
@@ -235,7 +231,7 @@ describe('H27: the recovery of a failing sccache that a wrapper of ours starts',
       { RUSTC_WRAPPER: 'sccache' },
       `if ${isFirst(0)}; then ${FAILING}; fi`,
     );
-    expect(built.supervisor?.verified).toBe('x86-64, complete, static');
+    expect(built.supervisor?.path).toBe(join(fake.root, 'built/openshell-sandbox'));
     expect(fake.tools.lines().map((line) => line.split(' ').slice(0, 2).join(' '))).toEqual([
       'cargo build',
       'sccache --stop-server',
@@ -294,16 +290,4 @@ describe('a tool chain of mise', () => {
     expect(line).toContain(`RUSTC_WRAPPER=${RUSTC_WRAPPER} `);
     expect(line).not.toContain('mise');
   });
-});
-
-test('a cargo that does not know build.build-dir is said to compile twice', async () => {
-  const fake = good();
-  mkdirSync(join(fake.root, 'built/deps'));
-  expect((await fake.build()).ctx.screen.stderr()).not.toContain('1.91');
-  linkSync(
-    join(fake.root, 'built/openshell-gateway'),
-    join(fake.root, 'built/deps/openshell_gateway-0123456789abcdef'),
-  );
-  const { ctx } = await fake.build();
-  expect(ctx.screen.stderr()).toContain('warning: this cargo is older than 1.91');
 });

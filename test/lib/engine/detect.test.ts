@@ -120,13 +120,6 @@ describe('what is wanted', () => {
     expect(await refusalFrom(detect)).toMatch(/docker is not a container engine/);
   });
 
-  test("podman at the other end of docker's socket is said", async () => {
-    const info = { ...DOCKER_INFO, DockerRootDir: '/var/lib/containers/storage' };
-    const { screen, detect } = detecting({ docker: { info } });
-    await detect();
-    expect(screen.stderr()).toBe('[container-engine] docker, served by podman (it responds)\n');
-  });
-
   test('CONTAINER_ENGINE_QUIET says nothing, in the one dialect of booleans', async () => {
     const { screen, detect } = detecting({ docker: {} }, { CONTAINER_ENGINE_QUIET: 'Yes' });
     await detect();

@@ -17,7 +17,7 @@ import { addEngine } from '../../support/fake-engine.ts';
 import { fakeTools, inProcess } from '../../support/in-process.ts';
 import { refusalFrom, refusalOf } from '../../support/task-errors.ts';
 
-const INFO = { arch: 'x86_64', isPodmanServer: false, storesIndexes: false } as const;
+const INFO = { arch: 'x86_64', storesIndexes: false } as const;
 const ENGINES = {
   docker: { record: DOCKER, program: 'docker', reason: 'it responds', info: { engine: 'docker', ...INFO } },
   podman: { record: PODMAN, program: 'podman', reason: 'it responds', info: { engine: 'podman', ...INFO } },

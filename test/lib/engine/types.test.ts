@@ -4,25 +4,17 @@ import { describe, expect, test } from 'vitest';
 import { parseInfo, refusalIn } from '../../../lib/engine/types.ts';
 
 describe('what an engine says', () => {
-  const own = { isPodmanServer: false, storesIndexes: false };
+  const own = { storesIndexes: false };
 
   test.each([
     ['{"Architecture":"aarch64","ServerVersion":"28"}', { engine: 'docker', arch: 'aarch64', ...own }],
-    [
-      '{"host":{"arch":"amd64"},"version":{"Version":"5"}}',
-      { engine: 'podman', arch: 'amd64', isPodmanServer: true, storesIndexes: false },
-    ],
+    ['{"host":{"arch":"amd64"},"version":{"Version":"5"}}', { engine: 'podman', arch: 'amd64', storesIndexes: false }],
     ['docker version 28', undefined],
     ['[]', undefined],
     ['{}', undefined],
     ['null', undefined],
   ])('%s', (text, info) => {
     expect(parseInfo(text)).toEqual(info);
-  });
-
-  test("docker's client with podman on the other end of its socket", () => {
-    const text = JSON.stringify({ ServerVersion: '4.3.1', DockerRootDir: '/home/me/.local/share/containers/storage' });
-    expect(parseInfo(text)).toMatchObject({ engine: 'docker', isPodmanServer: true });
   });
 
   test("a store that takes images of several platforms is containerd's", () => {

@@ -1,10 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { describe, expect, test } from 'vitest';
-import { verifyPortFree } from '../../../lib/gateway/port.ts';
+import {
+  httpEndpoint,
+  isListening,
+  parsePort,
+  portOwner,
+  reachableAddress,
+  verifyPortFree,
+} from '../../../lib/gateway/port.ts';
 import { freePort } from '../../support/free-port.ts';
 import { listen } from '../../support/listener.ts';
-import { refusalFrom } from '../../support/task-errors.ts';
+import { refusalFrom, refusalOf } from '../../support/task-errors.ts';
 
 describe('H20: ports', () => {
   test.each([
@@ -28,14 +35,32 @@ describe('H20: ports', () => {
     await verifyPortFree('127.0.0.1', port);
   });
 
-  test("launches that try one at once are not in each other's way", async () => {
-    const port = await freePort();
-    for (let round = 0; round < 20; round += 1) {
-      await Promise.all(Array.from({ length: 4 }, () => verifyPortFree('127.0.0.1', port)));
-    }
-  });
-
   test('an address of another machine', async () => {
     expect(await refusalFrom(() => verifyPortFree('192.0.2.1', 18080))).toContain('is not an address of this machine');
   });
+});
+
+test('H20: who listens', async () => {
+  const port = await listen('127.0.0.1');
+  expect(portOwner(port)).toContain(`(pid ${process.pid})`);
+  expect(isListening(process.pid, port)).toBe(true);
+  expect(isListening(process.ppid, port)).toBe(false);
+});
+
+describe('H19: numbers of ports', () => {
+  test.each(['1', '80', '18080', '65535'])('%s', (text) => expect(parsePort('P', text)).toBe(Number(text)));
+  test.each(['', '0', '65536', '99999', 'abc', '-1', '1e3', '0x10', ' 80', '80 ', '1, "x": 2', '080000'])(
+    'not %j',
+    (text) => expect(refusalOf(() => parsePort('OPENSHELL_SERVER_PORT', text))).toContain('from 1 to 65535'),
+  );
+});
+
+test.each([
+  ['0.0.0.0', 'http://127.0.0.1:80'],
+  ['::', 'http://[::1]:80'],
+  ['0:0:0:0:0:0:0:0', 'http://[::1]:80'],
+  ['::1', 'http://[::1]:80'],
+  ['10.1.2.3', 'http://10.1.2.3:80'],
+])('H23: what listens on %s is reached at %s', (bind, endpoint) => {
+  expect(httpEndpoint(reachableAddress(bind), 80)).toBe(endpoint);
 });

@@ -62,10 +62,6 @@ test('P2: under sudo it is that of the user who called it; XDG_CONFIG_HOME wins,
 test.each([
   [{}, 'neither HOME nor XDG_CONFIG_HOME is set'],
   [{ HOME: '', XDG_CONFIG_HOME: '' }, 'neither HOME nor XDG_CONFIG_HOME is set'],
-  [{ HOME: 'home' }, "HOME is 'home', which is not an absolute path"],
-  [{ HOME: '.' }, "HOME is '.', which is not an absolute path"],
-  [{ HOME: '/proc/nobody' }, "HOME is '/proc/nobody', which is not a directory that exists"],
-  [{ HOME: '/etc/passwd' }, "HOME is '/etc/passwd', which is not a directory that exists"],
 ])('E1: the environment %j has no home for the registry', (env, text) => {
   expect(refusalOf(() => configHome(env, '/', undefined))).toMatch(new RegExp(`^2: ${text}.*; set HOME`));
 });

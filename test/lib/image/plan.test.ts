@@ -11,7 +11,7 @@ const ENGINE: Engine = {
   record: DOCKER,
   program: 'docker',
   reason: 'it responds',
-  info: { engine: 'docker', arch: 'x86_64', isPodmanServer: false, storesIndexes: false },
+  info: { engine: 'docker', arch: 'x86_64', storesIndexes: false },
 };
 
 test('the build is of the checkout, by absolute paths, and runs where the user is', () => {

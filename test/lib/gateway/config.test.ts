@@ -2,16 +2,13 @@
 
 import { describe, expect, test } from 'vitest';
 import {
-  httpEndpoint,
   PODMAN_PULL_POLICIES,
   PULL_POLICIES,
-  parsePort,
-  reachableAddress,
   readPullPolicy,
   verifyBindAddress,
   verifyEndpoint,
   verifyGatewayName,
-} from '../../../lib/gateway/value-checks.ts';
+} from '../../../lib/gateway/config.ts';
 import { refusalOf } from '../../support/task-errors.ts';
 
 describe('C29: names', () => {
@@ -25,14 +22,6 @@ describe('C29: names', () => {
   });
 });
 
-describe('H19: ports', () => {
-  test.each(['1', '80', '18080', '65535'])('%s', (text) => expect(parsePort('P', text)).toBe(Number(text)));
-  test.each(['', '0', '65536', '99999', 'abc', '-1', '1e3', '0x10', ' 80', '80 ', '1, "x": 2', '080000'])(
-    'not %j',
-    (text) => expect(refusalOf(() => parsePort('OPENSHELL_SERVER_PORT', text))).toContain('from 1 to 65535'),
-  );
-});
-
 describe('addresses', () => {
   test.each(['127.0.0.1', '0.0.0.0', '::', '::1', '10.1.2.3'])('%s', (text) =>
     expect(verifyBindAddress('B', text)).toBe(text),
@@ -40,15 +29,6 @@ describe('addresses', () => {
   test.each(['localhost', '127.0.0.1:80', '1.2.3', 'fe80::1%eth0', '[::1]', ''])('not %j', (text) =>
     expect(refusalOf(() => verifyBindAddress('OPENSHELL_BIND_ADDRESS', text))).toContain('allowed is an IP address'),
   );
-  test.each([
-    ['0.0.0.0', 'http://127.0.0.1:80'],
-    ['::', 'http://[::1]:80'],
-    ['0:0:0:0:0:0:0:0', 'http://[::1]:80'],
-    ['::1', 'http://[::1]:80'],
-    ['10.1.2.3', 'http://10.1.2.3:80'],
-  ])('H23: what listens on %s is reached at %s', (bind, endpoint) => {
-    expect(httpEndpoint(reachableAddress(bind), 80)).toBe(endpoint);
-  });
   test.each(['http://a:1', 'https://host.openshell.internal:18080', 'http://[::1]:80/x'])('endpoint %s', (text) =>
     expect(verifyEndpoint('E', text)).toBe(text),
   );

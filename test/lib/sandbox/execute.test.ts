@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { expect, test } from 'vitest';
-import { isNotFound, verifyConnected } from '../../../lib/sandbox/plan.ts';
+import { isNotFound, verifyConnected } from '../../../lib/sandbox/execute.ts';
 
 test.each(['connected', 'connected_http'])('a gateway that is %s is connected', (status) => {
   expect(() => verifyConnected(JSON.stringify({ status }))).not.toThrow();

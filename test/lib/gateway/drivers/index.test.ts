@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { expect, test } from 'vitest';
-import { driverOf } from '../../../../lib/gateway/drivers/names.ts';
+import { driverOf } from '../../../../lib/gateway/drivers/index.ts';
 import { refusalOf } from '../../../support/task-errors.ts';
 
 test.each([
