@@ -153,7 +153,7 @@ export const CASES: readonly BenchCase[] = [
   { name: 'image CI', task: 'docker-build-ci', args: [], tools: ['docker'], env: DOCKER, chain: 3 },
   launchCase('docker', 'gateway-docker', ['docker'], {}, 13, 5),
   launchCase('docker, another architecture', 'gateway-docker', ['docker'], { FAKE_ARCH: 'aarch64' }, 31, 7),
-  launchCase('podman', 'gateway-podman', ['podman'], {}, 29, 8),
+  launchCase('podman', 'gateway-podman', ['podman'], {}, 29, 7),
   launchCase('vm', 'gateway-vm', [], {}, 11, 6),
   { name: 'gateway --help', task: 'gateway', args: ['--help'], tools: [], chain: 0, limits: { timesNode: 2 } },
   { name: 'stage --help', task: 'stage', args: ['--help'], tools: [], chain: 0, limits: { timesNode: 2 } },
