@@ -12,7 +12,8 @@ await runTask(
     name: 'tasks/package-deb.ts',
     summary: 'Pack the three binaries that the variables name into a Debian package; relative paths are from here.',
     examples: [
-      ['OPENSHELL_DEB_VERSION=1.2.3 mise run package:deb:arm64', 'From the binaries that the other variables name.'],
+      ['OPENSHELL_DEB_VERSION=1.2.3 mise run package:deb:amd64', 'From the binaries that the other variables name.'],
+      ['OPENSHELL_DEB_VERSION=1.2.3 mise run package:deb:arm64', 'For arm64.'],
       ['mise run package:deb -- --dry-run', 'Print what would be packed.'],
     ],
     flags: {

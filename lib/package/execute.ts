@@ -2,17 +2,7 @@
 
 /** Packing binaries that exist into a Debian package: the same ones give the same bytes, and all of it or nothing. */
 
-import {
-  chmodSync,
-  copyFileSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  rmSync,
-  statSync,
-  utimesSync,
-  writeFileSync,
-} from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { RunnerContext } from '../build-env.ts';
 import { findCheckout } from '../checkout.ts';
@@ -21,7 +11,7 @@ import { findOrMark } from '../cli/unknowns.ts';
 import { inspectExecutable } from '../elf/verify.ts';
 import { naming, usageError } from '../errors.ts';
 import { copyWhole, sweepTemporary } from '../fs/atomic-write.ts';
-import { temporaryRoot } from '../fs/temporary-directory.ts';
+import { isLeftover, newRunName, removeScratch, temporaryRoot } from '../fs/temporary-directory.ts';
 import { files, notePlaces } from '../fs/writable-places.ts';
 import { type Arch, thisHost } from '../host.ts';
 import { isSameProcess } from '../process/identity.ts';
@@ -71,7 +61,10 @@ function verifyProgram({ terminal }: RunnerContext, path: string, arch: Arch, is
 /** Puts the package together, and in its place when it is whole. @returns where it is */
 export async function makePackage(ctx: RunnerContext, config: PackageConfig, binaries: Binaries): Promise<string> {
   const target = targetOf(config);
-  const scratch = mkdtempSync(join(temporaryRoot(), SCRATCH_PREFIX));
+  const scratch = join(temporaryRoot(), `${SCRATCH_PREFIX}${newRunName()}`);
+  const warn = (reason: string) => ctx.terminal.warn(`what a packaging has left cannot be removed: ${reason}`);
+  removeScratch(scratch, SCRATCH_PREFIX, isLeftover, warn);
+  mkdirSync(scratch, { mode: 0o700 });
   try {
     const plan = planPackage(config, binaries, scratch);
     stageFiles(plan);

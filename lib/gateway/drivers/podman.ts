@@ -34,6 +34,7 @@ export const PODMAN_DRIVER: DriverRecord = {
       policy: () => readPullPolicy(env, PODMAN_PULL_POLICIES),
     });
     const given = readVariable(env, IMAGE_VARIABLE);
+    const proxy = proxyKeys(env);
     const use = (engine: LaunchEngine, image: string, origin: string) => ({
       defaultImage: config.sandboxImage,
       // For the gateway it would win over its configuration, and even where it is empty.
@@ -43,7 +44,7 @@ export const PODMAN_DRIVER: DriverRecord = {
         supervisor_image: image,
         image_pull_policy: own.policy,
         grpc_endpoint: config.grpcEndpoint,
-        ...proxyKeys(env),
+        ...proxy,
       }),
       banner: [
         ['engine', `${engine.program} on ${engine.socket}`],
