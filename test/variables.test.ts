@@ -169,7 +169,7 @@ describe('the variables that a task reads are those that its help lists', tools.
     for (const run of runs) for (const name of await readBy(task, run)) read.add(name);
     const listed = [...(await listedVariables(task)), ...Object.keys(unlisted)];
     const message =
-      'received: what it reads; expected: what its help lists (`variables` of its declaration); OPENSHELL_ROOT is read for the .env wherever any is listed';
+      'received: what it reads; expected: what its help lists (`variables` of its declaration); OPENSHELL_ROOT is read for the .env wherever any is listed; what is read without effect is `unlisted` in CASES';
     const ofOthers = (await Promise.all(through.map(listedVariables))).flat();
     const own = [...read].filter((name) => listed.includes(name) || !ofOthers.includes(name));
     expect(own.sort(), message).toEqual(listed.sort());

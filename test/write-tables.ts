@@ -8,4 +8,7 @@ import { TABLES_PAGE, withTables } from './support/readme-tables.ts';
 import { SUITE_ROOT } from './support/run-task.ts';
 
 const path = join(SUITE_ROOT, TABLES_PAGE);
-writeFileSync(path, await withTables(readFileSync(path, 'utf8')));
+const before = readFileSync(path, 'utf8');
+const after = await withTables(before);
+writeFileSync(path, after);
+process.stdout.write(`${TABLES_PAGE}: ${after === before ? 'unchanged' : 'written'}\n`);

@@ -46,7 +46,7 @@ export class FakeTools {
     if (TestRunner.getCurrentTest() !== undefined) onTestFinished(() => this.verify());
   }
 
-  /** Adds a program; the first case that fits a call answers it. */
+  /** Adds a program, in place of one with that name; the first case that fits a call answers it. */
   add(name: string, cases: readonly FakeCase[]): this {
     const arms = cases.map(({ args, script }) => {
       const lead = args.map((word) => `${bashQuote(word)}$'\\x1f'`).join('');
