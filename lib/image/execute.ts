@@ -2,8 +2,8 @@
 
 /** Image builds: what the plan depends on is probed, the binary staged, the build command run. */
 
-import { statSync } from 'node:fs';
-import { join } from 'node:path';
+import { readlinkSync, realpathSync, statSync } from 'node:fs';
+import { isAbsolute, join } from 'node:path';
 import type { RunnerContext } from '../build-env.ts';
 import { findCheckout } from '../checkout.ts';
 import { type Environment, readVariable, textOf } from '../cli/env.ts';
@@ -13,15 +13,15 @@ import { detectEngine, serverArch, TOKEN_VARIABLES } from '../engine/detect.ts';
 import { forBuilds, probeBuilder, verifyPlatforms } from '../engine/inspect-builder.ts';
 import { failure, usageError } from '../errors.ts';
 import { whileLocked } from '../fs/lock.ts';
-import { makeDirectory } from '../fs/ownership.ts';
-import { fileIdentity } from '../fs/paths.ts';
+import { look, makeDirectory } from '../fs/ownership.ts';
+import { ancestorsOf, fileIdentity } from '../fs/paths.ts';
 import { notePlaces } from '../fs/writable-places.ts';
 import { thisHost } from '../host.ts';
-import type { Command } from '../process/command.ts';
+import { type Command, shellQuote } from '../process/command.ts';
 import { type IMAGE_TARGETS, PRODUCT } from '../product.ts';
 import type { StageConfig } from '../stage/config.ts';
 import { executeStage, prepareStage } from '../stage/execute.ts';
-import { artifactsOf, type PreparedStage } from '../stage/plan.ts';
+import { type Artifact, artifactsOf, type PreparedStage } from '../stage/plan.ts';
 import { reportLines } from '../stage/report.ts';
 import { verifyArtifact } from '../stage/verify-built.ts';
 import { resolveImage, resolveImageConfig, verifyDockerfile } from './config.ts';
@@ -130,7 +130,25 @@ export function verifyPrebuilt(config: StageConfig): void {
     const why = 'nothing is staged here (CI or PREBUILT_AUTO_STAGE=0)';
     throw usageError(`${said}, and ${why}; run tasks/stage.ts first, or unset them`);
   }
-  for (const artifact of artifacts) verifyArtifact(artifact, artifact.path);
+  for (const artifact of artifacts) {
+    verifyArtifact(artifact, artifact.path);
+    verifyCopyable(config.root, artifact);
+  }
+}
+
+/** @throws usageError for a binary that the engine would not find, or that could not be started in the image */
+function verifyCopyable(root: string, { component, path }: Artifact): void {
+  // To an engine the checkout is the root directory, also for a link to an absolute path.
+  const links = ancestorsOf(path).filter((one) => one.startsWith(`${root}/`) && look(one)?.isSymbolicLink());
+  const leadsOut = !realpathSync(path).startsWith(join(realpathSync(root), '/'));
+  if (leadsOut || links.some((link) => isAbsolute(readlinkSync(link)))) {
+    throw usageError(`${path} is behind a link out of ${root}, which engines do not follow; put the file itself there`);
+  }
+  // The gateway's image keeps the mode, and runs as another user than the file's; the supervisor's sets it.
+  if (component.name !== 'gateway' || (statSync(path).mode & 0o111) === 0o111) return;
+  throw usageError(
+    `${path} cannot be executed by all users, nor could it in its image; run: chmod 755 ${shellQuote(path)}`,
+  );
 }
 
 /**

@@ -1,7 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join, relative } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { addEngine, DOCKER_INFO, type FakeEngine, imageCheckout } from '../support/fake-engine.ts';
 import type { FakeCheckout } from '../support/fake-rust.ts';
@@ -504,6 +513,48 @@ describe('what others have staged', () => {
     expect(result.stderr).toMatch(/^error: .*openshell-sandbox: /m);
     expect(result.stderr).toMatch(expected);
     expect(callsOf(checkout, 'docker')).toHaveLength(2);
+  });
+
+  test('AQ-3: cannot be executed by all users, which its image would keep: one line with the remedy', async () => {
+    const checkout = checkoutWith('docker');
+    await checkout.stage(['all'], { DOCKER_PLATFORM: 'linux/amd64' });
+    const path = checkout.staged('amd64', 'openshell-gateway');
+    for (const mode of [0o644, 0o754]) {
+      chmodSync(path, mode);
+      const result = await build(checkout, ['gateway'], { CI: '1' });
+      expect(result).toMatchObject({ status: 2, stdout: '' });
+      expect(result.stderr).toMatch(
+        new RegExp(`^error: ${path} cannot be executed by all users.* run: chmod 755 ${path}$`, 'm'),
+      );
+    }
+    expect(callsOf(checkout, 'docker')).toHaveLength(4);
+    chmodSync(path, 0o755);
+    chmodSync(checkout.staged('amd64', 'openshell-sandbox'), 0o644);
+    expect((await build(checkout, ['gateway'], { CI: '1' })).status).toBe(0);
+    expect((await build(checkout, ['supervisor'], { CI: '1' })).status).toBe(0);
+  });
+
+  test('AQ-11: is behind a link that the engine cannot follow', async () => {
+    const checkout = checkoutWith('docker');
+    await checkout.stage(['supervisor'], { DOCKER_PLATFORM: 'linux/amd64' });
+    const path = checkout.staged('amd64', 'openshell-sandbox');
+    const inside = join(dirname(path), 'other');
+    renameSync(path, inside);
+    for (const target of [
+      join(checkout.apps, 'x86_64'),
+      relative(dirname(path), join(checkout.apps, 'x86_64')),
+      inside,
+    ]) {
+      symlinkSync(target, path);
+      const result = await build(checkout, ['supervisor'], { CI: '1' });
+      expect(result).toMatchObject({ status: 2, stdout: '' });
+      expect(result.stderr).toMatch(
+        /^error: .*openshell-sandbox is behind a link out of .*; put the file itself there$/m,
+      );
+      rmSync(path);
+    }
+    symlinkSync('other', path);
+    expect((await build(checkout, ['supervisor'], { CI: '1' })).status).toBe(0);
   });
 
   test('is right: it is used, and nothing is compiled', async () => {

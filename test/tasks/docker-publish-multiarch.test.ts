@@ -2,7 +2,7 @@
 
 /** The publish with fake tools: what it starts, in which order, and what it says. The faults of bash: publish-faults. */
 
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { buildElf } from '../support/elf-builder.ts';
@@ -373,7 +373,7 @@ describe('before a compile', () => {
     expect(started(fake)).toEqual([]);
   });
 
-  test('in CI nothing is compiled: staged binaries have to exist, and are verified', async () => {
+  test('AQ-3: in CI nothing is compiled: staged binaries have to exist, and are verified', async () => {
     const fake = new FakePublishing();
     const missing = await fake.publish({ CI: 'true' });
     expect(missing.status).toBe(2);
@@ -384,6 +384,12 @@ describe('before a compile', () => {
     expect((await fake.publish({ CI: 'true' })).status).toBe(0);
     expect((await fake.publish({ PREBUILT_AUTO_STAGE: 'off' })).status).toBe(0);
     expect(fake.checkout.builds()).toHaveLength(count);
+    const gateway = fake.checkout.staged('arm64', 'openshell-gateway');
+    chmodSync(gateway, 0o644);
+    const unstartable = await fake.publish({ CI: 'true' });
+    expect(unstartable.status).toBe(2);
+    expect(unstartable.stderr).toContain(`run: chmod 755 ${gateway}`);
+    chmodSync(gateway, 0o755);
     const arm = fake.checkout.staged('arm64', 'openshell-sandbox');
     mkdirSync(dirname(arm), { recursive: true });
     writeFileSync(arm, buildElf({ machine: 62 }).bytes);
