@@ -17,7 +17,7 @@ import { look, makeDirectory } from '../fs/ownership.ts';
 import { ancestorsOf, fileIdentity } from '../fs/paths.ts';
 import { notePlaces } from '../fs/writable-places.ts';
 import { thisHost } from '../host.ts';
-import { type Command, shellQuote } from '../process/command.ts';
+import { type Command, cmd, shellQuote } from '../process/command.ts';
 import { type IMAGE_TARGETS, PRODUCT } from '../product.ts';
 import type { StageConfig } from '../stage/config.ts';
 import { executeStage, prepareStage } from '../stage/execute.ts';
@@ -37,8 +37,9 @@ export async function buildImage(
   isDryRun: boolean,
 ): Promise<void> {
   const { terminal } = ctx;
-  const { cache, commands, config, engine, stage, staging } = await planImage(ctx, target, extra);
-  if (isDryRun) return terminal.result(...imageLines(ctx, staging, cache, commands));
+  const { boot, cache, commands, config, engine, stage, staging } = await planImage(ctx, target, extra);
+  if (isDryRun) return terminal.result(...imageLines(ctx, boot, staging, cache, commands));
+  for (const command of boot) await ctx.runner.run(command);
   if (cache !== undefined) makeDirectory(cache);
   await withStaged(ctx, stage, staging, () => runImageCommands(ctx, config.reference, commands));
   const { output } = config.image;
@@ -71,7 +72,8 @@ export async function planImage(ctx: RunnerContext, target: (typeof IMAGE_TARGET
   if (probed !== undefined) problems.attempt(() => verifyPlatforms(probed, platforms));
   notePlaces(problems, imagePlaces(cache === undefined ? [] : [cache], staging));
   problems.throwIfAny(terminal);
-  return { config, engine, stage, staging, cache, commands: imageCommands(engine, image, startDirectory) };
+  const boot = probed?.boot === undefined ? [] : [cmd({ cwd: root })`${engine.program} ${probed.boot}`];
+  return { config, engine, stage, staging, boot, cache, commands: imageCommands(engine, image, startDirectory) };
 }
 
 export async function runImageCommands(

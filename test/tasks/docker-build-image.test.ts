@@ -327,6 +327,21 @@ describe('builder and cache', () => {
     expect(existsSync(cache)).toBe(true);
   });
 
+  test('AQ-1: one whose container does not run is started before the compile, and that is in a dry run', async () => {
+    const checkout = checkoutWith('docker', {
+      builder: `${CONTAINER_BUILDER}; printf '\\nNodes:\\nName: multi0\\nStatus: inactive\\n'`,
+      cases: [{ args: ['buildx', 'inspect', '--bootstrap'], script: 'echo no such host >&2; exit 3' }],
+    });
+    const boot = 'docker buildx inspect --bootstrap multi';
+    const dry = await build(checkout, ['supervisor', '--dry-run'], { DOCKER_BUILDER: 'multi' });
+    expect(dry.stdout.split('\n')[0]).toBe(boot);
+    const result = await build(checkout, ['supervisor'], { DOCKER_BUILDER: 'multi' });
+    expect(result).toMatchObject({ status: 3, stdout: '' });
+    expect(result.stderr).toMatch(/^no such host$/m);
+    expect(callsOf(checkout, 'docker').at(-1)).toBe(boot);
+    expect(checkout.builds()).toEqual([]);
+  });
+
   test("DBI-4: docker's own builder has none, nor has one in CI", async () => {
     const own = checkoutWith('docker');
     await build(own);
