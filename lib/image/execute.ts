@@ -59,7 +59,7 @@ export async function planImage(ctx: RunnerContext, target: (typeof IMAGE_TARGET
   const problems = new Problems();
   const arches = config.arches ?? [serverArch(engine, OTHER_ARCH)];
   const stage = { root, host: thisHost(), components: [config.component], arches, build: config.build };
-  if (!config.isStaged) problems.attempt(() => verifyPrebuilt(stage));
+  if (!config.isStaged) problems.attempt(() => verifyPrebuilt(ctx, stage, config.unused));
   const [probed, staging] = await Promise.all([
     problems.attemptAsync(() => probeBuilder(ctx, engine, root, config.builder)),
     problems.attemptAsync(async () => (config.isStaged ? prepareStage(ctx, stage) : undefined)),
@@ -99,6 +99,9 @@ export async function buildCiImage(ctx: RunnerContext, extra: readonly string[],
   // By this id the Dockerfile's RUN finds it.
   const build = { ...image, secrets: token === undefined ? [] : [`id=${TOKEN_VARIABLES[0]},env=${token}`] };
   verifyDockerfile(build.dockerfile);
+  const unused = ['IMAGE_REGISTRY', 'DOCKER_OUTPUT'].filter((name) => textOf(env, name) !== undefined);
+  if (unused.length > 0)
+    terminal.warn(`the CI image is always ${reference}, so these have no effect: ${unused.join(', ')}`);
   const engine = await detectEngine(ctx, root);
   verifyPlatforms(await probeBuilder(ctx, engine, root, builder), build.platforms);
   const commands = imageCommands(engine, build, startDirectory);
@@ -122,14 +125,16 @@ function verifyNoToken(env: Environment, args: readonly string[]): void {
 
 /**
  * Verifies what others have staged, as what we stage is verified; nothing for an unknown architecture.
+ * @param unused the variables to warn of
  * @throws TaskError: 2 for one that is not there, 1 for one that is not what it has to be
  */
-export function verifyPrebuilt(config: StageConfig): void {
+export function verifyPrebuilt({ terminal }: RunnerContext, config: StageConfig, unused: readonly string[]): void {
+  const why = 'nothing is staged here (CI or PREBUILT_AUTO_STAGE=0)';
+  if (unused.length > 0) terminal.warn(`${why}, so these have no effect: ${unused.join(', ')}`);
   const artifacts = artifactsOf(config).filter(({ arch }) => !isUnknown(arch));
   const missing = artifacts.filter(({ path }) => statSync(path, { throwIfNoEntry: false })?.isFile() !== true);
   if (missing.length > 0) {
     const said = `${missing.map(({ path }) => path).join(' and ')} ${missing.length > 1 ? 'are' : 'is'} not there`;
-    const why = 'nothing is staged here (CI or PREBUILT_AUTO_STAGE=0)';
     throw usageError(`${said}, and ${why}; run tasks/stage.ts first, or unset them`);
   }
   for (const artifact of artifacts) {

@@ -66,7 +66,7 @@ async function preparePublish(ctx: RunnerContext, extra: readonly string[]): Pro
   for (const { name } of PUBLISHED) verifyDockerfile(dockerfileOf(root, name));
   const engine = await detectEngine(ctx, root, forBuilds(config.builder, false));
   const problems = new Problems();
-  if (!config.isStaged) problems.attempt(() => verifyPrebuilt(stage));
+  if (!config.isStaged) problems.attempt(() => verifyPrebuilt(ctx, stage, config.unused));
   const temporary = problems.attempt(temporaryRoot) ?? '';
   const [builder, staging] = await Promise.all([
     problems.attemptAsync(() => chooseBuilder(ctx, engine, config)),

@@ -20,6 +20,8 @@ import { temporaryDirectory } from '../support/temporary.ts';
 
 type Extra = Record<string, string>;
 
+const PUSH = { DOCKER_PUSH: '1', IMAGE_REGISTRY: 'ghcr.io/org' };
+
 const CONTAINER_BUILDER = "printf 'Name:          multi\\nDriver:        docker-container\\nLast Activity: now\\n'";
 
 /** A checkout with one engine on PATH, which is the one that is taken. */
@@ -247,7 +249,7 @@ describe('platforms', () => {
 
   test('H7, DBI-2, DBI-3: blanks and duplicates are dropped, and the list is one argument', async () => {
     const checkout = checkoutWith('docker', { builder: CONTAINER_BUILDER });
-    const settings = { DOCKER_PLATFORM: ' linux/arm64 ,linux/amd64, linux/arm64', DOCKER_PUSH: '1' };
+    const settings = { DOCKER_PLATFORM: ' linux/arm64 ,linux/amd64, linux/arm64', ...PUSH };
     expect((await build(checkout, ['supervisor'], settings)).status).toBe(0);
     expect(optionOf(checkout, '--platform')).toBe('linux/arm64,linux/amd64');
     expect(checkout.builds()).toHaveLength(1);
@@ -272,7 +274,7 @@ describe('platforms', () => {
     ['podman', /podman builds one platform at a time, not linux\/amd64,linux\/arm64; name one in DOCKER_PLATFORM/],
   ] as const)('CE-6: several platforms that %s cannot build at once: nothing is compiled', async (engine, expected) => {
     const checkout = checkoutWith(engine);
-    const settings = { DOCKER_PLATFORM: 'linux/amd64,linux/arm64', DOCKER_PUSH: '1' };
+    const settings = { DOCKER_PLATFORM: 'linux/amd64,linux/arm64', ...PUSH };
     const result = await build(checkout, ['supervisor'], settings);
     expect(result).toMatchObject({ status: 2, stdout: '' });
     expect(result.stderr).toMatch(expected);
@@ -301,8 +303,19 @@ describe('where the image goes', () => {
     ['', '--load'],
   ])('L1: DOCKER_PUSH=%s is %s', async (value, option) => {
     const checkout = checkoutWith('docker');
-    expect((await build(checkout, ['supervisor'], { DOCKER_PUSH: value })).status).toBe(0);
+    expect((await build(checkout, ['supervisor'], { ...PUSH, DOCKER_PUSH: value })).status).toBe(0);
     expect(buildArguments(checkout).at(-2)).toBe(option);
+  });
+
+  test('AQ-5: a push to no registry, which would be one to docker.io, is refused before anything is started', async () => {
+    const checkout = checkoutWith('docker');
+    const result = await build(checkout, ['supervisor'], { DOCKER_PUSH: '1' });
+    expect(result).toMatchObject({ status: 2, stdout: '' });
+    expect(result.stderr).toBe(
+      'error: DOCKER_PUSH would push openshell/supervisor to docker.io; ' +
+        'set IMAGE_REGISTRY to the registry and path to push to, such as ghcr.io/org\n',
+    );
+    expect(checkout.tools.lines()).toEqual([]);
   });
 
   test('C4: push and output at once contradict each other', async () => {
@@ -594,6 +607,19 @@ describe('what others have staged', () => {
       expect(callsOf(checkout, 'docker')).toHaveLength(3);
     },
   );
+
+  test('AQ-4: what decides how binaries are compiled has no effect, and that is said in one line', async () => {
+    const checkout = checkoutWith('docker');
+    await checkout.stage(['supervisor'], { DOCKER_PLATFORM: 'linux/amd64' });
+    const set = { OPENSHELL_CARGO_VERSION: '9.9.9', EXTRA_CARGO_FEATURES: 'f', SUPERVISOR_LIBC: 'musl' };
+    const warning = 'warning: nothing is staged here (CI or PREBUILT_AUTO_STAGE=0), so these have no effect: ';
+    const inCi = await build(checkout, ['supervisor'], { CI: '1', PREBUILT_AUTO_STAGE: '1', ...set });
+    expect(inCi.stderr).toContain(`${warning}PREBUILT_AUTO_STAGE, ${Object.keys(set).join(', ')}\n`);
+    const off = await build(checkout, ['supervisor'], { PREBUILT_AUTO_STAGE: '0', SUPERVISOR_LIBC: 'musl' });
+    expect(off.stderr).toContain(`${warning}SUPERVISOR_LIBC\n`);
+    expect((await build(checkout, ['supervisor'], { CI: '1' })).stderr).not.toContain('warning');
+    expect((await build(checkout, ['supervisor'], { SUPERVISOR_LIBC: 'musl' })).stderr).not.toContain('warning');
+  });
 
   test.each(['false', 'Off', '0', ''])('L1: CI=%s is not CI', async (CI) => {
     const checkout = checkoutWith('docker');
