@@ -402,7 +402,7 @@ describe('verbs', () => {
   });
 });
 
-describe('AQ-13: input', () => {
+describe('AQ-16: input', () => {
   const EACH = ['run', 'read', 'probe'] as const;
   /** More than a pipe holds. */
   const BIG = 'ä line of text\n'.repeat(400_000);

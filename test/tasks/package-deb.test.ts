@@ -105,7 +105,7 @@ describe('what is wrong is said at once, and nothing is started', () => {
   });
 });
 
-test('AQ-12: the architecture is that of dpkg, else of this machine; one that is not packaged is refused', async () => {
+test('AQ-15: the architecture is that of dpkg, else of this machine; one that is not packaged is refused', async () => {
   const fake = new FakeDeb();
   const packaged = (script: string) => {
     fake.tools.add('dpkg', [{ args: ['--print-architecture'], script }]);
