@@ -48,7 +48,8 @@ const STRICT_MODE = 'set -euo pipefail;';
 const ZX_OPTIONS = { postfix: '', preferLocal: false, timeout: 0, verbose: false, quiet: true, nothrow: true } as const;
 const CAPTURED = ['pipe', 'pipe'] as const;
 
-type ProbeOptions = Pick<LaunchOptions, 'unless'>;
+type Input = Pick<LaunchOptions, 'input'>;
+type ProbeOptions = Pick<LaunchOptions, 'input' | 'unless'>;
 
 /** Loaded for the first command. */
 const load: (name: 'zx/core') => typeof import('zx/core') = createRequire(import.meta.url);
@@ -91,7 +92,7 @@ export class Runner {
   }
 
   /** Runs a command, echoed, its output on the terminal's stderr. @throws TaskError with its status, or 128+n */
-  async run(command: Command, { input }: Pick<LaunchOptions, 'input'> = {}): Promise<void> {
+  async run(command: Command, { input }: Input = {}): Promise<void> {
     this.#refuseCargo(command);
     this.#terminal.echo(echoText(command));
     const outcome = await this.#launch(command, { stdio: [2, 2], input });
@@ -99,9 +100,9 @@ export class Runner {
   }
 
   /** The command's stdout without the line breaks at its end; not echoed. @throws TaskError as `run` does */
-  async read(command: Command): Promise<string> {
+  async read(command: Command, { input }: Input = {}): Promise<string> {
     this.#refuseCargo(command);
-    const outcome = await this.#launch(command, { stdio: CAPTURED });
+    const outcome = await this.#launch(command, { stdio: CAPTURED, input });
     if (outcome.status !== 0) throw commandFailed(command, outcome);
     return trimmed(outcome.stdout);
   }

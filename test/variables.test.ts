@@ -58,13 +58,14 @@ const CASES: Readonly<Record<string, Case>> = {
   'docker-build-image': {
     runs: [
       { args: ['gateway', ...DRY_RUN] },
-      { args: ['gateway', ...DRY_RUN], env: { CONTAINER_ENGINE: 'docker', DOCKER_PUSH: '1', DOCKER_BUILDER: 'b' } },
+      { args: ['gateway', ...DRY_RUN], env: { CONTAINER_ENGINE: 'docker', DOCKER_PUSH: '0', DOCKER_BUILDER: 'b' } },
       // The binaries that have been staged are verified, and there are none.
       { args: ['gateway', ...DRY_RUN], env: { CI: 'true' }, status: 2 },
     ],
   },
   'docker-build-ci': {
     runs: [{ args: DRY_RUN }, { args: DRY_RUN, env: { CONTAINER_ENGINE: 'docker', GITHUB_TOKEN: 'x' } }],
+    unlisted: { IMAGE_REGISTRY: NO_EFFECT, DOCKER_OUTPUT: NO_EFFECT },
   },
   'e2e-gpu-build-images': { runs: [{ args: DRY_RUN }, { args: DRY_RUN, env: { CONTAINER_ENGINE: 'docker' } }] },
   'docker-publish-multiarch': {

@@ -10,6 +10,8 @@ import type { Engine, EngineName } from './types.ts';
 
 /** More than the 20 seconds that buildx itself waits for a node, so that its own words are heard. */
 const BUILDER_TIMEOUT_MS = 30_000;
+/** What buildx says of a node without a running container. */
+const DOWN = ['inactive', 'stopped'];
 
 /** For image builds. A builder elsewhere that is named needs no daemon of docker here, unless that gets the image. */
 export function forBuilds(named: NamedBuilder | undefined, isLoaded: boolean): Purpose<Engine> {
@@ -28,6 +30,7 @@ export function forBuilds(named: NamedBuilder | undefined, isLoaded: boolean): P
 }
 
 export const LOCAL_DRIVER = 'docker';
+export const CONTAINER_DRIVER = 'docker-container';
 
 /** A builder that the user names, and the variable or option that does it. */
 export interface NamedBuilder {
@@ -45,6 +48,13 @@ interface Builder {
   readonly platforms: readonly string[];
   /** Why it cannot build: none of its nodes can. */
   readonly problem?: string;
+  /** The arguments that start its containers, where none runs: whether they start is found out before a compile. */
+  readonly boot?: readonly string[];
+}
+
+/** The arguments that start a builder. */
+export function bootArguments(name: string): readonly string[] {
+  return ['buildx', 'inspect', '--bootstrap', name];
 }
 
 /**
@@ -85,7 +95,12 @@ export function parseBuilder(text: string): BuilderState {
   const problems = nodes.map((node) => problemOfNode(node, driver));
   // Buildx builds with the nodes that work.
   const problem = rowOf(head, 'Error') ?? (problems.includes(undefined) ? undefined : problems[0]);
-  return { kind: 'exists', name, driver, platforms, ...(problem === undefined ? {} : { problem }) };
+  const isDown = driver === CONTAINER_DRIVER && !nodes.some((node) => !DOWN.includes(rowOf(node, 'Status') ?? ''));
+  return {
+    ...{ kind: 'exists', name, driver, platforms },
+    ...(problem === undefined ? {} : { problem }),
+    ...(isDown && nodes.length > 0 ? { boot: bootArguments(name) } : {}),
+  };
 }
 
 /** Nodes of other drivers than `remote` are started where they are inactive. */
@@ -116,7 +131,9 @@ export function unknownCache({ unknown = 'builder not reachable' }: Engine): str
 }
 
 /** The driver of the builder that would build; `undefined` where the engine has no builders. */
-type ProbedBuilder = { readonly driver: string | undefined; readonly engine: Engine };
+interface ProbedBuilder extends Pick<Builder, 'driver' | 'boot'> {
+  readonly engine: Engine;
+}
 
 /**
  * The builder that would build; in a dry run its driver may be `unknownCache`.
@@ -145,7 +162,7 @@ async function builderOf(
     return { driver: undefined, engine };
   }
   const problem = problemOf(state);
-  if (problem === undefined && state.kind === 'exists') return { driver: state.driver, engine };
+  if (problem === undefined && state.kind === 'exists') return { ...state, engine };
   const [what, remedy] =
     named === undefined
       ? ['the builder chosen with docker buildx use', 'choose another one, or name one in DOCKER_BUILDER']

@@ -43,9 +43,8 @@ export function copyWhole(source: string, path: string, mode: number, verifyCopy
 }
 
 function write(path: string, content: Buffer, mode: number, verify?: (temporary: string) => void): Change {
-  if (isFile(path) && statSync(path).size === content.length && contentOf(path).equals(content)) {
-    return keepWithMode(path, mode);
-  }
+  const isSame = isFile(path) && statSync(path).size === content.length && contentOf(path).equals(content);
+  if (isSame && isKept(path, mode)) return 'unchanged';
   const temporary = temporaryOf(path);
   try {
     const output = create(temporary);
@@ -149,6 +148,17 @@ function flush(path: string): void {
 export function keepWithMode(path: string, mode: number): Change {
   if ((statSync(path).mode & 0o7777) !== mode) asOwner(path, () => chmodSync(path, mode));
   return 'unchanged';
+}
+
+/** Whether a file has these permissions now; one of another user in our directory can only be replaced. */
+function isKept(path: string, mode: number): boolean {
+  try {
+    keepWithMode(path, mode);
+    return true;
+  } catch (error) {
+    if (errnoOf(error) === 'EPERM') return false;
+    throw error;
+  }
 }
 
 /** A link is not the file: it is replaced, so that what it points at is neither read for ours nor changed. */

@@ -19,7 +19,7 @@ import { ancestorsOf } from './paths.ts';
  * - `directory`: it is created, and written into
  * - `file`: it is replaced whole; a link to a file is replaced itself, and anything else but a file stays
  * - `opened`: it is opened where it is, and has to be a file of its own
- * - `appended`: it belongs to others, and may be a link or a device
+ * - `appended`: it belongs to others, and may be a link or a device; its directory is there
  */
 export interface Place {
   readonly kind: 'directory' | 'file' | 'opened' | 'appended';
@@ -91,6 +91,9 @@ function obstacleOf({ kind, path }: Place): Obstacle | undefined {
   const isLong = longest.split('/').some((name) => Buffer.byteLength(name) > NAME_MAX);
   if (isLong || codeOf(() => lstatSync(longest)) === 'ENAMETOOLONG') {
     return { at: path, reason: reasonText('ENAMETOOLONG') };
+  }
+  if (kind === 'appended' && look(dirname(path), statSync) === undefined) {
+    return { at: path, reason: 'its directory does not exist; create it' };
   }
   return directoryObstacle(kind === 'directory' ? path : dirname(path));
 }

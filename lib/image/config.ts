@@ -4,7 +4,7 @@
 
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Environment, notAllowed, readPath, readVariable } from '../cli/env.ts';
+import { type Environment, notAllowed, readPath, readVariable, textOf } from '../cli/env.ts';
 import type { NamedBuilder } from '../engine/inspect-builder.ts';
 import type { ImageBuild, ImageOutput } from '../engine/types.ts';
 import { shown, usageError } from '../errors.ts';
@@ -33,9 +33,18 @@ export function resolveImageConfig(
     component,
     /** CI has none. */
     cacheDirectory: isCi || caches === undefined ? undefined : join(caches, component.name),
-    isStaged: readVariable(env, 'PREBUILT_AUTO_STAGE') && !isCi,
+    ...resolveStaging(env),
     build: resolveBuildOptions(env, startDirectory),
   };
+}
+
+/** Whether binaries are compiled and staged first, and the variables that are set and have no effect where not. */
+export function resolveStaging(env: Environment) {
+  const isWanted = readVariable(env, 'PREBUILT_AUTO_STAGE');
+  const isStaged = isWanted && !readVariable(env, 'CI');
+  const names = ['OPENSHELL_CARGO_VERSION', 'EXTRA_CARGO_FEATURES', 'SUPERVISOR_LIBC'];
+  const ofStaging = isWanted ? ['PREBUILT_AUTO_STAGE', ...names] : names;
+  return { isStaged, unused: isStaged ? [] : ofStaging.filter((name) => textOf(env, name) !== undefined) };
 }
 
 /** @param component whose binary is in it; `undefined` for the CI image, which takes no registry and no output */
@@ -53,6 +62,12 @@ export function resolveImage(
   const reference = `${registry ?? PRODUCT.imageNamespaces[0]}/${name}:${tag}`;
   const arches = resolvePlatforms(env);
   const builder = resolveBuilder(env, options);
+  const output = resolveDestination(env, arches, component !== undefined);
+  if (component !== undefined && registry === undefined && output.kind === 'push') {
+    const name = `${PRODUCT.imageNamespaces[0]}/${component.name}`;
+    const where = `DOCKER_PUSH would push ${name} to docker.io`;
+    throw usageError(`${where}; set IMAGE_REGISTRY to the registry and path to push to, such as ghcr.io/org`);
+  }
   const image: ImageBuild = {
     context: root,
     dockerfile: dockerfile === undefined ? dockerfileOf(root, name) : absolutePath(startDirectory, dockerfile),
@@ -63,7 +78,7 @@ export function resolveImage(
     caches: [],
     secrets: [],
     extra: rest,
-    output: resolveDestination(env, arches, component !== undefined),
+    output,
   };
   /** Without architectures it is for the engine's own. */
   return { reference, arches, builder, image };

@@ -2,8 +2,8 @@
 
 /** Image builds: what the plan depends on is probed, the binary staged, the build command run. */
 
-import { statSync } from 'node:fs';
-import { join } from 'node:path';
+import { readlinkSync, realpathSync, statSync } from 'node:fs';
+import { isAbsolute, join } from 'node:path';
 import type { RunnerContext } from '../build-env.ts';
 import { findCheckout } from '../checkout.ts';
 import { type Environment, readVariable, textOf } from '../cli/env.ts';
@@ -13,15 +13,15 @@ import { detectEngine, serverArch, TOKEN_VARIABLES } from '../engine/detect.ts';
 import { forBuilds, probeBuilder, verifyPlatforms } from '../engine/inspect-builder.ts';
 import { failure, usageError } from '../errors.ts';
 import { whileLocked } from '../fs/lock.ts';
-import { makeDirectory } from '../fs/ownership.ts';
-import { fileIdentity } from '../fs/paths.ts';
+import { look, makeDirectory } from '../fs/ownership.ts';
+import { ancestorsOf, fileIdentity } from '../fs/paths.ts';
 import { notePlaces } from '../fs/writable-places.ts';
 import { thisHost } from '../host.ts';
-import type { Command } from '../process/command.ts';
+import { type Command, cmd, shellQuote } from '../process/command.ts';
 import { type IMAGE_TARGETS, PRODUCT } from '../product.ts';
 import type { StageConfig } from '../stage/config.ts';
 import { executeStage, prepareStage } from '../stage/execute.ts';
-import { artifactsOf, type PreparedStage } from '../stage/plan.ts';
+import { type Artifact, artifactsOf, type PreparedStage } from '../stage/plan.ts';
 import { reportLines } from '../stage/report.ts';
 import { verifyArtifact } from '../stage/verify-built.ts';
 import { resolveImage, resolveImageConfig, verifyDockerfile } from './config.ts';
@@ -37,8 +37,9 @@ export async function buildImage(
   isDryRun: boolean,
 ): Promise<void> {
   const { terminal } = ctx;
-  const { cache, commands, config, engine, stage, staging } = await planImage(ctx, target, extra);
-  if (isDryRun) return terminal.result(...imageLines(ctx, staging, cache, commands));
+  const { boot, cache, commands, config, engine, stage, staging } = await planImage(ctx, target, extra);
+  if (isDryRun) return terminal.result(...imageLines(ctx, boot, staging, cache, commands));
+  for (const command of boot) await ctx.runner.run(command);
   if (cache !== undefined) makeDirectory(cache);
   await withStaged(ctx, stage, staging, () => runImageCommands(ctx, config.reference, commands));
   const { output } = config.image;
@@ -58,7 +59,7 @@ export async function planImage(ctx: RunnerContext, target: (typeof IMAGE_TARGET
   const problems = new Problems();
   const arches = config.arches ?? [serverArch(engine, OTHER_ARCH)];
   const stage = { root, host: thisHost(), components: [config.component], arches, build: config.build };
-  if (!config.isStaged) problems.attempt(() => verifyPrebuilt(stage));
+  if (!config.isStaged) problems.attempt(() => verifyPrebuilt(ctx, stage, config.unused));
   const [probed, staging] = await Promise.all([
     problems.attemptAsync(() => probeBuilder(ctx, engine, root, config.builder)),
     problems.attemptAsync(async () => (config.isStaged ? prepareStage(ctx, stage) : undefined)),
@@ -71,7 +72,8 @@ export async function planImage(ctx: RunnerContext, target: (typeof IMAGE_TARGET
   if (probed !== undefined) problems.attempt(() => verifyPlatforms(probed, platforms));
   notePlaces(problems, imagePlaces(cache === undefined ? [] : [cache], staging));
   problems.throwIfAny(terminal);
-  return { config, engine, stage, staging, cache, commands: imageCommands(engine, image, startDirectory) };
+  const boot = probed?.boot === undefined ? [] : [cmd({ cwd: root })`${engine.program} ${probed.boot}`];
+  return { config, engine, stage, staging, boot, cache, commands: imageCommands(engine, image, startDirectory) };
 }
 
 export async function runImageCommands(
@@ -97,6 +99,9 @@ export async function buildCiImage(ctx: RunnerContext, extra: readonly string[],
   // By this id the Dockerfile's RUN finds it.
   const build = { ...image, secrets: token === undefined ? [] : [`id=${TOKEN_VARIABLES[0]},env=${token}`] };
   verifyDockerfile(build.dockerfile);
+  const unused = ['IMAGE_REGISTRY', 'DOCKER_OUTPUT'].filter((name) => textOf(env, name) !== undefined);
+  if (unused.length > 0)
+    terminal.warn(`the CI image is always ${reference}, so these have no effect: ${unused.join(', ')}`);
   const engine = await detectEngine(ctx, root);
   verifyPlatforms(await probeBuilder(ctx, engine, root, builder), build.platforms);
   const commands = imageCommands(engine, build, startDirectory);
@@ -120,17 +125,37 @@ function verifyNoToken(env: Environment, args: readonly string[]): void {
 
 /**
  * Verifies what others have staged, as what we stage is verified; nothing for an unknown architecture.
+ * @param unused the variables to warn of
  * @throws TaskError: 2 for one that is not there, 1 for one that is not what it has to be
  */
-export function verifyPrebuilt(config: StageConfig): void {
+export function verifyPrebuilt({ terminal }: RunnerContext, config: StageConfig, unused: readonly string[]): void {
+  const why = 'nothing is staged here (CI or PREBUILT_AUTO_STAGE=0)';
+  if (unused.length > 0) terminal.warn(`${why}, so these have no effect: ${unused.join(', ')}`);
   const artifacts = artifactsOf(config).filter(({ arch }) => !isUnknown(arch));
   const missing = artifacts.filter(({ path }) => statSync(path, { throwIfNoEntry: false })?.isFile() !== true);
   if (missing.length > 0) {
     const said = `${missing.map(({ path }) => path).join(' and ')} ${missing.length > 1 ? 'are' : 'is'} not there`;
-    const why = 'nothing is staged here (CI or PREBUILT_AUTO_STAGE=0)';
     throw usageError(`${said}, and ${why}; run tasks/stage.ts first, or unset them`);
   }
-  for (const artifact of artifacts) verifyArtifact(artifact, artifact.path);
+  for (const artifact of artifacts) {
+    verifyArtifact(artifact, artifact.path);
+    verifyCopyable(config.root, artifact);
+  }
+}
+
+/** @throws usageError for a binary that the engine would not find, or that could not be started in the image */
+function verifyCopyable(root: string, { component, path }: Artifact): void {
+  // To an engine the checkout is the root directory, also for a link to an absolute path.
+  const links = ancestorsOf(path).filter((one) => one.startsWith(`${root}/`) && look(one)?.isSymbolicLink());
+  const leadsOut = !realpathSync(path).startsWith(join(realpathSync(root), '/'));
+  if (leadsOut || links.some((link) => isAbsolute(readlinkSync(link)))) {
+    throw usageError(`${path} is behind a link out of ${root}, which engines do not follow; put the file itself there`);
+  }
+  // The gateway's image keeps the mode, and runs as another user than the file's; the supervisor's sets it.
+  if (component.name !== 'gateway' || (statSync(path).mode & 0o111) === 0o111) return;
+  throw usageError(
+    `${path} cannot be executed by all users, nor could it in its image; run: chmod 755 ${shellQuote(path)}`,
+  );
 }
 
 /**

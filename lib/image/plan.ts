@@ -32,16 +32,17 @@ export function cacheOptions(directory: string): string[] {
   ];
 }
 
-/** The plan, ready to paste. */
+/** The plan, ready to paste. @param boot starts the builder */
 export function imageLines(
   ctx: RunnerContext,
+  boot: readonly Command[],
   staging: PreparedStage | undefined,
   cache: string | undefined,
   commands: readonly Command[],
 ): string[] {
   const staged = staging === undefined ? [] : dryRunLines(ctx.runner, staging);
   const caches = cache === undefined ? [] : [`# creates ${cache}`];
-  return [...staged, ...caches, ...commandLines(ctx, commands)];
+  return [...boot.map((command) => ctx.runner.describe(command)), ...staged, ...caches, ...commandLines(ctx, commands)];
 }
 
 /** The engine's part of a plan. */

@@ -6,9 +6,10 @@ import { join } from 'node:path';
 import { type Environment, readPath, readVariable } from '../cli/env.ts';
 import type { Problems } from '../cli/problems.ts';
 import type { TaskContext } from '../cli/task.ts';
-import { shown, usageError } from '../errors.ts';
+import { oneLine, shown, usageError } from '../errors.ts';
 import { absolutePath, textIn } from '../fs/paths.ts';
-import type { Arch, Host } from '../host.ts';
+import { ARCHES, type Arch, type Host } from '../host.ts';
+import type { ProbeResult } from '../process/result.ts';
 import { isExecutable } from '../process/which.ts';
 import { CLI, COMPONENTS, DEB, DRIVER } from '../product.ts';
 
@@ -61,11 +62,22 @@ export function verifyDebVersion(version: string | undefined): string {
   throw usageError(`${variable} is ${shown(version)}; allowed ${allowed}; change it`);
 }
 
-/** The variable's, else this machine's. @throws usageError for a machine that is neither amd64 nor arm64 */
-export function packageArch(env: Environment, host: Host): Arch {
-  const arch = readVariable(env, 'OPENSHELL_DEB_ARCH') ?? host.arch;
+/**
+ * The variable's, else that of dpkg, else this machine's.
+ * @param printed what dpkg says of its own; `undefined` without dpkg
+ * @throws usageError for one that is neither amd64 nor arm64
+ */
+export function packageArch(env: Environment, printed: ProbeResult | undefined, host: Host): Arch {
+  const named = readVariable(env, 'OPENSHELL_DEB_ARCH');
+  if (named !== undefined) return named;
+  const remedy = 'set OPENSHELL_DEB_ARCH to amd64 or arm64';
+  if (printed?.ok === false) {
+    throw usageError(`dpkg does not tell its architecture: ${oneLine(printed.reason)}; ${remedy}`);
+  }
+  const arch = printed === undefined ? host.arch : ARCHES.find((one) => one === printed.output);
   if (arch !== undefined) return arch;
-  throw usageError('this machine is neither amd64 nor arm64; set OPENSHELL_DEB_ARCH to amd64 or arm64');
+  const found = printed === undefined ? 'this machine' : `dpkg's architecture, ${shown(printed.output)},`;
+  throw usageError(`${found} is neither amd64 nor arm64; ${remedy}`);
 }
 
 /** Finds the binaries that the variables name; whatever is wrong becomes one of the problems. */

@@ -6,6 +6,7 @@ import { chmodSync, copyFileSync, mkdirSync, readdirSync, rmSync, statSync, utim
 import { dirname, join } from 'node:path';
 import type { RunnerContext } from '../build-env.ts';
 import { findCheckout } from '../checkout.ts';
+import { textOf } from '../cli/env.ts';
 import { Problems } from '../cli/problems.ts';
 import { findOrMark } from '../cli/unknowns.ts';
 import { inspectExecutable } from '../elf/verify.ts';
@@ -14,11 +15,14 @@ import { copyWhole, sweepTemporary } from '../fs/atomic-write.ts';
 import { isLeftover, newRunName, removeScratch, temporaryRoot } from '../fs/temporary-directory.ts';
 import { files, notePlaces } from '../fs/writable-places.ts';
 import { type Arch, thisHost } from '../host.ts';
+import { cmd } from '../process/command.ts';
 import { isSameProcess } from '../process/identity.ts';
-import { requireProgram } from '../process/which.ts';
+import type { ProbeResult } from '../process/result.ts';
+import { findProgram, requireProgram } from '../process/which.ts';
 import { type Binaries, type PackageConfig, packageArch, resolveBinaries, resolvePackageConfig } from './config.ts';
 import { type PackagePlan, packageLines, planPackage, targetOf } from './plan.ts';
 
+const PROBE_TIMEOUT_MS = 15_000;
 const SCRATCH_PREFIX = 'openshell-deb-';
 
 /** Packs, or prints the plan. @param isAnyMachine whether programs may be for another machine, or for none */
@@ -26,7 +30,8 @@ export async function packageDeb(ctx: RunnerContext, isAnyMachine: boolean, isDr
   const { env, startDirectory, terminal } = ctx;
   const root = findCheckout(env, startDirectory);
   const problems = new Problems();
-  const config = resolvePackageConfig(problems, ctx, root, () => packageArch(env, thisHost()));
+  const printed = await probeArch(ctx, root);
+  const config = resolvePackageConfig(problems, ctx, root, () => packageArch(env, printed, thisHost()));
   const binaries = resolveBinaries(problems, env, startDirectory);
   await checkPackaging(problems, ctx, config);
   for (const name of ['cli', 'gateway', 'driver'] as const) {
@@ -35,6 +40,12 @@ export async function packageDeb(ctx: RunnerContext, isAnyMachine: boolean, isDr
   problems.throwIfAny(terminal);
   if (isDryRun) return terminal.result(...plannedLines(ctx, config, binaries));
   terminal.result(await makePackage(ctx, config, binaries));
+}
+
+/** What dpkg says its architecture is; `undefined` without dpkg, or where the variable decides. */
+export async function probeArch({ env, runner }: RunnerContext, cwd: string): Promise<ProbeResult | undefined> {
+  if (textOf(env, 'OPENSHELL_DEB_ARCH') !== undefined || findProgram('dpkg', env) === undefined) return undefined;
+  return runner.probe(cmd({ cwd })`dpkg --print-architecture`, PROBE_TIMEOUT_MS);
 }
 
 /** The plan of a packaging, ready to paste. */

@@ -10,6 +10,8 @@ import type { RunnerContext } from '../build-env.ts';
 import { findOrMark, mark } from '../cli/unknowns.ts';
 import {
   type BuilderState,
+  bootArguments,
+  CONTAINER_DRIVER,
   inspectBuilder,
   LOCAL_DRIVER,
   problemOf,
@@ -21,7 +23,6 @@ import { MissingTool, usageError } from '../errors.ts';
 import type { PublishConfig } from './config.ts';
 
 const FALLBACK = 'multiarch';
-export const CONTAINER_DRIVER = 'docker-container';
 
 /** The builder that publishes; nothing is known of it where the engine has no builders. */
 export interface BuilderChoice {
@@ -29,6 +30,8 @@ export interface BuilderChoice {
   readonly driver?: string | undefined;
   /** The arguments that create it, without making it the current one. */
   readonly creation?: readonly string[];
+  /** The arguments that start it, after that. */
+  readonly boot?: readonly string[] | undefined;
   /** Which one and why, for users. */
   readonly note?: string;
 }
@@ -57,12 +60,13 @@ async function choose(ctx: RunnerContext, engine: Engine, config: PublishConfig)
 /** @param source the variable or option that can name another one */
 function choiceOf(name: string, why: string, state: BuilderState, source = 'DOCKER_BUILDER'): BuilderChoice {
   if (state.kind === 'absent') {
-    const creation = ['buildx', 'create', '--name', name, '--driver', CONTAINER_DRIVER, '--bootstrap'];
-    return { name, driver: CONTAINER_DRIVER, creation, note: `[builder] ${name}, which is created first (${why})` };
+    const creation = ['buildx', 'create', '--name', name, '--driver', CONTAINER_DRIVER];
+    const note = `[builder] ${name}, which is created first (${why})`;
+    return { name, driver: CONTAINER_DRIVER, creation, boot: bootArguments(name), note };
   }
   const problem = publishProblem(state);
   if (state.kind === 'exists' && problem === undefined) {
-    return { name, driver: state.driver, note: `[builder] ${name} (${why})` };
+    return { name, driver: state.driver, boot: state.boot, note: `[builder] ${name} (${why})` };
   }
   const text =
     `the builder '${name}' (${why}) ${problem}; set ${source} to another one (docker buildx ls), ` +

@@ -5,7 +5,7 @@
 import { type Environment, readVariable } from '../cli/env.ts';
 import { shown, usageError } from '../errors.ts';
 import { platformArches } from '../host.ts';
-import { resolveBuilder, resolveCacheDirectory } from '../image/config.ts';
+import { resolveBuilder, resolveCacheDirectory, resolveStaging } from '../image/config.ts';
 import { verifyRegistry, verifyTag } from '../image/reference.ts';
 import { readOptions } from '../image/user-options.ts';
 import { resolveBuildOptions } from '../stage/config.ts';
@@ -45,7 +45,7 @@ export function resolvePublishConfig(extra: readonly string[], env: Environment,
     epoch: readVariable(env, 'SOURCE_DATE_EPOCH') ?? 0,
     /** It has one for each image. */
     cacheDirectory: isCi ? undefined : resolveCacheDirectory(env, root, startDirectory),
-    isStaged: readVariable(env, 'PREBUILT_AUTO_STAGE') && !isCi,
+    ...resolveStaging(env),
     build: resolveBuildOptions(env, startDirectory),
     extra: options.rest,
   };

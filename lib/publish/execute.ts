@@ -66,7 +66,7 @@ async function preparePublish(ctx: RunnerContext, extra: readonly string[]): Pro
   for (const { name } of PUBLISHED) verifyDockerfile(dockerfileOf(root, name));
   const engine = await detectEngine(ctx, root, forBuilds(config.builder, false));
   const problems = new Problems();
-  if (!config.isStaged) problems.attempt(() => verifyPrebuilt(stage));
+  if (!config.isStaged) problems.attempt(() => verifyPrebuilt(ctx, stage, config.unused));
   const temporary = problems.attempt(temporaryRoot) ?? '';
   const [builder, staging] = await Promise.all([
     problems.attemptAsync(() => chooseBuilder(ctx, engine, config)),
@@ -98,6 +98,7 @@ async function execute(ctx: RunnerContext, plan: PublishPlan): Promise<string[]>
     });
   const engine = engineCommands(ctx, plan, start, readDigest);
   if (builder.creation !== undefined) await engine.run(builder.creation);
+  if (builder.boot !== undefined) await engine.run(builder.boot).catch((error) => withoutBuilder(ctx, plan, error));
   const before = await readBefore(ctx, plan);
   asOwner(dirname(scratch), () => mkdirSync(scratch, { mode: 0o700 }));
   for (const cache of caches) makeDirectory(cache);
@@ -108,6 +109,15 @@ async function execute(ctx: RunnerContext, plan: PublishPlan): Promise<string[]>
   const published = await part('content and tags', () => publishBuilt(plan, built));
   await part('read back', () => readBack(ctx, plan, published));
   return tableLines(published, before);
+}
+
+/** Removes a builder that this run has created and that does not start. @throws the error */
+async function withoutBuilder(ctx: RunnerContext, { builder, config, engine }: PublishPlan, error: unknown) {
+  if (builder.creation !== undefined && !ctx.signals.aborted.aborted) {
+    const command = probeCommand([engine.program, 'buildx', 'rm', builder.name ?? ''], config.root);
+    await ctx.runner.run(command).catch(() => undefined);
+  }
+  throw error;
 }
 
 /** A second look before a finished publish counts as failed: registries may take a moment to give what was just set. */

@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import type { RunnerContext } from '../build-env.ts';
 import type { TaskContext } from '../cli/task.ts';
 import { isUnknown } from '../cli/unknowns.ts';
+import { CONTAINER_DRIVER } from '../engine/inspect-builder.ts';
 import type { Engine } from '../engine/types.ts';
 import { usageError } from '../errors.ts';
 import { dockerfileOf } from '../image/config.ts';
@@ -20,7 +21,7 @@ import { COMPONENTS, type Component } from '../product.ts';
 import type { StageConfig } from '../stage/config.ts';
 import type { PreparedStage } from '../stage/plan.ts';
 import { dryRunLines as stageLines } from '../stage/report.ts';
-import { type BuilderChoice, CONTAINER_DRIVER } from './choose-builder.ts';
+import type { BuilderChoice } from './choose-builder.ts';
 import type { PublishConfig } from './config.ts';
 import {
   type Content,
@@ -147,6 +148,7 @@ export async function dryRunLines(ctx: RunnerContext, plan: PublishPlan): Promis
   const print = async (command: Command) => void lines.push(ctx.runner.describe(command));
   const engine = engineCommands(ctx, plan, print, (what) => `<${what}>`);
   if (builder.creation !== undefined) await engine.run(builder.creation);
+  if (builder.boot !== undefined) await engine.run(builder.boot);
   lines.push(...(staging === undefined ? ['# verifies the staged binaries'] : stageLines(ctx.runner, staging)));
   lines.push(...[scratch, ...caches].map((directory) => `# creates ${directory}`));
   lines.push(`cd ${shellQuote(ctx.startDirectory)}`);

@@ -193,14 +193,17 @@ describe('real images', tools.options, () => {
     );
 
     test('a builder that does not exist is an error before anything is compiled', async () => {
-      const result = await image(['supervisor'], ofDocker({ ...two, DOCKER_BUILDER: 'nobody', DOCKER_PUSH: '1' }));
+      const result = await image(
+        ['supervisor'],
+        ofDocker({ ...two, DOCKER_BUILDER: 'nobody', DOCKER_PUSH: '1', IMAGE_REGISTRY: 'r/org' }),
+      );
       expect(result.status).toBe(2);
       expect(result.stderr).toMatch(/^error: builder 'nobody' \(DOCKER_BUILDER\) does not exist; name another one/m);
       expect(result.stderr).not.toContain('cargo');
     });
 
     test("docker's own builder over its old store is refused before anything is compiled", async () => {
-      const result = await image(['supervisor'], ofDocker({ ...two, DOCKER_PUSH: '1' }));
+      const result = await image(['supervisor'], ofDocker({ ...two, DOCKER_PUSH: '1', IMAGE_REGISTRY: 'r/org' }));
       expect(result.status).toBe(2);
       expect(result.stderr).toMatch(/^error: the builder is docker's own, which builds one platform at a time/m);
       expect(result.stderr).not.toContain('cargo');

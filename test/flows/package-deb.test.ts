@@ -168,6 +168,7 @@ describe('in a Debian root', tools.options, () => {
     const replaced = ['dpkg', 'cargo', 'cargo-zigbuild', 'rustc', 'rustup', 'zig', 'cc'];
     for (const name of replaced) rmSync(join(fake.tools.bin, name));
     fake.tools.add('dpkg', [
+      { args: ['--print-architecture'], script: 'echo amd64' },
       { args: ['-i'], script: `PATH=/bin cp "$2" ${root}/tmp/local.deb; ${chroot('dpkg', '-i', '/tmp/local.deb')}` },
     ]);
     for (const name of ['openshell', 'openshell-gateway']) {

@@ -402,37 +402,45 @@ describe('verbs', () => {
   });
 });
 
-describe('input', () => {
+describe('AQ-16: input', () => {
+  const EACH = ['run', 'read', 'probe'] as const;
   /** More than a pipe holds. */
   const BIG = 'ä line of text\n'.repeat(400_000);
 
-  /** Runs a script with this input; gives what it printed on stdout. */
-  async function given(script: string, input?: string) {
-    const file = join(temporaryDirectory(), 'out');
+  /** Runs a script with this input by a verb that takes it; gives what it printed on stdout, `ok` and nothing for run. */
+  async function given(verb: (typeof EACH)[number], script: string, input?: string) {
     const { runner } = openRunner();
-    await runner.run(bash(`{ ${script}; } > ${file}`), input === undefined ? {} : { input });
+    const options = input === undefined ? {} : { input };
+    if (verb === 'read') return runner.read(bash(script), options);
+    if (verb === 'probe') {
+      const result = await runner.probe(bash(script), 20_000, options);
+      if (!result.ok) throw new Error(result.reason);
+      return result.output;
+    }
+    const file = join(temporaryDirectory(), 'out');
+    await runner.run(bash(`{ ${script}; } > ${file}`), options);
     return readFileSync(file, 'utf8').trimEnd();
   }
 
-  test('the text arrives as it is', async () => {
-    expect(await given('cat', "it's $HOME\n\u001b[2J\\ ü")).toBe("it's $HOME\n\u001b[2J\\ ü");
+  test.each(EACH)('%s: the text arrives as it is', async (verb) => {
+    expect(await given(verb, 'cat', "it's $HOME\n\u001b[2J\\ ü")).toBe("it's $HOME\n\u001b[2J\\ ü");
   });
 
-  test('a big one arrives whole', async () => {
-    expect(await given('wc -c', BIG)).toBe(String(Buffer.byteLength(BIG)));
-    expect(await given("sleep 0.3; tail -c 5 | tr -d '\\n'", BIG)).toBe('text');
+  test.each(EACH)('%s: a big one arrives whole', async (verb) => {
+    expect(await given(verb, 'wc -c', BIG)).toBe(String(Buffer.byteLength(BIG)));
+    expect(await given(verb, "sleep 0.3; tail -c 5 | tr -d '\\n'", BIG)).toBe('text');
   });
 
-  test('an empty one is an end of file, and so is none', async () => {
-    expect(await given('wc -c', '')).toBe('0');
-    expect(await given('wc -c')).toBe('0');
+  test.each(EACH)('%s: an empty one is an end of file, and so is none', async (verb) => {
+    expect(await given(verb, 'wc -c', '')).toBe('0');
+    expect(await given(verb, 'wc -c')).toBe('0');
   });
 
-  test('a program that does not read it is judged by its status alone', async () => {
-    expect(await given('echo done', BIG)).toBe('done');
-    expect(await given('head -c 4', BIG)).toBe('ä l');
-    expect(await given('exec <&-; sleep 0.2; echo done', BIG)).toBe('done');
-    await expect(given('exit 3', BIG)).rejects.toThrow('failed with status 3');
+  test.each(EACH)('%s: a program that does not read it is judged by its status alone', async (verb) => {
+    expect(await given(verb, 'echo done', BIG)).toBe('done');
+    expect(await given(verb, 'head -c 4', BIG)).toBe('ä l');
+    expect(await given(verb, 'exec <&-; sleep 0.2; echo done', BIG)).toBe('done');
+    await expect(given(verb, 'exit 3', BIG)).rejects.toThrow(verb === 'probe' ? 'status 3' : 'failed with status 3');
   });
 
   const hasProc = existsSync('/proc/self/environ');

@@ -27,7 +27,10 @@ export function addDeb({ root, tools }: FakeCheckout): void {
   mkdirSync(join(root, 'in'));
   setBinaries(root, 'first');
   const state = bashQuote(join(tools.directory, 'service'));
-  tools.add('dpkg', [{ args: ['-i'], script: 'eval "$FAKE_DPKG"' }]);
+  tools.add('dpkg', [
+    { args: ['--print-architecture'], script: 'echo amd64' },
+    { args: ['-i'], script: 'eval "$FAKE_DPKG"' },
+  ]);
   tools.add('dpkg-deb', [
     {
       args: ['--build', '--root-owner-group'],

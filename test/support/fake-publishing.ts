@@ -146,6 +146,8 @@ export class FakePublishing {
     const arms = Object.entries(builders).map(([name, script]) => `  ${name || "''"}) ${script} ;;`);
     this.checkout.tools.add('docker', [
       { args: ['info', '--format', '{{json .}}'], script: `${PRELUDE}echo '${DOCKER_INFO}'` },
+      { args: ['buildx', 'inspect', '--bootstrap'], script: `${PRELUDE}:` },
+      { args: ['buildx', 'rm'], script: `${PRELUDE}:` },
       {
         args: ['buildx', 'inspect'],
         script: `${PRELUDE}case \${3:-} in\n${arms.join('\n')}\n  *) echo "ERROR: no builder \\"$3\\" found" >&2; exit 1 ;;\nesac`,
@@ -225,7 +227,8 @@ export class FakePublishing {
 
   /** The calls of the engine that build, push or tag, as lines. */
   changes(): string[] {
-    const changing = /^(docker buildx (build|create|imagetools create)|podman (build|push|manifest (create|add|push)))/;
+    const changing =
+      /^(docker buildx (build|create|inspect --bootstrap|imagetools create)|podman (build|push|manifest (create|add|push)))/;
     const reading = /openshell-publish\/[0-9a-f]{8}-/;
     return this.checkout.tools.lines().filter((line) => changing.test(line) && !reading.test(line));
   }

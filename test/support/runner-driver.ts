@@ -19,7 +19,7 @@ export interface RunnerOrder {
   readonly cwd?: string;
   readonly env?: Record<string, string>;
   readonly base?: Record<string, string>;
-  /** For stdin of `run`. */
+  /** For stdin of `run`, `read` and `probe`. */
   readonly input?: string;
   readonly timeoutMs?: number;
   /** Facts of another machine. */
@@ -39,10 +39,10 @@ try {
     base: order.base ?? {},
   })`${order.args as string[]}`;
   const input = order.input === undefined ? {} : { input: order.input };
-  if (order.verb === 'probe') console.log(JSON.stringify(await runner.probe(value, order.timeoutMs ?? 10_000)));
+  if (order.verb === 'probe') console.log(JSON.stringify(await runner.probe(value, order.timeoutMs ?? 10_000, input)));
   else if (order.verb === 'exec') process.exitCode = await runner.exec(value);
   else if (order.verb === 'run') await runner.run(value, input);
-  else if (order.verb === 'read') console.log(await runner.read(value));
+  else if (order.verb === 'read') console.log(await runner.read(value, input));
   else if (order.verb === 'cargo') console.log(await runner.cargo(value));
   else await runner[order.verb](value);
 } catch (error) {

@@ -49,6 +49,16 @@ describe('C1, DBC-1: the engine is reached', () => {
     ]);
   });
 
+  test('AQ-5: a registry and an output have no effect, and that is said in one line', async () => {
+    const checkout = checkoutWith('docker');
+    const result = await build(checkout, [], { IMAGE_REGISTRY: 'ghcr.io/org', DOCKER_OUTPUT: 'type=oci' });
+    expect(result).toMatchObject({ status: 0, stdout: 'openshell/ci:dev\n' });
+    expect(result.stderr).toContain(
+      'warning: the CI image is always openshell/ci:dev, so these have no effect: IMAGE_REGISTRY, DOCKER_OUTPUT\n',
+    );
+    expect((await build(checkout, [])).stderr).not.toContain('warning');
+  });
+
   test('DBC-2, H7: builder and platforms are one argument each', async () => {
     const remote = "printf 'Name:     far\\nDriver:   remote\\n'";
     const checkout = checkoutWith('docker', { builder: remote });

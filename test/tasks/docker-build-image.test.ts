@@ -1,7 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join, relative } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { addEngine, DOCKER_INFO, type FakeEngine, imageCheckout } from '../support/fake-engine.ts';
 import type { FakeCheckout } from '../support/fake-rust.ts';
@@ -10,6 +19,8 @@ import { runTaskFile, SUITE_ROOT, type TaskOptions, type TaskResult } from '../s
 import { temporaryDirectory } from '../support/temporary.ts';
 
 type Extra = Record<string, string>;
+
+const PUSH = { DOCKER_PUSH: '1', IMAGE_REGISTRY: 'ghcr.io/org' };
 
 const CONTAINER_BUILDER = "printf 'Name:          multi\\nDriver:        docker-container\\nLast Activity: now\\n'";
 
@@ -238,7 +249,7 @@ describe('platforms', () => {
 
   test('H7, DBI-2, DBI-3: blanks and duplicates are dropped, and the list is one argument', async () => {
     const checkout = checkoutWith('docker', { builder: CONTAINER_BUILDER });
-    const settings = { DOCKER_PLATFORM: ' linux/arm64 ,linux/amd64, linux/arm64', DOCKER_PUSH: '1' };
+    const settings = { DOCKER_PLATFORM: ' linux/arm64 ,linux/amd64, linux/arm64', ...PUSH };
     expect((await build(checkout, ['supervisor'], settings)).status).toBe(0);
     expect(optionOf(checkout, '--platform')).toBe('linux/arm64,linux/amd64');
     expect(checkout.builds()).toHaveLength(1);
@@ -263,7 +274,7 @@ describe('platforms', () => {
     ['podman', /podman builds one platform at a time, not linux\/amd64,linux\/arm64; name one in DOCKER_PLATFORM/],
   ] as const)('CE-6: several platforms that %s cannot build at once: nothing is compiled', async (engine, expected) => {
     const checkout = checkoutWith(engine);
-    const settings = { DOCKER_PLATFORM: 'linux/amd64,linux/arm64', DOCKER_PUSH: '1' };
+    const settings = { DOCKER_PLATFORM: 'linux/amd64,linux/arm64', ...PUSH };
     const result = await build(checkout, ['supervisor'], settings);
     expect(result).toMatchObject({ status: 2, stdout: '' });
     expect(result.stderr).toMatch(expected);
@@ -292,8 +303,19 @@ describe('where the image goes', () => {
     ['', '--load'],
   ])('L1: DOCKER_PUSH=%s is %s', async (value, option) => {
     const checkout = checkoutWith('docker');
-    expect((await build(checkout, ['supervisor'], { DOCKER_PUSH: value })).status).toBe(0);
+    expect((await build(checkout, ['supervisor'], { ...PUSH, DOCKER_PUSH: value })).status).toBe(0);
     expect(buildArguments(checkout).at(-2)).toBe(option);
+  });
+
+  test('AQ-5: a push to no registry, which would be one to docker.io, is refused before anything is started', async () => {
+    const checkout = checkoutWith('docker');
+    const result = await build(checkout, ['supervisor'], { DOCKER_PUSH: '1' });
+    expect(result).toMatchObject({ status: 2, stdout: '' });
+    expect(result.stderr).toBe(
+      'error: DOCKER_PUSH would push openshell/supervisor to docker.io; ' +
+        'set IMAGE_REGISTRY to the registry and path to push to, such as ghcr.io/org\n',
+    );
+    expect(checkout.tools.lines()).toEqual([]);
   });
 
   test('C4: push and output at once contradict each other', async () => {
@@ -316,6 +338,21 @@ describe('builder and cache', () => {
     expect(optionOf(checkout, '--cache-from')).toBe(`type=local,"src=${cache}"`);
     expect(optionOf(checkout, '--cache-to')).toBe(`type=local,"dest=${cache}",mode=max`);
     expect(existsSync(cache)).toBe(true);
+  });
+
+  test('AQ-1: one whose container does not run is started before the compile, and that is in a dry run', async () => {
+    const checkout = checkoutWith('docker', {
+      builder: `${CONTAINER_BUILDER}; printf '\\nNodes:\\nName: multi0\\nStatus: inactive\\n'`,
+      cases: [{ args: ['buildx', 'inspect', '--bootstrap'], script: 'echo no such host >&2; exit 3' }],
+    });
+    const boot = 'docker buildx inspect --bootstrap multi';
+    const dry = await build(checkout, ['supervisor', '--dry-run'], { DOCKER_BUILDER: 'multi' });
+    expect(dry.stdout.split('\n')[0]).toBe(boot);
+    const result = await build(checkout, ['supervisor'], { DOCKER_BUILDER: 'multi' });
+    expect(result).toMatchObject({ status: 3, stdout: '' });
+    expect(result.stderr).toMatch(/^no such host$/m);
+    expect(callsOf(checkout, 'docker').at(-1)).toBe(boot);
+    expect(checkout.builds()).toEqual([]);
   });
 
   test("DBI-4: docker's own builder has none, nor has one in CI", async () => {
@@ -506,6 +543,48 @@ describe('what others have staged', () => {
     expect(callsOf(checkout, 'docker')).toHaveLength(2);
   });
 
+  test('AQ-3: cannot be executed by all users, which its image would keep: one line with the remedy', async () => {
+    const checkout = checkoutWith('docker');
+    await checkout.stage(['all'], { DOCKER_PLATFORM: 'linux/amd64' });
+    const path = checkout.staged('amd64', 'openshell-gateway');
+    for (const mode of [0o644, 0o754]) {
+      chmodSync(path, mode);
+      const result = await build(checkout, ['gateway'], { CI: '1' });
+      expect(result).toMatchObject({ status: 2, stdout: '' });
+      expect(result.stderr).toMatch(
+        new RegExp(`^error: ${path} cannot be executed by all users.* run: chmod 755 ${path}$`, 'm'),
+      );
+    }
+    expect(callsOf(checkout, 'docker')).toHaveLength(4);
+    chmodSync(path, 0o755);
+    chmodSync(checkout.staged('amd64', 'openshell-sandbox'), 0o644);
+    expect((await build(checkout, ['gateway'], { CI: '1' })).status).toBe(0);
+    expect((await build(checkout, ['supervisor'], { CI: '1' })).status).toBe(0);
+  });
+
+  test('AQ-11: is behind a link that the engine cannot follow', async () => {
+    const checkout = checkoutWith('docker');
+    await checkout.stage(['supervisor'], { DOCKER_PLATFORM: 'linux/amd64' });
+    const path = checkout.staged('amd64', 'openshell-sandbox');
+    const inside = join(dirname(path), 'other');
+    renameSync(path, inside);
+    for (const target of [
+      join(checkout.apps, 'x86_64'),
+      relative(dirname(path), join(checkout.apps, 'x86_64')),
+      inside,
+    ]) {
+      symlinkSync(target, path);
+      const result = await build(checkout, ['supervisor'], { CI: '1' });
+      expect(result).toMatchObject({ status: 2, stdout: '' });
+      expect(result.stderr).toMatch(
+        /^error: .*openshell-sandbox is behind a link out of .*; put the file itself there$/m,
+      );
+      rmSync(path);
+    }
+    symlinkSync('other', path);
+    expect((await build(checkout, ['supervisor'], { CI: '1' })).status).toBe(0);
+  });
+
   test('is right: it is used, and nothing is compiled', async () => {
     const checkout = checkoutWith('docker');
     await checkout.stage(['supervisor'], { DOCKER_PLATFORM: 'linux/amd64' });
@@ -528,6 +607,19 @@ describe('what others have staged', () => {
       expect(callsOf(checkout, 'docker')).toHaveLength(3);
     },
   );
+
+  test('AQ-4: what decides how binaries are compiled has no effect, and that is said in one line', async () => {
+    const checkout = checkoutWith('docker');
+    await checkout.stage(['supervisor'], { DOCKER_PLATFORM: 'linux/amd64' });
+    const set = { OPENSHELL_CARGO_VERSION: '9.9.9', EXTRA_CARGO_FEATURES: 'f', SUPERVISOR_LIBC: 'musl' };
+    const warning = 'warning: nothing is staged here (CI or PREBUILT_AUTO_STAGE=0), so these have no effect: ';
+    const inCi = await build(checkout, ['supervisor'], { CI: '1', PREBUILT_AUTO_STAGE: '1', ...set });
+    expect(inCi.stderr).toContain(`${warning}PREBUILT_AUTO_STAGE, ${Object.keys(set).join(', ')}\n`);
+    const off = await build(checkout, ['supervisor'], { PREBUILT_AUTO_STAGE: '0', SUPERVISOR_LIBC: 'musl' });
+    expect(off.stderr).toContain(`${warning}SUPERVISOR_LIBC\n`);
+    expect((await build(checkout, ['supervisor'], { CI: '1' })).stderr).not.toContain('warning');
+    expect((await build(checkout, ['supervisor'], { SUPERVISOR_LIBC: 'musl' })).stderr).not.toContain('warning');
+  });
 
   test.each(['false', 'Off', '0', ''])('L1: CI=%s is not CI', async (CI) => {
     const checkout = checkoutWith('docker');

@@ -2,7 +2,7 @@
 
 /** The publish with fake tools: what it starts, in which order, and what it says. The faults of bash: publish-faults. */
 
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { buildElf } from '../support/elf-builder.ts';
@@ -222,7 +222,7 @@ describe('where builders come from', () => {
       { '': DOCKER },
       {},
       'multiarch, which is created first (the current builder default has the driver docker',
-      ['docker buildx create --name multiarch --driver docker-container --bootstrap'],
+      ['docker buildx create --name multiarch --driver docker-container'],
     ],
     [
       'the named one',
@@ -236,7 +236,7 @@ describe('where builders come from', () => {
       { '': DOCKER },
       { DOCKER_BUILDER: 'mine' },
       'mine, which is created first (DOCKER_BUILDER)',
-      ['docker buildx create --name mine --driver docker-container --bootstrap'],
+      ['docker buildx create --name mine --driver docker-container'],
     ],
   ])('%s', async (_, builders, extra, note, creations) => {
     const fake = new FakePublishing({ builders });
@@ -245,7 +245,37 @@ describe('where builders come from', () => {
     expect(result.status).toBe(0);
     expect(created(fake)).toEqual(creations);
     const name = note.split(/[ ,]/)[0];
-    for (const line of fake.changes().slice(creations.length)) expect(line).toContain(` --builder ${name} `);
+    for (const line of fake.changes().slice(2 * creations.length)) expect(line).toContain(` --builder ${name} `);
+  });
+
+  const INACTIVE = `${builderRow('mine', 'docker-container')}; printf '\\nNodes:\\nName: mine0\\nStatus: inactive\\n'`;
+  const NO_BOOT = { FAKE_ON: 'inspect --bootstrap', FAKE_DO: 'echo no such host >&2; exit 3' };
+  const started = (fake: FakePublishing) =>
+    fake.checkout.tools.lines().filter((line) => /^docker buildx (create|rm|inspect --)|^cargo/.test(line));
+
+  test('AQ-1: one that the task has created and that does not start is removed, before the compile', async () => {
+    const fake = new FakePublishing({ builders: { '': DOCKER } });
+    const result = await fake.publish(NO_BOOT);
+    expect(result.status).toBe(3);
+    expect(result.stderr).toMatch(
+      /^no such host$[\s\S]*^error: docker buildx inspect --bootstrap multiarch failed with/m,
+    );
+    expect(started(fake)).toEqual([
+      'docker buildx create --name multiarch --driver docker-container',
+      'docker buildx inspect --bootstrap multiarch',
+      'docker buildx rm multiarch',
+    ]);
+  });
+
+  test('AQ-1: one whose container does not run is started before the compile, and never removed', async () => {
+    const fake = new FakePublishing({ builders: { mine: INACTIVE } });
+    const boot = 'docker buildx inspect --bootstrap mine';
+    const planned = await fake.publish({ DOCKER_BUILDER: 'mine' }, ['--dry-run']);
+    expect(planned.stdout.split('\n')[0]).toBe(boot);
+    expect((await fake.publish({ DOCKER_BUILDER: 'mine', ...NO_BOOT })).status).toBe(3);
+    expect(started(fake)).toEqual([boot]);
+    expect((await fake.publish({ DOCKER_BUILDER: 'mine' })).status).toBe(0);
+    expect(started(fake).slice(1, 3)).toEqual([boot, expect.stringMatching(/^cargo/)]);
   });
 
   test('--builder names one, too', async () => {
@@ -373,7 +403,7 @@ describe('before a compile', () => {
     expect(started(fake)).toEqual([]);
   });
 
-  test('in CI nothing is compiled: staged binaries have to exist, and are verified', async () => {
+  test('AQ-3: in CI nothing is compiled: staged binaries have to exist, and are verified', async () => {
     const fake = new FakePublishing();
     const missing = await fake.publish({ CI: 'true' });
     expect(missing.status).toBe(2);
@@ -384,6 +414,12 @@ describe('before a compile', () => {
     expect((await fake.publish({ CI: 'true' })).status).toBe(0);
     expect((await fake.publish({ PREBUILT_AUTO_STAGE: 'off' })).status).toBe(0);
     expect(fake.checkout.builds()).toHaveLength(count);
+    const gateway = fake.checkout.staged('arm64', 'openshell-gateway');
+    chmodSync(gateway, 0o644);
+    const unstartable = await fake.publish({ CI: 'true' });
+    expect(unstartable.status).toBe(2);
+    expect(unstartable.stderr).toContain(`run: chmod 755 ${gateway}`);
+    chmodSync(gateway, 0o755);
     const arm = fake.checkout.staged('arm64', 'openshell-sandbox');
     mkdirSync(dirname(arm), { recursive: true });
     writeFileSync(arm, buildElf({ machine: 62 }).bytes);

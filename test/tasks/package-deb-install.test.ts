@@ -11,11 +11,11 @@ import { listen } from '../support/listener.ts';
 import { runTaskFile } from '../support/run-task.ts';
 import { refusalFrom } from '../support/task-errors.ts';
 
-const PROBES = ['systemctl --user show --property=ActiveState --value openshell-gateway'];
+const PROBES = ['dpkg --print-architecture', 'systemctl --user show --property=ActiveState --value openshell-gateway'];
 
 /** The calls that are no probes, without repeats of the wait. */
 function steps(fake: FakeDeb): string[] {
-  return fake.tools.lines().filter((line) => !/--user show|^rustup|^rustc|^sudo -n/.test(line));
+  return fake.tools.lines().filter((line) => !/--user show|--print-architecture|^rustup|^rustc|^sudo -n/.test(line));
 }
 
 /** Registers an earlier gateway. */

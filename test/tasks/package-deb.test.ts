@@ -105,9 +105,24 @@ describe('what is wrong is said at once, and nothing is started', () => {
   });
 });
 
-test('the architecture is that of this machine where none is named', async () => {
-  const result = await new FakeDeb().package({ OPENSHELL_DEB_ARCH: '' }, ['--any-machine', '--dry-run']);
-  expect(result.stdout).toMatch(process.arch === 'x64' ? /_amd64\.deb$/m : /_arm64\.deb$/m);
+test('AQ-15: the architecture is that of dpkg, else of this machine; one that is not packaged is refused', async () => {
+  const fake = new FakeDeb();
+  const packaged = (script: string) => {
+    fake.tools.add('dpkg', [{ args: ['--print-architecture'], script }]);
+    return fake.package({ OPENSHELL_DEB_ARCH: '' }, ['--any-machine', '--dry-run']);
+  };
+  expect((await packaged('echo arm64')).stdout).toMatch(/_arm64\.deb$/m);
+  const other = await packaged('echo i386');
+  expect(other.status).toBe(2);
+  expect(other.stderr).toContain(
+    "dpkg's architecture, 'i386', is neither amd64 nor arm64; set OPENSHELL_DEB_ARCH to amd64 or arm64",
+  );
+  expect((await packaged('echo broken database >&2; exit 2')).stderr).toContain(
+    'dpkg does not tell its architecture: broken database; set OPENSHELL_DEB_ARCH',
+  );
+  rmSync(join(fake.tools.bin, 'dpkg'));
+  const without = await fake.package({ OPENSHELL_DEB_ARCH: '' }, ['--any-machine', '--dry-run']);
+  expect(without.stdout).toMatch(process.arch === 'x64' ? /_amd64\.deb$/m : /_arm64\.deb$/m);
 });
 
 test('a dry run writes nothing, starts nothing, and names every file with its mode', async () => {

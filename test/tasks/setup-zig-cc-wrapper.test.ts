@@ -75,6 +75,16 @@ test('with GITHUB_ENV the file gets the lines and stdout nothing', async () => {
   expect(readFileSync(join(root, 'github env'), 'utf8')).toBe(`BEFORE=1\n${lines.join('')}`);
 });
 
+test('AQ-6: a GITHUB_ENV without its directory is found before anything is written', async () => {
+  const { root, run } = setting('plain');
+  const result = await run([TARGET, TARGET, 'w'], { GITHUB_ENV: 'gone/env' });
+  expect(result).toMatchObject({ status: 2, stdout: '' });
+  expect(result.stderr).toBe(
+    `error: ${root}/gone/env cannot be written: its directory does not exist; create it, or unset GITHUB_ENV\n`,
+  );
+  expect(existsSync(join(root, 'w'))).toBe(false);
+});
+
 test('a path with a line break goes into GITHUB_ENV in the delimiter form', async () => {
   const { root, run } = setting('two\nEND_OF_VALUE\nlines');
   const file = join(temporaryDirectory(), 'env');

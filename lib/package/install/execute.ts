@@ -34,7 +34,7 @@ import {
   vmPlatformOf,
 } from '../../vm/runtime-files.ts';
 import { type Binaries, packageArch, resolvePackageConfig } from '../config.ts';
-import { checkPackaging, makePackage, plannedLines } from '../execute.ts';
+import { checkPackaging, makePackage, plannedLines, probeArch } from '../execute.ts';
 import { targetOf } from '../plan.ts';
 
 const PROBE_TIMEOUT_MS = 15_000;
@@ -158,12 +158,13 @@ async function planInstall(ctx: RunnerContext, root: string, facts: InstallFacts
   const problems = new Problems();
   const look = <T>(search: () => Promise<T>) => problems.attemptAsync(() => findOrMark(ctx.unknowns, search));
   await look(async () => requireProgram('dpkg', env, 'the package is for Debian and Ubuntu; start this there'));
-  const [tools] = await Promise.all([
+  const [tools, printed] = await Promise.all([
     problems.attemptAsync(() => prepareBuild(ctx, root, facts, problems)),
+    probeArch(ctx, root),
     look(() => isServiceRunning(ctx, facts.port)),
     look(() => verifySudo(ctx, root, facts)),
   ]);
-  const arch = () => verifyNative(packageArch(env, facts.host), facts.host);
+  const arch = () => verifyNative(packageArch(env, printed, facts.host), facts.host);
   const config = resolvePackageConfig(problems, ctx, root, arch, '0.0.0-local');
   await checkPackaging(problems, ctx, config);
   const home = problems.attempt(() => configHome(env, startDirectory, runner.invoker));

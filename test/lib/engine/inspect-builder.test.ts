@@ -87,6 +87,8 @@ describe('the text of buildx', () => {
     // Of other drivers it is started for the build.
     const stopped = 'Name: x\nDriver: docker-container\n\nNodes:\nName: x0\nStatus: inactive\n';
     expect(parseBuilder(stopped)).not.toHaveProperty('problem');
+    expect(parseBuilder(stopped)).toMatchObject({ boot: ['buildx', 'inspect', '--bootstrap', 'x'] });
+    expect(parseBuilder(`${stopped}Name: x1\nStatus: running\n`)).not.toHaveProperty('boot');
     // As buildx prints a context whose daemon is down.
     expect(parseBuilder('Name:   c\nDriver: \nError:  Cannot connect\n')).toMatchObject({ problem: 'Cannot connect' });
   });

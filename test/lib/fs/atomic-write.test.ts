@@ -2,6 +2,7 @@
 import {
   appendFileSync,
   chmodSync,
+  chownSync,
   existsSync,
   linkSync,
   lstatSync,
@@ -20,7 +21,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { failure } from '../../../lib/errors.ts';
 import { copyWhole, replaceWhole, sweepTemporary, writeWhole } from '../../../lib/fs/atomic-write.ts';
-import { requireTools } from '../../support/real-tools.ts';
+import { requireThing, requireTools } from '../../support/real-tools.ts';
 import { runProcess, SUITE_ROOT } from '../../support/run-task.ts';
 import { refusalOf, taskErrorOf } from '../../support/task-errors.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
@@ -67,6 +68,21 @@ describe.each(WAYS)('%s', (_, put) => {
     } finally {
       process.umask(before);
     }
+  });
+
+  const asRoot = requireThing('root', process.geteuid?.() === 0);
+  test('AQ-9: unchanged content of another user with another mode is replaced', asRoot, () => {
+    writeFileSync(path, 'text', { mode: 0o644 });
+    chownSync(directory, 1234, 1235);
+    chownSync(path, 5678, 1235);
+    try {
+      process.seteuid?.(1234);
+      expect(put('text', 0o755)).toBe('written');
+    } finally {
+      process.seteuid?.(0);
+    }
+    expect(statSync(path)).toMatchObject({ uid: 1234 });
+    expect(modeOf(path)).toBe('755');
   });
 
   test('unchanged content keeps inode and time, and gets the mode', () => {

@@ -23,7 +23,7 @@ function directoryWithAll() {
   return directory;
 }
 
-test.each(KINDS)('%s: it may be absent, with all that is above it, and nothing is written', (kind) => {
+test.each(KINDS.slice(0, -1))('%s: it may be absent, with all that is above it, and nothing is written', (kind) => {
   const directory = temporaryDirectory();
   verifyPlace({ kind, path: join(directory, 'a/b/c') });
   expect(readdirSync(directory)).toEqual([]);
@@ -45,6 +45,8 @@ test.each<[Place['kind'], string, RegExp | undefined]>([
   ['appended', 'link', undefined],
   ['appended', 'dangling', /it is a link to something that does not exist; remove it$/],
   ['appended', 'directory', /\(EISDIR\)$/],
+  ['appended', 'directory/x', undefined],
+  ['appended', 'absent/x', /its directory does not exist; create it$/],
 ])('%s in the place of which there is: %s', (kind, name, problem) => {
   const place = { kind, path: join(directoryWithAll(), name) };
   if (problem === undefined) verifyPlace(place);

@@ -45,7 +45,8 @@ describe('without a name', () => {
     expect(created).toEqual({
       name: 'multiarch',
       driver: 'docker-container',
-      creation: ['buildx', 'create', '--name', 'multiarch', '--driver', 'docker-container', '--bootstrap'],
+      creation: ['buildx', 'create', '--name', 'multiarch', '--driver', 'docker-container'],
+      boot: ['buildx', 'inspect', '--bootstrap', 'multiarch'],
       note: `[builder] multiarch, which is created first (${why})`,
     });
   });
@@ -67,7 +68,8 @@ describe('with a name', () => {
     const config = { ...publishConfig({ BUILDX_BUILDER: 'x' }), root: tools.directory };
     expect(await chooseBuilder(inProcess(tools), engineOf('docker'), config)).toMatchObject({
       name: 'x',
-      creation: ['buildx', 'create', '--name', 'x', '--driver', 'docker-container', '--bootstrap'],
+      creation: ['buildx', 'create', '--name', 'x', '--driver', 'docker-container'],
+      boot: ['buildx', 'inspect', '--bootstrap', 'x'],
       note: '[builder] x, which is created first (BUILDX_BUILDER)',
     });
     expect(tools.lines()).toEqual(['docker buildx inspect x']);

@@ -16,6 +16,7 @@ describe('the configuration', () => {
       epoch: 0,
       cacheDirectory: '/src/.cache/buildkit/images',
       isStaged: true,
+      unused: [],
       build: {
         libc: 'musl',
         features: [],
