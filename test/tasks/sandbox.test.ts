@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { type FakeCase, FakeTools } from '../support/fake-tools.ts';
+import { onlyLinux } from '../support/real-tools.ts';
 import { runProcess, runTaskFile, SUITE_ROOT, type TaskResult } from '../support/run-task.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
@@ -57,7 +58,7 @@ describe('a new sandbox', () => {
     ]);
   });
 
-  test.runIf(process.platform === 'linux')('a command that is too long for the system is refused', async () => {
+  test('a command that is too long for the system is refused', onlyLinux(), async () => {
     const tools = fakeCli({});
     const result = await run(tools, ['--', 'echo', 'x'.repeat(70_000), 'x'.repeat(70_000)]);
     expect(result).toMatchObject({ status: 2, stdout: '' });

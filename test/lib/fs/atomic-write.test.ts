@@ -20,7 +20,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { failure } from '../../../lib/errors.ts';
 import { copyWhole, replaceWhole, sweepTemporary, writeWhole } from '../../../lib/fs/atomic-write.ts';
-import { requireTools } from '../../support/real-tools.ts';
+import { onlyRoot, requireTools } from '../../support/real-tools.ts';
 import { runProcess, SUITE_ROOT } from '../../support/run-task.ts';
 import { refusalOf, taskErrorOf } from '../../support/task-errors.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
@@ -268,7 +268,7 @@ describe('R6: flushing, in a process where it fails', strace.options, () => {
     expect(readdirSync(directory)).toEqual([]);
   });
 
-  test.runIf(process.getuid?.() === 0)('a directory that may be written and not read', async () => {
+  test('a directory that may be written and not read', onlyRoot(), async () => {
     const script = `chmod 300 . && exec setpriv --bounding-set=-dac_override,-dac_read_search "$@"`;
     const lib = join(SUITE_ROOT, 'lib/fs/atomic-write.ts');
     const code = `import { writeWhole } from ${JSON.stringify(lib)}; writeWhole(${JSON.stringify(path)}, 'text', 0o600);`;
