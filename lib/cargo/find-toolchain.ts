@@ -86,11 +86,22 @@ export async function findToolchain(ctx: RunnerContext, root: string, needsZig: 
     hasZigbuild: has('cargo-zigbuild'),
     rustup: findProgram('rustup', seen),
     rustc: findProgram(settings.rustc ?? 'rustc', inCargo),
-    missingPrograms: settings.programs.filter(({ program }) => findProgram(program, inCargo) === undefined),
+    missingPrograms: missingOf(ctx, settings.programs, inCargo),
     zig: zig ?? findProgram('zig', seen),
     isZigOnPath: has('zig'),
     unknowns: ctx.unknowns,
   };
+}
+
+/** The programs that are not there, in a dry run without a wrapper that mise may have set, and has yet to install. */
+function missingOf({ env, unknowns }: RunnerContext, programs: readonly NamedProgram[], inCargo: Environment) {
+  return programs.filter(({ program, source, text }) => {
+    if (findProgram(program, inCargo) !== undefined) return false;
+    const isOfUser = env.RUSTC_WRAPPER !== undefined && textOf(env, 'MISE_TASK_NAME') === undefined;
+    if (unknowns === undefined || source !== 'RUSTC_WRAPPER' || isOfUser) return true;
+    unknowns.note(`RUSTC_WRAPPER is ${shown(text)}, which is not there; install it (mise install)`);
+    return false;
+  });
 }
 
 /** Checks that cargo-zigbuild has a zig, for whoever compiles something else before. @throws MissingTool */
@@ -101,7 +112,10 @@ export async function verifyZigbuild(runner: Runner, toolchain: Toolchain, root:
   const result = await runner.probe(command, ZIGBUILD_PROBE_MS);
   if (result.ok) return;
   const remedy = 'install it (mise install zig, or pip install ziglang), or set CARGO_ZIGBUILD_ZIG_PATH to its path';
-  refuseOrNote(unknowns, new MissingTool(`cargo-zigbuild has no zig (${oneLine(result.reason)}); ${remedy}`));
+  refuseOrNote(
+    unknowns,
+    new MissingTool(`cargo-zigbuild has no zig (${oneLine(result.reason.split('\n', 1).join())}); ${remedy}`),
+  );
 }
 
 /** How a shell gets the environment of the tool chain: a dry run prints it before the first command. */

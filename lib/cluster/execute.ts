@@ -10,6 +10,7 @@ import { type Environment, readVariable } from '../cli/env.ts';
 import { Problems } from '../cli/problems.ts';
 import { findOrMark, mark } from '../cli/unknowns.ts';
 import { findEngine, type Purpose, serverArch } from '../engine/detect.ts';
+import { START_DOCKER } from '../engine/docker.ts';
 import type { Engine } from '../engine/types.ts';
 import {
   describeError,
@@ -51,7 +52,7 @@ const CHOICE = { candidates: ['docker'], reason: 'k3d needs it' } as const;
 const DOCKER: Purpose<Engine> = {
   failing: 'does not respond',
   alternative: OTHER_CLUSTER,
-  look: (name, probes) => probes.responding(name, 'start Docker'),
+  look: (name, probes) => probes.responding(name, START_DOCKER),
 };
 
 /** Does what the subcommand names, or prints the plan. @param platform another one than this machine's */

@@ -16,6 +16,8 @@ import { misspelt } from './misspelt.ts';
 const GB = 1e9;
 /** Below these a first build of OpenShell, which takes 8 GB on disk, may not end. */
 const DISK_LOW = 10 * GB;
+/** Below this no build of it ends. */
+const DISK_FULL = GB;
 const MEMORY_LOW = 2 * GB;
 
 export function machineChecks(doctor: Doctor): Check[] {
@@ -36,8 +38,14 @@ function diskFinding({ ctx: { env, startDirectory }, root }: Doctor): Finding {
   const path = readPath(env, 'CARGO_TARGET_DIR', startDirectory) ?? join(root, 'target');
   verifyPlace({ kind: 'directory', path, remedy: 'set CARGO_TARGET_DIR to another directory' });
   const { bavail, bsize } = statfsSync(ancestorsOf(path).find(fileIdentity) ?? '/');
-  const text = `${((bavail * bsize) / GB).toFixed(1)} GB free for ${path}`;
-  return bavail * bsize < DISK_LOW ? { note: `${text}, which a first build may use up` } : text;
+  return spaceFinding(bavail * bsize, path);
+}
+
+/** @throws usageError where so many bytes cannot be enough */
+export function spaceFinding(free: number, path: string): Finding {
+  const text = `${(free / GB).toFixed(1)} GB free for ${path}`;
+  if (free < DISK_FULL) throw usageError(`${text}; set CARGO_TARGET_DIR to a larger disk, or run: cargo clean`);
+  return free < DISK_LOW ? { note: `${text}, which a first build may use up` } : text;
 }
 
 function memoryFinding(): Finding {

@@ -19,10 +19,17 @@ export function printTable(terminal: Terminal, rows: readonly Row[], verdicts: r
     const nameWidth = Math.max(...all.filter((row) => row.group === group).map((row) => row.name.length));
     const indent = ' '.repeat(WORDS.ok.length + nameWidth + 3);
     const width = Math.max(TEXT_WIDTH_MIN, terminal.resultColumns - indent.length);
-    const [first = '', ...rest] = Number.isFinite(width) ? wrap(text, width) : [text];
+    const [first = '', ...rest] = linesOf(text, width);
     terminal.marked(status, WORDS[status], ` ${name.padEnd(nameWidth)}  ${first}`);
     terminal.result(...rest.map((line) => `${indent}${line}`));
   }
+}
+
+/** A command, which ends a text, is not broken, so that it can be pasted. */
+function linesOf(text: string, width: number): string[] {
+  if (text.length <= width) return [text];
+  const [, before = text, command] = /^(.*\brun:) (.+)$/.exec(text) ?? [];
+  return [...wrap(before, width), ...(command === undefined ? [] : [command])];
 }
 
 /** What another row says is not said again. */

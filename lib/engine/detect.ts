@@ -11,7 +11,7 @@ import { type Arch, archOf } from '../host.ts';
 import { type Command, cmd } from '../process/command.ts';
 import type { ProbeResult } from '../process/result.ts';
 import { findProgram } from '../process/which.ts';
-import { DOCKER } from './docker.ts';
+import { DOCKER, START_DOCKER } from './docker.ts';
 import { PODMAN } from './podman.ts';
 import { chooseEngine, type EngineChoice, NO_KUBECTL } from './select.ts';
 import {
@@ -62,7 +62,7 @@ export interface EngineProbes {
 /** To build images and run containers. */
 export const ORDINARY: Purpose<Engine> = {
   failing: 'does not respond',
-  look: (name, probes) => probes.responding(name, 'start it'),
+  look: (name, probes) => probes.responding(name, name === 'docker' ? START_DOCKER : 'start it'),
 };
 
 /** A probe of an engine, builder or cluster. No token of the user goes with it, so nothing that it prints can hold one. */
@@ -202,7 +202,6 @@ const OTHER_CONTEXT = 'choose a context that exists (docker context ls)';
 
 /** What a failure means that does not mean that the engine has to be started. */
 const REMEDIES: readonly (readonly [RegExp, string])[] = [
-  [/permission denied/i, 'let this user use it (for Docker: the group docker)'],
   [/API version/, 'update its client or its server, or unset DOCKER_API_VERSION'],
   [/resolve docker endpoint|context not found/i, OTHER_CONTEXT],
 ];
@@ -214,6 +213,9 @@ export function remedyFor(
   start: string,
 ): string {
   if (timedOut) return `find out why it hangs or is so slow (try: ${program} info), and restart it`;
+  if (/permission denied/i.test(reason)) {
+    return program === 'docker' ? 'let this user use Docker (the group docker)' : 'let this user use it';
+  }
   return REMEDIES.find(([pattern]) => pattern.test(reason))?.[1] ?? start;
 }
 

@@ -8,6 +8,8 @@ import { shown } from '../errors.ts';
 import { firstInList, isTable } from '../fs/parse-json.ts';
 import type { ApiFacts, ApiPlaces, EngineRecord, ImageBuild, ImageOutput, Refusal } from './types.ts';
 
+export const START_DOCKER = 'start Docker (sudo systemctl start docker, or Docker Desktop)';
+
 export const DOCKER: EngineRecord = {
   name: 'docker',
   programs: ['docker'],
@@ -23,7 +25,7 @@ export const DOCKER: EngineRecord = {
   api: {
     probe: () => ['context', 'inspect'],
     places: endpointPlaces,
-    start: () => 'start Docker',
+    start: () => START_DOCKER,
   },
 };
 

@@ -5,14 +5,15 @@
  * them is active. Files 0600 in directories 0700, as the CLI writes them.
  */
 
-import { lstatSync, statSync } from 'node:fs';
+import { lstatSync, statSync, utimesSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type Environment, textOf } from '../cli/env.ts';
 import { shown, usageError } from '../errors.ts';
 import { type Change, keepWithMode, writeWhole } from '../fs/atomic-write.ts';
-import { type Invoker, makeDirectory } from '../fs/ownership.ts';
+import { asOwner, type Invoker, look, makeDirectory } from '../fs/ownership.ts';
 import { parseTable } from '../fs/parse-json.ts';
 import { absolutePath, namesIn, textIn } from '../fs/paths.ts';
+import { COMPONENTS } from '../product.ts';
 import { canConnect, portOwner } from './port.ts';
 
 /** What is registered of a local gateway. */
@@ -27,7 +28,13 @@ export interface GatewayMetadata {
 export function configHome(env: Environment, startDirectory: string, invoker: Invoker | undefined): string {
   const named = textOf(env, 'XDG_CONFIG_HOME');
   if (named !== undefined) return absolutePath(startDirectory, named);
-  if (invoker?.home !== undefined) return join(invoker.home, '.config');
+  if (invoker?.home !== undefined) {
+    if (look(invoker.home, statSync)?.isDirectory()) return join(invoker.home, '.config');
+    throw usageError(
+      `the home of ${shown(invoker.user)}, who called sudo, is ${shown(invoker.home)}, which is not a directory that ` +
+        'exists, and the CLI keeps its gateways there; create it or set XDG_CONFIG_HOME',
+    );
+  }
   if (invoker !== undefined) {
     throw usageError(
       `the home of ${shown(invoker.user)}, who called sudo, is not known (${invoker.homeProblem}); ` +
@@ -54,8 +61,15 @@ export function activePath(home: string): string {
 /** What is taken over by registering: a name, with the variable that it comes from, and where its gateway responds. */
 type Registration = Readonly<Record<'configHome' | 'name' | 'nameSource' | 'endpoint', string>>;
 
-/** Checks that no other gateway that responds is registered under the name. @throws usageError saying where it does */
-export async function verifyNameFree({ configHome, name, nameSource, endpoint }: Registration): Promise<void> {
+/**
+ * Checks that no other gateway that responds is registered under the name. What is known to be another program, or a
+ * gateway of another name, does not count.
+ * @throws usageError saying where it responds
+ */
+export async function verifyNameFree(
+  { configHome, name, nameSource, endpoint }: Registration,
+  ownerOf = portOwner,
+): Promise<void> {
   const path = metadataPath(configHome, name);
   const { kind, url: other } = registered(path);
   if (kind !== undefined) {
@@ -65,11 +79,20 @@ export async function verifyNameFree({ configHome, name, nameSource, endpoint }:
   const [host, port] = addressOf(other);
   if (!(await canConnect(host, port))) return;
   const isLocal = host === 'localhost' || host === '::1' || host.startsWith('127.');
-  const owner = (isLocal ? portOwner(port) : undefined) ?? 'a program';
+  const owner = isLocal ? ownerOf(port) : undefined;
+  if (owner !== undefined && !owner.startsWith(COMPONENTS.gateway.binary)) return;
+  if (isSucceeded(configHome, path, other)) return;
   throw usageError(
-    `${name} is registered for ${other.origin}, where ${owner} responds; set ${nameSource} to another name, or stop ` +
+    `${name} is registered for ${other.origin}, where ${owner ?? 'a program'} responds; set ${nameSource} to another name, or stop ` +
       `that gateway (its entry is ${path})`,
   );
+}
+
+/** Whether another gateway was registered for the endpoint of an entry after it, and so is the one that responds. */
+function isSucceeded(home: string, path: string, { origin }: URL): boolean {
+  const others = namesIn(dirname(dirname(path))).map((name) => metadataPath(home, name));
+  const writtenAt = (entry: string) => statSync(entry, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  return others.some((entry) => writtenAt(entry) > writtenAt(path) && registered(entry).url?.origin === origin);
 }
 
 const DEFAULT_PORTS: Readonly<Record<string, number>> = { 'http:': 80, 'https:': 443 };
@@ -109,7 +132,10 @@ export function register(home: string, metadata: GatewayMetadata): Change {
   makeDirectory(dirname(path), 0o700);
   keepWithMode(dirname(path), 0o700);
   const entry = { ...metadata, is_remote: false, auth_mode: 'plaintext' };
-  return writeWhole(path, `${JSON.stringify(entry, null, 2)}\n`, 0o600);
+  const change = writeWhole(path, `${JSON.stringify(entry, null, 2)}\n`, 0o600);
+  // The latest entry of an endpoint is that of the gateway there, also where its content stays.
+  asOwner(path, () => utimesSync(path, new Date(), new Date()));
+  return change;
 }
 
 /** Makes a gateway the one that the CLI talks to where none is named. */

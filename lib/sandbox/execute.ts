@@ -47,6 +47,14 @@ export async function sandbox(ctx: RunnerContext, command: readonly string[], is
     const run = argvText(cli`openshell sandbox exec --name dev --tty -- ${given}`);
     terminal.warn(`the sandbox 'dev' exists already, so this command is not run; to run it: ${run}`);
   }
+  if (hasKey && hasProvider) {
+    terminal.warn(
+      `the provider 'anthropic' exists already and keeps its key, whatever ${KEY_VARIABLE} is; to change that: ` +
+        `${CLI} provider --help`,
+    );
+  } else if (hasKey && hasSandbox) {
+    terminal.warn("the sandbox 'dev' exists already, and does not get the provider 'anthropic' that is new");
+  }
   for (const step of register) await runner.run(step);
   terminal.echo(argvText(last));
   return runner.exec(last);
@@ -101,7 +109,8 @@ async function probe({ runner }: RunnerContext, command: Command) {
 
 /** Reads the output of `status -o json`: the CLI exits with 0 for every status. @throws MissingTool unless connected */
 export function verifyConnected(output: string): void {
-  const { status, gateway, server, error } = parseTable(output) ?? {};
+  // Notices may come before it.
+  const { status, gateway, server, error } = parseTable(output.replace(/^.*?^(?=\{)/ms, '')) ?? {};
   if (status === 'connected' || status === 'connected_http') return;
   if (status === undefined) {
     throw usageError(`openshell status -o json printed ${shown(output)}, which is not a status; update the CLI`);

@@ -10,7 +10,7 @@ import { builderRow } from '../support/fake-publishing.ts';
 import { FakeCheckout } from '../support/fake-rust.ts';
 import { bashQuote } from '../support/fake-tools.ts';
 import { DRIVERS, expectRefused, newLaunch, run } from '../support/launchers.ts';
-import { requireTools } from '../support/real-tools.ts';
+import { onlyLinux, requireTools } from '../support/real-tools.ts';
 import { runTaskFile, type TaskResult } from '../support/run-task.ts';
 
 const AMD64 = { DOCKER_PLATFORM: 'linux/amd64' };
@@ -95,23 +95,20 @@ describe("R9: flags in cargo's configuration, with SUPERVISOR_LIBC=glibc-static"
     checkout.stage(['--dry-run', 'supervisor'], { SUPERVISOR_LIBC: 'glibc-static', ...extra });
   const OWN = "RUSTFLAGS='-C target-feature=+crt-static' cargo build --release";
 
-  test.runIf(process.platform === 'linux')(
-    'are left to cargo; without them, and with RUSTFLAGS, nothing changes',
-    async () => {
-      const checkout = new FakeCheckout();
-      expect((await dryRun(checkout)).stdout).toContain(OWN);
-      configure(checkout, '[build]\nrustflags = ["-Dwarnings"]\n');
-      const { stdout } = await dryRun(checkout);
-      expect(stdout).not.toContain('RUSTFLAGS');
-      expect(stdout).toMatch(/ cargo rustc --release .* --message-format=\S+ -- -C target-feature=\+crt-static\n/);
-      const set = await dryRun(checkout, { RUSTFLAGS: '-Copt-level=1' });
-      expect(set.stdout).toContain("RUSTFLAGS='-Copt-level=1 -C target-feature=+crt-static' cargo build --release");
-      // To cargo an empty variable wins over its files, too.
-      expect((await dryRun(checkout, { RUSTFLAGS: '' })).stdout).toContain(OWN);
-      const encoded = await dryRun(checkout, { RUSTFLAGS: '-x', CARGO_ENCODED_RUSTFLAGS: '' });
-      expect(encoded.stdout).toMatch(/ CARGO_ENCODED_RUSTFLAGS=\S*'-C\S*target-feature=\+crt-static' cargo build/);
-    },
-  );
+  test('are left to cargo; without them, and with RUSTFLAGS, nothing changes', onlyLinux(), async () => {
+    const checkout = new FakeCheckout();
+    expect((await dryRun(checkout)).stdout).toContain(OWN);
+    configure(checkout, '[build]\nrustflags = ["-Dwarnings"]\n');
+    const { stdout } = await dryRun(checkout);
+    expect(stdout).not.toContain('RUSTFLAGS');
+    expect(stdout).toMatch(/ cargo rustc --release .* --message-format=\S+ -- -C target-feature=\+crt-static\n/);
+    const set = await dryRun(checkout, { RUSTFLAGS: '-Copt-level=1' });
+    expect(set.stdout).toContain("RUSTFLAGS='-Copt-level=1 -C target-feature=+crt-static' cargo build --release");
+    // To cargo an empty variable wins over its files, too.
+    expect((await dryRun(checkout, { RUSTFLAGS: '' })).stdout).toContain(OWN);
+    const encoded = await dryRun(checkout, { RUSTFLAGS: '-x', CARGO_ENCODED_RUSTFLAGS: '' });
+    expect(encoded.stdout).toMatch(/ CARGO_ENCODED_RUSTFLAGS=\S*'-C\S*target-feature=\+crt-static' cargo build/);
+  });
 });
 
 describe('F16: cargo prints something else', () => {

@@ -7,14 +7,13 @@ import { appendFileSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { makeMiniature } from '../support/miniature.ts';
-import { requireTools } from '../support/real-tools.ts';
+import { onlyLinuxAmd64, requireTools } from '../support/real-tools.ts';
 import { runProcess, SUITE_ROOT } from '../support/run-task.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
 const BUILD_TIMEOUT_MS = 120_000;
 const MUSL = 'x86_64-unknown-linux-musl';
 const GNU = 'x86_64-unknown-linux-gnu';
-const runsHere = process.platform === 'linux' && process.arch === 'x64';
 
 const rust = requireTools('cargo', 'rustup', 'zigbuild', 'gnu-x86_64', 'musl-x86_64');
 const glibc = requireTools('cargo', 'gnu-x86_64', 'glibc-static');
@@ -46,7 +45,7 @@ function otherRust(own: string): string {
   return bin;
 }
 
-describe.runIf(runsHere)("a Rust that is not rustup's", rust.options, () => {
+describe("a Rust that is not rustup's", onlyLinuxAmd64(rust.options), () => {
   const rustup = () => execFileSync('rustup', ['which', 'rustc'], { env: rust.env, encoding: 'utf8' }).trim();
 
   test.each([
@@ -80,7 +79,7 @@ describe.runIf(runsHere)("a Rust that is not rustup's", rust.options, () => {
   );
 });
 
-describe.runIf(runsHere)('a stamped version', rust.options, () => {
+describe('a stamped version', onlyLinuxAmd64(rust.options), () => {
   test(
     'AH-2: is built with the configuration of the checkout and above it',
     async () => {
@@ -99,7 +98,7 @@ describe.runIf(runsHere)('a stamped version', rust.options, () => {
   );
 });
 
-describe.runIf(runsHere)('flags for rustc, with SUPERVISOR_LIBC=glibc-static', glibc.options, () => {
+describe('flags for rustc, with SUPERVISOR_LIBC=glibc-static', onlyLinuxAmd64(glibc.options), () => {
   const FLAG = '["--cfg", "seen_flags"]';
 
   test.each([

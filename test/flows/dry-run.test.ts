@@ -176,7 +176,7 @@ describe('engines that do not respond', () => {
       cwd: checkout.root,
       env: checkout.env(),
     });
-    expect(result.stdout).toMatch(/^# .*docker info: Cannot connect to the daemon; start it/);
+    expect(result.stdout).toMatch(/^# .*docker info: Cannot connect to the daemon; start Docker/);
     expect(result.stdout).toContain("'<architecture: docker not reachable>-unknown-linux-musl'");
     expect(result.stdout).toContain("docker buildx build --platform 'linux/<architecture: docker not reachable>'");
     expect(result.stdout).toContain("'<cache options: docker not reachable>'");
@@ -291,6 +291,16 @@ describe('what the user has set', () => {
     });
     expect(result).toMatchObject({ status: 2, stdout: '' });
     expect(result.stderr).toContain(text);
+  });
+
+  test.each(['stage', 'gateway-docker'])('AQ-13: in %s a wrapper that mise may have set is unknown', async (task) => {
+    const launch = new FakeLaunch();
+    const set = { RUSTC_WRAPPER: 'sccache' };
+    const dry = await launch.launch(task, ['--dry-run'], { ...set, MISE_TASK_NAME: 'task' });
+    expect(dry.status, dry.stderr).toBe(0);
+    expect(dry.stdout).toMatch(/^# <WHAT: WHY> .*RUSTC_WRAPPER is 'sccache', which is not there; install it/);
+    expect((await launch.launch(task, [], { ...set, MISE_TASK_NAME: 'task' })).status).toBe(2);
+    expect((await launch.launch(task, ['--dry-run'], set)).status).toBe(2);
   });
 
   test('DRY-5: so does a builder that does not exist, and an endpoint that is not of this machine', async () => {

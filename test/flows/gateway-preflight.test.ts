@@ -48,8 +48,10 @@ describe.each(DRIVERS)('before a launch: %s', tools.options, (driver) => {
   });
 
   test('R16: a name that was taken while this launch built is not taken over', async () => {
+    const first = newLaunch(driver);
+    await (await startLauncher(first, driver)).said(' is up at ');
     const launch = newLaunch(driver);
-    const port = await listen('127.0.0.1');
+    const { port } = first;
     const path = metadataPath(launch.config, `${driver}-dev`);
     const entry = JSON.stringify({ gateway_endpoint: `http://127.0.0.1:${port}` });
     launch.setCargo({ before: `/bin/mkdir -p ${dirname(path)}; echo '${entry}' > ${path}` });

@@ -10,6 +10,7 @@ import { describe, expect, test } from 'vitest';
 import { readContent } from '../../lib/zstd/decompress.ts';
 import { buildElf } from '../support/elf-builder.ts';
 import { FakeRuntime, PATHS } from '../support/fake-runtime.ts';
+import { onlyRoot } from '../support/real-tools.ts';
 import { type Fault, status } from '../support/release-server.ts';
 import { runtimePart, textOfPart } from '../support/runtime-parts.ts';
 
@@ -69,7 +70,7 @@ describe('VT-4: --output', () => {
     expect(fake.server.requests).toEqual([]);
   });
 
-  test('a device stays one', { skip: process.geteuid?.() !== 0 }, async () => {
+  test('a device stays one', onlyRoot(), async () => {
     const fake = await FakeRuntime.start();
     fake.addBuild();
     const device = join(fake.root, 'null');

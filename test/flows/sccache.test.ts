@@ -10,7 +10,7 @@ import { ownLimits } from '../../lib/process/identity.ts';
 import { freePort } from '../support/free-port.ts';
 import { makeMiniature } from '../support/miniature.ts';
 import { processesWith } from '../support/processes.ts';
-import { requireTools } from '../support/real-tools.ts';
+import { onlyLinuxAmd64, requireTools } from '../support/real-tools.ts';
 import { runProcess, SUITE_ROOT, type TaskResult } from '../support/run-task.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
@@ -102,27 +102,26 @@ describe('a real sccache', tools.options, () => {
     BUILD_TIMEOUT_MS,
   );
 
-  test.runIf(process.platform === 'linux' && process.arch === 'x64')(
-    'R8: shared storage that is gone, in a workspace built through it before; and that is there again',
-    { ...glibc.options, timeout: BUILD_TIMEOUT_MS },
-    async () => {
-      const { root, env, sccache, stage } = await prepare();
-      const built = spawnSync('cargo', ['build', '-p', 'openshell-core'], { cwd: root, env, encoding: 'utf8' });
-      expect(built.status).toBe(0);
-      sccache('--stop-server');
-      // Cargo knows this compiler; what is new to it are the flags and the target.
-      const plain = { SUPERVISOR_LIBC: 'glibc-static' };
-      const gone = await stage({ ...plain, SCCACHE_REDIS_ENDPOINT: `tcp://127.0.0.1:${await freePort()}` });
-      expect(gone.stderr).toMatch(/^ +sccache: error: /m);
-      expect(gone.stderr).toContain('warning: sccache failed, not the build; trying again without it\n');
-      expect(gone.status).toBe(0);
-      const later = new Date();
-      utimesSync(join(root, 'crates/openshell-sandbox/src/main.rs'), later, later);
-      const again = await stage(plain);
-      expect(again.status).toBe(0);
-      expect(again.stderr).not.toContain('trying again without it');
-    },
-  );
+  test('R8: shared storage that is gone, in a workspace built through it before; and that is there again', {
+    ...onlyLinuxAmd64(glibc.options),
+    timeout: BUILD_TIMEOUT_MS,
+  }, async () => {
+    const { root, env, sccache, stage } = await prepare();
+    const built = spawnSync('cargo', ['build', '-p', 'openshell-core'], { cwd: root, env, encoding: 'utf8' });
+    expect(built.status).toBe(0);
+    sccache('--stop-server');
+    // Cargo knows this compiler; what is new to it are the flags and the target.
+    const plain = { SUPERVISOR_LIBC: 'glibc-static' };
+    const gone = await stage({ ...plain, SCCACHE_REDIS_ENDPOINT: `tcp://127.0.0.1:${await freePort()}` });
+    expect(gone.stderr).toMatch(/^ +sccache: error: /m);
+    expect(gone.stderr).toContain('warning: sccache failed, not the build; trying again without it\n');
+    expect(gone.status).toBe(0);
+    const later = new Date();
+    utimesSync(join(root, 'crates/openshell-sandbox/src/main.rs'), later, later);
+    const again = await stage(plain);
+    expect(again.status).toBe(0);
+    expect(again.stderr).not.toContain('trying again without it');
+  });
 
   test(
     'a compile error is not retried',

@@ -12,7 +12,7 @@ import { readContent } from '../../lib/zstd/decompress.ts';
 import { FakeRuntime, PATHS, runtimeArchive, runtimeContents } from '../support/fake-runtime.ts';
 import { freePort } from '../support/free-port.ts';
 import { makeMiniature } from '../support/miniature.ts';
-import { requireTools } from '../support/real-tools.ts';
+import { onlyLinuxAmd64, requireTools } from '../support/real-tools.ts';
 import { runApart } from '../support/refusals.ts';
 import { ReleaseServer, sha256 } from '../support/release-server.ts';
 import { runProcess, type TaskResult, whenSaid } from '../support/run-task.ts';
@@ -22,7 +22,6 @@ import { temporaryDirectory } from '../support/temporary.ts';
 const TIMEOUT_MS = 300_000;
 const PLATFORM = 'linux-x86_64';
 const tools = requireTools('cargo', 'rustup', 'zigbuild', 'zig', 'zstd', 'gnu-x86_64');
-const runsHere = process.platform === 'linux' && process.arch === 'x64';
 
 /** An archive as upstream's script makes it: with `./`, its mode 0700, other owners, and more names than are used. */
 function upstreamArchive(contents: ReadonlyMap<string, Buffer>): Buffer {
@@ -47,72 +46,69 @@ function homeBelow(directory: string): Record<string, string> {
   };
 }
 
-test.runIf(runsHere)(
-  'gateway:vm from nothing, warm, after an edit, and after another cargo run',
-  { ...tools.options, timeout: TIMEOUT_MS },
-  async () => {
-    const directory = mkdtempSync(join(realpathSync(tmpdir()), 'osv-'));
-    const { root } = makeMiniature({ at: join(directory, 'checkout') });
-    const server = await ReleaseServer.start();
-    const suite = new SuiteCopy();
-    const contents = runtimeContents(PLATFORM);
-    const archive = upstreamArchive(contents);
-    server.add(PATHS.runtime(PLATFORM), archive);
-    suite.setPins({ [PATHS.runtime(PLATFORM)]: sha256(archive) });
-    const runtime = join(root, 'target/vm-runtime-compressed');
-    const driver = join(root, 'target/debug/openshell-driver-vm');
-    const env = {
-      ...tools.env,
-      ...homeBelow(directory),
-      OPENSHELL_ROOT: root,
-      OPENSHELL_RELEASE_BASE_URL: server.url,
-      OPENSHELL_SERVER_PORT: String(await freePort()),
-      OPENSHELL_VM_DRIVER_STATE_ROOT: directory,
-      XDG_CONFIG_HOME: join(directory, 'config'),
-      USER: 'dev',
-    };
-    const embedding = () => embeddingProblem(driver, runtime, PLATFORM);
-    /** Launches, and ends the gateway when it is up. */
-    const launch = async (): Promise<TaskResult> => {
-      const onStart = whenSaid(/ is up at |^error: /m, (child) => child.kill('SIGINT'));
-      const result = await suite.run('gateway-vm', [], { cwd: root, env, onStart });
-      expect(result.status, result.stderr).toBe(0);
-      expect(runtimeDefects(runtime, PLATFORM)).toEqual([]);
-      expect(embedding()).toBeUndefined();
-      return result;
-    };
-    try {
-      const cold = await launch();
-      expect(cold.stderr).toMatch(/^==> VM runtime: libkrun\.so\.zst \(not there\)/m);
-      for (const name of runtimeNames(PLATFORM)) {
-        expect(readContent(join(runtime, `${name}.zst`)).equals(contents.get(name) ?? Buffer.alloc(0)), name).toBe(
-          true,
-        );
-      }
-      expect(server.requests).toHaveLength(1);
-      const bundle = readFileSync(join(runtime, 'openshell-sandbox.zst'));
-      const warm = await launch();
-      expect(warm.stderr).not.toMatch(/^==> (VM runtime|compression)|Compiling openshell-sandbox/m);
-      appendFileSync(
-        join(root, 'crates/openshell-sandbox/src/main.rs'),
-        '\n#[used]\nstatic CHANGED: [u8; 5000] = [7; 5000];\n',
-      );
-      expect((await launch()).stderr).toMatch(/^==> compression of /m);
-      expect(readFileSync(join(runtime, 'openshell-sandbox.zst')).equals(bundle)).toBe(false);
-      // Another cargo run, without the variable and with nothing to keep, embeds stubs.
-      execFileSync('cargo', ['clean', '-q', '-p', 'openshell-driver-vm'], { cwd: root, env: tools.env });
-      const stubs = await runProcess('cargo', ['build', '-q', '-p', 'openshell-driver-vm'], {
-        cwd: root,
-        env: tools.env,
-      });
-      expect(stubs.status, stubs.stderr).toBe(0);
-      expect(embedding()).toMatch(/ does not have (?:\S+, ){4}openshell-sandbox\.zst of /);
-      await launch();
-    } finally {
-      rmSync(directory, { recursive: true, force: true });
+test('gateway:vm from nothing, warm, after an edit, and after another cargo run', {
+  ...onlyLinuxAmd64(tools.options),
+  timeout: TIMEOUT_MS,
+}, async () => {
+  const directory = mkdtempSync(join(realpathSync(tmpdir()), 'osv-'));
+  const { root } = makeMiniature({ at: join(directory, 'checkout') });
+  const server = await ReleaseServer.start();
+  const suite = new SuiteCopy();
+  const contents = runtimeContents(PLATFORM);
+  const archive = upstreamArchive(contents);
+  server.add(PATHS.runtime(PLATFORM), archive);
+  suite.setPins({ [PATHS.runtime(PLATFORM)]: sha256(archive) });
+  const runtime = join(root, 'target/vm-runtime-compressed');
+  const driver = join(root, 'target/debug/openshell-driver-vm');
+  const env = {
+    ...tools.env,
+    ...homeBelow(directory),
+    OPENSHELL_ROOT: root,
+    OPENSHELL_RELEASE_BASE_URL: server.url,
+    OPENSHELL_SERVER_PORT: String(await freePort()),
+    OPENSHELL_VM_DRIVER_STATE_ROOT: directory,
+    XDG_CONFIG_HOME: join(directory, 'config'),
+    USER: 'dev',
+  };
+  const embedding = () => embeddingProblem(driver, runtime, PLATFORM);
+  /** Launches, and ends the gateway when it is up. */
+  const launch = async (): Promise<TaskResult> => {
+    const onStart = whenSaid(/ is up at |^error: /m, (child) => child.kill('SIGINT'));
+    const result = await suite.run('gateway-vm', [], { cwd: root, env, onStart });
+    expect(result.status, result.stderr).toBe(0);
+    expect(runtimeDefects(runtime, PLATFORM)).toEqual([]);
+    expect(embedding()).toBeUndefined();
+    return result;
+  };
+  try {
+    const cold = await launch();
+    expect(cold.stderr).toMatch(/^==> VM runtime: libkrun\.so\.zst \(not there\)/m);
+    for (const name of runtimeNames(PLATFORM)) {
+      expect(readContent(join(runtime, `${name}.zst`)).equals(contents.get(name) ?? Buffer.alloc(0)), name).toBe(true);
     }
-  },
-);
+    expect(server.requests).toHaveLength(1);
+    const bundle = readFileSync(join(runtime, 'openshell-sandbox.zst'));
+    const warm = await launch();
+    expect(warm.stderr).not.toMatch(/^==> (VM runtime|compression)|Compiling openshell-sandbox/m);
+    appendFileSync(
+      join(root, 'crates/openshell-sandbox/src/main.rs'),
+      '\n#[used]\nstatic CHANGED: [u8; 5000] = [7; 5000];\n',
+    );
+    expect((await launch()).stderr).toMatch(/^==> compression of /m);
+    expect(readFileSync(join(runtime, 'openshell-sandbox.zst')).equals(bundle)).toBe(false);
+    // Another cargo run, without the variable and with nothing to keep, embeds stubs.
+    execFileSync('cargo', ['clean', '-q', '-p', 'openshell-driver-vm'], { cwd: root, env: tools.env });
+    const stubs = await runProcess('cargo', ['build', '-q', '-p', 'openshell-driver-vm'], {
+      cwd: root,
+      env: tools.env,
+    });
+    expect(stubs.status, stubs.stderr).toBe(0);
+    expect(embedding()).toMatch(/ does not have (?:\S+, ){4}openshell-sandbox\.zst of /);
+    await launch();
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+});
 
 const mounts = requireTools('unshare');
 

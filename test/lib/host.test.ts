@@ -7,6 +7,7 @@ import { cmd } from '../../lib/process/command.ts';
 import { ownLimits, shellSoftLimit } from '../../lib/process/identity.ts';
 import { bashQuote, type FakeCase } from '../support/fake-tools.ts';
 import { fakeTools, inProcess, MACHINE } from '../support/in-process.ts';
+import { onlyRoot } from '../support/real-tools.ts';
 import { refusalOf } from '../support/task-errors.ts';
 
 describe('architectures as uname, docker, podman and Node call them', () => {
@@ -93,7 +94,7 @@ test('the machine that a runner works with: its limits, those of the shell, and 
   });
 });
 
-test.runIf(process.geteuid?.() === 0)('the user who called sudo is read from the environment (only as root)', () => {
+test('the user who called sudo is read from the environment (only as root)', onlyRoot(), () => {
   const env = { SUDO_USER: 'of-nobody', SUDO_UID: '4242', SUDO_GID: '4243' };
   expect(thisMachine(env).invoker).toMatchObject({ uid: 4242, gid: 4243, user: 'of-nobody' });
 });

@@ -84,23 +84,17 @@ export const BROKEN: Readonly<Record<string, Broken>> = {
     text: /^RUSTC_WRAPPER is 'sccache', which is not on PATH; install it, .*RUSTC_WRAPPER=$/,
     hinders: ALL,
   },
-  'a low hard limit': {
+  'a guard that refuses': {
+    env: { OPENSHELL_BUILD_NOFILE_GUARD: 'on' },
     options: { through: ['/usr/bin/prlimit', '--nofile=512:512'] },
     row: 'open files',
     text: /^the hard limit of open files is 512, .*run: sudo prlimit --pid \$\$ --nofile=8192:8192/,
     hinders: ALL,
   },
-  'a guard that refuses': {
-    env: { OPENSHELL_BUILD_NOFILE_GUARD: 'on' },
-    options: { through: ['/usr/bin/prlimit', '--nofile=512:512'] },
-    row: 'open files',
-    text: /^the hard limit of open files is 512/,
-    hinders: ALL,
-  },
   'docker down': {
     make: () => wellLaunch({ info: undefined, refusal: 'Cannot connect to the Docker daemon' }),
     row: 'docker',
-    text: /^docker cannot carry a gateway .*Cannot connect to the Docker daemon; start Docker, or/,
+    text: /^docker cannot carry a gateway .*Cannot connect to the Docker daemon; start Docker \(sudo systemctl start docker, or Docker Desktop\), or/,
     hinders: [...GATEWAYS, ...IMAGES],
     also: ['for gateways', 'for images'],
   },

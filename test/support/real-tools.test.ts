@@ -3,7 +3,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { findTool, isOlder, requireTools, toolEnvironment } from './real-tools.ts';
+import { findTool, isOlder, requireThing, requireTools, toolEnvironment } from './real-tools.ts';
 import { temporaryDirectory } from './temporary.ts';
 import { toolsDirectory } from './tool-table.ts';
 
@@ -109,6 +109,13 @@ describe('what a test asks for', () => {
 test('the directory of tools is in the clone unless it is named', () => {
   expect(toolsDirectory({})).toBe(join(import.meta.dirname, '../../.tools'));
   expect(toolsDirectory({ OPENSHELL_TASKS_TOOLS: '/shared/tools' })).toBe('/shared/tools');
+});
+
+test('a thing beside tools: a test is skipped for what is missing of both, and all of it is named', () => {
+  const tool = { skip: true, meta: { missingTools: ['git'] } };
+  expect(requireThing('root', true, tool)).toEqual(tool);
+  expect(requireThing('root', false, tool)).toEqual({ skip: true, meta: { missingTools: ['git', 'root'] } });
+  expect(requireThing('root', true)).toEqual({ skip: false, meta: { missingTools: [] } });
 });
 
 test.each([

@@ -88,10 +88,21 @@ export function requireTools(...names: readonly ToolName[]): RealTools {
   };
 }
 
-/** For `describe` or `test`: skips what needs a thing that is no tool, such as `/proc` or root; `CI` does not matter. */
-export function requireThing(name: string, isHere: boolean): RealTools['options'] {
-  return { skip: !isHere, meta: { missingTools: isHere ? [] : [name] } };
+/**
+ * For `describe` or `test`: skips what needs a thing that is no tool, such as `/proc` or root; `CI` does not matter.
+ * @param tools what it needs besides, which would else be overwritten
+ */
+export function requireThing(name: string, isHere: boolean, tools?: RealTools['options']): RealTools['options'] {
+  const missingTools = [...(tools?.meta.missingTools ?? []), ...(isHere ? [] : [name])];
+  return { skip: missingTools.length > 0, meta: { missingTools } };
 }
+
+export const onlyRoot = (tools?: RealTools['options']) => requireThing('root', process.geteuid?.() === 0, tools);
+
+export const onlyLinux = (tools?: RealTools['options']) => requireThing('Linux', process.platform === 'linux', tools);
+
+export const onlyLinuxAmd64 = (tools?: RealTools['options']) =>
+  requireThing('Linux on amd64', process.platform === 'linux' && process.arch === 'x64', tools);
 
 const named = process.env.OPENSHELL_BASH_CHECKOUT ?? '';
 

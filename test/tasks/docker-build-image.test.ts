@@ -225,7 +225,7 @@ describe('platforms', () => {
     const result = await build(checkout, ['supervisor'], { CONTAINER_ENGINE: 'docker' });
     expect(result).toMatchObject({ status: 2, stdout: '' });
     expect(result.stderr).toMatch(
-      /^error: docker does not respond \(CONTAINER_ENGINE\): docker info: transient; start it/,
+      /^error: docker does not respond \(CONTAINER_ENGINE\): docker info: transient; start Docker/,
     );
     expect(checkout.tools.lines()).toEqual(['docker info --format {{json .}}']);
   });

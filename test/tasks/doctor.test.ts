@@ -109,7 +109,8 @@ describe('the open files of a build, on other machines', tools.options, () => {
     await doctor(ctx, ['gateway:docker'], true, machine);
     const report = JSON.parse(ctx.screen.stdout()) as Report;
     expect(Object.keys(badRows(report)).filter((name) => name !== 'open files')).toEqual([]);
-    return report.rows.find(({ name }) => name === 'open files')?.text;
+    const { status, text } = report.rows.find(({ name }) => name === 'open files') ?? {};
+    return status === 'bad' ? `BAD ${text}` : text;
   };
   const mac = (soft: number, hard = Number.POSITIVE_INFINITY) =>
     ({ platform: 'darwin', limits: { soft, hard }, shellLimit: undefined }) as const;
@@ -132,13 +133,19 @@ describe('the open files of a build, on other machines', tools.options, () => {
       'refused',
       mac(256, 512),
       {},
-      /^the hard limit of open files is 512, .*run: sudo launchctl limit maxfiles 8192 unlimited/,
+      /^BAD the hard limit of open files is 512, .*run: sudo launchctl limit maxfiles 8192 unlimited/,
+    ],
+    [
+      'AQ-14: low on Linux, where the tasks run',
+      { ...mac(512, 512), platform: 'linux' as const },
+      {},
+      /^a build gets 512 open files, which may be too few; the hard limit .*; run: sudo prlimit --pid \$\$ --nofile=8192/,
     ],
     [
       'turned off',
       mac(256),
       { OPENSHELL_BUILD_NOFILE_GUARD: 'off' },
-      /^a build gets 256 open files and needs 1024; unset OPENSHELL_BUILD_NOFILE_GUARD$/,
+      /^a build gets 256 open files, which may be too few; run: export OPENSHELL_BUILD_NOFILE_GUARD=on$/,
     ],
   ])('%s', async (_, facts, extra, text) => {
     expect(await rowOn(facts, extra)).toMatch(text);

@@ -25,7 +25,7 @@ import { FakeLaunch } from '../support/fake-launch.ts';
 import { FakeRuntime, PATHS } from '../support/fake-runtime.ts';
 import { freePort } from '../support/free-port.ts';
 import { expectRefused, newLaunch, run, startLauncher } from '../support/launchers.ts';
-import { requireTools } from '../support/real-tools.ts';
+import { onlyRoot, requireTools } from '../support/real-tools.ts';
 
 const tools = requireTools('cc');
 
@@ -272,7 +272,7 @@ describe('gateway:vm', tools.options, () => {
     });
   });
 
-  describe('P1: the state of the driver under sudo', { skip: process.geteuid?.() !== 0 }, () => {
+  describe('P1: the state of the driver under sudo', onlyRoot(), () => {
     const USER = 1234;
 
     /** A launch of a user who called sudo, in directories of that user. */

@@ -177,7 +177,7 @@ describe('create', tools.options, () => {
     const result = await cluster.run(['create']);
     expect(result.status).toBe(2);
     expect(result.stderr).toMatch(
-      /^error: docker does not respond \(k3d needs it\): docker info: Cannot connect to it; start Docker, or use kind/m,
+      /^error: docker does not respond \(k3d needs it\): docker info: Cannot connect to it; start Docker \(.*\), or use kind/m,
     );
     addEngine(cluster.tools, 'docker', { info: PODMAN_INFO });
     const podman = await cluster.run(['create']);

@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { type FakeCase, FakeTools } from '../support/fake-tools.ts';
+import { onlyLinux } from '../support/real-tools.ts';
 import { runProcess, runTaskFile, SUITE_ROOT, type TaskResult } from '../support/run-task.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
@@ -57,7 +58,7 @@ describe('a new sandbox', () => {
     ]);
   });
 
-  test.runIf(process.platform === 'linux')('a command that is too long for the system is refused', async () => {
+  test('a command that is too long for the system is refused', onlyLinux(), async () => {
     const tools = fakeCli({});
     const result = await run(tools, ['--', 'echo', 'x'.repeat(70_000), 'x'.repeat(70_000)]);
     expect(result).toMatchObject({ status: 2, stdout: '' });
@@ -65,10 +66,12 @@ describe('a new sandbox', () => {
     expect(tools.lines()).toHaveLength(3);
   });
 
-  test('a provider that exists already is used, key or no key', async () => {
+  test('AQ-8: a provider that exists already is used, key or no key, and keeps its key', async () => {
     for (const extra of [{}, { ANTHROPIC_API_KEY: KEY }]) {
       const tools = fakeCli({ provider: 'echo Provider:' });
-      await run(tools, [], extra);
+      const { stderr } = await run(tools, [], extra);
+      const isSaid = stderr.includes("warning: the provider 'anthropic' exists already and keeps its key, ");
+      expect(isSaid).toBe('ANTHROPIC_API_KEY' in extra);
       expect(tools.lines().slice(2)).toEqual([
         'openshell provider get anthropic',
         `${CREATE} --provider anthropic --tty -- claude`,
@@ -109,6 +112,11 @@ describe('a new sandbox', () => {
     });
     expect(result).toMatchObject({ status: 42, stdout: `pid ${pid}\n` });
     expect(tools.calls().at(-1)?.cwd).toBe(tools.directory);
+  });
+
+  test('AQ-7: a notice of the CLI before its status is not the status', async () => {
+    const tools = fakeCli({ status: `printf '%s\\n' 'openshell {1.0} is out' '' '{' '  "status": "connected"' '}'` });
+    expect((await run(tools)).status).toBe(0);
   });
 
   test('a provider that cannot be registered ends it there', async () => {
@@ -163,9 +171,10 @@ describe('a sandbox that exists', () => {
     expect(result.stderr).not.toContain('warning');
   });
 
-  test('with a key, the provider is registered all the same', async () => {
+  test('AQ-8: with a key, the provider is registered all the same, and not for this sandbox', async () => {
     const tools = fakeCli({ sandbox: 'echo Sandbox:' });
-    await run(tools, [], { ANTHROPIC_API_KEY: KEY });
+    const { stderr } = await run(tools, [], { ANTHROPIC_API_KEY: KEY });
+    expect(stderr).toContain("warning: the sandbox 'dev' exists already, and does not get the provider 'anthropic'");
     expect(
       tools
         .lines()

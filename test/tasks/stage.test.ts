@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { FakeCheckout } from '../support/fake-rust.ts';
+import { onlyLinux, onlyLinuxAmd64, requireThing } from '../support/real-tools.ts';
 import { runProcess, runTaskFile, SUITE_ROOT, type TaskResult, whenSaid } from '../support/run-task.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
@@ -72,7 +73,7 @@ describe('what is staged', () => {
     expect(result.stdout).toBe(`${checkout.staged(isArm ? 'arm64' : 'amd64', 'openshell-sandbox')}\n`);
   });
 
-  test.runIf(onAmd64)('without either, this machine', async () => {
+  test('without either, this machine', requireThing('amd64', onAmd64), async () => {
     const checkout = new FakeCheckout();
     const result = await checkout.stage(['supervisor'], { PREBUILT_ARCH: '', DOCKER_PLATFORM: '' });
     expect(result.stdout).toBe(`${checkout.staged('amd64', 'openshell-sandbox')}\n`);
@@ -113,8 +114,9 @@ describe('what is staged', () => {
     expect(existsSync(join(checkout.root, 'target/zig-gnu-wrapper'))).toBe(false);
   });
 
-  test.runIf(onAmd64 && process.platform === 'linux')(
+  test(
     "glibc-static: plain cargo, the gnu target, crt-static after the user's own flags",
+    onlyLinuxAmd64(),
     async () => {
       const checkout = new FakeCheckout();
       await checkout.stage(['supervisor'], { SUPERVISOR_LIBC: 'glibc-static', RUSTFLAGS: '-C opt-level=1' });
@@ -153,20 +155,17 @@ describe('a second run', () => {
     expect(result.stderr).toContain('staged: deploy/docker/');
   });
 
-  test.runIf(process.platform === 'linux')(
-    'AM-6: glibc-static without libc.a is refused before anything is compiled',
-    async () => {
-      const checkout = new FakeCheckout();
-      checkout.tools.add('cc', [{ args: ['-print-file-name=libc.a'], script: 'echo libc.a' }]);
-      const result = await checkout.stage(['all'], { SUPERVISOR_LIBC: 'glibc-static' });
-      expect([result.status, result.stderr]).toEqual([
-        2,
-        "error: SUPERVISOR_LIBC=glibc-static: there is no libc.a (cc prints 'libc.a'); for static links install it: " +
-          'libc6-dev (Debian, Ubuntu), glibc-static (Fedora, RHEL); or use musl\n',
-      ]);
-      expect(checkout.tools.lines().filter((line) => /^cargo (zig)?build/.test(line))).toEqual([]);
-    },
-  );
+  test('AM-6: glibc-static without libc.a is refused before anything is compiled', onlyLinux(), async () => {
+    const checkout = new FakeCheckout();
+    checkout.tools.add('cc', [{ args: ['-print-file-name=libc.a'], script: 'echo libc.a' }]);
+    const result = await checkout.stage(['all'], { SUPERVISOR_LIBC: 'glibc-static' });
+    expect([result.status, result.stderr]).toEqual([
+      2,
+      "error: SUPERVISOR_LIBC=glibc-static: there is no libc.a (cc prints 'libc.a'); for static links install it: " +
+        'libc6-dev (Debian, Ubuntu), glibc-static (Fedora, RHEL); or use musl\n',
+    ]);
+    expect(checkout.tools.lines().filter((line) => /^cargo (zig)?build/.test(line))).toEqual([]);
+  });
 
   test('AH-4: a staging whose lock is removed while it compiles stages nothing', async () => {
     const checkout = new FakeCheckout({ before: '/bin/rm -rf "$OPENSHELL_ROOT/deploy/docker/.build"' });

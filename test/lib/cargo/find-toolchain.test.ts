@@ -187,15 +187,15 @@ describe('cargo-zigbuild without a zig on PATH', () => {
     expect(tools.lines()).toEqual([`cargo-zigbuild ${ZIG.join(' ')}`]);
   });
 
-  test('it has none: an error before anything is compiled', async () => {
-    const script = 'echo "Error: Failed to find zig" >&2; exit 1';
+  test('AQ-14: it has none: an error before anything is compiled', async () => {
+    const script = 'printf "Error: Failed to find zig\\n\\nCaused by:\\n  x\\n" >&2; exit 1';
     const tools = fakeTools()
       .addSilent('cargo')
       .add('cargo-zigbuild', [{ args: ZIG, script }]);
     const ctx = inProcess(tools);
     const toolchain = await find(tools, {}, false);
     expect(await refusalFrom(() => verifyZigbuild(ctx.runner, toolchain, tools.directory))).toMatch(
-      /^2: cargo-zigbuild has no zig \(.*Failed to find zig.*\); install it .*CARGO_ZIGBUILD_ZIG_PATH/,
+      /^2: cargo-zigbuild has no zig \([^\\]*Failed to find zig\); install it .*CARGO_ZIGBUILD_ZIG_PATH/,
     );
   });
 });

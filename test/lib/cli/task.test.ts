@@ -7,6 +7,7 @@ import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { ownArguments } from '../../../lib/cli/task.ts';
+import { onlyLinux } from '../../support/real-tools.ts';
 import { runProcess, SUITE_ROOT } from '../../support/run-task.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
 
@@ -191,7 +192,7 @@ test('a reader that has seen enough is not an error', async () => {
   expect(result).toMatchObject({ status: 0, stderr: '' });
 });
 
-describe.runIf(process.platform === 'linux')('F15: what cannot be written, and where a task cannot be', () => {
+describe('F15: what cannot be written, and where a task cannot be', onlyLinux(), () => {
   /** Runs `tasks/stage.ts` in a shell that redirects. */
   const inShell = (script: string, args: readonly string[]) =>
     runProcess('/bin/bash', ['-c', script, 'bash', process.execPath, join(SUITE_ROOT, 'tasks/stage.ts'), ...args], {

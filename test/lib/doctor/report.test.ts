@@ -18,9 +18,9 @@ const VERDICTS = [
   { task: 'gateway:vm', problems: [] },
 ] as const;
 
-function table(isTTY: boolean, columns?: number, env: Record<string, string> = {}): string {
+function table(isTTY: boolean, columns?: number, env: Record<string, string> = {}, rows = ROWS): string {
   const shown = screen(isTTY, columns);
-  printTable(new Terminal(shown.out, shown.err, env), ROWS, VERDICTS);
+  printTable(new Terminal(shown.out, shown.err, env), rows, VERDICTS);
   expect(shown.stderr()).toBe('');
   return shown.stdout();
 }
@@ -47,6 +47,14 @@ describe('the table', () => {
     const text = lines.filter((line) => line.startsWith('BAD  zig') || line.startsWith(' '.repeat(11)));
     expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(columns);
     expect(text.map((line) => line.slice(11)).join(' ')).toBe(LONG);
+  });
+
+  test('AQ-14: a command stays whole, below its text where both do not fit', () => {
+    const command = 'sudo prlimit --pid $$ --nofile=8192:8192 (containers: --ulimit nofile=8192)';
+    const row = { group: 'm', name: 'files', status: 'bad', text: `too low; run: ${command}`, blocks: [] } as const;
+    const lines = (columns: number) => table(true, columns, { NO_COLOR: '1' }, [row]).split('\n').slice(1, 3);
+    expect(lines(60)).toEqual(['BAD  files  too low; run:', `            ${command}`]);
+    expect(lines(200)[0]).toBe(`BAD  files  ${row.text}`);
   });
 
   test('in colour only the words of the statuses and the headings are coloured', () => {

@@ -52,14 +52,14 @@ describe('what responds', () => {
     expect(left.map(commandLine)).toEqual([]);
   });
 
-  test('H17: neither responds: the words of both, on one line', async () => {
+  test('H17, AQ-14: neither responds: the words of both, on one line', async () => {
     const { detect } = detecting({
       docker: { info: undefined, refusal: 'permission denied\nwhile trying' },
       podman: down,
     });
     expect(await refusalFrom(detect)).toBe(
       '2: podman or docker does not respond: podman info: Cannot connect to the socket. Is it running?; ' +
-        'docker info: permission denied\\nwhile trying; start it, or let this user use it (for Docker: the group docker), ' +
+        'docker info: permission denied\\nwhile trying; start it, or let this user use Docker (the group docker), ' +
         'or set CONTAINER_ENGINE to one that runs',
     );
   });
@@ -89,7 +89,7 @@ describe('what is wanted', () => {
   test('C8: docker 20.10, whose client ends with 0 without a daemon', async () => {
     const { detect } = detecting({ docker: { info: { ServerErrors: ['Cannot connect'], ClientInfo: {} } } });
     expect(await refusalFrom(detect)).toMatch(
-      /^2: podman or docker does not respond: podman is not on PATH; docker info: Cannot connect; start it, /,
+      /^2: podman or docker does not respond: podman is not on PATH; docker info: Cannot connect; start Docker \(/,
     );
   });
 

@@ -81,7 +81,7 @@ describe('docker', () => {
     const { find, sockets } = looking(({ docker }) => ({ docker: { api: docker } }));
     serveApi(sockets.docker, 'podman');
     expect(await refusalFrom(() => find('docker'))).toMatch(
-      /docker\.sock' is podman's service, not Docker; start Docker, or/,
+      /docker\.sock' is podman's service, not Docker; start Docker \(sudo systemctl start docker, or Docker Desktop\), or/,
     );
   });
 });
@@ -168,7 +168,7 @@ describe('the first that could carry a launch', () => {
     );
     const absent = looking(() => ({ docker: down }));
     expect(await refusalFrom(absent.detect)).toMatch(
-      /gateway: podman is not on PATH; docker info: Cannot connect; start Docker, or/,
+      /gateway: podman is not on PATH; docker info: Cannot connect; start Docker \(sudo systemctl start docker, or Docker Desktop\), or/,
     );
   });
 
@@ -192,9 +192,13 @@ describe('T1: a hang, a missing permission and a stopped engine get different wo
     [
       'permission',
       { ok: false, reason: 'permission denied while trying' },
-      /; let this user use it \(for Docker: the group docker\), or/,
+      /; let this user use Docker \(the group docker\), or/,
     ],
-    ['stopped', { ok: false, reason: 'Cannot connect' }, /; start Docker, or/],
+    [
+      'stopped',
+      { ok: false, reason: 'Cannot connect' },
+      /; start Docker \(sudo systemctl start docker, or Docker Desktop\), or/,
+    ],
     [
       'gone',
       { ok: false, reason: 'unable to resolve docker endpoint: context "x": context not found' },

@@ -21,7 +21,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { failure } from '../../../lib/errors.ts';
 import { copyWhole, replaceWhole, sweepTemporary, writeWhole } from '../../../lib/fs/atomic-write.ts';
-import { requireThing, requireTools } from '../../support/real-tools.ts';
+import { onlyRoot, requireTools } from '../../support/real-tools.ts';
 import { runProcess, SUITE_ROOT } from '../../support/run-task.ts';
 import { refusalOf, taskErrorOf } from '../../support/task-errors.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
@@ -70,7 +70,7 @@ describe.each(WAYS)('%s', (_, put) => {
     }
   });
 
-  const asRoot = requireThing('root', process.geteuid?.() === 0);
+  const asRoot = onlyRoot();
   test('AQ-9: unchanged content of another user with another mode is replaced', asRoot, () => {
     writeFileSync(path, 'text', { mode: 0o644 });
     chownSync(directory, 1234, 1235);
@@ -284,7 +284,7 @@ describe('R6: flushing, in a process where it fails', strace.options, () => {
     expect(readdirSync(directory)).toEqual([]);
   });
 
-  test.runIf(process.getuid?.() === 0)('a directory that may be written and not read', async () => {
+  test('a directory that may be written and not read', onlyRoot(), async () => {
     const script = `chmod 300 . && exec setpriv --bounding-set=-dac_override,-dac_read_search "$@"`;
     const lib = join(SUITE_ROOT, 'lib/fs/atomic-write.ts');
     const code = `import { writeWhole } from ${JSON.stringify(lib)}; writeWhole(${JSON.stringify(path)}, 'text', 0o600);`;

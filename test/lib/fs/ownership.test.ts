@@ -21,7 +21,7 @@ import type { Environment } from '../../../lib/cli/env.ts';
 import { copyWhole, keepWithMode, sweepTemporary, writeWhole } from '../../../lib/fs/atomic-write.ts';
 import { asOwner, invokerOf, makeDirectory } from '../../../lib/fs/ownership.ts';
 import { makePrivateDirectory } from '../../../lib/fs/private-directory.ts';
-import { requireTools } from '../../support/real-tools.ts';
+import { onlyRoot, requireThing, requireTools } from '../../support/real-tools.ts';
 import { refusalOf } from '../../support/task-errors.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
 
@@ -33,7 +33,7 @@ describe('making a directory', () => {
     for (const name of ['a', 'a/b']) expect(statSync(join(place, name)).mode & 0o777).toBe(0o700);
   });
 
-  test.runIf(existsSync('/proc/self'))('below /proc it ends, and says why not', () => {
+  test('below /proc it ends, and says why not', requireThing('/proc', existsSync('/proc/self')), () => {
     expect(refusalOf(() => makeDirectory('/proc/nope/x'))).toMatch(
       /^1: the directory \/proc\/nope\/x cannot be created: \/proc\/nope: it does not exist \(ENOENT\)$/,
     );
@@ -76,7 +76,7 @@ describe('the user who called sudo', () => {
   });
 });
 
-describe.runIf(process.geteuid?.() === 0)('what root makes in a directory of another user (only as root)', () => {
+describe('what root makes in a directory of another user (only as root)', onlyRoot(), () => {
   const ownerOf = (path: string) => {
     const { uid, gid } = lstatSync(path);
     return [uid, gid];

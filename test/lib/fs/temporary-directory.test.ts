@@ -5,7 +5,7 @@ import { chmodSync, chownSync, mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { isLeftover, newRunName, removeScratch, temporaryRoot } from '../../../lib/fs/temporary-directory.ts';
-import { requireTools } from '../../support/real-tools.ts';
+import { onlyRoot, requireTools } from '../../support/real-tools.ts';
 import { endedRun } from '../../support/run-names.ts';
 import { refusalOf } from '../../support/task-errors.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
@@ -25,15 +25,12 @@ describe('the directory for temporary files', () => {
     expect(temporaryRoot()).toBe(place);
   });
 
-  test.runIf(process.getuid?.() === 0)(
-    'AM-12: of root, it is no directory that another user can lead elsewhere',
-    () => {
-      const place = temporaryDirectory();
-      chownSync(place, 65534, 65534);
-      process.env.TMPDIR = place;
-      expect(temporaryRoot()).toBe('/tmp');
-    },
-  );
+  test('AM-12: of root, it is no directory that another user can lead elsewhere', onlyRoot(), () => {
+    const place = temporaryDirectory();
+    chownSync(place, 65534, 65534);
+    process.env.TMPDIR = place;
+    expect(temporaryRoot()).toBe('/tmp');
+  });
 
   test.each(['/dev/null', '/nowhere/at/all'])('TMPDIR=%s is refused', (directory) => {
     process.env.TMPDIR = directory;
@@ -61,7 +58,7 @@ describe('leftovers', () => {
   });
 
   const apart = requireTools('unshare');
-  test.runIf(process.getuid?.() === 0)('AH-5: a run that another container has is none', apart.options, () => {
+  test('AH-5: a run that another container has is none', onlyRoot(apart.options), () => {
     const name = newRunName();
     const code = `const { isLeftover } = await import(${JSON.stringify(MODULE)}); console.log(isLeftover('x-${name}'))`;
     const node = [process.execPath, '--input-type=module-typescript', '-e', code];
@@ -74,7 +71,7 @@ describe('leftovers', () => {
   });
 });
 
-test.runIf(process.getuid?.() === 0)("what root has created in another user's directory is removed, too", () => {
+test("what root has created in another user's directory is removed, too", onlyRoot(), () => {
   const temporary = temporaryDirectory();
   for (const name of ['x-1', 'x-2', 'y-1']) mkdirSync(join(temporary, name));
   for (const path of [temporary, join(temporary, 'x-1'), join(temporary, 'y-1')]) chownSync(path, 65534, 65534);

@@ -9,6 +9,7 @@ import { Problems } from '../../../lib/cli/problems.ts';
 import { Terminal } from '../../../lib/cli/terminal.ts';
 import { notePlaces, type Place, verifyPlace } from '../../../lib/fs/writable-places.ts';
 import { screen } from '../../support/in-process.ts';
+import { onlyLinux } from '../../support/real-tools.ts';
 import { refusalOf } from '../../support/task-errors.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
 
@@ -91,16 +92,13 @@ test('a file that is replaced has a longer name for a moment', () => {
   verifyPlace({ kind: 'appended', path });
 });
 
-test.runIf(process.platform === 'linux').each(['/proc/nope', '/sys/nope/x', '/proc/self/fd/y'])(
-  'F15b: %s is never created',
-  (path) => {
-    expect(refusalOf(() => verifyPlace({ kind: 'directory', path, remedy: 'set X to another directory' }))).toMatch(
-      process.geteuid?.() === 0
-        ? /because of \/\S+: it belongs to the kernel, and holds no files of users; use another one, or set X to another directory$/
-        : /because of \/\S+: (it belongs to the kernel|permission is denied)\b.* or set X to another directory$/,
-    );
-  },
-);
+test.each(['/proc/nope', '/sys/nope/x', '/proc/self/fd/y'])('F15b: %s is never created', onlyLinux(), (path) => {
+  expect(refusalOf(() => verifyPlace({ kind: 'directory', path, remedy: 'set X to another directory' }))).toMatch(
+    process.geteuid?.() === 0
+      ? /because of \/\S+: it belongs to the kernel, and holds no files of users; use another one, or set X to another directory$/
+      : /because of \/\S+: (it belongs to the kernel|permission is denied)\b.* or set X to another directory$/,
+  );
+});
 
 test('of several places all problems are told, and what is in the way of several is told once', () => {
   const directory = directoryWithAll();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { activate, configHome, metadataPath, register, verifyNameFree } from '../../../lib/gateway/registration.ts';
@@ -48,14 +48,22 @@ test('where the registry is', () => {
 });
 
 test('P2: under sudo it is that of the user who called it; XDG_CONFIG_HOME wins, and no home is guessed', () => {
-  const invoker = { uid: 4242, gid: 4242, user: 'ldap', home: '/net/me' };
-  expect(configHome({ HOME: '/root' }, '/start', invoker)).toBe('/net/me/.config');
+  const invoker = { uid: 4242, gid: 4242, user: 'ldap', home: '/usr' };
+  expect(configHome({ HOME: '/root' }, '/start', invoker)).toBe('/usr/.config');
   expect(configHome({ HOME: '/root', XDG_CONFIG_HOME: '/x' }, '/start', invoker)).toBe('/x');
   const unknown = { ...invoker, home: undefined, homeProblem: 'getent passwd 4242: status 2' };
   expect(configHome({ HOME: '/root', XDG_CONFIG_HOME: '/x' }, '/start', unknown)).toBe('/x');
   expect(refusalOf(() => configHome({ HOME: '/root' }, '/start', unknown))).toBe(
     "2: the home of 'ldap', who called sudo, is not known (getent passwd 4242: status 2); " +
       "set XDG_CONFIG_HOME to that user's configuration directory (sudo XDG_CONFIG_HOME=…/.config …)",
+  );
+});
+
+test('AQ-12: under sudo a home that does not exist is refused, and not made by root', () => {
+  const invoker = { uid: 4242, gid: 4242, user: 'ldap', home: '/nonexistent/me' };
+  expect(refusalOf(() => configHome({ HOME: '/root' }, '/start', invoker))).toBe(
+    "2: the home of 'ldap', who called sudo, is '/nonexistent/me', which is not a directory that exists, and the CLI " +
+      'keeps its gateways there; create it or set XDG_CONFIG_HOME',
   );
 });
 
@@ -76,13 +84,14 @@ describe('R16: a name that is registered for another gateway', () => {
     }
     return { path, taken: { configHome, name: 'docker-dev', nameSource: 'OPENSHELL_GATEWAY_NAME', endpoint } };
   };
+  const gateway = () => 'openshell-gateway (pid 7)';
   const entryOf = (endpoint: unknown) => JSON.stringify({ name: 'docker-dev', gateway_endpoint: endpoint });
 
   test.each(['127.0.0.1', '[::1]', 'localhost'])('that responds at %s: who it is, and the way on', async (host) => {
     const port = await listen(host === '[::1]' ? '::1' : '127.0.0.1');
     const { path, taken } = place(entryOf(`http://${host}:${port}`));
-    expect(await refusalFrom(() => verifyNameFree(taken))).toBe(
-      `2: docker-dev is registered for http://${host}:${port}, where node (pid ${process.pid}) responds; ` +
+    expect(await refusalFrom(() => verifyNameFree(taken, gateway))).toBe(
+      `2: docker-dev is registered for http://${host}:${port}, where openshell-gateway (pid 7) responds; ` +
         `set OPENSHELL_GATEWAY_NAME to another name, or stop that gateway (its entry is ${path})`,
     );
   });
@@ -106,6 +115,28 @@ describe('R16: a name that is registered for another gateway', () => {
   test('its own endpoint that responds is the port’s affair', async () => {
     const endpoint = `http://127.0.0.1:${await listen('127.0.0.1')}`;
     await verifyNameFree(place(entryOf(endpoint), endpoint).taken);
+  });
+
+  test('AQ-2: another program there is not that gateway; one that is not known may be', async () => {
+    const { taken } = place(entryOf(`http://127.0.0.1:${await listen('127.0.0.1')}`));
+    await verifyNameFree(taken, () => 'python3 (pid 7)');
+    expect(await refusalFrom(() => verifyNameFree(taken, () => undefined))).toContain(', where a program responds; ');
+  });
+
+  test('AQ-2: the gateway there has the name that was registered last', async () => {
+    const port = await listen('127.0.0.1');
+    const { taken } = place(undefined);
+    const add = (name: string) =>
+      register(taken.configHome, { name, gateway_endpoint: `http://127.0.0.1:${port}`, gateway_port: port });
+    const age = (name: string) => utimesSync(metadataPath(taken.configHome, name), 1, 1);
+    add('docker-dev');
+    age('docker-dev');
+    add('podman-dev');
+    await verifyNameFree(taken, gateway);
+    // The same entry again.
+    age('podman-dev');
+    add('docker-dev');
+    expect(await refusalFrom(() => verifyNameFree(taken, gateway))).toContain('docker-dev is registered for ');
   });
 
   test('what is not a file is not read', async () => {

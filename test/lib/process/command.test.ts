@@ -17,6 +17,7 @@ import {
   userOf,
 } from '../../../lib/process/command.ts';
 import { anyWord } from '../../support/any-text.ts';
+import { onlyRoot } from '../../support/real-tools.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
 
 const AT = { cwd: '/checkout' };
@@ -363,7 +364,7 @@ describe('under sudo', () => {
     expect(userOf(asInvoker, TASK, undefined)).toBeUndefined();
   });
 
-  test.runIf(process.geteuid?.() === 0)('AM-11: in a checkout of root’s root builds, unless that is elsewhere', () => {
+  test('AM-11: in a checkout of root’s root builds, unless that is elsewhere', onlyRoot(), () => {
     const [ofRoot, ofUser] = [temporaryDirectory(), temporaryDirectory()];
     chownSync(ofUser, 1000, 1001);
     const own = cmd({ cwd: ofRoot, asInvoker: true })`cargo build`;

@@ -8,7 +8,7 @@ import { isLeftover } from '../../../lib/fs/temporary-directory.ts';
 import { readDigest, removeLeftovers } from '../../../lib/publish/execute.ts';
 import { fakeTools, inProcess } from '../../support/in-process.ts';
 import { DIGEST_A, DIGEST_B, publishPlan, RUN } from '../../support/publish-plan.ts';
-import { requireTools } from '../../support/real-tools.ts';
+import { onlyRoot, requireTools } from '../../support/real-tools.ts';
 import { endedRun } from '../../support/run-names.ts';
 import { refusalOf } from '../../support/task-errors.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
@@ -90,7 +90,7 @@ describe('cleaning up', () => {
     expect(ctx.screen.stderr()).toBe('');
   });
 
-  test.runIf(process.getuid?.() === 0)('F5: in a shared directory what another user has left stays', async () => {
+  test('F5: in a shared directory what another user has left stays', onlyRoot(), async () => {
     const { ctx, plan, temporary } = place('docker', ':');
     const names = [1, 2].map((start) => `openshell-publish-${endedRun(start)}`);
     for (const name of names) {

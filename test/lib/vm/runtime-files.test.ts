@@ -18,6 +18,7 @@ import {
   vmPlatformOf,
 } from '../../../lib/vm/runtime-files.ts';
 import { buildElf } from '../../support/elf-builder.ts';
+import { onlyLinuxAmd64 } from '../../support/real-tools.ts';
 import { runtimePart } from '../../support/runtime-parts.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
 
@@ -175,7 +176,7 @@ describe('VT-20: a part of a runtime is a whole program, or a whole library', ()
     expect(defect(slice.subarray(0, -1))).toBe('cut off');
   });
 
-  test.runIf(process.platform === 'linux' && process.arch === 'x64')('real ones', () => {
+  test('real ones', onlyLinuxAmd64(), () => {
     const [libz] = globSync('/{usr/,}lib/x86_64-linux-gnu/{libz.so.1,libcrypto.so.3}');
     if (libz !== undefined) expect(partDefect(readFileSync(libz), 'linux-x86_64', 'libkrun.so')).toBeUndefined();
     const node = readFileSync(process.execPath);

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { PRODUCT } from '../../../lib/product.ts';
 import { FakeLibkrun, KERNEL_NAME, libkrunTools } from '../../support/fake-libkrun.ts';
-import { requireTools } from '../../support/real-tools.ts';
+import { onlyRoot, requireTools } from '../../support/real-tools.ts';
 import { whenSaid } from '../../support/run-task.ts';
 
 /** The packages that a build needs on Debian. */
@@ -345,7 +345,7 @@ describe('building libkrun', { ...libkrunTools.options, timeout: 60_000 }, () =>
   });
 });
 
-describe('under sudo (only as root)', { ...libkrunTools.options, skip: process.geteuid?.() !== 0 }, () => {
+describe('under sudo (only as root)', onlyRoot(libkrunTools.options), () => {
   test('F18: sources, kernel and libraries belong to the user, who runs git, make and cargo', async () => {
     const checkout = new FakeLibkrun();
     const user = 1234;

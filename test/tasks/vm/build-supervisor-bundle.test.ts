@@ -20,7 +20,7 @@ import { describe, expect, test } from 'vitest';
 import { contentDefect, readContent } from '../../../lib/zstd/decompress.ts';
 import { buildElf } from '../../support/elf-builder.ts';
 import { type FakeCargo, FakeCheckout } from '../../support/fake-rust.ts';
-import { requireTools } from '../../support/real-tools.ts';
+import { onlyLinuxAmd64, requireTools } from '../../support/real-tools.ts';
 import { runTaskFile, SUITE_ROOT, type TaskOptions, type TaskResult, whenSaid } from '../../support/run-task.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
 
@@ -114,7 +114,7 @@ describe('a bundle', () => {
     expect(contentDefect(checkout.bundle, checkout.app(cpu))).toBeUndefined();
   });
 
-  test.runIf(isLinuxAmd64)('without zigbuild, this machine builds for its own kind with cargo alone', async () => {
+  test('without zigbuild, this machine builds for its own kind with cargo alone', onlyLinuxAmd64(), async () => {
     const checkout = new VmCheckout();
     checkout.removeTools('cargo-zigbuild');
     expect((await checkout.run()).status).toBe(0);
