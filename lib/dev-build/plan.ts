@@ -20,7 +20,7 @@ import { type Command, cmd } from '../process/command.ts';
 import { type Binary, COMPONENTS } from '../product.ts';
 import type { BuildOptions } from '../stage/config.ts';
 import { supervisorSubcommand } from '../stage/plan.ts';
-import { compilerScripts, type ScriptFile } from './rustc-wrappers.ts';
+import { compilerScripts, type ScriptFile } from './compiler-scripts.ts';
 
 /** What a driver, or a package, wants built besides the gateway. */
 export interface DevBuildWishes {

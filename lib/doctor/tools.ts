@@ -19,7 +19,7 @@ import { argvText, type Command, cmd } from '../process/command.ts';
 import { findProgram, requireProgram } from '../process/which.ts';
 import { DOCTOR_TASKS } from '../product.ts';
 import type { Check, Doctor, Finding } from './check.ts';
-import { wrapperFinding } from './wrapper.ts';
+import { wrapperFinding } from './compiler-wrapper.ts';
 
 const VERSION_TIMEOUT_MS = 30_000;
 const C_COMPILER = 'run: apt-get install gcc libc6-dev (Fedora: dnf install gcc; macOS: xcode-select --install)';

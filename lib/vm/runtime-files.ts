@@ -16,10 +16,10 @@ import type { LockedPlace } from '../fs/lock.ts';
 import { asOwner } from '../fs/ownership.ts';
 import { isTable, parseTable } from '../fs/parse-json.ts';
 import { bytesIn, contentOf } from '../fs/paths.ts';
-import { machODefect } from '../gateway/drivers/mach-o.ts';
 import type { Arch, Host } from '../host.ts';
 import { DRIVER } from '../product.ts';
 import { readContent, ZstdError } from '../zstd/decompress.ts';
+import { machODefect } from './mach-o.ts';
 
 /** The guest's supervisor, which the bundle task builds; everything else comes from `vm:setup`. */
 export const BUNDLE_FILE = 'openshell-sandbox.zst';

@@ -27,7 +27,7 @@ await runTask(
   },
   async (ctx, { flags }) => {
     const { withRunner } = await import('../../lib/build-env.ts');
-    const { bundle } = await import('../../lib/vm/execute.ts');
+    const { bundle } = await import('../../lib/vm/bundle/execute.ts');
     await bundle(await withRunner(ctx), flags.arch, flags['dry-run']);
   },
 );

@@ -33,7 +33,7 @@ await runTask(
   },
   async (ctx, { flags }) => {
     const { withRunner } = await import('../../lib/build-env.ts');
-    const { compressRuntime } = await import('../../lib/vm/runtime/build.ts');
+    const { compressRuntime } = await import('../../lib/vm/runtime/from-build.ts');
     await compressRuntime(await withRunner(ctx), flags);
   },
 );

@@ -18,12 +18,12 @@ import { type Command, cmd } from '../../process/command.ts';
 import { isExecutable } from '../../process/which.ts';
 import { DRIVER } from '../../product.ts';
 import type { KnownTools } from '../../stage/execute.ts';
-import type { BundleConfig } from '../../vm/config.ts';
-import { executeBundle, prepareBundle } from '../../vm/execute.ts';
-import { bundleDryRunLines, bundlePlaces, dayOf } from '../../vm/plan.ts';
+import type { BundleConfig } from '../../vm/bundle/config.ts';
+import { executeBundle, prepareBundle } from '../../vm/bundle/execute.ts';
+import { bundleDryRunLines, bundlePlaces, dayOf } from '../../vm/bundle/plan.ts';
+import { machODefect } from '../../vm/mach-o.ts';
 import { defectsText, distrustOf, runtimeDefects, verifyEmbedded, vmPlatformOf } from '../../vm/runtime-files.ts';
 import type { Config, LaunchContext } from '../config.ts';
-import { machODefect } from './mach-o.ts';
 import type { BuiltStep, Preparation, Step } from './types.ts';
 
 const VARIABLE = 'OPENSHELL_DRIVER_DIR';

@@ -13,6 +13,7 @@ import { absolutePath } from '../../fs/paths.ts';
 import { files, verifyPlaces } from '../../fs/writable-places.ts';
 import { compress, LEVEL } from '../../zstd/compress.ts';
 import { beside, PROVENANCE_FILE, runtimeNames, type VmPlatform } from '../runtime-files.ts';
+import { type RuntimeConfig, resolveRuntimeConfig } from './config.ts';
 import {
   addPrograms,
   type Build,
@@ -21,8 +22,7 @@ import {
   readLibraries,
   resolveProvenance,
   verifyPrograms,
-} from './build.ts';
-import { type RuntimeConfig, resolveRuntimeConfig } from './config.ts';
+} from './from-build.ts';
 import { downloadsOf, Releases } from './releases.ts';
 import { downloadLine } from './setup.ts';
 

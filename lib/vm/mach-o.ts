@@ -2,7 +2,7 @@
 
 /** Mach-O files (mach-o/loader.h, mach-o/fat.h): for which processors one is, and whether it is whole. Pure. */
 
-import type { Arch } from '../../host.ts';
+import type { Arch } from '../host.ts';
 
 const THIN_64 = 0xfeedfacf;
 /** A universal file; its numbers are big-endian. Java's class files begin so too, with a count that is not as small. */

@@ -3,13 +3,13 @@
 /** What a VM bundle was asked for: the flag and the environment, checked, as one value. */
 
 import { join } from 'node:path';
-import { type Environment, readVariable } from '../cli/env.ts';
-import { usageError } from '../errors.ts';
-import { archOf, type Host } from '../host.ts';
-import { COMPONENTS } from '../product.ts';
-import { type BuildOptions, resolveBuildOptions, type StageConfig } from '../stage/config.ts';
-import { type Artifact, artifactsOf } from '../stage/plan.ts';
-import { BUNDLE_FILE, runtimeDirectory } from './runtime-files.ts';
+import { type Environment, readVariable } from '../../cli/env.ts';
+import { usageError } from '../../errors.ts';
+import { archOf, type Host } from '../../host.ts';
+import { COMPONENTS } from '../../product.ts';
+import { type BuildOptions, resolveBuildOptions, type StageConfig } from '../../stage/config.ts';
+import { type Artifact, artifactsOf } from '../../stage/plan.ts';
+import { BUNDLE_FILE, runtimeDirectory } from '../runtime-files.ts';
 
 export interface BundleConfig {
   /** The runtime's directory, absolute: the driver's build has to be given the same. */

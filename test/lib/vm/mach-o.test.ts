@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { expect, test } from 'vitest';
-import { machOArches } from '../../../../lib/gateway/drivers/mach-o.ts';
+import { machOArches } from '../../../lib/vm/mach-o.ts';
 
 const X86_64 = 0x01000007;
 const ARM64 = 0x0100000c;

@@ -7,7 +7,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { definedOnly } from '../../../lib/cli/env.ts';
-import { compilerScripts } from '../../../lib/dev-build/rustc-wrappers.ts';
+import { compilerScripts } from '../../../lib/dev-build/compiler-scripts.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
 
 const HOSTILE = 'a \'quoted\' "name"\nin $HOME `two` lines';

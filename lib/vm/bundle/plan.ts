@@ -3,15 +3,15 @@
 /** What a bundle is built from, what is written, and what is printed of it. */
 
 import { relative } from 'node:path';
-import type { Runner } from '../build-env.ts';
-import { megabytes } from '../cli/terminal.ts';
-import type { MissingTool } from '../errors.ts';
-import type { Change } from '../fs/atomic-write.ts';
-import { files, type Place } from '../fs/writable-places.ts';
-import { buildPlaces, type PreparedStage } from '../stage/plan.ts';
-import { CHECKS, dryRunLines } from '../stage/report.ts';
+import type { Runner } from '../../build-env.ts';
+import { megabytes } from '../../cli/terminal.ts';
+import type { MissingTool } from '../../errors.ts';
+import type { Change } from '../../fs/atomic-write.ts';
+import { files, type Place } from '../../fs/writable-places.ts';
+import { buildPlaces, type PreparedStage } from '../../stage/plan.ts';
+import { CHECKS, dryRunLines } from '../../stage/report.ts';
+import { DIRECTORY_REMEDY, runtimeLock } from '../runtime-files.ts';
 import type { BundleConfig } from './config.ts';
-import { DIRECTORY_REMEDY, runtimeLock } from './runtime-files.ts';
 
 /** A bundle that is ready to be embedded. */
 export interface Bundle {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { describe, expect, test } from 'vitest';
-import type { Environment } from '../../../lib/cli/env.ts';
-import type { Host } from '../../../lib/host.ts';
-import { resolveBundleConfig } from '../../../lib/vm/config.ts';
-import { taskErrorOf } from '../../support/task-errors.ts';
+import type { Environment } from '../../../../lib/cli/env.ts';
+import type { Host } from '../../../../lib/host.ts';
+import { resolveBundleConfig } from '../../../../lib/vm/bundle/config.ts';
+import { taskErrorOf } from '../../../support/task-errors.ts';
 
 const LINUX: Host = { platform: 'linux', arch: 'amd64' };
 const MAC: Host = { platform: 'darwin', arch: 'arm64' };

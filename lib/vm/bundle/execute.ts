@@ -6,24 +6,25 @@
  */
 
 import { lstatSync, writeFileSync } from 'node:fs';
-import type { RunnerContext } from '../build-env.ts';
-import { findCheckout } from '../checkout.ts';
-import { megabytes } from '../cli/terminal.ts';
-import { findOrMark } from '../cli/unknowns.ts';
-import { inspectExecutable, inspectStatic } from '../elf/verify.ts';
-import { failure, MissingTool } from '../errors.ts';
-import { type Change, isFile, keepWithMode, replaceWhole, sweepTemporary } from '../fs/atomic-write.ts';
-import { whileLocked } from '../fs/lock.ts';
-import { asOwner } from '../fs/ownership.ts';
-import { contentOf } from '../fs/paths.ts';
-import { verifyPlaces } from '../fs/writable-places.ts';
-import { thisHost } from '../host.ts';
-import { buildAll, type KnownTools, prepareStage } from '../stage/execute.ts';
-import type { PreparedStage } from '../stage/plan.ts';
-import { builtText } from '../stage/report.ts';
-import { type Built, verifyArtifact } from '../stage/verify-built.ts';
-import { compress, LEVEL } from '../zstd/compress.ts';
-import { contentDefect, readContent, ZstdError } from '../zstd/decompress.ts';
+import type { RunnerContext } from '../../build-env.ts';
+import { findCheckout } from '../../checkout.ts';
+import { megabytes } from '../../cli/terminal.ts';
+import { findOrMark } from '../../cli/unknowns.ts';
+import { inspectExecutable, inspectStatic } from '../../elf/verify.ts';
+import { failure, MissingTool } from '../../errors.ts';
+import { type Change, isFile, keepWithMode, replaceWhole, sweepTemporary } from '../../fs/atomic-write.ts';
+import { whileLocked } from '../../fs/lock.ts';
+import { asOwner } from '../../fs/ownership.ts';
+import { contentOf } from '../../fs/paths.ts';
+import { verifyPlaces } from '../../fs/writable-places.ts';
+import { thisHost } from '../../host.ts';
+import { buildAll, type KnownTools, prepareStage } from '../../stage/execute.ts';
+import type { PreparedStage } from '../../stage/plan.ts';
+import { builtText } from '../../stage/report.ts';
+import { type Built, verifyArtifact } from '../../stage/verify-built.ts';
+import { compress, LEVEL } from '../../zstd/compress.ts';
+import { contentDefect, readContent, ZstdError } from '../../zstd/decompress.ts';
+import { runtimeLock } from '../runtime-files.ts';
 import { type BundleConfig, resolveBundleConfig } from './config.ts';
 import {
   type Bundle,
@@ -34,7 +35,6 @@ import {
   type ExistingBundle,
   type PreparedBundle,
 } from './plan.ts';
-import { runtimeLock } from './runtime-files.ts';
 
 /** As the other files of the runtime. */
 const MODE = 0o644;

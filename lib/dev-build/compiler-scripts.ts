@@ -40,7 +40,7 @@ function script(directory: string, name: string, text: string): ScriptFile {
 
 const HEAD = `#!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Written by the tasks for their own builds: see lib/dev-build/rustc-wrappers.ts.
+# Written by the tasks for their own builds: see lib/dev-build/compiler-scripts.ts.
 `;
 
 /** Cargo says `COMPILER --crate-name NAME .. --crate-type TYPE ..`; the library of the package has the same name. */
