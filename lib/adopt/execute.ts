@@ -133,7 +133,7 @@ async function verify({ runner }: RunnerContext, config: AdoptConfig, mise: stri
 
 function say({ terminal }: RunnerContext, suite: string, root: string, by: string | undefined, isUndo: boolean): void {
   const undo = `npm run --prefix ${shellQuote(suite)} adopt -- --undo ${shellQuote(root)}`;
-  if (isUndo) terminal.say(`${root}: ${by === undefined ? 'was not adopted' : 'as it was before'}`);
+  if (isUndo) terminal.say(`${root}: ${by === undefined ? 'was not adopted' : 'not adopted any more'}`);
   else terminal.say(`${root}: mise run starts the tasks of ${suite}; to undo: ${undo}`);
   if (!isUndo && ![undefined, suite].includes(by)) terminal.warn(`${root} was adopted by ${by}, and is not any more`);
 }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+/** Values of JSON and TOML texts, of which nothing is known until it is looked at. */
+
 /** Whether a value is a table: an object of JSON, a table of TOML. A list is none, and neither is a date. */
 export function isTable(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date);

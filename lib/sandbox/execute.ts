@@ -115,7 +115,8 @@ export function verifyConnected(output: string): void {
   if (status === undefined) {
     throw usageError(`openshell status -o json printed ${shown(output)}, which is not a status; update the CLI`);
   }
-  if (status === 'not_configured') throw new MissingTool(`no gateway is configured; ${HOW_TO_GET_ONE}`);
+  if (status === 'not_configured')
+    throw new MissingTool(`no gateway is active; choose one (${CLI} gateway select), ${HOW_TO_GET_ONE}`);
   const reason = typeof error === 'string' ? ` (${oneLine(error)})` : '';
   throw new MissingTool(
     `the gateway ${gateway} (${server}) is not connected: its status is ${status}${reason}; ${HOW_TO_GET_ONE}`,

@@ -103,5 +103,5 @@ test('a worktree has a file of its own', tools.options, async () => {
   git(fake, 'worktree', 'add', '-q', tree);
   expect((await adopt()).stderr).toContain(`--worktrees does these as well: ${tree}\n`);
   const result = await adopt('--undo', '--worktrees');
-  expect(result).toMatchObject({ status: 0, stderr: `${fake.root}: as it was before\n${tree}: was not adopted\n` });
+  expect(result).toMatchObject({ status: 0, stderr: `${fake.root}: not adopted any more\n${tree}: was not adopted\n` });
 });

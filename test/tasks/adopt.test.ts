@@ -34,7 +34,7 @@ test('ADP-1: adopt writes both files, says how to undo it, and undo leaves no tr
   expect(fake.tools.lines()).toEqual(lines);
   expect(new Set(fake.tools.calls().map(({ cwd }) => cwd))).toEqual(new Set([fake.root]));
   expect(await fake.adopt()).toMatchObject({ status: 0 });
-  expect(await fake.adopt(['--undo'])).toMatchObject({ status: 0, stderr: `${fake.root}: as it was before\n` });
+  expect(await fake.adopt(['--undo'])).toMatchObject({ status: 0, stderr: `${fake.root}: not adopted any more\n` });
   expect(existsSync(fake.localFile)).toBe(false);
   const again = await fake.adopt(['--undo']);
   expect(again).toMatchObject({
@@ -185,7 +185,7 @@ test('worktrees have a file each: they are named, and done with --worktrees', as
   expect((await fake.adopt(['--worktrees'])).stderr).toContain(`${tree.root}: mise run starts the tasks of`);
   expect(existsSync(tree.localFile)).toBe(true);
   expect((await fake.adopt(['--undo', '--worktrees'])).stderr).toBe(
-    `${fake.root}: as it was before\n${tree.root}: as it was before\n`,
+    `${fake.root}: not adopted any more\n${tree.root}: not adopted any more\n`,
   );
   fake.tools.add('git', [{ args: [], script: "echo 'not a git repository' >&2; exit 128" }]);
   expect(await fake.adopt(['--worktrees'])).toMatchObject({

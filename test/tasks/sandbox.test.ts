@@ -196,7 +196,7 @@ describe('a sandbox that exists', () => {
 
 describe('no gateway', () => {
   test.each([
-    [{ status: 'not_configured' }, 'no gateway is configured; start one'],
+    [{ status: 'not_configured' }, 'no gateway is active; choose one (openshell gateway select), start one'],
     [
       { status: 'disconnected', gateway: 'g', server: 'http://x', error: 'refused' },
       'the gateway g (http://x) is not connected: its status is disconnected (refused); start one',
