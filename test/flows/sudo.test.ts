@@ -186,7 +186,7 @@ describe('under sudo', compiler.ok ? isRoot : compiler.options, () => {
     const planted = await setUp();
     expect([planted.status, readdirSync(victim)]).toEqual([expect.any(Number), ['umoci.zst']]);
     for (const ending of ['downloads', 'new', 'old'])
-      rmSync(join(target, `.vm-runtime-compressed.${ending}`), { force: true });
+      rmSync(join(target, `.vm-runtime-compressed.${ending}`), { force: true, recursive: true });
     const result = await setUp();
     expect(result.status, result.stderr).toBe(0);
     expect(spawnSync('find', [fake.root, '-user', 'root'], { encoding: 'utf8' }).stdout).toBe('');

@@ -183,7 +183,8 @@ function swap(fresh: string, directory: string): void {
 /** Puts back, or away, what a run that was killed has left; the caller holds the lock. */
 export function recoverRuntime(directory: string): void {
   const old = beside(directory, 'old');
-  if (!existsSync(directory) && existsSync(old)) asOwner(dirname(directory), () => renameSync(old, directory));
+  const hasOld = lstatSync(old, { throwIfNoEntry: false })?.isDirectory() === true;
+  if (!existsSync(directory) && hasOld) asOwner(dirname(directory), () => renameSync(old, directory));
   remove(old);
   remove(beside(directory, 'new'));
 }
