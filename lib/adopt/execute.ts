@@ -8,12 +8,13 @@ import type { RunnerContext } from '../build-env.ts';
 import { isCheckout } from '../checkout.ts';
 import { findOrMark, mark } from '../cli/unknowns.ts';
 import { oneLine, usageError } from '../errors.ts';
-import { writeWhole } from '../fs/atomic-write.ts';
+import { sweepTemporary, writeWhole } from '../fs/atomic-write.ts';
 import { asOwner } from '../fs/ownership.ts';
 import { parseJson } from '../fs/parse-json.ts';
 import { contentOf, textIn } from '../fs/paths.ts';
 import { files, type Place, verifyPlaces } from '../fs/writable-places.ts';
 import { cmd, shellQuote } from '../process/command.ts';
+import { isSameProcess } from '../process/identity.ts';
 import { findProgram, requireProgram } from '../process/which.ts';
 import { type AdoptConfig, type AdoptFlags, resolveAdoptConfig } from './config.ts';
 import { adoptedBy, withoutTasks, withTasks } from './local-file.ts';
@@ -104,6 +105,7 @@ function textAt(path: string): string | undefined {
 }
 
 function write(path: string, text: string | undefined): void {
+  sweepTemporary(path, (pid) => isSameProcess({ pid }));
   const { mode } = statSync(path, { throwIfNoEntry: false }) ?? { mode: 0o644 };
   if (text === undefined) asOwner(path, () => rmSync(path, { force: true }));
   else writeWhole(path, text, mode & 0o777);

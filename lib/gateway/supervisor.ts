@@ -201,11 +201,12 @@ export function imageStep(ctx: LaunchContext, config: Config, supervisor: Superv
     title: `image ${image}`,
     lines: [`# puts the supervisor into ${binary}`, runner.describe(build('…'))],
     run: async (built) => {
+      // What a killed launch has left stays nowhere, also where its image is whole.
+      remove();
       const source = supervisor.built(built);
       const label = hash('sha256', `${profile} ${source.stamp} ${recipe}`);
       const existing = await inspectImage(ctx, engine, image);
       if (existing.ok && existing.output.includes(label)) return terminal.say(`${image} holds this supervisor already`);
-      remove();
       try {
         installSupervisor(source, binary);
         await runner.run(build(label));
