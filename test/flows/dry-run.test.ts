@@ -123,8 +123,8 @@ describe('nothing but bash on PATH', () => {
       expect(line).not.toMatch(UNPRINTABLE);
       expect(line.startsWith(second.slice(0, 3))).toBe(false);
     }
-    // Cargo and mise cannot be told of a name with a line break: that is one error.
-    if (status !== 0 && REFUSING[task] === undefined) expect(stderr).toMatch(/^error: .*\n$/);
+    // Cargo and mise cannot be told of a name with a line break.
+    if (status !== 0 && REFUSING[task] === undefined) expect(stderr).toMatch(/^error: /m);
   });
 
   test.each(TASKS)('DRY-2: %s --help, outside of any checkout', async (task) => {
