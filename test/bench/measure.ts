@@ -5,6 +5,7 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 
 /** A command to measure, with all that it depends on. */
 export interface Contestant {
@@ -22,6 +23,8 @@ export type Failures = Map<Contestant, string>;
 /** Thrown when the user stops the benchmark. */
 export class Stopped extends Error {}
 
+/** A launch leaves a watcher behind for a moment, which the next contestant must not share the machine with. */
+const SETTLE_MS = 200;
 const STOP_SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 let isStopped = false;
 
@@ -65,6 +68,7 @@ export async function timeInTurn(
       const outcome = await timeOnce(contestant);
       if (typeof outcome === 'string') failures.set(contestant, outcome);
       else if (round >= rounds.warmUp) times.get(contestant)?.push(outcome);
+      await setTimeout(SETTLE_MS);
     }
   }
   return { times, failures };
