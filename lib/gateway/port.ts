@@ -11,11 +11,14 @@ import { basename } from 'node:path';
 import { notAllowed } from '../cli/env.ts';
 import { usageError } from '../errors.ts';
 import { namesIn, textIn } from '../fs/paths.ts';
+import { poll } from '../process/poll.ts';
 
 const VARIABLE = 'OPENSHELL_SERVER_PORT';
 const IN_USE = 'EADDRINUSE';
 const PORT_MAX = 65_535;
 const CONNECT_TIMEOUT_MS = 500;
+/** Another launch that tries the port holds it for a millisecond. */
+const RELEASE = { intervalMs: 20, timeoutMs: 200 };
 
 /** A TCP port, in decimal digits. @throws usageError naming the variable */
 export function parsePort(source: string, text: string): number {
@@ -37,8 +40,8 @@ export function httpEndpoint(host: string, port: number): string {
 
 /** Checks that address and port can be listened on now. @throws usageError saying who holds it */
 export async function verifyPortFree(address: string, port: number, variable = VARIABLE): Promise<void> {
-  const code = (await bindError(address, port)) ?? ((await canConnect(reachableAddress(address), port)) && IN_USE);
-  if (!code) return;
+  const code = await lastingObstacle(address, port);
+  if (code === undefined) return;
   const where = httpEndpoint(address, port).slice('http://'.length);
   const owner = code === IN_USE ? portOwner(port) : undefined;
   const reasons: Readonly<Record<string, string>> = {
@@ -48,6 +51,18 @@ export async function verifyPortFree(address: string, port: number, variable = V
     EAFNOSUPPORT: `this machine has no addresses of the kind of ${address}; set OPENSHELL_BIND_ADDRESS to another`,
   };
   throw usageError(reasons[code] ?? `${where} cannot be listened on (${code}); set ${variable}`);
+}
+
+/** Why a gateway could not listen; the port is in use only where it stays so: another launch may look at it as well. */
+async function lastingObstacle(address: string, port: number): Promise<string | undefined> {
+  let code: string | undefined;
+  const attempt = async () => {
+    code = await bindError(address, port);
+    if (code === undefined && (await canConnect(reachableAddress(address), port))) code = IN_USE;
+    return code === IN_USE ? undefined : true;
+  };
+  await poll(attempt, RELEASE);
+  return code;
 }
 
 /** The error code of binding; `undefined` where it succeeds. The port is released at once. */

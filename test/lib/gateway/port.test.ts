@@ -35,6 +35,13 @@ describe('H20: ports', () => {
     await verifyPortFree('127.0.0.1', port);
   });
 
+  test("launches that try one at once are not in each other's way", async () => {
+    const port = await freePort();
+    for (let round = 0; round < 20; round += 1) {
+      await Promise.all(Array.from({ length: 4 }, () => verifyPortFree('127.0.0.1', port)));
+    }
+  });
+
   test('an address of another machine', async () => {
     expect(await refusalFrom(() => verifyPortFree('192.0.2.1', 18080))).toContain('is not an address of this machine');
   });
