@@ -116,6 +116,17 @@ export async function takeLock(place: LockedPlace, task: string): Promise<Lock |
 
 /** Who holds a lock; `undefined` where it is free. @throws usageError where the file cannot be locked */
 export async function whoHolds(place: LockedPlace): Promise<Held | undefined> {
+  let held: Held | undefined;
+  const attempt = async () => {
+    held = await look(place);
+    // Who has just taken it says next who that is.
+    return held !== undefined && held.holder === undefined ? undefined : true;
+  };
+  await poll(attempt, { intervalMs: POLL_MS / 4, timeoutMs: LOOK_TIMEOUT_MS });
+  return held;
+}
+
+async function look(place: LockedPlace): Promise<Held | undefined> {
   let handle: number;
   try {
     handle = openSync(place.path, constants.O_RDONLY | OPEN_FLAGS);
