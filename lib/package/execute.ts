@@ -8,6 +8,7 @@ import type { RunnerContext } from '../build-env.ts';
 import { findCheckout } from '../checkout.ts';
 import { textOf } from '../cli/env.ts';
 import { Problems } from '../cli/problems.ts';
+import { megabytes } from '../cli/terminal.ts';
 import { findOrMark } from '../cli/unknowns.ts';
 import { inspectExecutable } from '../elf/verify.ts';
 import { naming, usageError } from '../errors.ts';
@@ -82,7 +83,7 @@ export async function makePackage(ctx: RunnerContext, config: PackageConfig, bin
     for (const command of plan.commands) await ctx.runner.run(command);
     sweepTemporary(target, (pid) => isSameProcess({ pid }));
     const what = copyWhole(plan.built, target, 0o644) === 'written' ? 'packaged' : 'unchanged';
-    const size = `${(statSync(target).size / 1_000_000).toFixed(1)} MB`;
+    const size = megabytes(statSync(target).size);
     ctx.terminal.say(`${what}: ${target} (${config.version} for ${config.arch}, ${size})`);
     return target;
   } finally {
