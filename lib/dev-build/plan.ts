@@ -9,10 +9,8 @@
 
 import { dirname, join, relative } from 'node:path';
 import { stringify } from 'smol-toml';
-import type { Toolchain } from '../cargo/find-toolchain.ts';
-import { addTargets } from '../cargo/find-toolchain.ts';
-import type { Features } from '../cargo/metadata.ts';
-import { MESSAGE_FORMAT } from '../cargo/metadata.ts';
+import { addTargets, type Toolchain } from '../cargo/find-toolchain.ts';
+import { type Features, MESSAGE_FORMAT } from '../cargo/metadata.ts';
 import { type CargoSettings, targetDirectoryOf } from '../cargo/settings.ts';
 import type { Environment } from '../cli/env.ts';
 import { type Arch, type Host, linuxTriple } from '../host.ts';

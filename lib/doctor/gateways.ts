@@ -3,8 +3,7 @@
 /** What each gateway takes: its port, its state directory and its name; and the gateways that are registered. */
 
 import { verifyPlaces } from '../fs/writable-places.ts';
-import type { DriverName } from '../gateway/config.ts';
-import { resolveConfig } from '../gateway/config.ts';
+import { type DriverName, resolveConfig } from '../gateway/config.ts';
 import { DRIVERS } from '../gateway/drivers/index.ts';
 import { LOOKING, launchContext, stateOf } from '../gateway/execute.ts';
 import { registryPlaces, statePlaces } from '../gateway/plan.ts';
