@@ -33,8 +33,8 @@ export interface PositionalSpec {
   /** `some` is one or more, `any` is none or more; only the last one may be either. */
   readonly count: 'one' | 'optional' | 'some' | 'any';
   readonly choices?: readonly string[];
-  /** Whether it is for options of another declaration, which stand after `--`. */
-  readonly isAfterDashes?: boolean;
+  /** The options of other declarations that it is for, which stand after `--`. */
+  readonly afterDashes?: readonly string[];
 }
 
 /** What a task takes: the source of its parser and of its help. */
@@ -241,7 +241,8 @@ function takePositionals(declaration: Declaration, given: readonly string[]): Re
 
 function unknownText({ flags = {}, name, positionals = {} }: Declaration, argument: string): string {
   const allowed = [...Object.keys(flags), 'help'].map((flag) => `--${flag}`).join(', ');
-  const further = Object.keys(positionals).find((key) => positionals[key]?.isAfterDashes === true);
+  const option = /^--([^=]+)/.exec(argument)?.[1] ?? '';
+  const further = Object.keys(positionals).find((key) => positionals[key]?.afterDashes?.includes(option));
   const hint = further && `; a ${further} stands after --: ${name} -- ${oneLine(argument)}`;
   return `unknown option ${shown(argument)}; allowed are ${allowed}${hint ?? ''}`;
 }
@@ -251,8 +252,8 @@ function wrong(declaration: Declaration, problem: string) {
 }
 
 /** How a positional argument is written in a usage line: `[target]`, `<file>...`. */
-export function positionalUsage(name: string, { count, isAfterDashes = false }: PositionalSpec): string {
+export function positionalUsage(name: string, { count, afterDashes }: PositionalSpec): string {
   const dots = count === 'some' || count === 'any' ? '...' : '';
-  if (isAfterDashes) return `[-- ${name}${dots}]`;
+  if (afterDashes !== undefined) return `[-- ${name}${dots}]`;
   return count === 'one' || count === 'some' ? `<${name}>${dots}` : `[${name}]${dots}`;
 }

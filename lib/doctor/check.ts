@@ -22,8 +22,8 @@ export interface Doctor {
   readonly selection: ReturnType<typeof selectDriver>;
 }
 
-/** What is found; a note is worth knowing, and nothing is wrong. */
-export type Finding = string | { readonly note: string };
+/** What is found; a note is worth knowing, and nothing is wrong, whatever a preflight says to `expected`. */
+export type Finding = string | { readonly note: string; readonly expected?: string };
 
 /** The tasks that cannot run where it throws; with none of them, something is wrong that hinders nothing. */
 export type Check = readonly [name: string, blocks: readonly string[], look: () => Finding | Promise<Finding>];
@@ -35,6 +35,8 @@ export interface Row {
   readonly text: string;
   /** The tasks that cannot run because of it. */
   readonly blocks: readonly string[];
+  /** What a preflight says that is no fault: it is what the row is about. */
+  readonly expected?: string;
 }
 
 /**
@@ -45,8 +47,15 @@ export function lookAt(group: string, checks: readonly Check[], wanted: Promise<
   const rowOf = async ([name, blocks, look]: Check): Promise<Row> => {
     try {
       const found = await look();
-      const isOk = typeof found === 'string';
-      return { group, name, status: isOk ? 'ok' : 'note', text: oneLine(isOk ? found : found.note), blocks: [] };
+      if (typeof found === 'string') return { group, name, status: 'ok', text: oneLine(found), blocks: [] };
+      const { expected, note } = found;
+      return {
+        group,
+        name,
+        status: 'note',
+        text: oneLine(note),
+        ...(expected === undefined ? { blocks: [] } : { blocks, expected }),
+      };
     } catch (error) {
       const [text, matters] = [problemText(error), await wanted];
       const isBad = blocks.length === 0 || blocks.some((task) => matters.includes(task));

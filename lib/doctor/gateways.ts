@@ -3,14 +3,14 @@
 /** What each gateway takes: its port, its state directory and its name; and the gateways that are registered. */
 
 import { verifyPlaces } from '../fs/writable-places.ts';
-import { type DriverName, resolveConfig } from '../gateway/config.ts';
+import { type Config, type DriverName, resolveConfig } from '../gateway/config.ts';
 import { DRIVERS } from '../gateway/drivers/index.ts';
 import { LOOKING, launchContext, stateOf } from '../gateway/execute.ts';
 import { registryPlaces, statePlaces } from '../gateway/plan.ts';
-import { verifyPortFree } from '../gateway/port.ts';
+import { canConnect, isListening, reachableAddress, verifyPortFree } from '../gateway/port.ts';
 import { configHome, registeredGateways, verifyNameFree } from '../gateway/registration.ts';
-import { verifyUnused } from '../gateway/state-lock.ts';
-import type { Check, Doctor, Finding } from './check.ts';
+import { verifyUnused, whoHasIt } from '../gateway/state-lock.ts';
+import { type Check, type Doctor, type Finding, problemText } from './check.ts';
 
 export function gatewayChecks(doctor: Doctor, drivers: readonly DriverName[]): Check[] {
   const { ctx } = doctor;
@@ -31,14 +31,35 @@ export function gatewayChecks(doctor: Doctor, drivers: readonly DriverName[]): C
       await verifyUnused(stateOf(config));
       return config.stateDirectory;
     };
+    const orUp = (look: () => Promise<string>, place: () => string) => async (): Promise<Finding> => {
+      try {
+        return await look();
+      } catch (error) {
+        if (!(await isUp(config).catch(() => false))) throw error;
+        return { note: `${place()}: ${config.name} is up there`, expected: problemText(error) };
+      }
+    };
     const name = async () => {
       verifyPlaces(ctx.terminal, registryPlaces(config));
       await verifyNameFree(config);
       return config.name;
     };
-    return Object.entries({ port, state, name }).map(([what, look]) => [`${driver} ${what}`, blocks, look]);
+    const looks = {
+      port: orUp(port, () => `${config.bindAddress} port ${config.port}`),
+      state: orUp(state, () => config.stateDirectory),
+      name,
+    };
+    return Object.entries(looks).map(([what, look]) => [`${driver} ${what}`, blocks, look]);
   };
   return [...drivers.flatMap(ofDriver), ['registered', [], () => registeredFinding(doctor)]];
+}
+
+/** Whether the gateway of this very configuration is what listens: the process that has its state directory. */
+async function isUp(config: Config): Promise<boolean> {
+  const { bindAddress, port } = config;
+  const pid = (await whoHasIt(stateOf(config)))?.holder?.pid;
+  // Where the system does not tell whose listener it is, any response of the port counts.
+  return pid !== undefined && (isListening(pid, port) ?? (await canConnect(reachableAddress(bindAddress), port)));
 }
 
 async function registeredFinding({ ctx: { env, runner, startDirectory } }: Doctor): Promise<Finding> {

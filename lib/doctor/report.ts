@@ -33,7 +33,7 @@ function linesOf(text: string, width: number): string[] {
 }
 
 /** What another row says is not said again. */
-function verdictRow({ problems, task }: Verdict, rows: readonly Row[]): Row {
+function verdictRow({ isUp, problems, task }: Verdict, rows: readonly Row[]): Row {
   const bad = [...rows.filter(({ status }) => status === 'bad'), ...rows.filter(({ status }) => status === 'note')];
   const nameOf = (problem: string) => {
     const saying = bad.filter(({ text }) => text === problem);
@@ -41,12 +41,15 @@ function verdictRow({ problems, task }: Verdict, rows: readonly Row[]): Row {
   };
   const seen = problems.flatMap((problem) => nameOf(problem) ?? []);
   const see = seen.length === 0 ? [] : [`see ${seen.join(', ')}`];
-  const text = [...see, ...problems.filter((problem) => nameOf(problem) === undefined)].join('; ') || 'can run';
-  return { group: 'tasks', name: task, status: problems.length === 0 ? 'ok' : 'bad', text, blocks: [] };
+  const text =
+    [...see, ...problems.filter((problem) => nameOf(problem) === undefined)].join('; ') ||
+    (isUp ? 'its gateway is up already' : 'can run');
+  const status = problems.length > 0 ? 'bad' : isUp ? 'note' : 'ok';
+  return { group: 'tasks', name: task, status, text, blocks: [] };
 }
 
 /** The object of `--json`, on one line. */
 export function reportJson(isWell: boolean, rows: readonly Row[], verdicts: readonly Verdict[]): string {
   const tasks = verdicts.map((verdict) => ({ ...verdict, canRun: verdict.problems.length === 0 }));
-  return JSON.stringify({ ok: isWell, rows: rows.map(({ blocks: _, ...row }) => row), tasks });
+  return JSON.stringify({ ok: isWell, rows: rows.map(({ blocks: _, expected: __, ...row }) => row), tasks });
 }

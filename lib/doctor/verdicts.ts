@@ -17,6 +17,8 @@ export interface Verdict {
   readonly task: DoctorTask;
   /** What is wrong, each once; empty where the task can run. */
   readonly problems: readonly string[];
+  /** Whether its gateway is up already, which is all that is in the way of another one. */
+  readonly isUp: boolean;
 }
 
 function launchWith({ driver, engine }: { readonly driver: DriverName; readonly engine?: LaunchEngine }) {
@@ -45,8 +47,10 @@ export async function verdictOf(
   rows: readonly Row[],
 ): Promise<Verdict> {
   const own = await problemsOf(() => PLANS[names[0]](ctx, selection));
-  const blocking = rows.filter(({ blocks }) => blocks.some((name) => names.includes(name)));
-  return { task: names[0], problems: [...new Set([...own, ...blocking.map(({ text }) => text)])] };
+  const ofTask = rows.filter(({ blocks }) => blocks.some((name) => names.includes(name)));
+  const all = new Set([...own, ...ofTask.map(({ expected, text }) => expected ?? text)]);
+  const problems = [...all].filter((problem) => !ofTask.some(({ expected }) => expected === problem));
+  return { task: names[0], problems, isUp: problems.length < all.size };
 }
 
 async function problemsOf(body: () => Promise<unknown>): Promise<readonly string[]> {

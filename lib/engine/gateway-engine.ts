@@ -32,7 +32,7 @@ export function forLaunch(
     signals.throwIfReceived();
     return engine;
   };
-  return { failing: 'cannot carry a gateway', alternative: 'launch with another driver', look };
+  return { failing: 'cannot carry a gateway', alternative: 'launch with another driver (mise run gateway:vm)', look };
 }
 
 /** For an engine that takes files of this machine, and whose ports are those of this machine. */

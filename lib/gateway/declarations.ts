@@ -99,7 +99,11 @@ export const GATEWAY = {
     ['mise run gateway -- --driver vm -- --gpu', 'With a driver, and an option of its launcher.'],
   ],
   positionals: {
-    'launcher-option': { help: "Options of the driver's launcher, such as --gpu.", count: 'any', isAfterDashes: true },
+    'launcher-option': {
+      help: "Options of the driver's launcher, such as --gpu.",
+      count: 'any',
+      afterDashes: Object.keys(VM_FLAGS),
+    },
   },
   flags: {
     driver: { value: 'NAME', help: 'kubernetes (k8s), podman, docker or vm (microvm), in any case.' },

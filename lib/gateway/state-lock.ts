@@ -16,9 +16,14 @@ export interface OwnDirectory {
   readonly lock: '.launch.lock' | '.driver.lock';
 }
 
+/** The other launch or gateway that has it; `undefined` where none has. */
+export function whoHasIt(directory: OwnDirectory): Promise<Held | undefined> {
+  return whoHolds(placeOf(directory));
+}
+
 /** @throws usageError saying which other launch or gateway has it */
 export async function verifyUnused(directory: OwnDirectory): Promise<void> {
-  const held = await whoHolds(placeOf(directory));
+  const held = await whoHasIt(directory);
   if (held !== undefined) throw inUse(directory, held);
 }
 

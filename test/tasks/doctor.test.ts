@@ -15,6 +15,7 @@ import { inProcess, MACHINE } from '../support/in-process.ts';
 import { listen } from '../support/listener.ts';
 import { requireTools } from '../support/real-tools.ts';
 import type { TaskOptions } from '../support/run-task.ts';
+import { startLaunch } from '../support/running-launch.ts';
 
 const tools = requireTools('cc');
 
@@ -176,6 +177,31 @@ describe('DOC-1: the right row is bad, says how to fix it, and the others stay a
       expect.stringMatching(/^127.0.0.1:\d+ is in use by node \(pid \d+\); stop it, or set OPENSHELL_SERVER_PORT$/),
     ]);
     expect(others).toEqual([]);
+  });
+
+  test('a gateway that is up is no fault, and its port is one for another driver', async () => {
+    const launch = wellLaunch();
+    const env = await launch.launchEnv({ FAKE_GATEWAY: 'listen' });
+    const running = startLaunch('gateway-docker', [], { cwd: launch.root, env });
+    await running.said('docker-dev is up');
+    const { report, status } = await look(launch, ['gateway:docker', 'gateway:podman', 'gateway']);
+    const textOf = (row: string) => report.rows.find(({ name }) => name === row);
+    const where = `127.0.0.1 port ${launch.port}`;
+    expect(textOf('docker port')).toMatchObject({ status: 'note', text: `${where}: docker-dev is up there` });
+    expect(textOf('docker state')).toMatchObject({
+      status: 'note',
+      text: `${launch.state('docker')}: docker-dev is up there`,
+    });
+    expect(textOf('podman port')).toMatchObject({ status: 'bad', text: expect.stringMatching(/ is in use by /) });
+    expect(report.tasks).toEqual([
+      { task: 'gateway', problems: [], isUp: true, canRun: true },
+      { task: 'gateway:docker', problems: [], isUp: true, canRun: true },
+      { task: 'gateway:podman', problems: expect.any(Array), isUp: false, canRun: false },
+    ]);
+    expect(status).toBe(2);
+    expect((await look(launch)).status).toBe(0);
+    running.kill('SIGTERM');
+    await running.ended;
   });
 
   test('a docker that hangs: its row says so, and podman carries the gateway', async () => {

@@ -39,7 +39,9 @@ describe('gateway', tools.options, () => {
     [['--driver', 'lxc'], {}, /--driver is 'lxc'; allowed is one of docker/],
     [['--driver', 'vm'], { OPENSHELL_DRIVERS: 'vm' }, /give one of them/],
     [[], { OPENSHELL_DRIVERS: 'docker,vm' }, /a gateway has one driver/],
-    [['--gpu'], {}, /unknown option '--gpu'/],
+    [['--gpu'], {}, /unknown option '--gpu'; .*; a launcher-option stands after --: tasks\/gateway.ts -- --gpu; see/],
+    [['--gpu-vcpus=2'], {}, /; a launcher-option stands after --: tasks\/gateway.ts -- --gpu-vcpus=2; see/],
+    [['--gpuu'], {}, /unknown option '--gpuu'; allowed are --driver, .*, --help; see tasks\/gateway.ts --help/],
     [['--driver', 'docker', '--', '--gpu'], {}, /unknown option '--gpu'; .* see tasks\/gateway-docker.ts --help/],
   ] as const)('%j %j', async (args, extra, said) => {
     const launch = newLaunch('docker');

@@ -14,7 +14,7 @@ test('a help text, whole', () => {
     summary: 'Do x.',
     positionals: {
       target: { help: 'What to do.', count: 'one', choices: ['all', 'some'] },
-      file: { help: 'Which files.', count: 'any', isAfterDashes: true },
+      file: { help: 'Which files.', count: 'any', afterDashes: ['x'] },
     },
     examples: [
       ['mise run x', 'Do x here.'],

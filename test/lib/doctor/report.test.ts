@@ -14,8 +14,9 @@ const ROWS: readonly Row[] = [
   { group: 'tools', name: 'mise', status: 'note', text: 'not on PATH', blocks: [] },
 ];
 const VERDICTS = [
-  { task: 'gateway', problems: [LONG, 'another'] },
-  { task: 'gateway:vm', problems: [] },
+  { task: 'gateway', problems: [LONG, 'another'], isUp: false },
+  { task: 'gateway:docker', problems: [], isUp: true },
+  { task: 'gateway:vm', problems: [], isUp: false },
 ] as const;
 
 function table(isTTY: boolean, columns?: number, env: Record<string, string> = {}, rows = ROWS): string {
@@ -35,8 +36,9 @@ describe('the table', () => {
         `BAD  zig   ${LONG}`,
         'note mise  not on PATH',
         'tasks',
-        'BAD  gateway     see zig; another',
-        'ok   gateway:vm  can run',
+        'BAD  gateway         see zig; another',
+        'note gateway:docker  its gateway is up already',
+        'ok   gateway:vm      can run',
         '',
       ].join('\n'),
     );
@@ -44,7 +46,7 @@ describe('the table', () => {
 
   test.each([60, 90, 40])('in %i columns no line is longer, and the text stays in its column', (columns) => {
     const lines = table(true, columns, { NO_COLOR: '1' }).split('\n');
-    const text = lines.filter((line) => line.startsWith('BAD  zig') || line.startsWith(' '.repeat(11)));
+    const text = lines.filter((line) => /^(?:BAD {2}zig {3}| {11})\S/.test(line));
     expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(columns);
     expect(text.map((line) => line.slice(11)).join(' ')).toBe(LONG);
   });

@@ -90,7 +90,7 @@ describe('podman', () => {
   test('R3: the socket that podman names; without a service there, the launch is refused', async () => {
     const { find, sockets } = looking(({ podman }) => ({ podman: { api: podman } }));
     expect(await refusalFrom(() => find('podman'))).toMatch(
-      /^2: podman cannot carry a gateway \(the driver\): the API of podman: '.*podman\.sock' does not exist, .*; run: systemctl --user start podman\.socket .*, or launch with another driver$/,
+      /^2: podman cannot carry a gateway \(the driver\): the API of podman: '.*podman\.sock' does not exist, .*; run: systemctl --user start podman\.socket .*, or launch with another driver \(mise run gateway:vm\)$/,
     );
     serveApi(sockets.podman, 'podman');
     expect(await find('podman')).toMatchObject({ socket: sockets.podman });
@@ -164,7 +164,7 @@ describe('the first that could carry a launch', () => {
   test('R1, R3: none: why, for each', async () => {
     const ssh = looking(() => ({ docker: { cases: context('ssh://far') }, podman: {} }));
     expect(await refusalFrom(ssh.detect)).toMatch(
-      /^2: podman or docker cannot carry a gateway: the API of podman: .* does not exist; the context of docker leads to 'ssh:\/\/far', .*; run: systemctl --user start podman\.socket .*, or choose a context .*, or launch with another driver$/,
+      /^2: podman or docker cannot carry a gateway: the API of podman: .* does not exist; the context of docker leads to 'ssh:\/\/far', .*; run: systemctl --user start podman\.socket .*, or choose a context .*, or launch with another driver \(mise run gateway:vm\)$/,
     );
     const absent = looking(() => ({ docker: down }));
     expect(await refusalFrom(absent.detect)).toMatch(
