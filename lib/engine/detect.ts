@@ -110,7 +110,7 @@ export async function findEngine<E extends Engine>(
     for (const look of looks) {
       const found = await look;
       if (!('said' in found)) {
-        const others = refused.filter(({ isAbsent }) => isAbsent !== true).map(({ said }) => said);
+        const others = refused.flatMap(({ brief, isAbsent, said }) => (isAbsent ? [] : [brief ?? said]));
         return { ...found, reason: [choice.reason, ...others].join('; ') } as E;
       }
       refused.push(found);

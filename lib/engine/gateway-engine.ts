@@ -14,6 +14,7 @@ import { type ApiPlaces, type Engine, type EngineName, type LaunchEngine, parseI
 
 /** The gateway itself waits for a second; a machine that builds is slower than one that does not. */
 const RESPONSE_TIMEOUT_MS = 5_000;
+const ABSENT = 'does not exist';
 
 /** For an engine that a gateway of this machine can use. @param uid of the user that the gateway runs as */
 export function forLaunch(
@@ -90,7 +91,10 @@ async function connected(
   // One that is there and fails otherwise says more than those that are not there.
   const remedy = remedies.find((one) => one !== start);
   const what = `the API of ${found.record.name}: `;
-  if (source === undefined) return { said: `${what}${said.join(', ')}`, remedy: remedy ?? start };
+  if (source === undefined) {
+    const brief = said.every((text) => text.endsWith(ABSENT)) ? { brief: `${what}no socket is there` } : {};
+    return { said: `${what}${said.join(', ')}`, ...brief, remedy: remedy ?? start };
+  }
   const there = `${remedy ?? 'start its service there'}, or change or unset ${source}`;
   return { said: `${what}${source}: ${said.join(', ')}`, remedy: there };
 }
@@ -136,8 +140,8 @@ function infoFrom(path: string, unless: AbortSignal): Promise<string | { reason:
 
 function reasonOf(error: Error): string {
   const reasons: Readonly<Record<string, string>> = {
-    ENOENT: 'does not exist',
-    ENOTDIR: 'does not exist',
+    ENOENT: ABSENT,
+    ENOTDIR: ABSENT,
     ECONNREFUSED: 'has no listener',
     ENOTSOCK: 'is not a socket',
     EACCES: 'cannot be connected to: permission denied',

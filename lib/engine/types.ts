@@ -47,6 +47,8 @@ export interface EngineInfo {
 /** Why an engine cannot be used and what to do about it, for users. */
 export interface Refusal {
   readonly said: string;
+  /** The same in a few words, for who gets another engine. */
+  readonly brief?: string;
   readonly remedy: string;
   readonly isAbsent?: true;
   readonly isSetting?: boolean;
