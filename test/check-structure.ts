@@ -8,7 +8,7 @@
 import { join } from 'node:path';
 import { checkSpawns } from './support/spawn-check.ts';
 import { checkFaults } from './support/structure/faults.ts';
-import { checkMirror, checkTopOfLib } from './support/structure/files.ts';
+import { checkFiles, checkMirror, checkTopOfLib } from './support/structure/files.ts';
 import { checkFunctions } from './support/structure/functions.ts';
 import { checkCircles, checkDeferred, checkRunnerImports } from './support/structure/imports.ts';
 import { checkWords } from './support/structure/words.ts';
@@ -20,6 +20,7 @@ const CHECKS: Readonly<Record<string, readonly [holds: string, find: (root: stri
   circles: ['no imports go round in a circle', checkCircles],
   deferred: ['nothing is imported late but what may wait', checkDeferred],
   functions: ['no function is too long', checkFunctions],
+  files: ['every file has its licence, and none of lib/ is too long', checkFiles],
   lib: ['few files are directly in lib/', checkTopOfLib],
   mirror: ['every test is where its source is', checkMirror],
   faults: ['every fault code has its legend', checkFaults],

@@ -6,7 +6,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { checkFaults } from './support/structure/faults.ts';
-import { checkMirror, checkTopOfLib } from './support/structure/files.ts';
+import { checkFiles, checkMirror, checkTopOfLib } from './support/structure/files.ts';
 import { checkFunctions } from './support/structure/functions.ts';
 import { checkCircles, checkDeferred, checkRunnerImports } from './support/structure/imports.ts';
 import { checkWords } from './support/structure/words.ts';
@@ -188,14 +188,34 @@ describe('the place of files', () => {
     const root = plant({
       'lib/a.ts': '',
       'tasks/vm/b.ts': '',
+      'tasks/c.ts': '',
+      'test/c.test.ts': '',
       ...Object.fromEntries(paths.map((path) => [`test/${path}`, ''])),
     });
     expect(checkMirror(root)).toEqual([
+      'test/c.test.ts:1: it is a test of tasks/c.ts; move it to test/tasks',
       'test/lib/b.test.ts:1: there is no lib/b.ts; name it after what it tests, or move it to test/flows',
       'test/more/f.test.ts:1: there is no more/f.ts; name it after what it tests, or move it to test/flows',
       'test/tasks/b.test.ts:1: there is no tasks/b.ts; name it after what it tests, or move it to test/flows',
     ]);
   });
+});
+
+test('every file has its licence, and none of lib/ is longer than one concern', () => {
+  const licence = '// SPDX-License-Identifier: Apache-2.0\n';
+  const root = plant({
+    'lib/a.ts': licence + '\n'.repeat(299),
+    'lib/b.ts': licence + '\n'.repeat(300),
+    'tasks/c.ts': `#!/usr/bin/env node\n${licence}`,
+    'tasks/d.ts': `\n\n${licence}`,
+    'test/e.ts': licence + '\n'.repeat(400),
+    'test/fixtures/f.ts': '',
+    'test/g.c': '',
+  });
+  expect(checkFiles(root)).toEqual([
+    'lib/b.ts:1: 301 lines, at most 300 are allowed; split it by concern',
+    'tasks/d.ts:1: no licence; begin with // SPDX-License-Identifier: Apache-2.0',
+  ]);
 });
 
 describe('the legend of fault codes', () => {
