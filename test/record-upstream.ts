@@ -8,7 +8,10 @@ import { readUpstream } from '../lib/adopt/upstream.ts';
 import { SUITE_ROOT } from './support/run-task.ts';
 
 const [checkout] = process.argv.slice(2);
-if (checkout === undefined) throw new Error('name an OpenShell checkout');
+if (checkout === undefined) {
+  console.error('error: no checkout; name one: npm run record-upstream -- ~/src/OpenShell');
+  process.exit(2);
+}
 const { tasks, scripts } = readUpstream(resolve(process.env.INIT_CWD ?? '.', checkout));
 const sorted = (table: object) => Object.fromEntries(Object.entries(table).sort(([a], [b]) => (a < b ? -1 : 1)));
 const facts = { tasks: sorted(tasks), scripts: sorted(scripts) };

@@ -94,7 +94,7 @@ function readersText(readers: readonly string[], listed: ReadonlyMap<string, rea
   const names = namesOf(readers);
   const others = all.filter((name) => !names.includes(name));
   if (others.length === 0) return 'all';
-  return others.length === 1 ? `all but ${others[0]}` : names.join(', ');
+  return others.length < names.length / 2 ? `all but ${others.join(', ')}` : names.join(', ');
 }
 
 function namesOf(tasks: readonly string[]): string[] {
