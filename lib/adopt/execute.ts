@@ -6,7 +6,7 @@ import { existsSync, globSync, realpathSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RunnerContext } from '../build-env.ts';
 import { isCheckout } from '../checkout.ts';
-import { findOrMark, mark } from '../cli/unknowns.ts';
+import { findOrMark, mark } from '../cli/dry-run-marks.ts';
 import { oneLine, usageError } from '../errors.ts';
 import { sweepTemporary, writeWhole } from '../fs/atomic-write.ts';
 import { asOwner } from '../fs/ownership.ts';

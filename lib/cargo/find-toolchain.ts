@@ -8,8 +8,8 @@
 import { existsSync, statSync } from 'node:fs';
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
 import type { Runner, RunnerContext } from '../build-env.ts';
+import { isUnknown, mark, refuseOrNote, type Unknowns } from '../cli/dry-run-marks.ts';
 import { type Environment, textOf } from '../cli/env.ts';
-import { isUnknown, mark, refuseOrNote, type Unknowns } from '../cli/unknowns.ts';
 import { describeError, InterruptedError, MissingTool, oneLine, shown, usageError } from '../errors.ts';
 import { parseTable } from '../fs/parse-json.ts';
 import { absolutePath, namesIn } from '../fs/paths.ts';

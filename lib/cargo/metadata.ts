@@ -8,7 +8,7 @@
 
 import { isAbsolute } from 'node:path';
 import type { Runner } from '../build-env.ts';
-import { mark } from '../cli/unknowns.ts';
+import { mark } from '../cli/dry-run-marks.ts';
 import { failure, shown, usageError } from '../errors.ts';
 import { isTable, parseTable } from '../fs/parse-json.ts';
 import { cmd } from '../process/command.ts';

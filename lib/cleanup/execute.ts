@@ -4,7 +4,7 @@
 
 import type { RunnerContext } from '../build-env.ts';
 import { canConfirm, confirm } from '../cli/confirm.ts';
-import { mark } from '../cli/unknowns.ts';
+import { mark } from '../cli/dry-run-marks.ts';
 import { detectEngine, probeCommand } from '../engine/detect.ts';
 import type { Engine } from '../engine/types.ts';
 import { failure, oneLine, usageError } from '../errors.ts';

@@ -4,8 +4,8 @@
 
 import { basename } from 'node:path';
 import type { RunnerContext } from '../build-env.ts';
+import { mark } from '../cli/dry-run-marks.ts';
 import { Problems } from '../cli/problems.ts';
-import { mark } from '../cli/unknowns.ts';
 import { probeCommand } from '../engine/detect.ts';
 import type { Engine } from '../engine/types.ts';
 import { oneLine, shown, usageError } from '../errors.ts';

@@ -25,10 +25,10 @@ import { isHangupIgnored } from '../process/identity.ts';
 import { Signals } from '../process/signals.ts';
 import { type Arguments, type Declaration, parseArguments } from './args.ts';
 import { type DotEnv, withDotEnv } from './dot-env.ts';
+import { asDryRun, type Unknowns } from './dry-run-marks.ts';
 import type { Environment } from './env.ts';
 import { helpText } from './help.ts';
 import { Output, settled, Terminal } from './terminal.ts';
-import { asDryRun, type Unknowns } from './unknowns.ts';
 
 /** How long an interrupted task waits for what is still under way. */
 const LINGER_MS = 3000;

@@ -4,8 +4,8 @@
 
 import type { RunnerContext } from '../build-env.ts';
 import { miseSettings } from '../cargo/find-toolchain.ts';
+import { findOrMark, isUnknown, mark, type Unknowns } from '../cli/dry-run-marks.ts';
 import { type Environment, readVariable } from '../cli/env.ts';
-import { findOrMark, isUnknown, mark, type Unknowns } from '../cli/unknowns.ts';
 import { MissingTool, oneLine, type TaskError, usageError } from '../errors.ts';
 import { type Arch, archOf } from '../host.ts';
 import { type Command, cmd } from '../process/command.ts';

@@ -3,7 +3,7 @@
 /** The builder that would build. `docker buildx inspect` has no structured output. */
 
 import type { RunnerContext } from '../build-env.ts';
-import { findOrMark, mark } from '../cli/unknowns.ts';
+import { findOrMark, mark } from '../cli/dry-run-marks.ts';
 import { MissingTool, oneLine, usageError } from '../errors.ts';
 import { type EngineProbes, ORDINARY, type Purpose, probeCommand, RECORDS } from './detect.ts';
 import type { Engine, EngineName } from './types.ts';

@@ -6,10 +6,10 @@ import { chmodSync, copyFileSync, mkdirSync, readdirSync, rmSync, statSync, utim
 import { dirname, join } from 'node:path';
 import type { RunnerContext } from '../build-env.ts';
 import { findCheckout } from '../checkout.ts';
+import { findOrMark } from '../cli/dry-run-marks.ts';
 import { textOf } from '../cli/env.ts';
 import { Problems } from '../cli/problems.ts';
 import { megabytes } from '../cli/terminal.ts';
-import { findOrMark } from '../cli/unknowns.ts';
 import { inspectExecutable } from '../elf/verify.ts';
 import { naming, usageError } from '../errors.ts';
 import { copyWhole, sweepTemporary } from '../fs/atomic-write.ts';

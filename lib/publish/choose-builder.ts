@@ -7,7 +7,7 @@
  */
 
 import type { RunnerContext } from '../build-env.ts';
-import { findOrMark, mark } from '../cli/unknowns.ts';
+import { findOrMark, mark } from '../cli/dry-run-marks.ts';
 import {
   type BuilderState,
   bootArguments,

@@ -8,8 +8,8 @@
 
 import { join } from 'node:path';
 import type { RunnerContext } from '../build-env.ts';
+import { isUnknown } from '../cli/dry-run-marks.ts';
 import type { TaskContext } from '../cli/task.ts';
-import { isUnknown } from '../cli/unknowns.ts';
 import { CONTAINER_DRIVER } from '../engine/inspect-builder.ts';
 import type { Engine } from '../engine/types.ts';
 import { usageError } from '../errors.ts';

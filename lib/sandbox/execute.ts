@@ -5,8 +5,8 @@
 import { dirname, join } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 import type { RunnerContext } from '../build-env.ts';
+import { findOrMark, mark } from '../cli/dry-run-marks.ts';
 import { readVariable } from '../cli/env.ts';
-import { findOrMark, mark } from '../cli/unknowns.ts';
 import { MissingTool, oneLine, shown, usageError } from '../errors.ts';
 import { parseTable } from '../fs/parse-json.ts';
 import { argvText, type Command, cmd } from '../process/command.ts';

@@ -15,7 +15,7 @@ import { refuseMissing, targetDirectoryOf } from '../cargo/settings.ts';
 import { makeOverlay, planOverlay } from '../cargo/version-overlay.ts';
 import { removeStaleCmakeCaches, writeZigWrapper } from '../cargo/zig-cc.ts';
 import { findCheckout } from '../checkout.ts';
-import { refuseOrNote } from '../cli/unknowns.ts';
+import { refuseOrNote } from '../cli/dry-run-marks.ts';
 import { whyNoStaticLibc } from '../dev-build/static-libc-probe.ts';
 import { MissingTool } from '../errors.ts';
 import { whileLocked } from '../fs/lock.ts';

@@ -6,7 +6,7 @@ import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, write
 import { join } from 'node:path';
 import { zstdCompressSync } from 'node:zlib';
 import { onTestFinished, vi } from 'vitest';
-import { asDryRun } from '../../lib/cli/unknowns.ts';
+import { asDryRun } from '../../lib/cli/dry-run-marks.ts';
 import type { Machine } from '../../lib/host.ts';
 import { type InstallFacts, installDeb } from '../../lib/package/install/execute.ts';
 import { findProgram } from '../../lib/process/which.ts';

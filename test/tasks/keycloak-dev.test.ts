@@ -7,7 +7,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { asDryRun } from '../../lib/cli/unknowns.ts';
+import { asDryRun } from '../../lib/cli/dry-run-marks.ts';
 import { keycloak } from '../../lib/keycloak/execute.ts';
 import { PRODUCT } from '../../lib/product.ts';
 import { addEngine, contextOf } from '../support/fake-engine.ts';

@@ -8,8 +8,8 @@
 import { lstatSync, writeFileSync } from 'node:fs';
 import type { RunnerContext } from '../../build-env.ts';
 import { findCheckout } from '../../checkout.ts';
+import { findOrMark } from '../../cli/dry-run-marks.ts';
 import { megabytes } from '../../cli/terminal.ts';
-import { findOrMark } from '../../cli/unknowns.ts';
 import { inspectExecutable, inspectStatic } from '../../elf/verify.ts';
 import { failure, MissingTool } from '../../errors.ts';
 import { type Change, isFile, keepWithMode, replaceWhole, sweepTemporary } from '../../fs/atomic-write.ts';

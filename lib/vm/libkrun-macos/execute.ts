@@ -6,7 +6,7 @@ import { existsSync, globSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RunnerContext } from '../../build-env.ts';
 import { findCheckout } from '../../checkout.ts';
-import { findOrMark, refuseOrNote } from '../../cli/unknowns.ts';
+import { findOrMark, refuseOrNote } from '../../cli/dry-run-marks.ts';
 import { failure, usageError } from '../../errors.ts';
 import { copyWhole } from '../../fs/atomic-write.ts';
 import { whileLocked } from '../../fs/lock.ts';

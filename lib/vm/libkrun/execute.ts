@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import type { RunnerContext } from '../../build-env.ts';
 import { artifactsOfCargo } from '../../cargo/metadata.ts';
 import { findCheckout } from '../../checkout.ts';
-import { findOrMark } from '../../cli/unknowns.ts';
+import { findOrMark } from '../../cli/dry-run-marks.ts';
 import { inspectLibrary } from '../../elf/verify.ts';
 import { failure } from '../../errors.ts';
 import { copyWhole, sweepTemporary, writeWhole } from '../../fs/atomic-write.ts';

@@ -3,7 +3,7 @@
 /** The packages of the system that a build needs: which are missing, and the commands that install them. */
 
 import type { RunnerContext } from '../../build-env.ts';
-import { refuseOrNote } from '../../cli/unknowns.ts';
+import { refuseOrNote } from '../../cli/dry-run-marks.ts';
 import { usageError } from '../../errors.ts';
 import { type Command, cmd } from '../../process/command.ts';
 import { findProgram, requireProgram } from '../../process/which.ts';

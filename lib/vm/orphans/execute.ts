@@ -9,7 +9,7 @@ import { findToolchain } from '../../cargo/find-toolchain.ts';
 import { readCargoMessages } from '../../cargo/metadata.ts';
 import { refuseMissing } from '../../cargo/settings.ts';
 import { findCheckout } from '../../checkout.ts';
-import { refuseOrNote } from '../../cli/unknowns.ts';
+import { refuseOrNote } from '../../cli/dry-run-marks.ts';
 import { failure, usageError } from '../../errors.ts';
 import { verifyPortFree } from '../../gateway/port.ts';
 import type { Command } from '../../process/command.ts';

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { describe, expect, test } from 'vitest';
-import { asDryRun, findOrMark, isUnknown, mark, refuseOrNote, Unknowns } from '../../../lib/cli/unknowns.ts';
+import { asDryRun, findOrMark, isUnknown, mark, refuseOrNote, Unknowns } from '../../../lib/cli/dry-run-marks.ts';
 import { MissingTool, usageError } from '../../../lib/errors.ts';
 import { fakeTools, inProcess } from '../../support/in-process.ts';
 
