@@ -9,6 +9,7 @@ import { findOrMark, mark } from '../cli/dry-run-marks.ts';
 import { readVariable } from '../cli/env.ts';
 import { MissingTool, oneLine, shown, usageError } from '../errors.ts';
 import { parseTable } from '../fs/parse-json.ts';
+import { configHome, registeredGateways } from '../gateway/registration.ts';
 import { argvText, type Command, cmd } from '../process/command.ts';
 import { isExecutable, requireProgram } from '../process/which.ts';
 import { splitArguments } from './split-arguments.ts';
@@ -16,7 +17,10 @@ import { splitArguments } from './split-arguments.ts';
 const CLI = 'openshell';
 const KEY_VARIABLE = 'ANTHROPIC_API_KEY';
 const PROBE_TIMEOUT_MS = 60_000;
-const HOW_TO_GET_ONE = `start one in another terminal (mise run gateway), or register one (${CLI} gateway add <endpoint>)`;
+/** The gateway's status for what it does not have, as the CLI's gRPC library prints it, old and new. */
+export const NOT_FOUND = /code: 'Some requested entity was not found'|status: NotFound\b/;
+const NONE_ACTIVE = 'no gateway is active';
+const UNREACHABLE = /client error \(Connect\)|tcp connect error|Connection refused/;
 
 /**
  * Creates the sandbox with a command, or connects to the existing one; the CLI replaces this process, or else its exit
@@ -73,8 +77,18 @@ function unknownLines(hasKey: boolean, connect: Command): string[] {
 async function findExisting(ctx: RunnerContext, hasKey: boolean) {
   const program = await prepareCli(ctx);
   const cli = cmd({ cwd: ctx.startDirectory });
-  verifyConnected((await probe(ctx, cli`${program} status -o json`)) ?? '');
-  const hasSandbox = (await probe(ctx, cli`${program} sandbox get dev`)) !== undefined;
+  const status = await probe(ctx, cli`${program} status -o json`, UNREACHABLE);
+  const problem = status === undefined ? 'the gateway of the CLI does not respond' : whyNotConnected(status);
+  const isThere = problem !== NONE_ACTIVE;
+  if (problem !== undefined) {
+    throw new MissingTool(`${problem}; ${isThere ? 'start it, or ' : ''}${await howToGetOne(ctx)}`);
+  }
+  const existing = await probe(ctx, cli`${program} sandbox get dev`);
+  if (/^\s*Phase:\s+Error$/m.test(stripVTControlCharacters(existing ?? ''))) {
+    const why = `${CLI} sandbox get dev says more`;
+    throw new MissingTool(`the sandbox 'dev' has failed (${why}); run: ${CLI} sandbox delete dev, then this again`);
+  }
+  const hasSandbox = existing !== undefined;
   const isWanted = hasKey || !hasSandbox;
   return {
     hasSandbox,
@@ -99,33 +113,46 @@ async function prepareCli({ runner, env, startDirectory: cwd, unknowns }: Runner
   throw new MissingTool(`${program} has yet to compile ${CLI}, which a dry run does not make it do`);
 }
 
-/** The output of the CLI; `undefined` where the gateway does not have what is looked for. @throws MissingTool otherwise */
-async function probe({ runner }: RunnerContext, command: Command) {
+/**
+ * The output of the CLI; `undefined` where it says what is expected, such as that the gateway does not have a thing.
+ * @throws MissingTool for any other failure
+ */
+async function probe({ runner }: RunnerContext, command: Command, expected = NOT_FOUND) {
   const result = await runner.probe(command, PROBE_TIMEOUT_MS);
   if (result.ok) return result.output;
-  if (isNotFound(result.reason)) return undefined;
-  throw new MissingTool(`${argvText(command)} failed: ${oneLine(result.reason)}; see ${CLI} status`);
+  const reason = plain(result.reason);
+  if (expected.test(reason)) return undefined;
+  throw new MissingTool(`${argvText(command)} failed: ${reason}; see ${CLI} status`);
 }
 
-/** Reads the output of `status -o json`: the CLI exits with 0 for every status. @throws MissingTool unless connected */
-export function verifyConnected(output: string): void {
-  // Notices may come before it.
-  const { status, gateway, server, error } = parseTable(output.replace(/^.*?^(?=\{)/ms, '')) ?? {};
-  if (status === 'connected' || status === 'connected_http') return;
-  if (status === undefined) {
-    throw usageError(`openshell status -o json printed ${shown(output)}, which is not a status; update the CLI`);
-  }
-  if (status === 'not_configured')
-    throw new MissingTool(`no gateway is active; choose one (${CLI} gateway select), ${HOW_TO_GET_ONE}`);
-  const reason = typeof error === 'string' ? ` (${oneLine(error)})` : '';
-  throw new MissingTool(
-    `the gateway ${gateway} (${server}) is not connected: its status is ${status}${reason}; ${HOW_TO_GET_ONE}`,
+/** What the CLI says, without what draws its errors: a cross, and the branches of a tree. It breaks long lines. */
+export function plain(text: string): string {
+  return oneLine(
+    stripVTControlCharacters(text)
+      .replaceAll(/[\s×│├╰─▶]+/g, ' ')
+      .trim(),
   );
 }
 
-/** Whether the CLI's reason is the gateway's status NOT_FOUND, as its gRPC library prints it, old and new. */
-export function isNotFound(reason: string): boolean {
-  // The CLI wraps its messages, so a line may break anywhere.
-  const text = stripVTControlCharacters(reason).replaceAll(/[\s│]+/g, ' ');
-  return /code: 'Some requested entity was not found'|status: NotFound\b/.test(text);
+/** What to do without a gateway: one that is registered and responds may be all that is missing. */
+async function howToGetOne({ env, runner, startDirectory }: RunnerContext): Promise<string> {
+  const all = await registeredGateways(configHome(env, startDirectory, runner.invoker));
+  const selects = all.flatMap(({ isActive, name, responds }) =>
+    responds && !isActive ? [`gateway select ${name}`] : [],
+  );
+  if (selects.length > 0) return `take one that responds (${selects.map((one) => `${CLI} ${one}`).join(', ')})`;
+  return `start one in another terminal (mise run gateway), or register one (${CLI} gateway add <endpoint>)`;
+}
+
+/** Why `status -o json` does not say that it is connected: the CLI exits with 0 for every status. Pure. */
+export function whyNotConnected(output: string): string | undefined {
+  // Notices may come before it.
+  const { status, gateway, server, error } = parseTable(output.replace(/^.*?^(?=\{)/ms, '')) ?? {};
+  if (status === 'connected' || status === 'connected_http') return undefined;
+  if (status === undefined) {
+    throw usageError(`openshell status -o json printed ${shown(output)}, which is not a status; update the CLI`);
+  }
+  if (status === 'not_configured') return NONE_ACTIVE;
+  const reason = typeof error === 'string' ? ` (${plain(error)})` : '';
+  return `the gateway ${gateway} (${server}) is not connected: its status is ${status}${reason}`;
 }

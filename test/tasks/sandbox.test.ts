@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { execFileSync } from 'node:child_process';
-import { join } from 'node:path';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { metadataPath } from '../../lib/gateway/registration.ts';
 import { type FakeCase, FakeTools } from '../support/fake-tools.ts';
+import { listen } from '../support/listener.ts';
 import { onlyLinux } from '../support/real-tools.ts';
 import { runProcess, runTaskFile, SUITE_ROOT, type TaskResult } from '../support/run-task.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
@@ -196,12 +199,15 @@ describe('a sandbox that exists', () => {
 
 describe('no gateway', () => {
   test.each([
-    [{ status: 'not_configured' }, 'no gateway is active; choose one (openshell gateway select), start one'],
+    [{ status: 'not_configured' }, 'no gateway is active; start one in another terminal (mise run gateway)'],
     [
       { status: 'disconnected', gateway: 'g', server: 'http://x', error: 'refused' },
-      'the gateway g (http://x) is not connected: its status is disconnected (refused); start one',
+      'the gateway g (http://x) is not connected: its status is disconnected (refused); start it, or start one',
     ],
-    [{ status: 'error', gateway: 'g', server: 'http://x' }, 'is not connected: its status is error; start one'],
+    [
+      { status: 'error', gateway: 'g', server: 'http://x' },
+      'is not connected: its status is error; start it, or start one',
+    ],
     [{ status: 'new-word' }, 'is not connected: its status is new-word'],
     [
       'echo "Gateway Status"',
@@ -219,6 +225,33 @@ describe('no gateway', () => {
     expect(result.stderr).toMatch(/^error: [^\n]+\n$/);
     expect(result.stderr).toContain(message);
     expect(tools.lines()).toHaveLength(1);
+  });
+
+  test('one that is registered and responds is named, and the active one that does not', async () => {
+    const refused =
+      "printf '%s\\n' 'Error:   × client error (Connect)' '  ├─▶ tcp connect error' '  ╰─▶ Connection refused (os error 111)' >&2; exit 1";
+    const tools = fakeCli({ status: refused });
+    const port = await listen('127.0.0.1');
+    const path = metadataPath(join(tools.directory, 'home/.config'), 'docker-dev');
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, JSON.stringify({ gateway_endpoint: `http://127.0.0.1:${port}` }));
+    const how = 'take one that responds (openshell gateway select docker-dev)';
+    expect(await run(tools)).toMatchObject({
+      status: 2,
+      stderr: `error: the gateway of the CLI does not respond; start it, or ${how}\n`,
+    });
+    const none = fakeCli({ status: { status: 'not_configured' } });
+    expect(await run(none, [], { XDG_CONFIG_HOME: join(tools.directory, 'home/.config') })).toMatchObject({
+      stderr: `error: no gateway is active; ${how}\n`,
+    });
+  });
+
+  test('a sandbox that has failed is not connected to', async () => {
+    const tools = fakeCli({ sandbox: String.raw`printf '  \033[2mPhase:\033[0m Error\n'` });
+    const result = await run(tools, ['bash']);
+    expect(result).toMatchObject({ status: 2, stdout: '' });
+    expect(result.stderr).toMatch(/^error: the sandbox 'dev' has failed .*; run: openshell sandbox delete dev, then/);
+    expect((await run(fakeCli({ sandbox: 'echo "  Phase: Ready"' }))).status).toBe(0);
   });
 
   test.each([
