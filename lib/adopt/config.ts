@@ -5,6 +5,7 @@
 import { realpathSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { findCheckout, isCheckout, SUITE_ROOT } from '../checkout.ts';
+import type { Environment } from '../cli/env.ts';
 import type { TaskContext } from '../cli/task.ts';
 import { shown, usageError } from '../errors.ts';
 import { absolutePath } from '../fs/paths.ts';
@@ -31,6 +32,7 @@ export function resolveAdoptConfig(
   flags: AdoptFlags,
   suite = SUITE_ROOT,
 ): AdoptConfig {
+  refuseSwallowed(env, flags);
   if (flags.check && flags.undo) throw usageError('--check and --undo cannot go together; choose one');
   const root = named === undefined ? findCheckout(env, startDirectory) : absolutePath(startDirectory, named);
   const what = `not an ${PRODUCT.name} checkout (it needs a Cargo.toml with [workspace] and ${PRODUCT.landmark})`;
@@ -45,4 +47,12 @@ export function resolveAdoptConfig(
     path: directories.join(delimiter),
     withoutMise: `start tasks with ${shellQuote(join(suite, 'bin/openshell-tasks.sh'))}`,
   };
+}
+
+/** Without `--` before them, npm takes the flags of `npm run` for its own, and does not pass them on. */
+function refuseSwallowed(env: Environment, flags: AdoptFlags): void {
+  const names = ['check', 'undo', 'worktrees', 'dry-run'] as const;
+  const flag = names.find((name) => !flags[name] && env[`npm_config_${name.replace('-', '_')}`] === 'true');
+  if (flag === undefined || env.npm_lifecycle_event !== 'adopt') return;
+  throw usageError(`npm has kept --${flag} for itself; put -- before it: npm run adopt -- --${flag} CHECKOUT`);
 }

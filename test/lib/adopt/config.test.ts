@@ -38,3 +38,17 @@ test('refused: another directory, both flags, a clone whose path is a pattern to
     expect(refusal('checkout', {}, suite)).toMatch(/^2: mise takes a part of '.*' for a pattern; move this clone /);
   }
 });
+
+test('flags that npm has taken for its own: npm run adopt --undo CHECKOUT', () => {
+  const refusal = (extra: Readonly<Record<string, string>>, flags = FLAGS) =>
+    refusalOf(() => resolveAdoptConfig(context(extra).ctx, 'checkout', flags));
+  const npm = { npm_lifecycle_event: 'adopt' };
+  expect(refusal({ ...npm, npm_config_undo: 'true' })).toBe(
+    '2: npm has kept --undo for itself; put -- before it: npm run adopt -- --undo CHECKOUT',
+  );
+  expect(refusal({ ...npm, npm_config_dry_run: 'true' })).toMatch(/^2: npm has kept --dry-run for itself; /);
+  const { ctx, root } = context({ ...npm, npm_config_undo: 'true' });
+  expect(resolveAdoptConfig(ctx, 'checkout', { ...FLAGS, undo: true }).root).toBe(root);
+  const other = context({ npm_lifecycle_event: 'test', npm_config_undo: 'true' });
+  expect(resolveAdoptConfig(other.ctx, 'checkout', FLAGS).root).toBe(other.root);
+});
