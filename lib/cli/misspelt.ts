@@ -2,7 +2,7 @@
 
 /** Names of variables that no task reads, and that are nearly the name of one that some task does. Pure. */
 
-import { VARIABLES } from '../cli/variables.ts';
+import { VARIABLES } from './variables.ts';
 
 /** Shorter names are near to those of other programs (GITLAB_TOKEN): one slip is all that counts in them. */
 const LONG_NAME = 16;

@@ -5,11 +5,13 @@
 import { verifyPlaces } from '../fs/writable-places.ts';
 import { type Config, type DriverName, resolveConfig } from '../gateway/config.ts';
 import { DRIVERS } from '../gateway/drivers/index.ts';
+import { whyNoVm } from '../gateway/drivers/vm.ts';
 import { LOOKING, launchContext, stateOf } from '../gateway/execute.ts';
 import { registryPlaces, statePlaces } from '../gateway/plan.ts';
 import { canConnect, isListening, reachableAddress, verifyPortFree } from '../gateway/port.ts';
 import { configHome, registeredGateways, verifyNameFree } from '../gateway/registration.ts';
 import { verifyUnused, whoHasIt } from '../gateway/state-lock.ts';
+import { runtimeDefects, runtimeDirectory, vmPlatformOf } from '../vm/runtime-files.ts';
 import { type Check, type Doctor, type Finding, problemText } from './check.ts';
 
 export function gatewayChecks(doctor: Doctor, drivers: readonly DriverName[]): Check[] {
@@ -51,7 +53,24 @@ export function gatewayChecks(doctor: Doctor, drivers: readonly DriverName[]): C
     };
     return Object.entries(looks).map(([what, look]) => [`${driver} ${what}`, blocks, look]);
   };
-  return [...drivers.flatMap(ofDriver), ['registered', [], () => registeredFinding(doctor)]];
+  return [
+    ...drivers.flatMap(ofDriver),
+    ['vm runtime', ['gateway:vm'], () => runtimeFinding(doctor)],
+    ['registered', [], () => registeredFinding(doctor)],
+  ];
+}
+
+/** @throws usageError for a machine without a VM driver */
+function runtimeFinding({ ctx: { env, startDirectory }, host, root }: Doctor): Finding {
+  const platform = vmPlatformOf(host);
+  const directory = runtimeDirectory(env, root, startDirectory);
+  const isComplete = runtimeDefects(directory, platform).length === 0;
+  const note = [
+    isComplete ? [] : `${directory} is not complete, and the first launch downloads what is missing`,
+    whyNoVm(host.platform) ?? [],
+  ].flat();
+  if (note.length === 0) return directory;
+  return { note: `${note.join('; ')}${isComplete ? '' : '; run: mise run vm:setup'}` };
 }
 
 /** Whether the gateway of this very configuration is what listens: the process that has its state directory. */

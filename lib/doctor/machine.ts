@@ -6,12 +6,12 @@ import { statfsSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import { readPath } from '../cli/env.ts';
+import { misspelt } from '../cli/misspelt.ts';
 import { usageError } from '../errors.ts';
 import { ancestorsOf, fileIdentity } from '../fs/paths.ts';
 import { verifyPlace } from '../fs/writable-places.ts';
 import { DOCTOR_TASKS } from '../product.ts';
 import type { Check, Doctor, Finding } from './check.ts';
-import { misspelt } from './misspelt.ts';
 
 const GB = 1e9;
 /** Below these a first build of OpenShell, which takes 8 GB on disk, may not end. */

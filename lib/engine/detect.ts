@@ -256,7 +256,7 @@ function nothingUsable(
     const otherwise = alternative ?? 'set CONTAINER_ENGINE to one that is';
     return new MissingTool(`${wanted} is not on PATH${why}; install it, or ${otherwise}`);
   }
-  const said = refused.map((one) => one.said).join('; ');
+  const said = refused.map((one) => (candidates.length > 1 && one.brief) || one.said).join('; ');
   const remedies = [...new Set(present.map(({ remedy }) => remedy))].join(', or ');
   const otherwise = alternative ?? 'set CONTAINER_ENGINE to one that runs';
   return usageError(`${wanted} ${failing}${why}: ${said}; ${remedies}, or ${otherwise}`);

@@ -6,6 +6,7 @@ import { accessSync, closeSync, constants, openSync } from 'node:fs';
 import type { RunnerContext } from '../build-env.ts';
 import { refuseMissing } from '../cargo/settings.ts';
 import { findCheckout } from '../checkout.ts';
+import { misspelt } from '../cli/misspelt.ts';
 import { Problems } from '../cli/problems.ts';
 import { closedToolchain, knownTools } from '../dev-build/execute.ts';
 import { planDevBuild } from '../dev-build/plan.ts';
@@ -46,7 +47,15 @@ export async function launch(
 ): Promise<number> {
   const { terminal } = taskCtx;
   const ctx = launchContext(taskCtx, flags, engine);
+  const ours = Object.keys(ctx.env).filter((name) => name.startsWith('OPENSHELL_'));
+  for (const { meant, name } of misspelt(ours)) {
+    terminal.warn(`${name} has no effect: no task reads it; it may be meant for ${meant}`);
+  }
   const { plan, steps } = await planLaunch(ctx, record);
+  const { bindAddress } = plan.config;
+  if (!/^(?:127\.|::1$)/.test(bindAddress)) {
+    terminal.warn(`who reaches ${bindAddress} can use the gateway, which asks for no login (OPENSHELL_BIND_ADDRESS)`);
+  }
   if (flags['dry-run']) {
     terminal.result(...dryRunLines(ctx, plan, steps));
     return 0;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { misspelt } from '../../../lib/cli/misspelt.ts';
 import { VARIABLES } from '../../../lib/cli/variables.ts';
-import { misspelt } from '../../../lib/doctor/misspelt.ts';
 
 test.each([
   ['OPENSHELL_SEVER_PORT', 'OPENSHELL_SERVER_PORT'],

@@ -164,7 +164,7 @@ describe('the first that could carry a launch', () => {
   test('R1, R3: none: why, for each', async () => {
     const ssh = looking(() => ({ docker: { cases: context('ssh://far') }, podman: {} }));
     expect(await refusalFrom(ssh.detect)).toMatch(
-      /^2: podman or docker cannot carry a gateway: the API of podman: .* does not exist; the context of docker leads to 'ssh:\/\/far', .*; run: systemctl --user start podman\.socket .*, or choose a context .*, or launch with another driver \(mise run gateway:vm\)$/,
+      /^2: podman or docker cannot carry a gateway: the API of podman: no socket is there; the context of docker leads to 'ssh:\/\/far', .*; run: systemctl --user start podman\.socket .*, or choose a context .*, or launch with another driver \(mise run gateway:vm\)$/,
     );
     const absent = looking(() => ({ docker: down }));
     expect(await refusalFrom(absent.detect)).toMatch(
