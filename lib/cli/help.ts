@@ -56,7 +56,8 @@ export function meaningText({ meaning, choices }: Variable): string {
 function variableHelp(variable: Variable): string {
   const text = meaningText(variable);
   const value = defaultText(variable);
-  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${value === undefined ? '' : ` (default: ${value})`}.`;
+  const rest = value?.startsWith('required') ? ` (${value})` : value === undefined ? '' : ` (default: ${value})`;
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${rest}.`;
 }
 
 function block(title: string, rows: readonly Row[]): string {

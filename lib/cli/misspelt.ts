@@ -8,11 +8,13 @@ import { VARIABLES } from './variables.ts';
 const LONG_NAME = 16;
 /** Other programs' names often differ in the first letters alone (LD_LIBRARY_PATH), and slips are rarely there. */
 const SAME_LETTERS = 3;
+/** What GitHub's jobs, pods and other tools have set is nobody's slip. */
+const OF_OTHERS = ['GITHUB_ACTION', 'GITHUB_PATH', 'KUBERNETES_SERVICE_PORT', 'KUBE_CONFIG'];
 
 /** Each name with the nearest one that is read. */
 export function misspelt(names: readonly string[]): { readonly name: string; readonly meant: string }[] {
   return names
-    .filter((name) => name.length > SAME_LETTERS && !Object.hasOwn(VARIABLES, name))
+    .filter((name) => name.length > SAME_LETTERS && !Object.hasOwn(VARIABLES, name) && !OF_OTHERS.includes(name))
     .flatMap((name) => {
       const upper = name.toUpperCase();
       const alike = Object.keys(VARIABLES).filter((one) => one.startsWith(upper.slice(0, SAME_LETTERS)));

@@ -30,9 +30,13 @@ export const GATEWAY_VARIABLES = {
   OPENSHELL_PODMAN_SOCKET: path("socket of podman's service, which the gateway gets", {
     otherwise: "where podman says, else podman/podman.sock below XDG_RUNTIME_DIR, or the machine's",
   }),
-  OPENSHELL_SUPERVISOR_PROFILE: choice(['dev', 'release'], 'dev is built for the launch, release is the staged build', {
-    default: 'dev',
-  }),
+  OPENSHELL_SUPERVISOR_PROFILE: choice(
+    ['dev', 'release'],
+    'how the supervisor is built: dev for the launch, release as staging does',
+    {
+      default: 'dev',
+    },
+  ),
   OPENSHELL_SUPERVISOR_IMAGE: text('an image to use as it is', { otherwise: 'openshell/supervisor:dev is built' }),
   OPENSHELL_SANDBOX_IMAGE: text('image of sandboxes', { default: COMMUNITY_IMAGE }),
   COMMUNITY_SANDBOX_IMAGE: text('image of sandboxes, after OPENSHELL_SANDBOX_IMAGE'),

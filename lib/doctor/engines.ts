@@ -4,29 +4,33 @@
 
 import { detectEngine, findEngine, serverArch } from '../engine/detect.ts';
 import { forLaunch } from '../engine/gateway-engine.ts';
-import { probeBuilder } from '../engine/inspect-builder.ts';
+import { forBuilds, probeBuilder } from '../engine/inspect-builder.ts';
 import type { EngineName } from '../engine/types.ts';
 import { MissingTool } from '../errors.ts';
-import { resolveBuilder } from '../image/config.ts';
+import { resolveImageConfig } from '../image/config.ts';
 import type { Check, Doctor, Finding } from './check.ts';
 
 const IMAGES = ['build:docker:supervisor', 'build:docker:gateway'];
 
 export function engineChecks(doctor: Doctor): Check[] {
   const { ctx, root, selection } = doctor;
-  const images = detectEngine(ctx, root);
+  const asked = async () => resolveImageConfig('supervisor', [], ctx.env, root, ctx.startDirectory);
+  const images = asked().then(({ builder, image }) => {
+    return detectEngine(ctx, root, forBuilds(builder, image.output.kind === 'load'));
+  });
   const forGateways = async () => {
     const { driver, reason } = await selection;
     return `${driver} (${reason})`;
   };
   const forImages = async () => {
-    const engine = await images;
-    return `${engine.program} for linux/${serverArch(engine)} (${engine.reason})`;
+    const [engine, { arches }] = await Promise.all([images, asked()]);
+    const platforms = (arches ?? [serverArch(engine)]).map((arch) => `linux/${arch}`);
+    return `${engine.program} for ${platforms.join(', ')} (${engine.reason})`;
   };
   const builder = async () => {
     const engine = await images.catch(() => undefined);
     if (engine === undefined) return { note: 'not looked at: no engine responds' };
-    const { driver } = await probeBuilder(ctx, engine, root, resolveBuilder(ctx.env, { builder: undefined }));
+    const { driver } = await probeBuilder(ctx, engine, root, (await asked()).builder);
     return driver === undefined ? `${engine.record.name} needs none` : `of the driver ${driver}`;
   };
   const each = (['docker', 'podman'] as const).map(

@@ -6,7 +6,7 @@ import { verifyPlaces } from '../fs/writable-places.ts';
 import { type Config, type DriverName, resolveConfig } from '../gateway/config.ts';
 import { DRIVERS } from '../gateway/drivers/index.ts';
 import { whyNoVm } from '../gateway/drivers/vm.ts';
-import { LOOKING, launchContext, stateOf } from '../gateway/execute.ts';
+import { LOOKING, launchContext, lockedFor, stateOf } from '../gateway/execute.ts';
 import { registryPlaces, statePlaces } from '../gateway/plan.ts';
 import { canConnect, isListening, reachableAddress, verifyPortFree } from '../gateway/port.ts';
 import { configHome, registeredGateways, verifyNameFree } from '../gateway/registration.ts';
@@ -37,7 +37,7 @@ export function gatewayChecks(doctor: Doctor, drivers: readonly DriverName[]): C
       try {
         return await look();
       } catch (error) {
-        if (!(await isUp(config).catch(() => false))) throw error;
+        if (!(await isUp(config, driver).catch(() => false))) throw error;
         return { note: `${place()}: ${config.name} is up there`, expected: problemText(error) };
       }
     };
@@ -74,11 +74,12 @@ function runtimeFinding({ ctx: { env, startDirectory }, host, root }: Doctor): F
 }
 
 /** Whether the gateway of this very configuration is what listens: the process that has its state directory. */
-async function isUp(config: Config): Promise<boolean> {
+async function isUp(config: Config, driver: DriverName): Promise<boolean> {
   const { bindAddress, port } = config;
-  const pid = (await whoHasIt(stateOf(config)))?.holder?.pid;
+  const holder = (await whoHasIt(stateOf(config)))?.holder;
+  if (holder?.task !== lockedFor(config, driver)) return false;
   // Where the system does not tell whose listener it is, any response of the port counts.
-  return pid !== undefined && (isListening(pid, port) ?? (await canConnect(reachableAddress(bindAddress), port)));
+  return isListening(holder.pid, port) ?? canConnect(reachableAddress(bindAddress), port);
 }
 
 async function registeredFinding({ ctx: { env, runner, startDirectory } }: Doctor): Promise<Finding> {

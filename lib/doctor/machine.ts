@@ -4,7 +4,7 @@
 
 import { statfsSync } from 'node:fs';
 import { totalmem } from 'node:os';
-import { join } from 'node:path';
+import { readCargoSettings, targetDirectoryOf } from '../cargo/settings.ts';
 import { readPath } from '../cli/env.ts';
 import { misspelt } from '../cli/misspelt.ts';
 import { usageError } from '../errors.ts';
@@ -34,8 +34,9 @@ export function machineChecks(doctor: Doctor): Check[] {
   ];
 }
 
-function diskFinding({ ctx: { env, startDirectory }, root }: Doctor): Finding {
-  const path = readPath(env, 'CARGO_TARGET_DIR', startDirectory) ?? join(root, 'target');
+async function diskFinding({ ctx: { env, startDirectory }, root }: Doctor): Promise<Finding> {
+  const named = readPath(env, 'CARGO_TARGET_DIR', startDirectory);
+  const path = targetDirectoryOf(root, named, await readCargoSettings(root, env));
   verifyPlace({ kind: 'directory', path, remedy: 'set CARGO_TARGET_DIR to another directory' });
   const { bavail, bsize } = statfsSync(ancestorsOf(path).find(fileIdentity) ?? '/');
   return spaceFinding(bavail * bsize, path);

@@ -19,7 +19,7 @@ import { argvText, type Command, cmd } from '../process/command.ts';
 import { findProgram, requireProgram } from '../process/which.ts';
 import { DOCTOR_TASKS } from '../product.ts';
 import type { Check, Doctor, Finding } from './check.ts';
-import { wrapperFinding } from './compiler-wrapper.ts';
+import { serverFinding, wrapperFinding } from './compiler-wrapper.ts';
 
 const VERSION_TIMEOUT_MS = 30_000;
 const C_COMPILER = 'run: apt-get install gcc libc6-dev (Fedora: dnf install gcc; macOS: xcode-select --install)';
@@ -43,6 +43,7 @@ export function toolChecks(doctor: Doctor): Check[] {
     ['C compiler', DOCTOR_TASKS, () => compilerFinding(doctor)],
     ['static glibc', [], withTools(glibcFinding)],
     ['compiler wrapper', DOCTOR_TASKS, withTools(wrapperFinding)],
+    ['sccache server', [], withTools(serverFinding)],
     ['open files', DOCTOR_TASKS, () => limitsFinding(doctor)],
   ];
 }
@@ -62,6 +63,10 @@ function asUser({ root }: Doctor, { env: base }: Toolchain) {
 async function versionOf({ ctx }: Doctor, command: Command): Promise<string> {
   const result = await ctx.runner.probe(command, VERSION_TIMEOUT_MS);
   if (result.ok) return oneLine(result.output) || 'unknown version';
+  const absent = /toolchain '([^']+)' is not installed/.exec(result.reason)?.[1];
+  if (absent !== undefined) {
+    throw usageError(`the tool chain ${absent} is missing; a build gets it; run: rustup toolchain install ${absent}`);
+  }
   throw usageError(`${argvText(command)} fails: ${oneLine(result.reason)}; correct that, or install it again`);
 }
 

@@ -18,7 +18,7 @@ import { thisHost } from '../host.ts';
 import { thisProcess } from '../process/identity.ts';
 import { COMPONENTS } from '../product.ts';
 import { watchCommand } from './activation-watcher.ts';
-import { type Config, type LaunchContext, type LaunchFlags, resolveConfig } from './config.ts';
+import { type Config, type DriverName, type LaunchContext, type LaunchFlags, resolveConfig } from './config.ts';
 import type { DriverRecord, PrepareDriver } from './drivers/types.ts';
 import {
   databasePath,
@@ -63,7 +63,7 @@ export async function launch(
   const { config } = plan;
   makePrivateDirectory(config.stateSource, config.stateDirectory, ownersOf(ctx.invoker?.uid));
   try {
-    await takeDirectory(ctx, stateOf(config), `gateway ${config.name} with ${record.name}`);
+    await takeDirectory(ctx, stateOf(config), lockedFor(config, record.name));
     return await executeSteps(ctx, plan, steps);
   } finally {
     for (const lock of ctx.locks) lock.release();
@@ -176,4 +176,9 @@ async function execGateway(ctx: LaunchContext, plan: LaunchPlan, binary: string)
 /** Where a launch runs, and nobody else may. */
 export function stateOf({ stateDirectory, stateSource }: Config): OwnDirectory {
   return { path: stateDirectory, source: stateSource, lock: '.launch.lock' };
+}
+
+/** What a launch locks its directory for, in the words of the lock. */
+export function lockedFor({ name }: Config, driver: DriverName): string {
+  return `gateway ${name} with ${driver}`;
 }

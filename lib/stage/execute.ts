@@ -3,7 +3,14 @@
 /** Staging: the tools are probed, cargo runs, and what it has built is verified and put in place. */
 
 import type { RunnerContext } from '../build-env.ts';
-import { addTargets, findToolchain, installTargets, missingTargets, type Toolchain } from '../cargo/find-toolchain.ts';
+import {
+  addTargets,
+  findToolchain,
+  installTargets,
+  missingTargets,
+  type Toolchain,
+  verifyZigbuild,
+} from '../cargo/find-toolchain.ts';
 import {
   type Features,
   featuresByComponent,
@@ -84,6 +91,7 @@ export async function prepareStage(
   const overlay =
     workspace && version !== undefined ? planOverlay(root, workspace.targetDirectory, version) : undefined;
   const plan = planStage(config, toolchain, extra, overlay);
+  const isZigbuild = plan.runs.some(({ command }) => command.argv.includes('zigbuild'));
   const isStatic = build.libc === 'glibc-static' && components.includes(COMPONENTS.supervisor);
   const [missing, noStatic] = await Promise.all([
     missingTargets(
@@ -93,6 +101,7 @@ export async function prepareStage(
       plan.runs.flatMap((run) => run.artifacts.map(({ triple }) => triple)),
     ),
     isStatic ? whyNoStaticLibc(runner, root, config.host, toolchain) : undefined,
+    isZigbuild && toolchain.hasZigbuild ? verifyZigbuild(runner, toolchain, root) : undefined,
   ]);
   if (noStatic !== undefined) {
     refuseOrNote(ctx.unknowns, new MissingTool(`SUPERVISOR_LIBC=glibc-static: ${noStatic}; or use musl`));

@@ -145,8 +145,10 @@ function gatewayParts(
 ): RunParts {
   if (!hasZigbuild || zig === undefined) {
     const missing = hasZigbuild ? 'zig' : 'cargo-zigbuild';
-    const remedy = hasZigbuild ? 'or set ZIG to its path' : 'and put it on PATH';
-    const text = `the gateway needs ${missing} to link for glibc ${FLOOR}; install it (mise install, or pip install cargo-zigbuild) ${remedy}`;
+    const remedy = hasZigbuild
+      ? 'mise install zig), or set ZIG to the path of one, such as that in the package ziglang of pip'
+      : 'mise install, or pip install cargo-zigbuild) and put it on PATH';
+    const text = `the gateway needs ${missing} to link for glibc ${FLOOR}; install it (${remedy}`;
     refuseOrNote(unknowns, new MissingTool(text, miseProblem));
   }
   const directory = join(targetDirectoryOf(root, build.targetDirectory, settings), 'zig-gnu-wrapper');

@@ -64,7 +64,7 @@ export const BROKEN: Readonly<Record<string, Broken>> = {
     },
     row: 'zig',
     text: /^cargo-zigbuild has no zig \(no zig here\); install it \(mise install zig, or pip install ziglang\)/,
-    hinders: [...IMAGES, 'build:docker:prebuilt'],
+    hinders: ['gateway:vm', ...IMAGES, 'build:docker:prebuilt'],
   },
   'a ZIG that is no program': {
     env: { ZIG: '/nowhere/zig' },

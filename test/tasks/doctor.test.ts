@@ -213,6 +213,37 @@ describe('DOC-1: the right row is bad, says how to fix it, and the others stay a
     expect(status).toBe(0);
   }, 60_000);
 
+  test('AR-2: images that a builder elsewhere builds need no daemon here', async () => {
+    const builder = String.raw`printf 'Name: far\nDriver: remote\n\nNodes:\nName: far0\nStatus: running\nPlatforms: linux/amd64\n'`;
+    const launch = wellLaunch({ info: undefined, refusal: 'Cannot connect to the Docker daemon', builder });
+    const env = { DOCKER_BUILDER: 'far', DOCKER_PLATFORM: 'linux/amd64', DOCKER_OUTPUT: 'type=local,dest=out' };
+    const { report, status } = await look(launch, IMAGES, env);
+    expect(report.rows.find(({ name }) => name === 'for images')).toMatchObject({
+      status: 'ok',
+      text: expect.stringMatching(/^docker for linux\/amd64 /),
+    });
+    expect(cannotRun(report)).toEqual([]);
+    expect(status).toBe(0);
+  });
+
+  test('AR-3: the disk of the target directory that cargo is configured with', async () => {
+    const launch = wellLaunch();
+    const place = join(launch.tools.directory, 'elsewhere');
+    mkdirSync(join(launch.root, '.cargo'));
+    writeFileSync(join(launch.root, '.cargo/config.toml'), `[build]\ntarget-dir = "${place}"\n`);
+    const { report } = await look(launch);
+    expect(report.rows.find(({ name }) => name === 'disk')?.text).toContain(` GB free for ${place}`);
+  });
+
+  test('a tool chain that the checkout pins and rustup has yet to get, in one line', async () => {
+    const launch = wellLaunch();
+    const said = String.raw`printf "error: toolchain '1.95.0' is not installed\nhelp: run rustup\n" >&2; exit 1`;
+    launch.tools.add('rustc', [{ args: [], script: said }]);
+    expect(badRows((await look(launch)).report).cargo).toBe(
+      'the tool chain 1.95.0 is missing; a build gets it; run: rustup toolchain install 1.95.0',
+    );
+  });
+
   test('a podman without its service: the row says how to start it; images can be built', async () => {
     const launch = new FakeLaunch({ podman: { api: '/nonexistent/podman.sock' } });
     const { report } = await look(launch);

@@ -373,6 +373,18 @@ describe('L6: one line, exit 2, before anything is built', () => {
   });
 });
 
+test('AR-1: a cargo-zigbuild that finds no zig is found out before anything is compiled', async () => {
+  const checkout = new FakeCheckout();
+  symlinkOver(join(checkout.tools.bin, 'zig'));
+  checkout.tools.add('cargo-zigbuild', [
+    { args: ['zig', 'ar', '--', '--version'], script: 'echo "Error: Failed to find zig" >&2; exit 1' },
+  ]);
+  const result = await checkout.stage(['supervisor'], AMD64);
+  expect(result.status).toBe(2);
+  expect(result.stderr).toMatch(/^error: cargo-zigbuild has no zig \(Error: Failed to find zig\); install it \(mise/m);
+  expect(checkout.builds()).toEqual([]);
+});
+
 /** Makes a program impossible to find: a broken link is not a program. */
 function symlinkOver(path: string): void {
   writeFileSync(path, '');

@@ -19,6 +19,10 @@ test.each([
 test('names that are read, and those of other programs, are left alone', () => {
   const others = [
     ...[
+      'GITHUB_ACTION',
+      'GITHUB_PATH',
+      'KUBERNETES_SERVICE_PORT',
+      'KUBE_CONFIG',
       'LD_LIBRARY_PATH',
       'DOCKER_HOST',
       'DOCKER_CONTEXT',
