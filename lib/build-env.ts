@@ -144,7 +144,7 @@ export class Runner {
     this.#terminal.echo(echoText(command));
     this.#signals.throwIfReceived();
     const text = this.#shellText(command, this.#guardedLimit(command), 'exec ');
-    const child = this.#spawn(command, text, { stdio: 'inherit', detached: false });
+    const child = this.#spawn(command, text, { stdio: ['inherit', 2, 2], detached: false });
     const status = await this.#signals.relay(child, exitStatus(child), true);
     this.#signals.throwIfReceived();
     const signal = child.signalCode ?? undefined;

@@ -46,7 +46,8 @@ export async function cleanUpEngine(ctx: RunnerContext, flags: CleanupFlags): Pr
     terminal.echo(echoText(command));
     // What has come into use by now the engine refuses.
     const result = await runner.probe(command, REMOVAL_TIMEOUT_MS);
-    if (result.ok) removed.push(removal);
+    // Another clean-up may have been first.
+    if (result.ok || /no such image|image not known|no such volume/i.test(result.reason)) removed.push(removal);
     else terminal.warn(`${argvText(command)} failed: ${oneLine(result.reason)}`);
   }
   const failed = steps.length - removed.length;

@@ -12,6 +12,7 @@ import { failure, naming, oneLine, shown, usageError } from '../errors.ts';
 import { sweepTemporary, temporaryOf, writeWhole } from '../fs/atomic-write.ts';
 import { asOwner, makeDirectory } from '../fs/ownership.ts';
 import { isTable, parseTable } from '../fs/parse-json.ts';
+import { fileIdentity } from '../fs/paths.ts';
 import { isAlive } from '../process/identity.ts';
 import type { ClusterConfig } from './config.ts';
 import { contextOf, mergeCommands, start } from './plan.ts';
@@ -42,6 +43,7 @@ export async function updateKubeconfig(ctx: RunnerContext, config: ClusterConfig
   if (isPresent && !text.includes(contextOf(name))) {
     throw failure('k3d kubeconfig get printed no kubeconfig; try it by hand');
   }
+  const before = fileIdentity(path);
   const old = await readKubeconfig(ctx, config);
   if (!isPresent && old === undefined) return;
   if (!isPresent) text = JSON.stringify(withoutCluster(old ?? {}, contextOf(name)));
@@ -54,6 +56,8 @@ export async function updateKubeconfig(ctx: RunnerContext, config: ClusterConfig
       naming(path, () => writeFileSync(temporary, `${text}\n`, { flag: 'wx', mode: MODE }));
     });
     const merged = await ctx.runner.read(isPresent ? merge : copy);
+    // What another task or kubectl has written since must not be lost.
+    if (fileIdentity(path) !== before) return await updateKubeconfig(ctx, config, isPresent);
     writeWhole(path, `${merged}\n`, MODE);
   } finally {
     asOwner(dirname(path), () => rmSync(temporary, { force: true }));

@@ -4,14 +4,16 @@
 
 import type { VerdictOf } from '../cli/print-verdicts.ts';
 import { oneLine } from '../errors.ts';
+import { ARCHES } from '../host.ts';
 import { TELEMETRY } from '../product.ts';
+import { machODefect } from '../vm/mach-o.ts';
 import { type ByteSource, ElfError, withFileSource } from './byte-source.ts';
 import { parseElf } from './read.ts';
 import { programReasons } from './verify.ts';
 
 const CHUNK_BYTES = 4 * 1024 * 1024;
 /** The first bytes, in hex, of programs for macOS: for one machine, or for several. */
-const MACH_O = ['cffaedfe', 'cafebabe', 'cafebabf'];
+const MACH_O = ['cffaedfe', 'cafebabe'];
 
 const REMEDIES = {
   present: `wanted it; build with the feature telemetry, or correct lib/product.ts by ${TELEMETRY.source}`,
@@ -34,9 +36,14 @@ export function inspectTelemetry(path: string, wanted: keyof typeof REMEDIES): V
 
 function countMarkers(source: ByteSource) {
   const isMachO = source.size >= 4 && MACH_O.includes(source.read(0, 4).toString('hex'));
-  const [reason] = isMachO ? [] : programReasons(parseElf(source), undefined);
+  const [reason] = isMachO ? machOReasons(source.read(0, source.size)) : programReasons(parseElf(source), undefined);
   if (reason !== undefined) throw new ElfError(reason);
   return TELEMETRY.markers.map((marker) => [marker, occurrences(source, marker)] as const);
+}
+
+function machOReasons(content: Buffer): string[] {
+  const defects = ARCHES.map((arch) => machODefect(content, arch, false));
+  return defects.includes(undefined) ? [] : [`is not a whole program for macOS (${defects.join(', ')})`];
 }
 
 function occurrences(source: ByteSource, marker: string): number {

@@ -6,6 +6,7 @@ import type { RunnerContext } from '../build-env.ts';
 import { miseSettings } from '../cargo/find-toolchain.ts';
 import { findOrMark, isUnknown, mark, type Unknowns } from '../cli/dry-run-marks.ts';
 import { type Environment, readVariable } from '../cli/env.ts';
+import { VARIABLES } from '../cli/variables.ts';
 import { MissingTool, oneLine, type TaskError, usageError } from '../errors.ts';
 import { type Arch, archOf } from '../host.ts';
 import { type Command, cmd } from '../process/command.ts';
@@ -251,13 +252,14 @@ function nothingUsable(
   const wanted = candidates.join(' or ');
   // Of two candidates neither has been chosen yet.
   const why = candidates.length > 1 ? '' : ` (${reason})`;
+  const setting = Object.hasOwn(VARIABLES, reason) ? reason : 'CONTAINER_ENGINE';
   const present = refused.filter(({ isAbsent }) => isAbsent !== true);
   if (present.length === 0) {
-    const otherwise = alternative ?? 'set CONTAINER_ENGINE to one that is';
+    const otherwise = alternative ?? `set ${setting} to one that is`;
     return new MissingTool(`${wanted} is not on PATH${why}; install it, or ${otherwise}`);
   }
   const said = refused.map((one) => (candidates.length > 1 && one.brief) || one.said).join('; ');
   const remedies = [...new Set(present.map(({ remedy }) => remedy))].join(', or ');
-  const otherwise = alternative ?? 'set CONTAINER_ENGINE to one that runs';
+  const otherwise = alternative ?? `set ${setting} to one that runs`;
   return usageError(`${wanted} ${failing}${why}: ${said}; ${remedies}, or ${otherwise}`);
 }

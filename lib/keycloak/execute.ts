@@ -13,7 +13,8 @@ import { Problems } from '../cli/problems.ts';
 import { seconds } from '../cli/terminal.ts';
 import { detectEngine, ORDINARY } from '../engine/detect.ts';
 import { forThisMachine } from '../engine/gateway-engine.ts';
-import { failure, oneLine, shown, usageError } from '../errors.ts';
+import { describeError, failure, oneLine, shown, usageError } from '../errors.ts';
+import { newRunName } from '../fs/temporary-directory.ts';
 import { parsePort, verifyPortFree } from '../gateway/port.ts';
 import { thisHost } from '../host.ts';
 import { argvText, type Command, cmd } from '../process/command.ts';
@@ -29,6 +30,7 @@ import {
   hostRealm,
   infoLines,
   readContainer,
+  removal,
   runArguments,
   verifyRealm,
 } from './plan.ts';
@@ -125,6 +127,7 @@ async function start(
   const { command, runner, signals, terminal, unknown } = ctx;
   const port = found?.isRunning ? found.port : (named ?? DEFAULT_PORT);
   const steps: Command[] = [];
+  const run = newRunName();
   if (found?.isRunning) {
     const said = `Keycloak is already running on port ${port}`;
     const isOther = port === 0 || (named ?? port) !== port;
@@ -134,9 +137,9 @@ async function start(
     // Where the engine is unknown, it may be Keycloak that has the port.
     if (unknown === undefined) await verifyPortFree('127.0.0.1', port, 'KEYCLOAK_PORT');
     const job = await jobContainer(ctx, facts);
-    if (found !== undefined) steps.push(command(ARGUMENTS.remove));
+    if (found !== undefined) steps.push(command(removal(found.id)));
     const onHost = () => (unknown === undefined ? hostRealm(realm) : mark('realm on the host', unknown));
-    steps.push(command(runArguments(port, job === undefined ? realm : onHost(), job)));
+    steps.push(command(runArguments(port, job === undefined ? realm : onHost(), job, run)));
   }
   const what = `http://localhost:${port}${DISCOVERY}, for ${seconds(facts.readyMs)} at most`;
   if (isDryRun) {
@@ -146,14 +149,22 @@ async function start(
     return 0;
   }
   try {
-    for (const step of steps) await runner.run(step);
+    for (const step of steps) await runner.run(step).catch((error) => goOnWithOther(ctx, port, error));
     terminal.say(`waiting for ${what}`);
     await waitUntilReady(ctx, port, facts.readyMs);
   } finally {
-    if (steps.length > 0 && signals.received !== undefined) await removeAfterSignal(ctx);
+    if (steps.length > 0 && signals.received !== undefined) await removeAfterSignal(ctx, run);
   }
   terminal.result(...infoLines(port));
   return 0;
+}
+
+/** Two starts at once: the engine has refused the name to the second, and one Keycloak is what both want. */
+async function goOnWithOther(ctx: KeycloakContext, port: number, error: unknown): Promise<void> {
+  ctx.signals.throwIfReceived();
+  const other = await inspect(ctx);
+  if (other?.isRunning !== true || other.port !== port) throw error;
+  ctx.terminal.say('another start was first');
 }
 
 /** The container of a CI job that this task runs in, where the engine is that of its host. */
@@ -182,10 +193,13 @@ async function waitUntilReady(ctx: KeycloakContext, port: number, timeoutMs: num
   throw failure(`Keycloak ${problem}; see its last lines above; to remove it: mise run keycloak:stop`);
 }
 
-/** After a signal the task's own runner starts nothing more. */
-async function removeAfterSignal({ command, env, terminal }: KeycloakContext): Promise<void> {
+/** After a signal the task's own runner starts nothing more. What another run has created stays. */
+async function removeAfterSignal(ctx: KeycloakContext, run: string): Promise<void> {
+  const { command, env, terminal } = ctx;
   const runner = new Runner({ env, terminal, signals: new Signals() });
-  const result = await runner.probe(command(ARGUMENTS.remove), PROBE_TIMEOUT_MS);
+  const found = await inspect({ ...ctx, runner }).catch((error) => terminal.warn(describeError(error)));
+  if (!found || found.run !== run) return;
+  const result = await runner.probe(command(removal(found.id)), PROBE_TIMEOUT_MS);
   if (result.ok || ABSENT.test(result.reason)) return;
   terminal.warn(`the container ${CONTAINER} is left: ${oneLine(result.reason)}; to remove it: mise run keycloak:stop`);
 }

@@ -50,6 +50,8 @@ function authoredText(root: string, name: string): string {
   throw usageError(`${path} is not a file that can be read; get it back from the repository`);
 }
 
+/** Dpkg keeps it in an int. */
+const EPOCH_MAX = 2 ** 31 - 1;
 /** Epoch, and a rest that begins with a digit and whose revision, after the last hyphen, is not empty. */
 const VERSION = /^(?:[0-9]+:)?[0-9](?:[A-Za-z0-9.+~-]*[A-Za-z0-9.+~])?$/;
 
@@ -57,7 +59,8 @@ const VERSION = /^(?:[0-9]+:)?[0-9](?:[A-Za-z0-9.+~-]*[A-Za-z0-9.+~])?$/;
 export function verifyDebVersion(version: string | undefined): string {
   const variable = 'OPENSHELL_DEB_VERSION';
   if (version === undefined) throw usageError(`${variable} is not set; set it to a version such as 1.2.3-1`);
-  if (VERSION.test(version)) return version;
+  const epoch = Number(/^([0-9]+):/.exec(version)?.[1] ?? 0);
+  if (VERSION.test(version) && epoch <= EPOCH_MAX) return version;
   const allowed = 'is a Debian version such as 1.2.3, 1.2.3~rc.1-1 or 1:1.2.3';
   throw usageError(`${variable} is ${shown(version)}; allowed ${allowed}; change it`);
 }

@@ -48,15 +48,30 @@ export function specReasons(spec: string): string[] {
 
 /** The reasons against a unit. @param percent how its file writes a `%`: a spec doubles it */
 export function unitReasons(unit: string, percent: '%' | '%%'): string[] {
-  const section = /^\[Service\]\s*$(.*?)(?=^\[|(?!.))/ms.exec(unit)?.[1] ?? '';
-  const lines = section.split('\n').map((line) => line.trim());
+  const settings = settingsOf(unit);
+  const lines = settings.map(([key, value]) => `${key}=${value}`);
   const environment = ENVIRONMENT.replace('%', percent);
   // The last one counts.
   const found = lines.findLast((line) => line.startsWith('Environment=') && line.includes(`${VARIABLE}=`));
   const reasons =
     found === environment ? [] : [`has ${found ? shown(found) : `no ${VARIABLE}`}, wanted ${environment}`];
+  const unset = settings.some(([key, value]) => key === 'UnsetEnvironment' && value.split(/[\s=]/).includes(VARIABLE));
+  if (unset) reasons.push(`unsets ${VARIABLE}; leave that out`);
   if (!lines.includes(CERTIFICATES)) reasons.push(`creates no certificates, wanted ${CERTIFICATES}`);
-  const stale = lines.filter((line) => /^[^#;]/.test(line) && line.includes(STALE));
+  const stale = lines.filter((line) => line.includes(STALE));
   reasons.push(...stale.map((line) => `has ${STALE} in ${shown(line)}; use %h/.local/state instead of %S`));
   return reasons.map((reason) => `[Service] ${reason}`);
+}
+
+/** What the sections `[Service]` set, as systemd reads it (systemd.syntax(7)): an empty value takes all before it back. */
+function settingsOf(unit: string): (readonly [key: string, value: string])[] {
+  let settings: (readonly [string, string])[] = [];
+  let section = '';
+  for (const line of unit.replaceAll(/\\\n\s*/g, '').split('\n')) {
+    section = /^\s*\[(.*)\]\s*$/.exec(line)?.[1] ?? section;
+    const [, key, value = ''] = /^\s*(\w+)\s*=\s*(.*?)\s*$/.exec(line) ?? [];
+    if (section !== 'Service' || key === undefined) continue;
+    settings = value === '' ? settings.filter(([other]) => other !== key) : [...settings, [key, value]];
+  }
+  return settings;
 }

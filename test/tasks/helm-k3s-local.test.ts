@@ -98,6 +98,20 @@ describe('create', tools.options, () => {
     expectClean(cluster);
   });
 
+  test('AR-7: what another program writes while it is merged is kept', async () => {
+    const cluster = newCluster();
+    writeFileSync(cluster.kubeconfig, kubeconfigText('other', 'https://other'));
+    const real = tools.path('kubectl');
+    const late = `: >"$HOME/once"; ${real} config --kubeconfig=${cluster.kubeconfig} set-context late --cluster=c >&2`;
+    const script = `if [[ \${KUBECONFIG-} == *:* && ! -e $HOME/once ]]; then ${late}; fi; exec ${real} "$@"`;
+    cluster.setFakes({ kubectl: [{ args: ['config', 'view', '--raw'], script }] });
+    const result = await cluster.run(['create'], NOTHING);
+    expect(result, result.stderr).toMatchObject({ status: 0 });
+    const names = (viewOf(cluster.kubeconfig) as { contexts: { name: string }[] }).contexts.map(({ name }) => name);
+    expect(names.sort()).toEqual([CONTEXT, 'k3d-other', 'late'].sort());
+    expectClean(cluster);
+  });
+
   test('K8S-1: files that other entries name stay relative, and need not exist', async () => {
     const cluster = newCluster();
     const file = kubeconfigText('other', 'https://other').replace(

@@ -44,9 +44,9 @@ function setUp(engine: 'docker' | 'podman', inspect: string, cases: readonly Fak
 const started = (tools: FakeTools) => tools.lines().filter((line) => !/ (info|inspect)( |$)/.test(line));
 
 /** Responds on the path of discovery, where Keycloak would. */
-async function serve(status = 200): Promise<number> {
+async function serve(status = 200, port = 0): Promise<number> {
   const server = createServer(({ url }, response) => response.writeHead(url === DISCOVERY ? status : 404).end());
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', () => resolve()));
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', () => resolve()));
   onTestFinished(() => void server.close());
   return (server.address() as AddressInfo).port;
 }
@@ -54,11 +54,11 @@ async function serve(status = 200): Promise<number> {
 test.each(['docker', 'podman'] as const)('KCD-2: %s gets these arguments, on loopback alone', async (engine) => {
   const { realm, run, tools } = setUp(engine, ABSENT);
   const port = await freePort();
-  const result = await run(['start', '--dry-run'], { KEYCLOAK_PORT: String(port) });
-  expect(result).toMatchObject({
+  const { status, stdout } = await run(['start', '--dry-run'], { KEYCLOAK_PORT: String(port) });
+  expect({ status, stdout: stdout.replace(/run=\S+/, 'run=RUN') }).toEqual({
     status: 0,
     stdout:
-      `${engine} run --detach --name openshell-keycloak --publish 127.0.0.1:${port}:8080 ` +
+      `${engine} run --detach --name openshell-keycloak --label com.nvidia.openshell.run=RUN --publish 127.0.0.1:${port}:8080 ` +
       `--volume ${realm}:/opt/keycloak/data/import/realm.json:ro,z --env KEYCLOAK_ADMIN=admin ` +
       '--env KEYCLOAK_ADMIN_PASSWORD=admin quay.io/keycloak/keycloak:24.0 start-dev --import-realm\n' +
       `# waits for http://localhost:${port}${DISCOVERY}, for 1 min 30 s at most\n`,
@@ -219,28 +219,52 @@ test('in the container of a CI job it shares the network of that, and the realm 
   expect(ctx.screen.stdout()).toContain(`src=<realm on the host: ${why}>,`);
 });
 
+/** An engine whose container bears what `run` was given, and that is still at it. @param label in its place */
+function slowEngine(remove: string, label = `\${a#*=}`) {
+  const note = `for a; do case $a in com.nvidia.openshell.run=*) printf %s "${label}" >"$HOME/run" ;; esac; done`;
+  const slow = { args: ['run'], script: `${note}; trap "exit 5" INT TERM; /bin/sleep 30 & wait` };
+  const state = `[{"Id":"c0ffee","State":{"Running":true},"Config":{"Labels":{"com.nvidia.openshell.run":"%s"}}}]`;
+  const inspect = `if [ -e "$HOME/run" ]; then printf '${state}' "$(<"$HOME/run")"; else ${ABSENT}; fi`;
+  return setUp('docker', inspect, [slow, { args: ['container', 'rm'], script: remove }]);
+}
+
+async function interrupted({ root, tools }: ReturnType<typeof setUp>, signal: 'SIGINT' | 'SIGTERM') {
+  const env = tools.env({ OPENSHELL_ROOT: root, KEYCLOAK_PORT: String(await freePort()) });
+  const onStart = whenSaid('$ docker run', (child) => setTimeout(() => child.kill(signal), 300));
+  return runTaskFile('keycloak-dev', ['start'], { cwd: tools.directory, env, onStart });
+}
+
 test.each(['SIGINT', 'SIGTERM'] as const)(
   '%s while the engine pulls or creates: the container is removed',
   async (signal) => {
-    const slow = { args: ['run'], script: 'trap "exit 5" INT TERM; /bin/sleep 30 & wait' };
-    const { root, tools } = setUp('docker', ABSENT, [slow, { args: ['container', 'rm'], script: ':' }]);
-    const env = tools.env({ OPENSHELL_ROOT: root, KEYCLOAK_PORT: String(await freePort()) });
-    const onStart = whenSaid('$ docker run', (child) => setTimeout(() => child.kill(signal), 300));
-    const result = await runTaskFile('keycloak-dev', ['start'], { cwd: tools.directory, env, onStart });
+    const engine = slowEngine(':');
+    const result = await interrupted(engine, signal);
     expect(result).toMatchObject({ status: signal === 'SIGINT' ? 130 : 143, stdout: '' });
-    expect(started(tools).at(-1)).toBe('docker container rm --force --volumes openshell-keycloak');
+    expect(started(engine.tools).at(-1)).toBe('docker container rm --force --volumes c0ffee');
   },
 );
 
+test('AR-6: what another start has created in the meantime stays', async () => {
+  const engine = slowEngine(':', 'another');
+  expect((await interrupted(engine, 'SIGINT')).status).toBe(130);
+  expect(started(engine.tools)).toEqual([expect.stringMatching(/^docker run /)]);
+});
+
 test('a container that cannot be removed after a signal is named, with what removes it', async () => {
-  const slow = { args: ['run'], script: 'trap "exit 5" INT TERM; /bin/sleep 30 & wait' };
-  const { root, tools } = setUp('docker', ABSENT, [
-    slow,
-    { args: ['container', 'rm'], script: 'echo busy >&2; exit 1' },
-  ]);
-  const env = tools.env({ OPENSHELL_ROOT: root, KEYCLOAK_PORT: String(await freePort()) });
-  const onStart = whenSaid('$ docker run', (child) => setTimeout(() => child.kill('SIGINT'), 300));
-  const result = await runTaskFile('keycloak-dev', ['start'], { cwd: tools.directory, env, onStart });
+  const result = await interrupted(slowEngine('echo busy >&2; exit 1'), 'SIGINT');
   expect(result.status).toBe(130);
   expect(result.stderr).toContain('warning: the container openshell-keycloak is left: busy; to remove it: mise run');
+});
+
+test('AR-6: of two starts at once the second waits for the Keycloak of the first', async () => {
+  const port = await freePort();
+  const state = stateOf(true, port);
+  const inspect = `if [ -e "$HOME/run" ]; then ${state}; else ${ABSENT}; fi`;
+  const script = ': >"$HOME/run"; /bin/sleep 1; echo "the container name is already in use" >&2; exit 125';
+  const { root, tools } = setUp('docker', inspect, [{ args: ['run'], script }]);
+  const env = tools.env({ OPENSHELL_ROOT: root, KEYCLOAK_PORT: String(port) });
+  const onStart = whenSaid('$ docker run', () => void serve(200, port));
+  const result = await runTaskFile('keycloak-dev', ['start'], { cwd: tools.directory, env, onStart });
+  expect(result).toMatchObject({ status: 0, stdout: expect.stringContaining(`http://localhost:${port}/realms`) });
+  expect(result.stderr).toMatch(/^another start was first$/m);
 });

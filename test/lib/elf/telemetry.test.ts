@@ -6,6 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { inspectTelemetry } from '../../../lib/elf/telemetry.ts';
 import { TELEMETRY } from '../../../lib/product.ts';
 import { buildElf } from '../../support/elf-builder.ts';
+import { machO } from '../../support/runtime-parts.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
 
 const [ENDPOINT, CLIENT] = TELEMETRY.markers;
@@ -59,10 +60,10 @@ describe('each marker is judged', () => {
   });
 
   test('a program for macOS has no ELF sections, and is searched all the same', () => {
-    for (const magic of ['cffaedfe', 'cafebabe', 'cafebabf']) {
-      const start = Buffer.from(magic, 'hex');
-      expect(inspectTelemetry(file(start, 'x'), 'absent').ok).toBe(true);
-      expect(inspectTelemetry(file(start, ENDPOINT, CLIENT), 'present').ok).toBe(true);
+    for (const arch of ['amd64', 'arm64'] as const) {
+      const program = (text: string) => machO(arch, false, Buffer.from(text));
+      expect(inspectTelemetry(file(program('x')), 'absent').ok).toBe(true);
+      expect(inspectTelemetry(file(program(`${ENDPOINT}${CLIENT}`)), 'present').ok).toBe(true);
     }
   });
 });
@@ -72,6 +73,9 @@ describe('what is not a whole program proves nothing', () => {
     ['L14: an empty file', '', /is not an ELF file: it is empty/],
     ['a text', '#!/bin/sh\n', /is not an ELF file: it is a script/],
     ['three bytes', 'abc', /is not an ELF file/],
+    ['AR-4: the mark of a program for macOS', Buffer.from('cffaedfe', 'hex'), /is not a whole program for macOS/],
+    ['AR-4: one that was cut', machO('arm64', false, Buffer.alloc(9)).subarray(0, -1), /macOS on amd64, cut off\)/],
+    ["AR-4: Java's class", Buffer.from(`cafebabe${'0'.repeat(40)}`, 'hex'), /is not a whole program for macOS/],
     ['a program that was cut', ELF.subarray(0, ELF.length - 1), /wanted a complete ELF file/],
     ['an object file', buildElf({ type: 1 }).bytes, /a relocatable object/],
   ])('%s', (_, content, reason) => {

@@ -17,8 +17,8 @@ test('the realm of a job is the same file on the host, which has to be there', (
 });
 
 test('in the network of a job: a mount that has to be there, and Keycloak listens on loopback', () => {
-  expect(runArguments(9000, '/home/runner/_work/a/realm.json', 'job1').join(' ')).toBe(
-    'run --detach --name openshell-keycloak --network container:job1 --cap-drop ALL --security-opt no-new-privileges ' +
+  expect(runArguments(9000, '/home/runner/_work/a/realm.json', 'job1', 'R').join(' ')).toBe(
+    'run --detach --name openshell-keycloak --label com.nvidia.openshell.run=R --network container:job1 --cap-drop ALL --security-opt no-new-privileges ' +
       '--mount type=bind,src=/home/runner/_work/a/realm.json,dst=/opt/keycloak/data/import/realm.json,readonly ' +
       '--env KEYCLOAK_ADMIN=admin --env KEYCLOAK_ADMIN_PASSWORD=admin quay.io/keycloak/keycloak:24.0 ' +
       'start-dev --http-host=127.0.0.1 --http-port=9000 --import-realm',
@@ -32,7 +32,7 @@ test.each([
   ['by its arguments', { State, Args: ['start-dev', '--http-port=9000'], HostConfig: {} }, 9000],
   ['nowhere', { State, HostConfig: { PortBindings: null }, Args: null }, 0],
 ])('the port of a container: %s', (_, container, port) => {
-  expect(readContainer(JSON.stringify([container]))).toEqual({ isRunning: true, exitCode: 0, port });
+  expect(readContainer(JSON.stringify([container]))).toMatchObject({ isRunning: true, exitCode: 0, port });
 });
 
 test.each(['', '[]', '{}', '[1]', '[{}]', '<html>'])('%j is not a container', (text) => {

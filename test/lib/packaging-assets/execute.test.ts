@@ -38,6 +38,9 @@ describe.each<[string, string]>([
   ['after one that it overrides', unit(ENVIRONMENT, `Environment=OPENSHELL_LOCAL_TLS_DIR=/x\n${ENVIRONMENT}`)],
   ['with blanks', unit(ENVIRONMENT, ` ${ENVIRONMENT} `)],
   ['after another command', unit(CERTIFICATES, `ExecStartPre=/bin/sh -c 'test -f "x"'\n${CERTIFICATES}`)],
+  ['with blanks around the sign', unit('ExecStartPre=', 'ExecStartPre = ')],
+  ['continued on the next line', unit('generate-certs ', 'generate-certs \\\n  ')],
+  ['after a section that is empty', unit('[Service]', '[Service]\n[Install]\n[Service]')],
   ['with what is stale in a comment', unit('Type=exec', '# no longer %S/openshell/tls')],
 ])('a unit that says what it has to, %s', (_, text) => {
   test('passes, in a file of its own and in a spec', () => {
@@ -69,6 +72,17 @@ describe('SHL-2: a text that is somewhere in the file is not enough', () => {
     ['whose failure is ignored', unit('ExecStartPre=/', 'ExecStartPre=-/'), [MISSING]],
     ['under another key', unit('ExecStartPre=/', 'ExecStartPost=/'), [MISSING]],
     ['an empty unit', '', [UNSET, MISSING]],
+    ['AR-5: taken back', `${UNIT}\n[Service]\nExecStartPre=\nEnvironment=\n`, [UNSET, MISSING]],
+    [
+      'AR-5: overridden in a second section',
+      `${UNIT}\n[Service]\nEnvironment=OPENSHELL_LOCAL_TLS_DIR=/x\n`,
+      [has('Environment=OPENSHELL_LOCAL_TLS_DIR=/x')],
+    ],
+    [
+      'AR-5: unset',
+      `${UNIT}\n[Service]\nUnsetEnvironment=A OPENSHELL_LOCAL_TLS_DIR\n`,
+      ['[Service] unsets OPENSHELL_LOCAL_TLS_DIR; leave that out'],
+    ],
     [
       'stale, and overridden',
       unit(ENVIRONMENT, `Environment=D=%S/openshell/tls\n${ENVIRONMENT}`),
