@@ -86,7 +86,7 @@ async function findExisting(ctx: RunnerContext, hasKey: boolean) {
   const existing = await probe(ctx, cli`${program} sandbox get dev`);
   if (/^\s*Phase:\s+Error$/m.test(stripVTControlCharacters(existing ?? ''))) {
     const why = `${CLI} sandbox get dev says more`;
-    throw new MissingTool(`the sandbox 'dev' has failed (${why}); run: ${CLI} sandbox delete dev, then this again`);
+    throw usageError(`the sandbox 'dev' has failed (${why}); run: ${CLI} sandbox delete dev, then this again`);
   }
   const hasSandbox = existing !== undefined;
   const isWanted = hasKey || !hasSandbox;
