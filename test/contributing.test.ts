@@ -18,7 +18,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { FakeCheckout } from './support/fake-rust.ts';
-import { requireTools } from './support/real-tools.ts';
+import { both, requireTools } from './support/real-tools.ts';
 import { runProcess, SUITE_ROOT, type TaskResult } from './support/run-task.ts';
 
 const TIMEOUT_MS = 120_000;
@@ -168,7 +168,7 @@ describe('the worked example', { ...tools.options, timeout: TIMEOUT_MS }, () => 
 
   const rust = requireTools('cargo');
 
-  test('with the real tool chain', rust.options, async () => {
+  test('with the real tool chain', both(tools.options, rust.options), async () => {
     const env = { ...rust.env, PATH: `${dirname(rust.path('cargo'))}:/usr/bin:/bin`, OPENSHELL_ROOT: MINIATURE };
     const result = await runProcess(process.execPath, [join(copy, TASK), '--tool', 'rustc'], { cwd: copy, env });
     expect(result).toMatchObject({ status: 0, stdout: expect.stringMatching(/^rustc: rustc \d+\.\d+\.\d+ /) });

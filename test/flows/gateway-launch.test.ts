@@ -20,7 +20,7 @@ import { takeLock } from '../../lib/fs/lock.ts';
 import { FakeLaunch } from '../support/fake-launch.ts';
 import { DRIVERS, expectRefused, launcherOf, newLaunch, run, startLauncher } from '../support/launchers.ts';
 import { listen } from '../support/listener.ts';
-import { requireTools } from '../support/real-tools.ts';
+import { both, requireTools } from '../support/real-tools.ts';
 import { runProcess, SUITE_ROOT } from '../support/run-task.ts';
 import { until } from '../support/until.ts';
 
@@ -187,23 +187,27 @@ describe.each(DRIVERS)('launching with fake tools: %s', tools.options, (driver) 
   });
 
   const unshare = requireTools('cc', 'unshare');
-  test('F6: so does one in another pid namespace, whichever of them is in it', unshare.options, async () => {
-    const launch = newLaunch(driver);
-    const namespace = [unshare.path('unshare'), '--pid', '--fork', '--mount-proc', '--kill-child'];
-    const running = await startLauncher(launch, driver, [], {}, namespace);
-    await running.said(' is up at ');
-    const held = /^error: \S+ is in use by pid \d+ of another container \(gateway \S+ with /m;
-    const builds = launch.builds().length;
-    for (const through of [[], namespace]) {
-      const second = await run(launch, driver, [], {}, { through });
-      expect(second).toMatchObject({ status: 2, stdout: '' });
-      expect(second.stderr).toMatch(held);
-    }
-    expect(launch.builds()).toHaveLength(builds);
-    running.kill('SIGKILL');
-    await running.ended;
-    expect((await run(launch, driver, [], { FAKE_GATEWAY: 'exit 7' })).status).toBe(7);
-  });
+  test(
+    'F6: so does one in another pid namespace, whichever of them is in it',
+    both(tools.options, unshare.options),
+    async () => {
+      const launch = newLaunch(driver);
+      const namespace = [unshare.path('unshare'), '--pid', '--fork', '--mount-proc', '--kill-child'];
+      const running = await startLauncher(launch, driver, [], {}, namespace);
+      await running.said(' is up at ');
+      const held = /^error: \S+ is in use by pid \d+ of another container \(gateway \S+ with /m;
+      const builds = launch.builds().length;
+      for (const through of [[], namespace]) {
+        const second = await run(launch, driver, [], {}, { through });
+        expect(second).toMatchObject({ status: 2, stdout: '' });
+        expect(second.stderr).toMatch(held);
+      }
+      expect(launch.builds()).toHaveLength(builds);
+      running.kill('SIGKILL');
+      await running.ended;
+      expect((await run(launch, driver, [], { FAKE_GATEWAY: 'exit 7' })).status).toBe(7);
+    },
+  );
 
   test('AH-4: a state directory that is removed during the build, with its lock, ends the launch', async () => {
     const launch = newLaunch(driver);

@@ -22,7 +22,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { FakeDeb } from '../support/fake-deb.ts';
 import { listen } from '../support/listener.ts';
 import { makeMiniature } from '../support/miniature.ts';
-import { requireTools } from '../support/real-tools.ts';
+import { both, requireTools } from '../support/real-tools.ts';
 
 const MINUTES = 60_000;
 const PROGRAM = '#include <stdio.h>\nint main(int n, char **a) { if (n > 1) puts(VERSION); return 0; }\n';
@@ -157,7 +157,7 @@ describe('in a Debian root', tools.options, () => {
 
   const cargo = requireTools('cargo');
   test('DPI-1, DPI-2: from source to a registered service, with real cargo and dpkg', {
-    ...cargo.options,
+    ...both(tools.options, cargo.options),
     timeout: 5 * MINUTES,
   }, async ({ skip }) => {
     if (problem !== undefined) return skip(problem);

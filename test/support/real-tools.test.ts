@@ -3,7 +3,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { findTool, isOlder, requireThing, requireTools, toolEnvironment } from './real-tools.ts';
+import { both, findTool, isOlder, requireThing, requireTools, toolEnvironment } from './real-tools.ts';
 import { temporaryDirectory } from './temporary.ts';
 import { toolsDirectory } from './tool-table.ts';
 
@@ -114,6 +114,8 @@ test('the directory of tools is in the clone unless it is named', () => {
 test('a thing beside tools: a test is skipped for what is missing of both, and all of it is named', () => {
   const tool = { skip: true, meta: { missingTools: ['git'] } };
   expect(requireThing('root', true, tool)).toEqual(tool);
+  expect(both({ skip: false, meta: { missingTools: [] } }, tool)).toEqual(tool);
+  expect(both(tool, tool).meta.missingTools).toEqual(['git', 'git']);
   expect(requireThing('root', false, tool)).toEqual({ skip: true, meta: { missingTools: ['git', 'root'] } });
   expect(requireThing('root', true)).toEqual({ skip: false, meta: { missingTools: [] } });
 });

@@ -97,6 +97,12 @@ export function requireThing(name: string, isHere: boolean, tools?: RealTools['o
   return { skip: missingTools.length > 0, meta: { missingTools } };
 }
 
+/** For a test in a group that has options, too: its own would else hide why the group is skipped. */
+export function both(one: RealTools['options'], other: RealTools['options']): RealTools['options'] {
+  const missingTools = [...one.meta.missingTools, ...other.meta.missingTools];
+  return { skip: one.skip || other.skip, meta: { missingTools } };
+}
+
 export const onlyRoot = (tools?: RealTools['options']) => requireThing('root', process.geteuid?.() === 0, tools);
 
 export const onlyLinux = (tools?: RealTools['options']) => requireThing('Linux', process.platform === 'linux', tools);

@@ -5,7 +5,7 @@
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { realCheckout, requireTools } from '../support/real-tools.ts';
+import { both, realCheckout, requireTools } from '../support/real-tools.ts';
 import { runProcess, runTaskFile } from '../support/run-task.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
@@ -124,7 +124,7 @@ const checkout = realCheckout.path;
 const python = requireTools('python3');
 
 describe('a real checkout', realCheckout.options, () => {
-  test("OpenShell's own test of the wrapper passes", python.options, async () => {
+  test("OpenShell's own test of the wrapper passes", both(realCheckout.options, python.options), async () => {
     const root = temporaryDirectory();
     mkdirSync(join(root, 'python/openshell'), { recursive: true });
     copyFileSync(join(checkout, 'python/openshell/release_formula_test.py'), join(root, 'python/openshell/subject.py'));

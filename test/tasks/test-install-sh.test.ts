@@ -11,7 +11,7 @@ import { testInstaller } from '../../lib/installer-test/execute.ts';
 import { FakeCheckout } from '../support/fake-rust.ts';
 import { inProcess } from '../support/in-process.ts';
 import { makeMiniature } from '../support/miniature.ts';
-import { realCheckout, requireTools } from '../support/real-tools.ts';
+import { both, realCheckout, requireTools } from '../support/real-tools.ts';
 import { runTaskFile, type TaskOptions } from '../support/run-task.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
@@ -190,7 +190,7 @@ describe('what cannot be tested', () => {
 const real = realCheckout.path;
 
 describe('a real checkout', realCheckout.options, () => {
-  test('its install.sh passes in each shell', shells.options, async () => {
+  test('its install.sh passes in each shell', both(realCheckout.options, shells.options), async () => {
     expect(await run(real)).toEqual({ status: 0, signal: null, stdout: PASSED, stderr: '' });
   });
 });

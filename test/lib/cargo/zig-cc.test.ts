@@ -20,7 +20,7 @@ import { anyWord } from '../../support/any-text.ts';
 import { NOTHING_SET } from '../../support/cargo-settings.ts';
 import { ALL_HOSTILE, fakeZig, HOSTILE, zigArguments } from '../../support/fake-zig.ts';
 import { screen } from '../../support/in-process.ts';
-import { requireTools } from '../../support/real-tools.ts';
+import { both, requireTools } from '../../support/real-tools.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
 
 const TARGET = 'x86_64-unknown-linux-gnu.2.28';
@@ -219,7 +219,7 @@ describe('real cmake reads the toolchain file', cmakeTools.options, () => {
   });
 
   const compiler = requireTools('cmake', 'cc');
-  test('and configures a project in a directory with blanks', compiler.options, () => {
+  test('and configures a project in a directory with blanks', both(cmakeTools.options, compiler.options), () => {
     const base = join(temporaryDirectory(), 'a project');
     const zig = join(base, 'zig');
     mkdirSync(base);

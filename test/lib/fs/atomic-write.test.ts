@@ -284,7 +284,7 @@ describe('R6: flushing, in a process where it fails', strace.options, () => {
     expect(readdirSync(directory)).toEqual([]);
   });
 
-  test('a directory that may be written and not read', onlyRoot(), async () => {
+  test('a directory that may be written and not read', onlyRoot(strace.options), async () => {
     const script = `chmod 300 . && exec setpriv --bounding-set=-dac_override,-dac_read_search "$@"`;
     const lib = join(SUITE_ROOT, 'lib/fs/atomic-write.ts');
     const code = `import { writeWhole } from ${JSON.stringify(lib)}; writeWhole(${JSON.stringify(path)}, 'text', 0o600);`;

@@ -96,7 +96,7 @@ describe('what root makes in a directory of another user (only as root)', onlyRo
   });
 
   const setpriv = requireTools('setpriv', 'unshare');
-  test('a root who may not become another user works as it is', setpriv.options, () => {
+  test('a root who may not become another user works as it is', onlyRoot(setpriv.options), () => {
     const place = temporaryDirectory();
     const home = join(place, 'home');
     mkdirSync(home, { mode: 0o777 });
@@ -111,7 +111,7 @@ describe('what root makes in a directory of another user (only as root)', onlyRo
 
   // Not every container has them, and no chroot has (user_namespaces(7)).
   const hasNamespaces = () => setpriv.ok && spawnSync(setpriv.path('unshare'), ['--user', 'true']).status === 0;
-  const namespaces = requireThing('user namespaces', hasNamespaces(), setpriv.options);
+  const namespaces = requireThing('user namespaces', hasNamespaces(), onlyRoot(setpriv.options));
   test('AM-17: and so does one in a user namespace that does not have that user', namespaces, async () => {
     const place = temporaryDirectory();
     chmodSync(place, 0o777);
