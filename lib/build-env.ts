@@ -134,7 +134,7 @@ export class Runner {
   }
 
   /**
-   * Runs a command that talks to the user (`sudo`, `docker exec -it`): echoed, with the whole terminal, and in its
+   * Runs a command that talks to the user (`sudo`, `docker exec -it`): echoed, with stdin and the terminal, and in its
    * foreground group, so that Ctrl-C reaches it directly.
    * @throws TaskError with the command's own status
    */

@@ -14,8 +14,9 @@ const IMAGES = ['build:docker:supervisor', 'build:docker:gateway'];
 
 export function engineChecks(doctor: Doctor): Check[] {
   const { ctx, root, selection } = doctor;
-  const asked = async () => resolveImageConfig('supervisor', [], ctx.env, root, ctx.startDirectory);
-  const images = asked().then(({ builder, image }) => {
+  const resolve = async () => resolveImageConfig('supervisor', [], ctx.env, root, ctx.startDirectory);
+  const asked = resolve();
+  const images = asked.then(({ builder, image }) => {
     return detectEngine(ctx, root, forBuilds(builder, image.output.kind === 'load'));
   });
   const forGateways = async () => {
@@ -23,14 +24,14 @@ export function engineChecks(doctor: Doctor): Check[] {
     return `${driver} (${reason})`;
   };
   const forImages = async () => {
-    const [engine, { arches }] = await Promise.all([images, asked()]);
+    const [engine, { arches }] = await Promise.all([images, asked]);
     const platforms = (arches ?? [serverArch(engine)]).map((arch) => `linux/${arch}`);
     return `${engine.program} for ${platforms.join(', ')} (${engine.reason})`;
   };
   const builder = async () => {
     const engine = await images.catch(() => undefined);
     if (engine === undefined) return { note: 'not looked at: no engine responds' };
-    const { driver } = await probeBuilder(ctx, engine, root, (await asked()).builder);
+    const { driver } = await probeBuilder(ctx, engine, root, (await asked).builder);
     return driver === undefined ? `${engine.record.name} needs none` : `of the driver ${driver}`;
   };
   const each = (['docker', 'podman'] as const).map(

@@ -138,9 +138,9 @@ export function plain(text: string): string {
 async function howToGetOne({ env, runner, startDirectory }: RunnerContext): Promise<string> {
   const all = await registeredGateways(configHome(env, startDirectory, runner.invoker));
   const selects = all.flatMap(({ isActive, name, responds }) =>
-    responds && !isActive ? [`gateway select ${name}`] : [],
+    responds && !isActive ? [`${CLI} gateway select ${name}`] : [],
   );
-  if (selects.length > 0) return `take one that responds (${selects.map((one) => `${CLI} ${one}`).join(', ')})`;
+  if (selects.length > 0) return `take one that responds (${selects.join(', ')})`;
   return `start one in another terminal (mise run gateway), or register one (${CLI} gateway add <endpoint>)`;
 }
 
