@@ -1,11 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/**
- * The arguments of a task: one declaration gives its parser and its `--help`.
- *
- * minimist does the splitting. What it lets pass in silence is an error here: unknown flags, a flag given twice, a
- * missing value, a value for a switch, stray arguments. Values stay the strings that were typed.
- */
+/** The arguments of a task: one declaration gives its parser and its `--help`. Values stay the strings that were typed. */
 
 import { oneLine, shown, usageError } from '../errors.ts';
 import type { VariableName } from './variables.ts';
@@ -21,13 +16,10 @@ const minimist = await import('minimist').then(
 /** A flag: a switch where `value` is absent, else a flag that takes a value. */
 export interface FlagSpec {
   readonly help: string;
-  /** How the value is called in the help (`ARCH`). */
   readonly value?: string;
-  /** The values allowed; anything else is an error that lists them. */
   readonly choices?: readonly string[];
 }
 
-/** An argument that is not a flag. */
 export interface PositionalSpec {
   readonly help: string;
   /** `some` is one or more, `any` is none or more; only the last one may be either. */
@@ -41,24 +33,17 @@ export interface PositionalSpec {
 export interface Declaration {
   /** The name that the help shows, a path from the suite's root (`tasks/stage.ts`). */
   readonly name: string;
-  /** One sentence: what the task does. */
   readonly summary: string;
-  /** Two command lines that users may take, and what each does. */
   readonly examples?: readonly (readonly [command: string, meaning: string])[];
-  /** By their names (`target`), in their order. */
   readonly positionals?: Readonly<Record<string, PositionalSpec>>;
-  /** Further arguments that are handed to another program as they are. */
+  /** Further arguments, for another program. */
   readonly passThrough?: {
     readonly name: string;
     readonly help: string;
-    /**
-     * They are a command: from its first argument on, no switch is the task's. Only for tasks with nothing but
-     * switches.
-     */
+    /** They are a command: from its first argument on, no switch is the task's. Only where all flags are switches. */
     readonly isCommand?: boolean;
   };
   readonly flags?: Readonly<Record<string, FlagSpec>>;
-  /** The environment variables that the task reads. */
   readonly variables?: readonly VariableName[];
 }
 
@@ -81,138 +66,84 @@ export interface Arguments<D extends Declaration> {
   readonly help: boolean;
   /** Switches as booleans, the others as typed, `undefined` where not given. */
   readonly flags: D extends { readonly flags: infer F } ? Flags<F> : Readonly<Record<string, never>>;
-  /** By their names, within the counts and choices of the declaration; not checked where `help` is set. */
+  /** Not checked where `help` is set. */
   readonly positionals: D extends { readonly positionals: infer P } ? Positionals<P> : Readonly<Record<string, never>>;
-  /** The arguments for the other program; empty where the declaration has none. */
   readonly passThrough: readonly string[];
 }
 
 /**
- * Parses a command line.
- * @param argv the arguments after the script's own name
+ * Parses the arguments after the script's own name.
  * @throws usageError naming the argument, what is allowed, and `--help`
  */
 export function parseArguments<D extends Declaration>(declaration: D, argv: readonly string[]): Arguments<D> {
   const flags: Readonly<Record<string, FlagSpec>> = declaration.flags ?? {};
-  const [own, rest] = splitOwn(declaration, flags, argv);
-  const { seen, explicit } = checkFlags(declaration, flags, own);
-  const valued = Object.keys(flags).filter((name) => flags[name]?.value !== undefined);
-  const switches = ['help', ...Object.keys(flags).filter((name) => !valued.includes(name))];
-  const parsed = minimist(explicit, { string: ['_', ...valued], boolean: switches });
-  const values = Object.keys(flags).map((name) => {
-    if (flags[name]?.value === undefined) return [name, parsed[name] === true] as const;
-    return [name, seen.has(name) ? String(parsed[name]) : undefined] as const;
+  const [own, rest] = splitOwn(declaration, argv);
+  const [switches, valued] = [false, true].map((isValued) =>
+    Object.keys(flags).filter((name) => (flags[name]?.value !== undefined) === isValued),
+  );
+  const parsed = minimist(explicitFlags(declaration, own), {
+    string: ['_', ...(valued ?? [])],
+    boolean: ['help', ...(switches ?? [])],
   });
+  const { _: given, help } = parsed;
   const isPassed = declaration.passThrough !== undefined;
-  const help = parsed.help === true;
-  const given = isPassed ? parsed._ : [...parsed._, ...rest];
   return {
     help,
-    flags: Object.fromEntries(values),
-    positionals: help ? {} : takePositionals(declaration, given),
+    flags: Object.fromEntries(Object.keys(flags).map((name) => [name, parsed[name]])),
+    positionals: help ? {} : takePositionals(declaration, isPassed ? given : [...given, ...rest]),
     passThrough: isPassed ? rest : [],
   } as unknown as Arguments<D>;
 }
 
-/** The arguments that are the task's own, and the rest. */
+/** The arguments that are the task's own, and the rest: what stands after a lone `--`, or is for another program. */
 function splitOwn(
-  declaration: Declaration,
-  flags: Readonly<Record<string, FlagSpec>>,
+  { flags = {}, passThrough, positionals = {} }: Declaration,
   argv: readonly string[],
 ): [readonly string[], readonly string[]] {
-  if (declaration.passThrough === undefined) return splitAtDashes(argv);
-  if (declaration.passThrough.isCommand === true) return splitCommand(argv);
-  return splitPassThrough(declaration, flags, argv);
-}
-
-/** A command begins with the first argument that is not a switch, or after a lone `--` in its place. */
-function splitCommand(argv: readonly string[]): [readonly string[], readonly string[]] {
-  const first = argv.findIndex((argument) => argument === '--' || !argument.startsWith('-'));
-  if (first < 0) return [argv, []];
-  return [argv.slice(0, first), argv.slice(argv[first] === '--' ? first + 1 : first)];
-}
-
-/**
- * After the first positional everything but the task's own switches belongs to the other program, in its order; after a
- * lone `--` the switches do, too.
- */
-function splitPassThrough(
-  declaration: Declaration,
-  flags: Readonly<Record<string, FlagSpec>>,
-  argv: readonly string[],
-): [readonly string[], readonly string[]] {
-  const [before, after] = splitAtDashes(argv);
+  const at = argv.includes('--') ? argv.indexOf('--') : argv.length;
+  const [before, after] = [argv.slice(0, at), argv.slice(at + 1)];
+  if (passThrough === undefined) return [before, after];
+  if (passThrough.isCommand === true) {
+    const start = before.findIndex((argument) => !argument.startsWith('-'));
+    return start < 0 ? [before, after] : [argv.slice(0, start), argv.slice(start)];
+  }
   const isOwn = (argument: string) =>
     ['-h', '--help'].includes(argument) || Object.hasOwn(flags, /^--([^=]+)/.exec(argument)?.[1] ?? '');
-  const takesOne = Object.keys(declaration.positionals ?? {}).length > 0;
-  const first = takesOne ? before.findIndex((argument) => !isOwn(argument)) : -1;
+  const first = Object.keys(positionals).length > 0 ? before.findIndex((argument) => !isOwn(argument)) : -1;
   const own = before.filter((argument, index) => index === first || isOwn(argument));
   return [own, [...before.filter((argument, index) => index !== first && !isOwn(argument)), ...after]];
 }
 
-/** Everything after a lone `--` is positional, whatever it looks like. */
-function splitAtDashes(argv: readonly string[]): [readonly string[], readonly string[]] {
-  const at = argv.indexOf('--');
-  return at < 0 ? [argv, []] : [argv.slice(0, at), argv.slice(at + 1)];
-}
-
 /**
- * Checks every argument that starts with a dash.
- * @returns the flags that were given, and the arguments with every flag as `--name=value`: minimist would take an
- *   argument `true` after a switch for its value, and `--no-x` for the opposite of a flag `x`
+ * The arguments with every flag as `--name=value`, each checked: minimist would pass over an unknown flag, one given
+ * twice and a missing value, and take an argument `true` after a switch for its value, or `--no-x` for the opposite of `x`.
  */
-function checkFlags(
-  declaration: Declaration,
-  flags: Readonly<Record<string, FlagSpec>>,
-  argv: readonly string[],
-): { seen: Set<string>; explicit: string[] } {
-  const seen = new Set<string>();
+function explicitFlags(declaration: Declaration, argv: readonly string[]): string[] {
+  const flags = declaration.flags ?? {};
   const explicit: string[] = [];
-  for (let at = 0; at < argv.length; at++) {
-    const argument = argv[at] as string;
+  const left = [...argv];
+  for (let argument = left.shift(); argument !== undefined; argument = left.shift()) {
     const [, name = '', assigned] = /^--([^=]+)(?:=([\s\S]*))?$/.exec(argument) ?? [];
     const spec = Object.hasOwn(flags, name) ? flags[name] : undefined;
     if (!argument.startsWith('-') || argument === '-') explicit.push(argument);
     else if (argument === '-h' || argument === '--help') explicit.push('--help=true');
     else if (spec === undefined) throw wrong(declaration, unknownText(declaration, argument));
-    else if (seen.has(name)) throw wrong(declaration, `--${name} is given more than once; give it once`);
-    else if (spec.value === undefined) {
-      if (assigned !== undefined) throw wrong(declaration, `--${name} takes no value (got ${shown(assigned)})`);
-      explicit.push(`--${name}=true`);
-    } else {
-      explicit.push(`--${name}=${checkedValue(declaration, name, spec, assigned, argv[at + 1])}`);
-      if (assigned === undefined) at++;
-    }
-    if (spec !== undefined) seen.add(name);
+    else if (explicit.some((one) => one.startsWith(`--${name}=`))) {
+      throw wrong(declaration, `--${name} is given more than once; give it once`);
+    } else if (spec.value !== undefined) {
+      const value = assigned ?? left.shift() ?? '';
+      const isMissing = value === '' || (assigned === undefined && value.startsWith('-'));
+      if (isMissing) throw wrong(declaration, `--${name} needs a value: --${name} ${spec.value}`);
+      verifyChoice(declaration, `--${name}`, spec.choices, value);
+      explicit.push(`--${name}=${value}`);
+    } else if (assigned !== undefined) {
+      throw wrong(declaration, `--${name} takes no value (got ${shown(assigned)})`);
+    } else explicit.push(`--${name}=true`);
   }
-  return { seen, explicit };
+  return explicit;
 }
 
-/** The value of a flag: after its `=`, else the next argument. */
-function checkedValue(
-  declaration: Declaration,
-  name: string,
-  spec: FlagSpec,
-  assigned: string | undefined,
-  next: string | undefined,
-): string {
-  const value = assigned ?? next;
-  if (value === undefined || value === '') {
-    throw wrong(declaration, `--${name} needs a value: --${name} ${spec.value}`);
-  }
-  if (assigned === undefined && value.startsWith('-')) {
-    throw wrong(declaration, `--${name} needs a value, ${shown(value)} follows; one with a dash: --${name}=-...`);
-  }
-  verifyChoice(declaration, `--${name}`, spec.choices, value);
-  return value;
-}
-
-function verifyChoice(
-  declaration: Declaration,
-  what: string,
-  choices: readonly string[] | undefined,
-  value: string,
-): void {
+function verifyChoice(declaration: Declaration, what: string, choices: readonly string[] | undefined, value: string) {
   if (choices === undefined || choices.includes(value)) return;
   throw wrong(declaration, `${what} is ${shown(value)}; allowed are ${choices.join(', ')}`);
 }
@@ -222,21 +153,20 @@ function takePositionals(declaration: Declaration, given: readonly string[]): Re
   const specs = Object.entries(declaration.positionals ?? {});
   const result: Record<string, unknown> = {};
   let at = 0;
-  for (const [name, spec] of specs) {
-    const isMany = spec.count === 'some' || spec.count === 'any';
+  for (const [name, { choices, count, help }] of specs) {
+    const isMany = count === 'some' || count === 'any';
     const taken = given.slice(at, isMany ? undefined : at + 1);
-    if (taken.length === 0 && (spec.count === 'one' || spec.count === 'some')) {
-      throw wrong(declaration, `<${name}> is missing: ${spec.help.replace(/\.$/, '')}`);
+    if (taken.length === 0 && (count === 'one' || count === 'some')) {
+      throw wrong(declaration, `<${name}> is missing: ${help.replace(/\.$/, '')}`);
     }
-    for (const value of taken) verifyChoice(declaration, name, spec.choices, value);
+    for (const value of taken) verifyChoice(declaration, name, choices, value);
     result[name] = isMany ? taken : taken[0];
     at += taken.length;
   }
   const stray = given[at];
   if (stray === undefined) return result;
-  const usage = specs.map(([name, spec]) => positionalUsage(name, spec)).join(' ');
-  const takes = specs.length === 0 ? 'takes none' : `takes ${usage}`;
-  throw wrong(declaration, `unexpected argument ${shown(stray)}; ${declaration.name} ${takes}`);
+  const usage = specs.map(([name, spec]) => positionalUsage(name, spec)).join(' ') || 'none';
+  throw wrong(declaration, `unexpected argument ${shown(stray)}; ${declaration.name} takes ${usage}`);
 }
 
 function unknownText({ flags = {}, name, positionals = {} }: Declaration, argument: string): string {
@@ -247,8 +177,8 @@ function unknownText({ flags = {}, name, positionals = {} }: Declaration, argume
   return `unknown option ${shown(argument)}; allowed are ${allowed}${hint ?? ''}`;
 }
 
-function wrong(declaration: Declaration, problem: string) {
-  return usageError(`${problem}; see ${declaration.name} --help`);
+function wrong({ name }: Declaration, problem: string) {
+  return usageError(`${problem}; see ${name} --help`);
 }
 
 /** How a positional argument is written in a usage line: `[target]`, `<file>...`. */
