@@ -26,7 +26,7 @@ await runTask(
   },
   async (ctx, { flags, positionals }) => {
     const { parseGlibcLimit } = await import('../lib/elf/glibc.ts');
-    const { printVerdicts } = await import('../lib/cli/print-verdicts.ts');
+    const { printVerdicts } = await import('../lib/cli/problems.ts');
     const { inspectGlibc } = await import('../lib/elf/verify.ts');
     const options = { machine: flags.arch, max: parseGlibcLimit(positionals.max) };
     const inspect = (path: string) => inspectGlibc(path, options);

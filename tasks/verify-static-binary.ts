@@ -25,7 +25,7 @@ await runTask(
     },
   },
   async (ctx, { flags, positionals }) => {
-    const { printVerdicts } = await import('../lib/cli/print-verdicts.ts');
+    const { printVerdicts } = await import('../lib/cli/problems.ts');
     const { inspectStatic } = await import('../lib/elf/verify.ts');
     const inspect = (path: string) => inspectStatic(path, { machine: flags.arch });
     printVerdicts(

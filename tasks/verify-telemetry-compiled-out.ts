@@ -21,7 +21,7 @@ await runTask(
     flags: { 'dry-run': { help: 'Name the files, and check nothing.' } },
   },
   async (ctx, { flags, positionals: { binary, wanted } }) => {
-    const { printVerdicts } = await import('../lib/cli/print-verdicts.ts');
+    const { printVerdicts } = await import('../lib/cli/problems.ts');
     const { inspectTelemetry } = await import('../lib/elf/telemetry.ts');
     const inspect = (path: string) => inspectTelemetry(path, wanted);
     printVerdicts(ctx, binary, flags['dry-run'], inspect, (counts) => `${wanted}: ${counts}`);

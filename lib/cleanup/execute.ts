@@ -3,8 +3,8 @@
 /** Cleaning an engine up: everything is probed first, then the user is asked, and only then is anything removed. */
 
 import type { RunnerContext } from '../build-env.ts';
-import { canConfirm, confirm } from '../cli/confirm.ts';
 import { mark } from '../cli/dry-run-marks.ts';
+import { canConfirm, confirm } from '../cli/terminal.ts';
 import { detectEngine, probeCommand } from '../engine/detect.ts';
 import type { Engine } from '../engine/types.ts';
 import { failure, oneLine, usageError } from '../errors.ts';

@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** Everything that is wrong at once: the first missing thing does not hide the second. */
+/** Everything that is wrong at once, in a preflight and in files: the first problem does not hide the second. */
 
-import { describeError, EXIT, InterruptedError, machineErrorText, TaskError } from '../errors.ts';
+import { describeError, EXIT, failure, InterruptedError, machineErrorText, TaskError } from '../errors.ts';
+import { absolutePath } from '../fs/paths.ts';
 import type { Terminal } from './terminal.ts';
-
-/** How each value of a record is read; a reader may use the others. */
-type Readers<T> = { readonly [K in keyof T]: (values: T) => T[K] };
 
 /** The error of a preflight: the last of its problems, after the others were printed. */
 export class PreflightError extends TaskError {
-  /** All of them, in their order. */
   readonly problems: readonly string[];
 
   constructor(problems: readonly string[]) {
@@ -23,31 +20,30 @@ export class Problems {
   /** The lines that are printed, each once. */
   readonly #lines = new Set<string>();
 
-  /** A line for each problem, in their order. */
   get lines(): readonly string[] {
     return [...this.#lines];
   }
 
   /**
-   * Reads values. A wrong one is a problem, and throws its error wherever it is used: a check that depends on it ends
-   * there, without a second problem, and no other value takes its place.
+   * Reads values, each by a reader that may use the others. A wrong one is a problem, and throws its error wherever it is
+   * used: a check that depends on it ends there, without a second problem.
    */
-  values<T extends object>(readers: Readers<T>): T {
+  values<T extends object>(readers: { readonly [K in keyof T]: (values: T) => T[K] }): T {
     const values = {} as T;
-    for (const [name, read] of Object.entries(readers) as [keyof T, (values: T) => T[keyof T]][]) {
-      let result: { readonly value: T[keyof T] } | { readonly error: unknown } | undefined;
+    const names = Object.keys(readers) as (keyof T)[];
+    for (const name of names) {
+      let settled: (() => T[keyof T]) | undefined;
       const get = () => {
-        result ??= settled(() => read(values));
-        if ('error' in result) throw result.error;
-        return result.value;
+        settled ??= settle(() => readers[name](values));
+        return settled();
       };
       Object.defineProperty(values, name, { get, enumerable: true });
     }
-    for (const name of Object.keys(readers) as (keyof T)[]) this.attempt(() => values[name]);
+    for (const name of names) this.attempt(() => values[name]);
     return values;
   }
 
-  /** Runs a check; `undefined` takes the place of its result where something is wrong. */
+  /** Runs a check; its result is `undefined` where something is wrong. */
   attempt<T>(body: () => T): T | undefined {
     try {
       return body();
@@ -56,7 +52,6 @@ export class Problems {
     }
   }
 
-  /** The same for an asynchronous check. */
   async attemptAsync<T>(body: () => Promise<T>): Promise<T | undefined> {
     try {
       return await body();
@@ -65,10 +60,7 @@ export class Problems {
     }
   }
 
-  /**
-   * Ends the task where anything was wrong: a line for each problem, in their order.
-   * @throws PreflightError, whatever status a program has ended with: nothing has been started
-   */
+  /** Ends the task where anything was wrong: a line for each problem. @throws PreflightError: nothing has been started */
   throwIfAny(terminal: Terminal): void {
     const { lines } = this;
     if (lines.length === 0) return;
@@ -84,10 +76,44 @@ export class Problems {
   }
 }
 
-function settled<T>(read: () => T): { readonly value: T } | { readonly error: unknown } {
+/** What gives the value of a body, or throws its error, as often as it is called. */
+function settle<T>(body: () => T): () => T {
   try {
-    return { value: read() };
+    const value = body();
+    return () => value;
   } catch (error) {
-    return { error };
+    return () => {
+      throw error;
+    };
   }
+}
+
+/** What was found in a file; each reason is one whole line that begins with its path. */
+export type VerdictOf<Facts> =
+  | { readonly ok: true; readonly facts: Facts }
+  | { readonly ok: false; readonly reasons: readonly string[] };
+
+/**
+ * Inspects every file, and prints the results on stdout, or the plan, and the reasons against it on stderr.
+ * @throws TaskError (1) that says how many failed
+ */
+export function printVerdicts<Facts>(
+  { startDirectory, terminal }: { startDirectory: string; terminal: Terminal },
+  paths: readonly string[],
+  isDryRun: boolean,
+  inspect: (path: string) => VerdictOf<Facts>,
+  passed: (facts: Facts) => string,
+): void {
+  if (isDryRun) terminal.result(...paths.map((path) => `# checks ${path}`));
+  let failed = 0;
+  for (const path of isDryRun ? [] : paths) {
+    terminal.result(`==> Inspecting ${path}`);
+    const verdict = inspect(absolutePath(startDirectory, path));
+    if (verdict.ok) terminal.result(passed(verdict.facts));
+    else {
+      failed++;
+      for (const reason of verdict.reasons) terminal.error(reason);
+    }
+  }
+  if (failed > 0) throw failure(`${failed} of ${paths.length} files failed the check`);
 }

@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/**
- * What the user sees: results on stdout; progress, echo and reports on stderr. All colour of the suite is here. What is
- * one line to the caller is one line on the terminal, whatever names and values have in them.
- */
+/** What the user sees: results on stdout; progress, echo and reports on stderr; one line of the caller is one line there. */
 
+import { createInterface } from 'node:readline/promises';
 import { errnoOf, named, oneLine } from '../errors.ts';
+import type { Signals } from '../process/signals.ts';
 import type { Environment } from './env.ts';
 
-/** A stream that text is written to. */
 export interface Sink {
   readonly isTTY?: boolean;
   readonly columns?: number;
@@ -21,14 +19,13 @@ const MARKS = { heading: '1', ok: '32', note: '33', bad: '1;31' } as const;
 export class Terminal {
   readonly #out: Sink;
   readonly #err: Sink;
-  /** Whether escape sequences are understood. */
-  readonly #isAnsi: boolean;
+  /** Whether `passing` shows anything: a terminal that understands escape sequences. */
+  readonly hasPassing: boolean;
   readonly #hasColour: boolean;
   readonly #timings: string[] = [];
   #depth = 0;
-  #hasPassing = false;
+  #isPassing = false;
   #beginning: () => readonly string[] = () => [];
-  /** Whether progress is for a user at a terminal. */
   readonly isInteractive: boolean;
   readonly isColoured: boolean;
 
@@ -37,14 +34,9 @@ export class Terminal {
     this.#out = out;
     this.#err = err;
     this.isInteractive = err.isTTY === true;
-    this.#isAnsi = this.isInteractive && env.TERM !== 'dumb';
+    this.hasPassing = this.isInteractive && env.TERM !== 'dumb';
     this.#hasColour = env.TERM !== 'dumb' && (env.NO_COLOR ?? '') === '';
-    this.isColoured = this.#isAnsi && this.#hasColour;
-  }
-
-  /** Whether `passing` shows anything. */
-  get hasPassing(): boolean {
-    return this.#isAnsi;
+    this.isColoured = this.hasPassing && this.#hasColour;
   }
 
   /** The width of the terminal; 80 where it is unknown (some terminals say 0). */
@@ -52,14 +44,13 @@ export class Terminal {
     return this.#err.columns || 80;
   }
 
-  /** Lines of the result, on stdout. */
   result(...lines: readonly string[]): void {
     const all = [...this.#beginning(), ...lines];
     this.#beginning = () => [];
     for (const line of all) this.#out.write(`${oneLine(line)}\n`);
   }
 
-  /** Puts lines before the result, which are known when its first line is. */
+  /** Puts lines before the result, known when its first line is. */
   beginResult(lines: () => readonly string[]): void {
     this.#beginning = lines;
   }
@@ -76,12 +67,10 @@ export class Terminal {
     this.#out.write(`${head}${oneLine(rest)}\n`);
   }
 
-  /** A line of progress. */
   say(text: string): void {
     this.#line(oneLine(text));
   }
 
-  /** A command that is about to run. */
   echo(text: string): void {
     this.#line(this.#paint('2', `$ ${oneLine(text)}`));
   }
@@ -92,21 +81,17 @@ export class Terminal {
 
   error(text: string): void {
     // The progress bar of a program that was stopped may still be on this line.
-    const fresh = this.#isAnsi ? '\r\u001b[K' : '';
-    this.#line(`${fresh}${this.#paint('1;31', 'error:')} ${oneLine(text)}`);
+    this.#isPassing = this.hasPassing;
+    this.#line(`${this.#paint('1;31', 'error:')} ${oneLine(text)}`);
   }
 
-  /**
-   * A line that the next line takes the place of: progress at a terminal. Nothing where there is none, or one without
-   * escape sequences.
-   */
+  /** A line that the next line takes the place of: progress, where `hasPassing`. */
   passing(text: string): void {
-    if (!this.#isAnsi) return;
+    if (!this.hasPassing) return;
     this.#err.write(`\r\u001b[K${[...oneLine(text)].slice(0, this.columns - 1).join('')}`);
-    this.#hasPassing = true;
+    this.#isPassing = true;
   }
 
-  /** Bytes of a child, as they come. */
   pass(bytes: Uint8Array): void {
     this.#err.write(bytes);
   }
@@ -130,8 +115,8 @@ export class Terminal {
   }
 
   #line(text: string): void {
-    const fresh = this.#hasPassing ? '\r\u001b[K' : '';
-    this.#hasPassing = false;
+    const fresh = this.#isPassing ? '\r\u001b[K' : '';
+    this.#isPassing = false;
     this.#err.write(`${fresh}${text}\n`);
   }
 
@@ -156,13 +141,13 @@ export function megabytes(bytes: number): string {
 export class Output implements Sink {
   readonly #stream: NodeJS.WriteStream;
   readonly #name: string;
-  #failure: unknown;
+  #failure: Error | null = null;
 
   /** @param name takes the place of the path in an error */
   constructor(stream: NodeJS.WriteStream, name: string) {
     this.#stream = stream;
     this.#name = name;
-    stream.on('error', (error) => this.#note(error));
+    stream.on('error', (error) => (this.#failure ??= error));
   }
 
   get isTTY(): boolean {
@@ -177,27 +162,37 @@ export class Output implements Sink {
   write(text: string | Uint8Array): void {
     this.throwIfFailed();
     this.#stream.write(text);
-    if (this.#stream.errored !== null) this.#note(this.#stream.errored);
+    this.#failure ??= this.#stream.errored;
     this.throwIfFailed();
   }
 
   throwIfFailed(): void {
-    if (this.#failure !== undefined) throw this.#failure;
-  }
-
-  #note(error: Error): void {
+    const gone = this.#stream.isTTY ? 'EIO' : 'EPIPE';
     // A reader that has seen enough (`| head`) is not an error, and neither is a terminal that was closed (EIO): where
     // that has to end the task, a signal says so.
-    const isGone = errnoOf(error) === (this.#stream.isTTY ? 'EIO' : 'EPIPE');
-    if (!isGone) this.#failure ??= named(this.#name, error);
+    if (this.#failure !== null && errnoOf(this.#failure) !== gone) throw named(this.#name, this.#failure);
   }
 }
 
-/**
- * Waits until it is known whether what was written has been written.
- * @throws the system's error of the first stream that has one
- */
+/** Waits until it is known whether all has been written. @throws the system's error of the first stream that has one */
 export async function settled(...outputs: readonly Output[]): Promise<void> {
   await new Promise((resolve) => setImmediate(resolve));
   for (const output of outputs) output.throwIfFailed();
+}
+
+/** Whether there is a terminal for a question and for its response. */
+export function canConfirm({ isInteractive }: Terminal): boolean {
+  return process.stdin.isTTY === true && isInteractive;
+}
+
+/** Whether the user types `y` or `yes`; the end of the input is no. @throws InterruptedError for a signal */
+export async function confirm({ signals }: { readonly signals: Signals }, question: string): Promise<boolean> {
+  // Without `terminal` the keys of the terminal still send their signals.
+  const lines = createInterface({ input: process.stdin, output: process.stderr, terminal: false });
+  const ended = new Promise<string>((resolve) => lines.once('close', () => resolve('')));
+  const typed = lines.question(`${oneLine(question)} [y/N] `, { signal: signals.aborted }).catch(() => '');
+  const text = await Promise.race([typed, ended]);
+  lines.close();
+  signals.throwIfReceived();
+  return /^y(es)?$/i.test(text.trim());
 }

@@ -2,7 +2,7 @@
 
 /** Is the code that sends telemetry in a program, of Linux or macOS? Its constants are searched for in all bytes. */
 
-import type { VerdictOf } from '../cli/print-verdicts.ts';
+import type { VerdictOf } from '../cli/problems.ts';
 import { oneLine } from '../errors.ts';
 import { ARCHES } from '../host.ts';
 import { TELEMETRY } from '../product.ts';

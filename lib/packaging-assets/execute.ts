@@ -4,7 +4,7 @@
 
 import { join } from 'node:path';
 import { findCheckout } from '../checkout.ts';
-import { printVerdicts, type VerdictOf } from '../cli/print-verdicts.ts';
+import { printVerdicts, type VerdictOf } from '../cli/problems.ts';
 import type { TaskContext } from '../cli/task.ts';
 import { describeError, machineErrorText, shown, TaskError } from '../errors.ts';
 import { contentOf } from '../fs/paths.ts';
