@@ -2,20 +2,17 @@
 
 /** The frame of every task: arguments in, exit status out, one catch. */
 
-import { realpathSync } from 'node:fs';
+import { existsSync, realpathSync } from 'node:fs';
 import { enableCompileCache, getCompileCacheDir } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { SUITE_ROOT } from '../checkout.ts';
+import { type DotEnv, SUITE_ROOT, withDotEnv } from '../checkout.ts';
 import {
   describeError,
   EXIT,
-  errnoOf,
   InterruptedError,
   machineErrorText,
   missingPackage,
-  oneLine,
-  shown,
   TaskError,
   usageError,
 } from '../errors.ts';
@@ -24,7 +21,6 @@ import { shellQuote } from '../process/command.ts';
 import { isHangupIgnored } from '../process/identity.ts';
 import { Signals } from '../process/signals.ts';
 import { type Arguments, type Declaration, parseArguments } from './args.ts';
-import { type DotEnv, withDotEnv } from './dot-env.ts';
 import { asDryRun, type Unknowns } from './dry-run-marks.ts';
 import type { Environment } from './env.ts';
 import { helpText } from './help.ts';
@@ -37,9 +33,8 @@ const LINGER_MS = 3000;
 export interface TaskContext {
   /** With what the checkout's `.env` adds. */
   readonly env: Environment;
-  /** What that is, where it is anything. */
   readonly dotEnv?: DotEnv | undefined;
-  /** The directory that the task was started in; relative values are relative to it. */
+  /** Relative values are relative to it. */
   readonly startDirectory: string;
   readonly terminal: Terminal;
   readonly signals: Signals;
@@ -60,7 +55,7 @@ export async function runTask<const D extends Declaration>(
   declaration: D,
   body: TaskBody<D>,
 ): Promise<void> {
-  const cache = join(import.meta.dirname, '..', '..', 'node_modules', '.cache', 'openshell-tasks');
+  const cache = join(SUITE_ROOT, 'node_modules', '.cache', 'openshell-tasks');
   if (!isOfOther(cache)) enableCompileCache(cache);
   const used = getCompileCacheDir();
   if (used !== undefined && isOfOther(used)) {
@@ -77,22 +72,19 @@ export async function runTask<const D extends Declaration>(
     else process.exitCode = await runBody(terminal, declaration, args, body);
     await settled(out, err);
   } catch (caught) {
-    const error = missingDependency(caught) ?? caught;
+    const name = missingPackage(caught);
+    const command = `npm ci --omit=dev --prefix ${shellQuote(SUITE_ROOT)}`;
+    const error =
+      name === undefined ? caught : usageError(`the tasks' dependencies are missing (${name}); run: ${command}`);
     process.exitCode = error instanceof TaskError ? error.exitCode : EXIT.failed;
-    await report([terminal, err], [new Terminal(out, out, process.env), out], error);
+    // Where it cannot be said on stderr, stdout is all that is left.
+    await report(terminal, err, error)
+      .catch(() => report(new Terminal(out, out, process.env), out, error))
+      .catch(() => undefined);
     // The event loop ends by itself where it can: process.exit() sometimes hangs, because a thread that waits for a
     // garbage collection is waited for (nodejs/node#54918).
     if (error instanceof InterruptedError) setTimeout(() => process.exit(), LINGER_MS).unref();
   }
-}
-
-/** A clone without its packages is not a fault of the tasks. */
-function missingDependency(error: unknown): TaskError | undefined {
-  const name = missingPackage(error);
-  if (name === undefined) return undefined;
-  return usageError(
-    `the tasks' dependencies are missing (${name}); run: npm ci --omit=dev --prefix ${shellQuote(SUITE_ROOT)}`,
-  );
 }
 
 async function runBody<D extends Declaration>(
@@ -105,7 +97,11 @@ async function runBody<D extends Declaration>(
   // A task that reads no variable starts nothing either.
   const isRead = (declaration.variables ?? []).length > 0;
   const { env, added } = isRead ? withDotEnv(process.env, startDirectory) : { env: process.env };
-  if (added !== undefined) sayAdded(terminal, added);
+  if (added !== undefined) {
+    if (added.names.length > 0) terminal.say(`${added.path} sets ${added.names.join(', ')}`);
+    const refused = added.refused.join(', ');
+    if (refused !== '') terminal.warn(`${added.path} does not set ${refused} under sudo; set it in the environment`);
+  }
   const signals = new Signals(isHangupIgnored());
   signals.listen();
   try {
@@ -120,62 +116,31 @@ async function runBody<D extends Declaration>(
   }
 }
 
-function sayAdded(terminal: Terminal, { names, path, refused }: DotEnv): void {
-  if (names.length > 0) terminal.say(`${oneLine(path)} sets ${names.join(', ')}`);
-  if (refused.length === 0) return;
-  terminal.warn(
-    `${oneLine(path)} does not set ${refused.join(', ')}, which is not a file's to decide; set it in the environment`,
-  );
-}
-
 /** @throws usageError where it has been removed */
 function findStartDirectory(): string {
   try {
     return process.cwd();
   } catch (cause) {
-    const text = `the directory that the task was started in (${shown(process.env.PWD ?? '.')})`;
-    if (errnoOf(cause) !== 'ENOENT') throw usageError(`${text} cannot be used; change to another one`, { cause });
-    throw usageError(`${text} does not exist any more; change to another one`);
+    throw usageError('the directory that the task was started in cannot be used; change to another one', { cause });
   }
 }
 
-/**
- * The one catch: what the machine or the user did wrong is one line, and only our own faults are called bugs. Where it
- * cannot be said on stderr, stdout is all that is left.
- */
-async function report(
-  [terminal, stream]: readonly [Terminal, Output],
-  lastResort: readonly [Terminal, Output] | undefined,
-  error: unknown,
-): Promise<void> {
+/** The one catch: what the machine or the user did wrong is one line, and only our own faults are called bugs. */
+async function report(terminal: Terminal, stream: Output, error: unknown): Promise<void> {
   const machine = machineErrorText(error);
-  try {
-    if (error instanceof TaskError || machine !== undefined) {
-      terminal.error(machine ?? describeError(error));
-    } else {
-      terminal.error('this is a bug of the tasks, please report it:');
-      const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
-      for (const line of stack.split('\n')) terminal.say(line);
-    }
-    await settled(stream);
-  } catch {
-    if (lastResort !== undefined) await report(lastResort, undefined, error);
+  if (error instanceof TaskError || machine !== undefined) {
+    terminal.error(machine ?? describeError(error));
+  } else {
+    terminal.error('this is a bug of the tasks, please report it:');
+    const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    for (const line of stack.split('\n')) terminal.say(line);
   }
+  await settled(stream);
 }
 
-/**
- * The arguments after the script's own name. Under `zx tasks/x.ts ARGUMENT...` the script is not the first one but
- * stands after zx and its options.
- */
+/** Those after the script's own name, which under `zx tasks/x.ts ARGUMENT...` stands after zx and its options. */
 export function ownArguments(argv: readonly string[], script: string): readonly string[] {
-  const at = argv.findIndex((argument, index) => index > 0 && isSameFile(argument, script));
+  const own = realpathSync(script);
+  const at = argv.findIndex((argument, index) => index > 0 && existsSync(argument) && realpathSync(argument) === own);
   return argv.slice(at < 0 ? 2 : at + 1);
-}
-
-function isSameFile(argument: string, file: string): boolean {
-  try {
-    return realpathSync(argument) === realpathSync(file);
-  } catch {
-    return false;
-  }
 }

@@ -4,7 +4,7 @@
 
 import { relative } from 'node:path';
 import { toolchainLines } from '../cargo/find-toolchain.ts';
-import type { DotEnv } from '../cli/dot-env.ts';
+import type { DotEnv } from '../checkout.ts';
 import { shellQuote } from '../process/command.ts';
 import { COMPILED_IN } from '../product.ts';
 import type { LaunchContext } from './config.ts';

@@ -3,7 +3,7 @@
 /** What vouches for a runtime: pins of the suite and digests of releases, and never a file of the checkout. */
 
 import { type ChildProcess, execFileSync } from 'node:child_process';
-import { appendFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { zstdCompressSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
@@ -25,18 +25,6 @@ const OFFLINE = { HTTPS_PROXY: 'http://127.0.0.1:1' };
 const LIMITED = { onStart: (child: ChildProcess) => setTimeout(() => child.kill('SIGKILL'), 20_000).unref() };
 
 const staged = ({ directory }: FakeRuntime, name: string) => textOfPart(readContent(join(directory, `${name}.zst`)));
-
-describe('what vouches for a runtime', () => {
-  test('GITHUB_REPOSITORY in a file of the checkout does not say whose word is taken', async () => {
-    const fake = await FakeRuntime.start();
-    writeFileSync(join(fake.root, '.env'), 'GITHUB_REPOSITORY=evil/OpenShell\n');
-    const result = await fake.run('vm-setup', [], OFFLINE);
-    expect(result.stderr).toMatch(
-      /^warning: \S+\.env does not set GITHUB_REPOSITORY, which is not a file's to decide; /m,
-    );
-    expect(result.stderr).toMatch(/; verified: the recorded SHA-256 \(NVIDIA\/OpenShell /);
-  });
-});
 
 test('VT-2: a digest that is recorded anew counts at once, for a program and for the archive', async () => {
   const fake = await FakeRuntime.start();

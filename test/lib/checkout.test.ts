@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { findCheckout, isCheckout, SUITE_ROOT } from '../../lib/checkout.ts';
-import { SUITE_ROOT as TEST_SUITE_ROOT } from '../support/run-task.ts';
+import { findCheckout, isCheckout, parseDotEnv, SUITE_ROOT, withDotEnv } from '../../lib/checkout.ts';
+import { runProcess, SUITE_ROOT as TEST_SUITE_ROOT } from '../support/run-task.ts';
 import { refusalOf } from '../support/task-errors.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
@@ -138,5 +139,133 @@ describe('what a checkout is', () => {
     rmSync(join(other, 'Cargo.toml'));
     mkdirSync(join(other, 'Cargo.toml'));
     expect(isCheckout(other)).toBe(false);
+  });
+});
+
+/** A checkout with this `.env`. */
+function checkoutWith(text: string | undefined): string {
+  directory = temporaryDirectory();
+  const root = checkout('co');
+  if (text !== undefined) writeFileSync(join(root, '.env'), text);
+  return root;
+}
+
+const CLEAR = [
+  '# a comment "with" $everything',
+  '',
+  'PORT=18602',
+  'export NAME=mine',
+  '  SPACED = x ',
+  'EMPTY=',
+  'BLANK= ',
+  "AFTER='a'",
+  'COMMENTED=a # b',
+  'URL=http://u:p@h:1/x?a=1&b=2;c',
+  'DOUBLE="a # b, it\'s\\n two"',
+  "SINGLE='$HOME `x` \\n #'",
+  'LINES="1',
+  '2"',
+  "MORE='1",
+  "2'",
+  'DOTTED.name=ünï',
+  'PORT=18603',
+].join('\n');
+
+const VALUES = {
+  ...{ PORT: '18603', NAME: 'mine', SPACED: 'x', EMPTY: '', BLANK: '', AFTER: 'a', COMMENTED: 'a' },
+  ...{ URL: 'http://u:p@h:1/x?a=1&b=2;c', DOUBLE: "a # b, it's\n two", SINGLE: '$HOME `x` \\n #' },
+  ...{ LINES: '1\n2', MORE: '1\n2', 'DOTTED.name': 'ünï' },
+};
+
+describe('R17: the text of a .env', () => {
+  test.each(['\n', '\r\n'])('is read as real mise reads it, with lines that end in %j', async (end) => {
+    const text = end === '\n' ? CLEAR : CLEAR.replaceAll(/"1\n2"|'1\n2'/g, '1').replaceAll('\n', end);
+    const root = temporaryDirectory();
+    writeFileSync(join(root, '.env'), text);
+    writeFileSync(join(root, 'mise.toml'), '[env]\n_.file = ".env"\n');
+    const own = Object.fromEntries(['DATA', 'CACHE', 'CONFIG'].map((name) => [`MISE_${name}_DIR`, join(root, name)]));
+    const env = { ...own, HOME: root, PATH: '/usr/bin:/bin', MISE_TRUSTED_CONFIG_PATHS: root, MISE_OFFLINE: '1' };
+    const { stdout } = await runProcess(join(TEST_SUITE_ROOT, 'node_modules/.bin/mise'), ['env', '--json'], {
+      cwd: root,
+      env,
+    });
+    const { PATH: _, ...ofMise } = JSON.parse(stdout);
+    const ours = parseDotEnv('.env', text);
+    expect(ours).toEqual(ofMise);
+    if (end === '\n') expect(ours).toEqual(VALUES);
+  });
+
+  test.each([
+    'A=a#b',
+    'A=$HOME/x',
+    'A="$HOME"',
+    'A=a b',
+    'A="a"b',
+    "A='it''s'",
+    'A=a\\nb',
+    'A="\\t"',
+    'A=`x`',
+    'A="open',
+    'A=\0',
+    'export A',
+    'A-b=1',
+    '<<<<<<< HEAD',
+  ])('%j, which programs read differently, is refused by its line, without the value', (line) => {
+    const refusal = refusalOf(() => parseDotEnv('/co/.env', `FIRST=1\n# two\n${line}\nB=2\n`));
+    expect(refusal).toBe(
+      '2: /co/.env: line 3 is not NAME=value as every program reads it; put the value itself in single quotes',
+    );
+  });
+});
+
+describe('R17: what it adds to the environment', () => {
+  const added = (text: string | undefined, env: Record<string, string> = {}, isRootForUser = false) => {
+    const OPENSHELL_ROOT = checkoutWith(text);
+    const result = withDotEnv({ OPENSHELL_ROOT, ...env }, '/', isRootForUser);
+    const { OPENSHELL_ROOT: _, ...rest } = result.env;
+    return { env: rest, names: result.added?.names, refused: result.added?.refused };
+  };
+
+  test('the environment wins, set but empty too; what is the same is not said', () => {
+    const env = { A: 'mine', B: '', C: 'same' };
+    expect(added('A=1\nB=2\nC=same\nD=4\n', env)).toEqual({ env: { ...env, D: '4' }, names: ['D'], refused: [] });
+    expect(added('A=1\nC=same\n', { A: '1', C: 'same' }).names).toBeUndefined();
+  });
+
+  test('no file, an empty one, no checkout: nothing', () => {
+    expect(added(undefined).names).toBeUndefined();
+    expect(added('').names).toBeUndefined();
+    expect(withDotEnv({ A: '1' }, '/nowhere')).toEqual({ env: { A: '1' } });
+  });
+
+  test('a directory, or a pipe, is not read; a link to a file is', () => {
+    const root = checkoutWith(undefined);
+    mkdirSync(join(root, '.env'));
+    expect(withDotEnv({}, root).added).toBeUndefined();
+    const other = checkoutWith(undefined);
+    execFileSync('mkfifo', [join(other, '.env')]);
+    expect(withDotEnv({}, other).added).toBeUndefined();
+    const linked = checkoutWith(undefined);
+    execFileSync('ln', ['-s', join(checkoutWith('A=1'), '.env'), join(linked, '.env')]);
+    expect(withDotEnv({}, join(linked, 'crates')).env).toEqual({ A: '1' });
+  });
+
+  test('one that cannot be read is one line', () => {
+    const root = checkoutWith(undefined);
+    // A file whose first bytes nobody can read, not even root.
+    symlinkSync('/proc/self/mem', join(root, '.env'));
+    expect(() => withDotEnv({}, root)).toThrow(expect.objectContaining({ syscall: 'read', path: join(root, '.env') }));
+  });
+
+  test('VT-22: as root for a user only what the tasks check: no file of a checkout says how root’s programs are loaded', () => {
+    const text =
+      'LD_PRELOAD=/x.so\nNODE_OPTIONS=--require=/x\nBASH_ENV=/x\nIMAGE_TAG=t\nOPENSHELL_GATEWAY=g\nDOCKER_HOST=x\n';
+    const taken = { IMAGE_TAG: 't', OPENSHELL_GATEWAY: 'g' };
+    expect(added(text, {}, true)).toEqual({
+      env: taken,
+      names: ['IMAGE_TAG', 'OPENSHELL_GATEWAY'],
+      refused: ['LD_PRELOAD', 'NODE_OPTIONS', 'BASH_ENV', 'DOCKER_HOST'],
+    });
+    expect(added(text)).toMatchObject({ env: { ...taken, DOCKER_HOST: 'x' }, refused: [] });
   });
 });
