@@ -3,8 +3,7 @@
 /** `--help`, written from the same declaration that the arguments are parsed with. */
 
 import { type Declaration, type FlagSpec, positionalUsage } from './args.ts';
-import type { Variable } from './variable-kinds.ts';
-import { VARIABLES } from './variables.ts';
+import { VARIABLES, type Variable } from './variables.ts';
 
 const LINE_WIDTH = 100;
 const TERM_WIDTH_MAX = 34;
@@ -42,7 +41,7 @@ function withChoices({ help, choices }: Pick<FlagSpec, 'help' | 'choices'>): str
   return choices === undefined ? help : `${help} One of: ${choices.join(', ')}.`;
 }
 
-/** The default of a variable for users; `undefined` where there is none. */
+/** The default of a variable for users. */
 export function defaultText({ default: value, otherwise }: Variable): string | undefined {
   if (typeof value === 'boolean') return value ? 'yes' : 'no';
   return value === undefined ? otherwise : String(value);

@@ -2,11 +2,46 @@
 
 /**
  * Every environment variable that is an interface of the tasks: its kind, meaning and default. Reading (`env.ts`),
- * `--help` and the tables of `docs/variables.md` come from here. What belongs to the system (`HOME`, `PATH`, `NO_COLOR`) is not
- * here.
+ * `--help` and the tables of `docs/variables.md` come from here.
  */
 
-import { boolean, choice, count, path, text, type Variable } from './variable-kinds.ts';
+interface Details {
+  /** The value where the variable is unset or empty. */
+  readonly default?: string | number | boolean;
+  /** What decides where it is unset and no constant does, for users. */
+  readonly otherwise?: string;
+  /** The least `count`; 1 where nothing is said. */
+  readonly min?: number;
+  readonly max?: number;
+  /** A `boolean` of another system: any text that is not a false word is true. */
+  readonly isAnyText?: true;
+}
+
+export interface Variable extends Details {
+  /** `count` is a whole number, `path` is relative to the directory that the task was started in. */
+  readonly kind: 'text' | 'path' | 'boolean' | 'count' | 'choice';
+  /** A phrase for `--help` and the tables. */
+  readonly meaning: string;
+  readonly choices?: readonly string[];
+}
+
+const none = {} as const;
+
+function declare<K extends Variable['kind']>(kind: K) {
+  return <const D extends Details = typeof none>(meaning: string, details: D = none as D) => {
+    return { kind, meaning, ...details };
+  };
+}
+
+const [text, path, boolean, count] = [declare('text'), declare('path'), declare('boolean'), declare('count')];
+
+function choice<const C extends readonly string[], const D extends Details = typeof none>(
+  choices: C,
+  meaning: string,
+  details: D = none as D,
+) {
+  return { kind: 'choice', choices, meaning, ...details } as const;
+}
 
 /** What sandboxes run in where nothing else is said. */
 const COMMUNITY_IMAGE = 'ghcr.io/nvidia/openshell-community/sandboxes/base:latest';
@@ -30,13 +65,9 @@ export const GATEWAY_VARIABLES = {
   OPENSHELL_PODMAN_SOCKET: path("socket of podman's service, which the gateway gets", {
     otherwise: "where podman says, else podman/podman.sock below XDG_RUNTIME_DIR, or the machine's",
   }),
-  OPENSHELL_SUPERVISOR_PROFILE: choice(
-    ['dev', 'release'],
-    'how the supervisor is built: dev for the launch, release as staging does',
-    {
-      default: 'dev',
-    },
-  ),
+  OPENSHELL_SUPERVISOR_PROFILE: choice(['dev', 'release'], 'how the supervisor is built; release is as for staging', {
+    default: 'dev',
+  }),
   OPENSHELL_SUPERVISOR_IMAGE: text('an image to use as it is', { otherwise: 'openshell/supervisor:dev is built' }),
   OPENSHELL_SANDBOX_IMAGE: text('image of sandboxes', { default: COMMUNITY_IMAGE }),
   COMMUNITY_SANDBOX_IMAGE: text('image of sandboxes, after OPENSHELL_SANDBOX_IMAGE'),
@@ -75,58 +106,6 @@ export const GATEWAY_VARIABLES = {
   ANTHROPIC_API_KEY: text('registers the provider anthropic; never an argument'),
   usage_command: text('the command, quoted for a shell, where no argument is given (mise sets it)'),
 } as const satisfies Readonly<Record<string, Variable>>;
-
-/** The versions of what the VM runtime is made of; see `lib/vm/versions.ts`. */
-const VERSION_VARIABLES = {
-  GVPROXY_VERSION: text('release of gvproxy', { otherwise: "pins.env's" }),
-  UMOCI_VERSION: text('release of umoci', { otherwise: "pins.env's" }),
-  LIBKRUNFW_REF: text('commit, tag or branch of libkrunfw to build', { otherwise: "pins.env's" }),
-  LIBKRUN_REF: text('commit, tag or branch of libkrun to build; wins over pins.env', { default: 'v1.17.4' }),
-} as const satisfies Readonly<Record<string, Variable>>;
-
-/** What the tasks of the VM runtime read besides. */
-const RUNTIME_VARIABLES = {
-  FROM_SOURCE: boolean('as --from-source', { default: false }),
-  OPENSHELL_RELEASE_BASE_URL: text('where releases are downloaded from: a mirror; no check is weakened', {
-    default: 'https://github.com',
-  }),
-  OPENSHELL_DOWNLOAD_TIMEOUT: count('seconds without a byte after which a download is tried again', {
-    default: 30,
-    max: 86_400,
-  }),
-  VM_RUNTIME_RELEASE_TAG: text('release of the VM runtime', { default: 'vm-runtime' }),
-  GITHUB_REPOSITORY: text('repository of that release', { default: 'NVIDIA/OpenShell' }),
-  VM_RUNTIME_TARBALL: path('a release archive to take the runtime from', { otherwise: 'target/libkrun-build' }),
-  VM_RUNTIME_PLATFORM: choice(
-    ['linux-x86_64', 'linux-aarch64', 'darwin-aarch64'],
-    'platform of the runtime, where --platform is not given',
-    { otherwise: "that of the archive's name, else this machine's" },
-  ),
-  CUSTOM_PROVENANCE_DIR: path('directory with a libkrunfw and provenance.json of its own, after the build directory'),
-  GITHUB_SHA: text("for the runtime's provenance.json", { default: 'unknown' }),
-  GITHUB_RUN_ID: text("for the runtime's provenance.json", { default: 'unknown' }),
-} as const satisfies Readonly<Record<string, Variable>>;
-
-/** What the tasks of Kubernetes clusters read. */
-const CLUSTER_VARIABLES = {
-  HELM_K3S_CLUSTER_NAME: text('name of the k3d cluster', { otherwise: "openshell-dev-<the branch's last part>" }),
-  HELM_K3S_KUBECONFIG: path('kubeconfig for the cluster', {
-    otherwise: "KUBECONFIG, if one file, else the checkout's",
-  }),
-  KUBECONFIG: text("kubectl's own", { otherwise: "the checkout's kubeconfig" }),
-  HELM_K3S_LB_HOST_PORT: count('port that leads to port 80 of the load balancer', { default: 8080, max: 65_535 }),
-  HELM_K3S_PRELOAD_SANDBOX_IMAGE: text('image to import; set but empty for none', { default: COMMUNITY_IMAGE }),
-  AGENT_SANDBOX_VERSION: text('release of agent-sandbox; v0.4.6 for the API v1alpha1', { default: 'v0.5.0' }),
-  GITHUB_USERNAME: text('with GITHUB_PAT: the credentials of a new cluster for ghcr.io'),
-  GITHUB_PAT: text('a personal access token, for GITHUB_USERNAME'),
-  KEYCLOAK_IMAGE: text("Keycloak's image", { default: 'quay.io/keycloak/keycloak:24.0' }),
-  KEYCLOAK_ADMIN_USER: text("Keycloak's administrator", { default: 'admin' }),
-  KEYCLOAK_ADMIN_PASSWORD: text('the password of KEYCLOAK_ADMIN_USER', { default: 'admin' }),
-  KEYCLOAK_SETUP_PORT: count('port of this machine in the printed commands', { default: 9090, max: 65_535 }),
-  KEYCLOAK_HEALTH_TIMEOUT: count('seconds that Keycloak has to become ready', { default: 120, max: 86_400 }),
-} as const satisfies Readonly<Record<string, Variable>>;
-
-export type VersionName = keyof typeof VERSION_VARIABLES;
 
 /** What builds, images and publishing read, and all tasks. */
 export const BUILD_VARIABLES = {
@@ -202,9 +181,45 @@ export const BUILD_VARIABLES = {
     // As much as a tar archive has room for: milliseconds are more.
     max: 0o77777777777,
   }),
-  ...VERSION_VARIABLES,
-  ...RUNTIME_VARIABLES,
-  ...CLUSTER_VARIABLES,
+  // The versions of what the VM runtime is made of; see `lib/vm/versions.ts`.
+  GVPROXY_VERSION: text('release of gvproxy', { otherwise: "pins.env's" }),
+  UMOCI_VERSION: text('release of umoci', { otherwise: "pins.env's" }),
+  LIBKRUNFW_REF: text('commit, tag or branch of libkrunfw to build', { otherwise: "pins.env's" }),
+  LIBKRUN_REF: text('commit, tag or branch of libkrun to build; wins over pins.env', { default: 'v1.17.4' }),
+  FROM_SOURCE: boolean('as --from-source', { default: false }),
+  OPENSHELL_RELEASE_BASE_URL: text('where releases are downloaded from: a mirror; no check is weakened', {
+    default: 'https://github.com',
+  }),
+  OPENSHELL_DOWNLOAD_TIMEOUT: count('seconds without a byte after which a download is tried again', {
+    default: 30,
+    max: 86_400,
+  }),
+  VM_RUNTIME_RELEASE_TAG: text('release of the VM runtime', { default: 'vm-runtime' }),
+  GITHUB_REPOSITORY: text('repository of that release', { default: 'NVIDIA/OpenShell' }),
+  VM_RUNTIME_TARBALL: path('a release archive to take the runtime from', { otherwise: 'target/libkrun-build' }),
+  VM_RUNTIME_PLATFORM: choice(
+    ['linux-x86_64', 'linux-aarch64', 'darwin-aarch64'],
+    'platform of the runtime, where --platform is not given',
+    { otherwise: "that of the archive's name, else this machine's" },
+  ),
+  CUSTOM_PROVENANCE_DIR: path('directory with a libkrunfw and provenance.json of its own, after the build directory'),
+  GITHUB_SHA: text("for the runtime's provenance.json", { default: 'unknown' }),
+  GITHUB_RUN_ID: text("for the runtime's provenance.json", { default: 'unknown' }),
+  HELM_K3S_CLUSTER_NAME: text('name of the k3d cluster', { otherwise: "openshell-dev-<the branch's last part>" }),
+  HELM_K3S_KUBECONFIG: path('kubeconfig for the cluster', {
+    otherwise: "KUBECONFIG, if one file, else the checkout's",
+  }),
+  KUBECONFIG: text("kubectl's own", { otherwise: "the checkout's kubeconfig" }),
+  HELM_K3S_LB_HOST_PORT: count('port that leads to port 80 of the load balancer', { default: 8080, max: 65_535 }),
+  HELM_K3S_PRELOAD_SANDBOX_IMAGE: text('image to import; set but empty for none', { default: COMMUNITY_IMAGE }),
+  AGENT_SANDBOX_VERSION: text('release of agent-sandbox; v0.4.6 for the API v1alpha1', { default: 'v0.5.0' }),
+  GITHUB_USERNAME: text('with GITHUB_PAT: the credentials of a new cluster for ghcr.io'),
+  GITHUB_PAT: text('a personal access token, for GITHUB_USERNAME'),
+  KEYCLOAK_IMAGE: text("Keycloak's image", { default: 'quay.io/keycloak/keycloak:24.0' }),
+  KEYCLOAK_ADMIN_USER: text("Keycloak's administrator", { default: 'admin' }),
+  KEYCLOAK_ADMIN_PASSWORD: text('the password of KEYCLOAK_ADMIN_USER', { default: 'admin' }),
+  KEYCLOAK_SETUP_PORT: count('port of this machine in the printed commands', { default: 9090, max: 65_535 }),
+  KEYCLOAK_HEALTH_TIMEOUT: count('seconds that Keycloak has to become ready', { default: 120, max: 86_400 }),
   LIBKRUN_MIN_CARGO_VERSION: text('the oldest cargo that builds libkrun', { default: '1.85' }),
   LIBCLANG_PATH: path('directory of libclang.so, for libkrun', {
     otherwise: "llvm-config's, else the system's newest",
@@ -223,34 +238,29 @@ export const BUILD_VARIABLES = {
 export const VARIABLES = { ...GATEWAY_VARIABLES, ...BUILD_VARIABLES };
 
 export type VariableName = keyof typeof VARIABLES;
+export type VersionName = 'GVPROXY_VERSION' | 'UMOCI_VERSION' | 'LIBKRUNFW_REF' | 'LIBKRUN_REF';
 
 const GUARD = [
   'OPENSHELL_BUILD_NOFILE_GUARD',
   'OPENSHELL_BUILD_NOFILE_LIMIT',
   'OPENSHELL_VM_BUILD_NOFILE_LIMIT',
 ] as const;
-
 const COMPILE = [
   ...(['OPENSHELL_ROOT', 'EXTRA_CARGO_FEATURES', 'CARGO_TARGET_DIR', 'CARGO_BUILD_JOBS'] as const),
   ...(['RUSTFLAGS', 'CARGO_ENCODED_RUSTFLAGS', ...GUARD] as const),
 ] as const;
-
 const SUPERVISOR = ['SUPERVISOR_LIBC', 'OPENSHELL_CARGO_VERSION', ...COMPILE] as const;
-
 const RELEASES = [
   ...(['GVPROXY_VERSION', 'UMOCI_VERSION', 'OPENSHELL_RELEASE_BASE_URL', 'OPENSHELL_DOWNLOAD_TIMEOUT'] as const),
   ...(['VM_RUNTIME_RELEASE_TAG', 'GITHUB_REPOSITORY', 'OPENSHELL_VM_RUNTIME_COMPRESSED_DIR'] as const),
 ] as const;
-
 const LIBKRUN = ['LIBKRUNFW_REF', 'LIBKRUN_REF', 'LIBKRUN_MIN_CARGO_VERSION', 'LIBCLANG_PATH'] as const;
-
 const PROVENANCE = ['SOURCE_DATE_EPOCH', 'GITHUB_SHA', 'GITHUB_RUN_ID'] as const;
 
 /** What tasks of one kind read, for their declarations. */
 export const READS = {
   /** Every task that starts programs. */
   guard: GUARD,
-  /** Every task that compiles. */
   compile: COMPILE,
   /** Every task that compiles a release of the supervisor alone. */
   supervisor: SUPERVISOR,
@@ -258,15 +268,11 @@ export const READS = {
   release: ['ZIG', ...SUPERVISOR],
   /** Every task that downloads parts of a VM runtime. */
   releases: RELEASES,
-  /** Every task that writes the provenance of a VM runtime. */
   provenance: PROVENANCE,
   /** The task that sets a VM runtime up, downloaded or built. */
   runtime: ['FROM_SOURCE', ...RELEASES, ...LIBKRUN, ...PROVENANCE],
-  /** Every task that builds libkrun from source on Linux. */
   libkrun: LIBKRUN,
-  /** Every task that builds a Debian package. */
   deb: ['OPENSHELL_DEB_VERSION', 'OPENSHELL_DEB_ARCH', 'OPENSHELL_OUTPUT_DIR', 'SOURCE_DATE_EPOCH'],
-  /** Every task that chooses a container engine. */
   engine: [
     ...['CONTAINER_ENGINE', 'CONTAINER_ENGINE_TARGET', 'OPENSHELL_E2E_DRIVER', 'KIND_EXPERIMENTAL_PROVIDER'],
     'CONTAINER_ENGINE_QUIET',

@@ -5,8 +5,7 @@
 import { statfsSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { readCargoSettings, targetDirectoryOf } from '../cargo/settings.ts';
-import { readPath } from '../cli/env.ts';
-import { misspelt } from '../cli/misspelt.ts';
+import { misspelt, readPath } from '../cli/env.ts';
 import { usageError } from '../errors.ts';
 import { ancestorsOf, fileIdentity } from '../fs/paths.ts';
 import { verifyPlace } from '../fs/writable-places.ts';

@@ -6,7 +6,7 @@ import { accessSync, closeSync, constants, openSync } from 'node:fs';
 import type { RunnerContext } from '../build-env.ts';
 import { refuseMissing } from '../cargo/settings.ts';
 import { findCheckout } from '../checkout.ts';
-import { misspelt } from '../cli/misspelt.ts';
+import { misspelt } from '../cli/env.ts';
 import { Problems } from '../cli/problems.ts';
 import { closedToolchain, knownTools } from '../dev-build/execute.ts';
 import { planDevBuild } from '../dev-build/plan.ts';

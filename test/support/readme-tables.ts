@@ -5,8 +5,7 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { defaultText, meaningText } from '../../lib/cli/help.ts';
-import type { Variable } from '../../lib/cli/variable-kinds.ts';
-import { BUILD_VARIABLES, GATEWAY_VARIABLES } from '../../lib/cli/variables.ts';
+import { BUILD_VARIABLES, GATEWAY_VARIABLES, type Variable } from '../../lib/cli/variables.ts';
 import { runTaskFile, SUITE_ROOT } from './run-task.ts';
 
 /** The page that has the tables. */
