@@ -1,35 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * The runner: the only file of the suite that starts another program, and the open-file guard that every such program
- * gets. `npm run check:spawn` fails on any other way to start one.
- *
- * A command is started as `bash -p -c 'set -euo pipefail; ulimit -S -n N; exec ARGV'`: strict mode first, then the
- * limit, then the arguments, quoted by zx. `-p` keeps exported functions, BASH_ENV and SHELLOPTS out of that shell;
- * every zx option that the environment could set is given here.
+ * The runner: the only file of the suite that starts another program, with the open-file guard (`npm run check:spawn`).
+ * A command is started as `bash -p -c 'set -euo pipefail; ulimit -S -n N; exec ARGV'`, quoted by zx. `-p` keeps exported
+ * functions, BASH_ENV and SHELLOPTS out of that shell; every zx option that the environment could set is given here.
  */
 
 import { type StdioOptions, spawn } from 'node:child_process';
+import { statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { basename } from 'node:path';
 import { cargoTermEnv, SERVER_TIMEOUT_MS, type WrapperWatch, withRecovery } from './cargo/sccache-recovery.ts';
 import { definedOnly, type Environment } from './cli/env.ts';
 import type { TaskContext } from './cli/task.ts';
 import type { Terminal } from './cli/terminal.ts';
-import { failure } from './errors.ts';
+import { failure, usageError } from './errors.ts';
 import type { Invoker } from './fs/ownership.ts';
 import { type Machine, probeHome, thisMachine } from './host.ts';
 import { Guard, limitPrefix, wrapperOf } from './nofile/guard.ts';
-import {
-  argvText,
-  type Command,
-  childEnvironment,
-  commandText,
-  echoText,
-  userOf,
-  verifyDirectory,
-  verifyLength,
-} from './process/command.ts';
+import { argvText, type Command, childEnvironment, commandText, echoText } from './process/command.ts';
 import {
   commandFailed,
   type LaunchOptions,
@@ -93,7 +82,7 @@ export class Runner {
 
   /** Runs a command, echoed, its output on the terminal's stderr. @throws TaskError with its status, or 128+n */
   async run(command: Command, { input }: Input = {}): Promise<void> {
-    this.#refuseCargo(command);
+    this.#verify(command);
     this.#terminal.echo(echoText(command));
     const outcome = await this.#launch(command, { stdio: [2, 2], input });
     if (outcome.status !== 0) throw commandFailed(command, outcome);
@@ -101,7 +90,7 @@ export class Runner {
 
   /** The command's stdout without the line breaks at its end; not echoed. @throws TaskError as `run` does */
   async read(command: Command, { input }: Input = {}): Promise<string> {
-    this.#refuseCargo(command);
+    this.#verify(command);
     const outcome = await this.#launch(command, { stdio: CAPTURED, input });
     if (outcome.status !== 0) throw commandFailed(command, outcome);
     return trimmed(outcome.stdout);
@@ -109,7 +98,7 @@ export class Runner {
 
   /** Runs a command that may fail, within a time limit; not echoed. */
   async probe(command: Command, timeoutMs: number, options: ProbeOptions = {}): Promise<ProbeResult> {
-    this.#refuseCargo(command);
+    this.#verify(command);
     return this.#probe(command, timeoutMs, options);
   }
 
@@ -139,10 +128,8 @@ export class Runner {
    * @throws TaskError with the command's own status
    */
   async interactive(command: Command): Promise<void> {
-    this.#refuseCargo(command);
-    verifyDirectory(command);
+    this.#verify(command);
     this.#terminal.echo(echoText(command));
-    this.#signals.throwIfReceived();
     const text = this.#shellText(command, this.#guardedLimit(command), 'exec ');
     const child = this.#spawn(command, text, { stdio: ['inherit', 2, 2], detached: false });
     const status = await this.#signals.relay(child, exitStatus(child), true);
@@ -165,7 +152,7 @@ export class Runner {
    * ends, so that it is not a child of the program that replaces this process.
    */
   async start(command: Command): Promise<void> {
-    this.#refuseCargo(command);
+    this.#verify(command);
     const text = this.#shellText(command, this.#guard.userLimit, '', ' </dev/null &');
     const status = await exitStatus(this.#spawn(command, text, { stdio: ['ignore', 'ignore', 2], detached: true }));
     if (status !== 0) throw failure(`${argvText(command)} could not be started (status ${status})`, status);
@@ -177,9 +164,7 @@ export class Runner {
    * @param output the descriptor of an open file, for all that it prints
    */
   beside(command: Command, output: number): { readonly pid: number | undefined; readonly ended: Promise<number> } {
-    this.#refuseCargo(command);
-    verifyDirectory(command);
-    this.#signals.throwIfReceived();
+    this.#verify(command);
     const text = this.#shellText(command, this.#guard.userLimit, 'exec ');
     const child = this.#spawn(command, text, { stdio: ['ignore', output, output], detached: true });
     return { pid: child.pid, ended: this.#signals.relay(child, exitStatus(child)) };
@@ -191,22 +176,19 @@ export class Runner {
    * @throws usageError for what cannot be started: a failed replacement would abort Node
    */
   async exec(command: Command): Promise<number> {
-    this.#refuseCargo(command);
+    this.#verify(command);
     const env = this.environmentOf(command);
     requireProgram(command.argv[0], env, 'build or install it first');
     const before = this.#signals.ignoresHangup ? "trap '' HUP; exec " : 'exec ';
     const text = this.#shellText(command, this.#guard.userLimit, before);
-    verifyDirectory(command);
-    verifyLength(command, text, this.#machine.platform);
-    if (this.canReplace && process.execve !== undefined) {
+    if (this.canReplace) {
       process.chdir(command.cwd);
       const own = definedOnly(env);
       // From here to the exec nothing takes time: a signal is seen by this check, or has its default action.
       await this.#signals.throwIfPending();
-      this.#signals.stopForExec();
-      process.execve(this.#bash, ['bash', '-p', '-c', text], own);
+      this.#signals.stop();
+      process.execve?.(this.#bash, ['bash', '-p', '-c', text], own);
     }
-    this.#signals.throwIfReceived();
     const child = this.#spawn(command, text, { stdio: 'inherit', detached: true });
     return this.#signals.relay(child, exitStatus(child));
   }
@@ -243,9 +225,7 @@ export class Runner {
     const { $, quote } = load('zx/core');
     this.#signals.throwIfReceived();
     const limit = options.limit ?? this.#guardedLimit(command);
-    verifyDirectory(command);
-    const env = this.environmentOf(command);
-    const user = userOf(command, env, this.#machine.invoker);
+    const user = command.asInvoker ? this.#machine.invoker : undefined;
     const ids = user === undefined ? {} : { uid: user.uid, gid: user.gid };
     // zx would never end an empty input; without one stdin is at its end from the start.
     const input = options.input || undefined;
@@ -254,7 +234,7 @@ export class Runner {
       prefix: `${STRICT_MODE} ${limitPrefix(limit)} `,
       quote,
       cwd: command.cwd,
-      env: definedOnly(env),
+      env: this.environmentOf(command),
       stdio: [input === undefined ? 'ignore' : 'pipe', ...options.stdio],
       ...(input === undefined ? {} : { input }),
       detached: true,
@@ -266,13 +246,19 @@ export class Runner {
     return settle(running, this.#signals, { endedBy: command.endedBy, ...options });
   }
 
-  #refuseCargo(command: Command): void {
-    if (basename(command.argv[0]) !== 'cargo') return;
-    throw new TypeError('cargo is started by the verb cargo(), which carries the recovery');
+  /** @throws usageError where there is no directory to run in, InterruptedError after a signal to the task */
+  #verify({ argv, cwd }: Command, isCargo = false): void {
+    if (!isCargo && basename(argv[0]) === 'cargo') {
+      throw new TypeError('cargo is started by the verb cargo(), which carries the recovery');
+    }
+    this.#signals.throwIfReceived();
+    if (statSync(cwd, { throwIfNoEntry: false })?.isDirectory() === true) return;
+    throw usageError(`${argv[0]} cannot run in ${cwd}: there is no such directory`);
   }
 
   /** With a wrapper cargo's stderr, else the terminal itself, is watched, and looks the same. */
   #startCargo(command: Command, watch: WrapperWatch | undefined): Promise<Outcome> {
+    this.#verify(command, true);
     this.#terminal.echo(echoText(command));
     if (watch === undefined) return this.#launch(command, { stdio: ['pipe', 2] });
     const decoder = new TextDecoder();

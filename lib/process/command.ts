@@ -1,22 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/**
- * A command as a value: what a dry run prints is what the runner runs. And what its process gets: its environment, whose
- * it is under sudo, and whether the system takes it.
- */
+/** A command as a value: what a dry run prints is what the runner runs. And what its process gets. */
 
-import { statSync } from 'node:fs';
-import { resolve } from 'node:path';
 import type { Environment } from '../cli/env.ts';
-import { CONTROL_CHARACTERS, usageError } from '../errors.ts';
-import { type Invoker, ownerOf } from '../fs/ownership.ts';
+import { CONTROL_CHARACTERS } from '../errors.ts';
+import type { Invoker } from '../fs/ownership.ts';
 import { searchPath } from './which.ts';
 
 const ECHOED_VARIABLES_MAX = 3;
-/** Of one argument on Linux, the end mark not counted (execve(2), MAX_ARG_STRLEN). */
-const ARGUMENT_BYTES_MAX = 128 * 1024 - 1;
 
-/** A program with its arguments, where it runs, and what it changes in the environment. */
 export interface Command {
   readonly argv: readonly [string, ...string[]];
   readonly cwd: string;
@@ -49,40 +41,24 @@ export function cmd(options: CommandOptions) {
 }
 
 function argumentsOf(texts: readonly string[], values: readonly CommandValue[]): string[] {
-  const argv: string[] = [];
-  // The argument that the text so far has begun; `undefined` after a blank.
-  let open: string | undefined;
-  const close = () => {
-    if (open !== undefined) argv.push(open);
-    open = undefined;
-  };
-  for (const [index, text] of texts.entries()) {
-    if (/['"`\\]/.test(text)) throw new TypeError(`the text of a command holds a quote: ${text}`);
-    for (const piece of text.split(/(\s+)/)) {
-      if (/^\s+$/.test(piece)) close();
-      else if (piece !== '') open = (open ?? '') + piece;
-    }
-    if (index >= values.length) continue;
-    const value: unknown = values[index];
-    if (Array.isArray(value)) {
-      const end = index === values.length - 1 ? /^(\s|$)/ : /^\s/;
-      const isAlone = open === undefined && end.test(texts[index + 1] ?? '');
-      if (!isAlone) throw new TypeError('a list stands inside an argument');
-      for (const item of value) argv.push(argument(item, argv.length));
-    } else open = (open ?? '') + argument(value, argv.length);
-  }
-  close();
-  return argv;
+  const quoted = texts.find((text) => /['"`\\]/.test(text));
+  if (quoted !== undefined) throw new TypeError(`the text of a command holds a quote: ${quoted}`);
+  // A NUL byte, which no argument may hold, stands for the next value.
+  const words = texts.join('\0').match(/\S+/g) ?? [];
+  let next = 0;
+  return words.flatMap((word) => {
+    const value: unknown = word === '\0' ? values[next] : undefined;
+    if (!Array.isArray(value)) return word.replaceAll('\0', () => argument(values[next++]));
+    next++;
+    return value.map(argument);
+  });
 }
 
-function argument(value: unknown, index: number): string {
+function argument(value: unknown): string {
+  if (Array.isArray(value)) throw new TypeError('a list stands inside an argument of a command');
   if (typeof value === 'number' && Number.isFinite(value)) return String(value);
-  if (typeof value !== 'string') {
-    const type = value === null ? 'null' : Array.isArray(value) ? 'a list' : typeof value;
-    throw new TypeError(`argument ${index} of a command is ${type}, not text or a finite number`);
-  }
-  if (value.includes('\0')) throw new TypeError(`argument ${index} of a command holds a NUL byte`);
-  return value;
+  if (typeof value === 'string' && !value.includes('\0')) return value;
+  throw new TypeError(`an argument of a command is ${typeof value}, not a finite number or text without NUL bytes`);
 }
 
 /** The command as a line that can be pasted into a shell: added variables, then quoted arguments. */
@@ -104,19 +80,16 @@ export function echoText(value: Command): string {
   return count <= ECHOED_VARIABLES_MAX ? commandText(value) : `${argvText(value)} # and ${count} variables: --dry-run`;
 }
 
-/**
- * The command without the variables, for messages: `cargo zigbuild --release`. A program whose name looks like an
- * assignment must not be taken for one.
- */
-export function argvText({ argv: [program, ...rest] }: Command): string {
-  const name = /^\w+\+?=/.test(program) ? `''${shellQuote(program)}` : shellQuote(program);
-  return [name, ...rest.map(shellQuote)].join(' ');
+/** The command without the variables, for messages: `cargo zigbuild --release`. */
+export function argvText({ argv }: Command): string {
+  return argv.map(shellQuote).join(' ');
 }
 
 /** A word quoted for bash: as for scripts, or as `$'..'` where it has control characters, which hurt the terminal. */
 export function shellQuote(word: string): string {
   if (word.search(CONTROL_CHARACTERS) < 0) return scriptQuote(word);
-  return `$'${[...Buffer.from(word)].map(ansiByte).join('')}'`;
+  const bytes = Buffer.from(word).toString('latin1');
+  return `$'${bytes.replace(/[^ -&(-[\]-~]/g, (byte) => `\\x${byte.charCodeAt(0).toString(16).padStart(2, '0')}`)}'`;
 }
 
 /** A word quoted for any POSIX shell: bare, or in single quotes, which carry everything but themselves. */
@@ -124,43 +97,10 @@ export function scriptQuote(word: string): string {
   return /^[A-Za-z0-9_@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
 
-function ansiByte(byte: number): string {
-  if (byte === 0x0a) return '\\n';
-  if (byte === 0x27 || byte === 0x5c) return `\\${String.fromCharCode(byte)}`;
-  if (byte >= 0x20 && byte < 0x7f) return String.fromCharCode(byte);
-  return `\\x${byte.toString(16).padStart(2, '0')}`;
-}
-
 /** The environment that a command is started with: the task's, its `base`, and its `env`. */
 export function childEnvironment(env: Environment, command: Command, invoker: Invoker | undefined): Environment {
-  const user = userOf(command, { ...env, ...command.base, ...command.env }, invoker);
+  const user = command.asInvoker ? invoker : undefined;
   const own = user === undefined ? {} : { HOME: user.home, USER: user.user };
   const all = { ...env, ...command.base, ...own, ...command.env };
   return { ...all, PATH: searchPath(all) };
-}
-
-/** The user of a command under sudo; root itself in a checkout of root's, where the user could not write. */
-export function userOf(
-  { asInvoker, cwd }: Command,
-  env: Environment,
-  invoker: Invoker | undefined,
-): Invoker | undefined {
-  if (!asInvoker || invoker === undefined) return undefined;
-  const places = [cwd, resolve(cwd, env.CARGO_TARGET_DIR || 'target')];
-  const isOfRoot = cwd !== '/' && places.every((path) => ownerOf(path)?.stats.uid === 0);
-  return isOfRoot ? undefined : invoker;
-}
-
-/** @throws usageError where there is no directory to run in */
-export function verifyDirectory(command: Command): void {
-  if (statSync(command.cwd, { throwIfNoEntry: false })?.isDirectory() === true) return;
-  throw usageError(`${argvText(command)} cannot run in ${command.cwd}: there is no such directory`);
-}
-
-/** @throws usageError for a command that is too long to be one argument of bash */
-export function verifyLength(command: Command, text: string, platform: NodeJS.Platform): void {
-  if (platform !== 'linux' || Buffer.byteLength(text) <= ARGUMENT_BYTES_MAX) return;
-  throw usageError(
-    `the arguments of ${command.argv[0]} are too long together, 127 KiB are allowed; shorten them (E2BIG)`,
-  );
 }

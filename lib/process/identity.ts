@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Processes as the system knows them: which one a pid means (pids are used again, a pid with its start time is not), and
- * what this one was started from and with. Node replaces some of that before our first line runs: it gives every signal
- * its default action, and raises its soft limit of open files to the hard one (nodejs/node#51072), which children
- * inherit. What the user has set is seen at the nearest ancestor that is not Node (npm and npx are Node programs).
+ * Processes as the system knows them. Node gives every signal its default action before our first line runs, and raises
+ * its soft limit of open files to the hard one (nodejs/node#51072), which children inherit. What the user has set is
+ * seen at the nearest ancestor that is not Node (npm and npx are Node programs).
  */
 
 import { readlinkSync } from 'node:fs';
@@ -12,17 +11,13 @@ import { basename } from 'node:path';
 import { errnoOf } from '../errors.ts';
 import { namesIn, textIn } from '../fs/paths.ts';
 
-const ANCESTORS_MAX = 64;
-const WRITE_ONLY = 0o1;
-const ACCESS_MODE = 0o3;
-
+/** Pids are used again, a pid with its start time is not. */
 export interface ProcessIdentity {
   readonly pid: number;
   /** The start in clock ticks since boot, where `/proc` tells. */
   readonly startTicks?: string | undefined;
 }
 
-/** This process. */
 export function thisProcess(): ProcessIdentity {
   return { pid: process.pid, startTicks: statOf(process.pid)?.startTicks };
 }
@@ -39,7 +34,6 @@ export function isSameProcess(recorded: ProcessIdentity): boolean {
   return !now.hasEnded && (recorded.startTicks === undefined || recorded.startTicks === now.startTicks);
 }
 
-/** Whether a process with this pid exists. */
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
@@ -63,17 +57,8 @@ export function isGroupAlive(group: number): boolean {
   return stats.length === 0 || stats.some((stat) => stat?.group === group && !stat.hasEnded);
 }
 
-/** What `/proc` says of a process (proc_pid_stat(5)). */
-export interface ProcessStat {
-  readonly hasEnded: boolean;
-  readonly parent: number;
-  readonly group: number;
-  readonly session: number;
-  readonly startTicks: string | undefined;
-}
-
-/** Reads `/proc/PID/stat`: the name in parentheses may hold blanks, so fields count from after it. */
-export function statOf(pid: number, proc = '/proc'): ProcessStat | undefined {
+/** What `/proc/PID/stat` says (proc_pid_stat(5)): the name in parentheses may hold blanks, so fields count from after it. */
+export function statOf(pid: number, proc = '/proc') {
   const stat = textIn(`${proc}/${pid}/stat`);
   if (stat === undefined) return undefined;
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
@@ -88,11 +73,10 @@ export function statOf(pid: number, proc = '/proc'): ProcessStat | undefined {
 
 /** Whether SIGHUP was ignored before Node started (`nohup`); never where `/proc` does not tell (macOS). */
 export function isHangupIgnored(parent: number = process.ppid, proc = '/proc'): boolean {
-  const mask = field(`${proc}/${shellOf(parent, proc)}/status`, /^SigIgn:\s*([0-9a-f]+)$/m);
-  if (mask !== undefined && (BigInt(`0x${mask}`) & 1n) === 1n) return true;
+  // The last bit of the mask.
+  const isIgnored = /^SigIgn:.*[13579bdf]$/m.test(textIn(`${proc}/${shellOf(parent, proc)}/status`) ?? '');
   // GNU's nohup is replaced by what it runs. It leaves a stdin that can only be written to, unlike anything else.
-  const flags = field(`${proc}/self/fdinfo/0`, /^flags:\s*([0-7]+)$/m);
-  return flags !== undefined && (Number.parseInt(flags, 8) & ACCESS_MODE) === WRITE_ONLY;
+  return isIgnored || /^flags:.*[15]$/m.test(textIn(`${proc}/self/fdinfo/0`) ?? '');
 }
 
 /** Counts of open files; `Infinity` is unlimited, `undefined` not readable. */
@@ -101,7 +85,6 @@ export interface Limits {
   readonly hard: number | undefined;
 }
 
-/** The limits of this process, which a child inherits. */
 export function ownLimits(platform: NodeJS.Platform = process.platform): Limits {
   if (platform === 'linux') return limitsOfProcess('self');
   // The report looks up the names of open connections unless told not to.
@@ -111,19 +94,11 @@ export function ownLimits(platform: NodeJS.Platform = process.platform): Limits 
   return { soft: limitOf(String(soft)), hard: limitOf(String(hard)) };
 }
 
-/**
- * The soft limit of the user's shell; `undefined` where `/proc` does not tell (macOS). Where this task was given limits
- * of its own (systemd, prlimit), the hard one of those, because Node has replaced the soft one.
- */
+/** The soft limit of the user's shell; `undefined` where `/proc` does not tell (macOS). */
 export function shellSoftLimit(proc = '/proc', pid: number = process.ppid): number | undefined {
-  const shell = shellOf(pid, proc);
-  if (shell === undefined) return undefined;
-  const { soft, hard } = limitsOfProcess(String(shell), proc);
-  const { hard: own } = limitsOfProcess('self', proc);
-  return own === undefined || own === hard ? soft : own;
+  return limitsOfProcess(String(shellOf(pid, proc)), proc).soft;
 }
 
-/** The limits of a process, from `/proc`. */
 export function limitsOfProcess(pid: string, proc = '/proc'): Limits {
   const line = /^Max open files +(\S+) +(\S+)/m.exec(textIn(`${proc}/${pid}/limits`) ?? '');
   return { soft: limitOf(line?.[1]), hard: limitOf(line?.[2]) };
@@ -135,18 +110,10 @@ function limitOf(text = ''): number | undefined {
 }
 
 /** The pid of the nearest ancestor whose program is not Node; `undefined` where `/proc` does not tell. */
-function shellOf(parent: number, proc: string): number | undefined {
-  for (let at = parent, steps = 0; at > 0 && steps < ANCESTORS_MAX; steps++) {
-    const program = targetOf(`${proc}/${at}/exe`);
-    if (program === undefined) return undefined;
-    if (!basename(program).startsWith('node')) return at;
-    at = statOf(at, proc)?.parent ?? 0;
-  }
-  return undefined;
-}
-
-function field(path: string, pattern: RegExp): string | undefined {
-  return pattern.exec(textIn(path) ?? '')?.[1];
+function shellOf(pid: number, proc: string): number | undefined {
+  const program = targetOf(`${proc}/${pid}/exe`);
+  if (program === undefined || !basename(program).startsWith('node')) return program === undefined ? undefined : pid;
+  return shellOf(statOf(pid, proc)?.parent ?? 0, proc);
 }
 
 function targetOf(link: string): string | undefined {

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Signals to the task: SIGINT, SIGTERM, SIGHUP and SIGQUIT end it, but only after what it started has ended.
- * A child runs in a process group of its own, so the signal goes to the whole group once; a repeated signal kills the
- * group. The task then unwinds through its `finally` blocks and exits 128+n.
+ * Signals to the task: SIGINT, SIGTERM, SIGHUP and SIGQUIT end it, but only after what it started has ended. Each child
+ * leads a process group, which gets the signal; a repeated one kills it. The task then unwinds, and exits 128+n.
  */
 
 import type { ChildProcess } from 'node:child_process';
@@ -56,12 +55,6 @@ export class Signals {
   stop(): void {
     for (const [signal, handler] of this.#handlers) process.off(signal, handler);
     this.#handlers.clear();
-  }
-
-  /** The same before an exec, which hands on what Node ignores, but not that something was listened to. */
-  stopForExec(): void {
-    this.stop();
-    for (const signal of ['SIGPIPE', 'SIGXFSZ'] as const) process.on(signal, () => undefined);
   }
 
   /** @throws InterruptedError where a signal has arrived, and after `endChildren`, when nothing may be started any more */

@@ -298,13 +298,4 @@ describe('under sudo', compiler.ok ? isRoot : compiler.options, () => {
       expect([result.status, readdirSync(launch.victim)], result.stderr).toEqual([0, []]);
     }
   });
-
-  test('AM-11: a checkout of root’s is built as root', async () => {
-    const launch = new SudoLaunch();
-    const user = join(launch.tools.directory, 'uid');
-    launch.setCargo({ before: `/usr/bin/id -u > ${user}` });
-    const result = await launch.sudo('stage', ['supervisor'], {}, [], 0);
-    expect(result.status, result.stderr).toBe(0);
-    expect(readFileSync(user, 'utf8')).toBe('0\n');
-  });
 });

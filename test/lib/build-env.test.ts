@@ -13,7 +13,7 @@ import { ownLimits, statOf } from '../../lib/process/identity.ts';
 import { Signals } from '../../lib/process/signals.ts';
 import { FakeTools } from '../support/fake-tools.ts';
 import { inProcess } from '../support/in-process.ts';
-import { onlyLinux, requireThing, requireTools } from '../support/real-tools.ts';
+import { requireThing, requireTools } from '../support/real-tools.ts';
 import { driverWords, orderRunner } from '../support/run-driver.ts';
 import { runInTerminal, inTerminal as terminalOptions } from '../support/run-in-terminal.ts';
 import { runProcess, SUITE_ROOT } from '../support/run-task.ts';
@@ -597,14 +597,6 @@ describe('exec', () => {
       env: process.env as Record<string, string>,
     });
     expect(result.stdout).toMatch(process.platform === 'linux' ? / 777 / : / 8192 /);
-  });
-
-  test('AL-6: the program ignores no signal that Node ignores', onlyLinux(), async () => {
-    const mask = 'set -- $(grep SigIgn /proc/$$/status); echo $((0x$2 & 0x1001000))';
-    const args = ['bash', '-c', `${mask}; { yes; echo "$?" >&2; } | head -1`];
-    const result = await orderRunner({ verb: 'exec', args });
-    expect(result.stdout).toBe('0\ny\n');
-    expect(result.stderr).toBe('141\n');
   });
 
   test('a program that is not there is found before Node is replaced', async () => {

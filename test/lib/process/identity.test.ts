@@ -268,20 +268,6 @@ describe("the limit of the user's shell, from a made-up /proc", () => {
     expect(shellSoftLimit(proc, 10)).toBe(512);
   });
 
-  test('AL-5: another hard limit than that of the parent is one that the task was given', () => {
-    process(10, 1, '/usr/lib/systemd/systemd', '1024');
-    const of = (hard: string) => {
-      rmSync(join(proc, 'self'), { recursive: true, force: true });
-      mkdirSync(join(proc, 'self'));
-      writeFileSync(
-        join(proc, 'self/limits'),
-        `Max open files            20000                ${hard}              files\n`,
-      );
-      return shellSoftLimit(proc, 10);
-    };
-    expect([of('20000'), of('1048576')]).toEqual([20_000, 1024]);
-  });
-
   test('unlimited', () => {
     process(10, 1, '/bin/bash', 'unlimited');
     expect(shellSoftLimit(proc, 10)).toBe(Number.POSITIVE_INFINITY);
@@ -303,12 +289,6 @@ describe("the limit of the user's shell, from a made-up /proc", () => {
     process(50, 0, '/usr/bin/node', '256');
     expect(shellSoftLimit(proc, 50)).toBeUndefined();
     expect(shellSoftLimit(proc, 0)).toBeUndefined();
-  });
-
-  test('a circle of parents ends', () => {
-    process(10, 11, '/usr/bin/node', '256');
-    process(11, 10, '/usr/bin/node', '256');
-    expect(shellSoftLimit(proc, 10)).toBeUndefined();
   });
 });
 
