@@ -1,16 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/**
- * The kinds of error. A `TaskError` is something that a user can act on: one line, without a stack. An error of the file
- * system becomes one line too (`machineErrorText`). Any other error is a bug of ours and keeps its stack.
- */
+/** The kinds of error: what a user can act on, what the machine says, each one line; any other is a bug of ours. */
 
 import { constants } from 'node:os';
 
-/**
- * Exit statuses of every task: the operation was tried and failed, wrong usage or an unmet precondition, and a program
- * that has vanished since the preflight. A failed child's own status passes through unchanged.
- */
+/** Exit statuses of every task; `vanished` is that of a program since the preflight, and a failed child's is its own. */
 export const EXIT = { failed: 1, usage: 2, vanished: 127 } as const;
 
 export class TaskError extends Error {
@@ -32,7 +26,6 @@ export class InterruptedError extends TaskError {
   }
 }
 
-/** The exit status that stands for a signal: 128+n. */
 export function statusOfSignal(signal: NodeJS.Signals): number {
   return 128 + constants.signals[signal];
 }
@@ -42,7 +35,7 @@ export function usageError(message: string, options?: ErrorOptions): TaskError {
   return new TaskError(message, EXIT.usage, options);
 }
 
-/** The operation was tried and failed (exit 1, or the failed child's own status). */
+/** The operation was tried and failed. */
 export function failure(message: string, exitCode: number = EXIT.failed, options?: ErrorOptions): TaskError {
   return new TaskError(message, exitCode, options);
 }
@@ -78,9 +71,7 @@ export function named(path: string, error: unknown): unknown {
 }
 
 const REASONS: Readonly<Record<string, string>> = {
-  E2BIG: 'arguments and environment are too long together; shorten them',
   EACCES: 'permission is denied; check its owner and mode',
-  EAGAIN: 'the system has no room for it now; check the limit of processes (ulimit -u)',
   EDQUOT: 'the disk quota is used up; free some space',
   EEXIST: 'something exists there already; remove it',
   EIO: 'the device reports an error; check the disk',
@@ -89,12 +80,10 @@ const REASONS: Readonly<Record<string, string>> = {
   EMFILE: 'this process has too many open files; raise the limit (ulimit -n)',
   ENAMETOOLONG: 'the name is too long; use a shorter path',
   ENOENT: 'it does not exist',
-  ENOEXEC: 'it is not a program of this machine; install it again',
   ENOSPC: 'no space is left on the device; free some',
   ENOTDIR: 'a part of the path is not a directory',
   EPERM: 'the operation is not permitted; check its owner and flags',
   EROFS: 'the file system is read-only; use another directory',
-  ETXTBSY: 'it is a program that is being written; try again',
 };
 
 /** The reason and the next step for a code of the operating system: `it does not exist (ENOENT)`. */
@@ -102,14 +91,14 @@ export function reasonText(code: string, otherwise = ''): string {
   return `${REASONS[code] ?? otherwise} (${code})`;
 }
 
-/** An error of the operating system as one sentence: the path, the reason and the next step; `undefined` for any other. */
+/** An error of the operating system as one sentence; `undefined` for any other. */
 export function machineErrorText(error: unknown): string | undefined {
   const code = errnoOf(error);
   if (code === undefined) return undefined;
   const { path, dest, syscall, message } = error as NodeJS.ErrnoException & { readonly dest?: unknown };
+  // Of an error of `rmSync` that Node does not know, such as a busy device, it tells no code.
+  const said = code === '' ? message : reasonText(code, message);
   // Of two paths (a copy, a rename, a link) the system does not say which one is meant.
-  // Node does not know every error of `rmSync`: `, Unknown error: Device or resource busy '/x'`, without a code.
-  const said = code === '' ? message.replace(/^, Unknown error: | '.*'$/gs, '') : reasonText(code, message);
   const places = [path, dest].filter((place) => typeof place === 'string' && place !== '');
   return oneLine(`${places.join(' -> ') || `a call of ${syscall}`}: ${said}`);
 }
@@ -124,9 +113,7 @@ export function missingPackage(error: unknown): string | undefined {
 /** The error as one line: its message, then the messages of its causes, each once. */
 export function describeError(error: unknown): string {
   const parts: string[] = [];
-  const seen = new Set<unknown>();
-  for (let at = error; at != null && !seen.has(at); at = at instanceof Error ? at.cause : undefined) {
-    seen.add(at);
+  for (let at = error; at != null; at = at instanceof Error ? at.cause : undefined) {
     const text = machineErrorText(at) ?? (at instanceof Error ? at.message : String(at));
     if (!parts.some((part) => part.includes(text))) parts.push(text);
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** Architectures, Rust target triples, and what this machine is: facts as values, so that any machine can be tested. */
+/** Architectures, Rust target triples, and what this machine is: facts as values. */
 
 import { getCompileCacheDir } from 'node:module';
 import type { Environment } from './cli/env.ts';
@@ -37,20 +37,15 @@ export function thisHost(): Host {
   return { platform: process.platform, arch: archOf(process.arch) };
 }
 
-/**
- * The architectures of a platform list (`linux/amd64, linux/arm64`), each once, in their order.
- * @param source the variable that the text comes from, for the error
- * @throws usageError for an empty list, an empty entry, or any platform but the two
- */
+/** The architectures of a platform list (`linux/amd64, linux/arm64`), each once. @throws usageError for any other */
 export function platformArches(source: string, text: string): Arch[] {
   const arches = text.split(',').map((entry) => {
     const platform = entry.trim();
     const arch = ARCHES.find((known) => platform === `linux/${known}`);
     if (arch !== undefined) return arch;
-    throw usageError(
-      `${source} is ${shown(text)}: ${platform === '' ? 'an entry is empty' : `${shown(platform)} is not supported`}; ` +
-        'allowed is a comma list of linux/amd64 and linux/arm64; change it or unset it',
-    );
+    const problem = platform === '' ? 'an entry is empty' : `${shown(platform)} is not supported`;
+    const allowed = 'allowed is a comma list of linux/amd64 and linux/arm64';
+    throw usageError(`${source} is ${shown(text)}: ${problem}; ${allowed}; change it or unset it`);
   });
   return [...new Set(arches)];
 }
@@ -80,12 +75,7 @@ export function thisMachine(env: Environment): Machine {
   };
 }
 
-/**
- * The home of the user who called sudo, where `/etc/passwd` does not have it: users of a directory service, and those of
- * macOS. It is asked for and never guessed: what is written to a wrong home is never found.
- * @param probe that of the runner
- * @returns the home, or why there is none
- */
+/** The home of a user whom `/etc/passwd` does not have (a directory service, macOS), or why there is none; never a guess. */
 export async function probeHome(
   probe: (command: Command, timeoutMs: number) => Promise<ProbeResult>,
   platform: NodeJS.Platform,

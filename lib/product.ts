@@ -1,11 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/**
- * The names that belong to OpenShell: packages, binaries, directories, environment prefixes. They stand here alone,
- * because upstream may rename them.
- */
+/** The names that belong to OpenShell stand here alone, because upstream may rename them. Paths are below the checkout. */
 
-/** Paths are below the checkout. */
 export const PRODUCT = {
   name: 'OpenShell',
   /** A directory that every checkout has, beside a `Cargo.toml` with `[workspace]`. */
@@ -36,9 +32,7 @@ export interface Binary {
 }
 
 /** A binary that is staged for image builds. */
-export interface Component extends Binary {
-  readonly name: 'gateway' | 'supervisor';
-}
+export type Component = Binary & { readonly name: 'gateway' | 'supervisor' };
 
 export const COMPONENTS = {
   gateway: { name: 'gateway', package: 'openshell-server', binary: 'openshell-gateway' },
@@ -59,7 +53,6 @@ export const DRIVER = { name: 'driver', package: 'openshell-driver-vm', binary: 
 /** The Debian package, and the gateway that it runs for a user. */
 export const DEB = {
   name: 'openshell',
-  /** Where the package is authored, below the checkout. */
   directory: 'deploy/deb',
   maintainer: 'NVIDIA OpenShell Maintainers <openshell@nvidia.com>',
   licence: 'OpenShell is under the Apache License, Version 2.0 (Apache-2.0).',
@@ -73,7 +66,7 @@ export const DEB = {
 /** Settings of a publish that are compiled into the binaries (`option_env!` of the crate openshell-core). */
 export const COMPILED_IN = ['IMAGE_TAG', 'OPENSHELL_IMAGE_TAG', 'OPENSHELL_GIT_VERSION'] as const;
 
-/** Names the compiler wrapper that a `RUSTC_WRAPPER` of the suite's own calls. */
+/** Names the wrapper that a `RUSTC_WRAPPER` of the suite's own calls. */
 export const INNER_WRAPPER = 'OPENSHELL_RUSTC_WRAPPER';
 
 /** Arguments: what to stage, and which image. `sandbox` and `supervisor-output` are old names of the supervisor. */

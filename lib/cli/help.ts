@@ -47,7 +47,6 @@ export function defaultText({ default: value, otherwise }: Variable): string | u
   return value === undefined ? otherwise : String(value);
 }
 
-/** The meaning of a variable and its values, as a phrase. */
 export function meaningText({ meaning, choices }: Variable): string {
   return choices === undefined ? meaning : `${meaning} (${choices.join(', ')})`;
 }

@@ -73,9 +73,8 @@ export async function runTask<const D extends Declaration>(
     await settled(out, err);
   } catch (caught) {
     const name = missingPackage(caught);
-    const command = `npm ci --omit=dev --prefix ${shellQuote(SUITE_ROOT)}`;
-    const error =
-      name === undefined ? caught : usageError(`the tasks' dependencies are missing (${name}); run: ${command}`);
+    const text = `the tasks' dependencies are missing (${name}); run: npm ci --omit=dev --prefix ${shellQuote(SUITE_ROOT)}`;
+    const error = name === undefined ? caught : usageError(text);
     process.exitCode = error instanceof TaskError ? error.exitCode : EXIT.failed;
     // Where it cannot be said on stderr, stdout is all that is left.
     await report(terminal, err, error)

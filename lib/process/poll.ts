@@ -4,24 +4,16 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 
-export interface PollOptions {
-  /** The pause between two attempts, in milliseconds. */
-  readonly intervalMs: number;
-  /** After this time the last attempt counts; without it there is no end but `signal`. */
-  readonly timeoutMs?: number;
-  /** Ends the waiting: `Signals.aborted` for what a user may interrupt. */
-  readonly signal?: AbortSignal;
-}
-
 /**
- * Tries until `attempt` gives a value.
- * @returns the value; `undefined` where the time was over
+ * Tries until `attempt` gives a value, with this pause between two tries. After the time limit the last one counts.
+ * @param options `signal` ends the waiting: `Signals.aborted` for what a user may interrupt
  * @throws the reason of `signal`, and whatever `attempt` throws
  */
 export async function poll<T>(
   attempt: () => T | undefined | Promise<T | undefined>,
-  { intervalMs, timeoutMs = Number.POSITIVE_INFINITY, signal }: PollOptions,
+  options: { readonly intervalMs: number; readonly timeoutMs?: number; readonly signal?: AbortSignal },
 ): Promise<T | undefined> {
+  const { intervalMs, timeoutMs = Number.POSITIVE_INFINITY, signal } = options;
   const end = performance.now() + timeoutMs;
   for (;;) {
     signal?.throwIfAborted();

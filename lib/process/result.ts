@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** From a running command to how it ended: within its time limit, with the task's signals passed on, in one line. */
+/** From a running command to how it ended: within its time limit, and with the task's signals passed on. */
 
 import type { ChildProcess } from 'node:child_process';
 import { Readable } from 'node:stream';
@@ -14,7 +14,6 @@ import { killGroup, type Signals } from './signals.ts';
 const TAIL_LINES = 20;
 /** How long the output of a program that has ended may be silent before it counts as complete. */
 const QUIET_MS = 250;
-/** Output that never ends is not the program's. */
 const QUIET_ROUNDS = 20;
 
 export interface Outcome {
@@ -44,14 +43,11 @@ export function probeResult(value: Command, outcome: Outcome, timeoutMs: number)
 
 /** The error for a command that failed: what, how, where, and its last lines unless the user has seen them. */
 export function commandFailed(value: Command, outcome: Outcome): TaskError {
+  const { signal, status } = outcome;
   const said = outcomeTail(outcome);
-  const detail = said === '' ? '' : `: ${oneLine(said)}`;
-  return failure(`${argvText(value)} ${howItEnded(value, outcome)} in ${value.cwd}${detail}`, outcome.status);
-}
-
-function howItEnded({ argv }: Command, { signal, status }: Outcome): string {
-  if (signal !== undefined) return `was ended by ${signal}`;
-  return status === EXIT.vanished ? `was not found (${argv[0]})` : `failed with status ${status}`;
+  const ending = status === EXIT.vanished ? `was not found (${value.argv[0]})` : `failed with status ${status}`;
+  const how = signal === undefined ? ending : `was ended by ${signal}`;
+  return failure(`${argvText(value)} ${how} in ${value.cwd}${said && `: ${oneLine(said)}`}`, status);
 }
 
 /** Output without the line breaks at its end, as `$(...)` gives it. */
@@ -64,13 +60,12 @@ export function outcomeTail({ stderr, stdout }: Outcome): string {
   return (stderr.trim() || stdout.trim()).split('\n').slice(-TAIL_LINES).join('\n');
 }
 
-/** How a command is run. */
 export interface LaunchOptions {
   /** For stdout and stderr: captured, or the terminal's stderr. */
   readonly stdio: readonly ['pipe' | 2, 'pipe' | 2];
   /** Text for its stdin, which is empty otherwise. */
   readonly input?: string | undefined;
-  /** A soft limit of open files in place of the guard's. */
+  /** In place of the guard's. */
   readonly limit?: number;
   readonly timeoutMs?: number;
   /** Kills the program, whose result is not needed any more. */
@@ -80,10 +75,7 @@ export interface LaunchOptions {
   readonly endedBy?: NodeJS.Signals | undefined;
 }
 
-/**
- * Waits for a command that leads a process group of its own.
- * @throws failure where the shell itself could not be started, InterruptedError for a signal to the task
- */
+/** Waits for a command. @throws failure where bash could not be started, InterruptedError for a signal to the task */
 export async function settle(
   running: ProcessPromise,
   signals: Signals,
@@ -114,10 +106,7 @@ export async function settle(
   }
 }
 
-/**
- * Closes the output of a program after its end, once nothing comes any more: what it leaves running (the connection of
- * ssh, a server) may hold it open for as long as it likes.
- */
+/** Closes the output of a program after its end, once nothing comes: what it leaves running may hold it open for ever. */
 function closeWhenQuiet(child: ChildProcess): void {
   const streams = [child.stdout, child.stderr].filter((stream) => stream instanceof Readable);
   let pieces = 0;

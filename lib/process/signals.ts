@@ -13,7 +13,7 @@ import { poll } from './poll.ts';
 
 const ENDING = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const;
 /** The terminal sends them to the whole foreground group. */
-const KEYS: readonly NodeJS.Signals[] = ['SIGINT', 'SIGQUIT', 'SIGSTOP'];
+const KEYS: readonly NodeJS.Signals[] = ['SIGINT', 'SIGQUIT'];
 /** How long the rest of a group may take to end after its leader has. */
 const GROUP_GRACE_MS = 2000;
 const GROUP_POLL_MS = 20;
@@ -23,7 +23,7 @@ export class Signals {
   readonly ignoresHangup: boolean;
   #received: NodeJS.Signals | undefined;
   #isOver = false;
-  /** Whether each has the terminal, which sends it the signals of its keys, and the one that ends it where it has one. */
+  /** Whether each has the terminal, which sends it the signals of its keys, and its `endedBy`. */
   readonly #children = new Map<ChildProcess, { hasTerminal: boolean; endedBy: NodeJS.Signals | undefined }>();
   readonly #controller = new AbortController();
   readonly #handlers = new Map<NodeJS.Signals, () => void>();
@@ -32,7 +32,6 @@ export class Signals {
     this.ignoresHangup = ignoresHangup;
   }
 
-  /** Aborts when the first signal arrives. */
   get aborted(): AbortSignal {
     return this.#controller.signal;
   }
@@ -45,11 +44,10 @@ export class Signals {
   listen(): void {
     for (const signal of ENDING) {
       const isIgnored = signal === 'SIGHUP' && this.ignoresHangup;
-      this.#on(signal, isIgnored ? () => undefined : () => this.#receive(signal));
+      const handler = isIgnored ? () => undefined : () => this.#receive(signal);
+      this.#handlers.set(signal, handler);
+      process.on(signal, handler);
     }
-    // Ctrl-Z reaches only this process, because the children have groups of their own.
-    this.#on('SIGTSTP', () => this.#pause());
-    this.#on('SIGCONT', () => this.#forward('SIGCONT'));
   }
 
   stop(): void {
@@ -63,10 +61,7 @@ export class Signals {
     if (this.#isOver) throw new InterruptedError('SIGTERM');
   }
 
-  /**
-   * The same for a signal that has arrived during synchronous work: Node passes signals on only when its event loop polls,
-   * and the first turn may end without having polled.
-   */
+  /** The same for a signal during synchronous work, which Node passes on when its event loop polls: in one of two turns. */
   async throwIfPending(): Promise<void> {
     await nextTurn();
     await nextTurn();
@@ -85,7 +80,6 @@ export class Signals {
    * Waits for a child while signals go to its group.
    * @param ended resolves when the child has ended and its output is read
    * @param hasTerminal whether it is in the terminal's foreground group, which is this process's own
-   * @param endedBy the signal that it gets in place of one that ends the task
    */
   async relay<T>(child: ChildProcess, ended: Promise<T>, hasTerminal = false, endedBy?: NodeJS.Signals): Promise<T> {
     this.#children.set(child, { hasTerminal, endedBy });
@@ -98,31 +92,12 @@ export class Signals {
     }
   }
 
-  /**
-   * The same for a child that is part of the task: a signal ends the task with it.
-   * @throws InterruptedError when a signal has arrived; the group is gone by then
-   */
+  /** The same for a part of the task. @throws InterruptedError when a signal has arrived; the group is gone by then */
   async during<T>(child: ChildProcess, ended: Promise<T>, endedBy?: NodeJS.Signals): Promise<T> {
     const result = await this.relay(child, ended, false, endedBy);
     if (this.#received !== undefined) await endGroup(child);
     this.throwIfReceived();
     return result;
-  }
-
-  #on(signal: NodeJS.Signals, handler: () => void): void {
-    this.#handlers.set(signal, handler);
-    process.on(signal, handler);
-  }
-
-  /** By the default action, which the kernel leaves out where no shell could let the process go on. */
-  #pause(): void {
-    const handler = this.#handlers.get('SIGTSTP');
-    if (handler === undefined) return;
-    this.#forward('SIGSTOP');
-    process.off('SIGTSTP', handler);
-    process.kill(process.pid, 'SIGTSTP');
-    process.on('SIGTSTP', handler);
-    this.#forward('SIGCONT');
   }
 
   #receive(signal: NodeJS.Signals): void {
@@ -136,13 +111,12 @@ export class Signals {
 
   #forward(signal: NodeJS.Signals): void {
     for (const [child, { endedBy = signal, hasTerminal }] of this.#children) {
-      if (!hasTerminal) killGroup(child, ENDING.some((one) => one === signal) ? endedBy : signal);
+      if (!hasTerminal) killGroup(child, signal === 'SIGKILL' ? signal : endedBy);
       else if (child.pid !== undefined && !KEYS.includes(signal)) sendSignal(child.pid, signal);
     }
   }
 }
 
-/** The exit status of a child when it ends; 128+n for a signal. */
 export async function exitStatus(child: ChildProcess): Promise<number> {
   return new Promise((resolve, reject) => {
     child.once('error', reject);

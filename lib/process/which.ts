@@ -7,15 +7,11 @@ import { delimiter, isAbsolute, join } from 'node:path';
 import type { Environment } from '../cli/env.ts';
 import { MissingTool } from '../errors.ts';
 
-/**
- * The absolute path of a program on the environment's PATH. Its relative and empty entries are skipped: they would mean
- * another program in each directory.
- */
+/** The absolute path of a program on PATH; relative and empty entries would mean another one in each directory. */
 export function findProgram(name: string, env: Environment): string | undefined {
   if (name.includes('/')) return isExecutable(name) ? name : undefined;
-  return absoluteEntries(env)
-    .map((directory) => join(directory, name))
-    .find(isExecutable);
+  const paths = absoluteEntries(env).map((directory) => join(directory, name));
+  return paths.find(isExecutable);
 }
 
 /** The PATH that children get: the directories that `findProgram` looks in and no others, so that they start the same. */

@@ -32,9 +32,9 @@ describe('what is missing', () => {
     expect(await findOrMark(unknowns, () => Promise.reject(missing), 'mark')).toBe('mark');
     expect(await findOrMark(unknowns, async () => 'found', 'mark')).toBe('found');
     await expect(findOrMark(unknowns, () => Promise.reject(usageError('wrong')), 'mark')).rejects.toThrow('wrong');
-    refuseOrNote(unknowns, new MissingTool('cargo is not on PATH; install Rust'));
+    refuseOrNote(unknowns, new MissingTool('no docker'));
     expect(unknowns.lines()).toEqual([
-      '# <WHAT: WHY> stands for what could not be probed here: cargo is not on PATH; install Rust',
+      '# <WHAT: WHY> stands for what could not be probed here: cargo is not on PATH; no docker',
     ]);
   });
 });
