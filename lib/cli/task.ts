@@ -20,10 +20,9 @@ import { becomeOwner, isOfOther } from '../fs/ownership.ts';
 import { shellQuote } from '../process/command.ts';
 import { isHangupIgnored } from '../process/identity.ts';
 import { Signals } from '../process/signals.ts';
-import { type Arguments, type Declaration, parseArguments } from './args.ts';
+import { type Arguments, type Declaration, helpText, parseArguments } from './args.ts';
 import { asDryRun, type Unknowns } from './dry-run-marks.ts';
 import type { Environment } from './env.ts';
-import { helpText } from './help.ts';
 import { Output, settled, Terminal } from './terminal.ts';
 
 /** How long an interrupted task waits for what is still under way. */

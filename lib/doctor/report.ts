@@ -2,7 +2,7 @@
 
 /** The table, or the same as one object. */
 
-import { wrap } from '../cli/help.ts';
+import { wrap } from '../cli/args.ts';
 import type { Terminal } from '../cli/terminal.ts';
 import type { Row } from './check.ts';
 import type { Verdict } from './verdicts.ts';

@@ -8,10 +8,9 @@
 
 import type { RunnerContext } from '../build-env.ts';
 import { findCheckout } from '../checkout.ts';
-import { parseArguments } from '../cli/args.ts';
+import { helpText, parseArguments } from '../cli/args.ts';
 import { asDryRun, Unknowns } from '../cli/dry-run-marks.ts';
 import { type Environment, readVariable } from '../cli/env.ts';
-import { helpText } from '../cli/help.ts';
 import { detectEngine } from '../engine/detect.ts';
 import { forLaunch } from '../engine/gateway-engine.ts';
 import type { LaunchEngine } from '../engine/types.ts';

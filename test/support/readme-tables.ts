@@ -4,7 +4,7 @@
 
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { defaultText, meaningText } from '../../lib/cli/help.ts';
+import { defaultText, meaningText } from '../../lib/cli/args.ts';
 import { BUILD_VARIABLES, GATEWAY_VARIABLES, type Variable } from '../../lib/cli/variables.ts';
 import { runTaskFile, SUITE_ROOT } from './run-task.ts';
 

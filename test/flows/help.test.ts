@@ -2,11 +2,10 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import type { Declaration } from '../../../lib/cli/args.ts';
-import { defaultText, helpText, meaningText } from '../../../lib/cli/help.ts';
-import { VARIABLES } from '../../../lib/cli/variables.ts';
-import { runTaskFile, SUITE_ROOT } from '../../support/run-task.ts';
-import { temporaryDirectory } from '../../support/temporary.ts';
+import { type Declaration, defaultText, helpText, meaningText } from '../../lib/cli/args.ts';
+import { VARIABLES } from '../../lib/cli/variables.ts';
+import { runTaskFile, SUITE_ROOT } from '../support/run-task.ts';
+import { temporaryDirectory } from '../support/temporary.ts';
 
 test('a help text, whole', () => {
   const declaration: Declaration = {
