@@ -122,11 +122,7 @@ export class Runner {
     return outcome.stdout;
   }
 
-  /**
-   * Runs a command that talks to the user (`sudo`, `docker exec -it`): echoed, with stdin and the terminal, and in its
-   * foreground group, so that Ctrl-C reaches it directly.
-   * @throws TaskError with the command's own status
-   */
+  /** Runs a command that talks to the user, echoed, in the terminal's foreground group, so that Ctrl-C reaches it. */
   async interactive(command: Command): Promise<void> {
     this.#verify(command);
     this.#terminal.echo(echoText(command));
@@ -147,10 +143,7 @@ export class Runner {
     return this.#machine.canReplace && process.execve !== undefined;
   }
 
-  /**
-   * Starts a program that outlives the task and may print to the terminal's stderr. Bash puts it into the background and
-   * ends, so that it is not a child of the program that replaces this process.
-   */
+  /** Starts a program that outlives the task, from bash's background: no child of the program that replaces the task. */
   async start(command: Command): Promise<void> {
     this.#verify(command);
     const text = this.#shellText(command, this.#guard.userLimit, '', ' </dev/null &');
@@ -159,8 +152,7 @@ export class Runner {
   }
 
   /**
-   * Starts a program that runs beside the task, in a session of its own and with the limit of the user's shell. A signal
-   * to the task goes to it, too, and it ends with the task at the latest.
+   * Starts a program in a session of its own and with the limit of the user's shell, which ends with the task at the latest.
    * @param output the descriptor of an open file, for all that it prints
    */
   beside(command: Command, output: number): { readonly pid: number | undefined; readonly ended: Promise<number> } {
@@ -193,7 +185,6 @@ export class Runner {
     return this.#signals.relay(child, exitStatus(child));
   }
 
-  /** The environment that the program of a command gets. */
   environmentOf(command: Command): Environment {
     return childEnvironment(this.#env, command, this.#machine.invoker);
   }
@@ -223,7 +214,6 @@ export class Runner {
 
   async #launch(command: Command, options: LaunchOptions): Promise<Outcome> {
     const { $, quote } = load('zx/core');
-    this.#signals.throwIfReceived();
     const limit = options.limit ?? this.#guardedLimit(command);
     const user = command.asInvoker ? this.#machine.invoker : undefined;
     const ids = user === undefined ? {} : { uid: user.uid, gid: user.gid };

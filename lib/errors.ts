@@ -64,7 +64,6 @@ export function naming<T>(path: string, body: () => T): T {
   }
 }
 
-/** An error of the operating system with a path; any other error is left alone. */
 export function named(path: string, error: unknown): unknown {
   if (errnoOf(error) !== undefined) (error as NodeJS.ErrnoException).path ??= path;
   return error;

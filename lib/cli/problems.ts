@@ -93,10 +93,7 @@ export type VerdictOf<Facts> =
   | { readonly ok: true; readonly facts: Facts }
   | { readonly ok: false; readonly reasons: readonly string[] };
 
-/**
- * Inspects every file, and prints the results on stdout, or the plan, and the reasons against it on stderr.
- * @throws TaskError (1) that says how many failed
- */
+/** Inspects every file: results, or the plan, on stdout, and reasons on stderr. @throws TaskError (1) where one failed */
 export function printVerdicts<Facts>(
   { startDirectory, terminal }: { startDirectory: string; terminal: Terminal },
   paths: readonly string[],

@@ -77,9 +77,7 @@ export const GATEWAY_VARIABLES = {
   OPENSHELL_SANDBOX_NAMESPACE: text('namespace of sandboxes', {
     otherwise: "docker the gateway's name; kubernetes kubernetes-dev",
   }),
-  OPENSHELL_SANDBOX_HTTPS_PROXY: text(
-    'proxy of sandboxes; written through even when empty, so that the gateway refuses a mistake',
-  ),
+  OPENSHELL_SANDBOX_HTTPS_PROXY: text('proxy of sandboxes; written through even when empty'),
   OPENSHELL_SANDBOX_NO_PROXY: text('hosts that need no proxy; written through like it'),
   OPENSHELL_SANDBOX_PROXY_AUTH_FILE: text('credentials of the proxy; written through like it'),
   OPENSHELL_SANDBOX_PROXY_AUTH_ALLOW_INSECURE: text('true or false; anything else is refused'),
@@ -97,21 +95,15 @@ export const GATEWAY_VARIABLES = {
   OPENSHELL_VM_GPU: boolean('as --gpu', { default: false }),
   OPENSHELL_VM_GPU_MEM_MIB: count('as --gpu-mem-mib', { otherwise: '8192' }),
   OPENSHELL_VM_GPU_VCPUS: count('as --gpu-vcpus', { otherwise: '4' }),
-  OPENSHELL_VM_RUNTIME_COMPRESSED_DIR: path('directory of what the VM driver embeds', {
-    otherwise: 'target/vm-runtime-compressed',
-  }),
-  GUEST_ARCH: choice(['aarch64', 'arm64', 'x86_64', 'amd64'], "the VM guest's machine, where --arch is not given", {
-    otherwise: "this machine's",
-  }),
+  OPENSHELL_VM_RUNTIME_COMPRESSED_DIR: path('what the VM driver embeds', { otherwise: 'target/vm-runtime-compressed' }),
+  GUEST_ARCH: choice(['aarch64', 'arm64', 'x86_64', 'amd64'], 'as --arch', { otherwise: "this machine's" }),
   ANTHROPIC_API_KEY: text('registers the provider anthropic; never an argument'),
   usage_command: text('the command, quoted for a shell, where no argument is given (mise sets it)'),
 } as const satisfies Readonly<Record<string, Variable>>;
 
 /** What builds, images and publishing read, and all tasks. */
 export const BUILD_VARIABLES = {
-  OPENSHELL_ROOT: path('the checkout to work on, whose .env counts', {
-    otherwise: 'where the suite lives, else the nearest one above',
-  }),
+  OPENSHELL_ROOT: path('the checkout; its .env counts', { otherwise: 'where the suite lives, else the nearest above' }),
   EXTRA_CARGO_FEATURES: text('features, separated by blanks or commas, for the components that declare them'),
   CARGO_TARGET_DIR: path("cargo's own", { otherwise: "cargo's configuration, else target" }),
   CARGO_BUILD_JOBS: text("cargo's own"),
@@ -120,13 +112,9 @@ export const BUILD_VARIABLES = {
   SUPERVISOR_LIBC: choice(['musl', 'glibc-static'], 'C library of release supervisors; glibc-static only natively', {
     otherwise: "musl; the VM's supervisor is dynamic",
   }),
-  OPENSHELL_CARGO_VERSION: text('version to build under; the checkout is not touched', {
-    otherwise: "the workspace's",
-  }),
+  OPENSHELL_CARGO_VERSION: text('version to build; the checkout is not touched', { otherwise: "the workspace's" }),
   PREBUILT_ARCH: choice(['x86_64', 'amd64', 'aarch64', 'arm64'], 'one architecture; wins over DOCKER_PLATFORM'),
-  DOCKER_PLATFORM: text('comma list of linux/amd64 and linux/arm64', {
-    otherwise: "for staging this machine's, for images the engine's own",
-  }),
+  DOCKER_PLATFORM: text('linux/amd64, linux/arm64 or both', { otherwise: "this machine's; for images the engine's" }),
   CONTAINER_ENGINE: text('the engine, docker or podman', { otherwise: 'what responds, podman first' }),
   CONTAINER_ENGINE_TARGET: text('with local-k8s-cluster, the engine is that of the kube context (k3d-*, kind-*)'),
   OPENSHELL_E2E_DRIVER: text('the engine of an end-to-end run, docker or podman'),
@@ -143,24 +131,13 @@ export const BUILD_VARIABLES = {
     otherwise: 'BUILDX_BUILDER, else the one chosen with docker buildx use; for a publish else multiarch',
   }),
   BUILDX_BUILDER: text("buildx's own: a builder, after DOCKER_BUILDER"),
-  DOCKER_BUILD_CACHE_DIR: path('build cache of docker-container builders, a directory for each image', {
-    otherwise: '.cache/buildkit',
-  }),
-  PREBUILT_AUTO_STAGE: boolean('whether the binaries are compiled and staged first; else staged ones are verified', {
-    default: true,
-  }),
-  CI: boolean('any text but a false word: as PREBUILT_AUTO_STAGE=0, and no local cache', {
-    default: false,
-    isAnyText: true,
-  }),
+  DOCKER_BUILD_CACHE_DIR: path('build cache of docker-container builders, by image', { otherwise: '.cache/buildkit' }),
+  PREBUILT_AUTO_STAGE: boolean('whether to compile and stage first, or to verify what is staged', { default: true }),
+  CI: boolean('all but a false word: as PREBUILT_AUTO_STAGE=0, no local cache', { default: false, isAnyText: true }),
   OPENSHELL_GPU_WORKLOAD_IMAGES: text('the workloads to build, a comma list', { otherwise: 'all of the checkout' }),
-  OPENSHELL_GPU_WORKLOAD_IMAGE_TAG: text('one tag for all workload images', {
-    otherwise: 'for each the fingerprint of what it is built from',
-  }),
+  OPENSHELL_GPU_WORKLOAD_IMAGE_TAG: text('one tag for all workload images', { otherwise: 'the fingerprint of each' }),
   OPENSHELL_SANDBOX_BASE_IMAGE: text('image that workload images are built on', { default: COMMUNITY_IMAGE }),
-  CUDA_BUILD_IMAGE: text('image that CUDA workloads are compiled in', {
-    default: 'nvcr.io/nvidia/cuda:12.8.1-base-ubuntu22.04',
-  }),
+  CUDA_BUILD_IMAGE: text('image to compile CUDA workloads', { default: 'nvcr.io/nvidia/cuda:12.8.1-base-ubuntu22.04' }),
   CUDA_SAMPLES_REPO: text('URL of the samples of CUDA', { default: 'https://github.com/NVIDIA/cuda-samples' }),
   CUDA_SAMPLES_REF: text('their tag', { default: 'v12.8' }),
   MISE_GITHUB_TOKEN: text('token for downloads in the build, which gets it as the secret MISE_GITHUB_TOKEN'),
@@ -178,7 +155,6 @@ export const BUILD_VARIABLES = {
   SOURCE_DATE_EPOCH: count('time of published images, runtime archives and packages, in seconds since 1970', {
     otherwise: '0; for a runtime the time of its libkrun; for a package now',
     min: 0,
-    // As much as a tar archive has room for: milliseconds are more.
     max: 0o77777777777,
   }),
   // The versions of what the VM runtime is made of; see `lib/vm/versions.ts`.
@@ -187,28 +163,21 @@ export const BUILD_VARIABLES = {
   LIBKRUNFW_REF: text('commit, tag or branch of libkrunfw to build', { otherwise: "pins.env's" }),
   LIBKRUN_REF: text('commit, tag or branch of libkrun to build; wins over pins.env', { default: 'v1.17.4' }),
   FROM_SOURCE: boolean('as --from-source', { default: false }),
-  OPENSHELL_RELEASE_BASE_URL: text('where releases are downloaded from: a mirror; no check is weakened', {
+  OPENSHELL_RELEASE_BASE_URL: text('mirror of the releases; no check is weakened', {
     default: 'https://github.com',
   }),
-  OPENSHELL_DOWNLOAD_TIMEOUT: count('seconds without a byte after which a download is tried again', {
-    default: 30,
-    max: 86_400,
-  }),
+  OPENSHELL_DOWNLOAD_TIMEOUT: count('seconds without a byte until a download is retried', { default: 30, max: 86_400 }),
   VM_RUNTIME_RELEASE_TAG: text('release of the VM runtime', { default: 'vm-runtime' }),
   GITHUB_REPOSITORY: text('repository of that release', { default: 'NVIDIA/OpenShell' }),
   VM_RUNTIME_TARBALL: path('a release archive to take the runtime from', { otherwise: 'target/libkrun-build' }),
-  VM_RUNTIME_PLATFORM: choice(
-    ['linux-x86_64', 'linux-aarch64', 'darwin-aarch64'],
-    'platform of the runtime, where --platform is not given',
-    { otherwise: "that of the archive's name, else this machine's" },
-  ),
+  VM_RUNTIME_PLATFORM: choice(['linux-x86_64', 'linux-aarch64', 'darwin-aarch64'], 'as --platform', {
+    otherwise: "that of the archive's name, else this machine's",
+  }),
   CUSTOM_PROVENANCE_DIR: path('directory with a libkrunfw and provenance.json of its own, after the build directory'),
   GITHUB_SHA: text("for the runtime's provenance.json", { default: 'unknown' }),
   GITHUB_RUN_ID: text("for the runtime's provenance.json", { default: 'unknown' }),
   HELM_K3S_CLUSTER_NAME: text('name of the k3d cluster', { otherwise: "openshell-dev-<the branch's last part>" }),
-  HELM_K3S_KUBECONFIG: path('kubeconfig for the cluster', {
-    otherwise: "KUBECONFIG, if one file, else the checkout's",
-  }),
+  HELM_K3S_KUBECONFIG: path('kubeconfig of the cluster', { otherwise: "KUBECONFIG, if one file, else the checkout's" }),
   KUBECONFIG: text("kubectl's own", { otherwise: "the checkout's kubeconfig" }),
   HELM_K3S_LB_HOST_PORT: count('port that leads to port 80 of the load balancer', { default: 8080, max: 65_535 }),
   HELM_K3S_PRELOAD_SANDBOX_IMAGE: text('image to import; set but empty for none', { default: COMMUNITY_IMAGE }),
@@ -221,16 +190,12 @@ export const BUILD_VARIABLES = {
   KEYCLOAK_SETUP_PORT: count('port of this machine in the printed commands', { default: 9090, max: 65_535 }),
   KEYCLOAK_HEALTH_TIMEOUT: count('seconds that Keycloak has to become ready', { default: 120, max: 86_400 }),
   LIBKRUN_MIN_CARGO_VERSION: text('the oldest cargo that builds libkrun', { default: '1.85' }),
-  LIBCLANG_PATH: path('directory of libclang.so, for libkrun', {
-    otherwise: "llvm-config's, else the system's newest",
-  }),
+  LIBCLANG_PATH: path('directory of libclang.so for libkrun', { otherwise: "llvm-config's, else the system's newest" }),
   LIBRARY_PATH: text("the linker's own, where libkrun is built on macOS"),
   DYLD_LIBRARY_PATH: text("the loader's own, where libkrun is built on macOS"),
   ZIG: path('path of zig, for C compilers', { otherwise: 'from PATH, else mise' }),
   GITHUB_ENV: path('file that the variables are appended to; nothing is printed then'),
-  OPENSHELL_BUILD_NOFILE_GUARD: text('whether the open-file limit is raised for what a task starts: auto, on or off', {
-    default: 'auto',
-  }),
+  OPENSHELL_BUILD_NOFILE_GUARD: text('whether the open-file limit is raised: auto, on or off', { default: 'auto' }),
   OPENSHELL_BUILD_NOFILE_LIMIT: count('open files to raise to', { otherwise: '8192' }),
   OPENSHELL_VM_BUILD_NOFILE_LIMIT: count('old name of OPENSHELL_BUILD_NOFILE_LIMIT'),
 } as const satisfies Readonly<Record<string, Variable>>;
