@@ -64,13 +64,11 @@ function argument(value: unknown): string {
 /** The command as a line that can be pasted into a shell: added variables, then quoted arguments. */
 export function commandText(value: Command): string {
   const changes = Object.entries(value.env);
-  const isName = (name: string) => /^\w+$/.test(name);
   const removed = changes.flatMap(([name, text]) => (text === undefined ? [`-u ${name}`] : []));
-  const added = changes.flatMap(([name, text]) => {
-    if (text === undefined) return [];
-    return [isName(name) ? `${name}=${shellQuote(text)}` : shellQuote(`${name}=${text}`)];
-  });
-  const needsEnv = removed.length > 0 || !changes.every(([name]) => isName(name));
+  const added = changes.flatMap(([name, text]) =>
+    text === undefined ? [] : [`${shellQuote(name)}=${shellQuote(text)}`],
+  );
+  const needsEnv = removed.length > 0 || changes.some(([name]) => /\W/.test(name));
   return [...(needsEnv ? ['env'] : []), ...removed, ...added, argvText(value)].join(' ');
 }
 

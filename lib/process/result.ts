@@ -17,7 +17,7 @@ const QUIET_MS = 250;
 const QUIET_ROUNDS = 20;
 
 export interface Outcome {
-  /** The exit status; 128+n for signal n. */
+  /** 128+n for signal n. */
   readonly status: number;
   readonly signal: NodeJS.Signals | undefined;
   /** What was captured; empty where the terminal had it. */
@@ -32,7 +32,6 @@ export type ProbeResult =
   | { readonly ok: true; readonly output: string }
   | { readonly ok: false; readonly reason: string; readonly status?: number; readonly timedOut?: true };
 
-/** The result of a probe from the outcome of its command, which had this long. */
 export function probeResult(value: Command, outcome: Outcome, timeoutMs: number): ProbeResult {
   if (outcome.timedOut) {
     return { ok: false, reason: `no response from ${argvText(value)} within ${seconds(timeoutMs)}`, timedOut: true };

@@ -26,14 +26,10 @@ export class Signals {
   /** Whether each has the terminal, which sends it the signals of its keys, and its `endedBy`. */
   readonly #children = new Map<ChildProcess, { hasTerminal: boolean; endedBy: NodeJS.Signals | undefined }>();
   readonly #controller = new AbortController();
-  readonly #handlers = new Map<NodeJS.Signals, () => void>();
+  readonly aborted = this.#controller.signal;
 
   constructor(ignoresHangup = false) {
     this.ignoresHangup = ignoresHangup;
-  }
-
-  get aborted(): AbortSignal {
-    return this.#controller.signal;
   }
 
   get received(): NodeJS.Signals | undefined {
@@ -42,17 +38,11 @@ export class Signals {
 
   /** Starts listening; until `stop`, the default action of the signals is off. */
   listen(): void {
-    for (const signal of ENDING) {
-      const isIgnored = signal === 'SIGHUP' && this.ignoresHangup;
-      const handler = isIgnored ? () => undefined : () => this.#receive(signal);
-      this.#handlers.set(signal, handler);
-      process.on(signal, handler);
-    }
+    for (const signal of ENDING) process.on(signal, this.#receive);
   }
 
   stop(): void {
-    for (const [signal, handler] of this.#handlers) process.off(signal, handler);
-    this.#handlers.clear();
+    for (const signal of ENDING) process.off(signal, this.#receive);
   }
 
   /** @throws InterruptedError where a signal has arrived, and after `endChildren`, when nothing may be started any more */
@@ -100,14 +90,15 @@ export class Signals {
     return result;
   }
 
-  #receive(signal: NodeJS.Signals): void {
+  readonly #receive = (signal: NodeJS.Signals): void => {
+    if (signal === 'SIGHUP' && this.ignoresHangup) return;
     // Bash ignores SIGQUIT, and other programs would write a core file.
     const first = signal === 'SIGQUIT' ? 'SIGINT' : signal;
     this.#forward(this.#received === undefined ? first : 'SIGKILL');
     this.#received ??= signal;
     this.#controller.abort(new InterruptedError(this.#received));
     for (const child of this.#children.keys()) if ((child.exitCode ?? child.signalCode) !== null) void endGroup(child);
-  }
+  };
 
   #forward(signal: NodeJS.Signals): void {
     for (const [child, { endedBy = signal, hasTerminal }] of this.#children) {

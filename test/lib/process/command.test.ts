@@ -285,7 +285,7 @@ describe('bash reads the line as it was meant', () => {
 
   test('DRY-8: a variable whose name is not one of a shell is quoted', () => {
     const env = { 'CC_<architecture: docker not reachable>_x': '1', A: '2' };
-    const text = "env 'CC_<architecture: docker not reachable>_x=1' A=2 cargo build";
+    const text = "env 'CC_<architecture: docker not reachable>_x'=1 A=2 cargo build";
     expect(commandText(cmd({ cwd: '/', env })`cargo build`)).toBe(text);
   });
 
