@@ -10,7 +10,7 @@ import { argvText, type Command, cmd } from './process/command.ts';
 import { type Limits, ownLimits, shellSoftLimit } from './process/identity.ts';
 import type { ProbeResult } from './process/result.ts';
 
-/** An architecture in the words of image builds; staged paths and Dockerfiles use these two. */
+/** In the words of image builds; staged paths and Dockerfiles use these two. */
 export type Arch = 'amd64' | 'arm64';
 
 export const ARCHES: readonly Arch[] = ['amd64', 'arm64'];

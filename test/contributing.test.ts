@@ -133,7 +133,7 @@ describe('the worked example', { ...tools.options, timeout: TIMEOUT_MS }, () => 
     const results = await Promise.all([
       run(VITEST, 'run', 'test/tasks/show-toolchain.test.ts'),
       run(VITEST, 'run', 'test/mise.test.ts', '-t', '^every (file|task) |^the help of a task '),
-      run(VITEST, 'run', 'test/lib/cli/help.test.ts', '-t', 'tasks/show-toolchain'),
+      run(VITEST, 'run', 'test/flows/help.test.ts', '-t', 'tasks/show-toolchain'),
     ]);
     for (const { stdout, status } of results) {
       expect(stdout).toMatch(/^[1-9]\d* passed, 0 failed, /m);

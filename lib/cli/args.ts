@@ -155,7 +155,6 @@ function verifyChoice(declaration: Declaration, what: string, choices: readonly 
   throw wrong(declaration, `${what} is ${shown(value)}; allowed are ${choices.join(', ')}`);
 }
 
-/** The positional arguments by their names. */
 function takePositionals(declaration: Declaration, given: readonly string[]): Record<string, unknown> {
   const specs = Object.entries(declaration.positionals ?? {});
   const result: Record<string, unknown> = {};
@@ -197,7 +196,6 @@ export function positionalUsage(name: string, { count, afterDashes }: Positional
 
 type Row = readonly [term: string, text: string];
 
-/** The whole help text of a task, ending in a line break. */
 export function helpText(declaration: Declaration): string {
   const { name, summary, positionals, passThrough, flags, variables, examples = [] } = declaration;
   const terms = Object.entries(positionals ?? {}).map(

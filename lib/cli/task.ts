@@ -114,7 +114,6 @@ async function runBody<D extends Declaration>(
   }
 }
 
-/** @throws usageError where it has been removed */
 function findStartDirectory(): string {
   try {
     return process.cwd();

@@ -49,7 +49,7 @@ export function commandFailed(value: Command, outcome: Outcome): TaskError {
   return failure(`${argvText(value)} ${how} in ${value.cwd}${said && `: ${oneLine(said)}`}`, status);
 }
 
-/** Output without the line breaks at its end, as `$(...)` gives it. */
+/** As `$(...)` gives it. */
 export function trimmed(output: string): string {
   return output.replace(/\n+$/, '');
 }
@@ -70,7 +70,6 @@ export interface LaunchOptions {
   /** Kills the program, whose result is not needed any more. */
   readonly unless?: AbortSignal | undefined;
   readonly onStderr?: (bytes: Buffer) => void;
-  /** As `Command.endedBy`. */
   readonly endedBy?: NodeJS.Signals | undefined;
 }
 
