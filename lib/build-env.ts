@@ -35,6 +35,8 @@ const STRICT_MODE = 'set -euo pipefail;';
 
 /** Each option that ZX_* variables or zx's own command line could set. */
 const ZX_OPTIONS = { postfix: '', preferLocal: false, timeout: 0, verbose: false, quiet: true, nothrow: true } as const;
+/** Of one argument on Linux (execve(2), MAX_ARG_STRLEN); a failed exec would abort Node. */
+const TEXT_BYTES_MAX = 128 * 1024 - 1;
 const CAPTURED = ['pipe', 'pipe'] as const;
 
 type Input = Pick<LaunchOptions, 'input'>;
@@ -173,6 +175,9 @@ export class Runner {
     requireProgram(command.argv[0], env, 'build or install it first');
     const before = this.#signals.ignoresHangup ? "trap '' HUP; exec " : 'exec ';
     const text = this.#shellText(command, this.#guard.userLimit, before);
+    if (Buffer.byteLength(text) > TEXT_BYTES_MAX) {
+      throw usageError(`the arguments of ${command.argv[0]} are too long together, 127 KiB are allowed; shorten them`);
+    }
     if (this.canReplace) {
       process.chdir(command.cwd);
       const own = definedOnly(env);
