@@ -42,7 +42,6 @@ export function isCheckout(directory: string): boolean {
   return /^[ \t]*\[workspace\]/m.test(textIn(join(directory, 'Cargo.toml')) ?? '');
 }
 
-/** What a `.env` has added to the environment. */
 export interface DotEnv {
   readonly path: string;
   readonly names: readonly string[];

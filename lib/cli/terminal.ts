@@ -109,7 +109,6 @@ export class Terminal {
     }
   }
 
-  /** What took how long: `targets 0.02 s, cargo 12.3 s`. */
   timings(): string {
     return this.#timings.join(', ');
   }
