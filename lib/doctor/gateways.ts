@@ -76,8 +76,8 @@ function runtimeFinding({ ctx: { env, startDirectory }, host, root }: Doctor): F
 /** Whether the gateway of this very configuration is what listens: the process that has its state directory. */
 async function isUp(config: Config, driver: DriverName): Promise<boolean> {
   const { bindAddress, port } = config;
-  const holder = (await whoHasIt(stateOf(config)))?.holder;
-  if (holder?.task !== lockedFor(config, driver)) return false;
+  const holder = await whoHasIt(stateOf(config));
+  if (holder?.pid === undefined || holder.task !== lockedFor(config, driver)) return false;
   // Where the system does not tell whose listener it is, any response of the port counts.
   return isListening(holder.pid, port) ?? canConnect(reachableAddress(bindAddress), port);
 }

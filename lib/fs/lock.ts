@@ -23,8 +23,9 @@ import type { Terminal } from '../cli/terminal.ts';
 import { errnoOf, failure, oneLine, usageError } from '../errors.ts';
 import { poll } from '../process/poll.ts';
 import type { Signals } from '../process/signals.ts';
-import { asOwner, makeDirectory } from './ownership.ts';
+import { asOwner, look, makeDirectory } from './ownership.ts';
 import { parseTable } from './parse-json.ts';
+import { orUsageError } from './paths.ts';
 
 const POLL_MS = 50;
 /** Another run that only looks holds the lock for a moment, and who has just taken it says next who that is. */
@@ -39,19 +40,14 @@ export interface LockedPlace {
   readonly remedy: string;
 }
 
-/** Who holds a lock, and what it does, for users. */
-export interface Holder {
-  readonly pid: number;
-  readonly task: string;
-  /** An ISO 8601 time. */
-  readonly since: string;
-  /** A container has a name of its own, and pids of its own. */
-  readonly host: string;
-}
-
-/** Another process has the lock; `undefined` where it has not said who it is. */
+/** Which other process has a lock, and what for; empty where it has not said so. */
 export interface Held {
-  readonly holder: Holder | undefined;
+  readonly pid?: number;
+  readonly task?: string;
+  /** An ISO 8601 time. */
+  readonly since?: string;
+  /** A container has a name of its own, and pids of its own. */
+  readonly host?: string;
 }
 
 /** A held lock; `release` it in a `finally`. */
@@ -90,7 +86,7 @@ export async function whileLocked<T>(
 
 /** Takes a lock, or says who holds it. @throws usageError where the file cannot be locked */
 export async function takeLock(place: LockedPlace, task: string): Promise<Lock | Held> {
-  let taken: Lock | Held = { holder: undefined };
+  let taken: Lock | Held = {};
   const attempt = async () => {
     taken = await tryLock(place, task);
     return 'release' in taken || undefined;
@@ -101,26 +97,19 @@ export async function takeLock(place: LockedPlace, task: string): Promise<Lock |
 
 /** Who holds a lock; `undefined` where it is free. @throws usageError where the file cannot be locked */
 export async function whoHolds(place: LockedPlace): Promise<Held | undefined> {
-  let handle: number;
-  try {
-    handle = openSync(place.path, constants.O_RDONLY | OPEN_FLAGS);
-  } catch (error) {
-    // The directory of the file is not this function's to judge.
-    if (['ENOENT', 'ENOTDIR'].includes(errnoOf(error) ?? '')) return undefined;
-    throw unusable(place, error);
-  }
+  if (look(place.path) === undefined) return undefined;
+  const handle = orUsageError(unusable(place), () => openSync(place.path, constants.O_RDONLY | OPEN_FLAGS));
   try {
     // A shared lock is taken only to see whether an exclusive one is held.
-    return (await flock(place, handle, 'shnb')) ? undefined : { holder: readHolder(handle) };
+    return (await flock(place, handle, 'shnb')) ? undefined : readHolder(handle);
   } finally {
     closeSync(handle);
   }
 }
 
 /** A holder for users: `pid 123 (stage supervisor, since 12:00:01)`. */
-export function holderText({ holder }: Held): string {
-  if (holder === undefined) return 'a process that has not said which';
-  const { host, pid, since, task } = holder;
+export function holderText({ host, pid, since = '', task }: Held): string {
+  if (pid === undefined) return 'a process that has not said which';
   const where = host === hostname() ? '' : ` on ${host}`;
   return oneLine(`pid ${pid}${where} (${task}, since ${new Date(since).toLocaleTimeString('en-GB')})`);
 }
@@ -130,7 +119,7 @@ async function tryLock(place: LockedPlace, task: string): Promise<Lock | Held> {
   const handle = openLockFile(place);
   let isTaken = false;
   try {
-    if (!(await flock(place, handle, 'exnb'))) return { holder: readHolder(handle) };
+    if (!(await flock(place, handle, 'exnb'))) return readHolder(handle);
     isTaken = isStillThere(path, handle);
   } finally {
     if (!isTaken) closeSync(handle);
@@ -155,18 +144,17 @@ async function tryLock(place: LockedPlace, task: string): Promise<Lock | Held> {
 /** Who may write to the directory may write to the file. What has another name elsewhere is not ours to write to. */
 function openLockFile(place: LockedPlace): number {
   const { path } = place;
-  try {
+  const open = () => {
+    const handle = openSync(path, constants.O_RDWR | constants.O_CREAT | OPEN_FLAGS, 0o644);
+    const file = fstatSync(handle);
+    if (!file.isFile() || file.nlink > 1) throw new Error('it is not a file of its own');
+    if (file.uid === process.geteuid?.()) fchmodSync(handle, 0o644 | (statSync(dirname(path)).mode & 0o022));
+    return handle;
+  };
+  return orUsageError(unusable(place), () => {
     makeDirectory(dirname(path));
-    return asOwner(path, () => {
-      const handle = openSync(path, constants.O_RDWR | constants.O_CREAT | OPEN_FLAGS, 0o644);
-      const file = fstatSync(handle);
-      if (!file.isFile() || file.nlink > 1) throw new Error('it is not a file of its own');
-      if (file.uid === process.geteuid?.()) fchmodSync(handle, 0o644 | (statSync(dirname(path)).mode & 0o022));
-      return handle;
-    });
-  } catch (error) {
-    throw unusable(place, error);
-  }
+    return asOwner(path, open);
+  });
 }
 
 /** @throws usageError at once where the file system does not lock, as on some network shares */
@@ -198,18 +186,17 @@ function isStillThere(path: string, handle: number): boolean {
 }
 
 /** Only others read it, so a full disk is no reason to stop. */
-function writeHolder(handle: number, holder: Holder): void {
+function writeHolder(handle: number, holder: Held): void {
   try {
     ftruncateSync(handle);
     writeSync(handle, `${JSON.stringify(holder)}\n`, 0);
   } catch {}
 }
 
-function readHolder(handle: number): Holder | undefined {
-  const record = parseTable(readFileSync(handle, 'utf8'));
-  return typeof record?.pid === 'number' ? (record as unknown as Holder) : undefined;
+function readHolder(handle: number): Held {
+  return parseTable(readFileSync(handle, 'utf8')) ?? {};
 }
 
-function unusable({ path, remedy }: LockedPlace, cause: unknown) {
-  return usageError(`the lock ${path} cannot be used; remove it, or ${remedy}`, { cause });
+function unusable({ path, remedy }: LockedPlace): string {
+  return `the lock ${path} cannot be used; remove it, or ${remedy}`;
 }

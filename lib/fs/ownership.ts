@@ -11,9 +11,6 @@ import { type Environment, textOf } from '../cli/env.ts';
 import { EXIT, errnoOf, failure } from '../errors.ts';
 import { ancestorsOf, textIn } from './paths.ts';
 
-/** As many as the system itself follows (path_resolution(7)). */
-const LINKS_MAX = 40;
-
 /** The user who called sudo. */
 export interface Invoker {
   readonly uid: number;
@@ -23,10 +20,7 @@ export interface Invoker {
   readonly homeProblem?: string;
 }
 
-const THIS_MACHINE = {
-  euid: process.geteuid?.(),
-  passwd: (): string => textIn('/etc/passwd') ?? '',
-};
+const THIS_MACHINE = { euid: process.geteuid?.(), passwd: () => textIn('/etc/passwd') ?? '' };
 
 /** The user behind sudo; `undefined` where this is no sudo, or root called it. */
 export function invokerOf(env: Environment, facts = THIS_MACHINE): Invoker | undefined {
@@ -42,13 +36,13 @@ export function invokerOf(env: Environment, facts = THIS_MACHINE): Invoker | und
 /** The home of a user in lines of `/etc/passwd`, where users of a directory service are not, and not those of macOS. */
 export function homeIn(passwd: string, uid: number): string | undefined {
   const fields = passwd.split('\n').map((line) => line.split(':'));
-  return fields.find((line) => line[2] === String(uid))?.[5] || undefined;
+  return fields.find(([, , id]) => id === String(uid))?.[5] || undefined;
 }
 
 /**
- * Does synchronous work on a path as the user to whom its place belongs: root then has no more power there than that
- * user, and what it creates is that user's. Work is done as it is where this is not root, or a root who may not become
- * another user (in a container), and where the user cannot even reach the place (a checkout below /root in a container).
+ * Does synchronous work on a path as the user to whom its place belongs, with no more power than that user. It is done
+ * as it is where this is not root, or a root who may not become another user (in a container), and where the user cannot
+ * even reach the place (a checkout below /root in a container).
  */
 export function asOwner<T>(path: string, work: () => T): T {
   const owner = process.geteuid?.() === 0 ? ownerOf(path) : undefined;
@@ -64,11 +58,10 @@ export function asOwner<T>(path: string, work: () => T): T {
     isReached = look(owner.path) !== undefined;
     if (isReached) return work();
   } catch (error) {
-    // EINVAL: the user has no number in this user namespace.
-    if (isReached || !['EPERM', 'EINVAL'].includes(errnoOf(error) ?? '')) throw error;
+    if (isReached) throw error;
   } finally {
-    if (process.geteuid?.() !== 0) process.seteuid?.(0);
-    if (process.getegid?.() !== own.gid) process.setegid?.(own.gid);
+    process.seteuid?.(0);
+    process.setegid?.(own.gid);
     if (isChanged) process.setgroups?.(own.groups);
   }
   return work();
@@ -98,9 +91,9 @@ interface Owner {
 
 /**
  * Who decides what is at a path, and by what: the owner of its last directory that exists, or of the first link on the
- * way that is not root's, because a link leads its owner's way.
+ * way that is not root's, because a link leads its owner's way. It follows as many as the system (path_resolution(7)).
  */
-export function ownerOf(path: string, linksLeft = LINKS_MAX): Owner | undefined {
+export function ownerOf(path: string, linksLeft = 40): Owner | undefined {
   let owner: Owner | undefined;
   for (const place of ancestorsOf(path).reverse()) {
     const stats = look(place);
@@ -131,18 +124,16 @@ export function look(path: string, stat: (path: string) => Stats = lstatSync): S
 export function makeDirectory(path: string, mode?: number): void {
   const missing = ancestorsOf(path).filter((directory) => !existsSync(directory));
   try {
-    for (const directory of missing.reverse()) createOne(directory, mode);
+    for (const directory of missing.reverse()) {
+      try {
+        asOwner(dirname(directory), () => mkdirSync(directory, mode));
+      } catch (error) {
+        // Another process may have created it by now.
+        if (errnoOf(error) !== 'EEXIST') throw error;
+      }
+    }
     if (!statSync(path).isDirectory()) throw new Error('it is not a directory');
   } catch (cause) {
     throw failure(`the directory ${path} cannot be created`, EXIT.failed, { cause });
-  }
-}
-
-function createOne(directory: string, mode: number | undefined): void {
-  try {
-    asOwner(dirname(directory), () => mkdirSync(directory, mode === undefined ? {} : { mode }));
-  } catch (error) {
-    // Another process may have created it by now.
-    if (errnoOf(error) !== 'EEXIST') throw error;
   }
 }

@@ -16,12 +16,9 @@ export function parseJson(text: string): unknown {
   }
 }
 
-/**
- * The first table of a list in JSON, as `inspect` of an engine prints one, after whatever a wrapper has printed before;
- * `undefined` for anything else.
- */
+/** The first table of a list in JSON, as `inspect` of an engine prints one; `undefined` for anything else. */
 export function firstInList(text: string): Record<string, unknown> | undefined {
-  const list = parseJson(text.slice(Math.max(0, text.search(/^\[\s*\{/m))));
+  const list = parseJson(text);
   const first: unknown = Array.isArray(list) ? list[0] : undefined;
   return isTable(first) ? first : undefined;
 }

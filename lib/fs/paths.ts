@@ -2,9 +2,9 @@
 
 /** Paths: those that a user gives, relative to the directory that the task was started in, and the way up from one. */
 
-import { closeSync, constants, fstatSync, openSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, isAbsolute, resolve } from 'node:path';
-import { failure, naming } from '../errors.ts';
+import { failure, naming, usageError } from '../errors.ts';
 
 /** The absolute form of a path that a user gave. */
 export function absolutePath(startDirectory: string, path: string): string {
@@ -26,12 +26,12 @@ export function namesIn(directory: string): string[] {
   }
 }
 
-/** The text of a regular file; `undefined` where it cannot be read, for whatever reason. */
+/** The text of a regular file, also behind a link; `undefined` where it cannot be read, for whatever reason. */
 export function textIn(path: string): string | undefined {
   return bytesIn(path)?.toString();
 }
 
-/** The bytes of a regular file, also behind a link; `undefined` where they cannot be read, for whatever reason. */
+/** The same for its bytes. */
 export function bytesIn(path: string): Buffer | undefined {
   try {
     return contentOf(path);
@@ -47,20 +47,23 @@ export function fileIdentity(path: string): string | undefined {
 }
 
 /**
- * The bytes of a regular file, also behind a link.
- * @throws the system's error, which names the path whatever fails; failure for what is something else: a FIFO would wait
- *   for its writer, and a device has no end
+ * The bytes of a regular file, also behind a link. @throws the system's error with the path; failure for what is
+ * something else: a FIFO would wait for its writer, and a device has no end
  */
 export function contentOf(path: string): Buffer {
   return naming(path, () => {
-    const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-    try {
-      const stats = fstatSync(file);
-      // Of a directory the system says it.
-      if (stats.isFile() || stats.isDirectory()) return readFileSync(file);
-      throw failure(`${path} is not a regular file; put one in its place`);
-    } finally {
-      closeSync(file);
-    }
+    const stats = statSync(path);
+    // Of a directory the system says it.
+    if (stats.isFile() || stats.isDirectory()) return readFileSync(path);
+    throw failure(`${path} is not a regular file; put one in its place`);
   });
+}
+
+/** Runs a body; what goes wrong in it is wrong usage. @throws usageError with this message and the reason */
+export function orUsageError<T>(message: string, body: () => T): T {
+  try {
+    return body();
+  } catch (cause) {
+    throw usageError(message, { cause });
+  }
 }
