@@ -9,7 +9,7 @@ import { chmodSync, closeSync, fsyncSync, openSync, renameSync, rmSync, statSync
 import { basename, dirname, join } from 'node:path';
 import { EXIT, errnoOf, failure } from '../errors.ts';
 import { asOwner, look, makeDirectory } from './ownership.ts';
-import { contentOf, namesIn } from './paths.ts';
+import { contentOf, namesIn, orUndefined } from './paths.ts';
 
 /** The temporary file is a new one, readable for its owner alone. */
 const PRIVATE = { flag: 'wx', mode: 0o600 } as const;
@@ -98,11 +98,12 @@ function finish(path: string, mode: number): void {
   asOwner(dirname(path), () => {
     chmodSync(temporaryOf(path), mode);
     renameSync(temporaryOf(path), path);
-    try {
-      flush(dirname(path));
-    } catch {
-      // The file is there, whole; not every file system can flush a directory as well, or lets it be opened.
-    }
+    // The file is there, whole; not every file system can flush a directory as well, or lets it be opened.
+    orUndefined(() => {
+      const directory = openSync(dirname(path), 'r');
+      orUndefined(() => fsyncSync(directory));
+      closeSync(directory);
+    });
   });
 }
 
@@ -112,20 +113,8 @@ function unwritten(path: string, error: unknown): unknown {
   return errnoOf(error) === undefined ? error : failure(`${path} cannot be written`, EXIT.failed, { cause: error });
 }
 
-/** What cannot be removed is in nobody's way; where it is, writing tells it better. */
 function remove(temporary: string): void {
-  try {
-    asOwner(dirname(temporary), () => rmSync(temporary, { force: true }));
-  } catch {}
-}
-
-function flush(directory: string): void {
-  const handle = openSync(directory, 'r');
-  try {
-    fsyncSync(handle);
-  } finally {
-    closeSync(handle);
-  }
+  orUndefined(() => asOwner(dirname(temporary), () => rmSync(temporary, { force: true })));
 }
 
 /** Gives a file that stays as it is these permissions. */

@@ -25,7 +25,7 @@ import { poll } from '../process/poll.ts';
 import type { Signals } from '../process/signals.ts';
 import { asOwner, look, makeDirectory } from './ownership.ts';
 import { parseTable } from './parse-json.ts';
-import { orUsageError } from './paths.ts';
+import { orUndefined, orUsageError } from './paths.ts';
 
 const POLL_MS = 50;
 /** Another run that only looks holds the lock for a moment, and who has just taken it says next who that is. */
@@ -56,7 +56,7 @@ export interface Lock {
   keepOnExec(): Promise<void>;
   /** @throws failure where its file was removed, or replaced: another run may have begun */
   verifyHeld(): void;
-  /** A second call does nothing. */
+  /** Once: closed twice, the descriptor could be that of another file by now. */
   release(): void;
 }
 
@@ -133,11 +133,7 @@ async function tryLock(place: LockedPlace, task: string): Promise<Lock | Held> {
       if (isStillThere(path, handle)) return;
       throw failure(`${path} was removed while it kept other runs away, and one may have begun; start this again`);
     },
-    release: () => {
-      // Closed twice, the number could be that of another file by now.
-      if (isTaken) closeSync(handle);
-      isTaken = false;
-    },
+    release: () => closeSync(handle),
   };
 }
 
@@ -187,10 +183,10 @@ function isStillThere(path: string, handle: number): boolean {
 
 /** Only others read it, so a full disk is no reason to stop. */
 function writeHolder(handle: number, holder: Held): void {
-  try {
+  orUndefined(() => {
     ftruncateSync(handle);
     writeSync(handle, `${JSON.stringify(holder)}\n`, 0);
-  } catch {}
+  });
 }
 
 function readHolder(handle: number): Held {

@@ -9,7 +9,7 @@ import { existsSync, lstatSync, mkdirSync, readlinkSync, type Stats, statSync } 
 import { dirname, resolve } from 'node:path';
 import { type Environment, textOf } from '../cli/env.ts';
 import { EXIT, errnoOf, failure } from '../errors.ts';
-import { ancestorsOf, textIn } from './paths.ts';
+import { ancestorsOf, orUndefined, textIn } from './paths.ts';
 
 /** The user who called sudo. */
 export interface Invoker {
@@ -20,17 +20,15 @@ export interface Invoker {
   readonly homeProblem?: string;
 }
 
-const THIS_MACHINE = { euid: process.geteuid?.(), passwd: () => textIn('/etc/passwd') ?? '' };
-
 /** The user behind sudo; `undefined` where this is no sudo, or root called it. */
-export function invokerOf(env: Environment, facts = THIS_MACHINE): Invoker | undefined {
+export function invokerOf(
+  env: Environment,
+  { euid, passwd } = { euid: process.geteuid?.(), passwd: () => textIn('/etc/passwd') ?? '' },
+): Invoker | undefined {
   const user = textOf(env, 'SUDO_USER');
-  const [uid, gid] = ['SUDO_UID', 'SUDO_GID'].map((name) => {
-    const text = textOf(env, name) ?? '';
-    return /^[0-9]{1,10}$/.test(text) ? Number(text) : undefined;
-  });
-  if (facts.euid !== 0 || user === undefined || user === 'root' || !uid || gid === undefined) return undefined;
-  return { uid, gid, user, home: homeIn(facts.passwd(), uid) };
+  const [uid, gid] = [Number(textOf(env, 'SUDO_UID')), Number(textOf(env, 'SUDO_GID'))];
+  if (euid !== 0 || user === undefined || !(uid > 0) || !(gid >= 0)) return undefined;
+  return { uid, gid, user, home: homeIn(passwd(), uid) };
 }
 
 /** The home of a user in lines of `/etc/passwd`, where users of a directory service are not, and not those of macOS. */
@@ -70,13 +68,12 @@ export function asOwner<T>(path: string, work: () => T): T {
 /** Makes a root that has nothing more to do the user to whom the place of a path belongs, for good. */
 export function becomeOwner(path: string): void {
   const { gid, uid } = ownerOf(path)?.stats ?? { gid: 0, uid: 0 };
-  try {
+  // A root without that power in a container is none on the host.
+  orUndefined(() => {
     process.setgroups?.([gid]);
     process.setgid?.(gid);
     process.setuid?.(uid);
-  } catch {
-    // A root without that power in a container is none on the host.
-  }
+  });
 }
 
 /** Whether this is root, and a path is in another user's directory. */
@@ -84,17 +81,12 @@ export function isOfOther(path: string): boolean {
   return process.geteuid?.() === 0 && (ownerOf(path)?.stats.uid ?? 0) !== 0;
 }
 
-interface Owner {
-  readonly path: string;
-  readonly stats: Stats;
-}
-
 /**
  * Who decides what is at a path, and by what: the owner of its last directory that exists, or of the first link on the
  * way that is not root's, because a link leads its owner's way. It follows as many as the system (path_resolution(7)).
  */
-export function ownerOf(path: string, linksLeft = 40): Owner | undefined {
-  let owner: Owner | undefined;
+export function ownerOf(path: string, linksLeft = 40): { readonly path: string; readonly stats: Stats } | undefined {
+  let owner: ReturnType<typeof ownerOf>;
   for (const place of ancestorsOf(path).reverse()) {
     const stats = look(place);
     if (stats === undefined) break;
@@ -108,19 +100,12 @@ export function ownerOf(path: string, linksLeft = 40): Owner | undefined {
   return owner;
 }
 
-/** What is at a path; the work itself says better what is wrong with one. */
+/** What is at a path. */
 export function look(path: string, stat: (path: string) => Stats = lstatSync): Stats | undefined {
-  try {
-    return stat(path);
-  } catch {
-    return undefined;
-  }
+  return orUndefined(() => stat(path));
 }
 
-/**
- * Creates a directory and those above it, each with the owner of the one that it is in. Node's own recursion does not end
- * where a directory can neither be found nor created, as below /proc.
- */
+/** Creates a directory and those above it, each with the owner of the one that it is in; Node's way loops below /proc. */
 export function makeDirectory(path: string, mode?: number): void {
   const missing = ancestorsOf(path).filter((directory) => !existsSync(directory));
   try {

@@ -19,11 +19,7 @@ export function ancestorsOf(directory: string): string[] {
 
 /** The names in a directory; empty where it cannot be listed: absent, another user's, or not a directory. */
 export function namesIn(directory: string): string[] {
-  try {
-    return readdirSync(directory);
-  } catch {
-    return [];
-  }
+  return orUndefined(() => readdirSync(directory)) ?? [];
 }
 
 /** The text of a regular file, also behind a link; `undefined` where it cannot be read, for whatever reason. */
@@ -33,11 +29,7 @@ export function textIn(path: string): string | undefined {
 
 /** The same for its bytes. */
 export function bytesIn(path: string): Buffer | undefined {
-  try {
-    return contentOf(path);
-  } catch {
-    return undefined;
-  }
+  return orUndefined(() => contentOf(path));
 }
 
 /** Which file is at a path: another one where it was replaced or written to. `undefined` where there is none. */
@@ -57,6 +49,15 @@ export function contentOf(path: string): Buffer {
     if (stats.isFile() || stats.isDirectory()) return readFileSync(path);
     throw failure(`${path} is not a regular file; put one in its place`);
   });
+}
+
+/** What a body gives; `undefined` where it fails: what is done next tells the reason better, or it is in nobody's way. */
+export function orUndefined<T>(body: () => T): T | undefined {
+  try {
+    return body();
+  } catch {
+    return undefined;
+  }
 }
 
 /** Runs a body; what goes wrong in it is wrong usage. @throws usageError with this message and the reason */

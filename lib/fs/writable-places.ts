@@ -44,15 +44,6 @@ const REASONS: Readonly<Record<string, string>> = {
   ENOTDIR: 'it is not a directory; remove it',
 };
 
-/** The mode of a private directory. */
-const PRIVATE = 0o700;
-
-/** What is in the way of a place. */
-interface Obstacle {
-  readonly at: string;
-  readonly reason: string;
-}
-
 /** Checks places, each obstacle once. @throws usageError for the last one; the others are printed */
 export function verifyPlaces(terminal: Terminal, places: readonly Place[]): void {
   const problems = new Problems();
@@ -60,7 +51,7 @@ export function verifyPlaces(terminal: Terminal, places: readonly Place[]): void
   problems.throwIfAny(terminal);
 }
 
-/** The same where other problems are collected. */
+/** The same for a collection of problems. */
 export function notePlaces(problems: Problems, places: readonly Place[]): void {
   const seen = new Set<string>();
   for (const place of places) {
@@ -77,13 +68,14 @@ export function verifyPlace(place: Place): void {
   if (found !== undefined) refuse(place, found);
 }
 
-function refuse({ path, remedy }: Place, { at, reason }: Obstacle): never {
+function refuse({ path, remedy }: Place, { at, reason }: NonNullable<ReturnType<typeof obstacleOf>>): never {
   const because = at === path ? '' : ` because of ${at}`;
   const otherwise = remedy === undefined ? '' : `, or ${remedy}`;
   throw usageError(oneLine(`${path} cannot be written${because}: ${reason}${otherwise}`));
 }
 
-function obstacleOf({ kind, path }: Place): Obstacle | undefined {
+/** What is in the way of a place, and where. */
+function obstacleOf({ kind, path }: Place) {
   const reason = pathReason(kind, path);
   if (reason !== undefined) return { at: path, reason };
   return kind === 'appended' && look(path) !== undefined
@@ -111,7 +103,7 @@ function pathReason(kind: Place['kind'], path: string): string | undefined {
 }
 
 /** What is in the way of writing into a directory, or of creating it: the nearest thing that exists says so. */
-function directoryObstacle(directory: string): Obstacle | undefined {
+function directoryObstacle(directory: string) {
   const at = ancestorsOf(directory).find((path) => look(path) !== undefined) ?? directory;
   // With the slash, only a directory is found.
   const reason = accessReason(`${at}/`, constants.W_OK | constants.X_OK) ?? fullness(at);
@@ -157,12 +149,12 @@ export function makePrivateDirectory(source: string, path: string, owners: reado
     if (look(path) !== undefined) return;
     makeDirectory(dirname(path));
     // Exclusive: between looking and creating, another user could have put a link here.
-    asOwner(dirname(path), () => mkdirSync(path, PRIVATE));
+    asOwner(dirname(path), () => mkdirSync(path, 0o700));
     // A new one is this user's where its owner may not be that of the directory around it.
     if (!owners.includes(lstatSync(path).uid)) lchownSync(path, process.geteuid?.() ?? 0, process.getegid?.() ?? 0);
   });
   verifyFound(source, path, owners);
-  keepWithMode(path, PRIVATE);
+  keepWithMode(path, 0o700);
 }
 
 function unusable(source: string, path: string): string {

@@ -90,8 +90,13 @@ function leave(record: string): void {
 async function takeAtOnce(): Promise<Lock> {
   const taken = await takeLock(place(), 'at once');
   if (!('release' in taken)) throw new Error(`it is held by ${JSON.stringify(taken)}`);
-  onTestFinished(() => taken.release());
-  return taken;
+  let isHeld = true;
+  const release = () => {
+    if (isHeld) taken.release();
+    isHeld = false;
+  };
+  onTestFinished(release);
+  return { ...taken, release };
 }
 
 /** A Node process that has the lock's module. */
