@@ -40,12 +40,11 @@ export function gatewayChecks(doctor: Doctor, drivers: readonly DriverName[]): C
       await verifyNameFree(config);
       return config.name;
     };
-    const looks = {
-      port: orUp(port, () => `${config.bindAddress} port ${config.port}`),
-      state: orUp(state, () => config.stateDirectory),
-      name,
-    };
-    return Object.entries(looks).map(([what, look]) => [`${driver} ${what}`, blocks, look]);
+    return [
+      [`${driver} port`, blocks, orUp(port, () => `${config.bindAddress} port ${config.port}`)],
+      [`${driver} state`, blocks, orUp(state, () => config.stateDirectory)],
+      [`${driver} name`, blocks, name],
+    ];
   };
   return [
     ...drivers.flatMap(ofDriver),
@@ -58,13 +57,10 @@ export function gatewayChecks(doctor: Doctor, drivers: readonly DriverName[]): C
 function runtimeFinding({ ctx: { env, startDirectory }, host, root }: Doctor): Finding {
   const platform = vmPlatformOf(host);
   const directory = runtimeDirectory(env, root, startDirectory);
-  const isComplete = runtimeDefects(directory, platform).length === 0;
-  const note = [
-    isComplete ? [] : `${directory} is not complete, and the first launch downloads what is missing`,
-    whyNoVm(host.platform) ?? [],
-  ].flat();
-  if (note.length === 0) return directory;
-  return { note: `${note.join('; ')}${isComplete ? '' : '; run: mise run vm:setup'}` };
+  const why = whyNoVm(host.platform);
+  if (runtimeDefects(directory, platform).length === 0) return why === undefined ? directory : { note: why };
+  const text = `${directory} is not complete, and the first launch downloads what is missing`;
+  return { note: `${[text, why ?? []].flat().join('; ')}; run: mise run vm:setup` };
 }
 
 /** Whether the gateway of this very configuration is what listens: the process that has its state directory. */

@@ -80,10 +80,6 @@ function asUser({ root }: Doctor, { env: base }: Toolchain) {
 async function versionOf({ ctx }: Doctor, command: Command): Promise<string> {
   const result = await ctx.runner.probe(command, VERSION_TIMEOUT_MS);
   if (result.ok) return oneLine(result.output) || 'unknown version';
-  const absent = /toolchain '([^']+)' is not installed/.exec(result.reason)?.[1];
-  if (absent !== undefined) {
-    throw usageError(`the tool chain ${absent} is missing; a build gets it; run: rustup toolchain install ${absent}`);
-  }
   throw usageError(`${argvText(command)} fails: ${oneLine(result.reason)}; correct that, or install it again`);
 }
 
@@ -146,9 +142,9 @@ function limitsFinding({ ctx: { env }, machine, root }: Doctor): Finding {
   }
   const source = nofileRequest(env).source ?? 'the default of the tasks';
   const why = plan.kind === 'raise' ? `raised: ${source}` : 'what Node has made of it';
-  const text = (limit = Number.NaN) => (Number.isNaN(limit) ? 'unknown' : limit === Infinity ? 'unlimited' : limit);
-  const [soft, hard] = [text(machine.shellLimit), text(machine.limits.hard)];
-  return `a build gets ${text(given)} (${why}); your shell has ${soft}, and ${hard} at most`;
+  const limits = [given, machine.shellLimit, machine.limits.hard];
+  const [all, soft, hard] = limits.map((limit) => String(limit ?? 'unknown').replace('Infinity', 'unlimited'));
+  return `a build gets ${all} (${why}); your shell has ${soft}, and ${hard} at most`;
 }
 
 /** @throws usageError for a wrapper that is not there */
