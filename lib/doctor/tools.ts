@@ -37,7 +37,6 @@ import type { Check, Doctor, Finding } from './check.ts';
 const VERSION_TIMEOUT_MS = 30_000;
 const C_COMPILER = 'run: apt-get install gcc libc6-dev (Fedora: dnf install gcc; macOS: xcode-select --install)';
 const NOT_THERE = { note: 'not on PATH' };
-/** Where the server of sccache listens unless told otherwise. */
 const SCCACHE_PORT = '4226';
 /** Clock ticks of `/proc` (USER_HZ), the same on every Linux that the tasks run on. */
 const TICKS_PER_SECOND = 100;

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/**
- * Files that others read appear whole: written to a temporary file in the same directory, flushed, renamed. Unchanged
- * content is left alone, so that caches keyed by it stay warm.
- */
+/** Files appear whole: written beside their place, flushed, renamed. What is unchanged stays, for caches keyed by it. */
 
 import { chmodSync, closeSync, fsyncSync, openSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/**
- * Directories for temporary files. Each ends with the name of its run, so that a run removes its own at its end, and at
- * its start those of runs that were killed.
- */
+/** Directories for temporary files, each with the name of its run: the next run removes what killed ones have left. */
 
 import { hash, randomBytes } from 'node:crypto';
 import { existsSync, lstatSync, rmSync } from 'node:fs';

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * The places that a run writes, checked before anything is built: minutes of compiling must not end at a directory that
- * is read-only, full, or a file. Nothing is written to find that out. Private directories are real ones of one user,
- * closed to others, behind no link.
+ * The places that a run writes, checked before anything is built, and without writing anything: minutes of compiling must
+ * not end at a directory that is read-only, full, or a file. Private ones are real, of one user, and closed to others.
  */
 
 import { accessSync, constants, lchownSync, lstatSync, mkdirSync, statfsSync, statSync } from 'node:fs';
