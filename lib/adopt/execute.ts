@@ -5,24 +5,25 @@
 import { existsSync, globSync, realpathSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RunnerContext } from '../build-env.ts';
-import { isCheckout } from '../checkout.ts';
-import { findOrMark, mark } from '../cli/dry-run-marks.ts';
+import { isCheckout, SUITE_ROOT } from '../checkout.ts';
+import { findOrMark } from '../cli/dry-run-marks.ts';
 import { oneLine, usageError } from '../errors.ts';
 import { sweepTemporary, writeWhole } from '../fs/atomic-write.ts';
 import { asOwner } from '../fs/ownership.ts';
 import { parseJson } from '../fs/parse-json.ts';
 import { contentOf, textIn } from '../fs/paths.ts';
-import { files, type Place, verifyPlaces } from '../fs/writable-places.ts';
+import { files, verifyPlaces } from '../fs/writable-places.ts';
 import { cmd, shellQuote } from '../process/command.ts';
-import { isSameProcess } from '../process/identity.ts';
-import { findProgram, requireProgram } from '../process/which.ts';
-import { type AdoptConfig, type AdoptFlags, resolveAdoptConfig } from './config.ts';
+import { requireProgram } from '../process/which.ts';
+import { type AdoptFlags, resolveCheckout, userPath } from './config.ts';
 import { adoptedBy, withoutTasks, withTasks } from './local-file.ts';
 import { declaredTasks, tasksFileText } from './tasks-file.ts';
 import { compareUpstream, type Facts, readUpstream, upstreamIncludes } from './upstream.ts';
 
 const PROBE_TIMEOUT_MS = 30_000;
 const LOCAL_FILE = 'mise.local.toml';
+const TASKS_FILE = join(SUITE_ROOT, '.adopt/adopt-tasks.toml');
+const WITHOUT_MISE = `start tasks with ${shellQuote(join(SUITE_ROOT, 'bin/openshell-tasks.sh'))}`;
 
 /**
  * Adopts, undoes it, or checks it.
@@ -31,38 +32,33 @@ const LOCAL_FILE = 'mise.local.toml';
  * @throws usageError where it cannot be done, and then nothing has changed
  */
 export async function adopt(ctx: RunnerContext, named: string | undefined, flags: AdoptFlags): Promise<number> {
-  const config = resolveAdoptConfig(ctx, named, flags);
-  const { root, suite, tasksFile } = config;
-  const declared = contentOf(join(suite, 'mise.toml')).toString();
+  const root = resolveCheckout(ctx, named, flags);
+  const declared = contentOf(join(SUITE_ROOT, 'mise.toml')).toString();
   const roots = await worktreesOf(ctx, root, flags.worktrees);
-  if (flags.check) return check(ctx, config, declared, roots);
-  const places = roots.map((one): Place => ({ kind: 'appended', path: join(one, LOCAL_FILE) }));
-  verifyPlaces(ctx.terminal, [...places, ...files(...(flags.undo ? [] : [tasksFile]), ...roots.map(localFileOf))]);
-  const locals = roots.map((one) => changeIn(config, one, flags.undo));
+  if (flags.check) return check(ctx, declared, roots);
+  verifyPlaces(ctx.terminal, files(...(flags.undo ? [] : [TASKS_FILE]), ...roots.map(localFileOf)));
+  const locals = roots.map((one) => changeIn(one, flags.undo));
   if (flags.undo && locals.every(({ before, after }) => before === after)) {
     throw usageError(`${root} is not adopted, so there is nothing to undo`);
   }
-  const tasks = { path: tasksFile, before: textAt(tasksFile), after: tasksFileText(declared, suite) };
+  const tasks = { path: TASKS_FILE, before: textAt(TASKS_FILE), after: tasksFileText(declared, SUITE_ROOT) };
   const changes = flags.undo ? locals : [tasks, ...locals];
-  const hint = `install it (https://mise.jdx.dev), or ${config.withoutMise}`;
-  const search = async () => requireProgram('mise', { ...ctx.env, PATH: config.path }, hint);
+  const hint = `install it (https://mise.jdx.dev), or ${WITHOUT_MISE}`;
+  const search = async () => requireProgram('mise', { ...ctx.env, PATH: userPath(ctx.env) }, hint);
   const mise = flags.undo ? undefined : await findOrMark(ctx.unknowns, search);
   if (flags['dry-run']) {
-    const isPartial = flags.worktrees && findProgram('git', ctx.env) === undefined;
-    const others = isPartial ? [`# the same in ${mark('other worktrees', 'git not on PATH')}`] : [];
-    const lines = changes.map(({ path, after }) => `# ${after === undefined ? 'removes' : 'writes'} ${path}`);
-    ctx.terminal.result(...lines, ...others);
+    ctx.terminal.result(...changes.map(({ path, after }) => `# ${after === undefined ? 'removes' : 'writes'} ${path}`));
     return 0;
   }
   try {
     for (const { path, after } of changes) write(path, after);
     const names = [...declaredTasks(declared).keys()];
-    if (mise !== undefined) await Promise.all(roots.map((one) => verify(ctx, config, mise, one, names)));
+    if (mise !== undefined) await Promise.all(roots.map((one) => verify(ctx, mise, one, names)));
   } catch (error) {
     for (const { path, before } of changes) write(path, before);
     throw error;
   }
-  for (const [index, one] of roots.entries()) say(ctx, suite, one, adoptedBy(locals[index]?.before), flags.undo);
+  for (const [index, one] of roots.entries()) say(ctx, one, adoptedBy(locals[index]?.before), flags.undo);
   return 0;
 }
 
@@ -90,39 +86,34 @@ function localFileOf(root: string): string {
 }
 
 /** What becomes of a checkout's file: its text, or none. */
-function changeIn(config: AdoptConfig, root: string, isUndo: boolean) {
+function changeIn(root: string, isUndo: boolean) {
   const path = localFileOf(root);
   const before = textAt(path);
-  const after = isUndo ? withoutTasks(path, before) : withTasks(path, before, upstreamIncludes(root), config);
+  const ours = { suite: SUITE_ROOT, tasksFile: TASKS_FILE };
+  const after = isUndo ? withoutTasks(path, before) : withTasks(path, before, upstreamIncludes(root), ours);
   return { path, before, after };
 }
 
 function textAt(path: string): string | undefined {
-  const bytes = existsSync(path) ? contentOf(path) : undefined;
-  const text = bytes?.toString();
-  if (text === undefined || bytes?.equals(Buffer.from(text))) return text;
-  throw usageError(`${path} is not text in UTF-8; correct it`);
+  return existsSync(path) ? contentOf(path).toString() : undefined;
 }
 
 function write(path: string, text: string | undefined): void {
-  sweepTemporary(path, (pid) => isSameProcess({ pid }));
+  sweepTemporary(path);
   const { mode } = statSync(path, { throwIfNoEntry: false }) ?? { mode: 0o644 };
   if (text === undefined) asOwner(path, () => rmSync(path, { force: true }));
   else writeWhole(path, text, mode & 0o777);
 }
 
 /** @throws usageError where mise takes a task from elsewhere, or git sees the file */
-async function verify({ runner }: RunnerContext, config: AdoptConfig, mise: string, root: string, names: string[]) {
+async function verify({ runner }: RunnerContext, mise: string, root: string, names: string[]) {
   const command = cmd({ cwd: root, asInvoker: true });
   const listed = await runner.probe(command`${mise} tasks --hidden --json`, PROBE_TIMEOUT_MS);
-  if (!listed.ok && /\bnot trusted\b/.test(listed.reason)) {
-    throw usageError(`mise does not trust ${root}, so nothing is changed; run: mise trust ${shellQuote(root)}`);
-  }
-  const otherwise = `so nothing is changed; ${config.withoutMise} instead`;
+  const otherwise = `so nothing is changed; ${WITHOUT_MISE} instead`;
   if (!listed.ok) throw usageError(`mise cannot list the tasks of ${root} (${oneLine(listed.reason)}), ${otherwise}`);
   const found = parseJson(listed.output);
   const sources = new Map(Array.isArray(found) ? found.map(({ name, source }) => [name, source]) : []);
-  const missed = names.find((name) => sources.get(name) !== config.tasksFile);
+  const missed = names.find((name) => sources.get(name) !== TASKS_FILE);
   if (missed !== undefined) {
     const source = oneLine(String(sources.get(missed) ?? 'nowhere'));
     const hint = 'or update mise, or see with "mise config" which file sets includes';
@@ -133,24 +124,22 @@ async function verify({ runner }: RunnerContext, config: AdoptConfig, mise: stri
   throw usageError(`git does not ignore ${LOCAL_FILE} in ${root}, so nothing is changed; add it to .git/info/exclude`);
 }
 
-function say({ terminal }: RunnerContext, suite: string, root: string, by: string | undefined, isUndo: boolean): void {
-  const undo = `npm run --prefix ${shellQuote(suite)} adopt -- --undo ${shellQuote(root)}`;
+function say({ terminal }: RunnerContext, root: string, by: string | undefined, isUndo: boolean): void {
+  const undo = `npm run --prefix ${shellQuote(SUITE_ROOT)} adopt -- --undo ${shellQuote(root)}`;
   if (isUndo) terminal.say(`${root}: ${by === undefined ? 'was not adopted' : 'not adopted any more'}`);
-  else terminal.say(`${root}: mise run starts the tasks of ${suite}; to undo: ${undo}`);
-  if (!isUndo && ![undefined, suite].includes(by)) terminal.warn(`${root} was adopted by ${by}, and is not any more`);
+  else terminal.say(`${root}: mise run starts the tasks of ${SUITE_ROOT}; to undo: ${undo}`);
+  if (!isUndo && ![undefined, SUITE_ROOT].includes(by))
+    terminal.warn(`${root} was adopted by ${by}, and is not any more`);
 }
 
 /** Prints who has adopted, and what has changed in upstream's tasks. */
-function check({ terminal }: RunnerContext, config: AdoptConfig, declared: string, roots: readonly string[]): number {
-  const { suite, tasksFile } = config;
-  const recorded = JSON.parse(contentOf(join(suite, 'pins/upstream-tasks.json')).toString()) as Facts;
-  const own = globSync('tasks/**/*.ts', { cwd: suite });
-  const isOld = textIn(tasksFile) !== tasksFileText(declared, suite);
+function check({ terminal }: RunnerContext, declared: string, roots: readonly string[]): number {
+  const recorded = JSON.parse(contentOf(join(SUITE_ROOT, 'pins/upstream-tasks.json')).toString()) as Facts;
+  const own = globSync('tasks/**/*.ts', { cwd: SUITE_ROOT });
+  const isOld = textIn(TASKS_FILE) !== tasksFileText(declared, SUITE_ROOT);
   const results = roots.flatMap((root) => {
     const by = adoptedBy(textAt(join(root, LOCAL_FILE)));
-    const isGone = by !== undefined && !existsSync(tasksFile.replace(suite, () => by));
-    const problem = isGone ? 'are gone' : by === suite && isOld ? 'have changed since' : undefined;
-    const state = problem === undefined ? '' : `, whose tasks ${problem}: adopt again`;
+    const state = by === SUITE_ROOT && isOld ? ', whose tasks have changed since: adopt again' : '';
     terminal.result(`${root}: ${by === undefined ? 'not adopted' : `adopted by ${by}${state}`}`);
     const differences = compareUpstream(recorded, readUpstream(root), declaredTasks(declared), own);
     if (differences.length === 0) terminal.result("OpenShell's own tasks are as they were when these were written");

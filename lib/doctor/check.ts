@@ -8,22 +8,21 @@ import type { selectDriver } from '../gateway/select-driver.ts';
 import type { Host, Machine } from '../host.ts';
 import type { DoctorTask } from '../product.ts';
 
-/** What checks are given. */
+/** What checks are given: a terminal that shows nothing, and a runner that starts each probe once. */
 export interface Doctor {
-  /** Its terminal shows nothing, and its runner starts each probe once. */
   readonly ctx: RunnerContext;
   readonly host: Host;
   readonly machine: Machine;
   /** The checkout. */
   readonly root: string;
-  /** The tasks that decide. */
+  /** Those that decide. */
   readonly tasks: readonly DoctorTask[];
-  /** The driver of `gateway`. */
+  /** For `gateway`. */
   readonly selection: ReturnType<typeof selectDriver>;
 }
 
-/** What is found; a note is worth knowing, and nothing is wrong, whatever a preflight says to `expected`. */
-export type Finding = string | { readonly note: string; readonly expected?: string };
+/** What is found; a note is worth knowing, and nothing is wrong. */
+export type Finding = string | { readonly note: string };
 
 /** The tasks that cannot run where it throws; with none of them, something is wrong that hinders nothing. */
 export type Check = readonly [name: string, blocks: readonly string[], look: () => Finding | Promise<Finding>];
@@ -35,8 +34,6 @@ export interface Row {
   readonly text: string;
   /** The tasks that cannot run because of it. */
   readonly blocks: readonly string[];
-  /** What a preflight says that is no fault: it is what the row is about. */
-  readonly expected?: string;
 }
 
 /**
@@ -47,15 +44,8 @@ export function lookAt(group: string, checks: readonly Check[], wanted: Promise<
   const rowOf = async ([name, blocks, look]: Check): Promise<Row> => {
     try {
       const found = await look();
-      if (typeof found === 'string') return { group, name, status: 'ok', text: oneLine(found), blocks: [] };
-      const { expected, note } = found;
-      return {
-        group,
-        name,
-        status: 'note',
-        text: oneLine(note),
-        ...(expected === undefined ? { blocks: [] } : { blocks, expected }),
-      };
+      const [status, text] = typeof found === 'string' ? (['ok', found] as const) : (['note', found.note] as const);
+      return { group, name, status, text: oneLine(text), blocks: [] };
     } catch (error) {
       const [text, matters] = [problemText(error), await wanted];
       const isBad = blocks.length === 0 || blocks.some((task) => matters.includes(task));

@@ -2,22 +2,29 @@
 
 /** Looking at everything that a first gateway and a first image need, by the preflight's own functions. */
 
-import type { RunnerContext } from '../build-env.ts';
+import { Runner, type RunnerContext } from '../build-env.ts';
 import { findCheckout } from '../checkout.ts';
+import { PreflightError } from '../cli/problems.ts';
 import { Terminal } from '../cli/terminal.ts';
+import type { LaunchEngine } from '../engine/types.ts';
 import { EXIT } from '../errors.ts';
+import type { DriverName } from '../gateway/config.ts';
+import { DRIVERS } from '../gateway/drivers/index.ts';
+import { LOOKING, launchContext, planLaunch } from '../gateway/execute.ts';
 import { selectDriver } from '../gateway/select-driver.ts';
 import { type Machine, thisHost, thisMachine } from '../host.ts';
+import { planImage } from '../image/execute.ts';
+import type { Command } from '../process/command.ts';
+import type { ProbeResult } from '../process/result.ts';
 import { findProgram } from '../process/which.ts';
 import { DOCTOR_MAIN_TASKS, DOCTOR_TASKS, type DoctorTask } from '../product.ts';
-import { type Doctor, lookAt } from './check.ts';
+import { planStaging } from '../stage/execute.ts';
+import { type Doctor, lookAt, problemText, type Row } from './check.ts';
 import { engineChecks } from './engines.ts';
-import { gatewayChecks } from './gateways.ts';
+import { gatewayChecks, isUp } from './gateways.ts';
 import { machineChecks, variableChecks } from './machine.ts';
-import { ProbingRunner } from './probing-runner.ts';
-import { printTable, reportJson } from './report.ts';
+import { printTable, reportJson, type Verdict } from './report.ts';
 import { toolChecks } from './tools.ts';
-import { type Verdict, verdictOf } from './verdicts.ts';
 
 const NOWHERE = { write: () => undefined };
 
@@ -43,11 +50,11 @@ export async function doctor(
   const ctx = { ...quiet, runner };
   const tasks = named.length === 0 ? DOCTOR_MAIN_TASKS : named;
   const subject = { ctx, host: thisHost(), machine, root, tasks, selection: selectDriver(ctx, undefined) };
-  const { ofGateway, rows } = await rowsOf(subject);
+  const { rows, selected } = await rowsOf(subject);
   const verdicts: Verdict[] = [];
   for (const task of DOCTOR_TASKS.filter((one) => named.length === 0 || named.includes(one))) {
     // One after the other: each tries its port.
-    verdicts.push(await verdictOf(subject, task === 'gateway' ? [task, ...ofGateway] : [task], rows));
+    verdicts.push(await verdictOf(subject, task, selected, rows));
   }
   const isWell = verdicts.every(({ problems, task }) => problems.length === 0 || !tasks.includes(task));
   if (isJson) taskCtx.terminal.result(reportJson(isWell, rows, verdicts));
@@ -55,13 +62,38 @@ export async function doctor(
   return isWell ? 0 : EXIT.usage;
 }
 
+/** For rows and verdicts, which want the same results: each program is started once. */
+class ProbingRunner extends Runner {
+  readonly #results = new Map<string, Promise<unknown>>();
+
+  /** Takes no signal to abort: others may want the result. */
+  override probe(command: Command, timeoutMs: number): Promise<ProbeResult> {
+    return this.#once(command, () => super.probe(command, timeoutMs));
+  }
+
+  /** For `cargo metadata`. */
+  override cargo(command: Command): Promise<string> {
+    return this.#once(command, () => super.cargo(command));
+  }
+
+  #once<T>(command: Command, start: () => Promise<T>): Promise<T> {
+    const key = JSON.stringify(command);
+    const result = (this.#results.get(key) as Promise<T> | undefined) ?? start();
+    this.#results.set(key, result);
+    return result;
+  }
+}
+
+/** The rows, and the drivers that `gateway` may have. */
 async function rowsOf(subject: Doctor) {
   const { selection, tasks } = subject;
   // Where none can be selected, fixing either of those that are there helps.
   const present = (['docker', 'podman'] as const).filter((name) => findProgram(name, subject.ctx.env) !== undefined);
-  const selected = selection.then(({ driver }) => [driver]).catch(() => present);
-  const ofGateway = selected.then((drivers) => drivers.map((driver) => `gateway:${driver}`));
-  const wanted = ofGateway.then((launches) => (tasks.includes('gateway') ? [...tasks, ...launches] : tasks));
+  const selected = selection.then(({ driver }): DriverName[] => [driver]).catch((): DriverName[] => present);
+  const wanted = selected.then((drivers) => [
+    ...tasks,
+    ...(tasks.includes('gateway') ? drivers.map((driver) => `gateway:${driver}`) : []),
+  ]);
   const gateways = async () => {
     const drivers = new Set(['docker', 'podman', 'vm', ...(await selected)] as const);
     return lookAt('gateways', gatewayChecks(subject, [...drivers]), wanted);
@@ -73,5 +105,48 @@ async function rowsOf(subject: Doctor) {
     gateways(),
     lookAt('variables', variableChecks(subject), wanted),
   ]);
-  return { ofGateway: await ofGateway, rows: groups.flat() };
+  return { rows: groups.flat(), selected: await selected };
+}
+
+function launchWith(ctx: RunnerContext, driver: DriverName, engine?: LaunchEngine) {
+  return planLaunch(launchContext(ctx, LOOKING, engine), DRIVERS[driver]);
+}
+
+const PLANS: Readonly<Record<DoctorTask, (doctor: Doctor) => Promise<unknown>>> = {
+  gateway: async ({ ctx, selection }) => {
+    const { driver, engine } = await selection;
+    return launchWith(ctx, driver, engine);
+  },
+  'gateway:docker': ({ ctx }) => launchWith(ctx, 'docker'),
+  'gateway:podman': ({ ctx }) => launchWith(ctx, 'podman'),
+  'gateway:vm': ({ ctx }) => launchWith(ctx, 'vm'),
+  'build:docker:supervisor': ({ ctx }) => planImage(ctx, 'supervisor', []),
+  'build:docker:gateway': ({ ctx }) => planImage(ctx, 'gateway', []),
+  'build:docker:prebuilt': ({ ctx }) => planStaging(ctx, 'all'),
+};
+
+/** Whether a task can run: its own preflight says so, and the rows; that its own gateway is up is no fault. */
+async function verdictOf(
+  doctor: Doctor,
+  task: DoctorTask,
+  selected: readonly DriverName[],
+  rows: readonly Row[],
+): Promise<Verdict> {
+  const named = (Object.keys(DRIVERS) as DriverName[]).filter((driver) => task === `gateway:${driver}`);
+  const drivers = task === 'gateway' ? selected : named;
+  const names: readonly string[] = [task, ...drivers.map((driver) => `gateway:${driver}`)];
+  const ofRows = rows.filter(({ blocks }) => blocks.some((name) => names.includes(name))).map(({ text }) => text);
+  const all = [...new Set([...(await problemsOf(() => PLANS[task](doctor))), ...ofRows])];
+  const ups = await Promise.all(drivers.map((driver) => isUp(doctor.ctx, driver)));
+  const problems = ups.includes(true) ? all.filter((problem) => !/ is in use\b/.test(problem)) : all;
+  return { task, problems, isUp: problems.length < all.length };
+}
+
+async function problemsOf(body: () => Promise<unknown>): Promise<readonly string[]> {
+  try {
+    await body();
+    return [];
+  } catch (error) {
+    return error instanceof PreflightError ? error.problems : [problemText(error)];
+  }
 }

@@ -3,7 +3,7 @@
 /** What each gateway takes: its port, its state directory and its name; and the gateways that are registered. */
 
 import { verifyPlaces } from '../fs/writable-places.ts';
-import { type Config, type DriverName, resolveConfig } from '../gateway/config.ts';
+import { type DriverName, resolveConfig } from '../gateway/config.ts';
 import { DRIVERS } from '../gateway/drivers/index.ts';
 import { whyNoVm } from '../gateway/drivers/vm.ts';
 import { LOOKING, launchContext, lockedFor, stateOf } from '../gateway/execute.ts';
@@ -12,7 +12,7 @@ import { canConnect, isListening, reachableAddress, verifyPortFree } from '../ga
 import { configHome, registeredGateways, verifyNameFree } from '../gateway/registration.ts';
 import { verifyUnused, whoHasIt } from '../gateway/state-lock.ts';
 import { runtimeDefects, runtimeDirectory, vmPlatformOf } from '../vm/runtime-files.ts';
-import { type Check, type Doctor, type Finding, problemText } from './check.ts';
+import type { Check, Doctor, Finding } from './check.ts';
 
 export function gatewayChecks(doctor: Doctor, drivers: readonly DriverName[]): Check[] {
   const { ctx } = doctor;
@@ -33,25 +33,18 @@ export function gatewayChecks(doctor: Doctor, drivers: readonly DriverName[]): C
       await verifyUnused(stateOf(config));
       return config.stateDirectory;
     };
-    const orUp = (look: () => Promise<string>, place: () => string) => async (): Promise<Finding> => {
-      try {
-        return await look();
-      } catch (error) {
-        if (!(await isUp(config, driver).catch(() => false))) throw error;
-        return { note: `${place()}: ${config.name} is up there`, expected: problemText(error) };
-      }
-    };
+    const orUp = (look: () => Promise<string>, place: () => string) => async (): Promise<Finding> =>
+      (await isUp(ctx, driver)) ? { note: `${place()}: ${config.name} is up there` } : look();
     const name = async () => {
       verifyPlaces(ctx.terminal, registryPlaces(config));
       await verifyNameFree(config);
       return config.name;
     };
-    const looks = {
-      port: orUp(port, () => `${config.bindAddress} port ${config.port}`),
-      state: orUp(state, () => config.stateDirectory),
-      name,
-    };
-    return Object.entries(looks).map(([what, look]) => [`${driver} ${what}`, blocks, look]);
+    return [
+      [`${driver} port`, blocks, orUp(port, () => `${config.bindAddress} port ${config.port}`)],
+      [`${driver} state`, blocks, orUp(state, () => config.stateDirectory)],
+      [`${driver} name`, blocks, name],
+    ];
   };
   return [
     ...drivers.flatMap(ofDriver),
@@ -64,22 +57,24 @@ export function gatewayChecks(doctor: Doctor, drivers: readonly DriverName[]): C
 function runtimeFinding({ ctx: { env, startDirectory }, host, root }: Doctor): Finding {
   const platform = vmPlatformOf(host);
   const directory = runtimeDirectory(env, root, startDirectory);
-  const isComplete = runtimeDefects(directory, platform).length === 0;
-  const note = [
-    isComplete ? [] : `${directory} is not complete, and the first launch downloads what is missing`,
-    whyNoVm(host.platform) ?? [],
-  ].flat();
-  if (note.length === 0) return directory;
-  return { note: `${note.join('; ')}${isComplete ? '' : '; run: mise run vm:setup'}` };
+  const why = whyNoVm(host.platform);
+  if (runtimeDefects(directory, platform).length === 0) return why === undefined ? directory : { note: why };
+  const text = `${directory} is not complete, and the first launch downloads what is missing`;
+  return { note: `${[text, why ?? []].flat().join('; ')}; run: mise run vm:setup` };
 }
 
 /** Whether the gateway of this very configuration is what listens: the process that has its state directory. */
-async function isUp(config: Config, driver: DriverName): Promise<boolean> {
-  const { bindAddress, port } = config;
-  const holder = (await whoHasIt(stateOf(config)))?.holder;
-  if (holder?.task !== lockedFor(config, driver)) return false;
-  // Where the system does not tell whose listener it is, any response of the port counts.
-  return isListening(holder.pid, port) ?? canConnect(reachableAddress(bindAddress), port);
+export async function isUp(ctx: Doctor['ctx'], driver: DriverName): Promise<boolean> {
+  try {
+    const config = resolveConfig(DRIVERS[driver], launchContext(ctx, LOOKING));
+    const holder = await whoHasIt(stateOf(config));
+    if (holder?.pid === undefined || holder.task !== lockedFor(config, driver)) return false;
+    // Where the system does not tell whose listener it is, any response of the port counts.
+    return isListening(holder.pid, config.port) ?? canConnect(reachableAddress(config.bindAddress), config.port);
+  } catch {
+    // What is wrong is told by what uses it.
+    return false;
+  }
 }
 
 async function registeredFinding({ ctx: { env, runner, startDirectory } }: Doctor): Promise<Finding> {

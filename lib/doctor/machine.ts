@@ -20,12 +20,13 @@ const DISK_FULL = GB;
 const MEMORY_LOW = 2 * GB;
 
 export function machineChecks(doctor: Doctor): Check[] {
-  const platform = ({ arch, platform }: Doctor['host']) => {
+  const platform = () => {
+    const { arch, platform } = doctor.host;
     if (arch !== undefined) return `${platform}, ${arch}`;
     throw usageError(`this machine is ${process.arch}, and sandboxes run on amd64 and arm64; use another one`);
   };
   return [
-    ['platform', DOCTOR_TASKS, () => platform(doctor.host)],
+    ['platform', DOCTOR_TASKS, platform],
     ['Node', [], () => `${process.execPath}, ${process.version}`],
     ['checkout', [], () => doctor.root],
     ['disk', DOCTOR_TASKS, () => diskFinding(doctor)],
@@ -55,12 +56,7 @@ function memoryFinding(): Finding {
 }
 
 export function variableChecks({ ctx: { dotEnv, env } }: Doctor): Check[] {
-  const file = () => {
-    if (dotEnv === undefined) return 'adds nothing';
-    const text = `${dotEnv.path} sets ${dotEnv.names.join(', ') || 'nothing'}`;
-    const refused = dotEnv.refused.join(', ');
-    return refused === '' ? text : { note: `${text}; under sudo not ${refused}, which the environment may set` };
-  };
+  const file = dotEnv === undefined ? 'adds nothing' : `${dotEnv.path} sets ${dotEnv.names.join(', ') || 'nothing'}`;
   const names = () => {
     const texts = misspelt(Object.keys(env)).map(({ meant, name }) => {
       const place = dotEnv?.names.includes(name) === true ? `change it in ${dotEnv.path}` : `run: unset ${name}`;
@@ -70,7 +66,7 @@ export function variableChecks({ ctx: { dotEnv, env } }: Doctor): Check[] {
     return 'none is nearly that of another variable';
   };
   return [
-    ['.env', [], file],
+    ['.env', [], () => file],
     ['names', [], names],
   ];
 }

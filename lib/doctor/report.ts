@@ -4,8 +4,16 @@
 
 import { wrap } from '../cli/args.ts';
 import type { Terminal } from '../cli/terminal.ts';
+import type { DoctorTask } from '../product.ts';
 import type { Row } from './check.ts';
-import type { Verdict } from './verdicts.ts';
+
+export interface Verdict {
+  readonly task: DoctorTask;
+  /** What is wrong, each once; empty where the task can run. */
+  readonly problems: readonly string[];
+  /** Whether its gateway is up already, which is all that is in the way of another one. */
+  readonly isUp: boolean;
+}
 
 const WORDS = { ok: 'ok  ', note: 'note', bad: 'BAD ' } as const;
 /** Texts are not broken into narrower columns. */
@@ -34,16 +42,11 @@ function linesOf(text: string, width: number): string[] {
 
 /** What another row says is not said again. */
 function verdictRow({ isUp, problems, task }: Verdict, rows: readonly Row[]): Row {
-  const bad = [...rows.filter(({ status }) => status === 'bad'), ...rows.filter(({ status }) => status === 'note')];
-  const nameOf = (problem: string) => {
-    const saying = bad.filter(({ text }) => text === problem);
-    return (saying.find(({ blocks }) => blocks.includes(task)) ?? saying[0])?.name;
-  };
-  const seen = problems.flatMap((problem) => nameOf(problem) ?? []);
-  const see = seen.length === 0 ? [] : [`see ${seen.join(', ')}`];
-  const text =
-    [...see, ...problems.filter((problem) => nameOf(problem) === undefined)].join('; ') ||
-    (isUp ? 'its gateway is up already' : 'can run');
+  const seen = problems.map((problem) => rows.find(({ text }) => text === problem)?.name);
+  const names = seen.filter((name) => name !== undefined);
+  const see = names.length === 0 ? [] : [`see ${names.join(', ')}`];
+  const others = problems.filter((_, index) => seen[index] === undefined);
+  const text = [...see, ...others].join('; ') || (isUp ? 'its gateway is up already' : 'can run');
   const status = problems.length > 0 ? 'bad' : isUp ? 'note' : 'ok';
   return { group: 'tasks', name: task, status, text, blocks: [] };
 }
@@ -51,5 +54,5 @@ function verdictRow({ isUp, problems, task }: Verdict, rows: readonly Row[]): Ro
 /** The object of `--json`, on one line. */
 export function reportJson(isWell: boolean, rows: readonly Row[], verdicts: readonly Verdict[]): string {
   const tasks = verdicts.map((verdict) => ({ ...verdict, canRun: verdict.problems.length === 0 }));
-  return JSON.stringify({ ok: isWell, rows: rows.map(({ blocks: _, expected: __, ...row }) => row), tasks });
+  return JSON.stringify({ ok: isWell, rows: rows.map(({ blocks: _, ...row }) => row), tasks });
 }

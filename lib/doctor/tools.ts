@@ -2,6 +2,7 @@
 
 /** What compiles: the Rust tools, zig, the C compiler, and the open files that a build gets. */
 
+import { uptime } from 'node:os';
 import {
   addTargets,
   askMise,
@@ -11,19 +12,34 @@ import {
   verifyZigbuild,
   zigOf,
 } from '../cargo/find-toolchain.ts';
+import { isSccache } from '../cargo/sccache-recovery.ts';
+import { refuseMissing } from '../cargo/settings.ts';
+import { type Environment, textOf } from '../cli/env.ts';
 import { whyNoStaticLibc } from '../dev-build/static-libc-probe.ts';
 import { oneLine, usageError } from '../errors.ts';
+import { listenerPid } from '../gateway/port.ts';
 import { linuxTriple } from '../host.ts';
-import { Guard, nofileRequest, planNofile, REQUIRED_MIN, ZIGBUILD_RAISES } from '../nofile/guard.ts';
+import {
+  Guard,
+  limitPrefix,
+  nofileRequest,
+  planNofile,
+  REQUIRED_MIN,
+  wrapperOf,
+  ZIGBUILD_RAISES,
+} from '../nofile/guard.ts';
 import { argvText, type Command, cmd } from '../process/command.ts';
+import { limitsOfProcess, statOf } from '../process/identity.ts';
 import { findProgram, requireProgram } from '../process/which.ts';
 import { DOCTOR_TASKS } from '../product.ts';
 import type { Check, Doctor, Finding } from './check.ts';
-import { serverFinding, wrapperFinding } from './compiler-wrapper.ts';
 
 const VERSION_TIMEOUT_MS = 30_000;
 const C_COMPILER = 'run: apt-get install gcc libc6-dev (Fedora: dnf install gcc; macOS: xcode-select --install)';
 const NOT_THERE = { note: 'not on PATH' };
+const SCCACHE_PORT = '4226';
+/** Clock ticks of `/proc` (USER_HZ), the same on every Linux that the tasks run on. */
+const TICKS_PER_SECOND = 100;
 const STAGING = ['build:docker:supervisor', 'build:docker:gateway', 'build:docker:prebuilt'];
 
 export function toolChecks(doctor: Doctor): Check[] {
@@ -63,17 +79,13 @@ function asUser({ root }: Doctor, { env: base }: Toolchain) {
 async function versionOf({ ctx }: Doctor, command: Command): Promise<string> {
   const result = await ctx.runner.probe(command, VERSION_TIMEOUT_MS);
   if (result.ok) return oneLine(result.output) || 'unknown version';
-  const absent = /toolchain '([^']+)' is not installed/.exec(result.reason)?.[1];
-  if (absent !== undefined) {
-    throw usageError(`the tool chain ${absent} is missing; a build gets it; run: rustup toolchain install ${absent}`);
-  }
   throw usageError(`${argvText(command)} fails: ${oneLine(result.reason)}; correct that, or install it again`);
 }
 
 async function cargoFinding(doctor: Doctor, tools: Toolchain): Promise<Finding> {
   if (tools.rustc === undefined) throw usageError('cargo finds no rustc; install Rust (https://rustup.rs)');
   const command = asUser(doctor, tools);
-  const path = findProgram('cargo', doctor.ctx.runner.environmentOf(command`cargo`));
+  const path = findProgram('cargo', environmentOf(doctor, tools));
   return `${path}${tools.isFromMise ? ' (mise)' : ''}, ${await versionOf(doctor, command`${tools.rustc} --version`)}`;
 }
 
@@ -129,7 +141,37 @@ function limitsFinding({ ctx: { env }, machine, root }: Doctor): Finding {
   }
   const source = nofileRequest(env).source ?? 'the default of the tasks';
   const why = plan.kind === 'raise' ? `raised: ${source}` : 'what Node has made of it';
-  const text = (limit = Number.NaN) => (Number.isNaN(limit) ? 'unknown' : limit === Infinity ? 'unlimited' : limit);
-  const [soft, hard] = [text(machine.shellLimit), text(machine.limits.hard)];
-  return `a build gets ${text(given)} (${why}); your shell has ${soft}, and ${hard} at most`;
+  const limits = [given, machine.shellLimit, machine.limits.hard];
+  const [all, soft, hard] = limits.map((limit) => String(limit ?? 'unknown').replace('Infinity', 'unlimited'));
+  return `a build gets ${all} (${why}); your shell has ${soft}, and ${hard} at most`;
+}
+
+/** @throws usageError for a wrapper that is not there */
+function wrapperFinding(doctor: Doctor, tools: Toolchain): Finding {
+  refuseMissing(tools.missingPrograms);
+  return wrapperOf(environmentOf(doctor, tools)) ?? 'none is set';
+}
+
+function environmentOf(doctor: Doctor, tools: Toolchain): Environment {
+  return doctor.ctx.runner.environmentOf(asUser(doctor, tools)`cargo`);
+}
+
+/** @throws usageError for one with too low a limit, whose failure a build recovers from */
+function serverFinding(doctor: Doctor, tools: Toolchain): Finding {
+  const { host, machine } = doctor;
+  const env = environmentOf(doctor, tools);
+  const wrapper = wrapperOf(env);
+  if (wrapper === undefined || !isSccache(wrapper) || tools.missingPrograms.length > 0) return 'not used';
+  if (host.platform !== 'linux' || textOf(env, 'SCCACHE_SERVER_UDS') !== undefined) {
+    return { note: `whether the server of ${wrapper} runs is not known here; check: ${wrapper} --show-stats` };
+  }
+  const pid = listenerPid(Number(textOf(env, 'SCCACHE_SERVER_PORT') ?? SCCACHE_PORT));
+  if (pid === undefined) return 'none of yours runs, the first build starts one';
+  const { soft = 0 } = limitsOfProcess(pid);
+  const age = uptime() - Number(statOf(Number(pid))?.startTicks ?? 0) / TICKS_PER_SECOND;
+  const since = new Date(Date.now() - age * 1000).toLocaleString('en-CA', { hourCycle: 'h23' });
+  const server = `the server of ${wrapper} (pid ${pid}, since ${since}) may open ${soft} files`;
+  if (soft >= REQUIRED_MIN) return server;
+  const restart = `${limitPrefix(new Guard(env, machine).serverLimit)} ${wrapper} --start-server`;
+  throw usageError(`${server}, and builds need ${REQUIRED_MIN}; run: ${wrapper} --stop-server; (${restart})`);
 }

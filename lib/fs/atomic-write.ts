@@ -1,25 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/**
- * Files that others read appear whole: written to a temporary file in the same directory, flushed, renamed. Unchanged
- * content is left alone, so that caches keyed by it stay warm.
- */
+/** Files appear whole: written beside their place, flushed, renamed. What is unchanged stays, for caches keyed by it. */
 
-import {
-  chmodSync,
-  closeSync,
-  fsyncSync,
-  lstatSync,
-  openSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { chmodSync, closeSync, fsyncSync, openSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { EXIT, errnoOf, failure } from '../errors.ts';
-import { asOwner, makeDirectory } from './ownership.ts';
-import { contentOf, namesIn } from './paths.ts';
+import { asOwner, look, makeDirectory } from './ownership.ts';
+import { contentOf, namesIn, orUndefined } from './paths.ts';
+
+/** The temporary file is a new one, readable for its owner alone. */
+const PRIVATE = { flag: 'wx', mode: 0o600 } as const;
 
 /** Whether a file was written, or had the content already. */
 export type Change = 'written' | 'unchanged';
@@ -34,29 +24,21 @@ export function writeWhole(path: string, text: string, mode: number): Change {
  * @param verifyCopy looks at the copy before anybody else can; when it throws, nothing has changed
  */
 export function copyWhole(source: string, path: string, mode: number, verifyCopy?: (copy: string) => void): Change {
-  return write(
-    path,
-    asOwner(source, () => contentOf(source)),
-    mode,
-    verifyCopy,
-  );
+  const content = asOwner(source, () => contentOf(source));
+  return write(path, content, mode, verifyCopy);
 }
 
 function write(path: string, content: Buffer, mode: number, verify?: (temporary: string) => void): Change {
-  const isSame = isFile(path) && statSync(path).size === content.length && contentOf(path).equals(content);
-  if (isSame && isKept(path, mode)) return 'unchanged';
-  const temporary = temporaryOf(path);
+  if (isFile(path) && statSync(path).size === content.length && contentOf(path).equals(content)) {
+    return keepWithMode(path, mode);
+  }
   try {
-    const output = create(temporary);
-    try {
-      writeFileSync(output, content);
-    } finally {
-      closeSync(output);
-    }
-    verify?.(temporary);
-    finish(temporary, path, mode);
+    prepare(path);
+    asOwner(dirname(path), () => writeFileSync(temporaryOf(path), content, { ...PRIVATE, flush: true }));
+    verify?.(temporaryOf(path));
+    finish(path, mode);
   } catch (error) {
-    throw unwritten(path, temporary, error);
+    throw unwritten(path, error);
   }
   return 'written';
 }
@@ -70,13 +52,18 @@ export async function replaceWhole(
   mode: number,
   fill: (temporary: string, output: number) => Promise<void>,
 ): Promise<void> {
-  const temporary = temporaryOf(path);
   try {
-    const output = create(temporary);
-    await fill(temporary, output).finally(() => closeSync(output));
-    finish(temporary, path, mode);
+    prepare(path);
+    const output = asOwner(dirname(path), () => openSync(temporaryOf(path), PRIVATE.flag, PRIVATE.mode));
+    try {
+      await fill(temporaryOf(path), output);
+      fsyncSync(output);
+    } finally {
+      closeSync(output);
+    }
+    finish(path, mode);
   } catch (error) {
-    throw unwritten(path, temporary, error);
+    throw unwritten(path, error);
   }
 }
 
@@ -90,12 +77,7 @@ export function sweepTemporary(path: string, isBusy: (pid: number) => boolean = 
   for (const name of namesIn(directory)) {
     // A pid and nothing else: `.a.b.1.tmp` belongs to the file `a.b`.
     const [, pid] = name.startsWith(lead) ? (/^(\d+)\.tmp$/.exec(name.slice(lead.length)) ?? []) : [];
-    if (pid === undefined || isBusy(Number(pid))) continue;
-    try {
-      asOwner(directory, () => rmSync(join(directory, name)));
-    } catch {
-      // It is in nobody's way; where it is, writing tells it better.
-    }
+    if (pid !== undefined && !isBusy(Number(pid))) remove(join(directory, name));
   }
 }
 
@@ -104,44 +86,32 @@ export function temporaryOf(path: string): string {
   return join(dirname(path), `.${basename(path)}.${process.pid}.tmp`);
 }
 
-/** Creates the temporary file, readable for its owner alone, and opens it. */
-function create(temporary: string): number {
-  const directory = dirname(temporary);
-  makeDirectory(directory);
-  return asOwner(directory, () => {
-    rmSync(temporary, { force: true });
-    return openSync(temporary, 'wx', 0o600);
-  });
+function prepare(path: string): void {
+  makeDirectory(dirname(path));
+  remove(temporaryOf(path));
 }
 
-function finish(temporary: string, path: string, mode: number): void {
+function finish(path: string, mode: number): void {
   asOwner(dirname(path), () => {
-    chmodSync(temporary, mode);
-    flush(temporary);
-    renameSync(temporary, path);
-    try {
-      flush(dirname(path));
-    } catch {
-      // The file is there, whole; not every file system can flush a directory as well, or lets it be opened.
-    }
+    chmodSync(temporaryOf(path), mode);
+    renameSync(temporaryOf(path), path);
+    // The file is there, whole; not every file system can flush a directory as well, or lets it be opened.
+    orUndefined(() => {
+      const directory = openSync(dirname(path), 'r');
+      orUndefined(() => fsyncSync(directory));
+      closeSync(directory);
+    });
   });
 }
 
-/** The error to report, once the temporary file is gone; where that cannot be removed either, the first error counts. */
-function unwritten(path: string, temporary: string, error: unknown): unknown {
-  try {
-    asOwner(dirname(path), () => rmSync(temporary, { force: true }));
-  } catch {}
+/** The error to report, once the temporary file is gone. */
+function unwritten(path: string, error: unknown): unknown {
+  remove(temporaryOf(path));
   return errnoOf(error) === undefined ? error : failure(`${path} cannot be written`, EXIT.failed, { cause: error });
 }
 
-function flush(path: string): void {
-  const handle = openSync(path, 'r');
-  try {
-    fsyncSync(handle);
-  } finally {
-    closeSync(handle);
-  }
+function remove(temporary: string): void {
+  orUndefined(() => asOwner(dirname(temporary), () => rmSync(temporary, { force: true })));
 }
 
 /** Gives a file that stays as it is these permissions. */
@@ -150,23 +120,7 @@ export function keepWithMode(path: string, mode: number): Change {
   return 'unchanged';
 }
 
-/** Whether a file has these permissions now; one of another user in our directory can only be replaced. */
-function isKept(path: string, mode: number): boolean {
-  try {
-    keepWithMode(path, mode);
-    return true;
-  } catch (error) {
-    if (errnoOf(error) === 'EPERM') return false;
-    throw error;
-  }
-}
-
 /** A link is not the file: it is replaced, so that what it points at is neither read for ours nor changed. */
 export function isFile(path: string): boolean {
-  try {
-    return lstatSync(path).isFile();
-  } catch {
-    // Whatever is wrong with the path, writing tells it better.
-    return false;
-  }
+  return look(path)?.isFile() === true;
 }

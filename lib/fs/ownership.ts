@@ -9,10 +9,7 @@ import { existsSync, lstatSync, mkdirSync, readlinkSync, type Stats, statSync } 
 import { dirname, resolve } from 'node:path';
 import { type Environment, textOf } from '../cli/env.ts';
 import { EXIT, errnoOf, failure } from '../errors.ts';
-import { ancestorsOf, textIn } from './paths.ts';
-
-/** As many as the system itself follows (path_resolution(7)). */
-const LINKS_MAX = 40;
+import { ancestorsOf, orUndefined, textIn } from './paths.ts';
 
 /** The user who called sudo. */
 export interface Invoker {
@@ -23,32 +20,27 @@ export interface Invoker {
   readonly homeProblem?: string;
 }
 
-const THIS_MACHINE = {
-  euid: process.geteuid?.(),
-  passwd: (): string => textIn('/etc/passwd') ?? '',
-};
-
 /** The user behind sudo; `undefined` where this is no sudo, or root called it. */
-export function invokerOf(env: Environment, facts = THIS_MACHINE): Invoker | undefined {
+export function invokerOf(
+  env: Environment,
+  { euid, passwd } = { euid: process.geteuid?.(), passwd: () => textIn('/etc/passwd') ?? '' },
+): Invoker | undefined {
   const user = textOf(env, 'SUDO_USER');
-  const [uid, gid] = ['SUDO_UID', 'SUDO_GID'].map((name) => {
-    const text = textOf(env, name) ?? '';
-    return /^[0-9]{1,10}$/.test(text) ? Number(text) : undefined;
-  });
-  if (facts.euid !== 0 || user === undefined || user === 'root' || !uid || gid === undefined) return undefined;
-  return { uid, gid, user, home: homeIn(facts.passwd(), uid) };
+  const [uid, gid] = [Number(textOf(env, 'SUDO_UID')), Number(textOf(env, 'SUDO_GID'))];
+  if (euid !== 0 || user === undefined || !(uid > 0) || !(gid >= 0)) return undefined;
+  return { uid, gid, user, home: homeIn(passwd(), uid) };
 }
 
 /** The home of a user in lines of `/etc/passwd`, where users of a directory service are not, and not those of macOS. */
 export function homeIn(passwd: string, uid: number): string | undefined {
   const fields = passwd.split('\n').map((line) => line.split(':'));
-  return fields.find((line) => line[2] === String(uid))?.[5] || undefined;
+  return fields.find(([, , id]) => id === String(uid))?.[5] || undefined;
 }
 
 /**
- * Does synchronous work on a path as the user to whom its place belongs: root then has no more power there than that
- * user, and what it creates is that user's. Work is done as it is where this is not root, or a root who may not become
- * another user (in a container), and where the user cannot even reach the place (a checkout below /root in a container).
+ * Does synchronous work on a path as the user to whom its place belongs, with no more power than that user. It is done
+ * as it is where this is not root, or a root who may not become another user (in a container), and where the user cannot
+ * even reach the place (a checkout below /root in a container).
  */
 export function asOwner<T>(path: string, work: () => T): T {
   const owner = process.geteuid?.() === 0 ? ownerOf(path) : undefined;
@@ -64,11 +56,10 @@ export function asOwner<T>(path: string, work: () => T): T {
     isReached = look(owner.path) !== undefined;
     if (isReached) return work();
   } catch (error) {
-    // EINVAL: the user has no number in this user namespace.
-    if (isReached || !['EPERM', 'EINVAL'].includes(errnoOf(error) ?? '')) throw error;
+    if (isReached) throw error;
   } finally {
-    if (process.geteuid?.() !== 0) process.seteuid?.(0);
-    if (process.getegid?.() !== own.gid) process.setegid?.(own.gid);
+    process.seteuid?.(0);
+    process.setegid?.(own.gid);
     if (isChanged) process.setgroups?.(own.groups);
   }
   return work();
@@ -77,13 +68,12 @@ export function asOwner<T>(path: string, work: () => T): T {
 /** Makes a root that has nothing more to do the user to whom the place of a path belongs, for good. */
 export function becomeOwner(path: string): void {
   const { gid, uid } = ownerOf(path)?.stats ?? { gid: 0, uid: 0 };
-  try {
+  // A root without that power in a container is none on the host.
+  orUndefined(() => {
     process.setgroups?.([gid]);
     process.setgid?.(gid);
     process.setuid?.(uid);
-  } catch {
-    // A root without that power in a container is none on the host.
-  }
+  });
 }
 
 /** Whether this is root, and a path is in another user's directory. */
@@ -91,17 +81,12 @@ export function isOfOther(path: string): boolean {
   return process.geteuid?.() === 0 && (ownerOf(path)?.stats.uid ?? 0) !== 0;
 }
 
-interface Owner {
-  readonly path: string;
-  readonly stats: Stats;
-}
-
 /**
  * Who decides what is at a path, and by what: the owner of its last directory that exists, or of the first link on the
- * way that is not root's, because a link leads its owner's way.
+ * way that is not root's, because a link leads its owner's way. It follows as many as the system (path_resolution(7)).
  */
-export function ownerOf(path: string, linksLeft = LINKS_MAX): Owner | undefined {
-  let owner: Owner | undefined;
+export function ownerOf(path: string, linksLeft = 40): { readonly path: string; readonly stats: Stats } | undefined {
+  let owner: ReturnType<typeof ownerOf>;
   for (const place of ancestorsOf(path).reverse()) {
     const stats = look(place);
     if (stats === undefined) break;
@@ -115,34 +100,25 @@ export function ownerOf(path: string, linksLeft = LINKS_MAX): Owner | undefined 
   return owner;
 }
 
-/** What is at a path; the work itself says better what is wrong with one. */
+/** What is at a path. */
 export function look(path: string, stat: (path: string) => Stats = lstatSync): Stats | undefined {
-  try {
-    return stat(path);
-  } catch {
-    return undefined;
-  }
+  return orUndefined(() => stat(path));
 }
 
-/**
- * Creates a directory and those above it, each with the owner of the one that it is in. Node's own recursion does not end
- * where a directory can neither be found nor created, as below /proc.
- */
+/** Creates a directory and those above it, each with the owner of the one that it is in; Node's way loops below /proc. */
 export function makeDirectory(path: string, mode?: number): void {
   const missing = ancestorsOf(path).filter((directory) => !existsSync(directory));
   try {
-    for (const directory of missing.reverse()) createOne(directory, mode);
+    for (const directory of missing.reverse()) {
+      try {
+        asOwner(dirname(directory), () => mkdirSync(directory, mode));
+      } catch (error) {
+        // Another process may have created it by now.
+        if (errnoOf(error) !== 'EEXIST') throw error;
+      }
+    }
     if (!statSync(path).isDirectory()) throw new Error('it is not a directory');
   } catch (cause) {
     throw failure(`the directory ${path} cannot be created`, EXIT.failed, { cause });
-  }
-}
-
-function createOne(directory: string, mode: number | undefined): void {
-  try {
-    asOwner(dirname(directory), () => mkdirSync(directory, mode === undefined ? {} : { mode }));
-  } catch (error) {
-    // Another process may have created it by now.
-    if (errnoOf(error) !== 'EEXIST') throw error;
   }
 }

@@ -2,6 +2,8 @@
 
 /** Values of JSON and TOML texts, of which nothing is known until it is looked at. */
 
+import { orUndefined } from './paths.ts';
+
 /** Whether a value is a table: an object of JSON, a table of TOML. A list is none, and neither is a date. */
 export function isTable(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date);
@@ -9,19 +11,12 @@ export function isTable(value: unknown): value is Record<string, unknown> {
 
 /** The value of a text in JSON; `undefined` for text that is none. */
 export function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
+  return orUndefined(() => JSON.parse(text));
 }
 
-/**
- * The first table of a list in JSON, as `inspect` of an engine prints one, after whatever a wrapper has printed before;
- * `undefined` for anything else.
- */
+/** The first table of a list in JSON, as `inspect` of an engine prints one; `undefined` for anything else. */
 export function firstInList(text: string): Record<string, unknown> | undefined {
-  const list = parseJson(text.slice(Math.max(0, text.search(/^\[\s*\{/m))));
+  const list = parseJson(text);
   const first: unknown = Array.isArray(list) ? list[0] : undefined;
   return isTable(first) ? first : undefined;
 }

@@ -1,53 +1,40 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/**
- * Directories for temporary files. Each ends with the name of its run, so that a run removes its own at its end, and at
- * its start those of runs that were killed.
- */
+/** Directories for temporary files, each with the name of its run: the next run removes what killed ones have left. */
 
 import { hash, randomBytes } from 'node:crypto';
-import { accessSync, constants, lstatSync, rmSync } from 'node:fs';
+import { existsSync, lstatSync, rmSync } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import { dirname, isAbsolute, join } from 'node:path';
 import { describeError, shown, usageError } from '../errors.ts';
-import { isSameProcess, pidNamespace, thisProcess } from '../process/identity.ts';
+import { isSameProcess, pidNamespace } from '../process/identity.ts';
 import { asOwner, isOfOther, ownerOf } from './ownership.ts';
 import { namesIn } from './paths.ts';
-import { fullness } from './writable-places.ts';
+import { verifyPlace } from './writable-places.ts';
 
 /**
  * `TMPDIR`, but for root none of another user, who could lead root's programs from it to anywhere.
- * @throws usageError where nothing can be created in it, and for a relative path
+ * @throws usageError where nothing can be created in it, and for a relative path, which each program looks for elsewhere
  */
 export function temporaryRoot(): string {
   const named = tmpdir();
-  if (!isAbsolute(named)) {
-    throw usageError(`TMPDIR is ${shown(named)}, which each program looks for elsewhere; set it to an absolute path`);
+  if (!isAbsolute(named) || !existsSync(named)) {
+    throw usageError(`TMPDIR is ${shown(named)}; set it to the absolute path of a directory that exists`);
   }
-  const directory = isOfOther(named) ? '/tmp' : named;
-  try {
-    // With the slash, only a directory is found.
-    accessSync(`${directory}/`, constants.W_OK | constants.X_OK);
-    const reason = fullness(directory);
-    if (reason !== undefined) throw usageError(reason);
-    return directory;
-  } catch (cause) {
-    const text = `temporary files belong in ${shown(directory)}, which cannot be used; set TMPDIR to another directory`;
-    throw usageError(text, { cause });
-  }
+  const path = isOfOther(named) ? '/tmp' : named;
+  verifyPlace({ kind: 'directory', path, remedy: 'set TMPDIR to another directory' });
+  return path;
 }
 
 /** A name for this run that no other one has, of letters that a tag may have. */
 export function newRunName(): string {
-  const { pid, startTicks } = thisProcess();
-  return `${pid}-${startTicks ?? 0}-${pidSpace()}-${randomBytes(4).toString('hex')}`;
+  return `${process.pid}-${pidSpace()}-${randomBytes(4).toString('hex')}`;
 }
 
 /** Whether what has this name was left by a run that has ended. Those of other machines and containers may still run. */
 export function isLeftover(name: string): boolean {
-  const [, pid, startTicks, space] = /[-:]([1-9][0-9]*)-([0-9]+)-([0-9a-f]{8})-[0-9a-f]{8}$/.exec(name) ?? [];
-  const recorded = { pid: Number(pid), startTicks: startTicks === '0' ? undefined : startTicks };
-  return space === pidSpace() && !isSameProcess(recorded);
+  const [, pid, space] = /[-:]([1-9][0-9]*)-([0-9a-f]{8})-[0-9a-f]{8}$/.exec(name) ?? [];
+  return space === pidSpace() && !isSameProcess({ pid: Number(pid) });
 }
 
 /** Where pids mean what they mean here. */

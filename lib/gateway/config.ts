@@ -13,7 +13,7 @@ import { usageError } from '../errors.ts';
 import type { Lock } from '../fs/lock.ts';
 import type { Invoker } from '../fs/ownership.ts';
 import { absolutePath } from '../fs/paths.ts';
-import { ownersOf, verifyPrivateDirectory } from '../fs/private-directory.ts';
+import { ownersOf, verifyPrivateDirectory } from '../fs/writable-places.ts';
 import type { Host } from '../host.ts';
 import type { Binary } from '../product.ts';
 import { type BuildOptions, resolveBuildOptions } from '../stage/config.ts';

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { takeLock } from '../../lib/fs/lock.ts';
+import { newRunName } from '../../lib/fs/temporary-directory.ts';
 import { builderRow, FakePublishing } from '../support/fake-publishing.ts';
 import { endedRun } from '../support/run-names.ts';
 import { whenSaid } from '../support/run-task.ts';
@@ -66,7 +67,7 @@ describe('C3: a failed publish does not hinder the next one', () => {
 
   test('podman: what a killed run has left is removed, what a living one has is not', async () => {
     const fake = new FakePublishing({ engine: 'podman' });
-    const names = [`gateway:${process.pid}-0-00000000`, `gateway:${endedRun()}`, 'gateway:v1'];
+    const names = [`gateway:${newRunName()}`, `gateway:${endedRun()}`, 'gateway:v1'];
     for (const name of names) fake.setList(`localhost/openshell-publish/${name}`);
     const directory = join(fake.temporary, `openshell-publish-${endedRun()}`);
     writeFileSync(directory, '');

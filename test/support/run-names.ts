@@ -4,7 +4,7 @@
 
 import { newRunName } from '../../lib/fs/temporary-directory.ts';
 
-/** @param start tells two of them apart */
-export function endedRun(start = 5, pid = 999_999_999): string {
-  return `${pid}-${start}-${newRunName().split('-')[2]}-0123abcd`;
+/** @param digit tells two of them apart */
+export function endedRun(digit = 5): string {
+  return `999999999-${newRunName().split('-')[1]}-0123abc${digit}`;
 }

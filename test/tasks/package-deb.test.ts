@@ -74,8 +74,8 @@ describe('what is wrong is said at once, and nothing is started', () => {
     ['SOURCE_DATE_EPOCH', 'yesterday', 'is a whole number'],
     ['SOURCE_DATE_EPOCH', '99999999999999', 'at most 8589934591'],
     ['OPENSHELL_OUTPUT_DIR', '/dev/null/x', 'cannot be written'],
-    ['TMPDIR', '/nowhere', 'temporary files belong in'],
-    ['TMPDIR', 'in', "TMPDIR is 'in', which each program looks for elsewhere; set it to an absolute path"],
+    ['TMPDIR', '/nowhere', "TMPDIR is '/nowhere'; set it to the absolute path of a directory that exists"],
+    ['TMPDIR', 'in', "TMPDIR is 'in'; set it to the absolute path of a directory that exists"],
   ])('DEB-2, DEB-6: %s=%j', async (name, value, text) => {
     const fake = new FakeDeb();
     const result = await fake.package({ [name]: value });

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { type Environment, readPath, textOf } from '../../cli/env.ts';
 import { shown, usageError } from '../../errors.ts';
 import type { Invoker } from '../../fs/ownership.ts';
-import { makePrivateDirectory, ownersOf, verifyPrivateDirectory } from '../../fs/private-directory.ts';
+import { makePrivateDirectory, ownersOf, verifyPrivateDirectory } from '../../fs/writable-places.ts';
 
 /** The variable that names the directory. */
 export const STATE_VARIABLE = 'OPENSHELL_VM_DRIVER_STATE_DIR';

@@ -2,7 +2,6 @@
 import {
   appendFileSync,
   chmodSync,
-  chownSync,
   existsSync,
   linkSync,
   lstatSync,
@@ -68,21 +67,6 @@ describe.each(WAYS)('%s', (_, put) => {
     } finally {
       process.umask(before);
     }
-  });
-
-  const asRoot = onlyRoot();
-  test('AQ-9: unchanged content of another user with another mode is replaced', asRoot, () => {
-    writeFileSync(path, 'text', { mode: 0o644 });
-    chownSync(directory, 1234, 1235);
-    chownSync(path, 5678, 1235);
-    try {
-      process.seteuid?.(1234);
-      expect(put('text', 0o755)).toBe('written');
-    } finally {
-      process.seteuid?.(0);
-    }
-    expect(statSync(path)).toMatchObject({ uid: 1234 });
-    expect(modeOf(path)).toBe('755');
   });
 
   test('unchanged content keeps inode and time, and gets the mode', () => {

@@ -20,7 +20,7 @@ import { describe, expect, test } from 'vitest';
 import type { Environment } from '../../../lib/cli/env.ts';
 import { copyWhole, keepWithMode, sweepTemporary, writeWhole } from '../../../lib/fs/atomic-write.ts';
 import { asOwner, invokerOf, makeDirectory } from '../../../lib/fs/ownership.ts';
-import { makePrivateDirectory } from '../../../lib/fs/private-directory.ts';
+import { makePrivateDirectory } from '../../../lib/fs/writable-places.ts';
 import { onlyRoot, requireThing, requireTools } from '../../support/real-tools.ts';
 import { refusalOf } from '../../support/task-errors.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';

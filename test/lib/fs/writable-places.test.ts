@@ -2,14 +2,20 @@
 
 /** What is known of a place before anything is written; file systems that refuse, for real: test/flows. */
 
-import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { Problems } from '../../../lib/cli/problems.ts';
 import { Terminal } from '../../../lib/cli/terminal.ts';
-import { notePlaces, type Place, verifyPlace } from '../../../lib/fs/writable-places.ts';
+import {
+  makePrivateDirectory,
+  notePlaces,
+  ownersOf,
+  type Place,
+  verifyPlace,
+  verifyPrivateDirectory,
+} from '../../../lib/fs/writable-places.ts';
 import { screen } from '../../support/in-process.ts';
-import { onlyLinux } from '../../support/real-tools.ts';
 import { refusalOf } from '../../support/task-errors.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
 
@@ -40,8 +46,8 @@ test.each<[Place['kind'], string, RegExp | undefined]>([
   ['file', 'dangling', undefined],
   ['file', 'directory', /directory cannot be written: it is a directory where a file is wanted; remove it \(EISDIR\)$/],
   ['opened', 'file', undefined],
-  ['opened', 'link', /link cannot be written: it is a link; remove it$/],
-  ['opened', 'dangling', /dangling cannot be written: it is a link; remove it$/],
+  ['opened', 'link', /link cannot be written: it is not a file of its own; remove it$/],
+  ['opened', 'dangling', /dangling cannot be written: it is not a file of its own; remove it$/],
   ['opened', 'directory', /\(EISDIR\)$/],
   ['appended', 'link', undefined],
   ['appended', 'dangling', /it is a link to something that does not exist; remove it$/],
@@ -57,7 +63,7 @@ test.each<[Place['kind'], string, RegExp | undefined]>([
 test('VT-4: what is appended to may be a device, and a file does not replace one', () => {
   verifyPlace({ kind: 'appended', path: '/dev/null' });
   expect(refusalOf(() => verifyPlace({ kind: 'file', path: '/dev/null' }))).toMatch(
-    /it is a device, a pipe or a socket/,
+    /it is the system's, and no place for files of users; name another one$/,
   );
 });
 
@@ -67,12 +73,12 @@ test('SHL-6: a link to what is no regular file is not replaced, nor is any name 
   symlinkSync('/dev', join(directory, 'devices'));
   for (const name of ['device', 'devices']) {
     expect(refusalOf(() => verifyPlace({ kind: 'file', path: join(directory, name) }))).toMatch(
-      /(it is a device, a pipe or a socket, which a file would replace; remove it|\(EISDIR\))$/,
+      /(it is not a file of its own; remove it|\(EISDIR\))$/,
     );
   }
   for (const path of ['/dev/stdout', '/dev/nothing', '/dev/nothing/x']) {
     expect(refusalOf(() => verifyPlace({ kind: 'file', path }))).toMatch(
-      /cannot be written: it is .*; name another file$/,
+      /cannot be written: it is the system's, and no place for files of users; name another one$/,
     );
   }
 });
@@ -92,11 +98,10 @@ test('a file that is replaced has a longer name for a moment', () => {
   verifyPlace({ kind: 'appended', path });
 });
 
-test.each(['/proc/nope', '/sys/nope/x', '/proc/self/fd/y'])('F15b: %s is never created', onlyLinux(), (path) => {
-  expect(refusalOf(() => verifyPlace({ kind: 'directory', path, remedy: 'set X to another directory' }))).toMatch(
-    process.geteuid?.() === 0
-      ? /because of \/\S+: it belongs to the kernel, and holds no files of users; use another one, or set X to another directory$/
-      : /because of \/\S+: (it belongs to the kernel|permission is denied)\b.* or set X to another directory$/,
+test.each(['/proc/nope', '/sys/nope/x', '/proc/self/fd/y'])('F15b: %s is never created', (path) => {
+  expect(refusalOf(() => verifyPlace({ kind: 'directory', path, remedy: 'set X to another directory' }))).toBe(
+    `2: ${path} cannot be written: it is the system's, and no place for files of users; name another one, ` +
+      'or set X to another directory',
   );
 });
 
@@ -110,4 +115,70 @@ test('of several places all problems are told, and what is in the way of several
     `${directory}/directory cannot be written: it is a directory`,
   );
   expect(shown.stderr()).toMatch(/^error: .*file\/a cannot be written because of .*\/file: [^\n]*\n$/);
+});
+
+describe('C28: private directories', () => {
+  const own = ownersOf(undefined);
+
+  test('made with 0700, and narrowed to that', () => {
+    const directory = join(temporaryDirectory(), 'a/state');
+    makePrivateDirectory('S', directory, own);
+    expect(statSync(directory).mode & 0o777).toBe(0o700);
+    chmodSync(directory, 0o755);
+    makePrivateDirectory('S', directory, own);
+    expect(statSync(directory).mode & 0o777).toBe(0o700);
+  });
+
+  test('not one that all users may write to, such as /tmp', () => {
+    const directory = join(temporaryDirectory(), 'shared');
+    mkdirSync(directory);
+    for (const mode of [0o777, 0o1777]) {
+      chmodSync(directory, mode);
+      for (const check of [verifyPrivateDirectory, makePrivateDirectory]) {
+        expect(refusalOf(() => check('S', directory, own))).toContain(
+          'which is a directory that all users may write to',
+        );
+      }
+      expect(statSync(directory).mode & 0o7777).toBe(mode);
+    }
+  });
+
+  test('never through a link, and the target keeps its mode', () => {
+    const place = temporaryDirectory();
+    const victim = join(place, 'victim');
+    mkdirSync(victim, { mode: 0o755 });
+    symlinkSync(victim, join(place, 'state'));
+    for (const check of [verifyPrivateDirectory, makePrivateDirectory]) {
+      expect(refusalOf(() => check('S', join(place, 'state'), own))).toContain(
+        'which is a link; allowed is a directory',
+      );
+    }
+    expect(statSync(victim).mode & 0o777).toBe(0o755);
+  });
+
+  test.each([
+    ['below a file', 'file/state'],
+    ['far below a file', 'file/a/b/state'],
+    ['too long', 'x'.repeat(300)],
+  ])('a path that is %s is refused in one line', (_, name) => {
+    const place = temporaryDirectory();
+    writeFileSync(join(place, 'file'), '');
+    for (const check of [verifyPrivateDirectory, makePrivateDirectory]) {
+      expect(refusalOf(() => check('S', join(place, name), own))).toMatch(
+        /^2: S is .* cannot be used; set it to another directory/,
+      );
+    }
+  });
+
+  test('no file, no dangling link, no directory of another user', () => {
+    const place = temporaryDirectory();
+    writeFileSync(join(place, 'file'), '');
+    symlinkSync('nowhere', join(place, 'dangling'));
+    expect(refusalOf(() => makePrivateDirectory('S', join(place, 'file'), own))).toContain('which is not a directory');
+    expect(refusalOf(() => makePrivateDirectory('S', join(place, 'dangling'), own))).toContain('which is a link');
+    const foreign = (process.geteuid?.() ?? 0) + 1;
+    mkdirSync(join(place, 'dir'));
+    expect(refusalOf(() => verifyPrivateDirectory('S', join(place, 'dir'), [foreign]))).toContain('of another user');
+    expect(existsSync(join(place, 'nowhere'))).toBe(false);
+  });
 });
