@@ -25,7 +25,7 @@ await runTask(
     },
   },
   async (ctx, { flags, positionals }) => {
-    const { parseGlibcLimit } = await import('../lib/elf/glibc.ts');
+    const { parseGlibcLimit } = await import('../lib/elf/verify.ts');
     const { printVerdicts } = await import('../lib/cli/print-verdicts.ts');
     const { inspectGlibc } = await import('../lib/elf/verify.ts');
     const options = { machine: flags.arch, max: parseGlibcLimit(positionals.max) };
