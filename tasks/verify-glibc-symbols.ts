@@ -25,9 +25,8 @@ await runTask(
     },
   },
   async (ctx, { flags, positionals }) => {
-    const { parseGlibcLimit } = await import('../lib/elf/glibc.ts');
+    const { inspectGlibc, parseGlibcLimit } = await import('../lib/elf/verify.ts');
     const { printVerdicts } = await import('../lib/cli/problems.ts');
-    const { inspectGlibc } = await import('../lib/elf/verify.ts');
     const options = { machine: flags.arch, max: parseGlibcLimit(positionals.max) };
     const inspect = (path: string) => inspectGlibc(path, options);
     printVerdicts(ctx, positionals.binary, flags['dry-run'], inspect, ({ glibc }) => `highest GLIBC symbol: ${glibc}`);

@@ -22,8 +22,8 @@ await runTask(
   },
   async (ctx, { flags, positionals: { binary, wanted } }) => {
     const { printVerdicts } = await import('../lib/cli/problems.ts');
-    const { inspectTelemetry } = await import('../lib/elf/telemetry.ts');
+    const { inspectTelemetry } = await import('../lib/elf/verify.ts');
     const inspect = (path: string) => inspectTelemetry(path, wanted);
-    printVerdicts(ctx, binary, flags['dry-run'], inspect, (counts) => `${wanted}: ${counts}`);
+    printVerdicts(ctx, binary, flags['dry-run'], inspect, (markers) => `${wanted}: ${markers}`);
   },
 );

@@ -2,11 +2,11 @@
 
 /**
  * Where the Rust tools come from: PATH first, which is also what `mise run` and an activated shell give; else what mise
- * has, in the environment that it gives. One rule for every task; mise is asked once in a run, whoever wants to know.
+ * has, in the environment that it gives. Mise is asked once in a run, whoever wants to know.
  */
 
-import { existsSync, statSync } from 'node:fs';
-import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
+import { existsSync, realpathSync } from 'node:fs';
+import { dirname, isAbsolute, join, resolve } from 'node:path';
 import type { Runner, RunnerContext } from '../build-env.ts';
 import { isUnknown, mark, refuseOrNote, type Unknowns } from '../cli/dry-run-marks.ts';
 import { type Environment, textOf } from '../cli/env.ts';
@@ -14,7 +14,6 @@ import { describeError, InterruptedError, MissingTool, oneLine, shown, usageErro
 import { parseTable } from '../fs/parse-json.ts';
 import { absolutePath, namesIn } from '../fs/paths.ts';
 import { type Command, cmd, shellQuote } from '../process/command.ts';
-import type { ProbeResult } from '../process/result.ts';
 import { findProgram } from '../process/which.ts';
 import { type CargoSettings, environmentInCargo, type NamedProgram, readCargoSettings } from './settings.ts';
 
@@ -29,7 +28,6 @@ export const CONFIG_FILES = ['mise.toml', '.mise.toml'] as const;
 const SETTINGS = ['KUBECONFIG', 'RUSTC_WRAPPER', 'SCCACHE_DIR'] as const;
 
 type MiseSetting = (typeof SETTINGS)[number];
-
 type MiseResult = { readonly env: Environment } | { readonly problem: string };
 
 export interface Toolchain {
@@ -77,6 +75,8 @@ export async function findToolchain(ctx: RunnerContext, root: string, needsZig: 
   const isFromFile = seen.RUSTC_WRAPPER === undefined && seen.CARGO_BUILD_RUSTC_WRAPPER === undefined;
   // To cargo this variable is as good as its file.
   const wrapper = isFromFile && settings.wrapper !== undefined ? { CARGO_BUILD_RUSTC_WRAPPER: settings.wrapper } : {};
+  const missing = settings.programs.filter(({ program }) => findProgram(program, inCargo) === undefined);
+  for (const { source, text } of missing) ctx.unknowns?.note(`${source} is ${shown(text)}, which is not there`);
   return {
     // A dry run does not make rustup download the toolchain that the checkout pins.
     env: { ...project, ...wrapper, ...(ctx.unknowns === undefined ? {} : { RUSTUP_AUTO_INSTALL: '0' }) },
@@ -86,22 +86,11 @@ export async function findToolchain(ctx: RunnerContext, root: string, needsZig: 
     hasZigbuild: has('cargo-zigbuild'),
     rustup: findProgram('rustup', seen),
     rustc: findProgram(settings.rustc ?? 'rustc', inCargo),
-    missingPrograms: missingOf(ctx, settings.programs, inCargo),
+    missingPrograms: ctx.unknowns === undefined ? missing : [],
     zig: zig ?? findProgram('zig', seen),
     isZigOnPath: has('zig'),
     unknowns: ctx.unknowns,
   };
-}
-
-/** The programs that are not there, in a dry run without a wrapper that mise may have set, and has yet to install. */
-function missingOf({ env, unknowns }: RunnerContext, programs: readonly NamedProgram[], inCargo: Environment) {
-  return programs.filter(({ program, source, text }) => {
-    if (findProgram(program, inCargo) !== undefined) return false;
-    const isOfUser = env.RUSTC_WRAPPER !== undefined && textOf(env, 'MISE_TASK_NAME') === undefined;
-    if (unknowns === undefined || source !== 'RUSTC_WRAPPER' || isOfUser) return true;
-    unknowns.note(`RUSTC_WRAPPER is ${shown(text)}, which is not there; install it (mise install)`);
-    return false;
-  });
 }
 
 /** Checks that cargo-zigbuild has a zig, for whoever compiles something else before. @throws MissingTool */
@@ -112,16 +101,14 @@ export async function verifyZigbuild(runner: Runner, toolchain: Toolchain, root:
   const result = await runner.probe(command, ZIGBUILD_PROBE_MS);
   if (result.ok) return;
   const remedy = 'install it (mise install zig, or pip install ziglang), or set CARGO_ZIGBUILD_ZIG_PATH to its path';
-  refuseOrNote(
-    unknowns,
-    new MissingTool(`cargo-zigbuild has no zig (${oneLine(result.reason.split('\n', 1).join())}); ${remedy}`),
-  );
+  const reason = oneLine(result.reason.split('\n', 1).join());
+  refuseOrNote(unknowns, new MissingTool(`cargo-zigbuild has no zig (${reason}); ${remedy}`));
 }
 
 /** How a shell gets the environment of the tool chain: a dry run prints it before the first command. */
 export function toolchainLines({ env, isFromMise }: Pick<Toolchain, 'env' | 'isFromMise'>, root: string): string[] {
   if (isFromMise) return [`eval "$(mise --cd ${shellQuote(root)} env --shell bash)"`];
-  return settingsIn(env).map(([name, value]) => `export ${name}=${shellQuote(value)}`);
+  return SETTINGS.flatMap((name) => (env[name] === undefined ? [] : `export ${name}=${shellQuote(env[name])}`));
 }
 
 /** The zig that `ZIG` names. @throws usageError where that is not a program */
@@ -217,10 +204,6 @@ function wrapperIn({ env, terminal }: RunnerContext, mise: Environment): string 
   return path;
 }
 
-export function settingsIn(env: Environment): (readonly [name: MiseSetting, value: string])[] {
-  return SETTINGS.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]] as const]));
-}
-
 /**
  * Which of the targets rustup has yet to install; in a dry run perhaps a mark. The compiler that cargo starts is asked: it
  * may be another one than rustup's, which then has its own targets.
@@ -228,52 +211,33 @@ export function settingsIn(env: Environment): (readonly [name: MiseSetting, valu
  */
 export async function missingTargets(
   runner: Runner,
-  toolchain: Toolchain,
+  { env, rustc = 'rustc', rustup, unknowns }: Toolchain,
   root: string,
   triples: readonly string[],
 ): Promise<string[]> {
-  const { rustc, rustup, unknowns } = toolchain;
-  if (rustc === undefined) {
-    // Cargo says so better.
-    unknowns?.note('rustc, which cargo compiles with, is not found');
-    return unknowns === undefined ? [] : [mark('missing targets', 'rustc not found')];
-  }
-  const command = cmd({ cwd: root, base: toolchain.env, asInvoker: true });
+  const command = cmd({ cwd: root, base: env, asInvoker: true });
   const library = await runner.probe(command`${rustc} --print target-libdir`, RUSTUP_PROBE_MS);
   if (!library.ok || !isAbsolute(library.output)) {
     const reason = library.ok ? `it prints ${shown(library.output)}` : oneLine(library.reason);
     const text = `${rustc} cannot say where its targets are: ${reason}; check: rustc --print target-libdir`;
     refuseOrNote(unknowns, usageError(text));
-    return [mark('missing targets', `${basename(rustc)} does not respond`)];
+    return [mark('missing targets', 'rustc does not respond')];
   }
   // `SYSROOT/lib/rustlib/TARGET/lib`, for this machine's target.
   const targets = resolve(library.output, '../..');
-  const missing = [...new Set(triples)].filter((triple) => !hasStandardLibrary(join(targets, triple, 'lib')));
+  // A target that was removed may leave its directory.
+  const isThere = (triple: string) => namesIn(join(targets, triple, 'lib')).some((name) => name.startsWith('libstd-'));
+  const missing = [...new Set(triples)].filter((triple) => !isThere(triple));
   if (missing.every(isUnknown)) return missing;
   const own = rustup === undefined ? undefined : await runner.probe(command`${rustup} which rustc`, RUSTUP_PROBE_MS);
-  if (own?.ok && isSameDirectory(resolve(targets, '../..'), resolve(own.output, '../..'))) return missing;
-  const text = `${rustc}, which cargo compiles with, does not have the Rust target ${missing.join(', ')}`;
-  refuseOrNote(unknowns, new MissingTool(`${text}; ${remedyText(toolchain, own)}`));
+  const isOwn = own?.ok && realpathSync(resolve(own.output, '../..')) === realpathSync(resolve(targets, '../..'));
+  if (isOwn) return missing;
+  const instead = own?.ok
+    ? `rustup's is ${oneLine(own.output)}: put ${dirname(rustup ?? '')} first on PATH, without RUSTC`
+    : 'take Rust from rustup (https://rustup.rs)';
+  const text = `${rustc}, which cargo compiles with, does not have the Rust target ${missing.join(', ')}; ${instead}`;
+  refuseOrNote(unknowns, new MissingTool(`${text}, or install it where that Rust comes from`));
   return missing;
-}
-
-function remedyText({ rustup, settings }: Toolchain, own: ProbeResult | undefined): string {
-  const add = 'install it where that Rust comes from';
-  if (own === undefined || rustup === undefined) return `${add}, or take Rust from rustup (https://rustup.rs)`;
-  if (!own.ok) return `${add}; rustup cannot say where its own rustc is: ${oneLine(own.reason)}`;
-  const set = settings.programs.find(({ program }) => program === settings.rustc)?.source;
-  const change = set === undefined ? `put ${dirname(rustup)} first on PATH` : `do without ${set}`;
-  return `to use rustup's, ${oneLine(own.output)}, ${change}; else ${add}`;
-}
-
-/** A target that was removed may leave its directory. */
-function hasStandardLibrary(directory: string): boolean {
-  return namesIn(directory).some((name) => name.startsWith('libstd-'));
-}
-
-function isSameDirectory(...paths: readonly [string, string]): boolean {
-  const [one, other] = paths.map((path) => statSync(path, { throwIfNoEntry: false }));
-  return one !== undefined && one.dev === other?.dev && one.ino === other.ino;
 }
 
 export function addTargets(toolchain: Toolchain, root: string, triples: readonly string[]): Command {

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * What cargo says about the workspace: its target directory, and which package has which features, so that each of
- * `EXTRA_CARGO_FEATURES` goes to the components that declare it. And what it says it has built: paths are never guessed
- * (https://doc.rust-lang.org/cargo/reference/external-tools.html).
+ * What cargo says about the workspace, so that each of `EXTRA_CARGO_FEATURES` goes to the components that declare it, and
+ * about what it has built: paths are never guessed (https://doc.rust-lang.org/cargo/reference/external-tools.html).
  */
 
-import { isAbsolute } from 'node:path';
 import type { Runner } from '../build-env.ts';
 import { mark } from '../cli/dry-run-marks.ts';
 import { failure, shown, usageError } from '../errors.ts';
@@ -55,9 +53,8 @@ export async function readWorkspace(
 export function parseMetadata(text: string): Workspace {
   const { target_directory: targetDirectory, packages } = parseTable(text.slice(Math.max(0, text.indexOf('{')))) ?? {};
   const list = Array.isArray(packages) ? packages.map(packageOf) : [undefined];
-  const directory = typeof targetDirectory === 'string' && isAbsolute(targetDirectory) ? targetDirectory : undefined;
-  if (directory !== undefined && list.every((entry) => entry !== undefined)) {
-    return { targetDirectory: directory, packages: list };
+  if (typeof targetDirectory === 'string' && list.every((entry) => entry !== undefined)) {
+    return { targetDirectory, packages: list };
   }
   throw failure(
     `cargo metadata printed ${shown(text)}, which is not the metadata of a workspace; check: cargo --version`,
@@ -92,10 +89,8 @@ export function featuresByComponent(
   const unknown = features.find((feature) => !names.some((name) => declares(packages, name, feature)));
   if (unknown !== undefined) {
     const known = packages.filter(({ name }) => names.includes(name)).flatMap((entry) => [...entry.features]);
-    throw usageError(
-      `EXTRA_CARGO_FEATURES has ${shown(unknown)}, which ${names.join(' and ')} ${names.length > 1 ? 'do' : 'does'} not declare; ` +
-        `allowed are ${[...new Set(known)].sort().join(', ') || 'none'}; change it or unset it`,
-    );
+    const text = `EXTRA_CARGO_FEATURES has ${shown(unknown)}, which is no feature of ${names.join(' and ')}`;
+    throw usageError(`${text}; allowed are ${[...new Set(known)].sort().join(', ') || 'none'}; change it or unset it`);
   }
   const own = (name: string) => features.filter((feature) => declares(packages, name, feature));
   return new Map(components.map((component) => [component.name, own(component.package)]));
@@ -104,12 +99,10 @@ export function featuresByComponent(
 /** Whether a package can be built with a feature: its own, or `dependency/feature` (also `dependency?/feature`). */
 function declares(packages: readonly Package[], name: string, feature: string): boolean {
   const facts = packages.find((entry) => entry.name === name);
-  if (facts === undefined) return false;
-  const [, dependency, inner] = /^([^/?]+)\??\/(.+)$/.exec(feature) ?? [];
-  if (dependency === undefined || inner === undefined) return facts.features.has(feature);
-  if (dependency === name) return facts.features.has(inner);
-  const other = packages.find((entry) => entry.name === dependency);
-  return facts.dependencies.has(dependency) && (other === undefined || other.features.has(inner));
+  const [, dependency = '', inner = ''] = /^([^/?]+)\??\/(.+)$/.exec(feature) ?? [];
+  if (dependency === name) return facts?.features.has(inner) === true;
+  // Whether a dependency has it is cargo's to say.
+  return facts?.features.has(feature) === true || facts?.dependencies.has(dependency) === true;
 }
 
 /** The features of some of the components, each once. */
@@ -119,13 +112,6 @@ export function featuresFor(features: Features, components: readonly Binary[]): 
 
 export const MESSAGE_FORMAT = '--message-format=json-render-diagnostics';
 
-export interface CargoReport {
-  /** Paths of the executables of a binary, one for each `--target`. */
-  executablesOf(binary: string): readonly string[];
-  readonly compiled: number;
-  readonly total: number;
-}
-
 /** The paths of all files that cargo has built, from its stdout. */
 export function artifactsOfCargo(stdout: string): string[] {
   return artifactMessages(stdout).flatMap(({ filenames }) =>
@@ -133,17 +119,18 @@ export function artifactsOfCargo(stdout: string): string[] {
   );
 }
 
+export type CargoReport = ReturnType<typeof readCargoMessages>;
+
 /** Reads cargo's stdout; other lines (of a tool that prints more) are skipped. */
-export function readCargoMessages(stdout: string): CargoReport {
+export function readCargoMessages(stdout: string) {
   const artifacts = artifactMessages(stdout);
-  return {
-    executablesOf: (binary) =>
-      artifacts.flatMap(({ target, executable }) =>
-        typeof executable === 'string' && isProgram(target, binary) ? [executable] : [],
-      ),
-    compiled: artifacts.filter(({ fresh }) => fresh === false).length,
-    total: artifacts.length,
-  };
+  /** Paths of the executables of a binary, one for each `--target`. */
+  const executablesOf = (binary: string): readonly string[] =>
+    artifacts.flatMap(({ target, executable }) =>
+      typeof executable === 'string' && isProgram(target, binary) ? [executable] : [],
+    );
+  const compiled = artifacts.filter(({ fresh }) => fresh === false).length;
+  return { executablesOf, compiled, total: artifacts.length };
 }
 
 function artifactMessages(stdout: string): Record<string, unknown>[] {

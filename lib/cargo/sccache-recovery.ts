@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/**
- * When a compiler wrapper (sccache) fails, and not the build: how that is recognised, and what is tried next. The
- * runner passes in how programs are started.
- */
+/** When a compiler wrapper (sccache) fails, and not the build: how that is recognised, and what is tried next. */
 
 import { basename } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
@@ -48,7 +45,7 @@ export function isSccache(wrapper: string): boolean {
   return basename(wrapper).replace(/\.exe$/, '') === 'sccache';
 }
 
-/** How `withRecovery` acts. */
+/** How `withRecovery` acts: the runner starts programs. */
 export interface RecoveryEffects {
   /** The soft limit of open files that `callServer` runs a command under. */
   readonly serverLimit: number;

@@ -23,7 +23,6 @@ export interface CargoSettings {
   readonly workspaceWrapper: string | undefined;
   readonly rustc: string | undefined;
   readonly programs: readonly NamedProgram[];
-  readonly targets: readonly string[];
   /** The variables of the dev profile that are set: `CARGO_PROFILE_DEV_DEBUG`. */
   readonly profileVariables: readonly string[];
   /** Whether flags for rustc are set anywhere: where a variable `RUSTFLAGS` is given, cargo drops those of other places. */
@@ -43,16 +42,6 @@ export interface NamedProgram {
 
 type Table = Readonly<Record<string, unknown>>;
 
-interface ConfigFile {
-  /** What relative paths are relative to: the directory that has `.cargo` in it. */
-  readonly base: string;
-  readonly path: string;
-  readonly build: Table;
-  readonly hasRustflags: boolean;
-}
-
-interface Setting extends Pick<ConfigFile, 'base'>, Pick<NamedProgram, 'text' | 'source'> {}
-
 /** The keys of `build` that name a program, with their variables, the strongest first. */
 const PROGRAMS = {
   rustc: ['RUSTC', 'CARGO_BUILD_RUSTC'],
@@ -64,23 +53,25 @@ const RUSTFLAGS = /^(CARGO_(ENCODED|BUILD|TARGET_\w+)_)?RUSTFLAGS$/;
 /** Reads the settings of a run in `root` with this environment; a broken file is left for cargo to refuse. */
 export async function readCargoSettings(root: string, env: Environment): Promise<CargoSettings> {
   const files = await readConfigFiles(root, env);
-  const find = (key: string, ...variables: readonly string[]): Setting | undefined => {
-    const source = variables.find((name) => env[name] !== undefined);
-    return source === undefined ? fromFiles(files, key) : { text: env[source] ?? '', base: root, source };
+  const find = (key: string, ...variables: readonly string[]) => {
+    const variable = variables.find((name) => env[name] !== undefined);
+    if (variable !== undefined) return { text: env[variable] ?? '', base: root, source: variable };
+    const file = files.find(({ build }) => typeof build[key] === 'string');
+    // Relative paths of a file are relative to the directory that has `.cargo` in it.
+    const base = dirname(dirname(file?.path ?? ''));
+    return file && { text: String(file.build[key]), base, source: `build.${key} in ${file.path}` };
   };
   const named = (key: keyof typeof PROGRAMS): NamedProgram | undefined => {
     const setting = find(key, ...PROGRAMS[key]);
     // Empty, unlike absent, also overrides what follows.
     if (setting === undefined || (setting.text === '' && key !== 'rustc')) return undefined;
     const { base, source, text } = setting;
-    const offSwitch = key === 'rustc' ? undefined : offSwitchOf(PROGRAMS[key][0], source, env);
+    const offSwitch = key === 'rustc' ? undefined : `${PROGRAMS[key][0]}=`;
     return { program: text.includes('/') ? absolutePath(base, text) : text, text, source, offSwitch };
   };
   const [rustc, wrapper, workspaceWrapper] = [named('rustc'), named('rustc-wrapper'), named('rustc-workspace-wrapper')];
   const directory = find('target-dir', 'CARGO_BUILD_TARGET_DIR');
   const build = find('build-dir', 'CARGO_BUILD_BUILD_DIR');
-  const target =
-    textOf(env, 'CARGO_BUILD_TARGET') ?? files.find((file) => file.build.target !== undefined)?.build.target;
   return {
     targetDirectory: directory?.text ? absolutePath(directory.base, directory.text) : undefined,
     buildDirectory: build?.text ? absolutePath(build.base, build.text.replace('{workspace-root}', root)) : undefined,
@@ -88,7 +79,6 @@ export async function readCargoSettings(root: string, env: Environment): Promise
     wrapper: wrapper?.program,
     workspaceWrapper: workspaceWrapper?.program,
     programs: [rustc, wrapper, workspaceWrapper].filter((program) => program !== undefined),
-    targets: [target].flat().filter((one) => typeof one === 'string'),
     profileVariables: Object.keys(env).filter((name) => name.startsWith('CARGO_PROFILE_DEV_')),
     hasRustflags: files.some((file) => file.hasRustflags) || Object.keys(env).some((name) => RUSTFLAGS.test(name)),
   };
@@ -99,42 +89,30 @@ export function targetDirectoryOf(root: string, named: string | undefined, setti
   return named ?? settings.targetDirectory ?? join(root, 'target');
 }
 
-/** What mise sets for its tasks wins over the variable of the shell that starts it. */
-function offSwitchOf(variable: string, source: string, env: Environment): string {
-  if (source !== variable || textOf(env, 'MISE_TASK_NAME') === undefined) return `${variable}=`;
-  return `${variable}= (where mise sets it, ${variable} = "" in [env] of mise.local.toml)`;
-}
-
-function fromFiles(files: readonly ConfigFile[], key: string): Setting | undefined {
-  const file = files.find(({ build }) => typeof build[key] === 'string');
-  return file && { text: String(file.build[key]), base: file.base, source: `build.${key} in ${file.path}` };
-}
-
 /** Where cargo keeps what belongs to a user, absolute. */
 function cargoHome(root: string, env: Environment): string {
   return absolutePath(root, textOf(env, 'CARGO_HOME') ?? join(textOf(env, 'HOME') ?? '/', '.cargo'));
 }
 
 /** The files that count for a run in `root`, the nearest first. */
-async function readConfigFiles(root: string, env: Environment): Promise<ConfigFile[]> {
+async function readConfigFiles(root: string, env: Environment) {
   const directories = ancestorsOf(resolve(root)).map((directory) => join(directory, '.cargo'));
   const paths = [...new Set([...directories, cargoHome(root, env)])].flatMap(
     (directory) => ['config', 'config.toml'].map((name) => join(directory, name)).find(existsSync) ?? [],
   );
   if (paths.length === 0) return [];
   const { parse } = await import('smol-toml');
-  return paths.flatMap((path): ConfigFile[] => {
-    let values: Table;
+  return paths.map((path) => {
+    let values: Table = {};
     try {
       values = parse(textIn(path) ?? '');
     } catch {
       // Cargo, which runs next, says better that it is not TOML.
-      return [];
     }
     const build = isTable(values.build) ? values.build : {};
     const targets = isTable(values.target) ? Object.values(values.target) : [];
     const hasRustflags = [build, ...targets].some((table) => isTable(table) && table.rustflags !== undefined);
-    return [{ base: dirname(dirname(path)), path, build, hasRustflags }];
+    return { path, build, hasRustflags };
   });
 }
 
@@ -143,15 +121,12 @@ export function environmentInCargo(root: string, env: Environment): Environment 
   return { ...env, PATH: [env.PATH ?? '', join(cargoHome(root, env), 'bin')].join(delimiter) };
 }
 
-/**
- * Refuses programs that settings name and that are not there: every cargo run would fail, with a bare "No such file".
- * @throws usageError with their names, where they are set, and how to build without them
- */
+/** Refuses programs that settings name and that are not there: cargo would fail with a bare "No such file". */
 export function refuseMissing(missing: readonly NamedProgram[]): void {
   const texts = missing.map(({ offSwitch, source, text }) => {
-    const what = text.includes('/') ? 'not an executable program' : 'not on PATH';
-    const remedy = offSwitch === undefined ? 'remove the setting' : `build without it: ${offSwitch}`;
-    return `${source} is ${shown(text)}, which is ${what}; install it, correct the name, or ${remedy}`;
+    const off = `build without it (where mise sets it, in [env] of mise.local.toml): ${offSwitch}`;
+    const remedy = offSwitch === undefined ? 'remove the setting' : off;
+    return `${source} is ${shown(text)}, which is not there; install it, correct the name, or ${remedy}`;
   });
   if (texts.length > 0) throw usageError(texts.join('; '));
 }

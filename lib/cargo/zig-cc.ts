@@ -2,11 +2,9 @@
 
 /**
  * Compilers made of zig, for build scripts (cc-rs, cmake) of a target with a pinned glibc: which files they are and
- * which variables point at them. The builds of the suite use them, and so do callers outside it: shell scripts that eval,
- * and GitHub workflows.
+ * which variables point at them. Shell scripts that eval use them, too, and GitHub workflows.
  */
 
-import { randomUUID } from 'node:crypto';
 import { appendFileSync, globSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RunnerContext } from '../build-env.ts';
@@ -17,7 +15,7 @@ import type { Terminal } from '../cli/terminal.ts';
 import { naming, shown, usageError } from '../errors.ts';
 import { type Change, writeWhole } from '../fs/atomic-write.ts';
 import { asOwner } from '../fs/ownership.ts';
-import { absolutePath, textIn } from '../fs/paths.ts';
+import { absolutePath } from '../fs/paths.ts';
 import { files, type Place, verifyPlaces } from '../fs/writable-places.ts';
 import { scriptQuote, shellQuote } from '../process/command.ts';
 import { findZig } from './find-toolchain.ts';
@@ -45,18 +43,16 @@ export interface ZigWrapper {
  */
 export function zigWrapper(cargoTarget: string, zigTarget: string, directory: string, zig: string): ZigWrapper {
   const target = zigTarget.replace('-unknown-linux-', '-linux-');
-  const scripts = {
-    cc: compilerScript(zig, 'cc', target),
-    'c++': compilerScript(zig, 'c++', target),
-    ar: `#!/bin/sh\nexec ${scriptQuote(zig)} ar "$@"\n`,
-    ranlib: `#!/bin/sh\nexec ${scriptQuote(zig)} ranlib "$@"\n`,
-  };
+  const plainScript = (tool: string) => `#!/bin/sh\nexec ${scriptQuote(zig)} ${tool} "$@"\n`;
+  const texts = Object.values(TOOLS).map((tool) => {
+    return [tool, tool.startsWith('c') ? compilerScript(zig, tool, target) : plainScript(tool)] as const;
+  });
   const variables = Object.entries({ ...TOOLS, CMAKE_TOOLCHAIN_FILE: CMAKE_FILE });
   const triple = cargoTarget.replace(/\.\d+\.\d+$/, '');
   return {
     triple,
     files: [
-      ...Object.entries(scripts).map(([tool, text]) => ({ path: join(directory, tool), text, mode: 0o755 })),
+      ...texts.map(([tool, text]) => ({ path: join(directory, tool), text, mode: 0o755 })),
       { path: join(directory, CMAKE_FILE), text: cmakeToolchain(target, directory), mode: 0o644 },
     ],
     variables: [...new Set([cargoTarget, triple])].flatMap((name) => {
@@ -130,7 +126,8 @@ export function removeStaleCmakeCaches(
   triple: string,
 ): void {
   const pattern = `${triple}/{release,debug}/build/z3-sys-*/out/build`;
-  const stale = [target, ...(buildDirectory === undefined ? [] : [buildDirectory])]
+  const stale = [target, buildDirectory ?? []]
+    .flat()
     .flatMap((cwd) => globSync(pattern, { cwd }).map((directory) => join(cwd, directory)))
     .filter(namesForeignCompiler);
   for (const directory of stale) {
@@ -161,36 +158,28 @@ export async function setUpZigWrapper(
     if (TARGET.test(target)) continue;
     throw usageError(`${name} is ${shown(target)}; allowed is a target such as x86_64-unknown-linux-gnu.2.28`);
   }
-  if (directory === '') throw usageError("wrapper-dir is ''; give the directory to write the wrappers to");
+  const workflowFile = readPath(env, 'GITHUB_ENV', startDirectory);
+  const path = absolutePath(startDirectory, directory);
+  // A workflow's environment file takes one line for a value.
+  if (directory === '' || (workflowFile !== undefined && /[\r\n]/.test(path))) {
+    throw usageError(`wrapper-dir is ${shown(directory && path)}; give the directory for the wrappers, on one line`);
+  }
   const root = findCheckout(env, startDirectory);
   const zig = (await findOrMark(ctx.unknowns, () => findZig(ctx, root))) ?? 'zig';
-  const wrapper = zigWrapper(cargoTarget, zigTarget, absolutePath(startDirectory, directory), zig);
-  const workflowFile = readPath(env, 'GITHUB_ENV', startDirectory);
+  const wrapper = zigWrapper(cargoTarget, zigTarget, path, zig);
   const paths = wrapper.files.map(({ path }) => path);
-  const appended = [workflowFile ?? []].flat().map((path): Place => {
-    return { kind: 'appended', path, remedy: 'unset GITHUB_ENV' };
-  });
+  const appended: Place[] =
+    workflowFile === undefined ? [] : [{ kind: 'appended', path: workflowFile, remedy: 'unset GITHUB_ENV' }];
   verifyPlaces(terminal, [...files(...paths), ...appended]);
   const exported = wrapper.variables.map(([name, value]) => `export ${name}=${shellQuote(value)}`);
   if (isDryRun) {
-    const written = [...paths, ...appended.map(({ path }) => path)];
-    return terminal.result(...written.map((path) => `# writes ${path}`), ...exported);
+    return terminal.result(...[...paths, workflowFile ?? []].flat().map((path) => `# writes ${path}`), ...exported);
   }
   writeZigWrapper(wrapper);
   const settings = await readCargoSettings(root, env);
   const target = targetDirectoryOf(root, readPath(env, 'CARGO_TARGET_DIR', startDirectory), settings);
   removeStaleCmakeCaches(terminal, target, settings, wrapper.triple);
   if (workflowFile === undefined) return terminal.result(...exported);
-  const text = wrapper.variables.map(([name, value]) => workflowLine(name, value)).join('');
-  // A last line without its end is not ours to continue.
-  const before = textIn(workflowFile) ?? '';
-  const added = before === '' || before.endsWith('\n') ? text : `\n${text}`;
-  asOwner(workflowFile, () => naming(workflowFile, () => appendFileSync(workflowFile, added)));
-}
-
-/** A line of a workflow's environment file; the delimiter form carries line breaks. */
-function workflowLine(name: string, value: string): string {
-  if (!/[\r\n]/.test(value)) return `${name}=${value}\n`;
-  const delimiter = randomUUID();
-  return `${name}<<${delimiter}\n${value}\n${delimiter}\n`;
+  const text = wrapper.variables.map(([name, value]) => `${name}=${value}\n`).join('');
+  asOwner(workflowFile, () => naming(workflowFile, () => appendFileSync(workflowFile, text)));
 }

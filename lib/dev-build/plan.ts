@@ -71,7 +71,7 @@ export function planDevBuild(config: DevBuildConfig, toolchain: Toolchain, featu
   const directory = supervisor === undefined ? [] : directoryArguments(isJoint ? 'launch' : 'cross', config, settings);
   const cargo = cmd(commandOptions(config, toolchain, { ...config.env, ...wrappers.env }));
   const profile = config.isRelease === true ? ['--release'] : [];
-  const selected = selectArguments(config, binariesOf(config), features);
+  const selected = selectArguments(binariesOf(config), features);
   return {
     config,
     command: cargo`cargo build ${[...profile, ...selected, ...directory, MESSAGE_FORMAT]}`,
@@ -101,7 +101,7 @@ function planCross(
   const { settings } = toolchain;
   const profile = Object.entries(CROSS_PROFILE).filter(([name]) => !settings.profileVariables.includes(name));
   const cargo = cmd(commandOptions(config, toolchain, Object.fromEntries(profile)));
-  const selected = selectArguments(config, [COMPONENTS.supervisor], features);
+  const selected = selectArguments([COMPONENTS.supervisor], features);
   const rest = ['--target', crossTriple(arch), ...selected, ...directoryArguments('cross', config, settings)];
   return {
     addTarget: missing.length > 0 ? addTargets(toolchain, config.root, missing) : undefined,
@@ -115,16 +115,11 @@ function commandOptions({ build, root }: DevBuildConfig, toolchain: Toolchain, e
 }
 
 /** Each feature for the packages that declare it: a bare name would go to every package of the run. */
-function selectArguments(
-  { build: { jobs } }: DevBuildConfig,
-  binaries: readonly Binary[],
-  features: Features,
-): string[] {
+function selectArguments(binaries: readonly Binary[], features: Features): string[] {
   const own = binaries.flatMap((entry) =>
     (features.get(entry.name) ?? []).map((name) => (name.includes('/') ? name : `${entry.package}/${name}`)),
   );
   return [
-    ...(jobs === undefined ? [] : ['-j', jobs]),
     ...binaries.flatMap((entry) => ['-p', entry.package, '--bin', entry.binary]),
     ...(own.length === 0 ? [] : ['--features', [...new Set(own)].join(' ')]),
   ];

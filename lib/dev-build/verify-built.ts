@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** What cargo has built for a launch: found by cargo's own messages, verified, and taken to where it is used. */
+/** What cargo has built for a launch: found by cargo's own messages, and verified. */
 
-import { statSync, utimesSync } from 'node:fs';
 import type { CargoReport } from '../cargo/metadata.ts';
-import { inspectExecutable, inspectStatic } from '../elf/verify.ts';
-import { failure } from '../errors.ts';
-import { type Change, copyWhole, isFile, keepWithMode, sweepTemporary } from '../fs/atomic-write.ts';
-import { asOwner } from '../fs/ownership.ts';
-import type { Arch, Host } from '../host.ts';
+import type { Change } from '../fs/atomic-write.ts';
+import type { Arch } from '../host.ts';
 import { COMPONENTS } from '../product.ts';
+import { executableFor, putInPlace, verifyArtifact } from '../stage/verify-built.ts';
 import type { DevBuildConfig } from './plan.ts';
 
 /** What the runs built. */
@@ -21,23 +18,31 @@ export interface DevBuild extends Pick<CargoReport, 'compiled' | 'total'> {
   readonly others: ReadonlyMap<string, string>;
 }
 
+/** A supervisor, which runs inside any image: for the machine, complete and static. */
+export interface BuiltSupervisor {
+  /** Another build may replace the file at any time: take it with `installSupervisor`. */
+  readonly path: string;
+  readonly arch: Arch | undefined;
+}
+
 /**
  * Verifies what the gateway's run built, and the supervisor's own run where it has one.
  * @throws TaskError (1) for a binary that does not exist, or that fails verification
  */
 export function verifyDevBuild(config: DevBuildConfig, report: CargoReport, cross?: CargoReport): DevBuild {
   const { host, others, supervisor } = config;
-  const pathOf = (binary: string) => runnableOf(binary, report.executablesOf(binary), host);
-  const gateway = pathOf(COMPONENTS.gateway.binary);
-  const ofSupervisor = () => {
-    const { binary } = COMPONENTS.supervisor;
-    const paths = (cross ?? report).executablesOf(binary);
-    const [only] = paths;
-    const path = only !== undefined && paths.length === 1 ? only : runnableOf(binary, paths, host);
-    return verifySupervisor(path, typeof supervisor === 'object' ? supervisor.arch : host.arch);
+  const pathOf = (binary: string) => {
+    const path = executableFor(host.arch, binary, report.executablesOf(binary));
+    // A Mac's executables are not ELF files.
+    if (host.platform === 'linux') verifyArtifact({ arch: host.arch, check: 'executable' }, path);
+    return path;
   };
+  const { binary } = COMPONENTS.supervisor;
+  const arch = typeof supervisor === 'object' ? supervisor.arch : host.arch;
+  const ofSupervisor = () =>
+    verifySupervisor(executableFor(arch, binary, (cross ?? report).executablesOf(binary)), arch);
   return {
-    gateway,
+    gateway: pathOf(COMPONENTS.gateway.binary),
     supervisor: supervisor === undefined ? undefined : ofSupervisor(),
     others: new Map(others.map((other) => [other.name, pathOf(other.binary)])),
     compiled: report.compiled + (cross?.compiled ?? 0),
@@ -45,62 +50,13 @@ export function verifyDevBuild(config: DevBuildConfig, report: CargoReport, cros
   };
 }
 
-/** The first of cargo's executables that this machine can run: several targets give several. */
-function runnableOf(binary: string, paths: readonly string[], host: Host): string {
-  const [first] = paths;
-  if (first === undefined) throw failure(`cargo has built no executable of ${binary}; check its build.target`);
-  // A Mac's executables are not ELF files.
-  if (host.platform !== 'linux') return first;
-  const reasons: string[] = [];
-  for (const path of paths) {
-    const verdict = inspectExecutable(path, { machine: host.arch });
-    if (verdict.ok) return path;
-    reasons.push(...verdict.reasons);
-  }
-  throw failure(`this machine cannot run the ${binary} that was built: ${reasons.join('; ')}`);
-}
-
-const MODE = 0o755;
-
-export interface BuiltSupervisor {
-  /** Another build may replace the file at any time: take it with `installSupervisor`. */
-  readonly path: string;
-  /** Tells this file from others that have the path before or after it, or are copies of them. */
-  readonly stamp: string;
-}
-
-/**
- * Verifies a supervisor, which runs inside any image: the machine, completeness, no interpreter, no needed libraries.
- * @throws TaskError (1) with every reason
- */
+/** @throws TaskError (1) with every reason */
 export function verifySupervisor(path: string, arch: Arch | undefined): BuiltSupervisor {
-  const verdict = inspectStatic(path, { machine: arch });
-  if (verdict.ok) return { path, stamp: stampOf(path) };
-  throw failure(
-    `the supervisor that was built cannot be used: ${verdict.reasons.join('; ')}; ` +
-      'check RUSTFLAGS, or set OPENSHELL_SUPERVISOR_PROFILE=release for the staged one',
-  );
+  verifyArtifact({ arch, check: 'static' }, path);
+  return { path, arch };
 }
 
-/**
- * Copies a supervisor whole, so that running sandboxes keep their inode; a copy of the same one is left alone.
- * @throws TaskError (1) where another build has replaced the file since it was verified
- */
-export function installSupervisor({ path: source, stamp }: BuiltSupervisor, path: string): Change {
-  sweepTemporary(path);
-  if (isFile(path) && stampOf(path) === stamp) return keepWithMode(path, MODE);
-  const { atime, mtime } = statSync(source);
-  const change = copyWhole(source, path, MODE, () => {
-    if (stampOf(source) !== stamp) {
-      throw failure(`another build has replaced ${source} since it was verified; start again`);
-    }
-  });
-  asOwner(path, () => utimesSync(path, atime, mtime));
-  return change;
-}
-
-/** A copy gets the time of its source, so it has its stamp, too. */
-export function stampOf(path: string): string {
-  const { mtime, size } = statSync(path);
-  return `${size} ${mtime.toISOString()}`;
+/** Puts a supervisor where running sandboxes may have another one. */
+export function installSupervisor({ path: source, arch }: BuiltSupervisor, path: string): Change {
+  return putInPlace({ arch, check: 'static' }, source, path);
 }

@@ -1,155 +1,158 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * The ELF header, the program header table and the section header table of a 64-bit little-endian ELF file, which has to
- * have all that they name. Source: System V gABI (chapters 4 and 5).
+ * The bytes of an ELF file, its header and its two tables, which have to be in it with all that they name: 64-bit and
+ * little-endian, as what ships is. Source: System V gABI (chapters 4 and 5).
  */
 
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import { errnoOf, reasonText } from '../errors.ts';
+import { asOwner } from '../fs/ownership.ts';
 import type { Arch } from '../host.ts';
-import { type ByteSource, damaged, ElfError, hex } from './byte-source.ts';
 
-/** The ELF header (Elf64_Ehdr): its size, and the positions of fields from its start. */
-const EHDR = { bytes: 64, class: 4, data: 5, type: 16, machine: 18 } as const;
-/** The two tables, with the fields in which the ELF header says where each is and how large. */
-const SEGMENTS = { name: 'program header', recordBytes: 56, offset: 32, entrySize: 54, count: 56 } as const;
-const SECTIONS = { name: 'section header', recordBytes: 64, offset: 40, entrySize: 58, count: 60 } as const;
+/** What cannot be read, or is not what an ELF file may be; its message goes after the path. */
+export class ElfError extends Error {}
 
-export const ET = { none: 0, rel: 1, exec: 2, dyn: 3, core: 4 } as const;
-export const PT = { null: 0, load: 1, dynamic: 2, interp: 3 } as const;
-export const SHT = { null: 0, dynamic: 6, nobits: 8 } as const;
-
-const MACHINES: Readonly<Record<number, string>> = {
-  ...{ 3: 'i386', 21: 'ppc64', 22: 's390x', 40: 'arm', 62: 'x86-64', 183: 'aarch64', 243: 'riscv64' },
-};
-
-/** The names of the machines that a binary is shipped for. */
-export const MACHINE_NAMES: Readonly<Record<Arch, string>> = { amd64: 'x86-64', arm64: 'aarch64' };
-
-export interface Headers {
-  /** e_type as its number. */
-  type: number;
-  /** Common name: `x86-64`, `aarch64`; `machine 1234` when it has none here. */
-  machine: string;
-  segments: Segment[];
-  /** Empty in a file that was stripped of its section headers. */
-  sections: Section[];
+/** The error for a file that is not all there, or contradicts itself. */
+export function damaged(defect: string): ElfError {
+  return new ElfError(`${defect}; wanted a complete ELF file: build or copy it again`);
 }
 
-/** A program header (Elf64_Phdr). */
-export type Segment = ReturnType<typeof decodeSegment>;
-/** A section header (Elf64_Shdr). */
-export type Section = ReturnType<typeof decodeSection>;
-
-/** @throws ElfError when it is not an ELF file, is one that cannot ship (32-bit, say), or something is not all there */
-export function readHeaders(source: ByteSource): Headers {
-  const header = source.read(0, Math.min(EHDR.bytes, source.size));
-  checkIsElf(header);
-  checkEncoding(header);
-  const segments = readTable(source, header, SEGMENTS, decodeSegment);
-  const sections = readTable(source, header, SECTIONS, decodeSection);
-  for (const { label, type, offset, fileSize, memorySize } of segments) {
-    // PT_NULL is an unused entry, and an empty segment (PT_GNU_STACK) has no place in the file.
-    const isInFile = type === PT.load || (type !== PT.null && fileSize > 0n);
-    if (isInFile) checkEnd(`${label}: segment`, offset + fileSize, source.size);
-    if (type === PT.load && fileSize > memorySize) {
-      throw damaged(`${label}: segment has ${hex(fileSize)} bytes in the file but only ${hex(memorySize)} in memory`);
-    }
-  }
-  for (const { label, type, offset, size } of sections) {
-    const isInFile = type !== SHT.null && type !== SHT.nobits && size > 0n;
-    if (isInFile) checkEnd(`${label}: section`, offset + size, source.size);
-  }
-  const machine = machineName(header.readUInt16LE(EHDR.machine));
-  return { type: header.readUInt16LE(EHDR.type), machine, segments, sections };
+/** An offset in a message: `0xe8`. */
+export function hex(value: number | bigint): string {
+  return `0x${value.toString(16)}`;
 }
 
-function checkEnd(what: string, end: bigint, size: number): void {
-  if (end > size) throw damaged(`${what} ends at ${hex(end)} but the file has ${size} bytes`);
+/** Bytes that are read by position: of a supervisor of 26 MB a handful of small ranges. */
+export interface ByteSource {
+  readonly size: number;
+  /** Exactly these bytes. @throws ElfError where they are not all inside */
+  read(offset: number, length: number): Buffer;
 }
 
-/** The name of an e_machine, such as `x86-64`; a machine without a name here as `machine 1234`. */
-function machineName(machine: number): string {
-  return MACHINES[machine] ?? `machine ${machine}`;
+function sourceOf(size: number, bytesAt: ByteSource['read']): ByteSource {
+  const read = (offset: number, length: number) => {
+    const bytes = offset + length <= size ? bytesAt(offset, length) : undefined;
+    if (bytes?.length === length) return bytes;
+    throw damaged(`${length} bytes at offset ${hex(offset)} are outside the file, which has ${size} bytes`);
+  };
+  return { size, read };
 }
 
-function checkIsElf(header: Buffer): void {
-  if (header.toString('latin1', 0, 4) !== '\x7fELF') {
-    throw new ElfError(`is not an ELF file: it ${beginningOf(header)}; wanted a Linux binary`);
-  }
-  if (header.length < EHDR.bytes) {
-    throw damaged(`ELF header at offset 0x0: it has ${EHDR.bytes} bytes but the file has ${header.length}`);
+/** A source over bytes in memory, which are not copied. */
+export function memorySource(bytes: Uint8Array): ByteSource {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return sourceOf(buffer.length, (offset, length) => buffer.subarray(offset, offset + length));
+}
+
+/** Opens a regular file and gives `use` a source over it. @throws ElfError where it cannot be read */
+export function withFileSource<Result>(path: string, use: (source: ByteSource) => Result): Result {
+  let file: number | undefined;
+  try {
+    // Opening a FIFO without O_NONBLOCK waits for its writer.
+    file = asOwner(path, () => openSync(path, constants.O_RDONLY | constants.O_NONBLOCK));
+    return use(fileSource(file));
+  } catch (error) {
+    const code = errnoOf(error);
+    throw code === undefined ? error : new ElfError(`cannot be read: ${reasonText(code)}`);
+  } finally {
+    if (file !== undefined) closeSync(file);
   }
 }
 
-/** First bytes, in hex, of files that users have put where an ELF binary belongs. */
-const OTHER_FORMATS = [
-  ['2321', "is a script ('#!')"],
-  ['cffaedfe', 'is a Mach-O binary, built for macOS'],
-  ['cafebabe', 'is a Mach-O universal binary, built for macOS'],
-  ['28b52ffd', 'is compressed with zstd'],
-  ['1f8b', 'is compressed with gzip'],
-] as const;
-
-function beginningOf(bytes: Buffer): string {
-  if (bytes.length === 0) return 'is empty';
-  const start = bytes.toString('hex', 0, 8);
-  const known = OTHER_FORMATS.find(([magic]) => start.startsWith(magic));
-  return known?.[1] ?? `begins with the bytes ${start.replace(/..(?=.)/g, '$& ')}`;
-}
-
-/** Refuses what cannot ship, with the machine that it is for. */
-function checkEncoding(header: Buffer): void {
-  const [elfClass, data] = [header.readUInt8(EHDR.class), header.readUInt8(EHDR.data)];
-  if (elfClass === 2 && data === 1) return;
-  const machine = data === 2 ? header.readUInt16BE(EHDR.machine) : header.readUInt16LE(EHDR.machine);
-  const bits = { 1: '32-bit', 2: '64-bit' }[elfClass] ?? `class ${elfClass}`;
-  const encoding = `${bits}${data === 1 ? '' : data === 2 ? ' big-endian' : ` byte order ${data}`}`;
-  throw new ElfError(
-    `is a ${encoding} ${machineName(machine)} ELF file, wanted 64-bit little-endian (amd64 or arm64); ` +
-      'build it for amd64 or arm64',
-  );
-}
-
-/** The records of a table, which has to be in the file with all of them. */
-function readTable<Entry>(
-  source: ByteSource,
-  header: Buffer,
-  { name, recordBytes, ...table }: typeof SEGMENTS | typeof SECTIONS,
-  decode: (label: string, bytes: Buffer) => Entry,
-): Entry[] {
-  const [offset, count] = [header.readBigUInt64LE(table.offset), header.readUInt16LE(table.count)];
-  if (count === 0) return [];
-  const entrySize = header.readUInt16LE(table.entrySize);
-  const where = `${name} table at offset ${hex(offset)}`;
-  if (entrySize !== recordBytes) throw damaged(`${where}: its entries have ${entrySize} bytes, wanted ${recordBytes}`);
-  if (offset < EHDR.bytes) throw damaged(`${where}: its ${count} entries would begin inside the ELF header`);
-  checkEnd(`${where}: ${count} entries of ${recordBytes} bytes:`, offset + BigInt(count * recordBytes), source.size);
-  const start = Number(offset);
-  const bytes = source.read(start, count * recordBytes);
-  return Array.from({ length: count }, (_, index) => {
-    const at = index * recordBytes;
-    return decode(`${name} ${index} at offset ${hex(start + at)}`, bytes.subarray(at));
+function fileSource(file: number): ByteSource {
+  const stats = fstatSync(file);
+  if (!stats.isFile()) throw new ElfError('is not a regular file; name the binary itself');
+  return sourceOf(stats.size, (offset, length) => {
+    const bytes = Buffer.alloc(length);
+    return bytes.subarray(0, readSync(file, bytes, 0, length, offset));
   });
 }
 
-function decodeSegment(label: string, bytes: Buffer) {
+export const ET = { exec: 2, dyn: 3 } as const;
+export const PT = { null: 0, load: 1, dynamic: 2, interp: 3 } as const;
+export const SHT = { null: 0, dynamic: 6, nobits: 8 } as const;
+const HEADER_BYTES = 64;
+
+/** The tables: the fields of the header that say where each is and how large. */
+const SEGMENTS = { name: 'program header', bytes: 56, offset: 32, entrySize: 54, count: 56 } as const;
+const SECTIONS = { name: 'section header', bytes: 64, offset: 40, entrySize: 58, count: 60 } as const;
+
+/** The names of the machines that a binary is shipped for. */
+export const MACHINE_NAMES: Readonly<Record<Arch, string>> = { amd64: 'x86-64', arm64: 'aarch64' };
+const MACHINES: Readonly<Record<number, string>> = { 62: MACHINE_NAMES.amd64, 183: MACHINE_NAMES.arm64 };
+
+/** What a section header says (Elf64_Shdr), where `fileSize` bytes are in the file. */
+export interface Section {
+  readonly type: number;
+  readonly offset: bigint;
+  readonly fileSize: bigint;
+}
+
+/** What a program header says (Elf64_Phdr). */
+export interface Segment extends Section {
+  readonly address: bigint;
+}
+
+export interface Headers {
+  /** e_type as its number. */
+  readonly type: number;
+  /** `x86-64`, `aarch64`, or `machine 1234`. */
+  readonly machine: string;
+  readonly segments: readonly Segment[];
+  /** Empty in a file that was stripped of its section headers. */
+  readonly sections: readonly Section[];
+}
+
+/** @throws ElfError when it is not an ELF file, is one that cannot ship (32-bit, say), or something is not all there */
+export function readHeaders(source: ByteSource): Headers {
+  const start = source.read(0, Math.min(HEADER_BYTES, source.size));
+  if (start.toString('latin1', 0, 4) !== '\x7fELF') {
+    const found = source.size === 0 ? 'is empty' : `begins with the bytes ${start.toString('hex', 0, 8)}`;
+    throw new ElfError(`is not an ELF file: it ${found}; wanted a Linux binary`);
+  }
+  const header = source.read(0, HEADER_BYTES);
+  if (header.readUInt8(4) !== 2 || header.readUInt8(5) !== 1) {
+    throw new ElfError('is not a 64-bit little-endian ELF file; build it for amd64 or arm64');
+  }
+  const machine = header.readUInt16LE(18);
   return {
-    /** Its program header in a message: `program header 1 at offset 0x78`. */
-    label,
-    type: bytes.readUInt32LE(0),
-    offset: bytes.readBigUInt64LE(8),
-    address: bytes.readBigUInt64LE(16),
-    fileSize: bytes.readBigUInt64LE(32),
-    memorySize: bytes.readBigUInt64LE(40),
+    type: header.readUInt16LE(16),
+    machine: MACHINES[machine] ?? `machine ${machine}`,
+    segments: readTable(source, header, SEGMENTS, (bytes) => ({
+      type: bytes.readUInt32LE(0),
+      offset: bytes.readBigUInt64LE(8),
+      address: bytes.readBigUInt64LE(16),
+      fileSize: bytes.readBigUInt64LE(32),
+    })),
+    sections: readTable(source, header, SECTIONS, (bytes) => ({
+      type: bytes.readUInt32LE(4),
+      offset: bytes.readBigUInt64LE(24),
+      fileSize: bytes.readBigUInt64LE(32),
+    })),
   };
 }
 
-function decodeSection(label: string, bytes: Buffer) {
-  return {
-    /** Its section header in a message: `section header 1 at offset 0x400`. */
-    label,
-    type: bytes.readUInt32LE(4),
-    offset: bytes.readBigUInt64LE(24),
-    size: bytes.readBigUInt64LE(32),
-  };
+/** The records of a table, all of which and what they name have to be in the file. */
+function readTable<Entry extends Section>(
+  source: ByteSource,
+  header: Buffer,
+  table: typeof SEGMENTS | typeof SECTIONS,
+  decode: (bytes: Buffer) => Entry,
+): Entry[] {
+  const [start, count] = [header.readBigUInt64LE(table.offset), header.readUInt16LE(table.count)];
+  if (count === 0) return [];
+  const where = `${table.name} table at offset ${hex(start)}`;
+  const entrySize = header.readUInt16LE(table.entrySize);
+  if (entrySize !== table.bytes) throw damaged(`${where}: its entries have ${entrySize} bytes, wanted ${table.bytes}`);
+  if (start < HEADER_BYTES) throw damaged(`${where}: it would begin inside the ELF header`);
+  const bytes = source.read(Number(start), count * table.bytes);
+  return Array.from({ length: count }, (_, index) => {
+    const entry = decode(bytes.subarray(index * table.bytes));
+    const { type, offset, fileSize } = entry;
+    // Other types have no bytes in the file; of segments none has the number of `nobits`.
+    const isInFile = type !== PT.null && type !== SHT.nobits && fileSize > 0n;
+    if (!isInFile || offset + fileSize <= source.size) return entry;
+    throw damaged(`${table.name} ${index} ends at ${hex(offset + fileSize)} but the file has ${source.size} bytes`);
+  });
 }

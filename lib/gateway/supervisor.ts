@@ -31,6 +31,7 @@ import { COMPONENTS, PRODUCT } from '../product.ts';
 import { executeStage, type KnownTools, prepareStage } from '../stage/execute.ts';
 import { type Artifact, artifactsOf, stagePlaces } from '../stage/plan.ts';
 import { dryRunLines } from '../stage/report.ts';
+import { stampOf } from '../stage/verify-built.ts';
 import type { Config, LaunchContext } from './config.ts';
 import type { BuiltStep, Step } from './drivers/types.ts';
 
@@ -204,7 +205,7 @@ export function imageStep(ctx: LaunchContext, config: Config, supervisor: Superv
       // What a killed launch has left stays nowhere, also where its image is whole.
       remove();
       const source = supervisor.built(built);
-      const label = hash('sha256', `${profile} ${source.stamp} ${recipe}`);
+      const label = hash('sha256', `${profile} ${stampOf(source.path)} ${recipe}`);
       const existing = await inspectImage(ctx, engine, image);
       if (existing.ok && existing.output.includes(label)) return terminal.say(`${image} holds this supervisor already`);
       try {

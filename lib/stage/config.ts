@@ -4,7 +4,7 @@
 
 import { splitFeatures } from '../cargo/metadata.ts';
 import { verifyVersion } from '../cargo/version-overlay.ts';
-import { type Environment, notAllowed, readPath, readVariable } from '../cli/env.ts';
+import { type Environment, readPath, readVariable } from '../cli/env.ts';
 import { usageError } from '../errors.ts';
 import { type Arch, archOf, type Host, platformArches } from '../host.ts';
 import { COMPONENTS, type Component, type STAGE_TARGETS } from '../product.ts';
@@ -17,7 +17,6 @@ export interface BuildOptions {
   readonly version: string | undefined;
   /** `CARGO_TARGET_DIR`, absolute; `undefined` where cargo's configuration decides. */
   readonly targetDirectory: string | undefined;
-  readonly jobs: string | undefined;
   /** The user's variable of flags for rustc, with the one that links libc in; `undefined` where neither is set. */
   readonly staticFlags: Environment | undefined;
 }
@@ -30,10 +29,7 @@ export interface StageConfig {
   readonly build: BuildOptions;
 }
 
-/**
- * Order for the architectures: `PREBUILT_ARCH`, then `DOCKER_PLATFORM`, then this machine's.
- * @throws usageError for any wrong value, used or not
- */
+/** Architectures: `PREBUILT_ARCH`, then `DOCKER_PLATFORM`, then this machine's. @throws usageError for any wrong value */
 export function resolveStageConfig(
   target: (typeof STAGE_TARGETS)[number],
   env: Environment,
@@ -44,32 +40,26 @@ export function resolveStageConfig(
   const build = resolveBuildOptions(env, startDirectory);
   const { gateway, supervisor } = COMPONENTS;
   const components = target === 'all' ? [gateway, supervisor] : [target === 'gateway' ? gateway : supervisor];
-  const arch = archOf(readVariable(env, 'PREBUILT_ARCH') ?? '');
-  const ofPlatforms = resolvePlatforms(env);
+  const [arch, ofPlatforms] = [archOf(readVariable(env, 'PREBUILT_ARCH') ?? ''), resolvePlatforms(env)];
   const arches = arch === undefined ? (ofPlatforms ?? [host.arch]) : [arch];
   if (arches.every((one) => one !== undefined)) return { root, host, components, arches, build };
   throw usageError('this machine is neither amd64 nor arm64; set DOCKER_PLATFORM to linux/amd64 or linux/arm64');
 }
 
-/**
- * Resolves how binaries are compiled.
- * @param ignored variables that are not looked at
- * @throws usageError for any wrong value
- */
+/** @param ignored variables that are not looked at @throws usageError for any wrong value */
 export function resolveBuildOptions(
   env: Environment,
   startDirectory: string,
   ignored: readonly ('OPENSHELL_CARGO_VERSION' | 'SUPERVISOR_LIBC')[] = [],
 ): BuildOptions {
-  const isRead = (name: (typeof ignored)[number]) => !ignored.includes(name);
-  const version = isRead('OPENSHELL_CARGO_VERSION') ? readVariable(env, 'OPENSHELL_CARGO_VERSION') : undefined;
-  const libc = isRead('SUPERVISOR_LIBC') ? readVariable(env, 'SUPERVISOR_LIBC') : undefined;
+  const read = <Name extends (typeof ignored)[number]>(name: Name) =>
+    ignored.includes(name) ? undefined : readVariable(env, name);
+  const version = read('OPENSHELL_CARGO_VERSION');
   return {
-    libc: libc ?? 'musl',
+    libc: read('SUPERVISOR_LIBC') ?? 'musl',
     features: splitFeatures(readVariable(env, 'EXTRA_CARGO_FEATURES')),
     version: version && verifyVersion('OPENSHELL_CARGO_VERSION', version),
     targetDirectory: readPath(env, 'CARGO_TARGET_DIR', startDirectory),
-    jobs: verifyJobs(readVariable(env, 'CARGO_BUILD_JOBS')),
     staticFlags: staticFlags(env.RUSTFLAGS, env.CARGO_ENCODED_RUSTFLAGS),
   };
 }
@@ -78,12 +68,6 @@ export function resolveBuildOptions(
 export function resolvePlatforms(env: Environment): readonly Arch[] | undefined {
   const text = readVariable(env, 'DOCKER_PLATFORM');
   return text === undefined ? undefined : platformArches('DOCKER_PLATFORM', text);
-}
-
-/** Cargo takes any whole number but 0, and `default`; it would refuse another value only when it starts. */
-function verifyJobs(jobs: string | undefined): string | undefined {
-  if (jobs === undefined || jobs === 'default' || (/^-?[0-9]{1,9}$/.test(jobs) && Number(jobs) !== 0)) return jobs;
-  throw notAllowed('CARGO_BUILD_JOBS', jobs, 'is a whole number other than 0, or default');
 }
 
 /** The flags that link libc in. */

@@ -32,7 +32,7 @@ import { COMPONENTS, type STAGE_TARGETS } from '../product.ts';
 import { resolveStageConfig, type StageConfig } from './config.ts';
 import { type PreparedStage, planStage, stageLock, stagePlaces } from './plan.ts';
 import { dryRunLines, reportLines } from './report.ts';
-import { type Built, putInPlace, type Staged, verifyBuilt, verifyUnreplaced } from './verify-built.ts';
+import { type Built, executableFor, putInPlace, verifyArtifact } from './verify-built.ts';
 
 type StageTarget = (typeof STAGE_TARGETS)[number];
 
@@ -113,7 +113,7 @@ export async function prepareStage(
  * Executes a plan, one staging at a time in a checkout.
  * @throws TaskError: cargo's own status, or 1 for a binary that fails verification
  */
-export async function executeStage(ctx: RunnerContext, prepared: PreparedStage): Promise<Staged[]> {
+export async function executeStage(ctx: RunnerContext, prepared: PreparedStage) {
   const { components, root } = prepared.plan.config;
   const task = `stage ${components.map(({ name }) => name).join(' ')}`;
   const remedy = 'set OPENSHELL_ROOT to a checkout on another file system';
@@ -121,9 +121,10 @@ export async function executeStage(ctx: RunnerContext, prepared: PreparedStage):
   return whileLocked(ctx, place, async (lock) => {
     // Everything is built and verified before anything is staged: `all` never leaves one new and one old.
     const built = await buildAll(ctx, prepared);
-    built.forEach(verifyUnreplaced);
     lock.verifyHeld();
-    return ctx.terminal.section('staging', async () => built.map(putInPlace));
+    return ctx.terminal.section('staging', async () => {
+      return built.map((one) => ({ ...one, change: putInPlace(one.artifact, one.source, one.artifact.path) }));
+    });
   });
 }
 
@@ -148,7 +149,12 @@ export async function buildAll(ctx: RunnerContext, prepared: PreparedStage): Pro
         writeZigWrapper(wrapper);
         removeStaleCmakeCaches(terminal, target, toolchain.settings, wrapper.triple);
       }
-      return verifyBuilt(run, readCargoMessages(await runner.cargo(run.command)));
+      const { executablesOf, compiled, total } = readCargoMessages(await runner.cargo(run.command));
+      const { binary } = run.component;
+      return run.artifacts.map((artifact) => {
+        const source = executableFor(artifact.arch, binary, executablesOf(binary));
+        return { artifact, source, ...verifyArtifact(artifact, source), compiled, total };
+      });
     };
     const heading = `${run.component.binary} for ${targets}`;
     built.push(...(await terminal.section(run.component.name, build, heading)));

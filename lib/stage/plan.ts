@@ -57,7 +57,7 @@ export interface PreparedStage {
   readonly missing: readonly string[];
 }
 
-/** Plans a staging. @throws MissingTool, or usageError where this machine cannot build what was asked for */
+/** @throws MissingTool, or usageError where this machine cannot build what was asked for */
 export function planStage(
   config: StageConfig,
   toolchain: Toolchain,

@@ -6,31 +6,28 @@ import { relative } from 'node:path';
 import type { Runner } from '../build-env.ts';
 import { addTargets, toolchainLines } from '../cargo/find-toolchain.ts';
 import { megabytes } from '../cli/terminal.ts';
+import type { Change } from '../fs/atomic-write.ts';
 import { shellQuote } from '../process/command.ts';
 import type { Artifact, PreparedStage } from './plan.ts';
-import type { Built, Staged } from './verify-built.ts';
+import type { Built } from './verify-built.ts';
 
-/**
- * The plan: the directory, the files that are written, and the commands in their order, ready to paste.
- * @param place what is done with a built artifact, for users
- */
+/** The plan, ready to paste. @param place what is done with a built artifact, for users */
 export function dryRunLines(
   runner: Runner,
   { plan, toolchain, missing }: PreparedStage,
   place = ({ check, path }: Artifact) => `stages ${path} (${CHECKS[check]})`,
 ): string[] {
   const { config, overlay } = plan;
-  const note = (text: string) => `# ${text}`;
   const runs = plan.runs.flatMap((run) => [
-    ...run.wrappers.flatMap((wrapper) => wrapper.files.map((file) => note(`writes ${file.path}`))),
+    ...run.wrappers.flatMap((wrapper) => wrapper.files.map((file) => `# writes ${file.path}`)),
     runner.describe(run.command),
-    ...run.artifacts.map((artifact) => note(place(artifact))),
+    ...run.artifacts.map((artifact) => `# ${place(artifact)}`),
   ]);
   return [
     `cd ${shellQuote(config.root)}`,
     ...toolchainLines(toolchain, config.root),
     ...(missing.length > 0 ? [runner.describe(addTargets(toolchain, config.root, missing))] : []),
-    ...(overlay ? [note(`creates ${overlay.directory}: version ${overlay.version}`)] : []),
+    ...(overlay ? [`# creates ${overlay.directory}: version ${overlay.version}`] : []),
     ...runs,
   ];
 }
@@ -43,7 +40,7 @@ export const CHECKS = {
 } as const;
 
 /** The closing report: a line for each artifact. */
-export function reportLines(root: string, staged: readonly Staged[]): string[] {
+export function reportLines(root: string, staged: readonly (Built & { readonly change: Change })[]): string[] {
   return staged.map((one) => {
     const path = relative(root, one.artifact.path);
     return `${one.change === 'written' ? 'staged' : 'unchanged'}: ${path} (${megabytes(one.size)}, ${builtText(one)})`;

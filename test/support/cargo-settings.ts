@@ -10,7 +10,6 @@ export const NOTHING_SET: CargoSettings = {
   workspaceWrapper: undefined,
   rustc: undefined,
   programs: [],
-  targets: [],
   profileVariables: [],
   hasRustflags: false,
 };

@@ -2,7 +2,7 @@
 
 /** Reading ELF images in tests: what the reader says against them, and how much it reads. */
 import { expect } from 'vitest';
-import { type ByteSource, ElfError, memorySource } from '../../lib/elf/byte-source.ts';
+import { type ByteSource, ElfError, memorySource } from '../../lib/elf/headers.ts';
 import { type ElfFile, parseElf } from '../../lib/elf/read.ts';
 import type { Image } from './elf-builder.ts';
 

@@ -61,7 +61,7 @@ export function readerFacts(file: ElfFile) {
     sections: file.sections.length,
     loads: file.segments
       .filter((segment) => segment.type === 1)
-      .map((segment) => [segment.offset, segment.address, segment.fileSize, segment.memorySize]),
+      .map((segment) => [segment.offset, segment.address, segment.fileSize]),
     interpreter: file.interpreter,
     needed: file.dynamic?.needed ?? [],
     isPie: file.dynamic?.isPie ?? false,
@@ -79,8 +79,8 @@ export function readelfFacts(output: string) {
     segments: Number(one(/Number of program headers: +(\d+)/)),
     sections: Number(one(/Number of section headers: +(\d+)/)),
     loads: all(/^ +LOAD +(.*)$/gm).map((row) => {
-      const [offset = '', address = '', , fileSize = '', memorySize = ''] = row.split(/ +/);
-      return [offset, address, fileSize, memorySize].map(BigInt);
+      const [offset = '', address = '', , fileSize = ''] = row.split(/ +/);
+      return [offset, address, fileSize].map(BigInt);
     }),
     interpreter: one(/Requesting program interpreter: (.*)\]/),
     needed: all(/\(NEEDED\) +Shared library: \[(.*)\]/g),

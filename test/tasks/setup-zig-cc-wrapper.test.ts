@@ -85,27 +85,12 @@ test('AQ-6: a GITHUB_ENV without its directory is found before anything is writt
   expect(existsSync(join(root, 'w'))).toBe(false);
 });
 
-test('a path with a line break goes into GITHUB_ENV in the delimiter form', async () => {
-  const { root, run } = setting('two\nEND_OF_VALUE\nlines');
-  const file = join(temporaryDirectory(), 'env');
-  expect(await run([TARGET, TARGET, 'w'], { GITHUB_ENV: file })).toMatchObject({ status: 0, stdout: '' });
-  const text = readFileSync(file, 'utf8');
-  const values: [string, string][] = [];
-  for (let rest = text; rest !== ''; ) {
-    const [, name = '', delimiterLine = ''] = /^(\w+)<<(.+)\n/.exec(rest) ?? [];
-    const start = name.length + 2 + delimiterLine.length + 1;
-    const end = rest.indexOf(`\n${delimiterLine}\n`, start);
-    values.push([name, rest.slice(start, end)]);
-    rest = rest.slice(end + delimiterLine.length + 2);
-  }
-  expect(values).toEqual(expected(join(root, 'w')));
-});
-
-test('a last line of GITHUB_ENV that has no end is not continued', async () => {
-  const { root, run } = setting('plain');
-  writeFileSync(join(root, 'e'), 'VERSION=1.2.3');
-  expect((await run([TARGET, TARGET, 'w'], { GITHUB_ENV: 'e' })).status).toBe(0);
-  expect(readFileSync(join(root, 'e'), 'utf8')).toMatch(/^VERSION=1\.2\.3\nCC_/);
+test('a path with a line break does not go into GITHUB_ENV', async () => {
+  const { root, run } = setting('two\nlines');
+  const result = await run([TARGET, TARGET, 'w'], { GITHUB_ENV: join(temporaryDirectory(), 'env') });
+  expect(result).toMatchObject({ status: 2, stdout: '' });
+  expect(result.stderr).toContain('give the directory for the wrappers, on one line');
+  expect(existsSync(join(root, 'w'))).toBe(false);
 });
 
 test('an empty GITHUB_ENV is unset', async () => {

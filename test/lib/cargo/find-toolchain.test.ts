@@ -502,10 +502,10 @@ describe('which targets are missing', () => {
     expect(provided.calls()).toMatchObject([{ tool: 'rustc', env: { RUSTUP_HOME: '/of/mise' } }]);
   });
 
-  test('a compiler that was not found is left for cargo to say', async () => {
-    const { tools, ask } = place([GNU]);
-    expect(await ask([MUSL], { rustc: undefined })).toEqual([]);
-    expect(tools.calls()).toEqual([]);
+  test('a compiler that was not found', async () => {
+    const ctx = inProcess(fakeTools());
+    const missing = missingTargets(ctx.runner, toolchain(fakeTools(), { rustc: undefined }), '/', [MUSL]);
+    expect(await refusalFrom(() => missing)).toMatch(/^2: rustc cannot say where its targets are: /);
   });
 
   test.each([
@@ -528,30 +528,21 @@ describe("R12: a compiler that is not rustup's lacks a target", () => {
 
   test("it is named, and where rustup's is", async () => {
     const { tools, rustc, ask } = place([GNU], 'of rustup');
+    mkdirSync(join(tools.directory, 'of rustup'));
     expect(await refusalFrom(() => ask([MUSL, GNU]))).toBe(
-      `${lacks(tools)}; to use rustup's, ${rustc}, put ${tools.bin} first on PATH; else ${ADD}`,
+      `${lacks(tools)}; rustup's is ${rustc}: put ${tools.bin} first on PATH, without RUSTC, or ${ADD}`,
     );
     expect(await taskErrorFrom(() => ask([MUSL]))).toBeInstanceOf(MissingTool);
-  });
-
-  test('so is the setting that chose it', async () => {
-    const { tools, rustc, ask } = place([GNU], 'of rustup');
-    const program = join(tools.bin, 'rustc');
-    const named = { program, text: program, source: 'build.rustc in /c/.cargo/config.toml', offSwitch: undefined };
-    const { settings } = toolchain(tools);
-    expect(await refusalFrom(() => ask([MUSL], { settings: { ...settings, rustc: program, programs: [named] } }))).toBe(
-      `${lacks(tools)}; to use rustup's, ${rustc}, do without build.rustc in /c/.cargo/config.toml; else ${ADD}`,
-    );
   });
 
   test('P4: without rustup, and with one that fails', async () => {
     const { tools, ask } = place([GNU]);
     expect(await refusalFrom(() => ask([MUSL], { rustup: undefined }))).toBe(
-      `${lacks(tools)}; ${ADD}, or take Rust from rustup (https://rustup.rs)`,
+      `${lacks(tools)}; take Rust from rustup (https://rustup.rs), or ${ADD}`,
     );
     tools.add('rustup', [{ args: [], script: 'echo "no toolchain" >&2; exit 1' }]);
     expect(await refusalFrom(() => ask([MUSL]))).toBe(
-      `${lacks(tools)}; ${ADD}; rustup cannot say where its own rustc is: no toolchain`,
+      `${lacks(tools)}; take Rust from rustup (https://rustup.rs), or ${ADD}`,
     );
   });
 });

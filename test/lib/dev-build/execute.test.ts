@@ -176,13 +176,12 @@ describe('C6: the binary that cargo names is used, and no other', () => {
   test('none for this machine: an error', async () => {
     const fake = new Fake().builds('openshell-gateway', { ...DYNAMIC, machine: AARCH64 });
     expect(await refusalFrom(() => fake.build({ supervisor: undefined }))).toMatch(
-      /^1: this machine cannot run the openshell-gateway that was built: .*aarch64/,
+      /^1: what was built cannot be used: .*openshell-gateway: is for aarch64/,
     );
   });
 });
 
 describe('C18: what goes into containers is static', () => {
-  const WAY = 'check RUSTFLAGS, or set OPENSHELL_SUPERVISOR_PROFILE=release for the staged one';
   const whole = buildElf(STATIC).bytes;
 
   test.each<[string, Recipe | Buffer, RegExp]>([
@@ -194,8 +193,7 @@ describe('C18: what goes into containers is static', () => {
     const fake = new Fake().builds('openshell-gateway', DYNAMIC).builds('openshell-sandbox', recipe);
     const refusal = await refusalFrom(() => fake.build());
     expect(refusal).toMatch(reason);
-    expect(refusal.endsWith(WAY)).toBe(true);
-    expect(refusal).toMatch(/^1: the supervisor that was built cannot be used: /);
+    expect(refusal).toMatch(/^1: what was built cannot be used: .*; check cargo's configuration and RUSTFLAGS$/);
   });
 });
 
@@ -212,7 +210,7 @@ describe('features', () => {
     const fake = good();
     const refusal = await refusalFrom(() => fake.build(undefined, { EXTRA_CARGO_FEATURES: 'kvm' }));
     expect(refusal).toBe(
-      "2: EXTRA_CARGO_FEATURES has 'kvm', which openshell-server and openshell-sandbox do not declare; " +
+      "2: EXTRA_CARGO_FEATURES has 'kvm', which is no feature of openshell-server and openshell-sandbox; " +
         'allowed are bundled-z3, telemetry; change it or unset it',
     );
     expect(fake.tools.lines()).toEqual([expect.stringMatching(/^cargo metadata /)]);

@@ -80,8 +80,8 @@ describe('without a supervisor: what a user would type', () => {
       others: [driver],
       env: { OPENSHELL_VM_RUNTIME_COMPRESSED_DIR: '/c/t/vm' },
     };
-    expect(line({ wishes, env: { CARGO_BUILD_JOBS: '3' } })).toBe(
-      'OPENSHELL_VM_RUNTIME_COMPRESSED_DIR=/c/t/vm cargo build -j 3 -p openshell-server --bin openshell-gateway ' +
+    expect(line({ wishes })).toBe(
+      'OPENSHELL_VM_RUNTIME_COMPRESSED_DIR=/c/t/vm cargo build -p openshell-server --bin openshell-gateway ' +
         '-p openshell-driver-vm --bin openshell-driver-vm --message-format=json-render-diagnostics',
     );
   });
@@ -138,11 +138,6 @@ describe('with the supervisor: one run', () => {
       "--features 'openshell-server/telemetry openshell-server/bundled-z3 openshell-core/telemetry openshell-sandbox/telemetry' ",
     );
   });
-
-  test('CARGO_BUILD_JOBS is checked', () => {
-    expect(line({ env: { CARGO_BUILD_JOBS: '7' } })).toContain('cargo build -j 7 -p ');
-    expect(refusalOf(() => plan({ env: { CARGO_BUILD_JOBS: '0' } }))).toMatch(/^2: CARGO_BUILD_JOBS is '0'; allowed/);
-  });
 });
 
 describe('a supervisor with a run of its own', () => {
@@ -191,10 +186,10 @@ describe('a supervisor with a run of its own', () => {
     expect(crossLine(given)).toContain('--features openshell-sandbox/telemetry ');
   });
 
-  test('CARGO_TARGET_DIR, CARGO_BUILD_JOBS and a build.build-dir of the user', () => {
-    const env = { CARGO_TARGET_DIR: '/t', CARGO_BUILD_JOBS: '3' };
+  test('CARGO_TARGET_DIR and a build.build-dir of the user', () => {
+    const env = { CARGO_TARGET_DIR: '/t' };
     const text = crossLine({ env, settings: { buildDirectory: '/build' } });
-    expect(text).toContain(`CARGO_TARGET_DIR=/t CARGO_PROFILE_DEV_DEBUG=0 ${OVERRIDES} ${ZIGBUILD}-j 3 -p `);
+    expect(text).toContain(`CARGO_TARGET_DIR=/t CARGO_PROFILE_DEV_DEBUG=0 ${OVERRIDES} ${ZIGBUILD}-p `);
     expect(text).toContain('--target-dir /t/openshell-tasks/cross --message-format');
   });
 

@@ -22,7 +22,6 @@ describe('the configuration', () => {
         features: [],
         version: undefined,
         targetDirectory: undefined,
-        jobs: undefined,
         staticFlags: undefined,
       },
       extra: [],

@@ -81,6 +81,6 @@ describe('what is built, and where to', () => {
       components: [{ name: 'supervisor' }],
       build: { features: ['a', 'b'], version: '1.2.3' },
     });
-    expect(() => resolve({ CARGO_BUILD_JOBS: '0' })).toThrow('CARGO_BUILD_JOBS');
+    expect(() => resolve({ OPENSHELL_CARGO_VERSION: 'x' })).toThrow('OPENSHELL_CARGO_VERSION');
   });
 });
