@@ -3,14 +3,14 @@
 /** What each gateway takes: its port, its state directory and its name; and the gateways that are registered. */
 
 import { verifyPlaces } from '../fs/writable-places.ts';
-import { type Config, type DriverName, resolveConfig } from '../gateway/config.ts';
-import { DRIVERS } from '../gateway/drivers/index.ts';
+import { type Config, resolveConfig } from '../gateway/config.ts';
+import type { DriverName } from '../gateway/declarations.ts';
 import { whyNoVm } from '../gateway/drivers/vm.ts';
-import { LOOKING, launchContext, lockedFor, stateOf } from '../gateway/execute.ts';
+import { LOOKING, launchContext, lockedFor, verifyUnused, whoHasIt } from '../gateway/execute.ts';
 import { registryPlaces, statePlaces } from '../gateway/plan.ts';
 import { canConnect, isListening, reachableAddress, verifyPortFree } from '../gateway/port.ts';
 import { configHome, registeredGateways, verifyNameFree } from '../gateway/registration.ts';
-import { verifyUnused, whoHasIt } from '../gateway/state-lock.ts';
+import { DRIVERS } from '../gateway/select-driver.ts';
 import { runtimeDefects, runtimeDirectory, vmPlatformOf } from '../vm/runtime-files.ts';
 import { type Check, type Doctor, type Finding, problemText } from './check.ts';
 
@@ -30,7 +30,7 @@ export function gatewayChecks(doctor: Doctor, drivers: readonly DriverName[]): C
     };
     const state = async () => {
       verifyPlaces(ctx.terminal, statePlaces(config));
-      await verifyUnused(stateOf(config));
+      await verifyUnused(config);
       return config.stateDirectory;
     };
     const orUp = (look: () => Promise<string>, place: () => string) => async (): Promise<Finding> => {
@@ -76,7 +76,7 @@ function runtimeFinding({ ctx: { env, startDirectory }, host, root }: Doctor): F
 /** Whether the gateway of this very configuration is what listens: the process that has its state directory. */
 async function isUp(config: Config, driver: DriverName): Promise<boolean> {
   const { bindAddress, port } = config;
-  const holder = (await whoHasIt(stateOf(config)))?.holder;
+  const holder = (await whoHasIt(config))?.holder;
   if (holder?.task !== lockedFor(config, driver)) return false;
   // Where the system does not tell whose listener it is, any response of the port counts.
   return isListening(holder.pid, port) ?? canConnect(reachableAddress(bindAddress), port);

@@ -5,9 +5,9 @@
 import type { RunnerContext } from '../build-env.ts';
 import { PreflightError } from '../cli/problems.ts';
 import type { LaunchEngine } from '../engine/types.ts';
-import type { DriverName } from '../gateway/config.ts';
-import { DRIVERS } from '../gateway/drivers/index.ts';
+import type { DriverName } from '../gateway/declarations.ts';
 import { LOOKING, launchContext, planLaunch } from '../gateway/execute.ts';
+import { DRIVERS } from '../gateway/select-driver.ts';
 import { planImage } from '../image/execute.ts';
 import type { DoctorTask } from '../product.ts';
 import { planStaging } from '../stage/execute.ts';

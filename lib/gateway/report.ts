@@ -8,7 +8,7 @@ import type { DotEnv } from '../cli/dot-env.ts';
 import { shellQuote } from '../process/command.ts';
 import { COMPILED_IN } from '../product.ts';
 import type { LaunchContext } from './config.ts';
-import { gatewayCommand, type LaunchPlan, type LaunchSteps } from './plan.ts';
+import { gatewayCommand, type LaunchPlan } from './plan.ts';
 import { metadataPath } from './registration.ts';
 
 /** The lines of the banner. */
@@ -44,8 +44,8 @@ function fromDotEnv(dotEnv: DotEnv | undefined): string[] {
 }
 
 /** The steps, ready to paste. */
-export function dryRunLines(ctx: LaunchContext, plan: LaunchPlan, steps: LaunchSteps): string[] {
-  const { config } = plan;
+export function dryRunLines(ctx: LaunchContext, plan: LaunchPlan): string[] {
+  const { config, steps } = plan;
   const all = [...steps.before, steps.build, ...steps.after];
   const once = toolchainLines(plan.toolchain, ctx.root);
   const closed = COMPILED_IN.filter((name) => ctx.env[name] !== undefined);

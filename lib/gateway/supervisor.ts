@@ -1,38 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Where the supervisor of a local launch comes from: it is built in the dev profile, static. On native Linux that is one
- * cargo run with the gateway; for another machine, or where glibc's static archive is missing, it is a cross-build. Where
- * the release profile is wanted, it is the staged build.
- *
- * For podman it is put into an image. That is built from a context of its own that holds this launch's binary under the
- * path that the Dockerfile copies, so that a dev binary never gets into the directory of release builds.
+ * Where the supervisor of a local launch comes from: static, in the dev profile, built with the gateway or cross-built; or
+ * staged, where the release profile is wanted. For podman it is put into an image.
  */
 
-import { hash, randomBytes } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { missingTargets, verifyZigbuild } from '../cargo/find-toolchain.ts';
 import { featuresFor } from '../cargo/metadata.ts';
-import { type CrossSupervisor, crossTriple, type DevBuildWishes } from '../dev-build/plan.ts';
+import { crossTriple } from '../dev-build/plan.ts';
 import { whyNoStaticLibc } from '../dev-build/static-libc-probe.ts';
 import { type BuiltSupervisor, type DevBuild, installSupervisor, verifySupervisor } from '../dev-build/verify-built.ts';
 import { findEngine, serverArch } from '../engine/detect.ts';
 import { forLaunch } from '../engine/gateway-engine.ts';
 import type { Engine, EngineName, LaunchEngine } from '../engine/types.ts';
 import { oneLine, usageError } from '../errors.ts';
-import { isOfOther } from '../fs/ownership.ts';
 import { contentOf } from '../fs/paths.ts';
-import { temporaryRoot } from '../fs/temporary-directory.ts';
 import type { Arch, Host } from '../host.ts';
 import { cmd } from '../process/command.ts';
-import type { ProbeResult } from '../process/result.ts';
 import { COMPONENTS, PRODUCT } from '../product.ts';
 import { executeStage, type KnownTools, prepareStage } from '../stage/execute.ts';
 import { type Artifact, artifactsOf, stagePlaces } from '../stage/plan.ts';
 import { dryRunLines } from '../stage/report.ts';
-import type { Config, LaunchContext } from './config.ts';
-import type { BuiltStep, Step } from './drivers/types.ts';
+import type { BuiltStep, Config, LaunchContext } from './config.ts';
 
 type Profile = 'dev' | 'release';
 
@@ -41,17 +33,7 @@ const LABEL = 'com.nvidia.openshell.supervisor';
 const PROBE_TIMEOUT_MS = 30_000;
 const TAG_MAX = 128;
 
-export interface Supervisor {
-  readonly engine: LaunchEngine;
-  readonly arch: Arch;
-  readonly profile: Profile;
-  readonly description: string;
-  /** How it is built for this launch; `undefined` where it is staged. */
-  readonly build: DevBuildWishes['supervisor'];
-  readonly steps: readonly Step[];
-  /** What is to be installed, once the steps have run. */
-  built(build: DevBuild): BuiltSupervisor;
-}
+export type Supervisor = NonNullable<Awaited<ReturnType<typeof prepareSupervisor>>>;
 
 /** Probes the driver's engine and its API: its driver names it, whatever the environment says of engines. */
 export function driverEngine(ctx: LaunchContext, name: EngineName): Promise<LaunchEngine> {
@@ -88,7 +70,7 @@ export async function prepareSupervisor(
   engine: Promise<LaunchEngine>,
   own: { readonly profile: Profile | undefined },
   tools: KnownTools | undefined,
-): Promise<Supervisor | undefined> {
+) {
   const { host, problems, root, runner, terminal } = ctx;
   const probeStatic = async () => {
     const isProbed = tools !== undefined && host.platform === 'linux' && own.profile !== 'release';
@@ -101,22 +83,14 @@ export async function prepareSupervisor(
   if (found === undefined || tools === undefined) return undefined;
   const { arch } = found;
   const { way, reason } = chooseSupervisor(own.profile, host, arch, noStatic);
-  if (way === 'staged')
-    return { ...found, ...describe('release', reason), ...(await staged(ctx, config, arch, tools)) };
+  const description = `${way === 'staged' ? 'release' : 'dev'} profile, static (${reason})`;
+  if (way === 'staged') return { ...found, description, ...(await staged(ctx, config, arch, tools)) };
   if (noStatic !== undefined && host.arch === arch) terminal.warn(noStatic);
   const build = way === 'cross' ? await crossSupervisor(ctx, arch, tools) : way;
-  return { ...found, ...describe('dev', reason), build, steps: [], built: supervisorOf };
+  return { ...found, description, build, steps: [], built: supervisorOf };
 }
 
-function describe(profile: Profile, reason: string) {
-  return { profile, description: `${profile} profile, static (${reason})` };
-}
-
-async function crossSupervisor(
-  { root, runner }: LaunchContext,
-  arch: Arch,
-  { toolchain }: KnownTools,
-): Promise<CrossSupervisor> {
+async function crossSupervisor({ root, runner }: LaunchContext, arch: Arch, { toolchain }: KnownTools) {
   const [missing] = await Promise.all([
     missingTargets(runner, toolchain, root, [crossTriple(arch)]),
     toolchain.hasZigbuild ? verifyZigbuild(runner, toolchain, root) : undefined,
@@ -124,18 +98,13 @@ async function crossSupervisor(
   return { arch, missing };
 }
 
-function supervisorOf({ supervisor }: DevBuild): BuiltSupervisor {
+function supervisorOf({ supervisor }: Pick<DevBuild, 'supervisor'>): BuiltSupervisor {
   if (supervisor === undefined) throw new TypeError('the launch has no supervisor');
   return supervisor;
 }
 
 /** What else staging would read is the business of image builds and releases. */
-async function staged(
-  ctx: LaunchContext,
-  { build }: Config,
-  arch: Arch,
-  tools: KnownTools,
-): Promise<Pick<Supervisor, 'build' | 'steps' | 'built'>> {
+async function staged(ctx: LaunchContext, { build }: Config, arch: Arch, tools: KnownTools) {
   const { host, root, runner } = ctx;
   const components = [COMPONENTS.supervisor];
   const own = { ...build, features: featuresFor(tools.features, components) };
@@ -154,7 +123,7 @@ async function staged(
       supervisor = verifySupervisor(artifact.path, arch);
     },
   };
-  return { build: undefined, steps: [step], built: (other) => supervisorOf({ ...other, supervisor }) };
+  return { build: undefined, steps: [step], built: () => supervisorOf({ supervisor }) };
 }
 
 /** @throws usageError where the engine does not have the image that a variable names */
@@ -181,11 +150,12 @@ export function imageOf({ name }: Config): string {
 /** The step that brings the image up to date. */
 export function imageStep(ctx: LaunchContext, config: Config, supervisor: Supervisor): BuiltStep {
   const { problems, root, runner, terminal } = ctx;
-  const { arch, engine, profile } = supervisor;
+  const { arch, description, engine } = supervisor;
   const image = imageOf(config);
   const dockerfile = join(root, DOCKERFILE);
   const recipe = problems.attempt(() => contentOf(dockerfile));
-  const context = contextDirectory(config.stateDirectory);
+  // It holds nothing but this launch's binary: one in the dev profile stays out of the directory of release builds.
+  const context = join(config.stateDirectory, 'image-context');
   const binary = join(context, PRODUCT.prebuiltDirectory, arch, COMPONENTS.supervisor.binary);
   const build = (label: string) => {
     const [args = []] = engine.record.buildCommands({
@@ -204,7 +174,7 @@ export function imageStep(ctx: LaunchContext, config: Config, supervisor: Superv
       // What a killed launch has left stays nowhere, also where its image is whole.
       remove();
       const source = supervisor.built(built);
-      const label = hash('sha256', `${profile} ${source.stamp} ${recipe}`);
+      const label = hash('sha256', `${description} ${source.stamp} ${recipe}`);
       const existing = await inspectImage(ctx, engine, image);
       if (existing.ok && existing.output.includes(label)) return terminal.say(`${image} holds this supervisor already`);
       try {
@@ -217,17 +187,6 @@ export function imageStep(ctx: LaunchContext, config: Config, supervisor: Superv
   };
 }
 
-/**
- * The directory of the build's context: in the state directory, where the next launch removes what a killed one has
- * left. For root in another user's directory it is among the temporary files: podman follows links in it as root.
- */
-function contextDirectory(stateDirectory: string): string {
-  const name = 'image-context';
-  return isOfOther(stateDirectory)
-    ? join(temporaryRoot(), `openshell-${name}-${randomBytes(8).toString('hex')}`)
-    : join(stateDirectory, name);
-}
-
-function inspectImage({ root, runner }: LaunchContext, { program }: Engine, image: string): Promise<ProbeResult> {
+function inspectImage({ root, runner }: LaunchContext, { program }: Engine, image: string) {
   return runner.probe(cmd({ cwd: root })`${program} image inspect -- ${image}`, PROBE_TIMEOUT_MS);
 }

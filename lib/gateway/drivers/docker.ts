@@ -7,9 +7,8 @@ import { readVariable } from '../../cli/env.ts';
 import { installSupervisor } from '../../dev-build/verify-built.ts';
 import { files } from '../../fs/writable-places.ts';
 import { COMPONENTS } from '../../product.ts';
-import { PULL_POLICIES, readPullPolicy } from '../config.ts';
+import { type DriverRecord, PULL_POLICIES, readPullPolicy } from '../config.ts';
 import { driverEngine, prepareSupervisor } from '../supervisor.ts';
-import type { DriverRecord } from './types.ts';
 
 export const DOCKER_DRIVER: DriverRecord = {
   name: 'docker',

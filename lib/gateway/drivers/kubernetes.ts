@@ -4,8 +4,7 @@
 
 import { miseSettings } from '../../cargo/find-toolchain.ts';
 import { readVariable } from '../../cli/env.ts';
-import { PULL_POLICIES, readPullPolicy } from '../config.ts';
-import type { DriverRecord } from './types.ts';
+import { type DriverRecord, PULL_POLICIES, readPullPolicy } from '../config.ts';
 
 export const KUBERNETES_DRIVER: DriverRecord = {
   name: 'kubernetes',

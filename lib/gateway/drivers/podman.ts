@@ -2,14 +2,12 @@
 
 /** The gateway whose sandboxes are Podman containers; the supervisor is an image that they mount. */
 
-import { type Environment, readVariable, textOf } from '../../cli/env.ts';
+import { type Environment, readVariable } from '../../cli/env.ts';
 import { SOCKET_VARIABLE } from '../../engine/podman.ts';
 import type { LaunchEngine } from '../../engine/types.ts';
 import { COMPONENTS } from '../../product.ts';
-import { PODMAN_PULL_POLICIES, readPullPolicy } from '../config.ts';
-import type { DriverTable } from '../gateway-toml.ts';
+import { type DriverRecord, type DriverTable, PODMAN_PULL_POLICIES, readPullPolicy } from '../config.ts';
 import { driverEngine, imageOf, imageStep, prepareSupervisor, verifyImageExists } from '../supervisor.ts';
-import type { DriverRecord } from './types.ts';
 
 const IMAGE_VARIABLE = 'OPENSHELL_SUPERVISOR_IMAGE';
 
@@ -24,10 +22,11 @@ export const PODMAN_DRIVER: DriverRecord = {
   port: 18_080,
   isActivated: true,
   binaries: [COMPONENTS.supervisor],
+  ignored: ['OPENSHELL_SANDBOX_NAMESPACE'],
   // The VM that podman needs on macOS forwards IPv6 loopback, and the CLI reaches it as localhost.
   bind: (platform) => (platform === 'darwin' ? { address: '::1', host: 'localhost' } : undefined),
   open(ctx, config) {
-    const { env, problems, terminal } = ctx;
+    const { env, problems } = ctx;
     const probed = driverEngine(ctx, 'podman');
     const own = problems.values({
       profile: () => readVariable(env, 'OPENSHELL_SUPERVISOR_PROFILE'),
@@ -52,9 +51,6 @@ export const PODMAN_DRIVER: DriverRecord = {
       ] as const,
     });
     return async (tools) => {
-      if (textOf(env, 'OPENSHELL_SANDBOX_NAMESPACE') !== undefined) {
-        terminal.warn('OPENSHELL_SANDBOX_NAMESPACE has no effect: the podman driver has no namespaces');
-      }
       if (given !== undefined) {
         const engine = await probed;
         await verifyImageExists(ctx, engine, IMAGE_VARIABLE, given);

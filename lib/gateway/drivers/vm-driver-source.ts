@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/**
- * Where the VM driver comes from: it is built with the gateway, with runtime and supervisor in it, or the user has one
- * that is used as it is.
- */
+/** Where the VM driver comes from: built with runtime and supervisor in it, or one of the user's, used as it is. */
 
 import { statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
@@ -23,22 +20,13 @@ import { executeBundle, prepareBundle } from '../../vm/bundle/execute.ts';
 import { bundleDryRunLines, bundlePlaces, dayOf } from '../../vm/bundle/plan.ts';
 import { machODefect } from '../../vm/mach-o.ts';
 import { defectsText, distrustOf, runtimeDefects, verifyEmbedded, vmPlatformOf } from '../../vm/runtime-files.ts';
-import type { Config, LaunchContext } from '../config.ts';
-import type { BuiltStep, Preparation, Step } from './types.ts';
+import type { BuiltStep, Config, LaunchContext, Step } from '../config.ts';
 
 const VARIABLE = 'OPENSHELL_DRIVER_DIR';
 const ENTITLEMENTS = 'crates/openshell-driver-vm/entitlements.plist';
 
-/** A driver that is decided on: what the launch does for it. */
-export interface DriverSource extends Pick<Preparation, 'before' | 'wishes' | 'after'> {
-  /** What it is, for users. */
-  readonly description: string;
-  /** The directory that it is in, once the launch has built. */
-  directory(build: DevBuild): string;
-}
-
 /**
- * Decides, and checks a driver that the user names.
+ * Decides, and checks a driver that the user names: what the launch does for it, and the directory that it is then in.
  * @returns `undefined` where something is wrong
  * @throws usageError for a driver that cannot run here, or where this machine cannot build what goes into one
  */
@@ -47,20 +35,17 @@ export async function findDriver(
   { build }: Config,
   bundle: BundleConfig,
   tools: KnownTools | undefined,
-): Promise<DriverSource | undefined> {
+) {
   const given = readPath(ctx.env, VARIABLE, ctx.startDirectory);
   // Who names cargo's own directory means the one that is built.
   const target = build.targetDirectory ?? tools?.toolchain.settings.targetDirectory ?? join(ctx.root, 'target');
   if (given === undefined || resolve(given) === join(target, 'debug')) return toBuild(ctx, bundle, tools);
   const path = join(given, DRIVER.binary);
   verifyDriver(given, path, ctx.host);
-  return { description: `${path} of ${dayOf(statSync(path).mtime)} (${VARIABLE})`, directory: () => given };
+  return { before: [], description: `${path} of ${dayOf(statSync(path).mtime)} (${VARIABLE})`, directory: () => given };
 }
 
-/**
- * Checks that this machine can run the driver.
- * @throws usageError saying why not
- */
+/** @throws usageError saying why this machine cannot run the driver */
 export function verifyDriver(directory: string, path: string, host: Host): void {
   const reason = whyNotRunnable(path, host);
   if (reason === undefined) return;
@@ -79,11 +64,7 @@ function whyNotRunnable(path: string, host: Host): string | undefined {
   return defect && `${path} is ${defect}`;
 }
 
-async function toBuild(
-  ctx: LaunchContext,
-  bundle: BundleConfig,
-  tools: KnownTools | undefined,
-): Promise<DriverSource | undefined> {
+async function toBuild(ctx: LaunchContext, bundle: BundleConfig, tools: KnownTools | undefined) {
   const { directory } = bundle;
   const runtime = await ctx.problems.attemptAsync(() => runtimeStep(ctx, directory));
   if (tools === undefined) return undefined;
@@ -92,14 +73,13 @@ async function toBuild(
     wishes: { others: [DRIVER], env: { OPENSHELL_VM_RUNTIME_COMPRESSED_DIR: directory } },
     after: [embeddedStep(ctx.host, directory), ...signStep(ctx)],
     description: 'built with the gateway',
-    directory: (build) => dirname(driverPath(build)),
+    directory: (build: DevBuild) => dirname(driverPath(build)),
   };
 }
 
 /**
  * The step that downloads the runtime, as `vm:setup` does; where it is complete, one that warns if it was not verified:
- * it runs outside of any sandbox. A driver that is built with a part missing fails only when a sandbox is started, so
- * nothing is built before.
+ * it runs outside of any sandbox.
  * @throws usageError for a machine without a VM driver, a directory that cannot be used, or where the runtime is to be
  *   built, which takes too long for a launch
  */
@@ -108,11 +88,8 @@ async function runtimeStep(ctx: LaunchContext, directory: string): Promise<Step[
   const defects = runtimeDefects(directory, platform);
   if (defects.length === 0) {
     const text = distrustOf(directory, platform);
-    const warn = async (line: string) => ctx.terminal.warn(line);
     if (text === undefined) return [];
-    return [
-      { name: 'runtime', title: 'VM runtime that nothing vouches for', lines: [`# ${text}`], run: () => warn(text) },
-    ];
+    return [{ name: 'runtime', title: 'VM runtime', lines: [`# ${text}`], run: () => ctx.terminal.warn(text) }];
   }
   const title = `VM runtime: ${defectsText(defects)}`;
   if (readVariable(ctx.env, 'FROM_SOURCE')) {

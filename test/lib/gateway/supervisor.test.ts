@@ -9,7 +9,7 @@ import { findToolchain } from '../../../lib/cargo/find-toolchain.ts';
 import { Problems } from '../../../lib/cli/problems.ts';
 import type { DevBuild } from '../../../lib/dev-build/verify-built.ts';
 import { resolveConfig } from '../../../lib/gateway/config.ts';
-import { DRIVERS } from '../../../lib/gateway/drivers/index.ts';
+import { DRIVERS } from '../../../lib/gateway/select-driver.ts';
 import { chooseSupervisor, driverEngine, imageStep, prepareSupervisor } from '../../../lib/gateway/supervisor.ts';
 import { serveApi } from '../../support/fake-api.ts';
 import { addEngine, imageCheckout } from '../../support/fake-engine.ts';
@@ -51,7 +51,7 @@ describe('the image of a launch', () => {
     const problems = new Problems();
     const flags = { 'dry-run': false, activate: false, 'no-activate': false };
     const host = { platform: 'linux', arch: 'amd64' } as const;
-    const launch = { ...ctx, root, host, invoker: undefined, flags, problems, engine: undefined, locks: [] };
+    const launch = { ...ctx, root, host, invoker: undefined, flags, problems, engine: undefined };
     const config = resolveConfig(DRIVERS[name], launch);
     problems.throwIfAny(ctx.terminal);
     const toolchain = await findToolchain(ctx, root, false);
