@@ -5,12 +5,12 @@
 import { verifyPlaces } from '../fs/writable-places.ts';
 import { type Config, resolveConfig } from '../gateway/config.ts';
 import type { DriverName } from '../gateway/declarations.ts';
+import { DRIVERS } from '../gateway/drivers/records.ts';
 import { whyNoVm } from '../gateway/drivers/vm.ts';
 import { LOOKING, launchContext, lockedFor, verifyUnused, whoHasIt } from '../gateway/execute.ts';
 import { registryPlaces, statePlaces } from '../gateway/plan.ts';
 import { canConnect, isListening, reachableAddress, verifyPortFree } from '../gateway/port.ts';
 import { configHome, registeredGateways, verifyNameFree } from '../gateway/registration.ts';
-import { DRIVERS } from '../gateway/select-driver.ts';
 import { runtimeDefects, runtimeDirectory, vmPlatformOf } from '../vm/runtime-files.ts';
 import { type Check, type Doctor, type Finding, problemText } from './check.ts';
 

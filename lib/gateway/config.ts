@@ -41,7 +41,8 @@ export interface LaunchContext extends RunnerContext {
 export interface Step<Args extends readonly unknown[] = [], Result = unknown> {
   /** One word, for headings, times and dry runs. */
   readonly name: string;
-  readonly title: string;
+  /** The heading, where that is not the name. */
+  readonly title?: string;
   readonly lines: readonly string[];
   /** What it writes, which is checked before anything is built. */
   readonly writes?: readonly Place[];
@@ -81,16 +82,12 @@ export interface DriverRecord {
   readonly ignored?: readonly VariableName[];
   /** Where it listens, and the host that the CLI is given; 127.0.0.1 by default. */
   bind?(platform: NodeJS.Platform): typeof LOOPBACK | undefined;
-  /** Begins to probe what the launch depends on. */
-  open(ctx: LaunchContext, config: Config): PrepareDriver;
+  /**
+   * Probes what the launch depends on, and decides; `undefined` where something is wrong.
+   * @param tools `undefined` without a tool chain: then it only reports what else is wrong
+   */
+  prepare(ctx: LaunchContext, config: Config, tools: Promise<KnownTools | undefined>): Promise<Preparation | undefined>;
 }
-
-/**
- * Decides; `undefined` where something is wrong.
- * @param tools `undefined` without a tool chain: then it only reports what else is wrong
- * @throws usageError for what is missing
- */
-export type PrepareDriver = (tools: KnownTools | undefined) => Promise<Preparation | undefined>;
 
 /** A value that is wrong throws its error where it is used. */
 export type Config = ReturnType<typeof resolveConfig>;

@@ -21,7 +21,7 @@ import { thisHost } from '../host.ts';
 import { thisProcess } from '../process/identity.ts';
 import { COMPONENTS } from '../product.ts';
 import { watchCommand } from './activation-watcher.ts';
-import { type Config, type DriverRecord, type LaunchContext, type PrepareDriver, resolveConfig } from './config.ts';
+import { type Config, type DriverRecord, type LaunchContext, resolveConfig } from './config.ts';
 import type { DriverName, LaunchFlags } from './declarations.ts';
 import { databasePath, gatewayCommand, type LaunchPlan, launchSteps, registryPlaces, statePlaces } from './plan.ts';
 import { reachableAddress, verifyPortFree } from './port.ts';
@@ -77,9 +77,8 @@ export function launchContext(ctx: RunnerContext, flags: LaunchFlags, engine?: L
 export async function planLaunch(ctx: LaunchContext, record: DriverRecord): Promise<LaunchPlan> {
   const { problems, terminal } = ctx;
   const config = resolveConfig(record, ctx);
-  const prepareDriver = record.open(ctx, config);
   const [prepared] = await Promise.all([
-    prepare(ctx, record, config, prepareDriver),
+    prepare(ctx, record, config),
     problems.attemptAsync(async () => verifyUnused(config)),
     problems.attemptAsync(async () => verifyPortFree(config.bindAddress, config.port)),
     problems.attemptAsync(async () => verifyNameFree(config)),
@@ -94,25 +93,23 @@ export async function planLaunch(ctx: LaunchContext, record: DriverRecord): Prom
 }
 
 /** Probes the tools and what the driver needs; whatever one of them misses, the next is probed too. */
-async function prepare(
-  ctx: LaunchContext,
-  record: DriverRecord,
-  config: Config,
-  prepareDriver: PrepareDriver,
-): Promise<Pick<LaunchPlan, 'preparation' | 'build' | 'toolchain'> | undefined> {
+async function prepare(ctx: LaunchContext, record: DriverRecord, config: Config) {
   const { host, problems, root } = ctx;
-  const toolchain = await problems.attemptAsync(() => closedToolchain(ctx, root));
-  problems.attempt(() => refuseMissing(toolchain?.missingPrograms ?? []));
   const binaries = [COMPONENTS.gateway, ...record.binaries];
-  const tools =
-    toolchain && (await problems.attemptAsync(() => knownTools(ctx, root, config.build, binaries, toolchain)));
-  const preparation = await problems.attemptAsync(() => prepareDriver(tools));
+  const findTools = async () => {
+    const toolchain = await problems.attemptAsync(() => closedToolchain(ctx, root));
+    problems.attempt(() => refuseMissing(toolchain?.missingPrograms ?? []));
+    return toolchain && problems.attemptAsync(() => knownTools(ctx, root, config.build, binaries, toolchain));
+  };
+  const known = findTools();
+  const prepared = problems.attemptAsync(() => record.prepare(ctx, config, known));
+  const [tools, preparation] = await Promise.all([known, prepared]);
   if (tools === undefined || preparation === undefined) return undefined;
-  const plan = problems.attempt(() => {
+  return problems.attempt(() => {
     const wishes = { supervisor: undefined, others: [], env: {}, ...preparation.wishes };
-    return planDevBuild({ ...wishes, root, host, build: config.build }, tools.toolchain, tools.features);
+    const build = planDevBuild({ ...wishes, root, host, build: config.build }, tools.toolchain, tools.features);
+    return { preparation, build, toolchain: tools.toolchain };
   });
-  return plan && { preparation, build: plan, toolchain: tools.toolchain };
 }
 
 /** Executes the steps, and replaces this process by the gateway. */
@@ -153,7 +150,7 @@ async function execGateway(ctx: LaunchContext, plan: LaunchPlan, lock: Lock, bin
   // It does nothing before the port responds, and takes its time to start.
   const started = runner.start(watchCommand(watched, startDirectory));
   try {
-    register(configHome, { name, gateway_endpoint: endpoint, gateway_port: port, ...preparation.metadata });
+    register(configHome, config, preparation.metadata);
   } finally {
     await started;
   }

@@ -32,12 +32,6 @@ export function databasePath({ stateDirectory }: Config): string {
   return join(stateDirectory, 'gateway.db');
 }
 
-/** The endings of the database and of what SQLite keeps beside it (https://sqlite.org/tempfiles.html). */
-const DATABASE_ENDINGS = ['', '-journal', '-shm', '-wal'];
-
-/** How long a sandbox's token is good, in seconds. */
-const TOKEN_TTL_SECS = 3600;
-
 /** What flags or the configuration decide: a gateway parses it even where it loses, and ends at a value it dislikes. */
 const DECIDED = [
   ...['OPENSHELL_BIND_ADDRESS', 'OPENSHELL_SERVER_PORT', 'OPENSHELL_LOG_LEVEL', 'OPENSHELL_DRIVERS'],
@@ -74,7 +68,8 @@ export function statePlaces(config: Config): Place[] {
   const { stateDirectory: path, stateSource } = config;
   return [
     { kind: 'directory', path, remedy: `set ${stateSource} to another directory` },
-    ...DATABASE_ENDINGS.map((ending) => ({ kind: 'opened', path: `${databasePath(config)}${ending}` }) as const),
+    // And what SQLite keeps beside it (https://sqlite.org/tempfiles.html).
+    ...['', '-journal', '-shm', '-wal'].map((end) => ({ kind: 'opened', path: databasePath(config) + end }) as const),
   ];
 }
 
@@ -101,7 +96,6 @@ function credentialsStep({ env, invoker, runner }: LaunchContext, config: Config
     cmd({ ...options, asInvoker })`${gateway} generate-certs --output-dir ${tlsDirectory(config)} ${names}`;
   return {
     name: 'credentials',
-    title: 'credentials',
     lines: [runner.describe(generate('<openshell-gateway>'))],
     writes: [{ kind: 'directory', path: tlsDirectory(config) }],
     // Under sudo the directory is the user's, or root's alone.
@@ -113,7 +107,6 @@ function configStep(record: DriverRecord, config: Config, { defaultImage, table 
   const path = configPath(config);
   return {
     name: 'config',
-    title: 'configuration',
     lines: [`# writes ${path} (0600)`],
     writes: files(path),
     run: (build) => writeWhole(path, gatewayToml(config, record.name, table(build), defaultImage), 0o600),
@@ -141,7 +134,7 @@ export function gatewayToml(
           public_key_path: join(jwt, 'public.pem'),
           kid_path: join(jwt, 'kid'),
           gateway_id: config.name,
-          ttl_secs: TOKEN_TTL_SECS,
+          ttl_secs: 3600,
         },
       },
       drivers: { [driver]: driverTable },

@@ -90,18 +90,17 @@ export function portOwner(port: number): string | undefined {
   }
 }
 
+/** Whether a process listens on a port; `undefined` where the system does not tell. */
+export function isListening(pid: number, port: number): boolean | undefined {
+  const listener = listenerPid(port);
+  return listener === undefined ? undefined : Number(listener) === pid;
+}
+
 /** The process that listens on a port; `undefined` where the system does not tell. */
 export function listenerPid(port: number): string | undefined {
   const inodes = listenersOf(port);
   if (inodes.size === 0) return undefined;
-  const pids = namesIn('/proc').filter((name) => /^[0-9]+$/.test(name));
-  return pids.find((pid) => holdsOne(`/proc/${pid}/fd`, inodes));
-}
-
-/** Whether a process listens on a port; `undefined` where the system does not tell. */
-export function isListening(pid: number, port: number): boolean | undefined {
-  const descriptors = `/proc/${pid}/fd`;
-  return namesIn(descriptors).length === 0 ? undefined : holdsOne(descriptors, listenersOf(port));
+  return namesIn('/proc').find((pid) => /^[0-9]+$/.test(pid) && holdsOne(`/proc/${pid}/fd`, inodes));
 }
 
 /** The inodes of the sockets that listen on a port, of both address families: proc_pid_net(5). */

@@ -10,7 +10,7 @@ import { dirname, join } from 'node:path';
 import { type Environment, textOf } from '../cli/env.ts';
 import { shown, usageError } from '../errors.ts';
 import { type Change, keepWithMode, writeWhole } from '../fs/atomic-write.ts';
-import { type Invoker, look, makeDirectory } from '../fs/ownership.ts';
+import { type Invoker, makeDirectory } from '../fs/ownership.ts';
 import { parseTable } from '../fs/parse-json.ts';
 import { absolutePath, namesIn, textIn } from '../fs/paths.ts';
 import { COMPONENTS } from '../product.ts';
@@ -21,19 +21,12 @@ export function configHome(env: Environment, startDirectory: string, invoker: In
   const named = textOf(env, 'XDG_CONFIG_HOME');
   if (named !== undefined) return absolutePath(startDirectory, named);
   const home = invoker === undefined ? textOf(env, 'HOME') : invoker.home;
-  if (home === undefined) {
-    const problem =
-      invoker === undefined
-        ? 'neither HOME nor XDG_CONFIG_HOME is set; set HOME'
-        : `the home of ${shown(invoker.user)}, who called sudo, is not known (${invoker.homeProblem}); set XDG_CONFIG_HOME`;
-    throw usageError(`${problem}, where the CLI keeps its gateways`);
-  }
-  if (invoker !== undefined && look(home, statSync)?.isDirectory() !== true) {
-    throw usageError(
-      `${shown(home)}, the home of ${shown(invoker.user)}, does not exist; create it or set XDG_CONFIG_HOME`,
-    );
-  }
-  return join(absolutePath(startDirectory, home), '.config');
+  if (home !== undefined) return join(absolutePath(startDirectory, home), '.config');
+  const problem =
+    invoker === undefined
+      ? 'neither HOME nor XDG_CONFIG_HOME is set; set HOME'
+      : `the home of ${shown(invoker.user)}, who called sudo, is not known (${invoker.homeProblem}); set XDG_CONFIG_HOME`;
+  throw usageError(`${problem}, where the CLI keeps its gateways`);
 }
 
 /** Where a gateway's entry is. */
@@ -52,31 +45,24 @@ export function activePath(home: string): string {
  * @throws usageError saying where it responds
  */
 export async function verifyNameFree(
-  {
-    configHome,
-    name,
-    nameSource,
-    endpoint,
-  }: Readonly<Record<'configHome' | 'name' | 'nameSource' | 'endpoint', string>>,
+  taken: Readonly<Record<'configHome' | 'name' | 'nameSource' | 'endpoint', string>>,
   ownerOf = portOwner,
 ): Promise<void> {
-  const path = metadataPath(configHome, name);
-  const { kind, url: other } = registered(path);
-  if (kind !== undefined) {
-    throw usageError(`${name} is registered for ${kind} (${path}); set ${nameSource} to another name`);
-  }
-  if (other === undefined || other.origin === new URL(endpoint).origin) return;
-  const [host, port] = addressOf(other);
+  const { name } = taken;
+  const path = metadataPath(taken.configHome, name);
+  const { kind, url } = registered(path);
+  const remedy = `set ${taken.nameSource} to another name`;
+  if (kind !== undefined) throw usageError(`${name} is registered for ${kind} (${path}); ${remedy}`);
+  if (url === undefined || url.origin === new URL(taken.endpoint).origin) return;
+  const [host, port] = addressOf(url);
   if (!(await canConnect(host, port))) return;
-  const isLocal = host === 'localhost' || host === '::1' || host.startsWith('127.');
-  const owner = isLocal ? ownerOf(port) : undefined;
+  const owner = ownerOf(port);
   if (owner !== undefined && !owner.startsWith(COMPONENTS.gateway.binary)) return;
-  throw usageError(
-    `${name} is registered for ${other.origin}, where ${owner ?? 'a program'} responds; set ${nameSource} to another name, or stop ` +
-      `that gateway (its entry is ${path})`,
-  );
+  const where = `${url.origin}, where ${owner ?? 'a program'} responds`;
+  throw usageError(`${name} is registered for ${where}; ${remedy}, or stop that gateway (its entry is ${path})`);
 }
 
+const LOCAL = { is_remote: false, auth_mode: 'plaintext' };
 const DEFAULT_PORTS: Readonly<Record<string, number>> = { 'http:': 80, 'https:': 443 };
 
 function addressOf(url: URL): [host: string, port: number] {
@@ -98,30 +84,23 @@ export function registeredGateways(home: string) {
 
 /** What an entry says that can be read: its endpoint, and what makes it one that no launch has written. */
 function registered(path: string): { readonly kind: string | undefined; readonly url: URL | undefined } {
-  const {
-    auth_mode: login = 'plaintext',
-    gateway_endpoint: endpoint,
-    is_remote: isRemote,
-  } = parseTable(textIn(path) ?? '') ?? {};
-  const kind = isRemote === true ? 'a remote gateway' : login === 'plaintext' ? undefined : 'a gateway with a login';
-  const url = URL.parse(String(endpoint));
+  const entry = parseTable(textIn(path) ?? '') ?? {};
+  const hasLogin = (entry.auth_mode ?? LOCAL.auth_mode) !== LOCAL.auth_mode;
+  const kind = entry.is_remote === true ? 'a remote gateway' : hasLogin ? 'a gateway with a login' : undefined;
+  const url = URL.parse(String(entry.gateway_endpoint));
   return { kind, url: url !== null && url.protocol in DEFAULT_PORTS ? url : undefined };
 }
 
 /** Writes the entry of a local gateway; the CLI ignores fields that it does not know. */
 export function register(
   home: string,
-  metadata: {
-    readonly name: string;
-    readonly gateway_endpoint: string;
-    readonly gateway_port: number;
-    readonly vm_driver_state_dir?: string;
-  },
+  { name, endpoint, port }: { readonly name: string; readonly endpoint: string; readonly port: number },
+  more: Readonly<Record<string, string>> = {},
 ): Change {
-  const path = metadataPath(home, metadata.name);
+  const path = metadataPath(home, name);
   makeDirectory(dirname(path), 0o700);
   keepWithMode(dirname(path), 0o700);
-  const entry = { ...metadata, is_remote: false, auth_mode: 'plaintext' };
+  const entry = { name, gateway_endpoint: endpoint, gateway_port: port, ...LOCAL, ...more };
   return writeWhole(path, `${JSON.stringify(entry, null, 2)}\n`, 0o600);
 }
 

@@ -16,20 +16,9 @@ import { forLaunch } from '../engine/gateway-engine.ts';
 import type { LaunchEngine } from '../engine/types.ts';
 import { shown, usageError } from '../errors.ts';
 import { thisHost } from '../host.ts';
-import type { DriverRecord } from './config.ts';
 import { type DriverName, LAUNCHERS, type LaunchFlags } from './declarations.ts';
-import { DOCKER_DRIVER } from './drivers/docker.ts';
-import { KUBERNETES_DRIVER } from './drivers/kubernetes.ts';
-import { PODMAN_DRIVER } from './drivers/podman.ts';
-import { VM_DRIVER } from './drivers/vm.ts';
+import { DRIVERS } from './drivers/records.ts';
 import { launch } from './execute.ts';
-
-export const DRIVERS: Readonly<Record<DriverName, DriverRecord>> = {
-  docker: DOCKER_DRIVER,
-  podman: PODMAN_DRIVER,
-  vm: VM_DRIVER,
-  kubernetes: KUBERNETES_DRIVER,
-};
 
 const NAMES = new Map<string, DriverName>([
   ...(['docker', 'podman', 'vm', 'kubernetes'] as const).map((name) => [name, name] as const),

@@ -10,13 +10,13 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { missingTargets, verifyZigbuild } from '../cargo/find-toolchain.ts';
 import { featuresFor } from '../cargo/metadata.ts';
+import { readVariable } from '../cli/env.ts';
 import { crossTriple } from '../dev-build/plan.ts';
 import { whyNoStaticLibc } from '../dev-build/static-libc-probe.ts';
 import { type BuiltSupervisor, type DevBuild, installSupervisor, verifySupervisor } from '../dev-build/verify-built.ts';
 import { findEngine, serverArch } from '../engine/detect.ts';
 import { forLaunch } from '../engine/gateway-engine.ts';
 import type { Engine, EngineName, LaunchEngine } from '../engine/types.ts';
-import { oneLine, usageError } from '../errors.ts';
 import { contentOf } from '../fs/paths.ts';
 import type { Arch, Host } from '../host.ts';
 import { cmd } from '../process/command.ts';
@@ -31,7 +31,6 @@ type Profile = 'dev' | 'release';
 const DOCKERFILE = 'deploy/docker/Dockerfile.supervisor';
 const LABEL = 'com.nvidia.openshell.supervisor';
 const PROBE_TIMEOUT_MS = 30_000;
-const TAG_MAX = 128;
 
 export type Supervisor = NonNullable<Awaited<ReturnType<typeof prepareSupervisor>>>;
 
@@ -39,10 +38,7 @@ export type Supervisor = NonNullable<Awaited<ReturnType<typeof prepareSupervisor
 export function driverEngine(ctx: LaunchContext, name: EngineName): Promise<LaunchEngine> {
   if (ctx.engine !== undefined) return Promise.resolve(ctx.engine);
   const choice = { candidates: [name], reason: `the driver is ${name}` };
-  const engine = findEngine(ctx, ctx.root, choice, forLaunch(ctx, ctx.host.platform));
-  // It is awaited when the tool chain is known, and may fail before.
-  engine.catch(() => undefined);
-  return engine;
+  return findEngine(ctx, ctx.root, choice, forLaunch(ctx, ctx.host.platform));
 }
 
 /** Chooses, with the reason for users; `noStatic` is why glibc cannot be linked statically here. Pure. */
@@ -67,35 +63,36 @@ export function chooseSupervisor(
 export async function prepareSupervisor(
   ctx: LaunchContext,
   config: Config,
-  engine: Promise<LaunchEngine>,
-  own: { readonly profile: Profile | undefined },
-  tools: KnownTools | undefined,
+  name: EngineName,
+  known: Promise<KnownTools | undefined>,
 ) {
-  const { host, problems, root, runner, terminal } = ctx;
+  const { env, host, problems, root, runner, terminal } = ctx;
+  const own = problems.values({ profile: () => readVariable(env, 'OPENSHELL_SUPERVISOR_PROFILE') });
+  const probeEngine = async () => {
+    const engine = await driverEngine(ctx, name);
+    return { engine, arch: serverArch(engine) };
+  };
   const probeStatic = async () => {
+    const tools = await known;
     const isProbed = tools !== undefined && host.platform === 'linux' && own.profile !== 'release';
     return isProbed ? whyNoStaticLibc(runner, root, host, tools.toolchain) : undefined;
   };
-  const [found, noStatic] = await Promise.all([
-    problems.attemptAsync(async () => ({ engine: await engine, arch: serverArch(await engine) })),
-    problems.attemptAsync(probeStatic),
-  ]);
+  const probes = [problems.attemptAsync(probeEngine), problems.attemptAsync(probeStatic), known] as const;
+  const [found, noStatic, tools] = await Promise.all(probes);
   if (found === undefined || tools === undefined) return undefined;
   const { arch } = found;
   const { way, reason } = chooseSupervisor(own.profile, host, arch, noStatic);
   const description = `${way === 'staged' ? 'release' : 'dev'} profile, static (${reason})`;
   if (way === 'staged') return { ...found, description, ...(await staged(ctx, config, arch, tools)) };
   if (noStatic !== undefined && host.arch === arch) terminal.warn(noStatic);
-  const build = way === 'cross' ? await crossSupervisor(ctx, arch, tools) : way;
-  return { ...found, description, build, steps: [], built: supervisorOf };
-}
-
-async function crossSupervisor({ root, runner }: LaunchContext, arch: Arch, { toolchain }: KnownTools) {
+  const rest = { ...found, description, steps: [], built: supervisorOf };
+  if (way === 'with-gateway') return { ...rest, build: way };
+  const { toolchain } = tools;
   const [missing] = await Promise.all([
     missingTargets(runner, toolchain, root, [crossTriple(arch)]),
     toolchain.hasZigbuild ? verifyZigbuild(runner, toolchain, root) : undefined,
   ]);
-  return { arch, missing };
+  return { ...rest, build: { arch, missing } };
 }
 
 function supervisorOf({ supervisor }: Pick<DevBuild, 'supervisor'>): BuiltSupervisor {
@@ -126,25 +123,9 @@ async function staged(ctx: LaunchContext, { build }: Config, arch: Arch, tools: 
   return { build: undefined, steps: [step], built: () => supervisorOf({ supervisor }) };
 }
 
-/** @throws usageError where the engine does not have the image that a variable names */
-export async function verifyImageExists(
-  ctx: LaunchContext,
-  engine: Engine,
-  source: string,
-  image: string,
-): Promise<void> {
-  if (engine.unknown !== undefined) return;
-  const result = await inspectImage(ctx, engine, image);
-  if (result.ok) return;
-  throw usageError(
-    `${source} is '${oneLine(image)}', which ${engine.program} does not have (${oneLine(result.reason)}); ` +
-      `pull or build it, or unset ${source} to have it built`,
-  );
-}
-
 /** The image of a gateway. Under another name than the usual one it has a tag that no other one takes away. */
 export function imageOf({ name }: Config): string {
-  return `openshell/supervisor:${`dev${name === 'podman-dev' ? '' : `-${name}`}`.slice(0, TAG_MAX)}`;
+  return `openshell/supervisor:dev${name === 'podman-dev' ? '' : `-${name}`}`;
 }
 
 /** The step that brings the image up to date. */
@@ -187,6 +168,6 @@ export function imageStep(ctx: LaunchContext, config: Config, supervisor: Superv
   };
 }
 
-function inspectImage({ root, runner }: LaunchContext, { program }: Engine, image: string) {
+export function inspectImage({ root, runner }: LaunchContext, { program }: Engine, image: string) {
   return runner.probe(cmd({ cwd: root })`${program} image inspect -- ${image}`, PROBE_TIMEOUT_MS);
 }

@@ -2,17 +2,30 @@
 
 /** The gateway whose sandboxes are small virtual machines; runtime and supervisor are embedded in the driver. */
 
-import { accessSync, constants, lchownSync, lstatSync } from 'node:fs';
-import { join } from 'node:path';
+import { accessSync, constants, lchownSync, lstatSync, statSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { featuresFor } from '../../cargo/metadata.ts';
 import { type Environment, parseCount, readPath, readVariable, textOf } from '../../cli/env.ts';
+import type { DevBuild } from '../../dev-build/verify-built.ts';
+import { inspectExecutable } from '../../elf/verify.ts';
 import { describeError, shown, usageError } from '../../errors.ts';
 import type { Invoker } from '../../fs/ownership.ts';
+import { contentOf } from '../../fs/paths.ts';
 import { makePrivateDirectory, ownersOf, verifyPrivateDirectory } from '../../fs/private-directory.ts';
+import type { Host } from '../../host.ts';
+import { type Command, cmd } from '../../process/command.ts';
+import { isExecutable } from '../../process/which.ts';
 import { COMPONENTS, DRIVER } from '../../product.ts';
-import { resolveBundleConfig } from '../../vm/bundle/config.ts';
-import type { DriverRecord, LaunchContext, Step } from '../config.ts';
-import { findDriver } from './vm-driver-source.ts';
+import type { KnownTools } from '../../stage/execute.ts';
+import { type BundleConfig, resolveBundleConfig } from '../../vm/bundle/config.ts';
+import { executeBundle, prepareBundle } from '../../vm/bundle/execute.ts';
+import { bundleDryRunLines, bundlePlaces, dayOf } from '../../vm/bundle/plan.ts';
+import { machODefect } from '../../vm/mach-o.ts';
+import { defectsText, distrustOf, runtimeDefects, verifyEmbedded, vmPlatformOf } from '../../vm/runtime-files.ts';
+import type { BuiltStep, Config, DriverRecord, LaunchContext, Step } from '../config.ts';
 
+const DRIVER_VARIABLE = 'OPENSHELL_DRIVER_DIR';
+const ENTITLEMENTS = 'crates/openshell-driver-vm/entitlements.plist';
 const STATE_VARIABLE = 'OPENSHELL_VM_DRIVER_STATE_DIR';
 
 /** The most bytes in the path of a Unix socket, the end mark not counted (unix(7); unix(4) on macOS). */
@@ -21,14 +34,14 @@ const SOCKET_PATH_MAX = { darwin: 103, other: 107 } as const;
 /** Where the driver's socket is, below its state. */
 const SOCKET = ['run', 'compute-driver.sock'] as const;
 
-export const VM_DRIVER: DriverRecord = {
+export const VM: DriverRecord = {
   name: 'vm',
   title: 'VM',
   port: 18_081,
   isActivated: true,
   binaries: [COMPONENTS.supervisor, DRIVER],
   ignored: ['OPENSHELL_SANDBOX_NAMESPACE', 'OPENSHELL_SANDBOX_IMAGE_PULL_POLICY'],
-  open(ctx, config) {
+  async prepare(ctx, config, known) {
     const { env, host, invoker, problems, root, startDirectory, terminal } = ctx;
     const own = problems.values({
       state: () => verifyDriverState(driverState(env, startDirectory, config.name), host.platform, invoker),
@@ -37,32 +50,30 @@ export const VM_DRIVER: DriverRecord = {
     const gatewayEnv = gpuEnvironment(ctx);
     const image =
       textOf(env, 'OPENSHELL_SANDBOX_IMAGE') ?? readVariable(env, 'COMMUNITY_SANDBOX_IMAGE') ?? config.sandboxImage;
-    return async (tools) => {
-      const noVm = whyNoVm(host.platform);
-      if (noVm !== undefined) terminal.warn(noVm);
-      const source = await findDriver(ctx, config, own.bundle, tools);
-      if (source === undefined) return undefined;
-      const { before, description, directory, ...rest } = source;
-      const { state } = own;
-      return {
-        ...rest,
-        before: [stateStep(state, description, invoker), ...before],
-        gatewayEnv,
-        metadata: { vm_driver_state_dir: state },
-        table: (build) => ({
-          default_image: image,
-          // Written even where it is empty: the driver has a rule of its own then.
-          bootstrap_image: env.OPENSHELL_VM_BOOTSTRAP_IMAGE ?? '',
-          grpc_endpoint:
-            config.grpcEndpoint ?? `http://${readVariable(env, 'OPENSHELL_VM_HOST_GATEWAY')}:${config.port}`,
-          driver_dir: directory(build),
-          state_dir: state,
-        }),
-        banner: [
-          ['driver', description],
-          ['driver state', state],
-        ],
-      };
+    const tools = await known;
+    const noVm = whyNoVm(host.platform);
+    if (noVm !== undefined) terminal.warn(noVm);
+    const source = await findDriver(ctx, config, own.bundle, tools);
+    if (source === undefined) return undefined;
+    const { before, description, directory, ...rest } = source;
+    const { state } = own;
+    return {
+      ...rest,
+      before: [stateStep(state, description, invoker), ...before],
+      gatewayEnv,
+      metadata: { vm_driver_state_dir: state },
+      table: (build) => ({
+        default_image: image,
+        // Written even where it is empty: the driver has a rule of its own then.
+        bootstrap_image: env.OPENSHELL_VM_BOOTSTRAP_IMAGE ?? '',
+        grpc_endpoint: config.grpcEndpoint ?? `http://${readVariable(env, 'OPENSHELL_VM_HOST_GATEWAY')}:${config.port}`,
+        driver_dir: directory(build),
+        state_dir: state,
+      }),
+      banner: [
+        ['driver', description],
+        ['driver state', state],
+      ],
     };
   },
 };
@@ -121,7 +132,6 @@ export function verifySocketPath(directory: string, platform: NodeJS.Platform): 
 function stateStep(state: string, description: string, invoker: Invoker | undefined): Step {
   return {
     name: 'driver-state',
-    title: "the driver's state directory",
     lines: [`# creates ${state} (0700)`, `# driver: ${description}`],
     writes: [{ kind: 'directory', path: state, remedy: `set ${STATE_VARIABLE} to another directory` }],
     run: () => {
@@ -132,4 +142,113 @@ function stateStep(state: string, description: string, invoker: Invoker | undefi
       }
     },
   };
+}
+
+/**
+ * Decides, and checks a driver that the user names: what the launch does for it, and the directory that it is then in.
+ * @returns `undefined` where something is wrong
+ * @throws usageError for a driver that cannot run here, or where this machine cannot build what goes into one
+ */
+async function findDriver(ctx: LaunchContext, { build }: Config, bundle: BundleConfig, tools: KnownTools | undefined) {
+  const given = readPath(ctx.env, DRIVER_VARIABLE, ctx.startDirectory);
+  // Who names cargo's own directory means the one that is built.
+  const target = build.targetDirectory ?? tools?.toolchain.settings.targetDirectory ?? join(ctx.root, 'target');
+  if (given === undefined || resolve(given) === join(target, 'debug')) return toBuild(ctx, bundle, tools);
+  const path = join(given, DRIVER.binary);
+  verifyDriver(given, path, ctx.host);
+  return {
+    before: [],
+    description: `${path} of ${dayOf(statSync(path).mtime)} (${DRIVER_VARIABLE})`,
+    directory: () => given,
+  };
+}
+
+/** @throws usageError saying why this machine cannot run the driver */
+export function verifyDriver(directory: string, path: string, host: Host): void {
+  const reason = whyNotRunnable(path, host);
+  if (reason === undefined) return;
+  const remedy = 'set it to another directory, or unset it to build one';
+  throw usageError(`${DRIVER_VARIABLE} is ${shown(directory)}: ${reason}; ${remedy}`);
+}
+
+function whyNotRunnable(path: string, host: Host): string | undefined {
+  if (statSync(path, { throwIfNoEntry: false })?.isFile() !== true) return `it has no file ${DRIVER.binary}`;
+  if (!isExecutable(path)) return `${path} is not executable`;
+  if (host.platform === 'linux') {
+    const verdict = inspectExecutable(path, { machine: host.arch });
+    return verdict.ok ? undefined : verdict.reasons.join('; ');
+  }
+  const defect = host.arch && machODefect(contentOf(path), host.arch, false);
+  return defect && `${path} is ${defect}`;
+}
+
+async function toBuild(ctx: LaunchContext, bundle: BundleConfig, tools: KnownTools | undefined) {
+  const { host, problems, root, runner } = ctx;
+  const { directory } = bundle;
+  const runtime = await problems.attemptAsync(() => runtimeStep(ctx, directory));
+  if (tools === undefined) return undefined;
+  // A driver with a stub in it fails only when a sandbox is started.
+  const embedded: BuiltStep = {
+    name: 'embedded',
+    lines: [`# verifies that the driver has what is in ${directory} in it`],
+    run: (build) => verifyEmbedded(driverPath(build), directory, vmPlatformOf(host)),
+  };
+  const sign: BuiltStep = {
+    name: 'sign',
+    lines: [runner.describe(signDriver(root, `<${DRIVER.binary}>`))],
+    run: (build) => runner.run(signDriver(root, driverPath(build))),
+  };
+  return {
+    before: [...(runtime ?? []), await bundleStep(ctx, bundle, tools)],
+    wishes: { others: [DRIVER], env: { OPENSHELL_VM_RUNTIME_COMPRESSED_DIR: directory } },
+    after: host.platform === 'darwin' ? [embedded, sign] : [embedded],
+    description: 'built with the gateway',
+    directory: (build: DevBuild) => dirname(driverPath(build)),
+  };
+}
+
+/**
+ * The step that downloads the runtime, as `vm:setup` does; where it is complete, one that warns if it was not verified:
+ * it runs outside of any sandbox.
+ * @throws usageError for a machine without a VM driver, a directory that cannot be used, or where the runtime is to be
+ *   built, which takes too long for a launch
+ */
+async function runtimeStep(ctx: LaunchContext, directory: string): Promise<Step[]> {
+  const platform = vmPlatformOf(ctx.host);
+  const defects = runtimeDefects(directory, platform);
+  if (defects.length === 0) {
+    const text = distrustOf(directory, platform);
+    if (text === undefined) return [];
+    return [{ name: 'runtime', title: 'VM runtime', lines: [`# ${text}`], run: () => ctx.terminal.warn(text) }];
+  }
+  const title = `VM runtime: ${defectsText(defects)}`;
+  if (readVariable(ctx.env, 'FROM_SOURCE')) {
+    throw usageError(`${title}, and FROM_SOURCE is set; build it first: mise run vm:setup -- --from-source`);
+  }
+  const { prepareRelease } = await import('../../vm/runtime/setup.ts');
+  return [{ name: 'runtime', title, ...prepareRelease(ctx) }];
+}
+
+async function bundleStep(ctx: LaunchContext, config: BundleConfig, tools: KnownTools): Promise<Step> {
+  const { build, components } = config.stage;
+  const own = { ...build, features: featuresFor(tools.features, components) };
+  const prepared = await prepareBundle(ctx, { ...config, stage: { ...config.stage, build: own } }, tools);
+  return {
+    name: 'bundle',
+    title: `supervisor for the guest (linux/${prepared.config.artifact.arch})`,
+    lines: bundleDryRunLines(ctx.runner, prepared),
+    writes: bundlePlaces(prepared),
+    run: () => executeBundle(ctx, prepared),
+  };
+}
+
+function driverPath({ others }: DevBuild): string {
+  const path = others.get(DRIVER.name);
+  if (path === undefined) throw new TypeError('the launch has not built the VM driver');
+  return path;
+}
+
+/** macOS lets only a signed program with the entitlement use its hypervisor. */
+export function signDriver(root: string, path: string): Command {
+  return cmd({ cwd: root })`codesign --entitlements ${join(root, ENTITLEMENTS)} --force -s - ${path}`;
 }

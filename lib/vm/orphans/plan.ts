@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { stringify } from 'smol-toml';
 import { MESSAGE_FORMAT } from '../../cargo/metadata.ts';
 import type { Environment } from '../../cli/env.ts';
-import { signDriver } from '../../gateway/drivers/vm-driver-source.ts';
+import { signDriver } from '../../gateway/drivers/vm.ts';
 import { sqliteUrl } from '../../gateway/plan.ts';
 import { type Command, cmd } from '../../process/command.ts';
 import { COMPONENTS, DRIVER } from '../../product.ts';
