@@ -9,6 +9,6 @@ import { LAUNCHERS } from '../lib/gateway/declarations.ts';
 await runTask(import.meta.url, LAUNCHERS.docker, async (ctx, { flags }) => {
   const { withRunner } = await import('../lib/build-env.ts');
   const { launch } = await import('../lib/gateway/execute.ts');
-  const { DOCKER_DRIVER } = await import('../lib/gateway/drivers/docker.ts');
-  return launch(await withRunner(ctx), DOCKER_DRIVER, flags);
+  const { DRIVERS } = await import('../lib/gateway/drivers/records.ts');
+  return launch(await withRunner(ctx), DRIVERS.docker, flags);
 });

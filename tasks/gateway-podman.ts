@@ -9,6 +9,6 @@ import { LAUNCHERS } from '../lib/gateway/declarations.ts';
 await runTask(import.meta.url, LAUNCHERS.podman, async (ctx, { flags }) => {
   const { withRunner } = await import('../lib/build-env.ts');
   const { launch } = await import('../lib/gateway/execute.ts');
-  const { PODMAN_DRIVER } = await import('../lib/gateway/drivers/podman.ts');
-  return launch(await withRunner(ctx), PODMAN_DRIVER, flags);
+  const { DRIVERS } = await import('../lib/gateway/drivers/records.ts');
+  return launch(await withRunner(ctx), DRIVERS.podman, flags);
 });

@@ -86,7 +86,7 @@ describe('deferred imports', () => {
 
   test('the entry of another task, in the one module that may start it', () => {
     const text = "await import('../../vm/runtime/setup.ts');";
-    const root = plant({ 'lib/gateway/drivers/vm-driver-source.ts': text, 'lib/gateway/drivers/docker.ts': text });
+    const root = plant({ 'lib/gateway/drivers/vm.ts': text, 'lib/gateway/drivers/records.ts': text });
     expect(checkDeferred(root)).toEqual([
       expect.stringMatching(/^lib\/gateway\/drivers\/docker\.ts:1: import\(\) of /),
     ]);

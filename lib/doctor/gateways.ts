@@ -3,14 +3,14 @@
 /** What each gateway takes: its port, its state directory and its name; and the gateways that are registered. */
 
 import { verifyPlaces } from '../fs/writable-places.ts';
-import { type DriverName, resolveConfig } from '../gateway/config.ts';
-import { DRIVERS } from '../gateway/drivers/index.ts';
+import { resolveConfig } from '../gateway/config.ts';
+import type { DriverName } from '../gateway/declarations.ts';
+import { DRIVERS } from '../gateway/drivers/records.ts';
 import { whyNoVm } from '../gateway/drivers/vm.ts';
-import { LOOKING, launchContext, lockedFor, stateOf } from '../gateway/execute.ts';
+import { LOOKING, launchContext, lockedFor, verifyUnused, whoHasIt } from '../gateway/execute.ts';
 import { registryPlaces, statePlaces } from '../gateway/plan.ts';
 import { canConnect, isListening, reachableAddress, verifyPortFree } from '../gateway/port.ts';
 import { configHome, registeredGateways, verifyNameFree } from '../gateway/registration.ts';
-import { verifyUnused, whoHasIt } from '../gateway/state-lock.ts';
 import { runtimeDefects, runtimeDirectory, vmPlatformOf } from '../vm/runtime-files.ts';
 import type { Check, Doctor, Finding } from './check.ts';
 
@@ -30,7 +30,7 @@ export function gatewayChecks(doctor: Doctor, drivers: readonly DriverName[]): C
     };
     const state = async () => {
       verifyPlaces(ctx.terminal, statePlaces(config));
-      await verifyUnused(stateOf(config));
+      await verifyUnused(config);
       return config.stateDirectory;
     };
     const orUp = (look: () => Promise<string>, place: () => string) => async (): Promise<Finding> =>
@@ -67,7 +67,7 @@ function runtimeFinding({ ctx: { env, startDirectory }, host, root }: Doctor): F
 export async function isUp(ctx: Doctor['ctx'], driver: DriverName): Promise<boolean> {
   try {
     const config = resolveConfig(DRIVERS[driver], launchContext(ctx, LOOKING));
-    const holder = await whoHasIt(stateOf(config));
+    const holder = await whoHasIt(config);
     if (holder?.pid === undefined || holder.task !== lockedFor(config, driver)) return false;
     // Where the system does not tell whose listener it is, any response of the port counts.
     return isListening(holder.pid, config.port) ?? canConnect(reachableAddress(config.bindAddress), config.port);

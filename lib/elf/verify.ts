@@ -5,7 +5,7 @@
  * because what is missing from it would read as "no interpreter, no needed libraries".
  */
 
-import type { VerdictOf } from '../cli/print-verdicts.ts';
+import type { VerdictOf } from '../cli/problems.ts';
 import { oneLine, shown, usageError } from '../errors.ts';
 import { ARCHES, type Arch } from '../host.ts';
 import { TELEMETRY } from '../product.ts';

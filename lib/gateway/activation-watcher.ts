@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/**
- * A small watcher, started before the exec, that outlives the task when the gateway replaces it: once the port responds
- * under the gateway's pid it says so and makes the gateway the CLI's active one. A gateway that fails changes nothing.
- */
+/** Outlives the task: once the port responds under the gateway's pid it says so, and makes that the CLI's active one. */
 
 import { seconds } from '../cli/terminal.ts';
 import { describeError } from '../errors.ts';
@@ -28,7 +25,6 @@ export interface Watched extends Pick<Config, 'endpoint' | 'name' | 'port'> {
   readonly startedAt: number;
 }
 
-/** The command that watches. */
 export function watchCommand(watched: Watched, cwd: string): Command {
   return cmd({ cwd })`${process.execPath} ${import.meta.filename} ${JSON.stringify(watched)}`;
 }
@@ -36,10 +32,7 @@ export function watchCommand(watched: Watched, cwd: string): Command {
 /** Watches until the gateway responds, is gone, or the time is over. */
 export async function watch(watched: Watched, say: (text: string) => void): Promise<void> {
   const { activateIn, endpoint, name } = watched;
-  const attempt = async () => {
-    if (!isSameProcess(watched.process)) return 'gone';
-    return (await isUp(watched)) ? 'up' : undefined;
-  };
+  const attempt = async () => (!isSameProcess(watched.process) ? 'gone' : (await isUp(watched)) ? 'up' : undefined);
   const end = await poll(attempt, WATCH);
   if (end === undefined) say(`warning: ${name} does not respond at ${endpoint} after ${seconds(WATCH.timeoutMs)}`);
   if (end !== 'up' || !isSameProcess(watched.process)) return;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** What a launch was asked for, whichever driver: flags and environment, checked, as one flat value. */
+/** What a launch was asked for, whichever driver, as one flat value; and the shape of a driver's record. */
 
 import { isIP } from 'node:net';
 import { join } from 'node:path';
@@ -8,42 +8,22 @@ import type { RunnerContext } from '../build-env.ts';
 import { type Environment, firstOf, notAllowed, readVariable } from '../cli/env.ts';
 import type { Problems } from '../cli/problems.ts';
 import type { VariableName } from '../cli/variables.ts';
+import type { DevBuildWishes } from '../dev-build/plan.ts';
+import type { DevBuild } from '../dev-build/verify-built.ts';
 import type { LaunchEngine } from '../engine/types.ts';
 import { usageError } from '../errors.ts';
-import type { Lock } from '../fs/lock.ts';
 import type { Invoker } from '../fs/ownership.ts';
 import { absolutePath } from '../fs/paths.ts';
-import { ownersOf, verifyPrivateDirectory } from '../fs/writable-places.ts';
+import { ownersOf, type Place, verifyPrivateDirectory } from '../fs/writable-places.ts';
 import type { Host } from '../host.ts';
 import type { Binary } from '../product.ts';
-import { type BuildOptions, resolveBuildOptions } from '../stage/config.ts';
+import { resolveBuildOptions } from '../stage/config.ts';
+import type { KnownTools } from '../stage/execute.ts';
+import type { DriverName, LaunchFlags } from './declarations.ts';
 import { httpEndpoint, parsePort, reachableAddress } from './port.ts';
 import { configHome } from './registration.ts';
 
-export type DriverName = 'docker' | 'podman' | 'vm' | 'kubernetes';
-
-/** What holds for a driver when nothing is set. */
-export interface DriverDefaults {
-  readonly name: DriverName;
-  readonly port: number;
-  /** Whether its gateway becomes the CLI's active one. */
-  readonly isActivated: boolean;
-  /** The binaries of its launches besides the gateway, in whichever cargo run they are built. */
-  readonly binaries: readonly Binary[];
-  /** Where it listens, and the host that the CLI is given; 127.0.0.1 by default. */
-  bind?(platform: NodeJS.Platform): typeof LOOPBACK | undefined;
-}
-
 const LOOPBACK = { address: '127.0.0.1', host: '127.0.0.1' };
-
-export interface LaunchFlags {
-  readonly 'dry-run': boolean;
-  readonly activate: boolean;
-  readonly 'no-activate': boolean;
-  readonly gpu?: boolean;
-  readonly 'gpu-mem-mib'?: string | undefined;
-  readonly 'gpu-vcpus'?: string | undefined;
-}
 
 /** The task's context, and what else a launch is resolved from. */
 export interface LaunchContext extends RunnerContext {
@@ -54,44 +34,82 @@ export interface LaunchContext extends RunnerContext {
   readonly problems: Problems;
   /** The engine that the driver was selected by, where it was. */
   readonly engine: LaunchEngine | undefined;
-  /** What the launch has locked, and its gateway keeps for as long as it runs. */
-  readonly locks: Lock[];
+}
+
+/** A step of a launch: a dry run prints its lines, a run executes it. */
+export interface Step<Args extends readonly unknown[] = [], Result = unknown> {
+  /** One word, for headings, times and dry runs. */
+  readonly name: string;
+  /** The heading, where that is not the name. */
+  readonly title?: string;
+  readonly lines: readonly string[];
+  /** What it writes, which is checked before anything is built. */
+  readonly writes?: readonly Place[];
+  run(...args: Args): Promise<Result> | Result;
+}
+
+export type BuiltStep = Step<[build: DevBuild]>;
+
+/** A driver's own table, in the driver's keys; `undefined` leaves a key out. */
+export type DriverTable = Readonly<Record<string, string | boolean | undefined>>;
+
+/** What a driver adds to a launch, decided: nothing but probes has been started. */
+export interface Preparation {
+  readonly before?: readonly Step[];
+  readonly wishes?: Partial<DevBuildWishes>;
+  /** After the build, before the configuration is written. */
+  readonly after?: readonly BuiltStep[];
+  /** `default_image` of the gateway's table, where the driver does not keep it in its own. */
+  readonly defaultImage?: string;
+  table(build: DevBuild): DriverTable;
+  readonly gatewayEnv?: Environment;
+  readonly metadata?: { readonly vm_driver_state_dir: string };
+  /** Lines of the banner: a term and its meaning. */
+  readonly banner: readonly (readonly [term: string, meaning: string])[];
+}
+
+/** What the four launchers have in common, and where they differ. */
+export interface DriverRecord {
+  readonly name: DriverName;
+  readonly title: string;
+  readonly port: number;
+  /** Whether its gateway becomes the CLI's active one. */
+  readonly isActivated: boolean;
+  /** The binaries of its launches besides the gateway, in whichever cargo run they are built. */
+  readonly binaries: readonly Binary[];
+  /** Variables that its gateway does not read, which is said. */
+  readonly ignored?: readonly VariableName[];
+  /** Where it listens, and the host that the CLI is given; 127.0.0.1 by default. */
+  bind?(platform: NodeJS.Platform): typeof LOOPBACK | undefined;
+  /**
+   * Probes what the launch depends on, and decides; `undefined` where something is wrong.
+   * @param tools `undefined` without a tool chain: then it only reports what else is wrong
+   */
+  prepare(ctx: LaunchContext, config: Config, tools: Promise<KnownTools | undefined>): Promise<Preparation | undefined>;
 }
 
 /** A value that is wrong throws its error where it is used. */
-export interface Config {
-  readonly name: string;
-  readonly nameSource: VariableName;
-  readonly port: number;
-  readonly bindAddress: string;
-  readonly endpoint: string;
-  readonly stateDirectory: string;
-  readonly stateSource: VariableName;
-  readonly sandboxImage: string;
-  /** The endpoint that the user gave for sandboxes; `undefined` for the driver's own. */
-  readonly grpcEndpoint: string | undefined;
-  readonly logLevel: string;
-  readonly isActivated: boolean;
-  readonly configHome: string;
-  readonly build: BuildOptions;
-}
+export type Config = ReturnType<typeof resolveConfig>;
 
 /** Resolves what all drivers have in common; whatever is wrong becomes one of the problems. */
-export function resolveConfig(record: DriverDefaults, ctx: LaunchContext): Config {
+export function resolveConfig(record: DriverRecord, ctx: LaunchContext) {
   const { env, startDirectory, root, host, invoker, flags, problems } = ctx;
   const bind = record.bind?.(host.platform) ?? LOOPBACK;
   const address = readVariable(env, 'OPENSHELL_BIND_ADDRESS');
   const state = firstOf(env, variablesOf(record.name, 'STATE_DIR'));
   const name = firstOf(env, variablesOf(record.name, 'NAME'));
   const grpcEndpoint = readVariable(env, 'OPENSHELL_GRPC_ENDPOINT');
-  problems.attempt(() => refuseTls(ctx));
-  return problems.values<Config>({
+  const port = () =>
+    parsePort('OPENSHELL_SERVER_PORT', readVariable(env, 'OPENSHELL_SERVER_PORT') ?? String(record.port));
+  const bindAddress = () =>
+    address === undefined ? bind.address : verifyBindAddress('OPENSHELL_BIND_ADDRESS', address);
+  problems.attempt(() => refuseTls(env));
+  return problems.values({
     name: () => (name.text === undefined ? `${record.name}-dev` : verifyGatewayName(name.source, name.text)),
     nameSource: () => (name.text === undefined ? 'OPENSHELL_GATEWAY_NAME' : name.source),
-    port: () => parsePort('OPENSHELL_SERVER_PORT', readVariable(env, 'OPENSHELL_SERVER_PORT') ?? String(record.port)),
-    bindAddress: () => (address === undefined ? bind.address : verifyBindAddress('OPENSHELL_BIND_ADDRESS', address)),
-    endpoint: ({ bindAddress, port }) =>
-      httpEndpoint(address === undefined ? bind.host : reachableAddress(bindAddress), port),
+    port,
+    bindAddress,
+    endpoint: () => httpEndpoint(address === undefined ? bind.host : reachableAddress(bindAddress()), port()),
     stateDirectory: () => {
       const directory = absolutePath(startDirectory, state.text ?? join(root, '.cache', `gateway-${record.name}`));
       verifyPrivateDirectory(state.source, directory, ownersOf(invoker?.uid));
@@ -99,6 +117,7 @@ export function resolveConfig(record: DriverDefaults, ctx: LaunchContext): Confi
     },
     stateSource: () => state.source,
     sandboxImage: () => readVariable(env, 'OPENSHELL_SANDBOX_IMAGE'),
+    /** The endpoint that the user gave for sandboxes; `undefined` for the driver's own. */
     grpcEndpoint: () => grpcEndpoint && verifyEndpoint('OPENSHELL_GRPC_ENDPOINT', grpcEndpoint),
     logLevel: () => readVariable(env, 'OPENSHELL_LOG_LEVEL'),
     isActivated: () => resolveActivation(record, flags),
@@ -118,7 +137,7 @@ function variablesOf<W extends 'NAME' | 'STATE_DIR'>(driver: DriverName, what: W
 }
 
 /** What the launchers register is a plaintext endpoint on loopback, so TLS cannot be on. */
-function refuseTls({ env }: LaunchContext): void {
+function refuseTls(env: Environment): void {
   if (readVariable(env, 'OPENSHELL_DISABLE_TLS')) return;
   throw usageError(
     `OPENSHELL_DISABLE_TLS is '${env.OPENSHELL_DISABLE_TLS}', but local gateways serve plaintext on loopback and are ` +
@@ -126,7 +145,7 @@ function refuseTls({ env }: LaunchContext): void {
   );
 }
 
-function resolveActivation(record: DriverDefaults, flags: LaunchFlags): boolean {
+function resolveActivation(record: DriverRecord, flags: LaunchFlags): boolean {
   if (flags.activate && flags['no-activate']) {
     throw usageError('--activate and --no-activate contradict each other; give one of them');
   }

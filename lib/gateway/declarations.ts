@@ -2,9 +2,8 @@
 
 /** The command lines of the launchers, as declarations: the source of their parsers and of their help. */
 
-import type { Declaration } from '../cli/args.ts';
+import type { Arguments, Declaration } from '../cli/args.ts';
 import { READS } from '../cli/variables.ts';
-import type { DriverName } from './config.ts';
 
 const FLAGS = {
   'dry-run': { help: 'Print the steps and start nothing but probes.' },
@@ -88,7 +87,12 @@ export const LAUNCHERS = {
     flags: FLAGS,
     variables: ['KUBECONFIG', ...COMMON, 'OPENSHELL_SANDBOX_NAMESPACE', POLICY, ...READS.compile],
   },
-} as const satisfies Record<DriverName, Declaration>;
+} as const satisfies Record<string, Declaration>;
+
+export type DriverName = keyof typeof LAUNCHERS;
+
+export type LaunchFlags = Arguments<typeof LAUNCHERS.docker>['flags'] &
+  Partial<Arguments<typeof LAUNCHERS.vm>['flags']>;
 
 /** The launcher that selects the driver. */
 export const GATEWAY = {

@@ -1,23 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * The plan of a launch: its steps in their order, the same for every driver (what the driver puts first, the build,
- * credentials, what the driver does with the build, the configuration), and the gateway's own command.
+ * The plan of a launch: its steps in their order, the same for every driver, the gateway's configuration, serialised by a
+ * library, and the gateway's own command.
  */
 
 import { lstatSync } from 'node:fs';
 import { join } from 'node:path';
+import { stringify } from 'smol-toml';
 import type { Toolchain } from '../cargo/find-toolchain.ts';
 import type { Environment } from '../cli/env.ts';
 import { devBuildLines, executeDevBuild } from '../dev-build/execute.ts';
 import type { DevBuildPlan } from '../dev-build/plan.ts';
-import type { DevBuild } from '../dev-build/verify-built.ts';
 import { writeWhole } from '../fs/atomic-write.ts';
-import { files, makePrivateDirectory, ownersOf, type Place } from '../fs/writable-places.ts';
+import { files, type Place } from '../fs/writable-places.ts';
 import { type Command, cmd } from '../process/command.ts';
-import type { Config, LaunchContext } from './config.ts';
-import type { BuiltStep, DriverRecord, Preparation, Step } from './drivers/types.ts';
-import { gatewayToml, sqliteUrl } from './gateway-toml.ts';
+import type { BuiltStep, Config, DriverRecord, DriverTable, LaunchContext, Preparation } from './config.ts';
+import type { DriverName } from './declarations.ts';
 import { activePath, metadataPath } from './registration.ts';
 
 export interface LaunchPlan {
@@ -26,44 +25,27 @@ export interface LaunchPlan {
   readonly preparation: Preparation;
   readonly build: DevBuildPlan;
   readonly toolchain: Toolchain;
-}
-
-/** The steps of a launch; those after the build take it. */
-export interface LaunchSteps {
-  readonly before: readonly Step[];
-  readonly build: Step<[], DevBuild>;
-  readonly after: readonly BuiltStep[];
+  readonly steps: ReturnType<typeof launchSteps>;
 }
 
 export function databasePath({ stateDirectory }: Config): string {
   return join(stateDirectory, 'gateway.db');
 }
 
-/** The endings of the database and of what SQLite keeps beside it (https://sqlite.org/tempfiles.html). */
-const DATABASE_ENDINGS = ['', '-journal', '-shm', '-wal'];
-
-/**
- * Variables that flags or the configuration decide. A gateway parses them even where they lose, and ends at a value
- * that it does not like.
- */
+/** What flags or the configuration decide: a gateway parses it even where it loses, and ends at a value it dislikes. */
 const DECIDED = [
-  'OPENSHELL_BIND_ADDRESS',
-  'OPENSHELL_SERVER_PORT',
-  'OPENSHELL_LOG_LEVEL',
-  'OPENSHELL_DRIVERS',
-  'OPENSHELL_DB_URL',
-  'OPENSHELL_GATEWAY_CONFIG',
-  'OPENSHELL_COMPUTE_DRIVER_SOCKET',
-  'OPENSHELL_DISABLE_TLS',
-  'OPENSHELL_ENABLE_MTLS_AUTH',
-  'OPENSHELL_TLS_CERT',
-  'OPENSHELL_TLS_KEY',
-  'OPENSHELL_TLS_CLIENT_CA',
-] as const;
+  ...['OPENSHELL_BIND_ADDRESS', 'OPENSHELL_SERVER_PORT', 'OPENSHELL_LOG_LEVEL', 'OPENSHELL_DRIVERS'],
+  ...['OPENSHELL_DB_URL', 'OPENSHELL_GATEWAY_CONFIG', 'OPENSHELL_COMPUTE_DRIVER_SOCKET', 'OPENSHELL_DISABLE_TLS'],
+  ...['OPENSHELL_ENABLE_MTLS_AUTH', 'OPENSHELL_TLS_CERT', 'OPENSHELL_TLS_KEY', 'OPENSHELL_TLS_CLIENT_CA'],
+];
 
-/** The steps in their order. */
-export function launchSteps(ctx: LaunchContext, plan: LaunchPlan): LaunchSteps {
-  const { build, preparation } = plan;
+/** The steps in their order; those after the build take it. */
+export function launchSteps(
+  ctx: LaunchContext,
+  record: DriverRecord,
+  config: Config,
+  { build, preparation }: Pick<LaunchPlan, 'build' | 'preparation'>,
+) {
   return {
     before: preparation.before ?? [],
     build: {
@@ -73,19 +55,21 @@ export function launchSteps(ctx: LaunchContext, plan: LaunchPlan): LaunchSteps {
       writes: files(...build.scripts.map(({ path }) => path)),
       run: () => executeDevBuild(ctx, build),
     },
-    after: [credentialsStep(ctx, plan), ...(preparation.after ?? []), configStep(plan)],
+    after: [
+      credentialsStep(ctx, config, preparation),
+      ...(preparation.after ?? []),
+      configStep(record, config, preparation),
+    ],
   };
 }
 
-/**
- * What every launch writes into its state directory, besides its steps. The gateway follows links, under sudo as root, so
- * no file of the database may be one.
- */
+/** What every launch writes into its state directory. The gateway follows links, as root too, so none may be one. */
 export function statePlaces(config: Config): Place[] {
   const { stateDirectory: path, stateSource } = config;
   return [
     { kind: 'directory', path, remedy: `set ${stateSource} to another directory` },
-    ...DATABASE_ENDINGS.map((ending) => ({ kind: 'opened', path: `${databasePath(config)}${ending}` }) as const),
+    // And what SQLite keeps beside it (https://sqlite.org/tempfiles.html).
+    ...['', '-journal', '-shm', '-wal'].map((end) => ({ kind: 'opened', path: databasePath(config) + end }) as const),
   ];
 }
 
@@ -97,7 +81,7 @@ export function registryPlaces({ configHome, isActivated, name }: Config): Place
 }
 
 /** `generate-certs` keeps what is complete, and creates what is missing. */
-function credentialsStep({ env, invoker, runner }: LaunchContext, { config, preparation }: LaunchPlan): BuiltStep {
+function credentialsStep({ env, invoker, runner }: LaunchContext, config: Config, preparation: Preparation): BuiltStep {
   const names = ['127.0.0.1', 'localhost', 'host.openshell.internal'].flatMap((name) => ['--server-san', name]);
   const options = {
     // Whose that is decides whether it runs as the user.
@@ -112,31 +96,55 @@ function credentialsStep({ env, invoker, runner }: LaunchContext, { config, prep
     cmd({ ...options, asInvoker })`${gateway} generate-certs --output-dir ${tlsDirectory(config)} ${names}`;
   return {
     name: 'credentials',
-    title: 'credentials',
     lines: [runner.describe(generate('<openshell-gateway>'))],
     writes: [{ kind: 'directory', path: tlsDirectory(config) }],
     // Under sudo the directory is the user's, or root's alone.
-    run: ({ gateway }) => {
-      // During the build somebody else could have put a link in its place.
-      makePrivateDirectory(config.stateSource, config.stateDirectory, ownersOf(invoker?.uid));
-      return runner.read(generate(gateway, lstatSync(config.stateDirectory).uid === invoker?.uid));
-    },
+    run: ({ gateway }) => runner.read(generate(gateway, lstatSync(config.stateDirectory).uid === invoker?.uid)),
   };
 }
 
-function configStep({ config, preparation, record }: LaunchPlan): BuiltStep {
+function configStep(record: DriverRecord, config: Config, { defaultImage, table }: Preparation): BuiltStep {
   const path = configPath(config);
   return {
     name: 'config',
-    title: 'configuration',
     lines: [`# writes ${path} (0600)`],
     writes: files(path),
-    run: async (build) => {
-      const { defaultImage, table } = preparation;
-      const own = { driver: record.name, driverTable: table(build), defaultImage };
-      writeWhole(path, gatewayToml({ name: config.name, tlsDirectory: tlsDirectory(config), ...own }), 0o600);
-    },
+    run: (build) => writeWhole(path, gatewayToml(config, record.name, table(build), defaultImage), 0o600),
   };
+}
+
+/** The text of `gateway.toml`, in the schema of OpenShell's gateway (version 1). */
+export function gatewayToml(
+  config: Pick<Config, 'name' | 'stateDirectory'>,
+  driver: DriverName,
+  driverTable: DriverTable,
+  defaultImage: string | undefined,
+): string {
+  const jwt = join(tlsDirectory(config), 'jwt');
+  return stringify({
+    openshell: {
+      version: 1,
+      gateway: {
+        compute_drivers: [driver],
+        default_image: defaultImage,
+        disable_tls: true,
+        auth: { allow_unauthenticated_users: true },
+        gateway_jwt: {
+          signing_key_path: join(jwt, 'signing.pem'),
+          public_key_path: join(jwt, 'public.pem'),
+          kid_path: join(jwt, 'kid'),
+          gateway_id: config.name,
+          ttl_secs: 3600,
+        },
+      },
+      drivers: { [driver]: driverTable },
+    },
+  });
+}
+
+/** A URL of a SQLite database; the path is percent-decoded by its reader (sqlx), and ends at a `?`. */
+export function sqliteUrl(path: string): string {
+  return `sqlite:${path.replaceAll(/[%?#]/g, encodeURIComponent)}?mode=rwc`;
 }
 
 /** The gateway's own command. */
@@ -157,10 +165,10 @@ function gatewayEnvironment(env: Environment, { gatewayEnv }: Preparation): Envi
   return Object.fromEntries(Object.entries(wanted).filter(([name, value]) => env[name] !== value));
 }
 
-function configPath(config: Config): string {
-  return join(config.stateDirectory, 'gateway.toml');
+function configPath({ stateDirectory }: Config): string {
+  return join(stateDirectory, 'gateway.toml');
 }
 
-function tlsDirectory(config: Config): string {
-  return join(config.stateDirectory, 'tls');
+function tlsDirectory({ stateDirectory }: Pick<Config, 'stateDirectory'>): string {
+  return join(stateDirectory, 'tls');
 }

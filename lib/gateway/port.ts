@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Ports: whether a gateway could listen, and who listens. The very address is bound and released; a connection is tried
- * as well, because some systems let a second listener bind beside one on the wildcard address.
+ * Ports: whether a gateway could listen, and who listens. The address is bound and released; a connection is tried, too,
+ * because some systems let a second listener bind beside one on the wildcard address.
  */
 
 import { readlinkSync } from 'node:fs';
@@ -17,7 +17,7 @@ const VARIABLE = 'OPENSHELL_SERVER_PORT';
 const IN_USE = 'EADDRINUSE';
 const PORT_MAX = 65_535;
 const CONNECT_TIMEOUT_MS = 500;
-/** Another launch that tries the port holds it for a millisecond. */
+/** Another launch, or a row of the doctor, that tries the port holds it for a millisecond. */
 const RELEASE = { intervalMs: 20, timeoutMs: 200 };
 
 /** A TCP port, in decimal digits. @throws usageError naming the variable */
@@ -40,36 +40,27 @@ export function httpEndpoint(host: string, port: number): string {
 
 /** Checks that address and port can be listened on now. @throws usageError saying who holds it */
 export async function verifyPortFree(address: string, port: number, variable = VARIABLE): Promise<void> {
-  const code = await lastingObstacle(address, port);
-  if (code === undefined) return;
-  const where = httpEndpoint(address, port).slice('http://'.length);
-  const owner = code === IN_USE ? portOwner(port) : undefined;
-  const reasons: Readonly<Record<string, string>> = {
-    [IN_USE]: `${where} is in use${owner === undefined ? '' : ` by ${owner}`}; stop it, or set ${variable}`,
-    EACCES: `this user may not listen on ${where}; set ${variable} to a port of 1024 or more`,
-    EADDRNOTAVAIL: `${address} is not an address of this machine; set OPENSHELL_BIND_ADDRESS to one that is`,
-    EAFNOSUPPORT: `this machine has no addresses of the kind of ${address}; set OPENSHELL_BIND_ADDRESS to another`,
-  };
-  throw usageError(reasons[code] ?? `${where} cannot be listened on (${code}); set ${variable}`);
-}
-
-/** Why a gateway could not listen; the port is in use only where it stays so: another launch may look at it as well. */
-async function lastingObstacle(address: string, port: number): Promise<string | undefined> {
-  let code: string | undefined;
+  let reason: string | undefined;
   const attempt = async () => {
-    code = await bindError(address, port);
-    if (code === undefined && (await canConnect(reachableAddress(address), port))) code = IN_USE;
-    return code === IN_USE ? undefined : true;
+    reason = await whyNotBound(address, port);
+    if (reason === undefined && (await canConnect(reachableAddress(address), port))) reason = IN_USE;
+    return reason?.includes(IN_USE) ? undefined : true;
   };
   await poll(attempt, RELEASE);
-  return code;
+  if (reason === undefined) return;
+  const where = httpEndpoint(address, port).slice('http://'.length);
+  if (!reason.includes(IN_USE)) {
+    throw usageError(`${where} cannot be listened on (${reason}); set ${variable} or OPENSHELL_BIND_ADDRESS`);
+  }
+  const owner = portOwner(port);
+  throw usageError(`${where} is in use${owner === undefined ? '' : ` by ${owner}`}; stop it, or set ${variable}`);
 }
 
-/** The error code of binding; `undefined` where it succeeds. The port is released at once. */
-function bindError(address: string, port: number): Promise<string | undefined> {
+/** What the system says; `undefined` where binding succeeds. The port is released at once. */
+function whyNotBound(address: string, port: number): Promise<string | undefined> {
   return new Promise((resolve) => {
     const server = createServer();
-    server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
+    server.once('error', ({ message }) => resolve(message));
     server.listen({ host: address, port, exclusive: true }, () => server.close(() => resolve(undefined)));
   });
 }
@@ -95,22 +86,21 @@ export function portOwner(port: number): string | undefined {
   try {
     return `${basename(readlinkSync(`/proc/${pid}/exe`))} (pid ${pid})`;
   } catch {
-    return `${textIn(`/proc/${pid}/comm`)?.trim() || 'a process'} (pid ${pid})`;
+    return `pid ${pid}`;
   }
+}
+
+/** Whether a process listens on a port; `undefined` where the system does not tell. */
+export function isListening(pid: number, port: number): boolean | undefined {
+  const listener = listenerPid(port);
+  return listener === undefined ? undefined : Number(listener) === pid;
 }
 
 /** The process that listens on a port; `undefined` where the system does not tell. */
 export function listenerPid(port: number): string | undefined {
   const inodes = listenersOf(port);
   if (inodes.size === 0) return undefined;
-  const pids = namesIn('/proc').filter((name) => /^[0-9]+$/.test(name));
-  return pids.find((pid) => holdsOne(`/proc/${pid}/fd`, inodes));
-}
-
-/** Whether a process listens on a port; `undefined` where the system does not tell. */
-export function isListening(pid: number, port: number): boolean | undefined {
-  const descriptors = `/proc/${pid}/fd`;
-  return namesIn(descriptors).length === 0 ? undefined : holdsOne(descriptors, listenersOf(port));
+  return namesIn('/proc').find((pid) => /^[0-9]+$/.test(pid) && holdsOne(`/proc/${pid}/fd`, inodes));
 }
 
 /** The inodes of the sockets that listen on a port, of both address families: proc_pid_net(5). */

@@ -8,7 +8,7 @@ import type { DotEnv } from '../checkout.ts';
 import { shellQuote } from '../process/command.ts';
 import { COMPILED_IN } from '../product.ts';
 import type { LaunchContext } from './config.ts';
-import { gatewayCommand, type LaunchPlan, type LaunchSteps } from './plan.ts';
+import { gatewayCommand, type LaunchPlan } from './plan.ts';
 import { metadataPath } from './registration.ts';
 
 /** The lines of the banner. */
@@ -25,36 +25,35 @@ export function bannerLines(
     ['state', state.startsWith('..') ? config.stateDirectory : state],
     ['took', terminal.timings()],
   ];
-  const pointers = config.isActivated
-    ? ['the CLI talks to it as soon as it is up; to another one: openshell gateway select NAME']
-    : [
-        `point the CLI at it: openshell --gateway ${config.name} status`,
-        `or for good: openshell gateway select ${config.name}`,
-      ];
   return [
     `starting the ${record.title} gateway ${config.name}`,
     ...facts.map(([term, meaning]) => `  ${term.padEnd(12)} ${meaning}`),
-    ...pointers,
+    config.isActivated
+      ? 'the CLI talks to it as soon as it is up; to another one: openshell gateway select NAME'
+      : `point the CLI at it: openshell --gateway ${config.name} status, or: openshell gateway select ${config.name}`,
   ];
 }
 
 /** The names of what the file has set, in one text, where it has set something. */
 function fromDotEnv(dotEnv: DotEnv | undefined): string[] {
-  return dotEnv === undefined || dotEnv.names.length === 0 ? [] : [dotEnv.names.join(', ')];
+  const names = dotEnv?.names.join(', ') ?? '';
+  return names === '' ? [] : [names];
 }
 
 /** The steps, ready to paste. */
-export function dryRunLines(ctx: LaunchContext, plan: LaunchPlan, steps: LaunchSteps): string[] {
-  const { config } = plan;
-  const all = [...steps.before, steps.build, ...steps.after];
-  const once = toolchainLines(plan.toolchain, ctx.root);
+export function dryRunLines(ctx: LaunchContext, plan: LaunchPlan): string[] {
+  const { config, steps, toolchain } = plan;
+  const once = toolchainLines(toolchain, ctx.root);
   const closed = COMPILED_IN.filter((name) => ctx.env[name] !== undefined);
   return [
     `cd ${shellQuote(ctx.root)}`,
     ...fromDotEnv(ctx.dotEnv).map((names) => `# with ${names} of .env`),
     ...once,
     ...(closed.length === 0 ? [] : [`unset ${closed.join(' ')}`]),
-    ...all.flatMap((step) => [`# step ${step.name}`, ...step.lines.filter((line) => !once.includes(line))]),
+    ...[...steps.before, steps.build, ...steps.after].flatMap(({ lines, name }) => [
+      `# step ${name}`,
+      ...lines.filter((line) => !once.includes(line)),
+    ]),
     '# step exec',
     `# writes ${metadataPath(config.configHome, config.name)} (0600)`,
     ...(config.isActivated ? ['# makes it the active gateway once it responds'] : []),

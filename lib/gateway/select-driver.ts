@@ -2,48 +2,51 @@
 
 /**
  * `gateway`: selects the driver, and launches with its record in this very process. The driver is that of `--driver`,
- * then `OPENSHELL_DRIVERS`, then kubernetes inside a cluster, then the container engine of this machine by the rule of
- * every other task, of those whose API a gateway can use.
+ * then `OPENSHELL_DRIVERS`, then kubernetes inside a cluster, then the container engine that could carry a launch.
  */
 
 import type { RunnerContext } from '../build-env.ts';
 import { findCheckout } from '../checkout.ts';
 import { helpText, parseArguments } from '../cli/args.ts';
-import { asDryRun, Unknowns } from '../cli/dry-run-marks.ts';
-import { type Environment, readVariable } from '../cli/env.ts';
+import { asDryRun } from '../cli/dry-run-marks.ts';
+import { type Environment, notAllowed, readVariable } from '../cli/env.ts';
 import { detectEngine } from '../engine/detect.ts';
 import { forLaunch } from '../engine/gateway-engine.ts';
 import type { LaunchEngine } from '../engine/types.ts';
 import { shown, usageError } from '../errors.ts';
 import { thisHost } from '../host.ts';
-import type { DriverName, LaunchFlags } from './config.ts';
-import { LAUNCHERS } from './declarations.ts';
-import { DRIVERS, driverOf } from './drivers/index.ts';
+import { type DriverName, LAUNCHERS, type LaunchFlags } from './declarations.ts';
+import { DRIVERS } from './drivers/records.ts';
 import { launch } from './execute.ts';
+
+const NAMES = new Map<string, DriverName>([
+  ...(['docker', 'podman', 'vm', 'kubernetes'] as const).map((name) => [name, name] as const),
+  ['microvm', 'vm'],
+  ['k8s', 'kubernetes'],
+]);
 
 /** Launches with the driver that is selected; `further` are the arguments after `--`, for the driver's launcher. */
 export async function launchSelected(
   taskCtx: RunnerContext,
-  own: LaunchFlags & { readonly driver: string | undefined },
+  { driver: named, ...own }: LaunchFlags & { readonly driver: string | undefined },
   further: readonly string[],
 ): Promise<number> {
-  const asks = (...options: readonly string[]) => further.some((argument) => options.includes(argument));
-  const dry = taskCtx.unknowns === undefined && asks('--dry-run') ? asDryRun(taskCtx) : taskCtx;
-  // No launcher needs an engine for its help.
-  const ctx = dry.unknowns === undefined && asks('--help', '-h') ? { ...dry, unknowns: new Unknowns() } : dry;
-  const { driver, engine } = await selectDriver(ctx, own.driver);
-  const { flags, help } = parseArguments(LAUNCHERS[driver], further);
-  if (help) {
-    ctx.terminal.result(...helpText(LAUNCHERS[driver]).trimEnd().split('\n'));
-    return 0;
-  }
-  const both: LaunchFlags = {
-    ...flags,
-    'dry-run': own['dry-run'] || flags['dry-run'],
-    activate: own.activate || flags.activate,
-    'no-activate': own['no-activate'] || flags['no-activate'],
-  };
-  return launch(ctx, DRIVERS[driver], both, engine);
+  // Neither needs an engine.
+  const isDry = further.some((argument) => ['--dry-run', '--help', '-h'].includes(argument));
+  const ctx = isDry && taskCtx.unknowns === undefined ? asDryRun(taskCtx) : taskCtx;
+  const { driver, engine } = await selectDriver(ctx, named);
+  const given = Object.entries(own).flatMap(([name, isSet]) => (isSet ? [`--${name}`] : []));
+  const { flags, help } = parseArguments(LAUNCHERS[driver], [...given, ...further]);
+  if (!help) return launch(ctx, DRIVERS[driver], flags, engine);
+  ctx.terminal.result(...helpText(LAUNCHERS[driver]).trimEnd().split('\n'));
+  return 0;
+}
+
+/** The driver that a value of a flag or variable means, in any case. @throws usageError that lists the values */
+export function driverOf(source: string, value: string): DriverName {
+  const name = NAMES.get(value.trim().toLowerCase());
+  if (name !== undefined) return name;
+  throw notAllowed(source, value, `is one of ${[...NAMES.keys()].join(', ')} (a gateway has one driver)`);
 }
 
 /** What flag and environment name; `undefined` where they name nothing. Pure. @throws usageError where both do */
@@ -55,8 +58,9 @@ export function namedDriver(
   if (flag !== undefined && variable !== undefined) {
     throw usageError(`--driver is ${shown(flag)} and OPENSHELL_DRIVERS is ${shown(variable)}; give one of them`);
   }
-  if (flag !== undefined) return { driver: driverOf('--driver', flag), reason: '--driver' };
-  if (variable !== undefined) return { driver: driverOf('OPENSHELL_DRIVERS', variable), reason: 'OPENSHELL_DRIVERS' };
+  const reason = flag === undefined ? 'OPENSHELL_DRIVERS' : '--driver';
+  const value = flag ?? variable;
+  if (value !== undefined) return { driver: driverOf(reason, value), reason };
   const isInCluster = readVariable(env, 'KUBERNETES_SERVICE_HOST') !== undefined;
   return isInCluster ? { driver: 'kubernetes', reason: 'KUBERNETES_SERVICE_HOST is set' } : undefined;
 }
@@ -71,7 +75,10 @@ export async function selectDriver(
     ctx.terminal.say(`driver ${named.driver} (${named.reason})`);
     return named;
   }
-  const purpose = forLaunch(ctx, thisHost().platform);
-  const engine = await detectEngine(ctx, findCheckout(ctx.env, ctx.startDirectory), purpose);
+  const engine = await detectEngine(
+    ctx,
+    findCheckout(ctx.env, ctx.startDirectory),
+    forLaunch(ctx, thisHost().platform),
+  );
   return { driver: engine.record.name, reason: engine.reason, engine };
 }

@@ -1,67 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Where the supervisor of a local launch comes from: it is built in the dev profile, static. On native Linux that is one
- * cargo run with the gateway; for another machine, or where glibc's static archive is missing, it is a cross-build. Where
- * the release profile is wanted, it is the staged build.
- *
- * For podman it is put into an image. That is built from a context of its own that holds this launch's binary under the
- * path that the Dockerfile copies, so that a dev binary never gets into the directory of release builds.
+ * Where the supervisor of a local launch comes from: static, in the dev profile, built with the gateway or cross-built; or
+ * staged, where the release profile is wanted. For podman it is put into an image.
  */
 
-import { hash, randomBytes } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { missingTargets, verifyZigbuild } from '../cargo/find-toolchain.ts';
 import { featuresFor } from '../cargo/metadata.ts';
-import { type CrossSupervisor, crossTriple, type DevBuildWishes } from '../dev-build/plan.ts';
+import { readVariable } from '../cli/env.ts';
+import { crossTriple } from '../dev-build/plan.ts';
 import { whyNoStaticLibc } from '../dev-build/static-libc-probe.ts';
 import { type BuiltSupervisor, type DevBuild, installSupervisor, verifySupervisor } from '../dev-build/verify-built.ts';
 import { findEngine, serverArch } from '../engine/detect.ts';
 import { forLaunch } from '../engine/gateway-engine.ts';
 import type { Engine, EngineName, LaunchEngine } from '../engine/types.ts';
-import { oneLine, usageError } from '../errors.ts';
-import { isOfOther } from '../fs/ownership.ts';
 import { contentOf } from '../fs/paths.ts';
-import { temporaryRoot } from '../fs/temporary-directory.ts';
 import type { Arch, Host } from '../host.ts';
 import { cmd } from '../process/command.ts';
-import type { ProbeResult } from '../process/result.ts';
 import { COMPONENTS, PRODUCT } from '../product.ts';
 import { executeStage, type KnownTools, prepareStage } from '../stage/execute.ts';
 import { type Artifact, artifactsOf, stagePlaces } from '../stage/plan.ts';
 import { dryRunLines } from '../stage/report.ts';
 import { stampOf } from '../stage/verify-built.ts';
-import type { Config, LaunchContext } from './config.ts';
-import type { BuiltStep, Step } from './drivers/types.ts';
+import type { BuiltStep, Config, LaunchContext } from './config.ts';
 
 type Profile = 'dev' | 'release';
 
 const DOCKERFILE = 'deploy/docker/Dockerfile.supervisor';
 const LABEL = 'com.nvidia.openshell.supervisor';
 const PROBE_TIMEOUT_MS = 30_000;
-const TAG_MAX = 128;
 
-export interface Supervisor {
-  readonly engine: LaunchEngine;
-  readonly arch: Arch;
-  readonly profile: Profile;
-  readonly description: string;
-  /** How it is built for this launch; `undefined` where it is staged. */
-  readonly build: DevBuildWishes['supervisor'];
-  readonly steps: readonly Step[];
-  /** What is to be installed, once the steps have run. */
-  built(build: DevBuild): BuiltSupervisor;
-}
+export type Supervisor = NonNullable<Awaited<ReturnType<typeof prepareSupervisor>>>;
 
 /** Probes the driver's engine and its API: its driver names it, whatever the environment says of engines. */
 export function driverEngine(ctx: LaunchContext, name: EngineName): Promise<LaunchEngine> {
   if (ctx.engine !== undefined) return Promise.resolve(ctx.engine);
   const choice = { candidates: [name], reason: `the driver is ${name}` };
-  const engine = findEngine(ctx, ctx.root, choice, forLaunch(ctx, ctx.host.platform));
-  // It is awaited when the tool chain is known, and may fail before.
-  engine.catch(() => undefined);
-  return engine;
+  return findEngine(ctx, ctx.root, choice, forLaunch(ctx, ctx.host.platform));
 }
 
 /** Chooses, with the reason for users; `noStatic` is why glibc cannot be linked statically here. Pure. */
@@ -86,57 +64,45 @@ export function chooseSupervisor(
 export async function prepareSupervisor(
   ctx: LaunchContext,
   config: Config,
-  engine: Promise<LaunchEngine>,
-  own: { readonly profile: Profile | undefined },
-  tools: KnownTools | undefined,
-): Promise<Supervisor | undefined> {
-  const { host, problems, root, runner, terminal } = ctx;
+  name: EngineName,
+  known: Promise<KnownTools | undefined>,
+) {
+  const { env, host, problems, root, runner, terminal } = ctx;
+  const own = problems.values({ profile: () => readVariable(env, 'OPENSHELL_SUPERVISOR_PROFILE') });
+  const probeEngine = async () => {
+    const engine = await driverEngine(ctx, name);
+    return { engine, arch: serverArch(engine) };
+  };
   const probeStatic = async () => {
+    const tools = await known;
     const isProbed = tools !== undefined && host.platform === 'linux' && own.profile !== 'release';
     return isProbed ? whyNoStaticLibc(runner, root, host, tools.toolchain) : undefined;
   };
-  const [found, noStatic] = await Promise.all([
-    problems.attemptAsync(async () => ({ engine: await engine, arch: serverArch(await engine) })),
-    problems.attemptAsync(probeStatic),
-  ]);
+  const probes = [problems.attemptAsync(probeEngine), problems.attemptAsync(probeStatic), known] as const;
+  const [found, noStatic, tools] = await Promise.all(probes);
   if (found === undefined || tools === undefined) return undefined;
   const { arch } = found;
   const { way, reason } = chooseSupervisor(own.profile, host, arch, noStatic);
-  if (way === 'staged')
-    return { ...found, ...describe('release', reason), ...(await staged(ctx, config, arch, tools)) };
+  const description = `${way === 'staged' ? 'release' : 'dev'} profile, static (${reason})`;
+  if (way === 'staged') return { ...found, description, ...(await staged(ctx, config, arch, tools)) };
   if (noStatic !== undefined && host.arch === arch) terminal.warn(noStatic);
-  const build = way === 'cross' ? await crossSupervisor(ctx, arch, tools) : way;
-  return { ...found, ...describe('dev', reason), build, steps: [], built: supervisorOf };
-}
-
-function describe(profile: Profile, reason: string) {
-  return { profile, description: `${profile} profile, static (${reason})` };
-}
-
-async function crossSupervisor(
-  { root, runner }: LaunchContext,
-  arch: Arch,
-  { toolchain }: KnownTools,
-): Promise<CrossSupervisor> {
+  const rest = { ...found, description, steps: [], built: supervisorOf };
+  if (way === 'with-gateway') return { ...rest, build: way };
+  const { toolchain } = tools;
   const [missing] = await Promise.all([
     missingTargets(runner, toolchain, root, [crossTriple(arch)]),
     toolchain.hasZigbuild ? verifyZigbuild(runner, toolchain, root) : undefined,
   ]);
-  return { arch, missing };
+  return { ...rest, build: { arch, missing } };
 }
 
-function supervisorOf({ supervisor }: DevBuild): BuiltSupervisor {
+function supervisorOf({ supervisor }: Pick<DevBuild, 'supervisor'>): BuiltSupervisor {
   if (supervisor === undefined) throw new TypeError('the launch has no supervisor');
   return supervisor;
 }
 
 /** What else staging would read is the business of image builds and releases. */
-async function staged(
-  ctx: LaunchContext,
-  { build }: Config,
-  arch: Arch,
-  tools: KnownTools,
-): Promise<Pick<Supervisor, 'build' | 'steps' | 'built'>> {
+async function staged(ctx: LaunchContext, { build }: Config, arch: Arch, tools: KnownTools) {
   const { host, root, runner } = ctx;
   const components = [COMPONENTS.supervisor];
   const own = { ...build, features: featuresFor(tools.features, components) };
@@ -155,38 +121,23 @@ async function staged(
       supervisor = verifySupervisor(artifact.path, arch);
     },
   };
-  return { build: undefined, steps: [step], built: (other) => supervisorOf({ ...other, supervisor }) };
-}
-
-/** @throws usageError where the engine does not have the image that a variable names */
-export async function verifyImageExists(
-  ctx: LaunchContext,
-  engine: Engine,
-  source: string,
-  image: string,
-): Promise<void> {
-  if (engine.unknown !== undefined) return;
-  const result = await inspectImage(ctx, engine, image);
-  if (result.ok) return;
-  throw usageError(
-    `${source} is '${oneLine(image)}', which ${engine.program} does not have (${oneLine(result.reason)}); ` +
-      `pull or build it, or unset ${source} to have it built`,
-  );
+  return { build: undefined, steps: [step], built: () => supervisorOf({ supervisor }) };
 }
 
 /** The image of a gateway. Under another name than the usual one it has a tag that no other one takes away. */
 export function imageOf({ name }: Config): string {
-  return `openshell/supervisor:${`dev${name === 'podman-dev' ? '' : `-${name}`}`.slice(0, TAG_MAX)}`;
+  return `openshell/supervisor:dev${name === 'podman-dev' ? '' : `-${name}`}`;
 }
 
 /** The step that brings the image up to date. */
 export function imageStep(ctx: LaunchContext, config: Config, supervisor: Supervisor): BuiltStep {
   const { problems, root, runner, terminal } = ctx;
-  const { arch, engine, profile } = supervisor;
+  const { arch, description, engine } = supervisor;
   const image = imageOf(config);
   const dockerfile = join(root, DOCKERFILE);
   const recipe = problems.attempt(() => contentOf(dockerfile));
-  const context = contextDirectory(config.stateDirectory);
+  // It holds nothing but this launch's binary: one in the dev profile stays out of the directory of release builds.
+  const context = join(config.stateDirectory, 'image-context');
   const binary = join(context, PRODUCT.prebuiltDirectory, arch, COMPONENTS.supervisor.binary);
   const build = (label: string) => {
     const [args = []] = engine.record.buildCommands({
@@ -205,7 +156,7 @@ export function imageStep(ctx: LaunchContext, config: Config, supervisor: Superv
       // What a killed launch has left stays nowhere, also where its image is whole.
       remove();
       const source = supervisor.built(built);
-      const label = hash('sha256', `${profile} ${stampOf(source.path)} ${recipe}`);
+      const label = hash('sha256', `${description} ${stampOf(source.path)} ${recipe}`);
       const existing = await inspectImage(ctx, engine, image);
       if (existing.ok && existing.output.includes(label)) return terminal.say(`${image} holds this supervisor already`);
       try {
@@ -218,17 +169,6 @@ export function imageStep(ctx: LaunchContext, config: Config, supervisor: Superv
   };
 }
 
-/**
- * The directory of the build's context: in the state directory, where the next launch removes what a killed one has
- * left. For root in another user's directory it is among the temporary files: podman follows links in it as root.
- */
-function contextDirectory(stateDirectory: string): string {
-  const name = 'image-context';
-  return isOfOther(stateDirectory)
-    ? join(temporaryRoot(), `openshell-${name}-${randomBytes(8).toString('hex')}`)
-    : join(stateDirectory, name);
-}
-
-function inspectImage({ root, runner }: LaunchContext, { program }: Engine, image: string): Promise<ProbeResult> {
+export function inspectImage({ root, runner }: LaunchContext, { program }: Engine, image: string) {
   return runner.probe(cmd({ cwd: root })`${program} image inspect -- ${image}`, PROBE_TIMEOUT_MS);
 }

@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * The open-file guard: the decision, pure, and what it means for each command of one task.
- *
- * Why it is there: one static link of the supervisor opens every `.rlib` of its dependencies at once (333 in 2026), a
+ * The open-file guard: one static link of the supervisor opens every `.rlib` of its dependencies at once (333 in 2026), a
  * stock macOS shell allows 256 open files, and zig then dies with `ProcessFdQuotaExceeded`
- * (https://github.com/rust-cross/cargo-zigbuild/issues/329); sccache fails in its own way on native builds. The zig
- * half can go when the pinned cargo-zigbuild raises the limit itself
- * (https://github.com/rust-cross/cargo-zigbuild/pull/462), the rest when sccache does.
+ * (https://github.com/rust-cross/cargo-zigbuild/issues/329); sccache fails in its own way on native builds. The zig half
+ * can go when the pinned cargo-zigbuild raises the limit itself (pull request 462 there), the rest when sccache does.
  */
 
 import { type Environment, parseBoolean, readVariable, textOf } from '../cli/env.ts';
@@ -25,17 +22,13 @@ const LIMITS = ['OPENSHELL_BUILD_NOFILE_LIMIT', 'OPENSHELL_VM_BUILD_NOFILE_LIMIT
 export const WANTED_DEFAULT = 8192;
 /** Below this a build is refused: its link is known to fail. */
 export const REQUIRED_MIN = 1024;
-/** The first cargo-zigbuild with that change, which is for macOS only. */
+/** The first cargo-zigbuild that raises it, on macOS only. */
 export const ZIGBUILD_RAISES = '0.23.1';
-/** What commands that link, or have others link, are called with; too low a limit is in the way of nothing else. */
+/** What commands that link are called with; too low a limit is in the way of nothing else. */
 const LINKING = ['build', 'buildx', 'rustc', 'zigbuild'];
 
-/** What the user asked for: the soft limit to build under, and the variable that it comes from (none by default). */
-export interface NofileRequest {
-  readonly mode: 'auto' | 'on' | 'off';
-  readonly wanted: number;
-  readonly source: string | undefined;
-}
+/** The soft limit to build under, and the variable that it comes from (none by default). */
+type NofileRequest = ReturnType<typeof nofileRequest>;
 
 /** The limits that a child would inherit, and whether cargo-zigbuild can be reached, and a compiler wrapper is set. */
 export interface NofileFacts extends Limits {
@@ -51,12 +44,12 @@ export type NofilePlan =
   | { readonly kind: 'refuse'; readonly message: string };
 
 /** Reads the guard's variables, on every platform, whether the guard acts or not. @throws usageError naming the variable */
-export function nofileRequest(env: Environment): NofileRequest {
+export function nofileRequest(env: Environment) {
   const text = readVariable(env, MODE);
   const mode = text.toLowerCase() === 'auto' ? 'auto' : parseBoolean(MODE, text, ['auto']) ? 'on' : 'off';
   const values = LIMITS.map((name) => ({ source: name, wanted: readVariable(env, name) }));
   const { source, wanted } = values.find((value) => value.wanted !== undefined) ?? {};
-  return { mode, wanted: wanted ?? WANTED_DEFAULT, source };
+  return { mode, wanted: wanted ?? WANTED_DEFAULT, source } as const;
 }
 
 /** The guard's decision: never lowers the soft limit, never touches the hard one. */
@@ -101,8 +94,7 @@ export class Guard {
   }
 
   /**
-   * What is done before a command runs.
-   * @param env the whole environment that the command gets
+   * What is done before a command runs in a whole environment.
    * @throws usageError where the machine's limits cannot carry a build, with the command that fixes it
    */
   plan(command: Command, env: Environment): Exclude<NofilePlan, { kind: 'refuse' }> {
@@ -122,12 +114,11 @@ export class Guard {
     const plan = this.plan(command, env);
     if (plan.kind === 'leave') return undefined;
     if (!this.#announced) {
-      this.#announced = true;
       terminal.say(`open-file limit raised for what this task runs: ${plan.from} -> ${plan.to}`);
-      if (plan.shortOf !== undefined) {
-        terminal.warn(`that is less than the wanted ${plan.shortOf}: the hard limit is ${plan.to}`);
-      }
+      const { shortOf, to } = plan;
+      if (shortOf !== undefined) terminal.warn(`that is less than the wanted ${shortOf}: the hard limit is ${to}`);
     }
+    this.#announced = true;
     return plan.to;
   }
 
@@ -146,10 +137,7 @@ export class Guard {
   }
 }
 
-/**
- * The compiler wrapper that cargo takes from an environment; set but empty means none. Where that is one of the suite's
- * own, the wrapper behind it: that is who fails, and whose server is restarted.
- */
+/** The compiler wrapper that cargo takes from an environment; where that is one of ours, the one behind it. */
 export function wrapperOf(env: Environment): string | undefined {
   const given =
     env.RUSTC_WRAPPER === undefined ? textOf(env, 'CARGO_BUILD_RUSTC_WRAPPER') : textOf(env, 'RUSTC_WRAPPER');

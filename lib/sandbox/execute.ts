@@ -9,18 +9,15 @@ import { findOrMark, mark } from '../cli/dry-run-marks.ts';
 import { readVariable } from '../cli/env.ts';
 import { MissingTool, oneLine, shown, usageError } from '../errors.ts';
 import { parseTable } from '../fs/parse-json.ts';
-import { configHome, registeredGateways } from '../gateway/registration.ts';
 import { argvText, type Command, cmd } from '../process/command.ts';
 import { isExecutable, requireProgram } from '../process/which.ts';
-import { splitArguments } from './split-arguments.ts';
 
 const CLI = 'openshell';
 const KEY_VARIABLE = 'ANTHROPIC_API_KEY';
 const PROBE_TIMEOUT_MS = 60_000;
+const REMEDY = `start a gateway in another terminal (mise run gateway), or take another one (${CLI} gateway select NAME)`;
 /** The gateway's status for what it does not have, as the CLI's gRPC library prints it, old and new. */
 export const NOT_FOUND = /code: 'Some requested entity was not found'|status: NotFound\b/;
-const NONE_ACTIVE = 'no gateway is active';
-const UNREACHABLE = /client error \(Connect\)|tcp connect error|Connection refused/;
 
 /**
  * Creates the sandbox with a command, or connects to the existing one; the CLI replaces this process, or else its exit
@@ -43,52 +40,29 @@ export async function sandbox(ctx: RunnerContext, command: readonly string[], is
   const connect = cli`openshell sandbox connect dev`;
   const last = hasSandbox ? connect : cli`openshell sandbox create --name dev ${provider} --tty -- ${chosen}`;
   if (isDryRun) {
-    const marked = found === undefined ? unknownLines(hasKey, connect) : [];
-    terminal.result(...marked, ...[...register, last].map((step) => runner.describe(step)));
+    const unknown = `# ${mark('sandbox dev', 'gateway not reachable')}: where it exists, nothing but: ${argvText(connect)}`;
+    terminal.result(
+      ...(found === undefined ? [unknown] : []),
+      ...[...register, last].map((one) => runner.describe(one)),
+    );
     return 0;
   }
   if (hasSandbox && given.length > 0) {
     const run = argvText(cli`openshell sandbox exec --name dev --tty -- ${given}`);
     terminal.warn(`the sandbox 'dev' exists already, so this command is not run; to run it: ${run}`);
   }
-  if (hasKey && hasProvider) {
-    terminal.warn(
-      `the provider 'anthropic' exists already and keeps its key, whatever ${KEY_VARIABLE} is; to change that: ` +
-        `${CLI} provider --help`,
-    );
-  } else if (hasKey && hasSandbox) {
-    terminal.warn("the sandbox 'dev' exists already, and does not get the provider 'anthropic' that is new");
-  }
   for (const step of register) await runner.run(step);
   terminal.echo(argvText(last));
   return runner.exec(last);
-}
-
-/** What a dry run says where it is unknown what the gateway has. */
-function unknownLines(hasKey: boolean, connect: Command): string[] {
-  const where = (what: string) => `# ${mark(what, 'gateway not reachable')}: where it exists`;
-  return [
-    `${where('sandbox dev')}, nothing but: ${argvText(connect)}`,
-    `${where('provider anthropic')}, ${hasKey ? 'it is not created' : 'also --provider anthropic'}`,
-  ];
 }
 
 /** What the gateway has of the sandbox and the provider, the latter where it matters. */
 async function findExisting(ctx: RunnerContext, hasKey: boolean) {
   const program = await prepareCli(ctx);
   const cli = cmd({ cwd: ctx.startDirectory });
-  const status = await probe(ctx, cli`${program} status -o json`, UNREACHABLE);
-  const problem = status === undefined ? 'the gateway of the CLI does not respond' : whyNotConnected(status);
-  const isThere = problem !== NONE_ACTIVE;
-  if (problem !== undefined) {
-    throw new MissingTool(`${problem}; ${isThere ? 'start it, or ' : ''}${await howToGetOne(ctx)}`);
-  }
-  const existing = await probe(ctx, cli`${program} sandbox get dev`);
-  if (/^\s*Phase:\s+Error$/m.test(stripVTControlCharacters(existing ?? ''))) {
-    const why = `${CLI} sandbox get dev says more`;
-    throw usageError(`the sandbox 'dev' has failed (${why}); run: ${CLI} sandbox delete dev, then this again`);
-  }
-  const hasSandbox = existing !== undefined;
+  const problem = whyNotConnected((await probe(ctx, cli`${program} status -o json`)) ?? '');
+  if (problem !== undefined) throw new MissingTool(`${problem}; ${REMEDY}`);
+  const hasSandbox = (await probe(ctx, cli`${program} sandbox get dev`)) !== undefined;
   const isWanted = hasKey || !hasSandbox;
   return {
     hasSandbox,
@@ -113,16 +87,13 @@ async function prepareCli({ runner, env, startDirectory: cwd, unknowns }: Runner
   throw new MissingTool(`${program} has yet to compile ${CLI}, which a dry run does not make it do`);
 }
 
-/**
- * The output of the CLI; `undefined` where it says what is expected, such as that the gateway does not have a thing.
- * @throws MissingTool for any other failure
- */
-async function probe({ runner }: RunnerContext, command: Command, expected = NOT_FOUND) {
+/** The output of the CLI; `undefined` where the gateway does not have a thing. @throws MissingTool for any other failure */
+async function probe({ runner }: RunnerContext, command: Command): Promise<string | undefined> {
   const result = await runner.probe(command, PROBE_TIMEOUT_MS);
   if (result.ok) return result.output;
   const reason = plain(result.reason);
-  if (expected.test(reason)) return undefined;
-  throw new MissingTool(`${argvText(command)} failed: ${reason}; see ${CLI} status`);
+  if (NOT_FOUND.test(reason)) return undefined;
+  throw new MissingTool(`${argvText(command)} failed: ${reason}; ${REMEDY}`);
 }
 
 /** What the CLI says, without what draws its errors: a cross, and the branches of a tree. It breaks long lines. */
@@ -134,16 +105,6 @@ export function plain(text: string): string {
   );
 }
 
-/** What to do without a gateway: one that is registered and responds may be all that is missing. */
-async function howToGetOne({ env, runner, startDirectory }: RunnerContext): Promise<string> {
-  const all = await registeredGateways(configHome(env, startDirectory, runner.invoker));
-  const selects = all.flatMap(({ isActive, name, responds }) =>
-    responds && !isActive ? [`${CLI} gateway select ${name}`] : [],
-  );
-  if (selects.length > 0) return `take one that responds (${selects.join(', ')})`;
-  return `start one in another terminal (mise run gateway), or register one (${CLI} gateway add <endpoint>)`;
-}
-
 /** Why `status -o json` does not say that it is connected: the CLI exits with 0 for every status. Pure. */
 export function whyNotConnected(output: string): string | undefined {
   // Notices may come before it.
@@ -152,7 +113,30 @@ export function whyNotConnected(output: string): string | undefined {
   if (status === undefined) {
     throw usageError(`openshell status -o json printed ${shown(output)}, which is not a status; update the CLI`);
   }
-  if (status === 'not_configured') return NONE_ACTIVE;
+  if (status === 'not_configured') return 'no gateway is active';
   const reason = typeof error === 'string' ? ` (${plain(error)})` : '';
   return `the gateway ${gateway} (${server}) is not connected: its status is ${status}${reason}`;
+}
+
+/** What is in single quotes, in double quotes, or after a backslash. */
+const QUOTED = /'([^']*)'|"((?:[^"\\]|\\[\s\S])*)"|\\([\s\S])/g;
+const ARGUMENT = new RegExp(`(?:${QUOTED.source}|[^\\s'"\\\\])+`, 'g');
+
+/**
+ * Splits the text of a variable as a POSIX shell does, without expanding anything: mise quotes arguments so.
+ * @throws usageError for a quote that is not closed
+ */
+export function splitArguments(source: string, text: string): string[] {
+  if (text.replaceAll(ARGUMENT, '').trim() !== '') {
+    throw usageError(`${source} is ${shown(text)}, which has a quote that is not closed; close it`);
+  }
+  // A backslash before a line break removes both.
+  const unescaped = (_: string, character: string) => (character === '\n' ? '' : character);
+  return (text.match(ARGUMENT) ?? []).map((argument) =>
+    argument.replaceAll(
+      QUOTED,
+      (_, single?: string, double?: string, escaped = '') =>
+        single ?? double?.replaceAll(/\\([$`"\\\n])/g, unescaped) ?? unescaped('', escaped),
+    ),
+  );
 }

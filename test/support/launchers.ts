@@ -5,7 +5,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
-import type { DriverName } from '../../lib/gateway/config.ts';
+import type { DriverName } from '../../lib/gateway/declarations.ts';
 import { FakeLaunch } from './fake-launch.ts';
 import type { TaskOptions, TaskResult } from './run-task.ts';
 import { type RunningLaunch, startLaunch } from './running-launch.ts';

@@ -24,7 +24,7 @@ import { buildElf } from '../support/elf-builder.ts';
 import { FakeLaunch } from '../support/fake-launch.ts';
 import { FakeRuntime, PATHS } from '../support/fake-runtime.ts';
 import { freePort } from '../support/free-port.ts';
-import { expectRefused, newLaunch, run, startLauncher } from '../support/launchers.ts';
+import { expectRefused, newLaunch, run } from '../support/launchers.ts';
 import { onlyRoot, requireTools } from '../support/real-tools.ts';
 
 const tools = requireTools('cc');
@@ -198,26 +198,6 @@ describe('gateway:vm', tools.options, () => {
     expectRefused(await run(other, 'vm'), other, /which is a link/);
   });
 
-  test('AH-3: a second gateway does not share the state of a driver that runs, under whichever name and state', async () => {
-    const launch = newLaunch('vm');
-    const state = join(launch.tools.directory, 'shared');
-    const extra = { OPENSHELL_VM_DRIVER_STATE_DIR: state };
-    const running = await startLauncher(launch, 'vm', [], extra);
-    await running.said(' is up at ');
-    const builds = launch.builds().length;
-    const second = { ...extra, OPENSHELL_GATEWAY_NAME: 'b', OPENSHELL_GATEWAY_STATE_DIR: join(launch.root, 'b') };
-    const port = { OPENSHELL_SERVER_PORT: String(await freePort()) };
-    const refused = await run(launch, 'vm', [], { ...second, ...port });
-    expect([refused.status, launch.builds().length]).toEqual([2, builds]);
-    expect(linesOf(refused)).toEqual([
-      `error: ${state} is in use by pid ${running.pid} (gateway vm-dev with vm, since ` +
-        `${/since ([\d:]+)/.exec(refused.stderr)?.[1]}); stop it, or set OPENSHELL_VM_DRIVER_STATE_DIR to another directory`,
-    ]);
-    running.kill('SIGINT');
-    await running.ended;
-    expect((await run(launch, 'vm', [], { ...second, FAKE_GATEWAY: 'exit 7' })).status).toBe(7);
-  });
-
   describe('L13: a driver that the user names', () => {
     /** A directory with a driver in it; without bytes, none. */
     const driverIn = (launch: FakeLaunch, bytes: Buffer | undefined, mode = 0o755): string => {
@@ -321,24 +301,6 @@ describe('gateway:vm', tools.options, () => {
       for (const path of all) chownSync(path, USER, USER);
       expect((await run(launch, 'vm', [], { ...sudo, OPENSHELL_VM_DRIVER_STATE_DIR: state })).status).toBe(0);
       expect(all.map(uid)).toEqual([0, 0, 0, USER]);
-    });
-
-    test.each([
-      ['a link that root’s driver would follow', (state: string) => symlinkSync('/etc', join(state, 'run'))],
-      ['a file of the user', (state: string) => writeFileSync(join(state, 'notes'), '')],
-    ])('one with %s in it is refused before the build, and stays the user’s', async (_, plant) => {
-      const { launch, home, sudo } = sudoLaunch();
-      const state = join(home, 'state');
-      mkdirSync(state);
-      plant(state);
-      chownSync(state, USER, USER);
-      const result = await run(launch, 'vm', [], { ...sudo, OPENSHELL_VM_DRIVER_STATE_DIR: state });
-      expectRefused(
-        result,
-        launch,
-        /OPENSHELL_VM_DRIVER_STATE_DIR is '.*', which holds '(run|notes)' of '.*' and would become root's/,
-      );
-      expect(uid(state)).toBe(USER);
     });
 
     test('one of a third user is refused before anything is built; below one of theirs it is root’s', async () => {

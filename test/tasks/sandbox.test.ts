@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { metadataPath } from '../../lib/gateway/registration.ts';
 import { type FakeCase, FakeTools } from '../support/fake-tools.ts';
-import { listen } from '../support/listener.ts';
 import { onlyLinux } from '../support/real-tools.ts';
 import { runProcess, runTaskFile, SUITE_ROOT, type TaskResult } from '../support/run-task.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
@@ -69,12 +66,10 @@ describe('a new sandbox', () => {
     expect(tools.lines()).toHaveLength(3);
   });
 
-  test('AQ-8: a provider that exists already is used, key or no key, and keeps its key', async () => {
+  test('a provider that exists already is used, key or no key', async () => {
     for (const extra of [{}, { ANTHROPIC_API_KEY: KEY }]) {
       const tools = fakeCli({ provider: 'echo Provider:' });
-      const { stderr } = await run(tools, [], extra);
-      const isSaid = stderr.includes("warning: the provider 'anthropic' exists already and keeps its key, ");
-      expect(isSaid).toBe('ANTHROPIC_API_KEY' in extra);
+      await run(tools, [], extra);
       expect(tools.lines().slice(2)).toEqual([
         'openshell provider get anthropic',
         `${CREATE} --provider anthropic --tty -- claude`,
@@ -174,10 +169,9 @@ describe('a sandbox that exists', () => {
     expect(result.stderr).not.toContain('warning');
   });
 
-  test('AQ-8: with a key, the provider is registered all the same, and not for this sandbox', async () => {
+  test('with a key, the provider is registered all the same', async () => {
     const tools = fakeCli({ sandbox: 'echo Sandbox:' });
-    const { stderr } = await run(tools, [], { ANTHROPIC_API_KEY: KEY });
-    expect(stderr).toContain("warning: the sandbox 'dev' exists already, and does not get the provider 'anthropic'");
+    await run(tools, [], { ANTHROPIC_API_KEY: KEY });
     expect(
       tools
         .lines()
@@ -199,15 +193,15 @@ describe('a sandbox that exists', () => {
 
 describe('no gateway', () => {
   test.each([
-    [{ status: 'not_configured' }, 'no gateway is active; start one in another terminal (mise run gateway)'],
+    [
+      { status: 'not_configured' },
+      'no gateway is active; start a gateway in another terminal (mise run gateway), or take',
+    ],
     [
       { status: 'disconnected', gateway: 'g', server: 'http://x', error: 'refused' },
-      'the gateway g (http://x) is not connected: its status is disconnected (refused); start it, or start one',
+      'the gateway g (http://x) is not connected: its status is disconnected (refused); start a gateway',
     ],
-    [
-      { status: 'error', gateway: 'g', server: 'http://x' },
-      'is not connected: its status is error; start it, or start one',
-    ],
+    [{ status: 'error', gateway: 'g', server: 'http://x' }, 'is not connected: its status is error; start a gateway'],
     [{ status: 'new-word' }, 'is not connected: its status is new-word'],
     [
       'echo "Gateway Status"',
@@ -218,6 +212,10 @@ describe('no gateway', () => {
       'echo "error[E0308]: mismatched types" >&2; exit 101',
       'openshell status -o json failed: error[E0308]: mismatched types',
     ],
+    [
+      "printf '%s\\n' 'Error:   × client error (Connect)' '  ╰─▶ Connection refused (os error 111)' >&2; exit 1",
+      'openshell status -o json failed: Error: client error (Connect) Connection refused (os error 111); start a gateway',
+    ],
   ])('SB-3, SB-5: %j ends it, with the reason', async (status, message) => {
     const tools = fakeCli({ status });
     const result = await run(tools);
@@ -225,33 +223,6 @@ describe('no gateway', () => {
     expect(result.stderr).toMatch(/^error: [^\n]+\n$/);
     expect(result.stderr).toContain(message);
     expect(tools.lines()).toHaveLength(1);
-  });
-
-  test('one that is registered and responds is named, and the active one that does not', async () => {
-    const refused =
-      "printf '%s\\n' 'Error:   × client error (Connect)' '  ├─▶ tcp connect error' '  ╰─▶ Connection refused (os error 111)' >&2; exit 1";
-    const tools = fakeCli({ status: refused });
-    const port = await listen('127.0.0.1');
-    const path = metadataPath(join(tools.directory, 'home/.config'), 'docker-dev');
-    mkdirSync(dirname(path), { recursive: true });
-    writeFileSync(path, JSON.stringify({ gateway_endpoint: `http://127.0.0.1:${port}` }));
-    const how = 'take one that responds (openshell gateway select docker-dev)';
-    expect(await run(tools)).toMatchObject({
-      status: 2,
-      stderr: `error: the gateway of the CLI does not respond; start it, or ${how}\n`,
-    });
-    const none = fakeCli({ status: { status: 'not_configured' } });
-    expect(await run(none, [], { XDG_CONFIG_HOME: join(tools.directory, 'home/.config') })).toMatchObject({
-      stderr: `error: no gateway is active; ${how}\n`,
-    });
-  });
-
-  test('a sandbox that has failed is not connected to', async () => {
-    const tools = fakeCli({ sandbox: String.raw`printf '  \033[2mPhase:\033[0m Error\n'` });
-    const result = await run(tools, ['bash']);
-    expect(result).toMatchObject({ status: 2, stdout: '' });
-    expect(result.stderr).toMatch(/^error: the sandbox 'dev' has failed .*; run: openshell sandbox delete dev, then/);
-    expect((await run(fakeCli({ sandbox: 'echo "  Phase: Ready"' }))).status).toBe(0);
   });
 
   test.each([

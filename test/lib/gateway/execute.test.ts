@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { readCargoSettings } from '../../../lib/cargo/settings.ts';
 import { whoHolds } from '../../../lib/fs/lock.ts';
-import { DRIVERS } from '../../../lib/gateway/drivers/index.ts';
+import { DRIVERS } from '../../../lib/gateway/drivers/records.ts';
 import { launch } from '../../../lib/gateway/execute.ts';
 import { DOCKER_ARM_INFO } from '../../support/fake-engine.ts';
 import { FakeLaunch } from '../../support/fake-launch.ts';

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { expect, test } from 'vitest';
-import { namedDriver } from '../../../lib/gateway/select-driver.ts';
+import { driverOf, namedDriver } from '../../../lib/gateway/select-driver.ts';
 import { refusalOf } from '../../support/task-errors.ts';
 
 test('flag, variable, cluster', () => {
@@ -12,3 +12,16 @@ test('flag, variable, cluster', () => {
   expect(refusalOf(() => namedDriver('vm', { OPENSHELL_DRIVERS: 'vm' }))).toContain('give one of them');
   expect(refusalOf(() => namedDriver(undefined, { OPENSHELL_DRIVERS: 'docker,vm' }))).toContain('has one driver');
 });
+
+test.each([
+  ['docker', 'docker'],
+  ['K8S', 'kubernetes'],
+  ['Kubernetes', 'kubernetes'],
+  ['MicroVM', 'vm'],
+  ['vm', 'vm'],
+  ['Podman', 'podman'],
+])('%s is %s', (value, name) => expect(driverOf('--driver', value)).toBe(name));
+
+test.each(['', 'docker,vm', 'constructor', 'lxc'])('not %j', (value) =>
+  expect(refusalOf(() => driverOf('--driver', value))).toContain('docker, podman, vm, kubernetes, microvm, k8s'),
+);

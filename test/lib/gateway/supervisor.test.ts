@@ -9,8 +9,8 @@ import { findToolchain } from '../../../lib/cargo/find-toolchain.ts';
 import { Problems } from '../../../lib/cli/problems.ts';
 import type { DevBuild } from '../../../lib/dev-build/verify-built.ts';
 import { resolveConfig } from '../../../lib/gateway/config.ts';
-import { DRIVERS } from '../../../lib/gateway/drivers/index.ts';
-import { chooseSupervisor, driverEngine, imageStep, prepareSupervisor } from '../../../lib/gateway/supervisor.ts';
+import { DRIVERS } from '../../../lib/gateway/drivers/records.ts';
+import { chooseSupervisor, imageStep, prepareSupervisor } from '../../../lib/gateway/supervisor.ts';
 import { serveApi } from '../../support/fake-api.ts';
 import { addEngine, imageCheckout } from '../../support/fake-engine.ts';
 import type { FakeCase } from '../../support/fake-tools.ts';
@@ -47,20 +47,20 @@ describe('the image of a launch', () => {
     const api = serveApi(join(checkout.tools.directory, 'api.sock'), name);
     addEngine(checkout.tools, name, { api, cases: [INSPECT] });
     const { root } = checkout;
-    const ctx = inProcess(checkout.tools, { ...checkout.env(), TMPDIR: checkout.tools.directory, ...extra }, root);
+    const own = { OPENSHELL_SUPERVISOR_PROFILE: 'release', ...extra };
+    const ctx = inProcess(checkout.tools, { ...checkout.env(), ...own }, root);
     const problems = new Problems();
     const flags = { 'dry-run': false, activate: false, 'no-activate': false };
     const host = { platform: 'linux', arch: 'amd64' } as const;
-    const launch = { ...ctx, root, host, invoker: undefined, flags, problems, engine: undefined, locks: [] };
+    const launch = { ...ctx, root, host, invoker: undefined, flags, problems, engine: undefined };
     const config = resolveConfig(DRIVERS[name], launch);
     problems.throwIfAny(ctx.terminal);
     const toolchain = await findToolchain(ctx, root, false);
     const supervisor = await prepareSupervisor(
       launch,
       config,
-      driverEngine(launch, name),
-      { profile: 'release' },
-      { toolchain, features: new Map() },
+      name,
+      Promise.resolve({ toolchain, features: new Map() }),
     );
     if (supervisor === undefined) throw new Error('there is a tool chain');
     const image = imageStep(launch, config, supervisor);

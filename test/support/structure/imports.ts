@@ -10,7 +10,7 @@ const DEFERRED_PACKAGES = ['minimist', 'zx/core', 'smol-toml', 'fs-ext-extra-pre
 
 /** Entries of other tasks that a module of lib/ starts late, and why. */
 const DEFERRED_ENTRIES: Readonly<Record<string, { readonly entry: string; readonly reason: string }>> = {
-  'lib/gateway/drivers/vm-driver-source.ts': {
+  'lib/gateway/drivers/vm.ts': {
     entry: 'lib/vm/runtime/setup.ts',
     reason: 'a launch whose runtime is there does without what downloads and stages one, as vm:setup does',
   },

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { expect, test } from 'vitest';
-import { proxyKeys } from '../../../../lib/gateway/drivers/podman.ts';
+import { proxyKeys } from '../../../../lib/gateway/drivers/records.ts';
 
 test('the proxy keys fail closed: empty is written, only true and false are booleans', () => {
   expect(proxyKeys({})).toEqual({});

@@ -3,7 +3,7 @@
 import fc from 'fast-check';
 import { parse } from 'smol-toml';
 import { describe, expect, test } from 'vitest';
-import { gatewayToml, sqliteUrl } from '../../../lib/gateway/gateway-toml.ts';
+import { gatewayToml, sqliteUrl } from '../../../lib/gateway/plan.ts';
 import { anyText } from '../../support/any-text.ts';
 import { HOSTILE_TEXTS } from '../../support/hostile-texts.ts';
 
@@ -12,7 +12,7 @@ describe('C25, C26: gateway.toml', () => {
 
   function roundTrip(driver: (typeof drivers)[number], text: string): unknown {
     const driverTable = { default_image: text, state_dir: text, flag: true, absent: undefined };
-    return parse(gatewayToml({ driver, name: text, tlsDirectory: '/s/tls', defaultImage: text, driverTable }));
+    return parse(gatewayToml({ name: text, stateDirectory: '/s' }, driver, driverTable, text));
   }
 
   function expected(driver: string, text: string): object {
@@ -51,7 +51,7 @@ describe('C25, C26: gateway.toml', () => {
   });
 
   test('a driver that keeps the image in its own table leaves it out of the other', () => {
-    const text = gatewayToml({ driver: 'docker', name: 'x', tlsDirectory: '/s/tls', driverTable: {} });
+    const text = gatewayToml({ name: 'x', stateDirectory: '/s' }, 'docker', {}, undefined);
     expect(text).not.toContain('default_image');
   });
 });
