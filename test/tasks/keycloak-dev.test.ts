@@ -75,7 +75,7 @@ test('KCD-1, KCD-3: CONTAINER_RUNTIME goes before all others, and is no command'
   for (const value of ['docker --host x', 'nerdctl']) {
     const wrong = await run(['status'], { CONTAINER_RUNTIME: value });
     expect(wrong).toMatchObject({ status: 2, stdout: '' });
-    expect(wrong.stderr).toMatch(/^error: CONTAINER_RUNTIME is '[^']*'; allowed are docker and podman; [^\n]*\n$/);
+    expect(wrong.stderr).toMatch(/^error: CONTAINER_RUNTIME is '[^']*'; allowed are docker, podman; [^\n]*\n$/);
   }
   const both = await run(['status'], { CONTAINER_RUNTIME: '/usr/bin/docker', CONTAINER_ENGINE: 'podman' });
   expect(both.stderr).toBe('[container-engine] docker (CONTAINER_RUNTIME)\n');
