@@ -25,15 +25,8 @@ await runTask(
     },
     flags: { 'dry-run': { help: 'Print the plan and start nothing but probes.' } },
     variables: [
-      ...([
-        'IMAGE_REGISTRY',
-        'IMAGE_TAG',
-        'DOCKER_PLATFORM',
-        'DOCKER_PUSH',
-        'DOCKER_OUTPUT',
-        'DOCKER_BUILDER',
-      ] as const),
-      ...(['BUILDX_BUILDER', 'DOCKER_BUILD_CACHE_DIR', 'PREBUILT_AUTO_STAGE', 'CI'] as const),
+      ...(['IMAGE_REGISTRY', 'IMAGE_TAG', 'DOCKER_PLATFORM', 'DOCKER_PUSH', 'DOCKER_OUTPUT'] as const),
+      ...(['DOCKER_BUILDER', 'BUILDX_BUILDER', 'DOCKER_BUILD_CACHE_DIR', 'PREBUILT_AUTO_STAGE', 'CI'] as const),
       ...([...READS.engine, ...READS.release] as const),
     ],
   },

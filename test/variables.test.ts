@@ -65,7 +65,6 @@ const CASES: Readonly<Record<string, Case>> = {
   },
   'docker-build-ci': {
     runs: [{ args: DRY_RUN }, { args: DRY_RUN, env: { CONTAINER_ENGINE: 'docker', GITHUB_TOKEN: 'x' } }],
-    unlisted: { IMAGE_REGISTRY: NO_EFFECT, DOCKER_OUTPUT: NO_EFFECT },
   },
   'e2e-gpu-build-images': { runs: [{ args: DRY_RUN }, { args: DRY_RUN, env: { CONTAINER_ENGINE: 'docker' } }] },
   'docker-publish-multiarch': {

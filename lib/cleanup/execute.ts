@@ -25,7 +25,7 @@ export async function cleanUpEngine(ctx: RunnerContext, flags: CleanupFlags): Pr
     throw usageError('there is no terminal to ask at before something is removed; look at --dry-run, then give --yes');
   }
   const engine = await detectEngine(ctx, cwd);
-  const { info, program, record } = engine;
+  const { program, record } = engine;
   const verdicts = planCleanup(await takeInventory(ctx, engine, config.hasVolumes), config, record.name);
   const removals = verdicts.filter(({ kept }) => kept === undefined);
   const isPruned = removals.some(({ kind }) => kind === 'build cache');
@@ -37,8 +37,7 @@ export async function cleanUpEngine(ctx: RunnerContext, flags: CleanupFlags): Pr
   const lines = [...steps.map(({ command }) => runner.describe(command)), ...keptLines(verdicts, config)];
   if (flags['dry-run']) return terminal.result(...lines);
   for (const line of lines) terminal.say(line);
-  const place = `${record.name}${info.storage === undefined ? '' : ` (${info.storage})`}`;
-  if (steps.length > 0 && asks && !(await confirm(ctx, `Remove ${amountText(removals)} from ${place}?`))) {
+  if (steps.length > 0 && asks && !(await confirm(ctx, `Remove ${amountText(removals)} from ${record.name}?`))) {
     throw failure('not confirmed; nothing was removed');
   }
   const removed: Verdict[] = [];

@@ -1,20 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/**
- * The engine of a launch. That its client responds is not enough: the gateway talks to the API itself, so its socket is
- * connected to, and it has to be the API of the very engine that was probed.
- */
+/** The engine of a launch: the gateway talks to its API itself, so the socket is connected to, and has to be its own. */
 
-import { connect } from 'node:net';
+import { get, type IncomingMessage } from 'node:http';
 import type { RunnerContext } from '../build-env.ts';
-import { errnoOf, shown } from '../errors.ts';
-import type { ProbeResult } from '../process/result.ts';
-import { type EngineProbes, type Purpose, RECORDS, remedyFor, saidOf, type Usable } from './detect.ts';
-import { type ApiPlaces, type Engine, type EngineName, type LaunchEngine, parseInfo, type Refusal } from './types.ts';
+import { errnoOf, oneLine, shown } from '../errors.ts';
+import { type EngineProbes, type Purpose, RECORDS, remedyFor, type Usable } from './detect.ts';
+import type { ApiPlaces, Engine, EngineName, LaunchEngine, Refusal } from './types.ts';
 
-/** The gateway itself waits for a second; a machine that builds is slower than one that does not. */
 const RESPONSE_TIMEOUT_MS = 5_000;
 const ABSENT = 'does not exist';
+const NO_ENGINE = 'does not respond as an engine';
 
 /** For an engine that a gateway of this machine can use. @param uid of the user that the gateway runs as */
 export function forLaunch(
@@ -24,12 +20,10 @@ export function forLaunch(
 ): Purpose<LaunchEngine> {
   const { signals } = ctx;
   const look = async (name: EngineName, probes: EngineProbes) => {
-    const { api } = RECORDS[name];
     const near = await lookNearby(ctx, platform, uid, name, probes);
     if ('said' in near) return near;
-    if ('said' in near.places) return near.places;
     const unless = AbortSignal.any([probes.chosen, signals.aborted]);
-    const engine = await connected(near.found, near.places, api.start(platform, uid), unless);
+    const engine = await connected(near.found, near.places, RECORDS[name].api.start(platform, uid), unless);
     signals.throwIfReceived();
     return engine;
   };
@@ -52,7 +46,7 @@ async function lookNearby(
   uid: number | undefined,
   name: EngineName,
   probes: EngineProbes,
-): Promise<Refusal | { readonly found: Usable<Engine>; readonly places: ApiPlaces | Refusal }> {
+): Promise<Refusal | { readonly found: Usable<Engine>; readonly places: ApiPlaces }> {
   const { api } = RECORDS[name];
   const args = api.probe(platform);
   const responding = probes.responding(name, api.start(platform, uid ?? process.geteuid?.() ?? 0));
@@ -64,12 +58,10 @@ async function lookNearby(
   if (places !== undefined && 'said' in places) return { ...places, isSetting: true };
   const found = await responding;
   if ('said' in found) return found;
-  return { found, places: places ?? unknownPlace([found.program, ...(args ?? [])].join(' '), printed) };
-}
-
-function unknownPlace(what: string, printed: ProbeResult | undefined): Refusal {
-  const said = printed?.ok === false ? saidOf(what, printed) : `${what} gave ${shown(printed?.output ?? '')}`;
-  return { said, remedy: `find out why (try: ${what})` };
+  if (places !== undefined) return { found, places };
+  const what = [found.program, ...(args ?? [])].join(' ');
+  const said = printed?.ok === false ? `: ${oneLine(printed.reason)}` : ` gave ${shown(printed?.output ?? '')}`;
+  return { said: `${what}${said}`, remedy: `find out why (try: ${what})` };
 }
 
 /** The engine with the first socket that is its own; one that is named is the only one that counts. */
@@ -80,62 +72,39 @@ async function connected(
   unless: AbortSignal,
 ): Promise<Usable<LaunchEngine> | Refusal> {
   const own = source === undefined && found.info.socket !== undefined ? [found.info.socket] : [];
-  const said: string[] = [];
-  const remedies: string[] = [];
+  const obstacles = [];
   for (const socket of new Set([...own, ...sockets])) {
     const obstacle = await whyNotOn(found, socket, unless);
     if (obstacle === undefined) return { ...found, socket };
-    said.push(`${shown(socket)} ${obstacle.reason}`);
-    remedies.push(remedyFor(obstacle, found.program, start));
+    obstacles.push({ socket, ...obstacle });
   }
-  // One that is there and fails otherwise says more than those that are not there.
-  const remedy = remedies.find((one) => one !== start);
-  const what = `the API of ${found.record.name}: `;
-  if (source === undefined) {
-    const brief = said.every((text) => text.endsWith(ABSENT)) ? { brief: `${what}no socket is there` } : {};
-    return { said: `${what}${said.join(', ')}`, ...brief, remedy: remedy ?? start };
-  }
-  const there = `${remedy ?? 'start its service there'}, or change or unset ${source}`;
-  return { said: `${what}${source}: ${said.join(', ')}`, remedy: there };
+  // One that is there says more than those that are not.
+  const obstacle = obstacles.find(({ reason }) => reason !== ABSENT) ?? obstacles[0];
+  const place = source === undefined ? '' : `${source}: `;
+  const what = obstacle === undefined ? 'no socket is known' : `${shown(obstacle.socket)} ${obstacle.reason}`;
+  const remedy = obstacle === undefined ? start : remedyFor(obstacle, found.program, start);
+  const otherwise = source === undefined ? '' : `, or change or unset ${source}`;
+  return { said: `the API of ${found.record.name}: ${place}${what}`, remedy: `${remedy}${otherwise}` };
 }
 
-/** Why the engine that was probed is not what responds on a socket, as the end of a sentence; `undefined` where it is. */
-async function whyNotOn({ info, program, record }: Usable<Engine>, path: string, unless: AbortSignal) {
-  const response = await infoFrom(path, unless);
-  if (typeof response !== 'string') return response;
-  if (!/^HTTP\/1\.[01] 200\b/.test(response) || !/^(Libpod-)?Api-Version:/im.test(response)) {
-    return { reason: 'does not respond as an engine' };
-  }
-  // The gateway tells the two apart by this header.
-  const engine: EngineName = /^Libpod-Api-Version:/im.test(response) ? 'podman' : 'docker';
-  if (engine !== record.name) {
-    return { reason: engine === 'podman' ? "is podman's service, not Docker" : "is not podman's service" };
-  }
-  // An image that the client builds has to be there when the gateway looks for it.
-  const there = parseInfo(response.slice(response.indexOf('\r\n\r\n')))?.storage ?? info.storage;
-  if (info.storage === undefined || there === info.storage) return undefined;
-  return { reason: `belongs to another ${engine}: it keeps images in ${there}, but ${program} in ${info.storage}` };
-}
-
-/** The response to what an engine's `info` asks, in HTTP 1.0, which cuts no body into chunks; or why there is none. */
-function infoFrom(path: string, unless: AbortSignal): Promise<string | { reason: string; timedOut?: true }> {
-  return new Promise((resolve) => {
-    let text = '';
-    const socket = connect({ path, signal: unless });
-    const end = (result: Parameters<typeof resolve>[0]) => {
-      clearTimeout(timer);
-      socket.destroy();
-      resolve(result);
-    };
-    const reason = `takes a connection and does not respond within ${RESPONSE_TIMEOUT_MS / 1000} s`;
-    const timer = setTimeout(() => end({ reason, timedOut: true }), RESPONSE_TIMEOUT_MS);
-    socket.setEncoding('utf8').on('data', (piece: string) => {
-      text += piece;
+/** Why the engine does not respond on a socket, as the end of a sentence; `undefined` where it does. */
+async function whyNotOn({ record }: Usable<Engine>, socketPath: string, unless: AbortSignal) {
+  const timeout = AbortSignal.timeout(RESPONSE_TIMEOUT_MS);
+  const request = get({ socketPath, path: '/_ping', agent: false, signal: AbortSignal.any([unless, timeout]) });
+  try {
+    const { headers } = await new Promise<IncomingMessage>((resolve, reject) => {
+      request.once('response', resolve).once('error', reject);
     });
-    socket.once('connect', () => socket.write('GET /info HTTP/1.0\r\nHost: localhost\r\n\r\n'));
-    socket.once('end', () => end(text));
-    socket.once('error', (error) => end({ reason: reasonOf(error) }));
-  });
+    // The gateway tells the two apart by this header.
+    const engine = 'libpod-api-version' in headers ? 'podman' : 'docker';
+    if (!('api-version' in headers)) return { reason: NO_ENGINE };
+    return engine === record.name ? undefined : { reason: `is the API of ${engine}` };
+  } catch (error) {
+    const reason = `takes a connection and does not respond within ${RESPONSE_TIMEOUT_MS / 1000} s`;
+    return timeout.aborted ? { reason, timedOut: true as const } : { reason: reasonOf(error as Error) };
+  } finally {
+    request.destroy();
+  }
 }
 
 function reasonOf(error: Error): string {
@@ -146,5 +115,6 @@ function reasonOf(error: Error): string {
     ENOTSOCK: 'is not a socket',
     EACCES: 'cannot be connected to: permission denied',
   };
-  return reasons[errnoOf(error) ?? ''] ?? `cannot be connected to (${error.message})`;
+  const code = errnoOf(error);
+  return code === undefined ? NO_ENGINE : (reasons[code] ?? `cannot be connected to (${error.message})`);
 }

@@ -10,8 +10,23 @@ import type { Engine, EngineName } from './types.ts';
 
 /** More than the 20 seconds that buildx itself waits for a node, so that its own words are heard. */
 const BUILDER_TIMEOUT_MS = 30_000;
-/** What buildx says of a node without a running container. */
-const DOWN = ['inactive', 'stopped'];
+
+export const LOCAL_DRIVER = 'docker';
+export const CONTAINER_DRIVER = 'docker-container';
+
+export interface NamedBuilder {
+  readonly name: string;
+  /** The variable or option that names it. */
+  readonly source: string;
+}
+
+export interface BuilderState {
+  readonly name?: string;
+  readonly driver?: string | undefined;
+  /** Why it does not build, as the end of a sentence. */
+  readonly problem?: string;
+  readonly isAbsent?: true;
+}
 
 /** For image builds. A builder elsewhere that is named needs no daemon of docker here, unless that gets the image. */
 export function forBuilds(named: NamedBuilder | undefined, isLoaded: boolean): Purpose<Engine> {
@@ -21,40 +36,12 @@ export function forBuilds(named: NamedBuilder | undefined, isLoaded: boolean): P
     const args = 'said' in found && named !== undefined && !isLoaded ? builderProbe(named.name) : undefined;
     const result = args && (await probes.ask(name, args));
     const state = result?.ok ? parseBuilder(result.output) : undefined;
-    if (state?.kind !== 'exists' || state.name !== named?.name || state.problem !== undefined) return found;
+    if (state === undefined || state.name !== named?.name || state.problem !== undefined) return found;
     if (state.driver === LOCAL_DRIVER) return found;
     const info = { engine: name, arch: undefined, storesIndexes: false };
     return { record: RECORDS[name], program: name, info };
   };
   return { ...ORDINARY, look };
-}
-
-export const LOCAL_DRIVER = 'docker';
-export const CONTAINER_DRIVER = 'docker-container';
-
-/** A builder that the user names, and the variable or option that does it. */
-export interface NamedBuilder {
-  readonly name: string;
-  readonly source: string;
-}
-
-export type BuilderState = Builder | { readonly kind: 'absent' | 'broken'; readonly reason: string };
-
-interface Builder {
-  readonly kind: 'exists';
-  readonly name: string;
-  readonly driver: string | undefined;
-  /** The platforms that its nodes say they run; empty where they do not say. */
-  readonly platforms: readonly string[];
-  /** Why it cannot build: none of its nodes can. */
-  readonly problem?: string;
-  /** The arguments that start its containers, where none runs: whether they start is found out before a compile. */
-  readonly boot?: readonly string[];
-}
-
-/** The arguments that start a builder. */
-export function bootArguments(name: string): readonly string[] {
-  return ['buildx', 'inspect', '--bootstrap', name];
 }
 
 /**
@@ -82,25 +69,20 @@ export function parseRefusal(reason: string): BuilderState {
         'docker-buildx-plugin or docker-buildx, or https://github.com/docker/buildx), or set CONTAINER_ENGINE=podman',
     );
   }
-  return { kind: /no builder ["'].*["'] found/.test(reason) ? 'absent' : 'broken', reason };
+  const isAbsent = /no builder ["'].*["'] found/.test(reason);
+  return isAbsent ? { problem: 'does not exist', isAbsent } : { problem: failing(reason) };
 }
 
 /** Reads `buildx inspect`: rows for the builder and then for each node, padded as it likes. */
 export function parseBuilder(text: string): BuilderState {
   const [head = '', ...nodes] = text.split(/^(?=Name:)/m).filter((part) => /^Name:/.test(part));
   const name = rowOf(head, 'Name');
-  if (name === undefined) return { kind: 'broken', reason: text };
+  if (name === undefined) return { problem: failing(text) };
   const driver = rowOf(head, 'Driver');
-  const platforms = [...text.matchAll(/^Platforms:[ \t]+(.+)/gm)].flatMap(([, list = '']) => list.split(/[,\s*]+/));
   const problems = nodes.map((node) => problemOfNode(node, driver));
   // Buildx builds with the nodes that work.
   const problem = rowOf(head, 'Error') ?? (problems.includes(undefined) ? undefined : problems[0]);
-  const isDown = driver === CONTAINER_DRIVER && !nodes.some((node) => !DOWN.includes(rowOf(node, 'Status') ?? ''));
-  return {
-    ...{ kind: 'exists', name, driver, platforms },
-    ...(problem === undefined ? {} : { problem }),
-    ...(isDown && nodes.length > 0 ? { boot: bootArguments(name) } : {}),
-  };
+  return { name, driver, ...(problem === undefined ? {} : { problem: failing(problem) }) };
 }
 
 /** Nodes of other drivers than `remote` are started where they are inactive. */
@@ -113,16 +95,8 @@ function rowOf(text: string, key: string): string | undefined {
   return new RegExp(`^${key}:[ \\t]+(.+)`, 'm').exec(text)?.[1]?.trim();
 }
 
-/** Why a builder does not build, as the end of a sentence; `undefined` for one that does. */
-export function problemOf(state: BuilderState): string | undefined {
-  if (state.kind === 'absent') return 'does not exist';
-  const reason = state.kind === 'exists' ? state.problem : state.reason;
-  return reason === undefined ? undefined : `does not work: ${oneLine(reason)}`;
-}
-
-/** What is said where there are no builders; nothing where none was named. */
-export function withoutEffect(engine: Engine, named: NamedBuilder | undefined): string | undefined {
-  return named && `${engine.record.name} has no builders; ${named.source} has no effect`;
+function failing(reason: string): string {
+  return `does not work: ${oneLine(reason)}`;
 }
 
 /** What stands for the options of a cache in a dry run: whether there are any depends on the builder's driver. */
@@ -130,13 +104,8 @@ export function unknownCache({ unknown = 'builder not reachable' }: Engine): str
   return mark('cache options', unknown);
 }
 
-/** The driver of the builder that would build; `undefined` where the engine has no builders. */
-interface ProbedBuilder extends Pick<Builder, 'driver' | 'boot'> {
-  readonly engine: Engine;
-}
-
 /**
- * The builder that would build; in a dry run its driver may be `unknownCache`.
+ * The builder that would build: its driver, which is `undefined` where the engine has none, and in a dry run maybe a mark.
  * @throws usageError with buildx's reason for a builder that does not exist or does not work
  */
 export async function probeBuilder(
@@ -144,39 +113,26 @@ export async function probeBuilder(
   engine: Engine,
   root: string,
   named: NamedBuilder | undefined,
-): Promise<ProbedBuilder> {
-  const unknown = { driver: unknownCache(engine), engine };
-  return findOrMark(ctx.unknowns, () => builderOf(ctx, engine, root, named), unknown);
+): Promise<{ readonly engine: Engine; readonly driver: string | undefined }> {
+  const probe = async () => {
+    const { driver, isAbsent, problem } = (await inspectBuilder(ctx, engine, root, named?.name)) ?? {};
+    if (problem === undefined) return { engine, driver };
+    const [what, remedy] =
+      named === undefined
+        ? ['the builder chosen with docker buildx use', 'choose another one, or name one in DOCKER_BUILDER']
+        : [`builder '${named.name}' (${named.source})`, `name another one in ${named.source}, or leave that out`];
+    const text = `${what} ${problem}; ${remedy} (see docker buildx ls)`;
+    // One that does not exist is a wrong name.
+    throw isAbsent ? usageError(text) : new MissingTool(text);
+  };
+  return findOrMark(ctx.unknowns, probe, { engine, driver: unknownCache(engine) });
 }
 
-async function builderOf(
-  ctx: RunnerContext,
-  engine: Engine,
-  root: string,
-  named: NamedBuilder | undefined,
-): Promise<ProbedBuilder> {
-  const state = await inspectBuilder(ctx, engine, root, named?.name);
-  if (state === undefined) {
-    const note = withoutEffect(engine, named);
-    if (note !== undefined) ctx.terminal.say(note);
-    return { driver: undefined, engine };
-  }
-  const problem = problemOf(state);
-  if (problem === undefined && state.kind === 'exists') return { ...state, engine };
-  const [what, remedy] =
-    named === undefined
-      ? ['the builder chosen with docker buildx use', 'choose another one, or name one in DOCKER_BUILDER']
-      : [`builder '${named.name}' (${named.source})`, `name another one in ${named.source}, or leave that out`];
-  const text = `${what} ${problem}; ${remedy} (see docker buildx ls)`;
-  // One that does not exist is a wrong name.
-  throw state.kind === 'absent' ? usageError(text) : new MissingTool(text);
-}
-
-/**
- * Several platforms in one build need a builder that can hold them.
- * @throws usageError for docker's own builder over its old image store, which would refuse only after the compile
- */
-export function verifyPlatforms({ driver, engine }: ProbedBuilder, platforms: readonly string[]): void {
+/** @throws usageError for several platforms and docker's own builder over its old image store */
+export function verifyPlatforms(
+  { driver, engine }: Awaited<ReturnType<typeof probeBuilder>>,
+  platforms: readonly string[],
+): void {
   if (platforms.length < 2 || driver !== LOCAL_DRIVER || engine.info.storesIndexes) return;
   throw usageError(
     `the builder is docker's own, which builds one platform at a time, not ${platforms.join(',')}; set DOCKER_BUILDER to ` +

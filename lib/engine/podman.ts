@@ -1,19 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/**
- * Podman. It has no builders, always keeps what it builds, and pushes with a command of its own. It needs no service;
- * gateways do.
- */
+/** Podman: no builders, a push of its own, and no service, except for gateways. */
 
 import { isAbsolute, join } from 'node:path';
 import { type Environment, readPath, textOf } from '../cli/env.ts';
-import { shown, usageError } from '../errors.ts';
-import { isTable, parseJson } from '../fs/parse-json.ts';
-import type { ApiFacts, ApiPlaces, EngineRecord, ImageBuild, Refusal } from './types.ts';
+import { usageError } from '../errors.ts';
+import { firstInList, isTable } from '../fs/parse-json.ts';
+import {
+  type ApiFacts,
+  type ApiPlaces,
+  type EngineRecord,
+  type ImageBuild,
+  optionsOf,
+  placesAt,
+  type Refusal,
+} from './types.ts';
 
 /** Names the service's socket, for gateways and for us. */
 export const SOCKET_VARIABLE = 'OPENSHELL_PODMAN_SOCKET';
-/** Podman's own variable: where its client connects to. */
 const HOST_VARIABLE = 'CONTAINER_HOST';
 
 export const PODMAN: EngineRecord = {
@@ -44,14 +48,13 @@ function servicePlaces({ env, platform, printed, startDirectory, uid }: ApiFacts
   const named = uid === undefined ? undefined : readPath(env, SOCKET_VARIABLE, startDirectory);
   if (named !== undefined) return { sockets: [named], source: SOCKET_VARIABLE };
   const host = textOf(env, HOST_VARIABLE);
-  const path = /^unix:\/\/(.+)$/.exec(host ?? '')?.[1];
-  if (path !== undefined && isAbsolute(path)) return { sockets: [path], source: HOST_VARIABLE };
   if (host !== undefined) {
-    const said = `${HOST_VARIABLE} leads to ${shown(host)}, and only a socket of this machine can be used`;
-    return { said, remedy: `change or unset ${HOST_VARIABLE}` };
+    return { source: HOST_VARIABLE, ...placesAt(host, HOST_VARIABLE, `change or unset ${HOST_VARIABLE}`) };
   }
+  const connection = printed?.ok ? firstInList(printed.output)?.ConnectionInfo : undefined;
+  const machine = isTable(connection) && isTable(connection.PodmanSocket) ? connection.PodmanSocket.Path : undefined;
   const sockets = [
-    ...machineSockets(printed?.ok === true ? printed.output : ''),
+    ...(typeof machine === 'string' ? [machine] : []),
     ...below(env, 'XDG_RUNTIME_DIR', 'podman/podman.sock'),
     ...(platform === 'linux' ? [`/run/user/${uid}/podman/podman.sock`] : []),
     ...(platform === 'linux' && uid === 0 ? ['/run/podman/podman.sock'] : []),
@@ -65,15 +68,6 @@ function below(env: Environment, variable: string, path: string): string[] {
   return directory === undefined || !isAbsolute(directory) ? [] : [join(directory, path)];
 }
 
-/** From the output of `podman machine inspect`. */
-function machineSockets(text: string): string[] {
-  const list = parseJson(text);
-  const machine: unknown = Array.isArray(list) ? list[0] : undefined;
-  const connection = isTable(machine) && isTable(machine.ConnectionInfo) ? machine.ConnectionInfo : {};
-  const socket = isTable(connection.PodmanSocket) ? connection.PodmanSocket.Path : undefined;
-  return typeof socket === 'string' && isAbsolute(socket) ? [socket] : [];
-}
-
 function buildOptions(build: ImageBuild): string[] {
   if (build.platforms.length > 1) {
     throw usageError(
@@ -83,11 +77,7 @@ function buildOptions(build: ImageBuild): string[] {
   }
   return [
     ...build.platforms.flatMap((platform) => ['--platform', platform]),
-    ...build.secrets.flatMap((secret) => ['--secret', secret]),
-    '-f',
-    build.dockerfile,
-    ...(build.target === undefined ? [] : ['--target', build.target]),
-    ...build.tags.flatMap((tag) => ['-t', tag]),
+    ...optionsOf(build),
     ...(build.output.kind === 'output' ? ['--output', build.output.value] : []),
   ];
 }

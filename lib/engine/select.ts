@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Which engine, by the one rule of the suite: `CONTAINER_ENGINE`, then `OPENSHELL_E2E_DRIVER`, then the cluster of the
- * kube context (only where `CONTAINER_ENGINE_TARGET` says so), then what responds, podman first. A contradiction is an
- * error.
+ * Which engine: `CONTAINER_ENGINE`, then `OPENSHELL_E2E_DRIVER`, then the cluster of the kube context (only where
+ * `CONTAINER_ENGINE_TARGET` says so), then what responds, podman first. A contradiction is an error.
  */
 
 import { basename } from 'node:path';
-import { type Environment, notAllowed, readVariable, textOf } from '../cli/env.ts';
+import { type Environment, parseChoice, readVariable, textOf } from '../cli/env.ts';
 import { MissingTool, shown, usageError } from '../errors.ts';
 import type { ProbeResult } from '../process/result.ts';
 import type { EngineName } from './types.ts';
@@ -15,6 +14,7 @@ import type { EngineName } from './types.ts';
 /** An old name, refused because it would have no effect. */
 const REMOVED = 'OPENSHELL_E2E_CONTAINER_ENGINE';
 const LOCAL_CLUSTER = 'local-k8s-cluster';
+const ENGINES = ['docker', 'podman'] as const;
 export const NO_KUBECTL = 'kubectl is not on PATH';
 
 export interface EngineChoice {
@@ -24,8 +24,7 @@ export interface EngineChoice {
 }
 
 /**
- * Chooses; `probeContext` is called where the cluster of the kube context counts.
- * @param alias of one task: where it is set, nothing else counts; it may be a path, whose last name counts
+ * @param alias of one task: where it is set, nothing else counts; of a path, the last name does
  * @throws usageError for a value that is not allowed, a contradiction, and a cluster that names no engine
  */
 export async function chooseEngine(
@@ -35,25 +34,20 @@ export async function chooseEngine(
 ): Promise<EngineChoice> {
   const own = alias && readVariable(env, alias);
   if (alias !== undefined && own !== undefined) {
-    const engine = engineOf(basename(own));
-    if (engine === undefined) throw notAllowed(alias, own, 'are docker and podman');
-    return { candidates: [engine], reason: alias };
+    return { candidates: [parseChoice(alias, basename(own).toLowerCase(), ENGINES)], reason: alias };
   }
   if (textOf(env, REMOVED) !== undefined) {
     throw usageError(`${REMOVED} is no longer read; set CONTAINER_ENGINE instead and unset it`);
   }
   const target = readVariable(env, 'CONTAINER_ENGINE_TARGET');
-  if (target !== undefined && target !== LOCAL_CLUSTER) {
-    throw notAllowed('CONTAINER_ENGINE_TARGET', target, `is ${LOCAL_CLUSTER}`);
-  }
-  const named = readVariable(env, 'CONTAINER_ENGINE');
-  if (named !== undefined && engineOf(named) === undefined)
-    throw notAllowed('CONTAINER_ENGINE', named, 'are docker and podman');
+  if (target !== undefined) parseChoice('CONTAINER_ENGINE_TARGET', target, [LOCAL_CLUSTER]);
+  const named = readVariable(env, 'CONTAINER_ENGINE')?.toLowerCase();
+  const explicit = named === undefined ? undefined : parseChoice('CONTAINER_ENGINE', named, ENGINES);
   const provider = engineOf(readVariable(env, 'KIND_EXPERIMENTAL_PROVIDER'));
   const context = target === undefined ? undefined : await probeContext();
   const name = context?.ok ? context.output : '';
   const demands = [
-    { engine: engineOf(named), reason: 'CONTAINER_ENGINE' },
+    { engine: explicit, reason: 'CONTAINER_ENGINE' },
     // Other drivers (vm, kubernetes) need no container engine.
     { engine: engineOf(readVariable(env, 'OPENSHELL_E2E_DRIVER')), reason: 'OPENSHELL_E2E_DRIVER' },
     { engine: engineOfContext(name, provider), reason: `kube context ${name}` },
@@ -69,8 +63,7 @@ export async function chooseEngine(
 }
 
 function engineOf(name: string | undefined): EngineName | undefined {
-  const lower = name?.toLowerCase();
-  return lower === 'docker' || lower === 'podman' ? lower : undefined;
+  return ENGINES.find((engine) => engine === name?.toLowerCase());
 }
 
 /** The engine that a local cluster runs on, from the name of the kube context. */

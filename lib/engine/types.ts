@@ -3,6 +3,7 @@
 /** What docker and podman have in common: two records of one shape. Tasks hold no `if (engine === 'docker')`. */
 
 import type { Environment } from '../cli/env.ts';
+import { shown } from '../errors.ts';
 import { isTable, parseTable } from '../fs/parse-json.ts';
 import type { ProbeResult } from '../process/result.ts';
 
@@ -12,45 +13,47 @@ export type EngineName = 'docker' | 'podman';
 export interface ImageBuild {
   readonly context: string;
   readonly dockerfile: string;
-  /** The stage to build; `undefined` for the last one. */
   readonly target: string | undefined;
   readonly tags: readonly string[];
-  /** `linux/amd64` and the like; empty for the engine's own. */
+  /** Empty for the engine's own. */
   readonly platforms: readonly string[];
-  /** Builder and cache options of buildx; podman has none of its own. */
   readonly builder: string | undefined;
+  /** Options of buildx. */
   readonly caches: readonly string[];
-  /** Secrets as `id=NAME,env=VARIABLE`: no argument holds a value. */
+  /** As `id=NAME,env=VARIABLE`: no argument holds a value. */
   readonly secrets: readonly string[];
   /** The user's own options; only the output follows them. */
   readonly extra: readonly string[];
   readonly output: ImageOutput;
 }
 
-export type ImageOutput =
-  | { readonly kind: 'load' }
-  | { readonly kind: 'push' }
-  | { readonly kind: 'output'; readonly value: string };
+export type ImageOutput = { readonly kind: 'load' | 'push' } | { readonly kind: 'output'; readonly value: string };
 
-/** What an engine says about itself. */
+/** The options of a build that both engines have. */
+export function optionsOf({ dockerfile, secrets, tags, target }: ImageBuild): string[] {
+  return [
+    ...secrets.flatMap((secret) => ['--secret', secret]),
+    ...['-f', dockerfile, ...(target === undefined ? [] : ['--target', target])],
+    ...tags.flatMap((tag) => ['-t', tag]),
+  ];
+}
+
 export interface EngineInfo {
   readonly engine: EngineName;
   /** As the engine calls it, such as `x86_64`; `undefined` where it does not say. */
   readonly arch: string | undefined;
   /** Whether its own store takes images of several platforms, as containerd's does. */
   readonly storesIndexes: boolean;
-  readonly storage?: string | undefined;
-  /** Where the service of a podman of this machine listens, by its own words, which also say that it does not. */
+  /** Where the service of a podman of this machine listens, by its own words. */
   readonly socket?: string | undefined;
 }
 
 /** Why an engine cannot be used and what to do about it, for users. */
 export interface Refusal {
   readonly said: string;
-  /** The same in a few words, for who gets another engine. */
-  readonly brief?: string;
   readonly remedy: string;
   readonly isAbsent?: true;
+  /** A wrong setting, which is an error in a dry run, too. */
   readonly isSetting?: boolean;
 }
 
@@ -68,6 +71,13 @@ export interface ApiFacts {
 export interface ApiPlaces {
   readonly sockets: readonly string[];
   readonly source?: string;
+}
+
+/** The socket of an endpoint such as `unix:///run/x.sock`; of any other, why it cannot be used. */
+export function placesAt(endpoint: string, source: string, remedy: string): ApiPlaces | Refusal {
+  const path = /^unix:\/\/(\/.+)$/.exec(endpoint)?.[1];
+  if (path !== undefined) return { sockets: [path] };
+  return { said: `${source} leads to ${shown(endpoint)}, and only a socket of this machine can be used`, remedy };
 }
 
 /** What an engine is started with: arguments that follow the program's name. */
@@ -92,7 +102,6 @@ export interface EngineRecord {
   };
 }
 
-/** An engine that was chosen and has responded. */
 export interface Engine {
   readonly record: EngineRecord;
   readonly program: string;
@@ -115,32 +124,19 @@ export function parseInfo(text: string): EngineInfo | undefined {
   const info = tableIn(text);
   const host = info?.host;
   if (isTable(host)) {
-    const store = isTable(info?.store) ? info.store : {};
-    return {
-      engine: 'podman',
-      arch: asText(host.arch),
-      storesIndexes: false,
-      storage: storageOf(host.hostname, store.graphRoot),
-      socket: serviceSocket(host),
-    };
+    return { engine: 'podman', arch: asText(host.arch), storesIndexes: false, socket: serviceSocket(host) };
   }
   if (info === undefined || !('ServerVersion' in info || 'Architecture' in info)) return undefined;
   return {
     engine: 'docker',
     arch: asText(info.Architecture),
     storesIndexes: JSON.stringify(info.DriverStatus ?? null).includes('io.containerd.snapshotter'),
-    storage: storageOf(info.Name, info.DockerRootDir),
   };
 }
 
 /** What is printed before it, such as a warning, is not of interest. */
 function tableIn(text: string) {
   return parseTable(text.slice(Math.max(0, text.search(/^\{/m))));
-}
-
-function storageOf(machine: unknown, directory: unknown): string | undefined {
-  const [name, path] = [asText(machine), asText(directory)];
-  return name === undefined || path === undefined ? undefined : `${name}:${path}`;
 }
 
 /** A podman that is a mere client says where the service listens on the machine of the service. */

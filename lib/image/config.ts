@@ -4,7 +4,7 @@
 
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Environment, notAllowed, readPath, readVariable, textOf } from '../cli/env.ts';
+import { type Environment, notAllowed, readPath, readVariable } from '../cli/env.ts';
 import type { NamedBuilder } from '../engine/inspect-builder.ts';
 import type { ImageBuild, ImageOutput } from '../engine/types.ts';
 import { shown, usageError } from '../errors.ts';
@@ -14,7 +14,6 @@ import type { Arch } from '../host.ts';
 import { COMPONENTS, type Component, type IMAGE_TARGETS, PRODUCT } from '../product.ts';
 import { resolveBuildOptions, resolvePlatforms } from '../stage/config.ts';
 import { verifyReference, verifyRegistry, verifyTag } from './reference.ts';
-import { type PassedOptions, readOptions } from './user-options.ts';
 
 /** @param extra the user's options for the engine's build command @throws usageError for any wrong value */
 export function resolveImageConfig(
@@ -25,26 +24,19 @@ export function resolveImageConfig(
   startDirectory: string,
 ) {
   const component = target === 'gateway' ? COMPONENTS.gateway : COMPONENTS.supervisor;
-  const isCi = readVariable(env, 'CI');
   const caches = resolveCacheDirectory(env, root, startDirectory);
   return {
     ...resolveImage(component, extra, env, root, startDirectory),
-    root,
     component,
-    /** CI has none. */
-    cacheDirectory: isCi || caches === undefined ? undefined : join(caches, component.name),
-    ...resolveStaging(env),
+    cacheDirectory: caches === undefined ? undefined : join(caches, component.name),
+    isStaged: isStaged(env),
     build: resolveBuildOptions(env, startDirectory),
   };
 }
 
-/** Whether binaries are compiled and staged first, and the variables that are set and have no effect where not. */
-export function resolveStaging(env: Environment) {
-  const isWanted = readVariable(env, 'PREBUILT_AUTO_STAGE');
-  const isStaged = isWanted && !readVariable(env, 'CI');
-  const names = ['OPENSHELL_CARGO_VERSION', 'EXTRA_CARGO_FEATURES', 'SUPERVISOR_LIBC'];
-  const ofStaging = isWanted ? ['PREBUILT_AUTO_STAGE', ...names] : names;
-  return { isStaged, unused: isStaged ? [] : ofStaging.filter((name) => textOf(env, name) !== undefined) };
+/** Whether binaries are compiled and staged first. */
+export function isStaged(env: Environment): boolean {
+  return readVariable(env, 'PREBUILT_AUTO_STAGE') && !readVariable(env, 'CI');
 }
 
 /** @param component whose binary is in it; `undefined` for the CI image, which takes no registry and no output */
@@ -59,15 +51,15 @@ export function resolveImage(
   const name = component?.name ?? 'ci';
   const registry = component && verifyRegistry('IMAGE_REGISTRY', readVariable(env, 'IMAGE_REGISTRY'));
   const tag = verifyTag('IMAGE_TAG', readVariable(env, 'IMAGE_TAG'));
-  const reference = `${registry ?? PRODUCT.imageNamespaces[0]}/${name}:${tag}`;
+  const repository = `${registry ?? PRODUCT.imageNamespaces[0]}/${name}`;
   const arches = resolvePlatforms(env);
   const builder = resolveBuilder(env, options);
   const output = resolveDestination(env, arches, component !== undefined);
   if (component !== undefined && registry === undefined && output.kind === 'push') {
-    const name = `${PRODUCT.imageNamespaces[0]}/${component.name}`;
-    const where = `DOCKER_PUSH would push ${name} to docker.io`;
+    const where = `DOCKER_PUSH would push ${repository} to docker.io`;
     throw usageError(`${where}; set IMAGE_REGISTRY to the registry and path to push to, such as ghcr.io/org`);
   }
+  const reference = `${repository}:${tag}`;
   const image: ImageBuild = {
     context: root,
     dockerfile: dockerfile === undefined ? dockerfileOf(root, name) : absolutePath(startDirectory, dockerfile),
@@ -80,7 +72,6 @@ export function resolveImage(
     extra: rest,
     output,
   };
-  /** Without architectures it is for the engine's own. */
   return { reference, arches, builder, image };
 }
 
@@ -95,13 +86,13 @@ export function verifyDockerfile(dockerfile: string): void {
 }
 
 /**
- * The directory that has one for each image's build cache: an export replaces everything in its directory. None for
- * root in the directory of another user, where the engine would write as root wherever that user's links lead.
+ * The directory that has one for each image's build cache; none in CI, nor for root in the directory of another user,
+ * where the engine would write as root wherever that user's links lead.
  */
 export function resolveCacheDirectory(env: Environment, root: string, startDirectory: string): string | undefined {
   const caches = readPath(env, 'DOCKER_BUILD_CACHE_DIR', startDirectory) ?? join(root, '.cache/buildkit');
   const directory = join(caches, 'images');
-  return isOfOther(directory) ? undefined : directory;
+  return readVariable(env, 'CI') || isOfOther(directory) ? undefined : directory;
 }
 
 /** Several platforms do not mean a push: users have to ask for it. @param takesOutput whether `DOCKER_OUTPUT` counts */
@@ -111,11 +102,16 @@ export function resolveDestination(
   takesOutput: boolean,
 ): ImageOutput {
   const isPushed = readVariable(env, 'DOCKER_PUSH');
-  const output = takesOutput ? readVariable(env, 'DOCKER_OUTPUT') : undefined;
-  if (isPushed && output !== undefined) {
+  const value = takesOutput ? readVariable(env, 'DOCKER_OUTPUT') : undefined;
+  if (isPushed && value !== undefined) {
     throw usageError('DOCKER_PUSH and DOCKER_OUTPUT are both set, and only one can decide; unset one');
   }
-  if (output !== undefined) return { kind: 'output', value: verifyOutput('DOCKER_OUTPUT', output) };
+  if (value !== undefined) {
+    // The engine reads the pairs; stdout has the result of the task.
+    const isToFile = /(?:^|,)\s*"?type=[^\s",]/i.test(value) && !/(?:^|,)\s*"?dest=-(?:[",]|$)/.test(value);
+    if (isToFile) return { kind: 'output', value };
+    throw notAllowed('DOCKER_OUTPUT', value, 'are key=value pairs with a type and no dest=-, as type=local,dest=out');
+  }
   if (isPushed) return { kind: 'push' };
   if ((arches?.length ?? 1) === 1) return { kind: 'load' };
   throw usageError(
@@ -124,26 +120,63 @@ export function resolveDestination(
   );
 }
 
-/** The builder that the user names: buildx's own variable counts after the option, as for buildx. */
-export function resolveBuilder(env: Environment, { builder }: Pick<PassedOptions, 'builder'>) {
-  const named = namedBuilder('DOCKER_BUILDER', readVariable(env, 'DOCKER_BUILDER'));
-  if (builder === undefined) return named ?? namedBuilder('BUILDX_BUILDER', readVariable(env, 'BUILDX_BUILDER'));
-  if (named === undefined || named.name === builder) return named ?? namedBuilder('--builder', builder);
-  throw usageError(`DOCKER_BUILDER is ${shown(named.name)} and --builder is ${shown(builder)}; give one of them`);
-}
-
-/** The grammar of buildx (https://github.com/docker/buildx, store.ValidateName) and of docker's contexts. */
-function namedBuilder(source: string, name: string | undefined): NamedBuilder | undefined {
-  if (name === undefined) return undefined;
+/** The builder that the user names, by the option or a variable, of which buildx's own counts last. */
+export function resolveBuilder(
+  env: Environment,
+  { builder }: { readonly builder: string | undefined },
+): NamedBuilder | undefined {
+  const named = [
+    { source: '--builder', name: builder },
+    { source: 'DOCKER_BUILDER', name: readVariable(env, 'DOCKER_BUILDER') },
+    { source: 'BUILDX_BUILDER', name: readVariable(env, 'BUILDX_BUILDER') },
+  ].find(({ name }) => name !== undefined);
+  if (named?.name === undefined) return undefined;
+  const { name, source } = named;
+  // The grammar of buildx (https://github.com/docker/buildx, store.ValidateName) and of docker's contexts.
   if (/^[a-zA-Z0-9][a-zA-Z0-9._+-]*$/.test(name)) return { name, source };
   throw notAllowed(source, name, 'is the name of a builder, see: docker buildx ls');
 }
 
-/** Checks an `--output` value, whose pairs the engine reads, relative to where the task was started. */
-function verifyOutput(source: string, text: string): string {
-  if (/(?:^|,)\s*"?dest=-(?:[",]|$)/.test(text)) {
-    throw notAllowed(source, text, 'are destinations that are files or directories: stdout has the result of the task');
+const DESTINATION = ['--push', '--load', '--output', '-o', '--metadata-file', '--iidfile'];
+/** Options that are taken out; each has a value. */
+const TAKEN = ['--builder', '--file', '--target', '--tag'];
+
+/**
+ * The user's options for the engine's build command, without those that the task itself has to know; the last of two
+ * counts.
+ * @throws usageError for an option that cannot be passed on or has no value, and for an argument of none
+ */
+export function readOptions(args: readonly string[]) {
+  const taken: { readonly option: string; readonly value: string }[] = [];
+  const rest: string[] = [];
+  const left = [...args];
+  let previous = '';
+  for (let argument = left.shift(); argument !== undefined; argument = left.shift()) {
+    // `--name=value`, `-xvalue` and `-x=value` in their parts.
+    const [, name = argument, equals, text] = /^(--[^=]+|-[a-zA-Z])(=?)([\s\S]*)$/.exec(argument) ?? [];
+    const option = name.replace(/^-f$/, '--file').replace(/^-t$/, '--tag');
+    if (TAKEN.includes(option)) {
+      const value = equals || text ? text : left.shift();
+      if (!value) throw usageError(`${name} needs a value: ${name} VALUE`);
+      taken.push({ option, value });
+      previous = '';
+    } else {
+      verifyPassable(argument, name, previous);
+      rest.push(argument);
+      previous = argument;
+    }
   }
-  if (/(?:^|,)\s*"?type=[^\s",]/i.test(text)) return text;
-  throw notAllowed(source, text, 'are key=value pairs with a type, such as type=local,dest=out');
+  const all = (wanted: string) => taken.flatMap(({ option, value }) => (option === wanted ? [value] : []));
+  const last = { builder: all('--builder').at(-1), dockerfile: all('--file').at(-1), target: all('--target').at(-1) };
+  return { ...last, tags: all('--tag'), rest };
+}
+
+function verifyPassable(argument: string, name: string, previous: string): void {
+  const refused = (instead: string) => usageError(`${shown(argument)} cannot be passed on; ${instead}`);
+  if (DESTINATION.includes(name)) throw refused('where the image goes is said by DOCKER_PUSH or DOCKER_OUTPUT');
+  if (name === '--platform') throw refused('the platforms, which binaries are staged for, are said by DOCKER_PLATFORM');
+  // Which options have a value only the engine knows: after one, an argument may be it.
+  if ((argument.startsWith('-') && argument !== '-') || /^-[^=]+$/.test(previous)) return;
+  const said = `${shown(argument)} is neither an option of the build command nor the value of one`;
+  throw usageError(`${said}; write a value as --option=VALUE`);
 }

@@ -2,32 +2,29 @@
 
 /** Image builds: what the plan depends on is probed, the binary staged, the build command run. */
 
-import { readlinkSync, realpathSync, statSync } from 'node:fs';
-import { isAbsolute, join } from 'node:path';
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
 import type { RunnerContext } from '../build-env.ts';
 import { findCheckout } from '../checkout.ts';
 import { isUnknown } from '../cli/dry-run-marks.ts';
-import { type Environment, readVariable, textOf } from '../cli/env.ts';
+import { readVariable } from '../cli/env.ts';
 import { Problems } from '../cli/problems.ts';
 import { detectEngine, serverArch, TOKEN_VARIABLES } from '../engine/detect.ts';
-import { forBuilds, probeBuilder, verifyPlatforms } from '../engine/inspect-builder.ts';
-import { failure, usageError } from '../errors.ts';
+import { CONTAINER_DRIVER, forBuilds, probeBuilder, verifyPlatforms } from '../engine/inspect-builder.ts';
+import { usageError } from '../errors.ts';
 import { whileLocked } from '../fs/lock.ts';
-import { look, makeDirectory } from '../fs/ownership.ts';
-import { ancestorsOf, fileIdentity } from '../fs/paths.ts';
+import { makeDirectory } from '../fs/ownership.ts';
 import { notePlaces } from '../fs/writable-places.ts';
 import { thisHost } from '../host.ts';
-import { type Command, cmd, shellQuote } from '../process/command.ts';
+import { type Command, shellQuote } from '../process/command.ts';
 import { type IMAGE_TARGETS, PRODUCT } from '../product.ts';
 import type { StageConfig } from '../stage/config.ts';
 import { executeStage, prepareStage } from '../stage/execute.ts';
-import { type Artifact, artifactsOf, type PreparedStage } from '../stage/plan.ts';
-import { reportLines } from '../stage/report.ts';
+import { artifactsOf, type PreparedStage } from '../stage/plan.ts';
+import { dryRunLines, reportLines } from '../stage/report.ts';
 import { verifyArtifact } from '../stage/verify-built.ts';
 import { resolveImage, resolveImageConfig, verifyDockerfile } from './config.ts';
-import { cacheOptions, commandLines, destinationText, imageCommands, imageLines, imagePlaces } from './plan.ts';
-
-const OTHER_ARCH = 'set DOCKER_PLATFORM to linux/amd64 or linux/arm64, or use another server';
+import { cacheOptions, commandLines, destinationText, imageCommands, imagePlaces } from './plan.ts';
 
 /** Builds the image that `target` names, or prints the plan. @param extra options for the engine's build command */
 export async function buildImage(
@@ -36,11 +33,14 @@ export async function buildImage(
   extra: readonly string[],
   isDryRun: boolean,
 ): Promise<void> {
-  const { terminal } = ctx;
-  const { boot, cache, commands, config, engine, stage, staging } = await planImage(ctx, target, extra);
-  if (isDryRun) return terminal.result(...imageLines(ctx, boot, staging, cache, commands));
-  for (const command of boot) await ctx.runner.run(command);
-  if (cache !== undefined) makeDirectory(cache);
+  const { runner, terminal } = ctx;
+  const { caches, commands, config, engine, stage, staging } = await planImage(ctx, target, extra);
+  if (isDryRun) {
+    const staged = staging === undefined ? [] : dryRunLines(runner, staging);
+    const created = caches.map((cache) => `# creates ${cache}`);
+    return terminal.result(...staged, ...created, ...commandLines(ctx, commands));
+  }
+  for (const cache of caches) makeDirectory(cache);
   await withStaged(ctx, stage, staging, () => runImageCommands(ctx, config.reference, commands));
   const { output } = config.image;
   if (output.kind !== 'output') terminal.result(config.reference);
@@ -57,23 +57,21 @@ export async function planImage(ctx: RunnerContext, target: (typeof IMAGE_TARGET
   verifyDockerfile(config.image.dockerfile);
   const engine = await detectEngine(ctx, root, forBuilds(config.builder, config.image.output.kind === 'load'));
   const problems = new Problems();
-  const arches = config.arches ?? [serverArch(engine, OTHER_ARCH)];
+  const remedy = 'set DOCKER_PLATFORM to linux/amd64 or linux/arm64, or use another server';
+  const arches = config.arches ?? [serverArch(engine, remedy)];
   const stage = { root, host: thisHost(), components: [config.component], arches, build: config.build };
-  if (!config.isStaged) problems.attempt(() => verifyPrebuilt(ctx, stage, config.unused));
   const [probed, staging] = await Promise.all([
     problems.attemptAsync(() => probeBuilder(ctx, engine, root, config.builder)),
-    problems.attemptAsync(async () => (config.isStaged ? prepareStage(ctx, stage) : undefined)),
+    problems.attemptAsync(() => prepareBinaries(ctx, stage, config.isStaged)),
   ]);
-  const driver = probed?.driver ?? '';
-  const cache = driver === 'docker-container' ? config.cacheDirectory : undefined;
-  const unknown = isUnknown(driver) && config.cacheDirectory !== undefined ? [driver] : [];
+  const { cacheDirectory } = config;
+  const caches = probed?.driver === CONTAINER_DRIVER && cacheDirectory !== undefined ? [cacheDirectory] : [];
   const platforms = arches.map((arch) => `linux/${arch}`);
-  const image = { ...config.image, platforms, caches: cache === undefined ? unknown : cacheOptions(cache) };
+  const image = { ...config.image, platforms, caches: cacheOptions(probed?.driver, cacheDirectory) };
   if (probed !== undefined) problems.attempt(() => verifyPlatforms(probed, platforms));
-  notePlaces(problems, imagePlaces(cache === undefined ? [] : [cache], staging));
+  notePlaces(problems, imagePlaces(caches, staging));
   problems.throwIfAny(terminal);
-  const boot = probed?.boot === undefined ? [] : [cmd({ cwd: root })`${engine.program} ${probed.boot}`];
-  return { config, engine, stage, staging, boot, cache, commands: imageCommands(engine, image, startDirectory) };
+  return { config, engine, stage, staging, caches, commands: imageCommands(engine, image, startDirectory) };
 }
 
 export async function runImageCommands(
@@ -93,15 +91,11 @@ export async function runImageCommands(
 export async function buildCiImage(ctx: RunnerContext, extra: readonly string[], isDryRun: boolean): Promise<void> {
   const { env, startDirectory, terminal } = ctx;
   const root = findCheckout(env, startDirectory);
-  verifyNoToken(env, extra);
   const { builder, image, reference } = resolveImage(undefined, extra, env, root, startDirectory);
   const token = TOKEN_VARIABLES.find((name) => readVariable(env, name) !== undefined);
   // By this id the Dockerfile's RUN finds it.
   const build = { ...image, secrets: token === undefined ? [] : [`id=${TOKEN_VARIABLES[0]},env=${token}`] };
   verifyDockerfile(build.dockerfile);
-  const unused = ['IMAGE_REGISTRY', 'DOCKER_OUTPUT'].filter((name) => textOf(env, name) !== undefined);
-  if (unused.length > 0)
-    terminal.warn(`the CI image is always ${reference}, so these have no effect: ${unused.join(', ')}`);
   const engine = await detectEngine(ctx, root);
   verifyPlatforms(await probeBuilder(ctx, engine, root, builder), build.platforms);
   const commands = imageCommands(engine, build, startDirectory);
@@ -111,51 +105,31 @@ export async function buildCiImage(ctx: RunnerContext, extra: readonly string[],
   terminal.say(`done: ${reference} ${destinationText(build.output, engine.record.name)}; ${terminal.timings()}`);
 }
 
-/** Every user of the machine sees the arguments of a process, and logs keep them. */
-function verifyNoToken(env: Environment, args: readonly string[]): void {
-  const name = TOKEN_VARIABLES.find((variable) => {
-    const token = textOf(env, variable);
-    // Anything shorter is not a token, and may be in an argument by chance.
-    return token !== undefined && token.length >= 8 && args.some((argument) => argument.includes(token));
-  });
-  if (name === undefined) return;
-  const shown = `a build option holds the value of ${name}, which other users and logs would show`;
-  throw usageError(`${shown}; leave it out, the build gets it as a secret`);
-}
-
 /**
- * Verifies what others have staged, as what we stage is verified; nothing for an unknown architecture.
- * @param unused the variables to warn of
- * @throws TaskError: 2 for one that is not there, 1 for one that is not what it has to be
+ * Prepares the staging; else verifies what others have staged, as what we stage is verified.
+ * @throws TaskError: 2 for a binary that is not there or cannot be started in its image, 1 for another one than wanted
  */
-export function verifyPrebuilt({ terminal }: RunnerContext, config: StageConfig, unused: readonly string[]): void {
-  const why = 'nothing is staged here (CI or PREBUILT_AUTO_STAGE=0)';
-  if (unused.length > 0) terminal.warn(`${why}, so these have no effect: ${unused.join(', ')}`);
-  const artifacts = artifactsOf(config).filter(({ arch }) => !isUnknown(arch));
-  const missing = artifacts.filter(({ path }) => statSync(path, { throwIfNoEntry: false })?.isFile() !== true);
-  if (missing.length > 0) {
-    const said = `${missing.map(({ path }) => path).join(' and ')} ${missing.length > 1 ? 'are' : 'is'} not there`;
-    throw usageError(`${said}, and ${why}; run tasks/stage.ts first, or unset them`);
+export async function prepareBinaries(
+  ctx: RunnerContext,
+  config: StageConfig,
+  isStaged: boolean,
+): Promise<PreparedStage | undefined> {
+  if (isStaged) return prepareStage(ctx, config);
+  for (const artifact of artifactsOf(config).filter(({ arch }) => !isUnknown(arch))) {
+    const { component, path } = artifact;
+    const found = statSync(path, { throwIfNoEntry: false });
+    if (found?.isFile() !== true) {
+      const why = 'is not there, and nothing is staged here (CI or PREBUILT_AUTO_STAGE=0)';
+      throw usageError(`${path} ${why}; run tasks/stage.ts first, or unset them`);
+    }
+    verifyArtifact(artifact, path);
+    // The gateway's image keeps the mode, and runs as another user than the file's; the supervisor's sets it.
+    if (component.name === 'gateway' && (found.mode & 0o111) !== 0o111) {
+      const cannot = 'cannot be executed by all users, nor could it in its image';
+      throw usageError(`${path} ${cannot}; run: chmod 755 ${shellQuote(path)}`);
+    }
   }
-  for (const artifact of artifacts) {
-    verifyArtifact(artifact, artifact.path);
-    verifyCopyable(config.root, artifact);
-  }
-}
-
-/** @throws usageError for a binary that the engine would not find, or that could not be started in the image */
-function verifyCopyable(root: string, { component, path }: Artifact): void {
-  // To an engine the checkout is the root directory, also for a link to an absolute path.
-  const links = ancestorsOf(path).filter((one) => one.startsWith(`${root}/`) && look(one)?.isSymbolicLink());
-  const leadsOut = !realpathSync(path).startsWith(join(realpathSync(root), '/'));
-  if (leadsOut || links.some((link) => isAbsolute(readlinkSync(link)))) {
-    throw usageError(`${path} is behind a link out of ${root}, which engines do not follow; put the file itself there`);
-  }
-  // The gateway's image keeps the mode, and runs as another user than the file's; the supervisor's sets it.
-  if (component.name !== 'gateway' || (statSync(path).mode & 0o111) === 0o111) return;
-  throw usageError(
-    `${path} cannot be executed by all users, nor could it in its image; run: chmod 755 ${shellQuote(path)}`,
-  );
+  return undefined;
 }
 
 /**
@@ -164,32 +138,23 @@ function verifyCopyable(root: string, { component, path }: Artifact): void {
  */
 export async function withStaged(
   ctx: RunnerContext,
-  config: StageConfig,
+  { components, root }: StageConfig,
   prepared: PreparedStage | undefined,
   body: () => Promise<void>,
 ): Promise<void> {
-  if (prepared === undefined) return whileUnchanged(config, body);
+  if (prepared === undefined) return body();
   const build = async () => {
     const staged = await executeStage(ctx, prepared);
-    for (const line of reportLines(config.root, staged)) ctx.terminal.say(line);
-    await whileUnchanged(config, body);
+    for (const line of reportLines(root, staged)) ctx.terminal.say(line);
+    await body();
   };
-  // In the order of their names, so that no two builds wait for each other.
-  const names = config.components.map(({ name }) => name).sort();
+  // Always in one order, so that no two builds wait for each other.
+  const names = components.map(({ name }) => name).sort();
+  const task = `image ${names.join(' ')}`;
   const locked = names.reduceRight<() => Promise<void>>((inner, name) => {
-    const path = join(config.root, PRODUCT.prebuiltDirectory, '..', `.image-${name}.lock`);
-    const place = { path, remedy: 'set OPENSHELL_ROOT to a checkout on another file system' };
-    const task = `image ${names.join(' ')}`;
-    return () => whileLocked(ctx, { ...place, task, other: `another build of the image ${name}` }, inner);
+    const path = join(root, PRODUCT.prebuiltDirectory, '..', `.image-${name}.lock`);
+    const remedy = 'set OPENSHELL_ROOT to a checkout on another file system';
+    return () => whileLocked(ctx, { path, remedy, task, other: `another build of the image ${name}` }, inner);
   }, build);
   return locked();
-}
-
-async function whileUnchanged(config: StageConfig, body: () => Promise<void>): Promise<void> {
-  const paths = artifactsOf(config).map(({ path }) => path);
-  const before = paths.map(fileIdentity);
-  await body();
-  const changed = paths.find((path, index) => fileIdentity(path) !== before[index]);
-  if (changed === undefined) return;
-  throw failure(`${changed} was replaced while the image was built, which may hold either; build it again`);
 }

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** The plan of an image build, pure: what is staged, the engine's commands, and what is printed of them. */
+/** The plan of an image build, pure: the engine's commands, what else is written, and what is printed of them. */
 
 import type { RunnerContext } from '../build-env.ts';
+import { isUnknown } from '../cli/dry-run-marks.ts';
+import { CONTAINER_DRIVER } from '../engine/inspect-builder.ts';
 import type { Engine, ImageBuild, ImageOutput } from '../engine/types.ts';
 import type { Place } from '../fs/writable-places.ts';
 import { type Command, cmd, shellQuote } from '../process/command.ts';
 import { type PreparedStage, stagePlaces } from '../stage/plan.ts';
-import { dryRunLines } from '../stage/report.ts';
 
 /** What is written besides the image. @param caches the directories of build caches */
 export function imagePlaces(caches: readonly string[], staging: PreparedStage | undefined): Place[] {
@@ -22,8 +23,10 @@ export function imageCommands(engine: Engine, build: ImageBuild, cwd: string): C
   return buildCommands(build).map((args) => cmd({ cwd, endedBy })`${engine.program} ${args}`);
 }
 
-/** The options for a build cache that is kept in a directory, read before the build and replaced after it. */
-export function cacheOptions(directory: string): string[] {
+/** Keep the cache of a builder that is a container, and can be removed with it, in a directory. @param driver maybe a mark */
+export function cacheOptions(driver: string | undefined, directory: string | undefined): string[] {
+  if (driver === undefined || directory === undefined) return [];
+  if (driver !== CONTAINER_DRIVER) return isUnknown(driver) ? [driver] : [];
   // A pair with a comma in it is quoted (RFC 4180).
   const field = (text: string) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
   return [
@@ -32,20 +35,7 @@ export function cacheOptions(directory: string): string[] {
   ];
 }
 
-/** The plan, ready to paste. @param boot starts the builder */
-export function imageLines(
-  ctx: RunnerContext,
-  boot: readonly Command[],
-  staging: PreparedStage | undefined,
-  cache: string | undefined,
-  commands: readonly Command[],
-): string[] {
-  const staged = staging === undefined ? [] : dryRunLines(ctx.runner, staging);
-  const caches = cache === undefined ? [] : [`# creates ${cache}`];
-  return [...boot.map((command) => ctx.runner.describe(command)), ...staged, ...caches, ...commandLines(ctx, commands)];
-}
-
-/** The engine's part of a plan. */
+/** The engine's part of a plan, ready to paste. */
 export function commandLines({ runner, startDirectory }: RunnerContext, commands: readonly Command[]): string[] {
   return [`cd ${shellQuote(startDirectory)}`, ...commands.map((command) => runner.describe(command))];
 }

@@ -5,9 +5,8 @@
 import { type Environment, readVariable } from '../cli/env.ts';
 import { shown, usageError } from '../errors.ts';
 import { platformArches } from '../host.ts';
-import { resolveBuilder, resolveCacheDirectory, resolveStaging } from '../image/config.ts';
+import { isStaged, readOptions, resolveBuilder, resolveCacheDirectory } from '../image/config.ts';
 import { verifyRegistry, verifyTag } from '../image/reference.ts';
-import { readOptions } from '../image/user-options.ts';
 import { resolveBuildOptions } from '../stage/config.ts';
 
 /** Options that a publish gives itself; given again, another image would be published, or to another place. */
@@ -33,7 +32,6 @@ export function resolvePublishConfig(extra: readonly string[], env: Environment,
   for (const tag of more) verifyTag('EXTRA_DOCKER_TAGS', tag);
   const others = new Set([...more, ...(readVariable(env, 'TAG_LATEST') ? ['latest'] : [])]);
   others.delete(main);
-  const isCi = readVariable(env, 'CI');
   return {
     root,
     registry,
@@ -43,9 +41,8 @@ export function resolvePublishConfig(extra: readonly string[], env: Environment,
     builder: resolveBuilder(env, options),
     /** The time that the images bear, in seconds since 1970. */
     epoch: readVariable(env, 'SOURCE_DATE_EPOCH') ?? 0,
-    /** It has one for each image. */
-    cacheDirectory: isCi ? undefined : resolveCacheDirectory(env, root, startDirectory),
-    ...resolveStaging(env),
+    cacheDirectory: resolveCacheDirectory(env, root, startDirectory),
+    isStaged: isStaged(env),
     build: resolveBuildOptions(env, startDirectory),
     extra: options.rest,
   };

@@ -1,16 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** Publishing both images: all is checked, compiled, built, pushed and tagged, and then read back from the registry. */
+/** Publishing both images: all is checked, compiled, built, pushed, and then tagged. */
 
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { RunnerContext } from '../build-env.ts';
 import { findCheckout } from '../checkout.ts';
+import { findOrMark, mark } from '../cli/dry-run-marks.ts';
 import { Problems } from '../cli/problems.ts';
 import { detectEngine, probeCommand } from '../engine/detect.ts';
-import { forBuilds } from '../engine/inspect-builder.ts';
-import { describeError, EXIT, failure, InterruptedError, oneLine, shown, TaskError, usageError } from '../errors.ts';
+import {
+  type BuilderState,
+  CONTAINER_DRIVER,
+  forBuilds,
+  inspectBuilder,
+  LOCAL_DRIVER,
+  unknownCache,
+} from '../engine/inspect-builder.ts';
+import type { Engine } from '../engine/types.ts';
+import {
+  describeError,
+  EXIT,
+  failure,
+  InterruptedError,
+  MissingTool,
+  oneLine,
+  shown,
+  TaskError,
+  usageError,
+} from '../errors.ts';
 import { asOwner, makeDirectory } from '../fs/ownership.ts';
 import { parseTable } from '../fs/parse-json.ts';
 import { textIn } from '../fs/paths.ts';
@@ -18,30 +36,26 @@ import { isLeftover, newRunName, removeScratch, temporaryRoot } from '../fs/temp
 import { notePlaces } from '../fs/writable-places.ts';
 import { thisHost } from '../host.ts';
 import { dockerfileOf, verifyDockerfile } from '../image/config.ts';
-import { verifyPrebuilt, withStaged } from '../image/execute.ts';
+import { prepareBinaries, withStaged } from '../image/execute.ts';
 import { imagePlaces } from '../image/plan.ts';
 import type { Command } from '../process/command.ts';
-import { prepareStage } from '../stage/execute.ts';
-import { chooseBuilder } from './choose-builder.ts';
-import { resolvePublishConfig } from './config.ts';
+import { type PublishConfig, resolvePublishConfig } from './config.ts';
 import type { Published, PushContent } from './engines.ts';
 import {
+  type BuilderChoice,
   buildImages,
   dryRunLines,
   engineCommands,
   PUBLISHED,
   type PublishPlan,
   planPublish,
-  progressText,
   publishBuilt,
   SCRATCH_PREFIX,
-  tableLines,
 } from './plan.ts';
-import { type RegistryState, readReferences, verifyPublished } from './registry.ts';
 
-const READ_AGAIN_MS = 2000;
+const FALLBACK = 'multiarch';
 const REMOVAL_TIMEOUT_MS = 30_000;
-const REMOVAL_ATTEMPTS = 3;
+const REGISTRY_TIMEOUT_MS = 60_000;
 
 /** Publishes the images, or prints the plan. @param extra options for the engine's build commands */
 export async function publish(ctx: RunnerContext, extra: readonly string[], isDryRun: boolean): Promise<void> {
@@ -50,14 +64,14 @@ export async function publish(ctx: RunnerContext, extra: readonly string[], isDr
   if (isDryRun) return terminal.result(...(await dryRunLines(ctx, plan)));
   await removeLeftovers(ctx, plan, isLeftover);
   try {
-    terminal.result(...(await execute(ctx, plan)));
-    terminal.say(`done: ${plan.references.length} references set; ${terminal.timings()}`);
+    const published = await execute(ctx, plan);
+    terminal.result(...published.map((one) => `${one.reference}  ${one.digest}  ${one.platforms.join(',')}`));
+    terminal.say(`done: ${published.length} references set; ${terminal.timings()}`);
   } finally {
     await removeLeftovers(ctx, plan, (name) => name.endsWith(plan.run));
   }
 }
 
-/** Arguments and files are checked first, then the engine, then builder and this machine's tools, all at once. */
 async function preparePublish(ctx: RunnerContext, extra: readonly string[]): Promise<PublishPlan> {
   const { env, startDirectory, terminal } = ctx;
   const root = findCheckout(env, startDirectory);
@@ -66,14 +80,12 @@ async function preparePublish(ctx: RunnerContext, extra: readonly string[]): Pro
   for (const { name } of PUBLISHED) verifyDockerfile(dockerfileOf(root, name));
   const engine = await detectEngine(ctx, root, forBuilds(config.builder, false));
   const problems = new Problems();
-  if (!config.isStaged) problems.attempt(() => verifyPrebuilt(ctx, stage, config.unused));
   const temporary = problems.attempt(temporaryRoot) ?? '';
   const [builder, staging] = await Promise.all([
     problems.attemptAsync(() => chooseBuilder(ctx, engine, config)),
-    config.isStaged ? problems.attemptAsync(() => prepareStage(ctx, stage)) : undefined,
+    problems.attemptAsync(() => prepareBinaries(ctx, stage, config.isStaged)),
   ]);
-  const chosen = builder && { engine, builder, run: newRunName(), stage, staging };
-  const plan = chosen && problems.attempt(() => planPublish(config, chosen, temporary));
+  const plan = builder && planPublish(config, { engine, builder, run: newRunName(), stage, staging }, temporary);
   notePlaces(problems, imagePlaces(plan?.caches ?? [], staging));
   problems.throwIfAny(terminal);
   if (plan === undefined) throw new TypeError('a publish that is not planned has a problem');
@@ -81,70 +93,85 @@ async function preparePublish(ctx: RunnerContext, extra: readonly string[]): Pro
   return plan;
 }
 
-/** Builds, pushes, sets tags, and reads back. @returns what became of the references, as lines */
-async function execute(ctx: RunnerContext, plan: PublishPlan): Promise<string[]> {
-  const { builder, caches, references, scratch, stage, staging } = plan;
+/**
+ * The one that is named, which is created where it does not exist; without a name the user's current one, where it can
+ * publish, else `multiarch`. In a dry run perhaps marks.
+ * @throws usageError where the named builder, or `multiarch`, exists and cannot publish
+ */
+export async function chooseBuilder(ctx: RunnerContext, engine: Engine, config: PublishConfig): Promise<BuilderChoice> {
+  const { builder, root } = config;
+  const choose = async () => {
+    const state = await inspectBuilder(ctx, engine, root, builder?.name);
+    if (state === undefined) return {};
+    if (builder !== undefined) return choiceOf(builder.name, builder.source, state, builder.source);
+    const { name = '(docker buildx use)' } = state;
+    const problem = publishProblem(state);
+    if (problem === undefined) return choiceOf(name, 'chosen with docker buildx use', state);
+    const fallback = await inspectBuilder(ctx, engine, root, FALLBACK);
+    return choiceOf(FALLBACK, `the current builder ${name} ${problem}`, fallback ?? state);
+  };
+  const name = builder?.name ?? mark('builder', engine.unknown ?? 'not reachable');
+  return findOrMark(ctx.unknowns, choose, { name, driver: unknownCache(engine) });
+}
+
+/** @param source the variable or option that can name another one */
+function choiceOf(name: string, why: string, state: BuilderState, source = 'DOCKER_BUILDER'): BuilderChoice {
+  if (state.isAbsent) {
+    const creation = ['buildx', 'create', '--name', name, '--driver', CONTAINER_DRIVER, '--bootstrap'];
+    return { name, driver: CONTAINER_DRIVER, creation, note: `[builder] ${name}, which is created first (${why})` };
+  }
+  const problem = publishProblem(state);
+  if (problem === undefined) return { name, driver: state.driver, note: `[builder] ${name} (${why})` };
+  const text =
+    `the builder '${name}' (${why}) ${problem}; set ${source} to another one (docker buildx ls), ` +
+    'or to a new name, which is then created';
+  throw state.problem === undefined ? usageError(text) : new MissingTool(text);
+}
+
+/** Why a builder cannot publish; `undefined` for one that can. */
+function publishProblem({ driver, problem }: BuilderState): string | undefined {
+  // Docker's own keeps one platform of an image, and pushes nothing by its digest.
+  return problem ?? (driver === LOCAL_DRIVER ? 'has the driver docker, which cannot publish' : undefined);
+}
+
+async function execute(ctx: RunnerContext, plan: PublishPlan): Promise<Published[]> {
+  const { builder, caches, scratch, stage, staging } = plan;
   const done: string[] = [];
-  let current: string | undefined;
   const start = async (command: Command, sets: string | undefined) => {
-    current = sets;
     await ctx.runner.run(command);
     if (sets !== undefined) done.push(sets);
-    current = undefined;
   };
   const part = <T>(title: string, body: () => Promise<T>) =>
     ctx.terminal.section(title, body).catch((error) => {
-      throw explained(ctx, error, progressText(references, done, current));
+      throw explained(ctx, error, done);
     });
   const engine = engineCommands(ctx, plan, start, readDigest);
   if (builder.creation !== undefined) await engine.run(builder.creation);
-  if (builder.boot !== undefined) await engine.run(builder.boot).catch((error) => withoutBuilder(ctx, plan, error));
-  const before = await readBefore(ctx, plan);
+  await verifyRegistry(ctx, plan);
   asOwner(dirname(scratch), () => mkdirSync(scratch, { mode: 0o700 }));
   for (const cache of caches) makeDirectory(cache);
   let built: PushContent[] = [];
   await withStaged(ctx, stage, staging, async () => {
     built = await part('images', () => buildImages(engine, plan));
   });
-  const published = await part('content and tags', () => publishBuilt(plan, built));
-  await part('read back', () => readBack(ctx, plan, published));
-  return tableLines(published, before);
+  return part('content and tags', () => publishBuilt(plan, built));
 }
 
-/** Removes a builder that this run has created and that does not start. @throws the error */
-async function withoutBuilder(ctx: RunnerContext, { builder, config, engine }: PublishPlan, error: unknown) {
-  if (builder.creation !== undefined && !ctx.signals.aborted.aborted) {
-    const command = probeCommand([engine.program, 'buildx', 'rm', builder.name ?? ''], config.root);
-    await ctx.runner.run(command).catch(() => undefined);
+/** @throws usageError before the compile for a registry that cannot be reached, or that refuses the login */
+async function verifyRegistry({ runner }: RunnerContext, { config, engine, images, publishing }: PublishPlan) {
+  for (const image of images) {
+    const argv = [engine.program, ...publishing.reading(image)];
+    const result = await runner.probe(probeCommand(argv, config.root), REGISTRY_TIMEOUT_MS);
+    if (result.ok || isPerhapsAbsent(result.reason)) continue;
+    const reason = oneLine(result.reason);
+    throw usageError(`${image.repository} cannot be read: ${reason}; check DOCKER_REGISTRY, the network and the login`);
   }
-  throw error;
 }
 
-/** A second look before a finished publish counts as failed: registries may take a moment to give what was just set. */
-async function readBack(ctx: RunnerContext, plan: PublishPlan, published: readonly Published[]): Promise<void> {
-  const look = async () => {
-    const after = await readReferences(ctx, plan);
-    for (const one of published) verifyPublished(one, after.get(one.reference));
-  };
-  await look().catch(async () => {
-    // An abort ends the pause, and the second look throws its reason.
-    await sleep(READ_AGAIN_MS, undefined, { signal: ctx.signals.aborted }).catch(() => undefined);
-    await look();
-  });
-}
-
-/** What the references are now. A registry that does not respond, or wants another password, is found here. */
-async function readBefore(ctx: RunnerContext, plan: PublishPlan): Promise<Map<string, RegistryState>> {
-  const states = await ctx.terminal.section('registry', () => readReferences(ctx, plan), 'what the registry has');
-  for (const [reference, state] of states) {
-    if (state.kind === 'exists' || state.kind === 'absent') continue;
-    const reason = oneLine(state.reason);
-    if (state.kind === 'failed') {
-      throw usageError(`${reference} cannot be read: ${reason}; check DOCKER_REGISTRY, the network and the login`);
-    }
-    ctx.terminal.warn(`${reference} cannot be read, or does not exist yet: ${reason}`);
-  }
-  return states;
+/** Whether there may be no such image yet, to which a registry may also deny access. Engines have no status for that. */
+export function isPerhapsAbsent(reason: string): boolean {
+  if (/no basic auth credentials|authentication required|invalid username/i.test(reason)) return false;
+  return /: not found\s*$|(manifest|name) unknown|denied|forbidden|_scope|not authorized|\b40[34]\b/im.test(reason);
 }
 
 /** @throws failure where the engine has not written it, although it did not fail */
@@ -156,8 +183,10 @@ export function readDigest(what: string, file: string): string {
   throw failure(`the engine did not give the ${what}: ${file} holds ${shown(text)}`);
 }
 
-/** The error with what it means for the registry, and the same status. A signal stays one, and the terminal says it. */
-function explained({ terminal }: RunnerContext, error: unknown, text: string): unknown {
+/** The error with what it means for the registry. A signal stays one, and the terminal says it. */
+function explained({ terminal }: RunnerContext, error: unknown, done: readonly string[]): unknown {
+  const set = done.length === 0 ? 'no reference was set before that' : `set before that: ${done.join(', ')}`;
+  const text = `${set}; run it again to finish`;
   if (error instanceof InterruptedError) terminal.say(`publish stopped: ${text}`);
   if (error instanceof InterruptedError || !(error instanceof TaskError)) return error;
   const status = error.exitCode === EXIT.usage ? EXIT.failed : error.exitCode;
@@ -179,13 +208,11 @@ export async function removeLeftovers(
   const probe = (args: readonly string[]) =>
     runner.probe(probeCommand([engine.program, ...args], config.root), REMOVAL_TIMEOUT_MS);
   // Podman 4.3 now and then does not find the content of a list that it is to remove, and finds it when asked again.
-  for (let attempt = 1; leftovers !== undefined && attempt <= REMOVAL_ATTEMPTS; attempt++) {
+  for (let attempts = 3; leftovers !== undefined && attempts > 0; attempts--) {
     // After a signal the runner starts nothing more: the next publish removes the names.
     if (signals.aborted.aborted) return;
     const listed = await probe(leftovers.list);
     const names = listed.ok ? listed.output.split('\n').filter(isOver) : [];
-    const removed = names.length > 0 ? await probe([...leftovers.remove, ...names]) : listed;
-    if (removed.ok) return;
-    if (attempt === REMOVAL_ATTEMPTS) warn(oneLine(removed.reason));
+    if (names.length === 0 || (await probe([...leftovers.remove, ...names])).ok) return;
   }
 }

@@ -26,8 +26,7 @@ describe('C2, DPM-1, DPM-2: an older local image of the same name is not what is
       expect(args).not.toContain('-t');
       expect(args).not.toContain('tag');
       if (args[0] === 'push') expect(args.at(-2)).toMatch(new RegExp(`^${DIGEST}$`));
-      if (args[1] === 'add' && !args.includes('--all'))
-        expect(args.slice(-2).join(' ')).toMatch(new RegExp(`@${DIGEST} .*@${DIGEST}$`));
+      if (args[1] === 'add') expect(args.slice(-2).join(' ')).toMatch(new RegExp(`@${DIGEST} .*@${DIGEST}$`));
     }
   });
 
@@ -99,16 +98,6 @@ test('AM-1: a publish waits for a build of one of its images', async () => {
   lock.release();
 });
 
-test('AL-14: what a registry does not give at once is read back once more', async () => {
-  const fake = new FakePublishing();
-  const once =
-    '[[ ! -f $(place "$last") || -e $FAKE_STATE/told ]] || { : > "$FAKE_STATE/told"; echo "$last: not found"; exit 1; }';
-  const result = await fake.publish({ FAKE_ON: 'buildx imagetools inspect', FAKE_DO: once });
-  expect(result.stderr).not.toContain('cannot be read back');
-  expect(fake.hasMark('told')).toBe(true);
-  expect(result.status).toBe(0);
-});
-
 describe('C4, DPM-5: settings of single builds do not reach a publish', () => {
   test.each(ENGINES)('%s: the same commands with and without them', async (engine) => {
     const settings = {
@@ -159,8 +148,6 @@ test('H10, DPM-3: podman: an extra tag, new or existing', async () => {
   const tags = fake.tags();
   expect(tags['ghcr.io/org/gateway:v1']).toBe(tags['ghcr.io/org/gateway:dev']);
   expect(tags['ghcr.io/org/supervisor:v1']).toBe(tags['ghcr.io/org/supervisor:dev']);
-  expect(result.stdout).toMatch(/gateway:v1 .* moved\n/);
-  expect(result.stdout).toMatch(/supervisor:v1 .* new\n/);
   expect(fake.lists()).toEqual([]);
 });
 
@@ -180,9 +167,7 @@ describe('H12: not one component new and the other old', () => {
     const fake = new FakePublishing({ engine });
     const failed = await fake.publish({ FAKE_ON: 'Dockerfile.gateway', FAKE_DO: 'exit 2' });
     expect(failed).toMatchObject({ status: 1, stdout: '' });
-    expect(failed.stderr).toMatch(
-      /failed with status 2 .*; no reference was set before that; .*run it again to finish/,
-    );
+    expect(failed.stderr).toMatch(/failed with status 2 .*; no reference was set before that; run it again to finish/);
   });
 
   test.each(ENGINES)('%s: the second build fails: no reference moves, the next run finishes', async (engine) => {
@@ -190,9 +175,7 @@ describe('H12: not one component new and the other old', () => {
     const failed = await fake.publish({ FAKE_ON: 'Dockerfile.supervisor', FAKE_DO: 'echo "RUN failed" >&2; exit 17' });
     expect(failed).toMatchObject({ status: 17, stdout: '' });
     expect(failed.stderr).toContain('RUN failed');
-    expect(failed.stderr).toMatch(
-      /; no reference was set before that; as they were: .*ghcr\.io\/org\/gateway:dev, ghcr/,
-    );
+    expect(failed.stderr).toMatch(/; no reference was set before that; run it again to finish$/m);
     expect(fake.tags()).toEqual({});
     expect((await fake.publish()).status).toBe(0);
   });
@@ -215,16 +198,10 @@ describe('H12: not one component new and the other old', () => {
       expect(failed).toMatchObject({ status: 3, stdout: '' });
       expect(failed.stderr).toContain('connection reset');
       const error = failed.stderr.split('\n').find((line) => line.startsWith('error:')) ?? '';
-      expect(error).toMatch(
-        /set before that: .*ghcr\.io\/org\/gateway:dev; ghcr\.io\/org\/supervisor:dev may have been set or not/,
-      );
-      expect(error).toMatch(
-        /as they were: ghcr\.io\/org\/gateway:latest, ghcr\.io\/org\/supervisor:latest; run it again to finish$/,
-      );
+      expect(error).toMatch(/set before that: .*ghcr\.io\/org\/gateway:dev; run it again to finish$/);
       const again = await fake.publish({ TAG_LATEST: 'on' });
       expect(again.status).toBe(0);
-      expect(again.stdout).toMatch(/gateway:dev .* unchanged\n/);
-      expect(again.stdout).toMatch(/supervisor:dev .* new\n/);
+      expect(Object.keys(fake.tags())).toEqual(expect.arrayContaining(again.stdout.match(/^\S+/gm) ?? []));
     },
   );
 
@@ -298,9 +275,7 @@ describe('stopped', () => {
         },
       });
       expect(stopped).toMatchObject({ status, stdout: '' });
-      expect(stopped.stderr).toMatch(
-        /set before that: .*ghcr\.io\/org\/gateway:dev; ghcr\.io\/org\/supervisor:dev may have been/,
-      );
+      expect(stopped.stderr).toMatch(/^publish stopped: set before that: .*ghcr\.io\/org\/gateway:dev; run it again/m);
       expect(stopped.stderr.trimEnd()).toMatch(new RegExp(`\nerror: stopped by ${signal}$`));
       expect(readdirSync(fake.temporary)).toEqual([]);
       const again = await fake.publish();

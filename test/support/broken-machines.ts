@@ -121,7 +121,7 @@ export const BROKEN: Readonly<Record<string, Broken>> = {
   'a variable that contradicts': {
     env: { CONTAINER_ENGINE: 'lxc' },
     row: 'for images',
-    text: /^CONTAINER_ENGINE is 'lxc'; allowed are docker and podman/,
+    text: /^CONTAINER_ENGINE is 'lxc'; allowed are docker, podman/,
     hinders: ['gateway', ...IMAGES],
     also: ['for gateways'],
   },

@@ -95,8 +95,7 @@ case $1 in
           file=$(place "$word")
           [[ -f $file ]] || { echo "Error: reading $word: manifest unknown" >&2; exit 125; }
           m=$(< "$file")
-          if [[ $m == '{"manifests":['* ]]; then m=\${m#'{"manifests":['}; printf '%s\\n' "\${m%']}'}" >> "$(list "$name")"
-          else of=\${m#*'"of":"'}; printf '%s\\n' "$(entry "$(hash "$m")" "\${of%%'"'*}")" >> "$(list "$name")"; fi ;;
+          of=\${m#*'"of":"'}; printf '%s\\n' "$(entry "$(hash "$m")" "\${of%%'"'*}")" >> "$(list "$name")" ;;
         *) name=$word ;;
       esac
     done ;;
@@ -105,9 +104,12 @@ case $1 in
     m=$(index "\${entries[@]}")
     store "$last" "$m"
     printf %s "$(hash "$m")" > "$(value --digestfile)" ;;
-  inspect) mapfile -t entries < "$(list "$last")"; index "\${entries[@]}" ;;
   rm) shift; for name in "$@"; do /bin/rm "$(list "$name")" || exit 1; done ;;
 esac
+`;
+
+const PODMAN_SEARCH = `
+compgen -G "$(place "$last")=*" > /dev/null || { echo "Error: fetching tags list: name unknown" >&2; exit 125; }
 `;
 
 const PODMAN_IMAGES = `
@@ -146,8 +148,6 @@ export class FakePublishing {
     const arms = Object.entries(builders).map(([name, script]) => `  ${name || "''"}) ${script} ;;`);
     this.checkout.tools.add('docker', [
       { args: ['info', '--format', '{{json .}}'], script: `${PRELUDE}echo '${DOCKER_INFO}'` },
-      { args: ['buildx', 'inspect', '--bootstrap'], script: `${PRELUDE}:` },
-      { args: ['buildx', 'rm'], script: `${PRELUDE}:` },
       {
         args: ['buildx', 'inspect'],
         script: `${PRELUDE}case \${3:-} in\n${arms.join('\n')}\n  *) echo "ERROR: no builder \\"$3\\" found" >&2; exit 1 ;;\nesac`,
@@ -168,6 +168,7 @@ export class FakePublishing {
       { args: ['build'], script: PRELUDE + PODMAN_BUILD },
       { args: ['push'], script: PRELUDE + PODMAN_PUSH },
       { args: ['manifest'], script: PRELUDE + PODMAN_MANIFEST },
+      { args: ['search', '--list-tags'], script: PRELUDE + PODMAN_SEARCH },
       { args: ['images', '--filter'], script: PRELUDE + PODMAN_IMAGES },
     ]);
   }
@@ -227,10 +228,8 @@ export class FakePublishing {
 
   /** The calls of the engine that build, push or tag, as lines. */
   changes(): string[] {
-    const changing =
-      /^(docker buildx (build|create|inspect --bootstrap|imagetools create)|podman (build|push|manifest (create|add|push)))/;
-    const reading = /openshell-publish\/[0-9a-f]{8}-/;
-    return this.checkout.tools.lines().filter((line) => changing.test(line) && !reading.test(line));
+    const changing = /^(docker buildx (build|create|imagetools create)|podman (build|push|manifest (create|add|push)))/;
+    return this.checkout.tools.lines().filter((line) => changing.test(line));
   }
 
   /** Whether a call has left this mark: `: > "$FAKE_STATE/NAME"`. */

@@ -6,9 +6,9 @@ import { DOCKER } from '../../lib/engine/docker.ts';
 import { PODMAN } from '../../lib/engine/podman.ts';
 import type { Engine } from '../../lib/engine/types.ts';
 import { commandText } from '../../lib/process/command.ts';
-import type { BuilderChoice } from '../../lib/publish/choose-builder.ts';
 import { type PublishConfig, resolvePublishConfig } from '../../lib/publish/config.ts';
 import {
+  type BuilderChoice,
   buildImages,
   engineCommands,
   PUBLISHED,

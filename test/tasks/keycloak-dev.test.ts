@@ -75,7 +75,7 @@ test('KCD-1, KCD-3: CONTAINER_RUNTIME goes before all others, and is no command'
   for (const value of ['docker --host x', 'nerdctl']) {
     const wrong = await run(['status'], { CONTAINER_RUNTIME: value });
     expect(wrong).toMatchObject({ status: 2, stdout: '' });
-    expect(wrong.stderr).toMatch(/^error: CONTAINER_RUNTIME is '[^']*'; allowed are docker and podman; [^\n]*\n$/);
+    expect(wrong.stderr).toMatch(/^error: CONTAINER_RUNTIME is '[^']*'; allowed are docker, podman; [^\n]*\n$/);
   }
   const both = await run(['status'], { CONTAINER_RUNTIME: '/usr/bin/docker', CONTAINER_ENGINE: 'podman' });
   expect(both.stderr).toBe('[container-engine] docker (CONTAINER_RUNTIME)\n');
@@ -108,7 +108,7 @@ test('all that is wrong is said at once, before anything is started', async () =
   expect(result.stderr.split('\n').filter(Boolean)).toEqual([
     expect.stringMatching(/^error: KEYCLOAK_PORT is '0x50'; allowed is a whole number from 1 to 65535/),
     expect.stringMatching(/^error: OPENSHELL_ROOT is .* not an OpenShell checkout/),
-    expect.stringMatching(/^error: podman is not on PATH/),
+    expect.stringMatching(/^error: podman cannot be used \(CONTAINER_RUNTIME\): podman is not on PATH/),
   ]);
   expect(started(tools)).toEqual([]);
 });
@@ -214,7 +214,7 @@ test('in the container of a CI job it shares the network of that, and the realm 
   expect(ctx.screen.stdout().match(/--publish 127\.0\.0\.1:/g)).toHaveLength(3);
   const dry = asDryRun({ ...ctx, env: { ...ctx.env, PATH: '/nonexistent' } });
   expect(await keycloak(dry, 'start', true, facts)).toBe(0);
-  const why = 'podman and docker not on PATH';
+  const why = 'podman and docker not reachable';
   expect(ctx.screen.stdout()).toContain(`--network 'container:<job container: ${why}>'`);
   expect(ctx.screen.stdout()).toContain(`src=<realm on the host: ${why}>,`);
 });

@@ -66,7 +66,8 @@ describe('what responds', () => {
 
   test('neither is installed', async () => {
     expect(await refusalFrom(detecting({}).detect)).toBe(
-      '2: podman or docker is not on PATH; install it, or set CONTAINER_ENGINE to one that is',
+      '2: podman or docker does not respond: podman is not on PATH; docker is not on PATH; install it, ' +
+        'or set CONTAINER_ENGINE to one that runs',
     );
   });
 });
@@ -98,8 +99,8 @@ describe('what is wanted', () => {
     const info = { Architecture: '', ServerVersion: '', ServerErrors: [said] };
     const { detect } = detecting({ docker: { info } }, { CONTAINER_ENGINE: 'docker' });
     expect(await refusalFrom(detect)).toBe(
-      `2: docker does not respond (CONTAINER_ENGINE): docker info: ${said}; update its client or its server, or unset ` +
-        'DOCKER_API_VERSION, or set CONTAINER_ENGINE to one that runs',
+      `2: docker does not respond (CONTAINER_ENGINE): docker info: ${said}; start Docker (sudo systemctl start docker, ` +
+        'or Docker Desktop), or set CONTAINER_ENGINE to one that runs',
     );
   });
 

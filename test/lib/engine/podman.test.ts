@@ -88,6 +88,7 @@ test.each<[Record<string, string>, object]>([
     {
       said: expect.stringMatching(/^CONTAINER_HOST leads to 'ssh:\/\/me@far\/run\/p.sock', and/),
       remedy: 'change or unset CONTAINER_HOST',
+      source: 'CONTAINER_HOST',
     },
   ],
 ])('R3: the sockets of %j', (env, places) => {

@@ -64,13 +64,13 @@ describe('which engine', () => {
       'an unknown engine',
       { CONTAINER_ENGINE: 'nerdctl' },
       undefined,
-      /CONTAINER_ENGINE is 'nerdctl'; allowed are docker and podman/,
+      /CONTAINER_ENGINE is 'nerdctl'; allowed are docker, podman;/,
     ],
     [
       'an unknown target',
       { CONTAINER_ENGINE_TARGET: 'Local-K8s' },
       undefined,
-      /CONTAINER_ENGINE_TARGET is 'Local-K8s'; allowed is local-k8s-cluster/,
+      /CONTAINER_ENGINE_TARGET is 'Local-K8s'; allowed are local-k8s-cluster/,
     ],
     [
       'the removed variable',

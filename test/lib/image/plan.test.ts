@@ -40,9 +40,17 @@ test.each([
   ['say "hi"', '"src=say ""hi"""', '"dest=say ""hi"""'],
   ['/two\nlines', '"src=/two\nlines"', '"dest=/two\nlines"'],
 ])('a cache in the directory %j is read before the build and replaced after it', (directory, src, dest) => {
-  expect(cacheOptions(directory)).toEqual([
+  expect(cacheOptions('docker-container', directory)).toEqual([
     ...['--cache-from', `type=local,${src}`],
     ...['--cache-to', `type=local,${dest},mode=max`],
+  ]);
+});
+
+test('no other builder has such a cache, and where the builder is unknown a mark stands for it', () => {
+  for (const driver of ['docker', 'remote', undefined]) expect(cacheOptions(driver, '/a')).toEqual([]);
+  expect(cacheOptions('docker-container', undefined)).toEqual([]);
+  expect(cacheOptions('<cache options: docker not reachable>', '/a')).toEqual([
+    '<cache options: docker not reachable>',
   ]);
 });
 

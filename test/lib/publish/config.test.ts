@@ -16,7 +16,6 @@ describe('the configuration', () => {
       epoch: 0,
       cacheDirectory: '/src/.cache/buildkit/images',
       isStaged: true,
-      unused: [],
       build: {
         libc: 'musl',
         features: [],

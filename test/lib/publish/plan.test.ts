@@ -1,42 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { describe, expect, test } from 'vitest';
-import { dryRunLines, progressText, tableLines } from '../../../lib/publish/plan.ts';
+import { dryRunLines } from '../../../lib/publish/plan.ts';
 import { fakeTools, inProcess } from '../../support/in-process.ts';
-import { DIGEST_A, DIGEST_B, plannedLines, publishPlan, RUN } from '../../support/publish-plan.ts';
-import { refusalOf } from '../../support/task-errors.ts';
-
-describe('the references', () => {
-  test('a new tag for both components before the next one', () => {
-    expect(publishPlan('docker', { EXTRA_DOCKER_TAGS: 'v1' }).references).toEqual([
-      'r/org/gateway:dev',
-      'r/org/supervisor:dev',
-      'r/org/gateway:v1',
-      'r/org/supervisor:v1',
-    ]);
-  });
-
-  test('podman: those of single platforms first, which carry content', () => {
-    expect(publishPlan('podman').references).toEqual([
-      'r/org/gateway:dev-linux-amd64',
-      'r/org/gateway:dev-linux-arm64',
-      'r/org/supervisor:dev-linux-amd64',
-      'r/org/supervisor:dev-linux-arm64',
-      'r/org/gateway:dev',
-      'r/org/supervisor:dev',
-    ]);
-  });
-
-  test('podman: the tag of a platform is one, and is not also the tag of a release', () => {
-    expect(refusalOf(() => publishPlan('podman', { IMAGE_TAG: 'x'.repeat(120) }))).toMatch(
-      /^2: IMAGE_TAG with its platform is 'x+/,
-    );
-    expect(refusalOf(() => publishPlan('podman', { EXTRA_DOCKER_TAGS: 'dev-linux-arm64' }))).toBe(
-      "2: EXTRA_DOCKER_TAGS has dev-linux-arm64, which is the tag of one platform's image here; choose another one",
-    );
-    expect(publishPlan('docker', { EXTRA_DOCKER_TAGS: 'dev-linux-arm64' }).references).toHaveLength(4);
-  });
-});
+import { plannedLines, publishPlan, RUN } from '../../support/publish-plan.ts';
 
 describe('the commands, before any of them has run', () => {
   const file = (name: string) => `-f /src/deploy/docker/Dockerfile.${name} --target ${name}`;
@@ -91,43 +58,6 @@ describe('the commands, before any of them has run', () => {
   });
 });
 
-const CONTENT = { digest: DIGEST_A, images: [{ platform: 'linux/amd64', digest: DIGEST_A }] };
-const PUBLISHED = {
-  component: 'gateway',
-  reference: 'r/gateway:dev',
-  platforms: ['linux/amd64', 'linux/arm64'],
-  content: CONTENT,
-};
-
-test('what became of a reference', () => {
-  const state = (before: NonNullable<ReturnType<Parameters<typeof tableLines>[1]['get']>>) =>
-    tableLines([PUBLISHED], new Map([['r/gateway:dev', before]]))[1]
-      ?.split(/ +/)
-      .at(-1);
-  expect(state({ kind: 'absent' })).toBe('new');
-  expect(state({ kind: 'exists', content: CONTENT })).toBe('unchanged');
-  expect(state({ kind: 'exists', content: { ...CONTENT, digest: DIGEST_B } })).toBe('moved');
-  expect(state({ kind: 'forbidden' })).toBe('moved');
-});
-
-test('the table', () => {
-  expect(tableLines([PUBLISHED], new Map([['r/gateway:dev', { kind: 'absent' }]]))).toEqual([
-    `component  reference      digest${' '.repeat(67)}platforms                state`,
-    `gateway    r/gateway:dev  ${DIGEST_A}  linux/amd64,linux/arm64  new`,
-  ]);
-});
-
-describe('how far a failed publish came', () => {
-  test.each<[string[], string | undefined, string]>([
-    [[], undefined, 'no reference was set before that; as they were: a, b, c; run it again to finish'],
-    [['a'], 'b', 'set before that: a; b may have been set or not; as they were: c; run it again to finish'],
-    [['a', 'b'], 'c', 'set before that: a, b; c may have been set or not; run it again to finish'],
-    [['a', 'b', 'c'], undefined, 'set before that: a, b, c; run it again to finish'],
-  ])('%j are set, %s is being set', (done, current, text) => {
-    expect(progressText(['a', 'b', 'c'], done, current)).toBe(text);
-  });
-});
-
 describe('a dry run', () => {
   test.each(['docker', 'podman'] as const)('%s: all commands in their order, and nothing is started', async (name) => {
     const tools = fakeTools();
@@ -144,9 +74,8 @@ describe('a dry run', () => {
       `# creates ${plan.scratch}`,
       ...plan.caches.map((cache) => `# creates ${cache}`),
       "cd '/start in'",
-      ...plan.references.map((reference) => `# reads back ${reference}`),
     ]);
-    expect(lines.at(-plan.references.length - 1)).toMatch(/<digest of supervisor>|supervisor:dev$/);
+    expect(lines.at(-1)).toMatch(/<digest of supervisor>|supervisor:dev$/);
     expect(tools.calls()).toEqual([]);
   });
 
