@@ -80,7 +80,7 @@ async function pack(ctx: RunnerContext, config: RuntimeConfig, build: Build, out
   const archive = writeArchive(members, time);
   sweepTemporary(output);
   const fill = async (_: string, file: number) => {
-    writeFileSync(file, await compress(archive, { signal: signals.aborted }));
+    writeFileSync(file, await compress(archive, signals.aborted));
     signals.throwIfReceived();
   };
   const heading = `compression of ${megabytes(archive.length)} (zstd level ${LEVEL})`;

@@ -200,7 +200,7 @@ export class Releases {
   async #prepare(): Promise<void> {
     if (this.#isReady) return;
     this.#isReady = true;
-    await useProxies(this.#ctx.env);
+    useProxies(this.#ctx.env);
     const found = lstatSync(this.#scratch, { throwIfNoEntry: false });
     if (found !== undefined && (!found.isDirectory() || (found.mode & 0o77) !== 0)) this.removeDownloads();
     makeDirectory(this.#scratch, 0o700);

@@ -101,7 +101,7 @@ export async function stageRuntime(ctx: RunnerContext, staging: Staging): Promis
   const changed = names.filter((name) => !compressed.has(name));
   const compressAll = async () => {
     for (const name of changed) {
-      compressed.set(name, await compress(contents.get(name) as Buffer, { signal: ctx.signals.aborted }));
+      compressed.set(name, await compress(contents.get(name) as Buffer, ctx.signals.aborted));
     }
   };
   const heading = `compression of ${changed.join(', ')} (zstd level ${LEVEL})`;

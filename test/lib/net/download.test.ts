@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { Terminal } from '../../../lib/cli/terminal.ts';
 import { InterruptedError } from '../../../lib/errors.ts';
 import { type DownloadRequest, download, NoSuchFile, progressOf } from '../../../lib/net/download.ts';
@@ -13,12 +13,16 @@ import { temporaryDirectory } from '../../support/temporary.ts';
 
 const FILE = randomBytes(300_000);
 
+/** The pauses between attempts, which these tests do not wait for. */
+const pauses = vi.hoisted(() => [] as number[]);
+vi.mock('node:timers/promises', () => ({ setTimeout: async (ms: number) => pauses.push(ms) }));
+
 /** A server with one file, and a download of it that does not wait between attempts. */
 async function place() {
   const server = (await ReleaseServer.start()).add('file', FILE);
   const path = join(temporaryDirectory(), 'file.part');
   const said: string[] = [];
-  const pauses: number[] = [];
+  pauses.length = 0;
   const controller = new AbortController();
   const run = (own: Partial<DownloadRequest> = {}, signal: AbortSignal = controller.signal) =>
     download(
@@ -27,11 +31,10 @@ async function place() {
         signal,
         update: () => undefined,
         say: (text) => said.push(text),
-        pause: async (ms) => pauses.push(ms),
       },
     );
   const isWhole = () => readFileSync(path).equals(FILE);
-  return { server, path, said, pauses, controller, run, isWhole };
+  return { server, path, said, controller, run, isWhole };
 }
 
 test('a file, for its owner alone', async () => {
@@ -42,7 +45,7 @@ test('a file, for its owner alone', async () => {
 
 describe('broken off', () => {
   test('it is continued, and each pause is longer only while nothing comes', async () => {
-    const { isWhole, pauses, run, server } = await place();
+    const { isWhole, run, server } = await place();
     server.failNext('file', breakOffAfter(1000), status(503), status(502), breakOffAfter(2000));
     await run();
     expect(isWhole()).toBe(true);
@@ -105,7 +108,7 @@ describe('broken off', () => {
 
 describe('what the server answers', () => {
   test('429 with Retry-After, 500, then the file', async () => {
-    const { isWhole, pauses, run, said, server } = await place();
+    const { isWhole, run, said, server } = await place();
     server.failNext('file', status(429, { 'retry-after': '7' }), status(500));
     await run();
     expect([isWhole(), pauses]).toEqual([true, [7000, 2000]]);

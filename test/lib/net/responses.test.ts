@@ -33,14 +33,13 @@ describe('a response', () => {
     [410, false],
     [501, false],
   ])('%i: another attempt may go better: %s', (status, passes) => {
-    expect(judge(status)).toMatchObject({ passes, reason: expect.stringContaining(`HTTP ${status}`) });
+    expect(judge(status)).toMatchObject({ passes, message: expect.stringContaining(`HTTP ${status}`) });
   });
 
   test.each([
     ['seconds', { 'retry-after': '30' }, 30_000],
     ['a date', { 'retry-after': 'Thu, 01 Jan 2026 00:01:00 GMT' }, 60_000],
     ['a date that is over', { 'retry-after': 'Wed, 31 Dec 2025 00:00:00 GMT' }, 0],
-    ["the end of GitHub's limit", { 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': `${NOW / 1000 + 9}` }, 9000],
   ])('a pause that is asked for, as %s', (_, headers, pauseMs) => {
     expect(judge(429, headers)).toMatchObject({ passes: true, pauseMs });
     expect(judge(403, headers), 'GitHub also says 403').toMatchObject({ passes: true, pauseMs });
@@ -49,13 +48,10 @@ describe('a response', () => {
   test('a long pause is not waited for, and nonsense is no pause', () => {
     expect(judge(429, { 'retry-after': '3600' })).toMatchObject({
       passes: false,
-      reason: 'it wants no request for 60 min 0 s (HTTP 429)',
+      message: 'it wants no request for 60 min 0 s (HTTP 429)',
     });
-    const reset = { 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': `${NOW / 1000 + 3000}` };
-    expect(judge(403, reset)).toMatchObject({ passes: false });
-    expect(judge(429, { 'retry-after': 'soon' })).toEqual({ passes: true, reason: 'it answered HTTP 429' });
-    const nonsense = { 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': 'abc' };
-    expect(judge(429, nonsense)).toEqual({ passes: true, reason: 'it answered HTTP 429' });
+    const nonsense = { passes: true, message: 'it answered HTTP 429', pauseMs: undefined };
+    expect(judge(429, { 'retry-after': 'soon' })).toMatchObject(nonsense);
   });
 });
 
@@ -65,18 +61,18 @@ test('errors of the network are told from others', () => {
   expect(networkSetback(caused(coded('ECONNRESET')))).toMatchObject({ passes: true });
   expect(networkSetback(caused(coded('ENOTFOUND')))).toMatchObject({ passes: false });
   expect(networkSetback(caused(new AggregateError([coded('ECONNREFUSED')])))).toMatchObject({ passes: true });
-  expect(networkSetback(caused(coded('CERT_HAS_EXPIRED', 'certificate has expired')))).toEqual({
+  expect(networkSetback(caused(coded('CERT_HAS_EXPIRED', 'certificate has expired')))).toMatchObject({
     passes: false,
-    reason:
+    message:
       'certificate has expired (CERT_HAS_EXPIRED); where a proxy reads along, name its certificate in NODE_EXTRA_CA_CERTS',
   });
-  expect(networkSetback(caused(new Error('Proxy response (407) !== 200 when HTTP Tunneling')))?.reason).toContain(
+  expect(networkSetback(caused(new Error('Proxy response (407) !== 200 when HTTP Tunneling')))?.message).toContain(
     '407',
   );
   const refused = networkSetback(caused(new Error('Proxy response (403) !== 200 when HTTP Tunneling')));
-  expect(refused?.reason).toBe('the proxy answered HTTP 403: it does not let this through; ask who keeps it');
+  expect(refused?.message).toBe('the proxy answered HTTP 403: it does not let this through; ask who keeps it');
   const leaf = coded('UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'unable to verify the first certificate');
-  expect(networkSetback(caused(leaf))?.reason).toContain('NODE_EXTRA_CA_CERTS');
+  expect(networkSetback(caused(leaf))?.message).toContain('NODE_EXTRA_CA_CERTS');
   expect(networkSetback(caused(new Error('redirect count exceeded')))).toMatchObject({ passes: false });
   const full = Object.assign(coded('ENOSPC'), { syscall: 'write', path: '/x' });
   expect(networkSetback(full)).toBeUndefined();
@@ -97,10 +93,10 @@ test.each([
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
   const error = await fetch(`http://127.0.0.1:${port}`).catch((one: unknown) => one);
-  expect(networkSetback(error)).toMatchObject({ passes: false, reason: expect.stringContaining(reason) });
+  expect(networkSetback(error)).toMatchObject({ passes: false, message: expect.stringContaining(reason) });
 });
 
 test('VT-29: a port that fetch refuses is not tried again', async () => {
   const error = await fetch('http://127.0.0.1:10080').catch((one: unknown) => one);
-  expect(networkSetback(error)).toEqual({ passes: false, reason: 'bad port' });
+  expect(networkSetback(error)).toMatchObject({ passes: false, message: 'bad port' });
 });
