@@ -30,10 +30,10 @@ await runTask(
     const { whatToSetUp } = await import('../../lib/vm/runtime/present.ts');
     const what = whatToSetUp(running, flags);
     if (what === 'release') {
-      const { setUpFromRelease } = await import('../../lib/vm/runtime/setup.ts');
-      await setUpFromRelease(running, flags);
+      const { downloadRuntime } = await import('../../lib/vm/runtime/setup.ts');
+      await downloadRuntime(running, flags);
     } else if (what === 'build') {
-      const { setUpFromSource } = await import('../../lib/vm/runtime/from-source.ts');
+      const { setUpFromSource } = await import('../../lib/vm/runtime/from-build.ts');
       await setUpFromSource(running, flags);
     } else if (what === 'pins') {
       const { recordDigests } = await import('../../lib/vm/runtime/update-pins.ts');

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Which VM runtime was asked for, and where its parts come from: flags and environment, checked, as one value; and the
- * recorded SHA-256 of each file of a release. Those belong to the suite: who can change a checkout cannot change what
- * is trusted.
+ * Which VM runtime was asked for, and where its parts come from, as one value; and the recorded SHA-256 of each file of
+ * a release. Those belong to the suite: who can change a checkout cannot change what is trusted.
  */
 
 import { join } from 'node:path';
@@ -14,10 +13,10 @@ import { shown, usageError } from '../../errors.ts';
 import { parseTable } from '../../fs/parse-json.ts';
 import { contentOf } from '../../fs/paths.ts';
 import { thisHost } from '../../host.ts';
-import { PLATFORMS, runtimeDirectory, type VmPlatform, vmPlatformOf } from '../runtime-files.ts';
+import { type Digests, PLATFORMS, runtimeDirectory, type VmPlatform, vmPlatformOf } from '../runtime-files.ts';
 import { isRef, readVersions } from '../versions.ts';
 
-const GITHUB = 'https://github.com';
+export const GITHUB = 'https://github.com';
 /** Always GitHub's own: a mirror does not say what its files have to be. */
 const API = 'https://api.github.com';
 const PINS_PATH = join(SUITE_ROOT, 'pins/vm-runtime.json');
@@ -41,7 +40,6 @@ export interface ReleaseFile {
 export interface ReleaseConfig {
   readonly baseUrl: string;
   readonly apiUrl: string;
-  readonly isMirror: boolean;
   /** How long a server may send nothing. */
   readonly stallMs: number;
   /** The recorded digests, a file of the suite. */
@@ -61,15 +59,14 @@ export interface RuntimeConfig extends RuntimeParts {
 
 /**
  * Resolves the configuration.
- * @param named the platform that was asked for, else this machine's
+ * @param platform this machine's where none was asked for
  * @throws usageError for any wrong value, or for a machine that has no VM driver
  */
 export function resolveRuntimeConfig(
   { env, startDirectory }: Pick<TaskContext, 'env' | 'startDirectory'>,
-  named?: VmPlatform,
+  platform: VmPlatform = vmPlatformOf(thisHost()),
 ): RuntimeConfig {
   const root = findCheckout(env, startDirectory);
-  const platform = named ?? vmPlatformOf(thisHost());
   return {
     root,
     platform,
@@ -79,31 +76,31 @@ export function resolveRuntimeConfig(
   };
 }
 
-/** @throws usageError for a base that is not a plain URL */
+/** @throws usageError for a base that is not a plain URL; it may hold a password, and is not shown */
 export function resolveReleaseConfig(env: Environment): ReleaseConfig {
   const name = 'OPENSHELL_RELEASE_BASE_URL';
-  const text = readVariable(env, name);
-  const { hash, password, protocol, search, username } = URL.canParse(text) ? new URL(text) : new URL('none:');
-  if (username + password !== '') {
-    throw usageError(`${name} has a user or a password in it, which would be printed; take a URL without them`);
+  const baseUrl = readVariable(env, name).replace(/\/+$/, '');
+  if (!/^https?:\/\/[^/?#@]+(?:\/[^?#@]*)?$/.test(baseUrl) || !URL.canParse(baseUrl)) {
+    throw usageError(`${name} is not https://HOST or http://HOST:PORT/PATH, without a user; change it or unset it`);
   }
-  if (!['http:', 'https:'].includes(protocol) || search + hash !== '') {
-    throw notAllowed(name, text, 'is a URL, https://HOST or http://HOST:PORT/PATH');
-  }
-  const baseUrl = text.replace(/\/+$/, '');
-  const stallMs = readVariable(env, 'OPENSHELL_DOWNLOAD_TIMEOUT') * 1000;
-  return { baseUrl, apiUrl: API, isMirror: baseUrl !== GITHUB, stallMs, pinsPath: PINS_PATH };
+  return { baseUrl, apiUrl: API, stallMs: readVariable(env, 'OPENSHELL_DOWNLOAD_TIMEOUT') * 1000, pinsPath: PINS_PATH };
 }
 
 /** The parts of a platform's runtime. */
 export function resolveParts(env: Environment, root: string, platform: VmPlatform): RuntimeParts {
   const { GVPROXY_VERSION, UMOCI_VERSION } = readVersions(env, root, ['GVPROXY_VERSION', 'UMOCI_VERSION']);
   const { arch, gvproxy } = PLATFORMS[platform];
+  const repository = readVariable(env, 'GITHUB_REPOSITORY');
+  const tag = readVariable(env, 'VM_RUNTIME_RELEASE_TAG');
+  if (!isRef(repository) || repository.split('/').length !== 2) {
+    throw notAllowed('GITHUB_REPOSITORY', repository, 'is OWNER/NAME');
+  }
+  if (!isRef(tag)) throw notAllowed('VM_RUNTIME_RELEASE_TAG', tag, 'is a tag');
   return {
     runtime: {
       what: `VM runtime for ${platform}`,
-      repository: checked(env, 'GITHUB_REPOSITORY', 2, 'is OWNER/NAME'),
-      tag: checked(env, 'VM_RUNTIME_RELEASE_TAG', undefined, 'is a tag'),
+      repository,
+      tag,
       names: [`vm-runtime-${platform}.tar.zst`],
       isRolling: true,
     },
@@ -124,18 +121,6 @@ export function resolveParts(env: Environment, root: string, platform: VmPlatfor
   };
 }
 
-/** @param parts how many parts it has; any number where none is told */
-function checked(
-  env: Environment,
-  name: 'GITHUB_REPOSITORY' | 'VM_RUNTIME_RELEASE_TAG',
-  parts: number | undefined,
-  allowed: string,
-): string {
-  const text = readVariable(env, name);
-  if (isRef(text) && (parts === undefined || text.split('/').length === parts)) return text;
-  throw notAllowed(name, text, allowed);
-}
-
 /** What is asked for, for users. */
 export function wantedText({ gvproxy, runtime, umoci }: RuntimeParts): string {
   return `${runtime.repository} ${runtime.tag}, gvproxy ${gvproxy.tag}, umoci ${umoci.tag}`;
@@ -146,28 +131,36 @@ export function releasePath({ repository, tag }: ReleaseFile, name: string): str
   return `${repository}/releases/download/${tag}/${name}`;
 }
 
-/** The recorded digests, by the paths of their files. */
-export type Pins = ReadonlyMap<string, string>;
+/** What is downloaded, and against what it is verified, for a dry run. */
+export function downloadLine({ baseUrl }: ReleaseConfig, file: ReleaseFile): string {
+  const urls = file.names.map((name) => `${baseUrl}/${releasePath(file, name)}`);
+  const stated = file.isRolling ? ', or the one that its API states' : '';
+  return `# downloads ${urls.join(' or ')} (verified: the recorded SHA-256${stated})`;
+}
 
-/** @throws usageError for a file that is missing, or not what `--update-pins` writes */
-export function readPins(path: string): Pins {
-  let text: string;
-  try {
-    text = contentOf(path).toString();
-  } catch (cause) {
-    throw usageError('the recorded digests cannot be read; get the file back, or install the tasks again', { cause });
-  }
-  const entries = Object.entries(parseTable(text) ?? { '': undefined });
-  const wrong = entries.find(([, digest]) => !/^[0-9a-f]{64}$/.test(String(digest)));
-  if (wrong === undefined) return new Map(entries as [string, string][]);
-  const what = wrong[0] === '' ? 'is not a table in JSON' : `has no SHA-256 for ${shown(wrong[0])}`;
+/** The recorded digests. @throws usageError for a file that is missing, or not what `--update-pins` writes */
+export function readPins(path: string): Digests {
+  const pins = parseTable(contentOf(path).toString());
+  const wrong = pins && Object.keys(pins).find((name) => !/^[0-9a-f]{64}$/.test(String(pins[name])));
+  if (pins !== undefined && wrong === undefined) return pins as Digests;
+  const what = wrong === undefined ? 'is not a table in JSON' : `has no SHA-256 for ${shown(wrong)}`;
   throw usageError(`${path} ${what}; get the file back from where the tasks are from`);
 }
 
-/** The recorded digests of a file, by the names that it may have; empty where none is recorded. */
-export function pinsOf(pins: Pins, file: ReleaseFile): { readonly name: string; readonly sha256: string }[] {
-  return file.names.flatMap((name) => {
-    const sha256 = pins.get(releasePath(file, name));
-    return sha256 === undefined ? [] : [{ name, sha256 }];
-  });
+/** The recorded digest of a file, under the name that it has; `undefined` where none is recorded. */
+export function pinOf(
+  pins: Digests,
+  file: ReleaseFile,
+): { readonly name: string; readonly sha256: string } | undefined {
+  const name = file.names.find((one) => pins[releasePath(file, one)] !== undefined);
+  return name === undefined ? undefined : { name, sha256: pins[releasePath(file, name)] ?? '' };
+}
+
+/**
+ * The refusal of a file of which nothing tells what it has to be.
+ * @param reason why nothing else does
+ */
+export function unpinned({ baseUrl }: ReleaseConfig, file: ReleaseFile, reason = '') {
+  const url = `${baseUrl}/${releasePath(file, file.names[0])}`;
+  return usageError(`${file.what}: no SHA-256 of ${url} is recorded${reason}; record it with ${UPDATE_COMMAND}`);
 }

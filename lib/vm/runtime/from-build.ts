@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** The libraries of a local build as the source of a runtime, with the programs of their releases. */
+/** A local build of the libraries as the source of a runtime, with the programs of their releases; or an archive. */
 
 import { statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -10,29 +10,31 @@ import { shown, usageError } from '../../errors.ts';
 import { asOwner } from '../../fs/ownership.ts';
 import { isTable, parseTable } from '../../fs/parse-json.ts';
 import { contentOf, namesIn, textIn } from '../../fs/paths.ts';
+import { verifyPlaces } from '../../fs/writable-places.ts';
+import { resolveLibkrunConfig, thisBuildHost } from '../libkrun/config.ts';
+import { prepareLibkrun } from '../libkrun/execute.ts';
+import { resolveMacosConfig } from '../libkrun-macos/config.ts';
+import { prepareMacos } from '../libkrun-macos/execute.ts';
 import { BUILD_RECORD, buildDirectory } from '../local-build.ts';
 import {
   PLATFORMS,
   PROVENANCE_FILE,
   partDefect,
   runtimeDefects,
+  sha256Of,
   VM_PLATFORMS,
   type VmPlatform,
 } from '../runtime-files.ts';
-import { pinsOf, type RuntimeConfig, readPins, resolveRuntimeConfig } from './config.ts';
-import { sayPresent } from './present.ts';
-import { unpinned } from './releases.ts';
-import { addProgram, downloadLine, planArchive, type RuntimePlan, runPlan, type Supply } from './setup.ts';
-import { type Contents, verifyReplaceable } from './stage.ts';
+import { downloadLine, pinOf, type RuntimeConfig, readPins, resolveRuntimeConfig, unpinned } from './config.ts';
+import { type SetupFlags, sayPresent } from './present.ts';
+import type { Releases } from './releases.ts';
+import { addPrograms, planLines, type RuntimePlan, readRuntimeArchive, runPlan } from './setup.ts';
+import { type Contents, runtimePlaces, verifyReplaceable } from './stage.ts';
 
 const SETUP = 'tasks/vm/vm-setup.ts';
 
 /** A local build: the directories whose first library of a kind counts, and what comes of it. */
-export interface Build {
-  readonly directories: readonly string[];
-  readonly krun: string;
-  readonly krunfw: string;
-}
+export type Build = ReturnType<typeof findBuild>;
 
 /**
  * Compresses the archive that the user names, else the local build, and stages it; without either, a complete runtime
@@ -48,10 +50,7 @@ export async function compressRuntime(
   const path = readPath(env, 'VM_RUNTIME_TARBALL', startDirectory);
   const named = VM_PLATFORMS.find((name) => path?.endsWith(`/vm-runtime-${name}.tar.zst`));
   const config = resolveRuntimeConfig(ctx, flags.platform ?? readVariable(env, 'VM_RUNTIME_PLATFORM') ?? named);
-  if (path !== undefined) {
-    if (isRegularFile(path)) return runPlan(ctx, planArchive(config, path, flags.force), flags['dry-run']);
-    throw usageError(`VM_RUNTIME_TARBALL is ${shown(path)}, which is not a file with content; name one`);
-  }
+  if (path !== undefined) return runPlan(ctx, planArchive(ctx, config, path, flags.force), flags['dry-run']);
   const hint = `run ${SETUP} --from-source, or set VM_RUNTIME_TARBALL to an archive, or run ${SETUP} to download one`;
   try {
     findBuild(config.platform, libraryDirectories(config), hint);
@@ -63,19 +62,54 @@ export async function compressRuntime(
 }
 
 /**
+ * `vm:setup --from-source`: builds the libraries as each platform does it, and stages them, whatever is there.
+ * @throws TaskError: 2 for wrong values and what is missing or cannot be verified, the status of what failed
+ */
+export async function setUpFromSource(ctx: RunnerContext, flags: SetupFlags): Promise<void> {
+  const { env, startDirectory, terminal } = ctx;
+  const config = resolveRuntimeConfig(ctx);
+  const { directory, platform, root } = config;
+  const plan = planBuild(env, config, flags.force);
+  // On macOS the kernel is C that a build on Linux has left there.
+  const own = { kernelDirectory: buildDirectory(root), isStrict: false };
+  const build = await (PLATFORMS[platform].os === 'linux'
+    ? prepareLibkrun(ctx, resolveLibkrunConfig(env, root, startDirectory, thisBuildHost(), flags['install-deps']))
+    : prepareMacos(ctx, resolveMacosConfig(env, root, startDirectory, thisBuildHost(), own)));
+  verifyPlaces(terminal, runtimePlaces(directory));
+  if (flags['dry-run']) return terminal.result(...build.lines, ...planLines(plan));
+  terminal.say((await build.run()).report);
+  await runPlan(ctx, plan, false);
+}
+
+/** @throws usageError where there is no archive, or the directory cannot be replaced */
+function planArchive({ terminal }: RunnerContext, config: RuntimeConfig, path: string, isForced: boolean): RuntimePlan {
+  if (!isRegularFile(path)) {
+    throw usageError(`VM_RUNTIME_TARBALL is ${shown(path)}, which is not a file with content; name one`);
+  }
+  verifyReplaceable(config.directory);
+  const collect = async (releases: Releases) => {
+    const content = asOwner(path, () => contentOf(path));
+    terminal.say(`${path}: SHA-256 ${sha256Of(content)}`);
+    const archive = readRuntimeArchive(path, content, config.platform);
+    return { ...archive, sources: await addPrograms(archive.contents, ['umoci'], { config, isForced, releases }) };
+  };
+  return { config, isForced, lines: [`# reads ${path}`], collect };
+}
+
+/**
  * Plans to stage a local build, which may not be there yet.
  * @throws usageError where the directory cannot be replaced, or a program that is needed besides cannot be verified
  */
-export function planBuild(env: Environment, config: RuntimeConfig, isForced: boolean): RuntimePlan {
+function planBuild(env: Environment, config: RuntimeConfig, isForced: boolean): RuntimePlan {
   resolveProvenance(env);
   verifyReplaceable(config.directory);
   verifyPrograms(config);
   const directories = libraryDirectories(config);
   const programs = [config.gvproxy, config.umoci].map((file) => downloadLine(config.release, file));
-  const collect = async (_: RunnerContext, supply: Supply) => {
+  const collect = async (releases: Releases) => {
     const build = findBuild(config.platform, directories, `run ${SETUP} --from-source`);
     const contents = readLibraries(config.platform, build);
-    const sources = await addPrograms(contents, supply);
+    const sources = await addPrograms(contents, ['gvproxy', 'umoci'], { config, isForced, releases });
     const verified = `the libraries are of a local build in ${dirname(build.krun)}, the programs have the recorded SHA-256`;
     return { contents, sources, verified, provenance: provenanceOf(env, config, build).text };
   };
@@ -92,14 +126,8 @@ function libraryDirectories({ platform, root }: RuntimeConfig): string[] {
 /** @throws usageError for a program that has no recorded digest */
 export function verifyPrograms(config: RuntimeConfig): void {
   const pins = readPins(config.release.pinsPath);
-  const missing = [config.gvproxy, config.umoci].find((file) => pinsOf(pins, file).length === 0);
+  const missing = [config.gvproxy, config.umoci].find((file) => pinOf(pins, file) === undefined);
   if (missing !== undefined) throw unpinned(config.release, missing);
-}
-
-/** Adds what is not built; gives what it is, for the record. */
-export async function addPrograms(contents: Contents, supply: Supply): Promise<Record<string, string>> {
-  const gvproxy = await addProgram(contents, 'gvproxy', supply);
-  return { ...gvproxy, ...(await addProgram(contents, 'umoci', supply)) };
 }
 
 /**
@@ -107,40 +135,36 @@ export async function addPrograms(contents: Contents, supply: Supply): Promise<R
  * @param hint what builds them
  * @throws usageError naming what was looked for, and where
  */
-export function findBuild(platform: VmPlatform, directories: readonly string[], hint: string): Build {
+export function findBuild(platform: VmPlatform, directories: readonly string[], hint: string) {
   const { krun, krunfw, os } = PLATFORMS[platform];
   // The kernel's library has its whole version in its name, and the driver wants that of its interface.
   const [other, pattern] =
     os === 'linux' ? [`${krunfw}.*`, /^libkrunfw\.so\.5\.[\w.-]+$/] : ['libkrunfw.dylib', /^libkrunfw\.dylib$/];
   const newestFirst = (left: string, right: string) => right.localeCompare(left, 'en', { numeric: true });
-  const find = (name: string, alsoFits: (one: string) => boolean = () => false) => {
-    const paths = directories.flatMap((directory) =>
-      [name, ...namesIn(directory).filter(alsoFits).sort(newestFirst)].map((one) => join(directory, one)),
-    );
-    return paths.find(isRegularFile);
+  const find = (wanted: string, namesOf: (directory: string) => readonly string[]) => {
+    const paths = directories.flatMap((directory) => namesOf(directory).map((name) => join(directory, name)));
+    const found = paths.find(isRegularFile);
+    if (found === undefined) throw usageError(`no ${wanted} in ${directories.join(' or ')}; ${hint}`);
+    return found;
   };
-  const missing = (names: string) => usageError(`no ${names} in ${directories.join(' or ')}; ${hint}`);
-  const found = { krun: find(krun), krunfw: find(krunfw, (name) => pattern.test(name)) };
-  if (found.krun === undefined) throw missing(krun);
-  if (found.krunfw === undefined) throw missing(`${krunfw} or ${other}`);
-  return { directories, krun: found.krun, krunfw: found.krunfw };
+  const kernels = (directory: string) =>
+    namesIn(directory)
+      .filter((name) => pattern.test(name))
+      .sort(newestFirst);
+  return {
+    directories,
+    krun: find(krun, () => [krun]),
+    krunfw: find(`${krunfw} or ${other}`, (directory) => [krunfw, ...kernels(directory)]),
+  };
 }
 
 /** Whether there is a file with content, also behind a link. */
 function isRegularFile(path: string): boolean {
-  try {
-    const found = statSync(path);
-    return found.isFile() && found.size > 0;
-  } catch {
-    // Whatever is wrong with the path, it is none.
-    return false;
-  }
+  const found = statSync(path, { throwIfNoEntry: false });
+  return found?.isFile() === true && found.size > 0;
 }
 
-/**
- * Reads the two libraries.
- * @throws usageError for one that is not whole, or for another machine
- */
+/** Reads the two libraries. @throws usageError for one that is not whole, or for another machine */
 export function readLibraries(platform: VmPlatform, build: Build): Contents {
   const { krun, krunfw } = PLATFORMS[platform];
   const contents: Contents = new Map();
@@ -163,9 +187,8 @@ export function resolveProvenance(env: Environment) {
 }
 
 /**
- * The text of `provenance.json`, and the time that the runtime bears, in seconds since 1970. All values are texts; the
- * order is that of the release's archives. What a build tells of itself `build-libkrun` has recorded beside it; a
- * further directory may have a provenance of its own, which wins.
+ * The text of `provenance.json`, in the order of the release's archives, and the time that the runtime bears. A further
+ * directory may have a provenance of its own, which wins over what `build-libkrun` has recorded.
  */
 export function provenanceOf(env: Environment, { gvproxy, platform, umoci }: RuntimeConfig, build: Build) {
   const { github_run_id, github_sha, time = Math.floor(statSync(build.krun).mtimeMs / 1000) } = resolveProvenance(env);

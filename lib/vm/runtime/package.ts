@@ -8,31 +8,17 @@ import type { RunnerContext } from '../../build-env.ts';
 import { readPath } from '../../cli/env.ts';
 import { megabytes } from '../../cli/terminal.ts';
 import { replaceWhole, sweepTemporary } from '../../fs/atomic-write.ts';
-import { whileLocked } from '../../fs/lock.ts';
 import { absolutePath } from '../../fs/paths.ts';
 import { files, verifyPlaces } from '../../fs/writable-places.ts';
 import { compress, LEVEL } from '../../zstd/compress.ts';
-import { beside, PROVENANCE_FILE, runtimeNames, type VmPlatform } from '../runtime-files.ts';
-import { type RuntimeConfig, resolveRuntimeConfig } from './config.ts';
-import {
-  addPrograms,
-  type Build,
-  findBuild,
-  provenanceOf,
-  readLibraries,
-  resolveProvenance,
-  verifyPrograms,
-} from './from-build.ts';
+import { PROVENANCE_FILE, runtimeNames, type VmPlatform } from '../runtime-files.ts';
+import { downloadLine, type RuntimeConfig, resolveRuntimeConfig } from './config.ts';
+import { type Build, findBuild, provenanceOf, readLibraries, resolveProvenance, verifyPrograms } from './from-build.ts';
 import { downloadsOf, Releases } from './releases.ts';
-import { downloadLine } from './setup.ts';
+import { addPrograms } from './setup.ts';
 
-const MODE = 0o644;
-const PROGRAM_MODE = 0o755;
-
-export interface PackageFlags {
+interface PackageFlags extends Readonly<Record<'build-dir' | 'output', string>> {
   readonly platform: VmPlatform;
-  readonly 'build-dir': string;
-  readonly output: string;
   readonly 'dry-run': boolean;
 }
 
@@ -42,40 +28,33 @@ export interface PackageFlags {
  */
 export async function packageRuntime(ctx: RunnerContext, flags: PackageFlags): Promise<void> {
   const { env, startDirectory, terminal } = ctx;
-  const config = resolveRuntimeConfig(ctx, flags.platform);
+  const { platform } = flags;
+  const config = resolveRuntimeConfig(ctx, platform);
   resolveProvenance(env);
   const custom = readPath(env, 'CUSTOM_PROVENANCE_DIR', startDirectory);
   verifyPrograms(config);
   const directories = [absolutePath(startDirectory, flags['build-dir']), ...(custom === undefined ? [] : [custom])];
-  const build = findBuild(flags.platform, directories, 'name the directory of a whole build with --build-dir');
+  const build = findBuild(platform, directories, 'name the directory of a whole build with --build-dir');
   const output = absolutePath(startDirectory, flags.output);
   verifyPlaces(terminal, [...files(output), { kind: 'directory', path: downloadsOf(output) }]);
-  if (flags['dry-run']) return terminal.result(...packageLines(config, build, output));
-  const lock = { path: beside(output, 'lock'), remedy: 'name another --output', task: 'VM runtime archive' };
-  await whileLocked(ctx, { ...lock, other: 'another packaging to the same place' }, () =>
-    pack(ctx, config, build, output),
-  );
-  terminal.result(output);
-}
-
-function packageLines({ gvproxy, platform, release, umoci }: RuntimeConfig, build: Build, output: string): string[] {
-  return [
+  if (!flags['dry-run']) return pack(ctx, config, build, output);
+  terminal.result(
     `# reads ${build.krun} and ${build.krunfw}`,
     `# creates ${downloadsOf(output)} for what is not verified yet`,
-    ...[gvproxy, umoci].map((file) => downloadLine(release, file)),
+    ...[config.gvproxy, config.umoci].map((file) => downloadLine(config.release, file)),
     `# writes ${output}: ${[...runtimeNames(platform), PROVENANCE_FILE].join(', ')} (zstd level ${LEVEL})`,
-  ];
+  );
 }
 
 async function pack(ctx: RunnerContext, config: RuntimeConfig, build: Build, output: string): Promise<void> {
   const { signals, terminal } = ctx;
   const contents = readLibraries(config.platform, build);
   const releases = new Releases(ctx, config.release, output);
-  await addPrograms(contents, { config, releases, isForced: false, isComplete: false });
+  await addPrograms(contents, ['gvproxy', 'umoci'], { config, isForced: false, releases });
   const { text, time } = provenanceOf(ctx.env, config, build);
   const members = [
-    ...[...contents].map(([name, content]) => ({ path: `./${name}`, content, mode: PROGRAM_MODE })),
-    { path: `./${PROVENANCE_FILE}`, content: Buffer.from(text), mode: MODE },
+    ...[...contents].map(([name, content]) => ({ path: `./${name}`, content, mode: 0o755 })),
+    { path: `./${PROVENANCE_FILE}`, content: Buffer.from(text), mode: 0o644 },
   ];
   const archive = writeArchive(members, time);
   sweepTemporary(output);
@@ -84,8 +63,8 @@ async function pack(ctx: RunnerContext, config: RuntimeConfig, build: Build, out
     signals.throwIfReceived();
   };
   const heading = `compression of ${megabytes(archive.length)} (zstd level ${LEVEL})`;
-  await terminal.section('compression', () => replaceWhole(output, MODE, fill), heading);
+  await terminal.section('compression', () => replaceWhole(output, 0o644, fill), heading);
   releases.removeDownloads();
-  for (const { path, content } of members) terminal.say(`packed: ${path} (${megabytes(content.length)})`);
-  terminal.say(`packed for ${config.platform}; the time of its files: ${time}`);
+  terminal.say(`packed for ${config.platform}: ${members.map(({ path }) => path).join(', ')}`);
+  terminal.result(output);
 }

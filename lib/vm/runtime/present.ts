@@ -4,29 +4,18 @@
 
 import { readVariable } from '../../cli/env.ts';
 import type { TaskContext } from '../../cli/task.ts';
-import { usageError } from '../../errors.ts';
-import { defectsText, RECORD_FILE, readRecord, runtimeDefects, unverifiedReason } from '../runtime-files.ts';
+import { defectsText, RECORD_FILE, readRecord, runtimeDefects } from '../runtime-files.ts';
 import { type RuntimeConfig, readPins, resolveRuntimeConfig, wantedText } from './config.ts';
 
-export interface SetupFlags {
-  readonly 'from-source': boolean;
-  readonly 'install-deps': boolean;
-  readonly force: boolean;
-  readonly 'update-pins': boolean;
-  readonly 'dry-run': boolean;
-}
+export type SetupFlags = Readonly<
+  Record<'from-source' | 'install-deps' | 'force' | 'update-pins' | 'dry-run', boolean>
+>;
 
-/**
- * What `vm:setup` has to do. Where there is nothing, that is said.
- * @throws usageError for wrong values
- */
+/** What `vm:setup` has to do. Where there is nothing, that is said. @throws usageError for wrong values */
 export function whatToSetUp(ctx: TaskContext, flags: SetupFlags): 'nothing' | 'release' | 'build' | 'pins' {
   const isFromSource = readVariable(ctx.env, 'FROM_SOURCE') || flags['from-source'];
   const config = resolveRuntimeConfig(ctx);
-  if (flags['update-pins']) {
-    if (!isFromSource && !flags.force && !flags['install-deps']) return 'pins';
-    throw usageError('--update-pins records digests and sets nothing up; leave --from-source, --force and others out');
-  }
+  if (flags['update-pins']) return 'pins';
   if (isFromSource) return 'build';
   if (flags.force || setupReason(config) !== undefined) return 'release';
   sayPresent(ctx, config, flags['dry-run']);
@@ -35,9 +24,13 @@ export function whatToSetUp(ctx: TaskContext, flags: SetupFlags): 'nothing' | 'r
 
 /** Says that there is nothing to do. */
 export function sayPresent({ terminal }: TaskContext, config: RuntimeConfig, isDryRun: boolean): void {
-  const { directory, platform } = config;
-  if (!isDryRun) terminal.say(presentLine(config));
-  terminal.result(isDryRun ? `# keeps ${directory}: it has a complete runtime for ${platform}` : directory);
+  if (!isDryRun) terminal.say(`nothing to do: ${runtimeText(config)}`);
+  terminal.result(isDryRun ? `# keeps ${runtimeText(config)}` : config.directory);
+}
+
+/** A complete runtime, for users, and how it was verified. */
+export function runtimeText({ directory, platform }: RuntimeConfig): string {
+  return `${directory} for ${platform}; verified: ${readRecord(directory, platform)?.verified ?? 'no'}`;
 }
 
 /**
@@ -54,21 +47,6 @@ export function setupReason(config: RuntimeConfig): string | undefined {
   const wanted = wantedText(config);
   if (record.wanted !== wanted) return `${RECORD_FILE} (of another release: ${record.wanted}, wanted ${wanted})`;
   const pins = readPins(release.pinsPath);
-  const outdated = Object.entries(record.sources).find(([path, sha256]) => (pins.get(path) ?? sha256) !== sha256);
+  const outdated = Object.entries(record.sources).find(([path, sha256]) => (pins[path] ?? sha256) !== sha256);
   return outdated && `${RECORD_FILE} (another SHA-256 is recorded of ${outdated[0]} by now)`;
-}
-
-/** The report of a run that had nothing to do. */
-export function presentLine(config: RuntimeConfig): string {
-  const { directory, platform } = config;
-  return `nothing to do: ${directory} has a complete runtime for ${platform}${verifiedText(config)}`;
-}
-
-/** How the runtime that was staged was verified, and whose release it is of. */
-export function verifiedText({ directory, platform }: RuntimeConfig): string {
-  const record = readRecord(directory, platform);
-  const problem = unverifiedReason(record);
-  if (problem !== undefined) return `; verified: no, ${problem}`;
-  const path = Object.keys(record?.sources ?? {}).find((one) => one.includes('/vm-runtime-'));
-  return `; verified: ${record?.verified}${path === undefined ? '' : ` (${path.replace('/releases/download/', ' ')})`}`;
 }
