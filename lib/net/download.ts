@@ -8,13 +8,26 @@ import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Environment, textOf } from '../cli/env.ts';
 import { megabytes, seconds, type Terminal } from '../cli/terminal.ts';
-import { failure, named, TaskError, usageError } from '../errors.ts';
+import { failure, named, oneLine, TaskError, usageError } from '../errors.ts';
 import { asOwner } from '../fs/ownership.ts';
-import { networkSetback, Setback, setbackOf } from './responses.ts';
 
-/** Attempts without a new byte before it is given up, where nothing else is said. */
-const ATTEMPTS_MAX = 5;
+/** Attempts without a new byte before it is given up. */
+const ATTEMPTS_MAX = 4;
 const PAUSE_MS = 1000;
+/** A server that asks for a longer pause is not waited for. */
+const PAUSE_MAX_MS = 120_000;
+/** Statuses that pass: time-outs, and servers that are overloaded or being restarted. */
+const PASSING: readonly number[] = [408, 425, 429, 500, 502, 503, 504];
+
+const HINTS: Readonly<Record<number | string, string>> = {
+  401: ': it wants to know who asks; sign in with gh auth login',
+  403: ': access is denied, or too much was asked; sign in with gh auth login, or try again later',
+  404: ': there is no such file',
+  407: ': the proxy wants a user and a password; put them into HTTPS_PROXY',
+  ENOTFOUND: 'its host is not known; check the network, or set HTTPS_PROXY where one is needed',
+  ECONNREFUSED: 'the server, or the proxy, does not accept connections',
+  UND_ERR_SOCKET: 'the server broke the connection off',
+};
 /** How often it is said how far a download is: over and over in one line of a terminal, else rarely. */
 const PASSING_MS = 200;
 const LINE_MS = 10_000;
@@ -28,8 +41,6 @@ export interface DownloadRequest {
   readonly isVerified: boolean;
   /** How long a server may send nothing. */
   readonly stallMs: number;
-  /** Attempts without a new byte before it is given up. */
-  readonly attempts?: number;
 }
 
 export interface DownloadEffects {
@@ -44,13 +55,30 @@ export interface DownloadEffects {
 /** The server has no such file. */
 export class NoSuchFile extends TaskError {}
 
+/** Why an attempt has not brought the file. */
+export class Setback extends Error {
+  /** Whether another attempt may go better. */
+  readonly passes: boolean;
+  /** How long the server asked to be left alone. */
+  readonly pauseMs: number | undefined;
+  /** Of a response. */
+  readonly status: number | undefined;
+
+  constructor(reason: string, passes: boolean, status?: number, pauseMs?: number) {
+    super(reason);
+    this.passes = passes;
+    this.status = status;
+    this.pauseMs = pauseMs;
+  }
+}
+
 /**
  * Downloads a file.
  * @throws NoSuchFile where the server has none, TaskError (1) with the reason for anything else that fails, the reason
  *   of `signal`, or the system's error for the file
  */
 export async function download(request: DownloadRequest, effects: DownloadEffects): Promise<void> {
-  const { attempts = ATTEMPTS_MAX, isVerified, path, url } = request;
+  const { isVerified, path, url } = request;
   const { signal } = effects;
   const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_APPEND;
   const file = asOwner(dirname(path), () => openSync(path, flags, 0o600));
@@ -63,7 +91,7 @@ export async function download(request: DownloadRequest, effects: DownloadEffect
       fruitless = size > most ? 0 : fruitless + 1;
       most = Math.max(most, size);
       const { message, passes, pauseMs = PAUSE_MS * 2 ** Math.max(0, fruitless - 1), status } = setback;
-      if (!passes || fruitless >= attempts) {
+      if (!passes || fruitless >= ATTEMPTS_MAX) {
         const text = `${url} cannot be downloaded: ${message}`;
         throw status === 404 ? new NoSuchFile(text, 1) : failure(text);
       }
@@ -134,6 +162,52 @@ function continues(asked: string, { headers, status, url }: Response, received: 
   const setback = setbackOf(status, headers, Date.now());
   if (setback !== undefined) throw setback;
   return status === 206 && headers.get('content-range')?.startsWith(`bytes ${received}-`) === true;
+}
+
+/**
+ * What is wrong with a response; `undefined` for one with the file.
+ * @param now milliseconds since 1970
+ */
+export function setbackOf(status: number, headers: Headers, now: number): Setback | undefined {
+  if (status === 200 || status === 206) {
+    if (!/^\s*text\/html\b/i.test(headers.get('content-type') ?? '')) return undefined;
+    return new Setback('it sent a web page, not the file; check what is between here and the server', false, status);
+  }
+  const after = headers.get('retry-after') ?? '';
+  const asked = /^\d+$/.test(after) ? Number(after) * 1000 : Date.parse(after) - now;
+  const pauseMs = Number.isNaN(asked) ? undefined : Math.max(0, asked);
+  if (pauseMs !== undefined && pauseMs > PAUSE_MAX_MS) {
+    return new Setback(`it wants no request for ${seconds(pauseMs)} (HTTP ${status})`, false, status);
+  }
+  const passes = pauseMs !== undefined || PASSING.includes(status);
+  return new Setback(`it answered HTTP ${status}${HINTS[status] ?? ''}`, passes, status, pauseMs);
+}
+
+/** What an error of `fetch`, or of reading a body, means; `undefined` for one that is not the network's. */
+export function networkSetback(error: unknown): Setback | undefined {
+  const chain = causesOf(error);
+  const isFetch = chain.some((one) => one instanceof TypeError && /^(fetch failed|terminated)$/.test(one.message));
+  if (!isFetch) return undefined;
+  const message = oneLine(chain.at(-1)?.message ?? '');
+  const refusal = /^Proxy response \((\d+)\)/.exec(message)?.[1];
+  // Of this answer alone fetch tells nothing (seen on Node 24.21).
+  const status = refusal === undefined && message === '' ? 407 : Number(refusal);
+  if (status > 0) {
+    const hint = status === 407 ? HINTS[407] : ': it does not let this through; ask who keeps it';
+    return new Setback(`the proxy answered HTTP ${status}${hint}`, PASSING.includes(status));
+  }
+  const code = chain.map(({ code: one }: NodeJS.ErrnoException) => one).find((one) => typeof one === 'string') ?? '';
+  const isCertificate = /CERT|SELF_SIGNED|ISSUER|ALTNAME|UNABLE_TO_VERIFY/.test(code);
+  const hint = isCertificate ? '; where a proxy reads along, name its certificate in NODE_EXTRA_CA_CERTS' : '';
+  const passes = !isCertificate && code !== 'ENOTFOUND' && !/redirect|bad port|scheme/i.test(message);
+  return new Setback(`${HINTS[code] ?? message}${code === '' ? '' : ` (${code})`}${hint}`, passes);
+}
+
+function causesOf(error: unknown): Error[] {
+  if (!(error instanceof Error)) return [];
+  // One error for each address of a host.
+  const cause = error.cause instanceof AggregateError ? error.cause.errors[0] : error.cause;
+  return [error, ...causesOf(cause)];
 }
 
 /** How far a download is: a line that is written over at a terminal, a line now and then elsewhere. */

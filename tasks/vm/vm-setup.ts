@@ -27,7 +27,7 @@ await runTask(
   async (ctx, { flags }) => {
     const { withRunner } = await import('../../lib/build-env.ts');
     const running = await withRunner(ctx);
-    const { whatToSetUp } = await import('../../lib/vm/runtime/present.ts');
+    const { whatToSetUp } = await import('../../lib/vm/runtime/config.ts');
     const what = whatToSetUp(running, flags);
     if (what === 'release') {
       const { downloadRuntime } = await import('../../lib/vm/runtime/setup.ts');

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Which VM runtime was asked for, and where its parts come from, as one value; and the recorded SHA-256 of each file of
- * a release. Those belong to the suite: who can change a checkout cannot change what is trusted.
+ * Which VM runtime was asked for, and where its parts come from; and the recorded SHA-256 of each file of a release,
+ * which belong to the suite: who can change a checkout cannot change what is trusted.
  */
 
 import { join } from 'node:path';
@@ -13,7 +13,17 @@ import { shown, usageError } from '../../errors.ts';
 import { parseTable } from '../../fs/parse-json.ts';
 import { contentOf } from '../../fs/paths.ts';
 import { thisHost } from '../../host.ts';
-import { type Digests, PLATFORMS, runtimeDirectory, type VmPlatform, vmPlatformOf } from '../runtime-files.ts';
+import {
+  type Digests,
+  defectsText,
+  PLATFORMS,
+  RECORD_FILE,
+  readRecord,
+  runtimeDefects,
+  runtimeDirectory,
+  type VmPlatform,
+  vmPlatformOf,
+} from '../runtime-files.ts';
 import { isRef, readVersions } from '../versions.ts';
 
 export const GITHUB = 'https://github.com';
@@ -33,7 +43,7 @@ export interface ReleaseFile {
   /** The names that it may have in the release, the likelier first. */
   readonly names: readonly [string, ...string[]];
   /** Whether the release is replaced now and then: what the release's API states counts where nothing is recorded. */
-  readonly isRolling: boolean;
+  readonly isRolling?: true;
 }
 
 /** How files of releases are got and verified. */
@@ -57,11 +67,7 @@ export interface RuntimeConfig extends RuntimeParts {
   readonly release: ReleaseConfig;
 }
 
-/**
- * Resolves the configuration.
- * @param platform this machine's where none was asked for
- * @throws usageError for any wrong value, or for a machine that has no VM driver
- */
+/** Resolves the configuration. @throws usageError for any wrong value, or for a machine that has no VM driver */
 export function resolveRuntimeConfig(
   { env, startDirectory }: Pick<TaskContext, 'env' | 'startDirectory'>,
   platform: VmPlatform = vmPlatformOf(thisHost()),
@@ -96,28 +102,16 @@ export function resolveParts(env: Environment, root: string, platform: VmPlatfor
     throw notAllowed('GITHUB_REPOSITORY', repository, 'is OWNER/NAME');
   }
   if (!isRef(tag)) throw notAllowed('VM_RUNTIME_RELEASE_TAG', tag, 'is a tag');
+  const what = `VM runtime for ${platform}`;
+  const [gvproxyOf, umociOf] = [
+    `gvproxy ${GVPROXY_VERSION} for ${platform}`,
+    `umoci ${UMOCI_VERSION} for linux/${arch}`,
+  ];
+  const umoci = [`umoci.linux.${arch}`, `umoci.${arch}`] as const;
   return {
-    runtime: {
-      what: `VM runtime for ${platform}`,
-      repository,
-      tag,
-      names: [`vm-runtime-${platform}.tar.zst`],
-      isRolling: true,
-    },
-    gvproxy: {
-      what: `gvproxy ${GVPROXY_VERSION} for ${platform}`,
-      repository: 'containers/gvisor-tap-vsock',
-      tag: GVPROXY_VERSION,
-      names: [gvproxy],
-      isRolling: false,
-    },
-    umoci: {
-      what: `umoci ${UMOCI_VERSION} for linux/${arch}`,
-      repository: 'opencontainers/umoci',
-      tag: UMOCI_VERSION,
-      names: [`umoci.linux.${arch}`, `umoci.${arch}`],
-      isRolling: false,
-    },
+    runtime: { what, repository, tag, names: [`vm-runtime-${platform}.tar.zst`], isRolling: true },
+    gvproxy: { what: gvproxyOf, repository: 'containers/gvisor-tap-vsock', tag: GVPROXY_VERSION, names: [gvproxy] },
+    umoci: { what: umociOf, repository: 'opencontainers/umoci', tag: UMOCI_VERSION, names: umoci },
   };
 }
 
@@ -156,11 +150,52 @@ export function pinOf(
   return name === undefined ? undefined : { name, sha256: pins[releasePath(file, name)] ?? '' };
 }
 
-/**
- * The refusal of a file of which nothing tells what it has to be.
- * @param reason why nothing else does
- */
+/** The refusal of a file of which nothing tells what it has to be; `reason` says why nothing else does. */
 export function unpinned({ baseUrl }: ReleaseConfig, file: ReleaseFile, reason = '') {
   const url = `${baseUrl}/${releasePath(file, file.names[0])}`;
   return usageError(`${file.what}: no SHA-256 of ${url} is recorded${reason}; record it with ${UPDATE_COMMAND}`);
+}
+
+export type SetupFlags = Readonly<
+  Record<'from-source' | 'install-deps' | 'force' | 'update-pins' | 'dry-run', boolean>
+>;
+
+/** What `vm:setup` has to do. Where there is nothing, that is said. @throws usageError for wrong values */
+export function whatToSetUp(ctx: TaskContext, flags: SetupFlags): 'nothing' | 'release' | 'build' | 'pins' {
+  const isFromSource = readVariable(ctx.env, 'FROM_SOURCE') || flags['from-source'];
+  const config = resolveRuntimeConfig(ctx);
+  if (flags['update-pins']) return 'pins';
+  if (isFromSource) return 'build';
+  if (flags.force || setupReason(config) !== undefined) return 'release';
+  sayPresent(ctx, config, flags['dry-run']);
+  return 'nothing';
+}
+
+/** Says that there is nothing to do. */
+export function sayPresent({ terminal }: TaskContext, config: RuntimeConfig, isDryRun: boolean): void {
+  if (!isDryRun) terminal.say(`nothing to do: ${runtimeText(config)}`);
+  terminal.result(isDryRun ? `# keeps ${runtimeText(config)}` : config.directory);
+}
+
+/** A complete runtime, for users, and how it was verified. */
+export function runtimeText({ directory, platform }: RuntimeConfig): string {
+  return `${directory} for ${platform}; verified: ${readRecord(directory, platform)?.verified ?? 'no'}`;
+}
+
+/**
+ * Why the runtime is to be set up, in a few words: something is missing, nothing tells what was verified, or something
+ * else is asked for by now; `undefined` where it is complete.
+ * @throws usageError for recorded digests that cannot be read
+ */
+export function setupReason(config: RuntimeConfig): string | undefined {
+  const { directory, platform, release } = config;
+  const defects = runtimeDefects(directory, platform);
+  if (defects.length > 0) return defectsText(defects);
+  const record = readRecord(directory, platform);
+  if (record === undefined) return `${RECORD_FILE} (nothing tells what was verified)`;
+  const wanted = wantedText(config);
+  if (record.wanted !== wanted) return `${RECORD_FILE} (of another release: ${record.wanted}, wanted ${wanted})`;
+  const pins = readPins(release.pinsPath);
+  const outdated = Object.entries(record.sources).find(([path, sha256]) => (pins[path] ?? sha256) !== sha256);
+  return outdated && `${RECORD_FILE} (another SHA-256 is recorded of ${outdated[0]} by now)`;
 }

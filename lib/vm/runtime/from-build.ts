@@ -21,12 +21,19 @@ import {
   PROVENANCE_FILE,
   partDefect,
   runtimeDefects,
-  sha256Of,
   VM_PLATFORMS,
   type VmPlatform,
 } from '../runtime-files.ts';
-import { downloadLine, pinOf, type RuntimeConfig, readPins, resolveRuntimeConfig, unpinned } from './config.ts';
-import { type SetupFlags, sayPresent } from './present.ts';
+import {
+  downloadLine,
+  pinOf,
+  type RuntimeConfig,
+  readPins,
+  resolveRuntimeConfig,
+  type SetupFlags,
+  sayPresent,
+  unpinned,
+} from './config.ts';
 import type { Releases } from './releases.ts';
 import { addPrograms, planLines, type RuntimePlan, readRuntimeArchive, runPlan } from './setup.ts';
 import { type Contents, runtimePlaces, verifyReplaceable } from './stage.ts';
@@ -46,11 +53,10 @@ export async function compressRuntime(
   flags: { readonly platform: VmPlatform | undefined; readonly force: boolean; readonly 'dry-run': boolean },
 ): Promise<void> {
   const { env, startDirectory } = ctx;
-  resolveProvenance(env);
   const path = readPath(env, 'VM_RUNTIME_TARBALL', startDirectory);
   const named = VM_PLATFORMS.find((name) => path?.endsWith(`/vm-runtime-${name}.tar.zst`));
   const config = resolveRuntimeConfig(ctx, flags.platform ?? readVariable(env, 'VM_RUNTIME_PLATFORM') ?? named);
-  if (path !== undefined) return runPlan(ctx, planArchive(ctx, config, path, flags.force), flags['dry-run']);
+  if (path !== undefined) return runPlan(ctx, planArchive(config, path, flags.force), flags['dry-run']);
   const hint = `run ${SETUP} --from-source, or set VM_RUNTIME_TARBALL to an archive, or run ${SETUP} to download one`;
   try {
     findBuild(config.platform, libraryDirectories(config), hint);
@@ -82,14 +88,13 @@ export async function setUpFromSource(ctx: RunnerContext, flags: SetupFlags): Pr
 }
 
 /** @throws usageError where there is no archive, or the directory cannot be replaced */
-function planArchive({ terminal }: RunnerContext, config: RuntimeConfig, path: string, isForced: boolean): RuntimePlan {
+function planArchive(config: RuntimeConfig, path: string, isForced: boolean): RuntimePlan {
   if (!isRegularFile(path)) {
     throw usageError(`VM_RUNTIME_TARBALL is ${shown(path)}, which is not a file with content; name one`);
   }
   verifyReplaceable(config.directory);
   const collect = async (releases: Releases) => {
     const content = asOwner(path, () => contentOf(path));
-    terminal.say(`${path}: SHA-256 ${sha256Of(content)}`);
     const archive = readRuntimeArchive(path, content, config.platform);
     return { ...archive, sources: await addPrograms(archive.contents, ['umoci'], { config, isForced, releases }) };
   };
@@ -101,9 +106,8 @@ function planArchive({ terminal }: RunnerContext, config: RuntimeConfig, path: s
  * @throws usageError where the directory cannot be replaced, or a program that is needed besides cannot be verified
  */
 function planBuild(env: Environment, config: RuntimeConfig, isForced: boolean): RuntimePlan {
-  resolveProvenance(env);
   verifyReplaceable(config.directory);
-  verifyPrograms(config);
+  verifyInputs(env, config);
   const directories = libraryDirectories(config);
   const programs = [config.gvproxy, config.umoci].map((file) => downloadLine(config.release, file));
   const collect = async (releases: Releases) => {
@@ -123,18 +127,15 @@ function libraryDirectories({ platform, root }: RuntimeConfig): string[] {
   return [buildDirectory(root), ...custom];
 }
 
-/** @throws usageError for a program that has no recorded digest */
-export function verifyPrograms(config: RuntimeConfig): void {
+/** @throws usageError for a wrong time, or a program that has no recorded digest: before a build, or a download */
+export function verifyInputs(env: Environment, config: RuntimeConfig): void {
+  readVariable(env, 'SOURCE_DATE_EPOCH');
   const pins = readPins(config.release.pinsPath);
   const missing = [config.gvproxy, config.umoci].find((file) => pinOf(pins, file) === undefined);
   if (missing !== undefined) throw unpinned(config.release, missing);
 }
 
-/**
- * Finds the two libraries; the first directory that has one wins.
- * @param hint what builds them
- * @throws usageError naming what was looked for, and where
- */
+/** Finds the two libraries; the first directory that has one wins. @throws usageError naming what was looked for */
 export function findBuild(platform: VmPlatform, directories: readonly string[], hint: string) {
   const { krun, krunfw, os } = PLATFORMS[platform];
   // The kernel's library has its whole version in its name, and the driver wants that of its interface.
@@ -177,25 +178,15 @@ export function readLibraries(platform: VmPlatform, build: Build): Contents {
   return contents;
 }
 
-/** What a `provenance.json` says besides what the build itself says; `time` is for all files, in seconds since 1970. */
-export function resolveProvenance(env: Environment) {
-  return {
-    github_sha: readVariable(env, 'GITHUB_SHA'),
-    github_run_id: readVariable(env, 'GITHUB_RUN_ID'),
-    time: readVariable(env, 'SOURCE_DATE_EPOCH'),
-  };
-}
-
 /**
- * The text of `provenance.json`, in the order of the release's archives, and the time that the runtime bears. A further
- * directory may have a provenance of its own, which wins over what `build-libkrun` has recorded.
+ * The text of `provenance.json`, in the order of the release's archives, and the time that the runtime bears, in seconds
+ * since 1970. A further directory may have a provenance of its own, which wins over what `build-libkrun` has recorded.
  */
 export function provenanceOf(env: Environment, { gvproxy, platform, umoci }: RuntimeConfig, build: Build) {
-  const { github_run_id, github_sha, time = Math.floor(statSync(build.krun).mtimeMs / 1000) } = resolveProvenance(env);
   const [directory = '', custom] = build.directories;
-  const tableIn = (path: string) => parseTable(textIn(path) ?? '') ?? {};
-  const given = custom === undefined ? {} : tableIn(join(custom, PROVENANCE_FILE));
-  const built = tableIn(join(directory, BUILD_RECORD));
+  const time = readVariable(env, 'SOURCE_DATE_EPOCH') ?? Math.floor(statSync(build.krun).mtimeMs / 1000);
+  const given = custom === undefined ? undefined : parseTable(textIn(join(custom, PROVENANCE_FILE)) ?? '');
+  const built = parseTable(textIn(join(directory, BUILD_RECORD)) ?? '');
   const commitOf = (library: unknown) => (isTable(library) ? library.commit : undefined);
   const known = (...values: readonly unknown[]) =>
     values.find((value) => typeof value === 'string' && value !== '') ?? 'unknown';
@@ -203,13 +194,13 @@ export function provenanceOf(env: Environment, { gvproxy, platform, umoci }: Run
     artifact: 'vm-runtime',
     platform,
     build_timestamp: new Date(time * 1000).toISOString().replace(/\.000Z$/, 'Z'),
-    libkrunfw_commit: known(given.libkrunfw_commit, commitOf(built.libkrunfw)),
-    kernel_version: known(given.kernel_version, built.kernel),
+    libkrunfw_commit: known(given?.libkrunfw_commit, commitOf(built?.libkrunfw)),
+    kernel_version: known(given?.kernel_version, built?.kernel),
     gvproxy_version: gvproxy.tag,
     umoci_version: umoci.tag,
-    github_sha,
-    github_run_id,
-    libkrun_commit: known(commitOf(built.libkrun)),
+    github_sha: readVariable(env, 'GITHUB_SHA'),
+    github_run_id: readVariable(env, 'GITHUB_RUN_ID'),
+    libkrun_commit: known(commitOf(built?.libkrun)),
   };
   return { text: `${JSON.stringify(provenance, null, 2)}\n`, time };
 }

@@ -13,7 +13,7 @@ import { files, verifyPlaces } from '../../fs/writable-places.ts';
 import { compress, LEVEL } from '../../zstd/compress.ts';
 import { PROVENANCE_FILE, runtimeNames, type VmPlatform } from '../runtime-files.ts';
 import { downloadLine, type RuntimeConfig, resolveRuntimeConfig } from './config.ts';
-import { type Build, findBuild, provenanceOf, readLibraries, resolveProvenance, verifyPrograms } from './from-build.ts';
+import { type Build, findBuild, provenanceOf, readLibraries, verifyInputs } from './from-build.ts';
 import { downloadsOf, Releases } from './releases.ts';
 import { addPrograms } from './setup.ts';
 
@@ -30,9 +30,8 @@ export async function packageRuntime(ctx: RunnerContext, flags: PackageFlags): P
   const { env, startDirectory, terminal } = ctx;
   const { platform } = flags;
   const config = resolveRuntimeConfig(ctx, platform);
-  resolveProvenance(env);
   const custom = readPath(env, 'CUSTOM_PROVENANCE_DIR', startDirectory);
-  verifyPrograms(config);
+  verifyInputs(env, config);
   const directories = [absolutePath(startDirectory, flags['build-dir']), ...(custom === undefined ? [] : [custom])];
   const build = findBuild(platform, directories, 'name the directory of a whole build with --build-dir');
   const output = absolutePath(startDirectory, flags.output);

@@ -28,7 +28,6 @@ import {
 } from './config.ts';
 
 const API_MS = 15_000;
-const API_ATTEMPTS = 3;
 const GH_MS = 60_000;
 const GH_DOWNLOAD_MS = 600_000;
 
@@ -59,10 +58,7 @@ export class Releases {
   #hasGh: boolean;
   #isReady = false;
 
-  /**
-   * @param path what the files are for; what is not verified is beside it
-   * @throws usageError for wrong pins
-   */
+  /** @param path what the files are for; what is not verified is beside it */
   constructor(ctx: RunnerContext, config: ReleaseConfig, path: string) {
     this.#ctx = ctx;
     this.#config = config;
@@ -94,7 +90,7 @@ export class Releases {
     const [url, path] = [`${this.#config.apiUrl}/${query}`, join(this.#scratch, 'release.json')];
     let release: Record<string, unknown> | undefined;
     try {
-      await this.#receive({ url, path, isVerified: false, stallMs: API_MS, attempts: API_ATTEMPTS });
+      await this.#receive({ url, path, isVerified: false, stallMs: API_MS });
       release = parseTable(contentOf(path).toString());
       if (release === undefined) throw failure(`${url} has not sent JSON`);
     } catch (error) {
@@ -167,7 +163,7 @@ export class Releases {
     if (this.#isReady) return;
     this.#isReady = true;
     useProxies(this.#ctx.env);
-    // In one that others could write to, links could lead elsewhere.
+    // Never through a link, or in a directory that others could write to.
     const found = lstatSync(this.#scratch, { throwIfNoEntry: false });
     if (found !== undefined && (!found.isDirectory() || (found.mode & 0o77) !== 0)) this.removeDownloads();
     makeDirectory(this.#scratch, 0o700);

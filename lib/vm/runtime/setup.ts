@@ -21,8 +21,14 @@ import {
   sha256Of,
   type VmPlatform,
 } from '../runtime-files.ts';
-import { downloadLine, type RuntimeConfig, releasePath, resolveRuntimeConfig } from './config.ts';
-import { runtimeText, setupReason } from './present.ts';
+import {
+  downloadLine,
+  type RuntimeConfig,
+  releasePath,
+  resolveRuntimeConfig,
+  runtimeText,
+  setupReason,
+} from './config.ts';
 import { downloadsOf, Releases } from './releases.ts';
 import {
   type Collected,
@@ -45,15 +51,14 @@ export interface RuntimePlan {
   collect(releases: Releases, isComplete: boolean): Promise<Collected | undefined>;
 }
 
-interface DownloadFlags extends Readonly<Record<'dry-run' | 'force', boolean>> {
-  readonly platform?: VmPlatform | undefined;
-}
-
 /**
  * Downloads the release's runtime and stages it; the same release is not downloaded twice.
  * @throws TaskError: 2 before anything is downloaded, 1 for what cannot be had or verified
  */
-export async function downloadRuntime(ctx: RunnerContext, flags: DownloadFlags): Promise<void> {
+export async function downloadRuntime(
+  ctx: RunnerContext,
+  flags: { readonly platform?: VmPlatform | undefined; readonly force: boolean; readonly 'dry-run': boolean },
+): Promise<void> {
   await runPlan(ctx, planRelease(ctx, resolveRuntimeConfig(ctx, flags.platform), flags.force), flags['dry-run']);
 }
 

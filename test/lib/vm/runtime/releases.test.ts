@@ -157,7 +157,12 @@ describe('C32: the rolling release, by what its API states', () => {
 });
 
 test('a file with two names: the one that is recorded, by its digest', async () => {
-  const file: ReleaseFile = { ...FILE, isRolling: false, names: ['umoci.linux.amd64', 'umoci.amd64'] };
+  const file: ReleaseFile = {
+    what: 'umoci',
+    repository: 'o/r',
+    tag: 'rolling',
+    names: ['umoci.linux.amd64', 'umoci.amd64'],
+  };
   const key = (name: string) => `o/r/releases/download/rolling/${name}`;
   const { make, scratch, server } = await place(undefined, { [key('umoci.amd64')]: sha256('two') });
   server.add(key('umoci.linux.amd64'), 'one').add(key('umoci.amd64'), 'two');

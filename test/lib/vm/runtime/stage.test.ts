@@ -14,7 +14,7 @@ import { temporaryDirectory } from '../../../support/temporary.ts';
 
 const PLATFORM = 'linux-x86_64';
 
-const PART = { what: 'x', repository: 'o/r', tag: 'v1', names: ['x'], isRolling: false } as const;
+const PART = { what: 'x', repository: 'o/r', tag: 'v1', names: ['x'] } as const;
 
 /** What is staged into a directory of the test. */
 function staging() {
