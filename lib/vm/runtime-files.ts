@@ -67,10 +67,8 @@ export function runtimeLock(directory: string): LockedPlace {
 export function vmPlatformOf({ platform, arch }: Host): VmPlatform {
   const found = VM_PLATFORMS.find((name) => PLATFORMS[name].os === platform && PLATFORMS[name].arch === arch);
   if (found !== undefined) return found;
-  throw usageError(
-    `the VM driver does not run on ${platform} ${arch ?? 'of this architecture'}; ` +
-      `it runs on ${VM_PLATFORMS.join(', ')}; use one of them, or another driver`,
-  );
+  const allowed = `it runs on ${VM_PLATFORMS.join(', ')}; use one of them, or another driver`;
+  throw usageError(`the VM driver does not run on ${platform} ${arch ?? 'of this architecture'}; ${allowed}`);
 }
 
 /** The names of a runtime's files before they are compressed, without the supervisor. */
@@ -117,35 +115,35 @@ function bytesOf(directory: string, name: string): Buffer {
   return asOwner(path, () => bytesIn(path)) ?? Buffer.alloc(0);
 }
 
-/** A file of the runtime that the driver could not use, or should not. */
-export interface RuntimeDefect {
-  readonly name: string;
-  /** In a few words: `not there`. */
-  readonly reason: string;
-}
-
-/** What is wrong with the runtime in a directory; empty for a complete one. */
-export function runtimeDefects(directory: string, platform: VmPlatform): RuntimeDefect[] {
+/** The files of the runtime in a directory that the driver could not use, or should not, and why: `not there`. */
+export function runtimeDefects(directory: string, platform: VmPlatform) {
   const record = readRecord(directory, platform);
   return runtimeNames(platform).flatMap((raw) => {
     const name = `${raw}.zst`;
-    const wanted = record?.files[name];
-    // What was whole when it was staged still is.
-    if (wanted !== undefined && sha256Of(bytesOf(directory, name)) === wanted) return [];
-    const other = wanted === undefined ? undefined : `other content than ${RECORD_FILE} says was verified`;
-    const reason = fileDefect(join(directory, name), platform, raw) ?? other;
-    return reason === undefined ? [] : [{ name, reason }];
+    return defectOf(directory, name, platform, raw, record?.files[name]);
   });
 }
 
 /** What is wrong with the supervisor that goes with the runtime in a directory. */
-export function bundleDefects(directory: string, platform: VmPlatform): RuntimeDefect[] {
-  const reason = fileDefect(join(directory, BUNDLE_FILE), platform, GUEST_PROGRAM);
-  return reason === undefined ? [] : [{ name: BUNDLE_FILE, reason }];
+export function bundleDefects(directory: string, platform: VmPlatform) {
+  return defectOf(directory, BUNDLE_FILE, platform, GUEST_PROGRAM);
+}
+
+function defectOf(directory: string, name: string, platform: VmPlatform, raw: string, wanted?: string) {
+  // What was whole when it was staged still is.
+  if (wanted !== undefined && sha256Of(bytesOf(directory, name)) === wanted) return [];
+  const other = wanted === undefined ? undefined : `other content than ${RECORD_FILE} says was verified`;
+  try {
+    const reason = partDefect(readContent(join(directory, name)), platform, raw) ?? other;
+    return reason === undefined ? [] : [{ name, reason }];
+  } catch (error) {
+    if (error instanceof ZstdError) return [{ name, reason: error.message }];
+    throw error;
+  }
 }
 
 /** The defects in one text: `libkrun.so.zst (not there), umoci.zst (cut off)`. */
-export function defectsText(defects: readonly RuntimeDefect[]): string {
+export function defectsText(defects: ReturnType<typeof runtimeDefects>): string {
   return defects.map(({ name, reason }) => `${name} (${reason})`).join(', ');
 }
 
@@ -153,15 +151,6 @@ export function defectsText(defects: readonly RuntimeDefect[]): string {
 export function distrustOf(directory: string, platform: VmPlatform): string | undefined {
   if (readRecord(directory, platform)?.verified !== undefined) return undefined;
   return `the VM runtime in ${directory} is NOT verified; set it up: mise run vm:setup -- --force`;
-}
-
-function fileDefect(path: string, platform: VmPlatform, raw: string): string | undefined {
-  try {
-    return partDefect(readContent(path), platform, raw);
-  } catch (error) {
-    if (error instanceof ZstdError) return error.message;
-    throw error;
-  }
 }
 
 /** Why a content is not the whole program or library that a platform has by this name, in a few words. */

@@ -32,7 +32,7 @@ await runTask(
       throw usageError('--platform, --build-dir and --output are needed, all three; see --help');
     }
     const { withRunner } = await import('../../lib/build-env.ts');
-    const { packageRuntime } = await import('../../lib/vm/runtime/package.ts');
+    const { packageRuntime } = await import('../../lib/vm/runtime/from-build.ts');
     await packageRuntime(await withRunner(ctx), { ...flags, platform, output, 'build-dir': build });
   },
 );

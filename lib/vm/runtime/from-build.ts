@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** A local build of the libraries as the source of a runtime, with the programs of their releases; or an archive. */
+/** A local build of the libraries, with the programs of their releases: staged, as an archive is, or packed into one. */
 
-import { statSync } from 'node:fs';
+import { statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { writeArchive } from '../../archive/tar.ts';
 import type { RunnerContext } from '../../build-env.ts';
 import { type Environment, readPath, readVariable } from '../../cli/env.ts';
+import { megabytes } from '../../cli/terminal.ts';
 import { shown, usageError } from '../../errors.ts';
+import { replaceWhole, sweepTemporary } from '../../fs/atomic-write.ts';
 import { asOwner } from '../../fs/ownership.ts';
 import { isTable, parseTable } from '../../fs/parse-json.ts';
-import { contentOf, namesIn, textIn } from '../../fs/paths.ts';
-import { verifyPlaces } from '../../fs/writable-places.ts';
+import { absolutePath, contentOf, namesIn, textIn } from '../../fs/paths.ts';
+import { files, verifyPlaces } from '../../fs/writable-places.ts';
+import { compress, LEVEL } from '../../zstd/compress.ts';
 import { resolveLibkrunConfig, thisBuildHost } from '../libkrun/config.ts';
 import { prepareLibkrun } from '../libkrun/execute.ts';
 import { resolveMacosConfig } from '../libkrun-macos/config.ts';
@@ -21,6 +25,7 @@ import {
   PROVENANCE_FILE,
   partDefect,
   runtimeDefects,
+  runtimeNames,
   VM_PLATFORMS,
   type VmPlatform,
 } from '../runtime-files.ts';
@@ -34,14 +39,13 @@ import {
   sayPresent,
   unpinned,
 } from './config.ts';
-import type { Releases } from './releases.ts';
+import { downloadsOf, Releases } from './releases.ts';
 import { addPrograms, planLines, type RuntimePlan, readRuntimeArchive, runPlan } from './setup.ts';
 import { type Contents, runtimePlaces, verifyReplaceable } from './stage.ts';
 
 const SETUP = 'tasks/vm/vm-setup.ts';
 
-/** A local build: the directories whose first library of a kind counts, and what comes of it. */
-export type Build = ReturnType<typeof findBuild>;
+type Build = ReturnType<typeof findBuild>;
 
 /**
  * Compresses the archive that the user names, else the local build, and stages it; without either, a complete runtime
@@ -128,7 +132,7 @@ function libraryDirectories({ platform, root }: RuntimeConfig): string[] {
 }
 
 /** @throws usageError for a wrong time, or a program that has no recorded digest: before a build, or a download */
-export function verifyInputs(env: Environment, config: RuntimeConfig): void {
+function verifyInputs(env: Environment, config: RuntimeConfig): void {
   readVariable(env, 'SOURCE_DATE_EPOCH');
   const pins = readPins(config.release.pinsPath);
   const missing = [config.gvproxy, config.umoci].find((file) => pinOf(pins, file) === undefined);
@@ -136,7 +140,7 @@ export function verifyInputs(env: Environment, config: RuntimeConfig): void {
 }
 
 /** Finds the two libraries; the first directory that has one wins. @throws usageError naming what was looked for */
-export function findBuild(platform: VmPlatform, directories: readonly string[], hint: string) {
+function findBuild(platform: VmPlatform, directories: readonly string[], hint: string) {
   const { krun, krunfw, os } = PLATFORMS[platform];
   // The kernel's library has its whole version in its name, and the driver wants that of its interface.
   const [other, pattern] =
@@ -166,7 +170,7 @@ function isRegularFile(path: string): boolean {
 }
 
 /** Reads the two libraries. @throws usageError for one that is not whole, or for another machine */
-export function readLibraries(platform: VmPlatform, build: Build): Contents {
+function readLibraries(platform: VmPlatform, build: Build): Contents {
   const { krun, krunfw } = PLATFORMS[platform];
   const contents: Contents = new Map();
   for (const [name, path] of Object.entries({ [krun]: build.krun, [krunfw]: build.krunfw })) {
@@ -182,7 +186,7 @@ export function readLibraries(platform: VmPlatform, build: Build): Contents {
  * The text of `provenance.json`, in the order of the release's archives, and the time that the runtime bears, in seconds
  * since 1970. A further directory may have a provenance of its own, which wins over what `build-libkrun` has recorded.
  */
-export function provenanceOf(env: Environment, { gvproxy, platform, umoci }: RuntimeConfig, build: Build) {
+function provenanceOf(env: Environment, { gvproxy, platform, umoci }: RuntimeConfig, build: Build) {
   const [directory = '', custom] = build.directories;
   const time = readVariable(env, 'SOURCE_DATE_EPOCH') ?? Math.floor(statSync(build.krun).mtimeMs / 1000);
   const given = custom === undefined ? undefined : parseTable(textIn(join(custom, PROVENANCE_FILE)) ?? '');
@@ -203,4 +207,58 @@ export function provenanceOf(env: Environment, { gvproxy, platform, umoci }: Run
     libkrun_commit: known(commitOf(built?.libkrun)),
   };
   return { text: `${JSON.stringify(provenance, null, 2)}\n`, time };
+}
+
+/**
+ * Packs the runtime; the same build gives the same bytes.
+ * @throws TaskError: 2 for wrong values or a build that is not complete, 1 for what cannot be had or written
+ */
+export async function packageRuntime(
+  ctx: RunnerContext,
+  flags: {
+    readonly platform: VmPlatform;
+    readonly 'build-dir': string;
+    readonly output: string;
+    readonly 'dry-run': boolean;
+  },
+): Promise<void> {
+  const { env, startDirectory, terminal } = ctx;
+  const { platform } = flags;
+  const config = resolveRuntimeConfig(ctx, platform);
+  const custom = readPath(env, 'CUSTOM_PROVENANCE_DIR', startDirectory);
+  verifyInputs(env, config);
+  const directories = [absolutePath(startDirectory, flags['build-dir']), ...(custom === undefined ? [] : [custom])];
+  const build = findBuild(platform, directories, 'name the directory of a whole build with --build-dir');
+  const output = absolutePath(startDirectory, flags.output);
+  verifyPlaces(terminal, [...files(output), { kind: 'directory', path: downloadsOf(output) }]);
+  if (!flags['dry-run']) return pack(ctx, config, build, output);
+  terminal.result(
+    `# reads ${build.krun} and ${build.krunfw}`,
+    `# creates ${downloadsOf(output)} for what is not verified yet`,
+    ...[config.gvproxy, config.umoci].map((file) => downloadLine(config.release, file)),
+    `# writes ${output}: ${[...runtimeNames(platform), PROVENANCE_FILE].join(', ')} (zstd level ${LEVEL})`,
+  );
+}
+
+async function pack(ctx: RunnerContext, config: RuntimeConfig, build: Build, output: string): Promise<void> {
+  const { signals, terminal } = ctx;
+  const contents = readLibraries(config.platform, build);
+  const releases = new Releases(ctx, config.release, output);
+  await addPrograms(contents, ['gvproxy', 'umoci'], { config, isForced: false, releases });
+  const { text, time } = provenanceOf(ctx.env, config, build);
+  const members = [
+    ...[...contents].map(([name, content]) => ({ path: `./${name}`, content, mode: 0o755 })),
+    { path: `./${PROVENANCE_FILE}`, content: Buffer.from(text), mode: 0o644 },
+  ];
+  const archive = writeArchive(members, time);
+  sweepTemporary(output);
+  const fill = async (_: string, file: number) => {
+    writeFileSync(file, await compress(archive, signals.aborted));
+    signals.throwIfReceived();
+  };
+  const heading = `compression of ${megabytes(archive.length)} (zstd level ${LEVEL})`;
+  await terminal.section('compression', () => replaceWhole(output, 0o644, fill), heading);
+  releases.removeDownloads();
+  terminal.say(`packed for ${config.platform}: ${members.map(({ path }) => path).join(', ')}`);
+  terminal.result(output);
 }

@@ -3,20 +3,14 @@
 /** Recording the SHA-256 of every file that a runtime of any platform is made of, and showing what that changes. */
 
 import type { RunnerContext } from '../../build-env.ts';
+import type { Environment } from '../../cli/env.ts';
 import { failure, InterruptedError, TaskError } from '../../errors.ts';
 import { writeWhole } from '../../fs/atomic-write.ts';
 import { files, verifyPlaces } from '../../fs/writable-places.ts';
-import { type Digests, partDefect, sha256Of, VM_PLATFORMS, type VmPlatform } from '../runtime-files.ts';
-import { downloadLine, type ReleaseFile, readPins, releasePath, resolveParts, resolveRuntimeConfig } from './config.ts';
+import { type Digests, partDefect, sha256Of, VM_PLATFORMS } from '../runtime-files.ts';
+import { downloadLine, readPins, releasePath, resolveParts, resolveRuntimeConfig } from './config.ts';
 import { downloadsOf, Releases } from './releases.ts';
 import { readRuntimeArchive } from './setup.ts';
-
-/** A file whose digest is recorded, and what it has to look like. */
-interface Part {
-  readonly name: string;
-  readonly platform: VmPlatform;
-  readonly file: ReleaseFile;
-}
 
 /**
  * Records what the files of the current versions are. A rolling file is recorded only where its release's API states
@@ -27,17 +21,11 @@ export async function recordDigests(ctx: RunnerContext, isDryRun: boolean): Prom
   const { env, terminal } = ctx;
   const { release, root } = resolveRuntimeConfig(ctx);
   const { pinsPath } = release;
-  const all = VM_PLATFORMS.flatMap((platform) =>
-    Object.entries(resolveParts(env, root, platform)).map(([name, file]) => ({ name, platform, file })),
-  );
-  // Two platforms have the same umoci.
-  const parts = [...new Map(all.map((part) => [releasePath(part.file, part.file.names[0]), part])).values()];
-  const places = [...files(pinsPath), { kind: 'directory', path: downloadsOf(pinsPath) } as const];
+  const parts = partsOf(env, root);
   const remedy = 'install the tasks where you may write';
-  verifyPlaces(
-    terminal,
-    places.map((place) => ({ ...place, remedy })),
-  );
+  const places = [...files(pinsPath), { kind: 'directory', path: downloadsOf(pinsPath) } as const];
+  const writes = places.map((place) => ({ ...place, remedy }));
+  verifyPlaces(terminal, writes);
   if (isDryRun) {
     const lines = parts.map(({ file }) => downloadLine(release, file).replace(/ \(verified: .*/, ''));
     return terminal.result(`# creates ${downloadsOf(pinsPath)}`, ...lines, `# writes ${pinsPath}`);
@@ -54,6 +42,16 @@ export async function recordDigests(ctx: RunnerContext, isDryRun: boolean): Prom
   } finally {
     releases.removeDownloads();
   }
+}
+
+type Part = ReturnType<typeof partsOf>[number];
+
+/** The files of all platforms, each once. */
+function partsOf(env: Environment, root: string) {
+  const all = VM_PLATFORMS.flatMap((platform) =>
+    Object.entries(resolveParts(env, root, platform)).map(([name, file]) => ({ name, platform, file })),
+  );
+  return [...new Map(all.map((part) => [releasePath(part.file, part.file.names[0]), part])).values()];
 }
 
 async function digestsOf({ terminal }: RunnerContext, releases: Releases, parts: readonly Part[], before: Digests) {
@@ -87,8 +85,7 @@ async function findDigest(releases: Releases, { file, name, platform }: Part): P
     if (name === 'runtime') readRuntimeArchive(`what came for ${file.what}`, content, platform);
     const defect = name === 'runtime' ? undefined : partDefect(content, platform, name);
     if (defect === undefined) return { [releasePath(file, one)]: sha256Of(content) };
-    const remedy = 'check what is between here and the server';
-    throw failure(`${file.what} is not recorded: what came is ${defect}; ${remedy}`);
+    throw failure(`${file.what} is not recorded: what came is ${defect}; check what is between here and the server`);
   }
   return undefined;
 }
