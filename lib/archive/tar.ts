@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/**
- * Tar archives in memory: nothing is unpacked before all of it has been judged, and nothing that an archive says of
- * owners and modes is ever applied. What is written is the same whoever makes it, and wherever.
- */
+/** Tar archives in memory: all of one is judged before anything is unpacked, and its owners and modes never count. */
 
 import { posix } from 'node:path';
 import { Header, Parser, type ReadEntry } from 'tar';
@@ -12,8 +9,7 @@ import { oneLine, shown } from '../errors.ts';
 /** What is wrong with an archive, in a few words. */
 export class ArchiveError extends Error {}
 
-const FILES: readonly string[] = ['File', 'OldFile', 'ContiguousFile'];
-const DIRECTORIES: readonly string[] = ['Directory', 'GNUDumpDir'];
+const FILES: readonly string[] = ['File', 'OldFile'];
 /** Set-user-ID, set-group-ID, sticky. */
 const SPECIAL_BITS = 0o7000;
 const BLOCK_BYTES = 512;
@@ -21,10 +17,9 @@ const BLOCK_BYTES = 512;
 const RECORD_BYTES = 20 * BLOCK_BYTES;
 
 /**
- * Reads an uncompressed tar archive.
- * @returns the contents of the files by their paths, which are normal and relative: `libkrun.so`, not `./libkrun.so`
- * @throws ArchiveError for an archive that is damaged, and for one with an entry that leaves the directory, a link, a
- *   device, a file with a special mode, or two entries of one path
+ * The contents of the files in an uncompressed tar archive, by their paths: `libkrun.so`, not `./libkrun.so`.
+ * @throws ArchiveError for one that is damaged, or has an entry that leaves the directory, a link, a device, a special
+ *   mode, or two entries of one path
  */
 export function readArchive(archive: Buffer): Map<string, Buffer> {
   const files = new Map<string, Buffer>();
@@ -58,40 +53,29 @@ export function readArchive(archive: Buffer): Map<string, Buffer> {
 
 function defectOf({ mode = 0, path, type }: ReadEntry): string | undefined {
   if (path.startsWith('/') || path.split('/').includes('..')) return 'it leaves the directory';
-  if (DIRECTORIES.includes(type)) return undefined;
+  if (type === 'Directory') return undefined;
   if (!FILES.includes(type)) return `its type is ${type}`;
   return (mode & SPECIAL_BITS) === 0 ? undefined : `its mode is ${(mode & 0o7777).toString(8)}`;
 }
 
-export interface ArchiveFile {
-  /** Relative, of at most 100 bytes. */
+/** A file to pack: a relative path of at most 100 bytes, and the permission bits. */
+interface ArchiveFile {
   readonly path: string;
   readonly content: Buffer;
-  /** The permission bits. */
   readonly mode: number;
 }
 
-/**
- * Packs files: sorted, of root, with modes and a time that are told.
- * @param time that all of them bear, in seconds since 1970
- */
+/** Packs files: sorted, of root, with modes that are told, and a time in seconds since 1970. */
 export function writeArchive(files: readonly ArchiveFile[], time: number): Buffer {
+  const mtime = new Date(time * 1000);
   const sorted = [...files].sort((left, right) => Buffer.compare(Buffer.from(left.path), Buffer.from(right.path)));
-  const blocks = sorted.flatMap((file) => [
-    headerOf(file, time),
-    file.content,
-    zeros(file.content.length, BLOCK_BYTES),
-  ]);
+  const blocks = sorted.flatMap(({ content, mode, path }) => {
+    const block = Buffer.alloc(BLOCK_BYTES);
+    new Header({ path, mode, uid: 0, gid: 0, size: content.length, mtime, type: 'File' }).encode(block);
+    return [block, content, zeros(content.length, BLOCK_BYTES)];
+  });
   const all = Buffer.concat([...blocks, Buffer.alloc(2 * BLOCK_BYTES)]);
   return Buffer.concat([all, zeros(all.length, RECORD_BYTES)]);
-}
-
-function headerOf({ content, mode, path }: ArchiveFile, time: number): Buffer {
-  const block = Buffer.alloc(BLOCK_BYTES);
-  const mtime = new Date(time * 1000);
-  const header = new Header({ path, mode, uid: 0, gid: 0, size: content.length, mtime, type: 'File' });
-  if (header.encode(block)) throw new RangeError(`${path} does not fit the header of a tar archive`);
-  return block;
 }
 
 /** What is missing up to a multiple of `unit`. */

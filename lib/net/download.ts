@@ -1,28 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/**
- * One file over HTTP: continued where it broke off, tried again for what can pass, given up for what cannot. What is
- * written is nobody else's until the caller has verified it.
- */
+/** One file over HTTP: continued where it broke off, tried again for what can pass, given up for what cannot. */
 
 import { closeSync, constants, fstatSync, ftruncateSync, openSync, writeFileSync } from 'node:fs';
+import http from 'node:http';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Environment, textOf } from '../cli/env.ts';
 import { megabytes, seconds, type Terminal } from '../cli/terminal.ts';
-import { failure, named, TaskError, usageError } from '../errors.ts';
+import { failure, named, oneLine, TaskError, usageError } from '../errors.ts';
 import { asOwner } from '../fs/ownership.ts';
-import { networkSetback, type Setback, setbackOf } from './responses.ts';
 
-/** Attempts without a new byte before it is given up where nothing else is said, and attempts in all. */
-const ATTEMPTS_MAX = 5;
-const ATTEMPTS_IN_ALL = 30;
+/** Attempts without a new byte before it is given up. */
+const ATTEMPTS_MAX = 4;
 const PAUSE_MS = 1000;
+/** A server that asks for a longer pause is not waited for. */
+const PAUSE_MAX_MS = 120_000;
+/** Statuses that pass: time-outs, and servers that are overloaded or being restarted. */
+const PASSING: readonly number[] = [408, 425, 429, 500, 502, 503, 504];
+
+const HINTS: Readonly<Record<number | string, string>> = {
+  401: ': it wants to know who asks; sign in with gh auth login',
+  403: ': access is denied, or too much was asked; sign in with gh auth login, or try again later',
+  404: ': there is no such file',
+  407: ': the proxy wants a user and a password; put them into HTTPS_PROXY',
+  ENOTFOUND: 'its host is not known; check the network, or set HTTPS_PROXY where one is needed',
+  ECONNREFUSED: 'the server, or the proxy, does not accept connections',
+  UND_ERR_SOCKET: 'the server broke the connection off',
+};
 /** How often it is said how far a download is: over and over in one line of a terminal, else rarely. */
 const PASSING_MS = 200;
 const LINE_MS = 10_000;
 
-const PROXIES = ['https_proxy', 'HTTPS_PROXY', 'http_proxy', 'HTTP_PROXY'] as const;
+const PROXIES = ['https_proxy', 'HTTPS_PROXY', 'http_proxy', 'HTTP_PROXY'];
 
 export interface DownloadRequest {
   readonly url: string;
@@ -31,8 +41,6 @@ export interface DownloadRequest {
   readonly isVerified: boolean;
   /** How long a server may send nothing. */
   readonly stallMs: number;
-  /** Attempts without a new byte before it is given up. */
-  readonly attempts?: number;
 }
 
 export interface DownloadEffects {
@@ -42,20 +50,25 @@ export interface DownloadEffects {
   readonly update?: (received: number, total: number | undefined) => void;
   /** Says why an attempt failed, and that there is another one. */
   say(text: string): void;
-  /** Waits between attempts; tests do not. */
-  readonly pause?: (ms: number, signal: AbortSignal) => Promise<unknown>;
 }
 
 /** The server has no such file. */
 export class NoSuchFile extends TaskError {}
 
-/** A setback as an error within this module. */
-class AttemptFailed extends Error {
-  readonly setback: Setback;
+/** Why an attempt has not brought the file. */
+export class Setback extends Error {
+  /** Whether another attempt may go better. */
+  readonly passes: boolean;
+  /** How long the server asked to be left alone. */
+  readonly pauseMs: number | undefined;
+  /** Of a response. */
+  readonly status: number | undefined;
 
-  constructor(setback: Setback) {
-    super(setback.reason);
-    this.setback = setback;
+  constructor(reason: string, passes: boolean, status?: number, pauseMs?: number) {
+    super(reason);
+    this.passes = passes;
+    this.status = status;
+    this.pauseMs = pauseMs;
   }
 }
 
@@ -65,25 +78,25 @@ class AttemptFailed extends Error {
  *   of `signal`, or the system's error for the file
  */
 export async function download(request: DownloadRequest, effects: DownloadEffects): Promise<void> {
-  const { attempts = ATTEMPTS_MAX, isVerified, path, url } = request;
-  const { signal, pause = (ms) => sleep(ms, undefined, { signal }) } = effects;
+  const { isVerified, path, url } = request;
+  const { signal } = effects;
   const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_APPEND;
   const file = asOwner(dirname(path), () => openSync(path, flags, 0o600));
   try {
-    let fruitless = 0;
-    for (let attempt = 1; ; attempt++) {
+    for (let [most, fruitless] = [isVerified ? fstatSync(file).size : 0, 0]; ; ) {
       if (!isVerified) ftruncateSync(file);
-      const before = fstatSync(file).size;
       const setback = await attemptOnce(request, file, effects);
       if (setback === undefined) return;
-      fruitless = fstatSync(file).size > before ? 0 : fruitless + 1;
-      const { passes, pauseMs = PAUSE_MS * 2 ** Math.max(0, fruitless - 1), reason, status } = setback;
-      if (!passes || fruitless >= attempts || attempt >= ATTEMPTS_IN_ALL) {
-        const text = `${url} cannot be downloaded: ${reason}`;
+      const { size } = fstatSync(file);
+      fruitless = size > most ? 0 : fruitless + 1;
+      most = Math.max(most, size);
+      const { message, passes, pauseMs = PAUSE_MS * 2 ** Math.max(0, fruitless - 1), status } = setback;
+      if (!passes || fruitless >= ATTEMPTS_MAX) {
+        const text = `${url} cannot be downloaded: ${message}`;
         throw status === 404 ? new NoSuchFile(text, 1) : failure(text);
       }
-      effects.say(`${url}: ${reason}; trying again in ${seconds(pauseMs)}`);
-      await pause(pauseMs, signal).catch(() => signal.throwIfAborted());
+      effects.say(`${url}: ${message}; trying again in ${seconds(pauseMs)}`);
+      await sleep(pauseMs, undefined, { signal }).catch(() => signal.throwIfAborted());
     }
   } finally {
     closeSync(file);
@@ -92,17 +105,16 @@ export async function download(request: DownloadRequest, effects: DownloadEffect
 
 /** @returns why it has not brought the file */
 async function attemptOnce(request: DownloadRequest, file: number, effects: DownloadEffects) {
-  const stall = new AbortController();
   const { stallMs } = request;
-  const fail = () => stall.abort(new AttemptFailed({ reason: `no byte came for ${seconds(stallMs)}`, passes: true }));
-  const timer = setTimeout(fail, stallMs);
+  const stall = new AbortController();
+  const timer = setTimeout(() => stall.abort(new Setback(`no byte came for ${seconds(stallMs)}`, true)), stallMs);
   try {
     await transfer(request, file, effects, AbortSignal.any([effects.signal, stall.signal]), timer);
     return undefined;
   } catch (error) {
     effects.signal.throwIfAborted();
-    const cause = stall.signal.aborted ? stall.signal.reason : error;
-    const setback = cause instanceof AttemptFailed ? cause.setback : networkSetback(cause);
+    const cause: unknown = stall.signal.aborted ? stall.signal.reason : error;
+    const setback = cause instanceof Setback ? cause : networkSetback(cause);
     if (setback === undefined) throw error;
     return setback;
   } finally {
@@ -126,8 +138,8 @@ async function transfer(
     ftruncateSync(file);
     received = 0;
   }
-  if (response.status === 416) throw new AttemptFailed({ reason: 'it cannot be continued', passes: true });
-  const length = response.headers.has('content-encoding') ? null : response.headers.get('content-length');
+  if (response.status === 416) throw new Setback('it cannot be continued', true);
+  const length = response.headers.get('content-length');
   const total = length === null ? undefined : received + Number(length);
   for await (const piece of response.body ?? []) {
     timer.refresh();
@@ -139,19 +151,63 @@ async function transfer(
     received += piece.length;
     update?.(received, total);
   }
-  if (total === undefined || received === total) return;
-  throw new AttemptFailed({ reason: `it ended after ${received} of ${total} bytes`, passes: true });
 }
 
 /** Judges the head of a response: whether it is the rest of what has come, or the whole file. */
 function continues(asked: string, { headers, status, url }: Response, received: number): boolean {
   if (asked.startsWith('https:') && !url.startsWith('https:')) {
-    throw new AttemptFailed({ reason: `it leads to ${url}, which is not encrypted`, passes: false });
+    throw new Setback(`it leads to ${url}, which is not encrypted`, false);
   }
   if (status === 416) return false;
   const setback = setbackOf(status, headers, Date.now());
-  if (setback !== undefined) throw new AttemptFailed({ ...setback, status });
+  if (setback !== undefined) throw setback;
   return status === 206 && headers.get('content-range')?.startsWith(`bytes ${received}-`) === true;
+}
+
+/**
+ * What is wrong with a response; `undefined` for one with the file.
+ * @param now milliseconds since 1970
+ */
+export function setbackOf(status: number, headers: Headers, now: number): Setback | undefined {
+  if (status === 200 || status === 206) {
+    if (!/^\s*text\/html\b/i.test(headers.get('content-type') ?? '')) return undefined;
+    return new Setback('it sent a web page, not the file; check what is between here and the server', false, status);
+  }
+  const after = headers.get('retry-after') ?? '';
+  const asked = /^\d+$/.test(after) ? Number(after) * 1000 : Date.parse(after) - now;
+  const pauseMs = Number.isNaN(asked) ? undefined : Math.max(0, asked);
+  if (pauseMs !== undefined && pauseMs > PAUSE_MAX_MS) {
+    return new Setback(`it wants no request for ${seconds(pauseMs)} (HTTP ${status})`, false, status);
+  }
+  const passes = pauseMs !== undefined || PASSING.includes(status);
+  return new Setback(`it answered HTTP ${status}${HINTS[status] ?? ''}`, passes, status, pauseMs);
+}
+
+/** What an error of `fetch`, or of reading a body, means; `undefined` for one that is not the network's. */
+export function networkSetback(error: unknown): Setback | undefined {
+  const chain = causesOf(error);
+  const isFetch = chain.some((one) => one instanceof TypeError && /^(fetch failed|terminated)$/.test(one.message));
+  if (!isFetch) return undefined;
+  const message = oneLine(chain.at(-1)?.message ?? '');
+  const refusal = /^Proxy response \((\d+)\)/.exec(message)?.[1];
+  // Of this answer alone fetch tells nothing (seen on Node 24.21).
+  const status = refusal === undefined && message === '' ? 407 : Number(refusal);
+  if (status > 0) {
+    const hint = status === 407 ? HINTS[407] : ': it does not let this through; ask who keeps it';
+    return new Setback(`the proxy answered HTTP ${status}${hint}`, PASSING.includes(status));
+  }
+  const code = chain.map(({ code: one }: NodeJS.ErrnoException) => one).find((one) => typeof one === 'string') ?? '';
+  const isCertificate = /CERT|SELF_SIGNED|ISSUER|ALTNAME|UNABLE_TO_VERIFY/.test(code);
+  const hint = isCertificate ? '; where a proxy reads along, name its certificate in NODE_EXTRA_CA_CERTS' : '';
+  const passes = !isCertificate && code !== 'ENOTFOUND' && !/redirect|bad port|scheme/i.test(message);
+  return new Setback(`${HINTS[code] ?? message}${code === '' ? '' : ` (${code})`}${hint}`, passes);
+}
+
+function causesOf(error: unknown): Error[] {
+  if (!(error instanceof Error)) return [];
+  // One error for each address of a host.
+  const cause = error.cause instanceof AggregateError ? error.cause.errors[0] : error.cause;
+  return [error, ...causesOf(cause)];
 }
 
 /** How far a download is: a line that is written over at a terminal, a line now and then elsewhere. */
@@ -160,10 +216,10 @@ export function progressOf(terminal: Terminal, what: string, intervalMs = termin
   return (received: number, total: number | undefined): void => {
     if (performance.now() - last < intervalMs) return;
     last = performance.now();
-    const text = `${what}: ${megabytes(received)}`;
     const share = total ? ` of ${megabytes(total)} (${Math.floor((received / total) * 100)} %)` : '';
-    if (terminal.hasPassing) terminal.passing(text + share);
-    else terminal.say(text + share);
+    const text = `${what}: ${megabytes(received)}${share}`;
+    if (terminal.hasPassing) terminal.passing(text);
+    else terminal.say(text);
   };
 }
 
@@ -171,19 +227,19 @@ export function progressOf(terminal: Terminal, what: string, intervalMs = termin
  * Sends every later `fetch` of this process through the proxies that the environment names, in either case.
  * @throws usageError for a proxy that is not a URL
  */
-export async function useProxies(env: Environment): Promise<void> {
-  const set = [...PROXIES, 'no_proxy', 'NO_PROXY'].filter((name) => textOf(env, name) !== undefined);
-  const proxies = PROXIES.filter((name) => set.includes(name));
+export function useProxies(env: Environment): void {
+  const proxies = PROXIES.filter((name) => textOf(env, name) !== undefined);
   if (proxies.length === 0) return;
   // The value may hold a password, and is not shown.
   const wrong = proxies.find((name) => !/^https?:$/.test(URL.parse(textOf(env, name) ?? '')?.protocol ?? ''));
   if (wrong !== undefined) {
-    const allowed = 'allowed is http://HOST:PORT or https://; change it or unset it';
-    throw usageError(`${wrong} is not the URL of a proxy; ${allowed}`);
+    throw usageError(
+      `${wrong} is not the URL of a proxy; allowed is http://HOST:PORT or https://; change it or unset it`,
+    );
   }
-  const { default: http } = await import('node:http');
   if (typeof http.setGlobalProxyFromEnv !== 'function') {
     throw usageError(`${proxies[0]} is set, and this Node (${process.version}) knows no proxies; take 24.14 or later`);
   }
-  http.setGlobalProxyFromEnv(Object.fromEntries(set.map((name) => [name, textOf(env, name)])));
+  const names = [...proxies, 'no_proxy', 'NO_PROXY'].filter((name) => textOf(env, name) !== undefined);
+  http.setGlobalProxyFromEnv(Object.fromEntries(names.map((name) => [name, textOf(env, name)])));
 }

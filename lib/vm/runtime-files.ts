@@ -1,22 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * What a complete VM runtime is, and where: the compressed files that the VM driver embeds on each platform, by their
- * exact names, whole, for that platform, and as they were recorded when they were staged. The driver's build script
- * takes an empty stub for each that is missing, and only the start of a VM fails; so everybody who needs a runtime asks
- * here.
+ * What a complete VM runtime is, and where: the compressed files that the VM driver embeds on each platform, whole, and
+ * as they were recorded when they were staged. The driver's build takes an empty stub for each that is missing.
  */
 
 import { hash } from 'node:crypto';
 import { basename, dirname, join, resolve } from 'node:path';
 import { type Environment, readPath } from '../cli/env.ts';
 import { inspectExecutable, inspectLibrary } from '../elf/verify.ts';
-import { failure, shown, usageError } from '../errors.ts';
+import { failure, usageError } from '../errors.ts';
 import type { LockedPlace } from '../fs/lock.ts';
 import { asOwner } from '../fs/ownership.ts';
 import { isTable, parseTable } from '../fs/parse-json.ts';
 import { bytesIn, contentOf } from '../fs/paths.ts';
-import type { Arch, Host } from '../host.ts';
+import type { Host } from '../host.ts';
 import { DRIVER } from '../product.ts';
 import { readContent, ZstdError } from '../zstd/decompress.ts';
 import { machODefect } from './mach-o.ts';
@@ -32,44 +30,27 @@ const VARIABLE = 'OPENSHELL_VM_RUNTIME_COMPRESSED_DIR';
 /** What a user can do where the directory cannot be used. */
 export const DIRECTORY_REMEDY = `set ${VARIABLE} to another directory`;
 
-export const VM_PLATFORMS = ['linux-x86_64', 'linux-aarch64', 'darwin-aarch64'] as const;
-
-/** A platform that VM sandboxes run on. */
-export type VmPlatform = (typeof VM_PLATFORMS)[number];
-
-interface PlatformFacts {
-  readonly os: 'linux' | 'darwin';
-  /** Of the platform and of its guests. */
-  readonly arch: Arch;
-  readonly krun: string;
-  readonly krunfw: string;
-  /** The name of gvproxy in its release. */
-  readonly gvproxy: string;
-}
-
 const LINUX = { os: 'linux', krun: 'libkrun.so', krunfw: 'libkrunfw.so.5' } as const;
 const DARWIN = { os: 'darwin', krun: 'libkrun.dylib', krunfw: 'libkrunfw.5.dylib' } as const;
 
-export const PLATFORMS: Readonly<Record<VmPlatform, PlatformFacts>> = {
+/** The machine of each platform and its guests, the names of its libraries, and that of gvproxy in its release. */
+export const PLATFORMS = {
   'linux-x86_64': { ...LINUX, arch: 'amd64', gvproxy: 'gvproxy-linux-amd64' },
   'linux-aarch64': { ...LINUX, arch: 'arm64', gvproxy: 'gvproxy-linux-arm64' },
   'darwin-aarch64': { ...DARWIN, arch: 'arm64', gvproxy: 'gvproxy-darwin' },
-};
+} as const;
+
+/** A platform that VM sandboxes run on. */
+export type VmPlatform = keyof typeof PLATFORMS;
+
+export const VM_PLATFORMS = Object.keys(PLATFORMS) as VmPlatform[];
 
 /** The program that the guest runs: for Linux on every platform. */
 const GUEST_PROGRAM = 'umoci';
 
-/**
- * The directory of the runtime, absolute. The driver's build script names it to cargo in one line, so a path with a line
- * break cannot pass.
- * @throws usageError for such a path
- */
+/** The directory of the runtime, absolute, and without a slash at its end, behind which a link is not seen. */
 export function runtimeDirectory(env: Environment, root: string, startDirectory: string): string {
-  // Without a slash at its end, behind which a link is not seen.
-  const directory = resolve(readPath(env, VARIABLE, startDirectory) ?? join(root, 'target/vm-runtime-compressed'));
-  if (!/[\r\n]/.test(directory)) return directory;
-  const problem = `the directory of the VM runtime is ${shown(directory)}, and cargo cannot be told a path with a line`;
-  throw usageError(`${problem} break; set ${VARIABLE} to another one`);
+  return resolve(readPath(env, VARIABLE, startDirectory) ?? join(root, 'target/vm-runtime-compressed'));
 }
 
 /** A file or directory beside another one, which is replaced whole. */
@@ -82,17 +63,12 @@ export function runtimeLock(directory: string): LockedPlace {
   return { path: beside(directory, 'lock'), remedy: DIRECTORY_REMEDY };
 }
 
-/**
- * The platform of a host.
- * @throws usageError for one that has no VM driver
- */
+/** The platform of a host. @throws usageError for one that has no VM driver */
 export function vmPlatformOf({ platform, arch }: Host): VmPlatform {
   const found = VM_PLATFORMS.find((name) => PLATFORMS[name].os === platform && PLATFORMS[name].arch === arch);
   if (found !== undefined) return found;
-  throw usageError(
-    `the VM driver does not run on ${platform} ${arch ?? 'of this architecture'}; ` +
-      `it runs on ${VM_PLATFORMS.join(', ')}; use one of them, or another driver`,
-  );
+  const allowed = `it runs on ${VM_PLATFORMS.join(', ')}; use one of them, or another driver`;
+  throw usageError(`the VM driver does not run on ${platform} ${arch ?? 'of this architecture'}; ${allowed}`);
 }
 
 /** The names of a runtime's files before they are compressed, without the supervisor. */
@@ -106,17 +82,20 @@ export function runtimeFiles(platform: VmPlatform): readonly string[] {
   return runtimeNames(platform).map((name) => `${name}.zst`);
 }
 
+/** SHA-256s by the names of their files. */
+export type Digests = Readonly<Record<string, string>>;
+
 /** What is recorded of a runtime when it is staged. */
 export interface RuntimeRecord {
   readonly platform: string;
   /** What was asked for, for users: the release, and the versions of the programs. */
   readonly wanted: string;
-  /** The SHA-256 of each file of a release that it is made of, by its path below the server. */
-  readonly sources: Readonly<Record<string, string>>;
+  /** The files of releases that it is made of, by their paths below the server. */
+  readonly sources: Digests;
   /** How the files were verified, for users; absent for an archive that the user named. */
-  readonly verified?: string;
-  /** The SHA-256 of each compressed file. */
-  readonly files: Readonly<Record<string, string>>;
+  readonly verified?: string | undefined;
+  /** The compressed files. */
+  readonly files: Digests;
 }
 
 /** The record of the runtime in a directory; `undefined` where it has none for the platform. */
@@ -136,58 +115,42 @@ function bytesOf(directory: string, name: string): Buffer {
   return asOwner(path, () => bytesIn(path)) ?? Buffer.alloc(0);
 }
 
-/** A file of the runtime that the driver could not use, or should not. */
-export interface RuntimeDefect {
-  readonly name: string;
-  /** In a few words: `not there`. */
-  readonly reason: string;
-}
-
-/** What is wrong with the runtime in a directory; empty for a complete one. */
-export function runtimeDefects(directory: string, platform: VmPlatform): RuntimeDefect[] {
+/** The files of the runtime in a directory that the driver could not use, or should not, and why: `not there`. */
+export function runtimeDefects(directory: string, platform: VmPlatform) {
   const record = readRecord(directory, platform);
   return runtimeNames(platform).flatMap((raw) => {
     const name = `${raw}.zst`;
-    const wanted = record?.files[name];
-    // What was whole when it was staged still is.
-    if (wanted !== undefined && sha256Of(bytesOf(directory, name)) === wanted) return [];
-    const other = wanted === undefined ? undefined : `other content than ${RECORD_FILE} says was verified`;
-    const reason = fileDefect(join(directory, name), platform, raw) ?? other;
-    return reason === undefined ? [] : [{ name, reason }];
+    return defectOf(directory, name, platform, raw, record?.files[name]);
   });
 }
 
 /** What is wrong with the supervisor that goes with the runtime in a directory. */
-export function bundleDefects(directory: string, platform: VmPlatform): RuntimeDefect[] {
-  const reason = fileDefect(join(directory, BUNDLE_FILE), platform, GUEST_PROGRAM);
-  return reason === undefined ? [] : [{ name: BUNDLE_FILE, reason }];
+export function bundleDefects(directory: string, platform: VmPlatform) {
+  return defectOf(directory, BUNDLE_FILE, platform, GUEST_PROGRAM);
+}
+
+function defectOf(directory: string, name: string, platform: VmPlatform, raw: string, wanted?: string) {
+  // What was whole when it was staged still is.
+  if (wanted !== undefined && sha256Of(bytesOf(directory, name)) === wanted) return [];
+  const other = wanted === undefined ? undefined : `other content than ${RECORD_FILE} says was verified`;
+  try {
+    const reason = partDefect(readContent(join(directory, name)), platform, raw) ?? other;
+    return reason === undefined ? [] : [{ name, reason }];
+  } catch (error) {
+    if (error instanceof ZstdError) return [{ name, reason: error.message }];
+    throw error;
+  }
 }
 
 /** The defects in one text: `libkrun.so.zst (not there), umoci.zst (cut off)`. */
-export function defectsText(defects: readonly RuntimeDefect[]): string {
+export function defectsText(defects: ReturnType<typeof runtimeDefects>): string {
   return defects.map(({ name, reason }) => `${name} (${reason})`).join(', ');
 }
 
 /** What to say of a complete runtime that was not verified, for whoever embeds it; `undefined` where it was. */
 export function distrustOf(directory: string, platform: VmPlatform): string | undefined {
-  const problem = unverifiedReason(readRecord(directory, platform));
-  if (problem === undefined) return undefined;
-  return `the VM runtime in ${directory} is NOT verified: ${problem}; set it up: mise run vm:setup -- --force`;
-}
-
-/** Why a runtime is not verified, by its record; `undefined` where it is. */
-export function unverifiedReason(record: RuntimeRecord | undefined): string | undefined {
-  if (record === undefined) return 'nothing tells what was verified';
-  return record.verified === undefined ? 'it is of an archive that the user named' : undefined;
-}
-
-function fileDefect(path: string, platform: VmPlatform, raw: string): string | undefined {
-  try {
-    return partDefect(readContent(path), platform, raw);
-  } catch (error) {
-    if (error instanceof ZstdError) return error.message;
-    throw error;
-  }
+  if (readRecord(directory, platform)?.verified !== undefined) return undefined;
+  return `the VM runtime in ${directory} is NOT verified; set it up: mise run vm:setup -- --force`;
 }
 
 /** Why a content is not the whole program or library that a platform has by this name, in a few words. */
@@ -202,10 +165,7 @@ export function partDefect(content: Buffer, platform: VmPlatform, raw: string): 
   return `no ${isLibrary ? 'library' : 'program'} for Linux on ${arch} (${verdict.reasons.join('; ')})`;
 }
 
-/**
- * Checks that a driver that was just built has runtime and supervisor in it.
- * @throws failure saying what it does not have
- */
+/** @throws failure saying what of runtime and supervisor a driver that was just built does not have in it */
 export function verifyEmbedded(driver: string, directory: string, platform: VmPlatform): void {
   const problem = embeddingProblem(driver, directory, platform);
   if (problem === undefined) return;
@@ -219,15 +179,9 @@ export function embeddingProblem(driver: string, directory: string, platform: Vm
   if (defects.length > 0) return `the VM runtime in ${directory} was replaced: ${defectsText(defects)}`;
   const program = contentOf(driver);
   const names = [...runtimeFiles(platform), BUNDLE_FILE];
-  const absent = names.filter((name) => !isIn(program, bytesOf(directory, name)));
+  const absent = names.filter((name) => {
+    const content = bytesOf(directory, name);
+    return content.length === 0 || !program.includes(content);
+  });
   return absent.length === 0 ? undefined : `${driver} does not have ${absent.join(', ')} of ${directory} in it`;
-}
-
-/** A search for all of a content, without the mark of zstd first, would be twenty times slower. */
-function isIn(program: Buffer, content: Buffer): boolean {
-  const lead = content.subarray(0, 4);
-  for (let at = lead.length === 0 ? -1 : program.indexOf(lead); at >= 0; at = program.indexOf(lead, at + 1)) {
-    if (program.subarray(at, at + content.length).equals(content)) return true;
-  }
-  return false;
 }

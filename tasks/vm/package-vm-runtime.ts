@@ -17,10 +17,6 @@ await runTask(
         'node tasks/vm/package-vm-runtime.ts --platform linux-x86_64 --build-dir target/libkrun-build --output out.tar.zst',
         'Pack a build.',
       ],
-      [
-        'SOURCE_DATE_EPOCH=1700000000 node tasks/vm/package-vm-runtime.ts --platform linux-aarch64 --build-dir build --output out.tar.zst',
-        'With a time of your own.',
-      ],
     ],
     flags: {
       platform: { value: 'PLATFORM', help: "The build's platform.", choices: VARIABLES.VM_RUNTIME_PLATFORM.choices },
@@ -36,7 +32,7 @@ await runTask(
       throw usageError('--platform, --build-dir and --output are needed, all three; see --help');
     }
     const { withRunner } = await import('../../lib/build-env.ts');
-    const { packageRuntime } = await import('../../lib/vm/runtime/package.ts');
+    const { packageRuntime } = await import('../../lib/vm/runtime/from-build.ts');
     await packageRuntime(await withRunner(ctx), { ...flags, platform, output, 'build-dir': build });
   },
 );

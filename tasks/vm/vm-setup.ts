@@ -27,13 +27,13 @@ await runTask(
   async (ctx, { flags }) => {
     const { withRunner } = await import('../../lib/build-env.ts');
     const running = await withRunner(ctx);
-    const { whatToSetUp } = await import('../../lib/vm/runtime/present.ts');
+    const { whatToSetUp } = await import('../../lib/vm/runtime/config.ts');
     const what = whatToSetUp(running, flags);
     if (what === 'release') {
-      const { setUpFromRelease } = await import('../../lib/vm/runtime/setup.ts');
-      await setUpFromRelease(running, flags);
+      const { downloadRuntime } = await import('../../lib/vm/runtime/setup.ts');
+      await downloadRuntime(running, flags);
     } else if (what === 'build') {
-      const { setUpFromSource } = await import('../../lib/vm/runtime/from-source.ts');
+      const { setUpFromSource } = await import('../../lib/vm/runtime/from-build.ts');
       await setUpFromSource(running, flags);
     } else if (what === 'pins') {
       const { recordDigests } = await import('../../lib/vm/runtime/update-pins.ts');

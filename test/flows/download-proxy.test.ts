@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { download, useProxies } from '../../lib/net/download.ts';
 import { ReleaseServer } from '../support/release-server.ts';
-import { refusalFrom } from '../support/task-errors.ts';
+import { refusalOf } from '../support/task-errors.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
 /** A proxy that sends every host on to one server, and says what it was asked. */
@@ -44,14 +44,14 @@ test('what is downloaded comes through the proxy, and what NO_PROXY names does n
   const path = join(temporaryDirectory(), 'file');
   const effects = { signal: new AbortController().signal, update: () => undefined, say: () => undefined };
   const get = (url: string) => download({ url, path, isVerified: false, stallMs: 5000 }, effects);
-  await useProxies({ HTTP_PROXY: proxy.url, NO_PROXY: '127.0.0.1' });
+  useProxies({ HTTP_PROXY: proxy.url, NO_PROXY: '127.0.0.1' });
   await get('http://releases.invalid/file');
   expect(readFileSync(path, 'utf8')).toBe('content');
   expect(proxy.asked).toHaveLength(1);
   expect(proxy.asked[0]).toMatch(/releases\.invalid/);
   await get(`${server.url}/file`);
   expect(proxy.asked).toHaveLength(1);
-  await useProxies({ HTTP_PROXY: 'http://127.0.0.1:1' });
+  useProxies({ HTTP_PROXY: 'http://127.0.0.1:1' });
   const over = AbortSignal.timeout(500);
   await expect(
     download(
@@ -61,9 +61,9 @@ test('what is downloaded comes through the proxy, and what NO_PROXY names does n
   ).rejects.toThrow();
 });
 
-test('a proxy that is not a URL is refused, without its password', async () => {
-  expect(await refusalFrom(() => useProxies({ https_proxy: 'user:geheim@proxy' }))).toBe(
+test('a proxy that is not a URL is refused, without its password', () => {
+  expect(refusalOf(() => useProxies({ https_proxy: 'user:geheim@proxy' }))).toBe(
     '2: https_proxy is not the URL of a proxy; allowed is http://HOST:PORT or https://; change it or unset it',
   );
-  await useProxies({ HTTPS_PROXY: '', NO_PROXY: 'x' });
+  useProxies({ HTTPS_PROXY: '', NO_PROXY: 'x' });
 });

@@ -69,8 +69,7 @@ describe('gateway:vm', tools.options, () => {
 
   test('VT-3: a runtime that nothing vouches for is not embedded without a word', async () => {
     const launch = newLaunch('vm');
-    const text =
-      /the VM runtime in \S+ is NOT verified: nothing tells what was verified; set it up: mise run vm:setup -- --force$/m;
+    const text = /the VM runtime in \S+ is NOT verified; set it up: mise run vm:setup -- --force$/m;
     expect((await run(launch, 'vm', ['--dry-run'])).stdout).toMatch(text);
     const result = await run(launch, 'vm');
     expect(result.stderr).toMatch(text);

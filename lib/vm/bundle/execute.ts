@@ -139,7 +139,7 @@ async function bringUpToDate(ctx: RunnerContext, path: string, { artifact, size,
   const read = () => asOwner(source, () => contentOf(source));
   const fill = async (_: string, output: number) => {
     const content = read();
-    writeFileSync(output, await compress(content, { signal: signals.aborted }));
+    writeFileSync(output, await compress(content, signals.aborted));
     signals.throwIfReceived();
     // Between cargo's end and now another cargo may have run.
     if (!read().equals(content)) throw failure(`${source} has changed while it was compressed; run this again`);

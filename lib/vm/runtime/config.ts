@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Which VM runtime was asked for, and where its parts come from: flags and environment, checked, as one value; and the
- * recorded SHA-256 of each file of a release. Those belong to the suite: who can change a checkout cannot change what
- * is trusted.
+ * Which VM runtime was asked for, and where its parts come from; and the recorded SHA-256 of each file of a release,
+ * which belong to the suite: who can change a checkout cannot change what is trusted.
  */
 
 import { join } from 'node:path';
@@ -14,10 +13,20 @@ import { shown, usageError } from '../../errors.ts';
 import { parseTable } from '../../fs/parse-json.ts';
 import { contentOf } from '../../fs/paths.ts';
 import { thisHost } from '../../host.ts';
-import { PLATFORMS, runtimeDirectory, type VmPlatform, vmPlatformOf } from '../runtime-files.ts';
+import {
+  type Digests,
+  defectsText,
+  PLATFORMS,
+  RECORD_FILE,
+  readRecord,
+  runtimeDefects,
+  runtimeDirectory,
+  type VmPlatform,
+  vmPlatformOf,
+} from '../runtime-files.ts';
 import { isRef, readVersions } from '../versions.ts';
 
-const GITHUB = 'https://github.com';
+export const GITHUB = 'https://github.com';
 /** Always GitHub's own: a mirror does not say what its files have to be. */
 const API = 'https://api.github.com';
 const PINS_PATH = join(SUITE_ROOT, 'pins/vm-runtime.json');
@@ -34,14 +43,13 @@ export interface ReleaseFile {
   /** The names that it may have in the release, the likelier first. */
   readonly names: readonly [string, ...string[]];
   /** Whether the release is replaced now and then: what the release's API states counts where nothing is recorded. */
-  readonly isRolling: boolean;
+  readonly isRolling?: true;
 }
 
 /** How files of releases are got and verified. */
 export interface ReleaseConfig {
   readonly baseUrl: string;
   readonly apiUrl: string;
-  readonly isMirror: boolean;
   /** How long a server may send nothing. */
   readonly stallMs: number;
   /** The recorded digests, a file of the suite. */
@@ -59,17 +67,12 @@ export interface RuntimeConfig extends RuntimeParts {
   readonly release: ReleaseConfig;
 }
 
-/**
- * Resolves the configuration.
- * @param named the platform that was asked for, else this machine's
- * @throws usageError for any wrong value, or for a machine that has no VM driver
- */
+/** Resolves the configuration. @throws usageError for any wrong value, or for a machine that has no VM driver */
 export function resolveRuntimeConfig(
   { env, startDirectory }: Pick<TaskContext, 'env' | 'startDirectory'>,
-  named?: VmPlatform,
+  platform: VmPlatform = vmPlatformOf(thisHost()),
 ): RuntimeConfig {
   const root = findCheckout(env, startDirectory);
-  const platform = named ?? vmPlatformOf(thisHost());
   return {
     root,
     platform,
@@ -79,61 +82,37 @@ export function resolveRuntimeConfig(
   };
 }
 
-/** @throws usageError for a base that is not a plain URL */
+/** @throws usageError for a base that is not a plain URL; it may hold a password, and is not shown */
 export function resolveReleaseConfig(env: Environment): ReleaseConfig {
   const name = 'OPENSHELL_RELEASE_BASE_URL';
-  const text = readVariable(env, name);
-  const { hash, password, protocol, search, username } = URL.canParse(text) ? new URL(text) : new URL('none:');
-  if (username + password !== '') {
-    throw usageError(`${name} has a user or a password in it, which would be printed; take a URL without them`);
+  const baseUrl = readVariable(env, name).replace(/\/+$/, '');
+  if (!/^https?:\/\/[^/?#@]+(?:\/[^?#@]*)?$/.test(baseUrl) || !URL.canParse(baseUrl)) {
+    throw usageError(`${name} is not https://HOST or http://HOST:PORT/PATH, without a user; change it or unset it`);
   }
-  if (!['http:', 'https:'].includes(protocol) || search + hash !== '') {
-    throw notAllowed(name, text, 'is a URL, https://HOST or http://HOST:PORT/PATH');
-  }
-  const baseUrl = text.replace(/\/+$/, '');
-  const stallMs = readVariable(env, 'OPENSHELL_DOWNLOAD_TIMEOUT') * 1000;
-  return { baseUrl, apiUrl: API, isMirror: baseUrl !== GITHUB, stallMs, pinsPath: PINS_PATH };
+  return { baseUrl, apiUrl: API, stallMs: readVariable(env, 'OPENSHELL_DOWNLOAD_TIMEOUT') * 1000, pinsPath: PINS_PATH };
 }
 
 /** The parts of a platform's runtime. */
 export function resolveParts(env: Environment, root: string, platform: VmPlatform): RuntimeParts {
   const { GVPROXY_VERSION, UMOCI_VERSION } = readVersions(env, root, ['GVPROXY_VERSION', 'UMOCI_VERSION']);
   const { arch, gvproxy } = PLATFORMS[platform];
+  const repository = readVariable(env, 'GITHUB_REPOSITORY');
+  const tag = readVariable(env, 'VM_RUNTIME_RELEASE_TAG');
+  if (!isRef(repository) || repository.split('/').length !== 2) {
+    throw notAllowed('GITHUB_REPOSITORY', repository, 'is OWNER/NAME');
+  }
+  if (!isRef(tag)) throw notAllowed('VM_RUNTIME_RELEASE_TAG', tag, 'is a tag');
+  const what = `VM runtime for ${platform}`;
+  const [gvproxyOf, umociOf] = [
+    `gvproxy ${GVPROXY_VERSION} for ${platform}`,
+    `umoci ${UMOCI_VERSION} for linux/${arch}`,
+  ];
+  const umoci = [`umoci.linux.${arch}`, `umoci.${arch}`] as const;
   return {
-    runtime: {
-      what: `VM runtime for ${platform}`,
-      repository: checked(env, 'GITHUB_REPOSITORY', 2, 'is OWNER/NAME'),
-      tag: checked(env, 'VM_RUNTIME_RELEASE_TAG', undefined, 'is a tag'),
-      names: [`vm-runtime-${platform}.tar.zst`],
-      isRolling: true,
-    },
-    gvproxy: {
-      what: `gvproxy ${GVPROXY_VERSION} for ${platform}`,
-      repository: 'containers/gvisor-tap-vsock',
-      tag: GVPROXY_VERSION,
-      names: [gvproxy],
-      isRolling: false,
-    },
-    umoci: {
-      what: `umoci ${UMOCI_VERSION} for linux/${arch}`,
-      repository: 'opencontainers/umoci',
-      tag: UMOCI_VERSION,
-      names: [`umoci.linux.${arch}`, `umoci.${arch}`],
-      isRolling: false,
-    },
+    runtime: { what, repository, tag, names: [`vm-runtime-${platform}.tar.zst`], isRolling: true },
+    gvproxy: { what: gvproxyOf, repository: 'containers/gvisor-tap-vsock', tag: GVPROXY_VERSION, names: [gvproxy] },
+    umoci: { what: umociOf, repository: 'opencontainers/umoci', tag: UMOCI_VERSION, names: umoci },
   };
-}
-
-/** @param parts how many parts it has; any number where none is told */
-function checked(
-  env: Environment,
-  name: 'GITHUB_REPOSITORY' | 'VM_RUNTIME_RELEASE_TAG',
-  parts: number | undefined,
-  allowed: string,
-): string {
-  const text = readVariable(env, name);
-  if (isRef(text) && (parts === undefined || text.split('/').length === parts)) return text;
-  throw notAllowed(name, text, allowed);
 }
 
 /** What is asked for, for users. */
@@ -146,28 +125,77 @@ export function releasePath({ repository, tag }: ReleaseFile, name: string): str
   return `${repository}/releases/download/${tag}/${name}`;
 }
 
-/** The recorded digests, by the paths of their files. */
-export type Pins = ReadonlyMap<string, string>;
+/** What is downloaded, and against what it is verified, for a dry run. */
+export function downloadLine({ baseUrl }: ReleaseConfig, file: ReleaseFile): string {
+  const urls = file.names.map((name) => `${baseUrl}/${releasePath(file, name)}`);
+  const stated = file.isRolling ? ', or the one that its API states' : '';
+  return `# downloads ${urls.join(' or ')} (verified: the recorded SHA-256${stated})`;
+}
 
-/** @throws usageError for a file that is missing, or not what `--update-pins` writes */
-export function readPins(path: string): Pins {
-  let text: string;
-  try {
-    text = contentOf(path).toString();
-  } catch (cause) {
-    throw usageError('the recorded digests cannot be read; get the file back, or install the tasks again', { cause });
-  }
-  const entries = Object.entries(parseTable(text) ?? { '': undefined });
-  const wrong = entries.find(([, digest]) => !/^[0-9a-f]{64}$/.test(String(digest)));
-  if (wrong === undefined) return new Map(entries as [string, string][]);
-  const what = wrong[0] === '' ? 'is not a table in JSON' : `has no SHA-256 for ${shown(wrong[0])}`;
+/** The recorded digests. @throws usageError for a file that is missing, or not what `--update-pins` writes */
+export function readPins(path: string): Digests {
+  const pins = parseTable(contentOf(path).toString());
+  const wrong = pins && Object.keys(pins).find((name) => !/^[0-9a-f]{64}$/.test(String(pins[name])));
+  if (pins !== undefined && wrong === undefined) return pins as Digests;
+  const what = wrong === undefined ? 'is not a table in JSON' : `has no SHA-256 for ${shown(wrong)}`;
   throw usageError(`${path} ${what}; get the file back from where the tasks are from`);
 }
 
-/** The recorded digests of a file, by the names that it may have; empty where none is recorded. */
-export function pinsOf(pins: Pins, file: ReleaseFile): { readonly name: string; readonly sha256: string }[] {
-  return file.names.flatMap((name) => {
-    const sha256 = pins.get(releasePath(file, name));
-    return sha256 === undefined ? [] : [{ name, sha256 }];
-  });
+/** The recorded digest of a file, under the name that it has; `undefined` where none is recorded. */
+export function pinOf(
+  pins: Digests,
+  file: ReleaseFile,
+): { readonly name: string; readonly sha256: string } | undefined {
+  const name = file.names.find((one) => pins[releasePath(file, one)] !== undefined);
+  return name === undefined ? undefined : { name, sha256: pins[releasePath(file, name)] ?? '' };
+}
+
+/** The refusal of a file of which nothing tells what it has to be; `reason` says why nothing else does. */
+export function unpinned({ baseUrl }: ReleaseConfig, file: ReleaseFile, reason = '') {
+  const url = `${baseUrl}/${releasePath(file, file.names[0])}`;
+  return usageError(`${file.what}: no SHA-256 of ${url} is recorded${reason}; record it with ${UPDATE_COMMAND}`);
+}
+
+export type SetupFlags = Readonly<
+  Record<'from-source' | 'install-deps' | 'force' | 'update-pins' | 'dry-run', boolean>
+>;
+
+/** What `vm:setup` has to do. Where there is nothing, that is said. @throws usageError for wrong values */
+export function whatToSetUp(ctx: TaskContext, flags: SetupFlags): 'nothing' | 'release' | 'build' | 'pins' {
+  const isFromSource = readVariable(ctx.env, 'FROM_SOURCE') || flags['from-source'];
+  const config = resolveRuntimeConfig(ctx);
+  if (flags['update-pins']) return 'pins';
+  if (isFromSource) return 'build';
+  if (flags.force || setupReason(config) !== undefined) return 'release';
+  sayPresent(ctx, config, flags['dry-run']);
+  return 'nothing';
+}
+
+/** Says that there is nothing to do. */
+export function sayPresent({ terminal }: TaskContext, config: RuntimeConfig, isDryRun: boolean): void {
+  if (!isDryRun) terminal.say(`nothing to do: ${runtimeText(config)}`);
+  terminal.result(isDryRun ? `# keeps ${runtimeText(config)}` : config.directory);
+}
+
+/** A complete runtime, for users, and how it was verified. */
+export function runtimeText({ directory, platform }: RuntimeConfig): string {
+  return `${directory} for ${platform}; verified: ${readRecord(directory, platform)?.verified ?? 'no'}`;
+}
+
+/**
+ * Why the runtime is to be set up, in a few words: something is missing, nothing tells what was verified, or something
+ * else is asked for by now; `undefined` where it is complete.
+ * @throws usageError for recorded digests that cannot be read
+ */
+export function setupReason(config: RuntimeConfig): string | undefined {
+  const { directory, platform, release } = config;
+  const defects = runtimeDefects(directory, platform);
+  if (defects.length > 0) return defectsText(defects);
+  const record = readRecord(directory, platform);
+  if (record === undefined) return `${RECORD_FILE} (nothing tells what was verified)`;
+  const wanted = wantedText(config);
+  if (record.wanted !== wanted) return `${RECORD_FILE} (of another release: ${record.wanted}, wanted ${wanted})`;
+  const pins = readPins(release.pinsPath);
+  const outdated = Object.entries(record.sources).find(([path, sha256]) => (pins[path] ?? sha256) !== sha256);
+  return outdated && `${RECORD_FILE} (another SHA-256 is recorded of ${outdated[0]} by now)`;
 }

@@ -1,38 +1,51 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** The libraries of a local build as the source of a runtime, with the programs of their releases. */
+/** A local build of the libraries, with the programs of their releases: staged, as an archive is, or packed into one. */
 
-import { statSync } from 'node:fs';
+import { statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { writeArchive } from '../../archive/tar.ts';
 import type { RunnerContext } from '../../build-env.ts';
 import { type Environment, readPath, readVariable } from '../../cli/env.ts';
+import { megabytes } from '../../cli/terminal.ts';
 import { shown, usageError } from '../../errors.ts';
+import { replaceWhole, sweepTemporary } from '../../fs/atomic-write.ts';
 import { asOwner } from '../../fs/ownership.ts';
 import { isTable, parseTable } from '../../fs/parse-json.ts';
-import { contentOf, namesIn, textIn } from '../../fs/paths.ts';
+import { absolutePath, contentOf, namesIn, textIn } from '../../fs/paths.ts';
+import { files, verifyPlaces } from '../../fs/writable-places.ts';
+import { compress, LEVEL } from '../../zstd/compress.ts';
+import { resolveLibkrunConfig, thisBuildHost } from '../libkrun/config.ts';
+import { prepareLibkrun } from '../libkrun/execute.ts';
+import { resolveMacosConfig } from '../libkrun-macos/config.ts';
+import { prepareMacos } from '../libkrun-macos/execute.ts';
 import { BUILD_RECORD, buildDirectory } from '../local-build.ts';
 import {
   PLATFORMS,
   PROVENANCE_FILE,
   partDefect,
   runtimeDefects,
+  runtimeNames,
   VM_PLATFORMS,
   type VmPlatform,
 } from '../runtime-files.ts';
-import { pinsOf, type RuntimeConfig, readPins, resolveRuntimeConfig } from './config.ts';
-import { sayPresent } from './present.ts';
-import { unpinned } from './releases.ts';
-import { addProgram, downloadLine, planArchive, type RuntimePlan, runPlan, type Supply } from './setup.ts';
-import { type Contents, verifyReplaceable } from './stage.ts';
+import {
+  downloadLine,
+  pinOf,
+  type RuntimeConfig,
+  readPins,
+  resolveRuntimeConfig,
+  type SetupFlags,
+  sayPresent,
+  unpinned,
+} from './config.ts';
+import { downloadsOf, Releases } from './releases.ts';
+import { addPrograms, planLines, type RuntimePlan, readRuntimeArchive, runPlan } from './setup.ts';
+import { type Contents, runtimePlaces, verifyReplaceable } from './stage.ts';
 
 const SETUP = 'tasks/vm/vm-setup.ts';
 
-/** A local build: the directories whose first library of a kind counts, and what comes of it. */
-export interface Build {
-  readonly directories: readonly string[];
-  readonly krun: string;
-  readonly krunfw: string;
-}
+type Build = ReturnType<typeof findBuild>;
 
 /**
  * Compresses the archive that the user names, else the local build, and stages it; without either, a complete runtime
@@ -44,14 +57,10 @@ export async function compressRuntime(
   flags: { readonly platform: VmPlatform | undefined; readonly force: boolean; readonly 'dry-run': boolean },
 ): Promise<void> {
   const { env, startDirectory } = ctx;
-  resolveProvenance(env);
   const path = readPath(env, 'VM_RUNTIME_TARBALL', startDirectory);
   const named = VM_PLATFORMS.find((name) => path?.endsWith(`/vm-runtime-${name}.tar.zst`));
   const config = resolveRuntimeConfig(ctx, flags.platform ?? readVariable(env, 'VM_RUNTIME_PLATFORM') ?? named);
-  if (path !== undefined) {
-    if (isRegularFile(path)) return runPlan(ctx, planArchive(config, path, flags.force), flags['dry-run']);
-    throw usageError(`VM_RUNTIME_TARBALL is ${shown(path)}, which is not a file with content; name one`);
-  }
+  if (path !== undefined) return runPlan(ctx, planArchive(config, path, flags.force), flags['dry-run']);
   const hint = `run ${SETUP} --from-source, or set VM_RUNTIME_TARBALL to an archive, or run ${SETUP} to download one`;
   try {
     findBuild(config.platform, libraryDirectories(config), hint);
@@ -63,19 +72,52 @@ export async function compressRuntime(
 }
 
 /**
+ * `vm:setup --from-source`: builds the libraries as each platform does it, and stages them, whatever is there.
+ * @throws TaskError: 2 for wrong values and what is missing or cannot be verified, the status of what failed
+ */
+export async function setUpFromSource(ctx: RunnerContext, flags: SetupFlags): Promise<void> {
+  const { env, startDirectory, terminal } = ctx;
+  const config = resolveRuntimeConfig(ctx);
+  const { directory, platform, root } = config;
+  const plan = planBuild(env, config, flags.force);
+  // On macOS the kernel is C that a build on Linux has left there.
+  const own = { kernelDirectory: buildDirectory(root), isStrict: false };
+  const build = await (PLATFORMS[platform].os === 'linux'
+    ? prepareLibkrun(ctx, resolveLibkrunConfig(env, root, startDirectory, thisBuildHost(), flags['install-deps']))
+    : prepareMacos(ctx, resolveMacosConfig(env, root, startDirectory, thisBuildHost(), own)));
+  verifyPlaces(terminal, runtimePlaces(directory));
+  if (flags['dry-run']) return terminal.result(...build.lines, ...planLines(plan));
+  terminal.say((await build.run()).report);
+  await runPlan(ctx, plan, false);
+}
+
+/** @throws usageError where there is no archive, or the directory cannot be replaced */
+function planArchive(config: RuntimeConfig, path: string, isForced: boolean): RuntimePlan {
+  if (!isRegularFile(path)) {
+    throw usageError(`VM_RUNTIME_TARBALL is ${shown(path)}, which is not a file with content; name one`);
+  }
+  verifyReplaceable(config.directory);
+  const collect = async (releases: Releases) => {
+    const content = asOwner(path, () => contentOf(path));
+    const archive = readRuntimeArchive(path, content, config.platform);
+    return { ...archive, sources: await addPrograms(archive.contents, ['umoci'], { config, isForced, releases }) };
+  };
+  return { config, isForced, lines: [`# reads ${path}`], collect };
+}
+
+/**
  * Plans to stage a local build, which may not be there yet.
  * @throws usageError where the directory cannot be replaced, or a program that is needed besides cannot be verified
  */
-export function planBuild(env: Environment, config: RuntimeConfig, isForced: boolean): RuntimePlan {
-  resolveProvenance(env);
+function planBuild(env: Environment, config: RuntimeConfig, isForced: boolean): RuntimePlan {
   verifyReplaceable(config.directory);
-  verifyPrograms(config);
+  verifyInputs(env, config);
   const directories = libraryDirectories(config);
   const programs = [config.gvproxy, config.umoci].map((file) => downloadLine(config.release, file));
-  const collect = async (_: RunnerContext, supply: Supply) => {
+  const collect = async (releases: Releases) => {
     const build = findBuild(config.platform, directories, `run ${SETUP} --from-source`);
     const contents = readLibraries(config.platform, build);
-    const sources = await addPrograms(contents, supply);
+    const sources = await addPrograms(contents, ['gvproxy', 'umoci'], { config, isForced, releases });
     const verified = `the libraries are of a local build in ${dirname(build.krun)}, the programs have the recorded SHA-256`;
     return { contents, sources, verified, provenance: provenanceOf(env, config, build).text };
   };
@@ -89,59 +131,46 @@ function libraryDirectories({ platform, root }: RuntimeConfig): string[] {
   return [buildDirectory(root), ...custom];
 }
 
-/** @throws usageError for a program that has no recorded digest */
-export function verifyPrograms(config: RuntimeConfig): void {
+/** @throws usageError for a wrong time, or a program that has no recorded digest: before a build, or a download */
+function verifyInputs(env: Environment, config: RuntimeConfig): void {
+  readVariable(env, 'SOURCE_DATE_EPOCH');
   const pins = readPins(config.release.pinsPath);
-  const missing = [config.gvproxy, config.umoci].find((file) => pinsOf(pins, file).length === 0);
+  const missing = [config.gvproxy, config.umoci].find((file) => pinOf(pins, file) === undefined);
   if (missing !== undefined) throw unpinned(config.release, missing);
 }
 
-/** Adds what is not built; gives what it is, for the record. */
-export async function addPrograms(contents: Contents, supply: Supply): Promise<Record<string, string>> {
-  const gvproxy = await addProgram(contents, 'gvproxy', supply);
-  return { ...gvproxy, ...(await addProgram(contents, 'umoci', supply)) };
-}
-
-/**
- * Finds the two libraries; the first directory that has one wins.
- * @param hint what builds them
- * @throws usageError naming what was looked for, and where
- */
-export function findBuild(platform: VmPlatform, directories: readonly string[], hint: string): Build {
+/** Finds the two libraries; the first directory that has one wins. @throws usageError naming what was looked for */
+function findBuild(platform: VmPlatform, directories: readonly string[], hint: string) {
   const { krun, krunfw, os } = PLATFORMS[platform];
   // The kernel's library has its whole version in its name, and the driver wants that of its interface.
   const [other, pattern] =
     os === 'linux' ? [`${krunfw}.*`, /^libkrunfw\.so\.5\.[\w.-]+$/] : ['libkrunfw.dylib', /^libkrunfw\.dylib$/];
   const newestFirst = (left: string, right: string) => right.localeCompare(left, 'en', { numeric: true });
-  const find = (name: string, alsoFits: (one: string) => boolean = () => false) => {
-    const paths = directories.flatMap((directory) =>
-      [name, ...namesIn(directory).filter(alsoFits).sort(newestFirst)].map((one) => join(directory, one)),
-    );
-    return paths.find(isRegularFile);
+  const find = (wanted: string, namesOf: (directory: string) => readonly string[]) => {
+    const paths = directories.flatMap((directory) => namesOf(directory).map((name) => join(directory, name)));
+    const found = paths.find(isRegularFile);
+    if (found === undefined) throw usageError(`no ${wanted} in ${directories.join(' or ')}; ${hint}`);
+    return found;
   };
-  const missing = (names: string) => usageError(`no ${names} in ${directories.join(' or ')}; ${hint}`);
-  const found = { krun: find(krun), krunfw: find(krunfw, (name) => pattern.test(name)) };
-  if (found.krun === undefined) throw missing(krun);
-  if (found.krunfw === undefined) throw missing(`${krunfw} or ${other}`);
-  return { directories, krun: found.krun, krunfw: found.krunfw };
+  const kernels = (directory: string) =>
+    namesIn(directory)
+      .filter((name) => pattern.test(name))
+      .sort(newestFirst);
+  return {
+    directories,
+    krun: find(krun, () => [krun]),
+    krunfw: find(`${krunfw} or ${other}`, (directory) => [krunfw, ...kernels(directory)]),
+  };
 }
 
 /** Whether there is a file with content, also behind a link. */
 function isRegularFile(path: string): boolean {
-  try {
-    const found = statSync(path);
-    return found.isFile() && found.size > 0;
-  } catch {
-    // Whatever is wrong with the path, it is none.
-    return false;
-  }
+  const found = statSync(path, { throwIfNoEntry: false });
+  return found?.isFile() === true && found.size > 0;
 }
 
-/**
- * Reads the two libraries.
- * @throws usageError for one that is not whole, or for another machine
- */
-export function readLibraries(platform: VmPlatform, build: Build): Contents {
+/** Reads the two libraries. @throws usageError for one that is not whole, or for another machine */
+function readLibraries(platform: VmPlatform, build: Build): Contents {
   const { krun, krunfw } = PLATFORMS[platform];
   const contents: Contents = new Map();
   for (const [name, path] of Object.entries({ [krun]: build.krun, [krunfw]: build.krunfw })) {
@@ -153,26 +182,15 @@ export function readLibraries(platform: VmPlatform, build: Build): Contents {
   return contents;
 }
 
-/** What a `provenance.json` says besides what the build itself says; `time` is for all files, in seconds since 1970. */
-export function resolveProvenance(env: Environment) {
-  return {
-    github_sha: readVariable(env, 'GITHUB_SHA'),
-    github_run_id: readVariable(env, 'GITHUB_RUN_ID'),
-    time: readVariable(env, 'SOURCE_DATE_EPOCH'),
-  };
-}
-
 /**
- * The text of `provenance.json`, and the time that the runtime bears, in seconds since 1970. All values are texts; the
- * order is that of the release's archives. What a build tells of itself `build-libkrun` has recorded beside it; a
- * further directory may have a provenance of its own, which wins.
+ * The text of `provenance.json`, in the order of the release's archives, and the time that the runtime bears, in seconds
+ * since 1970. A further directory may have a provenance of its own, which wins over what `build-libkrun` has recorded.
  */
-export function provenanceOf(env: Environment, { gvproxy, platform, umoci }: RuntimeConfig, build: Build) {
-  const { github_run_id, github_sha, time = Math.floor(statSync(build.krun).mtimeMs / 1000) } = resolveProvenance(env);
+function provenanceOf(env: Environment, { gvproxy, platform, umoci }: RuntimeConfig, build: Build) {
   const [directory = '', custom] = build.directories;
-  const tableIn = (path: string) => parseTable(textIn(path) ?? '') ?? {};
-  const given = custom === undefined ? {} : tableIn(join(custom, PROVENANCE_FILE));
-  const built = tableIn(join(directory, BUILD_RECORD));
+  const time = readVariable(env, 'SOURCE_DATE_EPOCH') ?? Math.floor(statSync(build.krun).mtimeMs / 1000);
+  const given = custom === undefined ? undefined : parseTable(textIn(join(custom, PROVENANCE_FILE)) ?? '');
+  const built = parseTable(textIn(join(directory, BUILD_RECORD)) ?? '');
   const commitOf = (library: unknown) => (isTable(library) ? library.commit : undefined);
   const known = (...values: readonly unknown[]) =>
     values.find((value) => typeof value === 'string' && value !== '') ?? 'unknown';
@@ -180,13 +198,67 @@ export function provenanceOf(env: Environment, { gvproxy, platform, umoci }: Run
     artifact: 'vm-runtime',
     platform,
     build_timestamp: new Date(time * 1000).toISOString().replace(/\.000Z$/, 'Z'),
-    libkrunfw_commit: known(given.libkrunfw_commit, commitOf(built.libkrunfw)),
-    kernel_version: known(given.kernel_version, built.kernel),
+    libkrunfw_commit: known(given?.libkrunfw_commit, commitOf(built?.libkrunfw)),
+    kernel_version: known(given?.kernel_version, built?.kernel),
     gvproxy_version: gvproxy.tag,
     umoci_version: umoci.tag,
-    github_sha,
-    github_run_id,
-    libkrun_commit: known(commitOf(built.libkrun)),
+    github_sha: readVariable(env, 'GITHUB_SHA'),
+    github_run_id: readVariable(env, 'GITHUB_RUN_ID'),
+    libkrun_commit: known(commitOf(built?.libkrun)),
   };
   return { text: `${JSON.stringify(provenance, null, 2)}\n`, time };
+}
+
+/**
+ * Packs the runtime; the same build gives the same bytes.
+ * @throws TaskError: 2 for wrong values or a build that is not complete, 1 for what cannot be had or written
+ */
+export async function packageRuntime(
+  ctx: RunnerContext,
+  flags: {
+    readonly platform: VmPlatform;
+    readonly 'build-dir': string;
+    readonly output: string;
+    readonly 'dry-run': boolean;
+  },
+): Promise<void> {
+  const { env, startDirectory, terminal } = ctx;
+  const { platform } = flags;
+  const config = resolveRuntimeConfig(ctx, platform);
+  const custom = readPath(env, 'CUSTOM_PROVENANCE_DIR', startDirectory);
+  verifyInputs(env, config);
+  const directories = [absolutePath(startDirectory, flags['build-dir']), ...(custom === undefined ? [] : [custom])];
+  const build = findBuild(platform, directories, 'name the directory of a whole build with --build-dir');
+  const output = absolutePath(startDirectory, flags.output);
+  verifyPlaces(terminal, [...files(output), { kind: 'directory', path: downloadsOf(output) }]);
+  if (!flags['dry-run']) return pack(ctx, config, build, output);
+  terminal.result(
+    `# reads ${build.krun} and ${build.krunfw}`,
+    `# creates ${downloadsOf(output)} for what is not verified yet`,
+    ...[config.gvproxy, config.umoci].map((file) => downloadLine(config.release, file)),
+    `# writes ${output}: ${[...runtimeNames(platform), PROVENANCE_FILE].join(', ')} (zstd level ${LEVEL})`,
+  );
+}
+
+async function pack(ctx: RunnerContext, config: RuntimeConfig, build: Build, output: string): Promise<void> {
+  const { signals, terminal } = ctx;
+  const contents = readLibraries(config.platform, build);
+  const releases = new Releases(ctx, config.release, output);
+  await addPrograms(contents, ['gvproxy', 'umoci'], { config, isForced: false, releases });
+  const { text, time } = provenanceOf(ctx.env, config, build);
+  const members = [
+    ...[...contents].map(([name, content]) => ({ path: `./${name}`, content, mode: 0o755 })),
+    { path: `./${PROVENANCE_FILE}`, content: Buffer.from(text), mode: 0o644 },
+  ];
+  const archive = writeArchive(members, time);
+  sweepTemporary(output);
+  const fill = async (_: string, file: number) => {
+    writeFileSync(file, await compress(archive, signals.aborted));
+    signals.throwIfReceived();
+  };
+  const heading = `compression of ${megabytes(archive.length)} (zstd level ${LEVEL})`;
+  await terminal.section('compression', () => replaceWhole(output, 0o644, fill), heading);
+  releases.removeDownloads();
+  terminal.say(`packed for ${config.platform}: ${members.map(({ path }) => path).join(', ')}`);
+  terminal.result(output);
 }

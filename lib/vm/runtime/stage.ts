@@ -1,21 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Staging a runtime: a new directory is filled beside the old one, verified, and put in its place, with the supervisor's
- * bundle of the old one. What has the content already is not compressed again, and nothing else of the old one stays.
+ * Staging a runtime: a new directory is filled beside the old one, and put in its place, with the supervisor's bundle of
+ * the old one. What has the content already is not compressed again, and nothing else of the old one stays.
  */
 
 import { existsSync, lstatSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { RunnerContext } from '../../build-env.ts';
-import { megabytes } from '../../cli/terminal.ts';
-import { errnoOf, failure, shown, usageError } from '../../errors.ts';
+import { shown, usageError } from '../../errors.ts';
 import { isFile, replaceWhole } from '../../fs/atomic-write.ts';
 import { asOwner, makeDirectory } from '../../fs/ownership.ts';
 import { bytesIn, contentOf, namesIn } from '../../fs/paths.ts';
 import type { Place } from '../../fs/writable-places.ts';
 import { compress, LEVEL } from '../../zstd/compress.ts';
-import { decompress } from '../../zstd/decompress.ts';
+import { readContent, ZstdError } from '../../zstd/decompress.ts';
 import {
   BUNDLE_FILE,
   beside,
@@ -26,8 +25,8 @@ import {
   runtimeLock,
   runtimeNames,
   sha256Of,
-  type VmPlatform,
 } from '../runtime-files.ts';
+import { type RuntimeConfig, wantedText } from './config.ts';
 import { downloadsOf } from './releases.ts';
 
 const MODE = 0o644;
@@ -38,24 +37,11 @@ const OWN_NAMES =
 /** The uncompressed files of a runtime by their names. */
 export type Contents = Map<string, Buffer>;
 
-/** What becomes a runtime. */
-export interface Staging {
-  readonly platform: VmPlatform;
-  /** Absolute. */
-  readonly directory: string;
+/** The files that are staged, and what is recorded of them. */
+export interface Collected extends Pick<RuntimeRecord, 'sources' | 'verified'> {
   readonly contents: Contents;
-  /** The text of `provenance.json`; absent where nothing says where the files come from. */
+  /** The text of `provenance.json`. */
   readonly provenance?: string | undefined;
-  /** What the record says besides the files. */
-  readonly record: Omit<RuntimeRecord, 'platform' | 'files'>;
-  /** Whether everything is compressed again. */
-  readonly isForced: boolean;
-}
-
-/** What came of it, and a line for each file. */
-export interface Staged {
-  readonly isChanged: boolean;
-  readonly lines: readonly string[];
 }
 
 /** What is written. */
@@ -67,117 +53,86 @@ export function runtimePlaces(directory: string): Place[] {
   ];
 }
 
-/**
- * Checks that a directory can be replaced whole: it holds nothing but a runtime.
- * @throws usageError naming what is there
- */
+/** @throws usageError for a directory that cannot be replaced whole, as it holds something else than a runtime */
 export function verifyReplaceable(directory: string): void {
   // Whatever is wrong with the way to it, the check of the places tells.
   if (!existsSync(directory)) return;
   const found = lstatSync(directory);
-  const refuse = (what: string) =>
-    usageError(`the VM runtime's directory ${shown(directory)} ${what}; ${DIRECTORY_REMEDY}`);
-  if (found.isSymbolicLink()) throw refuse('is a link, and is replaced as a whole');
-  if (!found.isDirectory()) throw refuse('is not a directory');
   const isOwn = (name: string) => OWN_NAMES.test(name) && !lstatSync(join(directory, name)).isDirectory();
   const other = namesIn(directory).find((name) => !isOwn(name));
-  if (other !== undefined) throw refuse(`holds ${shown(other)}, which is not of a runtime, and is replaced as a whole`);
+  if (found.isDirectory() && other === undefined) return;
+  const what = found.isDirectory() ? `holds ${shown(other ?? '')}, which is not of a runtime` : 'is no directory';
+  const text = `the VM runtime's directory ${shown(directory)} ${what}, and is replaced as a whole; ${DIRECTORY_REMEDY}`;
+  throw usageError(text);
+}
+
+/** The content of a file that is staged; `undefined` where it is not whole. */
+export function stagedContent(directory: string, name: string): Buffer | undefined {
+  const path = join(directory, `${name}.zst`);
+  try {
+    return asOwner(path, () => readContent(path));
+  } catch (error) {
+    if (error instanceof ZstdError) return undefined;
+    throw error;
+  }
 }
 
 /**
  * Stages a runtime; the caller holds the lock. Until the new directory is whole, nothing has changed.
+ * @param isForced whether everything is compressed again
  * @throws InterruptedError on a signal
  */
-export async function stageRuntime(ctx: RunnerContext, staging: Staging): Promise<Staged> {
-  const { contents, directory, isForced, platform } = staging;
-  recoverRuntime(directory);
-  verifyReplaceable(directory);
+export async function stageRuntime(
+  ctx: RunnerContext,
+  config: RuntimeConfig,
+  { contents, provenance, sources, verified }: Collected,
+  isForced: boolean,
+): Promise<'set up' | 'unchanged'> {
+  const { directory, platform } = config;
   const names = runtimeNames(platform);
-  const compressed = new Map<string, Buffer>();
-  for (const name of names) {
-    const kept = isForced ? undefined : keptFile(staging, name);
-    if (kept !== undefined) compressed.set(name, kept);
-  }
-  const changed = names.filter((name) => !compressed.has(name));
+  const isKept = (name: string) => contents.get(name)?.equals(stagedContent(directory, name) ?? Buffer.alloc(0));
+  const changed = names.filter((name) => isForced || !isKept(name));
+  const files = new Map<string, Buffer>();
   const compressAll = async () => {
-    for (const name of changed) {
-      compressed.set(name, await compress(contents.get(name) as Buffer, { signal: ctx.signals.aborted }));
+    for (const name of names) {
+      const content = contents.get(name) as Buffer;
+      const kept = changed.includes(name) ? undefined : contentOf(join(directory, `${name}.zst`));
+      files.set(`${name}.zst`, kept ?? (await compress(content, ctx.signals.aborted)));
     }
   };
   const heading = `compression of ${changed.join(', ')} (zstd level ${LEVEL})`;
-  if (changed.length > 0) await ctx.terminal.section('compression', compressAll, heading);
-  const all = filesOf(staging, compressed);
-  const isSame = (name: string, content: Buffer) => bytesIn(join(directory, name))?.equals(content) === true;
-  const hasOther = namesIn(directory).some((name) => !name.startsWith('.') && !all.has(name));
-  const isChanged = isForced || hasOther || ![...all].every(([name, content]) => isSame(name, content));
-  if (isChanged) await replaceRuntime(ctx, directory, all);
-  const lines = names.map((name) => {
-    const [size, compressedSize] = [contents, compressed].map((files) => megabytes(files.get(name)?.length ?? 0));
-    return `${changed.includes(name) ? 'compressed' : 'unchanged'}: ${name}.zst (${size} in ${compressedSize})`;
-  });
-  return { isChanged, lines };
-}
-
-/** A compressed file that the directory has already, whole and of this content. */
-function keptFile({ contents, directory }: Staging, name: string): Buffer | undefined {
-  const path = join(directory, `${name}.zst`);
-  const compressed = isFile(path) ? bytesIn(path) : undefined;
-  try {
-    return compressed && contents.get(name)?.equals(decompress(compressed)) ? compressed : undefined;
-  } catch {
-    // It is compressed again.
-    return undefined;
-  }
-}
-
-/** Everything that the new directory has: the supervisor's bundle of the old one, too. */
-function filesOf({ directory, platform, provenance, record }: Staging, compressed: ReadonlyMap<string, Buffer>) {
-  const files = new Map(runtimeNames(platform).map((name) => [`${name}.zst`, compressed.get(name) as Buffer]));
+  await (changed.length > 0 ? ctx.terminal.section('compression', compressAll, heading) : compressAll());
   const digests = Object.fromEntries([...files].map(([name, content]) => [name, sha256Of(content)]));
-  const bundle = join(directory, BUNDLE_FILE);
-  if (isFile(bundle))
-    files.set(
-      BUNDLE_FILE,
-      asOwner(bundle, () => contentOf(bundle)),
-    );
+  const record: RuntimeRecord = { platform, wanted: wantedText(config), sources, verified, files: digests };
+  files.set(RECORD_FILE, Buffer.from(`${JSON.stringify(record, null, 2)}\n`));
   if (provenance !== undefined) files.set(PROVENANCE_FILE, Buffer.from(provenance));
-  const text = `${JSON.stringify({ platform, ...record, files: digests }, null, 2)}\n`;
-  return files.set(RECORD_FILE, Buffer.from(text));
+  const bundle = join(directory, BUNDLE_FILE);
+  const supervisor = isFile(bundle) ? asOwner(bundle, () => contentOf(bundle)) : undefined;
+  if (supervisor !== undefined) files.set(BUNDLE_FILE, supervisor);
+  const isSame = ([name, content]: [string, Buffer]) => bytesIn(join(directory, name))?.equals(content) === true;
+  const hasOther = namesIn(directory).some((name) => !name.startsWith('.') && !files.has(name));
+  if (!isForced && !hasOther && [...files].every(isSame)) return 'unchanged';
+  await replaceRuntime(ctx, directory, files);
+  return 'set up';
 }
 
-async function replaceRuntime(
-  ctx: RunnerContext,
-  directory: string,
-  files: ReadonlyMap<string, Buffer>,
-): Promise<void> {
-  const fresh = beside(directory, 'new');
+async function replaceRuntime(ctx: RunnerContext, directory: string, files: Contents): Promise<void> {
+  const [fresh, old] = [beside(directory, 'new'), beside(directory, 'old')];
   try {
     makeDirectory(fresh);
     for (const [name, content] of files) {
       await replaceWhole(join(fresh, name), MODE, async (_, output) => writeFileSync(output, content));
     }
     ctx.signals.throwIfReceived();
-    swap(fresh, directory);
+    // Between the two renames there is no runtime; `recoverRuntime` knows what a run that was killed there has left.
+    asOwner(dirname(directory), () => {
+      if (existsSync(directory)) renameSync(directory, old);
+      renameSync(fresh, directory);
+    });
+    remove(old);
   } finally {
     remove(fresh);
   }
-}
-
-/** Between the two renames there is no runtime; `recoverRuntime` knows what a run that was killed there has left. */
-function swap(fresh: string, directory: string): void {
-  const old = beside(directory, 'old');
-  asOwner(dirname(directory), () => {
-    try {
-      if (existsSync(directory)) renameSync(directory, old);
-    } catch (error) {
-      // It is a mount point, or a lower layer of an overlay has it.
-      const code = errnoOf(error) ?? '';
-      if (!['EXDEV', 'EBUSY'].includes(code)) throw error;
-      throw failure(`${directory} cannot be replaced as a whole (${code}); remove it, or ${DIRECTORY_REMEDY}`);
-    }
-    renameSync(fresh, directory);
-  });
-  remove(old);
 }
 
 /** Puts back, or away, what a run that was killed has left; the caller holds the lock. */

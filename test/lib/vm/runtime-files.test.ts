@@ -108,13 +108,14 @@ describe('the runtime', () => {
   test('VT-3, VT-21: what was not verified is said; a record of another platform tells nothing', () => {
     const directory = complete('linux-x86_64');
     const said = () => distrustOf(directory, 'linux-x86_64');
-    expect(said()).toMatch(/^the VM runtime in \S+ is NOT verified: nothing tells what was verified; set it up: mise/);
+    const notVerified = /^the VM runtime in \S+ is NOT verified; set it up: mise run vm:setup -- --force$/;
+    expect(said()).toMatch(notVerified);
     record(directory, {});
-    expect(said()).toMatch(/ is NOT verified: it is of an archive that the user named; set it up: mise run vm:setup/);
+    expect(said()).toMatch(notVerified);
     record(directory, { verified: 'x' });
     expect(said()).toBeUndefined();
     record(directory, { verified: 'x', platform: 'linux-aarch64' });
-    expect(said()).toContain('nothing tells what was verified');
+    expect(said()).toMatch(notVerified);
   });
 
   test('C23, VT-18: what is in a driver, whole, and what is not: absent, cut off, an empty stub, replaced since', () => {
@@ -153,7 +154,9 @@ describe('VT-20: a part of a runtime is a whole program, or a whole library', ()
     const part = runtimePart(platform, name, 'x'.repeat(99));
     expect(partDefect(part, platform, name)).toBeUndefined();
     expect(partDefect(Buffer.alloc(0), platform, name)).toBe('no content');
-    const cut = [3, 40, 90].map((length) => part.subarray(0, length));
+    // Of a Mach-O file only the head is looked at.
+    const isMachO = platform === 'darwin-aarch64' && name !== 'umoci';
+    const cut = (isMachO ? [3] : [3, 40, 90]).map((length) => part.subarray(0, length));
     const others = [Buffer.from('<html>Not found</html>'), Buffer.from('half'), Buffer.alloc(5000), ...cut];
     for (const other of others) expect(partDefect(other, platform, name), other.toString()).toBeDefined();
     // A program is no library, and a library is no program.
@@ -161,7 +164,7 @@ describe('VT-20: a part of a runtime is a whole program, or a whole library', ()
     expect(partDefect(runtimePart(platform, kind as string), platform, name)).toMatch(/^no (program|library) for /);
   });
 
-  test('a universal program for macOS: with this processor in it, whole', () => {
+  test('a universal program for macOS: with this processor in it', () => {
     const slice = runtimePart('darwin-aarch64', 'gvproxy', 'x');
     const universal = (cpu: number, size = slice.length) => {
       const head = Buffer.alloc(28);
@@ -171,9 +174,7 @@ describe('VT-20: a part of a runtime is a whole program, or a whole library', ()
     const defect = (content: Buffer) => partDefect(content, 'darwin-aarch64', 'gvproxy');
     expect(defect(universal(0x0100000c))).toBeUndefined();
     expect(defect(universal(0x01000007))).toBe('no program for macOS on arm64');
-    expect(defect(universal(0x0100000c).subarray(0, -1))).toBe('cut off');
     expect(partDefect(universal(0x0100000c), 'darwin-aarch64', 'libkrun.dylib')).toMatch(/^no library/);
-    expect(defect(slice.subarray(0, -1))).toBe('cut off');
   });
 
   test('real ones', onlyLinuxAmd64(), () => {

@@ -127,7 +127,7 @@ describe('a content that is not that of the source', () => {
   const pieces = [content.subarray(0, 70), content.subarray(70, 100), content.subarray(100)];
   beforeEach(async () => {
     writeFileSync(source, content);
-    await compressTo(source, path, { frameBytes: FRAME_BYTES });
+    await compressTo(source, path, undefined, FRAME_BYTES);
   });
 
   test.each([

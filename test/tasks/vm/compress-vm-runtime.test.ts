@@ -23,25 +23,13 @@ describe('an archive', () => {
     expect(statSync(join(fake.directory, 'gvproxy.zst')).mode & 0o777).toBe(0o644);
     const before = readdirSync(fake.directory).map((name) => statSync(join(fake.directory, name)).mtimeMs);
     const second = await fake.run('compress-vm-runtime', [], env);
-    expect(second.stderr).toMatch(
-      /^unchanged: target\/vm-runtime-compressed for darwin-aarch64; verified: no, it is of/m,
-    );
+    expect(second.stderr).toMatch(/^unchanged: \S+vm-runtime-compressed for darwin-aarch64; verified: no$/m);
     expect(readdirSync(fake.directory).map((name) => statSync(join(fake.directory, name)).mtimeMs)).toEqual(before);
     contents.set('umoci', runtimePart('darwin-aarch64', 'umoci', 'another umoci'));
     writeFileSync(path, runtimeArchive('darwin-aarch64', contents));
     const third = await fake.run('compress-vm-runtime', [], env);
-    expect(third.stderr.match(/^compressed: .*/gm)).toEqual([expect.stringContaining('umoci.zst')]);
+    expect(third.stderr).toMatch(/^==> compression of umoci \(/m);
     expect(fake.server.requests).toEqual([]);
-  });
-
-  test('an archive that is the recorded one is verified', async () => {
-    const fake = await FakeRuntime.start();
-    writeFileSync(join(fake.root, 'vm-runtime-linux-x86_64.tar.zst'), fake.publish(fake.contents));
-    const result = await fake.run('compress-vm-runtime', [], { VM_RUNTIME_TARBALL: 'vm-runtime-linux-x86_64.tar.zst' });
-    expect([result.status, result.stderr]).toEqual([
-      0,
-      expect.stringMatching(/; verified: the recorded SHA-256 \(NVIDIA/m),
-    ]);
   });
 
   test('without umoci: that of the platform is added, verified', async () => {
@@ -112,13 +100,10 @@ describe('a local build', () => {
       GITHUB_SHA: 'abc',
       ...NETWORK,
     });
-    expect([again.status, again.stderr]).toEqual([
-      0,
-      expect.stringContaining('unchanged: target/vm-runtime-compressed'),
-    ]);
+    expect([again.status, again.stderr]).toEqual([0, expect.stringMatching(/^unchanged: \S+vm-runtime-compressed /m)]);
     fake.addBuild({ 'libkrun.so': 'krun 2' });
     const edited = await fake.run('compress-vm-runtime', [], NETWORK);
-    expect(edited.stderr.match(/^compressed: .*/gm)).toEqual([expect.stringContaining('libkrun.so.zst')]);
+    expect(edited.stderr).toMatch(/^==> compression of libkrun\.so \(/m);
   });
 
   test('PIN: programs of another version are not reused', async () => {

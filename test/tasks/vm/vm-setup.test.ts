@@ -44,7 +44,7 @@ test('LIB-1, DL-6, DL-7: from nothing, and a second time: nothing to do, nothing
   const second = await fake.run('vm-setup', [], { OPENSHELL_RELEASE_BASE_URL: 'http://127.0.0.1:1' });
   expect(second, second.stderr).toMatchObject({ status: 0, stdout: `${fake.directory}\n` });
   expect(second.stderr).toMatch(
-    /^nothing to do: \S+ has a complete runtime for linux-x86_64; verified: the recorded SHA-256 \(NVIDIA\/OpenShell vm-runtime\/vm-runtime-linux-x86_64\.tar\.zst\)$/m,
+    /^nothing to do: \S+vm-runtime-compressed for linux-x86_64; verified: the recorded SHA-256$/m,
   );
   expect(fake.tools.lines()).toEqual([]);
 });
@@ -131,12 +131,14 @@ describe('downloads', () => {
     expect(fake.server.requests.at(-1)).toBe(`GET /${ARCHIVE} bytes=9000-`);
   });
 
-  test('what an earlier run has left, and does not fit, is dropped', async () => {
+  test('what an earlier run has left, and does not fit, is refused once, and dropped', async () => {
     const fake = await FakeRuntime.start();
     const downloads = join(fake.root, 'target/.vm-runtime-compressed.downloads');
     mkdirSync(downloads, { recursive: true, mode: 0o700 });
     const digest = fake.suite.pins()[ARCHIVE] ?? '';
     writeFileSync(join(downloads, `vm-runtime-linux-x86_64.tar.zst.${digest.slice(0, 16)}.part`), 'x'.repeat(5000));
+    const refused = await fake.run('vm-setup');
+    expect([refused.status, refused.stderr]).toEqual([1, expect.stringContaining('is refused: its SHA-256 is ')]);
     const result = await fake.run('vm-setup');
     expect(result, result.stderr).toMatchObject({ status: 0 });
     expect(fake.server.requests).toEqual([`GET /${ARCHIVE} bytes=5000-`, `GET /${ARCHIVE}`]);
@@ -173,7 +175,7 @@ describe('C32, PIN-3: nothing is taken that nothing tells the SHA-256 of', () =>
     );
     expect(update.stderr).toMatch(/^warning: gvproxy v0\.8\.8 for darwin-aarch64: the release has no such file; /m);
     expect(update.stderr).toMatch(
-      /^warning: VM runtime for linux-x86_64: what comes is recorded as it is, because its release's API cannot be asked \(https:.*\); the next release will be refused$/m,
+      /^warning: what comes is recorded as it is, and the next release will be refused: VM runtime for linux-x86_64 /m,
     );
     expect(await fake.run('vm-setup', [], OFFLINE)).toMatchObject({ status: 0 });
     fake.server.add(PATHS.umoci('linux.amd64'), program(5000));
@@ -228,7 +230,7 @@ describe('what is there', () => {
       const result = await fake.run('vm-setup');
       expect(result, result.stderr).toMatchObject({ status: 0 });
       expect(result.stderr).toContain(`VM runtime for linux-x86_64: umoci.zst (${reason})\n`);
-      expect(result.stderr.match(/^compressed: /gm)).toHaveLength(1);
+      expect(result.stderr.match(/^==> compression of .*/gm)).toEqual([expect.stringContaining('of umoci (zstd')]);
       expect(stagedContents(fake)).toEqual(publishedContents(fake));
     }
   });
@@ -253,7 +255,7 @@ describe('what is there', () => {
     expect(same.stderr).toContain('nothing to do: ');
     const before = statSync(join(fake.directory, 'umoci.zst')).mtimeMs;
     const forced = await fake.run('vm-setup', ['--force']);
-    expect(forced.stderr.match(/^compressed: /gm)).toHaveLength(4);
+    expect(forced.stderr).toMatch(/^==> compression of libkrun\.so, libkrunfw\.so\.5, gvproxy, umoci \(/m);
     expect(statSync(join(fake.directory, 'umoci.zst')).mtimeMs).toBeGreaterThan(before);
   });
 
@@ -280,8 +282,8 @@ describe('what is there', () => {
     symlinkSync(other, join(fake.root, 'link'));
     writeFileSync(join(fake.root, 'file'), '');
     for (const [path, problem] of [
-      [join(fake.root, 'link'), 'is a link, and is replaced as a whole'],
-      [join(fake.root, 'file'), 'is not a directory'],
+      [join(fake.root, 'link'), 'is no directory, and is replaced as a whole'],
+      [join(fake.root, 'file'), 'is no directory'],
     ] as const) {
       const result = await fake.run('vm-setup', [], { OPENSHELL_VM_RUNTIME_COMPRESSED_DIR: path });
       expect([result.status, result.stderr]).toEqual([2, expect.stringContaining(problem)]);
@@ -320,19 +322,15 @@ describe('archives', () => {
     [
       'of another platform',
       (c: Map<string, Buffer>) => runtimeArchive(platform, c, { platform: 'darwin-aarch64' }),
-      /its provenance\.json is for 'darwin-aarch64', wanted linux-x86_64/,
+      /its provenance\.json is not for linux-x86_64/,
     ],
     [
       'of no platform (VT-14)',
       (c: Map<string, Buffer>) => runtimeArchive(platform, c, { platform: { toString: 1 } }),
-      /its provenance\.json does not say for which platform it is, wanted linux-x86_64/,
+      /its provenance\.json is not for linux-x86_64/,
     ],
-    ['not zstd', () => Buffer.from('PK\u0003\u0004 a zip file'), /it is not a whole zstd file: not zstd at byte 0/],
-    [
-      'cut off',
-      (c: Map<string, Buffer>) => runtimeArchive(platform, c).subarray(0, -50),
-      /it is not a whole zstd file: cut off/,
-    ],
+    ['not zstd', () => Buffer.from('PK\u0003\u0004 a zip file'), /is refused: not zstd at byte 0/],
+    ['cut off', (c: Map<string, Buffer>) => runtimeArchive(platform, c).subarray(0, -50), /is refused: cut off/],
     ['not tar', () => zstdCompressSync(Buffer.from('no tar')), /is refused: /],
     [
       'hostile',
@@ -354,9 +352,8 @@ describe('usage', () => {
   test.each([
     [['--nonsense'], {}, /unknown option '--nonsense'/],
     [[], { FROM_SOURCE: 'maybe' }, /^error: FROM_SOURCE is 'maybe'; allowed are 1\/true\/yes\/on, 0\/false\/no\/off/m],
-    [[], { OPENSHELL_RELEASE_BASE_URL: 'github.com' }, /OPENSHELL_RELEASE_BASE_URL is 'github\.com'; allowed is a URL/],
-    [[], { OPENSHELL_RELEASE_BASE_URL: 'https://x?y' }, /OPENSHELL_RELEASE_BASE_URL is/],
-    [['--update-pins', '--force'], {}, /--update-pins records digests and sets nothing up/],
+    [[], { OPENSHELL_RELEASE_BASE_URL: 'github.com' }, /OPENSHELL_RELEASE_BASE_URL is not https:\/\/HOST/],
+    [[], { OPENSHELL_RELEASE_BASE_URL: 'https://x?y' }, /OPENSHELL_RELEASE_BASE_URL is not/],
     [[], { GITHUB_REPOSITORY: '../x' }, /GITHUB_REPOSITORY is '\.\.\/x'; allowed is OWNER\/NAME/],
     [[], { VM_RUNTIME_RELEASE_TAG: '--help' }, /VM_RUNTIME_RELEASE_TAG is '--help'; allowed is a tag/],
     [[], { UMOCI_VERSION: '../../x' }, /UMOCI_VERSION is/],
@@ -413,10 +410,6 @@ describe('usage', () => {
     expect(result, result.stderr).toMatchObject({ status: 0 });
     expect(result.stderr).toMatch(/^VM runtime for linux-x86_64: \.verified\.json \(of another release: /m);
     expect(result.stderr).toMatch(reason);
-    // What the archive has wins, and that is said.
-    const program = name.replace('_VERSION', '').toLowerCase();
-    const isSaid = result.stderr.includes(`its ${program} is v0.`) && result.stderr.includes('has no effect on it');
-    expect(isSaid).toBe(name.endsWith('_VERSION'));
     const again = await fake.run('vm-setup', [], { [name]: value });
     expect(again.stderr).toContain('nothing to do: ');
   });
@@ -428,7 +421,7 @@ describe('usage', () => {
     for (const end of ['/', '/x/..']) {
       const env = { OPENSHELL_VM_RUNTIME_COMPRESSED_DIR: join(fake.root, 'link') + end };
       const result = await fake.run('vm-setup', [], env);
-      expect([result.status, result.stderr]).toEqual([2, expect.stringContaining('is a link, and is replaced')]);
+      expect([result.status, result.stderr]).toEqual([2, expect.stringContaining('is no directory, and is replaced')]);
     }
     expect(fake.server.requests).toEqual([]);
   });
@@ -466,9 +459,7 @@ describe('gh', () => {
     fake.suite.setPins({});
     const result = await fake.run('vm-setup', [], { ...OFFLINE, ...GITHUB });
     expect(result, result.stderr).toMatchObject({ status: 0 });
-    expect(result.stderr).toMatch(
-      /; verified: the SHA-256 that the release's API states, and its attestation \(NVIDIA\/OpenShell /m,
-    );
+    expect(result.stderr).toMatch(/; verified: the SHA-256 that the release's API states, and its attestation$/m);
     expect(fake.tools.lines().map((line) => line.split(' ').slice(0, 3).join(' '))).toEqual([
       expect.stringMatching(/^gh api repos/),
       'gh release download',
@@ -506,20 +497,12 @@ describe('gh', () => {
     );
   });
 
-  test('VT-25: one that stalls is not waited for', async () => {
-    const fake = await FakeRuntime.start();
-    fake.tools.add('gh', [{ args: ['release', 'download'], script: 'exec /bin/sleep 1000' }]);
-    const result = await fake.run('vm-setup', [], { ...OFFLINE, ...GITHUB });
-    expect(result.stderr).toContain('gh fails: no byte came for 1.00 s; going on without it\ndownloading https://');
-    expect(result.status).toBe(1);
-  });
-
   test('signed out: the public URL, and what is recorded decides', async () => {
     const fake = await FakeRuntime.start();
     const script = 'echo "To get started with GitHub CLI, please run:  gh auth login" >&2; exit 4';
     fake.tools.add('gh', [{ args: ['release', 'download'], script }]);
     const result = await fake.run('vm-setup', [], { ...OFFLINE, ...GITHUB });
-    expect(result.stderr).toContain('gh is not signed in; going on without it\ndownloading https://github.com/NVIDIA/');
+    expect(result.stderr).toContain('gh auth login; going on without it\ndownloading https://github.com/NVIDIA/');
     expect(result.status).toBe(1);
   });
 

@@ -30,13 +30,17 @@ async function place(assets: unknown, pins: Readonly<Record<string, string>> = {
   writeFileSync(pinsPath, JSON.stringify(pins));
   const tools = fakeTools();
   const ctx = inProcess(tools);
-  const config = { baseUrl: server.url, apiUrl: server.url, isMirror: true, stallMs: 2000, pinsPath };
+  const config = { baseUrl: server.url, apiUrl: server.url, stallMs: 2000, pinsPath };
   return {
     server,
     tools,
     ctx,
     scratch: join(directory, '.scratch.downloads'),
-    make: (isMirror = true) => new Releases(ctx, { ...config, isMirror }, join(directory, 'scratch')),
+    /** Releases that say what a file has to be, and get it. */
+    make: () => {
+      const releases = new Releases(ctx, config, join(directory, 'scratch'));
+      return { fetch: async (file: ReleaseFile) => releases.fetch(file, await releases.expect(file)) };
+    },
   };
 }
 
@@ -65,7 +69,6 @@ describe('C32: the rolling release, by what its API states', () => {
   });
 
   test.each([
-    ['no release', undefined, /HTTP 404/],
     ['no digest', [{ name: FILE.names[0], digest: null }], /, and the release's API states none; record it with/],
     ['a digest of another kind', [{ name: FILE.names[0], digest: 'md5:1' }], /states none/],
     ['something else', 'nonsense', /states none/],
@@ -73,6 +76,13 @@ describe('C32: the rolling release, by what its API states', () => {
     const { make, server } = await place(assets);
     const error = await taskErrorFrom(() => make().fetch(FILE));
     expect(error).toMatchObject({ exitCode: 2, message: expect.stringMatching(reason) });
+    expect(server.requests).toEqual([`GET /${API}`]);
+  });
+
+  test('no release: refused before the download, too', async () => {
+    const { make, server } = await place(undefined);
+    const error = await taskErrorFrom(() => make().fetch(FILE));
+    expect(error).toMatchObject({ exitCode: 1, message: expect.stringMatching(/cannot be verified now: .*HTTP 404/) });
     expect(server.requests).toEqual([`GET /${API}`]);
   });
 
@@ -146,16 +156,18 @@ describe('C32: the rolling release, by what its API states', () => {
   });
 });
 
-test('a file with two names: the first that the release has, and each by its own digest', async () => {
-  const file: ReleaseFile = { ...FILE, isRolling: false, names: ['umoci.linux.amd64', 'umoci.amd64'] };
+test('a file with two names: the one that is recorded, by its digest', async () => {
+  const file: ReleaseFile = {
+    what: 'umoci',
+    repository: 'o/r',
+    tag: 'rolling',
+    names: ['umoci.linux.amd64', 'umoci.amd64'],
+  };
   const key = (name: string) => `o/r/releases/download/rolling/${name}`;
-  const pins = { [key('umoci.linux.amd64')]: sha256('one'), [key('umoci.amd64')]: sha256('two') };
-  const { make, scratch, server } = await place(undefined, pins);
-  server.add(key('umoci.amd64'), 'two');
+  const { make, scratch, server } = await place(undefined, { [key('umoci.amd64')]: sha256('two') });
+  server.add(key('umoci.linux.amd64'), 'one').add(key('umoci.amd64'), 'two');
   expect((await make().fetch(file)).content.toString()).toBe('two');
-  server.add(key('umoci.linux.amd64'), 'one');
-  expect((await make().fetch(file)).content.toString()).toBe('one');
-  server.add(key('umoci.linux.amd64'), 'two');
+  server.add(key('umoci.amd64'), 'one');
   rmSync(scratch, { recursive: true });
   await expect(make().fetch(file)).rejects.toThrow('is refused: its SHA-256 is ');
 });
