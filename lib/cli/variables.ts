@@ -80,8 +80,8 @@ export const GATEWAY_VARIABLES = {
 const VERSION_VARIABLES = {
   GVPROXY_VERSION: text('release of gvproxy', { otherwise: "pins.env's" }),
   UMOCI_VERSION: text('release of umoci', { otherwise: "pins.env's" }),
-  LIBKRUNFW_REF: text('commit, tag or branch of libkrunfw to build', { otherwise: "pins.env's" }),
-  LIBKRUN_REF: text('commit, tag or branch of libkrun to build; wins over pins.env', { default: 'v1.17.4' }),
+  LIBKRUNFW_REF: text('whole commit, tag or branch of libkrunfw to build', { otherwise: "pins.env's" }),
+  LIBKRUN_REF: text('whole commit, tag or branch of libkrun to build; wins over pins.env', { default: 'v1.17.4' }),
 } as const satisfies Readonly<Record<string, Variable>>;
 
 /** What the tasks of the VM runtime read besides. */

@@ -4,10 +4,11 @@
 
 import type { RunnerContext } from '../../build-env.ts';
 import { verifyPlaces } from '../../fs/writable-places.ts';
-import { resolveLibkrunConfig, thisBuildHost } from '../libkrun/config.ts';
+import { thisHost } from '../../host.ts';
+import { resolveLibkrunConfig } from '../libkrun/config.ts';
 import { prepareLibkrun } from '../libkrun/execute.ts';
-import { resolveMacosConfig } from '../libkrun-macos/config.ts';
 import { prepareMacos } from '../libkrun-macos/execute.ts';
+import { resolveMacosConfig } from '../libkrun-macos/plan.ts';
 import { buildDirectory, type LibraryBuild } from '../local-build.ts';
 import { PLATFORMS } from '../runtime-files.ts';
 import { resolveRuntimeConfig } from './config.ts';
@@ -35,13 +36,13 @@ export async function setUpFromSource(ctx: RunnerContext, flags: SetupFlags): Pr
 
 /** @returns what probes the rest, and plans */
 function prepareLinux(ctx: RunnerContext, root: string, installDeps: boolean): () => Promise<LibraryBuild> {
-  const config = resolveLibkrunConfig(ctx.env, root, ctx.startDirectory, thisBuildHost(), installDeps);
+  const config = resolveLibkrunConfig(ctx.env, root, ctx.startDirectory, thisHost(), installDeps);
   return () => prepareLibkrun(ctx, config);
 }
 
 function prepareDarwin(ctx: RunnerContext, root: string): () => Promise<LibraryBuild> {
   // The kernel is C that a build on Linux has left there.
   const flags = { kernelDirectory: buildDirectory(root), isStrict: false };
-  const config = resolveMacosConfig(ctx.env, root, ctx.startDirectory, thisBuildHost(), flags);
+  const config = resolveMacosConfig(ctx.env, root, ctx.startDirectory, thisHost(), flags);
   return () => prepareMacos(ctx, config);
 }
