@@ -46,6 +46,7 @@ export function resolveMacosConfig(
   { kernelDirectory = '', isStrict }: MacosFlags,
 ) {
   const { LIBKRUN_REF } = readVersions(env, root, ['LIBKRUN_REF']);
+  const [libraryPath, loaderPath] = [textOf(env, 'LIBRARY_PATH'), textOf(env, 'DYLD_LIBRARY_PATH')];
   if (platform !== 'darwin') {
     throw usageError(`this builds on macOS only, and this is ${platform}; on Linux use tasks/vm/build-libkrun.ts`);
   }
@@ -66,10 +67,8 @@ export function resolveMacosConfig(
   }
   const directory = buildDirectory(root);
   return {
-    ...{ root, directory, kernelSource, abi, isStrict },
+    ...{ root, directory, kernelSource, abi, isStrict, libraryPath, loaderPath },
     library: sourceIn(directory, 'libkrun', LIBKRUN_REF),
-    libraryPath: textOf(env, 'LIBRARY_PATH'),
-    loaderPath: textOf(env, 'DYLD_LIBRARY_PATH'),
   };
 }
 

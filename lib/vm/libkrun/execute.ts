@@ -15,7 +15,7 @@ import { inspectLibrary } from '../../elf/verify.ts';
 import { failure } from '../../errors.ts';
 import { sweepTemporary, writeWhole } from '../../fs/atomic-write.ts';
 import { whileLocked } from '../../fs/lock.ts';
-import { textIn } from '../../fs/paths.ts';
+import { namesIn, textIn } from '../../fs/paths.ts';
 import { verifyPlaces } from '../../fs/writable-places.ts';
 import { thisHost } from '../../host.ts';
 import { type LibraryBuild, putInPlace, runBuild } from '../local-build.ts';
@@ -55,7 +55,8 @@ export async function buildLibkrun(ctx: RunnerContext, installDeps: boolean, isD
  */
 export async function prepareLibkrun(ctx: RunnerContext, config: LibkrunConfig): Promise<LibraryBuild> {
   const { env, runner, terminal, unknowns } = ctx;
-  verifyPlaces(terminal, libkrunPlaces(config.directory, LINUX_FILES));
+  const libraries = namesIn(config.directory).filter((name) => LIBRARY.test(name));
+  verifyPlaces(terminal, libkrunPlaces(config.directory, [...LINUX_FILES, ...libraries]));
   const installs = await missingPackages(ctx, config);
   if (installs.length > 0) unknowns?.note('packages are missing');
   const search = () => findTools({ ...ctx, unknowns: undefined }, config);

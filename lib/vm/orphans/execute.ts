@@ -13,7 +13,6 @@ import { refuseOrNote } from '../../cli/dry-run-marks.ts';
 import { failure, usageError } from '../../errors.ts';
 import { verifyPortFree } from '../../gateway/port.ts';
 import type { Command } from '../../process/command.ts';
-import { isExecutable } from '../../process/which.ts';
 import { COMPONENTS, DRIVER } from '../../product.ts';
 import {
   bundleDefects,
@@ -23,9 +22,15 @@ import {
   verifyEmbedded,
   vmPlatformOf,
 } from '../runtime-files.ts';
-import { type OrphansConfig, resolveOrphansConfig } from './config.ts';
-import { buildCommand, type Programs, planScenarios, signCommands } from './plan.ts';
-import { orphansDryRunLines } from './report.ts';
+import {
+  buildCommand,
+  type OrphansConfig,
+  orphansDryRunLines,
+  type Programs,
+  planScenarios,
+  resolveOrphansConfig,
+  signCommands,
+} from './plan.ts';
 import { runScenario } from './scenario.ts';
 
 /**
@@ -42,7 +47,10 @@ export async function smokeOrphanCleanup(
   const root = findCheckout(env, startDirectory);
   const config = { ...resolveOrphansConfig(env, root, startDirectory), ...changes };
   verifyRuntime(ctx, config);
-  const build = await prepareBuild(ctx, config);
+  for (const port of [config.port, config.port + 1]) await verifyPortFree('127.0.0.1', port);
+  const toolchain = await findToolchain(ctx, root, false);
+  refuseMissing(toolchain.missingPrograms);
+  const build = buildCommand(config, toolchain.env);
   if (isDryRun) return terminal.result(...orphansDryRunLines(runner, config, build, env));
   const programs = await buildPrograms(ctx, config, build);
   for (const command of signCommands(config, programs)) await runner.run(command);
@@ -75,19 +83,6 @@ function verifyRuntime({ terminal, unknowns }: RunnerContext, { host, runtime }:
   if (distrust !== undefined) terminal.warn(distrust);
 }
 
-/**
- * Looks for the CLI, free ports and cargo.
- * @throws usageError where something is missing
- */
-async function prepareBuild(ctx: RunnerContext, config: OrphansConfig): Promise<Command> {
-  const cli = join(config.root, 'scripts/bin/openshell');
-  if (!isExecutable(cli)) throw usageError(`${cli} is not an executable program; get it back from the repository`);
-  for (const port of [config.port, config.port + 1]) await verifyPortFree('127.0.0.1', port);
-  const { env, missingPrograms } = await findToolchain(ctx, config.root, false);
-  refuseMissing(missingPrograms);
-  return buildCommand(config, env);
-}
-
 /** @throws failure where cargo leaves no program, or a driver without the runtime */
 async function buildPrograms(
   { runner, terminal }: RunnerContext,
@@ -95,12 +90,11 @@ async function buildPrograms(
   build: Command,
 ): Promise<Programs> {
   const report = await terminal.section('cargo', async () => readCargoMessages(await runner.cargo(build)));
-  const pathOf = (binary: string) => {
+  const [gateway, driver] = [COMPONENTS.gateway.binary, DRIVER.binary].map((binary) => {
     const path = report.executablesOf(binary).at(-1);
     if (path === undefined) throw failure(`cargo has ended, and has left no ${binary}; look at what it says`);
     return path;
-  };
-  const [gateway, driver] = [pathOf(COMPONENTS.gateway.binary), pathOf(DRIVER.binary)];
+  }) as [string, string];
   verifyEmbedded(driver, runtime, vmPlatformOf(host));
   return { gateway, driverDirectory: dirname(driver) };
 }

@@ -1,25 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** The plan of the smoke test, pure: the two ways in which a gateway ends, and everything that each run of it gets. */
+/** The plan of the smoke test, from the environment: the two ways in which a gateway ends, and what each run of it gets. */
 
 import { join } from 'node:path';
 import { stringify } from 'smol-toml';
+import type { Runner } from '../../build-env.ts';
 import { MESSAGE_FORMAT } from '../../cargo/metadata.ts';
-import type { Environment } from '../../cli/env.ts';
+import { type Environment, notAllowed, readPath, readVariable } from '../../cli/env.ts';
+import { temporaryRoot } from '../../fs/temporary-directory.ts';
 import { signDriver } from '../../gateway/drivers/vm-driver-source.ts';
 import { sqliteUrl } from '../../gateway/gateway-toml.ts';
+import { parsePort } from '../../gateway/port.ts';
+import { thisHost } from '../../host.ts';
 import { type Command, cmd } from '../../process/command.ts';
 import { COMPONENTS, DRIVER } from '../../product.ts';
-import type { OrphansConfig } from './config.ts';
+import { runtimeDirectory } from '../runtime-files.ts';
 
 /** The ways in which a gateway ends. */
 const SCENARIOS = [
   { name: 'term', label: 'graceful SIGTERM', signal: 'SIGTERM' },
   { name: 'kill', label: 'abrupt SIGKILL', signal: 'SIGKILL' },
 ] as const;
-
+/** Not that of a gateway that a user runs. */
+const DEFAULT_PORT = '8091';
 /** The name of the gateway in the CLI's own configuration of a scenario. */
 const GATEWAY_NAME = 'vm-orphan';
+
+export type OrphansConfig = ReturnType<typeof resolveOrphansConfig>;
+export type Scenario = ReturnType<typeof planScenarios>[number];
 
 /** The programs of the test, by their paths. */
 export interface Programs {
@@ -28,7 +36,23 @@ export interface Programs {
   readonly driverDirectory: string;
 }
 
-export type Scenario = ReturnType<typeof planScenarios>[number];
+/** Resolves the configuration. @throws usageError for any wrong value */
+export function resolveOrphansConfig(env: Environment, root: string, startDirectory: string) {
+  const host = thisHost();
+  const variable = 'OPENSHELL_SERVER_PORT';
+  const text = readVariable(env, variable) ?? DEFAULT_PORT;
+  const port = parsePort(variable, text);
+  if (port > 65_534) throw notAllowed(variable, text, 'is a port up to 65534, because the next one is used as well');
+  return {
+    ...{ root, host, port },
+    /** How long each step may take, in milliseconds. */
+    limits: { healthy: 60_000, sandbox: 120_000, gone: 15_000 },
+    runtime: runtimeDirectory(env, root, startDirectory),
+    targetDirectory: readPath(env, 'CARGO_TARGET_DIR', startDirectory),
+    // The driver's sockets are below it: on macOS `TMPDIR` is too long for them.
+    temporary: host.platform === 'darwin' ? '/tmp' : temporaryRoot(),
+  };
+}
 
 /** The cargo run of the gateway and the driver, with the runtime in it. */
 export function buildCommand({ root, runtime, targetDirectory }: OrphansConfig, base: Environment): Command {
@@ -97,4 +121,21 @@ function gatewayToml(port: number, { driverDirectory: driver_dir }: Programs, st
   const vm = { grpc_endpoint: `http://host.containers.internal:${port}`, driver_dir, state_dir };
   const gateway = { compute_drivers: ['vm'], disable_tls: true, auth: { allow_unauthenticated_users: true } };
   return stringify({ openshell: { version: 1, gateway, drivers: { vm } } });
+}
+
+/** What a dry run prints: the commands of each scenario; what cargo has built is in angle brackets. */
+export function orphansDryRunLines(runner: Runner, config: OrphansConfig, build: Command, env: Environment): string[] {
+  const programs = { gateway: `<${COMPONENTS.gateway.binary}>`, driverDirectory: `<directory of ${DRIVER.binary}>` };
+  const describe = runner.describe.bind(runner);
+  const scenarios = planScenarios(config, programs, join(config.temporary, 'openshell-vm-orphan-XXXXXX'), env);
+  return [
+    ...[build, ...signCommands(config, programs)].map(describe),
+    ...scenarios.flatMap((scenario) => [
+      `# ${scenario.label}: writes ${scenario.config.path}, and waits for what each command starts`,
+      `${describe(scenario.gateway.command)} &`,
+      ...scenario.setup.map(describe),
+      `${describe(scenario.create.command)} &`,
+      `kill -${scenario.signal.slice('SIG'.length)} %1`,
+    ]),
+  ];
 }
