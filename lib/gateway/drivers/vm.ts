@@ -6,7 +6,7 @@ import { accessSync, constants } from 'node:fs';
 import { type Environment, parseCount, readVariable, textOf } from '../../cli/env.ts';
 import { describeError } from '../../errors.ts';
 import { COMPONENTS, DRIVER } from '../../product.ts';
-import { resolveBundleConfig } from '../../vm/bundle/config.ts';
+import { resolveBundleConfig } from '../../vm/bundle/plan.ts';
 import type { Config, LaunchContext } from '../config.ts';
 import { takeDirectory, verifyUnused } from '../state-lock.ts';
 import type { DriverRecord, Preparation, Step } from './types.ts';
