@@ -40,17 +40,18 @@ export function buildDirectory(root: string): string {
  * @returns the paths of the files
  */
 export function putInPlace(directory: string, sources: readonly string[], library: RegExp, record: object): string[] {
-  const paths = sources.map((source) => join(directory, basename(source)));
-  const recordPath = join(directory, BUILD_RECORD);
-  const stale = namesIn(directory).flatMap((name) => (library.test(name) ? [join(directory, name)] : []));
-  asOwner(directory, () => rmSync(recordPath, { force: true }));
-  for (const [index, path] of paths.entries()) {
+  const place = (name: string) => join(directory, name);
+  const remove = (path: string) => asOwner(directory, () => rmSync(path, { force: true }));
+  const recordPath = place(BUILD_RECORD);
+  remove(recordPath);
+  const paths = sources.map((source) => {
+    const path = place(basename(source));
     sweepTemporary(path);
-    copyWhole(sources[index] ?? '', path, path.endsWith('.c') ? 0o644 : 0o755);
-  }
-  asOwner(directory, () => {
-    for (const path of stale.filter((one) => !paths.includes(one))) rmSync(path);
+    copyWhole(source, path, path.endsWith('.c') ? 0o644 : 0o755);
+    return path;
   });
+  const all = namesIn(directory).flatMap((name) => (library.test(name) ? [place(name)] : []));
+  all.filter((path) => !paths.includes(path)).forEach(remove);
   sweepTemporary(recordPath);
   writeWhole(recordPath, `${JSON.stringify(record, undefined, 2)}\n`, 0o644);
   return paths;

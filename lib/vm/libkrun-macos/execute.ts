@@ -16,7 +16,7 @@ import { type Host, thisHost } from '../../host.ts';
 import { cmd } from '../../process/command.ts';
 import { findProgram } from '../../process/which.ts';
 import { verifyOutput } from '../libkrun/kernel.ts';
-import { buildLock, libkrunPlaces, sourceText } from '../libkrun/plan.ts';
+import { buildLock, libkrunPlaces } from '../libkrun/plan.ts';
 import { checkOut } from '../libkrun/sources.ts';
 import { type LibraryBuild, putInPlace, runBuild } from '../local-build.ts';
 import {
@@ -92,9 +92,9 @@ async function executeMacos(ctx: RunnerContext, plan: MacosPlan) {
       copyWhole(verifyOutput(built, 'make'), place(libraries[0]), 0o755);
     });
     await terminal.section('portability', () => makePortable(ctx, plan));
-    const record = { libkrun: { ref: library.ref, commit } };
-    const files = putInPlace(directory, libraries.map(place), /^libkrunfw\.\d+\.dylib$/, record);
-    return { files, report: `built: ${sourceText(library, commit)}, libkrunfw with ABI ${abi}` };
+    const others = /^libkrunfw\.\d+\.dylib$/;
+    const files = putInPlace(directory, libraries.map(place), others, { libkrun: { commit } });
+    return { files, report: `built: libkrun ${commit}, libkrunfw with ABI ${abi}` };
   });
 }
 

@@ -55,6 +55,7 @@ export function resolveLibkrunConfig(
     /** What the kernel gets on top of libkrunfw's configuration; `undefined` where the checkout has nothing. */
     fragment: isFile(fragment) ? fragment : undefined,
     isRoot: process.geteuid?.() === 0,
+    path: env.PATH ?? '',
     jobs: availableParallelism(),
   };
 }

@@ -31,7 +31,6 @@ import {
   type PreparedLibkrun,
   SHIM,
   STAMP_FILE,
-  sourceText,
 } from './plan.ts';
 import { checkOut } from './sources.ts';
 import { findTools, missingPackages } from './tools.ts';
@@ -54,7 +53,7 @@ export async function buildLibkrun(ctx: RunnerContext, installDeps: boolean, isD
  * @throws usageError where packages or tools are missing, or a place cannot be written
  */
 export async function prepareLibkrun(ctx: RunnerContext, config: LibkrunConfig): Promise<LibraryBuild> {
-  const { env, runner, terminal, unknowns } = ctx;
+  const { runner, terminal, unknowns } = ctx;
   const libraries = namesIn(config.directory).filter((name) => LIBRARY.test(name));
   verifyPlaces(terminal, libkrunPlaces(config.directory, [...LINUX_FILES, ...libraries]));
   const installs = await missingPackages(ctx, config);
@@ -64,7 +63,7 @@ export async function prepareLibkrun(ctx: RunnerContext, config: LibkrunConfig):
   if (config.fragment === undefined) {
     terminal.warn("the checkout has no openshell.kconfig: the kernel gets libkrunfw's configuration alone");
   }
-  const prepared = { config, installs, tools, path: env.PATH ?? '' };
+  const prepared = { config, installs, tools };
   return { lines: libkrunDryRunLines(runner, prepared), run: () => executeLibkrun(ctx, prepared) };
 }
 
@@ -83,13 +82,9 @@ async function executeLibkrun(ctx: RunnerContext, planned: PreparedLibkrun) {
     const abiFile = join(directory, 'ABI_VERSION');
     for (const one of [abiFile, ...[STAMP_FILE, SHIM].map((name) => join(directory, name))]) sweepTemporary(one);
     writeWhole(abiFile, `${abi}\n`, 0o644);
-    const [libkrunfw, libkrun] = [
-      { ref: firmware.ref, commit: head },
-      { ref: library.ref, commit },
-    ];
-    const placed = putInPlace(directory, [path, ...files], LIBRARY, { libkrunfw, libkrun, kernel });
-    const report = `built: ${sourceText(firmware, head)} with ${kernel}, ${sourceText(library, commit)}`;
-    return { files: [...placed, abiFile], report };
+    const record = { libkrunfw: { commit: head }, libkrun: { commit }, kernel };
+    const placed = putInPlace(directory, [path, ...files], LIBRARY, record);
+    return { files: [...placed, abiFile], report: `built: libkrunfw ${head} with ${kernel}, libkrun ${commit}` };
   });
 }
 

@@ -20,8 +20,6 @@ export interface PreparedLibkrun {
   readonly installs: readonly Command[];
   /** Marks while packages are missing. */
   readonly tools: Awaited<ReturnType<typeof findTools>>;
-  /** The PATH of the task. */
-  readonly path: string;
 }
 
 /** The name that the fragment has in libkrunfw's directory. */
@@ -36,9 +34,9 @@ export const LINUX_FILES = ['libkrun.so', 'kernel.c', 'ABI_VERSION', STAMP_FILE,
 const SOME_KERNEL = 'linux-VERSION';
 
 /** The commands that build libkrunfw, in its directory. */
-export function kernelCommands({ config, path }: PreparedLibkrun, kernel: string) {
+export function kernelCommands({ config }: Pick<PreparedLibkrun, 'config'>, kernel: string) {
   const arch = { amd64: 'x86', arm64: 'arm64' }[config.arch];
-  const PATH = [join(config.directory, dirname(SHIM)), path].join(delimiter);
+  const PATH = [join(config.directory, dirname(SHIM)), config.path].join(delimiter);
   // Settings of other builds of kernels would make this one another.
   const base = { ARCH: undefined, CROSS_COMPILE: undefined, KBUILD_OUTPUT: undefined, KCONFIG_CONFIG: undefined, PATH };
   const place = { cwd: config.firmware.directory, base, asInvoker: true };
@@ -124,9 +122,4 @@ export function sourceLines(runner: Runner, source: Source): string[] {
     `mkdir -p ${shellQuote(source.directory)}`,
     ...[init, fetch, checkout].map((command) => runner.describe(command)),
   ];
-}
-
-/** A source in a report: its commit, and what that was asked for as. */
-export function sourceText({ name, ref }: Source, commit: string): string {
-  return `${name} ${commit === ref ? commit : `${ref} (${commit})`}`;
 }

@@ -2,7 +2,7 @@
 
 /** The plan of the smoke test, from the environment: the two ways in which a gateway ends, and what each run of it gets. */
 
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { stringify } from 'smol-toml';
 import type { Runner } from '../../build-env.ts';
 import { MESSAGE_FORMAT } from '../../cargo/metadata.ts';
@@ -23,18 +23,12 @@ const SCENARIOS = [
 ] as const;
 /** Not that of a gateway that a user runs. */
 const DEFAULT_PORT = '8091';
-/** The name of the gateway in the CLI's own configuration of a scenario. */
-const GATEWAY_NAME = 'vm-orphan';
 
 export type OrphansConfig = ReturnType<typeof resolveOrphansConfig>;
 export type Scenario = ReturnType<typeof planScenarios>[number];
 
-/** The programs of the test, by their paths. */
-export interface Programs {
-  readonly gateway: string;
-  /** The directory of the VM driver. */
-  readonly driverDirectory: string;
-}
+/** The paths of what is tested. */
+type Programs = Readonly<Record<'gateway' | 'driver', string>>;
 
 /** Resolves the configuration. @throws usageError for any wrong value */
 export function resolveOrphansConfig(env: Environment, root: string, startDirectory: string) {
@@ -63,8 +57,8 @@ export function buildCommand({ root, runtime, targetDirectory }: OrphansConfig, 
 }
 
 /** On macOS the driver is signed: cargo's own build of it is not. */
-export function signCommands({ host, root }: OrphansConfig, { driverDirectory }: Programs): Command[] {
-  return host.platform === 'darwin' ? [signDriver(root, join(driverDirectory, DRIVER.binary))] : [];
+export function signCommands({ host, root }: OrphansConfig, driver: string): Command[] {
+  return host.platform === 'darwin' ? [signDriver(root, driver)] : [];
 }
 
 /**
@@ -98,15 +92,15 @@ export function planScenarios({ port, root }: OrphansConfig, programs: Programs,
       /** All that it writes is below it, but the logs, which stay where it fails. */
       directory,
       directories: [directory, ...['state', 'run', 'cli'].map(place)],
-      config: { path: place('gateway.toml'), text: gatewayToml(port, programs, place('state')) },
+      config: { path: place('gateway.toml'), text: gatewayToml(port, programs.driver, place('state')) },
       gateway: {
         command: cmd({ cwd: root, base, env: gatewayEnv })`${programs.gateway} --disable-tls`,
         log: join(temporary, `${name}-gateway.log`),
       },
       /** What tells the CLI of the gateway. */
       setup: [
-        cli`${program} gateway add --name ${GATEWAY_NAME} ${`http://127.0.0.1:${port}`}`,
-        cli`${program} gateway select ${GATEWAY_NAME}`,
+        cli`${program} gateway add --name vm-orphan ${`http://127.0.0.1:${port}`}`,
+        cli`${program} gateway select vm-orphan`,
       ],
       /** It stays for as long as the sandbox runs. */
       create: {
@@ -117,19 +111,19 @@ export function planScenarios({ port, root }: OrphansConfig, programs: Programs,
   });
 }
 
-function gatewayToml(port: number, { driverDirectory: driver_dir }: Programs, state_dir: string): string {
-  const vm = { grpc_endpoint: `http://host.containers.internal:${port}`, driver_dir, state_dir };
+function gatewayToml(port: number, driver: string, state_dir: string): string {
+  const vm = { grpc_endpoint: `http://host.containers.internal:${port}`, driver_dir: dirname(driver), state_dir };
   const gateway = { compute_drivers: ['vm'], disable_tls: true, auth: { allow_unauthenticated_users: true } };
   return stringify({ openshell: { version: 1, gateway, drivers: { vm } } });
 }
 
 /** What a dry run prints: the commands of each scenario; what cargo has built is in angle brackets. */
 export function orphansDryRunLines(runner: Runner, config: OrphansConfig, build: Command, env: Environment): string[] {
-  const programs = { gateway: `<${COMPONENTS.gateway.binary}>`, driverDirectory: `<directory of ${DRIVER.binary}>` };
+  const programs = { gateway: `<${COMPONENTS.gateway.binary}>`, driver: `<${DRIVER.binary}>` };
   const describe = runner.describe.bind(runner);
   const scenarios = planScenarios(config, programs, join(config.temporary, 'openshell-vm-orphan-XXXXXX'), env);
   return [
-    ...[build, ...signCommands(config, programs)].map(describe),
+    ...[build, ...signCommands(config, programs.driver)].map(describe),
     ...scenarios.flatMap((scenario) => [
       `# ${scenario.label}: writes ${scenario.config.path}, and waits for what each command starts`,
       `${describe(scenario.gateway.command)} &`,

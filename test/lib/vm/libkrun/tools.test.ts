@@ -59,7 +59,7 @@ describe('BLD-3: python3 with pyelftools', () => {
     here.checkout.tools.add('python3', [{ args: ['-c'], script: 'echo no elftools >&2; exit 1' }]);
     const tools = await find(here);
     expect(tools.python).toBe(python);
-    const { build } = kernelCommands({ config: here.config, installs: [], tools, path: '/x:/bin' }, 'linux-6');
+    const { build } = kernelCommands({ config: { ...here.config, path: '/x:/bin' } }, 'linux-6');
     expect(build.base.PATH).toBe(`${here.config.directory}/shims:/x:/bin`);
   });
 
