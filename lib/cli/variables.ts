@@ -160,8 +160,8 @@ export const BUILD_VARIABLES = {
   // The versions of what the VM runtime is made of; see `lib/vm/versions.ts`.
   GVPROXY_VERSION: text('release of gvproxy', { otherwise: "pins.env's" }),
   UMOCI_VERSION: text('release of umoci', { otherwise: "pins.env's" }),
-  LIBKRUNFW_REF: text('commit, tag or branch of libkrunfw to build', { otherwise: "pins.env's" }),
-  LIBKRUN_REF: text('commit, tag or branch of libkrun to build; wins over pins.env', { default: 'v1.17.4' }),
+  LIBKRUNFW_REF: text('whole commit, tag or branch of libkrunfw to build', { otherwise: "pins.env's" }),
+  LIBKRUN_REF: text('whole commit, tag or branch of libkrun to build; wins over pins.env', { default: 'v1.17.4' }),
   FROM_SOURCE: boolean('as --from-source', { default: false }),
   OPENSHELL_RELEASE_BASE_URL: text('mirror of the releases; no check is weakened', {
     default: 'https://github.com',

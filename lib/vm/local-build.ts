@@ -2,9 +2,12 @@
 
 /** A local build of the runtime's libraries: where it is, what it says of itself, and how it is run. */
 
-import { join } from 'node:path';
+import { rmSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import type { TaskContext } from '../cli/task.ts';
-import { writeWhole } from '../fs/atomic-write.ts';
+import { copyWhole, sweepTemporary, writeWhole } from '../fs/atomic-write.ts';
+import { asOwner } from '../fs/ownership.ts';
+import { namesIn } from '../fs/paths.ts';
 
 /** The name of the record: what was built from what. It is there only while the files are complete. */
 export const BUILD_RECORD = 'build.json';
@@ -31,6 +34,25 @@ export function buildDirectory(root: string): string {
   return join(root, 'target/libkrun-build');
 }
 
-export function writeBuildRecord(directory: string, record: object): void {
-  writeWhole(join(directory, BUILD_RECORD), `${JSON.stringify(record, undefined, 2)}\n`, 0o644);
+/**
+ * Puts the files of a build in place, with the record of what they were built from, and removes other libraries.
+ * @param library the names of the libraries whose other versions go
+ * @returns the paths of the files
+ */
+export function putInPlace(directory: string, sources: readonly string[], library: RegExp, record: object): string[] {
+  const place = (name: string) => join(directory, name);
+  const remove = (path: string) => asOwner(directory, () => rmSync(path, { force: true }));
+  const recordPath = place(BUILD_RECORD);
+  remove(recordPath);
+  const paths = sources.map((source) => {
+    const path = place(basename(source));
+    sweepTemporary(path);
+    copyWhole(source, path, path.endsWith('.c') ? 0o644 : 0o755);
+    return path;
+  });
+  const all = namesIn(directory).flatMap((name) => (library.test(name) ? [place(name)] : []));
+  all.filter((path) => !paths.includes(path)).forEach(remove);
+  sweepTemporary(recordPath);
+  writeWhole(recordPath, `${JSON.stringify(record, undefined, 2)}\n`, 0o644);
+  return paths;
 }

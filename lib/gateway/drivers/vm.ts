@@ -17,9 +17,14 @@ import { type Command, cmd } from '../../process/command.ts';
 import { isExecutable } from '../../process/which.ts';
 import { COMPONENTS, DRIVER } from '../../product.ts';
 import type { KnownTools } from '../../stage/execute.ts';
-import { type BundleConfig, resolveBundleConfig } from '../../vm/bundle/config.ts';
 import { executeBundle, prepareBundle } from '../../vm/bundle/execute.ts';
-import { bundleDryRunLines, bundlePlaces, dayOf } from '../../vm/bundle/plan.ts';
+import {
+  type BundleConfig,
+  bundleDryRunLines,
+  bundlePlaces,
+  dayOf,
+  resolveBundleConfig,
+} from '../../vm/bundle/plan.ts';
 import { machODefect } from '../../vm/mach-o.ts';
 import { defectsText, distrustOf, runtimeDefects, verifyEmbedded, vmPlatformOf } from '../../vm/runtime-files.ts';
 import type { BuiltStep, Config, DriverRecord, LaunchContext, Step } from '../config.ts';

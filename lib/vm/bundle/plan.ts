@@ -1,40 +1,63 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** What a bundle is built from, what is written, and what is printed of it. */
+/** The plan of a VM bundle, from the flag and the environment: what it is built from, written to, and printed of it. */
 
-import { relative } from 'node:path';
+import { join } from 'node:path';
 import type { Runner } from '../../build-env.ts';
-import { megabytes } from '../../cli/terminal.ts';
-import type { MissingTool } from '../../errors.ts';
+import { type Environment, readVariable } from '../../cli/env.ts';
+import { usageError } from '../../errors.ts';
 import type { Change } from '../../fs/atomic-write.ts';
 import { files, type Place } from '../../fs/writable-places.ts';
-import { buildPlaces, type PreparedStage } from '../../stage/plan.ts';
+import { archOf, type Host } from '../../host.ts';
+import { COMPONENTS } from '../../product.ts';
+import { type BuildOptions, resolveBuildOptions } from '../../stage/config.ts';
+import { type Artifact, artifactsOf, buildPlaces, type PreparedStage } from '../../stage/plan.ts';
 import { CHECKS, dryRunLines } from '../../stage/report.ts';
-import { DIRECTORY_REMEDY, runtimeLock } from '../runtime-files.ts';
-import type { BundleConfig } from './config.ts';
+import { BUNDLE_FILE, DIRECTORY_REMEDY, runtimeDirectory, runtimeLock } from '../runtime-files.ts';
+
+export type BundleConfig = ReturnType<typeof resolveBundleConfig>;
 
 /** A bundle that is ready to be embedded. */
 export interface Bundle {
   readonly change: Change;
-  /** Of its content, in bytes. */
-  readonly size: number;
-  readonly compressedSize: number;
   /** What was verified, or how it was built, for users. */
   readonly text: string;
-}
-
-/** A verified bundle of an earlier run, which is used because nothing can be built. */
-export interface ExistingBundle {
-  readonly bundle: Bundle;
-  /** When it was written. */
-  readonly date: Date;
-  readonly reason: MissingTool;
 }
 
 /** A bundle that is planned: nothing but probes has been started. */
 export interface PreparedBundle {
   readonly config: BundleConfig;
-  readonly source: { readonly stage: PreparedStage } | ExistingBundle;
+  /** What it is built from, or a verified one of an earlier run where nothing can be built. */
+  readonly source: { readonly stage: PreparedStage } | Bundle;
+}
+
+/**
+ * Resolves the configuration of a bundle. Order for the guest's machine: the flag, then `GUEST_ARCH`, then this
+ * machine's. Without `SUPERVISOR_LIBC` the supervisor is dynamic (gnu).
+ * @param archFlag the value of `--arch`, one of the choices of `GUEST_ARCH`
+ * @throws usageError for any wrong value, used or not
+ */
+export function resolveBundleConfig(
+  env: Environment,
+  root: string,
+  startDirectory: string,
+  host: Host,
+  archFlag?: string,
+) {
+  const variable = readVariable(env, 'GUEST_ARCH');
+  const arch = archOf(archFlag ?? variable ?? '') ?? host.arch;
+  if (arch === undefined) {
+    throw usageError(
+      'this machine is neither amd64 nor arm64, and the guest is of its kind; VM sandboxes need one of them',
+    );
+  }
+  const libc: BuildOptions['libc'] = readVariable(env, 'SUPERVISOR_LIBC') ?? 'gnu';
+  const build = { ...resolveBuildOptions(env, startDirectory), libc };
+  const stage = { root, host, components: [COMPONENTS.supervisor], arches: [arch], build };
+  const [artifact] = artifactsOf(stage) as [Artifact];
+  // The driver's build has to be given the same.
+  const directory = runtimeDirectory(env, root, startDirectory);
+  return { directory, path: join(directory, BUNDLE_FILE), stage, artifact };
 }
 
 /** What is written; nothing where an existing bundle is used. */
@@ -48,23 +71,11 @@ export function bundlePlaces({ config, source }: PreparedBundle): Place[] {
   ];
 }
 
-/** The plan: the commands in their order, ready to paste, and the file that is written. */
+/** The plan: the commands in their order, ready to paste, and the file that is written. A dry run plans a build. */
 export function bundleDryRunLines(runner: Runner, { config, source }: PreparedBundle): string[] {
-  if (!('stage' in source)) {
-    return [`# keeps ${config.path}, written on ${dayOf(source.date)}: nothing can be built here`];
-  }
-  return dryRunLines(
-    runner,
-    source.stage,
-    ({ check }) => `compresses it to ${config.path} where its content is new (${CHECKS[check]})`,
-  );
-}
-
-/** The closing report of a bundle. */
-export function bundleReportLine({ path, stage: { root } }: BundleConfig, bundle: Bundle): string {
-  const sizes = `${megabytes(bundle.size)} in ${megabytes(bundle.compressedSize)}`;
-  const shownPath = path.startsWith(`${root}/`) ? relative(root, path) : path;
-  return `${bundle.change === 'written' ? 'bundled' : 'unchanged'}: ${shownPath} (${sizes}, ${bundle.text})`;
+  if (!('stage' in source)) return [];
+  const place = ({ check }: Artifact) => `compresses it to ${config.path} where its content is new (${CHECKS[check]})`;
+  return dryRunLines(runner, source.stage, place);
 }
 
 /** A date for users: `2026-11-24 18:03`, in the time of this machine. */

@@ -5,9 +5,9 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { type Environment, notAllowed, readPath, readVariable } from '../../cli/env.ts';
-import { shown, usageError } from '../../errors.ts';
+import { usageError } from '../../errors.ts';
 import { isFile } from '../../fs/atomic-write.ts';
-import { type Arch, type Host, thisHost } from '../../host.ts';
+import type { Host } from '../../host.ts';
 import { PRODUCT } from '../../product.ts';
 import { buildDirectory } from '../local-build.ts';
 import { readVersions } from '../versions.ts';
@@ -17,39 +17,11 @@ export interface Source {
   readonly name: 'libkrunfw' | 'libkrun';
   /** Absolute. */
   readonly directory: string;
-  /** A commit, a tag or a branch. */
+  /** A whole commit, a tag or a branch. */
   readonly ref: string;
 }
 
-export interface LibkrunConfig {
-  /** The checkout, absolute. */
-  readonly root: string;
-  /** The build directory, absolute. */
-  readonly directory: string;
-  readonly firmware: Source;
-  readonly library: Source;
-  readonly arch: Arch;
-  /** What the kernel gets on top of libkrunfw's configuration; `undefined` where the checkout has nothing. */
-  readonly fragment: string | undefined;
-  /** The oldest cargo that can build libkrun. */
-  readonly minCargo: string;
-  /** The user's directory of libclang, absolute. */
-  readonly libclang: string | undefined;
-  /** Whether missing packages of the system are installed. */
-  readonly installDeps: boolean;
-  readonly isRoot: boolean;
-  readonly jobs: number;
-}
-
-/** This machine, as values for tests. */
-export interface BuildHost extends Host {
-  readonly isRoot: boolean;
-  readonly cpus: number;
-}
-
-export function thisBuildHost(): BuildHost {
-  return { ...thisHost(), isRoot: process.geteuid?.() === 0, cpus: availableParallelism() };
-}
+export type LibkrunConfig = ReturnType<typeof resolveLibkrunConfig>;
 
 /**
  * Resolves the configuration.
@@ -59,9 +31,9 @@ export function resolveLibkrunConfig(
   env: Environment,
   root: string,
   startDirectory: string,
-  { arch, cpus: jobs, isRoot, platform }: BuildHost,
+  { arch, platform }: Host,
   installDeps: boolean,
-): LibkrunConfig {
+) {
   const versions = readVersions(env, root, ['LIBKRUNFW_REF', 'LIBKRUN_REF']);
   const directory = buildDirectory(root);
   const fragment = join(root, PRODUCT.kernelFragment);
@@ -75,18 +47,16 @@ export function resolveLibkrunConfig(
       `libkrun is built here on Linux only, and this is ${platform}; on macOS use tasks/vm/build-libkrun-macos.ts`,
     );
   }
-  if (/[\s:]/.test(directory)) {
-    throw usageError(
-      `the kernel cannot be built below ${shown(root)}: its Makefile takes no path with a blank or a colon; ` +
-        'set OPENSHELL_ROOT to another checkout',
-    );
-  }
   if (arch === undefined) throw usageError('this machine is neither amd64 nor arm64; libkrun needs one of them');
   return {
-    ...{ root, directory, arch, minCargo, libclang, installDeps, isRoot, jobs },
+    ...{ root, directory, arch, minCargo, libclang, installDeps },
     firmware: sourceIn(directory, 'libkrunfw', versions.LIBKRUNFW_REF),
     library: sourceIn(directory, 'libkrun', versions.LIBKRUN_REF),
+    /** What the kernel gets on top of libkrunfw's configuration; `undefined` where the checkout has nothing. */
     fragment: isFile(fragment) ? fragment : undefined,
+    isRoot: process.geteuid?.() === 0,
+    path: env.PATH ?? '',
+    jobs: availableParallelism(),
   };
 }
 

@@ -2,30 +2,41 @@
 
 /**
  * Building libkrunfw (the kernel) and libkrun on Linux, from the commits that the checkout pins. The files are put in
- * place together, when everything is built: a build that fails leaves those of the one before.
+ * place when everything is built: a build that fails leaves those of the one before.
  */
 
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RunnerContext } from '../../build-env.ts';
 import { artifactsOfCargo } from '../../cargo/metadata.ts';
 import { findCheckout } from '../../checkout.ts';
-import { findOrMark } from '../../cli/dry-run-marks.ts';
+import { findOrMark, mark } from '../../cli/dry-run-marks.ts';
 import { inspectLibrary } from '../../elf/verify.ts';
 import { failure } from '../../errors.ts';
-import { copyWhole, sweepTemporary, writeWhole } from '../../fs/atomic-write.ts';
+import { sweepTemporary, writeWhole } from '../../fs/atomic-write.ts';
 import { whileLocked } from '../../fs/lock.ts';
-import { asOwner } from '../../fs/ownership.ts';
-import { textIn } from '../../fs/paths.ts';
+import { namesIn, textIn } from '../../fs/paths.ts';
 import { verifyPlaces } from '../../fs/writable-places.ts';
-import { BUILD_RECORD, type LibraryBuild, runBuild, writeBuildRecord } from '../local-build.ts';
-import { type LibkrunConfig, resolveLibkrunConfig, thisBuildHost } from './config.ts';
-import { buildFirmware, librariesIn, verifyOutput } from './kernel.ts';
-import { missingPackages } from './packages.ts';
-import { buildLock, hasInitRule, LINUX_FILES, libkrunPlaces, libraryCommands, type PreparedLibkrun } from './plan.ts';
-import { libkrunDryRunLines, libkrunReportLine } from './report.ts';
+import { thisHost } from '../../host.ts';
+import { type LibraryBuild, putInPlace, runBuild } from '../local-build.ts';
+import { type LibkrunConfig, resolveLibkrunConfig } from './config.ts';
+import { buildFirmware, LIBRARY, verifyOutput } from './kernel.ts';
+import {
+  buildLock,
+  hasInitRule,
+  LINUX_FILES,
+  libkrunDryRunLines,
+  libkrunPlaces,
+  libraryCommands,
+  type PreparedLibkrun,
+  SHIM,
+  STAMP_FILE,
+} from './plan.ts';
 import { checkOut } from './sources.ts';
-import { findTools } from './tools.ts';
+import { findTools, missingPackages } from './tools.ts';
+
+/** Stand for what is found once the packages are there. */
+const MARKS = { python: 'python3', libclang: mark('libclang', 'not found'), cargo: {} };
 
 /**
  * Builds both, or prints the plan.
@@ -33,8 +44,7 @@ import { findTools } from './tools.ts';
  */
 export async function buildLibkrun(ctx: RunnerContext, installDeps: boolean, isDryRun: boolean): Promise<void> {
   const { env, startDirectory } = ctx;
-  const root = findCheckout(env, startDirectory);
-  const config = resolveLibkrunConfig(env, root, startDirectory, thisBuildHost(), installDeps);
+  const config = resolveLibkrunConfig(env, findCheckout(env, startDirectory), startDirectory, thisHost(), installDeps);
   await runBuild(ctx, await prepareLibkrun(ctx, config), isDryRun);
 }
 
@@ -43,38 +53,38 @@ export async function buildLibkrun(ctx: RunnerContext, installDeps: boolean, isD
  * @throws usageError where packages or tools are missing, or a place cannot be written
  */
 export async function prepareLibkrun(ctx: RunnerContext, config: LibkrunConfig): Promise<LibraryBuild> {
-  verifyPlaces(ctx.terminal, libkrunPlaces(config.directory, [...LINUX_FILES, ...librariesIn(config.directory)]));
+  const { runner, terminal, unknowns } = ctx;
+  const libraries = namesIn(config.directory).filter((name) => LIBRARY.test(name));
+  verifyPlaces(terminal, libkrunPlaces(config.directory, [...LINUX_FILES, ...libraries]));
   const installs = await missingPackages(ctx, config);
+  if (installs.length > 0) unknowns?.note('packages are missing');
   const search = () => findTools({ ...ctx, unknowns: undefined }, config);
-  const tools = installs.length > 0 ? undefined : await findOrMark(ctx.unknowns, search);
+  const tools = installs.length > 0 ? MARKS : await findOrMark(unknowns, search, MARKS);
   if (config.fragment === undefined) {
-    ctx.terminal.warn("the checkout has no openshell.kconfig: the kernel gets libkrunfw's configuration alone");
+    terminal.warn("the checkout has no openshell.kconfig: the kernel gets libkrunfw's configuration alone");
   }
-  const prepared = { config, installs, tools, path: ctx.env.PATH ?? '' };
-  return { lines: libkrunDryRunLines(ctx.runner, prepared), run: () => executeLibkrun(ctx, prepared) };
+  const prepared = { config, installs, tools };
+  return { lines: libkrunDryRunLines(runner, prepared), run: () => executeLibkrun(ctx, prepared) };
 }
 
 /** Installs what is missing, and builds: one build at a time in a checkout. */
 async function executeLibkrun(ctx: RunnerContext, planned: PreparedLibkrun) {
   const { runner, terminal } = ctx;
-  const { config } = planned;
+  const { config, installs } = planned;
   const { directory, firmware, library } = config;
-  for (const command of planned.installs) await runner.interactive(command);
-  const prepared = { ...planned, tools: planned.tools ?? (await findTools(ctx, config)) };
+  for (const command of installs) await runner.interactive(command);
+  const prepared = installs.length > 0 ? { ...planned, tools: await findTools(ctx, config) } : planned;
   return whileLocked(ctx, buildLock(directory), async () => {
     const head = await terminal.section('libkrunfw sources', () => checkOut(ctx, firmware));
-    const { abi, kernel, libraries } = await terminal.section('libkrunfw', () => buildFirmware(ctx, prepared, head));
+    const { abi, files, kernel } = await terminal.section('libkrunfw', () => buildFirmware(ctx, prepared, head));
     const commit = await terminal.section('libkrun sources', () => checkOut(ctx, library));
     const path = await terminal.section('libkrun', () => buildLibrary(ctx, prepared));
-    const record = {
-      libkrunfw: { ref: firmware.ref, commit: head },
-      libkrun: { ref: library.ref, commit },
-      ...{ kernel, abi },
-      files: ['libkrun.so', ...libraries, 'kernel.c', 'ABI_VERSION'],
-    };
-    putInPlace(config, record, libraries, path);
-    const files = record.files.map((name) => join(directory, name));
-    return { files, report: libkrunReportLine(config, head, kernel, commit) };
+    const abiFile = join(directory, 'ABI_VERSION');
+    for (const one of [abiFile, ...[STAMP_FILE, SHIM].map((name) => join(directory, name))]) sweepTemporary(one);
+    writeWhole(abiFile, `${abi}\n`, 0o644);
+    const record = { libkrunfw: { commit: head }, libkrun: { commit }, kernel };
+    const placed = putInPlace(directory, [path, ...files], LIBRARY, record);
+    return { files: [...placed, abiFile], report: `built: libkrunfw ${head} with ${kernel}, libkrun ${commit}` };
   });
 }
 
@@ -82,32 +92,12 @@ async function executeLibkrun(ctx: RunnerContext, planned: PreparedLibkrun) {
 async function buildLibrary({ runner }: RunnerContext, prepared: PreparedLibkrun): Promise<string> {
   const { arch, library } = prepared.config;
   const { build, init } = libraryCommands(prepared);
-  const has = (path: string) => existsSync(join(library.directory, path));
+  const place = (path: string) => join(library.directory, path);
   // Since 1.18 cargo builds the program that libkrun starts in a guest.
-  const needsInit = has('init/Makefile') || hasInitRule(textIn(join(library.directory, 'Makefile')) ?? '');
-  if (needsInit) await runner.run(init);
+  if (existsSync(place('init/Makefile')) || hasInitRule(textIn(place('Makefile')) ?? '')) await runner.run(init);
   const built = artifactsOfCargo(await runner.cargo(build)).filter((path) => path.endsWith('/libkrun.so'));
-  const path = verifyOutput(built.at(-1) ?? join(library.directory, 'target/release/libkrun.so'), 'cargo');
+  const path = verifyOutput(built.at(-1) ?? place('target/release/libkrun.so'), 'cargo');
   const verdict = inspectLibrary(path, { machine: arch });
   if (!verdict.ok) throw failure(`cargo has built another library than is wanted: ${verdict.reasons.join('; ')}`);
   return path;
-}
-
-/** Puts everything in place, and removes libraries of other versions. */
-function putInPlace(
-  { directory, firmware }: LibkrunConfig,
-  record: { readonly abi: string; readonly files: readonly string[] },
-  libraries: readonly string[],
-  library: string,
-): void {
-  const place = (name: string) => join(directory, name);
-  for (const name of [...record.files, ...LINUX_FILES, BUILD_RECORD]) sweepTemporary(place(name));
-  const stale = librariesIn(directory).filter((name) => !libraries.includes(name));
-  asOwner(directory, () => rmSync(place(BUILD_RECORD), { force: true }));
-  for (const name of libraries) copyWhole(join(firmware.directory, name), place(name), 0o755);
-  copyWhole(join(firmware.directory, 'kernel.c'), place('kernel.c'), 0o644);
-  writeWhole(place('ABI_VERSION'), `${record.abi}\n`, 0o644);
-  copyWhole(library, place('libkrun.so'), 0o755);
-  for (const name of stale) asOwner(directory, () => rmSync(place(name), { force: true }));
-  writeBuildRecord(directory, record);
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * The kernel in libkrunfw. Its Makefile makes a tree with its own configuration; ours is merged into a fresh tree only,
- * because a configuration that is merged twice keeps what was removed. A stamp says what a tree was made from.
+ * The kernel in libkrunfw. Ours is merged into a fresh configuration only, because one that is merged twice keeps what
+ * was removed: a stamp says what a tree was made from.
  */
 
 import { hash } from 'node:crypto';
@@ -18,12 +18,10 @@ import { FRAGMENT, kernelCommands, type PreparedLibkrun, SHIM, STAMP_FILE } from
 
 /** Without them the network of sandboxes does not work. */
 const REQUIRED = ['CONFIG_BRIDGE', 'CONFIG_NETFILTER', 'CONFIG_NF_NAT'] as const;
-/** The stamp while make gets the source of the kernel: what a download that was cut off has left looks whole to make. */
-const DOWNLOADING = 'downloading\n';
 
 /**
  * Builds libkrunfw at the commit that is checked out.
- * @returns the kernel, the number of the interface, and the names of the libraries in libkrunfw's directory
+ * @returns the kernel, the number of the interface, and the paths of what is built
  * @throws TaskError: the status of make, or 1 for a Makefile or a configuration that is not as it has to be
  */
 export async function buildFirmware(ctx: RunnerContext, prepared: PreparedLibkrun, commit: string) {
@@ -32,9 +30,7 @@ export async function buildFirmware(ctx: RunnerContext, prepared: PreparedLibkru
   const makefile = contentOf(join(source, 'Makefile')).toString();
   const kernel = kernelName(makefile);
   const abi = abiVersion(makefile, textIn(join(source, 'ABI_VERSION')));
-  if (tools !== undefined) {
-    writeWhole(join(config.directory, SHIM), `#!/bin/sh\nexec ${scriptQuote(tools.python)} "$@"\n`, 0o755);
-  }
+  writeWhole(join(config.directory, SHIM), `#!/bin/sh\nexec ${scriptQuote(tools.python)} "$@"\n`, 0o755);
   await configure(ctx, prepared, kernel, commit);
   // A build that was killed may have left half of them.
   const outputs = ['kernel.c', ...namesIn(source).filter((name) => name.startsWith('libkrunfw.so'))];
@@ -42,12 +38,13 @@ export async function buildFirmware(ctx: RunnerContext, prepared: PreparedLibkru
     for (const name of outputs) rmSync(join(source, name), { force: true });
   });
   await ctx.runner.run(kernelCommands(prepared, kernel).build);
-  const libraries = librariesIn(source);
-  for (const name of ['kernel.c', ...(libraries.length > 0 ? libraries : ['libkrunfw.so*'])]) {
-    verifyOutput(join(source, name), 'make');
-  }
-  return { kernel, abi, libraries };
+  const libraries = namesIn(source).filter((name) => LIBRARY.test(name));
+  const names = [...(libraries.length > 0 ? libraries : ['libkrunfw.so*']), 'kernel.c'];
+  return { kernel, abi, files: names.map((name) => verifyOutput(join(source, name), 'make')) };
 }
+
+/** The names of libkrunfw's libraries. */
+export const LIBRARY = /^libkrunfw\.so(?:\.\d+)*$/;
 
 /** Makes and configures the tree of the kernel, unless it was made from the same. */
 async function configure(ctx: RunnerContext, prepared: PreparedLibkrun, kernel: string, commit: string): Promise<void> {
@@ -61,64 +58,41 @@ async function configure(ctx: RunnerContext, prepared: PreparedLibkrun, kernel: 
   const wanted = `${JSON.stringify({ commit, kernel, arch, fragment: sha256 })}\n`;
   if (stamp === wanted && isFile(options)) return terminal.say(`${kernel} is configured already`);
   terminal.say(`${kernel} is made anew: there is none that was made from ${commit} and this ${FRAGMENT}`);
-  if (stamp === DOWNLOADING) await runner.run(commands.forgetDownload);
-  writeWhole(path, DOWNLOADING, 0o644);
+  // A download of the kernel that was cut off looks whole to make.
+  if (stamp === undefined) await runner.run(commands.forgetDownload);
+  asOwner(directory, () => rmSync(path, { force: true }));
   await runner.run(commands.remove);
   await runner.run(commands.prepare);
   verifyOutput(options, `make ${kernel}`);
-  asOwner(directory, () => rmSync(path));
   if (fragment !== undefined) {
     copyWhole(fragment, join(firmware.directory, FRAGMENT), 0o644);
     await runner.run(commands.merge);
     await runner.run(commands.complete);
-    verifyOptions(options);
+    const text = contentOf(options).toString();
+    const missing = REQUIRED.filter((name) => !new RegExp(`^${name}=`, 'm').test(text));
+    if (missing.length > 0) {
+      throw failure(`${options} has no ${missing.join(', ')}; look at what merge_config.sh and olddefconfig say`);
+    }
   }
   writeWhole(path, wanted, 0o644);
 }
 
-/** @throws failure where the configuration lacks an option that sandboxes need */
-function verifyOptions(path: string): void {
-  const text = contentOf(path).toString();
-  const missing = REQUIRED.filter((name) => !new RegExp(`^${name}=`, 'm').test(text));
-  if (missing.length === 0) return;
-  throw failure(`${path} has no ${missing.join(', ')}; look at what merge_config.sh and olddefconfig say`);
-}
-
-/** The names of the libraries in a directory; a link counts as what it leads to. */
-export function librariesIn(directory: string): string[] {
-  return namesIn(directory).filter((name) => /^libkrunfw\.so(?:\.\d+)*$/.test(name));
-}
-
-/**
- * The path of what a program has to have left.
- * @throws failure where it is not there, or empty
- */
+/** The path of what a program has to have left. @throws failure where it is not there, or empty */
 export function verifyOutput(path: string, program: string): string {
   if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) > 0) return path;
   throw failure(`${program} has ended, and has left no ${path}; look at what it says`);
 }
 
-/**
- * The kernel that libkrunfw's Makefile names, which is also its directory.
- * @throws failure where that cannot be told
- */
+/** The kernel that libkrunfw's Makefile names, which is also its directory. @throws failure where that cannot be told */
 export function kernelName(makefile: string): string {
-  const name = /^KERNEL_VERSION[ \t]*[:?]?=[ \t]*(\S+)[ \t]*$/m.exec(makefile)?.[1];
-  if (name !== undefined && /^linux-\d+(?:\.\d+)+[\w.+-]*$/.test(name)) return name;
+  const name = /^KERNEL_VERSION[ \t]*[:?]?=[ \t]*(linux-\d+(?:\.\d+)+[\w.+-]*)[ \t]*$/m.exec(makefile)?.[1];
+  if (name !== undefined) return name;
   throw failure('the Makefile of libkrunfw has no line such as KERNEL_VERSION = linux-6.12.76; set LIBKRUNFW_REF');
 }
 
-/**
- * The version of the interface between libkrun and libkrunfw: the Makefile's, else that of a file beside it.
- * @throws failure where neither is a number
- */
-export function abiVersion(makefile: string, file: string | undefined): string {
-  const value = /^ABI_VERSION[ \t]*[:?+]?=[ \t]*(\d+)[ \t]*$/m.exec(makefile)?.[1] ?? file?.trim();
-  if (value !== undefined && isAbi(value)) return value;
+/** The version of the interface between libkrun and libkrunfw. @throws failure where neither text says a number */
+export function abiVersion(makefile: string, file = ''): string {
+  const value = /^ABI_VERSION[ \t]*[:?+]?=[ \t]*(\d+)[ \t]*$/m.exec(makefile)?.[1] ?? file.trim();
+  if (/^\d+$/.test(value)) return value;
   throw failure('neither the Makefile of libkrunfw nor a file ABI_VERSION says which number its ABI_VERSION is');
-}
-
-/** Whether a text is a number of an interface: `05` would be another name, and the same number. */
-export function isAbi(text: string): boolean {
-  return /^(?:0|[1-9]\d{0,8})$/.test(text);
 }

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** The tools that libkrun is built with, beside packages: which python, which libclang, which cargo. */
+/** What libkrun is built with: the packages of the system, and which python, which libclang, which cargo. */
 
-import { existsSync } from 'node:fs';
+import { globSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RunnerContext } from '../../build-env.ts';
 import { findToolchain } from '../../cargo/find-toolchain.ts';
 import { refuseMissing } from '../../cargo/settings.ts';
-import type { Environment } from '../../cli/env.ts';
-import { MissingTool, shown } from '../../errors.ts';
+import { refuseOrNote } from '../../cli/dry-run-marks.ts';
+import { MissingTool, shown, usageError } from '../../errors.ts';
 import { namesIn } from '../../fs/paths.ts';
-import { type Arch, linuxTriple } from '../../host.ts';
-import { cmd } from '../../process/command.ts';
+import { linuxTriple } from '../../host.ts';
+import { type Command, cmd } from '../../process/command.ts';
 import { findProgram, requireProgram } from '../../process/which.ts';
 import type { LibkrunConfig } from './config.ts';
 
@@ -19,20 +19,62 @@ const PROBE_TIMEOUT_MS = 20_000;
 /** What libkrunfw's `bin2cbundle.py` imports. */
 const PYTHON_CHECK = 'from elftools.elf.elffile import ELFFile';
 
-export interface LibkrunTools {
-  readonly python: string;
-  /** The directory of libclang. */
-  readonly libclang: string;
-  /** What cargo gets on top of the task's environment. */
-  readonly cargo: Environment;
+/** What each package manager calls the packages, and how it is asked. What our own code does needs none of them. */
+const APT = {
+  program: 'apt-get',
+  packages: [
+    ...['build-essential', 'git', 'python3', 'python3-pyelftools', 'flex', 'bison', 'libelf-dev', 'libssl-dev'],
+    ...['libcap-ng-dev', 'bc', 'curl', 'libclang-dev', 'cpio'],
+  ],
+  // One that was removed is still known.
+  query: ['dpkg-query', '-W', '-f', `\${db:Status-Status} \${Package}\\n`],
+  lead: 'installed ',
+  before: [['update']],
+};
+const DNF = {
+  program: 'dnf',
+  packages: [
+    ...['make', 'git', 'python3', 'python3-pyelftools', 'gcc', 'flex', 'bison', 'elfutils-libelf-devel'],
+    ...['openssl-devel', 'libcap-ng-devel', 'bc', 'glibc-static', 'curl', 'clang-devel', 'cpio', 'patch', 'xz'],
+  ],
+  query: ['rpm', '-qa', '--qf', '%{NAME}\\n'],
+  lead: '',
+  before: [],
+};
+
+/**
+ * The commands that install what is missing; empty where nothing is.
+ * @throws usageError where packages are missing and may not be installed
+ */
+export async function missingPackages(
+  { env, runner, terminal, unknowns }: RunnerContext,
+  { installDeps, isRoot, root }: Pick<LibkrunConfig, 'installDeps' | 'isRoot' | 'root'>,
+): Promise<Command[]> {
+  const manager = [APT, DNF].find(({ program }) => findProgram(program, env) !== undefined);
+  if (manager === undefined) {
+    const names = APT.packages.join(' ');
+    terminal.warn(`neither apt-get nor dnf is on PATH; what Debian calls ${names} has to be here`);
+    return [];
+  }
+  const { before, lead, packages, program, query } = manager;
+  const installed = (await runner.read(cmd({ cwd: root })`${query}`)).split('\n');
+  const missing = packages.filter((name) => !installed.includes(`${lead}${name}`));
+  if (missing.length === 0) return [];
+  const by = isRoot ? [program] : ['sudo', program];
+  const install = ['install', '-y', ...missing];
+  if (installDeps) return [...before, install].map((args) => cmd({ cwd: root })`${by} ${args}`);
+  const text = `packages are missing; run this with --install-deps, or: ${[...by, ...install].join(' ')}`;
+  refuseOrNote(unknowns, usageError(text));
+  return [];
 }
 
 /**
  * Finds the tools.
  * @param system the root of the file system, for tests
+ * @returns python, the directory of libclang, and what cargo gets on top of the task's environment
  * @throws MissingTool where one is missing or cannot be used; usageError for a wrong setting
  */
-export async function findTools(ctx: RunnerContext, config: LibkrunConfig, system = '/'): Promise<LibkrunTools> {
+export async function findTools(ctx: RunnerContext, config: LibkrunConfig, system = '/') {
   for (const program of ['git', 'make']) requireProgram(program, ctx.env, 'install it');
   const [python, libclang, cargo] = await Promise.all([
     findPython(ctx, config.root, join(system, 'usr/bin/python3')),
@@ -44,55 +86,34 @@ export async function findTools(ctx: RunnerContext, config: LibkrunConfig, syste
 
 /** A virtual environment or mise often puts a python without pyelftools before the system's. */
 async function findPython({ env, runner }: RunnerContext, root: string, system: string): Promise<string> {
-  const reasons: string[] = [];
-  for (const python of new Set([findProgram('python3', env), findProgram(system, env)])) {
+  for (const python of [findProgram('python3', env), findProgram(system, env)]) {
     if (python === undefined) continue;
     const command = cmd({ cwd: root, asInvoker: true })`${python} -c ${PYTHON_CHECK}`;
-    const result = await runner.probe(command, PROBE_TIMEOUT_MS);
-    if (result.ok) return python;
-    reasons.push(`${python}: ${result.reason}`);
+    if ((await runner.probe(command, PROBE_TIMEOUT_MS)).ok) return python;
   }
-  throw new MissingTool(
-    `libkrunfw needs python3 with pyelftools (${reasons.join('; ') || 'there is no python3'}); ` +
-      'install the package python3-pyelftools',
-  );
+  throw new MissingTool('libkrunfw needs python3 with pyelftools; install the package python3-pyelftools');
 }
 
 /** Where bindgen finds libclang: the user's directory, llvm-config's, or the newest of the system. */
-async function findLibclang(ctx: RunnerContext, config: LibkrunConfig, system: string): Promise<string> {
-  const { env, runner, terminal } = ctx;
-  const { arch, libclang: named, root } = config;
-  if (named !== undefined && hasLibclang(named)) return named;
+async function findLibclang({ env, runner }: RunnerContext, config: LibkrunConfig, system: string): Promise<string> {
+  const { arch, libclang = '', root } = config;
   const llvm = findProgram('llvm-config', env);
-  const command = cmd({ cwd: root })`${llvm ?? 'llvm-config'} --libdir`;
-  const probed = llvm === undefined ? undefined : await runner.probe(command, PROBE_TIMEOUT_MS);
-  const places = [...(probed?.ok === true ? [probed.output] : []), ...libclangPlaces(arch, system)];
-  const found = places.find(hasLibclang);
-  const instead = named === undefined ? '' : `; LIBCLANG_PATH is ${shown(named)}, which has none either`;
-  if (found === undefined) {
-    throw new MissingTool(
-      `libkrun needs libclang.so, which is not here${instead}; install libclang-dev (clang-devel), ` +
-        'or set LIBCLANG_PATH to its directory',
-    );
-  }
-  if (named !== undefined) terminal.warn(`LIBCLANG_PATH is ${shown(named)}, which has no libclang.so; using ${found}`);
-  return found;
-}
-
-/** The directories of distributions, the newest LLVM first. */
-function libclangPlaces(arch: Arch, system: string): string[] {
+  const probed =
+    llvm === undefined ? undefined : await runner.probe(cmd({ cwd: root })`${llvm} --libdir`, PROBE_TIMEOUT_MS);
   const lib = join(system, 'usr/lib');
-  const versions = namesIn(lib).filter((name) => name.startsWith('llvm-'));
-  const newestFirst = versions.sort((a, b) => b.localeCompare(a, 'en', { numeric: true }));
+  const newestFirst = globSync('llvm-*/lib', { cwd: lib }).sort((a, b) => b.localeCompare(a, 'en', { numeric: true }));
   const multiarch = linuxTriple(arch, 'gnu').replace('-unknown', '');
-  return [...newestFirst.map((name) => join(lib, name, 'lib')), join(lib, multiarch), join(system, 'usr/lib64')];
+  const places = [...newestFirst, multiarch, '../lib64'].map((name) => join(lib, name));
+  const found = [libclang, probed?.ok ? probed.output : '', ...places].find(hasLibclang);
+  if (found !== undefined) return found;
+  throw new MissingTool(
+    'libkrun needs libclang.so; install libclang-dev (clang-devel), or set LIBCLANG_PATH to its directory',
+  );
 }
 
 /** Whether a directory has what bindgen opens: `libclang.so` or `libclang-14.so`, and not `libclang-cpp.so`. */
 function hasLibclang(directory: string): boolean {
-  return namesIn(directory).some(
-    (name) => /^libclang(?:-\d[\w.]*)?\.so$/.test(name) && existsSync(join(directory, name)),
-  );
+  return namesIn(directory).some((name) => /^libclang(?:-\d[\w.]*)?\.so$/.test(name));
 }
 
 /**
@@ -100,10 +121,7 @@ function hasLibclang(directory: string): boolean {
  * @returns what it gets on top of the task's environment
  * @throws MissingTool where it is too old
  */
-export async function findCargo(
-  ctx: RunnerContext,
-  { minCargo, root }: Pick<LibkrunConfig, 'minCargo' | 'root'>,
-): Promise<Environment> {
+export async function findCargo(ctx: RunnerContext, { minCargo, root }: Pick<LibkrunConfig, 'minCargo' | 'root'>) {
   const { env, missingPrograms } = await findToolchain(ctx, root, false);
   refuseMissing(missingPrograms);
   const output = await ctx.runner.cargo(cmd({ cwd: root, base: env })`cargo --version`);

@@ -3,7 +3,7 @@
 /** The smoke test of the VM gateway's clean-up: nothing of a sandbox outlives its gateway, however that ends. */
 
 import { mkdtempSync, rmSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import type { RunnerContext } from '../../build-env.ts';
 import { findToolchain } from '../../cargo/find-toolchain.ts';
 import { readCargoMessages } from '../../cargo/metadata.ts';
@@ -12,20 +12,16 @@ import { findCheckout } from '../../checkout.ts';
 import { refuseOrNote } from '../../cli/dry-run-marks.ts';
 import { failure, usageError } from '../../errors.ts';
 import { verifyPortFree } from '../../gateway/port.ts';
-import type { Command } from '../../process/command.ts';
-import { isExecutable } from '../../process/which.ts';
 import { COMPONENTS, DRIVER } from '../../product.ts';
+import { bundleDefects, defectsText, runtimeDefects, verifyEmbedded, vmPlatformOf } from '../runtime-files.ts';
 import {
-  bundleDefects,
-  defectsText,
-  distrustOf,
-  runtimeDefects,
-  verifyEmbedded,
-  vmPlatformOf,
-} from '../runtime-files.ts';
-import { type OrphansConfig, resolveOrphansConfig } from './config.ts';
-import { buildCommand, type Programs, planScenarios, signCommands } from './plan.ts';
-import { orphansDryRunLines } from './report.ts';
+  buildCommand,
+  type OrphansConfig,
+  orphansDryRunLines,
+  planScenarios,
+  resolveOrphansConfig,
+  signCommands,
+} from './plan.ts';
 import { runScenario } from './scenario.ts';
 
 /**
@@ -38,14 +34,39 @@ export async function smokeOrphanCleanup(
   isDryRun: boolean,
   changes: Partial<OrphansConfig> = {},
 ): Promise<void> {
-  const { env, runner, startDirectory, terminal } = ctx;
+  const { env, runner, startDirectory, terminal, unknowns } = ctx;
   const root = findCheckout(env, startDirectory);
   const config = { ...resolveOrphansConfig(env, root, startDirectory), ...changes };
-  verifyRuntime(ctx, config);
-  const build = await prepareBuild(ctx, config);
+  const platform = vmPlatformOf(config.host);
+  const defects = [...runtimeDefects(config.runtime, platform), ...bundleDefects(config.runtime, platform)];
+  if (defects.length > 0) {
+    const text = `the VM runtime ${config.runtime} cannot be used: ${defectsText(defects)}`;
+    refuseOrNote(unknowns, usageError(`${text}; run: mise run vm:setup && mise run vm:supervisor`));
+  }
+  for (const port of [config.port, config.port + 1]) await verifyPortFree('127.0.0.1', port);
+  const toolchain = await findToolchain(ctx, root, false);
+  refuseMissing(toolchain.missingPrograms);
+  const build = buildCommand(config, toolchain.env);
   if (isDryRun) return terminal.result(...orphansDryRunLines(runner, config, build, env));
-  const programs = await buildPrograms(ctx, config, build);
-  for (const command of signCommands(config, programs)) await runner.run(command);
+  const report = await terminal.section('cargo', async () => readCargoMessages(await runner.cargo(build)));
+  const pathOf = (binary: string) => {
+    const path = report.executablesOf(binary).at(-1);
+    if (path === undefined) throw failure(`cargo has ended, and has left no ${binary}; look at what it says`);
+    return path;
+  };
+  const programs = { gateway: pathOf(COMPONENTS.gateway.binary), driver: pathOf(DRIVER.binary) };
+  verifyEmbedded(programs.driver, config.runtime, platform);
+  for (const command of signCommands(config, programs.driver)) await runner.run(command);
+  await runScenarios(ctx, config, programs);
+}
+
+/** @throws failure where one has not passed */
+async function runScenarios(
+  ctx: RunnerContext,
+  config: OrphansConfig,
+  programs: Parameters<typeof planScenarios>[1],
+): Promise<void> {
+  const { env, terminal } = ctx;
   const temporary = mkdtempSync(join(config.temporary, 'openshell-vm-orphan-'));
   let isPassed = false;
   try {
@@ -60,47 +81,4 @@ export async function smokeOrphanCleanup(
     else terminal.say(`the logs are in ${temporary}`);
   }
   if (!isPassed) throw failure(`something outlives the gateway, or a scenario could not be run; see ${temporary}`);
-}
-
-/** @throws usageError for a runtime that cannot be used; a dry run takes note of it */
-function verifyRuntime({ terminal, unknowns }: RunnerContext, { host, runtime }: OrphansConfig): void {
-  const platform = vmPlatformOf(host);
-  const defects = [...runtimeDefects(runtime, platform), ...bundleDefects(runtime, platform)];
-  if (defects.length > 0) {
-    const text = `the VM runtime ${runtime} cannot be used: ${defectsText(defects)}`;
-    refuseOrNote(unknowns, usageError(`${text}; run: mise run vm:setup && mise run vm:supervisor`));
-    return;
-  }
-  const distrust = distrustOf(runtime, platform);
-  if (distrust !== undefined) terminal.warn(distrust);
-}
-
-/**
- * Looks for the CLI, free ports and cargo.
- * @throws usageError where something is missing
- */
-async function prepareBuild(ctx: RunnerContext, config: OrphansConfig): Promise<Command> {
-  const cli = join(config.root, 'scripts/bin/openshell');
-  if (!isExecutable(cli)) throw usageError(`${cli} is not an executable program; get it back from the repository`);
-  for (const port of [config.port, config.port + 1]) await verifyPortFree('127.0.0.1', port);
-  const { env, missingPrograms } = await findToolchain(ctx, config.root, false);
-  refuseMissing(missingPrograms);
-  return buildCommand(config, env);
-}
-
-/** @throws failure where cargo leaves no program, or a driver without the runtime */
-async function buildPrograms(
-  { runner, terminal }: RunnerContext,
-  { host, runtime }: OrphansConfig,
-  build: Command,
-): Promise<Programs> {
-  const report = await terminal.section('cargo', async () => readCargoMessages(await runner.cargo(build)));
-  const pathOf = (binary: string) => {
-    const path = report.executablesOf(binary).at(-1);
-    if (path === undefined) throw failure(`cargo has ended, and has left no ${binary}; look at what it says`);
-    return path;
-  };
-  const [gateway, driver] = [pathOf(COMPONENTS.gateway.binary), pathOf(DRIVER.binary)];
-  verifyEmbedded(driver, runtime, vmPlatformOf(host));
-  return { gateway, driverDirectory: dirname(driver) };
 }

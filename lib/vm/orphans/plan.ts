@@ -1,34 +1,52 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** The plan of the smoke test, pure: the two ways in which a gateway ends, and everything that each run of it gets. */
+/** The plan of the smoke test, from the environment: the two ways in which a gateway ends, and what each run of it gets. */
 
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { stringify } from 'smol-toml';
+import type { Runner } from '../../build-env.ts';
 import { MESSAGE_FORMAT } from '../../cargo/metadata.ts';
-import type { Environment } from '../../cli/env.ts';
+import { type Environment, notAllowed, readPath, readVariable } from '../../cli/env.ts';
+import { temporaryRoot } from '../../fs/temporary-directory.ts';
 import { signDriver } from '../../gateway/drivers/vm.ts';
 import { sqliteUrl } from '../../gateway/plan.ts';
+import { parsePort } from '../../gateway/port.ts';
+import { thisHost } from '../../host.ts';
 import { type Command, cmd } from '../../process/command.ts';
 import { COMPONENTS, DRIVER } from '../../product.ts';
-import type { OrphansConfig } from './config.ts';
+import { runtimeDirectory } from '../runtime-files.ts';
 
 /** The ways in which a gateway ends. */
 const SCENARIOS = [
   { name: 'term', label: 'graceful SIGTERM', signal: 'SIGTERM' },
   { name: 'kill', label: 'abrupt SIGKILL', signal: 'SIGKILL' },
 ] as const;
+/** Not that of a gateway that a user runs. */
+const DEFAULT_PORT = '8091';
 
-/** The name of the gateway in the CLI's own configuration of a scenario. */
-const GATEWAY_NAME = 'vm-orphan';
-
-/** The programs of the test, by their paths. */
-export interface Programs {
-  readonly gateway: string;
-  /** The directory of the VM driver. */
-  readonly driverDirectory: string;
-}
-
+export type OrphansConfig = ReturnType<typeof resolveOrphansConfig>;
 export type Scenario = ReturnType<typeof planScenarios>[number];
+
+/** The paths of what is tested. */
+type Programs = Readonly<Record<'gateway' | 'driver', string>>;
+
+/** Resolves the configuration. @throws usageError for any wrong value */
+export function resolveOrphansConfig(env: Environment, root: string, startDirectory: string) {
+  const host = thisHost();
+  const variable = 'OPENSHELL_SERVER_PORT';
+  const text = readVariable(env, variable) ?? DEFAULT_PORT;
+  const port = parsePort(variable, text);
+  if (port > 65_534) throw notAllowed(variable, text, 'is a port up to 65534, because the next one is used as well');
+  return {
+    ...{ root, host, port },
+    /** How long each step may take, in milliseconds. */
+    limits: { healthy: 60_000, sandbox: 120_000, gone: 15_000 },
+    runtime: runtimeDirectory(env, root, startDirectory),
+    targetDirectory: readPath(env, 'CARGO_TARGET_DIR', startDirectory),
+    // The driver's sockets are below it: on macOS `TMPDIR` is too long for them.
+    temporary: host.platform === 'darwin' ? '/tmp' : temporaryRoot(),
+  };
+}
 
 /** The cargo run of the gateway and the driver, with the runtime in it. */
 export function buildCommand({ root, runtime, targetDirectory }: OrphansConfig, base: Environment): Command {
@@ -39,8 +57,8 @@ export function buildCommand({ root, runtime, targetDirectory }: OrphansConfig, 
 }
 
 /** On macOS the driver is signed: cargo's own build of it is not. */
-export function signCommands({ host, root }: OrphansConfig, { driverDirectory }: Programs): Command[] {
-  return host.platform === 'darwin' ? [signDriver(root, join(driverDirectory, DRIVER.binary))] : [];
+export function signCommands({ host, root }: OrphansConfig, driver: string): Command[] {
+  return host.platform === 'darwin' ? [signDriver(root, driver)] : [];
 }
 
 /**
@@ -74,15 +92,15 @@ export function planScenarios({ port, root }: OrphansConfig, programs: Programs,
       /** All that it writes is below it, but the logs, which stay where it fails. */
       directory,
       directories: [directory, ...['state', 'run', 'cli'].map(place)],
-      config: { path: place('gateway.toml'), text: gatewayToml(port, programs, place('state')) },
+      config: { path: place('gateway.toml'), text: gatewayToml(port, programs.driver, place('state')) },
       gateway: {
         command: cmd({ cwd: root, base, env: gatewayEnv })`${programs.gateway} --disable-tls`,
         log: join(temporary, `${name}-gateway.log`),
       },
       /** What tells the CLI of the gateway. */
       setup: [
-        cli`${program} gateway add --name ${GATEWAY_NAME} ${`http://127.0.0.1:${port}`}`,
-        cli`${program} gateway select ${GATEWAY_NAME}`,
+        cli`${program} gateway add --name vm-orphan ${`http://127.0.0.1:${port}`}`,
+        cli`${program} gateway select vm-orphan`,
       ],
       /** It stays for as long as the sandbox runs. */
       create: {
@@ -93,8 +111,25 @@ export function planScenarios({ port, root }: OrphansConfig, programs: Programs,
   });
 }
 
-function gatewayToml(port: number, { driverDirectory: driver_dir }: Programs, state_dir: string): string {
-  const vm = { grpc_endpoint: `http://host.containers.internal:${port}`, driver_dir, state_dir };
+function gatewayToml(port: number, driver: string, state_dir: string): string {
+  const vm = { grpc_endpoint: `http://host.containers.internal:${port}`, driver_dir: dirname(driver), state_dir };
   const gateway = { compute_drivers: ['vm'], disable_tls: true, auth: { allow_unauthenticated_users: true } };
   return stringify({ openshell: { version: 1, gateway, drivers: { vm } } });
+}
+
+/** What a dry run prints: the commands of each scenario; what cargo has built is in angle brackets. */
+export function orphansDryRunLines(runner: Runner, config: OrphansConfig, build: Command, env: Environment): string[] {
+  const programs = { gateway: `<${COMPONENTS.gateway.binary}>`, driver: `<${DRIVER.binary}>` };
+  const describe = runner.describe.bind(runner);
+  const scenarios = planScenarios(config, programs, join(config.temporary, 'openshell-vm-orphan-XXXXXX'), env);
+  return [
+    ...[build, ...signCommands(config, programs.driver)].map(describe),
+    ...scenarios.flatMap((scenario) => [
+      `# ${scenario.label}: writes ${scenario.config.path}, and waits for what each command starts`,
+      `${describe(scenario.gateway.command)} &`,
+      ...scenario.setup.map(describe),
+      `${describe(scenario.create.command)} &`,
+      `kill -${scenario.signal.slice('SIG'.length)} %1`,
+    ]),
+  ];
 }

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * The processes that come from one that was started here, and no others: its session and its descendants. A process that
- * was seen once stays known by its pid and start time, so one whose parent has ended is still ours, and another one that
- * gets its pid is not.
+ * The processes that come from one that was started here, and no others: its session and its descendants. One that was
+ * seen stays known by its pid and start time, also when its parent has ended.
  */
 
 import { basename } from 'node:path';
@@ -11,7 +10,7 @@ import type { Runner } from '../../build-env.ts';
 import { failure } from '../../errors.ts';
 import { namesIn, textIn } from '../../fs/paths.ts';
 import { cmd } from '../../process/command.ts';
-import { isSameProcess, statOf } from '../../process/identity.ts';
+import { statOf } from '../../process/identity.ts';
 import { poll } from '../../process/poll.ts';
 
 const PROBE_TIMEOUT_MS = 10_000;
@@ -30,11 +29,10 @@ export interface ProcessEntry {
   readonly command: string;
 }
 
-/** Reads all processes that run. */
-export type ReadProcesses = () => Promise<readonly ProcessEntry[]>;
+export type ProcessTree = ReturnType<typeof processTree>;
 
 /** How this machine tells its processes. */
-export function processReader(runner: Runner, platform: NodeJS.Platform, cwd: string): ReadProcesses {
+export function processReader(runner: Runner, platform: NodeJS.Platform, cwd: string): () => Promise<ProcessEntry[]> {
   if (platform === 'linux') return async () => readProc();
   const command = cmd({ cwd, env: { LC_ALL: 'C' } })`ps -axo pid=,ppid=,pgid=,stat=,lstart=,command=`;
   return async () => {
@@ -56,85 +54,59 @@ export function readProc(proc = '/proc'): ProcessEntry[] {
   });
 }
 
-/** From `ps -axo pid=,ppid=,pgid=,stat=,lstart=,command=`. */
+/** From that `ps`, without those that have ended. */
 export function parsePs(output: string): ProcessEntry[] {
-  // Without those that have ended.
   const line = /^\s*(\d+)\s+(\d+)\s+(\d+)\s+[^Z\s]\S*\s+(\S+\s+\S+\s+\d+\s+[\d:]+\s+\d{4})\s+(.*)$/gm;
   return [...output.matchAll(line)].map(([, pid, parent, group, start = '', command = '']) => {
     return { pid: Number(pid), parent: Number(parent), session: Number(group), start, command };
   });
 }
 
-/** The process that was started, and those that come from it. */
-export class ProcessTree {
-  readonly #root: number;
-  readonly #read: ReadProcesses;
-  readonly #known = new Set<string>();
-  /** Those that ran at the last look. */
-  #seen: readonly ProcessEntry[] = [];
-  /** The process with the pid of the root at the first look: while it runs, its session is ours. */
-  #leader: string | undefined;
-
-  /** @param root its pid, which is also its session; the first look has to come before it can have been reaped */
-  constructor(root: number, read: ReadProcesses) {
-    this.#root = root;
-    this.#read = read;
-  }
+/**
+ * The process that was started, and those that come from it.
+ * @param root its pid, which is also its session
+ */
+export function processTree(root: number, read: () => Promise<readonly ProcessEntry[]>) {
+  const known = new Set<string>();
+  const keyOf = ({ pid, start }: ProcessEntry) => `${pid} ${start}`;
+  let seen: readonly ProcessEntry[] = [];
 
   /** Those that run now. */
-  async look(): Promise<readonly ProcessEntry[]> {
-    const table = await this.#read();
-    const leader = table.find(({ pid }) => pid === this.#root);
-    this.#leader ??= leader === undefined ? '' : keyOf(leader);
-    const hasSession = leader !== undefined && keyOf(leader) === this.#leader;
+  async function look(): Promise<readonly ProcessEntry[]> {
+    const table = await read();
     // Until nothing new is found: a child may come before its parent.
-    for (let before = -1; before !== this.#known.size; ) {
-      before = this.#known.size;
-      const parents = new Set(table.filter((entry) => this.#known.has(keyOf(entry))).map(({ pid }) => pid));
+    for (let before = -1; before !== known.size; ) {
+      before = known.size;
+      const parents = new Set(table.filter((entry) => known.has(keyOf(entry))).map(({ pid }) => pid));
       for (const entry of table) {
-        const isMember = hasSession && entry.session === this.#root;
-        if (isMember || parents.has(entry.parent)) this.#known.add(keyOf(entry));
+        if (entry.session === root || parents.has(entry.parent)) known.add(keyOf(entry));
       }
     }
-    this.#seen = table.filter((entry) => this.#known.has(keyOf(entry)));
-    return this.#seen;
+    seen = table.filter((entry) => known.has(keyOf(entry)));
+    return seen;
   }
 
   /** Kills those that run, until none is left: one that is being killed may start another. */
-  async kill(): Promise<void> {
+  async function kill(): Promise<void> {
     const attempt = async () => {
       // An interrupted task starts no ps any more: those that were seen last have to do.
-      const alive = await this.look().catch(() => undefined);
-      for (const entry of alive ?? this.#seen) killProcess(entry);
+      const alive = await look().catch(() => undefined);
+      for (const { pid } of alive ?? seen) {
+        try {
+          process.kill(pid, 'SIGKILL');
+        } catch {
+          // It has just ended.
+        }
+      }
       return alive === undefined || alive.length === 0 ? true : undefined;
     };
     await poll(attempt, { intervalMs: POLL_MS, timeoutMs: KILL_TIMEOUT_MS });
   }
-}
 
-function keyOf({ pid, start }: ProcessEntry): string {
-  return `${pid} ${start}`;
-}
-
-/** Kills it, and not another process that has got its pid in between. */
-export function killProcess({ pid, start }: ProcessEntry): void {
-  // What ps says of a start is no number that could be compared.
-  const startTicks = /^\d+$/.test(start) ? start : undefined;
-  if (!isSameProcess({ pid, startTicks })) return;
-  try {
-    process.kill(pid, 'SIGKILL');
-  } catch {
-    // It has just ended.
-  }
+  return { look, kill };
 }
 
 /** Whether it is a program whose name begins so, or a script that an interpreter runs. */
 export function isProgram({ command }: ProcessEntry, name: string): boolean {
-  const [program = '', script = ''] = command.split(' ');
-  return [program, script].some((argument) => basename(argument).startsWith(name));
-}
-
-/** A process for users: `pid 42: gvproxy -listen ...`. */
-export function processText({ command, pid }: ProcessEntry): string {
-  return `pid ${pid}: ${command}`;
+  return command.split(' ', 2).some((argument) => basename(argument).startsWith(name));
 }

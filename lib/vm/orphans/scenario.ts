@@ -10,9 +10,8 @@ import { writeWhole } from '../../fs/atomic-write.ts';
 import { textIn } from '../../fs/paths.ts';
 import { argvText } from '../../process/command.ts';
 import { poll } from '../../process/poll.ts';
-import type { OrphansConfig } from './config.ts';
-import type { Scenario } from './plan.ts';
-import { isProgram, ProcessTree, processReader, processText } from './processes.ts';
+import type { OrphansConfig, Scenario } from './plan.ts';
+import { isProgram, type ProcessEntry, type ProcessTree, processReader, processTree } from './processes.ts';
 
 const POLL_MS = 200;
 const HEALTH_TIMEOUT_MS = 1000;
@@ -40,7 +39,10 @@ export async function runScenario(ctx: RunnerContext, config: OrphansConfig, sce
     return await endAndLook(ctx, config, scenario, running);
   } catch (error) {
     if (!(error instanceof TaskError) || error instanceof InterruptedError) throw error;
-    for (const { log } of [gateway, create]) sayTail(ctx, log);
+    for (const { log } of [gateway, create]) {
+      const lines = textIn(log)?.trim().split('\n').slice(-LOG_LINES) ?? [];
+      for (const line of [`the end of ${log}:`, ...lines.map((one) => `  ${one}`)]) ctx.terminal.say(line);
+    }
     ctx.terminal.result(`FAIL (${label}): ${describeError(error)}`);
     return false;
   } finally {
@@ -61,27 +63,35 @@ async function startAll(
   scenario: Scenario,
   started: Running[],
 ): Promise<Running> {
-  const { runner, terminal } = ctx;
+  const { runner, signals, terminal } = ctx;
+  /** @throws failure with the reason where the time is over before there is a value */
+  const wait = async <T>(timeoutMs: number, reason: string, attempt: () => Promise<T | undefined>) => {
+    const found = await poll(attempt, { intervalMs: POLL_MS, timeoutMs, signal: signals.aborted });
+    if (found === undefined) throw failure(reason);
+    return found;
+  };
   for (const path of scenario.directories) mkdirSync(path, { mode: 0o700 });
   writeWhole(scenario.config.path, scenario.config.text, 0o600);
   const gateway = await start(ctx, config, scenario.gateway, started);
   const url = `http://127.0.0.1:${config.port + 1}/healthz`;
   terminal.say(`gateway pid=${gateway.pid}, port ${config.port}, health ${config.port + 1}`);
-  await wait(ctx, config.limits.healthy, `the gateway does not become healthy (${url})`, async () => {
+  await wait(config.limits.healthy, `the gateway does not become healthy (${url})`, async () => {
     refuseEnd('the gateway', gateway);
     await gateway.tree.look();
-    return (await isHealthy(url)) || undefined;
+    // Until it listens there is no response.
+    const response = await fetch(url, { signal: AbortSignal.timeout(HEALTH_TIMEOUT_MS) }).catch(() => undefined);
+    return response?.ok || undefined;
   });
   for (const step of scenario.setup) await runner.run(step);
   const cli = await start(ctx, config, scenario.create, started);
-  const entries = await wait(ctx, config.limits.sandbox, 'the sandbox does not come up', async () => {
+  const entries = await wait(config.limits.sandbox, 'the sandbox does not come up', async () => {
     refuseEnd('the gateway', gateway);
     if (cli.status !== 0) refuseEnd('openshell sandbox create', cli);
     await cli.tree.look();
     const found = await gateway.tree.look();
     return found.some((entry) => isProgram(entry, 'gvproxy')) ? found : undefined;
   });
-  for (const entry of entries) terminal.say(`  ${processText(entry)}`);
+  for (const line of entries.map(textOf)) terminal.say(line);
   return gateway;
 }
 
@@ -97,7 +107,7 @@ async function start(
     const note = (status: number) => Object.assign(running, { status });
     const running: Running = {
       pid,
-      tree: new ProcessTree(pid, processReader(runner, host.platform, root)),
+      tree: processTree(pid, processReader(runner, host.platform, root)),
       ended: ended.then(note, () => note(EXIT.failed)),
     };
     // A signal to this pid would go to the task itself.
@@ -110,25 +120,6 @@ async function start(
   }
 }
 
-/** @throws failure with the reason where the time is over before there is a value */
-async function wait<T>(
-  { signals }: RunnerContext,
-  timeoutMs: number,
-  reason: string,
-  attempt: () => Promise<T | undefined>,
-): Promise<T> {
-  const found = await poll(attempt, { intervalMs: POLL_MS, timeoutMs, signal: signals.aborted });
-  if (found === undefined) throw failure(reason);
-  return found;
-}
-
-async function isHealthy(url: string): Promise<boolean> {
-  // Until it listens there is no response.
-  const response = await fetch(url, { signal: AbortSignal.timeout(HEALTH_TIMEOUT_MS) }).catch(() => undefined);
-  await response?.body?.cancel();
-  return response?.ok === true;
-}
-
 /** @throws failure where a program has ended that has to run */
 function refuseEnd(name: string, { status }: Running): void {
   if (status !== undefined) throw failure(`${name} has ended with status ${status}; see its log`);
@@ -138,10 +129,11 @@ async function endAndLook(
   { signals, terminal }: RunnerContext,
   { limits }: OrphansConfig,
   { label, signal }: Scenario,
-  { pid, tree }: Running,
+  gateway: Running,
 ): Promise<boolean> {
   // Once it has ended, its pid may be that of another process.
-  if (!(await tree.look()).some((entry) => entry.pid === pid)) throw failure('the gateway has ended; see its log');
+  refuseEnd('the gateway', gateway);
+  const { pid, tree } = gateway;
   terminal.say(`kill -${signal.slice('SIG'.length)} ${pid}`);
   process.kill(pid, signal);
   const begin = performance.now();
@@ -151,15 +143,12 @@ async function endAndLook(
     terminal.result(`PASS (${label}): everything was gone after ${seconds(performance.now() - begin)}`);
     return true;
   }
-  const left = await tree.look();
-  const lines = left.map((entry) => `  ${processText(entry)}`);
-  terminal.result(`FAIL (${label}): processes left after ${seconds(limits.gone)}: ${left.length}`, ...lines);
+  const lines = (await tree.look()).map(textOf);
+  terminal.result(`FAIL (${label}): processes left after ${seconds(limits.gone)}: ${lines.length}`, ...lines);
   return false;
 }
 
-function sayTail({ terminal }: RunnerContext, path: string): void {
-  const text = textIn(path)?.trim() ?? '';
-  if (text === '') return;
-  terminal.say(`the end of ${path}:`);
-  for (const line of text.split('\n').slice(-LOG_LINES)) terminal.say(`  ${line}`);
+/** A process for users. */
+function textOf({ command, pid }: ProcessEntry): string {
+  return `  pid ${pid}: ${command}`;
 }

@@ -14,11 +14,12 @@ import { asOwner } from '../../fs/ownership.ts';
 import { isTable, parseTable } from '../../fs/parse-json.ts';
 import { absolutePath, contentOf, namesIn, textIn } from '../../fs/paths.ts';
 import { files, verifyPlaces } from '../../fs/writable-places.ts';
+import { thisHost } from '../../host.ts';
 import { compress, LEVEL } from '../../zstd/compress.ts';
-import { resolveLibkrunConfig, thisBuildHost } from '../libkrun/config.ts';
+import { resolveLibkrunConfig } from '../libkrun/config.ts';
 import { prepareLibkrun } from '../libkrun/execute.ts';
-import { resolveMacosConfig } from '../libkrun-macos/config.ts';
 import { prepareMacos } from '../libkrun-macos/execute.ts';
+import { resolveMacosConfig } from '../libkrun-macos/plan.ts';
 import { BUILD_RECORD, buildDirectory } from '../local-build.ts';
 import {
   PLATFORMS,
@@ -83,8 +84,8 @@ export async function setUpFromSource(ctx: RunnerContext, flags: SetupFlags): Pr
   // On macOS the kernel is C that a build on Linux has left there.
   const own = { kernelDirectory: buildDirectory(root), isStrict: false };
   const build = await (PLATFORMS[platform].os === 'linux'
-    ? prepareLibkrun(ctx, resolveLibkrunConfig(env, root, startDirectory, thisBuildHost(), flags['install-deps']))
-    : prepareMacos(ctx, resolveMacosConfig(env, root, startDirectory, thisBuildHost(), own)));
+    ? prepareLibkrun(ctx, resolveLibkrunConfig(env, root, startDirectory, thisHost(), flags['install-deps']))
+    : prepareMacos(ctx, resolveMacosConfig(env, root, startDirectory, thisHost(), own)));
   verifyPlaces(terminal, runtimePlaces(directory));
   if (flags['dry-run']) return terminal.result(...build.lines, ...planLines(plan));
   terminal.say((await build.run()).report);

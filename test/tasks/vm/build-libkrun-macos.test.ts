@@ -3,17 +3,18 @@
 /** On Linux, with the facts of a Mac and fake tools of Apple's: nothing of this has run on a Mac. */
 
 import { existsSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import type { BuildHost } from '../../../lib/vm/libkrun/config.ts';
-import type { MacosFlags } from '../../../lib/vm/libkrun-macos/config.ts';
+import type { Host } from '../../../lib/host.ts';
 import { buildLibkrunMacos } from '../../../lib/vm/libkrun-macos/execute.ts';
+import type { MacosFlags } from '../../../lib/vm/libkrun-macos/plan.ts';
 import { FakeLibkrun, libkrunTools } from '../../support/fake-libkrun.ts';
 import { inProcess } from '../../support/in-process.ts';
 import { runTaskFile } from '../../support/run-task.ts';
 import { refusalFrom } from '../../support/task-errors.ts';
 
-const MAC: BuildHost = { platform: 'darwin', arch: 'arm64', isRoot: false, cpus: 8 };
+const MAC: Host = { platform: 'darwin', arch: 'arm64' };
 
 const SYSTEM = '/usr/lib/libSystem.B.dylib';
 
@@ -65,16 +66,17 @@ describe('building libkrun on macOS', libkrunTools.options, () => {
     const files = ['libkrun.dylib', 'libkrunfw.dylib', 'libkrunfw.5.dylib'];
     expect(screen.stdout().trim().split('\n')).toEqual(files.map((name) => join(mac.out, name)));
     expect(JSON.parse(mac.read('build.json'))).toEqual({
-      libkrun: { ref: 'v1.17.4', commit: mac.head('libkrun') },
-      abi: '5',
-      files,
+      libkrun: { commit: mac.head('libkrun') },
     });
     const lines = mac.tools.lines();
     expect(lines).toContain(
       `install_name_tool -change /x/libkrunfw.5.dylib @loader_path/libkrunfw.dylib ${join(mac.out, 'dylibs/libkrun.dylib')}`,
     );
     const build = mac.tools.calls().find(({ tool, args }) => tool === 'make' && args[0] === 'BLK=1');
-    expect(build).toMatchObject({ args: ['BLK=1', 'NET=1', '-j8'], cwd: join(mac.out, 'libkrun') });
+    expect(build).toMatchObject({
+      args: ['BLK=1', 'NET=1', `-j${availableParallelism()}`],
+      cwd: join(mac.out, 'libkrun'),
+    });
   });
 
   test('MAC-1: a library that is not portable is a warning, and an error with --strict, which puts nothing in place', async () => {
@@ -101,12 +103,8 @@ describe('building libkrun on macOS', libkrunTools.options, () => {
         .filter((name) => /^libkrunfw\..*dylib$/.test(name))
         .sort(),
     ).toEqual(['libkrunfw.6.dylib', 'libkrunfw.dylib']);
-    for (const text of ['5;rm', '05']) {
-      writeFileSync(join(mac.kernel, 'ABI_VERSION'), text);
-      expect(await refusalFrom(() => mac.make())).toContain(
-        `ABI_VERSION is '${text}'; allowed is a number such as 5; `,
-      );
-    }
+    writeFileSync(join(mac.kernel, 'ABI_VERSION'), '5;rm');
+    expect(await refusalFrom(() => mac.make())).toContain("ABI_VERSION is '5;rm'; allowed is a number such as 5; ");
   });
 
   test('MAC-4: no library of an earlier build is taken, wherever cargo is set to put its output', async () => {
@@ -118,9 +116,6 @@ describe('building libkrun on macOS', libkrunTools.options, () => {
       ['clean', target, undefined],
       ['BLK=1', target, undefined],
     ]);
-    writeFileSync(join(target, 'release/libkrun.1.17.4.dylib'), 'old');
-    mac.setMake('/bin/cp target/release/libkrun.1.17.4.dylib target/release/libkrun.dylib || :');
-    expect(await refusalFrom(() => mac.make())).toMatch(/^1: make has ended, and has left no \S+libkrun\.dylib/);
     mac.setMake(':', 'exit 2');
     expect(await refusalFrom(() => mac.make())).toMatch(/^2: make clean failed with status 2 in /);
   });
@@ -150,10 +145,6 @@ describe('building libkrun on macOS', libkrunTools.options, () => {
     const mac = new FakeMac();
     for (const name of ['ld.lld', 'dtc', 'cargo']) rmSync(join(mac.tools.bin, name));
     expect(await refusalFrom(() => mac.make())).toBe('2: rust, lld, dtc are missing; run: brew install rust lld dtc');
-    rmSync(join(mac.tools.bin, 'otool'));
-    expect(await refusalFrom(() => mac.make())).toBe(
-      "2: otool is not on PATH; install Apple's tools: xcode-select --install",
-    );
   });
 
   test('without brew its usual place counts', async () => {
@@ -164,11 +155,8 @@ describe('building libkrun on macOS', libkrunTools.options, () => {
     expect(mac.tools.calls()).toEqual([]);
   });
 
-  test('a build that changes the lock file, or leaves no library, fails', async () => {
+  test('a build that leaves no library fails', async () => {
     const mac = new FakeMac();
-    mac.setMake('echo changed > Cargo.lock; /bin/mkdir -p target/release; echo x > target/release/libkrun.dylib');
-    expect(await refusalFrom(() => mac.make())).toMatch(/^1: the build has changed \S+Cargo\.lock: /);
-    rmSync(join(mac.out, 'libkrun'), { recursive: true });
     mac.setMake(':');
     expect(await refusalFrom(() => mac.make())).toMatch(
       /^1: make has ended, and has left no \S+\/target\/release\/libkrun\.dylib/,

@@ -37,11 +37,9 @@ describe('building libkrun', { ...libkrunTools.options, timeout: 60_000 }, () =>
     expect(result.stdout.trim().split('\n')).toEqual(STAGED.map((name) => join(checkout.out, name)));
     const record = JSON.parse(checkout.read('build.json'));
     expect(record).toEqual({
-      libkrunfw: { ref: checkout.head('libkrunfw'), commit: checkout.head('libkrunfw') },
-      libkrun: { ref: 'v1.17.4', commit: checkout.head('libkrun') },
+      libkrunfw: { commit: checkout.head('libkrunfw') },
+      libkrun: { commit: checkout.head('libkrun') },
       kernel: KERNEL_NAME,
-      abi: '5',
-      files: STAGED,
     });
     expect(checkout.read('ABI_VERSION')).toBe('5\n');
     expect(kernelConfig(checkout)).toEqual([
@@ -113,40 +111,13 @@ describe('building libkrun', { ...libkrunTools.options, timeout: 60_000 }, () =>
     await built(checkout);
   });
 
-  test('the first digits of a commit, and a server that gives none by its id: everything is fetched', async () => {
-    const checkout = new FakeLibkrun();
-    const commit = checkout.git('libkrunfw', 'rev-parse', 'HEAD~1');
-    const some = await built(checkout, { LIBKRUNFW_REF: commit.slice(0, 7) });
-    expect(some).toMatch(/fetch --depth \d+ https:\/\/github\.com\/containers\/libkrunfw\.git '\+refs\/heads\//);
-    expect(JSON.parse(checkout.read('build.json')).libkrunfw).toEqual({ ref: commit.slice(0, 7), commit });
-    expect(await built(checkout, { LIBKRUNFW_REF: commit.slice(0, 9) })).toContain(`libkrunfw is at ${commit} already`);
-    rmSync(checkout.out, { recursive: true });
-    const old = { GIT_CONFIG_COUNT: '1', GIT_CONFIG_KEY_0: 'protocol.version', GIT_CONFIG_VALUE_0: '0' };
-    const strict = await built(checkout, { LIBKRUNFW_REF: commit, ...old });
-    expect(JSON.parse(checkout.read('build.json')).libkrunfw.commit).toBe(commit);
-    expect(strict).toMatch(/unadvertised object[\s\S]*\+refs\/heads\//);
-  });
-
-  test('a checkout that was interrupted is done again, whatever it has left', async () => {
-    const checkout = new FakeLibkrun();
-    const git = join(checkout.out, 'libkrunfw/.git');
-    mkdirSync(git, { recursive: true });
-    for (const lock of ['index.lock', 'refs.lock']) {
-      writeFileSync(join(git, 'openshell-unfinished'), 'checkout');
-      writeFileSync(join(git, lock), '');
-      writeFileSync(join(checkout.out, 'libkrunfw/Makefile'), 'half');
-      await built(checkout);
-      expect(readdirSync(git).filter((name) => /unfinished|lock$/.test(name))).toEqual([]);
-    }
-  });
-
   test('a tag that was moved is fetched anew; an annotated one and a branch count, too', async () => {
     const checkout = new FakeLibkrun();
     await built(checkout);
     const commit = checkout.commit('libkrun', { 'Cargo.toml': '[workspace]\n# new\n' });
     checkout.git('libkrun', 'tag', '--force', '--annotate', '--message', 'x', 'v1.17.4');
     await built(checkout);
-    expect(JSON.parse(checkout.read('build.json')).libkrun).toEqual({ ref: 'v1.17.4', commit });
+    expect(JSON.parse(checkout.read('build.json')).libkrun).toEqual({ commit });
     expect(checkout.read('libkrun.so')).toContain('# new');
     checkout.git('libkrun', 'branch', 'feature/x', 'HEAD~1');
     await built(checkout, { LIBKRUN_REF: 'feature/x' });
@@ -168,20 +139,22 @@ describe('building libkrun', { ...libkrunTools.options, timeout: 60_000 }, () =>
 
   test('a source directory that is no repository is not built, and the one around it is left alone', async () => {
     const checkout = new FakeLibkrun();
+    const git = (...args: readonly string[]) =>
+      spawnSync(libkrunTools.path('git'), args, { cwd: checkout.root, encoding: 'utf8' }).stdout;
+    git('init', '--quiet');
     mkdirSync(join(checkout.out, 'libkrunfw'), { recursive: true });
+    writeFileSync(join(checkout.out, 'libkrunfw/Makefile'), 'mine');
     const result = await checkout.build();
     expect(result.status).toBe(1);
-    expect(result.stderr).toMatch(/\/libkrunfw is there and is not a git repository of its own; remove it\n/);
-    // As in a worktree of another repository.
-    writeFileSync(join(checkout.out, 'libkrunfw/.git'), 'gitdir: /nowhere\n');
-    expect((await checkout.build()).stderr).toMatch(/\/libkrunfw is there and is not a git repository of its own; /);
+    expect(result.stderr).toMatch(/would be overwritten by checkout:\n\tMakefile\n/);
+    expect(checkout.read('libkrunfw/Makefile')).toBe('mine');
+    expect(git('for-each-ref')).toBe('');
   });
 
-  test("git's own variables lead to no other repository, and settings for Windows change no file", async () => {
+  test("git's own variables lead to no other repository", async () => {
     const checkout = new FakeLibkrun();
-    const crlf = { GIT_CONFIG_COUNT: '1', GIT_CONFIG_KEY_0: 'core.autocrlf', GIT_CONFIG_VALUE_0: 'true' };
-    await built(checkout, { GIT_DIR: join(checkout.root, 'nowhere'), GIT_INDEX_FILE: '/nowhere/index', ...crlf });
-    expect(checkout.read('libkrunfw/Makefile')).not.toContain('\r');
+    await built(checkout, { GIT_DIR: join(checkout.root, 'nowhere'), GIT_INDEX_FILE: '/nowhere/index' });
+    expect(existsSync(join(checkout.out, 'libkrunfw/.git'))).toBe(true);
   });
 
   test('a ref that cannot be fetched does not make the commit that is there unusable', async () => {
@@ -195,15 +168,12 @@ describe('building libkrun', { ...libkrunTools.options, timeout: 60_000 }, () =>
     await built(checkout, commits);
   });
 
-  test('what a killed git and a download that was cut off leave is no obstacle', async () => {
+  test('a download of the kernel that was cut off is no obstacle', async () => {
     const checkout = new FakeLibkrun();
     await built(checkout);
-    writeFileSync(join(checkout.out, 'libkrunfw/.git/openshell-unfinished'), 'fetch');
-    writeFileSync(join(checkout.out, 'libkrunfw/.git/shallow.lock'), '');
-    writeFileSync(join(checkout.out, '.kernel.json'), 'downloading\n');
+    rmSync(join(checkout.out, '.kernel.json'));
     rmSync(join(checkout.out, 'libkrunfw/tarballs/kernel/Makefile'));
-    checkout.commit('libkrunfw', { x: '' });
-    await built(checkout, { LIBKRUNFW_REF: 'main' });
+    await built(checkout);
     expect(JSON.parse(checkout.read('.kernel.json')).kernel).toBe(KERNEL_NAME);
   });
 
@@ -251,11 +221,8 @@ describe('building libkrun', { ...libkrunTools.options, timeout: 60_000 }, () =>
     await built(checkout);
     const why = async (ref: string) => (await checkout.build({ LIBKRUN_REF: ref })).stderr;
     const nowhere = '0'.repeat(39).concat('1');
-    for (const ref of [nowhere, 'abcdef1']) {
-      expect(await why(ref)).toContain(
-        `error: libkrun ${ref} is not exactly one commit of https://github.com/containers/libkrun.git; set LIBKRUN_REF to one that it has\n`,
-      );
-    }
+    expect(await why(nowhere)).toMatch(new RegExp(`^fatal: .*not our ref ${nowhere}`, 'm'));
+    expect(await why('abcdef1')).toMatch(/^error: git .* abcdef1 failed with status 128 /m);
     checkout.goOffline();
     expect(await why('main')).toMatch(
       /^fatal: .*does not appear to be a git repository[\s\S]*^error: git .* main failed with status 128 /m,
@@ -321,7 +288,7 @@ describe('building libkrun', { ...libkrunTools.options, timeout: 60_000 }, () =>
     expect(result.status).toBe(130);
     checkout.setLibkrunCargo();
     await built(checkout);
-    expect(JSON.parse(checkout.read('build.json')).files).toEqual(STAGED);
+    expect(STAGED.filter((name) => !existsSync(join(checkout.out, name)))).toEqual([]);
   });
 
   test('two at once: the second waits for the first', async () => {
@@ -466,12 +433,6 @@ describe('BLD-2: packages', libkrunTools.options, () => {
       /warning: neither apt-get nor dnf is on PATH; what Debian calls build-essential git /,
     );
   });
-});
-
-test.each(['a b', 'a:b'])('a checkout %j, in which no kernel can be built: refused', async (name) => {
-  const result = await new FakeLibkrun(name).build();
-  expect(result).toMatchObject({ status: 2, stdout: '' });
-  expect(result.stderr).toMatch(/^error: the kernel cannot be built below '\S+\/a[ :]b': its Makefile takes no path /);
 });
 
 test('without git: refused before anything is started', async () => {

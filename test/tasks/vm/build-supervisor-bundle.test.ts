@@ -91,7 +91,7 @@ describe('a bundle', () => {
     expect(statSync(checkout.bundle).mode & 0o7777).toBe(0o644);
     expect(checkout.files()).toEqual(['openshell-sandbox.zst']);
     expect(result.stderr).toMatch(
-      /bundled: target\/vm-runtime-compressed\/openshell-sandbox\.zst \([\d.]+ MB in [\d.]+ MB, x86_64-unknown-linux-gnu; x86-64, complete, static; 1 of 1 crates compiled\)\ndone: supervisor [\d.]+ s, compression [\d.]+ s\n$/,
+      /bundled: openshell-sandbox\.zst \(x86_64-unknown-linux-gnu; x86-64, complete, static; 1 of 1 crates compiled\)\ndone: supervisor [\d.]+ s, compression [\d.]+ s\n$/,
     );
   });
 
@@ -178,7 +178,7 @@ describe('a second run', () => {
     const directory = statSync(checkout.directory);
     const result = await checkout.run();
     expect(checkout.builds()).toHaveLength(2);
-    expect(result.stderr).toContain('unchanged: target/vm-runtime-compressed/openshell-sandbox.zst');
+    expect(result.stderr).toContain('unchanged: openshell-sandbox.zst');
     expect(result.stderr).not.toContain('compression');
     expect(statSync(checkout.bundle)).toMatchObject({ ino: before.ino, mtimeMs: before.mtimeMs });
     // Cargo looks at the directory's time, too: the driver must not be built again for nothing.
@@ -417,7 +417,7 @@ describe('arguments', () => {
     checkout.removeTools('cargo-zigbuild', 'cargo');
     const missing = await checkout.run(['--dry-run']);
     expect(missing.status, missing.stderr).toBe(0);
-    expect(missing.stdout).toMatch(/^# .*cargo is not on PATH.*; an earlier bundle would do, but/);
+    expect(missing.stdout).toMatch(/^# .*cargo is not on PATH/);
     expect((await checkout.run([])).status).toBe(2);
   });
 

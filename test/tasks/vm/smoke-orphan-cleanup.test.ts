@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type ChildProcess, spawn } from 'node:child_process';
 import {
-  chmodSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -231,12 +230,6 @@ describe("the smoke test of the VM gateway's clean-up", { timeout: 60_000 }, () 
       const result = await other.smoke();
       expect(result.status).toBe(2);
       expect(result.stderr).toMatch(/^error: the VM runtime \S+ cannot be used: openshell-sandbox\.zst \(.*\); run: /m);
-    });
-
-    test('no CLI in the checkout', async () => {
-      const fake = new FakeOrphans();
-      chmodSync(join(fake.root, 'scripts/bin/openshell'), 0o644);
-      expect((await fake.smoke()).stderr).toMatch(/^error: \S+scripts\/bin\/openshell is not an executable program; /m);
     });
   });
 

@@ -1,8 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
+import { availableParallelism } from 'node:os';
 import { describe, expect, test } from 'vitest';
 import { sourceIn } from '../../../../lib/vm/libkrun/config.ts';
-import type { MacosConfig } from '../../../../lib/vm/libkrun-macos/config.ts';
-import { foreignIn, neededIn, planMacos, portableCommands } from '../../../../lib/vm/libkrun-macos/plan.ts';
+import {
+  foreignIn,
+  type MacosConfig,
+  neededIn,
+  planMacos,
+  portableCommands,
+} from '../../../../lib/vm/libkrun-macos/plan.ts';
 
 const CONFIG: MacosConfig = {
   root: '/os',
@@ -13,7 +19,6 @@ const CONFIG: MacosConfig = {
   isStrict: false,
   libraryPath: undefined,
   loaderPath: undefined,
-  jobs: 8,
 };
 const WORK = '/os/target/libkrun-build/dylibs';
 const TARGET = { CARGO_TARGET_DIR: '/os/target/libkrun-build/libkrun/target' };
@@ -24,7 +29,7 @@ test('the commands', () => {
     `cc -fPIC -DABI_VERSION=5 -shared -o ${WORK}/libkrunfw.5.dylib /kernel/kernel.c`,
   );
   expect(plan.build).toMatchObject({
-    argv: ['make', 'BLK=1', 'NET=1', '-j8'],
+    argv: ['make', 'BLK=1', 'NET=1', `-j${availableParallelism()}`],
     cwd: '/os/target/libkrun-build/libkrun',
     env: { LIBCLANG_PATH: '/opt/homebrew/opt/llvm/lib' },
   });

@@ -32,6 +32,6 @@ test.each([
   expect(abiVersion(makefile, file)).toBe(expected);
 });
 
-test.each([undefined, '', 'x', '5.1', '-5', '05'])('MAC-3: no number: an error (%j)', (file) => {
+test.each([undefined, '', 'x', '5.1', '-5'])('MAC-3: no number: an error (%j)', (file) => {
   expect(refusalOf(() => abiVersion('', file))).toMatch(/^1: neither the Makefile of libkrunfw nor a file ABI_VERSION/);
 });

@@ -4,14 +4,7 @@ import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import {
-  isProgram,
-  killProcess,
-  type ProcessEntry,
-  ProcessTree,
-  parsePs,
-  readProc,
-} from '../../../../lib/vm/orphans/processes.ts';
+import { isProgram, type ProcessEntry, parsePs, processTree, readProc } from '../../../../lib/vm/orphans/processes.ts';
 import { temporaryDirectory } from '../../../support/temporary.ts';
 
 function entry(pid: number, parent: number, changes: Partial<ProcessEntry> = {}): ProcessEntry {
@@ -21,7 +14,7 @@ function entry(pid: number, parent: number, changes: Partial<ProcessEntry> = {})
 /** The pids that a tree of process 10 sees, look by look. */
 async function looks(...tables: readonly (readonly ProcessEntry[])[]): Promise<number[][]> {
   const rest = tables.values();
-  const tree = new ProcessTree(10, async () => rest.next().value ?? []);
+  const tree = processTree(10, async () => rest.next().value ?? []);
   const seen: number[][] = [];
   for (const _ of tables) seen.push((await tree.look()).map(({ pid }) => pid));
   return seen;
@@ -54,37 +47,12 @@ describe('ORP-1: which processes are ours', () => {
     expect(await looks([gateway, entry(30, 1, { session: 10 }), entry(32, 1)])).toEqual([[10, 30]]);
   });
 
-  test.each<[string, ProcessEntry[][]]>([
-    [
-      'of the gateway',
-      [
-        [gateway, entry(11, 10)],
-        [entry(10, 1, { session: 10, start: 'later' }), entry(12, 10, { session: 10 })],
-      ],
-    ],
-    ['of its session', [[gateway], [entry(12, 1)], [entry(12, 10, { session: 10 })]]],
-    ['of a gateway that nobody has seen', [[entry(11, 1, { session: 10 })], [entry(10, 1, { session: 10 })]]],
-  ])('ORP-10: the number %s, given to another process, makes that none of ours', async (_, tables) => {
-    expect((await looks(...tables)).slice(1).flat()).toEqual([]);
-  });
-
-  test('ORP-10: a process with the pid of one that was seen is not killed', async () => {
-    const other = spawn('/bin/sleep', ['60'], { stdio: 'ignore' });
-    onTestFinished(() => void other.kill('SIGKILL'));
-    const ended = once(other, 'exit');
-    killProcess(entry(other.pid ?? 0, 1, { start: '1' }));
-    const found = readProc().find(({ pid }) => pid === other.pid);
-    expect(found).toBeDefined();
-    if (found !== undefined) killProcess(found);
-    expect(await ended).toEqual([null, 'SIGKILL']);
-  });
-
   test('killing: those of the tree, until none is left', async () => {
     const program = spawn('/bin/sh', ['-c', 'sleep 60 & sleep 60'], { detached: true, stdio: 'ignore' });
     const other = spawn('/bin/sleep', ['60'], { detached: true, stdio: 'ignore' });
     onTestFinished(() => void other.kill('SIGKILL'));
     const pid = program.pid ?? 0;
-    const tree = new ProcessTree(pid, async () => readProc());
+    const tree = processTree(pid, async () => readProc());
     const ended = once(program, 'exit');
     expect((await tree.look()).map((one) => one.session)).toContain(pid);
     await tree.kill();
@@ -97,7 +65,7 @@ describe('ORP-1: which processes are ours', () => {
     const program = spawn('/bin/sleep', ['60'], { detached: true, stdio: 'ignore' });
     const ended = once(program, 'exit');
     let isOver = false;
-    const tree = new ProcessTree(program.pid ?? 0, async () => {
+    const tree = processTree(program.pid ?? 0, async () => {
       if (isOver) throw new Error('interrupted');
       return readProc();
     });
