@@ -3,7 +3,6 @@
 /** The program that the snap starts as its gateway: a POSIX script, because a snap has no Node. */
 
 import type { TaskContext } from '../cli/task.ts';
-import { shown, usageError } from '../errors.ts';
 import { writeWhole } from '../fs/atomic-write.ts';
 import { absolutePath } from '../fs/paths.ts';
 import { files, verifyPlaces } from '../fs/writable-places.ts';
@@ -24,7 +23,6 @@ export function writeSnapWrapper(ctx: TaskContext, output: string | undefined, i
     terminal.result(...snapWrapper().trimEnd().split('\n'));
     return;
   }
-  if (output.endsWith('/')) throw usageError(`--output is ${shown(output)}, a directory; name a file in it`);
   const path = absolutePath(startDirectory, output);
   verifyPlaces(terminal, files(path));
   terminal.result(isDryRun ? `# writes ${path}` : `${writeWhole(path, snapWrapper(), 0o755)}: ${path}`);
