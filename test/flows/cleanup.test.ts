@@ -184,7 +184,7 @@ describe.each(['podman', 'docker'] as const)('%s', (engine) => {
         expect((await cleanUp('--yes', '--all-projects', '--skip-cache')).stdout).not.toContain('cache');
         expect(cache()).not.toBe('0B');
         const result = await cleanUp('--yes', '--all-projects');
-        expect(result.stderr).toContain('$ BUILDX_BUILDER=default docker builder prune --all --force\n');
+        expect(result.stderr).toContain('$ docker builder prune --all --force\n');
         expect(result.stdout).toMatch(/1 build cache/);
         expect(cache()).toBe('0B');
       },

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { expect, test } from 'vitest';
-import { isCostlyImage, isOwnImage, isOwnVolume, shortName, tagOf } from '../../../lib/cleanup/inventory.ts';
+import { isCostlyImage, isOwnImage, isOwnVolume, shortName, tagOf } from '../../../lib/cleanup/plan.ts';
 
 test('CLN-1: the same image in the words of docker and of podman', () => {
   const alpine = ['alpine:3', 'docker.io/library/alpine:3', 'index.docker.io/library/alpine:3', 'docker.io/alpine:3'];
