@@ -6,7 +6,7 @@
  */
 
 import { hash, randomBytes } from 'node:crypto';
-import { accessSync, constants, lstatSync, rmSync } from 'node:fs';
+import { accessSync, constants, lstatSync, mkdtempSync, rmSync } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import { dirname, isAbsolute, join } from 'node:path';
 import { describeError, shown, usageError } from '../errors.ts';
@@ -34,6 +34,16 @@ export function temporaryRoot(): string {
   } catch (cause) {
     const text = `temporary files belong in ${shown(directory)}, which cannot be used; set TMPDIR to another directory`;
     throw usageError(text, { cause });
+  }
+}
+
+/** Runs a body with a directory of its own, which is gone after it. @param prefix what its name begins with */
+export async function withScratch<T>(prefix: string, body: (directory: string) => Promise<T>): Promise<T> {
+  const directory = mkdtempSync(join(temporaryRoot(), prefix));
+  try {
+    return await body(directory);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
   }
 }
 
