@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** The commands for a local cluster, what k3d and kubectl say about one, and the plan of a creation; pure. */
+/** The commands for a local cluster, what k3d and kubectl say about one, and the plan of a creation. */
 
 import { join } from 'node:path';
 import type { Runner } from '../build-env.ts';
 import { shown, usageError } from '../errors.ts';
+import { isOfOther } from '../fs/ownership.ts';
 import { isTable, parseJson } from '../fs/parse-json.ts';
 import { temporaryRoot } from '../fs/temporary-directory.ts';
 import { type Command, cmd } from '../process/command.ts';
@@ -49,13 +50,14 @@ export function deleteCommand({ name, root }: ClusterConfig, directory: string) 
   return start(root, { base: { ...CLEARED, KUBECONFIG: join(directory, 'default') } })`k3d cluster delete ${name}`;
 }
 
-/** The commands that install agent-sandbox, and wait for it. */
+/** The commands that install agent-sandbox, and wait for it; what kubectl caches belongs to who has the kubeconfig. */
 export function sandboxCommands({ kubeconfig, name, release, root }: ClusterConfig) {
   const kubectl = ['kubectl', `--kubeconfig=${kubeconfig}`, `--context=${contextOf(name)}`];
+  const command = start(root, { asInvoker: isOfOther(kubeconfig) });
   return [
-    start(root)`${kubectl} apply -f ${RELEASES}/${release}/manifest.yaml`,
-    start(root)`${kubectl} wait --for=condition=Established --timeout=120s crd/sandboxes.agents.x-k8s.io`,
-    start(root)`${kubectl} -n agent-sandbox-system rollout status deployment/agent-sandbox-controller --timeout=300s`,
+    command`${kubectl} apply -f ${RELEASES}/${release}/manifest.yaml`,
+    command`${kubectl} wait --for=condition=Established --timeout=120s crd/sandboxes.agents.x-k8s.io`,
+    command`${kubectl} -n agent-sandbox-system rollout status deployment/agent-sandbox-controller --timeout=300s`,
   ];
 }
 

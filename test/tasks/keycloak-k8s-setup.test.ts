@@ -104,8 +104,9 @@ A token: curl -s -X POST http://localhost:9191/realms/openshell/protocol/openid-
       KEYCLOAK_SETUP_PORT: '70000',
     });
     expect(result).toMatchObject({ status: 2, stdout: '' });
+    const realm = join(cluster.root, 'scripts/keycloak-realm.json');
     expect(result.stderr.match(/^error: \S+/gm)).toEqual(
-      ['KEYCLOAK_IMAGE', 'KEYCLOAK_SETUP_PORT', 'KEYCLOAK_HEALTH_TIMEOUT', 'the', 'the'].map(
+      ['KEYCLOAK_IMAGE', 'KEYCLOAK_SETUP_PORT', 'KEYCLOAK_HEALTH_TIMEOUT', realm, 'the'].map(
         (word) => `error: ${word}`,
       ),
     );
@@ -113,7 +114,11 @@ A token: curl -s -X POST http://localhost:9191/realms/openshell/protocol/openid-
   });
 
   test.each([
-    ['{', 'http://keycloak.keycloak.svc.cluster.local/realms/openshell', /keycloak-realm\.json is not a realm in JSON/],
+    [
+      '{',
+      'http://keycloak.keycloak.svc.cluster.local/realms/openshell',
+      /keycloak-realm\.json cannot be read, or is not a realm in JSON/,
+    ],
     [
       REALM,
       'http://elsewhere/realms/openshell',
