@@ -11,13 +11,11 @@ import type { Engine } from '../engine/types.ts';
 import { failure, oneLine, shown, usageError } from '../errors.ts';
 import { isTable, parseJson } from '../fs/parse-json.ts';
 import { argvText, cmd, echoText } from '../process/command.ts';
-import { PRODUCT } from '../product.ts';
 import {
   amountText,
   type CleanupFlags,
   type Inventory,
   imageOf,
-  keptLines,
   keysOf,
   planCleanup,
   resolveCleanupConfig,
@@ -37,11 +35,16 @@ export async function cleanUpEngine(ctx: RunnerContext, flags: CleanupFlags): Pr
     throw usageError('there is no terminal to ask at before something is removed; look at --dry-run, then give --yes');
   }
   const engine = await detectEngine(ctx, cwd);
-  const { info, program, record } = engine;
+  const { info, program, record, unknown } = engine;
+  if (unknown !== undefined) return terminal.result(`# removes ${mark('stale images', unknown)}`);
   const verdicts = planCleanup(await takeInventory(ctx, engine, config.hasVolumes), config, record.name);
-  const removals = verdicts.filter(({ kept }) => kept === undefined);
+  const removals = verdicts.filter(({ isKept }) => !isKept);
   const steps = removals.map((removal) => ({ removal, command: cmd({ cwd })`${[program, ...removal.args]}` }));
-  const lines = [...steps.map(({ command }) => runner.describe(command)), ...keptLines(verdicts, config)];
+  const lines = [
+    ...steps.map(({ command }) => runner.describe(command)),
+    `# keeps ${amountText(verdicts.filter(({ isKept }) => isKept))}: in use, current, or of others (--all-projects)`,
+    ...(config.hasVolumes ? [] : ['# keeps all volumes (--volumes)']),
+  ];
   if (flags['dry-run']) return terminal.result(...lines);
   for (const line of lines) terminal.say(line);
   const place = `${record.name}${info.storage === undefined ? '' : ` (${info.storage})`}`;
@@ -63,11 +66,6 @@ export async function cleanUpEngine(ctx: RunnerContext, flags: CleanupFlags): Pr
 
 /** Asks for everything at once. @throws usageError where a query fails, after a line for each that does */
 async function takeInventory(ctx: RunnerContext, engine: Engine, hasVolumes: boolean): Promise<Inventory> {
-  if (engine.unknown !== undefined) {
-    const image = { id: mark('stale images', engine.unknown), names: [], bytes: 0, isOwn: true };
-    const volume = { name: mark('unused volumes', engine.unknown), labels: PRODUCT.labelPrefixes, isUsed: false };
-    return { images: [image], used: [], volumes: hasVolumes ? [volume] : [] };
-  }
   const problems = new Problems();
   const list = (kind: string, ...options: readonly string[]) =>
     problems.attemptAsync(() => tablesOf(ctx, engine, kind, options));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** What an engine has, whose it is, and what is removed or kept and why, pure: the whole plan before any removal. */
+/** What an engine has, whose it is, and what is removed or kept, pure: the whole plan before any removal. */
 
 import { basename } from 'node:path';
 import { type Environment, readVariable } from '../cli/env.ts';
@@ -28,7 +28,6 @@ export type CleanupFlags = Readonly<
 
 type CleanupConfig = ReturnType<typeof resolveCleanupConfig>;
 type Table = Readonly<Record<string, unknown>>;
-type KeptReason = 'used' | 'current' | 'others' | 'costly' | 'shared';
 
 export interface Inventory {
   readonly images: readonly ReturnType<typeof imageOf>[];
@@ -40,8 +39,7 @@ export interface Inventory {
 /** What is to happen to a name of an image, a volume, or the cache. */
 interface Verdict {
   readonly kind: (typeof KINDS)[number];
-  /** Why it is kept; `undefined` where it is removed. */
-  readonly kept: KeptReason | undefined;
+  readonly isKept: boolean;
   /** The arguments of the engine's program that remove it. */
   readonly args: readonly string[];
   /** What goes with it at most: images share their layers. */
@@ -75,7 +73,7 @@ export function imageOf({ Config, History, Id, Labels, Names, RepoDigests, RepoT
   const names = [Names, RepoTags, RepoDigests].map(textsIn).find(({ length }) => length > 0) ?? [];
   const hasLabel = hasOwnLabel([...keysOf(Labels), ...keysOf(config.Labels)]);
   // What is in it counts where it has no name.
-  const isOwn = hasLabel || isProgram || (lost.length > 0 && lost.every(isOwnImage));
+  const isOwn = hasLabel || isProgram || (lost.length > 0 && lost.every(ownName));
   return { id: plainId(String(Id)), names, bytes: typeof Size === 'number' ? Size : 0, isOwn };
 }
 
@@ -97,28 +95,21 @@ export function shortName(reference: string): string {
   return reference.replace(/^((index\.)?docker\.io|localhost)\//, '').replace(/^library\//, '');
 }
 
-function withoutTag(name: string): string {
-  return name.replace(/(:[^:/@]*)?(@.*)?$/, '');
+/** The short name without its digest, in two; the tag is empty where it has none. */
+export function partsOf(reference: string) {
+  const [, path = '', tag = ''] = /^([^@]*?)(?::([^:/@]+))?(?:@.*)?$/.exec(shortName(reference)) ?? [];
+  return { path, tag };
 }
 
-/** The tag of a reference; empty where it has none. */
-export function tagOf(reference: string): string {
-  return /^[^@]*:([^:/@]+)(@.*)?$/.exec(reference)?.[1] ?? '';
-}
-
-export function isOwnImage(reference: string): boolean {
-  return ownName(reference) !== undefined;
-}
-
-/** The name below a namespace of OpenShell, with its tag. */
-function ownName(reference: string): string | undefined {
-  const name = shortName(reference).replace(LOOPBACK, '');
+/** The name below a namespace of OpenShell, without a tag; `undefined` for an image of others. */
+export function ownName(reference: string): string | undefined {
+  const name = partsOf(reference).path.replace(LOOPBACK, '');
   const namespace = PRODUCT.imageNamespaces.find((one) => name.startsWith(`${one}/`));
   return namespace && name.slice(namespace.length + 1);
 }
 
 export function isCostlyImage(reference: string): boolean {
-  return COSTLY.some((name) => `${withoutTag(shortName(reference))}/`.startsWith(`${name}/`));
+  return COSTLY.some((name) => `${partsOf(reference).path}/`.startsWith(`${name}/`));
 }
 
 function hasOwnLabel(labels: readonly string[]): boolean {
@@ -133,14 +124,14 @@ export function isOwnVolume(name: string, labels: readonly string[]): boolean {
 export function planCleanup({ images, used, volumes }: Inventory, config: CleanupConfig, engine: EngineName) {
   const usedNames = new Set(used.map(shortName));
   const cache: Verdict = {
-    ...{ kind: 'build cache', kept: config.hasCache ? undefined : 'shared', bytes: 0 },
+    ...{ kind: 'build cache', isKept: !config.hasCache, bytes: 0 },
     args: ['builder', 'prune', '--all', '--force'],
   };
   return [
     ...images.flatMap((image) => imageVerdicts(image, usedNames, config)),
     ...volumes.map(({ isUsed, labels, name }): Verdict => {
-      const kept = isUsed ? 'used' : config.isForAll || isOwnVolume(name, labels) ? undefined : 'others';
-      return { kind: 'volume', kept, args: ['volume', 'rm', name], bytes: 0 };
+      const isKept = isUsed || !(config.isForAll || isOwnVolume(name, labels));
+      return { kind: 'volume', isKept, args: ['volume', 'rm', name], bytes: 0 };
     }),
     ...(engine === 'docker' ? [cache] : []),
   ];
@@ -149,50 +140,28 @@ export function planCleanup({ images, used, volumes }: Inventory, config: Cleanu
 /** Each name by itself, and none by force: an image goes with its last name. */
 function imageVerdicts(image: Inventory['images'][number], used: ReadonlySet<string>, config: CleanupConfig) {
   const names = image.names.length === 0 ? [undefined] : image.names;
-  const reasons = names.map((name) => (used.has(image.id) ? 'used' : reasonOf(image.isOwn, name, used, config)));
-  const isGone = reasons.every((reason) => reason === undefined);
+  const stale = names.map((name) => !used.has(image.id) && isStale(image.isOwn, name, used, config));
   return names.map((name, index): Verdict => {
-    const bytes = isGone && index === names.length - 1 ? image.bytes : 0;
-    return { kind: 'image', kept: reasons[index], args: ['image', 'rm', name ?? image.id], bytes };
+    const bytes = index === names.length - 1 && stale.every(Boolean) ? image.bytes : 0;
+    return { kind: 'image', isKept: !stale[index], args: ['image', 'rm', name ?? image.id], bytes };
   });
 }
 
-function reasonOf(isOwn: boolean, name: string | undefined, used: ReadonlySet<string>, config: CleanupConfig) {
-  if (name === undefined) return isOwn || config.isForAll ? undefined : 'others';
-  if (used.has(shortName(name))) return 'used';
+function isStale(isOwn: boolean, name: string | undefined, used: ReadonlySet<string>, config: CleanupConfig): boolean {
+  if (name === undefined) return isOwn || config.isForAll;
+  if (used.has(shortName(name))) return false;
   const own = ownName(name);
-  if (own !== undefined) {
-    return REPLACED.includes(withoutTag(own)) && !config.tags.includes(tagOf(name)) ? undefined : 'current';
-  }
-  if (!config.isForAll) return 'others';
-  return isCostlyImage(name) ? 'costly' : undefined;
-}
-
-/** What is kept and why, as comments of a shell. */
-export function keptLines(verdicts: readonly Verdict[], { hasVolumes, tags }: CleanupConfig): string[] {
-  const whys: Readonly<Record<KeptReason, string>> = {
-    used: 'that containers use, running or stopped',
-    current: `of OpenShell with a current tag (${tags.join(', ')}), or that no build replaces`,
-    others: 'of other projects, or of nobody knows which (--all-projects)',
-    costly: 'that many projects use and that take long to get again',
-    shared: 'that all projects share (--all-projects, without --skip-cache)',
-  };
-  const lines = Object.entries(whys).flatMap(([reason, why]) => {
-    return countsIn(verdicts.filter(({ kept }) => kept === reason)).map((count) => `${count} ${why}`);
-  });
-  return [...lines, ...(hasVolumes ? [] : ['all volumes (--volumes)'])].map((line) => `# keeps ${line}`);
+  if (own !== undefined) return REPLACED.includes(own) && !config.tags.includes(partsOf(name).tag);
+  return config.isForAll && !isCostlyImage(name);
 }
 
 /** `3 images, 1 volume (images of 1.2 MB at most)`, as much as there is. */
 export function amountText(verdicts: readonly Verdict[]): string {
   const megabytes = verdicts.reduce((sum, { bytes }) => sum + bytes, 0) / 1_000_000;
   const size = megabytes === 0 ? '' : ` (images of ${megabytes.toFixed(1)} MB at most)`;
-  return `${countsIn(verdicts).join(', ') || 'nothing'}${size}`;
-}
-
-function countsIn(verdicts: readonly Verdict[]): string[] {
-  return KINDS.flatMap((kind) => {
+  const counts = KINDS.flatMap((kind) => {
     const { length } = verdicts.filter((one) => one.kind === kind);
     return length === 0 ? [] : [`${length} ${kind}${length === 1 ? '' : 's'}`];
   });
+  return `${counts.join(', ') || 'nothing'}${size}`;
 }

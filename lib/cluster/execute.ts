@@ -14,7 +14,6 @@ import { START_DOCKER } from '../engine/docker.ts';
 import type { Engine } from '../engine/types.ts';
 import {
   describeError,
-  failure,
   InterruptedError,
   MissingTool,
   naming,
@@ -28,7 +27,7 @@ import { parseTable } from '../fs/parse-json.ts';
 import { withScratch } from '../fs/temporary-directory.ts';
 import { notePlaces } from '../fs/writable-places.ts';
 import { canConnect } from '../gateway/port.ts';
-import { type Command, commandText } from '../process/command.ts';
+import type { Command } from '../process/command.ts';
 import { isAlive } from '../process/identity.ts';
 import { Signals } from '../process/signals.ts';
 import { requireProgram } from '../process/which.ts';
@@ -255,12 +254,8 @@ async function preload(ctx: RunnerContext, prepared: PreparedCluster, image: str
   if (lists.some((list) => list.ok && list.output.split('\n').includes(image))) {
     return terminal.say(`Sandbox image already present in cluster: ${image}`);
   }
-  if (!(await probe(commands.inspect)).ok) await runner.run(commands.pull);
-  const found = await runner.read(commands.inspect);
-  if (found !== platform) {
-    const remedy = `run ${commandText(commands.pull)}, then this again`;
-    throw failure(`${image} is here for ${shown(found)}, and the cluster is ${platform}; ${remedy}`);
-  }
+  const local = await probe(commands.inspect);
+  if (!local.ok || local.output !== platform) await runner.run(commands.pull);
   await runner.run(commands.save);
   await runner.run(commands.import);
 }

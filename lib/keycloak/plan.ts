@@ -76,11 +76,18 @@ export function readContainer(text: string) {
 
 export function infoLines(port: number): string[] {
   const server = `http://localhost:${port}`;
-  const form = 'grant_type=password&client_id=openshell-cli&username=admin@test&password=admin';
   return [
     `Issuer URL:    ${server}${REALM}`,
     `Discovery:     ${server}${DISCOVERY}`,
     `Admin console: ${server}/admin (admin/admin)`,
+    ...userLines(server),
+  ];
+}
+
+/** The users of the realm, and how one of them gets a token. */
+export function userLines(server: string): string[] {
+  const form = 'grant_type=password&client_id=openshell-cli&username=admin@test&password=admin';
+  return [
     'Users:         admin@test/admin (openshell-admin), user@test/user and user-b@test/user-b (openshell-user)',
     `Get a token:   curl -s ${server}${REALM}/protocol/openid-connect/token -d '${form}' | jq -r .access_token`,
   ];

@@ -92,10 +92,7 @@ describe.each(['podman', 'docker'] as const)('%s', (engine) => {
           .filter((line) => line.startsWith(engine))
           .sort(),
       ).toEqual(commands);
-      expect(plan.stdout).toContain(
-        '# keeps 2 images of OpenShell with a current tag (dev), or that no build replaces\n',
-      );
-      expect(plan.stdout).toContain('# keeps 7 images of other projects');
+      expect(plan.stdout).toContain('# keeps 9 images');
       expect(plan.stdout).toContain('# keeps all volumes (--volumes)\n');
       expect(images()).toEqual(all());
       const result = await cleanUp('--yes');

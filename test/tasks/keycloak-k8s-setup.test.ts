@@ -51,10 +51,8 @@ describe('Keycloak in a cluster', tools.options, () => {
 In-cluster issuer: http://keycloak.keycloak.svc.cluster.local/realms/openshell
 Helm values file: deploy/helm/openshell/ci/values-keycloak.yaml (uncomment it in deploy/helm/openshell/skaffold.yaml)
 For tokens, keep this running: ${kubectl} -n keycloak port-forward svc/keycloak 9191:80
-Test user: admin@test / admin (openshell-user)
-Test user: user@test / user (openshell-user)
-Test user: user-b@test / user-b (openshell-user)
-A token: curl -s -X POST http://localhost:9191/realms/openshell/protocol/openid-connect/token -d 'grant_type=password&client_id=openshell-cli&username=admin%40test&password=admin' | jq -r .access_token
+Users:         admin@test/admin (openshell-admin), user@test/user and user-b@test/user-b (openshell-user)
+Get a token:   curl -s http://localhost:9191/realms/openshell/protocol/openid-connect/token -d 'grant_type=password&client_id=openshell-cli&username=admin@test&password=admin' | jq -r .access_token
 `);
   });
 

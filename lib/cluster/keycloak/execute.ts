@@ -12,9 +12,10 @@ import { Problems } from '../../cli/problems.ts';
 import { oneLine, usageError } from '../../errors.ts';
 import { isOfOther } from '../../fs/ownership.ts';
 import { absolutePath } from '../../fs/paths.ts';
-import { type Command, cmd, commandText, shellQuote } from '../../process/command.ts';
+import { userLines } from '../../keycloak/plan.ts';
+import { cmd, commandText } from '../../process/command.ts';
 import { requireProgram } from '../../process/which.ts';
-import { chooseContext, type KeycloakConfig, manifest, resolveKeycloakConfig, VALUES_FILE } from './plan.ts';
+import { chooseContext, manifest, resolveKeycloakConfig, VALUES_FILE } from './plan.ts';
 
 const PROBE_TIMEOUT_MS = 20_000;
 
@@ -59,23 +60,13 @@ export async function keycloakInCluster(
   terminal.say(`the kube context is ${context}; should Keycloak not become ready: ${pods}`);
   await terminal.section('apply', () => runner.run(apply, { input: `${JSON.stringify(objects)}\n` }));
   await terminal.section('Keycloak', () => runner.run(rollout));
-  terminal.result(...summaryLines(config, forward));
-  terminal.say(`done: ${terminal.timings()}`);
-}
-
-/** How tokens are got: through a port of this machine, of an issuer that only the cluster can reach. */
-function summaryLines({ issuer, port, realm }: KeycloakConfig, forward: Command): string[] {
-  const endpoint = `http://localhost:${port}/realms/${realm.name}/protocol/openid-connect/token`;
-  const form = { grant_type: 'password', client_id: 'openshell-cli' };
-  const [data = ''] = realm.users.map(({ name, password }) => {
-    return `${new URLSearchParams({ ...form, username: name, password })}`;
-  });
-  return [
+  terminal.result(
     'Keycloak is ready.',
-    `In-cluster issuer: ${issuer}`,
+    `In-cluster issuer: ${config.issuer}`,
     `Helm values file: ${VALUES_FILE} (uncomment it in deploy/helm/openshell/skaffold.yaml)`,
+    // Through a port of this machine tokens bear the issuer that only the cluster can reach.
     `For tokens, keep this running: ${commandText(forward)}`,
-    ...realm.users.map(({ name, password, roles }) => `Test user: ${name} / ${password} (${roles})`),
-    `A token: curl -s -X POST ${endpoint} -d ${shellQuote(data)} | jq -r .access_token`,
-  ];
+    ...userLines(`http://localhost:${config.port}`),
+  );
+  terminal.say(`done: ${terminal.timings()}`);
 }

@@ -44,16 +44,7 @@ function readRealm(path: string) {
   if (typeof realm?.realm !== 'string') {
     throw usageError(`${path} cannot be read, or is not a realm in JSON; get it back from the repository`);
   }
-  const users = tablesIn(realm.users).map(({ credentials, realmRoles, username }) => ({
-    name: String(username),
-    password: String(tablesIn(credentials)[0]?.value ?? ''),
-    roles: [realmRoles ?? []].flat().join(', '),
-  }));
-  return { name: realm.realm, text, users };
-}
-
-function tablesIn(value: unknown) {
-  return [value].flat().filter(isTable);
+  return { name: realm.realm, text };
 }
 
 /** @throws usageError where the gateway would expect tokens of another issuer */
@@ -114,7 +105,10 @@ function deployment({ image, realm, user }: KeycloakConfig) {
 /** The named context, else the current one of a local cluster. @param output of `kubectl config view -o json` */
 export function chooseContext(output: string, named: string | undefined): string {
   const view = parseTable(output);
-  const contexts = tablesIn(view?.contexts).map(({ name }) => String(name));
+  const contexts = [view?.contexts]
+    .flat()
+    .filter(isTable)
+    .map((one) => String(one.name));
   const context = named ?? String(view?.['current-context'] ?? '');
   if (!contexts.includes(context)) {
     const remedy = contexts.length > 0 ? `--context takes ${contexts.join(', ')}` : 'run mise run helm:k3s:create';

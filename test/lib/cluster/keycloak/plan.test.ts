@@ -15,7 +15,7 @@ const CONFIG: KeycloakConfig = {
   password: 'admin',
   port: 9090,
   timeoutSeconds: 120,
-  realm: { name: 'openshell', text: '{"realm":"openshell"}\n', users: [] },
+  realm: { name: 'openshell', text: '{"realm":"openshell"}\n' },
   issuer: 'http://keycloak.keycloak.svc.cluster.local/realms/openshell',
 };
 
