@@ -12,16 +12,7 @@ import { Problems } from '../cli/problems.ts';
 import { findEngine, type Purpose, serverArch } from '../engine/detect.ts';
 import { START_DOCKER } from '../engine/docker.ts';
 import type { Engine } from '../engine/types.ts';
-import {
-  describeError,
-  InterruptedError,
-  MissingTool,
-  naming,
-  oneLine,
-  shown,
-  TaskError,
-  usageError,
-} from '../errors.ts';
+import { InterruptedError, MissingTool, naming, oneLine, shown, TaskError, usageError } from '../errors.ts';
 import { sweepTemporary, writeWhole } from '../fs/atomic-write.ts';
 import { parseTable } from '../fs/parse-json.ts';
 import { withScratch } from '../fs/temporary-directory.ts';
@@ -33,17 +24,15 @@ import { Signals } from '../process/signals.ts';
 import { requireProgram } from '../process/which.ts';
 import { type ClusterConfig, resolveClusterConfig, type SUBCOMMANDS } from './config.ts';
 import {
+  clusterCommands,
   clusterIn,
   contextOf,
-  createCommand,
   createLines,
-  deleteCommand,
   imageCommands,
   type PreparedCluster,
+  REGISTRIES,
   SCRATCH_PREFIX,
-  sandboxCommands,
   start,
-  viewCommand,
   withoutCluster,
 } from './plan.ts';
 
@@ -99,11 +88,11 @@ async function deleteCluster(ctx: RunnerContext, { cluster, config, notes }: Pre
   const { kubeconfig, name } = config;
   if (isDryRun) {
     const isThere = cluster !== undefined || notes.length > 0;
-    const lines = isThere ? [...notes, runner.describe(deleteCommand(config, '/'))] : [];
+    const lines = isThere ? [...notes, runner.describe(clusterCommands(config, '/').delete)] : [];
     return terminal.result(...lines, `# writes ${kubeconfig}: without the entries of the cluster '${name}'`);
   }
   await withScratch(SCRATCH_PREFIX, async (directory) => {
-    if (cluster !== undefined) await runner.run(deleteCommand(config, directory));
+    if (cluster !== undefined) await runner.run(clusterCommands(config, directory).delete);
     terminal.result(cluster ? `Deleted k3d cluster '${name}'.` : `No k3d cluster named '${name}'.`);
     if (!existsSync(kubeconfig)) return;
     const problems = new Problems();
@@ -175,48 +164,51 @@ async function branchOf({ env, runner }: RunnerContext, root: string): Promise<s
 
 async function create(ctx: RunnerContext, prepared: PreparedCluster, isPreloadRequired: boolean, directory: string) {
   const { runner, terminal } = ctx;
-  const { image, name, release } = prepared.config;
-  await terminal.section('cluster', () => bringUp(ctx, prepared, directory), `k3d cluster ${name}`);
-  await terminal.section('kubeconfig', () => updateKubeconfig(ctx, prepared.config, directory, true));
-  const install = async () => {
-    for (const command of sandboxCommands(prepared.config)) await runner.run(command);
+  const { config, platform } = prepared;
+  const { image, name, release } = config;
+  const run = async (commands: readonly Command[]) => {
+    for (const command of commands) await runner.run(command);
   };
-  await terminal.section('agent-sandbox', install, `agent-sandbox ${release}`);
+  const { sandbox } = clusterCommands(config, directory);
+  await terminal.section('cluster', () => bringUp(ctx, prepared, directory), `k3d cluster ${name}`);
+  await terminal.section('kubeconfig', () => updateKubeconfig(ctx, config, directory, true));
+  await terminal.section('agent-sandbox', () => run(sandbox), `agent-sandbox ${release}`);
   if (image === undefined) return terminal.say('Skipping sandbox image preload.');
-  const body = () => preload(ctx, prepared, image, directory);
-  await terminal.section('sandbox image', body, `sandbox image ${image}, ${prepared.platform}`).catch((error) => {
+  const body = async () => run(await preloadCommands(ctx, prepared, image, directory));
+  await terminal.section('sandbox image', body, `sandbox image ${image}, ${platform}`).catch((error) => {
     // Without it the cluster works, only its first sandbox starts later.
     if (isPreloadRequired || !(error instanceof TaskError) || error instanceof InterruptedError) throw error;
-    terminal.warn(`the sandbox image is not in the cluster, which works without it: ${describeError(error)}`);
+    terminal.warn(`the sandbox image is not in the cluster, which works without it: ${error.message}`);
   });
 }
 
 async function bringUp(ctx: RunnerContext, { cluster, config }: PreparedCluster, directory: string): Promise<void> {
   const { runner, terminal } = ctx;
-  const { credentials, name, root } = config;
+  const { credentials, name } = config;
+  const commands = clusterCommands(config, directory);
   if (cluster !== undefined) {
     terminal.say(`k3d cluster '${name}' already exists; its port and its credentials stay as they are`);
-    if (!cluster.isRunning) await runner.run(start(root)`k3d cluster start ${name}`);
+    if (!cluster.isRunning) await runner.run(commands.start);
     return;
   }
   // JSON is YAML, too, and escapes whatever a password has.
   const registries = JSON.stringify({ configs: { 'ghcr.io': { auth: credentials } } });
-  const file = join(directory, 'registries.json');
-  if (credentials !== undefined) naming(file, () => writeFileSync(file, registries, { mode: MODE }));
+  const file = join(directory, REGISTRIES);
+  naming(file, () => writeFileSync(file, registries, { mode: MODE }));
   try {
-    await runner.run(createCommand(config, directory));
+    await runner.run(commands.create);
   } catch (error) {
     // Of its own accord k3d takes back only what has failed, not what was interrupted.
-    if (error instanceof InterruptedError) await removeHalf(ctx, config, directory);
+    if (error instanceof InterruptedError) await removeHalf(ctx, name, commands.delete);
     throw error;
   }
 }
 
 /** After a signal the task's own runner starts nothing more; this one has signals of its own. */
-async function removeHalf(ctx: RunnerContext, config: ClusterConfig, directory: string): Promise<void> {
-  ctx.terminal.say(`removing what there is of the cluster '${config.name}'`);
+async function removeHalf(ctx: RunnerContext, name: string, command: Command): Promise<void> {
+  ctx.terminal.say(`removing what there is of the cluster '${name}'`);
   const { runner } = await withRunner({ ...ctx, signals: new Signals() });
-  const result = await runner.probe(deleteCommand(config, directory), REMOVAL_TIMEOUT_MS);
+  const result = await runner.probe(command, REMOVAL_TIMEOUT_MS);
   if (!result.ok) ctx.terminal.warn(`it cannot be removed: ${oneLine(result.reason)}; run mise run helm:k3s:delete`);
 }
 
@@ -233,29 +225,28 @@ async function readKubeconfig({ runner }: RunnerContext, { kubeconfig: path, roo
 
 /** Adds the cluster, in the place of what an earlier one of its name has left, or takes its entries out. */
 async function updateKubeconfig(ctx: RunnerContext, config: ClusterConfig, directory: string, isAdded: boolean) {
-  const { kubeconfig: path, name, root } = config;
+  const { kubeconfig: path, name } = config;
+  const commands = clusterCommands(config, directory);
   const part = join(directory, 'kubeconfig');
   const text = isAdded
-    ? await ctx.runner.read(start(root)`k3d kubeconfig get ${name}`)
+    ? await ctx.runner.read(commands.kubeconfig)
     : JSON.stringify(withoutCluster((await readKubeconfig(ctx, config)) ?? {}, contextOf(name)));
   naming(part, () => writeFileSync(part, `${text}\n`, { mode: MODE }));
-  const merged = await ctx.runner.read(viewCommand(config, part, ...(isAdded ? [path] : [])));
+  const merged = await ctx.runner.read(commands.view(part, ...(isAdded ? [path] : [])));
   sweepTemporary(path, isAlive);
   writeWhole(path, `${merged}\n`, MODE);
 }
 
-/** Imports the image, unless a server of the cluster has it. @throws TaskError where that fails */
-async function preload(ctx: RunnerContext, prepared: PreparedCluster, image: string, directory: string): Promise<void> {
-  const { runner, terminal } = ctx;
+/** What imports the image; nothing where a server of the cluster has it. */
+async function preloadCommands(ctx: RunnerContext, prepared: PreparedCluster, image: string, directory: string) {
   const { cluster, config, platform } = prepared;
   const commands = imageCommands(config, image, platform, directory);
-  const probe = (command: Command) => runner.probe(command, PROBE_TIMEOUT_MS);
+  const probe = (command: Command) => ctx.runner.probe(command, PROBE_TIMEOUT_MS);
   const lists = await Promise.all((cluster?.servers ?? []).map((node) => probe(commands.imagesOf(node))));
   if (lists.some((list) => list.ok && list.output.split('\n').includes(image))) {
-    return terminal.say(`Sandbox image already present in cluster: ${image}`);
+    ctx.terminal.say(`Sandbox image already present in cluster: ${image}`);
+    return [];
   }
   const local = await probe(commands.inspect);
-  if (!local.ok || local.output !== platform) await runner.run(commands.pull);
-  await runner.run(commands.save);
-  await runner.run(commands.import);
+  return [...(local.ok && local.output === platform ? [] : [commands.pull]), ...commands.load];
 }

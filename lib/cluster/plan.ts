@@ -14,6 +14,8 @@ import type { ClusterConfig } from './config.ts';
 const RELEASES = 'https://github.com/kubernetes-sigs/agent-sandbox/releases/download';
 /** What the directories of runs for temporary files begin with. */
 export const SCRATCH_PREFIX = 'openshell-k3s-';
+/** The file of the credentials. */
+export const REGISTRIES = 'registries.json';
 const CLEARED = { GITHUB_PAT: undefined, LOG_LEVEL: undefined };
 
 /** What is known before anything is changed. */
@@ -37,33 +39,33 @@ export function start(root: string, more: Partial<Command> = {}) {
   return cmd({ cwd: root, base: CLEARED, ...more });
 }
 
-/** @param directory the one with the file of the credentials, where there are any */
-export function createCommand({ credentials, name, port, root }: ClusterConfig, directory: string) {
-  const registries = credentials === undefined ? [] : ['--registry-config', join(directory, 'registries.json')];
-  return start(root)`k3d cluster create ${name} --wait --kubeconfig-update-default=false
-    --kubeconfig-switch-context=false --port ${port}:80@loadbalancer
-    --k3s-arg --disable=traefik@server:0 ${registries}`;
-}
-
-/** @param directory for a default kubeconfig, which k3d writes of its own accord, and under sudo as root */
-export function deleteCommand({ name, root }: ClusterConfig, directory: string) {
-  return start(root, { base: { ...CLEARED, KUBECONFIG: join(directory, 'default') } })`k3d cluster delete ${name}`;
-}
-
-/** The commands that install agent-sandbox, and wait for it; what kubectl caches belongs to who has the kubeconfig. */
-export function sandboxCommands({ kubeconfig, name, release, root }: ClusterConfig) {
+/** The commands for a cluster. @param directory the one of this run for temporary files */
+export function clusterCommands(config: ClusterConfig, directory: string) {
+  const { credentials, kubeconfig, name, port, root } = config;
+  const command = start(root);
+  // What k3d writes of its own accord, and under sudo as root.
+  const apart = start(root, { base: { ...CLEARED, KUBECONFIG: join(directory, 'default') } });
+  // What kubectl caches belongs to who has the kubeconfig.
+  const user = start(root, { asInvoker: isOfOther(kubeconfig) });
   const kubectl = ['kubectl', `--kubeconfig=${kubeconfig}`, `--context=${contextOf(name)}`];
-  const command = start(root, { asInvoker: isOfOther(kubeconfig) });
-  return [
-    command`${kubectl} apply -f ${RELEASES}/${release}/manifest.yaml`,
-    command`${kubectl} wait --for=condition=Established --timeout=120s crd/sandboxes.agents.x-k8s.io`,
-    command`${kubectl} -n agent-sandbox-system rollout status deployment/agent-sandbox-controller --timeout=300s`,
-  ];
-}
-
-/** What merges kubeconfigs: of two entries with one name the first counts, and relative paths stay as they are. */
-export function viewCommand({ root }: ClusterConfig, ...files: readonly string[]) {
-  return start(root, { env: { KUBECONFIG: files.join(':') } })`kubectl config view --raw`;
+  const registries = credentials === undefined ? [] : ['--registry-config', join(directory, REGISTRIES)];
+  return {
+    create: command`k3d cluster create ${name} --wait --kubeconfig-update-default=false
+      --kubeconfig-switch-context=false --port ${port}:80@loadbalancer
+      --k3s-arg --disable=traefik@server:0 ${registries}`,
+    start: command`k3d cluster start ${name}`,
+    delete: apart`k3d cluster delete ${name}`,
+    kubeconfig: command`k3d kubeconfig get ${name}`,
+    /** Merges kubeconfigs: of two entries with one name the first counts, and relative paths stay as they are. */
+    view: (...files: readonly string[]) =>
+      start(root, { env: { KUBECONFIG: files.join(':') } })`kubectl config view --raw`,
+    /** Install agent-sandbox, and wait for it. */
+    sandbox: [
+      user`${kubectl} apply -f ${RELEASES}/${config.release}/manifest.yaml`,
+      user`${kubectl} wait --for=condition=Established --timeout=120s crd/sandboxes.agents.x-k8s.io`,
+      user`${kubectl} -n agent-sandbox-system rollout status deployment/agent-sandbox-controller --timeout=300s`,
+    ],
+  };
 }
 
 /** The commands that bring an image into the cluster, through a file in the directory. */
@@ -73,8 +75,10 @@ export function imageCommands({ name, root }: ClusterConfig, image: string, plat
     imagesOf: (node: string) => start(root)`docker exec ${node} ctr -n k8s.io images list -q`,
     inspect: start(root)`docker image inspect --format {{.Os}}/{{.Architecture}} ${image}`,
     pull: start(root)`docker pull --platform ${platform} ${image}`,
-    save: start(root)`docker image save -o ${archive} ${image}`,
-    import: start(root)`k3d image import ${archive} --cluster ${name}`,
+    load: [
+      start(root)`docker image save -o ${archive} ${image}`,
+      start(root)`k3d image import ${archive} --cluster ${name}`,
+    ],
   };
 }
 
@@ -113,18 +117,18 @@ export function withoutCluster(kubeconfig: Readonly<Record<string, unknown>>, co
 
 /** The plan of a creation, ready to paste. */
 export function createLines(runner: Runner, { cluster, config, notes, platform }: PreparedCluster): string[] {
-  const { image, kubeconfig, name, root } = config;
+  const { image, kubeconfig } = config;
   const show = (...commands: readonly Command[]) => commands.map((command) => runner.describe(command));
   const directory = join(temporaryRoot(), `${SCRATCH_PREFIX}XXXXXX`);
+  const commands = clusterCommands(config, directory);
   const images = image && imageCommands(config, image, platform, directory);
   return [
     ...notes,
     `# creates ${directory}, for this run`,
-    ...(cluster === undefined ? show(createCommand(config, directory)) : []),
-    ...(cluster?.isRunning === false ? show(start(root)`k3d cluster start ${name}`) : []),
-    ...show(start(root)`k3d kubeconfig get ${name}`),
+    ...(cluster === undefined ? show(commands.create) : cluster.isRunning ? [] : show(commands.start)),
+    ...show(commands.kubeconfig),
     `# writes ${kubeconfig}: what it has, and that before it`,
-    ...show(viewCommand(config, join(directory, 'kubeconfig'), kubeconfig), ...sandboxCommands(config)),
-    ...(images ? ['# unless the cluster has it', ...show(images.pull, images.save, images.import)] : []),
+    ...show(commands.view(join(directory, 'kubeconfig'), kubeconfig), ...commands.sandbox),
+    ...(images ? ['# unless the cluster has it', ...show(images.pull, ...images.load)] : []),
   ];
 }
