@@ -13,7 +13,7 @@ await runTask(
     summary: "Remove OpenShell's images that no container uses and that have no current tag, after asking.",
     examples: [
       ['mise run docker:cleanup', 'Show the plan, ask, and remove.'],
-      ['mise run docker:cleanup:dry-run', 'Show the plan, and what is kept and why.'],
+      ['mise run docker:cleanup:dry-run', 'Show the plan, and how much is kept.'],
     ],
     flags: {
       'all-projects': { help: 'Also what is not of OpenShell: images, the build cache and, with --volumes, volumes.' },

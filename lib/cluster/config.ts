@@ -2,13 +2,11 @@
 
 /** What a local k3d cluster was asked for: the environment, checked, as one value. */
 
-import { lstatSync, realpathSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { notAllowed, readPath, readVariable } from '../cli/env.ts';
 import type { Problems } from '../cli/problems.ts';
 import type { TaskContext } from '../cli/task.ts';
 import { shown, usageError } from '../errors.ts';
-import { isOfOther } from '../fs/ownership.ts';
 import { absolutePath } from '../fs/paths.ts';
 import { verifyReference } from '../image/reference.ts';
 
@@ -28,7 +26,7 @@ export function resolveClusterConfig(problems: Problems, ctx: TaskContext, root:
   const kubeconfig = () => {
     const [first, ...others] = (readVariable(env, 'KUBECONFIG') ?? '').split(':').filter((file) => file !== '');
     const single = first !== undefined && others.length === 0 ? absolutePath(startDirectory, first) : undefined;
-    const path = linkedFile(readPath(env, 'HELM_K3S_KUBECONFIG', startDirectory) ?? single ?? join(root, 'kubeconfig'));
+    const path = readPath(env, 'HELM_K3S_KUBECONFIG', startDirectory) ?? single ?? join(root, 'kubeconfig');
     if (!path.includes(':')) return path;
     throw usageError(`kubectl takes ${shown(path)} for several files; set HELM_K3S_KUBECONFIG to one without a ':'`);
   };
@@ -36,14 +34,11 @@ export function resolveClusterConfig(problems: Problems, ctx: TaskContext, root:
     root: () => root,
     name: () => clusterName(readVariable(env, 'HELM_K3S_CLUSTER_NAME'), branch),
     kubeconfig,
-    /** Whether kubectl runs as the user behind sudo, because the kubeconfig is theirs. */
-    asInvoker: () => isOfOther(kubeconfig()),
     port: () => readVariable(env, 'HELM_K3S_LB_HOST_PORT'),
     image: () => {
-      const image = readVariable(env, 'HELM_K3S_PRELOAD_SANDBOX_IMAGE');
+      const name = 'HELM_K3S_PRELOAD_SANDBOX_IMAGE';
       // Here empty is not unset: it says that there is none.
-      if (env.HELM_K3S_PRELOAD_SANDBOX_IMAGE === '') return undefined;
-      return verifyReference('HELM_K3S_PRELOAD_SANDBOX_IMAGE', image, true);
+      return env[name] === '' ? undefined : verifyReference(name, readVariable(env, name), true);
     },
     release: () => {
       const release = readVariable(env, 'AGENT_SANDBOX_VERSION');
@@ -53,17 +48,6 @@ export function resolveClusterConfig(problems: Problems, ctx: TaskContext, root:
     /** For ghcr.io. */
     credentials: () => (username === undefined || password === undefined ? undefined : { username, password }),
   });
-}
-
-/** What is behind a link of the same owner, where that is a regular file: settings are often kept elsewhere. */
-function linkedFile(path: string): string {
-  try {
-    const [link, target] = [lstatSync(path), statSync(path)];
-    return link.isSymbolicLink() && target.isFile() && link.uid === target.uid ? realpathSync(path) : path;
-  } catch {
-    // It is absent, or looked at when it is used.
-    return path;
-  }
 }
 
 /** The given name, else that of the branch, so that each worktree has its own. @throws usageError with one that fits */

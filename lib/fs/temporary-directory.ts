@@ -3,7 +3,7 @@
 /** Directories for temporary files, each with the name of its run: the next run removes what killed ones have left. */
 
 import { hash, randomBytes } from 'node:crypto';
-import { existsSync, lstatSync, rmSync } from 'node:fs';
+import { existsSync, lstatSync, mkdtempSync, rmSync } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import { dirname, isAbsolute, join } from 'node:path';
 import { describeError, shown, usageError } from '../errors.ts';
@@ -24,6 +24,16 @@ export function temporaryRoot(): string {
   const path = isOfOther(named) ? '/tmp' : named;
   verifyPlace({ kind: 'directory', path, remedy: 'set TMPDIR to another directory' });
   return path;
+}
+
+/** Runs a body with a directory of its own, which is gone after it. @param prefix what its name begins with */
+export async function withScratch<T>(prefix: string, body: (directory: string) => Promise<T>): Promise<T> {
+  const directory = mkdtempSync(join(temporaryRoot(), prefix));
+  try {
+    return await body(directory);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
 }
 
 /** A name for this run that no other one has, of letters that a tag may have. */

@@ -5,7 +5,6 @@
 import { join } from 'node:path';
 import type { RunnerContext } from '../build-env.ts';
 import { findCheckout } from '../checkout.ts';
-import type { Environment } from '../cli/env.ts';
 import { failure, shown, usageError } from '../errors.ts';
 import { contentOf } from '../fs/paths.ts';
 import { type Command, cmd, shellQuote } from '../process/command.ts';
@@ -17,21 +16,13 @@ import { PRODUCT } from '../product.ts';
 const SHELLS = [['sh'], ['dash'], ['bash'], ['busybox', 'sh']] as const;
 /** Where it is set to 1, install.sh only defines its functions, and takes what tools print from the hooks. */
 export const TEST_VARIABLE = 'OPENSHELL_INSTALL_SH_TEST';
+const TIMEOUT_MS = 20_000;
 /** What of the user's own would take part; which hooks count, each case says. */
 const REMOVED = {
   ...{ BASH_ENV: undefined, OPENSHELL_TEST_LDD_UNAVAILABLE: undefined, OPENSHELL_TEST_GETCONF_UNAVAILABLE: undefined },
 };
-const TOO_OLD = 'openshell: error: OpenShell Linux packages require glibc >= 2.28;';
 
-interface InstallerCase {
-  readonly name: string;
-  readonly call: string;
-  readonly env: Environment;
-  /** What the call prints on stdout; anything where it is not said. */
-  readonly output?: string;
-  /** The line on stderr with which the call fails. */
-  readonly refusal?: string;
-}
+type InstallerCase = ReturnType<typeof glibc>;
 
 const CASES: readonly InstallerCase[] = [
   glibc('glibc 2.28', undefined),
@@ -39,29 +30,37 @@ const CASES: readonly InstallerCase[] = [
   glibc('ldd (GNU libc) 2.35', undefined),
   glibc(undefined, 'glibc 2.35'),
   glibc('not ldd', 'glibc 2.35'),
-  { ...glibc('ldd (GNU libc) 2.27', undefined), refusal: `${TOO_OLD} detected glibc 2.27.` },
-  { ...glibc(undefined, undefined), refusal: `${TOO_OLD} could not detect glibc.` },
-  { ...glibc(undefined, 'musl libc'), refusal: `${TOO_OLD} detected musl or unsupported libc.` },
-  { ...glibc('musl libc (x86_64)', undefined), refusal: `${TOO_OLD} detected musl or unsupported libc.` },
-  { name: 'on darwin', call: 'PLATFORM=darwin local_gateway_endpoint', env: {}, output: 'https://localhost:17670' },
-  { name: 'on linux', call: 'PLATFORM=linux local_gateway_endpoint', env: {}, output: 'https://127.0.0.1:17670' },
+  glibc('ldd (GNU libc) 2.27', undefined, 'detected glibc 2.27.'),
+  glibc(undefined, undefined, 'could not detect glibc.'),
+  glibc(undefined, 'musl libc', 'detected musl or unsupported libc.'),
+  glibc('musl libc (x86_64)', undefined, 'detected musl or unsupported libc.'),
+  endpoint('darwin', 'https://localhost:17670'),
+  endpoint('linux', 'https://127.0.0.1:17670'),
 ];
 
 /** Linux packages are refused where the C library is too old: `ldd` tells it, and `getconf` where that does not. */
-function glibc(ldd: string | undefined, getconf: string | undefined): InstallerCase {
+function glibc(ldd: string | undefined, getconf: string | undefined, problem?: string) {
   const hook = (tool: string, output?: string) => {
     return { [`OPENSHELL_TEST_${tool}_${output === undefined ? 'UNAVAILABLE' : 'OUTPUT'}`]: output ?? '1' };
   };
-  const name = `ldd: ${ldd ?? 'unavailable'}, getconf: ${getconf ?? 'unavailable'}`;
+  const refusal = problem && `openshell: error: OpenShell Linux packages require glibc >= 2.28; ${problem}`;
   return {
-    name,
+    name: `ldd: ${ldd ?? 'unavailable'}, getconf: ${getconf ?? 'unavailable'}`,
     call: 'require_linux_package_glibc >/dev/null',
     env: { ...hook('LDD', ldd), ...hook('GETCONF', getconf) },
+    /** The only line on stdout, where that matters; or the line on stderr with which the call fails. */
+    output: undefined as string | undefined,
+    refusal,
   };
 }
 
-/** Tries the cases, or prints their commands. @param timeoutMs for each case, which takes milliseconds */
-export async function testInstaller(ctx: RunnerContext, isDryRun: boolean, timeoutMs = 20_000): Promise<void> {
+function endpoint(platform: string, output: string): InstallerCase {
+  const call = `PLATFORM=${platform} local_gateway_endpoint`;
+  return { name: `on ${platform}`, call, env: {}, output, refusal: undefined };
+}
+
+/** Tries the cases, or prints their commands. */
+export async function testInstaller(ctx: RunnerContext, isDryRun: boolean): Promise<void> {
   const { env, runner, startDirectory, terminal } = ctx;
   const root = findCheckout(env, startDirectory);
   const path = join(root, PRODUCT.installer);
@@ -80,12 +79,9 @@ export async function testInstaller(ctx: RunnerContext, isDryRun: boolean, timeo
   }
   let failed = 0;
   for (const shell of shells) {
-    const results = await Promise.all(CASES.map((one) => runner.probe(caseCommand(root, shell, one), timeoutMs)));
-    const faults = CASES.flatMap((one, index) => {
-      const fault = faultOf(one, results[index] as ProbeResult);
-      return fault === undefined ? [] : [`${shell.join(' ')}: ${one.name}: ${fault}`];
-    });
-    for (const fault of faults) terminal.error(fault);
+    const results = await Promise.all(CASES.map((one) => runner.probe(caseCommand(root, shell, one), TIMEOUT_MS)));
+    const faults = CASES.flatMap((one, index) => faultOf(one, results[index] as ProbeResult));
+    for (const fault of faults) terminal.error(`${shell.join(' ')}: ${fault}`);
     terminal.result(`${shell.join(' ')}: ${CASES.length - faults.length} of ${CASES.length} cases passed`);
     failed += faults.length;
   }
@@ -97,16 +93,12 @@ function caseCommand(root: string, shell: readonly string[], { call, env }: Inst
   return cmd(options)`${shell} -c ${`. ./${PRODUCT.installer}; ${call}`}`;
 }
 
-/** What is wrong with a result; `undefined` where nothing is. */
-function faultOf({ output, refusal }: InstallerCase, result: ProbeResult): string | undefined {
-  if (result.ok) {
-    if (refusal !== undefined) return `was accepted, wanted status 1 and ${shown(refusal)}`;
-    return (output ?? result.output) === result.output
-      ? undefined
-      : `printed ${shown(result.output)}, wanted ${shown(output ?? '')}`;
-  }
-  if (refusal === undefined) return `failed: ${result.reason}`;
-  if (result.status === 1 && result.reason.split('\n').includes(refusal)) return undefined;
-  const said = `failed with status ${result.status ?? 'unknown'} and ${shown(result.reason)}`;
-  return `${said}, wanted status 1 and ${shown(refusal)}`;
+/** What is wrong with a result; empty where nothing is. */
+function faultOf({ name, output, refusal }: InstallerCase, result: ProbeResult): string[] {
+  const isRight = result.ok
+    ? refusal === undefined && (output ?? result.output) === result.output
+    : refusal !== undefined && result.status === 1 && result.reason.split('\n').includes(refusal);
+  if (isRight) return [];
+  const said = result.ok ? `printed ${shown(result.output)}` : `failed: ${shown(result.reason)}`;
+  return [`${name}: ${said}, wanted ${refusal === undefined ? (output ?? 'success') : `status 1: ${refusal}`}`];
 }

@@ -13,11 +13,10 @@ import { Problems } from '../cli/problems.ts';
 import { seconds } from '../cli/terminal.ts';
 import { detectEngine, ORDINARY } from '../engine/detect.ts';
 import { forThisMachine } from '../engine/gateway-engine.ts';
-import { describeError, failure, oneLine, shown, usageError } from '../errors.ts';
-import { newRunName } from '../fs/temporary-directory.ts';
+import { failure, oneLine, shown, usageError } from '../errors.ts';
 import { parsePort, verifyPortFree } from '../gateway/port.ts';
 import { thisHost } from '../host.ts';
-import { argvText, type Command, cmd } from '../process/command.ts';
+import { type Command, cmd } from '../process/command.ts';
 import { poll } from '../process/poll.ts';
 import { Signals } from '../process/signals.ts';
 import { PRODUCT } from '../product.ts';
@@ -30,7 +29,6 @@ import {
   hostRealm,
   infoLines,
   readContainer,
-  removal,
   runArguments,
   verifyRealm,
 } from './plan.ts';
@@ -88,20 +86,21 @@ function stateText({ engine, unknown }: KeycloakContext, found: Container | unde
 function tellStatus(ctx: KeycloakContext, found: Container | undefined, named: number | undefined): number {
   const isRunning = found?.isRunning === true;
   const other = isRunning && named !== undefined && found.port !== named ? `, not ${named} (KEYCLOAK_PORT)` : '';
-  const info = isRunning && found.port > 0 ? infoLines(found.port) : [];
-  ctx.terminal.result(`${stateText(ctx, found)}${other}`, ...info);
+  ctx.terminal.result(`${stateText(ctx, found)}${other}`, ...(isRunning ? infoLines(found.port) : []));
   return (isRunning && other === '') || ctx.unknown !== undefined ? 0 : 1;
 }
 
 async function stop(ctx: KeycloakContext, found: Container | undefined, isDryRun: boolean): Promise<number> {
   const { command, engine, runner, terminal, unknown } = ctx;
   const isThere = found !== undefined || unknown !== undefined;
-  const steps = isThere ? [...(found?.isRunning === false ? [] : [ARGUMENTS.stop]), ARGUMENTS.remove].map(command) : [];
-  const marked = unknown === undefined ? [] : [`# ${mark('container', unknown)}: only where it is there`];
-  if (isDryRun) terminal.result(...marked, ...steps.map((step) => runner.describe(step)));
-  else for (const step of steps) await runner.run(step);
-  const end = found && `the container ${CONTAINER} in ${engine} is stopped and removed`;
-  if (!isDryRun) terminal.result(end ?? stateText(ctx, found));
+  const steps = isThere ? [ARGUMENTS.stop, ARGUMENTS.remove].map(command) : [];
+  if (isDryRun) {
+    const notes = unknown === undefined ? [] : [`# ${mark('container', unknown)}: the plan is for one that is there`];
+    terminal.result(...notes, ...steps.map((step) => runner.describe(step)));
+    return 0;
+  }
+  for (const step of steps) await runner.run(step);
+  terminal.result(isThere ? `the container ${CONTAINER} in ${engine} is stopped and removed` : stateText(ctx, found));
   return 0;
 }
 
@@ -127,7 +126,6 @@ async function start(
   const { command, runner, signals, terminal, unknown } = ctx;
   const port = found?.isRunning ? found.port : (named ?? DEFAULT_PORT);
   const steps: Command[] = [];
-  const run = newRunName();
   if (found?.isRunning) {
     const said = `Keycloak is already running on port ${port}`;
     const isOther = port === 0 || (named ?? port) !== port;
@@ -137,34 +135,25 @@ async function start(
     // Where the engine is unknown, it may be Keycloak that has the port.
     if (unknown === undefined) await verifyPortFree('127.0.0.1', port, 'KEYCLOAK_PORT');
     const job = await jobContainer(ctx, facts);
-    if (found !== undefined) steps.push(command(removal(found.id)));
+    if (found !== undefined) steps.push(command(ARGUMENTS.remove));
     const onHost = () => (unknown === undefined ? hostRealm(realm) : mark('realm on the host', unknown));
-    steps.push(command(runArguments(port, job === undefined ? realm : onHost(), job, run)));
+    steps.push(command(runArguments(port, job === undefined ? realm : onHost(), job)));
   }
   const what = `http://localhost:${port}${DISCOVERY}, for ${seconds(facts.readyMs)} at most`;
   if (isDryRun) {
-    const [first, other] = ['it runs, only the wait', `it is stopped, first: ${argvText(command(ARGUMENTS.remove))}`];
-    const marked = unknown === undefined ? [] : [`# ${mark('container', unknown)}: where ${first}; where ${other}`];
-    terminal.result(...marked, ...steps.map((step) => runner.describe(step)), `# waits for ${what}`);
+    const notes = unknown === undefined ? [] : [`# ${mark('container', unknown)}: the plan is for none that is there`];
+    terminal.result(...notes, ...steps.map((step) => runner.describe(step)), `# waits for ${what}`);
     return 0;
   }
   try {
-    for (const step of steps) await runner.run(step).catch((error) => goOnWithOther(ctx, port, error));
+    for (const step of steps) await runner.run(step);
     terminal.say(`waiting for ${what}`);
     await waitUntilReady(ctx, port, facts.readyMs);
   } finally {
-    if (steps.length > 0 && signals.received !== undefined) await removeAfterSignal(ctx, run);
+    if (steps.length > 0 && signals.received !== undefined) await removeAfterSignal(ctx);
   }
   terminal.result(...infoLines(port));
   return 0;
-}
-
-/** Two starts at once: the engine has refused the name to the second, and one Keycloak is what both want. */
-async function goOnWithOther(ctx: KeycloakContext, port: number, error: unknown): Promise<void> {
-  ctx.signals.throwIfReceived();
-  const other = await inspect(ctx);
-  if (other?.isRunning !== true || other.port !== port) throw error;
-  ctx.terminal.say('another start was first');
 }
 
 /** The container of a CI job that this task runs in, where the engine is that of its host. */
@@ -193,13 +182,10 @@ async function waitUntilReady(ctx: KeycloakContext, port: number, timeoutMs: num
   throw failure(`Keycloak ${problem}; see its last lines above; to remove it: mise run keycloak:stop`);
 }
 
-/** After a signal the task's own runner starts nothing more. What another run has created stays. */
-async function removeAfterSignal(ctx: KeycloakContext, run: string): Promise<void> {
-  const { command, env, terminal } = ctx;
+/** After a signal the task's own runner starts nothing more. */
+async function removeAfterSignal({ command, env, terminal }: KeycloakContext): Promise<void> {
   const runner = new Runner({ env, terminal, signals: new Signals() });
-  const found = await inspect({ ...ctx, runner }).catch((error) => terminal.warn(describeError(error)));
-  if (!found || found.run !== run) return;
-  const result = await runner.probe(command(removal(found.id)), PROBE_TIMEOUT_MS);
+  const result = await runner.probe(command(ARGUMENTS.remove), PROBE_TIMEOUT_MS);
   if (result.ok || ABSENT.test(result.reason)) return;
   terminal.warn(`the container ${CONTAINER} is left: ${oneLine(result.reason)}; to remove it: mise run keycloak:stop`);
 }

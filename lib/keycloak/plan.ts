@@ -14,8 +14,6 @@ const IMPORTED = '/opt/keycloak/data/import/realm.json';
 const REALM = '/realms/openshell';
 /** What clients read first, and what responds once the realm is imported. */
 export const DISCOVERY = `${REALM}/.well-known/openid-configuration`;
-/** Which run has created a container: another one may be first, or follow. */
-const LABEL = 'com.nvidia.openshell.run';
 const PORT_OPTION = '--http-port=';
 /** Where GitHub's runner has a job's checkout: in its container, and on the host, where the engine looks for it. */
 const JOB_WORK = '/__w/';
@@ -25,14 +23,9 @@ const HOST_WORK = '/home/runner/_work/';
 export const ARGUMENTS = {
   inspect: ['container', 'inspect', CONTAINER],
   stop: ['container', 'stop', CONTAINER],
-  remove: removal(CONTAINER),
+  remove: ['container', 'rm', '--force', '--volumes', CONTAINER],
   logs: ['container', 'logs', '--tail', '30', CONTAINER],
 } as const;
-
-/** @param container its name, or its id, which no other one gets */
-export function removal(container: string): string[] {
-  return ['container', 'rm', '--force', '--volumes', container];
-}
 
 /** @throws usageError where there is no such file */
 export function verifyRealm(path: string): string {
@@ -50,11 +43,10 @@ export function hostRealm(realm: string, hostWork = HOST_WORK): string {
  * The arguments that start it, for this machine alone: everybody knows the password of its administrator.
  * @param realm the file for the engine
  * @param job the container of a CI job, whose network it shares; `undefined` on a machine of its own
- * @param run the name of this run
  */
-export function runArguments(port: number, realm: string, job: string | undefined, run: string): string[] {
+export function runArguments(port: number, realm: string, job: string | undefined): string[] {
   const admin = ['--env', 'KEYCLOAK_ADMIN=admin', '--env', 'KEYCLOAK_ADMIN_PASSWORD=admin'];
-  const start = ['run', '--detach', '--name', CONTAINER, '--label', `${LABEL}=${run}`];
+  const start = ['run', '--detach', '--name', CONTAINER];
   if (job === undefined) {
     const place = ['--publish', `127.0.0.1:${port}:8080`, '--volume', `${realm}:${IMPORTED}:ro,z`];
     return [...start, ...place, ...admin, IMAGE, 'start-dev', '--import-realm'];
@@ -79,19 +71,23 @@ export function readContainer(text: string) {
   const option = [found.Args].flat().find((one) => String(one).startsWith(PORT_OPTION));
   // 0 where it publishes nothing.
   const port = Number(published?.HostPort ?? String(option).slice(PORT_OPTION.length)) || 0;
-  const { Labels } = isTable(found.Config) ? found.Config : {};
-  const run = isTable(Labels) ? Labels[LABEL] : undefined;
-  const id = typeof found.Id === 'string' ? found.Id : CONTAINER;
-  return { id, run, isRunning: found.State.Running === true, exitCode: found.State.ExitCode, port };
+  return { isRunning: found.State.Running === true, exitCode: found.State.ExitCode, port };
 }
 
 export function infoLines(port: number): string[] {
   const server = `http://localhost:${port}`;
-  const form = 'grant_type=password&client_id=openshell-cli&username=admin@test&password=admin';
   return [
     `Issuer URL:    ${server}${REALM}`,
     `Discovery:     ${server}${DISCOVERY}`,
     `Admin console: ${server}/admin (admin/admin)`,
+    ...userLines(server),
+  ];
+}
+
+/** The users of the realm, and how one of them gets a token. */
+export function userLines(server: string): string[] {
+  const form = 'grant_type=password&client_id=openshell-cli&username=admin@test&password=admin';
+  return [
     'Users:         admin@test/admin (openshell-admin), user@test/user and user-b@test/user-b (openshell-user)',
     `Get a token:   curl -s ${server}${REALM}/protocol/openid-connect/token -d '${form}' | jq -r .access_token`,
   ];

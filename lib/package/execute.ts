@@ -2,26 +2,24 @@
 
 /** Packing binaries that exist into a Debian package: the same ones give the same bytes, and all of it or nothing. */
 
-import { chmodSync, copyFileSync, mkdirSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync, readdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { RunnerContext } from '../build-env.ts';
 import { findCheckout } from '../checkout.ts';
 import { findOrMark } from '../cli/dry-run-marks.ts';
 import { textOf } from '../cli/env.ts';
 import { Problems } from '../cli/problems.ts';
-import { megabytes } from '../cli/terminal.ts';
 import { inspectExecutable } from '../elf/verify.ts';
 import { naming, usageError } from '../errors.ts';
 import { copyWhole, sweepTemporary } from '../fs/atomic-write.ts';
-import { isLeftover, newRunName, removeScratch, temporaryRoot } from '../fs/temporary-directory.ts';
+import { temporaryRoot, withScratch } from '../fs/temporary-directory.ts';
 import { files, notePlaces } from '../fs/writable-places.ts';
-import { type Arch, thisHost } from '../host.ts';
+import { thisHost } from '../host.ts';
 import { cmd } from '../process/command.ts';
 import { isSameProcess } from '../process/identity.ts';
-import type { ProbeResult } from '../process/result.ts';
 import { findProgram, requireProgram } from '../process/which.ts';
 import { type Binaries, type PackageConfig, packageArch, resolveBinaries, resolvePackageConfig } from './config.ts';
-import { type PackagePlan, packageLines, planPackage, targetOf } from './plan.ts';
+import { packageLines, planPackage, targetOf } from './plan.ts';
 
 const PROBE_TIMEOUT_MS = 15_000;
 const SCRATCH_PREFIX = 'openshell-deb-';
@@ -35,18 +33,24 @@ export async function packageDeb(ctx: RunnerContext, isAnyMachine: boolean, isDr
   const config = resolvePackageConfig(problems, ctx, root, () => packageArch(env, printed, thisHost()));
   const binaries = resolveBinaries(problems, env, startDirectory);
   await checkPackaging(problems, ctx, config);
-  for (const name of ['cli', 'gateway', 'driver'] as const) {
-    problems.attempt(() => verifyProgram(ctx, binaries[name], config.arch, isAnyMachine));
-  }
+  const verifyProgram = (path: string) => {
+    const verdict = inspectExecutable(path, { machine: config.arch });
+    if (verdict.ok) return;
+    const reasons = verdict.reasons.join('; ');
+    if (!isAnyMachine) throw usageError(`${reasons}; or package it as it is: --any-machine`);
+    terminal.warn(`packaged as it is: ${reasons}`);
+  };
+  for (const name of ['cli', 'gateway', 'driver'] as const) problems.attempt(() => verifyProgram(binaries[name]));
   problems.throwIfAny(terminal);
   if (isDryRun) return terminal.result(...plannedLines(ctx, config, binaries));
   terminal.result(await makePackage(ctx, config, binaries));
 }
 
-/** What dpkg says its architecture is; `undefined` without dpkg, or where the variable decides. */
-export async function probeArch({ env, runner }: RunnerContext, cwd: string): Promise<ProbeResult | undefined> {
+/** What dpkg says its architecture is; `undefined` where it does not, or the variable decides. */
+export async function probeArch({ env, runner }: RunnerContext, cwd: string): Promise<string | undefined> {
   if (textOf(env, 'OPENSHELL_DEB_ARCH') !== undefined || findProgram('dpkg', env) === undefined) return undefined;
-  return runner.probe(cmd({ cwd })`dpkg --print-architecture`, PROBE_TIMEOUT_MS);
+  const result = await runner.probe(cmd({ cwd })`dpkg --print-architecture`, PROBE_TIMEOUT_MS);
+  return result.ok ? result.output : undefined;
 }
 
 /** The plan of a packaging, ready to paste. */
@@ -62,37 +66,22 @@ export async function checkPackaging(problems: Problems, ctx: RunnerContext, con
   problems.attempt(() => notePlaces(problems, files(targetOf(config))));
 }
 
-/** Refuses a program for another machine, or warns of it where any may be packaged. */
-function verifyProgram({ terminal }: RunnerContext, path: string, arch: Arch, isAnyMachine: boolean): void {
-  const verdict = inspectExecutable(path, { machine: arch });
-  if (verdict.ok) return;
-  if (!isAnyMachine) throw usageError(`${verdict.reasons.join('; ')}; or package it as it is: --any-machine`);
-  for (const reason of verdict.reasons) terminal.warn(`packaged as it is: ${reason}`);
-}
-
 /** Puts the package together, and in its place when it is whole. @returns where it is */
 export async function makePackage(ctx: RunnerContext, config: PackageConfig, binaries: Binaries): Promise<string> {
   const target = targetOf(config);
-  const scratch = join(temporaryRoot(), `${SCRATCH_PREFIX}${newRunName()}`);
-  const warn = (reason: string) => ctx.terminal.warn(`what a packaging has left cannot be removed: ${reason}`);
-  removeScratch(scratch, SCRATCH_PREFIX, isLeftover, warn);
-  mkdirSync(scratch, { mode: 0o700 });
-  try {
+  await withScratch(SCRATCH_PREFIX, async (scratch) => {
     const plan = planPackage(config, binaries, scratch);
     stageFiles(plan);
     for (const command of plan.commands) await ctx.runner.run(command);
     sweepTemporary(target, (pid) => isSameProcess({ pid }));
     const what = copyWhole(plan.built, target, 0o644) === 'written' ? 'packaged' : 'unchanged';
-    const size = megabytes(statSync(target).size);
-    ctx.terminal.say(`${what}: ${target} (${config.version} for ${config.arch}, ${size})`);
-    return target;
-  } finally {
-    rmSync(scratch, { recursive: true, force: true });
-  }
+    ctx.terminal.say(`${what}: ${target} (${config.version} for ${config.arch})`);
+  });
+  return target;
 }
 
 /** Modes and times are given, so that neither the umask nor the day of the copy counts. */
-function stageFiles({ config: { time }, files, stage }: PackagePlan): void {
+function stageFiles({ config: { time }, files, stage }: ReturnType<typeof planPackage>): void {
   for (const { from, path: name } of files) {
     const path = join(stage, name);
     mkdirSync(dirname(path), { recursive: true });

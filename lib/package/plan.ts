@@ -9,16 +9,6 @@ import { cmd, shellQuote } from '../process/command.ts';
 import { CLI, COMPONENTS, DEB, DRIVER } from '../product.ts';
 import type { Binaries, PackageConfig } from './config.ts';
 
-interface PackagedFile {
-  /** From the root of the package. */
-  readonly path: string;
-  readonly mode: number;
-  /** Its content, or for a program the path of the one that is copied. */
-  readonly from: string | Uint8Array;
-}
-
-export type PackagePlan = ReturnType<typeof planPackage>;
-
 /** @param scratch the directory of this run for temporary files, absolute */
 export function planPackage(config: PackageConfig, binaries: Binaries, scratch: string) {
   const { root, time } = config;
@@ -40,10 +30,12 @@ export function targetOf({ arch, outputDirectory, version }: PackageConfig): str
   return join(outputDirectory, `${DEB.name}_${version.replace(/^[0-9]+:/, '')}_${arch}.deb`);
 }
 
-function filesOf(config: PackageConfig, { cli, driver, gateway }: Binaries): PackagedFile[] {
+/** Every file, by its path from the root of the package; `from` is a content, or the path of what is copied. */
+function filesOf(config: PackageConfig, { cli, driver, gateway }: Binaries) {
   const { arch, authored, licence, time, version } = config;
-  const program = (path: string, from: string) => ({ path, mode: 0o755, from });
-  const text = (path: string, content: string, mode = 0o644) => ({ path, mode, from: Buffer.from(content) });
+  const file = (path: string, mode: number, from: string | Buffer) => ({ path, mode, from });
+  const program = (path: string, from: string) => file(path, 0o755, from);
+  const text = (path: string, content: string, mode = 0o644) => file(path, mode, Buffer.from(content));
   const { 'control.in': control, 'openshell-gateway.service': unit } = authored;
   const documents = `usr/share/doc/${DEB.name}`;
   return [
@@ -52,12 +44,8 @@ function filesOf(config: PackageConfig, { cli, driver, gateway }: Binaries): Pac
     program(`usr/libexec/${DEB.name}/${DRIVER.binary}`, driver),
     text(`usr/lib/systemd/user/${DEB.service}.service`, unit),
     text(`${documents}/copyright`, licence ?? `${DEB.licence}\n`),
-    { path: `${documents}/changelog.gz`, mode: 0o644, from: gzipped(changelog(version, time)) },
-    // Functions, because a `$` in a replacement would mean something.
-    text(
-      'DEBIAN/control',
-      control.replaceAll('@VERSION@', () => version).replaceAll('@ARCH@', () => arch),
-    ),
+    file(`${documents}/changelog.gz`, 0o644, gzipped(changelog(version, time))),
+    text('DEBIAN/control', control.replaceAll('@VERSION@', version).replaceAll('@ARCH@', arch)),
     ...(['postinst', 'prerm', 'postrm'] as const).map((name) => text(`DEBIAN/${name}`, authored[`${name}.sh`], 0o755)),
   ];
 }
@@ -77,12 +65,13 @@ function gzipped(text: string): Buffer {
 }
 
 /** Every file of a package with its mode, and the commands, ready to paste. */
-export function packageLines(runner: Runner, { commands, config, files, scratch, stage }: PackagePlan): string[] {
-  const staged = files.map(({ from, mode, path }) => {
-    const content = typeof from === 'string' ? `a copy of ${from}` : `${from.length} bytes`;
-    return `# in ${join(stage, path)} (0${mode.toString(8)}): ${content}`;
-  });
-  const described = commands.map((command) => runner.describe(command));
-  const lines = [`cd ${shellQuote(config.root)}`, `# creates ${scratch}`, ...staged, ...described];
-  return [...lines, `# writes ${targetOf(config)}`];
+export function packageLines(runner: Runner, plan: ReturnType<typeof planPackage>): string[] {
+  const { commands, config, files, scratch, stage } = plan;
+  return [
+    `cd ${shellQuote(config.root)}`,
+    `# creates ${scratch}`,
+    ...files.map(({ mode, path }) => `# creates ${join(stage, path)} (0${mode.toString(8)})`),
+    ...commands.map((command) => runner.describe(command)),
+    `# writes ${targetOf(config)}`,
+  ];
 }

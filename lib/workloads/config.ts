@@ -28,26 +28,23 @@ export const BASE_IMAGE = 'OPENSHELL_SANDBOX_BASE_IMAGE';
 export const CUDA_INPUTS = ['CUDA_BUILD_IMAGE', 'CUDA_SAMPLES_REPO', 'CUDA_SAMPLES_REF'] as const;
 
 export type Inputs = Readonly<Record<typeof BASE_IMAGE | (typeof CUDA_INPUTS)[number], string>>;
-
-/** A workload that the checkout has. */
-export type Workload = (typeof WORKLOADS)[number] & {
-  /** The directory that it is built from, absolute. */
-  readonly context: string;
-  /** Every regular file in it, by its path below the checkout. */
-  readonly files: readonly { readonly path: string; readonly sha256: string }[];
-  /** Whether its image is built. */
-  readonly isSelected: boolean;
-};
-
+export type Workload = ReturnType<typeof findWorkloads>[number];
 export type WorkloadsConfig = ReturnType<typeof resolveWorkloadsConfig>;
 
 /** Resolves the configuration; what is wrong becomes one of the problems. */
 export function resolveWorkloadsConfig(env: Environment, root: string, problems: Problems) {
+  const read = (name: keyof Inputs, pattern: RegExp, allowed: string) => () => {
+    const text = readVariable(env, name);
+    if (pattern.test(text)) return text;
+    // It may hold credentials.
+    throw notAllowed(name, text.replace(/\/\/.*@/s, '//…@'), allowed);
+  };
+  const url = 'is a URL without user and password, such as https://github.com/org/name';
   const inputs = problems.values<Inputs>({
     OPENSHELL_SANDBOX_BASE_IMAGE: () => verifyReference(BASE_IMAGE, readVariable(env, BASE_IMAGE), true),
     CUDA_BUILD_IMAGE: () => verifyReference('CUDA_BUILD_IMAGE', readVariable(env, 'CUDA_BUILD_IMAGE'), true),
-    CUDA_SAMPLES_REPO: () => verifyRepository(readVariable(env, 'CUDA_SAMPLES_REPO')),
-    CUDA_SAMPLES_REF: () => verifyRef(readVariable(env, 'CUDA_SAMPLES_REF')),
+    CUDA_SAMPLES_REPO: read('CUDA_SAMPLES_REPO', /^https?:\/\/[\w.-]+(:\d+)?(\/[\w.~-]+)+\/?$/, url),
+    CUDA_SAMPLES_REF: read('CUDA_SAMPLES_REF', /^\w[\w.+/-]*$/, 'is a tag of CUDA_SAMPLES_REPO, such as v12.8'),
   });
   const tag = readVariable(env, TAG);
   return problems.values({
@@ -61,18 +58,18 @@ export function resolveWorkloadsConfig(env: Environment, root: string, problems:
 }
 
 /** @throws usageError where the checkout has none, and the system's error for a file that cannot be read */
-function findWorkloads(root: string): Workload[] {
+function findWorkloads(root: string) {
   const directory = join(root, PRODUCT.gpuImages);
   const found = WORKLOADS.map((workload) => ({ ...workload, context: join(directory, workload.name) })).filter(
     ({ context }) => statSync(join(context, 'Dockerfile'), { throwIfNoEntry: false })?.isFile(),
   );
-  if (found.length > 0) return found.map((one) => ({ ...one, files: filesBelow(root, one.context), isSelected: true }));
+  if (found.length > 0) return found.map((one) => ({ ...one, files: filesBelow(root, one.context) }));
   const names = WORKLOADS.map(({ name }) => name).join(', ');
   throw usageError(`${directory} has no Dockerfile of any workload (${names}); check OPENSHELL_ROOT`);
 }
 
-/** Links are not followed: Node's own recursion follows them, also in a circle. */
-function filesBelow(root: string, directory: string): Workload['files'] {
+/** Every regular file, by its path below the checkout. Node's own recursion follows links, also in a circle. */
+function filesBelow(root: string, directory: string): { readonly path: string; readonly sha256: string }[] {
   return readdirSync(directory, { withFileTypes: true }).flatMap((entry) => {
     const path = join(directory, entry.name);
     if (entry.isDirectory()) return filesBelow(root, path);
@@ -85,22 +82,8 @@ function select(workloads: readonly Workload[], text: string | undefined): reado
   if (text === undefined) return workloads;
   const names = text.split(',').flatMap((name) => name.trim() || []);
   const unknown = new Set(names.filter((name) => !workloads.some((workload) => workload.name === name)));
-  if (names.length > 0 && unknown.size === 0) {
-    return workloads.map((workload) => ({ ...workload, isSelected: names.includes(workload.name) }));
-  }
+  if (names.length > 0 && unknown.size === 0) return workloads.filter(({ name }) => names.includes(name));
   const said = [...(names.length === 0 ? [text] : unknown)].map(shown).join(', ');
   const known = workloads.map(({ name }) => name).join(', ');
   throw usageError(`${SELECTION} names ${said}; the checkout has ${known}; change it or unset it`);
-}
-
-/** Labels and the build's arguments show it to everybody, so it may hold no credentials. */
-function verifyRepository(text: string): string {
-  if (/^https?:\/\/[\w.-]+(:\d+)?(\/[\w.~-]+)+\/?$/.test(text)) return text;
-  const allowed = 'is a URL without user and password, such as https://github.com/org/name';
-  throw notAllowed('CUDA_SAMPLES_REPO', text.replace(/\/\/.*@/s, '//…@'), allowed);
-}
-
-function verifyRef(text: string): string {
-  if (/^\w(?:[\w+/-]|\.(?!\.))*$/.test(text)) return text;
-  throw notAllowed('CUDA_SAMPLES_REF', text, 'is a tag of CUDA_SAMPLES_REPO, such as v12.8');
 }

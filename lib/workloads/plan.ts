@@ -14,10 +14,6 @@ const LABEL = 'com.nvidia.openshell.gpu-workload';
 const GENERATED_BY = 'mise run e2e:workloads:build';
 const PROGRAM = '/usr/local/bin/openshell-gpu-workload';
 
-/** A workload with the image that it would get. */
-export type WorkloadImage = ReturnType<typeof planImage>;
-export type WorkloadsPlan = ReturnType<typeof planWorkloads>;
-
 /** The files that a run writes, with the directory that their workloads are in; absolute. */
 export function recordPaths(root: string) {
   const directory = join(root, PRODUCT.gpuImages);
@@ -25,36 +21,32 @@ export function recordPaths(root: string) {
   return { directory, manifest, variables: join(directory, '.build/latest.env') };
 }
 
-/** @param cwd the directory that the commands start in */
-export function planWorkloads(config: WorkloadsConfig, engine: Engine, cwd: string) {
-  return { config, engine, images: config.workloads.map((workload) => planImage(config, workload, engine, cwd)) };
-}
-
-function planImage(config: WorkloadsConfig, workload: Workload, engine: Engine, cwd: string) {
-  const { builder, inputs, tag } = config;
-  const own = fingerprint(inputs, [workload]);
-  const reference = `localhost/openshell/gpu-workload-${workload.name}:${tag ?? own}`;
-  const cuda = workload.isCuda ? CUDA_INPUTS : [];
-  const labels = [
-    ['source', workload.name],
-    ['base-image', inputs[BASE_IMAGE]],
-    ['input-fingerprint', own],
-    ...cuda.map((name) => [name.toLowerCase().replaceAll('_', '-'), inputs[name]]),
-  ];
-  const without = { target: undefined, platforms: [], caches: [], secrets: [] };
-  const build = {
-    ...without,
-    context: workload.context,
-    dockerfile: join(workload.context, 'Dockerfile'),
-    tags: [reference],
-    builder: builder?.name,
-    extra: [
-      ...labels.flatMap(([name, value]) => ['--label', `${LABEL}.${name}=${value}`]),
-      ...[BASE_IMAGE, ...cuda].flatMap((name) => ['--build-arg', `${name}=${inputs[name as keyof Inputs]}`]),
-    ],
-    output: { kind: 'load' },
-  } as const;
-  return { ...workload, reference, commands: imageCommands(engine, build, cwd) };
+/** The selected workloads, each with its image. @param cwd the directory that the commands start in */
+export function planImages({ builder, inputs, tag, workloads }: WorkloadsConfig, engine: Engine, cwd: string) {
+  return workloads.map((workload) => {
+    const own = fingerprint(inputs, [workload]);
+    const reference = `localhost/openshell/gpu-workload-${workload.name}:${tag ?? own}`;
+    const cuda = workload.isCuda ? CUDA_INPUTS : [];
+    const labels = [
+      ['source', workload.name],
+      ['base-image', inputs[BASE_IMAGE]],
+      ['input-fingerprint', own],
+      ...cuda.map((name) => [name.toLowerCase().replaceAll('_', '-'), inputs[name]]),
+    ];
+    const build = {
+      ...{ target: undefined, platforms: [], caches: [], secrets: [] },
+      context: workload.context,
+      dockerfile: join(workload.context, 'Dockerfile'),
+      tags: [reference],
+      builder: builder?.name,
+      extra: [
+        ...labels.flatMap(([name, value]) => ['--label', `${LABEL}.${name}=${value}`]),
+        ...[BASE_IMAGE, ...cuda].flatMap((name) => ['--build-arg', `${name}=${inputs[name as keyof Inputs]}`]),
+      ],
+      output: { kind: 'load' },
+    } as const;
+    return { ...workload, reference, commands: imageCommands(engine, build, cwd) };
+  });
 }
 
 /** What stands for all that these workloads are built from, in their order: 12 hexadecimal digits. */
@@ -73,46 +65,47 @@ export function fingerprint(inputs: Inputs, workloads: readonly Pick<Workload, '
   return hash('sha256', lines.map((line) => `${line}\n`).join('')).slice(0, FINGERPRINT_LENGTH);
 }
 
-/** The manifest for the tests, in JSON, which is YAML. @param digest of the base image, where the engine tells it */
-export function manifestText(
-  plan: WorkloadsPlan,
+/**
+ * The files of a run: the manifest for the tests, in JSON, which is YAML; and variables for a shell. None of these is
+ * one that a build reads: a shell that has them builds what there is by then.
+ * @param digest of the base image, where the engine tells it
+ */
+export function recordTexts(
+  { inputs, root }: WorkloadsConfig,
+  { record }: Engine,
+  images: ReturnType<typeof planImages>,
   digest: string | undefined,
-  images: readonly WorkloadImage[],
-): string {
-  const { inputs, root } = plan.config;
-  const names = [BASE_IMAGE, ...CUDA_INPUTS] as const;
+) {
+  const { directory, manifest, variables } = recordPaths(root);
+  const input_fingerprint = fingerprint(inputs, images);
   const source = {
-    path: recordPaths(root).directory,
-    input_fingerprint: fingerprint(inputs, images),
-    container_engine: plan.engine.record.name,
+    path: directory,
+    input_fingerprint,
+    container_engine: record.name,
     inputs: Object.fromEntries([
-      ...names.map((name) => [name.toLowerCase(), inputs[name]]),
+      ...[BASE_IMAGE, ...CUDA_INPUTS].map((name) => [name.toLowerCase(), inputs[name as keyof Inputs]]),
       [`${BASE_IMAGE.toLowerCase()}_digest`, digest],
     ]),
   };
   const workloads = images.map(({ expect, name, reference }) => {
     return { name, image: reference, command: [PROGRAM], expect, requirements: { gpu: true } };
   });
-  return `${JSON.stringify({ schema_version: 1, generated_by: GENERATED_BY, source, workloads }, undefined, 2)}\n`;
-}
-
-/** Variables for a shell. None is one that a build reads: a shell that has them builds what there is by then. */
-export function variablesText(
-  plan: WorkloadsPlan,
-  digest: string | undefined,
-  images: readonly WorkloadImage[],
-): string {
-  const { inputs, root } = plan.config;
-  const { directory, manifest } = recordPaths(root);
-  const lines = [
-    ['OPENSHELL_GPU_WORKLOAD_IMAGE_SOURCE_PATH', directory],
-    ['OPENSHELL_GPU_WORKLOAD_IMAGE_INPUT_FINGERPRINT', fingerprint(inputs, images)],
-    ['OPENSHELL_GPU_WORKLOAD_BASE_IMAGE', inputs[BASE_IMAGE]],
-    ...(digest === undefined ? [] : [['OPENSHELL_GPU_WORKLOAD_BASE_IMAGE_DIGEST', digest]]),
-    ...CUDA_INPUTS.map((name) => [`OPENSHELL_GPU_WORKLOAD_${name}`, inputs[name]]),
-    ['OPENSHELL_GPU_WORKLOAD_CONTAINER_ENGINE', plan.engine.record.name],
-    ['OPENSHELL_E2E_WORKLOAD_MANIFEST', manifest],
-    ...images.map(({ reference, variable }) => [variable, reference]),
-  ].map(([name, value = '']) => `export ${name}='${value.replaceAll("'", "'\\''")}'\n`);
-  return `# Written by ${GENERATED_BY}.\n# The workload images that were built last, for a shell.\n${lines.join('')}`;
+  const exports = Object.entries({
+    OPENSHELL_GPU_WORKLOAD_IMAGE_SOURCE_PATH: directory,
+    OPENSHELL_GPU_WORKLOAD_IMAGE_INPUT_FINGERPRINT: input_fingerprint,
+    OPENSHELL_GPU_WORKLOAD_BASE_IMAGE: inputs[BASE_IMAGE],
+    ...(digest === undefined ? {} : { OPENSHELL_GPU_WORKLOAD_BASE_IMAGE_DIGEST: digest }),
+    ...Object.fromEntries(CUDA_INPUTS.map((name) => [`OPENSHELL_GPU_WORKLOAD_${name}`, inputs[name]])),
+    OPENSHELL_GPU_WORKLOAD_CONTAINER_ENGINE: record.name,
+    OPENSHELL_E2E_WORKLOAD_MANIFEST: manifest,
+    ...Object.fromEntries(images.map(({ reference, variable }) => [variable, reference])),
+  }).map(([name, value]) => `export ${name}='${value.replaceAll("'", "'\\''")}'\n`);
+  const document = { schema_version: 1, generated_by: GENERATED_BY, source, workloads };
+  return [
+    [manifest, `${JSON.stringify(document, undefined, 2)}\n`],
+    [
+      variables,
+      `# Written by ${GENERATED_BY}.\n# The workload images that were built last, for a shell.\n${exports.join('')}`,
+    ],
+  ] as const;
 }

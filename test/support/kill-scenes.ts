@@ -98,7 +98,7 @@ export const KILL_SCENES: Readonly<Record<string, () => KillScene | Promise<Kill
     return {
       tools: fake.tools,
       status: 0,
-      directories: [join(fake.root, 'artifacts'), fake.temporary],
+      directories: [join(fake.root, 'artifacts')],
       run: (options) => fake.package({}, [], options),
       setVersion: (version) => setBinaries(fake.root, version.padEnd(300_000, version)),
     };

@@ -13,14 +13,11 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { manageCluster } from '../../lib/cluster/execute.ts';
 import { type ClusterFakes, FakeCluster, IMAGE, kubeconfigText } from '../support/fake-cluster.ts';
 import { addEngine, PODMAN_INFO } from '../support/fake-engine.ts';
-import { inProcess } from '../support/in-process.ts';
 import { listen } from '../support/listener.ts';
 import { requireTools } from '../support/real-tools.ts';
 import { whenSaid } from '../support/run-task.ts';
-import { refusalFrom } from '../support/task-errors.ts';
 
 const tools = requireTools('kubectl');
 const NAME = 'openshell-dev-some-branch';
@@ -98,20 +95,6 @@ describe('create', tools.options, () => {
     expectClean(cluster);
   });
 
-  test('AR-7: what another program writes while it is merged is kept', async () => {
-    const cluster = newCluster();
-    writeFileSync(cluster.kubeconfig, kubeconfigText('other', 'https://other'));
-    const real = tools.path('kubectl');
-    const late = `: >"$HOME/once"; ${real} config --kubeconfig=${cluster.kubeconfig} set-context late --cluster=c >&2`;
-    const script = `if [[ \${KUBECONFIG-} == *:* && ! -e $HOME/once ]]; then ${late}; fi; exec ${real} "$@"`;
-    cluster.setFakes({ kubectl: [{ args: ['config', 'view', '--raw'], script }] });
-    const result = await cluster.run(['create'], NOTHING);
-    expect(result, result.stderr).toMatchObject({ status: 0 });
-    const names = (viewOf(cluster.kubeconfig) as { contexts: { name: string }[] }).contexts.map(({ name }) => name);
-    expect(names.sort()).toEqual([CONTEXT, 'k3d-other', 'late'].sort());
-    expectClean(cluster);
-  });
-
   test('K8S-1: files that other entries name stay relative, and need not exist', async () => {
     const cluster = newCluster();
     const file = kubeconfigText('other', 'https://other').replace(
@@ -150,9 +133,6 @@ describe('create', tools.options, () => {
     cluster.setFakes({ kubectl: [{ args: ['config', 'view'], script: failLater() }] });
     const late = await cluster.run(['create'], NOTHING);
     expect(late.status, late.stderr).toBe(4);
-    cluster.setFakes({});
-    const empty = await cluster.run(['create'], { ...NOTHING, FAKE_KUBECONFIG: 'nothing' });
-    expect(empty.stderr).toMatch(/^error: k3d kubeconfig get printed no kubeconfig/m);
     expect(cluster.text()).toBe(before);
     expectClean(cluster);
   });
@@ -206,7 +186,7 @@ describe('create', tools.options, () => {
     const taken = await cluster.run(['create'], { HELM_K3S_LB_HOST_PORT: String(port) });
     expect(taken.status).toBe(2);
     expect(taken.stderr).toMatch(
-      new RegExp(`^error: port ${port} is in use by .*; stop it, or set HELM_K3S_LB_HOST_PORT$`, 'm'),
+      new RegExp(`^error: port ${port} is in use by another program; stop it, or set HELM_K3S_LB_HOST_PORT$`, 'm'),
     );
     const several = await cluster.run(['create'], { ...NOTHING, KUBECONFIG: 'a:b' });
     expect(several, several.stderr).toMatchObject({ status: 0 });
@@ -285,17 +265,6 @@ describe('create', tools.options, () => {
     cluster.tools.add('git', [{ args: [], script: 'echo not a repository >&2; exit 128' }]);
     expect((await cluster.run(['create', '--dry-run'])).stdout).toContain('k3d cluster create openshell-dev --wait');
   });
-
-  test.each([
-    ['darwin', /k3d is not on PATH; run mise install$/],
-    ['linux', /k3d is not on PATH; install it \(mise does not on Linux\)/],
-    ['freebsd', /local clusters are for macOS and Linux, and this is freebsd/],
-  ] as const)('on %s', async (platform, said) => {
-    const { root, tools: fakes } = new FakeCluster();
-    const ctx = inProcess(fakes, { OPENSHELL_ROOT: root, PATH: join(fakes.directory, 'home') });
-    const options = { 'dry-run': false, 'require-preload': false };
-    expect(await refusalFrom(() => manageCluster(ctx, 'status', options, platform))).toMatch(said);
-  });
 });
 
 /** kubectl fails when it is to merge. */
@@ -319,18 +288,17 @@ describe('the sandbox image', tools.options, () => {
     expect(cluster.changes().filter((line) => /save|import/.test(line))).toEqual([]);
   });
 
-  test('K8S-9: one of another architecture is not imported, and nobody pulls over it', async () => {
-    const cluster = newCluster({ docker: [{ args: ['image', 'inspect'], script: 'echo linux/arm64' }] });
-    const result = await cluster.run(['create']);
-    expect(result, result.stderr).toMatchObject({ status: 0 });
-    expect(result.stdout).toContain('Active context');
-    expect(result.stderr).toMatch(
-      new RegExp(
-        `^warning: .*is here for 'linux/arm64', and the cluster is linux/amd64; run docker pull --platform linux/amd64 ${IMAGE}, then this again$`,
-        'm',
-      ),
-    );
-    expect(cluster.changes().filter((line) => /pull|save|import/.test(line))).toEqual([]);
+  test('K8S-9: one of another architecture is not imported: the right one is pulled, or it is a warning', async () => {
+    const inspect = { args: ['image', 'inspect'], script: 'echo linux/arm64' };
+    const cluster = newCluster({ docker: [inspect] });
+    expect(await cluster.run(['create', '--require-preload'])).toMatchObject({ status: 0 });
+    const pull = `docker pull --platform linux/amd64 ${IMAGE}`;
+    expect(cluster.changes().slice(-3, -2)).toEqual([pull]);
+    const other = newCluster({ docker: [inspect, { args: ['pull'], script: 'echo none >&2; exit 1' }] });
+    const result = await other.run(['create']);
+    expect(result, result.stderr).toMatchObject({ status: 0, stdout: expect.stringContaining('Active context') });
+    expect(result.stderr).toMatch(/^warning: the sandbox image is not in the cluster, .* docker pull .* status 1/m);
+    expect(other.changes().at(-1)).toBe(pull);
   });
 
   test('one that is absent is pulled for the platform of the cluster', async () => {
@@ -346,7 +314,7 @@ describe('the sandbox image', tools.options, () => {
     expect(cluster.changes().slice(-3, -2)).toEqual([`docker pull --platform linux/amd64 ${IMAGE}`]);
   });
 
-  test('L17, K8S-5: a save that fails twice leaves no file and is a warning; --require-preload makes it an error', async () => {
+  test('L17, K8S-5: a save that fails leaves no file and is a warning; --require-preload makes it an error', async () => {
     const cluster = newCluster({ docker: [{ args: ['image', 'save'], script: `printf half > "$4"; exit 5` }] });
     const result = await cluster.run(['create']);
     expect(result, result.stderr).toMatchObject({ status: 0 });
@@ -359,7 +327,7 @@ describe('the sandbox image', tools.options, () => {
         .changes()
         .filter((line) => /docker/.test(line))
         .map((line) => line.split(' ')[1]),
-    ).toEqual(['image', 'pull', 'image']);
+    ).toEqual(['image']);
     expectClean(cluster);
     expect(await cluster.run(['create', '--require-preload'])).toMatchObject({ status: 5, stdout: '' });
     expectClean(cluster);
@@ -485,36 +453,31 @@ describe('the other commands', tools.options, () => {
     expectClean(cluster);
   });
 
-  test('K8S-16: delete needs k3d alone: without kubectl, or with a broken kubeconfig, its entries stay, and that is said', async () => {
+  test('K8S-16: delete needs k3d alone: what is wrong with kubectl or the kubeconfig is said when the cluster is gone', async () => {
     const cluster = newCluster();
     const mine = kubeconfigText(NAME, 'https://mine');
     for (const [text, extra, said] of [
-      ['garbage: [', {}, "'\\S+/kubeconfig' is not a kubeconfig: .*"],
-      [mine, { PATH: cluster.withoutKubectl() }, 'kubectl is not on PATH; run mise install, or install it'],
+      ['garbage: [', {}, /^error: '\S+\/kubeconfig' is not a kubeconfig: /m],
+      [mine, { PATH: cluster.withoutKubectl() }, /^error: kubectl is not on PATH; run mise install, or install it$/m],
     ] as const) {
       cluster.addCluster(NAME);
       writeFileSync(cluster.kubeconfig, text);
       const result = await cluster.run(['delete'], extra);
-      expect(result, result.stderr).toMatchObject({ status: 0, stdout: `Deleted k3d cluster '${NAME}'.\n` });
-      expect(result.stderr).toMatch(
-        new RegExp(`^warning: what \\S+ has of the cluster '${NAME}' stays in it: ${said}$`, 'm'),
-      );
+      expect(result, result.stderr).toMatchObject({ status: 2, stdout: `Deleted k3d cluster '${NAME}'.\n` });
+      expect(result.stderr).toMatch(said);
       expect(cluster.hasCluster(NAME)).toBe(false);
       expect(cluster.text()).toBe(text);
     }
   });
 
-  test('K8S-17: a link to a file of the same user is followed, and stays; delete creates no directory', async () => {
+  test('K8S-2, K8S-17: delete leaves a link alone, and creates no directory', async () => {
     const cluster = newCluster();
     const target = join(cluster.tools.directory, 'dotfiles');
-    writeFileSync(target, kubeconfigText('other', 'https://other'));
+    writeFileSync(target, kubeconfigText(NAME, 'https://mine'));
     symlinkSync(target, cluster.kubeconfig);
-    expect(await cluster.run(['create'], NOTHING)).toMatchObject({ status: 0 });
+    expect(await cluster.run(['delete'])).toMatchObject({ status: 2 });
     expect(readlinkSync(cluster.kubeconfig)).toBe(target);
     expect(readFileSync(target, 'utf8')).toContain(CONTEXT);
-    expect(await cluster.run(['delete'])).toMatchObject({ status: 0 });
-    expect(readlinkSync(cluster.kubeconfig)).toBe(target);
-    expect(readFileSync(target, 'utf8')).not.toContain(CONTEXT);
     expect(await cluster.run(['delete'], { HELM_K3S_KUBECONFIG: 'no/such/file' })).toMatchObject({ status: 0 });
     expect(existsSync(join(cluster.root, 'no'))).toBe(false);
   });
@@ -558,7 +521,6 @@ describe('the other commands', tools.options, () => {
     [[], '<command> is missing'],
     [['up'], "command is 'up'; allowed are create, delete, start, stop, status"],
     [['create', 'x'], "unexpected argument 'x'"],
-    [['delete', '--require-preload'], '--require-preload is for create'],
   ])('%j is wrong usage', async (args, said) => {
     const cluster = newCluster();
     const result = await cluster.run(args);

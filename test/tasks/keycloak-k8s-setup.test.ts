@@ -51,10 +51,8 @@ describe('Keycloak in a cluster', tools.options, () => {
 In-cluster issuer: http://keycloak.keycloak.svc.cluster.local/realms/openshell
 Helm values file: deploy/helm/openshell/ci/values-keycloak.yaml (uncomment it in deploy/helm/openshell/skaffold.yaml)
 For tokens, keep this running: ${kubectl} -n keycloak port-forward svc/keycloak 9191:80
-Test user: admin@test / admin (openshell-user)
-Test user: user@test / user (openshell-user)
-Test user: user-b@test / user-b (openshell-user)
-A token: curl -s -X POST http://localhost:9191/realms/openshell/protocol/openid-connect/token -d 'grant_type=password&client_id=openshell-cli&username=admin%40test&password=admin' | jq -r .access_token
+Users:         admin@test/admin (openshell-admin), user@test/user and user-b@test/user-b (openshell-user)
+Get a token:   curl -s http://localhost:9191/realms/openshell/protocol/openid-connect/token -d 'grant_type=password&client_id=openshell-cli&username=admin@test&password=admin' | jq -r .access_token
 `);
   });
 
@@ -104,8 +102,9 @@ A token: curl -s -X POST http://localhost:9191/realms/openshell/protocol/openid-
       KEYCLOAK_SETUP_PORT: '70000',
     });
     expect(result).toMatchObject({ status: 2, stdout: '' });
+    const realm = join(cluster.root, 'scripts/keycloak-realm.json');
     expect(result.stderr.match(/^error: \S+/gm)).toEqual(
-      ['KEYCLOAK_IMAGE', 'KEYCLOAK_SETUP_PORT', 'KEYCLOAK_HEALTH_TIMEOUT', 'the', 'the'].map(
+      ['KEYCLOAK_IMAGE', 'KEYCLOAK_SETUP_PORT', 'KEYCLOAK_HEALTH_TIMEOUT', realm, 'the'].map(
         (word) => `error: ${word}`,
       ),
     );
@@ -113,7 +112,11 @@ A token: curl -s -X POST http://localhost:9191/realms/openshell/protocol/openid-
   });
 
   test.each([
-    ['{', 'http://keycloak.keycloak.svc.cluster.local/realms/openshell', /keycloak-realm\.json is not a realm in JSON/],
+    [
+      '{',
+      'http://keycloak.keycloak.svc.cluster.local/realms/openshell',
+      /keycloak-realm\.json cannot be read, or is not a realm in JSON/,
+    ],
     [
       REALM,
       'http://elsewhere/realms/openshell',

@@ -84,17 +84,18 @@ describe('what is wrong is said at once, and nothing is started', () => {
     expect(fake.tools.calls()).toEqual([]);
   });
 
-  test('each authored file, dpkg-deb, and an output file that is a directory', async () => {
+  test('an authored file, dpkg-deb, and an output file that is a directory', async () => {
     const fake = new FakeDeb();
-    for (const name of ['control.in', 'openshell-gateway.service', 'prerm.sh'])
-      rmSync(join(fake.root, 'deploy/deb', name));
+    rmSync(join(fake.root, 'deploy/deb/control.in'));
     rmSync(join(fake.tools.bin, 'dpkg-deb'));
     mkdirSync(join(fake.root, 'artifacts/openshell_1.2.3-1_amd64.deb'), { recursive: true });
     const first = await fake.package();
     expect(first.status).toBe(2);
-    expect(
-      errorsOf(first.stderr).map((line) => /([\w.-]+) is not (a file that can be read|on PATH)/.exec(line)?.[1]),
-    ).toEqual(['control.in', 'openshell-gateway.service', 'prerm.sh', 'dpkg-deb', undefined]);
+    expect(errorsOf(first.stderr)).toEqual([
+      `error: ${fake.root}/deploy/deb/control.in: it does not exist (ENOENT)`,
+      expect.stringMatching(/^error: dpkg-deb is not on PATH/),
+      expect.stringMatching(/_amd64\.deb cannot be written: it is a directory/),
+    ]);
     const again = new FakeDeb();
     mkdirSync(join(again.root, 'artifacts/openshell_1.2.3-1_amd64.deb'), { recursive: true });
     const second = await again.package();
@@ -117,12 +118,11 @@ test('AQ-15: the architecture is that of dpkg, else of this machine; one that is
   expect(other.stderr).toContain(
     "dpkg's architecture, 'i386', is neither amd64 nor arm64; set OPENSHELL_DEB_ARCH to amd64 or arm64",
   );
-  expect((await packaged('echo broken database >&2; exit 2')).stderr).toContain(
-    'dpkg does not tell its architecture: broken database; set OPENSHELL_DEB_ARCH',
-  );
+  const own = process.arch === 'x64' ? /_amd64\.deb$/m : /_arm64\.deb$/m;
+  expect((await packaged('echo broken database >&2; exit 2')).stdout).toMatch(own);
   rmSync(join(fake.tools.bin, 'dpkg'));
   const without = await fake.package({ OPENSHELL_DEB_ARCH: '' }, ['--any-machine', '--dry-run']);
-  expect(without.stdout).toMatch(process.arch === 'x64' ? /_amd64\.deb$/m : /_arm64\.deb$/m);
+  expect(without.stdout).toMatch(own);
 });
 
 test('a dry run writes nothing, starts nothing, and names every file with its mode', async () => {
@@ -130,8 +130,8 @@ test('a dry run writes nothing, starts nothing, and names every file with its mo
   const { status, stdout } = await fake.package({ OPENSHELL_OUTPUT_DIR: 'out dir' }, ['--dry-run']);
   expect(status).toBe(0);
   expect(stdout).toContain(`cd '${fake.root}'\n# creates ${fake.temporary}/openshell-deb-`);
-  expect(stdout).toMatch(/\/stage\/usr\/bin\/openshell \(0755\): a copy of /);
-  expect(stdout).toMatch(/\/stage\/DEBIAN\/control \(0644\): \d+ bytes/);
+  expect(stdout).toMatch(/\/stage\/usr\/bin\/openshell \(0755\)$/m);
+  expect(stdout).toMatch(/\/stage\/DEBIAN\/control \(0644\)$/m);
   expect(stdout).toMatch(
     /^SOURCE_DATE_EPOCH=1700000000 dpkg-deb --build --root-owner-group \/\S+\/stage \/\S+\/package\.deb$/m,
   );
@@ -151,7 +151,7 @@ test('DEB-3: relative paths are all from where the task was started, and absolut
   };
   const result = await fake.package(own, [], { cwd });
   expect(result).toMatchObject({ status: 0, stdout: `${fake.root}/out/openshell_1.2.3-1_amd64.deb\n` });
-  expect(result.stderr).toMatch(/^packaged: \/\S+_amd64\.deb \(1\.2\.3-1 for amd64, 0\.0 MB\)$/m);
+  expect(result.stderr).toMatch(/^packaged: \/\S+_amd64\.deb \(1\.2\.3-1 for amd64\)$/m);
   expect((await fake.package(own, [], { cwd })).stderr).toMatch(/^unchanged: /m);
 });
 

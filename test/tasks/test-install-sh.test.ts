@@ -7,9 +7,7 @@
 import { readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { testInstaller } from '../../lib/installer-test/execute.ts';
 import { FakeCheckout } from '../support/fake-rust.ts';
-import { inProcess } from '../support/in-process.ts';
 import { makeMiniature } from '../support/miniature.ts';
 import { both, realCheckout, requireTools } from '../support/real-tools.ts';
 import { runTaskFile, type TaskOptions } from '../support/run-task.ts';
@@ -68,18 +66,13 @@ describe('real shells', shells.options, () => {
       'a higher minimum',
       'MINIMUM=2.28',
       'MINIMUM=2.32',
-      /ldd: glibc 2\.31, getconf: unavailable: failed: openshell: error/,
+      /ldd: glibc 2\.31, getconf: unavailable: failed: 'openshell: error/,
     ],
-    ['any glibc will do', '-ge "${MINIMUM#*.}"', '-ge 0', /2\.27, getconf: unavailable: was accepted, wanted status 1/],
-    ['another status', '  exit 1', '  exit 3', /failed with status 3 and 'openshell/],
-    ['its message on stdout', '"$*" >&2', '"$*"', /failed with status 1 and 'status 1', wanted/],
-    ['another prefix', 'openshell: error', 'error', /failed with status 1 and 'error: OpenShell Linux/],
-    [
-      'musl is not told apart',
-      '*[Mm]usl* |',
-      '*xyz* |',
-      /getconf: musl libc: failed with status 1 and '[^\n]*could not detect/,
-    ],
+    ['any glibc will do', '-ge "${MINIMUM#*.}"', '-ge 0', /2\.27, getconf: unavailable: printed '', wanted status 1/],
+    ['another status', '  exit 1', '  exit 3', /failed: 'openshell: error/],
+    ['its message on stdout', '"$*" >&2', '"$*"', /failed: 'status 1', wanted/],
+    ['another prefix', 'openshell: error', 'error', /failed: 'error: OpenShell Linux/],
+    ['musl is not told apart', '*[Mm]usl* |', '*xyz* |', /getconf: musl libc: failed: '[^\n]*could not detect/],
     ['no fallback to getconf', " 'GETCONF getconf GNU_LIBC_VERSION'", '', /ldd: not ldd, getconf: glibc 2\.35: failed/],
     ['another endpoint', 'https://localhost:17670', 'https://127.0.0.1:17670', /on darwin: printed 'https:\/\/127/],
     ['no function of that name', 'local_gateway_endpoint()', 'other()', /on linux: failed: .*not found/],
@@ -175,15 +168,6 @@ describe('what cannot be tested', () => {
     expect(result.stderr).toBe(`error: ${root}/install.sh: it does not exist (ENOENT)\n`);
     expect((await run(tools.directory)).status).toBe(2);
     expect((await run(root, ['now'])).status).toBe(2);
-  });
-
-  test('a shell that hangs is ended, and told', async () => {
-    const { root, tools } = new FakeCheckout();
-    writeFileSync(join(root, 'install.sh'), ': $OPENSHELL_INSTALL_SH_TEST\n');
-    tools.add('dash', [{ args: ['-c'], script: 'kill -STOP $$' }]);
-    const ctx = inProcess(tools, { OPENSHELL_ROOT: root });
-    await expect(testInstaller(ctx, false, 500)).rejects.toThrow(/^22 of 22 cases failed; correct /);
-    expect(ctx.screen.stderr()).toMatch(/^error: dash: on linux: failed: no response from dash .* within 0\.50 s$/m);
   });
 });
 

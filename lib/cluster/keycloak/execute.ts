@@ -7,35 +7,33 @@ import { join } from 'node:path';
 import type { RunnerContext } from '../../build-env.ts';
 import { findCheckout } from '../../checkout.ts';
 import { findOrMark, mark } from '../../cli/dry-run-marks.ts';
-import { readVariable, textOf } from '../../cli/env.ts';
+import { readVariable } from '../../cli/env.ts';
 import { Problems } from '../../cli/problems.ts';
 import { oneLine, usageError } from '../../errors.ts';
 import { isOfOther } from '../../fs/ownership.ts';
 import { absolutePath } from '../../fs/paths.ts';
-import { type Command, cmd, commandText, shellQuote } from '../../process/command.ts';
+import { userLines } from '../../keycloak/plan.ts';
+import { cmd, commandText } from '../../process/command.ts';
 import { requireProgram } from '../../process/which.ts';
-import { chooseContext, type KeycloakConfig, manifest, resolveKeycloakConfig, VALUES_FILE } from './plan.ts';
+import { chooseContext, manifest, resolveKeycloakConfig, VALUES_FILE } from './plan.ts';
 
 const PROBE_TIMEOUT_MS = 20_000;
 
-type KeycloakFlags = Readonly<Record<'dry-run' | 'teardown', boolean> & { context: string | undefined }>;
-
 /** Sets Keycloak up, or removes it, or prints the plan. */
-export async function keycloakInCluster(ctx: RunnerContext, flags: KeycloakFlags): Promise<void> {
+export async function keycloakInCluster(
+  ctx: RunnerContext,
+  flags: { readonly 'dry-run': boolean; readonly teardown: boolean; readonly context: string | undefined },
+): Promise<void> {
   const { env, runner, startDirectory, terminal } = ctx;
   const root = findCheckout(env, startDirectory);
   const problems = new Problems();
   const config = flags.teardown ? undefined : resolveKeycloakConfig(problems, env, root);
   // The checkout's kubeconfig, as its mise sets it, where nothing else is set; else kubectl knows.
+  const own = join(root, 'kubeconfig');
   const named = readVariable(env, 'KUBECONFIG');
-  const own = [join(root, 'kubeconfig')].filter((path) => named === undefined && existsSync(path));
-  const used = named?.split(':').filter((path) => path !== '') ?? [
-    own[0] ?? join(textOf(env, 'HOME') ?? '/', '.kube/config'),
-  ];
-  // Under sudo kubectl needs no privilege to read what is the user's. A relative path is relative to this directory.
-  const asInvoker = used.every((path) => isOfOther(absolutePath(startDirectory, path)));
-  const start = cmd({ cwd: startDirectory, asInvoker });
-  const base = ['kubectl', ...own.flatMap((path) => ['--kubeconfig', path])];
+  const base = ['kubectl', ...(named === undefined && existsSync(own) ? ['--kubeconfig', own] : [])];
+  // Under sudo what kubectl caches belongs to who has the kubeconfig.
+  const start = cmd({ cwd: startDirectory, asInvoker: isOfOther(absolutePath(startDirectory, named ?? own)) });
   const search = async () => {
     requireProgram('kubectl', env, 'run mise install, or install it');
     const view = await runner.probe(start`${base} config view -o json`, PROBE_TIMEOUT_MS);
@@ -62,23 +60,13 @@ export async function keycloakInCluster(ctx: RunnerContext, flags: KeycloakFlags
   terminal.say(`the kube context is ${context}; should Keycloak not become ready: ${pods}`);
   await terminal.section('apply', () => runner.run(apply, { input: `${JSON.stringify(objects)}\n` }));
   await terminal.section('Keycloak', () => runner.run(rollout));
-  terminal.result(...summaryLines(config, forward));
-  terminal.say(`done: ${terminal.timings()}`);
-}
-
-/** How tokens are got: through a port of this machine, of an issuer that only the cluster can reach. */
-function summaryLines({ issuer, port, realm }: KeycloakConfig, forward: Command): string[] {
-  const endpoint = `http://localhost:${port}/realms/${realm.name}/protocol/openid-connect/token`;
-  const form = { grant_type: 'password', client_id: 'openshell-cli' };
-  const data = realm.users.map(({ name, password }) => new URLSearchParams({ ...form, username: name, password }));
-  return [
+  terminal.result(
     'Keycloak is ready.',
-    `In-cluster issuer: ${issuer}`,
+    `In-cluster issuer: ${config.issuer}`,
     `Helm values file: ${VALUES_FILE} (uncomment it in deploy/helm/openshell/skaffold.yaml)`,
+    // Through a port of this machine tokens bear the issuer that only the cluster can reach.
     `For tokens, keep this running: ${commandText(forward)}`,
-    ...realm.users.map(({ name, password, roles }) => `Test user: ${name} / ${password} (${roles})`),
-    ...data
-      .slice(0, 1)
-      .map((one) => `A token: curl -s -X POST ${endpoint} -d ${shellQuote(`${one}`)} | jq -r .access_token`),
-  ];
+    ...userLines(`http://localhost:${config.port}`),
+  );
+  terminal.say(`done: ${terminal.timings()}`);
 }

@@ -2,7 +2,7 @@
 
 /** A Keycloak in a cluster: what it is set up with, checked, where it may go, and its objects. */
 
-import { hash, scryptSync } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { join } from 'node:path';
 import { type Environment, readVariable } from '../../cli/env.ts';
 import type { Problems } from '../../cli/problems.ts';
@@ -19,12 +19,6 @@ const NAME = 'keycloak';
 const REALM = 'openshell-realm';
 const ADMIN = 'keycloak-admin';
 const PORT = 8080;
-
-interface Realm {
-  readonly name: string;
-  readonly text: string;
-  readonly users: readonly { readonly name: string; readonly password: string; readonly roles: string }[];
-}
 
 /** A value that is wrong throws its error where it is used. */
 export type KeycloakConfig = ReturnType<typeof resolveKeycloakConfig>;
@@ -44,21 +38,13 @@ export function resolveKeycloakConfig(problems: Problems, env: Environment, root
 }
 
 /** @throws usageError for a file that is absent, or not a realm */
-function readRealm(path: string): Realm {
-  const text = textIn(path);
-  const realm = parseTable(text ?? '');
-  if (text === undefined) throw usageError(`the realm ${path} cannot be read; restore it from the repository`);
-  if (typeof realm?.realm !== 'string') throw usageError(`${path} is not a realm in JSON; correct it`);
-  const users = listIn(realm.users).map(({ credentials, realmRoles, username }) => ({
-    name: String(username),
-    password: String(listIn(credentials)[0]?.value ?? ''),
-    roles: Array.isArray(realmRoles) ? realmRoles.join(', ') : '',
-  }));
-  return { name: realm.realm, text, users };
-}
-
-function listIn(value: unknown): Record<string, unknown>[] {
-  return Array.isArray(value) ? value.filter(isTable) : [];
+function readRealm(path: string) {
+  const text = textIn(path) ?? '';
+  const realm = parseTable(text);
+  if (typeof realm?.realm !== 'string') {
+    throw usageError(`${path} cannot be read, or is not a realm in JSON; get it back from the repository`);
+  }
+  return { name: realm.realm, text };
 }
 
 /** @throws usageError where the gateway would expect tokens of another issuer */
@@ -83,7 +69,7 @@ export function manifest(config: KeycloakConfig) {
   return { apiVersion: 'v1', kind: 'List', items };
 }
 
-function deployment({ image, password, realm, user }: KeycloakConfig) {
+function deployment({ image, realm, user }: KeycloakConfig) {
   const env = {
     KC_HOSTNAME: HOST,
     KC_HOSTNAME_STRICT: 'false',
@@ -107,12 +93,8 @@ function deployment({ image, password, realm, user }: KeycloakConfig) {
     resources: { requests: { cpu: '500m', memory: '512Mi' }, limits: { memory: '1Gi' } },
     volumeMounts: [{ name: 'realm', mountPath: '/opt/keycloak/data/import' }],
   };
-  // Keycloak reads realm and password when it starts: a change of either starts it anew. The password's digest is slow
-  // to compute, because more people may read it than the Secret.
-  const annotations = {
-    'checksum/realm': hash('sha256', realm.text),
-    'checksum/admin-password': scryptSync(password, HOST, 16).toString('hex'),
-  };
+  // Keycloak reads the realm when it starts: a change starts it anew.
+  const annotations = { 'checksum/realm': hash('sha256', realm.text) };
   const template = {
     metadata: { labels: { app: NAME }, annotations },
     spec: { containers: [container], volumes: [{ name: 'realm', configMap: { name: REALM } }] },
@@ -123,11 +105,14 @@ function deployment({ image, password, realm, user }: KeycloakConfig) {
 /** The named context, else the current one of a local cluster. @param output of `kubectl config view -o json` */
 export function chooseContext(output: string, named: string | undefined): string {
   const view = parseTable(output);
-  const contexts = Array.isArray(view?.contexts) ? view.contexts.filter(isTable).map(({ name }) => String(name)) : [];
+  const contexts = [view?.contexts]
+    .flat()
+    .filter(isTable)
+    .map((one) => String(one.name));
   const context = named ?? String(view?.['current-context'] ?? '');
   if (!contexts.includes(context)) {
-    const what = context === '' ? 'there is no current kube context' : `there is no kube context ${shown(context)}`;
     const remedy = contexts.length > 0 ? `--context takes ${contexts.join(', ')}` : 'run mise run helm:k3s:create';
+    const what = context === '' ? 'there is no current kube context' : `there is no kube context ${shown(context)}`;
     throw usageError(`${what}; ${remedy}, or set KUBECONFIG`);
   }
   if (named !== undefined || /^(k3d|kind)-/.test(context)) return context;

@@ -15,12 +15,11 @@ import { planDevBuild } from '../../dev-build/plan.ts';
 import { failure, MissingTool, oneLine, usageError } from '../../errors.ts';
 import { asOwner } from '../../fs/ownership.ts';
 import { files, notePlaces } from '../../fs/writable-places.ts';
-import { canConnect, portOwner } from '../../gateway/port.ts';
+import { canConnect } from '../../gateway/port.ts';
 import { configHome, filesOfEntry, metadataPath } from '../../gateway/registration.ts';
-import { type Arch, type Host, thisHost } from '../../host.ts';
+import { type Host, thisHost } from '../../host.ts';
 import { cmd, shellQuote } from '../../process/command.ts';
 import { poll } from '../../process/poll.ts';
-import type { ProbeResult } from '../../process/result.ts';
 import { requireProgram } from '../../process/which.ts';
 import { CLI, COMPONENTS, DEB, DRIVER } from '../../product.ts';
 import { resolveBuildOptions } from '../../stage/config.ts';
@@ -33,7 +32,7 @@ import {
   verifyEmbedded,
   vmPlatformOf,
 } from '../../vm/runtime-files.ts';
-import { type Binaries, packageArch, resolvePackageConfig } from '../config.ts';
+import { packageArch, resolvePackageConfig } from '../config.ts';
 import { checkPackaging, makePackage, plannedLines, probeArch } from '../execute.ts';
 import { targetOf } from '../plan.ts';
 
@@ -47,30 +46,19 @@ const UNBUILT = { cli: '<openshell>', gateway: '<openshell-gateway>', driver: '<
 /** This machine, as values for tests. */
 export type InstallFacts = ReturnType<typeof thisInstallFacts>;
 
-/** An installation that is planned: nothing but probes has been started. */
-type InstallPlan = Awaited<ReturnType<typeof planInstall>>;
-
 function thisInstallFacts() {
-  return {
-    host: thisHost(),
-    isRoot: process.geteuid?.() === 0,
-    /** Without one sudo cannot ask for a password. */
-    hasTerminal: process.stdin.isTTY === true,
-    programs: '/usr/bin',
-    port: DEB.port as number,
-    waitMs: 60_000,
-  };
+  const isRoot = process.geteuid?.() === 0;
+  return { host: thisHost(), isRoot, programs: '/usr/bin', port: DEB.port as number, waitMs: 60_000 };
 }
 
 /** Builds, packs, installs, starts and registers, or prints the plan. */
 export async function installDeb(ctx: RunnerContext, isDryRun: boolean, facts = thisInstallFacts()): Promise<void> {
   const { runner, startDirectory, terminal } = ctx;
   const plan = await planInstall(ctx, findCheckout(ctx.env, startDirectory), facts);
-  const { config, home, warning } = plan;
-  const commands = installCommands(facts, startDirectory, targetOf(config));
+  const { commands, config, home, warning } = plan;
   if (warning !== undefined) terminal.warn(warning);
   if (isDryRun) return terminal.result(...installLines(ctx, plan, facts));
-  const binaries = await terminal.section('build', () => buildBinaries(ctx, plan, facts), 'release binaries');
+  const binaries = await terminal.section('build', () => buildBinaries(ctx, plan, facts.host), 'release binaries');
   const deb = await terminal.section('package', () => makePackage(ctx, config, binaries), 'Debian package');
   const install = async () => {
     await runner.interactive(commands.install);
@@ -98,14 +86,12 @@ export async function installDeb(ctx: RunnerContext, isDryRun: boolean, facts = 
   terminal.result(deb);
 }
 
-async function buildBinaries(
-  ctx: RunnerContext,
-  { build, runtime }: InstallPlan,
-  facts: InstallFacts,
-): Promise<Binaries> {
+type InstallPlan = Awaited<ReturnType<typeof planInstall>>;
+
+async function buildBinaries(ctx: RunnerContext, { build, runtime }: InstallPlan, host: Host) {
   const { gateway, others } = await executeDevBuild(ctx, build);
   const [cli, driver] = [CLI, DRIVER].map(({ name }) => others.get(name) ?? '') as [string, string];
-  if (runtime !== undefined) verifyEmbedded(driver, runtime, vmPlatformOf(facts.host));
+  if (runtime !== undefined) verifyEmbedded(driver, runtime, vmPlatformOf(host));
   return { cli, driver, gateway };
 }
 
@@ -113,24 +99,22 @@ async function buildBinaries(
 function installCommands({ isRoot, port, programs }: InstallFacts, cwd: string, deb: string) {
   const command = cmd({ cwd });
   // By their whole paths: PATH may have the development programs of a checkout first.
-  const [cli, gateway] = [CLI, COMPONENTS.gateway].map(({ binary }) => [join(programs, binary)] as const);
-  const endpoint = `https://${DEB.address}:${port}`;
+  const cli = join(programs, CLI.binary);
   return {
-    install: command`${isRoot ? ['dpkg'] : ['sudo', 'dpkg']} -i ${deb}`,
-    versions: [command`${cli ?? []} --version`, command`${gateway ?? []} --version`],
+    install: command`${isRoot ? [] : ['sudo']} dpkg -i ${deb}`,
+    versions: [command`${cli} --version`, command`${join(programs, COMPONENTS.gateway.binary)} --version`],
     reload: command`systemctl --user daemon-reload`,
     enable: command`systemctl --user enable --now ${DEB.service}`,
     /** A service that runs already keeps the program that it has. */
     restart: command`systemctl --user restart ${DEB.service}`,
-    register: command`${cli ?? []} gateway add ${endpoint} --local --name ${DEB.gateway}`,
+    register: command`${cli} gateway add ${`https://${DEB.address}:${port}`} --local --name ${DEB.gateway}`,
   };
 }
 
 /** The plan of an installation; the programs are where cargo says. */
 function installLines(ctx: RunnerContext, plan: InstallPlan, facts: InstallFacts): string[] {
   const { runner, startDirectory } = ctx;
-  const { build, config, home, runtime, toolchain } = plan;
-  const commands = installCommands(facts, startDirectory, targetOf(config));
+  const { build, commands, config, home, runtime, toolchain } = plan;
   const describe = runner.describe.bind(runner);
   return [
     `cd ${shellQuote(config.root)}`,
@@ -150,21 +134,22 @@ function installLines(ctx: RunnerContext, plan: InstallPlan, facts: InstallFacts
 /** Whatever one of the checks misses, the next is made too. */
 async function planInstall(ctx: RunnerContext, root: string, facts: InstallFacts) {
   const { env, runner, startDirectory, terminal } = ctx;
-  const { platform } = facts.host;
-  if (platform !== 'linux') throw usageError(`this is ${platform}, and the package is for Debian; start this there`);
-  if (runner.invoker !== undefined) {
-    throw usageError("the service is the user's own; start this without sudo, which it calls for dpkg alone");
-  }
+  const { host } = facts;
   const problems = new Problems();
   const look = <T>(search: () => Promise<T>) => problems.attemptAsync(() => findOrMark(ctx.unknowns, search));
   await look(async () => requireProgram('dpkg', env, 'the package is for Debian and Ubuntu; start this there'));
   const [tools, printed] = await Promise.all([
-    problems.attemptAsync(() => prepareBuild(ctx, root, facts, problems)),
+    problems.attemptAsync(() => prepareBuild(ctx, root, host, problems)),
     probeArch(ctx, root),
     look(() => isServiceRunning(ctx, facts.port)),
-    look(() => verifySudo(ctx, root, facts)),
+    look(async () => facts.isRoot || requireProgram('sudo', env, 'install it, or start this as root')),
   ]);
-  const arch = () => verifyNative(packageArch(env, printed, facts.host), facts.host);
+  const arch = () => {
+    const found = packageArch(env, printed, host);
+    // Cargo builds for this machine.
+    if (found === host.arch) return found;
+    throw usageError(`the package would be for ${found}, and this machine is ${host.arch}; unset OPENSHELL_DEB_ARCH`);
+  };
   const config = resolvePackageConfig(problems, ctx, root, arch, '0.0.0-local');
   await checkPackaging(problems, ctx, config);
   const home = problems.attempt(() => configHome(env, startDirectory, runner.invoker));
@@ -173,27 +158,10 @@ async function planInstall(ctx: RunnerContext, root: string, facts: InstallFacts
   if (tools === undefined || home === undefined) {
     throw new TypeError('an installation that is not planned has a problem');
   }
-  return { ...tools, config, home };
+  return { ...tools, config, home, commands: installCommands(facts, startDirectory, targetOf(config)) };
 }
 
-/** Cargo builds for this machine. */
-function verifyNative(arch: Arch, host: Host): Arch {
-  if (arch === host.arch) return arch;
-  throw usageError(`the package would be for ${arch}, and this machine is ${host.arch}; unset OPENSHELL_DEB_ARCH`);
-}
-
-/** Sudo asks when everything has been built, and without a terminal it cannot. */
-async function verifySudo({ env, runner }: RunnerContext, cwd: string, facts: InstallFacts): Promise<void> {
-  if (facts.isRoot) return;
-  requireProgram('sudo', env, 'install it, or start this as root');
-  if (facts.hasTerminal) return;
-  const result = await runner.probe(cmd({ cwd })`sudo -n true`, PROBE_TIMEOUT_MS);
-  if (result.ok) return;
-  const said = `sudo needs a password and cannot ask for it: ${oneLine(result.reason)}`;
-  throw new MissingTool(`${said}; start this in a terminal`);
-}
-
-async function prepareBuild(ctx: RunnerContext, root: string, { host }: InstallFacts, problems: Problems) {
+async function prepareBuild(ctx: RunnerContext, root: string, host: Host, problems: Problems) {
   const { env, startDirectory } = ctx;
   const build = resolveBuildOptions(env, startDirectory, ['OPENSHELL_CARGO_VERSION', 'SUPERVISOR_LIBC']);
   const toolchain = await closedToolchain(ctx, root);
@@ -206,7 +174,7 @@ async function prepareBuild(ctx: RunnerContext, root: string, { host }: InstallF
   return { build: planDevBuild({ ...wishes, root, host, build }, toolchain, features), toolchain, runtime, warning };
 }
 
-/** The runtime with its digests where all of it is there, and what users have to know: without one no VM starts. */
+/** The runtime where all of it is there, and what users have to know: without one no VM starts. */
 function findRuntime(ctx: RunnerContext, root: string, host: Host) {
   const directory = runtimeDirectory(ctx.env, root, ctx.startDirectory);
   const platform = vmPlatformOf(host);
@@ -218,7 +186,7 @@ function findRuntime(ctx: RunnerContext, root: string, host: Host) {
 }
 
 /** Probes the state of the service, one word. */
-function probeState({ runner, startDirectory: cwd }: RunnerContext): Promise<ProbeResult> {
+function probeState({ runner, startDirectory: cwd }: RunnerContext) {
   const command = cmd({ cwd })`systemctl --user show --property=ActiveState --value ${DEB.service}`;
   return runner.probe(command, PROBE_TIMEOUT_MS);
 }
@@ -235,8 +203,7 @@ async function isServiceRunning(ctx: RunnerContext, port: number): Promise<boole
   }
   if (!ENDED.includes(state.output)) return true;
   if (!(await canConnect(DEB.address, port))) return false;
-  const owner = portOwner(port) ?? 'another program';
-  throw usageError(`${DEB.address}:${port}, where ${DEB.service} listens, is in use by ${owner}; stop it`);
+  throw usageError(`${DEB.address}:${port}, where ${DEB.service} listens, is in use by another program; stop it`);
 }
 
 /** @throws failure (1) where the service does not respond in time, after its log; InterruptedError for a signal */
@@ -254,7 +221,6 @@ async function waitForService(ctx: RunnerContext, { port, waitMs }: InstallFacts
   const journal = await runner.probe(log, PROBE_TIMEOUT_MS);
   for (const line of (journal.ok ? journal.output : journal.reason).split('\n')) terminal.say(line);
   throw failure(
-    `${DEB.service} is installed, and does not respond at ${DEB.address}:${port}: its state is ${state}; its log is ` +
-      `above, and in: journalctl --user -u ${DEB.service}`,
+    `${DEB.service} is installed, and does not respond at ${DEB.address}:${port}: its state is ${state}; its log is above`,
   );
 }

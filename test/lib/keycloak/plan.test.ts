@@ -17,8 +17,8 @@ test('the realm of a job is the same file on the host, which has to be there', (
 });
 
 test('in the network of a job: a mount that has to be there, and Keycloak listens on loopback', () => {
-  expect(runArguments(9000, '/home/runner/_work/a/realm.json', 'job1', 'R').join(' ')).toBe(
-    'run --detach --name openshell-keycloak --label com.nvidia.openshell.run=R --network container:job1 --cap-drop ALL --security-opt no-new-privileges ' +
+  expect(runArguments(9000, '/home/runner/_work/a/realm.json', 'job1').join(' ')).toBe(
+    'run --detach --name openshell-keycloak --network container:job1 --cap-drop ALL --security-opt no-new-privileges ' +
       '--mount type=bind,src=/home/runner/_work/a/realm.json,dst=/opt/keycloak/data/import/realm.json,readonly ' +
       '--env KEYCLOAK_ADMIN=admin --env KEYCLOAK_ADMIN_PASSWORD=admin quay.io/keycloak/keycloak:24.0 ' +
       'start-dev --http-host=127.0.0.1 --http-port=9000 --import-realm',

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { expect, test } from 'vitest';
-import { isCostlyImage, isOwnImage, isOwnVolume, shortName, tagOf } from '../../../lib/cleanup/inventory.ts';
+import { isCostlyImage, isOwnVolume, ownName, partsOf, shortName } from '../../../lib/cleanup/plan.ts';
 
 test('CLN-1: the same image in the words of docker and of podman', () => {
   const alpine = ['alpine:3', 'docker.io/library/alpine:3', 'index.docker.io/library/alpine:3', 'docker.io/alpine:3'];
   for (const name of alpine) expect([shortName(name), isCostlyImage(name)], name).toEqual(['alpine:3', true]);
   for (const name of ['openshell/gateway:dev', 'localhost/openshell/gateway:dev', 'docker.io/openshell/gateway:dev']) {
-    expect([shortName(name), isOwnImage(name)]).toEqual(['openshell/gateway:dev', true]);
+    expect([shortName(name), ownName(name)]).toEqual(['openshell/gateway:dev', 'gateway']);
   }
 });
 
@@ -18,7 +18,7 @@ test.each([
   'k3d-registry.localhost:5111/openshell/gateway:x',
   '[::1]:5000/openshell/gateway:x',
   'ghcr.io/nvidia/openshell/supervisor@sha256:ab',
-])('%s is of OpenShell', (name) => expect(isOwnImage(name)).toBe(true));
+])('%s is of OpenShell', (name) => expect(ownName(name)).toBeDefined());
 
 test.each([
   'openshell',
@@ -29,7 +29,7 @@ test.each([
   'ghcr.io/nvidia/openshell-community/sandboxes/base:latest',
   'ghcr.io/nvidia/openshell',
   '127.0.0.1.example.com:5000/openshell/x',
-])('%s is not known to be of OpenShell', (name) => expect(isOwnImage(name)).toBe(false));
+])('%s is not known to be of OpenShell', (name) => expect(ownName(name)).toBeUndefined());
 
 test.each([
   ['registry:2', true],
@@ -56,7 +56,7 @@ test.each([
   ['127.0.0.1:5000/a:1', '1'],
   ['a@sha256:ab', ''],
   ['a:dev@sha256:ab', 'dev'],
-])('the tag of %s is %j', (name, tag) => expect(tagOf(name)).toBe(tag));
+])('the tag of %s is %j', (name, tag) => expect(partsOf(name).tag).toBe(tag));
 
 test('volumes of OpenShell have its label, or its name as a whole word', () => {
   for (const name of ['openshell', 'openshell-x', 'openshell_data', 'openshell.x'])
