@@ -8,11 +8,11 @@ import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Environment, textOf } from '../cli/env.ts';
 import { megabytes, seconds, type Terminal } from '../cli/terminal.ts';
-import { failure, named, oneLine, TaskError, usageError } from '../errors.ts';
+import { failure, naming, oneLine, TaskError, usageError } from '../errors.ts';
 import { asOwner } from '../fs/ownership.ts';
 
 /** Attempts without a new byte before it is given up. */
-const ATTEMPTS_MAX = 4;
+const ATTEMPTS_MAX = 3;
 const PAUSE_MS = 1000;
 /** A server that asks for a longer pause is not waited for. */
 const PAUSE_MAX_MS = 120_000;
@@ -47,7 +47,7 @@ export interface DownloadEffects {
   /** Ends it; what has come stays in the file. */
   readonly signal: AbortSignal;
   /** Called with the bytes so far and in all. */
-  readonly update?: (received: number, total: number | undefined) => void;
+  update(received: number, total: number | undefined): void;
   /** Says why an attempt failed, and that there is another one. */
   say(text: string): void;
 }
@@ -59,10 +59,9 @@ export class NoSuchFile extends TaskError {}
 export class Setback extends Error {
   /** Whether another attempt may go better. */
   readonly passes: boolean;
+  readonly status: number | undefined;
   /** How long the server asked to be left alone. */
   readonly pauseMs: number | undefined;
-  /** Of a response. */
-  readonly status: number | undefined;
 
   constructor(reason: string, passes: boolean, status?: number, pauseMs?: number) {
     super(reason);
@@ -104,12 +103,28 @@ export async function download(request: DownloadRequest, effects: DownloadEffect
 }
 
 /** @returns why it has not brought the file */
-async function attemptOnce(request: DownloadRequest, file: number, effects: DownloadEffects) {
-  const { stallMs } = request;
+async function attemptOnce({ path, stallMs, url }: DownloadRequest, file: number, effects: DownloadEffects) {
   const stall = new AbortController();
   const timer = setTimeout(() => stall.abort(new Setback(`no byte came for ${seconds(stallMs)}`, true)), stallMs);
+  let received = fstatSync(file).size;
+  const plain = { 'accept-encoding': 'identity', 'user-agent': 'openshell-tasks' };
+  const headers = received === 0 ? plain : { ...plain, range: `bytes=${received}-` };
   try {
-    await transfer(request, file, effects, AbortSignal.any([effects.signal, stall.signal]), timer);
+    const response = await fetch(url, { headers, signal: AbortSignal.any([effects.signal, stall.signal]) });
+    timer.refresh();
+    if (!continues(url, response, received)) {
+      ftruncateSync(file);
+      received = 0;
+    }
+    if (response.status === 416) throw new Setback('it cannot be continued', true);
+    const length = response.headers.get('content-length');
+    const total = length === null ? undefined : received + Number(length);
+    for await (const piece of response.body ?? []) {
+      timer.refresh();
+      naming(path, () => writeFileSync(file, piece));
+      received += piece.length;
+      effects.update(received, total);
+    }
     return undefined;
   } catch (error) {
     effects.signal.throwIfAborted();
@@ -119,37 +134,6 @@ async function attemptOnce(request: DownloadRequest, file: number, effects: Down
     return setback;
   } finally {
     clearTimeout(timer);
-  }
-}
-
-async function transfer(
-  { path, url }: DownloadRequest,
-  file: number,
-  { update }: DownloadEffects,
-  signal: AbortSignal,
-  timer: NodeJS.Timeout,
-): Promise<void> {
-  let received = fstatSync(file).size;
-  const plain = { 'accept-encoding': 'identity', 'user-agent': 'openshell-tasks' };
-  const headers = received === 0 ? plain : { ...plain, range: `bytes=${received}-` };
-  const response = await fetch(url, { headers, signal });
-  timer.refresh();
-  if (!continues(url, response, received)) {
-    ftruncateSync(file);
-    received = 0;
-  }
-  if (response.status === 416) throw new Setback('it cannot be continued', true);
-  const length = response.headers.get('content-length');
-  const total = length === null ? undefined : received + Number(length);
-  for await (const piece of response.body ?? []) {
-    timer.refresh();
-    try {
-      writeFileSync(file, piece);
-    } catch (error) {
-      throw named(path, error);
-    }
-    received += piece.length;
-    update?.(received, total);
   }
 }
 

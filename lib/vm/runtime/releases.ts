@@ -37,13 +37,8 @@ const ABSENT = /release not found|no assets match/i;
 const UNCHECKED =
   /unknown command|dial tcp|no such host|timeout|timed out|deadline|connect|\bEOF\b|\b(?:Get|Post) "|tls:|x509:|\bTUF\b|HTTP (?:40[1378]|429|5\d\d)|permission denied|read-only|no space|gh auth login|not logged in|GH_TOKEN/i;
 
-/** What a file has to be, before it is downloaded, and who says so. */
-export interface Expectation {
-  readonly name: string;
-  readonly sha256: string;
-  /** For users: `the recorded SHA-256`. */
-  readonly source: string;
-}
+/** What a file has to be, before it is downloaded, and who says so, for users: `the recorded SHA-256`. */
+type Expectation = Readonly<Record<'name' | 'sha256' | 'source', string>>;
 
 /** Where downloads for a place are until they are verified and staged: a directory for this user alone. */
 export function downloadsOf(path: string): string {
@@ -67,10 +62,7 @@ export class Releases {
     this.#hasGh = findProgram('gh', ctx.env) !== undefined;
   }
 
-  /**
-   * What a file has to be.
-   * @throws usageError where nothing tells: no program may be embedded that anybody could have put there
-   */
+  /** What a file has to be. @throws usageError where nothing tells: anybody could have put it there */
   async expect(file: ReleaseFile): Promise<Expectation> {
     const pin = pinOf(this.#pins, file);
     if (pin !== undefined) return { ...pin, source: 'the recorded SHA-256' };
@@ -90,7 +82,7 @@ export class Releases {
     const [url, path] = [`${this.#config.apiUrl}/${query}`, join(this.#scratch, 'release.json')];
     let release: Record<string, unknown> | undefined;
     try {
-      await this.#receive({ url, path, isVerified: false, stallMs: API_MS });
+      await this.#receive({ url, path, isVerified: false, stallMs: API_MS }, file.what);
       release = parseTable(contentOf(path).toString());
       if (release === undefined) throw failure(`${url} has not sent JSON`);
     } catch (error) {
@@ -107,8 +99,7 @@ export class Releases {
   }
 
   /**
-   * Gets a file and verifies it; one that an earlier run has left is taken.
-   * @returns its content, and how it was verified, for users
+   * A file, or what an earlier run has left of it, and how it was verified, for users.
    * @throws failure where it is something else or cannot be had
    */
   async fetch(file: ReleaseFile, { name, sha256, source }: Expectation) {
@@ -151,11 +142,11 @@ export class Releases {
     }
   }
 
-  async #receive(request: DownloadRequest, what?: string): Promise<void> {
+  async #receive(request: DownloadRequest, what: string): Promise<void> {
     const { signals, terminal } = this.#ctx;
     this.#prepare();
-    const update = what === undefined ? () => undefined : progressOf(terminal, what);
-    await download(request, { signal: signals.aborted, update, say: (text) => terminal.say(text) });
+    const effects = { signal: signals.aborted, update: progressOf(terminal, what) };
+    await download(request, { ...effects, say: (text) => terminal.say(text) });
   }
 
   /** @throws usageError for a wrong proxy */

@@ -59,12 +59,13 @@ async function digestsOf({ terminal }: RunnerContext, releases: Releases, parts:
   let isFound = false;
   for (const part of parts) {
     const { file } = part;
-    const ask = file.isRolling ? releases.stated(file) : Promise.resolve(undefined);
-    const stated = await ask.catch((error: unknown) => {
-      if (!(error instanceof TaskError) || error instanceof InterruptedError) throw error;
-      terminal.warn(`what comes is recorded as it is, and the next release will be refused: ${error.message}`);
-    });
-    const found = stated === undefined ? await findDigest(releases, part) : {};
+    const stated =
+      file.isRolling &&
+      (await releases.stated(file).catch((error: unknown) => {
+        if (!(error instanceof TaskError) || error instanceof InterruptedError) throw error;
+        terminal.warn(`what comes is recorded as it is, and the next release will be refused: ${error.message}`);
+      }));
+    const found = stated ? {} : await findDigest(releases, part);
     if (found === undefined) {
       terminal.warn(`${file.what}: the release has no such file; what is recorded of it stays`);
       continue;
