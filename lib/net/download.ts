@@ -8,7 +8,7 @@ import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Environment, textOf } from '../cli/env.ts';
 import { megabytes, seconds, type Terminal } from '../cli/terminal.ts';
-import { failure, naming, oneLine, TaskError, usageError } from '../errors.ts';
+import { EXIT, failure, naming, oneLine, TaskError, usageError } from '../errors.ts';
 import { asOwner } from '../fs/ownership.ts';
 
 /** Attempts without a new byte before it is given up. */
@@ -22,7 +22,6 @@ const PASSING: readonly number[] = [408, 425, 429, 500, 502, 503, 504];
 const HINTS: Readonly<Record<number | string, string>> = {
   401: ': it wants to know who asks; sign in with gh auth login',
   403: ': access is denied, or too much was asked; sign in with gh auth login, or try again later',
-  404: ': there is no such file',
   407: ': the proxy wants a user and a password; put them into HTTPS_PROXY',
   ENOTFOUND: 'its host is not known; check the network, or set HTTPS_PROXY where one is needed',
   ECONNREFUSED: 'the server, or the proxy, does not accept connections',
@@ -59,23 +58,17 @@ export class NoSuchFile extends TaskError {}
 export class Setback extends Error {
   /** Whether another attempt may go better. */
   readonly passes: boolean;
-  readonly status: number | undefined;
   /** How long the server asked to be left alone. */
   readonly pauseMs: number | undefined;
 
-  constructor(reason: string, passes: boolean, status?: number, pauseMs?: number) {
+  constructor(reason: string, passes: boolean, pauseMs?: number) {
     super(reason);
     this.passes = passes;
-    this.status = status;
     this.pauseMs = pauseMs;
   }
 }
 
-/**
- * Downloads a file.
- * @throws NoSuchFile where the server has none, TaskError (1) with the reason for anything else that fails, the reason
- *   of `signal`, or the system's error for the file
- */
+/** Downloads a file. @throws NoSuchFile where the server has none, failure for other reasons, the reason of `signal` */
 export async function download(request: DownloadRequest, effects: DownloadEffects): Promise<void> {
   const { isVerified, path, url } = request;
   const { signal } = effects;
@@ -89,11 +82,8 @@ export async function download(request: DownloadRequest, effects: DownloadEffect
       const { size } = fstatSync(file);
       fruitless = size > most ? 0 : fruitless + 1;
       most = Math.max(most, size);
-      const { message, passes, pauseMs = PAUSE_MS * 2 ** Math.max(0, fruitless - 1), status } = setback;
-      if (!passes || fruitless >= ATTEMPTS_MAX) {
-        const text = `${url} cannot be downloaded: ${message}`;
-        throw status === 404 ? new NoSuchFile(text, 1) : failure(text);
-      }
+      const { message, passes, pauseMs = PAUSE_MS * 2 ** Math.max(0, fruitless - 1) } = setback;
+      if (!passes || fruitless >= ATTEMPTS_MAX) throw failure(`${url} cannot be downloaded: ${message}`);
       effects.say(`${url}: ${message}; trying again in ${seconds(pauseMs)}`);
       await sleep(pauseMs, undefined, { signal }).catch(() => signal.throwIfAborted());
     }
@@ -143,28 +133,27 @@ function continues(asked: string, { headers, status, url }: Response, received: 
     throw new Setback(`it leads to ${url}, which is not encrypted`, false);
   }
   if (status === 416) return false;
+  if (status === 404)
+    throw new NoSuchFile(`${asked} cannot be downloaded: HTTP 404: there is no such file`, EXIT.failed);
   const setback = setbackOf(status, headers, Date.now());
   if (setback !== undefined) throw setback;
   return status === 206 && headers.get('content-range')?.startsWith(`bytes ${received}-`) === true;
 }
 
-/**
- * What is wrong with a response; `undefined` for one with the file.
- * @param now milliseconds since 1970
- */
+/** What is wrong with a response; `undefined` for one with the file. `now` is in milliseconds since 1970. */
 export function setbackOf(status: number, headers: Headers, now: number): Setback | undefined {
   if (status === 200 || status === 206) {
     if (!/^\s*text\/html\b/i.test(headers.get('content-type') ?? '')) return undefined;
-    return new Setback('it sent a web page, not the file; check what is between here and the server', false, status);
+    return new Setback('it sent a web page, not the file; check what is between here and the server', false);
   }
   const after = headers.get('retry-after') ?? '';
   const asked = /^\d+$/.test(after) ? Number(after) * 1000 : Date.parse(after) - now;
   const pauseMs = Number.isNaN(asked) ? undefined : Math.max(0, asked);
   if (pauseMs !== undefined && pauseMs > PAUSE_MAX_MS) {
-    return new Setback(`it wants no request for ${seconds(pauseMs)} (HTTP ${status})`, false, status);
+    return new Setback(`it wants no request for ${seconds(pauseMs)} (HTTP ${status})`, false);
   }
   const passes = pauseMs !== undefined || PASSING.includes(status);
-  return new Setback(`it answered HTTP ${status}${HINTS[status] ?? ''}`, passes, status, pauseMs);
+  return new Setback(`it answered HTTP ${status}${HINTS[status] ?? ''}`, passes, pauseMs);
 }
 
 /** What an error of `fetch`, or of reading a body, means; `undefined` for one that is not the network's. */
@@ -207,10 +196,7 @@ export function progressOf(terminal: Terminal, what: string, intervalMs = termin
   };
 }
 
-/**
- * Sends every later `fetch` of this process through the proxies that the environment names, in either case.
- * @throws usageError for a proxy that is not a URL
- */
+/** Sends every later `fetch` through the proxies of the environment. @throws usageError for one that is no URL */
 export function useProxies(env: Environment): void {
   const proxies = PROXIES.filter((name) => textOf(env, name) !== undefined);
   if (proxies.length === 0) return;

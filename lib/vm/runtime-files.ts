@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/**
- * What a complete VM runtime is, and where: the compressed files that the VM driver embeds on each platform, whole, and
- * as they were recorded when they were staged. The driver's build takes an empty stub for each that is missing.
- */
+/** What a complete VM runtime is, and where: the driver's build takes an empty stub for each file that is missing. */
 
 import { hash } from 'node:crypto';
 import { basename, dirname, join, resolve } from 'node:path';

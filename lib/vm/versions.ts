@@ -16,8 +16,7 @@ const PART = /^\w[\w+-]*(?:\.[\w+-]+)*$/;
 
 /**
  * The versions of these names: from the environment, else pinned by the checkout, else the variable's default.
- * @throws usageError for a file that is missing or has a wrong line, whatever the environment says, for a name without
- *   a version, and for a version that is neither a tag, a branch nor a commit
+ * @throws usageError for a file that is missing or wrong, whatever the environment says, and for no, or a wrong version
  */
 export function readVersions<N extends VersionName>(env: Environment, root: string, names: readonly N[]) {
   const path = join(root, PRODUCT.vmPins);

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/**
- * Which VM runtime was asked for, and where its parts come from; and the recorded SHA-256 of each file of a release,
- * which belong to the suite: who can change a checkout cannot change what is trusted.
- */
+/** Which VM runtime was asked for, and the recorded digests, which are the suite's: no checkout says what is trusted. */
 
 import { join } from 'node:path';
 import { findCheckout, SUITE_ROOT } from '../../checkout.ts';
@@ -181,11 +178,7 @@ export function runtimeText({ directory, platform }: RuntimeConfig): string {
   return `${directory} for ${platform}; verified: ${readRecord(directory, platform)?.verified ?? 'no'}`;
 }
 
-/**
- * Why the runtime is to be set up, in a few words: something is missing, nothing tells what was verified, or something
- * else is asked for by now; `undefined` where it is complete.
- * @throws usageError for recorded digests that cannot be read
- */
+/** Why the runtime is to be set up, in a few words; `undefined` where it is what is asked for by now, and complete. */
 export function setupReason(config: RuntimeConfig): string | undefined {
   const { directory, platform, release } = config;
   const defects = runtimeDefects(directory, platform);

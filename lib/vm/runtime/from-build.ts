@@ -47,11 +47,7 @@ const SETUP = 'tasks/vm/vm-setup.ts';
 
 type Build = ReturnType<typeof findBuild>;
 
-/**
- * Compresses the archive that the user names, else the local build, and stages it; without either, a complete runtime
- * stays.
- * @throws TaskError: 2 before anything is done, 1 for an archive that is refused
- */
+/** Stages the archive that the user names, else the local build; without either, a complete runtime stays. */
 export async function compressRuntime(
   ctx: RunnerContext,
   flags: { readonly platform: VmPlatform | undefined; readonly force: boolean; readonly 'dry-run': boolean },
@@ -71,10 +67,7 @@ export async function compressRuntime(
   await runPlan(ctx, planBuild(env, config, flags.force), flags['dry-run']);
 }
 
-/**
- * `vm:setup --from-source`: builds the libraries as each platform does it, and stages them, whatever is there.
- * @throws TaskError: 2 for wrong values and what is missing or cannot be verified, the status of what failed
- */
+/** `vm:setup --from-source`: builds the libraries as each platform does it, and stages them, whatever is there. */
 export async function setUpFromSource(ctx: RunnerContext, flags: SetupFlags): Promise<void> {
   const { env, startDirectory, terminal } = ctx;
   const config = resolveRuntimeConfig(ctx);
@@ -105,10 +98,7 @@ function planArchive(config: RuntimeConfig, path: string, isForced: boolean): Ru
   return { config, isForced, lines: [`# reads ${path}`], collect };
 }
 
-/**
- * Plans to stage a local build, which may not be there yet.
- * @throws usageError where the directory cannot be replaced, or a program that is needed besides cannot be verified
- */
+/** Plans to stage a local build, which may not be there yet. @throws usageError for what would fail after the build */
 function planBuild(env: Environment, config: RuntimeConfig, isForced: boolean): RuntimePlan {
   verifyReplaceable(config.directory);
   verifyInputs(env, config);
@@ -143,8 +133,7 @@ function verifyInputs(env: Environment, config: RuntimeConfig): void {
 function findBuild(platform: VmPlatform, directories: readonly string[], hint: string) {
   const { krun, krunfw, os } = PLATFORMS[platform];
   // The kernel's library has its whole version in its name, and the driver wants that of its interface.
-  const [other, pattern] =
-    os === 'linux' ? [`${krunfw}.*`, /^libkrunfw\.so\.5\.[\w.-]+$/] : ['libkrunfw.dylib', /^libkrunfw\.dylib$/];
+  const pattern = os === 'linux' ? /^libkrunfw\.so\.5\.[\w.-]+$/ : /^libkrunfw\.dylib$/;
   const newestFirst = (left: string, right: string) => right.localeCompare(left, 'en', { numeric: true });
   const find = (wanted: string, namesOf: (directory: string) => readonly string[]) => {
     const paths = directories.flatMap((directory) => namesOf(directory).map((name) => join(directory, name)));
@@ -159,7 +148,10 @@ function findBuild(platform: VmPlatform, directories: readonly string[], hint: s
   return {
     directories,
     krun: find(krun, () => [krun]),
-    krunfw: find(`${krunfw} or ${other}`, (directory) => [krunfw, ...kernels(directory)]),
+    krunfw: find(`${krunfw} or ${os === 'linux' ? `${krunfw}.*` : 'libkrunfw.dylib'}`, (directory) => [
+      krunfw,
+      ...kernels(directory),
+    ]),
   };
 }
 
@@ -209,10 +201,7 @@ function provenanceOf(env: Environment, { gvproxy, platform, umoci }: RuntimeCon
   return { text: `${JSON.stringify(provenance, null, 2)}\n`, time };
 }
 
-/**
- * Packs the runtime; the same build gives the same bytes.
- * @throws TaskError: 2 for wrong values or a build that is not complete, 1 for what cannot be had or written
- */
+/** Packs a build and its programs; the same build gives the same bytes. @throws usageError for one that is not whole */
 export async function packageRuntime(
   ctx: RunnerContext,
   flags: {

@@ -12,11 +12,7 @@ import { downloadLine, readPins, releasePath, resolveParts, resolveRuntimeConfig
 import { downloadsOf, Releases } from './releases.ts';
 import { readRuntimeArchive } from './setup.ts';
 
-/**
- * Records what the files of the current versions are. A rolling file is recorded only where its release's API states
- * nothing: the next release would be refused.
- * @throws failure where not one file could be had, or one is not what its name says
- */
+/** Records what the files of the current versions are; a rolling one only where its release's API states nothing. */
 export async function recordDigests(ctx: RunnerContext, isDryRun: boolean): Promise<void> {
   const { env, terminal } = ctx;
   const { release, root } = resolveRuntimeConfig(ctx);
