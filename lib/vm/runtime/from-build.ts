@@ -53,6 +53,7 @@ export async function compressRuntime(
   flags: { readonly platform: VmPlatform | undefined; readonly force: boolean; readonly 'dry-run': boolean },
 ): Promise<void> {
   const { env, startDirectory } = ctx;
+  resolveProvenance(env);
   const path = readPath(env, 'VM_RUNTIME_TARBALL', startDirectory);
   const named = VM_PLATFORMS.find((name) => path?.endsWith(`/vm-runtime-${name}.tar.zst`));
   const config = resolveRuntimeConfig(ctx, flags.platform ?? readVariable(env, 'VM_RUNTIME_PLATFORM') ?? named);
@@ -123,7 +124,7 @@ function libraryDirectories({ platform, root }: RuntimeConfig): string[] {
 
 /** @throws usageError for a wrong time, or a program that has no recorded digest: before a build, or a download */
 function verifyInputs(env: Environment, config: RuntimeConfig): void {
-  readVariable(env, 'SOURCE_DATE_EPOCH');
+  resolveProvenance(env);
   const pins = readPins(config.release.pinsPath);
   const missing = [config.gvproxy, config.umoci].find((file) => pinOf(pins, file) === undefined);
   if (missing !== undefined) throw unpinned(config.release, missing);
@@ -174,13 +175,19 @@ function readLibraries(platform: VmPlatform, build: Build): Contents {
   return contents;
 }
 
+/** What a provenance says besides what the build itself says. */
+function resolveProvenance(env: Environment) {
+  const [github_sha, github_run_id] = [readVariable(env, 'GITHUB_SHA'), readVariable(env, 'GITHUB_RUN_ID')];
+  return { github_sha, github_run_id, time: readVariable(env, 'SOURCE_DATE_EPOCH') };
+}
+
 /**
  * The text of `provenance.json`, in the order of the release's archives, and the time that the runtime bears, in seconds
  * since 1970. A further directory may have a provenance of its own, which wins over what `build-libkrun` has recorded.
  */
 function provenanceOf(env: Environment, { gvproxy, platform, umoci }: RuntimeConfig, build: Build) {
   const [directory = '', custom] = build.directories;
-  const time = readVariable(env, 'SOURCE_DATE_EPOCH') ?? Math.floor(statSync(build.krun).mtimeMs / 1000);
+  const { github_run_id, github_sha, time = Math.floor(statSync(build.krun).mtimeMs / 1000) } = resolveProvenance(env);
   const given = custom === undefined ? undefined : parseTable(textIn(join(custom, PROVENANCE_FILE)) ?? '');
   const built = parseTable(textIn(join(directory, BUILD_RECORD)) ?? '');
   const commitOf = (library: unknown) => (isTable(library) ? library.commit : undefined);
@@ -194,8 +201,8 @@ function provenanceOf(env: Environment, { gvproxy, platform, umoci }: RuntimeCon
     kernel_version: known(given?.kernel_version, built?.kernel),
     gvproxy_version: gvproxy.tag,
     umoci_version: umoci.tag,
-    github_sha: readVariable(env, 'GITHUB_SHA'),
-    github_run_id: readVariable(env, 'GITHUB_RUN_ID'),
+    github_sha,
+    github_run_id,
     libkrun_commit: known(commitOf(built?.libkrun)),
   };
   return { text: `${JSON.stringify(provenance, null, 2)}\n`, time };
