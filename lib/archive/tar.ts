@@ -16,16 +16,12 @@ const BLOCK_BYTES = 512;
 /** The end of an archive: at least two blocks of zeros, and GNU tar fills a record of twenty. */
 const RECORD_BYTES = 20 * BLOCK_BYTES;
 
-/**
- * The contents of the files in an uncompressed tar archive, by their paths: `libkrun.so`, not `./libkrun.so`.
- * @throws ArchiveError for one that is damaged, or has an entry that leaves the directory, a link, a device, a special
- *   mode, or two entries of one path
- */
+/** The files of a tar archive, by their paths, `libkrun.so` for `./libkrun.so`. @throws ArchiveError for a wrong entry */
 export function readArchive(archive: Buffer): Map<string, Buffer> {
   const files = new Map<string, Buffer>();
-  const problems: ArchiveError[] = [];
+  const problems: string[] = [];
   const note = (entry: ReadEntry, problem: string | undefined) => {
-    if (problem !== undefined) problems.push(new ArchiveError(`the entry ${shown(entry.path)} is refused: ${problem}`));
+    if (problem !== undefined) problems.push(`the entry ${shown(entry.path)} is refused: ${problem}`);
     entry.resume();
   };
   const parser = new Parser({
@@ -44,10 +40,10 @@ export function readArchive(archive: Buffer): Map<string, Buffer> {
     },
   });
   parser.on('ignoredEntry', (entry: ReadEntry) => note(entry, `its type is ${entry.type}`));
-  parser.on('error', (error: Error) => problems.push(new ArchiveError(`damaged: ${oneLine(error.message)}`)));
+  parser.on('error', (error: Error) => problems.push(`damaged: ${oneLine(error.message)}`));
   parser.end(archive);
-  if (problems[0] !== undefined) throw problems[0];
-  if (files.size === 0) throw new ArchiveError('it is not a tar archive with files');
+  if (files.size === 0) problems.push('it is not a tar archive with files');
+  if (problems.length > 0) throw new ArchiveError(problems[0]);
   return files;
 }
 

@@ -8,11 +8,11 @@ import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Environment, textOf } from '../cli/env.ts';
 import { megabytes, seconds, type Terminal } from '../cli/terminal.ts';
-import { failure, named, oneLine, TaskError, usageError } from '../errors.ts';
+import { EXIT, failure, naming, oneLine, TaskError, usageError } from '../errors.ts';
 import { asOwner } from '../fs/ownership.ts';
 
 /** Attempts without a new byte before it is given up. */
-const ATTEMPTS_MAX = 4;
+const ATTEMPTS_MAX = 3;
 const PAUSE_MS = 1000;
 /** A server that asks for a longer pause is not waited for. */
 const PAUSE_MAX_MS = 120_000;
@@ -22,7 +22,6 @@ const PASSING: readonly number[] = [408, 425, 429, 500, 502, 503, 504];
 const HINTS: Readonly<Record<number | string, string>> = {
   401: ': it wants to know who asks; sign in with gh auth login',
   403: ': access is denied, or too much was asked; sign in with gh auth login, or try again later',
-  404: ': there is no such file',
   407: ': the proxy wants a user and a password; put them into HTTPS_PROXY',
   ENOTFOUND: 'its host is not known; check the network, or set HTTPS_PROXY where one is needed',
   ECONNREFUSED: 'the server, or the proxy, does not accept connections',
@@ -47,7 +46,7 @@ export interface DownloadEffects {
   /** Ends it; what has come stays in the file. */
   readonly signal: AbortSignal;
   /** Called with the bytes so far and in all. */
-  readonly update?: (received: number, total: number | undefined) => void;
+  update(received: number, total: number | undefined): void;
   /** Says why an attempt failed, and that there is another one. */
   say(text: string): void;
 }
@@ -61,22 +60,15 @@ export class Setback extends Error {
   readonly passes: boolean;
   /** How long the server asked to be left alone. */
   readonly pauseMs: number | undefined;
-  /** Of a response. */
-  readonly status: number | undefined;
 
-  constructor(reason: string, passes: boolean, status?: number, pauseMs?: number) {
+  constructor(reason: string, passes: boolean, pauseMs?: number) {
     super(reason);
     this.passes = passes;
-    this.status = status;
     this.pauseMs = pauseMs;
   }
 }
 
-/**
- * Downloads a file.
- * @throws NoSuchFile where the server has none, TaskError (1) with the reason for anything else that fails, the reason
- *   of `signal`, or the system's error for the file
- */
+/** Downloads a file. @throws NoSuchFile where the server has none, failure for other reasons, the reason of `signal` */
 export async function download(request: DownloadRequest, effects: DownloadEffects): Promise<void> {
   const { isVerified, path, url } = request;
   const { signal } = effects;
@@ -90,11 +82,8 @@ export async function download(request: DownloadRequest, effects: DownloadEffect
       const { size } = fstatSync(file);
       fruitless = size > most ? 0 : fruitless + 1;
       most = Math.max(most, size);
-      const { message, passes, pauseMs = PAUSE_MS * 2 ** Math.max(0, fruitless - 1), status } = setback;
-      if (!passes || fruitless >= ATTEMPTS_MAX) {
-        const text = `${url} cannot be downloaded: ${message}`;
-        throw status === 404 ? new NoSuchFile(text, 1) : failure(text);
-      }
+      const { message, passes, pauseMs = PAUSE_MS * 2 ** Math.max(0, fruitless - 1) } = setback;
+      if (!passes || fruitless >= ATTEMPTS_MAX) throw failure(`${url} cannot be downloaded: ${message}`);
       effects.say(`${url}: ${message}; trying again in ${seconds(pauseMs)}`);
       await sleep(pauseMs, undefined, { signal }).catch(() => signal.throwIfAborted());
     }
@@ -104,12 +93,28 @@ export async function download(request: DownloadRequest, effects: DownloadEffect
 }
 
 /** @returns why it has not brought the file */
-async function attemptOnce(request: DownloadRequest, file: number, effects: DownloadEffects) {
-  const { stallMs } = request;
+async function attemptOnce({ path, stallMs, url }: DownloadRequest, file: number, effects: DownloadEffects) {
   const stall = new AbortController();
   const timer = setTimeout(() => stall.abort(new Setback(`no byte came for ${seconds(stallMs)}`, true)), stallMs);
+  let received = fstatSync(file).size;
+  const plain = { 'accept-encoding': 'identity', 'user-agent': 'openshell-tasks' };
+  const headers = received === 0 ? plain : { ...plain, range: `bytes=${received}-` };
   try {
-    await transfer(request, file, effects, AbortSignal.any([effects.signal, stall.signal]), timer);
+    const response = await fetch(url, { headers, signal: AbortSignal.any([effects.signal, stall.signal]) });
+    timer.refresh();
+    if (!continues(url, response, received)) {
+      ftruncateSync(file);
+      received = 0;
+    }
+    if (response.status === 416) throw new Setback('it cannot be continued', true);
+    const length = response.headers.get('content-length');
+    const total = length === null ? undefined : received + Number(length);
+    for await (const piece of response.body ?? []) {
+      timer.refresh();
+      naming(path, () => writeFileSync(file, piece));
+      received += piece.length;
+      effects.update(received, total);
+    }
     return undefined;
   } catch (error) {
     effects.signal.throwIfAborted();
@@ -122,65 +127,33 @@ async function attemptOnce(request: DownloadRequest, file: number, effects: Down
   }
 }
 
-async function transfer(
-  { path, url }: DownloadRequest,
-  file: number,
-  { update }: DownloadEffects,
-  signal: AbortSignal,
-  timer: NodeJS.Timeout,
-): Promise<void> {
-  let received = fstatSync(file).size;
-  const plain = { 'accept-encoding': 'identity', 'user-agent': 'openshell-tasks' };
-  const headers = received === 0 ? plain : { ...plain, range: `bytes=${received}-` };
-  const response = await fetch(url, { headers, signal });
-  timer.refresh();
-  if (!continues(url, response, received)) {
-    ftruncateSync(file);
-    received = 0;
-  }
-  if (response.status === 416) throw new Setback('it cannot be continued', true);
-  const length = response.headers.get('content-length');
-  const total = length === null ? undefined : received + Number(length);
-  for await (const piece of response.body ?? []) {
-    timer.refresh();
-    try {
-      writeFileSync(file, piece);
-    } catch (error) {
-      throw named(path, error);
-    }
-    received += piece.length;
-    update?.(received, total);
-  }
-}
-
 /** Judges the head of a response: whether it is the rest of what has come, or the whole file. */
 function continues(asked: string, { headers, status, url }: Response, received: number): boolean {
   if (asked.startsWith('https:') && !url.startsWith('https:')) {
     throw new Setback(`it leads to ${url}, which is not encrypted`, false);
   }
   if (status === 416) return false;
+  if (status === 404)
+    throw new NoSuchFile(`${asked} cannot be downloaded: HTTP 404: there is no such file`, EXIT.failed);
   const setback = setbackOf(status, headers, Date.now());
   if (setback !== undefined) throw setback;
   return status === 206 && headers.get('content-range')?.startsWith(`bytes ${received}-`) === true;
 }
 
-/**
- * What is wrong with a response; `undefined` for one with the file.
- * @param now milliseconds since 1970
- */
+/** What is wrong with a response; `undefined` for one with the file. `now` is in milliseconds since 1970. */
 export function setbackOf(status: number, headers: Headers, now: number): Setback | undefined {
   if (status === 200 || status === 206) {
     if (!/^\s*text\/html\b/i.test(headers.get('content-type') ?? '')) return undefined;
-    return new Setback('it sent a web page, not the file; check what is between here and the server', false, status);
+    return new Setback('it sent a web page, not the file; check what is between here and the server', false);
   }
   const after = headers.get('retry-after') ?? '';
   const asked = /^\d+$/.test(after) ? Number(after) * 1000 : Date.parse(after) - now;
   const pauseMs = Number.isNaN(asked) ? undefined : Math.max(0, asked);
   if (pauseMs !== undefined && pauseMs > PAUSE_MAX_MS) {
-    return new Setback(`it wants no request for ${seconds(pauseMs)} (HTTP ${status})`, false, status);
+    return new Setback(`it wants no request for ${seconds(pauseMs)} (HTTP ${status})`, false);
   }
   const passes = pauseMs !== undefined || PASSING.includes(status);
-  return new Setback(`it answered HTTP ${status}${HINTS[status] ?? ''}`, passes, status, pauseMs);
+  return new Setback(`it answered HTTP ${status}${HINTS[status] ?? ''}`, passes, pauseMs);
 }
 
 /** What an error of `fetch`, or of reading a body, means; `undefined` for one that is not the network's. */
@@ -223,10 +196,7 @@ export function progressOf(terminal: Terminal, what: string, intervalMs = termin
   };
 }
 
-/**
- * Sends every later `fetch` of this process through the proxies that the environment names, in either case.
- * @throws usageError for a proxy that is not a URL
- */
+/** Sends every later `fetch` through the proxies of the environment. @throws usageError for one that is no URL */
 export function useProxies(env: Environment): void {
   const proxies = PROXIES.filter((name) => textOf(env, name) !== undefined);
   if (proxies.length === 0) return;

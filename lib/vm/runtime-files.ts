@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/**
- * What a complete VM runtime is, and where: the compressed files that the VM driver embeds on each platform, whole, and
- * as they were recorded when they were staged. The driver's build takes an empty stub for each that is missing.
- */
+/** What a complete VM runtime is, and where: the driver's build takes an empty stub for each file that is missing. */
 
 import { hash } from 'node:crypto';
 import { basename, dirname, join, resolve } from 'node:path';
@@ -168,9 +165,8 @@ export function partDefect(content: Buffer, platform: VmPlatform, raw: string): 
 /** @throws failure saying what of runtime and supervisor a driver that was just built does not have in it */
 export function verifyEmbedded(driver: string, directory: string, platform: VmPlatform): void {
   const problem = embeddingProblem(driver, directory, platform);
-  if (problem === undefined) return;
   const cause = 'another cargo run may have built it, or another task have replaced the files';
-  throw failure(`${problem}; ${cause}: run cargo clean -p ${DRIVER.package}, and this again`);
+  if (problem) throw failure(`${problem}; ${cause}: run cargo clean -p ${DRIVER.package}, and this again`);
 }
 
 /** Why a driver does not have the files of a directory in it, for users; `undefined` where it has them all. */

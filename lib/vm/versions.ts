@@ -16,17 +16,20 @@ const PART = /^\w[\w+-]*(?:\.[\w+-]+)*$/;
 
 /**
  * The versions of these names: from the environment, else pinned by the checkout, else the variable's default.
- * @throws usageError for a file that is missing or has a wrong line, whatever the environment says, for a name without
- *   a version, and for a version that is neither a tag, a branch nor a commit
+ * @throws usageError for a file that is missing or wrong, whatever the environment says, and for no, or a wrong version
  */
-export function readVersions<N extends VersionName>(
-  env: Environment,
-  root: string,
-  names: readonly N[],
-): Readonly<Record<N, string>> {
+export function readVersions<N extends VersionName>(env: Environment, root: string, names: readonly N[]) {
   const path = join(root, PRODUCT.vmPins);
   const pins = readPins(path);
-  return Object.fromEntries(names.map((name) => [name, versionOf(env, path, pins, name)])) as Record<N, string>;
+  const versionOf = (name: N) => {
+    const { default: otherwise }: { readonly kind: 'text'; readonly default?: string } = VARIABLES[name];
+    const named = textOf(env, name);
+    const version = named ?? pins.get(name) ?? otherwise;
+    if (version === undefined) throw usageError(`${path} has no ${name}; pin it there, or set ${name}`);
+    if (isRef(version)) return version;
+    throw notAllowed(named === undefined ? `${name} in ${path}` : name, version, 'are a tag, a branch and a commit');
+  };
+  return Object.fromEntries(names.map((name) => [name, versionOf(name)])) as Readonly<Record<N, string>>;
 }
 
 /** Whether a text is the name of a tag, a branch or a commit, and can be a part of a path. */
@@ -36,32 +39,26 @@ export function isRef(text: string): boolean {
 
 /** Every entry of the file, by its name. */
 function readPins(path: string): ReadonlyMap<string, string> {
-  let text: string;
-  try {
-    text = contentOf(path).toString();
-  } catch (cause) {
-    const problem = `the versions of the VM runtime cannot be read; get the checkout's ${PRODUCT.vmPins} back`;
-    throw usageError(problem, { cause });
-  }
   const pins = new Map<string, string>();
-  for (const [index, line] of text.split('\n').entries()) {
+  for (const [index, line] of textOfPins(path).split('\n').entries()) {
     const entry = line.trim();
     if (entry === '' || entry.startsWith('#')) continue;
     const [, name = '', value = ''] = ENTRY.exec(entry) ?? [];
-    if (name === '') {
+    if (name !== '') pins.set(name, value);
+    else {
       const allowed = `allowed are comments and NAME="\${NAME:-value}"`;
       throw usageError(`line ${index + 1} of ${path} is ${shown(entry)}; ${allowed}; fix it`);
     }
-    pins.set(name, value);
   }
   return pins;
 }
 
-function versionOf(env: Environment, path: string, pins: ReadonlyMap<string, string>, name: VersionName): string {
-  const variable: { readonly kind: 'text'; readonly default?: string } = VARIABLES[name];
-  const named = textOf(env, name);
-  const version = named ?? pins.get(name) ?? variable.default;
-  if (version === undefined) throw usageError(`${path} has no ${name}; pin it there, or set ${name}`);
-  if (isRef(version)) return version;
-  throw notAllowed(named === undefined ? `${name} in ${path}` : name, version, 'are a tag, a branch and a commit');
+function textOfPins(path: string): string {
+  try {
+    return contentOf(path).toString();
+  } catch (cause) {
+    throw usageError(`the versions of the VM runtime cannot be read; get the checkout's ${PRODUCT.vmPins} back`, {
+      cause,
+    });
+  }
 }

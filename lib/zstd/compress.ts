@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/**
- * Compression on several cores: independent frames in Node's thread pool, which every decoder reads as one content. The
- * encoder's own threads (`ZSTD_c_nbWorkers`) break off on Node 24.21, without an error.
- */
+/** Compression on several cores: independent frames, as the encoder's own threads break off silently on Node 24.21. */
 
 import { addAbortSignal } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
@@ -15,10 +12,7 @@ export const LEVEL = 19;
 /** The content of a frame: a smaller one compresses less, a larger one takes more memory and uses fewer cores. */
 const FRAME_BYTES = 8 * 1024 * 1024;
 
-/**
- * Compresses a content, with a checksum in each frame. The same content gives the same bytes on every machine.
- * @throws the reason of `signal`; an Error where the result does not have the content
- */
+/** Compresses a content, to the same bytes on every machine. @throws the reason of `signal` */
 export async function compress(content: Buffer, signal?: AbortSignal, frameBytes = FRAME_BYTES): Promise<Buffer> {
   signal?.throwIfAborted();
   const frames = divide(content, frameBytes).map((piece) => compressFrame(piece, signal));

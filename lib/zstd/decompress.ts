@@ -10,10 +10,7 @@ import { contentOf } from '../fs/paths.ts';
 /** What is wrong with a zstd file, in a few words. */
 export class ZstdError extends Error {}
 
-/**
- * The content of all frames. Checksums that they carry are verified.
- * @throws ZstdError for anything that is not a whole, undamaged zstd file
- */
+/** The content of all frames. @throws ZstdError for anything that is not a whole, undamaged zstd file */
 export function decompress(compressed: Uint8Array): Buffer {
   if (compressed.length === 0) throw new ZstdError('empty');
   const contents: Buffer[] = [];

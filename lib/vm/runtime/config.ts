@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/**
- * Which VM runtime was asked for, and where its parts come from; and the recorded SHA-256 of each file of a release,
- * which belong to the suite: who can change a checkout cannot change what is trusted.
- */
+/** Which VM runtime was asked for, and the recorded digests, which are the suite's: no checkout says what is trusted. */
 
 import { join } from 'node:path';
 import { findCheckout, SUITE_ROOT } from '../../checkout.ts';
 import { type Environment, notAllowed, readVariable } from '../../cli/env.ts';
 import type { TaskContext } from '../../cli/task.ts';
-import { shown, usageError } from '../../errors.ts';
+import { usageError } from '../../errors.ts';
 import { parseTable } from '../../fs/parse-json.ts';
 import { contentOf } from '../../fs/paths.ts';
 import { thisHost } from '../../host.ts';
@@ -135,10 +132,9 @@ export function downloadLine({ baseUrl }: ReleaseConfig, file: ReleaseFile): str
 /** The recorded digests. @throws usageError for a file that is missing, or not what `--update-pins` writes */
 export function readPins(path: string): Digests {
   const pins = parseTable(contentOf(path).toString());
-  const wrong = pins && Object.keys(pins).find((name) => !/^[0-9a-f]{64}$/.test(String(pins[name])));
-  if (pins !== undefined && wrong === undefined) return pins as Digests;
-  const what = wrong === undefined ? 'is not a table in JSON' : `has no SHA-256 for ${shown(wrong)}`;
-  throw usageError(`${path} ${what}; get the file back from where the tasks are from`);
+  const isWhole = pins !== undefined && Object.values(pins).every((one) => /^[0-9a-f]{64}$/.test(String(one)));
+  if (isWhole) return pins as Digests;
+  throw usageError(`${path} is not a table of SHA-256s in JSON; get the file back from where the tasks are from`);
 }
 
 /** The recorded digest of a file, under the name that it has; `undefined` where none is recorded. */
@@ -156,9 +152,9 @@ export function unpinned({ baseUrl }: ReleaseConfig, file: ReleaseFile, reason =
   return usageError(`${file.what}: no SHA-256 of ${url} is recorded${reason}; record it with ${UPDATE_COMMAND}`);
 }
 
-export type SetupFlags = Readonly<
-  Record<'from-source' | 'install-deps' | 'force' | 'update-pins' | 'dry-run', boolean>
->;
+type FlagName = 'from-source' | 'install-deps' | 'force' | 'update-pins' | 'dry-run';
+
+export type SetupFlags = Readonly<Record<FlagName, boolean>>;
 
 /** What `vm:setup` has to do. Where there is nothing, that is said. @throws usageError for wrong values */
 export function whatToSetUp(ctx: TaskContext, flags: SetupFlags): 'nothing' | 'release' | 'build' | 'pins' {
@@ -182,11 +178,7 @@ export function runtimeText({ directory, platform }: RuntimeConfig): string {
   return `${directory} for ${platform}; verified: ${readRecord(directory, platform)?.verified ?? 'no'}`;
 }
 
-/**
- * Why the runtime is to be set up, in a few words: something is missing, nothing tells what was verified, or something
- * else is asked for by now; `undefined` where it is complete.
- * @throws usageError for recorded digests that cannot be read
- */
+/** Why the runtime is to be set up, in a few words; `undefined` where it is what is asked for by now, and complete. */
 export function setupReason(config: RuntimeConfig): string | undefined {
   const { directory, platform, release } = config;
   const defects = runtimeDefects(directory, platform);

@@ -48,16 +48,13 @@ const SETUP = 'tasks/vm/vm-setup.ts';
 
 type Build = ReturnType<typeof findBuild>;
 
-/**
- * Compresses the archive that the user names, else the local build, and stages it; without either, a complete runtime
- * stays.
- * @throws TaskError: 2 before anything is done, 1 for an archive that is refused
- */
+/** Stages the archive that the user names, else the local build; without either, a complete runtime stays. */
 export async function compressRuntime(
   ctx: RunnerContext,
   flags: { readonly platform: VmPlatform | undefined; readonly force: boolean; readonly 'dry-run': boolean },
 ): Promise<void> {
   const { env, startDirectory } = ctx;
+  resolveProvenance(env);
   const path = readPath(env, 'VM_RUNTIME_TARBALL', startDirectory);
   const named = VM_PLATFORMS.find((name) => path?.endsWith(`/vm-runtime-${name}.tar.zst`));
   const config = resolveRuntimeConfig(ctx, flags.platform ?? readVariable(env, 'VM_RUNTIME_PLATFORM') ?? named);
@@ -72,10 +69,7 @@ export async function compressRuntime(
   await runPlan(ctx, planBuild(env, config, flags.force), flags['dry-run']);
 }
 
-/**
- * `vm:setup --from-source`: builds the libraries as each platform does it, and stages them, whatever is there.
- * @throws TaskError: 2 for wrong values and what is missing or cannot be verified, the status of what failed
- */
+/** `vm:setup --from-source`: builds the libraries as each platform does it, and stages them, whatever is there. */
 export async function setUpFromSource(ctx: RunnerContext, flags: SetupFlags): Promise<void> {
   const { env, startDirectory, terminal } = ctx;
   const config = resolveRuntimeConfig(ctx);
@@ -106,10 +100,7 @@ function planArchive(config: RuntimeConfig, path: string, isForced: boolean): Ru
   return { config, isForced, lines: [`# reads ${path}`], collect };
 }
 
-/**
- * Plans to stage a local build, which may not be there yet.
- * @throws usageError where the directory cannot be replaced, or a program that is needed besides cannot be verified
- */
+/** Plans to stage a local build, which may not be there yet. @throws usageError for what would fail after the build */
 function planBuild(env: Environment, config: RuntimeConfig, isForced: boolean): RuntimePlan {
   verifyReplaceable(config.directory);
   verifyInputs(env, config);
@@ -134,7 +125,7 @@ function libraryDirectories({ platform, root }: RuntimeConfig): string[] {
 
 /** @throws usageError for a wrong time, or a program that has no recorded digest: before a build, or a download */
 function verifyInputs(env: Environment, config: RuntimeConfig): void {
-  readVariable(env, 'SOURCE_DATE_EPOCH');
+  resolveProvenance(env);
   const pins = readPins(config.release.pinsPath);
   const missing = [config.gvproxy, config.umoci].find((file) => pinOf(pins, file) === undefined);
   if (missing !== undefined) throw unpinned(config.release, missing);
@@ -144,8 +135,7 @@ function verifyInputs(env: Environment, config: RuntimeConfig): void {
 function findBuild(platform: VmPlatform, directories: readonly string[], hint: string) {
   const { krun, krunfw, os } = PLATFORMS[platform];
   // The kernel's library has its whole version in its name, and the driver wants that of its interface.
-  const [other, pattern] =
-    os === 'linux' ? [`${krunfw}.*`, /^libkrunfw\.so\.5\.[\w.-]+$/] : ['libkrunfw.dylib', /^libkrunfw\.dylib$/];
+  const pattern = os === 'linux' ? /^libkrunfw\.so\.5\.[\w.-]+$/ : /^libkrunfw\.dylib$/;
   const newestFirst = (left: string, right: string) => right.localeCompare(left, 'en', { numeric: true });
   const find = (wanted: string, namesOf: (directory: string) => readonly string[]) => {
     const paths = directories.flatMap((directory) => namesOf(directory).map((name) => join(directory, name)));
@@ -160,7 +150,10 @@ function findBuild(platform: VmPlatform, directories: readonly string[], hint: s
   return {
     directories,
     krun: find(krun, () => [krun]),
-    krunfw: find(`${krunfw} or ${other}`, (directory) => [krunfw, ...kernels(directory)]),
+    krunfw: find(`${krunfw} or ${os === 'linux' ? `${krunfw}.*` : 'libkrunfw.dylib'}`, (directory) => [
+      krunfw,
+      ...kernels(directory),
+    ]),
   };
 }
 
@@ -183,13 +176,19 @@ function readLibraries(platform: VmPlatform, build: Build): Contents {
   return contents;
 }
 
+/** What a provenance says besides what the build itself says. */
+function resolveProvenance(env: Environment) {
+  const [github_sha, github_run_id] = [readVariable(env, 'GITHUB_SHA'), readVariable(env, 'GITHUB_RUN_ID')];
+  return { github_sha, github_run_id, time: readVariable(env, 'SOURCE_DATE_EPOCH') };
+}
+
 /**
  * The text of `provenance.json`, in the order of the release's archives, and the time that the runtime bears, in seconds
  * since 1970. A further directory may have a provenance of its own, which wins over what `build-libkrun` has recorded.
  */
 function provenanceOf(env: Environment, { gvproxy, platform, umoci }: RuntimeConfig, build: Build) {
   const [directory = '', custom] = build.directories;
-  const time = readVariable(env, 'SOURCE_DATE_EPOCH') ?? Math.floor(statSync(build.krun).mtimeMs / 1000);
+  const { github_run_id, github_sha, time = Math.floor(statSync(build.krun).mtimeMs / 1000) } = resolveProvenance(env);
   const given = custom === undefined ? undefined : parseTable(textIn(join(custom, PROVENANCE_FILE)) ?? '');
   const built = parseTable(textIn(join(directory, BUILD_RECORD)) ?? '');
   const commitOf = (library: unknown) => (isTable(library) ? library.commit : undefined);
@@ -203,17 +202,14 @@ function provenanceOf(env: Environment, { gvproxy, platform, umoci }: RuntimeCon
     kernel_version: known(given?.kernel_version, built?.kernel),
     gvproxy_version: gvproxy.tag,
     umoci_version: umoci.tag,
-    github_sha: readVariable(env, 'GITHUB_SHA'),
-    github_run_id: readVariable(env, 'GITHUB_RUN_ID'),
+    github_sha,
+    github_run_id,
     libkrun_commit: known(commitOf(built?.libkrun)),
   };
   return { text: `${JSON.stringify(provenance, null, 2)}\n`, time };
 }
 
-/**
- * Packs the runtime; the same build gives the same bytes.
- * @throws TaskError: 2 for wrong values or a build that is not complete, 1 for what cannot be had or written
- */
+/** Packs a build and its programs; the same build gives the same bytes. @throws usageError for one that is not whole */
 export async function packageRuntime(
   ctx: RunnerContext,
   flags: {

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/**
- * Files of releases, through `gh` or the public URL, and verified: nothing is given to anybody before its SHA-256 is the
- * one that is recorded, or, for the rolling release of the runtime, the one that the release's API states.
- */
+/** Files of releases, through `gh` or the public URL: given to nobody before their SHA-256 is what it has to be. */
 
 import { lstatSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -37,13 +34,8 @@ const ABSENT = /release not found|no assets match/i;
 const UNCHECKED =
   /unknown command|dial tcp|no such host|timeout|timed out|deadline|connect|\bEOF\b|\b(?:Get|Post) "|tls:|x509:|\bTUF\b|HTTP (?:40[1378]|429|5\d\d)|permission denied|read-only|no space|gh auth login|not logged in|GH_TOKEN/i;
 
-/** What a file has to be, before it is downloaded, and who says so. */
-export interface Expectation {
-  readonly name: string;
-  readonly sha256: string;
-  /** For users: `the recorded SHA-256`. */
-  readonly source: string;
-}
+/** What a file has to be, before it is downloaded, and who says so, for users: `the recorded SHA-256`. */
+type Expectation = Readonly<Record<'name' | 'sha256' | 'source', string>>;
 
 /** Where downloads for a place are until they are verified and staged: a directory for this user alone. */
 export function downloadsOf(path: string): string {
@@ -56,21 +48,22 @@ export class Releases {
   readonly #scratch: string;
   readonly #pins: Digests;
   #hasGh: boolean;
-  #isReady = false;
 
-  /** @param path what the files are for; what is not verified is beside it */
+  /** @param path what the files are for; what is not verified is beside it @throws usageError for a wrong proxy */
   constructor(ctx: RunnerContext, config: ReleaseConfig, path: string) {
     this.#ctx = ctx;
     this.#config = config;
     this.#scratch = downloadsOf(path);
     this.#pins = readPins(config.pinsPath);
     this.#hasGh = findProgram('gh', ctx.env) !== undefined;
+    useProxies(ctx.env);
+    // Never through a link, or in a directory that others could write to.
+    const found = lstatSync(this.#scratch, { throwIfNoEntry: false });
+    if (found !== undefined && (!found.isDirectory() || (found.mode & 0o77) !== 0)) this.removeDownloads();
+    makeDirectory(this.#scratch, 0o700);
   }
 
-  /**
-   * What a file has to be.
-   * @throws usageError where nothing tells: no program may be embedded that anybody could have put there
-   */
+  /** What a file has to be. @throws usageError where nothing tells: anybody could have put it there */
   async expect(file: ReleaseFile): Promise<Expectation> {
     const pin = pinOf(this.#pins, file);
     if (pin !== undefined) return { ...pin, source: 'the recorded SHA-256' };
@@ -80,21 +73,18 @@ export class Releases {
     return { name: file.names[0], sha256, source: "the SHA-256 that the release's API states" };
   }
 
-  /**
-   * The SHA-256 that the release's API states of a file, which it may tell only those who are signed in to `gh`;
-   * `undefined` where it states none.
-   * @throws failure where it cannot be asked, or the release has no such file
-   */
+  /** The SHA-256 that the release's API states, if any. @throws failure where it cannot be asked, or has no such file */
   async stated(file: ReleaseFile): Promise<string | undefined> {
     const query = `repos/${file.repository}/releases/tags/${encodeURIComponent(file.tag)}`;
     const [url, path] = [`${this.#config.apiUrl}/${query}`, join(this.#scratch, 'release.json')];
     let release: Record<string, unknown> | undefined;
     try {
-      await this.#receive({ url, path, isVerified: false, stallMs: API_MS });
+      await this.#receive({ url, path, isVerified: false, stallMs: API_MS }, file.what);
       release = parseTable(contentOf(path).toString());
       if (release === undefined) throw failure(`${url} has not sent JSON`);
     } catch (error) {
       if (!(error instanceof TaskError) || error instanceof InterruptedError) throw error;
+      // It may tell only those who are signed in.
       const answer = await this.#gh(['api', query], GH_MS);
       release = answer?.ok ? parseTable(answer.output) : undefined;
       const remedy = `try again, or, where it cannot be reached at all, record what is trusted with ${UPDATE_COMMAND}`;
@@ -106,11 +96,7 @@ export class Releases {
     return /^sha256:([0-9a-f]{64})$/.exec(String(asset.digest))?.[1];
   }
 
-  /**
-   * Gets a file and verifies it; one that an earlier run has left is taken.
-   * @returns its content, and how it was verified, for users
-   * @throws failure where it is something else or cannot be had
-   */
+  /** A file, and how it was verified, for users. @throws failure where it is something else or cannot be had */
   async fetch(file: ReleaseFile, { name, sha256, source }: Expectation) {
     const path = join(this.#scratch, `${name}.${sha256.slice(0, 16)}.part`);
     const kept = asOwner(path, () => bytesIn(path));
@@ -151,28 +137,15 @@ export class Releases {
     }
   }
 
-  async #receive(request: DownloadRequest, what?: string): Promise<void> {
+  async #receive(request: DownloadRequest, what: string): Promise<void> {
     const { signals, terminal } = this.#ctx;
-    this.#prepare();
-    const update = what === undefined ? () => undefined : progressOf(terminal, what);
-    await download(request, { signal: signals.aborted, update, say: (text) => terminal.say(text) });
-  }
-
-  /** @throws usageError for a wrong proxy */
-  #prepare(): void {
-    if (this.#isReady) return;
-    this.#isReady = true;
-    useProxies(this.#ctx.env);
-    // Never through a link, or in a directory that others could write to.
-    const found = lstatSync(this.#scratch, { throwIfNoEntry: false });
-    if (found !== undefined && (!found.isDirectory() || (found.mode & 0o77) !== 0)) this.removeDownloads();
-    makeDirectory(this.#scratch, 0o700);
+    const effects = { signal: signals.aborted, update: progressOf(terminal, what) };
+    await download(request, { ...effects, say: (text) => terminal.say(text) });
   }
 
   /** @returns whether there is such a file; `undefined` where gh cannot tell, and is not used again */
   async #downloadWithGh({ repository, tag }: ReleaseFile, name: string, path: string): Promise<boolean | undefined> {
     if (!this.#hasGh) return undefined;
-    this.#prepare();
     asOwner(dirname(path), () => rmSync(path, { force: true }));
     this.#ctx.terminal.say(`downloading ${name} of ${repository} ${tag} with gh`);
     const args = ['release', 'download', tag, '--repo', repository, '--pattern', name, '--output', path];
@@ -184,10 +157,7 @@ export class Releases {
     return undefined;
   }
 
-  /**
-   * Whether the attestation of a file was verified; where it cannot be looked up, that is said.
-   * @throws failure where gh does not accept it
-   */
+  /** Whether a file's attestation is right; that it cannot be looked up is said. @throws failure for a wrong one */
   async #isAttested({ repository, what }: ReleaseFile, path: string): Promise<boolean> {
     const result = await this.#gh(['attestation', 'verify', path, '--repo', repository], GH_MS);
     if (result === undefined || result.ok) return result !== undefined;

@@ -51,10 +51,7 @@ export interface RuntimePlan {
   collect(releases: Releases, isComplete: boolean): Promise<Collected | undefined>;
 }
 
-/**
- * Downloads the release's runtime and stages it; the same release is not downloaded twice.
- * @throws TaskError: 2 before anything is downloaded, 1 for what cannot be had or verified
- */
+/** Downloads the release's runtime, verifies it, and stages it; the same release is not downloaded twice. */
 export async function downloadRuntime(
   ctx: RunnerContext,
   flags: { readonly platform?: VmPlatform | undefined; readonly force: boolean; readonly 'dry-run': boolean },
@@ -128,11 +125,7 @@ function planRelease({ terminal }: RunnerContext, config: RuntimeConfig, isForce
   return { config, isForced, lines: [downloadLine(release, runtime)], collect };
 }
 
-/**
- * Reads an archive of a release; files that the platform's table does not have are left out.
- * @param what the archive, for users
- * @throws failure for one that is damaged, hostile, for another platform, or without anything but umoci
- */
+/** What the platform's table has of an archive. @throws failure for one that is damaged, hostile, or lacks a library */
 export function readRuntimeArchive(what: string, archive: Buffer, platform: VmPlatform) {
   try {
     return partsIn(readArchive(decompress(archive)), platform);
@@ -158,11 +151,7 @@ function partsIn(files: ReadonlyMap<string, Buffer>, platform: VmPlatform) {
   return { contents, provenance };
 }
 
-/**
- * Adds programs of their own releases where the contents have none. A staged one that is the recorded one needs no
- * network.
- * @returns what they are, for the record
- */
+/** Adds programs of their releases, or staged ones that are the recorded ones; gives what they are, for the record. */
 export async function addPrograms(
   contents: Contents,
   names: readonly ('gvproxy' | 'umoci')[],

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/**
- * Staging a runtime: a new directory is filled beside the old one, and put in its place, with the supervisor's bundle of
- * the old one. What has the content already is not compressed again, and nothing else of the old one stays.
- */
+/** Staging a runtime: a new directory is filled beside the old one, and put in its place, with the old one's bundle. */
 
 import { existsSync, lstatSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -77,11 +74,7 @@ export function stagedContent(directory: string, name: string): Buffer | undefin
   }
 }
 
-/**
- * Stages a runtime; the caller holds the lock. Until the new directory is whole, nothing has changed.
- * @param isForced whether everything is compressed again
- * @throws InterruptedError on a signal
- */
+/** Stages a runtime; the caller holds the lock. What has the content already is compressed again only if forced. */
 export async function stageRuntime(
   ctx: RunnerContext,
   config: RuntimeConfig,
@@ -110,8 +103,7 @@ export async function stageRuntime(
   const supervisor = isFile(bundle) ? asOwner(bundle, () => contentOf(bundle)) : undefined;
   if (supervisor !== undefined) files.set(BUNDLE_FILE, supervisor);
   const isSame = ([name, content]: [string, Buffer]) => bytesIn(join(directory, name))?.equals(content) === true;
-  const hasOther = namesIn(directory).some((name) => !name.startsWith('.') && !files.has(name));
-  if (!isForced && !hasOther && [...files].every(isSame)) return 'unchanged';
+  if (!isForced && [...files].every(isSame)) return 'unchanged';
   await replaceRuntime(ctx, directory, files);
   return 'set up';
 }

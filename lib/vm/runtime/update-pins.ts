@@ -12,11 +12,7 @@ import { downloadLine, readPins, releasePath, resolveParts, resolveRuntimeConfig
 import { downloadsOf, Releases } from './releases.ts';
 import { readRuntimeArchive } from './setup.ts';
 
-/**
- * Records what the files of the current versions are. A rolling file is recorded only where its release's API states
- * nothing: the next release would be refused.
- * @throws failure where not one file could be had, or one is not what its name says
- */
+/** Records what the files of the current versions are; a rolling one only where its release's API states nothing. */
 export async function recordDigests(ctx: RunnerContext, isDryRun: boolean): Promise<void> {
   const { env, terminal } = ctx;
   const { release, root } = resolveRuntimeConfig(ctx);
@@ -59,12 +55,13 @@ async function digestsOf({ terminal }: RunnerContext, releases: Releases, parts:
   let isFound = false;
   for (const part of parts) {
     const { file } = part;
-    const ask = file.isRolling ? releases.stated(file) : Promise.resolve(undefined);
-    const stated = await ask.catch((error: unknown) => {
-      if (!(error instanceof TaskError) || error instanceof InterruptedError) throw error;
-      terminal.warn(`what comes is recorded as it is, and the next release will be refused: ${error.message}`);
-    });
-    const found = stated === undefined ? await findDigest(releases, part) : {};
+    const stated =
+      file.isRolling &&
+      (await releases.stated(file).catch((error: unknown) => {
+        if (!(error instanceof TaskError) || error instanceof InterruptedError) throw error;
+        terminal.warn(`what comes is recorded as it is, and the next release will be refused: ${error.message}`);
+      }));
+    const found = stated ? {} : await findDigest(releases, part);
     if (found === undefined) {
       terminal.warn(`${file.what}: the release has no such file; what is recorded of it stays`);
       continue;

@@ -204,8 +204,8 @@ describe('C32, PIN-3: nothing is taken that nothing tells the SHA-256 of', () =>
   });
 
   test.each([
-    ['{"a": 1}', /vm-runtime\.json has no SHA-256 for 'a'; get the file back/],
-    ['nonsense', /vm-runtime\.json is not a table in JSON; get the file back/],
+    ['{"a": 1}', /vm-runtime\.json is not a table of SHA-256s in JSON; get the file back/],
+    ['nonsense', /vm-runtime\.json is not a table of SHA-256s in JSON; get the file back/],
   ])('recorded digests that are %s', async (text, reason) => {
     const fake = await FakeRuntime.start();
     writeFileSync(fake.suite.pinsPath, text);
