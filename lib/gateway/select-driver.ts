@@ -32,15 +32,16 @@ export async function launchSelected(
   { driver: named, ...own }: LaunchFlags & { readonly driver: string | undefined },
   further: readonly string[],
 ): Promise<number> {
-  // Neither needs an engine.
-  const isDry = further.some((argument) => ['--dry-run', '--help', '-h'].includes(argument));
-  const ctx = isDry && taskCtx.unknowns === undefined ? asDryRun(taskCtx) : taskCtx;
+  if (further.some((argument) => ['--help', '-h'].includes(argument))) {
+    const { driver } = namedDriver(named, taskCtx.env) ?? { driver: 'docker' };
+    taskCtx.terminal.result(...helpText(LAUNCHERS[driver]).trimEnd().split('\n'));
+    return 0;
+  }
+  const ctx = taskCtx.unknowns === undefined && further.includes('--dry-run') ? asDryRun(taskCtx) : taskCtx;
   const { driver, engine } = await selectDriver(ctx, named);
   const given = Object.entries(own).flatMap(([name, isSet]) => (isSet ? [`--${name}`] : []));
-  const { flags, help } = parseArguments(LAUNCHERS[driver], [...given, ...further]);
-  if (!help) return launch(ctx, DRIVERS[driver], flags, engine);
-  ctx.terminal.result(...helpText(LAUNCHERS[driver]).trimEnd().split('\n'));
-  return 0;
+  const { flags } = parseArguments(LAUNCHERS[driver], [...given, ...further]);
+  return launch(ctx, DRIVERS[driver], flags, engine);
 }
 
 /** The driver that a value of a flag or variable means, in any case. @throws usageError that lists the values */
