@@ -51,15 +51,18 @@ export async function verifyNameFree(
   const { name } = taken;
   const path = metadataPath(taken.configHome, name);
   const { kind, url } = registered(path);
-  const remedy = `set ${taken.nameSource} to another name`;
-  if (kind !== undefined) throw usageError(`${name} is registered for ${kind} (${path}); ${remedy}`);
+  if (kind !== undefined) {
+    throw usageError(`${name} is registered for ${kind} (${path}); set ${taken.nameSource} to another name`);
+  }
   if (url === undefined || url.origin === new URL(taken.endpoint).origin) return;
   const [host, port] = addressOf(url);
   if (!(await canConnect(host, port))) return;
   const owner = ownerOf(port);
   if (owner !== undefined && !owner.startsWith(COMPONENTS.gateway.binary)) return;
-  const where = `${url.origin}, where ${owner ?? 'a program'} responds`;
-  throw usageError(`${name} is registered for ${where}; ${remedy}, or stop that gateway (its entry is ${path})`);
+  throw usageError(
+    `${name} is registered for ${url.origin}, where ${owner ?? 'a program'} responds; set ${taken.nameSource} to ` +
+      `another name, or stop that gateway (its entry is ${path})`,
+  );
 }
 
 const LOCAL = { is_remote: false, auth_mode: 'plaintext' };
