@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/**
- * The entry in the CLI's registry of gateways (`<config home>/openshell/gateways/<name>/metadata.json`), and which of
- * them is active. Files 0600 in directories 0700, as the CLI writes them.
- */
+/** The CLI's registry of gateways, and which of them is active. Files 0600 in directories 0700, as the CLI writes them. */
 
 import { lstatSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -39,11 +36,7 @@ export function activePath(home: string): string {
   return join(home, 'openshell/active_gateway');
 }
 
-/**
- * Checks that no other gateway that responds is registered under the name, which `nameSource` sets. What is known to be
- * another program does not count.
- * @throws usageError saying where it responds
- */
+/** @throws usageError where another gateway that responds is registered under the name; other programs do not count */
 export async function verifyNameFree(
   taken: Readonly<Record<'configHome' | 'name' | 'nameSource' | 'endpoint', string>>,
   ownerOf = portOwner,

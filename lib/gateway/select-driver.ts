@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/**
- * `gateway`: selects the driver, and launches with its record in this very process. The driver is that of `--driver`,
- * then `OPENSHELL_DRIVERS`, then kubernetes inside a cluster, then the container engine that could carry a launch.
- */
+/** `gateway`: selects the driver, and launches with its record in this very process. */
 
 import type { RunnerContext } from '../build-env.ts';
 import { findCheckout } from '../checkout.ts';
@@ -52,10 +49,7 @@ export function driverOf(source: string, value: string): DriverName {
 }
 
 /** What flag and environment name; `undefined` where they name nothing. Pure. @throws usageError where both do */
-export function namedDriver(
-  flag: string | undefined,
-  env: Environment,
-): { readonly driver: DriverName; readonly reason: string } | undefined {
+export function namedDriver(flag: string | undefined, env: Environment) {
   const variable = readVariable(env, 'OPENSHELL_DRIVERS');
   if (flag !== undefined && variable !== undefined) {
     throw usageError(`--driver is ${shown(flag)} and OPENSHELL_DRIVERS is ${shown(variable)}; give one of them`);
@@ -64,10 +58,10 @@ export function namedDriver(
   const value = flag ?? variable;
   if (value !== undefined) return { driver: driverOf(reason, value), reason };
   const isInCluster = readVariable(env, 'KUBERNETES_SERVICE_HOST') !== undefined;
-  return isInCluster ? { driver: 'kubernetes', reason: 'KUBERNETES_SERVICE_HOST is set' } : undefined;
+  return isInCluster ? { driver: 'kubernetes' as const, reason: 'KUBERNETES_SERVICE_HOST is set' } : undefined;
 }
 
-/** Selects, and says what and why; gives the engine that has responded where the choice depended on it. */
+/** Selects, else by the container engine that could carry a launch, which then has responded; says what and why. */
 export async function selectDriver(
   ctx: RunnerContext,
   flag: string | undefined,
@@ -77,10 +71,7 @@ export async function selectDriver(
     ctx.terminal.say(`driver ${named.driver} (${named.reason})`);
     return named;
   }
-  const engine = await detectEngine(
-    ctx,
-    findCheckout(ctx.env, ctx.startDirectory),
-    forLaunch(ctx, thisHost().platform),
-  );
+  const root = findCheckout(ctx.env, ctx.startDirectory);
+  const engine = await detectEngine(ctx, root, forLaunch(ctx, thisHost().platform));
   return { driver: engine.record.name, reason: engine.reason, engine };
 }
