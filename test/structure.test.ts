@@ -88,7 +88,7 @@ describe('deferred imports', () => {
     const text = "await import('../../vm/runtime/setup.ts');";
     const root = plant({ 'lib/gateway/drivers/vm.ts': text, 'lib/gateway/drivers/records.ts': text });
     expect(checkDeferred(root)).toEqual([
-      expect.stringMatching(/^lib\/gateway\/drivers\/docker\.ts:1: import\(\) of /),
+      expect.stringMatching(/^lib\/gateway\/drivers\/records\.ts:1: import\(\) of /),
     ]);
   });
 

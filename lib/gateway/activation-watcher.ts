@@ -32,19 +32,19 @@ export function watchCommand(watched: Watched, cwd: string): Command {
 /** Watches until the gateway responds, is gone, or the time is over. */
 export async function watch(watched: Watched, say: (text: string) => void): Promise<void> {
   const { activateIn, endpoint, name } = watched;
-  const attempt = async () => (!isSameProcess(watched.process) ? 'gone' : (await isUp(watched)) ? 'up' : undefined);
+  const attempt = async () => {
+    const { address, isReplaced, port, process: gateway } = watched;
+    if (!isSameProcess(gateway)) return 'gone';
+    // Where the system does not tell whose listener it is, any response of the port counts.
+    if (isReplaced && isListening(gateway.pid, port) === false) return undefined;
+    return (await canConnect(address, port)) ? 'up' : undefined;
+  };
   const end = await poll(attempt, WATCH);
   if (end === undefined) say(`warning: ${name} does not respond at ${endpoint} after ${seconds(WATCH.timeoutMs)}`);
   if (end !== 'up' || !isSameProcess(watched.process)) return;
   if (activateIn !== undefined) activate(activateIn, name);
   const active = activateIn === undefined ? '' : ', now the active gateway of the CLI';
   say(`${name} is up at ${endpoint} after ${seconds(Date.now() - watched.startedAt)}${active}`);
-}
-
-async function isUp({ process: gateway, isReplaced, address, port }: Watched): Promise<boolean> {
-  // Where the system does not tell whose listener it is, any response of the port counts.
-  if (isReplaced && isListening(gateway.pid, port) === false) return false;
-  return canConnect(address, port);
 }
 
 if (import.meta.main) {

@@ -12,7 +12,6 @@ import type { DevBuildWishes } from '../dev-build/plan.ts';
 import type { DevBuild } from '../dev-build/verify-built.ts';
 import type { LaunchEngine } from '../engine/types.ts';
 import { usageError } from '../errors.ts';
-import type { Invoker } from '../fs/ownership.ts';
 import { absolutePath } from '../fs/paths.ts';
 import { ownersOf, type Place, verifyPrivateDirectory } from '../fs/writable-places.ts';
 import type { Host } from '../host.ts';
@@ -29,7 +28,6 @@ const LOOPBACK = { address: '127.0.0.1', host: '127.0.0.1' };
 export interface LaunchContext extends RunnerContext {
   readonly root: string;
   readonly host: Host;
-  readonly invoker: Invoker | undefined;
   readonly flags: LaunchFlags;
   readonly problems: Problems;
   /** The engine that the driver was selected by, where it was. */
@@ -93,7 +91,8 @@ export type Config = ReturnType<typeof resolveConfig>;
 
 /** Resolves what all drivers have in common; whatever is wrong becomes one of the problems. */
 export function resolveConfig(record: DriverRecord, ctx: LaunchContext) {
-  const { env, startDirectory, root, host, invoker, flags, problems } = ctx;
+  const { env, startDirectory, root, host, flags, problems } = ctx;
+  const { invoker } = ctx.runner;
   const bind = record.bind?.(host.platform) ?? LOOPBACK;
   const address = readVariable(env, 'OPENSHELL_BIND_ADDRESS');
   const state = firstOf(env, variablesOf(record.name, 'STATE_DIR'));
@@ -103,7 +102,13 @@ export function resolveConfig(record: DriverRecord, ctx: LaunchContext) {
     parsePort('OPENSHELL_SERVER_PORT', readVariable(env, 'OPENSHELL_SERVER_PORT') ?? String(record.port));
   const bindAddress = () =>
     address === undefined ? bind.address : verifyBindAddress('OPENSHELL_BIND_ADDRESS', address);
-  problems.attempt(() => refuseTls(env));
+  problems.attempt(() => {
+    if (readVariable(env, 'OPENSHELL_DISABLE_TLS')) return;
+    throw usageError(
+      `OPENSHELL_DISABLE_TLS is '${env.OPENSHELL_DISABLE_TLS}', but local gateways serve plaintext on loopback and are ` +
+        'registered so; unset it, or start openshell-gateway yourself with --tls-cert and --tls-key',
+    );
+  });
   return problems.values({
     name: () => (name.text === undefined ? `${record.name}-dev` : verifyGatewayName(name.source, name.text)),
     nameSource: () => (name.text === undefined ? 'OPENSHELL_GATEWAY_NAME' : name.source),
@@ -120,7 +125,11 @@ export function resolveConfig(record: DriverRecord, ctx: LaunchContext) {
     /** The endpoint that the user gave for sandboxes; `undefined` for the driver's own. */
     grpcEndpoint: () => grpcEndpoint && verifyEndpoint('OPENSHELL_GRPC_ENDPOINT', grpcEndpoint),
     logLevel: () => readVariable(env, 'OPENSHELL_LOG_LEVEL'),
-    isActivated: () => resolveActivation(record, flags),
+    isActivated: () => {
+      const isKept = flags['no-activate'];
+      if (!isKept || !flags.activate) return flags.activate || (record.isActivated && !isKept);
+      throw usageError('--activate and --no-activate contradict each other; give one of them');
+    },
     configHome: () => configHome(env, startDirectory, invoker),
     build: () => {
       const ofSupervisor = record.binaries.length > 0 ? [] : (['SUPERVISOR_LIBC'] as const);
@@ -136,27 +145,10 @@ function variablesOf<W extends 'NAME' | 'STATE_DIR'>(driver: DriverName, what: W
   return [`OPENSHELL_${driver.toUpperCase() as Uppercase<typeof driver>}_GATEWAY_${what}`, common] as const;
 }
 
-/** What the launchers register is a plaintext endpoint on loopback, so TLS cannot be on. */
-function refuseTls(env: Environment): void {
-  if (readVariable(env, 'OPENSHELL_DISABLE_TLS')) return;
-  throw usageError(
-    `OPENSHELL_DISABLE_TLS is '${env.OPENSHELL_DISABLE_TLS}', but local gateways serve plaintext on loopback and are ` +
-      'registered so; unset it, or start openshell-gateway yourself with --tls-cert and --tls-key',
-  );
-}
-
-function resolveActivation(record: DriverRecord, flags: LaunchFlags): boolean {
-  if (flags.activate && flags['no-activate']) {
-    throw usageError('--activate and --no-activate contradict each other; give one of them');
-  }
-  return flags.activate || (record.isActivated && !flags['no-activate']);
-}
-
 /** It is a directory below the CLI's registry, so `.` and `..` are not allowed. */
 export function verifyGatewayName(source: string, name: string): string {
   if (/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/.test(name)) return name;
-  const allowed = "are up to 128 letters, digits, '.', '_' and '-', beginning with a letter or digit";
-  throw notAllowed(source, name, allowed);
+  throw notAllowed(source, name, "are up to 128 letters, digits, '.', '_' and '-', beginning with a letter or digit");
 }
 
 /** The gateway takes no host names and no zones. */

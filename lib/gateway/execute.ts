@@ -28,9 +28,8 @@ import { register, verifyNameFree } from './registration.ts';
 import { bannerLines, dryRunLines } from './report.ts';
 
 /**
- * Starts a gateway with a driver: builds it, and lets it replace this process, or else gives its exit status.
+ * Builds a gateway with a driver, and lets it replace this process, or else gives its exit status.
  * @param engine the engine that has responded already, where the driver was selected by it
- * @throws TaskError: 2 with everything that is wrong before anything is built, else the status of what failed
  */
 export async function launch(
   taskCtx: RunnerContext,
@@ -53,7 +52,7 @@ export async function launch(
     terminal.result(...dryRunLines(ctx, plan));
     return 0;
   }
-  makePrivateDirectory(config.stateSource, config.stateDirectory, ownersOf(ctx.invoker?.uid));
+  makePrivateDirectory(config.stateSource, config.stateDirectory, ownersOf(ctx.runner.invoker?.uid));
   const lock = await takeLock(lockOf(config), lockedFor(config, record.name));
   if (!('release' in lock)) throw inUse(config, lock);
   try {
@@ -69,7 +68,7 @@ export const LOOKING: LaunchFlags = { 'dry-run': true, activate: false, 'no-acti
 /** @throws usageError without a checkout */
 export function launchContext(ctx: RunnerContext, flags: LaunchFlags, engine?: LaunchEngine): LaunchContext {
   const root = findCheckout(ctx.env, ctx.startDirectory);
-  return { ...ctx, problems: new Problems(), root, host: thisHost(), invoker: ctx.runner.invoker, flags, engine };
+  return { ...ctx, problems: new Problems(), root, host: thisHost(), flags, engine };
 }
 
 /** Plans a launch; nothing but probes is started. @throws PreflightError with everything that is wrong */
@@ -111,32 +110,25 @@ async function prepare(ctx: LaunchContext, record: DriverRecord, config: Config)
   });
 }
 
-/** Executes the steps, and replaces this process by the gateway. */
+/**
+ * Executes the steps, registers the gateway, starts the watcher, and replaces this process by the gateway. A replacement
+ * that fails would abort Node, so what can be tried is tried before.
+ */
 async function executePlan(ctx: LaunchContext, plan: LaunchPlan, lock: Lock): Promise<number> {
-  const { terminal } = ctx;
-  const { after, before, build } = plan.steps;
-  for (const step of before) await terminal.section(step.name, async () => step.run(), step.title);
-  const built = await terminal.section(build.name, async () => build.run(), build.title);
-  for (const step of after) {
+  const { runner, signals, startDirectory, terminal } = ctx;
+  const { config, preparation, steps } = plan;
+  const { bindAddress, configHome, endpoint, isActivated, name, port } = config;
+  for (const step of steps.before) await terminal.section(step.name, async () => step.run(), step.title);
+  const built = await terminal.section(steps.build.name, () => steps.build.run(), steps.build.title);
+  for (const step of steps.after) {
     lock.verifyHeld();
     await terminal.section(step.name, async () => step.run(built), step.title);
   }
   for (const line of bannerLines(ctx, plan)) terminal.say(line);
-  return execGateway(ctx, plan, lock, built.gateway);
-}
-
-/**
- * Registers the gateway, starts the watcher, and replaces this process by the gateway. A replacement that fails would
- * abort Node, so what can be tried is tried before.
- * @throws usageError where the port or the name has been taken since the preflight
- */
-async function execGateway(ctx: LaunchContext, plan: LaunchPlan, lock: Lock, binary: string): Promise<number> {
-  const { runner, signals, startDirectory } = ctx;
-  const { config, preparation } = plan;
-  const { bindAddress, configHome, endpoint, isActivated, name, port } = config;
-  accessSync(binary, constants.X_OK);
+  accessSync(built.gateway, constants.X_OK);
   // Under sudo the gateway runs as root, and SQLite gives its side files the owner of the database.
   asOwner(databasePath(config), () => closeSync(openSync(databasePath(config), 'a', 0o600)));
+  // Either may have been taken since the preflight.
   await Promise.all([verifyPortFree(bindAddress, port), verifyNameFree(config)]);
   signals.throwIfReceived();
   lock.verifyHeld();
@@ -154,7 +146,7 @@ async function execGateway(ctx: LaunchContext, plan: LaunchPlan, lock: Lock, bin
     await started;
   }
   await lock.keepOnExec();
-  return runner.exec(gatewayCommand(ctx, plan, binary));
+  return runner.exec(gatewayCommand(ctx, plan, built.gateway));
 }
 
 /** A state directory is that of one gateway: from the start of its launch until it ends. */

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/**
- * The plan of a launch: its steps in their order, the same for every driver, the gateway's configuration, serialised by a
- * library, and the gateway's own command.
- */
+/** The plan of a launch: its steps, the same for every driver, the gateway's configuration, and its own command. */
 
 import { lstatSync } from 'node:fs';
 import { join } from 'node:path';
@@ -81,7 +78,7 @@ export function registryPlaces({ configHome, isActivated, name }: Config): Place
 }
 
 /** `generate-certs` keeps what is complete, and creates what is missing. */
-function credentialsStep({ env, invoker, runner }: LaunchContext, config: Config, preparation: Preparation): BuiltStep {
+function credentialsStep({ env, runner }: LaunchContext, config: Config, preparation: Preparation): BuiltStep {
   const names = ['127.0.0.1', 'localhost', 'host.openshell.internal'].flatMap((name) => ['--server-san', name]);
   const options = {
     // Whose that is decides whether it runs as the user.
@@ -99,12 +96,12 @@ function credentialsStep({ env, invoker, runner }: LaunchContext, config: Config
     lines: [runner.describe(generate('<openshell-gateway>'))],
     writes: [{ kind: 'directory', path: tlsDirectory(config) }],
     // Under sudo the directory is the user's, or root's alone.
-    run: ({ gateway }) => runner.read(generate(gateway, lstatSync(config.stateDirectory).uid === invoker?.uid)),
+    run: ({ gateway }) => runner.read(generate(gateway, lstatSync(config.stateDirectory).uid === runner.invoker?.uid)),
   };
 }
 
 function configStep(record: DriverRecord, config: Config, { defaultImage, table }: Preparation): BuiltStep {
-  const path = configPath(config);
+  const path = join(config.stateDirectory, 'gateway.toml');
   return {
     name: 'config',
     lines: [`# writes ${path} (0600)`],
@@ -152,9 +149,10 @@ export function gatewayCommand(ctx: LaunchContext, plan: LaunchPlan, binary: str
   const { config, preparation, record } = plan;
   const listen = ['--bind-address', config.bindAddress, '--port', config.port];
   const rest = ['--log-level', config.logLevel, '--drivers', record.name, '--disable-tls'];
+  const path = join(config.stateDirectory, 'gateway.toml');
   const database = ['--db-url', sqliteUrl(databasePath(config))];
   const options = { cwd: ctx.startDirectory, env: gatewayEnvironment(ctx.env, preparation) };
-  return cmd(options)`${binary} --config ${configPath(config)} ${listen} ${rest} ${database}`;
+  return cmd(options)`${binary} --config ${path} ${listen} ${rest} ${database}`;
 }
 
 /** The changes to the environment of everything that runs the gateway's binary. */
@@ -163,10 +161,6 @@ function gatewayEnvironment(env: Environment, { gatewayEnv }: Preparation): Envi
   const removed = [...DECIDED, ...(env.XDG_CONFIG_HOME === '' ? ['XDG_CONFIG_HOME'] : [])];
   const wanted = { ...Object.fromEntries(removed.map((name) => [name, undefined])), ...gatewayEnv };
   return Object.fromEntries(Object.entries(wanted).filter(([name, value]) => env[name] !== value));
-}
-
-function configPath({ stateDirectory }: Config): string {
-  return join(stateDirectory, 'gateway.toml');
 }
 
 function tlsDirectory({ stateDirectory }: Pick<Config, 'stateDirectory'>): string {

@@ -1,30 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/**
- * Ports: whether a gateway could listen, and who listens. The address is bound and released; a connection is tried, too,
- * because some systems let a second listener bind beside one on the wildcard address.
- */
+/** Ports: whether a gateway could listen, and who listens. */
 
 import { readlinkSync } from 'node:fs';
 import { connect, createServer, isIP } from 'node:net';
 import { basename } from 'node:path';
-import { notAllowed } from '../cli/env.ts';
+import { parseCount } from '../cli/env.ts';
 import { usageError } from '../errors.ts';
 import { namesIn, textIn } from '../fs/paths.ts';
 import { poll } from '../process/poll.ts';
 
-const VARIABLE = 'OPENSHELL_SERVER_PORT';
 const IN_USE = 'EADDRINUSE';
-const PORT_MAX = 65_535;
 const CONNECT_TIMEOUT_MS = 500;
 /** Another launch, or a row of the doctor, that tries the port holds it for a millisecond. */
 const RELEASE = { intervalMs: 20, timeoutMs: 200 };
 
 /** A TCP port, in decimal digits. @throws usageError naming the variable */
 export function parsePort(source: string, text: string): number {
-  const port = Number(text);
-  if (/^[0-9]{1,5}$/.test(text) && port >= 1 && port <= PORT_MAX) return port;
-  throw notAllowed(source, text, `is a whole number from 1 to ${PORT_MAX}`);
+  return parseCount(source, text, 1, 65_535);
 }
 
 /** The address under which this machine reaches a listener: a wildcard is reached through loopback. */
@@ -39,10 +32,11 @@ export function httpEndpoint(host: string, port: number): string {
 }
 
 /** Checks that address and port can be listened on now. @throws usageError saying who holds it */
-export async function verifyPortFree(address: string, port: number, variable = VARIABLE): Promise<void> {
+export async function verifyPortFree(address: string, port: number, variable = 'OPENSHELL_SERVER_PORT'): Promise<void> {
   let reason: string | undefined;
   const attempt = async () => {
     reason = await whyNotBound(address, port);
+    // Some systems let a second listener bind beside one on the wildcard address.
     if (reason === undefined && (await canConnect(reachableAddress(address), port))) reason = IN_USE;
     return reason?.includes(IN_USE) ? undefined : true;
   };

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/**
- * The entry in the CLI's registry of gateways (`<config home>/openshell/gateways/<name>/metadata.json`), and which of
- * them is active. Files 0600 in directories 0700, as the CLI writes them.
- */
+/** The CLI's registry of gateways, and which of them is active. Files 0600 in directories 0700, as the CLI writes them. */
 
 import { lstatSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -39,11 +36,7 @@ export function activePath(home: string): string {
   return join(home, 'openshell/active_gateway');
 }
 
-/**
- * Checks that no other gateway that responds is registered under the name, which `nameSource` sets. What is known to be
- * another program does not count.
- * @throws usageError saying where it responds
- */
+/** @throws usageError where another gateway that responds is registered under the name; other programs do not count */
 export async function verifyNameFree(
   taken: Readonly<Record<'configHome' | 'name' | 'nameSource' | 'endpoint', string>>,
   ownerOf = portOwner,
@@ -51,15 +44,18 @@ export async function verifyNameFree(
   const { name } = taken;
   const path = metadataPath(taken.configHome, name);
   const { kind, url } = registered(path);
-  const remedy = `set ${taken.nameSource} to another name`;
-  if (kind !== undefined) throw usageError(`${name} is registered for ${kind} (${path}); ${remedy}`);
+  if (kind !== undefined) {
+    throw usageError(`${name} is registered for ${kind} (${path}); set ${taken.nameSource} to another name`);
+  }
   if (url === undefined || url.origin === new URL(taken.endpoint).origin) return;
   const [host, port] = addressOf(url);
   if (!(await canConnect(host, port))) return;
   const owner = ownerOf(port);
   if (owner !== undefined && !owner.startsWith(COMPONENTS.gateway.binary)) return;
-  const where = `${url.origin}, where ${owner ?? 'a program'} responds`;
-  throw usageError(`${name} is registered for ${where}; ${remedy}, or stop that gateway (its entry is ${path})`);
+  throw usageError(
+    `${name} is registered for ${url.origin}, where ${owner ?? 'a program'} responds; set ${taken.nameSource} to ` +
+      `another name, or stop that gateway (its entry is ${path})`,
+  );
 }
 
 const LOCAL = { is_remote: false, auth_mode: 'plaintext' };

@@ -4,7 +4,6 @@
 
 import { relative } from 'node:path';
 import { toolchainLines } from '../cargo/find-toolchain.ts';
-import type { DotEnv } from '../checkout.ts';
 import { shellQuote } from '../process/command.ts';
 import { COMPILED_IN } from '../product.ts';
 import type { LaunchContext } from './config.ts';
@@ -16,12 +15,13 @@ export function bannerLines(
   { dotEnv, root, terminal }: LaunchContext,
   { config, preparation, record }: LaunchPlan,
 ): string[] {
+  const names = dotEnv?.names ?? [];
   const state = relative(root, config.stateDirectory);
   const facts: (readonly [term: string, meaning: string])[] = [
     ['endpoint', config.endpoint],
     ['listens on', `${config.bindAddress} port ${config.port}`],
     ...preparation.banner,
-    ...fromDotEnv(dotEnv).map((names) => ['from .env', names] as const),
+    ...(names.length > 0 ? [['from .env', names.join(', ')] as const] : []),
     ['state', state.startsWith('..') ? config.stateDirectory : state],
     ['took', terminal.timings()],
   ];
@@ -34,20 +34,15 @@ export function bannerLines(
   ];
 }
 
-/** The names of what the file has set, in one text, where it has set something. */
-function fromDotEnv(dotEnv: DotEnv | undefined): string[] {
-  const names = dotEnv?.names.join(', ') ?? '';
-  return names === '' ? [] : [names];
-}
-
 /** The steps, ready to paste. */
 export function dryRunLines(ctx: LaunchContext, plan: LaunchPlan): string[] {
   const { config, steps, toolchain } = plan;
+  const names = ctx.dotEnv?.names ?? [];
   const once = toolchainLines(toolchain, ctx.root);
   const closed = COMPILED_IN.filter((name) => ctx.env[name] !== undefined);
   return [
     `cd ${shellQuote(ctx.root)}`,
-    ...fromDotEnv(ctx.dotEnv).map((names) => `# with ${names} of .env`),
+    ...(names.length > 0 ? [`# with ${names.join(', ')} of .env`] : []),
     ...once,
     ...(closed.length === 0 ? [] : [`unset ${closed.join(' ')}`]),
     ...[...steps.before, steps.build, ...steps.after].flatMap(({ lines, name }) => [

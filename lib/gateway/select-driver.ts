@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/**
- * `gateway`: selects the driver, and launches with its record in this very process. The driver is that of `--driver`,
- * then `OPENSHELL_DRIVERS`, then kubernetes inside a cluster, then the container engine that could carry a launch.
- */
+/** `gateway`: selects the driver, and launches with its record in this very process. */
 
 import type { RunnerContext } from '../build-env.ts';
 import { findCheckout } from '../checkout.ts';
@@ -31,15 +28,16 @@ export async function launchSelected(
   { driver: named, ...own }: LaunchFlags & { readonly driver: string | undefined },
   further: readonly string[],
 ): Promise<number> {
-  // Neither needs an engine.
-  const isDry = further.some((argument) => ['--dry-run', '--help', '-h'].includes(argument));
-  const ctx = isDry && taskCtx.unknowns === undefined ? asDryRun(taskCtx) : taskCtx;
+  if (further.some((argument) => ['--help', '-h'].includes(argument))) {
+    const { driver } = namedDriver(named, taskCtx.env) ?? { driver: 'docker' };
+    taskCtx.terminal.result(...helpText(LAUNCHERS[driver]).trimEnd().split('\n'));
+    return 0;
+  }
+  const ctx = taskCtx.unknowns === undefined && further.includes('--dry-run') ? asDryRun(taskCtx) : taskCtx;
   const { driver, engine } = await selectDriver(ctx, named);
   const given = Object.entries(own).flatMap(([name, isSet]) => (isSet ? [`--${name}`] : []));
-  const { flags, help } = parseArguments(LAUNCHERS[driver], [...given, ...further]);
-  if (!help) return launch(ctx, DRIVERS[driver], flags, engine);
-  ctx.terminal.result(...helpText(LAUNCHERS[driver]).trimEnd().split('\n'));
-  return 0;
+  const { flags } = parseArguments(LAUNCHERS[driver], [...given, ...further]);
+  return launch(ctx, DRIVERS[driver], flags, engine);
 }
 
 /** The driver that a value of a flag or variable means, in any case. @throws usageError that lists the values */
@@ -50,10 +48,7 @@ export function driverOf(source: string, value: string): DriverName {
 }
 
 /** What flag and environment name; `undefined` where they name nothing. Pure. @throws usageError where both do */
-export function namedDriver(
-  flag: string | undefined,
-  env: Environment,
-): { readonly driver: DriverName; readonly reason: string } | undefined {
+export function namedDriver(flag: string | undefined, env: Environment) {
   const variable = readVariable(env, 'OPENSHELL_DRIVERS');
   if (flag !== undefined && variable !== undefined) {
     throw usageError(`--driver is ${shown(flag)} and OPENSHELL_DRIVERS is ${shown(variable)}; give one of them`);
@@ -62,10 +57,10 @@ export function namedDriver(
   const value = flag ?? variable;
   if (value !== undefined) return { driver: driverOf(reason, value), reason };
   const isInCluster = readVariable(env, 'KUBERNETES_SERVICE_HOST') !== undefined;
-  return isInCluster ? { driver: 'kubernetes', reason: 'KUBERNETES_SERVICE_HOST is set' } : undefined;
+  return isInCluster ? { driver: 'kubernetes' as const, reason: 'KUBERNETES_SERVICE_HOST is set' } : undefined;
 }
 
-/** Selects, and says what and why; gives the engine that has responded where the choice depended on it. */
+/** Selects, else by the container engine that could carry a launch, which then has responded; says what and why. */
 export async function selectDriver(
   ctx: RunnerContext,
   flag: string | undefined,
@@ -75,10 +70,7 @@ export async function selectDriver(
     ctx.terminal.say(`driver ${named.driver} (${named.reason})`);
     return named;
   }
-  const engine = await detectEngine(
-    ctx,
-    findCheckout(ctx.env, ctx.startDirectory),
-    forLaunch(ctx, thisHost().platform),
-  );
+  const root = findCheckout(ctx.env, ctx.startDirectory);
+  const engine = await detectEngine(ctx, root, forLaunch(ctx, thisHost().platform));
   return { driver: engine.record.name, reason: engine.reason, engine };
 }

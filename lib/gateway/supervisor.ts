@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/**
- * Where the supervisor of a local launch comes from: static, in the dev profile, built with the gateway or cross-built; or
- * staged, where the release profile is wanted. For podman it is put into an image.
- */
+/** The static supervisor of a local launch: built with the gateway, cross-built or staged; for podman in an image. */
 
 import { hash } from 'node:crypto';
 import { rmSync } from 'node:fs';
@@ -56,11 +53,7 @@ export function chooseSupervisor(
   return { way: 'with-gateway', reason: 'built with the gateway' };
 }
 
-/**
- * Probes the engine, and whether glibc can be linked statically; then chooses and plans. `undefined` where something is
- * wrong.
- * @throws usageError where this machine cannot build what was chosen
- */
+/** Probes the engine, and whether glibc can be linked statically; then plans. `undefined` where something is wrong. */
 export async function prepareSupervisor(
   ctx: LaunchContext,
   config: Config,

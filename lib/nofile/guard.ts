@@ -37,12 +37,6 @@ export interface NofileFacts extends Limits {
   readonly wrapper: boolean;
 }
 
-/** What to do before a command runs. */
-export type NofilePlan =
-  | { readonly kind: 'leave' }
-  | { readonly kind: 'raise'; readonly from: number; readonly to: number; readonly shortOf: number | undefined }
-  | { readonly kind: 'refuse'; readonly message: string };
-
 /** Reads the guard's variables, on every platform, whether the guard acts or not. @throws usageError naming the variable */
 export function nofileRequest(env: Environment) {
   const text = readVariable(env, MODE);
@@ -53,14 +47,15 @@ export function nofileRequest(env: Environment) {
 }
 
 /** The guard's decision: never lowers the soft limit, never touches the hard one. */
-export function planNofile(request: NofileRequest, facts: NofileFacts): NofilePlan {
+export function planNofile(request: NofileRequest, facts: NofileFacts) {
   const { soft, hard = Number.POSITIVE_INFINITY } = facts;
-  const isAsked = request.mode === 'on' || (facts.platform === 'darwin' && (facts.zigbuild || facts.wrapper));
-  if (!isAsked || request.mode === 'off' || soft === undefined || soft >= request.wanted) return { kind: 'leave' };
+  const isNeeded = facts.platform === 'darwin' && (facts.zigbuild || facts.wrapper);
+  const isAsked = request.mode === 'on' || (request.mode === 'auto' && isNeeded);
+  if (!isAsked || soft === undefined || soft >= request.wanted) return { kind: 'leave' } as const;
   const to = Math.min(request.wanted, hard);
-  if (to < REQUIRED_MIN) return { kind: 'refuse', message: refusal(request, facts.platform, hard) };
-  if (to <= soft) return { kind: 'leave' };
-  return { kind: 'raise', from: soft, to, shortOf: to < request.wanted ? request.wanted : undefined };
+  if (to < REQUIRED_MIN) return { kind: 'refuse', message: refusal(request, facts.platform, hard) } as const;
+  if (to <= soft) return { kind: 'leave' } as const;
+  return { kind: 'raise', from: soft, to, shortOf: to < request.wanted ? request.wanted : undefined } as const;
 }
 
 function refusal({ source, wanted }: NofileRequest, platform: NodeJS.Platform, hard: number): string {
@@ -97,7 +92,7 @@ export class Guard {
    * What is done before a command runs in a whole environment.
    * @throws usageError where the machine's limits cannot carry a build, with the command that fixes it
    */
-  plan(command: Command, env: Environment): Exclude<NofilePlan, { kind: 'refuse' }> {
+  plan(command: Command, env: Environment) {
     const plan = planNofile(this.#request, {
       platform: this.#machine.platform,
       zigbuild: command.argv.includes('zigbuild') || findProgram('cargo-zigbuild', env) !== undefined,
@@ -106,7 +101,7 @@ export class Guard {
     });
     if (plan.kind !== 'refuse') return plan;
     if (LINKING.some((name) => command.argv.includes(name))) throw usageError(plan.message);
-    return { kind: 'leave' };
+    return { kind: 'leave' } as const;
   }
 
   /** The soft limit that a command is given; `undefined` for the one that it inherits. Says so the first time. */

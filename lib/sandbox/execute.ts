@@ -20,9 +20,8 @@ const REMEDY = `start a gateway in another terminal (mise run gateway), or take 
 export const NOT_FOUND = /code: 'Some requested entity was not found'|status: NotFound\b/;
 
 /**
- * Creates the sandbox with a command, or connects to the existing one; the CLI replaces this process, or else its exit
- * status is given. Mise's variable counts where the command is empty.
- * @throws MissingTool without the CLI or a gateway, and where the gateway cannot tell what it has
+ * Creates the sandbox with a command (mise's variable counts where that is empty), or connects to the existing one; the
+ * CLI replaces this process, or else its exit status is given.
  */
 export async function sandbox(ctx: RunnerContext, command: readonly string[], isDryRun: boolean): Promise<number> {
   const { runner, env, startDirectory: cwd, terminal } = ctx;
@@ -70,10 +69,7 @@ async function findExisting(ctx: RunnerContext, hasKey: boolean) {
   };
 }
 
-/**
- * The program to probe with. The CLI of a checkout compiles itself when it is old: for minutes, so the user sees it and
- * no time limit holds. A dry run takes what was compiled last.
- */
+/** The program to probe with. That of a checkout compiles itself first, in view; a dry run takes the last one. */
 async function prepareCli({ runner, env, startDirectory: cwd, unknowns }: RunnerContext): Promise<string> {
   const hint = "start this as mise run sandbox, add the checkout's scripts/bin to PATH, or install it";
   const program = requireProgram(CLI, env, hint);

@@ -80,7 +80,7 @@ describe.each(DRIVERS)('launching with fake tools: %s', tools.options, (driver) 
       result,
       launch,
       /^error: OPENSHELL_GATEWAY_NAME is '\.\.'/m,
-      /^error: OPENSHELL_SERVER_PORT is 'abc'; allowed is a whole number from 1 to 65535/m,
+      /^error: OPENSHELL_SERVER_PORT is 'abc'; allowed is a whole number of at least 1 and at most 65535/m,
       /^error: OPENSHELL_BIND_ADDRESS is 'localhost'/m,
       /^error: OPENSHELL_DISABLE_TLS is 'false'/m,
       /^error: OPENSHELL_GRPC_ENDPOINT is 'nowhere'/m,

@@ -106,7 +106,7 @@ test('all that is wrong is said at once, before anything is started', async () =
   const result = await run(['start'], elsewhere);
   expect(result).toMatchObject({ status: 2, stdout: '' });
   expect(result.stderr.split('\n').filter(Boolean)).toEqual([
-    expect.stringMatching(/^error: KEYCLOAK_PORT is '0x50'; allowed is a whole number from 1 to 65535/),
+    expect.stringMatching(/^error: KEYCLOAK_PORT is '0x50'; allowed is a whole number of at least 1 and at most 65535/),
     expect.stringMatching(/^error: OPENSHELL_ROOT is .* not an OpenShell checkout/),
     expect.stringMatching(/^error: podman cannot be used \(CONTAINER_RUNTIME\): podman is not on PATH/),
   ]);

@@ -12,7 +12,6 @@ import { oneLine, shown, usageError } from '../../errors.ts';
 import { files } from '../../fs/writable-places.ts';
 import { COMPONENTS } from '../../product.ts';
 import { type DriverRecord, type DriverTable, PODMAN_PULL_POLICIES, PULL_POLICIES, readPullPolicy } from '../config.ts';
-import type { DriverName } from '../declarations.ts';
 import { driverEngine, imageOf, imageStep, inspectImage, prepareSupervisor } from '../supervisor.ts';
 import { VM } from './vm.ts';
 
@@ -158,9 +157,4 @@ const KUBERNETES: DriverRecord = {
   },
 };
 
-export const DRIVERS: Readonly<Record<DriverName, DriverRecord>> = {
-  docker: DOCKER,
-  podman: PODMAN,
-  vm: VM,
-  kubernetes: KUBERNETES,
-};
+export const DRIVERS = { docker: DOCKER, podman: PODMAN, vm: VM, kubernetes: KUBERNETES } as const;

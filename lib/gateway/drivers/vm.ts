@@ -33,9 +33,6 @@ const DRIVER_VARIABLE = 'OPENSHELL_DRIVER_DIR';
 const ENTITLEMENTS = 'crates/openshell-driver-vm/entitlements.plist';
 const STATE_VARIABLE = 'OPENSHELL_VM_DRIVER_STATE_DIR';
 
-/** The most bytes in the path of a Unix socket, the end mark not counted (unix(7); unix(4) on macOS). */
-const SOCKET_PATH_MAX = { darwin: 103, other: 107 } as const;
-
 /** Where the driver's socket is, below its state. */
 const SOCKET = ['run', 'compute-driver.sock'] as const;
 
@@ -47,9 +44,15 @@ export const VM: DriverRecord = {
   binaries: [COMPONENTS.supervisor, DRIVER],
   ignored: ['OPENSHELL_SANDBOX_NAMESPACE', 'OPENSHELL_SANDBOX_IMAGE_PULL_POLICY'],
   async prepare(ctx, config, known) {
-    const { env, host, invoker, problems, root, startDirectory, terminal } = ctx;
+    const { env, host, problems, root, startDirectory, terminal } = ctx;
+    const { invoker } = ctx.runner;
     const own = problems.values({
-      state: () => verifyDriverState(driverState(env, startDirectory, config.name), host.platform, invoker),
+      state: () => {
+        const directory = driverState(env, startDirectory, config.name);
+        verifySocketPath(directory, host.platform);
+        verifyPrivateDirectory(STATE_VARIABLE, directory, ownersOf(invoker?.uid));
+        return directory;
+      },
       bundle: () => resolveBundleConfig(env, root, startDirectory, host),
     });
     const gatewayEnv = gpuEnvironment(ctx);
@@ -115,16 +118,10 @@ export function driverState(env: Environment, startDirectory: string, name: stri
   return readPath(env, STATE_VARIABLE, startDirectory) ?? join(root, `openshell-vm-driver-${label}`);
 }
 
-/** @throws usageError where the driver cannot use or create the directory */
-function verifyDriverState(directory: string, platform: NodeJS.Platform, invoker: Invoker | undefined): string {
-  verifySocketPath(directory, platform);
-  verifyPrivateDirectory(STATE_VARIABLE, directory, ownersOf(invoker?.uid));
-  return directory;
-}
-
 /** @throws usageError where the driver's socket would have a path that is too long */
 export function verifySocketPath(directory: string, platform: NodeJS.Platform): void {
-  const max = SOCKET_PATH_MAX[platform === 'darwin' ? 'darwin' : 'other'];
+  // Without the end mark: unix(4) on macOS, unix(7).
+  const max = platform === 'darwin' ? 103 : 107;
   const length = Buffer.byteLength(join(directory, ...SOCKET));
   if (length <= max) return;
   throw usageError(
@@ -150,8 +147,7 @@ function stateStep(state: string, description: string, invoker: Invoker | undefi
 }
 
 /**
- * Decides, and checks a driver that the user names: what the launch does for it, and the directory that it is then in.
- * @returns `undefined` where something is wrong
+ * Decides, and checks a driver that the user names; `undefined` where something is wrong.
  * @throws usageError for a driver that cannot run here, or where this machine cannot build what goes into one
  */
 async function findDriver(ctx: LaunchContext, { build }: Config, bundle: BundleConfig, tools: KnownTools | undefined) {
@@ -172,8 +168,7 @@ async function findDriver(ctx: LaunchContext, { build }: Config, bundle: BundleC
 export function verifyDriver(directory: string, path: string, host: Host): void {
   const reason = whyNotRunnable(path, host);
   if (reason === undefined) return;
-  const remedy = 'set it to another directory, or unset it to build one';
-  throw usageError(`${DRIVER_VARIABLE} is ${shown(directory)}: ${reason}; ${remedy}`);
+  throw usageError(`${DRIVER_VARIABLE} is ${shown(directory)}: ${reason}; set it to another directory, or unset it`);
 }
 
 function whyNotRunnable(path: string, host: Host): string | undefined {
@@ -213,10 +208,8 @@ async function toBuild(ctx: LaunchContext, bundle: BundleConfig, tools: KnownToo
 }
 
 /**
- * The step that downloads the runtime, as `vm:setup` does; where it is complete, one that warns if it was not verified:
- * it runs outside of any sandbox.
- * @throws usageError for a machine without a VM driver, a directory that cannot be used, or where the runtime is to be
- *   built, which takes too long for a launch
+ * The step that downloads the runtime, as `vm:setup` does; where it is complete and not verified, one that warns.
+ * @throws usageError for a machine without a VM driver, or where the runtime is to be built, which takes too long
  */
 async function runtimeStep(ctx: LaunchContext, directory: string): Promise<Step[]> {
   const platform = vmPlatformOf(ctx.host);

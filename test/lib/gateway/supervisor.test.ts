@@ -52,7 +52,7 @@ describe('the image of a launch', () => {
     const problems = new Problems();
     const flags = { 'dry-run': false, activate: false, 'no-activate': false };
     const host = { platform: 'linux', arch: 'amd64' } as const;
-    const launch = { ...ctx, root, host, invoker: undefined, flags, problems, engine: undefined };
+    const launch = { ...ctx, root, host, flags, problems, engine: undefined };
     const config = resolveConfig(DRIVERS[name], launch);
     problems.throwIfAny(ctx.terminal);
     const toolchain = await findToolchain(ctx, root, false);
