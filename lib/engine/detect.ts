@@ -55,7 +55,6 @@ export interface EngineProbes {
   ask(name: EngineName, args: readonly string[]): Promise<ProbeResult> | undefined;
 }
 
-/** To build images and run containers. */
 export const ORDINARY: Purpose<Engine> = {
   failing: 'does not respond',
   look: (name, probes) => probes.responding(name, name === 'docker' ? START_DOCKER : 'start it'),
