@@ -55,7 +55,6 @@ export interface EngineProbes {
   ask(name: EngineName, args: readonly string[]): Promise<ProbeResult> | undefined;
 }
 
-/** To build images and run containers. */
 export const ORDINARY: Purpose<Engine> = {
   failing: 'does not respond',
   look: (name, probes) => probes.responding(name, name === 'docker' ? START_DOCKER : 'start it'),
@@ -113,9 +112,12 @@ export async function findEngine<E extends Engine>(
   }
   const error = nothingUsable(choice, purpose, refused);
   if (ctx.unknowns === undefined || refused.some(({ isSetting }) => isSetting)) throw error;
-  const name = candidates.length === 1 ? candidates[0] : undefined;
-  const engine: Engine = unknownEngine(ctx.unknowns, error.message, `${candidates.join(' and ')} not reachable`, name);
-  return engine as E;
+  const present = candidates.filter((_, index) => refused[index]?.isAbsent !== true);
+  const names = present.length > 0 ? present : candidates;
+  const name = names.length === 1 ? names[0] : undefined;
+  const engine = unknownEngine(ctx.unknowns, error.message, `${names.join(' and ')} not reachable`, name);
+  const said = name && (await probes.responding(name, ''));
+  return { ...engine, info: said && 'info' in said ? said.info : engine.info } as Engine as E;
 }
 
 /** An engine of a dry run; where it could be either, the commands are those of docker. */

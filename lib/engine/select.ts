@@ -11,7 +11,6 @@ import { MissingTool, shown, usageError } from '../errors.ts';
 import type { ProbeResult } from '../process/result.ts';
 import type { EngineName } from './types.ts';
 
-/** An old name, refused because it would have no effect. */
 const REMOVED = 'OPENSHELL_E2E_CONTAINER_ENGINE';
 const LOCAL_CLUSTER = 'local-k8s-cluster';
 const ENGINES = ['docker', 'podman'] as const;

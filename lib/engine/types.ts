@@ -48,7 +48,6 @@ export interface EngineInfo {
   readonly socket?: string | undefined;
 }
 
-/** Why an engine cannot be used and what to do about it, for users. */
 export interface Refusal {
   readonly said: string;
   readonly remedy: string;

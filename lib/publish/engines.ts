@@ -9,7 +9,6 @@ import { DOCKER } from '../engine/docker.ts';
 import { PODMAN, tlsArguments } from '../engine/podman.ts';
 import type { EngineName, ImageBuild } from '../engine/types.ts';
 
-/** An image to publish: one component for all its platforms. */
 export interface PublishedImage {
   readonly component: string;
   /** `registry/name`, without a tag. */

@@ -48,7 +48,7 @@ const ACTIONS: readonly (readonly [string, ...string[]])[] = [
 
 /** Tasks with status 2: one for another platform, and the doctor, whose dry run is its run and finds what is missing. */
 const REFUSING: Readonly<Record<string, string>> = {
-  doctor: 'BAD  for gateways  podman or docker is not on PATH',
+  doctor: 'BAD  for gateways  podman or docker cannot carry a gateway: podman is not on PATH; docker is not on PATH',
   'vm/build-libkrun-macos': process.platform === 'darwin' ? '--kernel-dir is missing' : 'this builds on macOS only',
 };
 

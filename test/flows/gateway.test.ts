@@ -159,7 +159,7 @@ describe('real gateways', tools.options, () => {
     const selected = startLaunch('gateway', [], { cwd: root, env: env() });
     await selected.said('docker-dev is up at', BUILD_TIMEOUT_MS);
     expect(selected.stderr()).toMatch(
-      /^\[container-engine\] docker \(it responds; the API of podman: no socket is there\)$/m,
+      /^\[container-engine\] docker \(it responds; the API of podman: '\S+podman\.sock' does not exist\)$/m,
     );
     selected.kill('SIGINT');
     await selected.ended;

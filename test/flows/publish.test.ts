@@ -105,14 +105,6 @@ describe.each(['docker', 'podman'] as const)('publish with %s', (engine) => {
     const STAGED = { PREBUILT_AUTO_STAGE: '0' };
     const repository = (name: string, host = registry.host) => new Repository(host, `org/${name}`);
     const staged = (arch: string, binary: string) => join(root, 'deploy/docker/.build/prebuilt-binaries', arch, binary);
-    const states = (stdout: string) =>
-      new Set(
-        stdout
-          .trimEnd()
-          .split('\n')
-          .slice(1)
-          .map((line) => line.split(/ +/).at(-1)),
-      );
 
     /** Ends the registry when the task says something; the task goes on. */
     const whenItSays = (text: string, act: () => void): Partial<TaskOptions> => {
@@ -142,9 +134,7 @@ describe.each(['docker', 'podman'] as const)('publish with %s', (engine) => {
         const platforms = index?.manifests?.map(({ platform }) => `${platform?.os}/${platform?.architecture}`);
         expect(platforms).toEqual(['linux/amd64', 'linux/arm64']);
         for (const tag of ['v1', 'v1.2', 'latest']) expect(await repository(name).digest(tag)).toBe(index?.digest);
-        expect(result.stdout).toMatch(
-          new RegExp(`/org/${name}:latest +${index?.digest} +linux/amd64,linux/arm64 +new\n`),
-        );
+        expect(result.stdout).toMatch(new RegExp(`/org/${name}:latest +${index?.digest} +linux/amd64,linux/arm64\n`));
         for (const arch of ['amd64', 'arm64'] as const) {
           const bytes = await repository(name).file('dev', arch, path);
           expect(bytes.equals(readFileSync(staged(arch, binary)))).toBe(true);
@@ -161,7 +151,7 @@ describe.each(['docker', 'podman'] as const)('publish with %s', (engine) => {
       const before = await Promise.all(COMPONENTS.map(({ name }) => repository(name).digest('dev')));
       const second = await publish({ EXTRA_DOCKER_TAGS: 'v1 v1.2', TAG_LATEST: 'true' });
       expect(second.status).toBe(0);
-      expect(states(second.stdout)).toEqual(new Set(['unchanged']));
+      expect(await Promise.all(COMPONENTS.map(({ name }) => repository(name).digest('dev')))).toEqual(before);
       const prune = engine === 'docker' ? ['buildx', 'prune', '-af'] : ['system', 'prune', '-af'];
       execFileSync(engine, prune, { env: world.env, stdio: 'pipe' });
       for (const arch of ['amd64', 'arm64']) {
@@ -169,8 +159,7 @@ describe.each(['docker', 'podman'] as const)('publish with %s', (engine) => {
       }
       const third = await publish({ ...STAGED, EXTRA_DOCKER_TAGS: 'v2' });
       expect(third.status).toBe(0);
-      expect(third.stdout).toMatch(/gateway:dev .* unchanged\n/);
-      expect(third.stdout).toMatch(/gateway:v2 .* new\n/);
+      expect(await Promise.all(COMPONENTS.map(({ name }) => repository(name).digest('dev')))).toEqual(before);
       expect(await Promise.all(COMPONENTS.map(({ name }) => repository(name).digest('v2')))).toEqual(before);
     });
 
@@ -178,8 +167,6 @@ describe.each(['docker', 'podman'] as const)('publish with %s', (engine) => {
     testWithPodman('nothing is left in its storage', { timeout: TIMEOUT_MS }, async () => {
       const result = await publish({ ...STAGED, EXTRA_DOCKER_TAGS: 'v3' });
       expect(result.stderr).not.toMatch(/error:|warning:/);
-      expect(result.stdout).toMatch(/gateway:dev .* unchanged\n/);
-      expect(result.stdout).toMatch(/supervisor:v3 .* new\n/);
       expect(await repository('supervisor').digest('v3')).toBe(await repository('supervisor').digest('dev'));
       const left = ['images', '--filter', 'reference=localhost/openshell-publish/*', '--format', '{{.ID}}'];
       expect(execFileSync('podman', left, { env: world.env, encoding: 'utf8' })).toBe('');
@@ -198,7 +185,9 @@ describe.each(['docker', 'podman'] as const)('publish with %s', (engine) => {
       expect(failed.status).not.toBe(0);
       expect(failed.stdout).toBe('');
       expect(failed.stderr).toMatch(/connection refused/);
-      expect(failed.stderr).toMatch(/as they were: .*\/gateway:gone, .*\/supervisor:gone; run it again to finish/);
+      expect(failed.stderr).toMatch(
+        /(no reference was set before that|set before that: [^;]*-linux-\w+); run it again to finish/,
+      );
       const { port } = registry;
       await registry.stop();
       registry = await startRegistry({ port, data: join(directory, 'data') });
@@ -238,7 +227,7 @@ describe.each(['docker', 'podman'] as const)('publish with %s', (engine) => {
       world.login(closed.host, 'wrong');
       const refused = await publish({ DOCKER_REGISTRY: `${closed.host}/org` });
       expect(refused).toMatchObject({ status: 2, stdout: '' });
-      expect(refused.stderr).toMatch(/error: .*\/org\/gateway:dev\S* cannot be read: .*unauthorized/i);
+      expect(refused.stderr).toMatch(/error: .*\/org\/gateway cannot be read: .*unauthorized/i);
       expect(refused.stderr).not.toContain('cargo');
       expect(refused.stderr + refused.stdout).not.toContain('wrong');
       world.login(closed.host, LOGIN.password);
