@@ -207,7 +207,7 @@ function wrapperIn({ env, terminal }: RunnerContext, mise: Environment): string 
 /**
  * Which of the targets rustup has yet to install; in a dry run perhaps a mark. The compiler that cargo starts is asked: it
  * may be another one than rustup's, which then has its own targets.
- * @throws usageError where the compiler does not respond; MissingTool where rustup cannot give it a target that it lacks
+ * @throws MissingTool where the compiler does not respond, or rustup cannot give it a target that it lacks
  */
 export async function missingTargets(
   runner: Runner,
@@ -220,7 +220,7 @@ export async function missingTargets(
   if (!library.ok || !isAbsolute(library.output)) {
     const reason = library.ok ? `it prints ${shown(library.output)}` : oneLine(library.reason);
     const text = `${rustc} cannot say where its targets are: ${reason}; check: rustc --print target-libdir`;
-    refuseOrNote(unknowns, usageError(text));
+    refuseOrNote(unknowns, new MissingTool(text));
     return [mark('missing targets', 'rustc does not respond')];
   }
   // `SYSROOT/lib/rustlib/TARGET/lib`, for this machine's target.
