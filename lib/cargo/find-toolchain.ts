@@ -13,14 +13,14 @@ import { type Environment, textOf } from '../cli/env.ts';
 import { describeError, InterruptedError, MissingTool, oneLine, shown, usageError } from '../errors.ts';
 import { parseTable } from '../fs/parse-json.ts';
 import { absolutePath, namesIn } from '../fs/paths.ts';
+import type { Host } from '../host.ts';
 import { type Command, cmd, shellQuote } from '../process/command.ts';
 import { findProgram } from '../process/which.ts';
 import { type CargoSettings, environmentInCargo, type NamedProgram, readCargoSettings } from './settings.ts';
 
-const ZIGBUILD_PROBE_MS = 30_000;
+const PROBE_MS = 30_000;
 /** In this very call rustup may install the toolchain that the checkout pins. */
 const RUSTUP_PROBE_MS = 600_000;
-const MISE_PROBE_MS = 20_000;
 /** The files that a checkout may have for its mise configuration. */
 export const CONFIG_FILES = ['mise.toml', '.mise.toml'] as const;
 
@@ -98,7 +98,7 @@ export async function verifyZigbuild(runner: Runner, toolchain: Toolchain, root:
   const { env, isZigOnPath, unknowns } = toolchain;
   if (isZigOnPath) return;
   const command = cmd({ cwd: root, base: env, asInvoker: true })`cargo-zigbuild zig ar -- --version`;
-  const result = await runner.probe(command, ZIGBUILD_PROBE_MS);
+  const result = await runner.probe(command, PROBE_MS);
   if (result.ok) return;
   const remedy = 'install it (mise install zig, or pip install ziglang), or set CARGO_ZIGBUILD_ZIG_PATH to its path';
   const reason = oneLine(result.reason.split('\n', 1).join());
@@ -155,7 +155,7 @@ export function askMise(ctx: RunnerContext, root: string): Promise<MiseResult> {
 
 async function ask({ env, runner }: RunnerContext, root: string): Promise<MiseResult> {
   // What mise trusts and has installed is the user's, and it may create files in the checkout.
-  const result = await runner.probe(cmd({ cwd: root, asInvoker: true })`mise env --json`, MISE_PROBE_MS);
+  const result = await runner.probe(cmd({ cwd: root, asInvoker: true })`mise env --json`, PROBE_MS);
   if (!result.ok && /\bnot trusted\b/.test(result.reason)) {
     return { problem: `mise does not trust the checkout; run: mise trust ${shellQuote(root)}` };
   }
@@ -238,6 +238,24 @@ export async function missingTargets(
   const text = `${rustc}, which cargo compiles with, does not have the Rust target ${missing.join(', ')}; ${instead}`;
   refuseOrNote(unknowns, new MissingTool(`${text}, or install it where that Rust comes from`));
   return missing;
+}
+
+/** Why the linker cannot link glibc statically; `undefined` where it can. For Linux hosts. */
+export async function whyNoStaticLibc(
+  runner: Runner,
+  root: string,
+  { arch }: Host,
+  { env }: Pick<Toolchain, 'env'>,
+): Promise<string | undefined> {
+  if (arch === undefined) return 'this machine is neither amd64 nor arm64';
+  // Rust's own default; another linker that cargo's settings name finds the same C library.
+  const command = cmd({ cwd: root, base: env, asInvoker: true })`cc -print-file-name=libc.a`;
+  const result = await runner.probe(command, PROBE_MS);
+  // Without the file, the compiler prints the bare name.
+  if (result.ok && isAbsolute(result.output)) return undefined;
+  const reason = result.ok ? `cc prints ${shown(result.output)}` : oneLine(result.reason);
+  const remedy = 'for static links install it: libc6-dev (Debian, Ubuntu), glibc-static (Fedora, RHEL)';
+  return `there is no libc.a (${reason}); ${remedy}`;
 }
 
 export function addTargets(toolchain: Toolchain, root: string, triples: readonly string[]): Command {

@@ -33,7 +33,7 @@ export async function knownTools(
   return { toolchain, workspace, features: featuresByComponent(features, binaries, workspace.packages) };
 }
 
-/** The plan as a dry run shows it: the scripts that are written, then the commands. */
+/** The plan as a dry run shows it. */
 export function devBuildLines(runner: Runner, { command, config, cross, scripts }: DevBuildPlan): string[] {
   const { binary } = COMPONENTS.supervisor;
   const check = config.supervisor === undefined ? [] : [`# checks ${binary}: machine, complete, static`];

@@ -9,9 +9,9 @@ import {
   missingTargets,
   type Toolchain,
   verifyZigbuild,
+  whyNoStaticLibc,
   zigOf,
 } from '../cargo/find-toolchain.ts';
-import { whyNoStaticLibc } from '../dev-build/static-libc-probe.ts';
 import { oneLine, usageError } from '../errors.ts';
 import { linuxTriple } from '../host.ts';
 import { Guard, nofileRequest, planNofile, REQUIRED_MIN, ZIGBUILD_RAISES } from '../nofile/guard.ts';
