@@ -8,7 +8,7 @@
 import { existsSync, realpathSync } from 'node:fs';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import type { Runner, RunnerContext } from '../build-env.ts';
-import { isUnknown, mark, refuseOrNote, type Unknowns } from '../cli/dry-run-marks.ts';
+import { isUnknown, mark, refuseOrNote } from '../cli/dry-run-marks.ts';
 import { type Environment, textOf } from '../cli/env.ts';
 import { describeError, InterruptedError, MissingTool, oneLine, shown, usageError } from '../errors.ts';
 import { parseTable } from '../fs/parse-json.ts';
@@ -16,7 +16,7 @@ import { absolutePath, namesIn } from '../fs/paths.ts';
 import type { Host } from '../host.ts';
 import { type Command, cmd, shellQuote } from '../process/command.ts';
 import { findProgram } from '../process/which.ts';
-import { type CargoSettings, environmentInCargo, type NamedProgram, readCargoSettings } from './settings.ts';
+import { environmentInCargo, readCargoSettings } from './settings.ts';
 
 const PROBE_MS = 30_000;
 /** In this very call rustup may install the toolchain that the checkout pins. */
@@ -30,36 +30,14 @@ const SETTINGS = ['KUBECONFIG', 'RUSTC_WRAPPER', 'SCCACHE_DIR'] as const;
 type MiseSetting = (typeof SETTINGS)[number];
 type MiseResult = { readonly env: Environment } | { readonly problem: string };
 
-export interface Toolchain {
-  /**
-   * What its programs get on top of the task's environment (`Command.base`): that of mise, where it provides one of them,
-   * else the settings of the checkout's mise configuration; and the compiler wrapper that cargo's files name, which the
-   * guard and the recovery have to see.
-   */
-  readonly env: Environment;
-  readonly isFromMise: boolean;
-  /** Why mise, which may have what is missing, could not be used; `undefined` where it could, or was not needed. */
-  readonly miseProblem: string | undefined;
-  readonly settings: CargoSettings;
-  readonly hasZigbuild: boolean;
-  /** The absolute path of rustup; `undefined` where there is none. */
-  readonly rustup: string | undefined;
-  /** The compiler that cargo starts; `undefined` where it was not found. */
-  readonly rustc: string | undefined;
-  readonly missingPrograms: readonly NamedProgram[];
-  /** The absolute path of zig, for compiler wrappers; `undefined` where there is none. */
-  readonly zig: string | undefined;
-  /** Whether cargo-zigbuild finds a zig on PATH; it has other ways, too. */
-  readonly isZigOnPath: boolean;
-  readonly unknowns?: Unknowns | undefined;
-}
+export type Toolchain = Omit<Awaited<ReturnType<typeof findToolchain>>, 'unknowns'> & Pick<RunnerContext, 'unknowns'>;
 
 /**
  * Finds cargo, cargo-zigbuild, rustup and zig. Starts mise only for what PATH does not have.
  * @param needsZig whether zig itself is needed, and not only through cargo-zigbuild
  * @throws MissingTool without cargo; usageError where `ZIG` is not a program
  */
-export async function findToolchain(ctx: RunnerContext, root: string, needsZig: boolean): Promise<Toolchain> {
+export async function findToolchain(ctx: RunnerContext, root: string, needsZig: boolean) {
   const zig = zigOf(ctx.env, ctx.startDirectory);
   const names = ['cargo', 'cargo-zigbuild', 'rustup', ...(needsZig && zig === undefined ? ['zig'] : [])];
   const mise = await miseEnvironment(ctx, root, names);
@@ -77,18 +55,23 @@ export async function findToolchain(ctx: RunnerContext, root: string, needsZig: 
   const wrapper = isFromFile && settings.wrapper !== undefined ? { CARGO_BUILD_RUSTC_WRAPPER: settings.wrapper } : {};
   const missing = settings.programs.filter(({ program }) => findProgram(program, inCargo) === undefined);
   for (const { source, text } of missing) ctx.unknowns?.note(`${source} is ${shown(text)}, which is not there`);
+  // A dry run does not make rustup download the toolchain that the checkout pins.
+  const env: Environment = { ...project, ...wrapper, ...(ctx.unknowns && { RUSTUP_AUTO_INSTALL: '0' }) };
   return {
-    // A dry run does not make rustup download the toolchain that the checkout pins.
-    env: { ...project, ...wrapper, ...(ctx.unknowns === undefined ? {} : { RUSTUP_AUTO_INSTALL: '0' }) },
+    /** What its programs get on top of the task's environment (`Command.base`); the guard and the recovery look at it. */
+    env,
     isFromMise: mise.env !== undefined,
+    /** Why mise, which may have what is missing, could not be used. */
     miseProblem: mise.problem,
     settings,
     hasZigbuild: has('cargo-zigbuild'),
+    /** Absolute paths: rustup, the compiler that cargo starts, and zig for compiler wrappers. */
     rustup: findProgram('rustup', seen),
     rustc: findProgram(settings.rustc ?? 'rustc', inCargo),
-    missingPrograms: ctx.unknowns === undefined ? missing : [],
     zig: zig ?? findProgram('zig', seen),
+    /** Whether cargo-zigbuild finds a zig on PATH; it has other ways, too. */
     isZigOnPath: has('zig'),
+    missingPrograms: ctx.unknowns === undefined ? missing : [],
     unknowns: ctx.unknowns,
   };
 }

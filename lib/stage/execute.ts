@@ -57,7 +57,7 @@ export async function planStaging(ctx: RunnerContext, target: StageTarget): Prom
   return prepared;
 }
 
-/** What a launch knows already, for all that it builds. */
+/** What a launch knows already. */
 export interface KnownTools {
   readonly toolchain: Toolchain;
   readonly workspace?: Workspace;
@@ -102,10 +102,7 @@ export async function prepareStage(
   return { plan, toolchain, missing };
 }
 
-/**
- * Executes a plan, one staging at a time in a checkout.
- * @throws TaskError: cargo's own status, or 1 for a binary that fails verification
- */
+/** Executes a plan, one staging at a time in a checkout. @throws TaskError as `buildAll` */
 export async function executeStage(ctx: RunnerContext, prepared: PreparedStage) {
   const { components, root } = prepared.plan.config;
   const task = `stage ${components.map(({ name }) => name).join(' ')}`;

@@ -4,7 +4,7 @@
 
 import { join } from 'node:path';
 import { readVariable } from '../../cli/env.ts';
-import { installSupervisor } from '../../dev-build/verify-built.ts';
+import { installSupervisor } from '../../dev-build/execute.ts';
 import { files } from '../../fs/writable-places.ts';
 import { COMPONENTS } from '../../product.ts';
 import { PULL_POLICIES, readPullPolicy } from '../config.ts';

@@ -3,8 +3,8 @@
 /** The shape of a driver record: what the four launchers have in common, and where they differ. */
 
 import type { Environment } from '../../cli/env.ts';
+import type { DevBuild } from '../../dev-build/execute.ts';
 import type { DevBuildWishes } from '../../dev-build/plan.ts';
-import type { DevBuild } from '../../dev-build/verify-built.ts';
 import type { Place } from '../../fs/writable-places.ts';
 import type { KnownTools } from '../../stage/execute.ts';
 import type { Config, DriverDefaults, LaunchContext } from '../config.ts';

@@ -9,7 +9,7 @@ import { statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { featuresFor } from '../../cargo/metadata.ts';
 import { readPath, readVariable } from '../../cli/env.ts';
-import type { DevBuild } from '../../dev-build/verify-built.ts';
+import type { DevBuild } from '../../dev-build/execute.ts';
 import { inspectExecutable } from '../../elf/verify.ts';
 import { shown, usageError } from '../../errors.ts';
 import { contentOf } from '../../fs/paths.ts';
