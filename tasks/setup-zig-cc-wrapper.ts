@@ -1,10 +1,7 @@
 #!/usr/bin/env node
 // SPDX-License-Identifier: Apache-2.0
 
-/**
- * Makes zig the C and C++ compiler of a Rust target, for workflows and scripts: prints `export` lines, or appends to
- * `GITHUB_ENV` where that is set.
- */
+/** Makes zig the C and C++ compiler of a Rust target: prints `export` lines, or appends to `GITHUB_ENV`. */
 
 import { runTask } from '../lib/cli/task.ts';
 import { READS } from '../lib/cli/variables.ts';
@@ -16,13 +13,10 @@ await runTask(
     summary: 'Write compiler wrappers of zig, and print the variables that point at them.',
     examples: [
       [
-        'eval "$(node tasks/setup-zig-cc-wrapper.ts aarch64-unknown-linux-gnu aarch64-linux-gnu.2.28 target/zig)"',
-        'For the next cargo command of this shell.',
+        'eval "$(node tasks/setup-zig-cc-wrapper.ts aarch64-unknown-linux-gnu aarch64-linux-gnu.2.28 z)"',
+        'In a shell.',
       ],
-      [
-        'node tasks/setup-zig-cc-wrapper.ts x86_64-unknown-linux-musl x86_64-linux-musl target/zig',
-        'In a workflow: into the file GITHUB_ENV.',
-      ],
+      ['node tasks/setup-zig-cc-wrapper.ts x86_64-unknown-linux-musl x86_64-linux-musl z', 'In a GitHub workflow.'],
     ],
     positionals: {
       'cargo-target': { help: 'As cargo-zigbuild takes it: x86_64-unknown-linux-gnu.2.28.', count: 'one' },

@@ -1,10 +1,7 @@
 #!/usr/bin/env node
 // SPDX-License-Identifier: Apache-2.0
 
-/**
- * `mise run build:docker:prebuilt`: compiles the release binaries that image builds copy, on the host, and stages them
- * below `deploy/docker/.build/prebuilt-binaries/<arch>/`.
- */
+/** `mise run build:docker:prebuilt`: compiles the release binaries that image builds copy, and stages them. */
 
 import { runTask } from '../lib/cli/task.ts';
 import { READS } from '../lib/cli/variables.ts';

@@ -12,10 +12,7 @@ await runTask(
     name: 'tasks/verify-static-binary.ts',
     summary: 'Check that binaries are complete, static ELF executables: the supervisor runs inside arbitrary images.',
     examples: [
-      [
-        'node tasks/verify-static-binary.ts deploy/docker/.build/prebuilt-binaries/amd64/openshell-sandbox',
-        'One binary.',
-      ],
+      ['node tasks/verify-static-binary.ts target/x86_64-unknown-linux-musl/release/openshell-sandbox', 'One binary.'],
       ['node tasks/verify-static-binary.ts artifacts/*', 'Several.'],
     ],
     positionals: { binary: { help: 'The files to check.', count: 'some' } },
@@ -28,12 +25,7 @@ await runTask(
     const { printVerdicts } = await import('../lib/cli/problems.ts');
     const { inspectStatic } = await import('../lib/elf/verify.ts');
     const inspect = (path: string) => inspectStatic(path, { machine: flags.arch });
-    printVerdicts(
-      ctx,
-      positionals.binary,
-      flags['dry-run'],
-      inspect,
-      () => 'statically linked: no PT_INTERP, no DT_NEEDED',
-    );
+    const passed = 'statically linked: no PT_INTERP, no DT_NEEDED';
+    printVerdicts(ctx, positionals.binary, flags['dry-run'], inspect, () => passed);
   },
 );

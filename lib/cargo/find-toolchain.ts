@@ -8,19 +8,19 @@
 import { existsSync, realpathSync } from 'node:fs';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import type { Runner, RunnerContext } from '../build-env.ts';
-import { isUnknown, mark, refuseOrNote, type Unknowns } from '../cli/dry-run-marks.ts';
+import { isUnknown, mark, refuseOrNote } from '../cli/dry-run-marks.ts';
 import { type Environment, textOf } from '../cli/env.ts';
 import { describeError, InterruptedError, MissingTool, oneLine, shown, usageError } from '../errors.ts';
 import { parseTable } from '../fs/parse-json.ts';
 import { absolutePath, namesIn } from '../fs/paths.ts';
+import type { Host } from '../host.ts';
 import { type Command, cmd, shellQuote } from '../process/command.ts';
 import { findProgram } from '../process/which.ts';
-import { type CargoSettings, environmentInCargo, type NamedProgram, readCargoSettings } from './settings.ts';
+import { environmentInCargo, readCargoSettings } from './settings.ts';
 
-const ZIGBUILD_PROBE_MS = 30_000;
+const PROBE_MS = 30_000;
 /** In this very call rustup may install the toolchain that the checkout pins. */
 const RUSTUP_PROBE_MS = 600_000;
-const MISE_PROBE_MS = 20_000;
 /** The files that a checkout may have for its mise configuration. */
 export const CONFIG_FILES = ['mise.toml', '.mise.toml'] as const;
 
@@ -30,36 +30,14 @@ const SETTINGS = ['KUBECONFIG', 'RUSTC_WRAPPER', 'SCCACHE_DIR'] as const;
 type MiseSetting = (typeof SETTINGS)[number];
 type MiseResult = { readonly env: Environment } | { readonly problem: string };
 
-export interface Toolchain {
-  /**
-   * What its programs get on top of the task's environment (`Command.base`): that of mise, where it provides one of them,
-   * else the settings of the checkout's mise configuration; and the compiler wrapper that cargo's files name, which the
-   * guard and the recovery have to see.
-   */
-  readonly env: Environment;
-  readonly isFromMise: boolean;
-  /** Why mise, which may have what is missing, could not be used; `undefined` where it could, or was not needed. */
-  readonly miseProblem: string | undefined;
-  readonly settings: CargoSettings;
-  readonly hasZigbuild: boolean;
-  /** The absolute path of rustup; `undefined` where there is none. */
-  readonly rustup: string | undefined;
-  /** The compiler that cargo starts; `undefined` where it was not found. */
-  readonly rustc: string | undefined;
-  readonly missingPrograms: readonly NamedProgram[];
-  /** The absolute path of zig, for compiler wrappers; `undefined` where there is none. */
-  readonly zig: string | undefined;
-  /** Whether cargo-zigbuild finds a zig on PATH; it has other ways, too. */
-  readonly isZigOnPath: boolean;
-  readonly unknowns?: Unknowns | undefined;
-}
+export type Toolchain = Omit<Awaited<ReturnType<typeof findToolchain>>, 'unknowns'> & Pick<RunnerContext, 'unknowns'>;
 
 /**
  * Finds cargo, cargo-zigbuild, rustup and zig. Starts mise only for what PATH does not have.
  * @param needsZig whether zig itself is needed, and not only through cargo-zigbuild
  * @throws MissingTool without cargo; usageError where `ZIG` is not a program
  */
-export async function findToolchain(ctx: RunnerContext, root: string, needsZig: boolean): Promise<Toolchain> {
+export async function findToolchain(ctx: RunnerContext, root: string, needsZig: boolean) {
   const zig = zigOf(ctx.env, ctx.startDirectory);
   const names = ['cargo', 'cargo-zigbuild', 'rustup', ...(needsZig && zig === undefined ? ['zig'] : [])];
   const mise = await miseEnvironment(ctx, root, names);
@@ -77,18 +55,23 @@ export async function findToolchain(ctx: RunnerContext, root: string, needsZig: 
   const wrapper = isFromFile && settings.wrapper !== undefined ? { CARGO_BUILD_RUSTC_WRAPPER: settings.wrapper } : {};
   const missing = settings.programs.filter(({ program }) => findProgram(program, inCargo) === undefined);
   for (const { source, text } of missing) ctx.unknowns?.note(`${source} is ${shown(text)}, which is not there`);
+  // A dry run does not make rustup download the toolchain that the checkout pins.
+  const env: Environment = { ...project, ...wrapper, ...(ctx.unknowns && { RUSTUP_AUTO_INSTALL: '0' }) };
   return {
-    // A dry run does not make rustup download the toolchain that the checkout pins.
-    env: { ...project, ...wrapper, ...(ctx.unknowns === undefined ? {} : { RUSTUP_AUTO_INSTALL: '0' }) },
+    /** What its programs get on top of the task's environment (`Command.base`); the guard and the recovery look at it. */
+    env,
     isFromMise: mise.env !== undefined,
+    /** Why mise, which may have what is missing, could not be used. */
     miseProblem: mise.problem,
     settings,
     hasZigbuild: has('cargo-zigbuild'),
+    /** Absolute paths: rustup, the compiler that cargo starts, and zig for compiler wrappers. */
     rustup: findProgram('rustup', seen),
     rustc: findProgram(settings.rustc ?? 'rustc', inCargo),
-    missingPrograms: ctx.unknowns === undefined ? missing : [],
     zig: zig ?? findProgram('zig', seen),
+    /** Whether cargo-zigbuild finds a zig on PATH; it has other ways, too. */
     isZigOnPath: has('zig'),
+    missingPrograms: ctx.unknowns === undefined ? missing : [],
     unknowns: ctx.unknowns,
   };
 }
@@ -98,7 +81,7 @@ export async function verifyZigbuild(runner: Runner, toolchain: Toolchain, root:
   const { env, isZigOnPath, unknowns } = toolchain;
   if (isZigOnPath) return;
   const command = cmd({ cwd: root, base: env, asInvoker: true })`cargo-zigbuild zig ar -- --version`;
-  const result = await runner.probe(command, ZIGBUILD_PROBE_MS);
+  const result = await runner.probe(command, PROBE_MS);
   if (result.ok) return;
   const remedy = 'install it (mise install zig, or pip install ziglang), or set CARGO_ZIGBUILD_ZIG_PATH to its path';
   const reason = oneLine(result.reason.split('\n', 1).join());
@@ -155,7 +138,7 @@ export function askMise(ctx: RunnerContext, root: string): Promise<MiseResult> {
 
 async function ask({ env, runner }: RunnerContext, root: string): Promise<MiseResult> {
   // What mise trusts and has installed is the user's, and it may create files in the checkout.
-  const result = await runner.probe(cmd({ cwd: root, asInvoker: true })`mise env --json`, MISE_PROBE_MS);
+  const result = await runner.probe(cmd({ cwd: root, asInvoker: true })`mise env --json`, PROBE_MS);
   if (!result.ok && /\bnot trusted\b/.test(result.reason)) {
     return { problem: `mise does not trust the checkout; run: mise trust ${shellQuote(root)}` };
   }
@@ -207,7 +190,7 @@ function wrapperIn({ env, terminal }: RunnerContext, mise: Environment): string 
 /**
  * Which of the targets rustup has yet to install; in a dry run perhaps a mark. The compiler that cargo starts is asked: it
  * may be another one than rustup's, which then has its own targets.
- * @throws usageError where the compiler does not respond; MissingTool where rustup cannot give it a target that it lacks
+ * @throws MissingTool where the compiler does not respond, or rustup cannot give it a target that it lacks
  */
 export async function missingTargets(
   runner: Runner,
@@ -220,7 +203,7 @@ export async function missingTargets(
   if (!library.ok || !isAbsolute(library.output)) {
     const reason = library.ok ? `it prints ${shown(library.output)}` : oneLine(library.reason);
     const text = `${rustc} cannot say where its targets are: ${reason}; check: rustc --print target-libdir`;
-    refuseOrNote(unknowns, usageError(text));
+    refuseOrNote(unknowns, new MissingTool(text));
     return [mark('missing targets', 'rustc does not respond')];
   }
   // `SYSROOT/lib/rustlib/TARGET/lib`, for this machine's target.
@@ -238,6 +221,24 @@ export async function missingTargets(
   const text = `${rustc}, which cargo compiles with, does not have the Rust target ${missing.join(', ')}; ${instead}`;
   refuseOrNote(unknowns, new MissingTool(`${text}, or install it where that Rust comes from`));
   return missing;
+}
+
+/** Why the linker cannot link glibc statically; `undefined` where it can. For Linux hosts. */
+export async function whyNoStaticLibc(
+  runner: Runner,
+  root: string,
+  { arch }: Host,
+  { env }: Pick<Toolchain, 'env'>,
+): Promise<string | undefined> {
+  if (arch === undefined) return 'this machine is neither amd64 nor arm64';
+  // Rust's own default; another linker that cargo's settings name finds the same C library.
+  const command = cmd({ cwd: root, base: env, asInvoker: true })`cc -print-file-name=libc.a`;
+  const result = await runner.probe(command, PROBE_MS);
+  // Without the file, the compiler prints the bare name.
+  if (result.ok && isAbsolute(result.output)) return undefined;
+  const reason = result.ok ? `cc prints ${shown(result.output)}` : oneLine(result.reason);
+  const remedy = 'for static links install it: libc6-dev (Debian, Ubuntu), glibc-static (Fedora, RHEL)';
+  return `there is no libc.a (${reason}); ${remedy}`;
 }
 
 export function addTargets(toolchain: Toolchain, root: string, triples: readonly string[]): Command {

@@ -41,12 +41,10 @@ export async function readWorkspace(
 ): Promise<Workspace> {
   const env = targetDirectory === undefined ? {} : { CARGO_TARGET_DIR: targetDirectory };
   const command = cmd({ cwd: root, env, base: toolchain.env })`cargo metadata --format-version 1 --no-deps`;
-  const { settings, unknowns } = toolchain;
-  if (unknowns !== undefined && findProgram('cargo', runner.environmentOf(command)) === undefined) {
-    const directory = targetDirectoryOf(root, targetDirectory, settings);
-    return { targetDirectory: directory, packages: mark('features', 'cargo not on PATH') };
-  }
-  return parseMetadata(await runner.cargo(command));
+  const isThere = findProgram('cargo', runner.environmentOf(command)) !== undefined;
+  if (toolchain.unknowns === undefined || isThere) return parseMetadata(await runner.cargo(command));
+  const directory = targetDirectoryOf(root, targetDirectory, toolchain.settings);
+  return { targetDirectory: directory, packages: mark('features', 'cargo not on PATH') };
 }
 
 /** Reads what cargo printed, after the text of a tool that prints more. @throws failure for anything but metadata */
@@ -78,7 +76,7 @@ export function splitFeatures(text: string | undefined): string[] {
 /** The features of each component, by its name. */
 export type Features = ReadonlyMap<string, readonly string[]>;
 
-/** Distributes features over the components of a run. @throws usageError for one that none of the components declares */
+/** @throws usageError for a feature that none of the components declares */
 export function featuresByComponent(
   features: readonly string[],
   components: readonly Binary[],

@@ -17,7 +17,7 @@ const MARKS = [/Too many open files/, /os error 24\b/, /sccache: encountered fat
 /** How long sccache's server may take to stop or to start. */
 export const SERVER_TIMEOUT_MS = 15_000;
 
-/** Whether a line is the wrapper's own failure rather than the compiler's. */
+/** Whether a line is the wrapper's own failure. */
 export function isWrapperFailure(line: string): boolean {
   // Colour codes may stand before the mark, and below `Caused by:` cargo indents it.
   const text = stripVTControlCharacters(line);
@@ -60,7 +60,6 @@ export interface RecoveryEffects {
 /**
  * Runs a cargo command; after a failure of its wrapper again with a fresh server, and then a last time without the
  * wrapper. Any other failure is final.
- * @returns the outcome of the last attempt
  */
 export async function withRecovery(command: Command, effects: RecoveryEffects): Promise<Outcome> {
   const wrapper = effects.wrapperOf(command);
@@ -91,12 +90,10 @@ async function restartServer(
 ): Promise<boolean> {
   warn(`${wrapper} failed, not the build; restarting its server under ${serverLimit} open files`);
   // A server that is not running, or has too few files to respond, cannot be stopped; only the start decides.
-  const stopped = await callServer(cmd(place)`${wrapper} --stop-server`);
+  await callServer(cmd(place)`${wrapper} --stop-server`);
   const started = await callServer(cmd(place)`${wrapper} --start-server`);
-  if (started.ok) return true;
-  const reasons = [stopped, started].flatMap((result) => (result.ok ? [] : [oneLine(result.reason)]));
-  warn(`the ${wrapper} server could not be restarted: ${reasons.join('; ')}`);
-  return false;
+  if (!started.ok) warn(`the ${wrapper} server could not be restarted: ${oneLine(started.reason)}`);
+  return started.ok;
 }
 
 /** What makes cargo write as it would to the terminal although its output, which is watched, goes through a pipe. */

@@ -13,21 +13,7 @@ import { shown, usageError } from '../errors.ts';
 import { isTable } from '../fs/parse-json.ts';
 import { absolutePath, ancestorsOf, textIn } from '../fs/paths.ts';
 
-export interface CargoSettings {
-  /** Where binaries appear, absolute, unless `CARGO_TARGET_DIR` names another place; `undefined` for the default. */
-  readonly targetDirectory: string | undefined;
-  /** Where everything else appears (`build.build-dir`), absolute; `undefined` for the same place. */
-  readonly buildDirectory: string | undefined;
-  /** What every crate, and what the workspace's own crates compile through: a path, or a name for PATH. */
-  readonly wrapper: string | undefined;
-  readonly workspaceWrapper: string | undefined;
-  readonly rustc: string | undefined;
-  readonly programs: readonly NamedProgram[];
-  /** The variables of the dev profile that are set: `CARGO_PROFILE_DEV_DEBUG`. */
-  readonly profileVariables: readonly string[];
-  /** Whether flags for rustc are set anywhere: where a variable `RUSTFLAGS` is given, cargo drops those of other places. */
-  readonly hasRustflags: boolean;
-}
+export type CargoSettings = Awaited<ReturnType<typeof readCargoSettings>>;
 
 /** A program that a setting names. */
 export interface NamedProgram {
@@ -40,8 +26,6 @@ export interface NamedProgram {
   readonly offSwitch: string | undefined;
 }
 
-type Table = Readonly<Record<string, unknown>>;
-
 /** The keys of `build` that name a program, with their variables, the strongest first. */
 const PROGRAMS = {
   rustc: ['RUSTC', 'CARGO_BUILD_RUSTC'],
@@ -51,7 +35,7 @@ const PROGRAMS = {
 const RUSTFLAGS = /^(CARGO_(ENCODED|BUILD|TARGET_\w+)_)?RUSTFLAGS$/;
 
 /** Reads the settings of a run in `root` with this environment; a broken file is left for cargo to refuse. */
-export async function readCargoSettings(root: string, env: Environment): Promise<CargoSettings> {
+export async function readCargoSettings(root: string, env: Environment) {
   const files = await readConfigFiles(root, env);
   const find = (key: string, ...variables: readonly string[]) => {
     const variable = variables.find((name) => env[name] !== undefined);
@@ -73,13 +57,18 @@ export async function readCargoSettings(root: string, env: Environment): Promise
   const directory = find('target-dir', 'CARGO_BUILD_TARGET_DIR');
   const build = find('build-dir', 'CARGO_BUILD_BUILD_DIR');
   return {
+    /** Where binaries appear, absolute, unless `CARGO_TARGET_DIR` names another place; `undefined` for the default. */
     targetDirectory: directory?.text ? absolutePath(directory.base, directory.text) : undefined,
+    /** Where everything else appears (`build.build-dir`), absolute; `undefined` for the same place. */
     buildDirectory: build?.text ? absolutePath(build.base, build.text.replace('{workspace-root}', root)) : undefined,
     rustc: rustc?.program,
+    /** What every crate, and what the workspace's own crates compile through: a path, or a name for PATH. */
     wrapper: wrapper?.program,
     workspaceWrapper: workspaceWrapper?.program,
     programs: [rustc, wrapper, workspaceWrapper].filter((program) => program !== undefined),
+    /** The variables of the dev profile that are set: `CARGO_PROFILE_DEV_DEBUG`. */
     profileVariables: Object.keys(env).filter((name) => name.startsWith('CARGO_PROFILE_DEV_')),
+    /** Whether flags for rustc are set anywhere: where a variable `RUSTFLAGS` is given, cargo drops those of other places. */
     hasRustflags: files.some((file) => file.hasRustflags) || Object.keys(env).some((name) => RUSTFLAGS.test(name)),
   };
 }
@@ -103,7 +92,7 @@ async function readConfigFiles(root: string, env: Environment) {
   if (paths.length === 0) return [];
   const { parse } = await import('smol-toml');
   return paths.map((path) => {
-    let values: Table = {};
+    let values: Record<string, unknown> = {};
     try {
       values = parse(textIn(path) ?? '');
     } catch {

@@ -48,16 +48,10 @@ export async function stampedManifest(text: string, version: string): Promise<st
   return stringify(manifest, { numbersAsFloat: true });
 }
 
-/** The workspace that cargo builds, in the target directory that it shares with the plain build. */
-export interface Overlay {
-  readonly root: string;
-  readonly targetDirectory: string;
-  readonly directory: string;
-  readonly version: string;
-}
+export type Overlay = ReturnType<typeof planOverlay>;
 
 /** In a target directory that several checkouts may share, each checkout has an overlay of its own. */
-export function planOverlay(root: string, targetDirectory: string, version: string): Overlay {
+export function planOverlay(root: string, targetDirectory: string, version: string) {
   const isOwn = !relative(root, targetDirectory).startsWith('..');
   const name = isOwn ? version : `${version}-${hash('sha256', root).slice(0, 12)}`;
   return { root, targetDirectory, directory: join(targetDirectory, 'openshell-version', name), version };

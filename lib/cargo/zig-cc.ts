@@ -28,20 +28,14 @@ const CMAKE_FILE = 'toolchain.cmake';
 const TARGET = /^[A-Za-z0-9_]+(?:-[A-Za-z0-9_]+)+(?:\.[0-9]+\.[0-9]+)?$/;
 const FOREIGN_COMPILER = /cargo-zigbuild|zigc(?:c|xx)-[^\s"]*unknown-linux-gnu\.\d+\.\d+/;
 
-export interface ZigWrapper {
-  /** The target without its glibc version: the name of its directory in cargo's output. */
-  readonly triple: string;
-  readonly files: readonly { readonly path: string; readonly text: string; readonly mode: number }[];
-  /** In the order in which they are exported. */
-  readonly variables: readonly (readonly [name: string, value: string])[];
-}
+export type ZigWrapper = ReturnType<typeof zigWrapper>;
 
 /**
  * The wrapper of one target. Paths are absolute.
  * @param cargoTarget as cargo-zigbuild takes it: `x86_64-unknown-linux-gnu.2.28`
  * @param zigTarget the same or another target; zig's name for it has no vendor
  */
-export function zigWrapper(cargoTarget: string, zigTarget: string, directory: string, zig: string): ZigWrapper {
+export function zigWrapper(cargoTarget: string, zigTarget: string, directory: string, zig: string) {
   const target = zigTarget.replace('-unknown-linux-', '-linux-');
   const plainScript = (tool: string) => `#!/bin/sh\nexec ${scriptQuote(zig)} ${tool} "$@"\n`;
   const texts = Object.values(TOOLS).map((tool) => {
@@ -50,11 +44,13 @@ export function zigWrapper(cargoTarget: string, zigTarget: string, directory: st
   const variables = Object.entries({ ...TOOLS, CMAKE_TOOLCHAIN_FILE: CMAKE_FILE });
   const triple = cargoTarget.replace(/\.\d+\.\d+$/, '');
   return {
+    /** The target without its glibc version: the name of its directory in cargo's output. */
     triple,
     files: [
       ...texts.map(([tool, text]) => ({ path: join(directory, tool), text, mode: 0o755 })),
       { path: join(directory, CMAKE_FILE), text: cmakeToolchain(target, directory), mode: 0o644 },
     ],
+    /** In the order in which they are exported. */
     variables: [...new Set([cargoTarget, triple])].flatMap((name) => {
       const suffix = name.replaceAll(/[-.]/g, '_');
       return variables.map(([variable, file]) => [`${variable}_${suffix}`, join(directory, file)] as const);
@@ -142,10 +138,7 @@ function namesForeignCompiler(directory: string): boolean {
   );
 }
 
-/**
- * The task: writes the wrappers, removes stale cmake caches, and prints or appends the variables; or prints the plan.
- * @throws usageError for an argument that is not a target, or without zig
- */
+/** Writes the wrappers, removes stale cmake caches, and prints or appends the variables; or prints the plan. */
 export async function setUpZigWrapper(
   ctx: RunnerContext,
   cargoTarget: string,

@@ -3,9 +3,7 @@
 /**
  * The scripts that cargo runs in place of the compiler, pure. One links the supervisor's program statically: libc and
  * std choose at the last link, so only the last crate gets the flag. Cargo counts the path of such a
- * `RUSTC_WORKSPACE_WRAPPER` in the names of its artifacts (not its content: so the path holds the content's hash), and
- * keeps these apart from those of a user's own build.
- * Plain sh and short: they run once for every crate.
+ * `RUSTC_WORKSPACE_WRAPPER` in the names of its artifacts, and not its content: so the path holds the content's hash.
  */
 
 import { hash } from 'node:crypto';
@@ -16,16 +14,11 @@ import type { Environment } from '../cli/env.ts';
 import { scriptQuote } from '../process/command.ts';
 import { COMPONENTS, INNER_WRAPPER } from '../product.ts';
 
-export interface ScriptFile {
-  readonly path: string;
-  readonly text: string;
-}
-
 /** The scripts of a run, each in a directory of its own, and the variables that make cargo compile through them. */
 export function compilerScripts(
   directory: string,
   { wrapper, workspaceWrapper }: Pick<CargoSettings, 'wrapper' | 'workspaceWrapper'>,
-): { readonly files: readonly ScriptFile[]; readonly env: Environment } {
+): { readonly files: readonly ReturnType<typeof script>[]; readonly env: Environment } {
   const users = workspaceWrapper === undefined ? '' : `${scriptQuote(workspaceWrapper)} `;
   const own = script(directory, 'static-rustc', `${HEAD}${STATIC_PROGRAM}exec ${users}"$@"\n`);
   const env = { RUSTC_WORKSPACE_WRAPPER: own.path };
@@ -34,7 +27,7 @@ export function compilerScripts(
   return { files: [own, outer], env: { ...env, RUSTC_WRAPPER: outer.path, [INNER_WRAPPER]: wrapper } };
 }
 
-function script(directory: string, name: string, text: string): ScriptFile {
+function script(directory: string, name: string, text: string) {
   return { path: join(directory, `${name}-${hash('sha256', text).slice(0, 16)}`, name), text };
 }
 

@@ -4,13 +4,14 @@
 
 import type { Runner, RunnerContext } from '../build-env.ts';
 import { findToolchain, installTargets, type Toolchain } from '../cargo/find-toolchain.ts';
-import { featuresByComponent, readCargoMessages, readWorkspace } from '../cargo/metadata.ts';
-import { writeWhole } from '../fs/atomic-write.ts';
+import { type CargoReport, featuresByComponent, readCargoMessages, readWorkspace } from '../cargo/metadata.ts';
+import { type Change, writeWhole } from '../fs/atomic-write.ts';
+import type { Arch } from '../host.ts';
 import { type Binary, COMPILED_IN, COMPONENTS } from '../product.ts';
 import type { BuildOptions } from '../stage/config.ts';
 import type { KnownTools } from '../stage/execute.ts';
-import type { DevBuildPlan } from './plan.ts';
-import { type DevBuild, verifyDevBuild } from './verify-built.ts';
+import { executableFor, putInPlace, verifyArtifact } from '../stage/verify-built.ts';
+import type { DevBuildConfig, DevBuildPlan } from './plan.ts';
 
 const CLOSED = Object.fromEntries(COMPILED_IN.map((name) => [name, undefined]));
 
@@ -33,7 +34,7 @@ export async function knownTools(
   return { toolchain, workspace, features: featuresByComponent(features, binaries, workspace.packages) };
 }
 
-/** The plan as a dry run shows it: the scripts that are written, then the commands. */
+/** The plan as a dry run shows it. */
 export function devBuildLines(runner: Runner, { command, config, cross, scripts }: DevBuildPlan): string[] {
   const { binary } = COMPONENTS.supervisor;
   const check = config.supervisor === undefined ? [] : [`# checks ${binary}: machine, complete, static`];
@@ -53,4 +54,52 @@ export async function executeDevBuild(
   for (const { path, text } of scripts) writeWhole(path, text, 0o755);
   const report = readCargoMessages(await runner.cargo(command));
   return verifyDevBuild(config, report, cross && readCargoMessages(await runner.cargo(cross.command)));
+}
+
+/** What the runs built. */
+export interface DevBuild extends Pick<CargoReport, 'compiled' | 'total'> {
+  /** Cargo's own path, verified for this machine. */
+  readonly gateway: string;
+  readonly supervisor: BuiltSupervisor | undefined;
+  /** The paths of the other binaries, by their names. */
+  readonly others: ReadonlyMap<string, string>;
+}
+
+/** A verified supervisor. Another build may replace the file at any time: take it with `installSupervisor`. */
+export interface BuiltSupervisor {
+  readonly path: string;
+  readonly arch: Arch | undefined;
+}
+
+/** Verifies what the gateway's run built, and the supervisor's own run where it has one. @throws TaskError (1) */
+function verifyDevBuild(config: DevBuildConfig, report: CargoReport, cross?: CargoReport): DevBuild {
+  const { host, others, supervisor } = config;
+  const pathOf = (binary: string) => {
+    const path = executableFor(host.arch, binary, report.executablesOf(binary));
+    // A Mac's executables are not ELF files.
+    if (host.platform === 'linux') verifyArtifact({ arch: host.arch, check: 'executable' }, path);
+    return path;
+  };
+  const { binary } = COMPONENTS.supervisor;
+  const arch = typeof supervisor === 'object' ? supervisor.arch : host.arch;
+  const ofSupervisor = () =>
+    verifySupervisor(executableFor(arch, binary, (cross ?? report).executablesOf(binary)), arch);
+  return {
+    gateway: pathOf(COMPONENTS.gateway.binary),
+    supervisor: supervisor === undefined ? undefined : ofSupervisor(),
+    others: new Map(others.map((other) => [other.name, pathOf(other.binary)])),
+    compiled: report.compiled + (cross?.compiled ?? 0),
+    total: report.total + (cross?.total ?? 0),
+  };
+}
+
+/** @throws TaskError (1) with every reason */
+export function verifySupervisor(path: string, arch: Arch | undefined): BuiltSupervisor {
+  verifyArtifact({ arch, check: 'static' }, path);
+  return { path, arch };
+}
+
+/** Puts a supervisor where running sandboxes may have another one. */
+export function installSupervisor({ path: source, arch }: BuiltSupervisor, path: string): Change {
+  return putInPlace({ arch, check: 'static' }, source, path);
 }

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * The plan of a launch's build, pure: the cargo run of the gateway, the scripts that it compiles through, and a run of
- * its own for a supervisor that the gateway's cannot build. With a supervisor, the runs have a directory of their own
- * for the binaries (`--target-dir`) and share everything else with the user's builds (`build.build-dir`): dependencies
- * are compiled once, and the user's own binaries are neither written nor read. What is up to date is cargo's to say.
+ * The plan of a launch's build, pure. With a supervisor, its cargo runs have a directory of their own for the binaries
+ * (`--target-dir`) and share everything else with the user's builds (`build.build-dir`): dependencies are compiled once,
+ * and the user's own binaries are neither written nor read. What is up to date is cargo's to say.
  */
 
 import { dirname, join, relative } from 'node:path';
@@ -14,11 +13,11 @@ import { type Features, MESSAGE_FORMAT } from '../cargo/metadata.ts';
 import { type CargoSettings, targetDirectoryOf } from '../cargo/settings.ts';
 import type { Environment } from '../cli/env.ts';
 import { type Arch, type Host, linuxTriple } from '../host.ts';
-import { type Command, cmd } from '../process/command.ts';
+import { cmd } from '../process/command.ts';
 import { type Binary, COMPONENTS } from '../product.ts';
 import type { BuildOptions } from '../stage/config.ts';
 import { supervisorSubcommand } from '../stage/plan.ts';
-import { compilerScripts, type ScriptFile } from './compiler-scripts.ts';
+import { compilerScripts } from './compiler-scripts.ts';
 
 /** What a driver, or a package, wants built besides the gateway. */
 export interface DevBuildWishes {
@@ -38,9 +37,7 @@ export interface CrossSupervisor {
 }
 
 /** The Rust target of a supervisor that takes a run of its own. */
-export function crossTriple(arch: Arch): string {
-  return linuxTriple(arch, 'musl');
-}
+export const crossTriple = (arch: Arch) => linuxTriple(arch, 'musl');
 
 export interface DevBuildConfig extends DevBuildWishes {
   readonly root: string;
@@ -48,22 +45,15 @@ export interface DevBuildConfig extends DevBuildWishes {
   readonly build: BuildOptions;
 }
 
-export interface DevBuildPlan {
-  readonly config: DevBuildConfig;
-  readonly command: Command;
-  /** Empty for a plain build. */
-  readonly scripts: readonly ScriptFile[];
-  /** The supervisor's own run, and what installs a Rust target for it; `undefined` where it has none. */
-  readonly cross: { readonly addTarget: Command | undefined; readonly command: Command } | undefined;
-}
+export type DevBuildPlan = ReturnType<typeof planDevBuild>;
 
 /** The binaries of the gateway's run, the gateway first. */
 export function binariesOf({ supervisor, others }: DevBuildWishes): readonly Binary[] {
   return [COMPONENTS.gateway, ...(supervisor === 'with-gateway' ? [COMPONENTS.supervisor] : []), ...others];
 }
 
-/** Plans the build of a launch. @throws MissingTool without what cross-builds */
-export function planDevBuild(config: DevBuildConfig, toolchain: Toolchain, features: Features): DevBuildPlan {
+/** @returns the runs, with the scripts that they compile through @throws MissingTool without what cross-builds */
+export function planDevBuild(config: DevBuildConfig, toolchain: Toolchain, features: Features) {
   const { settings } = toolchain;
   const { supervisor } = config;
   const isJoint = supervisor === 'with-gateway';
@@ -81,10 +71,9 @@ export function planDevBuild(config: DevBuildConfig, toolchain: Toolchain, featu
 }
 
 /**
- * The dev profile of the supervisor's own run, where the user has not set it. Without debug information: on the real
- * OpenShell that makes 197 MB of 41, and an edit takes twice as long to build. The other two are how cargo builds build
- * scripts and procedural macros for the gateway, and with `--target` only where it is told to; so it takes those of the
- * gateway's run.
+ * The dev profile of the supervisor's own run, where the user has not set it. Debug information makes 197 MB of 41 on the
+ * real OpenShell, and an edit takes twice as long to build. With the other two, build scripts and procedural macros are
+ * those of the gateway's run.
  */
 const CROSS_PROFILE = {
   CARGO_PROFILE_DEV_DEBUG: '0',
@@ -92,12 +81,13 @@ const CROSS_PROFILE = {
   CARGO_PROFILE_DEV_BUILD_OVERRIDE_STRIP: 'none',
 };
 
+/** The supervisor's own run, and what installs a Rust target for it. */
 function planCross(
   config: DevBuildConfig,
   { arch, missing }: CrossSupervisor,
   toolchain: Toolchain,
   features: Features,
-): NonNullable<DevBuildPlan['cross']> {
+) {
   const { settings } = toolchain;
   const profile = Object.entries(CROSS_PROFILE).filter(([name]) => !settings.profileVariables.includes(name));
   const cargo = cmd(commandOptions(config, toolchain, Object.fromEntries(profile)));
@@ -129,10 +119,7 @@ function tasksDirectory({ build, root }: DevBuildConfig, settings: CargoSettings
   return join(targetDirectoryOf(root, build.targetDirectory, settings), 'openshell-tasks');
 }
 
-/**
- * The arguments that put the binaries into a directory of our own, one for each kind of run, and everything else where
- * the user's builds have it. Cargo takes braces in that path for a template, so it is relative to cargo's directory.
- */
+/** Binaries go into a directory of our own. Cargo takes braces in a path for a template, so that of the rest is relative. */
 function directoryArguments(kind: 'launch' | 'cross', config: DevBuildConfig, settings: CargoSettings): string[] {
   const directory = tasksDirectory(config, settings);
   const own = ['--target-dir', join(directory, kind)];

@@ -10,12 +10,12 @@ import {
   missingTargets,
   type Toolchain,
   verifyZigbuild,
+  whyNoStaticLibc,
   zigOf,
 } from '../cargo/find-toolchain.ts';
 import { isSccache } from '../cargo/sccache-recovery.ts';
 import { refuseMissing } from '../cargo/settings.ts';
 import { type Environment, textOf } from '../cli/env.ts';
-import { whyNoStaticLibc } from '../dev-build/static-libc-probe.ts';
 import { oneLine, usageError } from '../errors.ts';
 import { listenerPid } from '../gateway/port.ts';
 import { linuxTriple } from '../host.ts';

@@ -82,8 +82,8 @@ const SECTIONS = { name: 'section header', bytes: 64, offset: 40, entrySize: 58,
 export const MACHINE_NAMES: Readonly<Record<Arch, string>> = { amd64: 'x86-64', arm64: 'aarch64' };
 const MACHINES: Readonly<Record<number, string>> = { 62: MACHINE_NAMES.amd64, 183: MACHINE_NAMES.arm64 };
 
-/** What a section header says (Elf64_Shdr), where `fileSize` bytes are in the file. */
-export interface Section {
+/** What a section header says (Elf64_Shdr). */
+interface Section {
   readonly type: number;
   readonly offset: bigint;
   readonly fileSize: bigint;
@@ -94,18 +94,8 @@ export interface Segment extends Section {
   readonly address: bigint;
 }
 
-export interface Headers {
-  /** e_type as its number. */
-  readonly type: number;
-  /** `x86-64`, `aarch64`, or `machine 1234`. */
-  readonly machine: string;
-  readonly segments: readonly Segment[];
-  /** Empty in a file that was stripped of its section headers. */
-  readonly sections: readonly Section[];
-}
-
 /** @throws ElfError when it is not an ELF file, is one that cannot ship (32-bit, say), or something is not all there */
-export function readHeaders(source: ByteSource): Headers {
+export function readHeaders(source: ByteSource) {
   const start = source.read(0, Math.min(HEADER_BYTES, source.size));
   if (start.toString('latin1', 0, 4) !== '\x7fELF') {
     const found = source.size === 0 ? 'is empty' : `begins with the bytes ${start.toString('hex', 0, 8)}`;
@@ -118,6 +108,7 @@ export function readHeaders(source: ByteSource): Headers {
   const machine = header.readUInt16LE(18);
   return {
     type: header.readUInt16LE(16),
+    /** `x86-64`, `aarch64`, or `machine 1234`. */
     machine: MACHINES[machine] ?? `machine ${machine}`,
     segments: readTable(source, header, SEGMENTS, (bytes) => ({
       type: bytes.readUInt32LE(0),
@@ -125,6 +116,7 @@ export function readHeaders(source: ByteSource): Headers {
       address: bytes.readBigUInt64LE(16),
       fileSize: bytes.readBigUInt64LE(32),
     })),
+    /** Empty in a file that was stripped of its section headers. */
     sections: readTable(source, header, SECTIONS, (bytes) => ({
       type: bytes.readUInt32LE(4),
       offset: bytes.readBigUInt64LE(24),

@@ -5,32 +5,13 @@
  * so the checks over it are the same on macOS. Source of the version needs: Linux Standard Base, "Symbol Versioning".
  */
 
-import { type ByteSource, damaged, type Headers, hex, PT, readHeaders, type Segment, SHT } from './headers.ts';
+import { type ByteSource, damaged, hex, PT, readHeaders, type Segment, SHT } from './headers.ts';
 
-export interface ElfFile extends Headers {
-  /** The path in PT_INTERP. */
-  readonly interpreter: string | undefined;
-  /** What PT_DYNAMIC says, where there is one. */
-  readonly dynamic: Dynamic | undefined;
-}
+export type ElfFile = ReturnType<typeof parseElf>;
 
-export interface Dynamic {
-  /** Where it is in the file. */
-  readonly offset: number;
-  /** Names of the libraries (DT_NEEDED), in their order. */
-  readonly needed: readonly string[];
-  /** DF_1_PIE is set: a position-independent executable and not a shared library. */
-  readonly isPie: boolean;
-  /** It has packed relative relocations (DT_RELR), which glibc before 2.36 does not apply. */
-  readonly hasRelr: boolean;
-  /** Every version that is wanted of every library (DT_VERNEED). */
-  readonly versionNeeds: readonly VersionNeed[];
-}
-
+/** A version, such as `GLIBC_2.34`, that a library has to have. */
 export interface VersionNeed {
-  /** The library that has to have the version: `libc.so.6`. */
   readonly library: string;
-  /** The version's name: `GLIBC_2.34`. */
   readonly name: string;
 }
 
@@ -42,10 +23,8 @@ interface Place {
 
 type ReadText = (index: bigint, what: string) => string;
 
-const DT = {
-  ...{ null: 0n, needed: 1n, strtab: 5n, strsz: 10n, relr: 36n, flags1: 0x6ffffffbn, verneed: 0x6ffffffen },
-} as const;
-/** The bit of DT_FLAGS_1 that marks a position-independent executable; a shared library does not have it. */
+const DT = { null: 0n, needed: 1n, strtab: 5n, strsz: 10n, relr: 36n, flags1: 0x6ffffffbn, verneed: 0x6ffffffen };
+/** The bit of DT_FLAGS_1 that a shared library does not have. */
 const DF_1_PIE = 0x08000000n;
 /** A tag and a value (Elf64_Dyn). */
 const ENTRY_BYTES = 16;
@@ -61,7 +40,7 @@ const ENTRIES_BYTES_MAX = 0x100000;
  * @throws ElfError when it is not an ELF file, is one that cannot ship (32-bit, say), or for the first thing that is
  *   missing, unreadable or contradictory: nothing can be concluded from what a damaged file does not have
  */
-export function parseElf(source: ByteSource): ElfFile {
+export function parseElf(source: ByteSource) {
   const headers = readHeaders(source);
   const { segments, sections } = headers;
   const [interp, place] = [PT.interp, PT.dynamic].map((type) => segments.find((segment) => segment.type === type));
@@ -71,14 +50,12 @@ export function parseElf(source: ByteSource): ElfFile {
   if (sections.length > 0 && dynamic?.offset !== (section && Number(section.offset))) {
     throw damaged('PT_DYNAMIC is not where the dynamic section is: the file is malformed or was tampered with');
   }
-  const textOf = ({ offset, fileSize }: Segment) => {
-    return stringAt(source, { offset: Number(offset), end: Number(offset + fileSize) }, 0n, 'interpreter (PT_INTERP)');
-  };
-  return { ...headers, interpreter: interp && textOf(interp), dynamic };
+  const range = interp && { offset: Number(interp.offset), end: Number(interp.offset + interp.fileSize) };
+  return { ...headers, interpreter: range && stringAt(source, range, 0n, 'interpreter (PT_INTERP)'), dynamic };
 }
 
 /** The loader takes it from memory, so addresses are turned into offsets. */
-function readDynamic(source: ByteSource, { address, fileSize }: Segment, segments: readonly Segment[]): Dynamic {
+function readDynamic(source: ByteSource, { address, fileSize }: Segment, segments: readonly Segment[]) {
   const { offset, end } = placeOf(segments, address, 'PT_DYNAMIC');
   const entries = readEntries(source, { offset, end: Math.min(end, offset + Number(fileSize)) });
   const valueAt = (wanted: bigint) => entries.findLast(({ tag }) => tag === wanted)?.value;
@@ -89,8 +66,11 @@ function readDynamic(source: ByteSource, { address, fileSize }: Segment, segment
   const needed = entries.filter(({ tag }) => tag === DT.needed);
   return {
     offset,
+    /** Names of the libraries, in their order. */
     needed: needed.map(({ value }) => text(value, 'name of a needed library (DT_NEEDED)')),
+    /** A position-independent executable and not a shared library. */
     isPie: ((valueAt(DT.flags1) ?? 0n) & DF_1_PIE) !== 0n,
+    /** It has packed relative relocations, which glibc before 2.36 does not apply. */
     hasRelr: valueAt(DT.relr) !== undefined,
     versionNeeds:
       versions === undefined ? [] : readVersionNeeds(source, placeOf(segments, versions, 'DT_VERNEED'), text),
@@ -119,7 +99,7 @@ function placeOf(segments: readonly Segment[], address: bigint, what: string): P
   return { offset: Number(offset + (address - start)), end: Number(offset + fileSize) };
 }
 
-/** The string at an index of a string table; `what` names it in an error. What is not UTF-8 is replaced. */
+/** The string at an index of a string table; `what` names it in an error. */
 function stringAt(source: ByteSource, { offset, end }: Place, index: bigint, what: string): string {
   const size = end - offset;
   if (index >= size) throw damaged(`${what}: index ${hex(index)} is outside its table of ${size} bytes`);

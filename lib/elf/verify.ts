@@ -32,30 +32,24 @@ export interface BinaryFacts {
 /** Each reason says what was found, what is wanted, and what to do. A refusal has facts too, if the file is complete. */
 export type Verdict = VerdictOf<BinaryFacts> & { readonly facts?: BinaryFacts };
 
-const BUILD_IT_STATIC = "build it for a *-linux-musl target, or with '-C target-feature=+crt-static'";
-
 /** Is it a complete, fully static executable, classic or static-PIE? */
 export function inspectStatic(binary: Inspected, { machine }: Machine = {}): Verdict {
-  return inspect(binary, (file) => staticReasons(file, machine));
+  return inspect(binary, (file) => reasonsAgainst(file, machine, 'static'));
 }
 
 /** Does it run with the glibc release `max`? A static binary always does. It may be a shared library, too. */
 export function inspectGlibc(binary: Inspected, { machine, max }: Machine & { readonly max: GlibcVersion }): Verdict {
-  return inspect(binary, (file) => [...programReasons(file, machine), ...glibcReasons(file, max)]);
+  return inspect(binary, (file) => [...reasonsAgainst(file, machine), ...glibcReasons(file, max)]);
 }
 
 /** Is it a complete executable, static or dynamic? */
 export function inspectExecutable(binary: Inspected, { machine }: Machine = {}): Verdict {
-  return inspect(binary, (file) => executableReasons(file, machine));
+  return inspect(binary, (file) => reasonsAgainst(file, machine, 'executable'));
 }
 
 /** Is it a complete shared library? */
 export function inspectLibrary(binary: Inspected, { machine }: Machine = {}): Verdict {
-  return inspect(binary, (file) => {
-    const [reasons, kind] = [programReasons(file, machine), kindOf(file)];
-    if (reasons.length > 0 || kind === 'shared-library') return reasons;
-    return [`is a program (${kind}), wanted a shared library (ET_DYN); name the library`];
-  });
+  return inspect(binary, (file) => reasonsAgainst(file, machine, 'library'));
 }
 
 function inspect(binary: Inspected, reasonsAgainst: (file: ElfFile) => string[]): Verdict {
@@ -90,53 +84,39 @@ export function kindOf(file: ElfFile): 'static' | 'static-pie' | 'dynamic' | 'sh
   return file.type === ET.dyn ? 'static-pie' : 'static';
 }
 
-/** The reasons against an executable or shared library for the machine; `undefined` allows any machine. */
-export function programReasons(file: ElfFile, machine: Arch | undefined): string[] {
-  const reasons: string[] = [];
-  if (kindOf(file) === 'other') {
-    reasons.push(`is of the ELF type ${hex(file.type)}, wanted an executable; link it, or name the program`);
-  } else if (!file.segments.some(({ type }) => type === PT.load)) {
-    reasons.push('has no PT_LOAD segment, so none of it is loaded, wanted an executable; build or copy it again');
-  }
-  if (machine !== undefined && file.machine !== MACHINE_NAMES[machine]) {
-    reasons.push(`is for ${file.machine}, wanted ${machine} (${MACHINE_NAMES[machine]}); build it for ${machine}`);
-  }
-  return reasons;
-}
-
-/** The reasons against an executable. libc.so.6 passes: it has an interpreter, and can be executed. */
-export function executableReasons(file: ElfFile, machine: Arch | undefined): string[] {
-  const reasons = programReasons(file, machine);
-  if (kindOf(file) === 'shared-library') {
-    reasons.push(
+/**
+ * The reasons against a file as what is wanted; any machine where none is, and any program or library. libc.so.6 is an
+ * executable: it has an interpreter.
+ */
+export function reasonsAgainst(file: ElfFile, machine?: Arch, wanted?: 'executable' | 'static' | 'library'): string[] {
+  const [kind, needed] = [kindOf(file), file.dynamic?.needed ?? []];
+  const isProgram = kind !== 'other' && kind !== 'shared-library';
+  const isLoaded = file.segments.some(({ type }) => type === PT.load);
+  const buildStatic = "build it for a *-linux-musl target, or with '-C target-feature=+crt-static'";
+  const reasons = [
+    kind === 'other' && `is of the ELF type ${hex(file.type)}, wanted an executable; link it, or name the program`,
+    kind !== 'other' && !isLoaded && 'has no PT_LOAD segment, so none of it is loaded; build or copy it again',
+    machine !== undefined &&
+      file.machine !== MACHINE_NAMES[machine] &&
+      `is for ${file.machine}, wanted ${machine} (${MACHINE_NAMES[machine]}); build it for ${machine}`,
+    wanted === 'library' && isProgram && `is a program (${kind}), wanted a shared library; name the library`,
+    (wanted === 'executable' || wanted === 'static') &&
+      kind === 'shared-library' &&
       'is a shared library (ET_DYN without DF_1_PIE), wanted an executable; name the program, not its library',
-    );
-  }
-  return reasons;
-}
-
-/** The reasons against a static executable. */
-export function staticReasons(file: ElfFile, machine: Arch | undefined): string[] {
-  const reasons = executableReasons(file, machine);
-  if (file.interpreter !== undefined) {
-    const found = `is dynamically linked, with the interpreter (PT_INTERP) ${shown(file.interpreter)}`;
-    reasons.push(`${found}, wanted a static executable; ${BUILD_IT_STATIC}`);
-  }
-  const needed = file.dynamic?.needed ?? [];
-  if (needed.length > 0) {
-    const names = needed.map(shown).join(', ');
-    reasons.push(`depends on shared libraries (DT_NEEDED) ${names}, wanted none; ${BUILD_IT_STATIC}`);
-  }
-  return reasons;
+    wanted === 'static' &&
+      file.interpreter !== undefined &&
+      `is dynamically linked, with the interpreter (PT_INTERP) ${shown(file.interpreter)}; ${buildStatic}`,
+    wanted === 'static' &&
+      needed.length > 0 &&
+      `depends on shared libraries (DT_NEEDED) ${needed.map(shown).join(', ')}, wanted none; ${buildStatic}`,
+  ];
+  return reasons.filter((reason) => reason !== false);
 }
 
 export interface GlibcVersion {
   readonly major: number;
   readonly minor: number;
 }
-
-/** With the release that has it, without a third component. */
-type GlibcNeed = VersionNeed & { readonly version: GlibcVersion };
 
 const UNKNOWN: GlibcVersion = { major: Number.POSITIVE_INFINITY, minor: 0 };
 /** `GLIBC_ABI_DT_RELR` came with glibc 2.36, together with support for DT_RELR (source: glibc's NEWS for 2.36). */
@@ -150,8 +130,8 @@ export function parseGlibcLimit(text: string): GlibcVersion {
 }
 
 /** The distinct glibc versions that a file needs, oldest first. Some linkers name no version for DT_RELR. */
-function glibcNeeds({ dynamic }: ElfFile): GlibcNeed[] {
-  const needs = new Map<string, GlibcNeed>();
+function glibcNeeds({ dynamic }: ElfFile) {
+  const needs = new Map<string, VersionNeed & { readonly version: GlibcVersion }>();
   for (const { name, library } of dynamic?.versionNeeds ?? []) {
     const known = name === 'GLIBC_ABI_DT_RELR' ? DT_RELR : matchVersion(/^GLIBC_(\d+)\.(\d+)(?:\.\d+)?$/, name);
     if (name.startsWith('GLIBC_') && !needs.has(name)) needs.set(name, { name, library, version: known });
@@ -221,7 +201,7 @@ function readProgram(source: ByteSource): Buffer {
   const content = source.read(0, source.size);
   const isMachO = MACH_O.includes(content.toString('hex', 0, 4));
   if (!isMachO) {
-    const [reason] = programReasons(parseElf(source), undefined);
+    const [reason] = reasonsAgainst(parseElf(source));
     if (reason !== undefined) throw new ElfError(reason);
   } else if (ARCHES.every((arch) => machODefect(content, arch, false) !== undefined)) {
     throw new ElfError('is not a whole program for macOS; build or copy it again');

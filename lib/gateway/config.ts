@@ -9,7 +9,7 @@ import { type Environment, firstOf, notAllowed, readVariable } from '../cli/env.
 import type { Problems } from '../cli/problems.ts';
 import type { VariableName } from '../cli/variables.ts';
 import type { DevBuildWishes } from '../dev-build/plan.ts';
-import type { DevBuild } from '../dev-build/verify-built.ts';
+import type { DevBuild } from '../dev-build/execute.ts';
 import type { LaunchEngine } from '../engine/types.ts';
 import { usageError } from '../errors.ts';
 import { absolutePath } from '../fs/paths.ts';

@@ -5,12 +5,11 @@
 import { hash } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { missingTargets, verifyZigbuild } from '../cargo/find-toolchain.ts';
+import { missingTargets, verifyZigbuild, whyNoStaticLibc } from '../cargo/find-toolchain.ts';
 import { featuresFor } from '../cargo/metadata.ts';
 import { readVariable } from '../cli/env.ts';
+import { type BuiltSupervisor, type DevBuild, installSupervisor, verifySupervisor } from '../dev-build/execute.ts';
 import { crossTriple } from '../dev-build/plan.ts';
-import { whyNoStaticLibc } from '../dev-build/static-libc-probe.ts';
-import { type BuiltSupervisor, type DevBuild, installSupervisor, verifySupervisor } from '../dev-build/verify-built.ts';
 import { findEngine, serverArch } from '../engine/detect.ts';
 import { forLaunch } from '../engine/gateway-engine.ts';
 import type { Engine, EngineName, LaunchEngine } from '../engine/types.ts';

@@ -9,16 +9,9 @@ import { usageError } from '../errors.ts';
 import { type Arch, archOf, type Host, platformArches } from '../host.ts';
 import { COMPONENTS, type Component, type STAGE_TARGETS } from '../product.ts';
 
-/** How release binaries are compiled, whatever is built and for whichever architecture. */
-export interface BuildOptions {
-  /** How the supervisor is linked; `gnu` (dynamic) only for the VM's bundle. */
+/** How binaries are compiled; the supervisor's `libc` is `gnu` (dynamic) only for the VM's bundle. */
+export interface BuildOptions extends Omit<ReturnType<typeof resolveBuildOptions>, 'libc'> {
   readonly libc: 'musl' | 'glibc-static' | 'gnu';
-  readonly features: readonly string[];
-  readonly version: string | undefined;
-  /** `CARGO_TARGET_DIR`, absolute; `undefined` where cargo's configuration decides. */
-  readonly targetDirectory: string | undefined;
-  /** The user's variable of flags for rustc, with the one that links libc in; `undefined` where neither is set. */
-  readonly staticFlags: Environment | undefined;
 }
 
 export interface StageConfig {
@@ -51,7 +44,7 @@ export function resolveBuildOptions(
   env: Environment,
   startDirectory: string,
   ignored: readonly ('OPENSHELL_CARGO_VERSION' | 'SUPERVISOR_LIBC')[] = [],
-): BuildOptions {
+) {
   const read = <Name extends (typeof ignored)[number]>(name: Name) =>
     ignored.includes(name) ? undefined : readVariable(env, name);
   const version = read('OPENSHELL_CARGO_VERSION');
@@ -60,6 +53,7 @@ export function resolveBuildOptions(
     features: splitFeatures(readVariable(env, 'EXTRA_CARGO_FEATURES')),
     version: version && verifyVersion('OPENSHELL_CARGO_VERSION', version),
     targetDirectory: readPath(env, 'CARGO_TARGET_DIR', startDirectory),
+    /** The user's variable of flags for rustc, with the one that links libc in; `undefined` where neither is set. */
     staticFlags: staticFlags(env.RUSTFLAGS, env.CARGO_ENCODED_RUSTFLAGS),
   };
 }

@@ -10,6 +10,7 @@ import {
   missingTargets,
   type Toolchain,
   verifyZigbuild,
+  whyNoStaticLibc,
 } from '../cargo/find-toolchain.ts';
 import {
   type Features,
@@ -23,7 +24,6 @@ import { makeOverlay, planOverlay } from '../cargo/version-overlay.ts';
 import { removeStaleCmakeCaches, writeZigWrapper } from '../cargo/zig-cc.ts';
 import { findCheckout } from '../checkout.ts';
 import { refuseOrNote } from '../cli/dry-run-marks.ts';
-import { whyNoStaticLibc } from '../dev-build/static-libc-probe.ts';
 import { MissingTool } from '../errors.ts';
 import { whileLocked } from '../fs/lock.ts';
 import { verifyPlaces } from '../fs/writable-places.ts';
@@ -36,10 +36,7 @@ import { type Built, executableFor, putInPlace, verifyArtifact } from './verify-
 
 type StageTarget = (typeof STAGE_TARGETS)[number];
 
-/**
- * Stages what `target` names, or prints the plan.
- * @throws TaskError: 2 before anything is built, cargo's own status, or 1 for a binary that fails verification
- */
+/** Stages what `target` names, or prints the plan. */
 export async function stage(ctx: RunnerContext, target: StageTarget, isDryRun: boolean): Promise<void> {
   const { runner, terminal } = ctx;
   const prepared = await planStaging(ctx, target);
@@ -60,7 +57,7 @@ export async function planStaging(ctx: RunnerContext, target: StageTarget): Prom
   return prepared;
 }
 
-/** What a launch knows already, for all that it builds. */
+/** What a launch knows already. */
 export interface KnownTools {
   readonly toolchain: Toolchain;
   readonly workspace?: Workspace;
@@ -68,8 +65,7 @@ export interface KnownTools {
 }
 
 /**
- * Probes what the plan depends on, and plans.
- * @param known what need not be probed again
+ * Probes what the plan depends on, and plans. @param known what need not be probed again
  * @throws MissingTool, or usageError where this machine and its tools cannot build what was asked for
  */
 export async function prepareStage(
@@ -85,21 +81,18 @@ export async function prepareStage(
   if (known === undefined) refuseMissing(toolchain.missingPrograms);
   // Cargo reads the workspace only where the plan depends on it.
   const isNeeded = version !== undefined || (known === undefined && features.length > 0);
-  const read = () => readWorkspace(runner, toolchain, root, targetDirectory);
-  const workspace = isNeeded ? (known?.workspace ?? (await read())) : undefined;
+  const workspace = isNeeded
+    ? (known?.workspace ?? (await readWorkspace(runner, toolchain, root, targetDirectory)))
+    : undefined;
   const extra = known?.features ?? featuresByComponent(features, components, workspace?.packages ?? []);
   const overlay =
     workspace && version !== undefined ? planOverlay(root, workspace.targetDirectory, version) : undefined;
   const plan = planStage(config, toolchain, extra, overlay);
   const isZigbuild = plan.runs.some(({ command }) => command.argv.includes('zigbuild'));
   const isStatic = build.libc === 'glibc-static' && components.includes(COMPONENTS.supervisor);
+  const triples = plan.runs.flatMap((run) => run.artifacts.map(({ triple }) => triple));
   const [missing, noStatic] = await Promise.all([
-    missingTargets(
-      runner,
-      toolchain,
-      root,
-      plan.runs.flatMap((run) => run.artifacts.map(({ triple }) => triple)),
-    ),
+    missingTargets(runner, toolchain, root, triples),
     isStatic ? whyNoStaticLibc(runner, root, config.host, toolchain) : undefined,
     isZigbuild && toolchain.hasZigbuild ? verifyZigbuild(runner, toolchain, root) : undefined,
   ]);
@@ -109,10 +102,7 @@ export async function prepareStage(
   return { plan, toolchain, missing };
 }
 
-/**
- * Executes a plan, one staging at a time in a checkout.
- * @throws TaskError: cargo's own status, or 1 for a binary that fails verification
- */
+/** Executes a plan, one staging at a time in a checkout. @throws TaskError as `buildAll` */
 export async function executeStage(ctx: RunnerContext, prepared: PreparedStage) {
   const { components, root } = prepared.plan.config;
   const task = `stage ${components.map(({ name }) => name).join(' ')}`;
@@ -128,10 +118,7 @@ export async function executeStage(ctx: RunnerContext, prepared: PreparedStage) 
   });
 }
 
-/**
- * Builds and verifies what a plan names, and stages nothing.
- * @throws TaskError: cargo's own status, 1 for a binary that fails verification, `MissingTool` for a Rust target
- */
+/** Builds and verifies. @throws TaskError: cargo's status, 1 for what fails verification, MissingTool for a Rust target */
 export async function buildAll(ctx: RunnerContext, prepared: PreparedStage): Promise<Built[]> {
   const { plan, toolchain, missing } = prepared;
   const { runner, terminal } = ctx;
@@ -143,21 +130,20 @@ export async function buildAll(ctx: RunnerContext, prepared: PreparedStage): Pro
   if (plan.overlay !== undefined) await makeOverlay(ctx, plan.overlay);
   const built: Built[] = [];
   for (const run of plan.runs) {
-    const targets = run.artifacts.map(({ arch, triple }) => `linux/${arch} (${triple})`).join(', ');
+    const { binary, name } = run.component;
     const build = async () => {
       for (const wrapper of run.wrappers) {
         writeZigWrapper(wrapper);
         removeStaleCmakeCaches(terminal, target, toolchain.settings, wrapper.triple);
       }
       const { executablesOf, compiled, total } = readCargoMessages(await runner.cargo(run.command));
-      const { binary } = run.component;
       return run.artifacts.map((artifact) => {
         const source = executableFor(artifact.arch, binary, executablesOf(binary));
         return { artifact, source, ...verifyArtifact(artifact, source), compiled, total };
       });
     };
-    const heading = `${run.component.binary} for ${targets}`;
-    built.push(...(await terminal.section(run.component.name, build, heading)));
+    const targets = run.artifacts.map(({ arch, triple }) => `linux/${arch} (${triple})`).join(', ');
+    built.push(...(await terminal.section(name, build, `${binary} for ${targets}`)));
   }
   return built;
 }

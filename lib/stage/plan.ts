@@ -13,7 +13,7 @@ import type { Environment } from '../cli/env.ts';
 import { MissingTool, usageError } from '../errors.ts';
 import { files, type Place } from '../fs/writable-places.ts';
 import { type Arch, type Host, linuxTriple } from '../host.ts';
-import { type Command, cmd } from '../process/command.ts';
+import { cmd } from '../process/command.ts';
 import { type Component, PRODUCT } from '../product.ts';
 import { STATIC_FLAGS, type StageConfig } from './config.ts';
 
@@ -31,40 +31,22 @@ export interface Artifact {
   readonly path: string;
 }
 
-/**
- * One component for all its architectures: crates of two targets keep the cores busy. With real zig and 400 crates they
- * take 69 s so, and 100 s in two runs (see the benchmark).
- */
-export interface CargoRun {
-  readonly component: Component;
-  readonly command: Command;
-  readonly artifacts: readonly Artifact[];
-  readonly wrappers: readonly ZigWrapper[];
-}
+export type StagePlan = ReturnType<typeof planStage>;
 
-export interface StagePlan {
-  readonly config: StageConfig;
-  /** The directory that carries the stamped version; `undefined` to build in the checkout. */
-  readonly overlay: Overlay | undefined;
-  readonly runs: readonly CargoRun[];
-}
-
-/** A staging that is planned: nothing but probes has been started. */
+/** A staging that is planned, with the Rust targets that are to be installed first. */
 export interface PreparedStage {
   readonly plan: StagePlan;
   readonly toolchain: Toolchain;
-  /** Rust targets that are to be installed first. */
   readonly missing: readonly string[];
 }
 
-/** @throws MissingTool, or usageError where this machine cannot build what was asked for */
-export function planStage(
-  config: StageConfig,
-  toolchain: Toolchain,
-  features: Features,
-  overlay: Overlay | undefined,
-): StagePlan {
-  const runs = config.components.map((component): CargoRun => {
+/**
+ * One cargo run for all architectures of a component: crates of two targets keep the cores busy.
+ * @param overlay the directory that carries the stamped version; `undefined` to build in the checkout
+ * @throws MissingTool, or usageError where this machine cannot build what was asked for
+ */
+export function planStage(config: StageConfig, toolchain: Toolchain, features: Features, overlay: Overlay | undefined) {
+  const runs = config.components.map((component) => {
     const artifacts = artifactsOf({ ...config, components: [component] });
     const isGateway = component.name === 'gateway';
     const parts = isGateway ? gatewayParts(config, toolchain, artifacts) : supervisorParts(config, toolchain);
@@ -101,12 +83,10 @@ export function stageLock(root: string): string {
 /** What is written before cargo runs. */
 export function buildPlaces({ overlay, runs }: StagePlan): Place[] {
   const scripts = runs.flatMap(({ wrappers }) => wrappers.flatMap((wrapper) => wrapper.files.map(({ path }) => path)));
-  if (overlay === undefined) return files(...scripts);
-  const { directory } = overlay;
-  const stamped = files(join(directory, 'Cargo.toml'), join(directory, 'Cargo.lock'));
-  const own: Place[] = [{ kind: 'directory', path: dirname(directory) }, ...stamped];
   const remedy = 'set CARGO_TARGET_DIR to another directory';
-  return [...own.map((place) => ({ ...place, remedy })), ...files(...scripts)];
+  const stamped = ['Cargo.toml', 'Cargo.lock'].map((name) => join(overlay?.directory ?? '', name));
+  const own: Place[] = [{ kind: 'directory', path: dirname(overlay?.directory ?? '') }, ...files(...stamped)];
+  return [...(overlay === undefined ? [] : own.map((place) => ({ ...place, remedy }))), ...files(...scripts)];
 }
 
 /** What is written when everything is staged. */
@@ -144,12 +124,9 @@ function gatewayParts(
   artifacts: readonly Artifact[],
 ): RunParts {
   if (!hasZigbuild || zig === undefined) {
-    const missing = hasZigbuild ? 'zig' : 'cargo-zigbuild';
-    const remedy = hasZigbuild
-      ? 'mise install zig), or set ZIG to the path of one, such as that in the package ziglang of pip'
-      : 'mise install, or pip install cargo-zigbuild) and put it on PATH';
-    const text = `the gateway needs ${missing} to link for glibc ${FLOOR}; install it (${remedy}`;
-    refuseOrNote(unknowns, new MissingTool(text, miseProblem));
+    const text = `the gateway needs ${hasZigbuild ? 'zig' : 'cargo-zigbuild'} to link for glibc ${FLOOR}`;
+    const remedy = 'install it (mise install, or pip install cargo-zigbuild), and set ZIG where zig is not on PATH';
+    refuseOrNote(unknowns, new MissingTool(`${text}; ${remedy}`, miseProblem));
   }
   const directory = join(targetDirectoryOf(root, build.targetDirectory, settings), 'zig-gnu-wrapper');
   const wrappers = artifacts.map(({ arch, triple }) => {
@@ -165,10 +142,8 @@ function supervisorParts({ arches, build, host }: StageConfig, toolchain: Toolch
   if (build.libc !== 'glibc-static') return { ...plain, subcommand: supervisorSubcommand(arches, host, toolchain) };
   const foreign = foreignOf(arches, host);
   if (foreign !== undefined && !isUnknown(foreign)) {
-    throw usageError(
-      `SUPERVISOR_LIBC=glibc-static cannot be built for ${foreign} here: zig does not link glibc statically; ` +
-        `use musl, or build on Linux ${foreign}`,
-    );
+    const text = `SUPERVISOR_LIBC=glibc-static cannot be built for ${foreign} here: zig does not link glibc statically`;
+    throw usageError(`${text}; use musl, or build on Linux ${foreign}`);
   }
   // A RUSTFLAGS of ours would replace the flags of cargo's configuration; these cargo itself joins with them.
   const isJoined = build.staticFlags === undefined && toolchain.settings.hasRustflags;

@@ -60,9 +60,10 @@ export function putInPlace(wanted: Wanted, source: string, path: string): Change
   sweepTemporary(path);
   if (isFile(path) && stampOf(path) === stampOf(source)) return keepWithMode(path, MODE);
   const { atime, mtime } = statSync(source);
-  const change = copyWhole(source, path, MODE, (copy) => void verifyArtifact(wanted, copy));
-  asOwner(path, () => utimesSync(path, atime, mtime));
-  return change;
+  return copyWhole(source, path, MODE, (copy) => {
+    verifyArtifact(wanted, copy);
+    asOwner(copy, () => utimesSync(copy, atime, mtime));
+  });
 }
 
 /** Tells a file from others that have the path before or after it; a copy has the time of its source, and its stamp. */

@@ -34,14 +34,15 @@ const refused = (result: TaskResult, checkout: FakeCheckout, message: string) =>
 };
 
 describe('R13: a program that cargo is set to compile with, and that is not there', () => {
-  const gone = (setting: string, what = 'an executable program') =>
-    `${setting}, which is not ${what}; install it, correct the name, or build without it: RUSTC_WRAPPER=`;
+  const gone = (setting: string) =>
+    `${setting}, which is not there; install it, correct the name, or build without it (where mise sets it, in [env] ` +
+    'of mise.local.toml): RUSTC_WRAPPER=';
 
   test.each([
-    [{ RUSTC_WRAPPER: 'sccache' }, gone("RUSTC_WRAPPER is 'sccache'", 'on PATH')],
+    [{ RUSTC_WRAPPER: 'sccache' }, gone("RUSTC_WRAPPER is 'sccache'")],
     [{ RUSTC_WRAPPER: '/gone/sccache' }, gone("RUSTC_WRAPPER is '/gone/sccache'")],
     [{ RUSTC_WRAPPER: '~/bin/sccache' }, gone("RUSTC_WRAPPER is '~/bin/sccache'")],
-    [{ CARGO_BUILD_RUSTC_WRAPPER: 'sccache' }, gone("CARGO_BUILD_RUSTC_WRAPPER is 'sccache'", 'on PATH')],
+    [{ CARGO_BUILD_RUSTC_WRAPPER: 'sccache' }, gone("CARGO_BUILD_RUSTC_WRAPPER is 'sccache'")],
   ])('staging with %j', async (extra: Record<string, string>, message) => {
     const checkout = new FakeCheckout();
     refused(await checkout.stage(['supervisor'], { ...AMD64, ...extra, EXTRA_CARGO_FEATURES: 'x' }), checkout, message);
@@ -53,7 +54,7 @@ describe('R13: a program that cargo is set to compile with, and that is not ther
   test('staging with one that a file names, which RUSTC_WRAPPER= overrides', async () => {
     const checkout = new FakeCheckout();
     const path = configure(checkout, '[build]\nrustc-wrapper = "sccache"\n');
-    const message = gone(`build.rustc-wrapper in ${path} is 'sccache'`, 'on PATH');
+    const message = gone(`build.rustc-wrapper in ${path} is 'sccache'`);
     refused(await checkout.stage(['supervisor'], AMD64), checkout, message);
     expect((await checkout.stage(['supervisor'], { ...AMD64, RUSTC_WRAPPER: '' })).status).toBe(0);
   });
@@ -66,7 +67,7 @@ describe('R13: a program that cargo is set to compile with, and that is not ther
     const checkout = imageCheckout();
     addEngine(checkout.tools, 'docker', { builder: builderRow('far', 'remote') });
     const extra = { RUSTC_WRAPPER: 'sccache', DOCKER_REGISTRY: '127.0.0.1:1/x' };
-    const message = gone("RUSTC_WRAPPER is 'sccache'", 'on PATH');
+    const message = gone("RUSTC_WRAPPER is 'sccache'");
     refused(await runIn(checkout, task, args, extra), checkout, message);
   });
 
@@ -130,6 +131,6 @@ describe('F16: cargo prints something else', () => {
     const checkout = new FakeCheckout({ before: `echo ${bashQuote(line)}; exit 0` });
     const result = await checkout.stage(['supervisor'], AMD64);
     expect(result).toMatchObject({ status: 1, stdout: '' });
-    expect(result.stderr).toMatch(/\nerror: nothing was put in place: cargo built no executable, [^\n]+\n$/);
+    expect(result.stderr).toMatch(/\nerror: cargo has built no executable of openshell-sandbox; [^\n]+\n$/);
   });
 });

@@ -19,7 +19,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { DevBuild } from '../../lib/dev-build/verify-built.ts';
+import type { DevBuild } from '../../lib/dev-build/execute.ts';
 import { inspectStatic } from '../../lib/elf/verify.ts';
 import type { Arch } from '../../lib/host.ts';
 import type { DevBuildOrder } from '../support/dev-build-driver.ts';

@@ -9,7 +9,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import type { DevBuild } from '../../lib/dev-build/verify-built.ts';
+import type { DevBuild } from '../../lib/dev-build/execute.ts';
 import { inspectExecutable, inspectStatic } from '../../lib/elf/verify.ts';
 import { linuxTriple, thisHost } from '../../lib/host.ts';
 import type { DevBuildOrder } from '../support/dev-build-driver.ts';

@@ -280,7 +280,6 @@ describe('what the user has set', () => {
     ['package-deb-install', { OPENSHELL_DEB_VERSION: 'x' }, "OPENSHELL_DEB_VERSION is 'x'"],
     ['docker-build-image', { DOCKER_PLATFORM: 'linux/riscv64' }, "'linux/riscv64' is not supported"],
     ['stage', { ZIG: '/nonexistent/zig' }, "ZIG is '/nonexistent/zig'"],
-    ['stage', { RUSTC_WRAPPER: 'nonexistent' }, "RUSTC_WRAPPER is 'nonexistent'"],
     ['gateway-docker', { OPENSHELL_SERVER_PORT: 'x' }, "OPENSHELL_SERVER_PORT is 'x'"],
   ])('DRY-5: %s with %j stays an error', async (task, env, text) => {
     const { root, tools } = imageCheckout();
@@ -292,14 +291,13 @@ describe('what the user has set', () => {
     expect(result.stderr).toContain(text);
   });
 
-  test.each(['stage', 'gateway-docker'])('AQ-13: in %s a wrapper that mise may have set is unknown', async (task) => {
+  test.each(['stage', 'gateway-docker'])('AQ-13: in %s a wrapper that is not there is unknown', async (task) => {
     const launch = new FakeLaunch();
     const set = { RUSTC_WRAPPER: 'sccache' };
     const dry = await launch.launch(task, ['--dry-run'], { ...set, MISE_TASK_NAME: 'task' });
     expect(dry.status, dry.stderr).toBe(0);
-    expect(dry.stdout).toMatch(/^# <WHAT: WHY> .*RUSTC_WRAPPER is 'sccache', which is not there; install it/);
+    expect(dry.stdout).toMatch(/^# <WHAT: WHY> .*RUSTC_WRAPPER is 'sccache', which is not there/);
     expect((await launch.launch(task, [], { ...set, MISE_TASK_NAME: 'task' })).status).toBe(2);
-    expect((await launch.launch(task, ['--dry-run'], set)).status).toBe(2);
   });
 
   test('DRY-5: so does a builder that does not exist, and an endpoint that is not of this machine', async () => {

@@ -8,13 +8,11 @@
 
 import { join } from 'node:path';
 import { withRunner } from '../../lib/build-env.ts';
-import { findToolchain } from '../../lib/cargo/find-toolchain.ts';
+import { findToolchain, whyNoStaticLibc } from '../../lib/cargo/find-toolchain.ts';
 import { featuresByComponent, readWorkspace } from '../../lib/cargo/metadata.ts';
 import { Terminal } from '../../lib/cli/terminal.ts';
-import { devBuildLines, executeDevBuild } from '../../lib/dev-build/execute.ts';
+import { devBuildLines, executeDevBuild, installSupervisor } from '../../lib/dev-build/execute.ts';
 import { binariesOf, type DevBuildConfig, type DevBuildWishes, planDevBuild } from '../../lib/dev-build/plan.ts';
-import { whyNoStaticLibc } from '../../lib/dev-build/static-libc-probe.ts';
-import { installSupervisor } from '../../lib/dev-build/verify-built.ts';
 import { describeError, TaskError } from '../../lib/errors.ts';
 import { thisHost } from '../../lib/host.ts';
 import { Signals } from '../../lib/process/signals.ts';

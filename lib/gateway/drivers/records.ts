@@ -5,7 +5,7 @@
 import { join } from 'node:path';
 import { miseSettings } from '../../cargo/find-toolchain.ts';
 import { type Environment, readVariable } from '../../cli/env.ts';
-import { installSupervisor } from '../../dev-build/verify-built.ts';
+import { installSupervisor } from '../../dev-build/execute.ts';
 import { SOCKET_VARIABLE } from '../../engine/podman.ts';
 import type { LaunchEngine } from '../../engine/types.ts';
 import { oneLine, shown, usageError } from '../../errors.ts';

@@ -6,7 +6,7 @@ import { accessSync, constants, lchownSync, lstatSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path';
 import { featuresFor } from '../../cargo/metadata.ts';
 import { type Environment, parseCount, readPath, readVariable, textOf } from '../../cli/env.ts';
-import type { DevBuild } from '../../dev-build/verify-built.ts';
+import type { DevBuild } from '../../dev-build/execute.ts';
 import { inspectExecutable } from '../../elf/verify.ts';
 import { describeError, shown, usageError } from '../../errors.ts';
 import type { Invoker } from '../../fs/ownership.ts';

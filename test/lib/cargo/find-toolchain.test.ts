@@ -13,10 +13,11 @@ import {
   type Toolchain,
   toolchainLines,
   verifyZigbuild,
+  whyNoStaticLibc,
   zigOf,
 } from '../../../lib/cargo/find-toolchain.ts';
 import { InterruptedError, MissingTool } from '../../../lib/errors.ts';
-import type { Machine } from '../../../lib/host.ts';
+import type { Host, Machine } from '../../../lib/host.ts';
 import { NOTHING_SET } from '../../support/cargo-settings.ts';
 import { addRustc } from '../../support/fake-rust.ts';
 import { bashQuote, FakeTools } from '../../support/fake-tools.ts';
@@ -603,5 +604,45 @@ describe('installing them (fault H18)', () => {
     } finally {
       signals.stop();
     }
+  });
+});
+
+describe('whether glibc can be linked statically', () => {
+  const REMEDY = 'for static links install it: libc6-dev (Debian, Ubuntu), glibc-static (Fedora, RHEL)';
+  const LINUX: Host = { platform: 'linux', arch: 'amd64' };
+
+  /** Why not, with a compiler that does this when it is probed. */
+  async function reason(script: string, host: Host = LINUX, compiler = 'cc') {
+    const tools = fakeTools();
+    tools.add(compiler, [{ args: ['-print-file-name=libc.a'], script }]);
+    const { runner } = inProcess(tools);
+    return { found: await whyNoStaticLibc(runner, tools.directory, host, { env: {} }), started: tools.lines() };
+  }
+
+  test('a path: it can', async () => {
+    expect(await reason('echo /usr/lib/libc.a')).toEqual({
+      found: undefined,
+      started: ['cc -print-file-name=libc.a'],
+    });
+  });
+
+  test('the bare name: it cannot, with the packages that have the file', async () => {
+    expect((await reason('echo libc.a')).found).toBe(`there is no libc.a (cc prints 'libc.a'); ${REMEDY}`);
+  });
+
+  test('a compiler that fails: it cannot, with its reason', async () => {
+    expect((await reason('echo "unknown option" >&2; exit 1')).found).toBe(
+      `there is no libc.a (unknown option); ${REMEDY}`,
+    );
+  });
+
+  test('no compiler at all: it cannot', async () => {
+    expect((await reason(':', LINUX, 'gcc')).found).toMatch(/^there is no libc\.a \(/);
+  });
+
+  test('a machine that is neither amd64 nor arm64: it cannot, and nothing is started', async () => {
+    const { found, started } = await reason('exit 1', { platform: 'linux', arch: undefined });
+    expect(found).toBe('this machine is neither amd64 nor arm64');
+    expect(started).toEqual([]);
   });
 });

@@ -208,7 +208,7 @@ describe('the attempts, in their order', () => {
       '--start-server': { ok: false, reason: 'address\nin use' },
     } as const;
     const { steps, envs } = await recover([WRAPPER, OK], { server });
-    const reasons = 'the sccache server could not be restarted: not running; address\\nin use';
+    const reasons = 'the sccache server could not be restarted: address\\nin use';
     expect(steps).toEqual(['start', ...RESTART, reasons, WITHOUT, 'start, not watched']);
     expect(envs[1]).toStrictEqual({ RUSTC_WRAPPER: '', CARGO_BUILD_RUSTC_WRAPPER: undefined });
   });

@@ -2,19 +2,30 @@
 
 /** What is built for a launch, with fake tools; `test/flows/dev-build.test.ts` has the real ones. */
 
-import { existsSync, mkdirSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { findToolchain } from '../../../lib/cargo/find-toolchain.ts';
 import { featuresByComponent, readWorkspace } from '../../../lib/cargo/metadata.ts';
-import { devBuildLines, executeDevBuild } from '../../../lib/dev-build/execute.ts';
+import { devBuildLines, executeDevBuild, installSupervisor, verifySupervisor } from '../../../lib/dev-build/execute.ts';
 import { binariesOf, type DevBuildConfig, type DevBuildWishes, planDevBuild } from '../../../lib/dev-build/plan.ts';
 import type { Host } from '../../../lib/host.ts';
 import { resolveBuildOptions } from '../../../lib/stage/config.ts';
 import { buildElf, DYNAMIC_RECIPE, type Recipe } from '../../support/elf-builder.ts';
 import type { FakeTools } from '../../support/fake-tools.ts';
 import { fakeTools, type InProcess, inProcess } from '../../support/in-process.ts';
-import { refusalFrom } from '../../support/task-errors.ts';
+import { refusalFrom, refusalOf } from '../../support/task-errors.ts';
+import { temporaryDirectory } from '../../support/temporary.ts';
 
 const HOST: Host = { platform: 'linux', arch: 'amd64' };
 const MAC: Host = { platform: 'darwin', arch: 'arm64' };
@@ -287,5 +298,90 @@ describe('a tool chain of mise', () => {
     const line = ctx.runner.describe(plan.command);
     expect(line).toContain(`RUSTC_WRAPPER=${RUSTC_WRAPPER} `);
     expect(line).not.toContain('mise');
+  });
+});
+
+/** A static program; the payload tells them apart. */
+function program(payload = 0): Buffer {
+  return buildElf({ machine: 62, payload: payload * 64 }).bytes;
+}
+
+/** Puts a file in the place of another as a linker does: a new inode. */
+function replace(path: string, bytes: Buffer): void {
+  writeFileSync(`${path}.new`, bytes, { mode: 0o755 });
+  renameSync(`${path}.new`, path);
+}
+
+function installation() {
+  const directory = temporaryDirectory();
+  const path = join(directory, 'openshell-sandbox');
+  replace(path, program());
+  return { directory, path, state: join(directory, 'state/openshell-sandbox') };
+}
+
+test('a supervisor for another machine is refused', () => {
+  const { path } = installation();
+  expect(verifySupervisor(path, 'amd64').path).toBe(path);
+  expect(refusalOf(() => verifySupervisor(path, 'arm64'))).toMatch(/^1: .*x86-64/);
+});
+
+describe('installing', () => {
+  test('copies it whole, makes the directory, and leaves the same one alone', () => {
+    const { path, state } = installation();
+    const built = verifySupervisor(path, 'amd64');
+    expect(installSupervisor(built, state)).toBe('written');
+    const { ino, mode } = statSync(state);
+    expect(mode & 0o777).toBe(0o755);
+    expect(ino).not.toBe(statSync(path).ino);
+    expect(installSupervisor(built, state)).toBe('unchanged');
+    expect(statSync(state).ino).toBe(ino);
+  });
+
+  test('one that is there is not touched', () => {
+    const { path, state } = installation();
+    const built = verifySupervisor(path, 'amd64');
+    installSupervisor(built, state);
+    installSupervisor(built, state);
+    const { ctimeMs } = statSync(state);
+    expect(installSupervisor(built, state)).toBe('unchanged');
+    expect(statSync(state).ctimeMs).toBe(ctimeMs);
+  });
+
+  test('a running sandbox keeps the file that it has', () => {
+    const { path, state } = installation();
+    installSupervisor(verifySupervisor(path, 'amd64'), state);
+    linkSync(state, `${state}.mounted`);
+    replace(path, program(9));
+    expect(installSupervisor(verifySupervisor(path, 'amd64'), state)).toBe('written');
+    expect(readFileSync(`${state}.mounted`)).toEqual(program());
+    expect(readFileSync(state)).toEqual(program(9));
+  });
+
+  test('what a kill in the middle has left is swept, and half a file is never taken for it', () => {
+    const { path, state } = installation();
+    const built = verifySupervisor(path, 'amd64');
+    mkdirSync(join(state, '..'));
+    writeFileSync(join(state, '..', '.openshell-sandbox.999999.tmp'), 'half');
+    writeFileSync(state, program().subarray(0, 100));
+    expect(installSupervisor(built, state)).toBe('written');
+    expect(readFileSync(state)).toEqual(program());
+    expect(readdirSync(join(state, '..'))).toEqual(['openshell-sandbox']);
+  });
+
+  test('a link in its place is replaced, and what it points at is left alone', () => {
+    const { directory, path, state } = installation();
+    mkdirSync(join(state, '..'));
+    writeFileSync(join(directory, 'other'), program());
+    symlinkSync(join(directory, 'other'), state);
+    expect(installSupervisor(verifySupervisor(path, 'amd64'), state)).toBe('written');
+    expect(readFileSync(join(directory, 'other'))).toEqual(program());
+  });
+
+  test('what has taken its place since it was verified is verified, too', () => {
+    const { path, state } = installation();
+    const built = verifySupervisor(path, 'amd64');
+    replace(path, buildElf({ machine: 183, payload: 192 }).bytes);
+    expect(refusalOf(() => installSupervisor(built, state))).toMatch(/^1: what was built cannot be used: .*aarch64/);
+    expect(readdirSync(join(state, '..'))).toEqual([]);
   });
 });

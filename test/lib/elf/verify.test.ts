@@ -16,7 +16,6 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
-  executableReasons,
   glibcReasons,
   highestGlibc,
   inspectExecutable,
@@ -25,7 +24,7 @@ import {
   inspectTelemetry,
   kindOf,
   parseGlibcLimit,
-  programReasons,
+  reasonsAgainst,
   type Verdict,
 } from '../../../lib/elf/verify.ts';
 import { TaskError } from '../../../lib/errors.ts';
@@ -384,7 +383,7 @@ describe('the rules', () => {
   ] as const)('%s is an executable', (_name, recipe, kind) => {
     const file = fileOf(recipe);
     expect(kindOf(file)).toBe(kind);
-    expect(executableReasons(file, 'amd64')).toEqual([]);
+    expect(reasonsAgainst(file, 'amd64', 'executable')).toEqual([]);
   });
 
   test.each([
@@ -394,22 +393,22 @@ describe('the rules', () => {
     ['another machine', { ...DYNAMIC_RECIPE, machine: ARM64 }, 'wanted amd64'],
   ] as const)('%s is not', (_name, recipe, message) => {
     const file = fileOf(recipe);
-    expect(executableReasons(file, 'amd64')).toEqual([expect.stringContaining(message)]);
+    expect(reasonsAgainst(file, 'amd64', 'executable')).toEqual([expect.stringContaining(message)]);
   });
 
   test.each([
     ['aarch64', { machine: ARM64 }, 'is for aarch64, wanted amd64 (x86-64); build it for amd64'],
     ['unknown', { machine: 999 }, 'is for machine 999, wanted amd64 (x86-64); build it for amd64'],
   ])('%s is refused where amd64 is wanted, and where no machine is wanted it is not', (_name, recipe, reason) => {
-    expect(programReasons(fileOf(recipe), 'amd64')).toEqual([reason]);
-    expect(programReasons(fileOf(recipe), undefined)).toEqual([]);
+    expect(reasonsAgainst(fileOf(recipe), 'amd64')).toEqual([reason]);
+    expect(reasonsAgainst(fileOf(recipe))).toEqual([]);
   });
 });
 
 const needing = (names: readonly string[], recipe: Recipe = {}) =>
   fileOf({ ...DYNAMIC_RECIPE, versions: [{ library: 'libc.so.6', names }], ...recipe });
 /** The reasons against content that is not read yet; an acceptance gives none. */
-function reasonsAgainst(content: Uint8Array, max = LIMIT): readonly string[] {
+function glibcRefusals(content: Uint8Array, max = LIMIT): readonly string[] {
   const verdict = inspectGlibc({ name: 'binary', content }, { max });
   return verdict.ok ? [] : verdict.reasons;
 }
@@ -478,7 +477,7 @@ describe('what a binary needs', () => {
   test('L15: packed relocations of a real binary need glibc 2.36', ({ skip }) => {
     const path = canCompile() ? buildRealBinaries(temporaryDirectory()).get('packed-relocations') : undefined;
     if (path === undefined) return skip('no linker here that knows -z pack-relative-relocs');
-    expect(reasonsAgainst(readFileSync(path), { major: 2, minor: 34 })).toEqual([
+    expect(glibcRefusals(readFileSync(path), { major: 2, minor: 34 })).toEqual([
       expect.stringContaining('needs GLIBC_ABI_DT_RELR of '),
     ]);
     const verdict = inspectGlibc(path, { max: { major: 2, minor: 36 } });
@@ -491,12 +490,12 @@ describe('what a binary needs', () => {
   });
 
   test('C21: what is not a whole ELF file is refused', ({ skip }) => {
-    expect(reasonsAgainst(Buffer.from('just text\n'))).toHaveLength(1);
-    expect(reasonsAgainst(Buffer.from(''))).toHaveLength(1);
+    expect(glibcRefusals(Buffer.from('just text\n'))).toHaveLength(1);
+    expect(glibcRefusals(Buffer.from(''))).toHaveLength(1);
     if (process.platform !== 'linux' || !existsSync('/bin/ls')) return skip('/bin/ls is not an ELF file here');
     const cut = readFileSync('/bin/ls').subarray(0, 3000);
-    expect(reasonsAgainst(cut).join('\n')).toContain('but the file has 3000 bytes');
-    expect(reasonsAgainst(cut, { major: 99, minor: 0 })).not.toEqual([]);
+    expect(glibcRefusals(cut).join('\n')).toContain('but the file has 3000 bytes');
+    expect(glibcRefusals(cut, { major: 99, minor: 0 })).not.toEqual([]);
   });
 });
 

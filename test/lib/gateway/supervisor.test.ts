@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { findToolchain } from '../../../lib/cargo/find-toolchain.ts';
 import { Problems } from '../../../lib/cli/problems.ts';
-import type { DevBuild } from '../../../lib/dev-build/verify-built.ts';
+import type { DevBuild } from '../../../lib/dev-build/execute.ts';
 import { resolveConfig } from '../../../lib/gateway/config.ts';
 import { DRIVERS } from '../../../lib/gateway/drivers/records.ts';
 import { chooseSupervisor, imageStep, prepareSupervisor } from '../../../lib/gateway/supervisor.ts';

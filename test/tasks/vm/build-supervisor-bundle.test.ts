@@ -134,9 +134,9 @@ describe('a bundle', () => {
   });
 
   test.each([
-    ['for another machine', buildElf({ machine: 183 }).bytes, 'has to be an x86-64 executable'],
-    ['cut off', buildElf({ machine: X86_64, payload: 9000 }).bytes.subarray(0, 5000), 'nothing was put in place'],
-    ['not a binary', Buffer.from('#!/bin/sh\n'), 'nothing was put in place'],
+    ['for another machine', buildElf({ machine: 183 }).bytes, 'is for aarch64, wanted amd64'],
+    ['cut off', buildElf({ machine: X86_64, payload: 9000 }).bytes.subarray(0, 5000), 'what was built cannot be used'],
+    ['not a binary', Buffer.from('#!/bin/sh\n'), 'what was built cannot be used'],
   ])('C18: what cargo built is %s: refused, and the old bundle stays', async (_, bytes, message) => {
     const checkout = new VmCheckout();
     await checkout.run();
