@@ -28,10 +28,8 @@ const REALM = 'openshell-realm';
 const ADMIN = 'keycloak-admin';
 const PORT = 8080;
 
-/** A value that is wrong throws its error where it is used. */
 export type KeycloakConfig = ReturnType<typeof resolveKeycloakConfig>;
 
-/** Resolves the configuration; whatever is wrong becomes one of the problems. */
 function resolveKeycloakConfig(problems: Problems, env: Environment, root: string) {
   const realm = () => readRealm(join(root, PRODUCT.keycloakRealm));
   return problems.values({
@@ -59,8 +57,7 @@ function readRealm(path: string) {
 function verifyIssuer(path: string, issuer: string): string {
   const found = /^\s*issuer:\s*(["']?)(\S*?)\1\s*(?:#.*)?$/m.exec(textIn(path) ?? '')?.[2];
   if (found === issuer) return issuer;
-  const said = found === undefined ? 'has no issuer, or cannot be read' : `has the issuer ${shown(found)}`;
-  throw usageError(`${path} ${said}, and Keycloak's tokens will bear ${issuer}; make them agree`);
+  throw usageError(`${path} does not have the issuer that Keycloak's tokens will bear, ${issuer}; make them agree`);
 }
 
 /** The objects, in the order in which they are applied: one value for `kubectl apply`. */
@@ -169,8 +166,7 @@ export async function keycloakInCluster(
     const lines = objects.items.map(({ kind, metadata }) => `# applies ${kind} ${metadata.name}`);
     return terminal.result(...lines, runner.describe(apply), runner.describe(rollout));
   }
-  const pods = commandText(start`${kubectl} -n keycloak describe pods`);
-  terminal.say(`the kube context is ${context}; should Keycloak not become ready: ${pods}`);
+  terminal.say(`the kube context is ${context}`);
   await terminal.section('apply', () => runner.run(apply, { input: `${JSON.stringify(objects)}\n` }));
   await terminal.section('Keycloak', () => runner.run(rollout));
   terminal.result(
