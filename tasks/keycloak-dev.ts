@@ -5,7 +5,6 @@
 
 import { runTask } from '../lib/cli/task.ts';
 import { READS } from '../lib/cli/variables.ts';
-import { ACTIONS } from '../lib/keycloak/plan.ts';
 
 await runTask(
   import.meta.url,
@@ -17,7 +16,9 @@ await runTask(
       ['mise run keycloak:status', 'Whether it runs, and where.'],
       ['mise run keycloak:stop', 'Stop and remove it.'],
     ],
-    positionals: { action: { help: 'What to do; status is 1 unless it runs.', count: 'one', choices: ACTIONS } },
+    positionals: {
+      action: { help: 'What to do; status is 1 unless it runs.', count: 'one', choices: ['start', 'stop', 'status'] },
+    },
     flags: { 'dry-run': { help: 'Print the plan and start nothing but probes.' } },
     variables: [
       ...(['OPENSHELL_ROOT', 'KEYCLOAK_PORT', 'CONTAINER_RUNTIME', 'GITHUB_ACTIONS'] as const),

@@ -36,7 +36,6 @@ export interface Inventory {
   readonly volumes: readonly { readonly name: string; readonly labels: readonly string[]; readonly isUsed: boolean }[];
 }
 
-/** What is to happen to a name of an image, a volume, or the cache. */
 interface Verdict {
   readonly kind: (typeof KINDS)[number];
   readonly isKept: boolean;

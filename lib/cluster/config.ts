@@ -16,7 +16,6 @@ const NAME_MAX = 32;
 
 export const SUBCOMMANDS = ['create', 'delete', 'start', 'stop', 'status'] as const;
 
-/** A value that is wrong throws its error where it is used. */
 export type ClusterConfig = ReturnType<typeof resolveClusterConfig>;
 
 /** @param branch the branch of the checkout, or its commit; `undefined` where neither is known or wanted */

@@ -38,7 +38,6 @@ import {
 
 const PROBE_TIMEOUT_MS = 20_000;
 const REMOVAL_TIMEOUT_MS = 120_000;
-/** For its owner alone. */
 const MODE = 0o600;
 const OTHER_CLUSTER = 'use kind or another cluster and name its context in OPENSHELL_E2E_KUBE_CONTEXT';
 const CHOICE = { candidates: ['docker'], reason: 'k3d needs it' } as const;

@@ -18,10 +18,8 @@ export const SCRATCH_PREFIX = 'openshell-k3s-';
 export const REGISTRIES = 'registries.json';
 const CLEARED = { GITHUB_PAT: undefined, LOG_LEVEL: undefined };
 
-/** What is known before anything is changed. */
 export interface PreparedCluster {
   readonly config: ClusterConfig;
-  /** As it is; `undefined` where there is none. */
   readonly cluster: ReturnType<typeof clusterIn>;
   /** In a dry run where k3d does not tell whether there is one: a line that says what the plan is for. */
   readonly notes: readonly string[];

@@ -16,10 +16,7 @@ const AUTHORED = ['control.in', 'openshell-gateway.service', 'postinst.sh', 'pre
 /** Epoch, and a rest that begins with a digit and whose revision, after the last hyphen, is not empty. */
 const VERSION = /^(?:[0-9]+:)?[0-9](?:[A-Za-z0-9.+~-]*[A-Za-z0-9.+~])?$/;
 
-/** A value that is wrong throws its error where it is used. */
 export type PackageConfig = ReturnType<typeof resolvePackageConfig>;
-
-/** The paths of what is packaged, absolute. */
 export type Binaries = Readonly<Record<'cli' | 'gateway' | 'driver', string>>;
 
 /** Resolves all but the binaries; whatever is wrong becomes one of the problems. */

@@ -4,6 +4,7 @@
 
 import { chmodSync, copyFileSync, mkdirSync, readdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import type { RunnerContext } from '../build-env.ts';
 import { findCheckout } from '../checkout.ts';
 import { findOrMark } from '../cli/dry-run-marks.ts';
@@ -15,14 +16,69 @@ import { copyWhole, sweepTemporary } from '../fs/atomic-write.ts';
 import { temporaryRoot, withScratch } from '../fs/temporary-directory.ts';
 import { files, notePlaces } from '../fs/writable-places.ts';
 import { thisHost } from '../host.ts';
-import { cmd } from '../process/command.ts';
+import { cmd, shellQuote } from '../process/command.ts';
 import { isSameProcess } from '../process/identity.ts';
 import { findProgram, requireProgram } from '../process/which.ts';
+import { CLI, COMPONENTS, DEB, DRIVER } from '../product.ts';
 import { type Binaries, type PackageConfig, packageArch, resolveBinaries, resolvePackageConfig } from './config.ts';
-import { packageLines, planPackage, targetOf } from './plan.ts';
 
 const PROBE_TIMEOUT_MS = 15_000;
 const SCRATCH_PREFIX = 'openshell-deb-';
+
+/** @param scratch the directory of this run for temporary files, absolute */
+function planPackage(config: PackageConfig, binaries: Binaries, scratch: string) {
+  const { root, time } = config;
+  const [stage, built] = [join(scratch, 'stage'), join(scratch, 'package.deb')];
+  // What dpkg-deb writes itself has the same time.
+  const pack = cmd({ cwd: root, env: { SOURCE_DATE_EPOCH: String(time) } });
+  const show = cmd({ cwd: root });
+  const commands = [
+    pack`dpkg-deb --build --root-owner-group ${stage} ${built}`,
+    show`dpkg-deb --info ${built}`,
+    show`dpkg-deb --contents ${built}`,
+  ];
+  return { time, files: filesOf(config, binaries), stage, built, commands };
+}
+
+/** Where the package is put. */
+export function targetOf({ arch, outputDirectory, version }: PackageConfig): string {
+  // An epoch is no part of a package's name.
+  return join(outputDirectory, `${DEB.name}_${version.replace(/^[0-9]+:/, '')}_${arch}.deb`);
+}
+
+/** Every file, by its path from the root of the package; `from` is a content, or the path of what is copied. */
+function filesOf(config: PackageConfig, { cli, driver, gateway }: Binaries) {
+  const { arch, authored, licence, time, version } = config;
+  const file = (path: string, mode: number, from: string | Buffer) => ({ path, mode, from });
+  const program = (path: string, from: string) => file(path, 0o755, from);
+  const text = (path: string, content: string, mode = 0o644) => file(path, mode, Buffer.from(content));
+  const { 'control.in': control, 'openshell-gateway.service': unit } = authored;
+  const documents = `usr/share/doc/${DEB.name}`;
+  return [
+    program(`usr/bin/${CLI.binary}`, cli),
+    program(`usr/bin/${COMPONENTS.gateway.binary}`, gateway),
+    program(`usr/libexec/${DEB.name}/${DRIVER.binary}`, driver),
+    text(`usr/lib/systemd/user/${DEB.service}.service`, unit),
+    text(`${documents}/copyright`, licence ?? `${DEB.licence}\n`),
+    file(`${documents}/changelog.gz`, 0o644, gzipped(changelog(version, time))),
+    text('DEBIAN/control', control.replaceAll('@VERSION@', version).replaceAll('@ARCH@', arch)),
+    ...(['postinst', 'prerm', 'postrm'] as const).map((name) => text(`DEBIAN/${name}`, authored[`${name}.sh`], 0o755)),
+  ];
+}
+
+/** @param time in seconds since 1970 */
+function changelog(version: string, time: number): string {
+  const date = new Date(time * 1000).toUTCString().replace('GMT', '+0000');
+  const stanza = [`${DEB.name} (${version}) unstable; urgency=medium`, '  * Release build.'];
+  return [...stanza, ` -- ${DEB.maintainer}  ${date}\n`].join('\n\n');
+}
+
+/** As `gzip -n -9` does it, on every system: byte 9 of the header names one, and 3 is Unix. */
+function gzipped(text: string): Buffer {
+  const bytes = gzipSync(text, { level: 9 });
+  bytes[9] = 3;
+  return bytes;
+}
 
 /** Packs, or prints the plan. @param isAnyMachine whether programs may be for another machine, or for none */
 export async function packageDeb(ctx: RunnerContext, isAnyMachine: boolean, isDryRun: boolean): Promise<void> {
@@ -53,9 +109,17 @@ export async function probeArch({ env, runner }: RunnerContext, cwd: string): Pr
   return result.ok ? result.output : undefined;
 }
 
-/** The plan of a packaging, ready to paste. */
+/** Every file of a package with its mode, and the commands, ready to paste. */
 export function plannedLines({ runner }: RunnerContext, config: PackageConfig, binaries: Binaries): string[] {
-  return packageLines(runner, planPackage(config, binaries, join(temporaryRoot(), `${SCRATCH_PREFIX}XXXXXX`)));
+  const scratch = join(temporaryRoot(), `${SCRATCH_PREFIX}XXXXXX`);
+  const { commands, files, stage } = planPackage(config, binaries, scratch);
+  return [
+    `cd ${shellQuote(config.root)}`,
+    `# creates ${scratch}`,
+    ...files.map(({ mode, path }) => `# creates ${join(stage, path)} (0${mode.toString(8)})`),
+    ...commands.map((command) => runner.describe(command)),
+    `# writes ${targetOf(config)}`,
+  ];
 }
 
 /** Checks what every packaging needs, whatever it packs. */
@@ -81,7 +145,7 @@ export async function makePackage(ctx: RunnerContext, config: PackageConfig, bin
 }
 
 /** Modes and times are given, so that neither the umask nor the day of the copy counts. */
-function stageFiles({ config: { time }, files, stage }: ReturnType<typeof planPackage>): void {
+function stageFiles({ files, stage, time }: ReturnType<typeof planPackage>): void {
   for (const { from, path: name } of files) {
     const path = join(stage, name);
     mkdirSync(dirname(path), { recursive: true });

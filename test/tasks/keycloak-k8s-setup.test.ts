@@ -58,7 +58,7 @@ Get a token:   curl -s http://localhost:9191/realms/openshell/protocol/openid-co
 
   test.each([
     ['prod', [], 2, /^error: the current kube context 'prod' is not a local one \(k3d-\*, kind-\*\)/m],
-    ['prod', ['--context', 'prod'], 0, /^the kube context is prod;/m],
+    ['prod', ['--context', 'prod'], 0, /^the kube context is prod$/m],
     [
       'k3d-x',
       ['--context', 'nope'],
@@ -120,12 +120,12 @@ Get a token:   curl -s http://localhost:9191/realms/openshell/protocol/openid-co
     [
       REALM,
       'http://elsewhere/realms/openshell',
-      /values-keycloak\.yaml has the issuer 'http:\/\/elsewhere\/realms\/openshell', and Keycloak's tokens will bear http/,
+      /values-keycloak\.yaml does not have the issuer that Keycloak's tokens will bear, http:\/\/keycloak\./,
     ],
     [
       { ...REALM, realm: 'other' },
       'http://keycloak.keycloak.svc.cluster.local/realms/openshell',
-      /will bear http:\S+\/realms\/other; make them agree/,
+      /will bear, http:\S+\/realms\/other; make them agree/,
     ],
   ])('K8S-11: the realm %j with the issuer %s', async (realm, issuer, said) => {
     const cluster = newCluster();
@@ -172,7 +172,6 @@ Get a token:   curl -s http://localhost:9191/realms/openshell/protocol/openid-co
     ]);
     const result = await setup(cluster);
     expect(result).toMatchObject({ status: 3, stdout: '' });
-    expect(result.stderr).toMatch(/should Keycloak not become ready: kubectl .* describe pods$/m);
   });
 
   test.each(['apply', 'rollout'])('Ctrl-C during %s: 130', async (verb) => {

@@ -33,8 +33,7 @@ import {
   vmPlatformOf,
 } from '../../vm/runtime-files.ts';
 import { packageArch, resolvePackageConfig } from '../config.ts';
-import { checkPackaging, makePackage, plannedLines, probeArch } from '../execute.ts';
-import { targetOf } from '../plan.ts';
+import { checkPackaging, makePackage, plannedLines, probeArch, targetOf } from '../execute.ts';
 
 const PROBE_TIMEOUT_MS = 15_000;
 const POLL_MS = 250;

@@ -3,7 +3,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { type KeycloakConfig, manifest } from '../../../../lib/cluster/keycloak/plan.ts';
+import { type KeycloakConfig, manifest } from '../../../../lib/cluster/keycloak/execute.ts';
 import { serveKubeApi } from '../../../support/fake-kube-api.ts';
 import { requireTools } from '../../../support/real-tools.ts';
 import { runProcess } from '../../../support/run-task.ts';

@@ -3,7 +3,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { hostRealm, readContainer, runArguments } from '../../../lib/keycloak/plan.ts';
+import { hostRealm, readContainer, runArguments } from '../../../lib/keycloak/execute.ts';
 import { refusalOf } from '../../support/task-errors.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
 

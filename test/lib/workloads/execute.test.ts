@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { fingerprint } from '../../../lib/workloads/plan.ts';
+import { fingerprint } from '../../../lib/workloads/execute.ts';
 
 const INPUTS = {
   OPENSHELL_SANDBOX_BASE_IMAGE: 'ghcr.io/nvidia/openshell-community/sandboxes/base:latest',
