@@ -98,7 +98,7 @@ function pathReason(kind: Place['kind'], path: string): string | undefined {
     return look(dirname(path), statSync) === undefined ? 'its directory does not exist; create it' : undefined;
   }
   const isOther = (kind === 'opened' ? found : target)?.isFile() === false;
-  return isOther ? 'it is not a file of its own; remove it' : undefined;
+  return isOther ? 'it is a link or not a regular file; remove it' : undefined;
 }
 
 /** What is in the way of writing into a directory, or of creating it: the nearest thing that exists says so. */

@@ -112,7 +112,7 @@ describe('create', tools.options, () => {
     const linked = await cluster.run(['create'], NOTHING);
     expect(linked.status).toBe(2);
     expect(linked.stderr).toMatch(
-      /^error: \S+\/kubeconfig cannot be written: it is a link; remove it, or set HELM_K3S_KUBECONFIG/m,
+      /^error: \S+\/kubeconfig cannot be written: it is a link or not a regular file; remove it, or set HELM_K3S_KUBECONFIG/m,
     );
     const named = join(cluster.root, 'named');
     writeFileSync(named, 'a: [b');

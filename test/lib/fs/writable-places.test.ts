@@ -46,8 +46,8 @@ test.each<[Place['kind'], string, RegExp | undefined]>([
   ['file', 'dangling', undefined],
   ['file', 'directory', /directory cannot be written: it is a directory where a file is wanted; remove it \(EISDIR\)$/],
   ['opened', 'file', undefined],
-  ['opened', 'link', /link cannot be written: it is not a file of its own; remove it$/],
-  ['opened', 'dangling', /dangling cannot be written: it is not a file of its own; remove it$/],
+  ['opened', 'link', /link cannot be written: it is a link or not a regular file; remove it$/],
+  ['opened', 'dangling', /dangling cannot be written: it is a link or not a regular file; remove it$/],
   ['opened', 'directory', /\(EISDIR\)$/],
   ['appended', 'link', undefined],
   ['appended', 'dangling', /it is a link to something that does not exist; remove it$/],
@@ -73,7 +73,7 @@ test('SHL-6: a link to what is no regular file is not replaced, nor is any name 
   symlinkSync('/dev', join(directory, 'devices'));
   for (const name of ['device', 'devices']) {
     expect(refusalOf(() => verifyPlace({ kind: 'file', path: join(directory, name) }))).toMatch(
-      /(it is not a file of its own; remove it|\(EISDIR\))$/,
+      /(it is a link or not a regular file; remove it|\(EISDIR\))$/,
     );
   }
   for (const path of ['/dev/stdout', '/dev/nothing', '/dev/nothing/x']) {
