@@ -19,11 +19,7 @@ import { FRAGMENT, kernelCommands, type PreparedLibkrun, SHIM, STAMP_FILE } from
 /** Without them the network of sandboxes does not work. */
 const REQUIRED = ['CONFIG_BRIDGE', 'CONFIG_NETFILTER', 'CONFIG_NF_NAT'] as const;
 
-/**
- * Builds libkrunfw at the commit that is checked out.
- * @returns the kernel, the number of the interface, and the paths of what is built
- * @throws TaskError: the status of make, or 1 for a Makefile or a configuration that is not as it has to be
- */
+/** Builds libkrunfw as it is checked out. @throws TaskError: the status of make, or 1 for a wrong source */
 export async function buildFirmware(ctx: RunnerContext, prepared: PreparedLibkrun, commit: string) {
   const { config, tools } = prepared;
   const source = config.firmware.directory;
