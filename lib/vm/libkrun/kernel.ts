@@ -79,7 +79,7 @@ export function verifyOutput(path: string, program: string): string {
   throw failure(`${program} has ended, and has left no ${path}; look at what it says`);
 }
 
-/** The kernel that libkrunfw's Makefile names, which is also its directory. @throws failure where that cannot be told */
+/** The kernel that libkrunfw's Makefile names, which is also its directory. @throws failure where it names none */
 export function kernelName(makefile: string): string {
   const name = /^KERNEL_VERSION[ \t]*[:?]?=[ \t]*(linux-\d+(?:\.\d+)+[\w.+-]*)[ \t]*$/m.exec(makefile)?.[1];
   if (name !== undefined) return name;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** The plan of the smoke test, from the environment: the two ways in which a gateway ends, and what each run of it gets. */
+/** The plan of the smoke test: the two ways in which a gateway ends, and what each run of it gets. */
 
 import { dirname, join } from 'node:path';
 import { stringify } from 'smol-toml';
