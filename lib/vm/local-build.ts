@@ -34,11 +34,7 @@ export function buildDirectory(root: string): string {
   return join(root, 'target/libkrun-build');
 }
 
-/**
- * Puts the files of a build in place, with the record of what they were built from, and removes other libraries.
- * @param library the names of the libraries whose other versions go
- * @returns the paths of the files
- */
+/** Puts the files of a build and its record in place, removes other libraries with such names, and gives the paths. */
 export function putInPlace(directory: string, sources: readonly string[], library: RegExp, record: object): string[] {
   const place = (name: string) => join(directory, name);
   const remove = (path: string) => asOwner(directory, () => rmSync(path, { force: true }));

@@ -36,11 +36,7 @@ import {
 /** As the other files of the runtime. */
 const MODE = 0o644;
 
-/**
- * Brings the bundle up to date, or prints the plan.
- * @param archFlag the value of `--arch`
- * @throws TaskError: 2 before anything is built, cargo's own status, or 1 for a binary that fails verification
- */
+/** Brings the bundle up to date, or prints the plan. @throws TaskError: 2 before anything is built, else as a build */
 export async function bundle(ctx: RunnerContext, archFlag: string | undefined, isDryRun: boolean): Promise<void> {
   const { runner, env, startDirectory, terminal } = ctx;
   const root = findCheckout(env, startDirectory);
@@ -54,11 +50,7 @@ export async function bundle(ctx: RunnerContext, archFlag: string | undefined, i
   terminal.result(config.path);
 }
 
-/**
- * Probes what the plan depends on, and plans.
- * @param known what need not be probed again
- * @throws usageError where nothing can be built here and no bundle can be used
- */
+/** Probes and plans. @throws usageError where nothing can be built here and no bundle can be used */
 export async function prepareBundle(
   ctx: RunnerContext,
   config: BundleConfig,
@@ -79,11 +71,7 @@ function orExisting<T>({ terminal }: RunnerContext, config: BundleConfig, result
   });
 }
 
-/**
- * Verifies that the content of the existing bundle is what a build would give.
- * @param reason why nothing can be built
- * @throws MissingTool where it does not exist or is something else
- */
+/** The existing bundle where its content is what a build would give. @throws MissingTool with the reason where not */
 function requireExisting({ artifact, path }: BundleConfig, reason: MissingTool): Bundle {
   const refusal = (problem: string) =>
     new MissingTool(`${reason.message}; an earlier bundle would do, but ${path} ${problem}`);
@@ -101,10 +89,7 @@ function requireExisting({ artifact, path }: BundleConfig, reason: MissingTool):
   return { change: 'unchanged', text: `${machine}, complete, ${kind}` };
 }
 
-/**
- * Brings the bundle up to date.
- * @throws TaskError: cargo's own status, or 1 for a binary that fails verification
- */
+/** Brings it up to date. @throws TaskError: cargo's own status, or 1 for a binary that fails verification */
 export async function executeBundle(ctx: RunnerContext, { config, source }: PreparedBundle): Promise<Bundle> {
   const other = 'another bundle or setup for the same place';
   const lock = { ...runtimeLock(config.directory), task: 'VM bundle', other };

@@ -32,9 +32,7 @@ export interface PreparedBundle {
 }
 
 /**
- * Resolves the configuration of a bundle. Order for the guest's machine: the flag, then `GUEST_ARCH`, then this
- * machine's. Without `SUPERVISOR_LIBC` the supervisor is dynamic (gnu).
- * @param archFlag the value of `--arch`, one of the choices of `GUEST_ARCH`
+ * Resolves the configuration. Order for the guest's machine: the flag, then `GUEST_ARCH`, then this machine's.
  * @throws usageError for any wrong value, used or not
  */
 export function resolveBundleConfig(

@@ -36,11 +36,7 @@ import {
 const PROBE_TIMEOUT_MS = 20_000;
 const DEFAULT_BREW = '/opt/homebrew';
 
-/**
- * Builds the libraries, or prints the plan.
- * @param host another machine than this one
- * @throws TaskError: 2 before anything is built, the status of a program, or 1 for what is not as it has to be
- */
+/** Builds the libraries, or prints the plan. @throws TaskError: 2 before anything is built, a program's status, or 1 */
 export async function buildLibkrunMacos(
   ctx: RunnerContext,
   flags: MacosFlags,

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/**
- * The plan of a build of libkrun on macOS, from flags and environment. The libraries are linked and signed in a directory
- * of their own, so that nobody reads one that is half done.
- */
+/** The plan of a build of libkrun on macOS. Libraries are linked and signed in a directory that nobody reads. */
 
 import { availableParallelism } from 'node:os';
 import { delimiter, join } from 'node:path';
@@ -34,10 +31,7 @@ export const EMBEDDED_ABI = '5';
 const LIBRARY = 'libkrun.dylib';
 const FIRMWARE = 'libkrunfw.dylib';
 
-/**
- * Resolves the configuration.
- * @throws usageError for a wrong value, another machine than an Apple Silicon Mac, or a kernel that is not there
- */
+/** @throws usageError for a wrong value, another machine than an Apple Silicon Mac, or a kernel that is not there */
 export function resolveMacosConfig(
   env: Environment,
   root: string,
@@ -72,10 +66,7 @@ export function resolveMacosConfig(
   };
 }
 
-/**
- * @param brew where Homebrew is
- * @param hasLlvm whether Homebrew's LLVM is there, whose libclang bindgen takes
- */
+/** @param hasLlvm whether Homebrew, which is at `brew`, has LLVM, whose libclang bindgen takes */
 export function planMacos(config: MacosConfig, brew: string, hasLlvm: boolean) {
   const { abi, directory, kernelSource, library, libraryPath = '', loaderPath = '' } = config;
   const work = join(directory, 'dylibs');
@@ -113,10 +104,7 @@ export function listNeeded({ work }: MacosPlan, name: string): Command {
   return cmd({ cwd: work, asInvoker: true })`otool -L ${join(work, name)}`;
 }
 
-/**
- * The commands that make a library independent of where it is, and sign it again: a changed one has no signature.
- * @param needed what it needs, as `otool` says
- */
+/** What makes a library, which needs those, independent of its place, and signs it again: a change ends a signature. */
 export function portableCommands({ work }: MacosPlan, name: string, needed: readonly string[]): Command[] {
   const path = join(work, name);
   const command = cmd({ cwd: work, asInvoker: true });

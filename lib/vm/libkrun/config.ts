@@ -12,21 +12,10 @@ import { PRODUCT } from '../../product.ts';
 import { buildDirectory } from '../local-build.ts';
 import { readVersions } from '../versions.ts';
 
-/** A git repository that is built from. */
-export interface Source {
-  readonly name: 'libkrunfw' | 'libkrun';
-  /** Absolute. */
-  readonly directory: string;
-  /** A whole commit, a tag or a branch. */
-  readonly ref: string;
-}
-
+export type Source = ReturnType<typeof sourceIn>;
 export type LibkrunConfig = ReturnType<typeof resolveLibkrunConfig>;
 
-/**
- * Resolves the configuration.
- * @throws usageError for any wrong value, a `pins.env` that cannot be read, or a machine that it cannot be built on
- */
+/** @throws usageError for any wrong value, a `pins.env` that cannot be read, or a machine that it cannot be built on */
 export function resolveLibkrunConfig(
   env: Environment,
   root: string,
@@ -60,7 +49,7 @@ export function resolveLibkrunConfig(
   };
 }
 
-/** A source in the build directory. */
-export function sourceIn(directory: string, name: Source['name'], ref: string): Source {
+/** A git repository in the build directory; the ref is a whole commit, a tag or a branch. */
+export function sourceIn(directory: string, name: 'libkrunfw' | 'libkrun', ref: string) {
   return { name, directory: join(directory, name), ref };
 }

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/**
- * Building libkrunfw (the kernel) and libkrun on Linux, from the commits that the checkout pins. The files are put in
- * place when everything is built: a build that fails leaves those of the one before.
- */
+/** Building libkrunfw (the kernel) and libkrun on Linux. A build that fails leaves the files of the one before. */
 
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -38,20 +35,14 @@ import { findTools, missingPackages } from './tools.ts';
 /** Stand for what is found once the packages are there. */
 const MARKS = { python: 'python3', libclang: mark('libclang', 'not found'), cargo: {} };
 
-/**
- * Builds both, or prints the plan.
- * @throws TaskError: 2 before anything is built, the status of git, make or cargo, or 1 for what is not as it has to be
- */
+/** Builds both, or prints the plan. @throws TaskError: 2 before anything is built, a program's status, or 1 */
 export async function buildLibkrun(ctx: RunnerContext, installDeps: boolean, isDryRun: boolean): Promise<void> {
   const { env, startDirectory } = ctx;
   const config = resolveLibkrunConfig(env, findCheckout(env, startDirectory), startDirectory, thisHost(), installDeps);
   await runBuild(ctx, await prepareLibkrun(ctx, config), isDryRun);
 }
 
-/**
- * Probes what the plan depends on, and plans. Nothing is installed.
- * @throws usageError where packages or tools are missing, or a place cannot be written
- */
+/** Probes and plans. @throws usageError where packages or tools are missing, or a place cannot be written */
 export async function prepareLibkrun(ctx: RunnerContext, config: LibkrunConfig): Promise<LibraryBuild> {
   const { runner, terminal, unknowns } = ctx;
   const libraries = namesIn(config.directory).filter((name) => LIBRARY.test(name));

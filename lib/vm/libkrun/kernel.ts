@@ -19,11 +19,7 @@ import { FRAGMENT, kernelCommands, type PreparedLibkrun, SHIM, STAMP_FILE } from
 /** Without them the network of sandboxes does not work. */
 const REQUIRED = ['CONFIG_BRIDGE', 'CONFIG_NETFILTER', 'CONFIG_NF_NAT'] as const;
 
-/**
- * Builds libkrunfw at the commit that is checked out.
- * @returns the kernel, the number of the interface, and the paths of what is built
- * @throws TaskError: the status of make, or 1 for a Makefile or a configuration that is not as it has to be
- */
+/** Builds libkrunfw as it is checked out. @throws TaskError: the status of make, or 1 for a wrong source */
 export async function buildFirmware(ctx: RunnerContext, prepared: PreparedLibkrun, commit: string) {
   const { config, tools } = prepared;
   const source = config.firmware.directory;
@@ -83,7 +79,7 @@ export function verifyOutput(path: string, program: string): string {
   throw failure(`${program} has ended, and has left no ${path}; look at what it says`);
 }
 
-/** The kernel that libkrunfw's Makefile names, which is also its directory. @throws failure where that cannot be told */
+/** The kernel that libkrunfw's Makefile names, which is also its directory. @throws failure where it names none */
 export function kernelName(makefile: string): string {
   const name = /^KERNEL_VERSION[ \t]*[:?]?=[ \t]*(linux-\d+(?:\.\d+)+[\w.+-]*)[ \t]*$/m.exec(makefile)?.[1];
   if (name !== undefined) return name;

@@ -27,11 +27,7 @@ export function sourceCommands({ directory, name, ref }: Source) {
   };
 }
 
-/**
- * Brings a source to the commit that its ref names.
- * @returns the commit
- * @throws TaskError: git's status, or failure where the source has changes of a user or another commit is there
- */
+/** Brings a source to the commit that its ref names, and gives it. @throws TaskError: git's status, or 1 for changes */
 export async function checkOut({ runner, terminal }: RunnerContext, source: Source): Promise<string> {
   const { directory, name, ref } = source;
   const { changes, checkout, fetch, init, revision } = sourceCommands(source);

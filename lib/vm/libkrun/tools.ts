@@ -42,10 +42,7 @@ const DNF = {
   before: [],
 };
 
-/**
- * The commands that install what is missing; empty where nothing is.
- * @throws usageError where packages are missing and may not be installed
- */
+/** What installs what is missing; empty where nothing is. @throws usageError where packages may not be installed */
 export async function missingPackages(
   { env, runner, terminal, unknowns }: RunnerContext,
   { installDeps, isRoot, root }: Pick<LibkrunConfig, 'installDeps' | 'isRoot' | 'root'>,
@@ -69,9 +66,8 @@ export async function missingPackages(
 }
 
 /**
- * Finds the tools.
+ * Finds python, the directory of libclang, and what cargo gets on top of the task's environment.
  * @param system the root of the file system, for tests
- * @returns python, the directory of libclang, and what cargo gets on top of the task's environment
  * @throws MissingTool where one is missing or cannot be used; usageError for a wrong setting
  */
 export async function findTools(ctx: RunnerContext, config: LibkrunConfig, system = '/') {
@@ -116,11 +112,7 @@ function hasLibclang(directory: string): boolean {
   return namesIn(directory).some((name) => /^libclang(?:-\d[\w.]*)?\.so$/.test(name));
 }
 
-/**
- * The cargo of every task, if it is new enough: on many machines Debian's comes before the user's.
- * @returns what it gets on top of the task's environment
- * @throws MissingTool where it is too old
- */
+/** The cargo of every task. @throws MissingTool where it is too old: on many machines Debian's is before the user's */
 export async function findCargo(ctx: RunnerContext, { minCargo, root }: Pick<LibkrunConfig, 'minCargo' | 'root'>) {
   const { env, missingPrograms } = await findToolchain(ctx, root, false);
   refuseMissing(missingPrograms);

@@ -24,11 +24,7 @@ import {
 } from './plan.ts';
 import { runScenario } from './scenario.ts';
 
-/**
- * Runs both scenarios, or prints the plan.
- * @param changes another machine, and shorter times
- * @throws TaskError: 2 before anything is started, cargo's status, or 1 where a scenario fails
- */
+/** Runs both scenarios, or prints the plan. @throws TaskError: 2 before anything is started, cargo's status, or 1 */
 export async function smokeOrphanCleanup(
   ctx: RunnerContext,
   isDryRun: boolean,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** The plan of the smoke test, from the environment: the two ways in which a gateway ends, and what each run of it gets. */
+/** The plan of the smoke test: the two ways in which a gateway ends, and what each run of it gets. */
 
 import { dirname, join } from 'node:path';
 import { stringify } from 'smol-toml';
@@ -61,11 +61,7 @@ export function signCommands({ host, root }: OrphansConfig, driver: string): Com
   return host.platform === 'darwin' ? [signDriver(root, driver)] : [];
 }
 
-/**
- * Both scenarios.
- * @param temporary the directory of the run
- * @param env the task's environment: the gateway has only our settings of OpenShell
- */
+/** Both scenarios, in the directory of the run. Of all settings of OpenShell the gateway has only ours. */
 export function planScenarios({ port, root }: OrphansConfig, programs: Programs, temporary: string, env: Environment) {
   const own = Object.keys(env).filter((name) => name.startsWith('OPENSHELL_'));
   const base = Object.fromEntries(own.map((name) => [name, undefined]));

@@ -62,10 +62,7 @@ export function parsePs(output: string): ProcessEntry[] {
   });
 }
 
-/**
- * The process that was started, and those that come from it.
- * @param root its pid, which is also its session
- */
+/** The process that was started, whose pid is also its session, and those that come from it. */
 export function processTree(root: number, read: () => Promise<readonly ProcessEntry[]>) {
   const known = new Set<string>();
   const keyOf = ({ pid, start }: ProcessEntry) => `${pid} ${start}`;

@@ -26,11 +26,7 @@ interface Running {
   status?: number;
 }
 
-/**
- * Runs a scenario, prints how it ended, and ends everything that it has started, whatever happens.
- * @returns whether it has passed
- * @throws InterruptedError for a signal to the task
- */
+/** Runs a scenario, prints and gives whether it has passed, and ends all that it has started, whatever happens. */
 export async function runScenario(ctx: RunnerContext, config: OrphansConfig, scenario: Scenario): Promise<boolean> {
   const { create, directory, gateway, label } = scenario;
   const started: Running[] = [];
@@ -53,9 +49,8 @@ export async function runScenario(ctx: RunnerContext, config: OrphansConfig, sce
 }
 
 /**
- * Starts the gateway and a sandbox, and waits until that runs: its network is up. Processes are looked at all the while:
- * one whose parent ends at once is seen before.
- * @returns the gateway
+ * Starts the gateway, which it gives, and a sandbox, and waits until its network is up. Processes are looked at all the
+ * while: one whose parent ends at once is seen before.
  */
 async function startAll(
   ctx: RunnerContext,
