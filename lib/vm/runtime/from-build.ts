@@ -20,7 +20,7 @@ import { resolveLibkrunConfig } from '../libkrun/config.ts';
 import { prepareLibkrun } from '../libkrun/execute.ts';
 import { prepareMacos } from '../libkrun-macos/execute.ts';
 import { resolveMacosConfig } from '../libkrun-macos/plan.ts';
-import { BUILD_RECORD, buildDirectory } from '../local-build.ts';
+import { BUILD_RECORD, buildDirectory, type LibraryBuild } from '../local-build.ts';
 import {
   PLATFORMS,
   PROVENANCE_FILE,
@@ -74,12 +74,18 @@ export async function setUpFromSource(ctx: RunnerContext, flags: SetupFlags): Pr
   const { env, startDirectory, terminal } = ctx;
   const config = resolveRuntimeConfig(ctx);
   const { directory, platform, root } = config;
+  let prepare: () => Promise<LibraryBuild>;
+  if (PLATFORMS[platform].os === 'linux') {
+    const own = resolveLibkrunConfig(env, root, startDirectory, thisHost(), flags['install-deps']);
+    prepare = () => prepareLibkrun(ctx, own);
+  } else {
+    // The kernel is C that a build on Linux has left there.
+    const kernel = { kernelDirectory: buildDirectory(root), isStrict: false };
+    const own = resolveMacosConfig(env, root, startDirectory, thisHost(), kernel);
+    prepare = () => prepareMacos(ctx, own);
+  }
   const plan = planBuild(env, config, flags.force);
-  // On macOS the kernel is C that a build on Linux has left there.
-  const own = { kernelDirectory: buildDirectory(root), isStrict: false };
-  const build = await (PLATFORMS[platform].os === 'linux'
-    ? prepareLibkrun(ctx, resolveLibkrunConfig(env, root, startDirectory, thisHost(), flags['install-deps']))
-    : prepareMacos(ctx, resolveMacosConfig(env, root, startDirectory, thisHost(), own)));
+  const build = await prepare();
   verifyPlaces(terminal, runtimePlaces(directory));
   if (flags['dry-run']) return terminal.result(...build.lines, ...planLines(plan));
   terminal.say((await build.run()).report);
