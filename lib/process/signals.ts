@@ -39,10 +39,15 @@ export class Signals {
   /** Starts listening; until `stop`, the default action of the signals is off. */
   listen(): void {
     for (const signal of ENDING) process.on(signal, this.#receive);
+    // Ctrl-Z reaches only this process, because the children have groups of their own.
+    process.on('SIGTSTP', this.#pause);
+    process.on('SIGCONT', this.#resume);
   }
 
   stop(): void {
     for (const signal of ENDING) process.off(signal, this.#receive);
+    process.off('SIGTSTP', this.#pause);
+    process.off('SIGCONT', this.#resume);
   }
 
   /** @throws InterruptedError where a signal has arrived, and after `endChildren`, when nothing may be started any more */
@@ -100,9 +105,20 @@ export class Signals {
     for (const child of this.#children.keys()) if ((child.exitCode ?? child.signalCode) !== null) void endGroup(child);
   };
 
+  /** By the default action, which the kernel leaves out where no shell could let the process go on. */
+  readonly #pause = (): void => {
+    this.#forward('SIGSTOP');
+    process.off('SIGTSTP', this.#pause);
+    process.kill(process.pid, 'SIGTSTP');
+    process.on('SIGTSTP', this.#pause);
+    this.#resume();
+  };
+
+  readonly #resume = (): void => this.#forward('SIGCONT');
+
   #forward(signal: NodeJS.Signals): void {
     for (const [child, { endedBy = signal, hasTerminal }] of this.#children) {
-      if (!hasTerminal) killGroup(child, signal === 'SIGKILL' ? signal : endedBy);
+      if (!hasTerminal) killGroup(child, ENDING.some((one) => one === signal) ? endedBy : signal);
       else if (child.pid !== undefined && !KEYS.includes(signal)) sendSignal(child.pid, signal);
     }
   }

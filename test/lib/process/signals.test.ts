@@ -16,6 +16,7 @@ import { orderRunner } from '../../support/run-driver.ts';
 import type { TaskResult } from '../../support/run-task.ts';
 
 const pgrep = requireTools('pgrep');
+const ps = requireTools('ps');
 
 /** A sleep that can be found by its argument. */
 function uniqueSleep(): string {
@@ -84,6 +85,50 @@ test('a rest of the group that survives its leader is killed after the grace', p
   const result = await signalled(['bash', '-c', script], (child) => child.kill('SIGTERM'));
   expect(result.status).toBe(143);
   expect(running(marker)).toEqual([]);
+});
+
+test('SIGTSTP stops what was started too, SIGCONT lets it go on', ps.options, async () => {
+  const ticks = 'echo ready >&2; for i in 1 2 3 4 5 6; do sleep 0.1; echo tick >&2; done';
+  // A shell with job control, to which a stopped task can come back.
+  const through = ['bash', '-c', 'set -m; "$@" & echo "pid $!" >&2; wait -f $!', 'bash'];
+  const states: string[] = [];
+  let text = '';
+  const onStart = (child: ChildProcess) =>
+    void child.stderr?.on('data', (piece) => {
+      const before = text.includes('\nready');
+      text += piece;
+      if (before || !text.includes('\nready')) return;
+      const task = Number(/^pid (\d+)$/m.exec(text)?.[1]);
+      process.kill(task, 'SIGTSTP');
+      setTimeout(() => {
+        const args = ['-o', 'state=', '--ppid', String(task), '-p', String(task)];
+        const { stdout } = spawnSync(ps.path('ps'), args, { encoding: 'utf8' });
+        states.push(...stdout.split('\n').filter((line) => line.includes('T')));
+        process.kill(task, 'SIGCONT');
+      }, 400);
+    });
+  const result = await orderRunner({ verb: 'run', args: ['bash', '-c', ticks] }, { through, onStart });
+  expect(states.length).toBeGreaterThanOrEqual(2);
+  expect(result.status).toBe(0);
+  expect(result.stderr.match(/^tick$/gm)).toHaveLength(6);
+});
+
+test('SIGTSTP where no shell could let it go on: nothing is stopped', async () => {
+  const ticks = 'echo ready >&2; for i in 1 2 3 4 5 6; do sleep 0.1; echo tick >&2; done';
+  const order = { verb: 'run', args: ['bash', '-c', ticks] } as const;
+  let text = '';
+  // As the leader of a group that nobody else is in, the task is an orphan to the terminal.
+  const result = await orderRunner(order, {
+    isGroup: true,
+    onStart: (child) =>
+      child.stderr?.on('data', (piece) => {
+        const before = text.includes('\nready');
+        text += piece;
+        if (!before && text.includes('\nready')) child.kill('SIGTSTP');
+      }),
+  });
+  expect(result.status).toBe(0);
+  expect(result.stderr.match(/^tick$/gm)).toHaveLength(6);
 });
 
 describe('what a task sees of a signal', () => {
