@@ -63,7 +63,7 @@ function findWorkloads(root: string) {
   const found = WORKLOADS.map((workload) => ({ ...workload, context: join(directory, workload.name) })).filter(
     ({ context }) => statSync(join(context, 'Dockerfile'), { throwIfNoEntry: false })?.isFile(),
   );
-  if (found.length > 0) return found.map((one) => ({ ...one, files: filesBelow(root, one.context) }));
+  if (found.length > 0) return found.map((one) => ({ ...one, isSelected: true, files: filesBelow(root, one.context) }));
   const names = WORKLOADS.map(({ name }) => name).join(', ');
   throw usageError(`${directory} has no Dockerfile of any workload (${names}); check OPENSHELL_ROOT`);
 }
@@ -82,7 +82,9 @@ function select(workloads: readonly Workload[], text: string | undefined): reado
   if (text === undefined) return workloads;
   const names = text.split(',').flatMap((name) => name.trim() || []);
   const unknown = new Set(names.filter((name) => !workloads.some((workload) => workload.name === name)));
-  if (names.length > 0 && unknown.size === 0) return workloads.filter(({ name }) => names.includes(name));
+  if (names.length > 0 && unknown.size === 0) {
+    return workloads.map((workload) => ({ ...workload, isSelected: names.includes(workload.name) }));
+  }
   const said = [...(names.length === 0 ? [text] : unknown)].map(shown).join(', ');
   const known = workloads.map(({ name }) => name).join(', ');
   throw usageError(`${SELECTION} names ${said}; the checkout has ${known}; change it or unset it`);

@@ -36,7 +36,7 @@ function recordPaths(root: string) {
   return { directory, manifest, variables: join(directory, '.build/latest.env') };
 }
 
-/** The selected workloads, each with its image. @param cwd the directory that the commands start in */
+/** All workloads, each with the image that it would get. @param cwd the directory that the commands start in */
 function planImages({ builder, inputs, tag, workloads }: WorkloadsConfig, engine: Engine, cwd: string) {
   return workloads.map((workload) => {
     const own = fingerprint(inputs, [workload]);
@@ -139,22 +139,29 @@ export async function buildWorkloads(ctx: RunnerContext, isDryRun: boolean): Pro
   problems.throwIfAny(terminal);
   const engine = await detectEngine(ctx, root);
   await probeBuilder(ctx, engine, root, config.builder);
-  const images = planImages(config, engine, startDirectory);
-  terminal.say(`fingerprint of the inputs: ${fingerprint(config.inputs, images)}`);
+  const all = planImages(config, engine, startDirectory);
+  const selected = all.filter(({ isSelected }) => isSelected);
+  terminal.say(`fingerprint of the inputs: ${fingerprint(config.inputs, selected)}`);
   if (isDryRun) {
-    const commands = images.flatMap((image) => image.commands);
+    const commands = selected.flatMap((image) => image.commands);
     return terminal.result(...commandLines(ctx, commands), `# writes ${manifest}`, `# writes ${variables}`);
   }
-  for (const { commands, reference } of images) await runImageCommands(ctx, reference, commands);
+  for (const { commands, reference } of selected) await runImageCommands(ctx, reference, commands);
   const base = config.inputs[BASE_IMAGE];
   const digest = await digestOf(ctx, engine, root, base);
   if (digest === undefined) terminal.warn(`the digest of ${base} is not recorded: the engine does not tell it`);
+  const images: typeof all = [];
+  for (const image of all) {
+    // One of an earlier run stays; a tag of the user's says nothing of what it was built from.
+    const isThere = config.tag === undefined && (await digestOf(ctx, engine, root, image.reference)) !== undefined;
+    if (image.isSelected || isThere) images.push(image);
+  }
   for (const [path, text] of recordTexts(config, engine, images, digest)) {
     writeWhole(path, text, 0o644);
     terminal.say(`wrote ${path}`);
   }
-  terminal.result(...images.map(({ reference }) => reference));
-  terminal.say(`done: ${images.length} loaded into ${engine.record.name}; ${terminal.timings()}`);
+  terminal.result(...selected.map(({ reference }) => reference));
+  terminal.say(`done: ${selected.length} loaded into ${engine.record.name}; ${terminal.timings()}`);
 }
 
 /** The digest that the engine knows an image by; `undefined` where it has no such image. */

@@ -59,6 +59,8 @@ const recordOf = (checkout: FakeCheckout, name: 'latest.env' | 'workloads.yaml')
 const recorded = (...args: Parameters<typeof recordOf>) => readFileSync(recordOf(...args), 'utf8');
 const manifestOf = (checkout: FakeCheckout): { source: { inputs: object }; workloads: Record<string, string>[] } =>
   JSON.parse(recorded(checkout, 'workloads.yaml'));
+const listed = (checkout: FakeCheckout) =>
+  manifestOf(checkout).workloads.map(({ name, image }) => [name, image] as const);
 const builds = (checkout: FakeCheckout) => checkout.tools.lines().filter((line) => / build /.test(line));
 const selection = (names: string) => ({ OPENSHELL_GPU_WORKLOAD_IMAGES: names });
 
@@ -69,6 +71,13 @@ async function sourced(checkout: FakeCheckout, shell = 'bash'): Promise<Extra> {
   const own = ['PWD', 'OLDPWD', 'SHLVL', '_', 'NODE_COMPILE_CACHE'];
   return Object.fromEntries(Object.entries<string>(JSON.parse(result.stdout)).filter(([name]) => !own.includes(name)));
 }
+
+/** Takes all workload images out of the engine. */
+const lose = (checkout: FakeCheckout) => {
+  const script = `case "$*" in *gpu-workload*) exit 125 ;; *) echo ${DIGEST} ;; esac`;
+  const missing = { args: ['image', 'inspect', '--format', '{{.Digest}}'], script };
+  addEngine(checkout.tools, 'podman', { cases: [missing] });
+};
 
 describe('what an engine is started with', () => {
   test('podman', async () => {
@@ -137,6 +146,7 @@ describe('what an engine is started with', () => {
 describe('the files', () => {
   test('the manifest', async () => {
     const checkout = checkoutWith();
+    lose(checkout);
     const { stdout, stderr } = await build(checkout, selection('smoke-fail'));
     const fingerprint = stdout.trimEnd().split(':')[1];
     expect(stderr).toContain(`\nfingerprint of the inputs: ${fingerprint}\n`);
@@ -323,11 +333,44 @@ describe('GPU-4: what cannot be hashed ends the task before anything is built', 
   });
 });
 
-test('GPU-5: a run for some workloads records those alone', async () => {
-  const checkout = checkoutWith();
-  await build(checkout);
-  await build(checkout, selection('smoke-fail'));
-  expect(manifestOf(checkout).workloads.map(({ name }) => name)).toEqual(['smoke-fail']);
+describe('GPU-5: a run for some workloads', () => {
+  test('leaves the others in the manifest, as they are', async () => {
+    const checkout = checkoutWith();
+    await build(checkout);
+    const files = ['workloads.yaml', 'latest.env'] as const;
+    const before = files.map((name) => recorded(checkout, name));
+    const result = await build(checkout, selection('smoke-fail'));
+    expect(result.stderr).not.toContain('warning');
+    expect(files.map((name) => recorded(checkout, name))).toEqual(before);
+  });
+
+  const edit = (checkout: FakeCheckout) =>
+    writeFileSync(join(checkout.root, IMAGES, 'cuda-basic/workload.sh'), 'edited\n');
+
+  test.each([
+    ['is not there any more', lose, {}, ['smoke-fail']],
+    ['has a tag of the user', () => {}, { OPENSHELL_GPU_WORKLOAD_IMAGE_TAG: 'x' }, ['smoke-fail']],
+  ])('lists none whose image %s', async (_, change, extra, names) => {
+    const checkout = checkoutWith();
+    await build(checkout);
+    change(checkout);
+    const result = await build(checkout, { ...selection('smoke-fail'), ...extra });
+    expect(result.status, result.stderr).toBe(0);
+    expect(listed(checkout).map(([name]) => name)).toEqual(names);
+  });
+
+  test('looks for the others by what they would be built from now', async () => {
+    const checkout = checkoutWith();
+    await build(checkout);
+    const before = new Map(listed(checkout));
+    edit(checkout);
+    await build(checkout, selection('smoke-fail'));
+    const looked = checkout.tools
+      .lines()
+      .filter((line) => /inspect .*cuda-basic/.test(line))
+      .at(-1);
+    expect(looked).not.toContain(before.get('cuda-basic'));
+  });
 });
 
 describe('bad input: all of it at once, before anything is started', () => {
