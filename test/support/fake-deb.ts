@@ -39,7 +39,10 @@ export function addDeb({ root, tools }: FakeCheckout): void {
     { args: ['--info'], script: ':' },
     { args: ['--contents'], script: ':' },
   ]);
-  tools.add('sudo', [{ args: ['dpkg'], script: 'exec "$@"' }]);
+  tools.add('sudo', [
+    { args: ['-n', 'true'], script: 'eval "$FAKE_SUDO"' },
+    { args: ['dpkg'], script: 'exec "$@"' },
+  ]);
   const start = `echo \${FAKE_STATE:-active} > ${state}`;
   const unit = 'openshell-gateway';
   tools.add('systemctl', [
@@ -147,7 +150,7 @@ export class FakeDeb extends FakeCheckout {
   ): Promise<InProcess> {
     const ctx = inProcess(this.tools, this.installEnv(extra), this.tools.directory, machine);
     const host = { platform: 'linux', arch: 'amd64' } as const;
-    const own = { host, isRoot: false, programs: this.tools.bin, waitMs: 2000, ...facts };
+    const own = { host, isRoot: false, hasTerminal: true, programs: this.tools.bin, waitMs: 2000, ...facts };
     this.last = ctx;
     // Node asks for it where nobody can hand it in.
     vi.stubEnv('TMPDIR', this.temporary);

@@ -15,7 +15,7 @@ const PROBES = ['dpkg --print-architecture', 'systemctl --user show --property=A
 
 /** The calls that are no probes, without repeats of the wait. */
 function steps(fake: FakeDeb): string[] {
-  return fake.tools.lines().filter((line) => !/--user show|--print-architecture|^rustup|^rustc/.test(line));
+  return fake.tools.lines().filter((line) => !/--user show|--print-architecture|^rustup|^rustc|^sudo -n/.test(line));
 }
 
 /** Registers an earlier gateway. */
@@ -133,6 +133,18 @@ describe('DPI-5: what it needs is checked before the compile', () => {
       ),
     );
     expect(steps(fake)).toEqual([]);
+  });
+
+  test('a sudo that would ask where nobody can answer', async () => {
+    const fake = new FakeDeb();
+    const asking = { FAKE_SUDO: 'echo "sudo: a password is required" >&2; exit 1' };
+    expect(await refusalFrom(() => fake.install({ hasTerminal: false }, asking))).toBe(
+      '2: sudo cannot ask for a password: sudo: a password is required; start this in a terminal',
+    );
+    const { screen } = await fake.install({ hasTerminal: false }, asking, true);
+    expect(screen.stdout()).toMatch(/^# <WHAT: WHY> stands for .*: sudo cannot ask for a password/);
+    expect(fake.tools.lines()).not.toContain('dpkg -i');
+    expect(fake.tools.lines().filter((line) => line.startsWith('cargo build'))).toEqual([]);
   });
 
   test('places that cannot be written', async () => {

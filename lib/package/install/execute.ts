@@ -47,7 +47,8 @@ export type InstallFacts = ReturnType<typeof thisInstallFacts>;
 
 function thisInstallFacts() {
   const isRoot = process.geteuid?.() === 0;
-  return { host: thisHost(), isRoot, programs: '/usr/bin', port: DEB.port as number, waitMs: 60_000 };
+  const [hasTerminal, port] = [process.stdin.isTTY === true, DEB.port as number];
+  return { host: thisHost(), isRoot, hasTerminal, programs: '/usr/bin', port, waitMs: 60_000 };
 }
 
 /** Builds, packs, installs, starts and registers, or prints the plan. */
@@ -141,7 +142,7 @@ async function planInstall(ctx: RunnerContext, root: string, facts: InstallFacts
     problems.attemptAsync(() => prepareBuild(ctx, root, host, problems)),
     probeArch(ctx, root),
     look(() => isServiceRunning(ctx, facts.port)),
-    look(async () => facts.isRoot || requireProgram('sudo', env, 'install it, or start this as root')),
+    look(() => verifySudo(ctx, root, facts)),
   ]);
   const arch = () => {
     const found = packageArch(env, printed, host);
@@ -158,6 +159,15 @@ async function planInstall(ctx: RunnerContext, root: string, facts: InstallFacts
     throw new TypeError('an installation that is not planned has a problem');
   }
   return { ...tools, config, home, commands: installCommands(facts, startDirectory, targetOf(config)) };
+}
+
+/** Sudo asks when everything has been built, and without a terminal it cannot. */
+async function verifySudo({ env, runner }: RunnerContext, cwd: string, { hasTerminal, isRoot }: InstallFacts) {
+  if (isRoot) return;
+  requireProgram('sudo', env, 'install it, or start this as root');
+  const result = hasTerminal ? undefined : await runner.probe(cmd({ cwd })`sudo -n true`, PROBE_TIMEOUT_MS);
+  if (result?.ok !== false) return;
+  throw new MissingTool(`sudo cannot ask for a password: ${oneLine(result.reason)}; start this in a terminal`);
 }
 
 async function prepareBuild(ctx: RunnerContext, root: string, host: Host, problems: Problems) {
