@@ -23,8 +23,6 @@ import { dryRunLines } from '../stage/report.ts';
 import { stampOf } from '../stage/verify-built.ts';
 import type { BuiltStep, Config, LaunchContext } from './config.ts';
 
-type Profile = 'dev' | 'release';
-
 const DOCKERFILE = 'deploy/docker/Dockerfile.supervisor';
 const LABEL = 'com.nvidia.openshell.supervisor';
 const PROBE_TIMEOUT_MS = 30_000;
@@ -40,7 +38,7 @@ export function driverEngine(ctx: LaunchContext, name: EngineName): Promise<Laun
 
 /** Chooses, with the reason for users; `noStatic` is why glibc cannot be linked statically here. Pure. */
 export function chooseSupervisor(
-  wanted: Profile | undefined,
+  wanted: 'dev' | 'release' | undefined,
   host: Host,
   arch: Arch,
   noStatic: string | undefined,

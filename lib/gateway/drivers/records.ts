@@ -84,6 +84,7 @@ const PODMAN: DriverRecord = {
   async prepare(ctx, config, tools) {
     const { env, problems } = ctx;
     const own = problems.values({ policy: () => readPullPolicy(env, PODMAN_PULL_POLICIES) });
+    const proxy = proxyKeys(env);
     const use = (engine: LaunchEngine, image: string, origin: string) => ({
       defaultImage: config.sandboxImage,
       // For the gateway it would win over its configuration, and even where it is empty.
@@ -93,7 +94,7 @@ const PODMAN: DriverRecord = {
         supervisor_image: image,
         image_pull_policy: own.policy,
         grpc_endpoint: config.grpcEndpoint,
-        ...proxyKeys(env),
+        ...proxy,
       }),
       banner: [
         ['engine', `${engine.program} on ${engine.socket}`],

@@ -44,13 +44,12 @@ export const VM: DriverRecord = {
   binaries: [COMPONENTS.supervisor, DRIVER],
   ignored: ['OPENSHELL_SANDBOX_NAMESPACE', 'OPENSHELL_SANDBOX_IMAGE_PULL_POLICY'],
   async prepare(ctx, config, known) {
-    const { env, host, problems, root, startDirectory, terminal } = ctx;
-    const { invoker } = ctx.runner;
+    const { env, host, problems, root, runner, startDirectory, terminal } = ctx;
     const own = problems.values({
       state: () => {
         const directory = driverState(env, startDirectory, config.name);
         verifySocketPath(directory, host.platform);
-        verifyPrivateDirectory(STATE_VARIABLE, directory, ownersOf(invoker?.uid));
+        verifyPrivateDirectory(STATE_VARIABLE, directory, ownersOf(runner.invoker?.uid));
         return directory;
       },
       bundle: () => resolveBundleConfig(env, root, startDirectory, host),
@@ -58,6 +57,9 @@ export const VM: DriverRecord = {
     const gatewayEnv = gpuEnvironment(ctx);
     const image =
       textOf(env, 'OPENSHELL_SANDBOX_IMAGE') ?? readVariable(env, 'COMMUNITY_SANDBOX_IMAGE') ?? config.sandboxImage;
+    // Written even where it is empty: the driver has a rule of its own then.
+    const bootstrapImage = env.OPENSHELL_VM_BOOTSTRAP_IMAGE ?? '';
+    const hostGateway = readVariable(env, 'OPENSHELL_VM_HOST_GATEWAY');
     const tools = await known;
     const noVm = whyNoVm(host.platform);
     if (noVm !== undefined) terminal.warn(noVm);
@@ -67,14 +69,13 @@ export const VM: DriverRecord = {
     const { state } = own;
     return {
       ...rest,
-      before: [stateStep(state, description, invoker), ...before],
+      before: [stateStep(state, description, runner.invoker), ...before],
       gatewayEnv,
       metadata: { vm_driver_state_dir: state },
       table: (build) => ({
         default_image: image,
-        // Written even where it is empty: the driver has a rule of its own then.
-        bootstrap_image: env.OPENSHELL_VM_BOOTSTRAP_IMAGE ?? '',
-        grpc_endpoint: config.grpcEndpoint ?? `http://${readVariable(env, 'OPENSHELL_VM_HOST_GATEWAY')}:${config.port}`,
+        bootstrap_image: bootstrapImage,
+        grpc_endpoint: config.grpcEndpoint ?? `http://${hostGateway}:${config.port}`,
         driver_dir: directory(build),
         state_dir: state,
       }),
