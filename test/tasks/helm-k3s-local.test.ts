@@ -152,7 +152,7 @@ describe('create', tools.options, () => {
     for (const what of [
       'k3d is not on PATH',
       'kubectl is not on PATH',
-      'docker is not on PATH',
+      'docker does not respond (k3d needs it): docker is not on PATH',
       'HELM_K3S_CLUSTER_NAME',
       'HELM_K3S_LB_HOST_PORT',
       'AGENT_SANDBOX_VERSION',
