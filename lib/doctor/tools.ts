@@ -100,6 +100,7 @@ async function compilerFinding({ ctx, host, root }: Doctor): Promise<Finding> {
 
 /** That of supervisors, which only a build with the native static glibc does without. */
 async function targetFinding({ ctx, host, root }: Doctor, tools: Toolchain): Promise<Finding> {
+  if (tools.rustc === undefined) return { note: 'not known without a rustc' };
   const wanted = host.arch === undefined ? [] : [linuxTriple(host.arch, 'musl')];
   const missing = await missingTargets(ctx.runner, tools, root, wanted);
   if (missing.length === 0) return wanted.join('');

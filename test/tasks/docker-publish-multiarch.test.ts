@@ -17,7 +17,7 @@ function shape(line: string): string {
     .replaceAll(DIGEST, 'DIGEST')
     .replaceAll(/(?<= )\/\S*\/checkout\b/g, 'ROOT')
     .replace(/\/\S*openshell-publish-[0-9a-f-]+/, 'SCRATCH')
-    .replace(/:\d+-\d+(-[0-9a-f]{8}){2}/g, ':RUN');
+    .replace(/:\d+(-[0-9a-f]{8}){2}/g, ':RUN');
 }
 
 /** The lines that were printed, by reference. */

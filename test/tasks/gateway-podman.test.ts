@@ -45,7 +45,7 @@ describe('gateway:podman', tools.options, () => {
     launch.setApp('x86_64', 'dynamic');
     const result = await run(launch, 'podman');
     expect(result.status).toBe(1);
-    expect(result.stderr).toMatch(/^error: the supervisor that was built cannot be used: .*libc/m);
+    expect(result.stderr).toMatch(/^error: what was built cannot be used: .*libc/m);
     expect(launch.served()).toBeUndefined();
   });
 
