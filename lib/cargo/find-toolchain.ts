@@ -54,7 +54,8 @@ export async function findToolchain(ctx: RunnerContext, root: string, needsZig: 
   // To cargo this variable is as good as its file.
   const wrapper = isFromFile && settings.wrapper !== undefined ? { CARGO_BUILD_RUSTC_WRAPPER: settings.wrapper } : {};
   const missing = settings.programs.filter(({ program }) => findProgram(program, inCargo) === undefined);
-  for (const { source, text } of missing) ctx.unknowns?.note(`${source} is ${shown(text)}, which is not there`);
+  for (const { source, text } of missing)
+    ctx.unknowns?.note(`${source} is ${shown(text)}, which is not an executable program`);
   // A dry run does not make rustup download the toolchain that the checkout pins.
   const env: Environment = { ...project, ...wrapper, ...(ctx.unknowns && { RUSTUP_AUTO_INSTALL: '0' }) };
   return {
@@ -216,7 +217,7 @@ export async function missingTargets(
   const isOwn = own?.ok && realpathSync(resolve(own.output, '../..')) === realpathSync(resolve(targets, '../..'));
   if (isOwn) return missing;
   const instead = own?.ok
-    ? `rustup's is ${oneLine(own.output)}: put ${dirname(rustup ?? '')} first on PATH, without RUSTC`
+    ? `rustup's is ${oneLine(own.output)}: put ${dirname(rustup ?? '')} first on PATH, without RUSTC and build.rustc`
     : 'take Rust from rustup (https://rustup.rs)';
   const text = `${rustc}, which cargo compiles with, does not have the Rust target ${missing.join(', ')}; ${instead}`;
   refuseOrNote(unknowns, new MissingTool(`${text}, or install it where that Rust comes from`));

@@ -115,7 +115,7 @@ export function refuseMissing(missing: readonly NamedProgram[]): void {
   const texts = missing.map(({ offSwitch, source, text }) => {
     const off = `build without it (where mise sets it, in [env] of mise.local.toml): ${offSwitch}`;
     const remedy = offSwitch === undefined ? 'remove the setting' : off;
-    return `${source} is ${shown(text)}, which is not there; install it, correct the name, or ${remedy}`;
+    return `${source} is ${shown(text)}, which is not an executable program; install it, correct the name, or ${remedy}`;
   });
   if (texts.length > 0) throw usageError(texts.join('; '));
 }

@@ -82,7 +82,9 @@ async function connected(
   const obstacle = obstacles.find(({ reason }) => reason !== ABSENT) ?? obstacles[0];
   const place = source === undefined ? '' : `${source}: `;
   const what = obstacle === undefined ? 'no socket is known' : `${shown(obstacle.socket)} ${obstacle.reason}`;
-  const remedy = obstacle === undefined ? start : remedyFor(obstacle, found.program, start);
+  // What starts the service starts it in its usual place.
+  const starting = source === undefined ? start : 'start its service there';
+  const remedy = obstacle === undefined ? starting : remedyFor(obstacle, found.program, starting);
   const otherwise = source === undefined ? '' : `, or change or unset ${source}`;
   return { said: `the API of ${found.record.name}: ${place}${what}`, remedy: `${remedy}${otherwise}` };
 }

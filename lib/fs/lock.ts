@@ -21,6 +21,7 @@ import { hostname } from 'node:os';
 import { dirname } from 'node:path';
 import type { Terminal } from '../cli/terminal.ts';
 import { errnoOf, failure, oneLine, usageError } from '../errors.ts';
+import { pidNamespace } from '../process/identity.ts';
 import { poll } from '../process/poll.ts';
 import type { Signals } from '../process/signals.ts';
 import { asOwner, look, makeDirectory } from './ownership.ts';
@@ -46,8 +47,9 @@ export interface Held {
   readonly task?: string;
   /** An ISO 8601 time. */
   readonly since?: string;
-  /** A container has a name of its own, and pids of its own. */
   readonly host?: string;
+  /** A container has pids of its own. */
+  readonly namespace?: string;
 }
 
 /** A held lock; `release` it in a `finally`. */
@@ -108,9 +110,10 @@ export async function whoHolds(place: LockedPlace): Promise<Held | undefined> {
 }
 
 /** A holder for users: `pid 123 (stage supervisor, since 12:00:01)`. */
-export function holderText({ host, pid, since = '', task }: Held): string {
+export function holderText({ host, namespace, pid, since = '', task }: Held): string {
   if (pid === undefined) return 'a process that has not said which';
-  const where = host === hostname() ? '' : ` on ${host}`;
+  const isHere = namespace === pidNamespace();
+  const where = host !== hostname() ? ` on ${host}` : isHere ? '' : ' of another container';
   return oneLine(`pid ${pid}${where} (${task}, since ${new Date(since).toLocaleTimeString('en-GB')})`);
 }
 
@@ -125,7 +128,9 @@ async function tryLock(place: LockedPlace, task: string): Promise<Lock | Held> {
     if (!isTaken) closeSync(handle);
   }
   if (!isTaken) return tryLock(place, task);
-  writeHolder(handle, { pid: process.pid, task, since: new Date().toISOString(), host: hostname() });
+  const namespace = pidNamespace();
+  const holder = { pid: process.pid, task, since: new Date().toISOString(), host: hostname() };
+  writeHolder(handle, namespace === undefined ? holder : { ...holder, namespace });
   return {
     // FD_CLOEXEC off (fcntl(2)).
     keepOnExec: async () => void (await loadLocks()).fcntlSync(handle, 'setfd', 0),

@@ -36,8 +36,11 @@ export function files(...paths: readonly string[]): Place[] {
 
 /** The longest name in a directory of the usual file systems, in bytes. */
 const NAME_MAX = 255;
-/** The system's own, where root may write although nothing is kept; only /dev/shm is for files of users. */
-const OF_SYSTEM = /^\/(?:dev(?!\/shm)|proc|sys)\//;
+/** The system's own; only /dev/shm is for files of users. */
+const OF_SYSTEM = /^\/dev(?!\/shm)\//;
+const NO_PLACE = "it is the system's, and no place for files of users; name another one";
+/** The types of /proc, /sys and cgroups (statfs(2)), where root may write although nothing is kept. */
+const KERNEL_TYPES = [0x9fa0, 0x62656572, 0x63677270];
 const REASONS: Readonly<Record<string, string>> = {
   ENOENT: 'it is a link to something that does not exist; remove it',
   ENOTDIR: 'it is not a directory; remove it',
@@ -85,7 +88,7 @@ function obstacleOf({ kind, path }: Place) {
 /** Why the path, or what is there, is in the way. */
 function pathReason(kind: Place['kind'], path: string): string | undefined {
   const isNew = kind === 'directory' || kind === 'file';
-  if (isNew && OF_SYSTEM.test(path)) return "it is the system's, and no place for files of users; name another one";
+  if (isNew && OF_SYSTEM.test(path)) return NO_PLACE;
   // A file that is replaced has a longer name for a moment.
   const longest = kind === 'file' ? temporaryOf(path) : path;
   const isLong = longest.split('/').some((name) => Buffer.byteLength(name) > NAME_MAX);
@@ -116,7 +119,8 @@ function accessReason(path: string, mode: number): string | undefined {
 
 /** Why nothing can be created on the file system of a directory. */
 function fullness(directory: string): string | undefined {
-  const { bavail, bfree, blocks, ffree, files: inodes } = statfsSync(directory);
+  const { bavail, bfree, blocks, ffree, files: inodes, type } = statfsSync(directory);
+  if (KERNEL_TYPES.includes(type)) return NO_PLACE;
   const free = process.geteuid?.() === 0 ? bfree : bavail;
   // Zero of zero is what a file system says that does not count.
   if (blocks > 0 && free === 0) return reasonText('ENOSPC');

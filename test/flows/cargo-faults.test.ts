@@ -35,7 +35,7 @@ const refused = (result: TaskResult, checkout: FakeCheckout, message: string) =>
 
 describe('R13: a program that cargo is set to compile with, and that is not there', () => {
   const gone = (setting: string) =>
-    `${setting}, which is not there; install it, correct the name, or build without it (where mise sets it, in [env] ` +
+    `${setting}, which is not an executable program; install it, correct the name, or build without it (where mise sets it, in [env] ` +
     'of mise.local.toml): RUSTC_WRAPPER=';
 
   test.each([
@@ -78,9 +78,13 @@ describe('R13: a program that cargo is set to compile with, and that is not ther
       const launch = newLaunch(driver);
       const extra = { RUSTC_WORKSPACE_WRAPPER: 'driver', RUSTC: '/gone', EXTRA_CARGO_FEATURES: 'bogus' };
       const result = await run(launch, driver, [], extra);
-      expectRefused(result, launch, /RUSTC is '\/gone', which is not there; [^\n]+ remove the setting;/);
+      expectRefused(
+        result,
+        launch,
+        /RUSTC is '\/gone', which is not an executable program; [^\n]+ remove the setting;/,
+      );
       expect(result.stderr).toMatch(
-        /RUSTC_WORKSPACE_WRAPPER is 'driver', which is not there; [^\n]+: RUSTC_WORKSPACE_WRAPPER=\n/,
+        /RUSTC_WORKSPACE_WRAPPER is 'driver', which is not an executable program; [^\n]+: RUSTC_WORKSPACE_WRAPPER=\n/,
       );
       expect(result.stderr).toContain("error: EXTRA_CARGO_FEATURES has 'bogus'");
     },

@@ -49,12 +49,20 @@ describe("a Rust that is not rustup's", onlyLinuxAmd64(rust.options), () => {
   const rustup = () => execFileSync('rustup', ['which', 'rustc'], { env: rust.env, encoding: 'utf8' }).trim();
 
   test.each([
-    ['first on PATH', (bin: string) => ({ PATH: `${bin}:${rust.env.PATH}` }), / put \/[^;]+ first on PATH;/],
-    ['by RUSTC', (bin: string) => ({ RUSTC: join(bin, 'rustc') }), / do without RUSTC;/],
+    [
+      'first on PATH',
+      (bin: string) => ({ PATH: `${bin}:${rust.env.PATH}` }),
+      /: put \/[^;]+ first on PATH, without RUSTC and build\.rustc, or /,
+    ],
+    [
+      'by RUSTC',
+      (bin: string) => ({ RUSTC: join(bin, 'rustc') }),
+      /: put \/[^;]+ first on PATH, without RUSTC and build\.rustc, or /,
+    ],
     [
       'with a direct cargo and RUSTUP_TOOLCHAIN',
       (bin: string) => ({ PATH: `${bin}:${rust.env.PATH}`, RUSTUP_TOOLCHAIN: dirname(dirname(rustup())) }),
-      / put \/[^;]+ first on PATH;/,
+      /: put \/[^;]+ first on PATH, without RUSTC and build\.rustc, or /,
     ],
   ])('R12: %s, without the target that rustup has', async (_, extra, remedy) => {
     const own = rustup();
@@ -63,7 +71,7 @@ describe("a Rust that is not rustup's", onlyLinuxAmd64(rust.options), () => {
     expect(result).toMatchObject({ status: 2, stdout: '' });
     expect(result.stderr).toMatch(/^error: [^\n]+\n$/);
     const lacks = `${bin}/rustc, which cargo compiles with, does not have the Rust target ${MUSL}`;
-    expect(result.stderr).toContain(`error: ${lacks}; to use rustup's, ${own},`);
+    expect(result.stderr).toContain(`error: ${lacks}; rustup's is ${own}: put `);
     expect(result.stderr).toMatch(remedy);
   });
 

@@ -199,7 +199,7 @@ describe('with real engines', { ...real.options, timeout: 120_000 }, () => {
     const without = await look('podman');
     expect(without.row).toMatchObject({
       status: 'bad',
-      text: expect.stringContaining('does not exist; run: systemctl '),
+      text: expect.stringContaining('does not exist; start its service'),
     });
     expect(without.result.status).toBe(2);
     await startPodmanService(home, socket);

@@ -296,7 +296,7 @@ describe('what the user has set', () => {
     const set = { RUSTC_WRAPPER: 'sccache' };
     const dry = await launch.launch(task, ['--dry-run'], { ...set, MISE_TASK_NAME: 'task' });
     expect(dry.status, dry.stderr).toBe(0);
-    expect(dry.stdout).toMatch(/^# <WHAT: WHY> .*RUSTC_WRAPPER is 'sccache', which is not there/);
+    expect(dry.stdout).toMatch(/^# <WHAT: WHY> .*RUSTC_WRAPPER is 'sccache', which is not an executable program/);
     expect((await launch.launch(task, [], { ...set, MISE_TASK_NAME: 'task' })).status).toBe(2);
   });
 

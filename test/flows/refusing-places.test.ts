@@ -337,7 +337,9 @@ describe('a file system that refuses', { ...tools.options, timeout: 120_000 }, (
     const env = { DOCKER_BUILD_CACHE_DIR: '/proc/nope' };
     const result = await runApart(place, task, args, { env });
     expect(result).toMatchObject({ status: 2, stdout: '' });
-    expect(result.stderr).toMatch(/^error: \/proc\/nope\/images\/\w+ cannot be written: it is the system's, /m);
+    expect(result.stderr).toMatch(
+      /^error: \/proc\/nope\/images\/\w+ cannot be written because of \/proc: it is the system's, /m,
+    );
     expect(result.stderr).not.toMatch(/^==> \S+ for/m);
   });
 

@@ -198,7 +198,7 @@ describe('under sudo', compiler.ok ? isRoot : compiler.options, () => {
     const refused = await launch.sudo('gateway-docker');
     expect(refused).toMatchObject({ status: 2, stdout: '' });
     expect(refused.stderr).toMatch(
-      /^error: the home of 'ldap', who called sudo, is not known \(getent passwd 1234: .*\); set XDG_CONFIG_HOME, /,
+      /^error: the home of 'ldap', who called sudo, is not known \(getent passwd 1234: .*\); start it with sudo XDG_CONFIG_HOME=…, /,
     );
     expect(launch.builds()).toEqual([]);
     const config = join(launch.home, 'config');

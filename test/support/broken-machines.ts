@@ -81,7 +81,7 @@ export const BROKEN: Readonly<Record<string, Broken>> = {
   'a wrapper that is not there': {
     env: { RUSTC_WRAPPER: 'sccache' },
     row: 'compiler wrapper',
-    text: /^RUSTC_WRAPPER is 'sccache', which is not there; install it, .*RUSTC_WRAPPER=$/,
+    text: /^RUSTC_WRAPPER is 'sccache', which is not an executable program; install it, .*RUSTC_WRAPPER=$/,
     hinders: ALL,
   },
   'a guard that refuses': {

@@ -531,7 +531,7 @@ describe("R12: a compiler that is not rustup's lacks a target", () => {
     const { tools, rustc, ask } = place([GNU], 'of rustup');
     mkdirSync(join(tools.directory, 'of rustup'));
     expect(await refusalFrom(() => ask([MUSL, GNU]))).toBe(
-      `${lacks(tools)}; rustup's is ${rustc}: put ${tools.bin} first on PATH, without RUSTC, or ${ADD}`,
+      `${lacks(tools)}; rustup's is ${rustc}: put ${tools.bin} first on PATH, without RUSTC and build.rustc, or ${ADD}`,
     );
     expect(await taskErrorFrom(() => ask([MUSL]))).toBeInstanceOf(MissingTool);
   });

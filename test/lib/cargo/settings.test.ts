@@ -178,15 +178,15 @@ test("where cargo finds its programs: on PATH, then in its home, which rustup's 
 test('R13: a program that is gone: its name, where it is set, and the way on', () => {
   const wrapper = { offSwitch: 'RUSTC_WRAPPER=', source: 'RUSTC_WRAPPER' };
   expect(refusalOf(() => refuseMissing([{ ...wrapper, program: 'sccache', text: 'sccache' }]))).toBe(
-    "2: RUSTC_WRAPPER is 'sccache', which is not there; install it, correct the name, or build without it " +
+    "2: RUSTC_WRAPPER is 'sccache', which is not an executable program; install it, correct the name, or build without it " +
       '(where mise sets it, in [env] of mise.local.toml): RUSTC_WRAPPER=',
   );
   const file = { offSwitch: 'RUSTC_WORKSPACE_WRAPPER=', source: 'build.rustc-workspace-wrapper in /c/config.toml' };
   const compiler = { program: '/gone', text: '/gone', source: 'RUSTC', offSwitch: undefined };
   expect(refusalOf(() => refuseMissing([{ ...file, program: '/c/~/wrap', text: '~/wrap' }, compiler]))).toBe(
-    "2: build.rustc-workspace-wrapper in /c/config.toml is '~/wrap', which is not there; install it, correct " +
+    "2: build.rustc-workspace-wrapper in /c/config.toml is '~/wrap', which is not an executable program; install it, correct " +
       'the name, or build without it (where mise sets it, in [env] of mise.local.toml): RUSTC_WORKSPACE_WRAPPER=; ' +
-      "RUSTC is '/gone', which is not there; install it, correct the name, or remove the setting",
+      "RUSTC is '/gone', which is not an executable program; install it, correct the name, or remove the setting",
   );
   refuseMissing([]);
 });

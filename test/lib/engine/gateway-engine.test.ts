@@ -108,7 +108,7 @@ describe('podman', () => {
     const { ctx, find, sockets } = looking(({ podman }) => ({ podman: { api: podman } }), named);
     serveApi(sockets.podman, 'podman');
     expect(await refusalFrom(() => find('podman'))).toMatch(
-      /the API of podman: OPENSHELL_PODMAN_SOCKET: '\S+\/mine\.sock' does not exist; run: systemctl .*, or change or unset OPENSHELL_PODMAN_SOCKET, or/,
+      /the API of podman: OPENSHELL_PODMAN_SOCKET: '\S+\/mine\.sock' does not exist; start its service there, or change or unset OPENSHELL_PODMAN_SOCKET, or/,
     );
     const mine = serveApi(join(ctx.startDirectory, 'mine.sock'), 'podman');
     expect(await find('podman')).toMatchObject({ socket: mine });

@@ -19,6 +19,7 @@ import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { Terminal } from '../../../lib/cli/terminal.ts';
 import { describeError } from '../../../lib/errors.ts';
 import { type Held, holderText, type Lock, takeLock, whileLocked, whoHolds } from '../../../lib/fs/lock.ts';
+import { pidNamespace } from '../../../lib/process/identity.ts';
 import { Signals } from '../../../lib/process/signals.ts';
 import { screen } from '../../support/in-process.ts';
 import { requireThing, requireTools } from '../../support/real-tools.ts';
@@ -78,7 +79,11 @@ class Contender {
 }
 
 /** A holder that is this process. */
-const own = (): Held => ({ pid: process.pid, task: 'stage x', since: '2026-01-02T03:04:05.000Z', host: hostname() });
+const own = () => {
+  const time = '2026-01-02T03:04:05.000Z';
+  const namespace = pidNamespace() ?? 'none';
+  return { pid: process.pid, task: 'stage x', since: time, host: hostname(), namespace } satisfies Held;
+};
 
 /** Leaves a text as a process would have. */
 function leave(record: string): void {
@@ -190,7 +195,7 @@ describe('F6: in other pid namespaces', unshare.options, () => {
     const first = new Contender('first', { pause: go, guarded, through: ofHolder });
     await first.says('held');
     const second = new Contender('second', { guarded, through: ofOther });
-    await second.says(`pid ${recorded().pid} (first, since `);
+    await second.says(`pid ${recorded().pid} of another container (first, since `);
     writeFileSync(go, '');
     expect(await second.ended).toMatchObject({ status: 0 });
   });
@@ -464,5 +469,6 @@ test('a holder for users', () => {
   const holder = { ...own(), pid: 7, task: 'a\nb' };
   expect(holderText(holder)).toBe(`pid 7 (a\\nb, since ${time})`);
   expect(holderText({ ...holder, host: 'far\n' })).toBe(`pid 7 on far\\n (a\\nb, since ${time})`);
+  expect(holderText({ ...holder, namespace: 'pid:[1]' })).toMatch(/^pid 7 of another container \(/);
   expect(holderText({})).toBe('a process that has not said which');
 });

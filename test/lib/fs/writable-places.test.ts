@@ -98,11 +98,14 @@ test('a file that is replaced has a longer name for a moment', () => {
   verifyPlace({ kind: 'appended', path });
 });
 
-test.each(['/proc/nope', '/sys/nope/x', '/proc/self/fd/y'])('F15b: %s is never created', (path) => {
-  expect(refusalOf(() => verifyPlace({ kind: 'directory', path, remedy: 'set X to another directory' }))).toBe(
-    `2: ${path} cannot be written: it is the system's, and no place for files of users; name another one, ` +
-      'or set X to another directory',
-  );
+test('F15b: what the system keeps is never created, also by a link', () => {
+  const link = join(temporaryDirectory(), 'link');
+  symlinkSync('/proc', link);
+  for (const path of ['/proc/nope', '/sys/nope/x', '/proc/self/fd/y', `${link}/nope`]) {
+    expect(refusalOf(() => verifyPlace({ kind: 'directory', path, remedy: 'set X to another directory' }))).toMatch(
+      /^2: \S+ cannot be written because of \S+: it is the system's, .*; name another one, or set X to another directory$/,
+    );
+  }
 });
 
 test('of several places all problems are told, and what is in the way of several is told once', () => {

@@ -51,7 +51,7 @@ test('P2: under sudo it is that of the user who called it; XDG_CONFIG_HOME wins,
   const unknown = { ...invoker, home: undefined, homeProblem: 'getent passwd 4242: status 2' };
   expect(configHome({ HOME: '/root', XDG_CONFIG_HOME: '/x' }, '/start', unknown)).toBe('/x');
   expect(refusalOf(() => configHome({ HOME: '/root' }, '/start', unknown))).toBe(
-    "2: the home of 'ldap', who called sudo, is not known (getent passwd 4242: status 2); set XDG_CONFIG_HOME, " +
+    "2: the home of 'ldap', who called sudo, is not known (getent passwd 4242: status 2); start it with sudo XDG_CONFIG_HOME=…, " +
       'where the CLI keeps its gateways',
   );
 });
