@@ -53,7 +53,7 @@ describe('VT-4: --output', () => {
     const result = await fake.run('package-vm-runtime', [...PACKAGE, 'fifo']);
     expect([result.status, result.stderr]).toEqual([
       2,
-      expect.stringContaining('which a file would replace; remove it'),
+      expect.stringContaining('it is a link or not a regular file; remove it'),
     ]);
     expect(fake.server.requests).toEqual([]);
   });
