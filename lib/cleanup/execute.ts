@@ -40,9 +40,10 @@ export async function cleanUpEngine(ctx: RunnerContext, flags: CleanupFlags): Pr
   const verdicts = planCleanup(await takeInventory(ctx, engine, config.hasVolumes), config, record.name);
   const removals = verdicts.filter(({ isKept }) => !isKept);
   const steps = removals.map((removal) => ({ removal, command: cmd({ cwd })`${[program, ...removal.args]}` }));
+  const others = flags['all-projects'] ? '' : ', or of others (--all-projects)';
   const lines = [
     ...steps.map(({ command }) => runner.describe(command)),
-    `# keeps ${amountText(verdicts.filter(({ isKept }) => isKept))}: in use, current, or of others (--all-projects)`,
+    `# keeps ${amountText(verdicts.filter(({ isKept }) => isKept))}: in use, current${others}`,
     ...(config.hasVolumes ? [] : ['# keeps all volumes (--volumes)']),
   ];
   if (flags['dry-run']) return terminal.result(...lines);

@@ -81,23 +81,24 @@ export async function manageCluster(
   else await runner.run(command);
 }
 
-/** The kubeconfig is no reason to keep the cluster. @throws what is wrong with it, when the cluster is gone */
+/** The kubeconfig is no reason to keep the cluster: where it cannot be used, its entries stay, which is said before. */
 async function deleteCluster(ctx: RunnerContext, { cluster, config, notes }: PreparedCluster, isDryRun: boolean) {
   const { runner, terminal } = ctx;
   const { kubeconfig, name } = config;
+  const problems = new Problems();
+  if (existsSync(kubeconfig)) await checkKubeconfig(problems, ctx, config);
+  const [problem] = problems.lines;
+  if (problem !== undefined) terminal.warn(`what ${kubeconfig} has of the cluster '${name}' stays in it: ${problem}`);
   if (isDryRun) {
     const isThere = cluster !== undefined || notes.length > 0;
     const lines = isThere ? [...notes, runner.describe(clusterCommands(config, '/').delete)] : [];
-    return terminal.result(...lines, `# writes ${kubeconfig}: without the entries of the cluster '${name}'`);
+    if (problem === undefined) lines.push(`# writes ${kubeconfig}: without the entries of the cluster '${name}'`);
+    return terminal.result(...lines);
   }
   await withScratch(SCRATCH_PREFIX, async (directory) => {
     if (cluster !== undefined) await runner.run(clusterCommands(config, directory).delete);
     terminal.result(cluster ? `Deleted k3d cluster '${name}'.` : `No k3d cluster named '${name}'.`);
-    if (!existsSync(kubeconfig)) return;
-    const problems = new Problems();
-    await checkKubeconfig(problems, ctx, config);
-    problems.throwIfAny(terminal);
-    await updateKubeconfig(ctx, config, directory, false);
+    if (problem === undefined && existsSync(kubeconfig)) await updateKubeconfig(ctx, config, directory, false);
   });
 }
 

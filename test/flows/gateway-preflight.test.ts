@@ -101,7 +101,9 @@ describe.each(DRIVERS)('before a launch: %s', tools.options, (driver) => {
     writeFileSync(join(launch.root, '.env'), 'OPENSHELL_LOG_LEVEL=$LEVEL\n');
     const wrong = await run(launch, driver);
     expect(wrong).toMatchObject({ status: 2, stdout: '' });
-    expect(errorsOf(wrong.stderr)).toEqual([expect.stringContaining('.env: line 1 is not NAME=value as every program reads it; ')]);
+    expect(errorsOf(wrong.stderr)).toEqual([
+      expect.stringContaining('.env: line 1 is not NAME=value as every program reads it; '),
+    ]);
   });
 
   test('R17: what the mise configuration of the checkout sets counts, asked once', async () => {

@@ -67,8 +67,8 @@ async function executeLibkrun(ctx: RunnerContext, planned: PreparedLibkrun) {
   const prepared = installs.length > 0 ? { ...planned, tools: await findTools(ctx, config) } : planned;
   return whileLocked(ctx, buildLock(directory), async () => {
     const head = await terminal.section('libkrunfw sources', () => checkOut(ctx, firmware));
-    const { abi, files, kernel } = await terminal.section('libkrunfw', () => buildFirmware(ctx, prepared, head));
     const commit = await terminal.section('libkrun sources', () => checkOut(ctx, library));
+    const { abi, files, kernel } = await terminal.section('libkrunfw', () => buildFirmware(ctx, prepared, head));
     const path = await terminal.section('libkrun', () => buildLibrary(ctx, prepared));
     const abiFile = join(directory, 'ABI_VERSION');
     for (const one of [abiFile, ...[STAMP_FILE, SHIM].map((name) => join(directory, name))]) sweepTemporary(one);

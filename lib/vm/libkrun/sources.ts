@@ -4,19 +4,26 @@
 
 import { dirname } from 'node:path';
 import type { RunnerContext } from '../../build-env.ts';
-import { failure } from '../../errors.ts';
+import { failure, InterruptedError, TaskError } from '../../errors.ts';
 import { makeDirectory } from '../../fs/ownership.ts';
 import { cmd } from '../../process/command.ts';
 import type { Source } from './config.ts';
 
 const PROBE_TIMEOUT_MS = 60_000;
+/** No Makefile survives line ends as on Windows, and hooks and daemons are for repositories that a user works in. */
+const SETTINGS = [
+  'core.autocrlf=false',
+  'core.hooksPath=/dev/null',
+  'core.fsmonitor=false',
+  'advice.detachedHead=false',
+];
 
 /** The commands that get a source, for a run and for a dry run: git in its repository, and never in one around it. */
 export function sourceCommands({ directory, name, ref }: Source) {
   // As a hook, or as a question in the terminal.
   const base = { GIT_WORK_TREE: undefined, GIT_INDEX_FILE: undefined, GIT_TERMINAL_PROMPT: '0' };
   const command = cmd({ cwd: dirname(directory), base, asInvoker: true });
-  const git = ['git', '-C', directory, '--git-dir=.git', '-c', 'advice.detachedHead=false'];
+  const git = ['git', '-C', directory, '--git-dir=.git', ...SETTINGS.flatMap((setting) => ['-c', setting])];
   return {
     init: command`${git} init --quiet`,
     fetch: command`${git} fetch --depth 1 --no-tags https://github.com/containers/${name}.git ${ref}`,
@@ -44,7 +51,11 @@ export async function checkOut({ runner, terminal }: RunnerContext, source: Sour
       return head.output;
     }
   } else await runner.run(init);
-  await runner.run(fetch);
+  await runner.run(fetch).catch((error) => {
+    if (!(error instanceof TaskError) || error instanceof InterruptedError) throw error;
+    const remedy = `set ${name.toUpperCase()}_REF to a whole commit, a tag or a branch, or try again`;
+    throw failure(`${error.message}; ${remedy}`, error.exitCode);
+  });
   await runner.run(checkout);
   const commit = await runner.read(revision('FETCH_HEAD^{commit}'));
   const found = await runner.read(revision('HEAD'));

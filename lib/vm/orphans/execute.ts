@@ -12,8 +12,16 @@ import { findCheckout } from '../../checkout.ts';
 import { refuseOrNote } from '../../cli/dry-run-marks.ts';
 import { failure, usageError } from '../../errors.ts';
 import { verifyPortFree } from '../../gateway/port.ts';
+import { isExecutable } from '../../process/which.ts';
 import { COMPONENTS, DRIVER } from '../../product.ts';
-import { bundleDefects, defectsText, runtimeDefects, verifyEmbedded, vmPlatformOf } from '../runtime-files.ts';
+import {
+  bundleDefects,
+  defectsText,
+  distrustOf,
+  runtimeDefects,
+  verifyEmbedded,
+  vmPlatformOf,
+} from '../runtime-files.ts';
 import {
   buildCommand,
   type OrphansConfig,
@@ -39,6 +47,11 @@ export async function smokeOrphanCleanup(
     const text = `the VM runtime ${config.runtime} cannot be used: ${defectsText(defects)}`;
     refuseOrNote(unknowns, usageError(`${text}; run: mise run vm:setup && mise run vm:supervisor`));
   }
+  const distrust = distrustOf(config.runtime, platform);
+  if (distrust !== undefined && defects.length === 0) terminal.warn(distrust);
+  const cli = join(root, 'scripts/bin/openshell');
+  const missing = usageError(`${cli} is not an executable program; get it back from the repository`);
+  if (!isExecutable(cli)) refuseOrNote(unknowns, missing);
   for (const port of [config.port, config.port + 1]) await verifyPortFree('127.0.0.1', port);
   const toolchain = await findToolchain(ctx, root, false);
   refuseMissing(toolchain.missingPrograms);
