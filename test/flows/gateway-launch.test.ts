@@ -195,7 +195,7 @@ describe.each(DRIVERS)('launching with fake tools: %s', tools.options, (driver) 
       const namespace = [unshare.path('unshare'), '--pid', '--fork', '--mount-proc', '--kill-child'];
       const running = await startLauncher(launch, driver, [], {}, namespace);
       await running.said(' is up at ');
-      const held = /^error: \S+ is in use by pid \d+ \(gateway \S+ with /m;
+      const held = /^error: \S+ is in use by pid \d+ of another container \(gateway \S+ with /m;
       const builds = launch.builds().length;
       for (const through of [[], namespace]) {
         const second = await run(launch, driver, [], {}, { through });

@@ -293,7 +293,11 @@ describe('building libkrun', { ...libkrunTools.options, timeout: 60_000 }, () =>
 
   test('two at once: the second waits for the first', async () => {
     const checkout = new FakeLibkrun();
-    const results = await Promise.all([checkout.build(), checkout.build()]);
+    // The first build ends when the second run has said that it waits.
+    const go = join(checkout.tools.directory, 'go');
+    checkout.setLibkrunCargo(`until [[ -e ${go} ]]; do /bin/sleep 0.02; done`);
+    const onStart = whenSaid('waiting for another build', () => writeFileSync(go, ''));
+    const results = await Promise.all([1, 2].map(() => checkout.build({}, [], { onStart })));
     expect(results.map(({ status }) => status)).toEqual([0, 0]);
     expect(results.map(({ stderr }) => stderr).join('')).toContain(
       'waiting for another build of libkrun in this checkout',
