@@ -121,9 +121,9 @@ export function runtimeDefects(directory: string, platform: VmPlatform) {
   });
 }
 
-/** What is wrong with the supervisor that goes with the runtime in a directory. */
-export function bundleDefects(directory: string, platform: VmPlatform) {
-  return defectOf(directory, BUNDLE_FILE, platform, GUEST_PROGRAM);
+/** The same for everything that a driver embeds: the runtime, and the supervisor that goes with it. */
+export function embeddedDefects(directory: string, platform: VmPlatform) {
+  return [...runtimeDefects(directory, platform), ...defectOf(directory, BUNDLE_FILE, platform, GUEST_PROGRAM)];
 }
 
 function defectOf(directory: string, name: string, platform: VmPlatform, raw: string, wanted?: string) {

@@ -24,10 +24,9 @@ import { requireProgram } from '../../process/which.ts';
 import { CLI, COMPONENTS, DEB, DRIVER } from '../../product.ts';
 import { resolveBuildOptions } from '../../stage/config.ts';
 import {
-  bundleDefects,
   defectsText,
   distrustOf,
-  runtimeDefects,
+  embeddedDefects,
   runtimeDirectory,
   verifyEmbedded,
   vmPlatformOf,
@@ -187,7 +186,7 @@ async function prepareBuild(ctx: RunnerContext, root: string, host: Host, proble
 function findRuntime(ctx: RunnerContext, root: string, host: Host) {
   const directory = runtimeDirectory(ctx.env, root, ctx.startDirectory);
   const platform = vmPlatformOf(host);
-  const defects = [...runtimeDefects(directory, platform), ...bundleDefects(directory, platform)];
+  const defects = embeddedDefects(directory, platform);
   if (defects.length === 0) return { runtime: directory, warning: distrustOf(directory, platform) };
   const remedy = 'for VM sandboxes run: mise run vm:setup && mise run vm:supervisor, and this again';
   const warning = `the VM driver is packaged WITHOUT its runtime, ${directory}: ${defectsText(defects)}; ${remedy}`;

@@ -14,14 +14,7 @@ import { failure, usageError } from '../../errors.ts';
 import { verifyPortFree } from '../../gateway/port.ts';
 import { isExecutable } from '../../process/which.ts';
 import { COMPONENTS, DRIVER } from '../../product.ts';
-import {
-  bundleDefects,
-  defectsText,
-  distrustOf,
-  runtimeDefects,
-  verifyEmbedded,
-  vmPlatformOf,
-} from '../runtime-files.ts';
+import { defectsText, distrustOf, embeddedDefects, verifyEmbedded, vmPlatformOf } from '../runtime-files.ts';
 import {
   buildCommand,
   type OrphansConfig,
@@ -42,7 +35,7 @@ export async function smokeOrphanCleanup(
   const root = findCheckout(env, startDirectory);
   const config = { ...resolveOrphansConfig(env, root, startDirectory), ...changes };
   const platform = vmPlatformOf(config.host);
-  const defects = [...runtimeDefects(config.runtime, platform), ...bundleDefects(config.runtime, platform)];
+  const defects = embeddedDefects(config.runtime, platform);
   if (defects.length > 0) {
     const text = `the VM runtime ${config.runtime} cannot be used: ${defectsText(defects)}`;
     refuseOrNote(unknowns, usageError(`${text}; run: mise run vm:setup && mise run vm:supervisor`));
@@ -50,8 +43,9 @@ export async function smokeOrphanCleanup(
   const distrust = distrustOf(config.runtime, platform);
   if (distrust !== undefined && defects.length === 0) terminal.warn(distrust);
   const cli = join(root, 'scripts/bin/openshell');
-  const missing = usageError(`${cli} is not an executable program; get it back from the repository`);
-  if (!isExecutable(cli)) refuseOrNote(unknowns, missing);
+  if (!isExecutable(cli)) {
+    refuseOrNote(unknowns, usageError(`${cli} is not an executable program; get it back from the repository`));
+  }
   for (const port of [config.port, config.port + 1]) await verifyPortFree('127.0.0.1', port);
   const toolchain = await findToolchain(ctx, root, false);
   refuseMissing(toolchain.missingPrograms);
