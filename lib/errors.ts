@@ -40,6 +40,11 @@ export function failure(message: string, exitCode: number = EXIT.failed, options
   return new TaskError(message, exitCode, options);
 }
 
+/** Whether an error is one that a task reports and may go on from: neither a signal to it nor a bug of ours. */
+export function isFailure(error: unknown): error is TaskError {
+  return error instanceof TaskError && !(error instanceof InterruptedError);
+}
+
 /** What is needed and this machine does not have, such as a tool of a build (exit 2). */
 export class MissingTool extends TaskError {
   /** @param miseProblem why mise, which may have the tool, could not be used */

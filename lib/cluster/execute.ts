@@ -12,7 +12,7 @@ import { Problems } from '../cli/problems.ts';
 import { findEngine, type Purpose, serverArch } from '../engine/detect.ts';
 import { START_DOCKER } from '../engine/docker.ts';
 import type { Engine } from '../engine/types.ts';
-import { InterruptedError, MissingTool, naming, oneLine, shown, TaskError, usageError } from '../errors.ts';
+import { InterruptedError, isFailure, MissingTool, naming, oneLine, shown, usageError } from '../errors.ts';
 import { sweepTemporary, writeWhole } from '../fs/atomic-write.ts';
 import { parseTable } from '../fs/parse-json.ts';
 import { withScratch } from '../fs/temporary-directory.ts';
@@ -177,7 +177,7 @@ async function create(ctx: RunnerContext, prepared: PreparedCluster, isPreloadRe
   const body = async () => run(await preloadCommands(ctx, prepared, image, directory));
   await terminal.section('sandbox image', body, `sandbox image ${image}, ${platform}`).catch((error) => {
     // Without it the cluster works, only its first sandbox starts later.
-    if (isPreloadRequired || !(error instanceof TaskError) || error instanceof InterruptedError) throw error;
+    if (isPreloadRequired || !isFailure(error)) throw error;
     terminal.warn(`the sandbox image is not in the cluster, which works without it: ${error.message}`);
   });
 }

@@ -23,10 +23,10 @@ import {
   EXIT,
   failure,
   InterruptedError,
+  isFailure,
   MissingTool,
   oneLine,
   shown,
-  TaskError,
   usageError,
 } from '../errors.ts';
 import { asOwner, makeDirectory } from '../fs/ownership.ts';
@@ -188,7 +188,7 @@ function explained({ terminal }: RunnerContext, error: unknown, done: readonly s
   const set = done.length === 0 ? 'no reference was set before that' : `set before that: ${done.join(', ')}`;
   const text = `${set}; run it again to finish`;
   if (error instanceof InterruptedError) terminal.say(`publish stopped: ${text}`);
-  if (error instanceof InterruptedError || !(error instanceof TaskError)) return error;
+  if (!isFailure(error)) return error;
   const status = error.exitCode === EXIT.usage ? EXIT.failed : error.exitCode;
   return failure(`${describeError(error)}; ${text}`, status, { cause: error });
 }

@@ -4,7 +4,7 @@
 
 import { dirname } from 'node:path';
 import type { RunnerContext } from '../../build-env.ts';
-import { failure, InterruptedError, TaskError } from '../../errors.ts';
+import { failure, isFailure } from '../../errors.ts';
 import { makeDirectory } from '../../fs/ownership.ts';
 import { cmd } from '../../process/command.ts';
 import type { Source } from './config.ts';
@@ -52,7 +52,7 @@ export async function checkOut({ runner, terminal }: RunnerContext, source: Sour
     }
   } else await runner.run(init);
   await runner.run(fetch).catch((error) => {
-    if (!(error instanceof TaskError) || error instanceof InterruptedError) throw error;
+    if (!isFailure(error)) throw error;
     const remedy = `set ${name.toUpperCase()}_REF to a whole commit, a tag or a branch, or try again`;
     throw failure(`${error.message}; ${remedy}`, error.exitCode);
   });

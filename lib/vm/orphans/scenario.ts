@@ -5,7 +5,7 @@
 import { closeSync, mkdirSync, openSync, rmSync } from 'node:fs';
 import type { RunnerContext } from '../../build-env.ts';
 import { seconds } from '../../cli/terminal.ts';
-import { describeError, EXIT, failure, InterruptedError, TaskError } from '../../errors.ts';
+import { describeError, EXIT, failure, isFailure } from '../../errors.ts';
 import { writeWhole } from '../../fs/atomic-write.ts';
 import { textIn } from '../../fs/paths.ts';
 import { argvText } from '../../process/command.ts';
@@ -34,7 +34,7 @@ export async function runScenario(ctx: RunnerContext, config: OrphansConfig, sce
     const running = await startAll(ctx, config, scenario, started);
     return await endAndLook(ctx, config, scenario, running);
   } catch (error) {
-    if (!(error instanceof TaskError) || error instanceof InterruptedError) throw error;
+    if (!isFailure(error)) throw error;
     for (const { log } of [gateway, create]) {
       const lines = textIn(log)?.trim().split('\n').slice(-LOG_LINES) ?? [];
       for (const line of [`the end of ${log}:`, ...lines.map((one) => `  ${one}`)]) ctx.terminal.say(line);

@@ -5,7 +5,7 @@
 import { lstatSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { RunnerContext } from '../../build-env.ts';
-import { failure, InterruptedError, oneLine, TaskError } from '../../errors.ts';
+import { failure, isFailure, oneLine, type TaskError } from '../../errors.ts';
 import { asOwner, makeDirectory } from '../../fs/ownership.ts';
 import { isTable, parseTable } from '../../fs/parse-json.ts';
 import { bytesIn, contentOf } from '../../fs/paths.ts';
@@ -83,7 +83,7 @@ export class Releases {
       release = parseTable(contentOf(path).toString());
       if (release === undefined) throw failure(`${url} has not sent JSON`);
     } catch (error) {
-      if (!(error instanceof TaskError) || error instanceof InterruptedError) throw error;
+      if (!isFailure(error)) throw error;
       // It may tell only those who are signed in.
       const answer = await this.#gh(['api', query], GH_MS);
       release = answer?.ok ? parseTable(answer.output) : undefined;

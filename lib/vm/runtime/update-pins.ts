@@ -4,7 +4,7 @@
 
 import type { RunnerContext } from '../../build-env.ts';
 import type { Environment } from '../../cli/env.ts';
-import { failure, InterruptedError, TaskError } from '../../errors.ts';
+import { failure, isFailure } from '../../errors.ts';
 import { writeWhole } from '../../fs/atomic-write.ts';
 import { files, verifyPlaces } from '../../fs/writable-places.ts';
 import { type Digests, partDefect, sha256Of, VM_PLATFORMS } from '../runtime-files.ts';
@@ -58,7 +58,7 @@ async function digestsOf({ terminal }: RunnerContext, releases: Releases, parts:
     const stated =
       file.isRolling &&
       (await releases.stated(file).catch((error: unknown) => {
-        if (!(error instanceof TaskError) || error instanceof InterruptedError) throw error;
+        if (!isFailure(error)) throw error;
         terminal.warn(`what comes is recorded as it is, and the next release will be refused: ${error.message}`);
       }));
     const found = stated ? {} : await findDigest(releases, part);
