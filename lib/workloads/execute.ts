@@ -153,8 +153,8 @@ export async function buildWorkloads(ctx: RunnerContext, isDryRun: boolean): Pro
   const images: typeof all = [];
   for (const image of all) {
     // One of an earlier run stays; a tag of the user's says nothing of what it was built from.
-    const isThere = config.tag === undefined && (await digestOf(ctx, engine, root, image.reference)) !== undefined;
-    if (image.isSelected || isThere) images.push(image);
+    const isThere = async () => (await digestOf(ctx, engine, root, image.reference)) !== undefined;
+    if (image.isSelected || (config.tag === undefined && (await isThere()))) images.push(image);
   }
   for (const [path, text] of recordTexts(config, engine, images, digest)) {
     writeWhole(path, text, 0o644);
