@@ -49,7 +49,7 @@ export interface Held {
   readonly since?: string;
   readonly host?: string;
   /** A container has pids of its own. */
-  readonly namespace?: string;
+  readonly namespace?: string | undefined;
 }
 
 /** A held lock; `release` it in a `finally`. */
@@ -128,9 +128,8 @@ async function tryLock(place: LockedPlace, task: string): Promise<Lock | Held> {
     if (!isTaken) closeSync(handle);
   }
   if (!isTaken) return tryLock(place, task);
-  const namespace = pidNamespace();
-  const holder = { pid: process.pid, task, since: new Date().toISOString(), host: hostname() };
-  writeHolder(handle, namespace === undefined ? holder : { ...holder, namespace });
+  const own = { host: hostname(), namespace: pidNamespace() };
+  writeHolder(handle, { pid: process.pid, task, since: new Date().toISOString(), ...own });
   return {
     // FD_CLOEXEC off (fcntl(2)).
     keepOnExec: async () => void (await loadLocks()).fcntlSync(handle, 'setfd', 0),

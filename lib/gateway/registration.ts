@@ -22,7 +22,8 @@ export function configHome(env: Environment, startDirectory: string, invoker: In
   const problem =
     invoker === undefined
       ? 'neither HOME nor XDG_CONFIG_HOME is set; set HOME'
-      : `the home of ${shown(invoker.user)}, who called sudo, is not known (${invoker.homeProblem}); start it with sudo XDG_CONFIG_HOME=…`;
+      : `the home of ${shown(invoker.user)}, who called sudo, is not known (${invoker.homeProblem}); ` +
+        'start it with sudo XDG_CONFIG_HOME=…';
   throw usageError(`${problem}, where the CLI keeps its gateways`);
 }
 
